@@ -1,0 +1,3 @@
+//! `pcache`: the program for people.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! `pcache-nvcc`: takes nvcc's arguments and nothing else.
+
+fn main() {}

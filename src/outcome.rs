@@ -1,0 +1,121 @@
+//! Every way a compile can end other than by a hit or a stored miss: an enum variant with a name
+//! for counters and a sentence for people. Knows nothing of how the reasons are found or counted.
+
+/// One table: variant, counter name, sentence. Counter slots follow this order, so new rows go last.
+macro_rules! reasons {
+    ($(#[$meta:meta])* $name:ident { $($variant:ident $code:literal $sentence:literal,)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $name { $(#[doc = $sentence] $variant,)* }
+
+        impl $name {
+            /// Every reason, in the order of the counter slots.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name in `pcache stats --json`.
+            pub const fn code(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// One sentence for people.
+            pub const fn sentence(self) -> &'static str {
+                match self { $(Self::$variant => $sentence,)* }
+            }
+        }
+    };
+}
+
+reasons! {
+    /// Why the real nvcc is run at once with the original command line: the request is understood,
+    /// and is not one that a cache should answer.
+    BypassReason {
+        Disabled "disabled" "PCACHE_DISABLE is set",
+        Information "information" "asks nvcc about itself (--version, --help, --list-gpu-…)",
+        Preprocess "preprocess" "prints the preprocessed source (-E)",
+        Dependencies "dependencies" "writes dependencies only (-M, -MM)",
+        Dryrun "dryrun" "prints commands without running them (--dryrun)",
+        Verbose "verbose" "prints nvcc's commands as it runs them (-v)",
+        Run "run" "runs the program that it builds (--run)",
+        Clean "clean" "removes files (--clean)",
+        Timing "timing" "measures the compile itself (--time, -fdevice-time-trace)",
+        NoInput "no_input" "names no input file",
+        LinkOnly "link_only" "only links or archives; nothing is compiled",
+        Stdin "stdin" "reads the source from standard input",
+        Precompiled "precompiled" "makes or uses a precompiled header",
+        UnknownOption "unknown_option" "holds an option that this version does not know",
+        BadArguments "bad_arguments" "is not a valid nvcc command line; nvcc says why",
+        OptionFile "option_file" "names an option file that cannot be read",
+        HostOption "host_option" "passes the host compiler an option with effects beyond its output",
+        ToolOption "tool_option" "passes a CUDA tool an option with effects beyond its output",
+        UnsupportedMode "unsupported_mode" "asks for a kind of output that is not cached",
+        OutputSpecial "output_special" "writes to something other than a plain file",
+        Environment "environment" "an environment variable gives the compile effects beyond its output",
+    }
+}
+
+reasons! {
+    /// Why a compile that was begun was handed to the real nvcc after all.
+    FallbackReason {
+        Dryrun "dryrun_failed" "nvcc --dryrun failed",
+        PlanShape "plan_shape" "nvcc --dryrun printed a command that is not understood",
+        Toolchain "toolchain" "the toolchain could not be identified",
+        UnknownTool "unknown_tool" "the compile uses a program outside the identified toolchain",
+        Preprocess "preprocess_failed" "a preprocessing stage failed",
+        Stage "stage_failed" "a stage failed; nvcc repeats the compile and reports the error",
+        MissingOutput "missing_output" "a stage did not write the file that the plan names",
+        WorkDirectory "work_directory" "the private work directory could not be used",
+        Placement "placement" "an output could not be put in its place",
+    }
+}
+
+/// A request that goes straight to the real nvcc, with the part of it that decided so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bypass {
+    /// What is counted.
+    pub reason: BypassReason,
+    /// The argument, file or variable that decided; empty where the reason says it all.
+    pub detail: String,
+}
+
+impl Bypass {
+    /// A bypass for `reason`, decided by `detail`.
+    pub fn new(reason: BypassReason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+        }
+    }
+}
+
+/// A compile that is handed to the real nvcc after it was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fallback {
+    /// What is counted.
+    pub reason: FallbackReason,
+    /// The stage, path or line at fault.
+    pub detail: String,
+}
+
+impl Fallback {
+    /// A fallback for `reason`, caused by `detail`.
+    pub fn new(reason: FallbackReason, detail: impl Into<String>) -> Self {
+        Self {
+            reason,
+            detail: detail.into(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BypassReason, FallbackReason};
+    use std::collections::HashSet;
+
+    #[test]
+    fn reason_names_are_unique() {
+        let bypass: HashSet<_> = BypassReason::ALL.iter().map(|r| r.code()).collect();
+        assert_eq!(bypass.len(), BypassReason::ALL.len());
+        let fallback: HashSet<_> = FallbackReason::ALL.iter().map(|r| r.code()).collect();
+        assert_eq!(fallback.len(), FallbackReason::ALL.len());
+    }
+}
