@@ -1,0 +1,9 @@
+//! End-to-end tests: the real binaries in front of the real nvcc, held against nvcc itself.
+//! Every test has its own workspace; none needs a GPU, and none passes without a toolkit.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod debug;
+mod links;
+mod modes;
