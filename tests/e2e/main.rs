@@ -5,5 +5,8 @@
 mod support;
 
 mod debug;
+mod depfiles;
+mod diagnostics;
 mod links;
 mod modes;
+mod outputs;
