@@ -23,13 +23,19 @@ fn agrees_but_for_the_work_folder(args: &[&str]) {
     assert_eq!(ours.mode("out.o"), theirs.mode("out.o"));
     let stripped = |tree: &Tree, name: &str| {
         let object = ws.write(name, tree.bytes("out.o"));
-        let status = Command::new("objcopy").arg("--strip-debug").arg(object).status();
+        let status = Command::new("objcopy")
+            .arg("--strip-debug")
+            .arg(object)
+            .status();
         assert!(status.expect("run objcopy").success());
         let bytes = ws.read(name);
         ws.remove(name);
         bytes
     };
-    assert!(stripped(ours, "x.o") == stripped(theirs, "x.o"), "more than debug sections differs");
+    assert!(
+        stripped(ours, "x.o") == stripped(theirs, "x.o"),
+        "more than debug sections differs"
+    );
     assert_eq!(debug_info(&ws, ours), debug_info(&ws, theirs));
 }
 
@@ -37,16 +43,25 @@ fn agrees_but_for_the_work_folder(args: &[&str]) {
 /// `plain.cudafe1.cpp` masked.
 fn debug_info(ws: &Workspace, tree: &Tree) -> Vec<String> {
     let object = ws.write("dump.o", tree.bytes("out.o"));
-    let dump = Command::new("readelf").args(["-W", "--debug-dump=info"]).arg(object).output();
+    let dump = Command::new("readelf")
+        .args(["-W", "--debug-dump=info"])
+        .arg(object)
+        .output();
     ws.remove("dump.o");
     let dump = dump.expect("run readelf");
     let text = String::from_utf8_lossy(&dump.stdout);
-    assert!(text.contains("plain.cudafe1.cpp"), "no debug information:\n{text}");
+    assert!(
+        text.contains("plain.cudafe1.cpp"),
+        "no debug information:\n{text}"
+    );
     text.lines()
         .map(|line| {
             let line = match line.split_once("(offset: ") {
                 Some((head, tail)) => {
-                    format!("{head}{}", tail.split_once(')').map_or("", |(_, rest)| rest))
+                    format!(
+                        "{head}{}",
+                        tail.split_once(')').map_or("", |(_, rest)| rest)
+                    )
                 }
                 None => line.to_owned(),
             };

@@ -8,7 +8,11 @@ use crate::support::workspace::Workspace;
 fn repeats_the_words(ws: &Workspace, args: &[&str], expected: &[&str]) {
     let theirs = ws.kept(args);
     for word in expected {
-        assert!(theirs.err().contains(word), "nvcc does not say {word:?}:\n{}", theirs.err());
+        assert!(
+            theirs.err().contains(word),
+            "nvcc does not say {word:?}:\n{}",
+            theirs.err()
+        );
     }
     let cold = ws.build(args);
     cold.misses(1).says_the_same_as(&theirs);
@@ -23,7 +27,12 @@ fn fails_as_with_nvcc(ws: &Workspace, args: &[&str]) {
     for _ in 0..2 {
         let ours = ws.build(args);
         ours.same_as(&theirs);
-        assert_eq!((ours.counted.hits, ours.counted.misses), (0, 0), "{:?}", ours.counted);
+        assert_eq!(
+            (ours.counted.hits, ours.counted.misses),
+            (0, 0),
+            "{:?}",
+            ours.counted
+        );
         assert_eq!(ours.counted.events(), 1, "{:?}", ours.counted);
     }
     assert_eq!(ws.temporaries(), [""; 0], "left behind");
@@ -37,15 +46,26 @@ fn warnings_are_repeated() {
 
 #[test]
 fn warnings_for_two_archs_are_repeated() {
-    let archs = ["-gencode=arch=compute_75,code=sm_75", "-gencode=arch=compute_80,code=sm_80"];
+    let archs = [
+        "-gencode=arch=compute_75,code=sm_75",
+        "-gencode=arch=compute_80,code=sm_80",
+    ];
     let args = [&["-c", "warns.cu"][..], &archs].concat();
     repeats_the_words(&sources(), &args, &["unused_variable"]);
 }
 
 #[test]
 fn resource_usage_is_repeated() {
-    repeats_the_words(&sources(), &["-c", "external.cu", "-Xptxas", "-v"], &["registers"]);
-    repeats_the_words(&sources(), &["-cubin", "external.cu", "--resource-usage"], &["registers"]);
+    repeats_the_words(
+        &sources(),
+        &["-c", "external.cu", "-Xptxas", "-v"],
+        &["registers"],
+    );
+    repeats_the_words(
+        &sources(),
+        &["-cubin", "external.cu", "--resource-usage"],
+        &["registers"],
+    );
 }
 
 #[test]
@@ -64,7 +84,10 @@ fn silenced_warnings_stay_silent() {
 
 #[test]
 fn a_host_preprocessor_error_is_nvccs() {
-    fails_as_with_nvcc(&Workspace::with("k.cu", "#include \"missing.h\"\n"), &["-c", "k.cu"]);
+    fails_as_with_nvcc(
+        &Workspace::with("k.cu", "#include \"missing.h\"\n"),
+        &["-c", "k.cu"],
+    );
 }
 
 #[test]
@@ -81,7 +104,8 @@ fn a_front_end_error_is_nvccs() {
 
 #[test]
 fn an_error_in_one_arch_is_nvccs() {
-    let text = "__global__ void k(int *p) {\n#if __CUDA_ARCH__ == 800\n  *p = nonsense;\n#endif\n}\n";
+    let text =
+        "__global__ void k(int *p) {\n#if __CUDA_ARCH__ == 800\n  *p = nonsense;\n#endif\n}\n";
     let args = [
         "-c",
         "k.cu",

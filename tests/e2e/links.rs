@@ -39,7 +39,14 @@ fn compile_and_link_without_a_name_makes_a_out() {
 #[test]
 fn relocatable_compile_and_link_agrees_and_the_program_runs() {
     let ws = sources();
-    let args = ["-rdc=true", "device.cu", "caller.cu", "-o", "program", "-arch=sm_80"];
+    let args = [
+        "-rdc=true",
+        "device.cu",
+        "caller.cu",
+        "-o",
+        "program",
+        "-arch=sm_80",
+    ];
     agree(&ws, &args, 2);
     make(&ws, &args).hits(2);
     runs(&ws, "program");
@@ -52,7 +59,14 @@ fn link_time_optimised_objects_link_as_with_nvcc() {
         make(&ws, &["-dc", "-dlto", "-arch=sm_80", unit]).misses(1);
     }
     // Toolkits without nvlink's own library refuse this link; then so do we.
-    let link = ["-dlto", "-arch=sm_80", "device.o", "caller.o", "-o", "program"];
+    let link = [
+        "-dlto",
+        "-arch=sm_80",
+        "device.o",
+        "caller.o",
+        "-o",
+        "program",
+    ];
     let (ours, theirs) = (ws.build(&link), ws.plain(&link));
     ours.bypasses("link_only").says_the_same_as(&theirs);
     assert_eq!(ours.outputs.names(), theirs.outputs.names());
@@ -61,7 +75,18 @@ fn link_time_optimised_objects_link_as_with_nvcc() {
 #[test]
 fn shared_libraries_agree() {
     let ws = sources();
-    agree(&ws, &["-shared", "-Xcompiler", "-fPIC", "second.cu", "-o", "libsecond.so"], 1);
+    agree(
+        &ws,
+        &[
+            "-shared",
+            "-Xcompiler",
+            "-fPIC",
+            "second.cu",
+            "-o",
+            "libsecond.so",
+        ],
+        1,
+    );
 }
 
 #[test]
@@ -80,7 +105,16 @@ fn mixed_sources_and_objects_link() {
 fn device_links_go_to_nvcc_and_agree() {
     let ws = sources();
     make(&ws, &["-dc", "device.cu", "caller.cu"]).misses(2);
-    let args = ["-dlink", "device.o", "caller.o", "-o", "linked.o", "--keep", "--keep-dir", "."];
+    let args = [
+        "-dlink",
+        "device.o",
+        "caller.o",
+        "-o",
+        "linked.o",
+        "--keep",
+        "--keep-dir",
+        ".",
+    ];
     let ours = ws.build(&args);
     ours.succeeds().bypasses("link_only");
     ours.same_as(&ws.plain(&args));
@@ -90,7 +124,9 @@ fn device_links_go_to_nvcc_and_agree() {
 fn a_link_of_objects_is_nvccs_own() {
     let ws = sources();
     make(&ws, &["-dc", "device.cu", "caller.cu"]).misses(2);
-    make(&ws, &["device.o", "caller.o", "-o", "program"]).succeeds().bypasses("link_only");
+    make(&ws, &["device.o", "caller.o", "-o", "program"])
+        .succeeds()
+        .bypasses("link_only");
     runs(&ws, "program");
 }
 
@@ -109,11 +145,19 @@ fn identical_relocatable_sources_in_two_folders_link_together() {
     let ws = sources();
     for dir in ["one", "two"] {
         // One definition each; everything else is the same text under the same name.
-        ws.write(&format!("{dir}/device.cu"), "static __device__ int mine = 1;\n\
+        ws.write(
+            &format!("{dir}/device.cu"),
+            "static __device__ int mine = 1;\n\
             static __global__ void touch(int *p) { *p = mine++; }\n\
             static void use(int *p) { touch<<<1, 1>>>(p); }\n\
-            static void (*keep)(int *) __attribute__((used)) = use;\n");
-        let args = ["-dc", &format!("{dir}/device.cu"), "-o", &format!("{dir}.o")];
+            static void (*keep)(int *) __attribute__((used)) = use;\n",
+        );
+        let args = [
+            "-dc",
+            &format!("{dir}/device.cu"),
+            "-o",
+            &format!("{dir}.o"),
+        ];
         make(&ws, &args).misses(1);
     }
     make(&ws, &["-dc", "main.cu", "-o", "main.o"]).misses(1);
@@ -131,7 +175,11 @@ fn one_relocatable_source_under_two_defines_links_together() {
     );
     for name in ["first", "second"] {
         let define = format!("-DNAME={name}");
-        make(&ws, &["-dc", "named.cu", &define, "-o", &format!("{name}.o")]).misses(1);
+        make(
+            &ws,
+            &["-dc", "named.cu", &define, "-o", &format!("{name}.o")],
+        )
+        .misses(1);
     }
     make(&ws, &["-dc", "main.cu", "-o", "main.o"]).misses(1);
     make(&ws, &["main.o", "first.o", "second.o", "-o", "program"]).succeeds();

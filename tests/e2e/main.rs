@@ -10,3 +10,6 @@ mod diagnostics;
 mod links;
 mod modes;
 mod outputs;
+mod traps_environment;
+mod traps_headers;
+mod traps_source;

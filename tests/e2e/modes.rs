@@ -85,7 +85,12 @@ modes! {
 fn nvccs_unmodified_lines_give_what_nvcc_keep_gives() {
     let ws = sources();
     for args in [
-        &["-c", "plain.cu", "-gencode=arch=compute_75,code=sm_75", "-arch=sm_80"][..],
+        &[
+            "-c",
+            "plain.cu",
+            "-gencode=arch=compute_75,code=sm_75",
+            "-arch=sm_80",
+        ][..],
         &["-dc", "device.cu", "-o", "out.o"],
         &["-rdc=true", "device.cu", "caller.cu", "-o", "program"],
         &["-fatbin", "plain.cu", "-arch=sm_80"],

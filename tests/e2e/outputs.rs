@@ -34,13 +34,19 @@ fn leaves_the_same(args: &[&str], prepare: &dyn Fn(&Workspace)) {
         let (ours, state) = state_after(&ws, ws.ours(args), prepare);
         ours.says_the_same_as(&theirs);
         let differences = state.differences(&expected);
-        assert!(differences.is_empty(), "the {round} build leaves otherwise:\n{differences}");
+        assert!(
+            differences.is_empty(),
+            "the {round} build leaves otherwise:\n{differences}"
+        );
     }
 }
 
 fn keeping(ws: &Workspace, args: &[&str]) -> Command {
     let mut command = ws.theirs(args);
-    command.arg("--keep").arg("--keep-dir").arg(ws.fresh("kept"));
+    command
+        .arg("--keep")
+        .arg("--keep-dir")
+        .arg(ws.fresh("kept"));
     command
 }
 
@@ -68,7 +74,10 @@ fn an_existing_ptx_file_keeps_its_mode() {
 
 #[test]
 fn an_existing_cubin_keeps_its_mode() {
-    leaves_the_same(&["-cubin", "k.cu", "-arch=sm_80"], &put("k.cubin", "old", 0o755));
+    leaves_the_same(
+        &["-cubin", "k.cu", "-arch=sm_80"],
+        &put("k.cubin", "old", 0o755),
+    );
 }
 
 #[test]
@@ -156,16 +165,26 @@ fn a_narrow_umask_narrows_the_outputs() {
     let ws = Workspace::with("k.cu", KERNEL);
     let under = |umask: &str, program: &Path, args: &[&str]| {
         let mut sh = ws.command("sh");
-        sh.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")]).arg(program).args(args);
+        sh.args(["-c", &format!("umask {umask}; exec \"$0\" \"$@\"")])
+            .arg(program)
+            .args(args);
         ws.try_run(sh)
     };
     let ours = crate::support::workspace::program("pcache-nvcc");
-    for args in [&["-c", "k.cu"][..], &["-ptx", "k.cu"], &["-c", "k.cu", "-MD", "-MF", "k.d"]] {
+    for args in [
+        &["-c", "k.cu"][..],
+        &["-ptx", "k.cu"],
+        &["-c", "k.cu", "-MD", "-MF", "k.d"],
+    ] {
         for umask in ["022", "077", "002"] {
             let expected = under(umask, ws.real_nvcc(), args);
             for name in expected.outputs.names() {
                 let got = under(umask, &ours, args);
-                assert_eq!(got.outputs.mode(&name), expected.outputs.mode(&name), "{args:?}");
+                assert_eq!(
+                    got.outputs.mode(&name),
+                    expected.outputs.mode(&name),
+                    "{args:?}"
+                );
             }
         }
     }
@@ -208,13 +227,20 @@ fn one_cubin_under_two_names_is_each_time_nvccs() {
 #[test]
 fn kept_files_come_back_on_the_second_build() {
     let ws = sources();
-    for args in [&["--keep", "-c", "plain.cu"][..], &["-save-temps", "-ptx", "plain.cu"]] {
+    for args in [
+        &["--keep", "-c", "plain.cu"][..],
+        &["-save-temps", "-ptx", "plain.cu"],
+    ] {
         let theirs = ws.plain(args);
         let cold = ws.build(args);
         cold.succeeds();
         assert_eq!(cold.outputs.names(), theirs.outputs.names());
         for name in cold.outputs.names() {
-            assert_eq!(cold.outputs.mode(&name), theirs.outputs.mode(&name), "{name}");
+            assert_eq!(
+                cold.outputs.mode(&name),
+                theirs.outputs.mode(&name),
+                "{name}"
+            );
         }
         ws.build(args).hits(1).same_as(&cold);
     }
@@ -224,7 +250,14 @@ fn kept_files_come_back_on_the_second_build() {
 fn kept_files_are_nvccs_where_no_module_id_is_in_them() {
     let ws = sources();
     ws.write("kept/.keep", "");
-    let args = ["--keep", "--keep-dir", "kept", "-c", "external.cu", "-arch=sm_80"];
+    let args = [
+        "--keep",
+        "--keep-dir",
+        "kept",
+        "-c",
+        "external.cu",
+        "-arch=sm_80",
+    ];
     let (mut ours, mut theirs) = (ws.build(&args), ws.plain(&args));
     ours.misses(1);
     assert_eq!(ours.outputs.names(), theirs.outputs.names());
@@ -259,7 +292,10 @@ fn keep_after_a_build_without_it_gives_the_files() {
 #[test]
 fn dev_null_is_still_dev_null() {
     let ws = Workspace::with("k.cu", KERNEL);
-    for args in [&["-c", "k.cu", "-o", "/dev/null"][..], &["-ptx", "k.cu", "-o", "/dev/null"]] {
+    for args in [
+        &["-c", "k.cu", "-o", "/dev/null"][..],
+        &["-ptx", "k.cu", "-o", "/dev/null"],
+    ] {
         for _ in 0..2 {
             ws.build(args).succeeds().same_as(&ws.kept(args));
         }
@@ -291,7 +327,10 @@ fn an_output_in_a_missing_folder_ends_as_with_nvcc() {
 fn an_output_that_is_a_folder_ends_as_with_nvcc() {
     let ws = Workspace::with("k.cu", KERNEL);
     ws.write("folder/.keep", "");
-    for args in [&["-c", "k.cu", "-o", "folder"][..], &["-ptx", "k.cu", "-o", "folder"]] {
+    for args in [
+        &["-c", "k.cu", "-o", "folder"][..],
+        &["-ptx", "k.cu", "-o", "folder"],
+    ] {
         let theirs = ws.kept(args);
         ws.build(args).same_as(&theirs);
         ws.build(args).same_as(&theirs);

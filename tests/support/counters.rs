@@ -27,7 +27,9 @@ impl Counters {
         let value: Value = serde_json::from_slice(json)
             .unwrap_or_else(|e| panic!("pcache stats --json printed no JSON: {e}\n{text}"));
         let number = |name: &str| {
-            value[name].as_u64().unwrap_or_else(|| panic!("`{name}` is no number in\n{text}"))
+            value[name]
+                .as_u64()
+                .unwrap_or_else(|| panic!("`{name}` is no number in\n{text}"))
         };
         Self {
             hits: number("direct_hits") + number("preprocessed_hits"),
@@ -51,17 +53,26 @@ impl Counters {
 
     /// Only so many hits.
     pub fn hits(n: u64) -> Self {
-        Self { hits: n, ..Self::default() }
+        Self {
+            hits: n,
+            ..Self::default()
+        }
     }
 
     /// Only so many misses.
     pub fn misses(n: u64) -> Self {
-        Self { misses: n, ..Self::default() }
+        Self {
+            misses: n,
+            ..Self::default()
+        }
     }
 
     /// One bypass, for this reason.
     pub fn bypass(reason: &str) -> Self {
-        Self { bypassed: BTreeMap::from([(reason.to_owned(), 1)]), ..Self::default() }
+        Self {
+            bypassed: BTreeMap::from([(reason.to_owned(), 1)]),
+            ..Self::default()
+        }
     }
 
     /// All events together: one for every translation unit or bypassed invocation.

@@ -46,7 +46,9 @@ pub fn module_ids(ws: &Workspace, args: &[&str]) -> ModuleIds {
 
 /// The module ids in a keep folder.
 pub fn ids_in(dir: &Path) -> ModuleIds {
-    let entries = fs::read_dir(dir).expect("a keep folder").map(|e| e.expect("an entry"));
+    let entries = fs::read_dir(dir)
+        .expect("a keep folder")
+        .map(|e| e.expect("an entry"));
     entries
         .filter(|e| e.path().extension().is_some_and(|e| e == "module_id"))
         .map(|e| (e.file_name(), fs::read(e.path()).expect("a module id")))
@@ -61,7 +63,9 @@ fn without_threads<'a>(args: &[&'a str]) -> Vec<&'a str> {
         match arg {
             "-t" | "--threads" | "-split-compile" | "--split-compile" => drop(rest.next()),
             _ if arg.starts_with("-t=") || arg.starts_with("--threads=") => {}
-            _ if arg.strip_prefix("-t").is_some_and(|n| n.parse::<u32>().is_ok()) => {}
+            _ if arg
+                .strip_prefix("-t")
+                .is_some_and(|n| n.parse::<u32>().is_ok()) => {}
             _ => kept.push(arg),
         }
     }
@@ -77,7 +81,10 @@ struct Plan {
 impl Plan {
     fn parse(stderr: &[u8]) -> Self {
         let text = String::from_utf8(stderr.to_vec()).expect("a dryrun in UTF-8");
-        let mut plan = Self { env: Vec::new(), lines: Vec::new() };
+        let mut plan = Self {
+            env: Vec::new(),
+            lines: Vec::new(),
+        };
         for line in text.lines().filter_map(|line| line.strip_prefix("#$ ")) {
             match line.split_once('=') {
                 Some((name, value)) if is_name(name) => {
@@ -97,9 +104,15 @@ impl Plan {
                 continue;
             }
             let given = ids.keys().any(|id| line.contains(&*id.to_string_lossy()));
-            let line = if given { line.replace("--gen_module_id_file ", "") } else { line.clone() };
+            let line = if given {
+                line.replace("--gen_module_id_file ", "")
+            } else {
+                line.clone()
+            };
             let mut sh = ws.command("sh");
-            sh.envs(self.env.iter().map(|(n, v)| (n, v))).arg("-c").arg(&line);
+            sh.envs(self.env.iter().map(|(n, v)| (n, v)))
+                .arg("-c")
+                .arg(&line);
             let output = sh.output().expect("run sh");
             all.stdout.extend(output.stdout);
             all.stderr.extend(output.stderr);
@@ -114,9 +127,14 @@ impl Plan {
 }
 
 fn is_name(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
+    !text.is_empty()
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
 }
 
 fn ok(program: &str) -> Output {
-    Command::new(program).output().unwrap_or_else(|e| panic!("{program}: {e}"))
+    Command::new(program)
+        .output()
+        .unwrap_or_else(|e| panic!("{program}: {e}"))
 }

@@ -26,7 +26,9 @@ impl Outcome {
     pub fn new(output: Output, outputs: Tree, counted: Counters) -> Self {
         let status = output.status;
         Self {
-            status: status.code().unwrap_or_else(|| -status.signal().unwrap_or(0)),
+            status: status
+                .code()
+                .unwrap_or_else(|| -status.signal().unwrap_or(0)),
             stdout: output.stdout,
             stderr: output.stderr,
             outputs,
@@ -37,14 +39,25 @@ impl Outcome {
     /// Ended well.
     #[track_caller]
     pub fn succeeds(&self) -> &Self {
-        assert_eq!(self.status, 0, "failed, saying:\n{}{}", self.out(), self.err());
+        assert_eq!(
+            self.status,
+            0,
+            "failed, saying:\n{}{}",
+            self.out(),
+            self.err()
+        );
         self
     }
 
     /// Counted exactly this, no more.
     #[track_caller]
     pub fn counts(&self, expected: &Counters) -> &Self {
-        assert_eq!(&self.counted, expected, "counted otherwise; stderr:\n{}", self.err());
+        assert_eq!(
+            &self.counted,
+            expected,
+            "counted otherwise; stderr:\n{}",
+            self.err()
+        );
         self
     }
 
@@ -78,7 +91,12 @@ impl Outcome {
     pub fn says_the_same_as(&self, other: &Self) -> &Self {
         assert_eq!(self.err(), other.err(), "stderr differs");
         assert_eq!(self.out(), other.out(), "stdout differs");
-        assert_eq!(self.status, other.status, "status differs; stderr:\n{}", self.err());
+        assert_eq!(
+            self.status,
+            other.status,
+            "status differs; stderr:\n{}",
+            self.err()
+        );
         self
     }
 
@@ -96,7 +114,10 @@ impl Outcome {
         let same = self.outputs == other.outputs
             && self.status == other.status
             && self.err() == other.err();
-        assert!(!same, "nothing differs: the change under test has no effect");
+        assert!(
+            !same,
+            "nothing differs: the change under test has no effect"
+        );
         self
     }
 

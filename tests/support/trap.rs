@@ -18,7 +18,9 @@ pub fn rebuild_and_compare(
     first.succeeds();
     assert_eq!(first.counted.hits, 0, "the cold build counted a hit");
     let again = ws.build(args);
-    again.same_as(&first).counts(&super::counters::Counters::hits(first.counted.events()));
+    again
+        .same_as(&first)
+        .counts(&super::counters::Counters::hits(first.counted.events()));
     change(ws);
     let changed = ws.build(args);
     changed.same_as(&ws.kept(args));

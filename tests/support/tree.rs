@@ -49,17 +49,29 @@ impl Tree {
 
     /// What is new or different here, compared with `before`.
     pub fn since(&self, before: &Self) -> Self {
-        let changed = self.0.iter().filter(|(path, node)| before.0.get(*path) != Some(*node));
+        let changed = self
+            .0
+            .iter()
+            .filter(|(path, node)| before.0.get(*path) != Some(*node));
         Self(changed.map(|(p, n)| (p.clone(), n.clone())).collect())
     }
 
     /// Makes `root` hold this tree again: removes what came, puts back what changed.
     pub fn restore(&self, root: &Path) {
         let now = Self::read(root);
-        for path in now.0.keys().rev().filter(|path| !self.0.contains_key(*path)) {
+        for path in now
+            .0
+            .keys()
+            .rev()
+            .filter(|path| !self.0.contains_key(*path))
+        {
             remove(&root.join(path));
         }
-        for (path, node) in self.0.iter().filter(|(path, node)| now.0.get(*path) != Some(*node)) {
+        for (path, node) in self
+            .0
+            .iter()
+            .filter(|(path, node)| now.0.get(*path) != Some(*node))
+        {
             let path = root.join(path);
             match node {
                 Node::File { mode, bytes } => {
@@ -81,7 +93,11 @@ impl Tree {
     pub fn bytes(&self, path: impl AsRef<Path>) -> &[u8] {
         match self.0.get(path.as_ref()) {
             Some(Node::File { bytes, .. }) => bytes,
-            other => panic!("{} is {other:?}, among {:?}", path.as_ref().display(), self.names()),
+            other => panic!(
+                "{} is {other:?}, among {:?}",
+                path.as_ref().display(),
+                self.names()
+            ),
         }
     }
 
@@ -90,19 +106,30 @@ impl Tree {
     pub fn mode(&self, path: impl AsRef<Path>) -> u32 {
         match self.0.get(path.as_ref()) {
             Some(Node::File { mode, .. }) => *mode,
-            other => panic!("{} is {other:?}, among {:?}", path.as_ref().display(), self.names()),
+            other => panic!(
+                "{} is {other:?}, among {:?}",
+                path.as_ref().display(),
+                self.names()
+            ),
         }
     }
 
     /// Every relative path, sorted.
     pub fn names(&self) -> Vec<String> {
-        self.0.keys().map(|p| p.to_string_lossy().into_owned()).collect()
+        self.0
+            .keys()
+            .map(|p| p.to_string_lossy().into_owned())
+            .collect()
     }
 
     /// Every way in which `other` differs from this tree, one a line; empty when equal.
     pub fn differences(&self, other: &Self) -> String {
         let mut text = String::new();
-        for path in self.0.keys().chain(other.0.keys().filter(|p| !self.0.contains_key(*p))) {
+        for path in self
+            .0
+            .keys()
+            .chain(other.0.keys().filter(|p| !self.0.contains_key(*p)))
+        {
             let (here, there) = (self.0.get(path), other.0.get(path));
             if here == there {
                 continue;
@@ -124,9 +151,15 @@ fn first_difference(a: &[u8], b: &[u8]) -> String {
     };
     let around = |bytes: &[u8]| {
         let from = at.saturating_sub(32).min(bytes.len());
-        bytes[from..(at + 64).min(bytes.len())].escape_ascii().to_string()
+        bytes[from..(at + 64).min(bytes.len())]
+            .escape_ascii()
+            .to_string()
     };
-    format!("    first at byte {at}:\n      {}\n      {}\n", around(a), around(b))
+    format!(
+        "    first at byte {at}:\n      {}\n      {}\n",
+        around(a),
+        around(b)
+    )
 }
 
 fn read_into(root: &Path, rel: &Path, nodes: &mut BTreeMap<PathBuf, Node>) -> io::Result<()> {
@@ -141,7 +174,13 @@ fn read_into(root: &Path, rel: &Path, nodes: &mut BTreeMap<PathBuf, Node>) -> io
             nodes.insert(rel, Node::Link(fs::read_link(entry.path())?));
         } else {
             let mode = entry.metadata()?.permissions().mode() & 0o7777;
-            nodes.insert(rel, Node::File { mode, bytes: fs::read(entry.path())? });
+            nodes.insert(
+                rel,
+                Node::File {
+                    mode,
+                    bytes: fs::read(entry.path())?,
+                },
+            );
         }
     }
     Ok(())

@@ -161,7 +161,11 @@ impl Workspace {
     /// A command with the workspace's environment and current folder.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
-        command.env_clear().envs(&self.env).current_dir(&self.cwd).stdin(Stdio::null());
+        command
+            .env_clear()
+            .envs(&self.env)
+            .current_dir(&self.cwd)
+            .stdin(Stdio::null());
         command
     }
 
@@ -237,7 +241,10 @@ impl Workspace {
     /// The counters as `pcache stats --json` tells them; zeros where no cache can be read.
     pub fn counters(&self) -> Counters {
         let mut command = self.command(program("pcache"));
-        let output = command.args(["stats", "--json"]).output().expect("run pcache");
+        let output = command
+            .args(["stats", "--json"])
+            .output()
+            .expect("run pcache");
         match output.status.success() {
             true => Counters::parse(&output.stdout),
             false => Counters::default(),
@@ -260,10 +267,17 @@ pub fn make_executable(path: &Path) {
 
 fn feed(mut command: Command, input: &[u8]) -> Output {
     if input.is_empty() {
-        return command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+        return command
+            .output()
+            .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     }
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let mut stdin = child.stdin.take().expect("a pipe");
     // A program that does not read its input closes the pipe; that is its right.
     let _ = stdin.write_all(input);
