@@ -5,4 +5,7 @@
 //! `cmdline`, `plan` and `key` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
+pub mod exec;
+pub mod key;
 pub mod outcome;
+pub mod toolchain;
