@@ -4,6 +4,28 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How many times this program stands between the user and this process.
+const DEPTH: &str = "_PCACHE_NVCC_DEPTH";
+/// More than any sensible chain of wrappers.
+const DEEPEST: u32 = 3;
+
+/// A command for the real nvcc, by which a program that turns out to start us again is noticed.
+pub fn nvcc_command(nvcc: &Path) -> Command {
+    let mut command = Command::new(nvcc);
+    command.env(DEPTH, (depth() + 1).to_string());
+    command
+}
+
+/// Whether this process was started, through others, by itself.
+pub fn is_recursive() -> bool {
+    depth() > DEEPEST
+}
+
+fn depth() -> u32 {
+    std::env::var(DEPTH).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+}
 
 /// Where to look, in this order.
 #[derive(Clone, Debug, Default)]

@@ -2,6 +2,7 @@
 //! own parts. The answer is remembered in a file, and believed as long as every tool's `stat` and
 //! every place on PATH says the same. Knows nothing of the compile.
 
+use super::find::nvcc_command;
 use super::stat::Stat;
 use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
@@ -173,7 +174,7 @@ impl Record {
         let kept = ["CICC_PATH", "NVVMIR_LIBRARY_DIR"].into_iter();
         Ok(Self {
             schema: SCHEMA,
-            release: run(nvcc, &["--version"])?,
+            release: run(nvcc_command(nvcc).arg("--version"))?,
             host: family(&driver)?,
             search,
             tools: files.into_iter().map(tool_record).collect::<Result<_, _>>()?,
@@ -229,7 +230,7 @@ impl Names {
 }
 
 fn probe(nvcc: &Path, ccbin: Option<&OsStr>) -> Result<Plan, ToolchainError> {
-    let mut command = Command::new(nvcc);
+    let mut command = nvcc_command(nvcc);
     command.args(["--dryrun", "--keep", "--keep-dir", PROBE_DIRECTORY, "-c", "probe.cu"]);
     command.env_remove("NVCC_PREPEND_FLAGS").env_remove("NVCC_APPEND_FLAGS");
     if let Some(ccbin) = ccbin {
@@ -272,7 +273,7 @@ fn host_parts(
 ) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
     let mut parts = Vec::new();
     for part in HOST_PARTS {
-        let Ok(text) = run(driver, &[&format!("-print-prog-name={part}")]) else { continue };
+        let Ok(text) = run(Command::new(driver).arg(format!("-print-prog-name={part}"))) else { continue };
         let name = OsString::from_vec(text.trim_end().into());
         if let Ok(path) = names.find(&name) {
             parts.push(((*part).to_owned(), canonical(&path)?));
@@ -282,14 +283,15 @@ fn host_parts(
 }
 
 fn family(driver: &Path) -> Result<HostFamily, ToolchainError> {
-    let text = run(driver, &["--version"])?;
+    let text = run(Command::new(driver).arg("--version"))?;
     let gnu = text.contains("Free Software Foundation");
     Ok(if gnu { HostFamily::Gnu } else { HostFamily::Other })
 }
 
-fn run(program: &Path, args: &[&str]) -> Result<String, ToolchainError> {
-    let output = Command::new(program).args(args).stdin(Stdio::null()).output();
-    let output = output.map_err(|source| ToolchainError::Run { program: program.into(), source })?;
+fn run(command: &mut Command) -> Result<String, ToolchainError> {
+    let output = command.stdin(Stdio::null()).output().map_err(|source| {
+        ToolchainError::Run { program: command.get_program().into(), source }
+    })?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -7,6 +7,6 @@ mod identify;
 mod stat;
 
 pub use driver::driver_version;
-pub use find::{NotFound, Search, find_nvcc, is_program};
+pub use find::{NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command};
 pub use identify::{HostFamily, Toolchain, ToolchainError, identify, look_up};
 pub use stat::Stat;
