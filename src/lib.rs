@@ -7,4 +7,5 @@
 
 pub mod outcome;
 
+pub mod includes;
 pub mod plan;

@@ -98,11 +98,11 @@ const NVLINK: Table = &[
 
 /// Flags of gcc and clang whose value may be the next argument, and flags with files of their own.
 const HOST: Table = &[
+    ("-###", Effect::Refuse),
     ("--output", Effect::Refuse),
     ("--param", Effect::Value),
     ("--sysroot", Effect::Value),
     ("--target", Effect::Value),
-    ("-###", Effect::Refuse),
     ("-A", Effect::Value),
     ("-B", Effect::Value),
     ("-D", Effect::Value),

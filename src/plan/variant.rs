@@ -13,7 +13,7 @@ impl Plan {
     ///
     /// The file is added to the plan; the stage is not.
     pub fn preprocess_variant(&mut self, stage: usize, output: &OsStr) -> Result<Stage, PlanError> {
-        let (original, source) = self.host_compile(stage)?;
+        let (original, source) = self.host_stage(stage, &[Tool::HostCompile])?;
         if self.file(source).kind != FileKind::Input {
             return Err(PlanError::NoVariant { stage });
         }
@@ -21,8 +21,8 @@ impl Plan {
         preprocess(stage, &original, (source, source), output)
     }
 
-    /// The stage that preprocesses `snippet` as stage `stage`, a [`Tool::HostCompile`] of what
-    /// cudafe++ wrote, would. The caller writes the snippet, which includes the headers that nvcc's
+    /// The stage that preprocesses `snippet` as stage `stage`, a [`Tool::HostCompile`] or
+    /// [`Tool::HostPreprocess`] of what cudafe++ wrote, would. The caller writes the snippet, which includes the headers that nvcc's
     /// generated code includes: `"crt/host_runtime.h"` and `"fatbinary_section.h"`.
     ///
     /// Both paths are relative to the keep directory; both files are added to the plan, the stage is not.
@@ -32,7 +32,8 @@ impl Plan {
         snippet: &OsStr,
         output: &OsStr,
     ) -> Result<Stage, PlanError> {
-        let (original, source) = self.host_compile(stage)?;
+        let tools = [Tool::HostCompile, Tool::HostPreprocess];
+        let (original, source) = self.host_stage(stage, &tools)?;
         if self.file(source).kind != FileKind::Temp {
             return Err(PlanError::NoVariant { stage });
         }
@@ -41,10 +42,10 @@ impl Plan {
         preprocess(stage, &original, (source, snippet), output)
     }
 
-    /// A host compile and its source, which is the first of its reads.
-    fn host_compile(&self, stage: usize) -> Result<(Stage, FileId), PlanError> {
+    /// A stage of the host compiler and its source, which is the first of its reads.
+    fn host_stage(&self, stage: usize, tools: &[Tool]) -> Result<(Stage, FileId), PlanError> {
         let found = self.stages.get(stage);
-        let found = found.filter(|found| found.tool == Tool::HostCompile);
+        let found = found.filter(|found| tools.contains(&found.tool));
         let source = found.and_then(|found| found.reads.first());
         match (found, source) {
             (Some(found), Some(source)) => Ok((found.clone(), *source)),
@@ -76,7 +77,7 @@ fn preprocess(
     let mut args = Vec::with_capacity(original.args.len());
     for Argument(pieces) in &original.args {
         args.push(match &pieces[..] {
-            [Piece::Text(text)] if text == "-c" => {
+            [Piece::Text(text)] if text == "-c" || text == "-E" => {
                 found.0 += 1;
                 Argument(vec![Piece::Text("-E".into())])
             }
