@@ -235,11 +235,14 @@ fn files_of_a_pass_are_those_that_gcc_read() {
         for file in &found {
             assert!(dir.join(&file.path).is_file(), "{file:?}");
         }
-        let inner = found
-            .iter()
-            .find(|file| file.path == "sys/inner.h")
-            .expect("it is included");
-        assert_eq!(inner.origin, Origin::User);
+        let find = |path: &str| found.iter().find(|file| file.path == path);
+        let origin = |path: &str| find(path).map(|file| file.origin);
+        assert_eq!(
+            origin("sys/s.h"),
+            Some(Origin::User),
+            "it is included both ways"
+        );
+        assert_eq!(origin("sys/inner.h"), Some(Origin::System));
         assert!(found.iter().any(|file| file.path == "inc/b\\s.h"));
     }
 }

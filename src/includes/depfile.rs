@@ -160,17 +160,11 @@ fn slashes(name: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(name.len());
     let mut rest = name;
     while let Some((&byte, after)) = rest.split_first() {
-        (plain, rest) = match after.strip_prefix(b"\\") {
-            Some(after) if byte == b'\\' => (pushed(plain, b'/'), after),
-            _ => (pushed(plain, byte), after),
-        };
+        let pair = rest.strip_prefix(br"\\");
+        plain.push(if pair.is_some() { b'/' } else { byte });
+        rest = pair.unwrap_or(after);
     }
     plain
-}
-
-fn pushed(mut bytes: Vec<u8>, byte: u8) -> Vec<u8> {
-    bytes.push(byte);
-    bytes
 }
 
 fn escape(dependency: &Dependency, text: &mut Vec<u8>) {

@@ -198,7 +198,7 @@ pub fn find(tool: Tool, argument: &[u8]) -> Option<Match> {
         }
     }
     let refused = |flag: &&str| argument.starts_with(flag.as_bytes());
-    (std::ptr::eq(table, HOST) && HOST_REFUSED.iter().any(|flag| refused(&flag)))
+    (std::ptr::eq(table, HOST) && HOST_REFUSED.iter().any(refused))
         .then_some(Match::Whole(Effect::Refuse))
 }
 

@@ -91,16 +91,15 @@ pub fn check(drafts: &[Draft], files: &mut Files) -> Result<(), PlanError> {
 }
 
 /// The stages that write each file: one, or several that append.
-pub fn writers(drafts: &[Draft], files: &Files) -> Result<HashMap<FileId, Vec<usize>>, PlanError> {
+fn writers(drafts: &[Draft], files: &Files) -> Result<HashMap<FileId, Vec<usize>>, PlanError> {
     let mut writers: HashMap<FileId, Vec<usize>> = HashMap::new();
     for (index, draft) in drafts.iter().enumerate() {
         for &written in &draft.stage.writes {
             let stages = writers.entry(written).or_default();
-            let appended =
-                |&stage: &usize| drafts[stage].appends == Some(written) && stage != index;
-            if !stages.is_empty()
-                && !(draft.appends == Some(written) && stages.iter().all(appended))
-            {
+            // `written` is named twice by one stage, or by two that do not both append.
+            let appends = |stage: &usize| drafts[*stage].appends == Some(written);
+            let shared = appends(&index) && stages.iter().all(|s| appends(s) && *s != index);
+            if !stages.is_empty() && !shared {
                 return Err(PlanError::TwoWriters {
                     path: files.show(written),
                 });
