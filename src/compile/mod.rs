@@ -303,15 +303,15 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
 /// nvcc's own depfile: the files of all passes.
 fn write_depfile(job: &Job, work: &UnitWork<'_>) -> Result<(), Detour> {
     let (Some(asked), Some(path)) = (&job.dependencies, &work.unit.depfile) else { return Ok(()) };
-    let targets = if asked.targets.is_empty() {
-        let outputs = work.unit.results.iter();
-        outputs.map(|file| work.plan.file(*file).path.clone()).take(1).collect()
-    } else {
-        asked.targets.clone()
+    let source = &work.plan.file(work.unit.source).path;
+    let options = depfile::TargetOptions {
+        named: asked.targets.last().map(OsString::as_os_str),
+        output: job.output.as_deref(),
+        directory: job.output_directory.as_deref(),
     };
+    let targets = [depfile::target(source, options)];
     let texts = work.passes.texts(work)?;
     let listed = if asked.system { depfile::Headers::All } else { depfile::Headers::User };
-    let source = &work.plan.file(work.unit.source).path;
     let found = depfile::dependencies(texts.iter().map(Vec::as_slice), source, listed)
         .map_err(|error| Fallback::new(FallbackReason::Preprocess, error.to_string()))?;
     let phony = if asked.phony { depfile::Phony::Targets } else { depfile::Phony::None };
