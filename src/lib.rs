@@ -6,3 +6,4 @@
 //! `docs/architecture.md` follows one compile through these rooms.
 
 pub mod outcome;
+pub mod stats;
