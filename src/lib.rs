@@ -5,5 +5,6 @@
 //! `cmdline`, `plan` and `key` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
+pub mod config;
 pub mod outcome;
 pub mod stats;
