@@ -6,5 +6,6 @@
 //! `docs/architecture.md` follows one compile through these rooms.
 
 pub mod config;
+pub mod log;
 pub mod outcome;
 pub mod stats;
