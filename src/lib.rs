@@ -9,3 +9,4 @@ pub mod config;
 pub mod log;
 pub mod outcome;
 pub mod stats;
+pub mod store;
