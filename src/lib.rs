@@ -5,6 +5,7 @@
 //! `cmdline`, `plan` and `key` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
+pub mod cli;
 pub mod config;
 pub mod log;
 pub mod outcome;
