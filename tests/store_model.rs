@@ -417,6 +417,20 @@ fn only_temporary_files_of_dead_writers_are_swept() {
 }
 
 #[test]
+fn counter_page_being_made_is_swept_and_not_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = FileStore::open(dir.path(), PLENTY).unwrap();
+    store.put(b"a", b"1").unwrap();
+    let page = dir.path().join("tmp/counters-dead");
+    fs::write(&page, [0; 4096]).unwrap();
+    set_written_time(&page, 1000);
+    assert_eq!(store.recount().unwrap().bytes, 1);
+    store.clear().unwrap();
+    assert!(!page.exists());
+    assert_eq!(store.bytes().unwrap(), 0);
+}
+
+#[test]
 fn directories_that_were_removed_are_made_again() {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path().join("cache");

@@ -4,6 +4,7 @@
 use pcache_nvcc::stats::{Counter, StageKind, Stats};
 use pcache_nvcc::store::{Artefact, FileStore};
 use std::env;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -52,16 +53,21 @@ fn counts_of_threads_and_processes_add_up() {
         });
         return;
     }
-    let dir = tempfile::tempdir().unwrap();
-    let root = dir.path().join("cache");
-    let name = "counts_of_threads_and_processes_add_up";
-    all_succeed((0..6).map(|n| start(name, &root, n)).collect());
-    let snapshot = Stats::open_existing(&root).snapshot();
-    assert_eq!(snapshot.get(Counter::Miss), 6 * 4 * 250);
-    assert_eq!(
-        snapshot.get(Counter::StageHit(StageKind::Ptxas)),
-        6 * 4 * 500
-    );
+    // All of them race to make a page that is missing, and to replace one that is damaged.
+    for page in [None, Some("damaged")] {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().join("cache");
+        if let Some(page) = page {
+            fs::create_dir(&root).unwrap();
+            fs::write(root.join("counters"), page).unwrap();
+        }
+        let name = "counts_of_threads_and_processes_add_up";
+        all_succeed((0..6).map(|n| start(name, &root, n)).collect());
+        let snapshot = Stats::open_existing(&root).snapshot();
+        assert_eq!(snapshot.get(Counter::Miss), 6 * 4 * 250, "{page:?}");
+        let hits = snapshot.get(Counter::StageHit(StageKind::Ptxas));
+        assert_eq!(hits, 6 * 4 * 500);
+    }
 }
 
 /// A value that tells when it is torn or mixed: one byte, repeated.

@@ -10,6 +10,9 @@ use page::{Missing, Page, WORDS};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// How the names of pages begin that are being made in `tmp/`.
+pub const PAGE_PREFIX: &str = "counters-";
+
 /// Room for reasons of one kind; slots are never reused for another meaning.
 const REASONS: usize = 64;
 

@@ -3,6 +3,7 @@
 //! the words count.
 
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read, Write};
@@ -22,8 +23,9 @@ const BYTES: usize = WORDS * 8;
 const MAGIC: u64 = u64::from_be_bytes(*b"PCACHECT");
 const VERSION: u32 = 1;
 
-/// How often a page that others are replacing is looked at again, a millisecond apart.
-const ATTEMPTS: u32 = 20;
+/// How often a page that others are replacing is looked at again, a millisecond apart. Replacing
+/// takes no second, unless its process was stopped: then this one counts into nowhere.
+const ATTEMPTS: u32 = 1000;
 
 type Words = [AtomicU64; WORDS];
 
@@ -213,9 +215,13 @@ fn create(dir: &Path) -> io::Result<()> {
 /// Puts a new page in the place of a damaged one. The lock is on the damaged file, so that of
 /// several processes that see the damage one replaces it and none replaces the replacement.
 fn replace(dir: &Path, damaged: &File) -> io::Result<()> {
-    if flock(damaged, FlockOperation::NonBlockingLockExclusive).is_err() {
-        sleep(Duration::from_millis(1));
-        return Ok(());
+    match flock(damaged, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => {}
+        Err(Errno::WOULDBLOCK) => {
+            sleep(Duration::from_millis(1));
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
     }
     let path = dir.join("counters");
     let held = damaged.metadata()?;
@@ -242,7 +248,7 @@ fn fresh_page(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
     bytes[..8].copy_from_slice(&MAGIC.to_ne_bytes());
     bytes[8..16].copy_from_slice(&version_word(VERSION).to_ne_bytes());
     let mut file = tempfile::Builder::new()
-        .prefix("counters-")
+        .prefix(super::PAGE_PREFIX)
         .permissions(PermissionsExt::from_mode(0o666))
         .tempfile_in(tmp)?;
     file.write_all(&bytes)?;

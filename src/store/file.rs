@@ -5,9 +5,10 @@
 use super::area::{Area, FileFacts, Touch, is_missing, list_files, make_directory, now};
 use super::policy::{Candidate, Limits, Nanos, Policy, lru};
 use super::{Artefact, StoreError, record};
-use crate::stats::{Counter, Stats, StoreChange, StoreSize};
+use crate::stats::{Counter, PAGE_PREFIX, Stats, StoreChange, StoreSize};
 use std::fs::symlink_metadata;
 use std::io::{ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
@@ -414,7 +415,9 @@ impl FileStore {
     fn census(&self) -> Result<Census, StoreError> {
         let entries = self.entries.list()?;
         let records = self.records.list()?;
-        let unfinished = list_files(&self.tmp)?.iter().map(|file| file.size).sum();
+        let unfinished = list_files(&self.tmp)?;
+        let unfinished = unfinished.iter().filter(|file| is_counted(file));
+        let unfinished = unfinished.map(|file| file.size).sum();
         let stored = entries.iter().chain(&records).map(|file| file.size);
         let size = StoreSize {
             entries: entries.len() as u64,
@@ -436,13 +439,23 @@ impl FileStore {
         let oldest = now() - STALE;
         let mut freed = 0;
         for file in list_files(&self.tmp)? {
-            if file.written < oldest && matches!(file.remove_unchanged(), Ok(true)) {
+            if file.written >= oldest || !matches!(file.remove_unchanged(), Ok(true)) {
+                continue;
+            }
+            freed += file.size;
+            if is_counted(&file) {
                 self.stats.change_store(bytes_change(file.size, Sign::Less));
-                freed += file.size;
             }
         }
         Ok(freed)
     }
+}
+
+/// Whether a temporary file is one of a store. Nobody adds or takes off the bytes of a counter page
+/// that is being made, so a scan must not see them either.
+fn is_counted(file: &FileFacts) -> bool {
+    let name = file.path.file_name().unwrap_or_default();
+    !name.as_bytes().starts_with(PAGE_PREFIX.as_bytes())
 }
 
 /// Whether something comes or goes.
