@@ -5,4 +5,5 @@
 //! `cmdline`, `plan` and `key` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
+pub mod cmdline;
 pub mod outcome;

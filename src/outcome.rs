@@ -50,6 +50,7 @@ reasons! {
         UnsupportedMode "unsupported_mode" "asks for a kind of output that is not cached",
         OutputSpecial "output_special" "writes to something other than a plain file",
         Environment "environment" "an environment variable gives the compile effects beyond its output",
+        ShellExpansion "shell_expansion" "holds a value that the shell of nvcc would expand or run",
     }
 }
 
