@@ -86,6 +86,9 @@ fn requests_that_are_no_compile_are_bypassed_with_their_reason() {
         ("-c a.cu -Xcompiler -DA=*", R::ShellExpansion),
         ("-c a.cu -Xcompiler -DX='ab", R::ShellExpansion),
         ("-c $x.cu", R::ShellExpansion),
+        ("-c a.cu -diag-suppress 1;2", R::ShellExpansion),
+        ("-c a.cu -ccbin $CXX", R::ShellExpansion),
+        ("a.cu -Xcompiler -Wl\\,-Map=x", R::HostOption),
     ] {
         refused(line, reason);
     }
@@ -190,7 +193,7 @@ fn names_of_outputs_and_scheduling_stay_out_of_the_key() {
         "-c a.cu -MD -MF f -MT t -MP",
         "-c a.cu --keep --keep-dir k",
         "-c a.cu -t0",
-        "-c a.cu -objtemp -jobserver",
+        "-c a.cu -objtemp",
         "-c -c a.cu",
     ] {
         same("-c a.cu", other);
@@ -210,6 +213,7 @@ fn what_changes_the_output_or_the_messages_reaches_the_key() {
         "-c a.cu -split-compile=2",
         "-c a.cu -ccbin g++",
         "-c a.cu -res-usage",
+        "-c a.cu -jobserver",
         // nvcc warns of the redefinition.
         "-c a.cu -o x -o y",
     ] {

@@ -43,8 +43,8 @@ impl Job {
     /// warning that their redefinition brings.
     ///
     /// Left out are what names or places outputs (`-o`, `-odir`, `-MD` and its companions,
-    /// `--keep` and its companions) and what only schedules the stages (`-t`, `--jobserver`,
-    /// `--objdir-as-tempdir`).
+    /// `--keep` and its companions) and what only schedules the stages (`-t`,
+    /// `--objdir-as-tempdir`). `--jobserver` stays: the tools see it, and older versions refuse it.
     pub fn canonical(&self) -> Vec<(&'static str, Vec<OsString>)> {
         let mut fields = Fields::new();
         let mut left_out = Fields::new();

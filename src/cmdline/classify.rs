@@ -31,6 +31,10 @@ pub fn read(line: &CommandLine, open: Open) -> Result<Job, Bypass> {
     }
     let text = |long| last_value(&args, long).map(OsStr::to_os_string);
     let mode = mode(&args);
+    let ccbin = text("compiler-bindir").or_else(|| line.ccbin.map(OsStr::to_os_string));
+    if let Some(ccbin) = &ccbin {
+        check_quoted(ccbin)?;
+    }
     let inputs: Vec<OsString> = args.iter().filter_map(input).cloned().collect();
     let job = Job {
         mode,
@@ -38,7 +42,7 @@ pub fn read(line: &CommandLine, open: Open) -> Result<Job, Bypass> {
         output_directory: text("output-directory"),
         dependencies: dependencies(&args)?,
         keep: keep(&args),
-        ccbin: text("compiler-bindir").or_else(|| line.ccbin.map(OsStr::to_os_string)),
+        ccbin,
         threads: text("threads"),
         inputs,
         args,
@@ -140,6 +144,17 @@ fn check_values(arg: &Arg) -> Result<(), Bypass> {
     }
 }
 
+/// Options of effect `Code` whose values nvcc puts between double quotes. The others' values reach
+/// the shell bare, where nvcc has no list of allowed ones.
+const QUOTED: &[&str] = &[
+    "frandom-seed",
+    "include-path",
+    "library",
+    "library-path",
+    "pre-include",
+    "system-include",
+];
+
 fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
     let bytes = value.as_bytes();
     match option.effect {
@@ -166,13 +181,14 @@ fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
             Verdict::Precompiled => Err(bypass(BypassReason::Precompiled, value)),
             _ => check_quoted(value),
         },
-        // nvcc pastes these without quotes.
-        Effect::Code if matches!(option.long, "entries" | "qpp-config") => check_words(
-            value,
-            bytes,
-            |_| Verdict::Harmless,
-            BypassReason::ToolOption,
-        ),
+        Effect::Code if option.arity != Arity::Pairs && !QUOTED.contains(&option.long) => {
+            check_words(
+                value,
+                bytes,
+                |_| Verdict::Harmless,
+                BypassReason::ShellExpansion,
+            )
+        }
         _ => check_quoted(value),
     }
 }

@@ -213,6 +213,13 @@ pub(super) fn host(word: &[u8]) -> Verdict {
     if ASSEMBLER.iter().any(|known| *known == text) {
         return Verdict::Harmless;
     }
+    if let Some(words) = text.strip_prefix("-Wl,") {
+        let verdicts = words.split(',').map(|word| linker(word.as_bytes()));
+        return verdicts
+            .into_iter()
+            .find(|v| *v != Verdict::Harmless)
+            .unwrap_or(Verdict::Harmless);
+    }
     // A list of sanitizer exceptions: -fsanitize-ignorelist=, -fsanitize-coverage-allowlist=, …
     if text.starts_with("-fsanitize-") && text.contains("list=") {
         return Verdict::Harmful("reads a list of exceptions");
@@ -349,6 +356,7 @@ mod tests {
                 "--display_error_number",
             ],
         );
+        harmless(host, &["-Wl,-z,now", "-Wl,--as-needed"]);
         harmless(linker, &["-z", "now", "-rpath", "/x"]);
     }
 
@@ -405,6 +413,7 @@ mod tests {
             ],
         );
         harmful(cudafe, &["--list", "--xref=x", "-o", "x.cpp"]);
+        harmful(host, &["-Wl,-z,now,-Map=x", "-Wl,@x"]);
         harmful(linker, &["-Map=x", "-o", "@x"]);
     }
 

@@ -213,7 +213,7 @@ pub const OPTIONS: &[OptionRow] = &[
     row("include-path", "I", Arity::List, Effect::Code, "Add an include directory."),
     row("input-drive-prefix", "idp", Arity::Value, Effect::Code, "Windows path translation; nothing on Linux."),
     row("intern-mode", "", Arity::Value, Effect::Bypass(BypassReason::ToolOption), "Choose what is embedded beside the code repository."),
-    row("jobserver", "jobserver", Arity::Flag, Effect::Schedule, "Take part in make's job server."),
+    row("jobserver", "jobserver", Arity::Flag, Effect::Code, "Have the tools take part in make's job server."),
     row("jump-table-density", "jtd", Arity::Number, Effect::Code, "Choose when a switch becomes a jump table."),
     row("keep", "keep", Arity::Flag, Effect::Keep, "Keep the intermediate files."),
     row("keep-device-functions", "keep-device-functions", Arity::Flag, Effect::Code, "Keep unused device functions."),
