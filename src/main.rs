@@ -40,16 +40,33 @@ fn main() -> ExitCode {
     };
     if is_recursive() {
         let nvcc = nvcc.display();
-        return fail(&format!("{nvcc} leads back to pcache-nvcc; set PCACHE_NVCC to the real nvcc"));
+        return fail(&format!(
+            "{nvcc} leads back to pcache-nvcc; set PCACHE_NVCC to the real nvcc"
+        ));
     }
     let log = Log::open(config.log.value.as_deref());
     let mut block = log.block(args);
-    let stats = Stats::open(&config.dir.value);
-    let detour = match attempt(&nvcc, args, &config, &stats, &mut block) {
-        Ok(()) => None,
-        Err(detour) => Some(detour),
+    let root = &config.dir.value;
+    let max_bytes = config.max_size.value.bytes();
+    let opened = if config.readonly.value {
+        FileStore::open_read_only(root, max_bytes)
+    } else {
+        FileStore::open(root, max_bytes)
     };
-    note(&stats, &mut block, detour.as_ref());
+    let elsewhere = Stats::nowhere();
+    let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
+    if let Err(error) = &opened {
+        block.note("cache", error);
+    }
+    let cache = Cache {
+        store: opened.as_ref().ok(),
+        stats,
+        memo: (!config.readonly.value).then(|| root.join("manifests/toolchains")),
+        readonly: config.readonly.value,
+        recache: config.recache.value,
+    };
+    let detour = attempt(&nvcc, args, &config, &cache, &mut block).err();
+    note(stats, &mut block, detour.as_ref());
     if log.append(block).is_err() {
         stats.add(Counter::Error, 1);
     }
@@ -65,27 +82,15 @@ fn attempt(
     nvcc: &Path,
     args: &[OsString],
     config: &Config,
-    stats: &Stats,
+    cache: &Cache<'_>,
     block: &mut Block,
 ) -> Result<(), Detour> {
     if config.disable.value {
         return Err(Bypass::new(BypassReason::Disabled, "").into());
     }
-    let root = &config.dir.value;
-    let store = FileStore::open(root, config.max_size.value.bytes());
-    if store.is_err() {
-        stats.add(Counter::Error, 1);
-    }
-    let cache = Cache {
-        store: store.as_ref().ok(),
-        stats,
-        memo: (!config.readonly.value).then(|| root.join("manifests/toolchains")),
-        readonly: config.readonly.value,
-        recache: config.recache.value,
-    };
     // stderr is nvcc's: a failure of ours goes to the log.
     std::panic::set_hook(Box::new(|_| {}));
-    let tried = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, &cache, block)));
+    let tried = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, cache, block)));
     tried.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -99,11 +104,17 @@ fn note(stats: &Stats, block: &mut Block, detour: Option<&Detour>) {
         None => {}
         Some(Detour::Bypass(bypass)) => {
             stats.add(Counter::Bypassed(bypass.reason), 1);
-            block.note("bypass", format_args!("{} {}", bypass.reason.code(), bypass.detail));
+            block.note(
+                "bypass",
+                format_args!("{} {}", bypass.reason.code(), bypass.detail),
+            );
         }
         Some(Detour::Fallback(fallback)) => {
             stats.add(Counter::Fallback(fallback.reason), 1);
-            block.note("fallback", format_args!("{} {}", fallback.reason.code(), fallback.detail));
+            block.note(
+                "fallback",
+                format_args!("{} {}", fallback.reason.code(), fallback.detail),
+            );
         }
         Some(Detour::Interrupted(signal)) => {
             block.note("interrupted", format_args!("signal {}", signal.number()));
@@ -114,7 +125,9 @@ fn note(stats: &Stats, block: &mut Block, detour: Option<&Detour>) {
 /// A compiler named first, as CMake's launchers are given one. Never under the name `nvcc`.
 fn split_launcher<'a>(own_name: &OsStr, args: &'a [OsString]) -> (Option<PathBuf>, &'a [OsString]) {
     let is_nvcc = Path::new(own_name).file_name() == Some("nvcc".as_ref());
-    let Some((first, rest)) = args.split_first().filter(|_| !is_nvcc) else { return (None, args) };
+    let Some((first, rest)) = args.split_first().filter(|_| !is_nvcc) else {
+        return (None, args);
+    };
     let path = Path::new(first);
     let is_path = first.as_bytes().contains(&b'/');
     // A source is never a compiler, even where everything is marked executable.
@@ -123,7 +136,11 @@ fn split_launcher<'a>(own_name: &OsStr, args: &'a [OsString]) -> (Option<PathBuf
     } else {
         first == "nvcc"
     };
-    if named { (Some(path.to_owned()), rest) } else { (None, args) }
+    if named {
+        (Some(path.to_owned()), rest)
+    } else {
+        (None, args)
+    }
 }
 
 fn become_nvcc(nvcc: &Path, args: &[OsString]) -> ExitCode {

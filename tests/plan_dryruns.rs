@@ -342,7 +342,7 @@ fn changed(before: &Plan, stage: usize, after: &[Argument], plan: &Plan) -> Stri
 fn a_host_source_has_a_preprocessing_pass_made_from_its_compile() {
     let original = plan("host");
     let mut plan = original.clone();
-    assert_eq!(plan.units[0].passes, []);
+    assert!(plan.units[0].passes.is_empty());
     let pass = plan
         .preprocess_variant(0, OsStr::new("c.pass.ii"))
         .expect("it compiles c.cpp");

@@ -42,12 +42,18 @@ impl Cache<'_> {
 
     /// Stores a record; whether that succeeded.
     pub(super) fn keep_record(&self, key: &Digest, record: &Record) -> bool {
-        let Some(store) = self.store.filter(|_| !self.readonly) else { return false };
-        let Ok(bytes) = serde_json::to_vec(record) else { return false };
+        let Some(store) = self.store.filter(|_| !self.readonly) else {
+            return false;
+        };
+        let Ok(bytes) = serde_json::to_vec(record) else {
+            return false;
+        };
         self.tried(store.put_record(key, &bytes)).is_some()
     }
 
     fn tried<T>(&self, result: Result<T, StoreError>) -> Option<T> {
-        result.inspect_err(|_| self.stats.add(Counter::Error, 1)).ok()
+        result
+            .inspect_err(|_| self.stats.add(Counter::Error, 1))
+            .ok()
     }
 }

@@ -61,11 +61,20 @@ impl Commands<'_> {
     ) -> Result<Command, Fallback> {
         let program = self.program(plan, stage, outputs)?;
         let mut locate = |file| match (outputs, plan.file(file)) {
-            (Outputs::InPlace, PlanFile { path, kind: FileKind::Output }) => path.clone(),
+            (
+                Outputs::InPlace,
+                PlanFile {
+                    path,
+                    kind: FileKind::Output,
+                },
+            ) => path.clone(),
             _ => self.workspace.locate(plan, file).into_os_string(),
         };
-        let mut args: Vec<_> =
-            stage.args.iter().map(|arg| plan.render(arg, &mut locate)).collect();
+        let mut args: Vec<_> = stage
+            .args
+            .iter()
+            .map(|arg| plan.render(arg, &mut locate))
+            .collect();
         args.extend(self.additions(stage, number));
         Ok(Command {
             program,
@@ -91,9 +100,15 @@ impl Commands<'_> {
             added.extend(["-MD".into(), "-MF".into()]);
             added.push(self.workspace.stream(number, "d").into());
             if gnu {
-                added.push(joined("-Wa,--MD,", self.workspace.stream(number, "asd").as_os_str()));
+                added.push(joined(
+                    "-Wa,--MD,",
+                    self.workspace.stream(number, "asd").as_os_str(),
+                ));
             }
-            let mut map = joined("-fdebug-prefix-map=", self.workspace.temporaries().as_os_str());
+            let mut map = joined(
+                "-fdebug-prefix-map=",
+                self.workspace.temporaries().as_os_str(),
+            );
             map.push("=");
             map.push(&self.mapped);
             added.push(map);
@@ -102,26 +117,28 @@ impl Commands<'_> {
     }
 
     /// The stage's program, which must be one of the identified toolchain where its work is stored.
-    fn program(
-        &self,
-        plan: &Plan,
-        stage: &Stage,
-        outputs: Outputs,
-    ) -> Result<PathBuf, Fallback> {
+    fn program(&self, plan: &Plan, stage: &Stage, outputs: Outputs) -> Result<PathBuf, Fallback> {
         let unknown = || {
             let name = stage.program.display().to_string();
             Fallback::new(FallbackReason::UnknownTool, name)
         };
         let found = look_up(&stage.program, &search_path(plan)).ok_or_else(unknown)?;
         let real = fs::canonicalize(&found).map_err(|_| unknown())?;
-        if outputs == Outputs::InPlace || self.toolchain.tools.contains(&real) { Ok(found) } else { Err(unknown()) }
+        if outputs == Outputs::InPlace || self.toolchain.tools.contains(&real) {
+            Ok(found)
+        } else {
+            Err(unknown())
+        }
     }
 }
 
 /// nvcc's PATH for its children.
 pub fn search_path(plan: &Plan) -> OsString {
     let named = plan.env.iter().rev().find(|(name, _)| name == "PATH");
-    named.map(|(_, value)| value.clone()).or_else(|| std::env::var_os("PATH")).unwrap_or_default()
+    named
+        .map(|(_, value)| value.clone())
+        .or_else(|| std::env::var_os("PATH"))
+        .unwrap_or_default()
 }
 
 /// The stage as text for a key: nvcc's own words, with temporaries called by their names in the

@@ -21,7 +21,9 @@ pub fn plan(nvcc: &Path, job: &Job, workspace: &Workspace) -> Result<Plan, Fallb
         .output()
         .map_err(|error| failed(format!("{}: {error}", nvcc.display())))?;
     if !output.status.success() {
-        return Err(failed(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        return Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
     }
     Plan::parse(&output.stderr, &directory)
         .map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))

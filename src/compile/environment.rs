@@ -45,8 +45,11 @@ pub const FORBIDDEN: &[&str] = &[
 
 /// `NAME=value` of every keyed variable that is set, sorted by name.
 pub fn keyed() -> Vec<Vec<u8>> {
-    let set = KEYED.iter().filter_map(|name| Some((name, env::var_os(name)?)));
-    set.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat()).collect()
+    let set = KEYED
+        .iter()
+        .filter_map(|name| Some((name, env::var_os(name)?)));
+    set.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
+        .collect()
 }
 
 /// A bypass when a forbidden variable is set.
@@ -69,8 +72,15 @@ pub fn directories() -> std::io::Result<[PathBuf; 2]> {
 /// What `-march=native` means: the first processor's description, without what varies from moment
 /// to moment.
 pub fn machine() -> Vec<u8> {
-    const TELLING: &[&str] =
-        &["vendor_id", "cpu family", "model", "stepping", "flags", "Features", "CPU part"];
+    const TELLING: &[&str] = &[
+        "vendor_id",
+        "cpu family",
+        "model",
+        "stepping",
+        "flags",
+        "Features",
+        "CPU part",
+    ];
     let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let first = text.split("\n\n").next().unwrap_or_default();
     let telling = first.lines().filter(|line| {
@@ -89,7 +99,10 @@ mod tests {
         let page = include_str!("../../docs/keys.md");
         for table in [KEYED, FORBIDDEN] {
             for name in table {
-                assert!(page.contains(&format!("`{name}`")), "docs/keys.md lacks {name}");
+                assert!(
+                    page.contains(&format!("`{name}`")),
+                    "docs/keys.md lacks {name}"
+                );
             }
         }
         assert!(FORBIDDEN.is_sorted() && KEYED.iter().all(|name| !FORBIDDEN.contains(name)));

@@ -33,8 +33,7 @@ impl Known {
     /// read different versions of it.
     pub fn check_settled(&self, workspace: &Workspace) -> Result<(), Doubt> {
         let late = self.0.iter().find(|path| {
-            !fs::metadata(path)
-                .is_ok_and(|found| Stat::from(&found).is_older_than(workspace.began))
+            !fs::metadata(path).is_ok_and(|found| Stat::from(&found).is_older_than(workspace.began))
         });
         match late {
             Some(path) => Err(format!("{} changed during the compile", path.display())),
@@ -47,10 +46,13 @@ impl Known {
 pub fn check_headers(workspace: &Workspace, number: usize, known: &Known) -> Result<(), Doubt> {
     let file = workspace.stream(number, "d");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let stray = prerequisites(&text).into_iter().map(PathBuf::from).find(|path| {
-        let own = fs::canonicalize(path).is_ok_and(|real| workspace.holds(&real));
-        !(own || workspace.holds(path) || known.holds(path))
-    });
+    let stray = prerequisites(&text)
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| {
+            let own = fs::canonicalize(path).is_ok_and(|real| workspace.holds(&real));
+            !(own || workspace.holds(path) || known.holds(path))
+        });
     match stray {
         Some(path) => Err(format!("the host compile read {}", path.display())),
         None => Ok(()),

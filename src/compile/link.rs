@@ -32,8 +32,12 @@ pub fn run(
         }
         exec::run_all(std::slice::from_ref(&command), &plan.env, 1, signals)
             .map_err(|failure| detour(stage, failure))?;
-        printed.stdout.extend(fs::read(&command.stdout).unwrap_or_default());
-        printed.stderr.extend(fs::read(&command.stderr).unwrap_or_default());
+        printed
+            .stdout
+            .extend(fs::read(&command.stdout).unwrap_or_default());
+        printed
+            .stderr
+            .extend(fs::read(&command.stderr).unwrap_or_default());
     }
     Ok(())
 }

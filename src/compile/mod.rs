@@ -83,12 +83,13 @@ impl Facts<'_> {
     /// names the keep directory instead.
     fn as_kept(&self, workspace: &Workspace, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {
         const TEXT: &[&str] = &["c", "cpp", "gpu", "i", "ii", "ptx", "module_id"];
-        let suffix = Path::new(name).extension().and_then(OsStr::to_str).unwrap_or_default();
+        let suffix = Path::new(name)
+            .extension()
+            .and_then(OsStr::to_str)
+            .unwrap_or_default();
         match &self.keep {
             Some(keep) if TEXT.contains(&suffix) => {
-                let mut from = workspace.temporaries().into_os_string().into_vec();
-                from.push(b'/');
-                replace(&bytes, &from, keep.prefix.as_bytes())
+                workspace.renamed(&bytes, keep.prefix.as_bytes())
             }
             _ => bytes,
         }
@@ -119,7 +120,10 @@ pub fn compile(
 
 fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
     let variable = |name| env::var_os(name);
-    let (prepend, append) = (variable("NVCC_PREPEND_FLAGS"), variable("NVCC_APPEND_FLAGS"));
+    let (prepend, append) = (
+        variable("NVCC_PREPEND_FLAGS"),
+        variable("NVCC_APPEND_FLAGS"),
+    );
     let ccbin = variable("NVCC_CCBIN");
     let line = CommandLine {
         args,
@@ -148,11 +152,21 @@ fn run(
         .collect::<Result<Vec<_>, _>>()?;
     let driver = driver_version(env::var_os("LD_LIBRARY_PATH").as_deref());
     let facts = facts(job, &driver)?;
-    let mapped = facts.keep.as_ref().map_or_else(|| ".".into(), |keep| keep.mapped());
+    let mapped = facts
+        .keep
+        .as_ref()
+        .map_or_else(|| ".".into(), |keep| keep.mapped());
     let diagnostics = diagnostics();
-    let commands =
-        Commands { workspace: &workspace, toolchain, diagnostics, mapped };
-    let mut printed = Printed { stdout: Vec::new(), stderr: plan.notices.clone() };
+    let commands = Commands {
+        workspace: &workspace,
+        toolchain,
+        diagnostics,
+        mapped,
+    };
+    let mut printed = Printed {
+        stdout: Vec::new(),
+        stderr: plan.notices.clone(),
+    };
     for (unit, passes) in plan.units.iter().zip(&passes) {
         let work = UnitWork {
             facts: &facts,
@@ -218,7 +232,9 @@ fn facts<'a>(job: &Job, driver: &'a str) -> Result<Facts<'a>, Fallback> {
         Keep { prefix }
     });
     Ok(Facts {
-        job: canonical.map(|(name, values)| (name, bytes(values))).collect(),
+        job: canonical
+            .map(|(name, values)| (name, bytes(values)))
+            .collect(),
         driver,
         directories: environment::directories().map_err(|error| work_directory(&error))?,
         environment: environment::keyed(),
@@ -228,13 +244,21 @@ fn facts<'a>(job: &Job, driver: &'a str) -> Result<Facts<'a>, Fallback> {
 
 fn diagnostics() -> Diagnostics {
     let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-    if io::stderr().is_terminal() && !dumb { Diagnostics::Colour } else { Diagnostics::Plain }
+    if io::stderr().is_terminal() && !dumb {
+        Diagnostics::Colour
+    } else {
+        Diagnostics::Plain
+    }
 }
 
 /// The job's tools lie where the toolchain was found: no option has moved them.
 fn check_variables(plan: &Plan, toolchain: &Toolchain) -> Result<(), Fallback> {
     for (name, wanted) in &toolchain.variables {
-        let named = plan.env.iter().rev().find(|(known, _)| known.as_os_str() == name.as_str());
+        let named = plan
+            .env
+            .iter()
+            .rev()
+            .find(|(known, _)| known.as_os_str() == name.as_str());
         if let Some((_, value)) = named
             && value.as_os_str() != wanted.as_str()
         {
@@ -267,7 +291,10 @@ fn is_output(plan: &Plan, file: FileId) -> bool {
 
 /// The assembler makes objects anew; everything else is written in place.
 fn manner(plan: &Plan, file: FileId) -> Manner {
-    let writer = plan.stages.iter().find(|stage| stage.writes.contains(&file));
+    let writer = plan
+        .stages
+        .iter()
+        .find(|stage| stage.writes.contains(&file));
     match writer.map(|stage| stage.tool) {
         Some(Tool::HostCompile) => Manner::Replace,
         _ => Manner::Rewrite,
@@ -296,13 +323,18 @@ fn deliver(job: &Job, work: &UnitWork<'_>, product: &Product) -> Result<(), Deto
 
 fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
     fs::write(path, bytes).map_err(|error| {
-        Fallback::new(FallbackReason::WorkDirectory, format!("{}: {error}", path.display()))
+        Fallback::new(
+            FallbackReason::WorkDirectory,
+            format!("{}: {error}", path.display()),
+        )
     })
 }
 
 /// nvcc's own depfile: the files of all passes.
 fn write_depfile(job: &Job, work: &UnitWork<'_>) -> Result<(), Detour> {
-    let (Some(asked), Some(path)) = (&job.dependencies, &work.unit.depfile) else { return Ok(()) };
+    let (Some(asked), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
+        return Ok(());
+    };
     let source = &work.plan.file(work.unit.source).path;
     let options = depfile::TargetOptions {
         named: asked.targets.last().map(OsString::as_os_str),
@@ -311,11 +343,22 @@ fn write_depfile(job: &Job, work: &UnitWork<'_>) -> Result<(), Detour> {
     };
     let targets = [depfile::target(source, options)];
     let texts = work.passes.texts(work)?;
-    let listed = if asked.system { depfile::Headers::All } else { depfile::Headers::User };
+    let listed = if asked.system {
+        depfile::Headers::All
+    } else {
+        depfile::Headers::User
+    };
     let found = depfile::dependencies(texts.iter().map(Vec::as_slice), source, listed)
         .map_err(|error| Fallback::new(FallbackReason::Preprocess, error.to_string()))?;
-    let phony = if asked.phony { depfile::Phony::Targets } else { depfile::Phony::None };
-    Ok(place::place_depfile(Path::new(path), &depfile::render(&targets, &found, phony))?)
+    let phony = if asked.phony {
+        depfile::Phony::Targets
+    } else {
+        depfile::Phony::None
+    };
+    Ok(place::place_depfile(
+        Path::new(path),
+        &depfile::render(&targets, &found, phony),
+    )?)
 }
 
 fn count(cache: &Cache<'_>, block: &mut Block, work: &UnitWork<'_>, ending: &Ending, key: &Digest) {
@@ -335,14 +378,22 @@ fn count(cache: &Cache<'_>, block: &mut Block, work: &UnitWork<'_>, ending: &End
             format!("miss, not stored: {why}")
         }
     };
-    block.note("unit", format_args!("{source}: {text} ({})", hex::encode(key)));
+    block.note(
+        "unit",
+        format_args!("{source}: {text} ({})", hex::encode(key)),
+    );
 }
 
 /// Copies every intermediate file to the user's keep directory.
 fn keep_files(facts: &Facts<'_>, plan: &Plan, workspace: &Workspace) -> Result<(), Fallback> {
-    let Some(keep) = &facts.keep else { return Ok(()) };
+    let Some(keep) = &facts.keep else {
+        return Ok(());
+    };
     // What stages wrote, and not the passes that nvcc does not have.
-    let written = plan.stages.iter().flat_map(|stage| stage.writes.iter().copied());
+    let written = plan
+        .stages
+        .iter()
+        .flat_map(|stage| stage.writes.iter().copied());
     let ids = plan.units.iter().filter_map(|unit| unit.module_id);
     let files: BTreeSet<_> = written.chain(ids).collect();
     for file in files.into_iter().map(|file| plan.file(file)) {
@@ -350,7 +401,9 @@ fn keep_files(facts: &Facts<'_>, plan: &Plan, workspace: &Workspace) -> Result<(
             continue;
         }
         let name = &file.path;
-        let Ok(bytes) = fs::read(workspace.temporaries().join(name)) else { continue };
+        let Ok(bytes) = fs::read(workspace.temporaries().join(name)) else {
+            continue;
+        };
         let mut target = keep.prefix.clone();
         target.push(name);
         let bytes = facts.as_kept(workspace, name, bytes);
@@ -365,34 +418,4 @@ fn work_directory(error: &dyn std::fmt::Display) -> Fallback {
 
 fn digest_file(path: &Path) -> io::Result<Digest> {
     Ok(Sha256::digest(fs::read(path)?).into())
-}
-
-/// `bytes` with every `from` replaced by `to`.
-fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut replaced = Vec::with_capacity(bytes.len());
-    let mut rest = bytes;
-    while !rest.is_empty() {
-        if rest.starts_with(from) {
-            replaced.extend_from_slice(to);
-            rest = &rest[from.len()..];
-        } else {
-            let next = rest[1..].iter().position(|byte| *byte == from[0]);
-            let until = next.map_or(rest.len(), |position| position + 1);
-            replaced.extend_from_slice(&rest[..until]);
-            rest = &rest[until..];
-        }
-    }
-    replaced
-}
-
-#[cfg(test)]
-mod tests {
-    use super::replace;
-
-    #[test]
-    fn every_occurrence_is_replaced_and_nothing_else() {
-        assert_eq!(replace(b"# 1 \"/w/t/a\" /w/", b"/w/t/", b"K/"), b"# 1 \"K/a\" /w/");
-        assert_eq!(replace(b"/w/t/", b"/w/t/", b""), b"");
-        assert_eq!(replace(b"//w/t/", b"/w/t/", b"K/"), b"/K/");
-    }
 }

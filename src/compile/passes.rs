@@ -52,7 +52,12 @@ impl UnitPasses {
         for index in plan.units[number].stages.clone() {
             let stage = &plan.stages[index];
             let tool = stage.tool;
-            let inputs: Vec<_> = stage.reads.iter().copied().filter(|file| is_input(plan, *file)).collect();
+            let inputs: Vec<_> = stage
+                .reads
+                .iter()
+                .copied()
+                .filter(|file| is_input(plan, *file))
+                .collect();
             let generated = stage.reads.len() > inputs.len();
             let shape = |error: &dyn std::fmt::Display| {
                 Fallback::new(FallbackReason::PlanShape, error.to_string())
@@ -63,13 +68,17 @@ impl UnitPasses {
                     if !inputs.is_empty() {
                         let output = temporary(plan, number, ".pcache.ii");
                         let stage = plan.preprocess_variant(index, &output);
-                        passes.variants.push((next(streams), stage.map_err(|e| shape(&e))?));
+                        passes
+                            .variants
+                            .push((next(streams), stage.map_err(|e| shape(&e))?));
                     }
                     if generated {
                         let snippet = temporary(plan, number, ".pcache-host.cpp");
                         let output = temporary(plan, number, ".pcache-host.ii");
                         let stage = plan.host_runtime_pass(index, &snippet, &output);
-                        passes.runtime.push((next(streams), stage.map_err(|e| shape(&e))?));
+                        passes
+                            .runtime
+                            .push((next(streams), stage.map_err(|e| shape(&e))?));
                     }
                 }
                 _ => passes.raw.extend(inputs),
@@ -91,18 +100,27 @@ impl UnitPasses {
                 fs::write(&path, HOST_RUNTIME).map_err(|error| unreadable(&path, &error))?;
             }
         }
-        let own = work.unit.passes.iter().map(|number| (*number, &work.plan.stages[*number]));
+        let own = work
+            .unit
+            .passes
+            .iter()
+            .map(|number| (*number, &work.plan.stages[*number]));
         let added = self.variants.iter().chain(&self.runtime);
-        let stages: Vec<_> =
-            own.chain(added.map(|(number, stage)| (*number, stage))).collect();
+        let stages: Vec<_> = own
+            .chain(added.map(|(number, stage)| (*number, stage)))
+            .collect();
         let width = std::thread::available_parallelism().map_or(1, usize::from);
         work.execute_stages(&stages, width, FallbackReason::Preprocess)?;
-        let mut read =
-            Read { passes: Vec::new(), host_headers: Vec::new(), known: Known::default() };
+        let mut read = Read {
+            passes: Vec::new(),
+            host_headers: Vec::new(),
+            known: Known::default(),
+        };
         let runtime: Vec<_> = self.runtime.iter().map(|(number, _)| *number).collect();
         for (number, stage) in &stages {
             if runtime.contains(number) {
-                read.host_headers.extend(host_headers(work, stage, &mut read.known)?);
+                read.host_headers
+                    .extend(host_headers(work, stage, &mut read.known)?);
             } else {
                 read.passes.push(pass(work, stage, &mut read.known)?);
             }
@@ -110,7 +128,8 @@ impl UnitPasses {
         for file in &self.raw {
             read.passes.push(raw_pass(work, *file, &mut read.known)?);
         }
-        read.passes.sort_by(|a, b| (&a.command, a.digest).cmp(&(&b.command, b.digest)));
+        read.passes
+            .sort_by(|a, b| (&a.command, a.digest).cmp(&(&b.command, b.digest)));
         read.host_headers.sort_by(|a, b| a.path.cmp(&b.path));
         read.host_headers.dedup();
         Ok(read)
@@ -118,7 +137,11 @@ impl UnitPasses {
 
     /// The preprocessed text of every pass that a depfile is made of, in nvcc's order.
     pub fn texts(&self, work: &UnitWork<'_>) -> Result<Vec<Vec<u8>>, Detour> {
-        let own = work.unit.passes.iter().map(|number| &work.plan.stages[*number]);
+        let own = work
+            .unit
+            .passes
+            .iter()
+            .map(|number| &work.plan.stages[*number]);
         let added = self.variants.iter().map(|(_, stage)| stage);
         let stages: Vec<_> = if work.unit.passes.is_empty() {
             added.collect()
@@ -147,12 +170,18 @@ fn is_input(plan: &Plan, file: FileId) -> bool {
 }
 
 fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Fallback {
-    Fallback::new(FallbackReason::Preprocess, format!("{}: {error}", path.display()))
+    Fallback::new(
+        FallbackReason::Preprocess,
+        format!("{}: {error}", path.display()),
+    )
 }
 
 fn text(work: &UnitWork<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
     let output = stage.output.ok_or_else(|| {
-        Fallback::new(FallbackReason::PlanShape, "a preprocessing pass without output")
+        Fallback::new(
+            FallbackReason::PlanShape,
+            "a preprocessing pass without output",
+        )
     })?;
     let path = work.commands.workspace.locate(work.plan, output);
     Ok(fs::read(&path).map_err(|error| unreadable(&path, &error))?)
@@ -160,8 +189,13 @@ fn text(work: &UnitWork<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
 
 fn pass(work: &UnitWork<'_>, stage: &Stage, known: &mut Known) -> Result<Pass, Detour> {
     let bytes = text(work, stage)?;
-    markers::files(&bytes).iter().for_each(|file| known.add(Path::new(&file.path)));
-    Ok(Pass { command: template(work.plan, stage), digest: Sha256::digest(&bytes).into() })
+    markers::files(&bytes)
+        .iter()
+        .for_each(|file| known.add(Path::new(&file.path)));
+    Ok(Pass {
+        command: template(work.plan, stage),
+        digest: Sha256::digest(&bytes).into(),
+    })
 }
 
 /// The content of every header that the pass read. Its text alone would not do: a macro that the
@@ -180,7 +214,10 @@ fn host_headers(
         }
         let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
         known.add(path);
-        found.push(HostHeader { path: path.as_os_str().as_bytes().to_vec(), digest });
+        found.push(HostHeader {
+            path: path.as_os_str().as_bytes().to_vec(),
+            digest,
+        });
     }
     Ok(found)
 }
@@ -189,5 +226,8 @@ fn raw_pass(work: &UnitWork<'_>, file: FileId, known: &mut Known) -> Result<Pass
     let path = Path::new(&work.plan.file(file).path);
     let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
     known.add(path);
-    Ok(Pass { command: [b"input\0", path.as_os_str().as_bytes()].concat(), digest })
+    Ok(Pass {
+        command: [b"input\0", path.as_os_str().as_bytes()].concat(),
+        digest,
+    })
 }

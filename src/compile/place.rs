@@ -19,12 +19,17 @@ pub enum Manner {
 /// (devices, links written through, missing and forbidden places) is left to it.
 pub fn check(path: &Path, manner: Manner) -> Result<(), Bypass> {
     let special = |what: &str| {
-        Err(Bypass::new(BypassReason::OutputSpecial, format!("{}: {what}", path.display())))
+        Err(Bypass::new(
+            BypassReason::OutputSpecial,
+            format!("{}: {what}", path.display()),
+        ))
     };
     if !directory(path).is_dir() {
         return special("its directory does not exist");
     }
-    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
     match manner {
         _ if found.is_dir() => special("a directory"),
         Manner::Replace if found.is_file() || found.is_symlink() => Ok(()),
@@ -39,7 +44,10 @@ pub fn check(path: &Path, manner: Manner) -> Result<(), Bypass> {
 /// Puts `bytes` at `path` in one step.
 pub fn place(path: &Path, bytes: &[u8], manner: Manner) -> Result<(), Fallback> {
     put(path, bytes, manner).map_err(|error| {
-        Fallback::new(FallbackReason::Placement, format!("{}: {error}", path.display()))
+        Fallback::new(
+            FallbackReason::Placement,
+            format!("{}: {error}", path.display()),
+        )
     })
 }
 
@@ -50,12 +58,18 @@ pub fn place_depfile(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
         kind.is_char_device() || kind.is_fifo() || kind.is_socket()
     });
     let written = if device {
-        fs::OpenOptions::new().write(true).open(path).and_then(|mut file| file.write_all(bytes))
+        fs::OpenOptions::new()
+            .write(true)
+            .open(path)
+            .and_then(|mut file| file.write_all(bytes))
     } else {
         put(path, bytes, Manner::Rewrite)
     };
     written.map_err(|error| {
-        Fallback::new(FallbackReason::Placement, format!("{}: {error}", path.display()))
+        Fallback::new(
+            FallbackReason::Placement,
+            format!("{}: {error}", path.display()),
+        )
     })
 }
 
@@ -108,9 +122,15 @@ mod tests {
         let fresh = mode(&path);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("a mode");
         place(&path, b"2", Manner::Rewrite).expect("placed");
-        assert_eq!((mode(&path), fs::read(&path).expect("bytes")), (0o640, b"2".to_vec()));
+        assert_eq!(
+            (mode(&path), fs::read(&path).expect("bytes")),
+            (0o640, b"2".to_vec())
+        );
         place(&path, b"3", Manner::Replace).expect("placed");
-        assert_eq!((mode(&path), fs::read(&path).expect("bytes")), (fresh, b"3".to_vec()));
+        assert_eq!(
+            (mode(&path), fs::read(&path).expect("bytes")),
+            (fresh, b"3".to_vec())
+        );
     }
 
     #[test]

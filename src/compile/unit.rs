@@ -89,7 +89,10 @@ impl UnitWork<'_> {
 
     /// Runs `numbers` of the plan's stages, in order, up to `width` side by side.
     pub fn execute(&self, numbers: &[usize], width: usize) -> Result<(), Detour> {
-        let stages: Vec<_> = numbers.iter().map(|number| (*number, self.stage(*number))).collect();
+        let stages: Vec<_> = numbers
+            .iter()
+            .map(|number| (*number, self.stage(*number)))
+            .collect();
         self.execute_stages(&stages, width, FallbackReason::Stage)
     }
 
@@ -103,7 +106,10 @@ impl UnitWork<'_> {
         let mut commands = Vec::with_capacity(stages.len());
         for (number, stage) in stages {
             self.commands.workspace.prepare(self.plan, &stage.writes)?;
-            commands.push(self.commands.command(self.plan, stage, *number, Outputs::Private)?);
+            commands.push(
+                self.commands
+                    .command(self.plan, stage, *number, Outputs::Private)?,
+            );
         }
         let failed = |index: usize, what: String| {
             let program = commands[index].program.display();
@@ -121,15 +127,20 @@ impl UnitWork<'_> {
     fn module_id(&self) -> Vec<u8> {
         let source = &self.plan.file(self.unit.source).path;
         let path = Path::new(&self.facts.directories[1]).join(source);
-        let job = self.facts.job.iter().map(|(name, values)| (*name, values.as_slice()));
+        let job = self
+            .facts
+            .job
+            .iter()
+            .map(|(name, values)| (*name, values.as_slice()));
         module_id(path.as_os_str().as_bytes(), job)
     }
 
     /// The unit's commands as text, sorted, each with its stage.
     fn sorted_commands(&self) -> Vec<(Vec<u8>, usize)> {
         let stages = self.unit.stages.iter();
-        let mut commands: Vec<_> =
-            stages.map(|number| (template(self.plan, self.stage(*number)), *number)).collect();
+        let mut commands: Vec<_> = stages
+            .map(|number| (template(self.plan, self.stage(*number)), *number))
+            .collect();
         commands.sort();
         commands
     }
@@ -143,8 +154,11 @@ impl UnitWork<'_> {
     ) -> Digest {
         let facts = self.facts;
         let asks_native = |text: &Vec<u8>| text.windows(7).any(|word| word == b"=native");
-        let machine =
-            if commands.iter().any(asks_native) { environment::machine() } else { Vec::new() };
+        let machine = if commands.iter().any(asks_native) {
+            environment::machine()
+        } else {
+            Vec::new()
+        };
         TuFacts {
             toolchain: &self.commands.toolchain.id,
             release: self.commands.toolchain.release.as_bytes(),
@@ -181,17 +195,25 @@ impl UnitWork<'_> {
         let mut product = Product::default();
         for output in &record.outputs {
             let file = self.stage(stage_of(output.command)?).output?;
-            product.outputs.push((file, self.cache.artefact(&output.artefact)?));
+            product
+                .outputs
+                .push((file, self.cache.artefact(&output.artefact)?));
         }
-        let complete = self.unit.results.iter().all(|result| {
-            product.outputs.iter().any(|(file, _)| file == result)
-        });
+        let complete = self
+            .unit
+            .results
+            .iter()
+            .all(|result| product.outputs.iter().any(|(file, _)| file == result));
         for kept in &record.kept {
-            product.kept.push((kept.name.clone(), self.cache.artefact(&kept.artefact)?));
+            product
+                .kept
+                .push((kept.name.clone(), self.cache.artefact(&kept.artefact)?));
         }
         for stream in &record.streams {
             let number = stage_of(stream.command)?;
-            product.streams.push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
+            product
+                .streams
+                .push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
         }
         product.streams.sort_by_key(|(number, ..)| *number);
         complete.then_some(product)
@@ -207,7 +229,9 @@ impl UnitWork<'_> {
             })?;
         }
         let stages = self.unit.stages.iter().copied();
-        let rest: Vec<_> = stages.filter(|number| !self.unit.passes.contains(number)).collect();
+        let rest: Vec<_> = stages
+            .filter(|number| !self.unit.passes.contains(number))
+            .collect();
         for number in &self.unit.stages {
             if let Some(kind) = stage_kind(self.stage(*number).tool) {
                 self.cache.stats.add(Counter::StageMiss(kind), 1);
@@ -224,7 +248,9 @@ impl UnitWork<'_> {
                 let name = self.plan.file(*file).path.display();
                 Fallback::new(FallbackReason::MissingOutput, format!("{name}: {error}"))
             })?;
-            product.outputs.push((*file, bytes));
+            product
+                .outputs
+                .push((*file, self.without_work_directory(*file, bytes)));
         }
         if self.facts.keep.is_some() {
             product.kept = self.kept();
@@ -241,19 +267,40 @@ impl UnitWork<'_> {
         Ok(product)
     }
 
+    /// The output as it is the same on every run: line markers in the text that `-cuda` gives name
+    /// the work directory.
+    fn without_work_directory(&self, file: FileId, bytes: Vec<u8>) -> Vec<u8> {
+        let mut stages = self.unit.stages.iter().map(|number| self.stage(*number));
+        let preprocessed =
+            |stage: &Stage| stage.tool == Tool::HostPreprocess && stage.output == Some(file);
+        if !stages.any(preprocessed) {
+            return bytes;
+        }
+        let prefix = self.facts.keep.as_ref().map(|keep| keep.prefix.as_bytes());
+        self.commands
+            .workspace
+            .renamed(&bytes, prefix.unwrap_or_default())
+    }
+
     /// The unit's temporaries that exist, as `--keep` leaves them.
     fn kept(&self) -> Vec<(String, Vec<u8>)> {
         let stages = self.unit.stages.iter().map(|number| self.stage(*number));
-        let mut files: Vec<_> = stages.flat_map(|stage| stage.writes.iter().copied()).collect();
+        let mut files: Vec<_> = stages
+            .flat_map(|stage| stage.writes.iter().copied())
+            .collect();
         files.extend(self.unit.module_id);
         files.sort();
         files.dedup();
-        let temps = files.into_iter().filter(|file| self.plan.file(*file).kind == FileKind::Temp);
+        let temps = files
+            .into_iter()
+            .filter(|file| self.plan.file(*file).kind == FileKind::Temp);
         temps
             .filter_map(|file| {
                 let name = self.plan.file(file).path.to_str()?.to_owned();
                 let bytes = fs::read(self.commands.workspace.locate(self.plan, file)).ok()?;
-                let bytes = self.facts.as_kept(self.commands.workspace, OsStr::new(&name), bytes);
+                let bytes = self
+                    .facts
+                    .as_kept(self.commands.workspace, OsStr::new(&name), bytes);
                 Some((name, bytes))
             })
             .collect()
@@ -270,7 +317,10 @@ impl UnitWork<'_> {
             check_headers(self.commands.workspace, *number, known)?;
             for read in stage.reads.iter().filter(|_| gnu) {
                 let source = self.commands.workspace.locate(self.plan, *read);
-                if source.extension().is_some_and(|suffix| suffix != "c" && suffix != "o") {
+                if source
+                    .extension()
+                    .is_some_and(|suffix| suffix != "c" && suffix != "o")
+                {
                     check_assembly(self.commands.workspace, *number, &source)?;
                 }
             }
@@ -317,7 +367,10 @@ impl UnitWork<'_> {
         }
         for (name, bytes) in &product.kept {
             let artefact = self.cache.keep_artefact(bytes)?;
-            record.kept.push(Kept { name: name.clone(), artefact });
+            record.kept.push(Kept {
+                name: name.clone(),
+                artefact,
+            });
         }
         let stream = |bytes: &[u8]| match bytes {
             [] => Some(None),
@@ -326,7 +379,11 @@ impl UnitWork<'_> {
         for (number, stdout, stderr) in &product.streams {
             let command = command_of(*number)?;
             let (stdout, stderr) = (stream(stdout)?, stream(stderr)?);
-            record.streams.push(Stream { command, stdout, stderr });
+            record.streams.push(Stream {
+                command,
+                stdout,
+                stderr,
+            });
         }
         Some(record)
     }

@@ -6,6 +6,7 @@ use crate::plan::{FileId, FileKind, Plan};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use tempfile::TempDir;
@@ -48,7 +49,10 @@ impl Workspace {
 
     /// The file for what stage `number` prints; `suffix` tells which stream or side file.
     pub fn stream(&self, number: usize, suffix: &str) -> PathBuf {
-        self.root.path().join("s").join(format!("{number}.{suffix}"))
+        self.root
+            .path()
+            .join("s")
+            .join(format!("{number}.{suffix}"))
     }
 
     /// Where a stage finds or writes the plan's file: temporaries and outputs inside the workspace,
@@ -61,10 +65,23 @@ impl Workspace {
             FileKind::Input => path.to_owned(),
             // The base name keeps its suffix; nothing else of an output's name reaches a stage.
             FileKind::Output => {
-                let name = path.file_name().map_or_else(|| OsString::from("output"), Into::into);
-                self.root.path().join("o").join(format!("{}", file.index())).join(name)
+                let name = path
+                    .file_name()
+                    .map_or_else(|| OsString::from("output"), Into::into);
+                self.root
+                    .path()
+                    .join("o")
+                    .join(format!("{}", file.index()))
+                    .join(name)
             }
         }
+    }
+
+    /// `bytes` with the name of the plan's directory and its slash replaced by `prefix`.
+    pub fn renamed(&self, bytes: &[u8], prefix: &[u8]) -> Vec<u8> {
+        let mut directory = self.temporaries().into_os_string().into_vec();
+        directory.push(b'/');
+        replace(bytes, &directory, prefix)
     }
 
     /// Makes the directories that [`Workspace::locate`] names.
@@ -80,5 +97,38 @@ impl Workspace {
             }
         }
         Ok(())
+    }
+}
+
+/// `bytes` with every `from` replaced by `to`.
+fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        if rest.starts_with(from) {
+            replaced.extend_from_slice(to);
+            rest = &rest[from.len()..];
+        } else {
+            let next = rest[1..].iter().position(|byte| *byte == from[0]);
+            let until = next.map_or(rest.len(), |position| position + 1);
+            replaced.extend_from_slice(&rest[..until]);
+            rest = &rest[until..];
+        }
+    }
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::replace;
+
+    #[test]
+    fn every_occurrence_is_replaced_and_nothing_else() {
+        assert_eq!(
+            replace(b"# 1 \"/w/t/a\" /w/", b"/w/t/", b"K/"),
+            b"# 1 \"K/a\" /w/"
+        );
+        assert_eq!(replace(b"/w/t/", b"/w/t/", b""), b"");
+        assert_eq!(replace(b"//w/t/", b"/w/t/", b"K/"), b"/K/");
     }
 }

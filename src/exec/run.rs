@@ -46,7 +46,9 @@ pub fn run_all(
     width: usize,
     signals: &Signals,
 ) -> Result<(), Failure> {
-    let mut crew = Crew { running: Vec::new() };
+    let mut crew = Crew {
+        running: Vec::new(),
+    };
     let mut next = 0;
     while next < commands.len() || !crew.running.is_empty() {
         if let Some(signal) = signals.pending() {
@@ -55,7 +57,8 @@ pub fn run_all(
         }
         while next < commands.len() && crew.running.len() < width.max(1) {
             let started = start(&commands[next], environment);
-            crew.running.push((next, started.map_err(|error| Failure::Start(next, error))?));
+            crew.running
+                .push((next, started.map_err(|error| Failure::Start(next, error))?));
             next += 1;
         }
         crew.wait(signals)?;
@@ -83,7 +86,11 @@ fn start(command: &Command, environment: &[(OsString, OsString)]) -> io::Result<
     match pidfd_open(pid, PidfdFlags::empty()) {
         Ok(ended) => Ok(Running { child, pid, ended }),
         Err(error) => {
-            end(&mut Running { child, pid, ended: File::open("/dev/null")?.into() });
+            end(&mut Running {
+                child,
+                pid,
+                ended: File::open("/dev/null")?.into(),
+            });
             Err(error.into())
         }
     }
@@ -137,9 +144,15 @@ impl Crew {
         for (_, running) in &self.running {
             let _ = kill_process_group(running.pid, signal);
         }
-        let patience = Timespec { tv_sec: GRACE, tv_nsec: 0 };
+        let patience = Timespec {
+            tv_sec: GRACE,
+            tv_nsec: 0,
+        };
         for (_, running) in &self.running {
-            let mut ended = [PollFd::from_borrowed_fd(running.ended.as_fd(), PollFlags::IN)];
+            let mut ended = [PollFd::from_borrowed_fd(
+                running.ended.as_fd(),
+                PollFlags::IN,
+            )];
             let _ = poll(&mut ended, Some(&patience));
         }
         self.running.clear();

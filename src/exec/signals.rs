@@ -67,7 +67,9 @@ impl Signals {
     /// The signal that came last, if any came.
     pub fn pending(&self) -> Option<Interrupted> {
         let seen = self.seen.load(Ordering::SeqCst);
-        Interrupted::ALL.into_iter().find(|signal| usize::try_from(signal.number()) == Ok(seen))
+        Interrupted::ALL
+            .into_iter()
+            .find(|signal| usize::try_from(signal.number()) == Ok(seen))
     }
 
     /// Becomes readable when a signal has come, and stays so.

@@ -64,7 +64,10 @@ mod tests {
 
     #[test]
     fn escapes_are_undone() {
-        check("a.o: a\\ b.h c\\#.h d$$.h e\\\\f.h\n", &["a b.h", "c#.h", "d$.h", "e\\f.h"]);
+        check(
+            "a.o: a\\ b.h c\\#.h d$$.h e\\\\f.h\n",
+            &["a b.h", "c#.h", "d$.h", "e\\f.h"],
+        );
     }
 
     #[test]

@@ -22,9 +22,21 @@ pub fn module_id<'a>(
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let word: String = name
         .iter()
-        .map(|byte| if byte.is_ascii_alphanumeric() { char::from(*byte) } else { '_' })
+        .map(|byte| {
+            if byte.is_ascii_alphanumeric() {
+                char::from(*byte)
+            } else {
+                '_'
+            }
+        })
         .collect();
-    format!("_{}_{}_{word}_{}", &digest[..16], word.len(), &digest[16..32]).into_bytes()
+    format!(
+        "_{}_{}_{word}_{}",
+        &digest[..16],
+        word.len(),
+        &digest[16..32]
+    )
+    .into_bytes()
 }
 
 #[cfg(test)]
@@ -47,7 +59,11 @@ mod tests {
     #[test]
     fn an_id_is_a_c_identifier_of_the_known_shape() {
         let odd = id("/src/ä-b c.cu", &[]);
-        assert!(odd.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'), "{odd}");
+        assert!(
+            odd.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_'),
+            "{odd}"
+        );
         assert!(odd.contains("_9____b_c_cu_"), "{odd}");
     }
 }

@@ -76,7 +76,10 @@ mod tests {
 
     #[test]
     fn moving_a_byte_between_values_changes_the_digest() {
-        assert_ne!(digest(&[("f", &[b"ab", b"c"])]), digest(&[("f", &[b"a", b"bc"])]));
+        assert_ne!(
+            digest(&[("f", &[b"ab", b"c"])]),
+            digest(&[("f", &[b"a", b"bc"])])
+        );
         assert_ne!(digest(&[("f", &[b"ab"])]), digest(&[("f", &[b"a", b"b"])]));
     }
 

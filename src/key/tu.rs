@@ -91,7 +91,11 @@ impl TuFacts<'_> {
         sink.one("release", self.release);
         sink.one("driver", self.driver);
         list(sink, "directory", self.directory.iter().copied());
-        list(sink, "environment", self.environment.iter().map(Vec::as_slice));
+        list(
+            sink,
+            "environment",
+            self.environment.iter().map(Vec::as_slice),
+        );
         sink.one("machine", self.machine);
         sink.one("diagnostics", self.diagnostics);
         list(sink, "keep", self.keep.into_iter());
@@ -99,9 +103,19 @@ impl TuFacts<'_> {
         sink.one("source", self.source);
         sink.one("module_id", self.module_id);
         list(sink, "commands", self.commands.iter().map(Vec::as_slice));
-        pairs(sink, "passes", self.passes.iter().map(|pass| (&pass.command[..], &pass.digest)));
+        pairs(
+            sink,
+            "passes",
+            self.passes
+                .iter()
+                .map(|pass| (&pass.command[..], &pass.digest)),
+        );
         let headers = self.host_headers.iter();
-        pairs(sink, "host_headers", headers.map(|header| (&header.path[..], &header.digest)));
+        pairs(
+            sink,
+            "host_headers",
+            headers.map(|header| (&header.path[..], &header.digest)),
+        );
     }
 
     fn write_job(&self, sink: &mut impl Sink) {
@@ -169,32 +183,86 @@ mod tests {
         assert_eq!(names, FIELDS);
         let page = include_str!("../../docs/keys.md");
         for field in FIELDS {
-            assert!(page.contains(&format!("| `{field}` |")), "docs/keys.md lacks {field}");
+            assert!(
+                page.contains(&format!("| `{field}` |")),
+                "docs/keys.md lacks {field}"
+            );
         }
     }
 
     #[test]
     fn every_field_reaches_the_key() {
         let job = [("mode", vec![b"object".to_vec()])];
-        let pass = [Pass { command: b"gcc -E".to_vec(), digest: [2; 32] }];
-        let header = [HostHeader { path: b"h".to_vec(), digest: [3; 32] }];
+        let pass = [Pass {
+            command: b"gcc -E".to_vec(),
+            digest: [2; 32],
+        }];
+        let header = [HostHeader {
+            path: b"h".to_vec(),
+            digest: [3; 32],
+        }];
         let text = [b"X=1".to_vec()];
         let changed = [
-            TuFacts { toolchain: &[9; 32], ..base() },
-            TuFacts { release: b"13.5", ..base() },
-            TuFacts { driver: b"595.1", ..base() },
-            TuFacts { directory: [b"/other", b"/src"], ..base() },
-            TuFacts { directory: [b"/src", b"/link"], ..base() },
-            TuFacts { environment: &text, ..base() },
-            TuFacts { machine: b"cpu", ..base() },
-            TuFacts { diagnostics: b"colour", ..base() },
-            TuFacts { keep: Some(b""), ..base() },
-            TuFacts { job: &job, ..base() },
-            TuFacts { source: b"b.cu", ..base() },
-            TuFacts { module_id: b"_1", ..base() },
-            TuFacts { commands: &text, ..base() },
-            TuFacts { passes: &pass, ..base() },
-            TuFacts { host_headers: &header, ..base() },
+            TuFacts {
+                toolchain: &[9; 32],
+                ..base()
+            },
+            TuFacts {
+                release: b"13.5",
+                ..base()
+            },
+            TuFacts {
+                driver: b"595.1",
+                ..base()
+            },
+            TuFacts {
+                directory: [b"/other", b"/src"],
+                ..base()
+            },
+            TuFacts {
+                directory: [b"/src", b"/link"],
+                ..base()
+            },
+            TuFacts {
+                environment: &text,
+                ..base()
+            },
+            TuFacts {
+                machine: b"cpu",
+                ..base()
+            },
+            TuFacts {
+                diagnostics: b"colour",
+                ..base()
+            },
+            TuFacts {
+                keep: Some(b""),
+                ..base()
+            },
+            TuFacts {
+                job: &job,
+                ..base()
+            },
+            TuFacts {
+                source: b"b.cu",
+                ..base()
+            },
+            TuFacts {
+                module_id: b"_1",
+                ..base()
+            },
+            TuFacts {
+                commands: &text,
+                ..base()
+            },
+            TuFacts {
+                passes: &pass,
+                ..base()
+            },
+            TuFacts {
+                host_headers: &header,
+                ..base()
+            },
         ];
         let mut keys: HashSet<_> = changed.iter().map(TuFacts::key).collect();
         keys.insert(base().key());

@@ -20,10 +20,17 @@ const LIBRARY_DIRECTORIES: &[&str] = &[
 /// The driver's version: the module's (`595.71.05`), else libcuda's, else `none`. `library_path` is
 /// `LD_LIBRARY_PATH`.
 pub fn driver_version(library_path: Option<&OsStr>) -> String {
-    if let Some(version) = fs::read_to_string(PROC).ok().as_deref().and_then(module_version) {
+    if let Some(version) = fs::read_to_string(PROC)
+        .ok()
+        .as_deref()
+        .and_then(module_version)
+    {
         return version.to_owned();
     }
-    let told = library_path.map(std::env::split_paths).into_iter().flatten();
+    let told = library_path
+        .map(std::env::split_paths)
+        .into_iter()
+        .flatten();
     let known = LIBRARY_DIRECTORIES.iter().map(PathBuf::from);
     told.filter(|directory| directory.is_absolute())
         .chain(known)
@@ -34,7 +41,9 @@ pub fn driver_version(library_path: Option<&OsStr>) -> String {
 /// The version in the first line of `/proc/driver/nvidia/version`: the first word that looks like
 /// `digits.digits…`.
 fn module_version(text: &str) -> Option<&str> {
-    let line = text.lines().find(|line| line.starts_with("NVRM version:"))?;
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("NVRM version:"))?;
     line.split_whitespace().find(|word| {
         let mut parts = word.split('.');
         parts.clone().count() >= 2
@@ -46,10 +55,15 @@ fn module_version(text: &str) -> Option<&str> {
 /// stands for the version.
 fn library_version(path: &Path) -> Option<String> {
     let target = fs::read_link(path).ok();
-    let name = target.as_deref().and_then(Path::file_name).and_then(OsStr::to_str);
+    let name = target
+        .as_deref()
+        .and_then(Path::file_name)
+        .and_then(OsStr::to_str);
     match name.and_then(|name| name.strip_prefix("libcuda.so.")) {
         Some(version) => Some(version.to_owned()),
-        None => fs::read(path).ok().map(|bytes| hex::encode(Sha256::digest(bytes))),
+        None => fs::read(path)
+            .ok()
+            .map(|bytes| hex::encode(Sha256::digest(bytes))),
     }
 }
 
@@ -86,7 +100,10 @@ mod tests {
         symlink("libcuda.so.999.1", dir.path().join("libcuda.so.1")).expect("a link");
         let version = driver_version(Some(dir.path().as_os_str()));
         let module = std::fs::read_to_string(super::PROC).ok();
-        let wanted = module.as_deref().and_then(module_version).unwrap_or("999.1");
+        let wanted = module
+            .as_deref()
+            .and_then(module_version)
+            .unwrap_or("999.1");
         assert_eq!(version, wanted);
     }
 }

@@ -24,7 +24,10 @@ pub fn is_recursive() -> bool {
 }
 
 fn depth() -> u32 {
-    std::env::var(DEPTH).ok().and_then(|text| text.parse().ok()).unwrap_or(0)
+    std::env::var(DEPTH)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
 }
 
 /// Where to look, in this order.
@@ -56,20 +59,30 @@ pub struct NotFound {
 /// The real nvcc's path, as found. A place that was named explicitly (`PCACHE_NVCC`, a launcher's
 /// argument) and does not hold a program is an error: nothing else is tried in its stead.
 pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
-    let own = search.own.as_deref().and_then(|path| fs::metadata(path).ok());
+    let own = search
+        .own
+        .as_deref()
+        .and_then(|path| fs::metadata(path).ok());
     let is_own = |path: &Path| match (&own, fs::metadata(path)) {
         (Some(own), Ok(other)) => own.dev() == other.dev() && own.ino() == other.ino(),
         _ => false,
     };
-    let named = [("PCACHE_NVCC", &search.setting), ("the launcher's argument", &search.launcher)];
+    let named = [
+        ("PCACHE_NVCC", &search.setting),
+        ("the launcher's argument", &search.launcher),
+    ];
     for (whence, path) in named {
         let Some(path) = path else { continue };
         let what = format!("{whence} ({})", path.display());
         let Some(found) = resolve(path, search.path.as_deref(), &is_own) else {
-            return Err(NotFound { looked: vec![format!("{what}: no such program")] });
+            return Err(NotFound {
+                looked: vec![format!("{what}: no such program")],
+            });
         };
         if is_own(&found) {
-            return Err(NotFound { looked: vec![format!("{what}: pcache-nvcc itself")] });
+            return Err(NotFound {
+                looked: vec![format!("{what}: pcache-nvcc itself")],
+            });
         }
         return Ok(found);
     }
@@ -92,11 +105,7 @@ pub fn is_program(path: &Path) -> bool {
 }
 
 /// A path as it is; a bare name through PATH, passing over ourselves.
-fn resolve(
-    path: &Path,
-    search: Option<&OsStr>,
-    is_own: &dyn Fn(&Path) -> bool,
-) -> Option<PathBuf> {
+fn resolve(path: &Path, search: Option<&OsStr>, is_own: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
     if path.components().count() > 1 || path.is_absolute() {
         return is_program(path).then(|| path.to_owned());
     }
@@ -108,8 +117,14 @@ fn resolve(
 fn places(search: &Search) -> impl Iterator<Item = (&'static str, PathBuf)> {
     let on_path = std::env::split_paths(search.path.as_deref().unwrap_or_default())
         .map(|directory| ("PATH", directory.join("nvcc")));
-    let home = search.cuda_home.iter().map(|home| ("CUDA_HOME", Path::new(home).join("bin/nvcc")));
-    let default = ("the default place", PathBuf::from("/usr/local/cuda/bin/nvcc"));
+    let home = search
+        .cuda_home
+        .iter()
+        .map(|home| ("CUDA_HOME", Path::new(home).join("bin/nvcc")));
+    let default = (
+        "the default place",
+        PathBuf::from("/usr/local/cuda/bin/nvcc"),
+    );
     on_path.chain(home).chain([default])
 }
 
@@ -157,13 +172,18 @@ mod tests {
         };
         if !Path::new("/usr/local/cuda/bin/nvcc").exists() {
             let text = find_nvcc(&search).expect_err("nothing there").to_string();
-            assert!(text.contains("(PATH)") && text.contains("(CUDA_HOME)"), "{text}");
+            assert!(
+                text.contains("(PATH)") && text.contains("(CUDA_HOME)"),
+                "{text}"
+            );
             assert!(text.contains("/usr/local/cuda/bin/nvcc"), "{text}");
         }
         let real = program(home.join("bin/nvcc"));
         assert_eq!(find_nvcc(&search).expect("found"), real);
         search.setting = Some(dir.path().join("absent"));
-        let text = find_nvcc(&search).expect_err("an explicit place counts").to_string();
+        let text = find_nvcc(&search)
+            .expect_err("an explicit place counts")
+            .to_string();
         assert!(text.contains("PCACHE_NVCC"), "{text}");
     }
 }

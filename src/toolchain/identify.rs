@@ -146,11 +146,18 @@ impl Record {
     fn take(nvcc: &Path, ccbin: Option<&OsStr>) -> Result<Self, ToolchainError> {
         let plan = probe(nvcc, ccbin)?;
         let variable = |name: &str| {
-            let found = plan.env.iter().rev().find(|(known, _)| known.as_os_str() == name);
+            let found = plan
+                .env
+                .iter()
+                .rev()
+                .find(|(known, _)| known.as_os_str() == name);
             found.map(|(_, value)| value.as_os_str())
         };
         let search = variable("PATH").map_or_else(own_path, OsStr::to_owned);
-        let mut names = Names { search: search.clone(), found: Vec::new() };
+        let mut names = Names {
+            search: search.clone(),
+            found: Vec::new(),
+        };
         let mut files = vec![("nvcc".to_owned(), canonical(nvcc)?)];
         if let Some(here) = variable("_HERE_") {
             for name in ["nvcc", "nvcc.profile"] {
@@ -160,8 +167,9 @@ impl Record {
         }
         for name in CUDA_TOOLS {
             let in_plan = plan.stages.iter().map(|stage| stage.program.as_os_str());
-            let named = in_plan.filter(|program| Path::new(program).file_name() == Some(name.as_ref()));
-            let path = names.find(named.last().unwrap_or(name.as_ref()))?;
+            let mut named =
+                in_plan.filter(|program| Path::new(program).file_name() == Some(name.as_ref()));
+            let path = names.find(named.next_back().unwrap_or(name.as_ref()))?;
             files.push(((*name).to_owned(), canonical(&path)?));
         }
         if let Some(directory) = variable("NVVMIR_LIBRARY_DIR") {
@@ -177,7 +185,10 @@ impl Record {
             release: run(nvcc_command(nvcc).arg("--version"))?,
             host: family(&driver)?,
             search,
-            tools: files.into_iter().map(tool_record).collect::<Result<_, _>>()?,
+            tools: files
+                .into_iter()
+                .map(tool_record)
+                .collect::<Result<_, _>>()?,
             names: names.found,
             variables: kept
                 .filter_map(|name| Some((name.to_owned(), variable(name)?.to_str()?.to_owned())))
@@ -222,8 +233,9 @@ struct Names {
 
 impl Names {
     fn find(&mut self, name: &OsStr) -> Result<PathBuf, ToolchainError> {
-        let path = look_up(name, &self.search)
-            .ok_or_else(|| ToolchainError::Missing { name: name.to_owned() })?;
+        let path = look_up(name, &self.search).ok_or_else(|| ToolchainError::Missing {
+            name: name.to_owned(),
+        })?;
         self.found.push((name.to_owned(), path.clone()));
         Ok(path)
     }
@@ -231,26 +243,49 @@ impl Names {
 
 fn probe(nvcc: &Path, ccbin: Option<&OsStr>) -> Result<Plan, ToolchainError> {
     let mut command = nvcc_command(nvcc);
-    command.args(["--dryrun", "--keep", "--keep-dir", PROBE_DIRECTORY, "-c", "probe.cu"]);
-    command.env_remove("NVCC_PREPEND_FLAGS").env_remove("NVCC_APPEND_FLAGS");
+    command.args([
+        "--dryrun",
+        "--keep",
+        "--keep-dir",
+        PROBE_DIRECTORY,
+        "-c",
+        "probe.cu",
+    ]);
+    command
+        .env_remove("NVCC_PREPEND_FLAGS")
+        .env_remove("NVCC_APPEND_FLAGS");
     if let Some(ccbin) = ccbin {
         command.arg("--compiler-bindir").arg(ccbin);
     }
     let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|source| ToolchainError::Run { program: nvcc.into(), source })?;
-    let error = |text: String| ToolchainError::Probe { nvcc: nvcc.into(), text };
+    let output = output.map_err(|source| ToolchainError::Run {
+        program: nvcc.into(),
+        source,
+    })?;
+    let error = |text: String| ToolchainError::Probe {
+        nvcc: nvcc.into(),
+        text,
+    };
     if !output.status.success() {
-        return Err(error(String::from_utf8_lossy(&output.stderr).trim().to_owned()));
+        return Err(error(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
     }
-    Plan::parse(&output.stderr, Path::new(PROBE_DIRECTORY)).map_err(|found| error(found.to_string()))
+    Plan::parse(&output.stderr, Path::new(PROBE_DIRECTORY))
+        .map_err(|found| error(found.to_string()))
 }
 
 fn host_program(plan: &Plan, nvcc: &Path) -> Result<OsString, ToolchainError> {
-    let stage = plan.stages.iter().find(|stage| stage.tool == Tool::HostCompile);
-    stage.map(|stage| stage.program.clone()).ok_or_else(|| ToolchainError::Probe {
-        nvcc: nvcc.into(),
-        text: "its plan has no host compile".to_owned(),
-    })
+    let stage = plan
+        .stages
+        .iter()
+        .find(|stage| stage.tool == Tool::HostCompile);
+    stage
+        .map(|stage| stage.program.clone())
+        .ok_or_else(|| ToolchainError::Probe {
+            nvcc: nvcc.into(),
+            text: "its plan has no host compile".to_owned(),
+        })
 }
 
 /// Every `*.bc` of the directory, by name.
@@ -267,13 +302,12 @@ fn libdevices(directory: &Path) -> Vec<(String, PathBuf)> {
 
 /// The compiler proper and the assembler behind a driver (or behind a script that passes its
 /// arguments on). A part that the driver does not know (clang's) is the driver's own content.
-fn host_parts(
-    driver: &Path,
-    names: &mut Names,
-) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
+fn host_parts(driver: &Path, names: &mut Names) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
     let mut parts = Vec::new();
     for part in HOST_PARTS {
-        let Ok(text) = run(Command::new(driver).arg(format!("-print-prog-name={part}"))) else { continue };
+        let Ok(text) = run(Command::new(driver).arg(format!("-print-prog-name={part}"))) else {
+            continue;
+        };
         let name = OsString::from_vec(text.trim_end().into());
         if let Ok(path) = names.find(&name) {
             parts.push(((*part).to_owned(), canonical(&path)?));
@@ -285,27 +319,46 @@ fn host_parts(
 fn family(driver: &Path) -> Result<HostFamily, ToolchainError> {
     let text = run(Command::new(driver).arg("--version"))?;
     let gnu = text.contains("Free Software Foundation");
-    Ok(if gnu { HostFamily::Gnu } else { HostFamily::Other })
+    Ok(if gnu {
+        HostFamily::Gnu
+    } else {
+        HostFamily::Other
+    })
 }
 
 fn run(command: &mut Command) -> Result<String, ToolchainError> {
-    let output = command.stdin(Stdio::null()).output().map_err(|source| {
-        ToolchainError::Run { program: command.get_program().into(), source }
-    })?;
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| ToolchainError::Run {
+            program: command.get_program().into(),
+            source,
+        })?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
 fn tool_record((role, path): (String, PathBuf)) -> Result<ToolRecord, ToolchainError> {
-    let error = |source| ToolchainError::Read { path: path.clone(), source };
+    let error = |source| ToolchainError::Read {
+        path: path.clone(),
+        source,
+    };
     let mut file = fs::File::open(&path).map_err(error)?;
     let stat = Stat::from(&file.metadata().map_err(error)?);
     let mut hasher = Sha256::new();
     io::copy(&mut file, &mut hasher).map_err(error)?;
-    Ok(ToolRecord { role, path, stat, sha256: hex::encode(hasher.finalize()) })
+    Ok(ToolRecord {
+        role,
+        path,
+        stat,
+        sha256: hex::encode(hasher.finalize()),
+    })
 }
 
 fn canonical(path: &Path) -> Result<PathBuf, ToolchainError> {
-    fs::canonicalize(path).map_err(|source| ToolchainError::Read { path: path.into(), source })
+    fs::canonicalize(path).map_err(|source| ToolchainError::Read {
+        path: path.into(),
+        source,
+    })
 }
 
 fn own_path() -> OsString {
@@ -318,7 +371,10 @@ fn memo_name(nvcc: &Path, ccbin: Option<&OsStr>) -> String {
     sink.one("nvcc", nvcc.as_os_str().as_bytes());
     sink.one("ccbin", ccbin.unwrap_or_default().as_bytes());
     for name in ["PATH", "NVCC_CCBIN", "COMPILER_PATH", "GCC_EXEC_PREFIX"] {
-        sink.one("variable", std::env::var_os(name).unwrap_or_default().as_bytes());
+        sink.one(
+            "variable",
+            std::env::var_os(name).unwrap_or_default().as_bytes(),
+        );
     }
     format!("{}.json", hex::encode(sink.finish()))
 }

@@ -42,7 +42,9 @@ impl Stat {
 
     /// Whether both times lie before `moment`.
     pub fn is_older_than(&self, moment: SystemTime) -> bool {
-        let since = moment.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        let since = moment
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
         let limit = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
         self.mtime < limit && self.ctime < limit
     }
