@@ -3,8 +3,9 @@
 mod cmdline_toolkit;
 
 use cmdline_toolkit::nvcc;
-use pcache_nvcc::cmdline::{Arity, OPTIONS, OptionRow};
+use pcache_nvcc::cmdline::{Arity, JOINED, OPTIONS, OptionRow};
 use std::process::Command;
+use tempfile::TempDir;
 
 /// Options whose value the help does not show; nvcc takes one all the same.
 const UNSHOWN: &[&str] = &["dependency-output", "qpp-config"];
@@ -17,7 +18,7 @@ fn agrees(row: &OptionRow, placeholder: &str) -> bool {
     let boolean = placeholder == "{true|false}";
     match row.arity {
         Arity::Flag => placeholder.is_empty(),
-        Arity::List | Arity::Pairs => placeholder.ends_with(",..."),
+        Arity::List | Arity::Escaped | Arity::Paths | Arity::Pairs => placeholder.ends_with(",..."),
         Arity::Bool => boolean,
         Arity::Value | Arity::Number => {
             let one = !placeholder.is_empty() && !boolean && !placeholder.ends_with(",...");
@@ -65,4 +66,62 @@ fn every_option_in_the_help_is_in_the_table_with_its_arity() {
     }
     assert!(faults.is_empty(), "{}", faults.join("\n"));
     assert!(seen > 100, "only {seen} options found in the help");
+}
+
+/// What nvcc says of `--name=value` tells whether it takes a value. A version that does not know
+/// an option is asked nothing more; the options that it does not show are the point of this test.
+#[test]
+fn every_row_takes_a_value_where_nvcc_takes_one() {
+    // Even a dryrun writes the file of --time.
+    let directory = TempDir::new().expect("a temporary directory");
+    let mut faults = Vec::new();
+    let mut known = 0;
+    for row in OPTIONS {
+        let names = [("--", row.long), ("-", row.short)];
+        for (dashes, name) in names.into_iter().filter(|(_, name)| !name.is_empty()) {
+            let argument = format!("{dashes}{name}=zz");
+            let output = Command::new(nvcc())
+                .current_dir(directory.path())
+                .args(["--dryrun", "-c", "a.cu", argument.as_str()])
+                .env_remove("NVCC_PREPEND_FLAGS")
+                .env_remove("NVCC_APPEND_FLAGS")
+                .output()
+                .expect("nvcc runs");
+            let text = String::from_utf8_lossy(&output.stderr);
+            if text.contains("Unknown option") {
+                continue;
+            }
+            known += 1;
+            let flag = text.contains("no argument expected after");
+            // A short name of a later version may read as `-l` or `-t` with a joined value.
+            let joined = dashes == "-" && JOINED.contains(&&name[..1]);
+            if flag != (row.arity == Arity::Flag) && !joined {
+                faults.push(format!(
+                    "{argument}: {}",
+                    text.lines().last().unwrap_or_default()
+                ));
+            }
+        }
+    }
+    assert!(faults.is_empty(), "{}", faults.join("\n"));
+    assert!(known > 250, "nvcc knew only {known} names");
+}
+
+/// A backslash at the end of a value is an error in an escaped list, and only there.
+#[test]
+fn lists_take_backslashes_as_nvcc_does() {
+    for row in OPTIONS {
+        if !matches!(row.arity, Arity::List | Arity::Escaped | Arity::Paths) {
+            continue;
+        }
+        let output = Command::new(nvcc())
+            .args(["--dryrun", "-c", "a.cu", &format!("--{}=1\\", row.long)])
+            .output()
+            .expect("nvcc runs");
+        let text = String::from_utf8_lossy(&output.stderr);
+        if !text.contains("Unknown option") {
+            let stray = text.contains("Stray");
+            assert_eq!(stray, row.arity == Arity::Escaped, "--{}: {text}", row.long);
+        }
+    }
 }

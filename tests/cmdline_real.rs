@@ -75,6 +75,11 @@ const TEXTS: &[&str] = &[
     "\"b c.cu\"",
     "b\\ c.cu",
     "@more.rsp",
+    "-I/d\\ -DA",
+    "-I/d\\,/e -include=a\\,b",
+    "-I=\"/a,b\" -Xcudafe=\"--diag_suppress=1\"",
+    "\\ -DA b.cu\\ ",
+    "-optf \"more.rsp, more.rsp\"",
     "-gencode arch=compute_80,code=[sm_80,compute_80]",
     "-gencode arch=compute_80,code=\"sm_80,compute_80\"",
     "-frandom-seed=\"a b\"",
@@ -281,4 +286,57 @@ fn a_plan_does_without_keeping_and_scheduling() {
         let job = read_args(&args).expect("a job");
         assert_eq!(dryrun_of(directory.path(), &job), expected, "{extra:?}");
     }
+}
+
+/// Texts made of what the rules for cutting take notice of.
+fn random_text(sample: &mut Sample) -> String {
+    const PIECES: &[&str] = &[
+        "-DA=", "-DB", " ", " ", "\"", "\"", "\\", ",", "x", "'", "\t", "-I/d", "=", "-O3", "[",
+        "y z",
+    ];
+    let length = 1 + sample.below(12);
+    (0..length)
+        .map(|_| PIECES[sample.below(PIECES.len())])
+        .collect()
+}
+
+/// Enough to meet each rule; a run of 2,500 found the last of them.
+const ROUNDS: usize = 60;
+
+#[test]
+fn random_texts_are_cut_as_nvcc_cuts_them() {
+    let directory = directory();
+    let mut sample = Sample(0x2545_f491_4f6c_dd1d);
+    let plain = words(&["-c", "a.cu"]);
+    let file = words(&["-optf", "options.rsp", "-c", "a.cu"]);
+    let mut compared = 0;
+    for _ in 0..ROUNDS {
+        let text = random_text(&mut sample);
+        let variable = OsStr::new(&text);
+        let line = CommandLine {
+            args: &plain,
+            prepend_flags: Some(variable),
+            ..CommandLine::default()
+        };
+        let real = dryrun(
+            directory.path(),
+            &plain,
+            Some(("NVCC_PREPEND_FLAGS", variable)),
+        );
+        let ours = read_in(directory.path(), &line);
+        compared += usize::from(agree(&directory, &text, &real, ours));
+
+        fs::write(directory.path().join("options.rsp"), &text).expect("an option file");
+        let line = CommandLine {
+            args: &file,
+            ..CommandLine::default()
+        };
+        let real = dryrun(directory.path(), &file, None);
+        let ours = read_in(directory.path(), &line);
+        compared += usize::from(agree(&directory, &text, &real, ours));
+    }
+    assert!(
+        compared > ROUNDS / 10,
+        "only {compared} plans were compared"
+    );
 }

@@ -1,17 +1,22 @@
 //! Text into arguments: the environment flags, option files, and lists within one argument, each
 //! cut by nvcc's own rules. Knows no option.
 //!
-//! The three rules differ. All of them were found by comparing the plans of the real nvcc, and
+//! The rules differ. All of them were found by comparing the plans of the real nvcc, and
 //! `tests/cmdline_real.rs` compares them again.
 //!
 //! | | separators | `"` | `\` |
 //! |---|---|---|---|
 //! | environment flags | space, tab | protects separators, stays | stays; inside quotes `\"` does not close |
 //! | option file | space, tab, newline, carriage return | protects separators, goes | the next byte is taken as it is |
-//! | list | comma | protects commas, stays | goes; the next byte is taken as it is |
+//! | list | comma | protects commas, stays | stays; inside quotes `\"` does not close |
+//! | list of paths | comma | protects commas, goes | stays; inside quotes `\"` does not close |
+//! | escaped list | comma | protects commas, stays | goes; the next byte is taken as it is |
+//!
+//! Empty elements of lists vanish, and words of option files and elements of the first two kinds
+//! of lists lose the spaces at their ends.
 
 use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Why a text cannot be cut; nvcc refuses such text, or its meaning is not certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,28 +45,62 @@ impl Stray {
 
 /// Cuts the text of `NVCC_PREPEND_FLAGS` or `NVCC_APPEND_FLAGS`.
 pub fn split_flags(text: &[u8]) -> Result<Vec<OsString>, Stray> {
-    let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
+    let words = cut(text, |byte| matches!(byte, b' ' | b'\t'))?;
+    Ok(words.into_iter().map(OsString::from_vec).collect())
+}
+
+/// Cuts the value of an ordinary list.
+pub fn split_list(text: &[u8]) -> Result<Vec<OsString>, Stray> {
+    let elements = cut(text, |byte| byte == b',')?;
+    let elements = elements
+        .iter()
+        .map(|element| trim(element))
+        .filter(|e| !e.is_empty());
+    Ok(elements
+        .map(|element| OsString::from_vec(element.to_vec()))
+        .collect())
+}
+
+/// Cuts the value of a list of paths.
+pub fn split_paths(text: &[u8]) -> Result<Vec<OsString>, Stray> {
+    let elements = split_list(text)?
+        .into_iter()
+        .map(|element| without_quotes(element.as_bytes()));
+    Ok(elements.filter(|element| !element.is_empty()).collect())
+}
+
+/// Cuts at separators outside quotes. Outside quotes a backslash protects nothing, not even a
+/// quote; inside, a quote after a backslash does not close, whatever stands before that.
+fn cut(text: &[u8], is_separator: fn(u8) -> bool) -> Result<Vec<Vec<u8>>, Stray> {
+    let mut pieces = Vec::new();
+    let mut piece: Option<Vec<u8>> = None;
     let mut quoted = false;
     let mut previous = 0;
     for &byte in text {
-        match byte {
-            b' ' | b'\t' if !quoted => words.extend(word.take()),
-            _ => {
-                // Outside quotes a backslash protects nothing, not even a quote.
-                if byte == b'"' && !(quoted && previous == b'\\') {
-                    quoted = !quoted;
-                }
-                word.get_or_insert_default().push(byte);
+        if is_separator(byte) && !quoted {
+            pieces.extend(piece.take());
+        } else {
+            if byte == b'"' && !(quoted && previous == b'\\') {
+                quoted = !quoted;
             }
+            piece.get_or_insert_default().push(byte);
         }
         previous = byte;
     }
-    words.extend(word);
+    pieces.extend(piece);
     if quoted {
         return Err(Stray::Quote);
     }
-    Ok(words.into_iter().map(OsString::from_vec).collect())
+    Ok(pieces)
+}
+
+fn trim(text: &[u8]) -> &[u8] {
+    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = text.iter().position(|byte| !blank(byte));
+    let end = text.iter().rposition(|byte| !blank(byte));
+    start
+        .zip(end)
+        .map_or(&[], |(start, end)| &text[start..=end])
 }
 
 /// Cuts the contents of an option file.
@@ -89,26 +128,35 @@ pub fn split_file(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     if quoted {
         return Err(Stray::Quote);
     }
-    words.iter().map(|word| without_quotes(word)).collect()
+    let words = words
+        .iter()
+        .map(|word| trim(word))
+        .filter(|word| !word.is_empty());
+    words.map(second_pass).collect()
 }
 
-/// nvcc's second pass over a word of an option file: the quotes go, but for those that follow a
-/// backslash (which stays, for a list to take it away).
-fn without_quotes(word: &[u8]) -> Result<OsString, Stray> {
+/// nvcc's second pass over a word of an option file, which has already lost the spaces that a
+/// backslash brought to its ends: the quotes go.
+fn second_pass(word: &[u8]) -> Result<OsString, Stray> {
     if word.windows(3).any(|three| three == br#"\\""#) {
         return Err(Stray::Tangle);
     }
+    Ok(without_quotes(word))
+}
+
+/// The quotes go, but for those that follow a backslash; that stays too.
+fn without_quotes(word: &[u8]) -> OsString {
     let mut kept = Vec::with_capacity(word.len());
     for (at, &byte) in word.iter().enumerate() {
         if byte != b'"' || (at > 0 && word[at - 1] == b'\\') {
             kept.push(byte);
         }
     }
-    Ok(OsString::from_vec(kept))
+    OsString::from_vec(kept)
 }
 
-/// Cuts the value of a list option at its commas; empty elements vanish, as they do in nvcc.
-pub fn split_list(text: &[u8]) -> Result<Vec<OsString>, Stray> {
+/// Cuts the value of a list with escapes.
+pub fn split_escaped(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let mut elements = vec![Vec::new()];
     let mut quoted = false;
     let mut bytes = text.iter().copied();
@@ -135,7 +183,7 @@ pub fn split_list(text: &[u8]) -> Result<Vec<OsString>, Stray> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Stray, split_file, split_flags, split_list};
+    use super::{Stray, split_escaped, split_file, split_flags, split_list, split_paths};
     use std::ffi::OsString;
 
     type Cut = fn(&[u8]) -> Result<Vec<OsString>, Stray>;
@@ -172,6 +220,7 @@ mod tests {
         cuts(split_file, r#"-DA=\\\"x"#, &[r#"-DA=\"x"#]);
         cuts(split_file, r#"-D "" -DB"#, &["-D", "", "-DB"]);
         cuts(split_file, "# -DA", &["#", "-DA"]);
+        cuts(split_file, "\\ -DA\\\t \" b.cu\" \\ ", &["-DA", " b.cu"]);
         refuses(split_file, r#"-DA="x"#, Stray::Quote);
         refuses(split_file, r"-DA=\", Stray::Backslash);
         refuses(split_file, "-DA\0-DB", Stray::Nul);
@@ -179,17 +228,34 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_cut_at_commas_outside_double_quotes() {
-        cuts(split_list, "a,b", &["a", "b"]);
-        cuts(split_list, ",a,,b,", &["a", "b"]);
-        cuts(split_list, "", &[]);
-        cuts(split_list, r"-Wl\,-z\,now", &["-Wl,-z,now"]);
-        cuts(split_list, r#"A="x,y""#, &[r#"A="x,y""#]);
-        cuts(split_list, r#"A=\"x,y\""#, &[r#"A="x"#, r#"y""#]);
-        cuts(split_list, "'a,b'", &["'a", "b'"]);
-        cuts(split_list, "[a,b]", &["[a", "b]"]);
-        cuts(split_list, r"A=\\x", &[r"A=\x"]);
-        refuses(split_list, r#"A="x,y"#, Stray::Quote);
-        refuses(split_list, r"a\", Stray::Backslash);
+    fn other_lists_keep_their_backslashes() {
+        cuts(split_list, ",a,, b ,", &["a", "b"]);
+        cuts(split_list, r"a\,b\", &[r"a\", r"b\"]);
+        cuts(split_list, r#""a,b",c"#, &[r#""a,b""#, "c"]);
+        cuts(split_list, r#""a\",b""#, &[r#""a\",b""#]);
+        refuses(split_list, r#"a\"b"#, Stray::Quote);
+    }
+
+    #[test]
+    fn lists_of_paths_lose_their_quotes() {
+        cuts(split_paths, r#""/a b",/c\"#, &["/a b", r"/c\"]);
+        cuts(split_paths, r#""a"b"c,d""#, &["abc,d"]);
+        cuts(split_paths, r#"" a", "",b"#, &[" a", "b"]);
+        refuses(split_paths, r#""/a"#, Stray::Quote);
+    }
+
+    #[test]
+    fn escaped_lists_are_cut_at_commas_outside_double_quotes() {
+        cuts(split_escaped, "a,b", &["a", "b"]);
+        cuts(split_escaped, ",a,,b,", &["a", "b"]);
+        cuts(split_escaped, "", &[]);
+        cuts(split_escaped, r"-Wl\,-z\,now", &["-Wl,-z,now"]);
+        cuts(split_escaped, r#"A="x,y""#, &[r#"A="x,y""#]);
+        cuts(split_escaped, r#"A=\"x,y\""#, &[r#"A="x"#, r#"y""#]);
+        cuts(split_escaped, "'a,b'", &["'a", "b'"]);
+        cuts(split_escaped, "[a,b]", &["[a", "b]"]);
+        cuts(split_escaped, r"A=\\x", &[r"A=\x"]);
+        refuses(split_escaped, r#"A="x,y"#, Stray::Quote);
+        refuses(split_escaped, r"a\", Stray::Backslash);
     }
 }

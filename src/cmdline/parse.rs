@@ -5,7 +5,7 @@
 //! letters in [`JOINED`], `-Xv`. It knows no abbreviations, and `--short` is unknown to it. A value
 //! that stands alone is taken whatever it looks like: `-D -c` defines the macro `-c`.
 
-use super::expand::{Stray, split_file, split_flags, split_list};
+use super::expand::{Stray, split_escaped, split_file, split_flags, split_list, split_paths};
 use super::job::{Arg, CommandLine, Spelling};
 use super::options::{Arity, Effect, JOINED, OptionRow, by_long, by_short};
 use crate::outcome::{Bypass, BypassReason};
@@ -108,9 +108,12 @@ impl Parser<'_> {
         depth: usize,
     ) -> Result<(), Bypass> {
         let values = match row.arity {
-            Arity::List => split_list(value.as_bytes()).map_err(|stray| bad(value, stray))?,
-            _ => vec![value.to_os_string()],
+            Arity::List => split_list(value.as_bytes()),
+            Arity::Escaped => split_escaped(value.as_bytes()),
+            Arity::Paths => split_paths(value.as_bytes()),
+            _ => Ok(vec![value.to_os_string()]),
         };
+        let values = values.map_err(|stray| bad(value, stray))?;
         if row.effect == Effect::OptionFile {
             for file in values {
                 self.file(&file, depth)?;
@@ -128,14 +131,6 @@ impl Parser<'_> {
 
     /// Puts the contents of an option file in its place.
     fn file(&mut self, name: &OsStr, depth: usize) -> Result<(), Bypass> {
-        // From an environment variable a name arrives in its quotes, which nvcc takes off here.
-        let name: Vec<u8> = name
-            .as_bytes()
-            .iter()
-            .copied()
-            .filter(|b| *b != b'"')
-            .collect();
-        let name = OsString::from_vec(name);
         let refused = |why: String| {
             let detail = format!("{}: {why}", name.to_string_lossy());
             Bypass::new(BypassReason::OptionFile, detail)
@@ -143,7 +138,7 @@ impl Parser<'_> {
         if depth >= DEEPEST {
             return Err(refused("option files are nested too deeply".to_owned()));
         }
-        let text = (self.open)(Path::new(&name)).map_err(|error| refused(error.to_string()))?;
+        let text = (self.open)(Path::new(name)).map_err(|error| refused(error.to_string()))?;
         let words = split_file(&text).map_err(|stray| refused(stray.describe().to_owned()))?;
         self.words(&words, depth + 1)
     }
