@@ -5,4 +5,16 @@
 //! `cmdline`, `plan` and `key` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
+pub mod cli;
+pub mod cmdline;
+pub mod compile;
+pub mod config;
+pub mod exec;
+pub mod includes;
+pub mod key;
+pub mod log;
 pub mod outcome;
+pub mod plan;
+pub mod stats;
+pub mod store;
+pub mod toolchain;

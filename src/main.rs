@@ -1,3 +1,174 @@
-//! `pcache-nvcc`: takes nvcc's arguments and nothing else.
+//! `pcache-nvcc`: takes nvcc's arguments and nothing else, as itself, as a link called `nvcc`, or as
+//! a launcher with the compiler's path first. Whatever is not a hit or a clean miss becomes the real
+//! nvcc with the original arguments.
 
-fn main() {}
+use pcache_nvcc::compile::{Cache, Detour, compile};
+use pcache_nvcc::config::Config;
+use pcache_nvcc::exec::Interrupted;
+use pcache_nvcc::log::{Block, Log};
+use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
+use pcache_nvcc::stats::{Counter, Stats};
+use pcache_nvcc::store::FileStore;
+use pcache_nvcc::toolchain::{Search, find_nvcc, is_program, is_recursive, nvcc_command};
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let mut args = env::args_os();
+    let own_name = args.next().unwrap_or_default();
+    let args: Vec<_> = args.collect();
+    let (config, problems) = Config::load(&|name| env::var_os(name));
+    for problem in problems {
+        say(&problem.to_string());
+    }
+    let (launcher, args) = split_launcher(&own_name, &args);
+    let search = Search {
+        setting: config.nvcc.value.clone(),
+        launcher,
+        path: env::var_os("PATH"),
+        cuda_home: env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")),
+        own: env::current_exe().ok(),
+    };
+    let nvcc = match find_nvcc(&search) {
+        Ok(nvcc) => nvcc,
+        Err(error) => return fail(&error.to_string()),
+    };
+    if is_recursive() {
+        let nvcc = nvcc.display();
+        return fail(&format!(
+            "{nvcc} leads back to pcache-nvcc; set PCACHE_NVCC to the real nvcc"
+        ));
+    }
+    let log = Log::open(config.log.value.as_deref());
+    let mut block = log.block(args);
+    let root = &config.dir.value;
+    let max_bytes = config.max_size.value.bytes();
+    let opened = if config.readonly.value {
+        FileStore::open_read_only(root, max_bytes)
+    } else {
+        FileStore::open(root, max_bytes)
+    };
+    let elsewhere = Stats::nowhere();
+    let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
+    if let Err(error) = &opened {
+        block.note("cache", error);
+    }
+    let cache = Cache {
+        store: opened.as_ref().ok(),
+        stats,
+        memo: (!config.readonly.value).then(|| root.join("manifests/toolchains")),
+        readonly: config.readonly.value,
+        recache: config.recache.value,
+    };
+    let detour = attempt(&nvcc, args, &config, &cache, &mut block).err();
+    note(stats, &mut block, detour.as_ref());
+    if log.append(block).is_err() {
+        stats.add(Counter::Error, 1);
+    }
+    match detour {
+        None => ExitCode::SUCCESS,
+        Some(Detour::Interrupted(signal)) => interrupted(signal),
+        Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(&nvcc, args),
+    }
+}
+
+/// Compiles through the cache. A failure of our own is a detour like any other.
+fn attempt(
+    nvcc: &Path,
+    args: &[OsString],
+    config: &Config,
+    cache: &Cache<'_>,
+    block: &mut Block,
+) -> Result<(), Detour> {
+    if config.disable.value {
+        return Err(Bypass::new(BypassReason::Disabled, "").into());
+    }
+    // stderr is nvcc's: a failure of ours goes to the log.
+    std::panic::set_hook(Box::new(|_| {}));
+    let tried = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, cache, block)));
+    tried.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Fallback::new(FallbackReason::Internal, text.unwrap_or_default()).into())
+    })
+}
+
+/// Counts and logs how it ended; units have been noted already.
+fn note(stats: &Stats, block: &mut Block, detour: Option<&Detour>) {
+    match detour {
+        None => {}
+        Some(Detour::Bypass(bypass)) => {
+            stats.add(Counter::Bypassed(bypass.reason), 1);
+            block.note(
+                "bypass",
+                format_args!("{} {}", bypass.reason.code(), bypass.detail),
+            );
+        }
+        Some(Detour::Fallback(fallback)) => {
+            stats.add(Counter::Fallback(fallback.reason), 1);
+            block.note(
+                "fallback",
+                format_args!("{} {}", fallback.reason.code(), fallback.detail),
+            );
+        }
+        Some(Detour::Interrupted(signal)) => {
+            block.note("interrupted", format_args!("signal {}", signal.number()));
+        }
+    }
+}
+
+/// A compiler named first, as CMake's launchers are given one. Never under the name `nvcc`.
+fn split_launcher<'a>(own_name: &OsStr, args: &'a [OsString]) -> (Option<PathBuf>, &'a [OsString]) {
+    let is_nvcc = Path::new(own_name).file_name() == Some("nvcc".as_ref());
+    let Some((first, rest)) = args.split_first().filter(|_| !is_nvcc) else {
+        return (None, args);
+    };
+    let path = Path::new(first);
+    let is_path = first.as_bytes().contains(&b'/');
+    // A source is never a compiler, even where everything is marked executable.
+    let named = if is_path {
+        path.extension().is_none_or(|suffix| suffix == "exe") && is_program(path)
+    } else {
+        first == "nvcc"
+    };
+    if named {
+        (Some(path.to_owned()), rest)
+    } else {
+        (None, args)
+    }
+}
+
+fn become_nvcc(nvcc: &Path, args: &[OsString]) -> ExitCode {
+    let error = nvcc_command(nvcc).args(args).exec();
+    fail(&format!("cannot run {}: {error}", nvcc.display()))
+}
+
+/// Ends as nvcc does on the same signal: observed on 12.4 to 13.5.
+fn interrupted(signal: Interrupted) -> ExitCode {
+    match signal {
+        Interrupted::Int => ExitCode::from(2),
+        Interrupted::Term => {
+            eprintln!("nvcc: Terminated");
+            ExitCode::from(255)
+        }
+        Interrupted::Hup => {
+            // Ends the process by the signal itself; the code is for the case that it cannot.
+            let _ = signal_hook::low_level::emulate_default_handler(signal.number());
+            ExitCode::from(129)
+        }
+    }
+}
+
+fn say(text: &str) {
+    eprintln!("pcache-nvcc: {text}");
+}
+
+fn fail(text: &str) -> ExitCode {
+    say(text);
+    ExitCode::FAILURE
+}

@@ -50,6 +50,7 @@ reasons! {
         UnsupportedMode "unsupported_mode" "asks for a kind of output that is not cached",
         OutputSpecial "output_special" "writes to something other than a plain file",
         Environment "environment" "an environment variable gives the compile effects beyond its output",
+        ShellExpansion "shell_expansion" "holds a value that the shell of nvcc would expand or run",
     }
 }
 
@@ -65,6 +66,7 @@ reasons! {
         MissingOutput "missing_output" "a stage did not write the file that the plan names",
         WorkDirectory "work_directory" "the private work directory could not be used",
         Placement "placement" "an output could not be put in its place",
+        Internal "internal" "pcache-nvcc itself failed; please report it with PCACHE_LOG",
     }
 }
 

@@ -1,0 +1,190 @@
+//! The two forms in which a job leaves this module: the arguments that print its plan, and the
+//! fields that name it in a key. Unaware of digests.
+
+use super::classify::{is_left_out, is_single};
+use super::job::{Arg, Job};
+use super::options::{Arity, Effect, OptionRow};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+/// Fields by option name, each with its values in order.
+type Fields = BTreeMap<&'static str, Vec<OsString>>;
+
+impl Job {
+    /// The arguments with which nvcc prints this job's plan, keeping its intermediate files in
+    /// `keep_dir`. Run it without `NVCC_PREPEND_FLAGS` and `NVCC_APPEND_FLAGS`, which are folded
+    /// in, as option files are; `NVCC_CCBIN` stays in force.
+    ///
+    /// Options are spelled as they were, so that nothing depends on how values are cut here.
+    /// `-o`, `-odir` and `-MD` with its companions stay, since the plan names their files.
+    pub fn dryrun_args(&self, keep_dir: &Path) -> Vec<OsString> {
+        let mut args: Vec<OsString> = ["--dryrun", "--keep", "--keep-dir"]
+            .map(OsString::from)
+            .into();
+        args.push(keep_dir.as_os_str().to_os_string());
+        let kept = self
+            .spellings
+            .iter()
+            .filter(|spelling| !is_left_out(spelling));
+        args.extend(kept.flat_map(|spelling| spelling.words.iter().cloned()));
+        args
+    }
+
+    /// The fields that name this job in a key: the same meaning gives the same fields.
+    ///
+    /// Fields are sorted by name. Within a field the order of values is that of the command line,
+    /// which counts for directories, macros and the like; between fields it does not. A single
+    /// value that is given twice alike counts once. One that is redefined keeps its history,
+    /// since nvcc warns of each change. `define-macro` holds `-D` and `-U` together, and
+    /// `compiler-options` holds `-Xcompiler` (`X…`) and forwarded options (`F…`). `input` holds
+    /// the inputs as they were written. `redefined` names options that are left out but for the
+    /// warning that their redefinition brings.
+    ///
+    /// Left out are what names or places outputs (`-o`, `-odir`, `-MD` and its companions,
+    /// `--keep` and its companions) and what only schedules the stages (`-t`,
+    /// `--objdir-as-tempdir`). `--jobserver` stays: the tools see it, and older versions refuse it.
+    pub fn canonical(&self) -> Vec<(&'static str, Vec<OsString>)> {
+        let mut fields = Fields::new();
+        let mut left_out = Fields::new();
+        for arg in &self.args {
+            match arg {
+                Arg::Input(input) => fields.entry("input").or_default().push(input.clone()),
+                Arg::Forwarded(word) => add(&mut fields, "compiler-options", "F", word),
+                Arg::Option { option, value } => {
+                    place(&mut fields, &mut left_out, option, value.as_deref());
+                }
+            }
+        }
+        if let (false, Some(ccbin)) = (fields.contains_key("compiler-bindir"), &self.ccbin) {
+            add(&mut fields, "compiler-bindir", "", ccbin);
+        }
+        for (long, values) in left_out {
+            let changes = values.windows(2).filter(|pair| pair[0] != pair[1]).count();
+            for _ in 0..changes {
+                add(&mut fields, "redefined", "", OsStr::new(long));
+            }
+        }
+        fields.into_iter().collect()
+    }
+}
+
+/// Puts one option into its field.
+fn place(
+    fields: &mut Fields,
+    left_out: &mut Fields,
+    option: &'static OptionRow,
+    value: Option<&OsStr>,
+) {
+    let value = match value {
+        Some(value) => value,
+        // A flag is its field; it has no values.
+        None if is_part(option) => {
+            fields.entry(option.long).or_default();
+            return;
+        }
+        None => return,
+    };
+    match option.effect {
+        Effect::Macro => add(fields, "define-macro", option.short, value),
+        Effect::Host => add(fields, "compiler-options", "X", value),
+        _ if !is_part(option) => add(left_out, option.long, "", value),
+        _ if option.arity == Arity::Pairs => {
+            let spec = normal_pairs(value.as_bytes());
+            let specs = fields.entry(option.long).or_default();
+            if specs.last() != Some(&spec) {
+                specs.push(spec);
+            }
+        }
+        _ => {
+            let values = fields.entry(option.long).or_default();
+            // While all are alike there is one; from the first change on, all are kept.
+            if !is_single(option) || values.last().is_none_or(|last| last != value) {
+                values.push(value.to_os_string());
+            }
+        }
+    }
+}
+
+/// Whether the option has a field of its own in the canonical job.
+fn is_part(option: &OptionRow) -> bool {
+    !matches!(
+        option.effect,
+        Effect::Output | Effect::Dependencies | Effect::Keep | Effect::Schedule
+    )
+}
+
+fn add(fields: &mut Fields, name: &'static str, tag: &str, value: &OsStr) {
+    let text = [tag.as_bytes(), value.as_bytes()].concat();
+    fields
+        .entry(name)
+        .or_default()
+        .push(OsString::from_vec(text));
+}
+
+/// `arch=A,code=[B,C]` however the pairs are ordered and the codes are protected; any other text
+/// stays as it is.
+fn normal_pairs(text: &[u8]) -> OsString {
+    let normal = std::str::from_utf8(text)
+        .ok()
+        .and_then(normal_specification);
+    normal.map_or_else(|| OsString::from_vec(text.to_vec()), OsString::from)
+}
+
+fn normal_specification(text: &str) -> Option<String> {
+    let (arch, code) = match text.strip_prefix("arch=") {
+        Some(rest) => rest.split_once(",code=")?,
+        None => {
+            let (code, arch) = text.strip_prefix("code=")?.rsplit_once(",arch=")?;
+            (arch, code)
+        }
+    };
+    let bracketed = code
+        .strip_prefix('[')
+        .and_then(|code| code.strip_suffix(']'));
+    let quoted = code
+        .strip_prefix('"')
+        .and_then(|code| code.strip_suffix('"'));
+    let protected = bracketed.or(quoted);
+    let codes = protected.unwrap_or(code);
+    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let cut = protected.is_some() || plain(codes);
+    (cut && plain(arch) && codes.split(',').all(plain))
+        .then(|| format!("arch={arch},code=[{codes}]"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::normal_pairs;
+
+    #[track_caller]
+    fn normal(text: &str, expected: &str) {
+        assert_eq!(normal_pairs(text.as_bytes()), expected);
+    }
+
+    #[test]
+    fn one_architecture_has_one_form() {
+        let form = "arch=compute_80,code=[sm_80,compute_80]";
+        normal(form, form);
+        normal("arch=compute_80,code=\"sm_80,compute_80\"", form);
+        normal("code=[sm_80,compute_80],arch=compute_80", form);
+        normal("arch=compute_80,code=sm_80", "arch=compute_80,code=[sm_80]");
+        normal(
+            "arch=compute_80,code=[sm_80]",
+            "arch=compute_80,code=[sm_80]",
+        );
+    }
+
+    #[test]
+    fn other_text_stays_as_it_is() {
+        for text in [
+            "arch=compute_80",
+            "x",
+            "arch=compute_80,code=sm_80,compute_80",
+            "code=[,arch=]",
+        ] {
+            normal(text, text);
+        }
+    }
+}

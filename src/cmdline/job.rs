@@ -1,0 +1,127 @@
+//! What a command line asks for, once it is read. Unaware of how it was read.
+
+use super::options::OptionRow;
+use std::ffi::{OsStr, OsString};
+
+/// A command line and the environment variables that add to it, as nvcc would find them.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CommandLine<'a> {
+    /// The arguments, without the program's own name.
+    pub args: &'a [OsString],
+    /// `NVCC_PREPEND_FLAGS`.
+    pub prepend_flags: Option<&'a OsStr>,
+    /// `NVCC_APPEND_FLAGS`.
+    pub append_flags: Option<&'a OsStr>,
+    /// `NVCC_CCBIN`.
+    pub ccbin: Option<&'a OsStr>,
+}
+
+/// How far a compile goes, and what it leaves behind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mode {
+    /// Objects: `-c`, `-dc`, `-dw`.
+    Object,
+    /// PTX: `-ptx`.
+    Ptx,
+    /// Cubins: `-cubin`.
+    Cubin,
+    /// Fatbins: `-fatbin`.
+    Fatbin,
+    /// OptiX IR: `-optix-ir`.
+    OptixIr,
+    /// Link-time IR: `-ltoir`.
+    Ltoir,
+    /// The host compiler's input: `-cuda`.
+    CudaSource,
+    /// An archive: `-lib`.
+    Library,
+    /// Linked device code: `-dlink`.
+    DeviceLink,
+    /// A program or shared library: `-link`, or no mode at all.
+    Program,
+}
+
+/// One meaningful piece of a command line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Arg {
+    /// A known option; a list gives one of these for each element.
+    Option {
+        /// Its row in the table.
+        option: &'static OptionRow,
+        /// Its value; `None` for flags.
+        value: Option<OsString>,
+    },
+    /// An input file.
+    Input(OsString),
+    /// An unknown option that nvcc passes on to the host compiler or linker.
+    Forwarded(OsString),
+}
+
+/// The file of make rules that a compile writes beside its output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Dependencies {
+    /// Whether each header gets an empty rule (`-MP`).
+    pub phony: bool,
+    /// The target (`-MT`), empty for the default; nvcc does not cut it at commas.
+    pub targets: Vec<OsString>,
+    /// Whether system headers are listed: `-MD`, not `-MMD`.
+    pub system: bool,
+    /// Its name (`-MF`), if given.
+    pub file: Option<OsString>,
+}
+
+/// One option, input or unknown option exactly as it was written.
+#[derive(Clone, Debug)]
+pub(super) struct Spelling {
+    /// The one or two arguments that spell it.
+    pub words: Vec<OsString>,
+    /// What they mean; a list may have no or many elements.
+    pub args: Vec<Arg>,
+    /// The option's row; `None` for inputs and unknown options.
+    pub option: Option<&'static OptionRow>,
+}
+
+/// A command line that is understood: environment flags and option files are folded in.
+#[derive(Clone, Debug)]
+pub struct Job {
+    /// Everything, in order.
+    pub args: Vec<Arg>,
+    /// What is made.
+    pub mode: Mode,
+    /// The input files, in order, as they were written.
+    pub inputs: Vec<OsString>,
+    /// The last `-o`.
+    pub output: Option<OsString>,
+    /// The last `-odir`.
+    pub output_directory: Option<OsString>,
+    /// The file of make rules, if one is written.
+    pub dependencies: Option<Dependencies>,
+    /// Where `--keep` leaves the intermediate files.
+    pub keep: Option<OsString>,
+    /// The host compiler, from `-ccbin` or `NVCC_CCBIN`.
+    pub ccbin: Option<OsString>,
+    /// The last `-t`.
+    pub threads: Option<OsString>,
+    pub(super) spellings: Vec<Spelling>,
+}
+
+impl Job {
+    /// The last value of the option with this long name, which is the one that nvcc uses.
+    pub fn value_of(&self, long: &str) -> Option<&OsStr> {
+        last_value(&self.args, long)
+    }
+}
+
+/// The last value of the option whose long name is `long`.
+pub(super) fn last_value<'a>(args: &'a [Arg], long: &str) -> Option<&'a OsStr> {
+    args.iter().rev().find_map(|arg| match arg {
+        Arg::Option { option, value } if option.long == long => value.as_deref(),
+        _ => None,
+    })
+}
+
+/// Whether the option whose long name is `long` occurs.
+pub(super) fn has_option(args: &[Arg], long: &str) -> bool {
+    args.iter()
+        .any(|arg| matches!(arg, Arg::Option { option, .. } if option.long == long))
+}

@@ -1,0 +1,27 @@
+//! nvcc's command line: what it asks for, whether a cache should answer it, and how it is named in
+//! a key. Pure: no I/O (option files come through a callback), no clock, no environment, no
+//! processes. Unaware of toolchains and of files' contents.
+//!
+//! ```text
+//! CommandLine ─ expand, parse ─► spellings ─ classify ─► Job ─ canonical ─► fields of the key
+//!                                    │           │           └────────────► arguments of the dryrun
+//!                                    └───────────┴─► Bypass(reason)
+//! ```
+//!
+//! [`OPTIONS`] is nvcc's own `--help` as data; `tests/cmdline_help.rs` holds it against the real
+//! one. A command line that is not understood in every part is a [`Bypass`](crate::outcome::Bypass),
+//! never a guess.
+
+mod canonical;
+mod classify;
+mod effects;
+mod expand;
+mod inputs;
+mod job;
+mod options;
+mod parse;
+mod shell;
+
+pub use classify::read;
+pub use job::{Arg, CommandLine, Dependencies, Job, Mode};
+pub use options::{Arity, Effect, JOINED, OPTIONS, OptionRow};

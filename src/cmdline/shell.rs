@@ -1,0 +1,84 @@
+//! How the shell reads what nvcc pastes into its commands. nvcc quotes values badly: `$`, a
+//! backquote and more reach the shell alive, so that a value's meaning depends on the environment
+//! or on files. Unaware of options.
+
+/// Whether the shell would expand something even between the double quotes that nvcc puts around
+/// macros and paths, or the value would break nvcc's command over two lines.
+pub(super) fn expands_in_quotes(value: &[u8]) -> bool {
+    value
+        .iter()
+        .any(|byte| matches!(byte, b'$' | b'`' | b'\n' | b'\r' | 0))
+}
+
+/// The words that the shell makes of a value that nvcc pastes without quotes; `None` if the
+/// shell would do more than cut it into words.
+pub(super) fn words(value: &[u8]) -> Option<Vec<Vec<u8>>> {
+    if expands_in_quotes(value) {
+        return None;
+    }
+    let mut words = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut bytes = value.iter().copied();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b' ' | b'\t' => words.extend(word.take()),
+            b'\'' | b'"' => quoted(byte, &mut bytes, word.get_or_insert_default())?,
+            b'\\' => word.get_or_insert_default().push(bytes.next()?),
+            b';' | b'|' | b'&' | b'<' | b'>' | b'(' | b')' | b'*' | b'?' | b'[' | b'{' => {
+                return None;
+            }
+            b'#' | b'~' if word.is_none() => return None,
+            _ => word.get_or_insert_default().push(byte),
+        }
+    }
+    words.extend(word);
+    Some(words)
+}
+
+/// Reads up to the closing quote.
+fn quoted(quote: u8, bytes: &mut impl Iterator<Item = u8>, word: &mut Vec<u8>) -> Option<()> {
+    loop {
+        match bytes.next()? {
+            byte if byte == quote => return Some(()),
+            b'\\' if quote == b'"' => {
+                let next = bytes.next()?;
+                if !matches!(next, b'"' | b'\\') {
+                    word.push(b'\\');
+                }
+                word.push(next);
+            }
+            byte => word.push(byte),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::words;
+
+    #[track_caller]
+    fn reads(value: &str, expected: &[&str]) {
+        let expected: Vec<Vec<u8>> = expected.iter().map(|w| w.as_bytes().to_vec()).collect();
+        assert_eq!(words(value.as_bytes()), Some(expected), "{value}");
+    }
+
+    #[test]
+    fn quotes_protect_and_vanish() {
+        reads("'-fPIC'", &["-fPIC"]);
+        reads(r#""-g""#, &["-g"]);
+        reads("-a  -b", &["-a", "-b"]);
+        reads(r#"-DX="a b"'c d'"#, &["-DX=a bc d"]);
+        reads(r#""a\"b\\c\d""#, &[r#"a"b\c\d"#]);
+        reads("''", &[""]);
+        reads("a~b#c", &["a~b#c"]);
+    }
+
+    #[test]
+    fn what_the_shell_would_expand_or_run_is_no_word() {
+        for value in [
+            "$HOME", "`ls`", "a;b", "a|b", "*.o", "~/x", "#x", "'a", "\"a", "a\\", "a\nb",
+        ] {
+            assert_eq!(words(value.as_bytes()), None, "{value}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The store as one compile sees it: whatever goes wrong is counted and never in the way.
+
+use crate::key::Digest;
+use crate::stats::{Counter, Stats};
+use crate::store::{Artefact, FileStore, StoreError};
+use std::path::PathBuf;
+
+use super::record::Record;
+
+/// What a compile may read and write.
+pub struct Cache<'a> {
+    /// The store, if it could be opened.
+    pub store: Option<&'a FileStore>,
+    /// The counters.
+    pub stats: &'a Stats,
+    /// Where toolchains are remembered.
+    pub memo: Option<PathBuf>,
+    /// PCACHE_READONLY: nothing is stored.
+    pub readonly: bool,
+    /// PCACHE_RECACHE: nothing is looked up.
+    pub recache: bool,
+}
+
+impl Cache<'_> {
+    /// The record under `key`.
+    pub(super) fn record(&self, key: &Digest) -> Option<Vec<u8>> {
+        self.tried(self.store?.get_record(key)).flatten()
+    }
+
+    /// The bytes of an artefact, verified.
+    pub(super) fn artefact(&self, artefact: &Artefact) -> Option<Vec<u8>> {
+        self.tried(self.store?.get_artefact(artefact)).flatten()
+    }
+
+    /// Stores bytes.
+    pub(super) fn keep_artefact(&self, bytes: &[u8]) -> Option<Artefact> {
+        if self.readonly {
+            return None;
+        }
+        self.tried(self.store?.put_artefact(bytes))
+    }
+
+    /// Stores a record; whether that succeeded.
+    pub(super) fn keep_record(&self, key: &Digest, record: &Record) -> bool {
+        let Some(store) = self.store.filter(|_| !self.readonly) else {
+            return false;
+        };
+        let Ok(bytes) = serde_json::to_vec(record) else {
+            return false;
+        };
+        self.tried(store.put_record(key, &bytes)).is_some()
+    }
+
+    fn tried<T>(&self, result: Result<T, StoreError>) -> Option<T> {
+        result
+            .inspect_err(|_| self.stats.add(Counter::Error, 1))
+            .ok()
+    }
+}

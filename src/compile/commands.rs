@@ -1,0 +1,167 @@
+//! Stages of a plan as commands to run, and as text for a key. Runs nothing.
+
+use super::workspace::Workspace;
+use crate::exec::Command;
+use crate::outcome::{Fallback, FallbackReason};
+use crate::plan::{FileId, FileKind, Plan, PlanFile, Stage, Tool};
+use crate::toolchain::{HostFamily, Toolchain, look_up};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+/// How the host compiler's messages look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Diagnostics {
+    /// Standard error is no terminal.
+    Plain,
+    /// It is one: gcc would print colours, and is asked to, since it writes to a file here.
+    Colour,
+}
+
+impl Diagnostics {
+    /// The name in the key.
+    pub fn name(self) -> &'static [u8] {
+        match self {
+            Self::Plain => b"plain",
+            Self::Colour => b"colour",
+        }
+    }
+}
+
+/// Where a stage writes what the user asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outputs {
+    /// Into the workspace; `place` moves it. The stage's tool must be of the toolchain.
+    Private,
+    /// Where nvcc would: link stages, whose tools are in no key.
+    InPlace,
+}
+
+/// What every stage of an invocation has in common.
+pub struct Commands<'a> {
+    /// Where stages work.
+    pub workspace: &'a Workspace,
+    /// Which tools may run.
+    pub toolchain: &'a Toolchain,
+    /// How the host compiler prints.
+    pub diagnostics: Diagnostics,
+    /// What debug information calls the work directory: the user's keep directory, or `.`.
+    pub mapped: OsString,
+}
+
+impl Commands<'_> {
+    /// The command for `stage`; what it prints goes to the workspace under `number`.
+    pub fn command(
+        &self,
+        plan: &Plan,
+        stage: &Stage,
+        number: usize,
+        outputs: Outputs,
+    ) -> Result<Command, Fallback> {
+        let program = self.program(plan, stage, outputs)?;
+        let mut locate = |file| match (outputs, plan.file(file)) {
+            (
+                Outputs::InPlace,
+                PlanFile {
+                    path,
+                    kind: FileKind::Output,
+                },
+            ) => path.clone(),
+            _ => self.workspace.locate(plan, file).into_os_string(),
+        };
+        let mut args: Vec<_> = stage
+            .args
+            .iter()
+            .map(|arg| plan.render(arg, &mut locate))
+            .collect();
+        args.extend(self.additions(stage, number));
+        Ok(Command {
+            program,
+            args,
+            stdout: self.workspace.stream(number, "out"),
+            stderr: self.workspace.stream(number, "err"),
+        })
+    }
+
+    /// Arguments of ours behind nvcc's own. None of them changes a byte of the output, but for the
+    /// work directory's name in debug information.
+    fn additions(&self, stage: &Stage, number: usize) -> Vec<OsString> {
+        let mut added = Vec::new();
+        let gnu = self.toolchain.host == HostFamily::Gnu;
+        if !matches!(stage.tool, Tool::Preprocess | Tool::HostCompile) {
+            return added;
+        }
+        if gnu && self.diagnostics == Diagnostics::Colour {
+            added.push("-fdiagnostics-color=always".into());
+        }
+        if stage.tool == Tool::HostCompile {
+            // What the compiler and the assembler really read, for `evidence`.
+            added.extend(["-MD".into(), "-MF".into()]);
+            added.push(self.workspace.stream(number, "d").into());
+            if gnu {
+                added.push(joined(
+                    "-Wa,--MD,",
+                    self.workspace.stream(number, "asd").as_os_str(),
+                ));
+            }
+            let mut map = joined(
+                "-fdebug-prefix-map=",
+                self.workspace.temporaries().as_os_str(),
+            );
+            map.push("=");
+            map.push(&self.mapped);
+            added.push(map);
+        }
+        added
+    }
+
+    /// The stage's program, which must be one of the identified toolchain where its work is stored.
+    fn program(&self, plan: &Plan, stage: &Stage, outputs: Outputs) -> Result<PathBuf, Fallback> {
+        let unknown = || {
+            let name = stage.program.display().to_string();
+            Fallback::new(FallbackReason::UnknownTool, name)
+        };
+        let found = look_up(&stage.program, &search_path(plan)).ok_or_else(unknown)?;
+        let real = fs::canonicalize(&found).map_err(|_| unknown())?;
+        if outputs == Outputs::InPlace || self.toolchain.tools.contains(&real) {
+            Ok(found)
+        } else {
+            Err(unknown())
+        }
+    }
+}
+
+/// nvcc's PATH for its children.
+pub fn search_path(plan: &Plan) -> OsString {
+    let named = plan.env.iter().rev().find(|(name, _)| name == "PATH");
+    named
+        .map(|(_, value)| value.clone())
+        .or_else(|| std::env::var_os("PATH"))
+        .unwrap_or_default()
+}
+
+/// The stage as text for a key: nvcc's own words, with temporaries called by their names in the
+/// keep directory and outputs by none.
+pub fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
+    let mut text = stage.program.as_bytes().to_vec();
+    let mut name = |file: FileId| {
+        let file = plan.file(file);
+        match file.kind {
+            FileKind::Temp => joined("{temp}/", &file.path),
+            FileKind::Input => file.path.clone(),
+            FileKind::Output => OsString::from("{output}"),
+        }
+    };
+    for arg in &stage.args {
+        text.push(0);
+        text.extend(plan.render(arg, &mut name).into_vec());
+    }
+    text
+}
+
+fn joined(prefix: &str, rest: &OsStr) -> OsString {
+    let mut text = OsString::from(prefix);
+    text.push(rest);
+    text
+}

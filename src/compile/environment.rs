@@ -1,0 +1,110 @@
+//! The environment variables that reach what the tools write, and those that forbid caching.
+//! `docs/keys.md` gives the reason of each; a test ties the page to these tables.
+
+use crate::outcome::{Bypass, BypassReason};
+use std::env;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// Variables whose values are part of the key. NVCC_PREPEND_FLAGS, NVCC_APPEND_FLAGS and NVCC_CCBIN
+/// are not among them: they are folded into the job.
+pub const KEYED: &[&str] = &[
+    "CPATH",
+    "CPLUS_INCLUDE_PATH",
+    "C_INCLUDE_PATH",
+    "COMPILER_PATH",
+    "CUDA_VISIBLE_DEVICES",
+    "EDG_BASE",
+    "EDG_MODULES_PATH",
+    "GCC_COLORS",
+    "GCC_EXEC_PREFIX",
+    "LANG",
+    "LANGUAGE",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LC_MESSAGES",
+    "LIBNVVM_DISABLE_CONCURRENT_API",
+    "LLVM_OVERRIDE_PRODUCER",
+    "NVVM_IR_VER_CHK",
+    "NV_NVVM_VERSION",
+    "SOURCE_DATE_EPOCH",
+];
+
+/// Variables by which a tool writes files that nobody asked for on the command line, or changes it.
+pub const FORBIDDEN: &[&str] = &[
+    "CCC_ADD_ARGS",
+    "CCC_OVERRIDE_OPTIONS",
+    "COMPILER_PROFILE_FILE",
+    "DEPENDENCIES_OUTPUT",
+    "EDG_AUXILIARY_INFO_DIR_NAME",
+    "EDG_FRONT_END_DAEMON",
+    "GCC_COMPARE_DEBUG",
+    "SUNPRO_DEPENDENCIES",
+];
+
+/// `NAME=value` of every keyed variable that is set, sorted by name.
+pub fn keyed() -> Vec<Vec<u8>> {
+    let set = KEYED
+        .iter()
+        .filter_map(|name| Some((name, env::var_os(name)?)));
+    set.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
+        .collect()
+}
+
+/// A bypass when a forbidden variable is set.
+pub fn check() -> Result<(), Bypass> {
+    match FORBIDDEN.iter().find(|name| env::var_os(name).is_some()) {
+        Some(name) => Err(Bypass::new(BypassReason::Environment, *name)),
+        None => Ok(()),
+    }
+}
+
+/// The working directory: as the system knows it, and as `PWD` spells it. gcc and nvcc use the
+/// latter where it names the same directory.
+pub fn directories() -> std::io::Result<[PathBuf; 2]> {
+    let physical = env::current_dir()?;
+    let spelled = env::var_os("PWD").map(PathBuf::from);
+    let same = spelled.filter(|path| fs::canonicalize(path).ok().as_ref() == Some(&physical));
+    Ok([physical.clone(), same.unwrap_or(physical)])
+}
+
+/// What `-march=native` means: the first processor's description, without what varies from moment
+/// to moment.
+pub fn machine() -> Vec<u8> {
+    const TELLING: &[&str] = &[
+        "vendor_id",
+        "cpu family",
+        "model",
+        "stepping",
+        "flags",
+        "Features",
+        "CPU part",
+    ];
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let first = text.split("\n\n").next().unwrap_or_default();
+    let telling = first.lines().filter(|line| {
+        let name = line.split(':').next().unwrap_or_default().trim();
+        TELLING.contains(&name)
+    });
+    telling.collect::<Vec<_>>().join("\n").into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FORBIDDEN, KEYED};
+
+    #[test]
+    fn tables_are_sorted_and_documented() {
+        let page = include_str!("../../docs/keys.md");
+        for table in [KEYED, FORBIDDEN] {
+            for name in table {
+                assert!(
+                    page.contains(&format!("`{name}`")),
+                    "docs/keys.md lacks {name}"
+                );
+            }
+        }
+        assert!(FORBIDDEN.is_sorted() && KEYED.iter().all(|name| !FORBIDDEN.contains(name)));
+    }
+}

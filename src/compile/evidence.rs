@@ -1,0 +1,81 @@
+//! Checks, after a compile, that it read nothing but what the key holds. What fails the check is
+//! right, and is not stored.
+
+use super::workspace::Workspace;
+use crate::includes::prerequisites::prerequisites;
+use crate::toolchain::Stat;
+use std::collections::HashSet;
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// A fact that the key does not hold, as a sentence.
+pub type Doubt = String;
+
+/// Files by their real paths.
+#[derive(Default)]
+pub struct Known(HashSet<PathBuf>);
+
+impl Known {
+    /// Adds a file under any of its names.
+    pub fn add(&mut self, path: &Path) {
+        if let Ok(real) = fs::canonicalize(path) {
+            self.0.insert(real);
+        }
+    }
+
+    fn holds(&self, path: &Path) -> bool {
+        fs::canonicalize(path).is_ok_and(|real| self.0.contains(&real))
+    }
+
+    /// A doubt when one of the files changed after the compile began: passes and compile may have
+    /// read different versions of it.
+    pub fn check_settled(&self, workspace: &Workspace) -> Result<(), Doubt> {
+        let late = self.0.iter().find(|path| {
+            !fs::metadata(path).is_ok_and(|found| Stat::from(&found).is_older_than(workspace.began))
+        });
+        match late {
+            Some(path) => Err(format!("{} changed during the compile", path.display())),
+            None => Ok(()),
+        }
+    }
+}
+
+/// The host compiler's own dependency file of stage `number` names only known files.
+pub fn check_headers(workspace: &Workspace, number: usize, known: &Known) -> Result<(), Doubt> {
+    let file = workspace.stream(number, "d");
+    let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let stray = prerequisites(&text)
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| {
+            let own = fs::canonicalize(path).is_ok_and(|real| workspace.holds(&real));
+            !(own || workspace.holds(path) || known.holds(path))
+        });
+    match stray {
+        Some(path) => Err(format!("the host compile read {}", path.display())),
+        None => Ok(()),
+    }
+}
+
+/// The assembler read the compiler's text and nothing else: no `.incbin`, no `.include`.
+///
+/// GNU as lists the name in the text's `.file` line (`source`'s own name) and its input, which the
+/// driver has removed by now; whatever else it lists was read.
+pub fn check_assembly(workspace: &Workspace, number: usize, source: &Path) -> Result<(), Doubt> {
+    let file = workspace.stream(number, "asd");
+    let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let stray = prerequisites(&text).into_iter().find(|name| {
+        let is_source = Some(name.as_os_str()) == source.file_name();
+        !is_source && !is_removed_assembly(name)
+    });
+    match stray {
+        Some(name) => Err(format!("the assembler read {}", name.display())),
+        None => Ok(()),
+    }
+}
+
+fn is_removed_assembly(name: &OsString) -> bool {
+    name.as_bytes().ends_with(b".s") && !Path::new(name).exists()
+}

@@ -1,0 +1,421 @@
+//! One compile from end to end: request, toolchain, plan, passes, key, then a hit, or the stages
+//! and a new entry. Anything unexpected is a [`Detour`], on which the caller runs the real nvcc with
+//! the original arguments. `docs/architecture.md` follows the whole way.
+
+mod cache;
+mod commands;
+mod dryrun;
+mod environment;
+mod evidence;
+mod link;
+mod passes;
+mod place;
+mod record;
+mod unit;
+mod workspace;
+
+pub use cache::Cache;
+
+use crate::cmdline::{self, CommandLine, Job};
+use crate::exec::{Interrupted, Signals};
+use crate::includes::depfile;
+use crate::key::Digest;
+use crate::log::Block;
+use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
+use crate::plan::{FileId, FileKind, Plan, Tool};
+use crate::stats::Counter;
+use crate::toolchain::{Toolchain, driver_version, identify};
+use commands::{Commands, Diagnostics};
+use passes::UnitPasses;
+use place::Manner;
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use unit::{Ending, Product, UnitWork};
+use workspace::Workspace;
+
+/// Why a compile is handed to the real nvcc, or ends.
+#[derive(Debug)]
+pub enum Detour {
+    /// Not for a cache.
+    Bypass(Bypass),
+    /// Begun, and not finished.
+    Fallback(Fallback),
+    /// A signal came.
+    Interrupted(Interrupted),
+}
+
+impl From<Bypass> for Detour {
+    fn from(bypass: Bypass) -> Self {
+        Self::Bypass(bypass)
+    }
+}
+
+impl From<Fallback> for Detour {
+    fn from(fallback: Fallback) -> Self {
+        Self::Fallback(fallback)
+    }
+}
+
+/// `--keep` as the user gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Keep {
+    /// What nvcc puts before the names of intermediate files: empty, or the directory and a slash.
+    prefix: OsString,
+}
+
+/// The facts of an invocation that every unit shares.
+struct Facts<'a> {
+    job: Vec<(&'static str, Vec<Vec<u8>>)>,
+    driver: &'a str,
+    directories: [PathBuf; 2],
+    environment: Vec<Vec<u8>>,
+    keep: Option<Keep>,
+}
+
+impl Facts<'_> {
+    /// An intermediate file as `--keep` would have left it: text that names the work directory
+    /// names the keep directory instead.
+    fn as_kept(&self, workspace: &Workspace, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {
+        const TEXT: &[&str] = &["c", "cpp", "gpu", "i", "ii", "ptx", "module_id"];
+        let suffix = Path::new(name)
+            .extension()
+            .and_then(OsStr::to_str)
+            .unwrap_or_default();
+        match &self.keep {
+            Some(keep) if TEXT.contains(&suffix) => {
+                workspace.renamed(&bytes, keep.prefix.as_bytes())
+            }
+            _ => bytes,
+        }
+    }
+}
+
+/// Compiles what `args` (without the program's name) ask for, through `cache`, with the real
+/// `nvcc`. On success everything that nvcc would have written and printed is in its place.
+pub fn compile(
+    nvcc: &Path,
+    args: &[OsString],
+    cache: &Cache<'_>,
+    block: &mut Block,
+) -> Result<(), Detour> {
+    environment::check()?;
+    let job = read_job(args)?;
+    let toolchain = identify(nvcc, job.ccbin.as_deref(), cache.memo.as_deref())
+        .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
+    let signals = Signals::install().map_err(|error| work_directory(&error))?;
+    let ended = run(nvcc, &job, &toolchain, cache, &signals, block);
+    // A tool that a signal ended is no failure of ours.
+    match (ended, signals.pending()) {
+        (Ok(()), _) => Ok(()),
+        (Err(_), Some(signal)) => Err(Detour::Interrupted(signal)),
+        (Err(detour), None) => Err(detour),
+    }
+}
+
+fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
+    let variable = |name| env::var_os(name);
+    let (prepend, append) = (
+        variable("NVCC_PREPEND_FLAGS"),
+        variable("NVCC_APPEND_FLAGS"),
+    );
+    let ccbin = variable("NVCC_CCBIN");
+    let line = CommandLine {
+        args,
+        prepend_flags: prepend.as_deref(),
+        append_flags: append.as_deref(),
+        ccbin: ccbin.as_deref(),
+    };
+    cmdline::read(&line, &mut |path| fs::read(path))
+}
+
+fn run(
+    nvcc: &Path,
+    job: &Job,
+    toolchain: &Toolchain,
+    cache: &Cache<'_>,
+    signals: &Signals,
+    block: &mut Block,
+) -> Result<(), Detour> {
+    let workspace = Workspace::new()?;
+    let mut plan = dryrun::plan(nvcc, job, &workspace)?;
+    check_variables(&plan, toolchain)?;
+    check_outputs(job, &plan)?;
+    let mut streams = plan.stages.len();
+    let passes = (0..plan.units.len())
+        .map(|number| UnitPasses::add(&mut plan, number, &mut streams))
+        .collect::<Result<Vec<_>, _>>()?;
+    let driver = driver_version(env::var_os("LD_LIBRARY_PATH").as_deref());
+    let facts = facts(job, &driver)?;
+    let mapped = facts
+        .keep
+        .as_ref()
+        .map_or_else(|| ".".into(), |keep| keep.mapped());
+    let diagnostics = diagnostics();
+    let commands = Commands {
+        workspace: &workspace,
+        toolchain,
+        diagnostics,
+        mapped,
+    };
+    let mut printed = Printed {
+        stdout: Vec::new(),
+        stderr: plan.notices.clone(),
+    };
+    for (unit, passes) in plan.units.iter().zip(&passes) {
+        let work = UnitWork {
+            facts: &facts,
+            plan: &plan,
+            unit,
+            passes,
+            commands: &commands,
+            cache,
+            signals,
+        };
+        let (product, ending, key) = work.run()?;
+        deliver(job, &work, &product)?;
+        printed.add(&product);
+        count(cache, block, &work, &ending, &key);
+    }
+    link::run(&plan, &commands, signals, &mut printed)?;
+    if facts.keep.is_some() {
+        keep_files(&facts, &plan, &workspace)?;
+    }
+    printed.show();
+    Ok(())
+}
+
+/// What nvcc and its stages print.
+#[derive(Default)]
+struct Printed {
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+impl Printed {
+    fn add(&mut self, product: &Product) {
+        for (_, stdout, stderr) in &product.streams {
+            self.stdout.extend(stdout);
+            self.stderr.extend(stderr);
+        }
+    }
+
+    fn show(&self) {
+        // A reader that went away is not the compile's failure.
+        let _ = io::stdout().lock().write_all(&self.stdout);
+        let _ = io::stderr().lock().write_all(&self.stderr);
+    }
+}
+
+impl Keep {
+    fn mapped(&self) -> OsString {
+        let name = self.prefix.as_bytes().strip_suffix(b"/").unwrap_or(b".");
+        OsStr::from_bytes(name).to_owned()
+    }
+}
+
+fn facts<'a>(job: &Job, driver: &'a str) -> Result<Facts<'a>, Fallback> {
+    let canonical = job.canonical().into_iter();
+    let bytes = |values: Vec<OsString>| values.into_iter().map(OsString::into_vec).collect();
+    let keep = job.keep.as_ref().map(|directory| {
+        let mut prefix = directory.clone();
+        match directory.as_bytes() {
+            b"." | b"" => prefix.clear(),
+            [.., b'/'] => {}
+            _ => prefix.push("/"),
+        }
+        Keep { prefix }
+    });
+    Ok(Facts {
+        job: canonical
+            .map(|(name, values)| (name, bytes(values)))
+            .collect(),
+        driver,
+        directories: environment::directories().map_err(|error| work_directory(&error))?,
+        environment: environment::keyed(),
+        keep,
+    })
+}
+
+fn diagnostics() -> Diagnostics {
+    let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if io::stderr().is_terminal() && !dumb {
+        Diagnostics::Colour
+    } else {
+        Diagnostics::Plain
+    }
+}
+
+/// The job's tools lie where the toolchain was found: no option has moved them.
+fn check_variables(plan: &Plan, toolchain: &Toolchain) -> Result<(), Fallback> {
+    for (name, wanted) in &toolchain.variables {
+        let named = plan
+            .env
+            .iter()
+            .rev()
+            .find(|(known, _)| known.as_os_str() == name.as_str());
+        if let Some((_, value)) = named
+            && value.as_os_str() != wanted.as_str()
+        {
+            let text = format!("{name}={}", value.display());
+            return Err(Fallback::new(FallbackReason::UnknownTool, text));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every output can be placed as nvcc would write it.
+fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
+    if let Some(directory) = &job.keep
+        && !Path::new(directory).is_dir()
+    {
+        let text = format!("{}: no such keep directory", directory.display());
+        return Err(Bypass::new(BypassReason::OutputSpecial, text));
+    }
+    for unit in &plan.units {
+        for file in unit.results.iter().filter(|file| is_output(plan, **file)) {
+            place::check(Path::new(&plan.file(*file).path), manner(plan, *file))?;
+        }
+    }
+    Ok(())
+}
+
+fn is_output(plan: &Plan, file: FileId) -> bool {
+    plan.file(file).kind == FileKind::Output
+}
+
+/// The assembler makes objects anew; everything else is written in place.
+fn manner(plan: &Plan, file: FileId) -> Manner {
+    let writer = plan
+        .stages
+        .iter()
+        .find(|stage| stage.writes.contains(&file));
+    match writer.map(|stage| stage.tool) {
+        Some(Tool::HostCompile) => Manner::Replace,
+        _ => Manner::Rewrite,
+    }
+}
+
+/// Puts a unit's outputs and depfile in their places, and its temporaries where the link looks.
+fn deliver(job: &Job, work: &UnitWork<'_>, product: &Product) -> Result<(), Detour> {
+    if let Some(signal) = work.signals.pending() {
+        return Err(Detour::Interrupted(signal));
+    }
+    let workspace = work.commands.workspace;
+    for (file, bytes) in &product.outputs {
+        if is_output(work.plan, *file) {
+            let path = Path::new(&work.plan.file(*file).path);
+            place::place(path, bytes, manner(work.plan, *file))?;
+        } else {
+            write_temporary(&workspace.locate(work.plan, *file), bytes)?;
+        }
+    }
+    for (name, bytes) in &product.kept {
+        write_temporary(&workspace.temporaries().join(name), bytes)?;
+    }
+    write_depfile(job, work)
+}
+
+fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
+    fs::write(path, bytes).map_err(|error| {
+        Fallback::new(
+            FallbackReason::WorkDirectory,
+            format!("{}: {error}", path.display()),
+        )
+    })
+}
+
+/// nvcc's own depfile: the files of all passes.
+fn write_depfile(job: &Job, work: &UnitWork<'_>) -> Result<(), Detour> {
+    let (Some(asked), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
+        return Ok(());
+    };
+    let source = &work.plan.file(work.unit.source).path;
+    let options = depfile::TargetOptions {
+        named: asked.targets.last().map(OsString::as_os_str),
+        output: job.output.as_deref(),
+        directory: job.output_directory.as_deref(),
+    };
+    let targets = [depfile::target(source, options)];
+    let texts = work.passes.texts(work)?;
+    let listed = if asked.system {
+        depfile::Headers::All
+    } else {
+        depfile::Headers::User
+    };
+    let found = depfile::dependencies(texts.iter().map(Vec::as_slice), source, listed)
+        .map_err(|error| Fallback::new(FallbackReason::Preprocess, error.to_string()))?;
+    let phony = if asked.phony {
+        depfile::Phony::Targets
+    } else {
+        depfile::Phony::None
+    };
+    Ok(place::place_depfile(
+        Path::new(path),
+        &depfile::render(&targets, &found, phony),
+    )?)
+}
+
+fn count(cache: &Cache<'_>, block: &mut Block, work: &UnitWork<'_>, ending: &Ending, key: &Digest) {
+    let source = work.plan.file(work.unit.source).path.display();
+    let text = match ending {
+        Ending::Hit => {
+            cache.stats.add(Counter::PreprocessedHit, 1);
+            "preprocessed hit".to_owned()
+        }
+        Ending::Miss => {
+            cache.stats.add(Counter::Miss, 1);
+            "miss".to_owned()
+        }
+        Ending::Unstored(why) => {
+            cache.stats.add(Counter::Miss, 1);
+            cache.stats.add(Counter::Uncacheable, 1);
+            format!("miss, not stored: {why}")
+        }
+    };
+    block.note(
+        "unit",
+        format_args!("{source}: {text} ({})", hex::encode(key)),
+    );
+}
+
+/// Copies every intermediate file to the user's keep directory.
+fn keep_files(facts: &Facts<'_>, plan: &Plan, workspace: &Workspace) -> Result<(), Fallback> {
+    let Some(keep) = &facts.keep else {
+        return Ok(());
+    };
+    // What stages wrote, and not the passes that nvcc does not have.
+    let written = plan
+        .stages
+        .iter()
+        .flat_map(|stage| stage.writes.iter().copied());
+    let ids = plan.units.iter().filter_map(|unit| unit.module_id);
+    let files: BTreeSet<_> = written.chain(ids).collect();
+    for file in files.into_iter().map(|file| plan.file(file)) {
+        if file.kind != FileKind::Temp {
+            continue;
+        }
+        let name = &file.path;
+        let Ok(bytes) = fs::read(workspace.temporaries().join(name)) else {
+            continue;
+        };
+        let mut target = keep.prefix.clone();
+        target.push(name);
+        let bytes = facts.as_kept(workspace, name, bytes);
+        place::place(Path::new(&target), &bytes, Manner::Rewrite)?;
+    }
+    Ok(())
+}
+
+fn work_directory(error: &dyn std::fmt::Display) -> Fallback {
+    Fallback::new(FallbackReason::WorkDirectory, error.to_string())
+}
+
+fn digest_file(path: &Path) -> io::Result<Digest> {
+    Ok(Sha256::digest(fs::read(path)?).into())
+}

@@ -1,0 +1,233 @@
+//! The preprocessing of one unit: nvcc's own passes, and those that it does not need but a key
+//! does. Tells what they read.
+
+use super::commands::template;
+use super::evidence::Known;
+use super::unit::UnitWork;
+use super::{Detour, digest_file};
+use crate::includes::markers;
+use crate::key::{HostHeader, Pass};
+use crate::outcome::{Fallback, FallbackReason};
+use crate::plan::{FileId, FileKind, Plan, Stage, Tool};
+use sha2::{Digest as _, Sha256};
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// Every header that the text written by cudafe++, cicc and fatbinary includes. The first time,
+/// `host_runtime.h` declares; the second time, after the unit's own declarations, it defines.
+const HOST_RUNTIME: &str = "#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__
+#include \"crt/host_runtime.h\"
+#include \"crt/host_runtime.h\"
+#include \"fatbinary_section.h\"
+";
+
+/// The passes of one unit besides the plan's own.
+#[derive(Debug, Default)]
+pub struct UnitPasses {
+    /// Stages in front of which the plan has no pass: a host source is preprocessed and compiled
+    /// in one. Each with the number of its streams.
+    variants: Vec<(usize, Stage)>,
+    /// The headers of the host compile of cudafe++'s output.
+    runtime: Vec<(usize, Stage)>,
+    /// Inputs that a stage reads as they are.
+    raw: Vec<FileId>,
+}
+
+/// What the passes of a unit read.
+pub struct Read {
+    /// For the key, sorted.
+    pub passes: Vec<Pass>,
+    /// For the key, sorted.
+    pub host_headers: Vec<HostHeader>,
+    /// Every file read.
+    pub known: Known,
+}
+
+impl UnitPasses {
+    /// Adds to `plan` the passes that unit `number` needs. `streams` is the first unused stream.
+    pub fn add(plan: &mut Plan, number: usize, streams: &mut usize) -> Result<Self, Fallback> {
+        let mut passes = Self::default();
+        for index in plan.units[number].stages.clone() {
+            let stage = &plan.stages[index];
+            let tool = stage.tool;
+            let inputs: Vec<_> = stage
+                .reads
+                .iter()
+                .copied()
+                .filter(|file| is_input(plan, *file))
+                .collect();
+            let generated = stage.reads.len() > inputs.len();
+            let shape = |error: &dyn std::fmt::Display| {
+                Fallback::new(FallbackReason::PlanShape, error.to_string())
+            };
+            match tool {
+                Tool::Preprocess => {}
+                Tool::HostCompile | Tool::HostPreprocess => {
+                    if !inputs.is_empty() {
+                        let output = temporary(plan, number, ".pcache.ii");
+                        let stage = plan.preprocess_variant(index, &output);
+                        passes
+                            .variants
+                            .push((next(streams), stage.map_err(|e| shape(&e))?));
+                    }
+                    if generated {
+                        let snippet = temporary(plan, number, ".pcache-host.cpp");
+                        let output = temporary(plan, number, ".pcache-host.ii");
+                        let stage = plan.host_runtime_pass(index, &snippet, &output);
+                        passes
+                            .runtime
+                            .push((next(streams), stage.map_err(|e| shape(&e))?));
+                    }
+                }
+                _ => passes.raw.extend(inputs),
+            }
+        }
+        Ok(passes)
+    }
+
+    /// Whether a stage of the unit reads a source that a pass has read before.
+    pub fn reads_sources_twice(&self) -> bool {
+        !(self.variants.is_empty() && self.raw.is_empty())
+    }
+
+    /// Runs all passes of `work`'s unit and digests what they give.
+    pub fn run(&self, work: &UnitWork<'_>) -> Result<Read, Detour> {
+        for (_, stage) in &self.runtime {
+            for file in &stage.reads {
+                let path = work.commands.workspace.locate(work.plan, *file);
+                fs::write(&path, HOST_RUNTIME).map_err(|error| unreadable(&path, &error))?;
+            }
+        }
+        let own = work
+            .unit
+            .passes
+            .iter()
+            .map(|number| (*number, &work.plan.stages[*number]));
+        let added = self.variants.iter().chain(&self.runtime);
+        let stages: Vec<_> = own
+            .chain(added.map(|(number, stage)| (*number, stage)))
+            .collect();
+        let width = std::thread::available_parallelism().map_or(1, usize::from);
+        work.execute_stages(&stages, width, FallbackReason::Preprocess)?;
+        let mut read = Read {
+            passes: Vec::new(),
+            host_headers: Vec::new(),
+            known: Known::default(),
+        };
+        let runtime: Vec<_> = self.runtime.iter().map(|(number, _)| *number).collect();
+        for (number, stage) in &stages {
+            if runtime.contains(number) {
+                read.host_headers
+                    .extend(host_headers(work, stage, &mut read.known)?);
+            } else {
+                read.passes.push(pass(work, stage, &mut read.known)?);
+            }
+        }
+        for file in &self.raw {
+            read.passes.push(raw_pass(work, *file, &mut read.known)?);
+        }
+        read.passes
+            .sort_by(|a, b| (&a.command, a.digest).cmp(&(&b.command, b.digest)));
+        read.host_headers.sort_by(|a, b| a.path.cmp(&b.path));
+        read.host_headers.dedup();
+        Ok(read)
+    }
+
+    /// The preprocessed text of every pass that a depfile is made of, in nvcc's order.
+    pub fn texts(&self, work: &UnitWork<'_>) -> Result<Vec<Vec<u8>>, Detour> {
+        let own = work
+            .unit
+            .passes
+            .iter()
+            .map(|number| &work.plan.stages[*number]);
+        let added = self.variants.iter().map(|(_, stage)| stage);
+        let stages: Vec<_> = if work.unit.passes.is_empty() {
+            added.collect()
+        } else {
+            own.collect()
+        };
+        stages.into_iter().map(|stage| text(work, stage)).collect()
+    }
+}
+
+fn next(streams: &mut usize) -> usize {
+    *streams += 1;
+    *streams - 1
+}
+
+/// A temporary name of ours, told by the unit's source alone so that it may stand in a key.
+fn temporary(plan: &Plan, unit: usize, suffix: &str) -> OsString {
+    let source = Path::new(&plan.file(plan.units[unit].source).path);
+    let mut name = source.file_name().unwrap_or(source.as_os_str()).to_owned();
+    name.push(suffix);
+    name
+}
+
+fn is_input(plan: &Plan, file: FileId) -> bool {
+    plan.file(file).kind == FileKind::Input
+}
+
+fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Fallback {
+    Fallback::new(
+        FallbackReason::Preprocess,
+        format!("{}: {error}", path.display()),
+    )
+}
+
+fn text(work: &UnitWork<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
+    let output = stage.output.ok_or_else(|| {
+        Fallback::new(
+            FallbackReason::PlanShape,
+            "a preprocessing pass without output",
+        )
+    })?;
+    let path = work.commands.workspace.locate(work.plan, output);
+    Ok(fs::read(&path).map_err(|error| unreadable(&path, &error))?)
+}
+
+fn pass(work: &UnitWork<'_>, stage: &Stage, known: &mut Known) -> Result<Pass, Detour> {
+    let bytes = text(work, stage)?;
+    markers::files(&bytes)
+        .iter()
+        .for_each(|file| known.add(Path::new(&file.path)));
+    Ok(Pass {
+        command: template(work.plan, stage),
+        digest: Sha256::digest(&bytes).into(),
+    })
+}
+
+/// The content of every header that the pass read. Its text alone would not do: a macro that the
+/// generated code uses leaves no trace in it.
+fn host_headers(
+    work: &UnitWork<'_>,
+    stage: &Stage,
+    known: &mut Known,
+) -> Result<Vec<HostHeader>, Detour> {
+    let bytes = text(work, stage)?;
+    let mut found = Vec::new();
+    for file in markers::files(&bytes) {
+        let path = Path::new(&file.path);
+        if work.commands.workspace.holds(path) {
+            continue;
+        }
+        let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
+        known.add(path);
+        found.push(HostHeader {
+            path: path.as_os_str().as_bytes().to_vec(),
+            digest,
+        });
+    }
+    Ok(found)
+}
+
+fn raw_pass(work: &UnitWork<'_>, file: FileId, known: &mut Known) -> Result<Pass, Detour> {
+    let path = Path::new(&work.plan.file(file).path);
+    let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
+    known.add(path);
+    Ok(Pass {
+        command: [b"input\0", path.as_os_str().as_bytes()].concat(),
+        digest,
+    })
+}

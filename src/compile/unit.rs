@@ -1,0 +1,403 @@
+//! One translation unit from its passes to its product: by a hit, or by running its stages.
+
+use super::commands::{Commands, Outputs, template};
+use super::environment;
+use super::evidence::{Doubt, Known, check_assembly, check_headers};
+use super::passes::UnitPasses;
+use super::record::{Kept, Output, Record, SCHEMA, Stream};
+use super::{Cache, Detour, Facts};
+use crate::exec::{self, Failure, Signals};
+use crate::key::{Digest, Pass, TuFacts, module_id};
+use crate::outcome::{Fallback, FallbackReason};
+use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
+use crate::stats::{Counter, StageKind};
+use crate::store::Artefact;
+use crate::toolchain::HostFamily;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::time::Instant;
+
+/// What a unit leaves behind.
+#[derive(Debug, Default)]
+pub struct Product {
+    /// Outputs, and temporaries that link stages read.
+    pub outputs: Vec<(FileId, Vec<u8>)>,
+    /// Files for `--keep`, by name.
+    pub kept: Vec<(String, Vec<u8>)>,
+    /// What stages printed: stage, standard output, standard error; in the plan's order.
+    pub streams: Vec<(usize, Vec<u8>, Vec<u8>)>,
+}
+
+/// How a unit's product came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// From the store, after preprocessing.
+    Hit,
+    /// Compiled and stored.
+    Miss,
+    /// Compiled, and not stored for this reason.
+    Unstored(String),
+}
+
+/// A unit at work.
+pub struct UnitWork<'a> {
+    /// Facts of the invocation.
+    pub facts: &'a Facts<'a>,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The unit.
+    pub unit: &'a Unit,
+    /// Its passes.
+    pub passes: &'a UnitPasses,
+    /// Makes commands.
+    pub commands: &'a Commands<'a>,
+    /// Where results are kept.
+    pub cache: &'a Cache<'a>,
+    /// Notices signals.
+    pub signals: &'a Signals,
+}
+
+impl UnitWork<'_> {
+    /// Runs the passes, then takes the product from the store or makes it. Gives the key too.
+    pub fn run(&self) -> Result<(Product, Ending, Digest), Detour> {
+        let read = self.passes.run(self)?;
+        let id = self.module_id();
+        let commands = self.sorted_commands();
+        let texts: Vec<_> = commands.iter().map(|(text, _)| text.clone()).collect();
+        let key = self.key(&id, &texts, &read.passes, &read.host_headers);
+        if !self.cache.recache
+            && let Some(product) = self.fetch(&key, &commands)
+        {
+            return Ok((product, Ending::Hit, key));
+        }
+        let began = Instant::now();
+        self.make(&id)?;
+        let product = self.collect()?;
+        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let ending = match self.evidence(&read.known) {
+            Ok(()) => self.store(&key, &commands, &product, milliseconds),
+            Err(doubt) => Ending::Unstored(doubt),
+        };
+        Ok((product, ending, key))
+    }
+
+    fn stage(&self, number: usize) -> &Stage {
+        &self.plan.stages[number]
+    }
+
+    /// Runs `numbers` of the plan's stages, in order, up to `width` side by side.
+    pub fn execute(&self, numbers: &[usize], width: usize) -> Result<(), Detour> {
+        let stages: Vec<_> = numbers
+            .iter()
+            .map(|number| (*number, self.stage(*number)))
+            .collect();
+        self.execute_stages(&stages, width, FallbackReason::Stage)
+    }
+
+    /// Runs stages that need not be the plan's own; the numbers name their streams.
+    pub fn execute_stages(
+        &self,
+        stages: &[(usize, &Stage)],
+        width: usize,
+        reason: FallbackReason,
+    ) -> Result<(), Detour> {
+        let mut commands = Vec::with_capacity(stages.len());
+        for (number, stage) in stages {
+            self.commands.workspace.prepare(self.plan, &stage.writes)?;
+            commands.push(
+                self.commands
+                    .command(self.plan, stage, *number, Outputs::Private)?,
+            );
+        }
+        let failed = |index: usize, what: String| {
+            let program = commands[index].program.display();
+            Detour::from(Fallback::new(reason, format!("{program}: {what}")))
+        };
+        exec::run_all(&commands, &self.plan.env, width, self.signals).map_err(|failure| {
+            match failure {
+                Failure::Interrupted(signal) => Detour::Interrupted(signal),
+                Failure::Status(index, status) => failed(index, status.to_string()),
+                Failure::Start(index, error) => failed(index, error.to_string()),
+            }
+        })
+    }
+
+    fn module_id(&self) -> Vec<u8> {
+        let source = &self.plan.file(self.unit.source).path;
+        let path = Path::new(&self.facts.directories[1]).join(source);
+        let job = self
+            .facts
+            .job
+            .iter()
+            .map(|(name, values)| (*name, values.as_slice()));
+        module_id(path.as_os_str().as_bytes(), job)
+    }
+
+    /// The unit's commands as text, sorted, each with its stage.
+    fn sorted_commands(&self) -> Vec<(Vec<u8>, usize)> {
+        let stages = self.unit.stages.iter();
+        let mut commands: Vec<_> = stages
+            .map(|number| (template(self.plan, self.stage(*number)), *number))
+            .collect();
+        commands.sort();
+        commands
+    }
+
+    fn key(
+        &self,
+        id: &[u8],
+        commands: &[Vec<u8>],
+        passes: &[Pass],
+        host_headers: &[crate::key::HostHeader],
+    ) -> Digest {
+        let facts = self.facts;
+        let asks_native = |text: &Vec<u8>| text.windows(7).any(|word| word == b"=native");
+        let machine = if commands.iter().any(asks_native) {
+            environment::machine()
+        } else {
+            Vec::new()
+        };
+        TuFacts {
+            toolchain: &self.commands.toolchain.id,
+            release: self.commands.toolchain.release.as_bytes(),
+            driver: facts.driver.as_bytes(),
+            directory: [
+                facts.directories[0].as_os_str().as_bytes(),
+                facts.directories[1].as_os_str().as_bytes(),
+            ],
+            environment: &facts.environment,
+            machine: &machine,
+            diagnostics: self.commands.diagnostics.name(),
+            keep: facts.keep.as_ref().map(|keep| keep.prefix.as_bytes()),
+            job: &facts.job,
+            source: self.plan.file(self.unit.source).path.as_bytes(),
+            module_id: id,
+            commands,
+            passes,
+            host_headers,
+        }
+        .key()
+    }
+
+    /// The stored product, if all of it can be read and is what it was.
+    fn fetch(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Product> {
+        let record: Record = serde_json::from_slice(&self.cache.record(key)?).ok()?;
+        if record.schema != SCHEMA {
+            return None;
+        }
+        let stage_of = |command: usize| commands.get(command).map(|(_, number)| *number);
+        let bytes = |artefact: &Option<Artefact>| match artefact {
+            Some(artefact) => self.cache.artefact(artefact),
+            None => Some(Vec::new()),
+        };
+        let mut product = Product::default();
+        for output in &record.outputs {
+            let file = self.stage(stage_of(output.command)?).output?;
+            product
+                .outputs
+                .push((file, self.cache.artefact(&output.artefact)?));
+        }
+        let complete = self
+            .unit
+            .results
+            .iter()
+            .all(|result| product.outputs.iter().any(|(file, _)| file == result));
+        for kept in &record.kept {
+            product
+                .kept
+                .push((kept.name.clone(), self.cache.artefact(&kept.artefact)?));
+        }
+        for stream in &record.streams {
+            let number = stage_of(stream.command)?;
+            product
+                .streams
+                .push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
+        }
+        product.streams.sort_by_key(|(number, ..)| *number);
+        complete.then_some(product)
+    }
+
+    /// Runs every stage but the passes, which have run.
+    fn make(&self, id: &[u8]) -> Result<(), Detour> {
+        if let Some(file) = self.unit.module_id {
+            let path = self.commands.workspace.locate(self.plan, file);
+            fs::write(&path, id).map_err(|error| {
+                let text = format!("{}: {error}", path.display());
+                Fallback::new(FallbackReason::WorkDirectory, text)
+            })?;
+        }
+        let stages = self.unit.stages.iter().copied();
+        let rest: Vec<_> = stages
+            .filter(|number| !self.unit.passes.contains(number))
+            .collect();
+        for number in &self.unit.stages {
+            if let Some(kind) = stage_kind(self.stage(*number).tool) {
+                self.cache.stats.add(Counter::StageMiss(kind), 1);
+            }
+        }
+        self.execute(&rest, 1)
+    }
+
+    fn collect(&self) -> Result<Product, Detour> {
+        let mut product = Product::default();
+        for file in &self.unit.results {
+            let path = self.commands.workspace.locate(self.plan, *file);
+            let bytes = fs::read(&path).map_err(|error| {
+                let name = self.plan.file(*file).path.display();
+                Fallback::new(FallbackReason::MissingOutput, format!("{name}: {error}"))
+            })?;
+            product
+                .outputs
+                .push((*file, self.without_work_directory(*file, bytes)));
+        }
+        if self.facts.keep.is_some() {
+            product.kept = self.kept();
+        }
+        for number in &self.unit.stages {
+            let stream = |suffix| {
+                fs::read(self.commands.workspace.stream(*number, suffix)).unwrap_or_default()
+            };
+            let (stdout, stderr) = (stream("out"), stream("err"));
+            if !(stdout.is_empty() && stderr.is_empty()) {
+                product.streams.push((*number, stdout, stderr));
+            }
+        }
+        Ok(product)
+    }
+
+    /// The output as it is the same on every run: line markers in the text that `-cuda` gives name
+    /// the work directory.
+    fn without_work_directory(&self, file: FileId, bytes: Vec<u8>) -> Vec<u8> {
+        let mut stages = self.unit.stages.iter().map(|number| self.stage(*number));
+        let preprocessed =
+            |stage: &Stage| stage.tool == Tool::HostPreprocess && stage.output == Some(file);
+        if !stages.any(preprocessed) {
+            return bytes;
+        }
+        let prefix = self.facts.keep.as_ref().map(|keep| keep.prefix.as_bytes());
+        self.commands
+            .workspace
+            .renamed(&bytes, prefix.unwrap_or_default())
+    }
+
+    /// The unit's temporaries that exist, as `--keep` leaves them.
+    fn kept(&self) -> Vec<(String, Vec<u8>)> {
+        let stages = self.unit.stages.iter().map(|number| self.stage(*number));
+        let mut files: Vec<_> = stages
+            .flat_map(|stage| stage.writes.iter().copied())
+            .collect();
+        files.extend(self.unit.module_id);
+        files.sort();
+        files.dedup();
+        let temps = files
+            .into_iter()
+            .filter(|file| self.plan.file(*file).kind == FileKind::Temp);
+        temps
+            .filter_map(|file| {
+                let name = self.plan.file(file).path.to_str()?.to_owned();
+                let bytes = fs::read(self.commands.workspace.locate(self.plan, file)).ok()?;
+                let bytes = self
+                    .facts
+                    .as_kept(self.commands.workspace, OsStr::new(&name), bytes);
+                Some((name, bytes))
+            })
+            .collect()
+    }
+
+    /// Whether the stages read only what the key holds.
+    fn evidence(&self, known: &Known) -> Result<(), Doubt> {
+        let gnu = self.commands.toolchain.host == HostFamily::Gnu;
+        for number in &self.unit.stages {
+            let stage = self.stage(*number);
+            if stage.tool != Tool::HostCompile {
+                continue;
+            }
+            check_headers(self.commands.workspace, *number, known)?;
+            for read in stage.reads.iter().filter(|_| gnu) {
+                let source = self.commands.workspace.locate(self.plan, *read);
+                if source
+                    .extension()
+                    .is_some_and(|suffix| suffix != "c" && suffix != "o")
+                {
+                    check_assembly(self.commands.workspace, *number, &source)?;
+                }
+            }
+        }
+        if self.passes.reads_sources_twice() {
+            known.check_settled(self.commands.workspace)?;
+        }
+        Ok(())
+    }
+
+    fn store(
+        &self,
+        key: &Digest,
+        commands: &[(Vec<u8>, usize)],
+        product: &Product,
+        milliseconds: u64,
+    ) -> Ending {
+        match self.record(commands, product, milliseconds) {
+            Some(record) if self.cache.keep_record(key, &record) => Ending::Miss,
+            _ => Ending::Unstored("the store did not take it".to_owned()),
+        }
+    }
+
+    /// Stores the product's bytes and describes it.
+    fn record(
+        &self,
+        commands: &[(Vec<u8>, usize)],
+        product: &Product,
+        milliseconds: u64,
+    ) -> Option<Record> {
+        let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
+        let mut record = Record {
+            schema: SCHEMA,
+            outputs: Vec::new(),
+            kept: Vec::new(),
+            streams: Vec::new(),
+            milliseconds,
+        };
+        for (file, bytes) in &product.outputs {
+            let writer = |number: &&usize| self.stage(**number).output == Some(*file);
+            let command = command_of(*self.unit.stages.iter().find(writer)?)?;
+            let artefact = self.cache.keep_artefact(bytes)?;
+            record.outputs.push(Output { command, artefact });
+        }
+        for (name, bytes) in &product.kept {
+            let artefact = self.cache.keep_artefact(bytes)?;
+            record.kept.push(Kept {
+                name: name.clone(),
+                artefact,
+            });
+        }
+        let stream = |bytes: &[u8]| match bytes {
+            [] => Some(None),
+            bytes => self.cache.keep_artefact(bytes).map(Some),
+        };
+        for (number, stdout, stderr) in &product.streams {
+            let command = command_of(*number)?;
+            let (stdout, stderr) = (stream(stdout)?, stream(stderr)?);
+            record.streams.push(Stream {
+                command,
+                stdout,
+                stderr,
+            });
+        }
+        Some(record)
+    }
+}
+
+fn stage_kind(tool: Tool) -> Option<StageKind> {
+    match tool {
+        Tool::Preprocess | Tool::HostPreprocess => Some(StageKind::Preprocess),
+        Tool::Cudafe => Some(StageKind::Cudafe),
+        Tool::Cicc => Some(StageKind::Cicc),
+        Tool::Ptxas => Some(StageKind::Ptxas),
+        Tool::Fatbinary => Some(StageKind::Fatbinary),
+        Tool::Nvlink => Some(StageKind::Nvlink),
+        Tool::HostCompile | Tool::StubCompile => Some(StageKind::HostCompile),
+        Tool::HostLink | Tool::Archive | Tool::Remove => None,
+    }
+}

@@ -1,0 +1,134 @@
+//! The private directory of one invocation: where stages write until everything is known to be
+//! good. Removed on every way out.
+
+use crate::outcome::{Fallback, FallbackReason};
+use crate::plan::{FileId, FileKind, Plan};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+use tempfile::TempDir;
+
+/// Three directories below `TMPDIR`: the plan's temporaries, outputs before they are placed, and
+/// what stages print.
+pub struct Workspace {
+    root: TempDir,
+    /// When it was made; what changes later than this changed during the compile.
+    pub began: SystemTime,
+}
+
+impl Workspace {
+    /// Makes the directories.
+    pub fn new() -> Result<Self, Fallback> {
+        Self::make().map_err(|error| {
+            let text = format!("{}: {error}", std::env::temp_dir().display());
+            Fallback::new(FallbackReason::WorkDirectory, text)
+        })
+    }
+
+    fn make() -> io::Result<Self> {
+        let began = SystemTime::now();
+        let root = tempfile::Builder::new().prefix("pcache-nvcc-").tempdir()?;
+        for part in ["t", "o", "s"] {
+            fs::create_dir(root.path().join(part))?;
+        }
+        Ok(Self { root, began })
+    }
+
+    /// The keep directory of the plan.
+    pub fn temporaries(&self) -> PathBuf {
+        self.root.path().join("t")
+    }
+
+    /// Whether `path` lies in the workspace.
+    pub fn holds(&self, path: &Path) -> bool {
+        path.starts_with(self.root.path())
+    }
+
+    /// The file for what stage `number` prints; `suffix` tells which stream or side file.
+    pub fn stream(&self, number: usize, suffix: &str) -> PathBuf {
+        self.root
+            .path()
+            .join("s")
+            .join(format!("{number}.{suffix}"))
+    }
+
+    /// Where a stage finds or writes the plan's file: temporaries and outputs inside the workspace,
+    /// inputs as they are.
+    pub fn locate(&self, plan: &Plan, file: FileId) -> PathBuf {
+        let found = plan.file(file);
+        let path = Path::new(&found.path);
+        match found.kind {
+            FileKind::Temp => self.temporaries().join(path),
+            FileKind::Input => path.to_owned(),
+            // The base name keeps its suffix; nothing else of an output's name reaches a stage.
+            FileKind::Output => {
+                let name = path
+                    .file_name()
+                    .map_or_else(|| OsString::from("output"), Into::into);
+                self.root
+                    .path()
+                    .join("o")
+                    .join(format!("{}", file.index()))
+                    .join(name)
+            }
+        }
+    }
+
+    /// `bytes` with the name of the plan's directory and its slash replaced by `prefix`.
+    pub fn renamed(&self, bytes: &[u8], prefix: &[u8]) -> Vec<u8> {
+        let mut directory = self.temporaries().into_os_string().into_vec();
+        directory.push(b'/');
+        replace(bytes, &directory, prefix)
+    }
+
+    /// Makes the directories that [`Workspace::locate`] names.
+    pub fn prepare(&self, plan: &Plan, files: &[FileId]) -> Result<(), Fallback> {
+        for file in files {
+            if let Some(parent) = self.locate(plan, *file).parent()
+                && self.holds(parent)
+            {
+                fs::create_dir_all(parent).map_err(|error| {
+                    let text = format!("{}: {error}", parent.display());
+                    Fallback::new(FallbackReason::WorkDirectory, text)
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `bytes` with every `from` replaced by `to`.
+fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut replaced = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        if rest.starts_with(from) {
+            replaced.extend_from_slice(to);
+            rest = &rest[from.len()..];
+        } else {
+            let next = rest[1..].iter().position(|byte| *byte == from[0]);
+            let until = next.map_or(rest.len(), |position| position + 1);
+            replaced.extend_from_slice(&rest[..until]);
+            rest = &rest[until..];
+        }
+    }
+    replaced
+}
+
+#[cfg(test)]
+mod tests {
+    use super::replace;
+
+    #[test]
+    fn every_occurrence_is_replaced_and_nothing_else() {
+        assert_eq!(
+            replace(b"# 1 \"/w/t/a\" /w/", b"/w/t/", b"K/"),
+            b"# 1 \"K/a\" /w/"
+        );
+        assert_eq!(replace(b"/w/t/", b"/w/t/", b""), b"");
+        assert_eq!(replace(b"//w/t/", b"/w/t/", b"K/"), b"/K/");
+    }
+}

@@ -1,0 +1,204 @@
+//! Finds a setting's value: environment first, then the configuration file, then the default; keeps
+//! a list of everything that could not be used. Knows no setting by name, except where the default
+//! directory lies.
+
+use super::value::{Effective, Kind, Source};
+use super::{SETTINGS, Setting};
+use std::ffi::OsString;
+use std::fmt;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+/// Looks up an environment variable.
+pub type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
+
+/// A setting that could not be used as it was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigProblem {
+    /// The variable or key; the file itself is named by its path.
+    pub setting: String,
+    /// The value as given; empty where the trouble is with the file.
+    pub value: String,
+    /// Where it was given.
+    pub source: Source,
+    /// What is wrong, the way out, and what is used instead.
+    pub hint: String,
+}
+
+impl fmt::Display for ConfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            setting,
+            value,
+            source,
+            hint,
+        } = self;
+        match source {
+            Source::File(path) if value.is_empty() => write!(f, "{setting} in {path:?}: {hint}"),
+            Source::File(path) => write!(f, "{setting} = {value} in {path:?}: {hint}"),
+            _ if value.is_empty() => write!(f, "{setting}: {hint}"),
+            _ => write!(f, "{setting}={value}: {hint}"),
+        }
+    }
+}
+
+/// The path of the configuration file: `$XDG_CONFIG_HOME/pcache/config.toml`. `None` where no home
+/// directory is known.
+pub fn config_file(env: &Environment<'_>) -> Option<PathBuf> {
+    let base = base_directory(env, "XDG_CONFIG_HOME", ".config").or_else(dirs::config_dir)?;
+    Some(base.join("pcache").join("config.toml"))
+}
+
+/// `$XDG_CACHE_HOME/pcache-nvcc`; empty where no home directory is known, which the store refuses.
+pub(super) fn default_dir(env: &Environment<'_>) -> PathBuf {
+    let base = base_directory(env, "XDG_CACHE_HOME", ".cache").or_else(dirs::cache_dir);
+    base.map(|base| base.join("pcache-nvcc"))
+        .unwrap_or_default()
+}
+
+/// `$variable`, or `$HOME/fallback`. The XDG specification has relative paths ignored.
+fn base_directory(env: &Environment<'_>, variable: &str, fallback: &str) -> Option<PathBuf> {
+    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|p| p.is_absolute());
+    absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(fallback)))
+}
+
+/// The configuration file as far as it could be read.
+struct ConfigFile {
+    path: PathBuf,
+    table: toml::Table,
+}
+
+/// Reads one setting after another and collects problems.
+pub(super) struct Reader<'a> {
+    env: &'a Environment<'a>,
+    file: Option<ConfigFile>,
+    problems: Vec<ConfigProblem>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(env: &'a Environment<'a>) -> Self {
+        let mut reader = Self {
+            env,
+            file: None,
+            problems: Vec::new(),
+        };
+        if let Some(path) = config_file(env) {
+            reader.file = reader.read_file(path);
+        }
+        reader.report_unknown_keys();
+        reader
+    }
+
+    pub(super) fn into_problems(self) -> Vec<ConfigProblem> {
+        self.problems
+    }
+
+    /// The value of `setting`. An empty variable is an unset one.
+    pub(super) fn effective<T: Kind>(
+        &mut self,
+        setting: &Setting,
+        default: impl Fn(&Environment<'_>) -> T,
+    ) -> Effective<T> {
+        let text = (self.env)(setting.variable).filter(|text| !text.is_empty());
+        if let Some(text) = text {
+            match T::from_text(&text) {
+                Ok(value) => {
+                    let source = Source::Environment;
+                    return Effective { value, source };
+                }
+                Err(hint) => self.problems.push(ConfigProblem {
+                    setting: setting.variable.into(),
+                    value: text.to_string_lossy().into_owned(),
+                    source: Source::Environment,
+                    hint: format!("{hint}; the setting is ignored"),
+                }),
+            }
+        }
+        self.file_value(setting).unwrap_or_else(|| Effective {
+            value: default(self.env),
+            source: Source::Default,
+        })
+    }
+
+    fn file_value<T: Kind>(&mut self, setting: &Setting) -> Option<Effective<T>> {
+        let file = self.file.as_ref()?;
+        let given = file.table.get(setting.key)?;
+        let source = Source::File(file.path.clone());
+        match T::from_toml(given) {
+            Ok(value) => Some(Effective { value, source }),
+            Err(hint) => {
+                self.problems.push(ConfigProblem {
+                    setting: setting.key.into(),
+                    value: as_written(given),
+                    source,
+                    hint: format!("{hint}; the setting is ignored"),
+                });
+                None
+            }
+        }
+    }
+
+    fn read_file(&mut self, path: PathBuf) -> Option<ConfigFile> {
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            // A parent that is a file, too, means that there is no configuration.
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+                return None;
+            }
+            Err(error) => {
+                self.report_file(&path, &format!("cannot be read ({error})"));
+                return None;
+            }
+        };
+        match text.parse() {
+            Ok(table) => Some(ConfigFile { path, table }),
+            Err(error) => {
+                let error: toml::de::Error = error;
+                let line = error.span().map_or(1, |span| line_of(&text, span.start));
+                self.report_file(&path, &format!("line {line}: {}", error.message()));
+                None
+            }
+        }
+    }
+
+    fn report_file(&mut self, path: &Path, trouble: &str) {
+        self.problems.push(ConfigProblem {
+            setting: "settings".into(),
+            value: String::new(),
+            source: Source::File(path.into()),
+            hint: format!("{trouble}; correct or remove the file, which is ignored"),
+        });
+    }
+
+    fn report_unknown_keys(&mut self) {
+        let Some(file) = &self.file else { return };
+        let known: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
+        for (key, value) in &file.table {
+            if !known.contains(&key.as_str()) {
+                self.problems.push(ConfigProblem {
+                    setting: key.clone(),
+                    value: as_written(value),
+                    source: Source::File(file.path.clone()),
+                    hint: format!("no such setting; there are {}", known.join(", ")),
+                });
+            }
+        }
+    }
+}
+
+/// `value` as a configuration file has it, near enough to be found there.
+fn as_written(value: &toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => format!("{text:?}"),
+        toml::Value::Integer(number) => number.to_string(),
+        toml::Value::Float(number) => number.to_string(),
+        toml::Value::Boolean(value) => value.to_string(),
+        other => format!("({})", other.type_str()),
+    }
+}
+
+/// The line, from 1, that holds the byte at `offset`.
+fn line_of(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().iter().take(offset);
+    before.filter(|&&byte| byte == b'\n').count() + 1
+}

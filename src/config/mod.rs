@@ -1,0 +1,113 @@
+//! Settings: one table of names, types, defaults and help; values from `config.toml`, overridden by
+//! environment variables. A bad value is reported and the default is used, since trouble with the
+//! cache never fails a build. Does not know what the settings do, and prints nothing.
+
+mod load;
+mod size;
+mod value;
+
+pub use load::{ConfigProblem, Environment, config_file};
+pub use size::{BadSize, ByteSize};
+pub use value::{Effective, Source};
+
+use std::path::PathBuf;
+
+/// One row of the table, for documentation and listings.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The key in `config.toml`.
+    pub key: &'static str,
+    /// The environment variable.
+    pub variable: &'static str,
+    /// What a value looks like.
+    pub kind: &'static str,
+    /// The default, as documentation writes it.
+    pub default: &'static str,
+    /// What it does, in one sentence without an end.
+    pub help: &'static str,
+}
+
+/// One setting with its value, for listings.
+#[derive(Clone, Debug)]
+pub struct Listed<'a> {
+    /// The row of the table.
+    pub setting: &'static Setting,
+    /// The value as a setting would be written; `None` where nothing is set.
+    pub value: Option<String>,
+    /// Where the value came from.
+    pub source: &'a Source,
+}
+
+/// Makes the table and the struct of effective values, so that neither lacks a row of the other.
+macro_rules! settings {
+    ($($field:ident: $type:ty = $default:expr, $variable:literal, $shown:literal, $help:literal;)*) => {
+        /// Every setting, in the order in which they are listed.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            key: stringify!($field),
+            variable: $variable,
+            kind: <$type as value::Kind>::KIND,
+            default: $shown,
+            help: $help,
+        },)*];
+
+        /// Effective values. Each knows where it came from.
+        #[derive(Clone, Debug)]
+        pub struct Config {
+            $(#[doc = $help] pub $field: Effective<$type>,)*
+        }
+
+        impl Config {
+            /// The effective value of every setting, in the order of [`SETTINGS`].
+            pub fn list(&self) -> Vec<Listed<'_>> {
+                let values = [$((value::Kind::show(&self.$field.value), &self.$field.source),)*];
+                let rows = SETTINGS.iter().zip(values);
+                rows.map(|(setting, (value, source))| Listed { setting, value, source }).collect()
+            }
+
+            fn read(reader: &mut load::Reader<'_>) -> Self {
+                let mut rows = SETTINGS.iter();
+                Self {
+                    $($field: reader.effective::<$type>(
+                        // The rows come from the same macro call as the fields.
+                        rows.next().expect("one row for each field"),
+                        $default,
+                    ),)*
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    dir: PathBuf = load::default_dir, "PCACHE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc`",
+        "Directory of the cache; made when it is missing";
+    max_size: ByteSize = |_| DEFAULT_MAX_SIZE, "PCACHE_MAX_SIZE", "`10G`",
+        "What the cache may hold; beyond it, what was not read for longest is removed";
+    nvcc: Option<PathBuf> = |_| None, "PCACHE_NVCC", "the first found on `PATH`, in `CUDA_HOME`, in `/usr/local/cuda`",
+        "The real nvcc";
+    disable: bool = |_| false, "PCACHE_DISABLE", "`false`",
+        "Run the real nvcc at once, without looking at the cache";
+    readonly: bool = |_| false, "PCACHE_READONLY", "`false`",
+        "Use what is in the cache, but store and remove nothing; counters still count";
+    recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
+        "Compile even where the cache has an answer, and store the new one";
+    log: Option<PathBuf> = |_| None, "PCACHE_LOG", "no log",
+        "File to which each compile appends what was decided, and why";
+}
+
+/// 10 GiB.
+const DEFAULT_MAX_SIZE: ByteSize = ByteSize::new(10 << 30);
+
+impl Config {
+    /// Reads the settings through `env`, and from the configuration file that `env` leads to, if
+    /// there is one. Every value that cannot be used is a problem, and leaves the next best in
+    /// force: the file's value, then the default.
+    pub fn load(env: &Environment<'_>) -> (Self, Vec<ConfigProblem>) {
+        let mut reader = load::Reader::new(env);
+        let config = Self::read(&mut reader);
+        (config, reader.into_problems())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,230 @@
+//! The table, the sources in their order, and what is said about values that cannot be used.
+
+use super::{BadSize, ByteSize, Config, ConfigProblem, SETTINGS, Source};
+use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// A home directory with a configuration file, and an environment.
+struct Home {
+    dir: tempfile::TempDir,
+    variables: HashMap<String, OsString>,
+}
+
+impl Home {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let home = dir.path().as_os_str().to_owned();
+        let variables = HashMap::from([("HOME".to_owned(), home)]);
+        Self { dir, variables }
+    }
+
+    fn set(mut self, name: &str, value: &str) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join(".config/pcache/config.toml")
+    }
+
+    fn write(self, text: &str) -> Self {
+        fs::create_dir_all(self.file().parent().unwrap()).unwrap();
+        fs::write(self.file(), text).unwrap();
+        self
+    }
+
+    fn load(&self) -> (Config, Vec<ConfigProblem>) {
+        Config::load(&|name| self.variables.get(name).cloned())
+    }
+
+    #[track_caller]
+    fn load_well(&self) -> Config {
+        let (config, problems) = self.load();
+        assert_eq!(problems, []);
+        config
+    }
+
+    /// The only problem, as people see it, with the home directory as `~`.
+    #[track_caller]
+    fn problem(&self) -> String {
+        let (_, problems) = self.load();
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        let home = self.dir.path().to_str().unwrap();
+        problems[0].to_string().replace(home, "~")
+    }
+}
+
+#[test]
+fn table_names_each_setting_once_and_alike() {
+    let keys: HashSet<_> = SETTINGS.iter().map(|s| s.key).collect();
+    assert_eq!(keys.len(), SETTINGS.len());
+    for setting in SETTINGS {
+        let variable = format!("PCACHE_{}", setting.key.to_uppercase());
+        assert_eq!(setting.variable, variable);
+        assert!(!setting.help.ends_with('.') && !setting.default.is_empty());
+    }
+}
+
+#[test]
+fn defaults_are_those_of_the_table() {
+    let home = Home::new();
+    let config = home.load_well();
+    assert_eq!(config.dir.value, home.dir.path().join(".cache/pcache-nvcc"));
+    for listed in config.list() {
+        assert_eq!(*listed.source, Source::Default);
+        let documented = listed.setting.default.trim_matches('`');
+        match listed.setting.key {
+            "dir" => assert_eq!(documented, "$XDG_CACHE_HOME/pcache-nvcc"),
+            "nvcc" | "log" => assert_eq!(listed.value, None),
+            _ => assert_eq!(listed.value.as_deref(), Some(documented)),
+        }
+    }
+}
+
+#[test]
+fn xdg_directories_count_when_they_are_absolute() {
+    let config = Home::new().set("XDG_CACHE_HOME", "/xdg").load_well();
+    assert_eq!(config.dir.value, Path::new("/xdg/pcache-nvcc"));
+    let home = Home::new().set("XDG_CACHE_HOME", "relative");
+    let default = home.dir.path().join(".cache/pcache-nvcc");
+    assert_eq!(home.load_well().dir.value, default);
+}
+
+#[test]
+fn file_sets_and_environment_overrides() {
+    let text = "dir = '/f'\nmax_size = '3M'\nnvcc = '/f/nvcc'\nreadonly = true\nlog = '/f/log'\n";
+    let home = Home::new()
+        .write(text)
+        .set("PCACHE_DIR", "/e")
+        .set("PCACHE_LOG", "")
+        .set("PCACHE_READONLY", "no");
+    let config = home.load_well();
+    let file = Source::File(home.file());
+    assert_eq!(config.dir.value, Path::new("/e"));
+    assert_eq!(config.dir.source, Source::Environment);
+    assert_eq!(config.max_size.value.bytes(), 3 << 20);
+    assert_eq!(config.max_size.source, file);
+    assert_eq!(config.nvcc.value.as_deref(), Some(Path::new("/f/nvcc")));
+    assert_eq!(config.log.value.as_deref(), Some(Path::new("/f/log")));
+    assert_eq!(config.log.source, file, "an empty variable is an unset one");
+    assert!(!config.readonly.value);
+    assert_eq!(config.recache.source, Source::Default);
+}
+
+#[test]
+fn bools_take_the_usual_words() {
+    for (text, expected) in [
+        ("", false),
+        ("0", false),
+        ("false", false),
+        ("No", false),
+        ("1", true),
+        ("TRUE", true),
+        ("yes", true),
+    ] {
+        let config = Home::new().set("PCACHE_DISABLE", text).load_well();
+        assert_eq!(config.disable.value, expected, "{text:?}");
+    }
+}
+
+#[test]
+fn problems_name_setting_value_source_and_way_out() {
+    let said = |variable, value| Home::new().set(variable, value).problem();
+    insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "10X"), @"PCACHE_MAX_SIZE=10X: not a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "0"), @"PCACHE_MAX_SIZE=0: a size of zero; write a number with K, M, G or T, such as 10G; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "99999999T"), @"PCACHE_MAX_SIZE=99999999T: too large a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_DISABLE", "maybe"), @"PCACHE_DISABLE=maybe: neither yes nor no; set 1 or 0; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_DIR", "cache"), @"PCACHE_DIR=cache: not an absolute path; begin it with /; the setting is ignored");
+    let said = |text| Home::new().write(text).problem();
+    insta::assert_snapshot!(said("max_size = 0"), @r#"max_size = 0 in "~/.config/pcache/config.toml": a size of zero; write a number with K, M, G or T, such as 10G; the setting is ignored"#);
+    insta::assert_snapshot!(said("max_size = 1.5"), @r#"max_size = 1.5 in "~/.config/pcache/config.toml": not a size; write a number with K, M, G or T, such as 10G; the setting is ignored"#);
+    insta::assert_snapshot!(said("disable = 'yes'"), @r#"disable = "yes" in "~/.config/pcache/config.toml": neither true nor false; write one of them, without quotes; the setting is ignored"#);
+    insta::assert_snapshot!(said("log = 3"), @r#"log = 3 in "~/.config/pcache/config.toml": not a path; write it in quotes; the setting is ignored"#);
+    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, nvcc, disable, readonly, recache, log"#);
+    // What the parser says in between is its own affair.
+    let broken = said("readonly = true\n\ndir = ");
+    let line = "settings in \"~/.config/pcache/config.toml\": line 3: ";
+    assert!(broken.starts_with(line), "{broken}");
+    let way_out = "; correct or remove the file, which is ignored";
+    assert!(broken.ends_with(way_out), "{broken}");
+}
+
+#[test]
+fn bad_variable_leaves_the_file_in_force() {
+    let home = Home::new()
+        .write("max_size = 4096")
+        .set("PCACHE_MAX_SIZE", "much");
+    let (config, problems) = home.load();
+    assert_eq!(problems.len(), 1);
+    assert_eq!(config.max_size.value.bytes(), 4096);
+    assert_eq!(config.max_size.source, Source::File(home.file()));
+}
+
+#[test]
+fn unreadable_file_is_reported_and_ignored() {
+    let home = Home::new().write("");
+    fs::remove_file(home.file()).unwrap();
+    fs::create_dir(home.file()).unwrap();
+    let said = home.problem();
+    assert!(
+        said.contains("config.toml") && said.contains("cannot be read"),
+        "{said}"
+    );
+}
+
+#[test]
+fn sizes_are_digits_and_a_unit() {
+    let parse = |text: &str| text.parse::<ByteSize>().map(ByteSize::bytes);
+    assert_eq!(parse("10G"), Ok(10 << 30));
+    assert_eq!(parse("7"), Ok(7));
+    assert_eq!(parse("1t"), Ok(1 << 40));
+    for bad in ["", "G", "-1", "+1", "1 G", "1.5G", "1GB", "1Q", "G1", "１G"] {
+        assert_eq!(parse(bad), Err(BadSize::Shape), "{bad:?}");
+    }
+    assert_eq!(parse("0K"), Err(BadSize::Zero));
+    assert_eq!(parse("18446744073709551616"), Err(BadSize::TooLarge));
+}
+
+#[test]
+fn approximate_sizes_round_to_one_digit() {
+    assert_eq!(ByteSize::approximate(1023), "1023 B");
+    assert_eq!(ByteSize::approximate(1536), "1.5 KiB");
+    assert_eq!(ByteSize::approximate(10 << 30), "10.0 GiB");
+}
+
+fn suffix() -> impl Strategy<Value = (&'static str, u32)> {
+    prop_oneof![
+        Just(("", 0)),
+        Just(("K", 10)),
+        Just(("m", 20)),
+        Just(("G", 30)),
+        Just(("t", 40)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn size_reads_back_as_it_was_shown(bytes in 1u64..) {
+        let shown = ByteSize::new(bytes).to_string();
+        prop_assert_eq!(shown.parse(), Ok(ByteSize::new(bytes)));
+    }
+
+    #[test]
+    fn size_is_the_number_times_its_unit(number in 1u64..1 << 23, (suffix, shift) in suffix()) {
+        let parsed = format!("{number}{suffix}").parse();
+        prop_assert_eq!(parsed, Ok(ByteSize::new(number << shift)));
+    }
+
+    #[test]
+    fn no_text_makes_the_size_parser_panic(text in any::<String>()) {
+        let _ = text.parse::<ByteSize>();
+    }
+
+    #[test]
+    fn no_file_makes_loading_panic(text in "[a-z_ =\"'0-9GKM.\\n\\[\\]#]{0,60}") {
+        let _ = Home::new().write(&text).load();
+    }
+}

@@ -1,0 +1,138 @@
+//! What values can be: their text, their TOML, and where they came from. Knows no setting by name.
+
+use super::size::ByteSize;
+use std::ffi::OsStr;
+use std::fmt;
+use std::path::PathBuf;
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Nothing was set.
+    Default,
+    /// The configuration file at this path.
+    File(PathBuf),
+    /// The environment variable of the setting.
+    Environment,
+}
+
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path) => path.display().fmt(f),
+            Self::Environment => f.write_str("environment"),
+        }
+    }
+}
+
+/// A value in force.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Effective<T> {
+    /// The value.
+    pub value: T,
+    /// Where it came from.
+    pub source: Source,
+}
+
+/// A type that a setting can have. Errors say what is wrong with a value and what would be right.
+pub trait Kind: Sized {
+    /// What a value looks like, for documentation.
+    const KIND: &'static str;
+
+    /// Reads the value of an environment variable, which is not empty.
+    fn from_text(text: &OsStr) -> Result<Self, String>;
+
+    /// Reads a value of the configuration file.
+    fn from_toml(value: &toml::Value) -> Result<Self, String>;
+
+    /// The value as it would be set; `None` where there is none.
+    fn show(&self) -> Option<String>;
+}
+
+impl Kind for bool {
+    const KIND: &'static str = "`1`, `true` or `yes`; `0`, `false` or `no`";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        match text.to_str().map(str::to_ascii_lowercase).as_deref() {
+            Some("1" | "true" | "yes") => Ok(true),
+            Some("0" | "false" | "no") => Ok(false),
+            _ => Err("neither yes nor no; set 1 or 0".into()),
+        }
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let hint = "neither true nor false; write one of them, without quotes";
+        value.as_bool().ok_or_else(|| hint.into())
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl Kind for ByteSize {
+    const KIND: &'static str = "bytes, or a number with `K`, `M`, `G` or `T` (powers of 1024)";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let parsed = text.to_string_lossy().parse();
+        parsed.map_err(|bad: super::BadSize| format!("{bad}; {SIZE_HINT}"))
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::String(text) => Self::from_text(OsStr::new(text)),
+            toml::Value::Integer(bytes) => Self::from_text(OsStr::new(&bytes.to_string())),
+            _ => Err(format!("not a size; {SIZE_HINT}")),
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+const SIZE_HINT: &str = "write a number with K, M, G or T, such as 10G";
+
+/// A path that every compile must understand alike, whatever its working directory.
+impl Kind for PathBuf {
+    const KIND: &'static str = "an absolute path";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let path = Self::from(text);
+        match path.is_absolute() {
+            true => Ok(path),
+            false => Err("not an absolute path; begin it with /".into()),
+        }
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        Self::from_text(path_text(value)?)
+    }
+
+    fn show(&self) -> Option<String> {
+        (!self.as_os_str().is_empty()).then(|| self.display().to_string())
+    }
+}
+
+impl Kind for Option<PathBuf> {
+    const KIND: &'static str = "a path";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        Ok(Some(PathBuf::from(text)))
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let text = path_text(value)?;
+        Ok((!text.is_empty()).then(|| PathBuf::from(text)))
+    }
+
+    fn show(&self) -> Option<String> {
+        self.as_ref().map(|path| path.display().to_string())
+    }
+}
+
+fn path_text(value: &toml::Value) -> Result<&OsStr, String> {
+    let hint = "not a path; write it in quotes";
+    value.as_str().map(OsStr::new).ok_or_else(|| hint.into())
+}

@@ -1,0 +1,14 @@
+//! Keys: SHA-256 over tagged, length-prefixed fields. One writer describes the facts of a compile
+//! once, to a sink; the sinks are the digest and the explanation, so that they cannot drift apart.
+//! Pure: every fact arrives as an argument. `docs/keys.md` lists the fields, with reasons.
+
+mod module_id;
+mod sink;
+mod tu;
+
+pub use module_id::module_id;
+pub use sink::{Digester, Explanation, Sink};
+pub use tu::{FIELDS, HostHeader, Pass, SCHEMA, TuFacts};
+
+/// A SHA-256 digest.
+pub type Digest = [u8; 32];

@@ -1,0 +1,173 @@
+//! The text of a dry run into environment, notices, commands and depfiles. Unaware of tools and files.
+
+use super::{PlanError, Resolve, ShellError, shell};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+/// What a dry run holds, in order.
+#[derive(Debug, Default)]
+pub struct Script {
+    /// The `NAME=value` lines.
+    pub env: Vec<(OsString, OsString)>,
+    /// The lines that are not nvcc's plan.
+    pub notices: Vec<u8>,
+    /// The commands.
+    pub commands: Vec<Command>,
+    /// The depfiles, each with the number of commands before it.
+    pub depfiles: Vec<(usize, OsString)>,
+}
+
+/// One command, after the shell.
+#[derive(Debug)]
+pub struct Command {
+    /// The program.
+    pub program: Vec<u8>,
+    /// Whether it is run or asked.
+    pub resolve: Resolve,
+    /// Its arguments.
+    pub args: Vec<Vec<u8>>,
+}
+
+const PLANNED: &[u8] = b"#$ ";
+const DEPENDENCIES: &[u8] = b"-- Filter Dependencies --";
+const PRINT_PROG_NAME: &[u8] = b"-print-prog-name=";
+
+/// Takes a dry run apart.
+pub fn parse(text: &[u8]) -> Result<Script, PlanError> {
+    let mut script = Script::default();
+    for line in text.split_inclusive(|&byte| byte == b'\n') {
+        let Some(planned) = line.strip_prefix(PLANNED) else {
+            script.notices.extend_from_slice(line);
+            continue;
+        };
+        let planned = planned.strip_suffix(b"\n").unwrap_or(planned);
+        if let Some((name, value)) = assignment(planned) {
+            script.env.push((name, value));
+        } else if let Some(rest) = planned.strip_prefix(DEPENDENCIES) {
+            let path = depfile(rest)?;
+            script.depfiles.push((script.commands.len(), path));
+        } else {
+            let command = command(planned, &script.env).map_err(|reason| PlanError::Shell {
+                line: String::from_utf8_lossy(planned).into_owned(),
+                reason,
+            })?;
+            script.commands.push(command);
+        }
+    }
+    Ok(script)
+}
+
+/// `NAME=value`, where the name may hold a dash (`compiler-bindir=…`) and the value anything.
+fn assignment(line: &[u8]) -> Option<(OsString, OsString)> {
+    let length = line
+        .iter()
+        .take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-'))
+        .count();
+    let (name, rest) = line.split_at(length);
+    let value = rest.strip_prefix(b"=")?;
+    let first = name.first()?;
+    (first.is_ascii_alphabetic() || *first == b'_').then(|| {
+        let own = |bytes| OsStr::from_bytes(bytes).to_owned();
+        (own(name), own(value))
+    })
+}
+
+/// The rest of the line is the path, unquoted whatever is in it. `-M` without `-MF` prints none.
+fn depfile(rest: &[u8]) -> Result<OsString, PlanError> {
+    match rest.strip_prefix(b" > ") {
+        Some(path) if !path.is_empty() => Ok(OsStr::from_bytes(path).to_owned()),
+        _ => Err(PlanError::Depfile {
+            path: String::from_utf8_lossy(rest).into_owned(),
+        }),
+    }
+}
+
+fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<Command, ShellError> {
+    let variable = |name: &[u8]| {
+        let set = env.iter().rev().find(|(set, _)| set.as_bytes() == name);
+        set.map(|(_, value)| value.as_bytes())
+    };
+    if let Some((query, rest)) = backticks(line) {
+        let mut asked = shell::words(query, &variable)?.into_iter();
+        let (Some(program), Some(flag), None) = (asked.next(), asked.next(), asked.next()) else {
+            return Err(ShellError::Special('`'));
+        };
+        let name = flag
+            .strip_prefix(PRINT_PROG_NAME)
+            .ok_or(ShellError::Special('`'))?;
+        return Ok(Command {
+            program,
+            resolve: Resolve::PrintProgName(OsString::from_vec(name.to_vec())),
+            args: shell::words(rest, &variable)?,
+        });
+    }
+    let mut words = shell::words(line, &variable)?.into_iter();
+    let program = words.next().ok_or(ShellError::Empty)?;
+    if program.is_empty() || program.contains(&b'=') {
+        // An empty program, or what a shell might take for an assignment.
+        return Err(ShellError::Empty);
+    }
+    Ok(Command {
+        program,
+        resolve: Resolve::Named,
+        args: words.collect(),
+    })
+}
+
+/// ``"`gcc -print-prog-name=ar`" cr …``, the one command substitution that nvcc prints.
+fn backticks(line: &[u8]) -> Option<(&[u8], &[u8])> {
+    let inner = line.strip_prefix(b"\"`")?;
+    let end = inner.windows(3).position(|window| window == b"`\" ")?;
+    Some((&inner[..end], &inner[end + 3..]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse;
+    use crate::plan::{PlanError, Resolve, ShellError};
+
+    #[test]
+    fn a_dry_run_is_taken_apart_line_by_line() {
+        let text = b"nvcc warning : old\n#$ _SPACE_= \n#$ compiler-bindir=/a b\n#$ X=\"$(rm)\n\
+            #$ gcc -E \"a b\" \n\n#$ -- Filter Dependencies -- > x y.d\n#$ \"`gcc -print-prog-name=ar`\" cr \"x.a\"";
+        let script = parse(text).expect("the text is well formed");
+        assert_eq!(script.notices, b"nvcc warning : old\n\n");
+        assert_eq!(script.env[0], ("_SPACE_".into(), " ".into()));
+        assert_eq!(script.env[1], ("compiler-bindir".into(), "/a b".into()));
+        assert_eq!(script.env[2], ("X".into(), "\"$(rm)".into()));
+        assert_eq!(script.commands[0].args, [b"-E".to_vec(), b"a b".to_vec()]);
+        assert_eq!(script.depfiles, [(1, "x y.d".into())]);
+        assert_eq!(script.commands[1].program, b"gcc");
+        assert_eq!(
+            script.commands[1].resolve,
+            Resolve::PrintProgName("ar".into())
+        );
+        assert_eq!(script.commands[1].args, [b"cr".to_vec(), b"x.a".to_vec()]);
+    }
+
+    #[test]
+    fn the_last_value_of_a_variable_counts() {
+        let script = parse(b"#$ P=/a\n#$ P=/b\n#$ \"$P/cicc\" -o\n").expect("it is well formed");
+        assert_eq!(script.commands[0].program, b"/b/cicc");
+    }
+
+    #[test]
+    fn other_substitutions_and_targets_are_errors() {
+        for text in [
+            "#$ \"`rm x`\" cr\n",
+            "#$ \"`gcc -print-prog-name=ar; rm x`\" cr\n",
+        ] {
+            assert!(matches!(
+                parse(text.as_bytes()),
+                Err(PlanError::Shell {
+                    reason: ShellError::Special(_),
+                    ..
+                })
+            ));
+        }
+        assert!(matches!(
+            parse(b"#$ -- Filter Dependencies --\n"),
+            Err(PlanError::Depfile { .. })
+        ));
+    }
+}

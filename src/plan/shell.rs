@@ -1,0 +1,216 @@
+//! One shell-quoted command line into its words, and back.
+//!
+//! Knows the quoting that nvcc prints and that `sh` would undo: double and single quotes, backslashes,
+//! and `"$NAME"` for nvcc's own variables. Whatever else a shell could act on is an error. Unaware of tools.
+
+use super::ShellError;
+
+/// The words of `line`. `variable` gives the values of the variables that may be expanded, which
+/// happens within double quotes only, where a value is never split.
+pub fn words<'v>(
+    line: &[u8],
+    variable: &dyn Fn(&[u8]) -> Option<&'v [u8]>,
+) -> Result<Vec<Vec<u8>>, ShellError> {
+    let mut reader = Reader {
+        rest: line,
+        variable,
+    };
+    let mut found = Vec::new();
+    while let Some(word) = reader.word()? {
+        found.push(word);
+    }
+    Ok(found)
+}
+
+/// A command line that [`words`] turns into `words` again.
+pub fn quote(words: &[Vec<u8>]) -> Vec<u8> {
+    let mut line = Vec::new();
+    for word in words {
+        if !line.is_empty() {
+            line.push(b' ');
+        }
+        line.push(b'"');
+        for &byte in word {
+            if matches!(byte, b'"' | b'\\' | b'$' | b'`') {
+                line.push(b'\\');
+            }
+            line.push(byte);
+        }
+        line.push(b'"');
+    }
+    line
+}
+
+struct Reader<'l, 'f, 'v> {
+    rest: &'l [u8],
+    variable: &'f dyn Fn(&[u8]) -> Option<&'v [u8]>,
+}
+
+impl Reader<'_, '_, '_> {
+    fn next(&mut self) -> Option<u8> {
+        let (&first, rest) = self.rest.split_first()?;
+        self.rest = rest;
+        Some(first)
+    }
+
+    fn word(&mut self) -> Result<Option<Vec<u8>>, ShellError> {
+        while matches!(self.rest.first(), Some(b' ' | b'\t')) {
+            self.next();
+        }
+        if self.rest.first() == Some(&b'#') {
+            return Err(ShellError::Special('#'));
+        }
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let mut word = Vec::new();
+        while let Some(byte) = self.next() {
+            match byte {
+                b' ' | b'\t' => break,
+                b'"' => self.double_quoted(&mut word)?,
+                b'\'' => self.single_quoted(&mut word)?,
+                b'\\' => word.push(plain(self.next().ok_or(ShellError::Unclosed)?)?),
+                // Braces and tildes mean something to some shells only: that is reason enough.
+                b'|' | b'&' | b';' | b'<' | b'>' | b'(' | b')' | b'`' | b'*' | b'?' | b'['
+                | b'{' | b'~' => return Err(ShellError::Special(char::from(byte))),
+                b'$' => return Err(ShellError::Expansion),
+                _ => word.push(plain(byte)?),
+            }
+        }
+        Ok(Some(word))
+    }
+
+    fn double_quoted(&mut self, word: &mut Vec<u8>) -> Result<(), ShellError> {
+        loop {
+            match self.next().ok_or(ShellError::Unclosed)? {
+                b'"' => return Ok(()),
+                b'`' => return Err(ShellError::Special('`')),
+                b'$' => self.expansion(word)?,
+                b'\\' => match self.next().ok_or(ShellError::Unclosed)? {
+                    escaped @ (b'"' | b'\\' | b'$' | b'`') => word.push(escaped),
+                    // Before anything else the backslash stands for itself.
+                    other => word.extend([b'\\', plain(other)?]),
+                },
+                byte => word.push(plain(byte)?),
+            }
+        }
+    }
+
+    fn single_quoted(&mut self, word: &mut Vec<u8>) -> Result<(), ShellError> {
+        loop {
+            match self.next().ok_or(ShellError::Unclosed)? {
+                b'\'' => return Ok(()),
+                byte => word.push(plain(byte)?),
+            }
+        }
+    }
+
+    fn expansion(&mut self, word: &mut Vec<u8>) -> Result<(), ShellError> {
+        let length = self
+            .rest
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_')
+            .count();
+        let (name, rest) = self.rest.split_at(length);
+        let value = (self.variable)(name).ok_or(ShellError::Expansion)?;
+        self.rest = rest;
+        word.extend_from_slice(value);
+        Ok(())
+    }
+}
+
+fn plain(byte: u8) -> Result<u8, ShellError> {
+    match byte {
+        0 => Err(ShellError::Zero),
+        b'\n' => Err(ShellError::Special('\n')),
+        byte => Ok(byte),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{quote, words};
+    use crate::plan::ShellError;
+    use proptest::collection::vec;
+    use proptest::prelude::{any, proptest};
+
+    fn split(line: &str) -> Result<Vec<String>, ShellError> {
+        let variable = |name: &[u8]| match name {
+            b"CICC_PATH" => Some(b"/opt/my cuda".as_slice()),
+            _ => None,
+        };
+        let found = words(line.as_bytes(), &variable)?;
+        Ok(found
+            .into_iter()
+            .map(|word| String::from_utf8(word).expect("the tests are text"))
+            .collect())
+    }
+
+    #[track_caller]
+    fn splits(line: &str, expected: &[&str]) {
+        assert_eq!(split(line).expect("the line has words"), expected);
+    }
+
+    #[test]
+    fn quotes_join_what_they_touch() {
+        splits(
+            r#""/usr/bin"/g++ -D"X=a b" '-DY=$"' """#,
+            &["/usr/bin/g++", "-DX=a b", "-DY=$\"", ""],
+        );
+    }
+
+    #[test]
+    fn backslashes_follow_the_shell() {
+        splits(
+            r#""a\"b" "a\b" "a\\b" a\ b a\"b"#,
+            &["a\"b", "a\\b", "a\\b", "a b", "a\"b"],
+        );
+    }
+
+    #[test]
+    fn own_variables_are_expanded_and_not_split() {
+        splits(r#""$CICC_PATH/cicc" -x"#, &["/opt/my cuda/cicc", "-x"]);
+    }
+
+    #[test]
+    fn what_a_shell_would_act_on_is_refused() {
+        for line in [
+            "a > b", "a;b", "a|b", "a `b`", "\"`b`\"", "a *", "a ?", "a [b]", "a {b,c}",
+        ] {
+            assert!(matches!(split(line), Err(ShellError::Special(_))), "{line}");
+        }
+        for line in [
+            "$HOME",
+            "\"$HOME\"",
+            "\"$(b)\"",
+            "\"${CICC_PATH}\"",
+            "\"a$\"",
+            "$CICC_PATH",
+        ] {
+            assert_eq!(split(line), Err(ShellError::Expansion), "{line}");
+        }
+        for line in ["\"a", "'a", "a\\", "\"a\\"] {
+            assert_eq!(split(line), Err(ShellError::Unclosed), "{line}");
+        }
+        assert_eq!(split("a # b"), Err(ShellError::Special('#')));
+        assert_eq!(split("a\0"), Err(ShellError::Zero));
+    }
+
+    proptest! {
+        #[test]
+        fn quoting_is_undone_by_splitting(list in vec(vec(any::<u8>(), 0..12), 0..6)) {
+            let list: Vec<Vec<u8>> = list
+                .into_iter()
+                .map(|word| word.into_iter().filter(|byte| !matches!(byte, 0 | b'\n')).collect())
+                .collect();
+            assert_eq!(words(&quote(&list), &|_| None), Ok(list));
+        }
+
+        #[test]
+        fn splitting_then_quoting_is_stable(line in vec(any::<u8>(), 0..64)) {
+            if let Ok(list) = words(&line, &|_| None) {
+                assert_eq!(words(&quote(&list), &|_| None), Ok(list));
+            }
+        }
+    }
+}

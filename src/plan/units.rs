@@ -1,0 +1,182 @@
+//! Sorts stages into one unit for each source, and the link that follows.
+//!
+//! Stages belong together when they share a temporary file or a source; stages from nvlink, the
+//! linker, `ar` and `rm` on belong to the link. Takes the graph as checked.
+
+use super::stages::Draft;
+use super::{FileId, FileKind, Files, PlanError, Tool, Unit};
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+
+/// The stages, sorted.
+pub struct Grouped {
+    /// One for each source, by first stage.
+    pub units: Vec<Unit>,
+    /// The rest, in order.
+    pub link: Vec<usize>,
+}
+
+/// Sorts the stages. `depfiles` holds each depfile with the number of stages before it.
+pub fn group(
+    drafts: &[Draft],
+    files: &Files,
+    depfiles: &[(usize, OsString)],
+) -> Result<Grouped, PlanError> {
+    let linking = linking(drafts);
+    let roots = roots(drafts, files, &linking);
+    let mut members: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    let mut link = Vec::new();
+    for stage in 0..drafts.len() {
+        if linking[stage] {
+            link.push(stage);
+        } else {
+            members.entry(roots[stage]).or_default().push(stage);
+        }
+    }
+    let mut units = Vec::new();
+    for stages in members.into_values() {
+        units.push(unit(drafts, files, &linking, stages)?);
+    }
+    units.sort_by_key(|unit| unit.stages[0]);
+    place_depfiles(drafts, &mut units, depfiles)?;
+    Ok(Grouped { units, link })
+}
+
+/// Whether each stage links, or works on what linking left.
+fn linking(drafts: &[Draft]) -> Vec<bool> {
+    let mut linking: Vec<bool> = drafts
+        .iter()
+        .map(|draft| {
+            matches!(
+                draft.stage.tool,
+                Tool::Nvlink | Tool::HostLink | Tool::Archive | Tool::Remove
+            )
+        })
+        .collect();
+    loop {
+        let written: Vec<FileId> = (0..drafts.len())
+            .filter(|&stage| linking[stage])
+            .flat_map(|stage| drafts[stage].stage.writes.iter().copied())
+            .collect();
+        let mut changed = false;
+        for (stage, draft) in drafts.iter().enumerate() {
+            if !linking[stage] && draft.stage.reads.iter().any(|read| written.contains(read)) {
+                linking[stage] = true;
+                changed = true;
+            }
+        }
+        if !changed {
+            return linking;
+        }
+    }
+}
+
+/// For each stage the first stage of its group.
+fn roots(drafts: &[Draft], files: &Files, linking: &[bool]) -> Vec<usize> {
+    let mut roots: Vec<usize> = (0..drafts.len()).collect();
+    let mut first: HashMap<FileId, usize> = HashMap::new();
+    for (stage, draft) in drafts.iter().enumerate() {
+        if linking[stage] {
+            continue;
+        }
+        for &file in draft.stage.reads.iter().chain(&draft.stage.writes) {
+            if files.kind(file) != FileKind::Temp && !is_source(draft, files, file) {
+                continue;
+            }
+            let other = *first.entry(file).or_insert(stage);
+            let (low, high) = (
+                roots[stage].min(roots[other]),
+                roots[stage].max(roots[other]),
+            );
+            // A plan has few stages: renaming a whole group is simpler than a forest.
+            for root in &mut roots {
+                if *root == high {
+                    *root = low;
+                }
+            }
+        }
+    }
+    roots
+}
+
+/// Whether a stage reads `file` as a source of the user's: not the toolkit's stub.
+fn is_source(draft: &Draft, files: &Files, file: FileId) -> bool {
+    files.kind(file) == FileKind::Input
+        && draft.stage.reads.contains(&file)
+        && !(draft.stage.tool == Tool::StubCompile && draft.source == Some(file))
+}
+
+fn unit(
+    drafts: &[Draft],
+    files: &Files,
+    linking: &[bool],
+    stages: Vec<usize>,
+) -> Result<Unit, PlanError> {
+    let mut sources: Vec<FileId> = Vec::new();
+    let mut module_ids: Vec<FileId> = Vec::new();
+    let mut results: Vec<FileId> = Vec::new();
+    let linked = |file: FileId| {
+        let mut links = drafts.iter().zip(linking).filter(|(_, linking)| **linking);
+        links.any(|(draft, _)| draft.stage.reads.contains(&file))
+    };
+    let add = |list: &mut Vec<FileId>, file| {
+        if !list.contains(&file) {
+            list.push(file);
+        }
+    };
+    for &stage in &stages {
+        let draft = &drafts[stage];
+        for &read in &draft.stage.reads {
+            if is_source(draft, files, read) {
+                add(&mut sources, read);
+            }
+        }
+        if let Some(module_id) = draft.module_id {
+            add(&mut module_ids, module_id);
+        }
+        for &written in &draft.stage.writes {
+            if files.kind(written) == FileKind::Output || linked(written) {
+                add(&mut results, written);
+            }
+        }
+    }
+    let [source] = sources[..] else {
+        return Err(PlanError::UnitSources {
+            found: sources.len(),
+        });
+    };
+    if module_ids.len() > 1 {
+        return Err(PlanError::TwoModuleIds);
+    }
+    let preprocesses = |stage: &usize| drafts[*stage].stage.tool == Tool::Preprocess;
+    Ok(Unit {
+        source,
+        passes: stages.iter().copied().filter(preprocesses).collect(),
+        stages,
+        module_id: module_ids.first().copied(),
+        results,
+        depfile: None,
+    })
+}
+
+/// A depfile belongs to the source whose preprocessing it follows.
+fn place_depfiles(
+    drafts: &[Draft],
+    units: &mut [Unit],
+    depfiles: &[(usize, OsString)],
+) -> Result<(), PlanError> {
+    for (before, path) in depfiles {
+        let last = before.checked_sub(1);
+        let pass = last.filter(|&stage| drafts[stage].stage.tool == Tool::Preprocess);
+        let unit = pass.and_then(|pass| units.iter_mut().find(|unit| unit.stages.contains(&pass)));
+        match unit {
+            Some(unit) if unit.depfile.is_none() => unit.depfile = Some(path.clone()),
+            _ => {
+                return Err(PlanError::Depfile {
+                    path: path.to_string_lossy().into_owned(),
+                });
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,107 @@
+//! Preprocessing passes that nvcc does not print, made from stages that it does print.
+//!
+//! A key needs the preprocessed text of everything that is compiled. nvcc compiles host sources in one
+//! step, and the headers that its own generated code includes appear in no pass at all.
+//! Knows how to rewrite the arguments; what the files then hold is the caller's business.
+
+use super::{Argument, FileId, FileKind, Piece, Plan, PlanError, PlanFile, Stage, Tool};
+use std::ffi::OsStr;
+
+impl Plan {
+    /// The stage that preprocesses what stage `stage`, a [`Tool::HostCompile`] of a user's source,
+    /// compiles. It writes the new temporary file `output`, a path relative to the keep directory.
+    ///
+    /// The file is added to the plan; the stage is not.
+    pub fn preprocess_variant(&mut self, stage: usize, output: &OsStr) -> Result<Stage, PlanError> {
+        let (original, source) = self.host_stage(stage, &[Tool::HostCompile])?;
+        if self.file(source).kind != FileKind::Input {
+            return Err(PlanError::NoVariant { stage });
+        }
+        let output = self.add_temp(stage, output)?;
+        preprocess(stage, &original, (source, source), output)
+    }
+
+    /// The stage that preprocesses `snippet` as stage `stage`, a [`Tool::HostCompile`] or
+    /// [`Tool::HostPreprocess`] of what cudafe++ wrote, would. The caller writes the snippet, which includes the headers that nvcc's
+    /// generated code includes: `"crt/host_runtime.h"` and `"fatbinary_section.h"`.
+    ///
+    /// Both paths are relative to the keep directory; both files are added to the plan, the stage is not.
+    pub fn host_runtime_pass(
+        &mut self,
+        stage: usize,
+        snippet: &OsStr,
+        output: &OsStr,
+    ) -> Result<Stage, PlanError> {
+        let tools = [Tool::HostCompile, Tool::HostPreprocess];
+        let (original, source) = self.host_stage(stage, &tools)?;
+        if self.file(source).kind != FileKind::Temp {
+            return Err(PlanError::NoVariant { stage });
+        }
+        let snippet = self.add_temp(stage, snippet)?;
+        let output = self.add_temp(stage, output)?;
+        preprocess(stage, &original, (source, snippet), output)
+    }
+
+    /// A stage of the host compiler and its source, which is the first of its reads.
+    fn host_stage(&self, stage: usize, tools: &[Tool]) -> Result<(Stage, FileId), PlanError> {
+        let found = self.stages.get(stage);
+        let found = found.filter(|found| tools.contains(&found.tool));
+        let source = found.and_then(|found| found.reads.first());
+        match (found, source) {
+            (Some(found), Some(source)) => Ok((found.clone(), *source)),
+            _ => Err(PlanError::NoVariant { stage }),
+        }
+    }
+
+    fn add_temp(&mut self, stage: usize, path: &OsStr) -> Result<FileId, PlanError> {
+        let taken = |file: &PlanFile| file.kind == FileKind::Temp && file.path == path;
+        if path.is_empty() || self.files.iter().any(taken) {
+            return Err(PlanError::NoVariant { stage });
+        }
+        self.files.push(PlanFile {
+            path: path.to_owned(),
+            kind: FileKind::Temp,
+        });
+        Ok(FileId(self.files.len() - 1))
+    }
+}
+
+/// `-c` becomes `-E`, and the two files change.
+fn preprocess(
+    stage: usize,
+    original: &Stage,
+    (source, read): (FileId, FileId),
+    output: FileId,
+) -> Result<Stage, PlanError> {
+    let mut found = (0, 0, 0);
+    let mut args = Vec::with_capacity(original.args.len());
+    for Argument(pieces) in &original.args {
+        args.push(match &pieces[..] {
+            [Piece::Text(text)] if text == "-c" || text == "-E" => {
+                found.0 += 1;
+                Argument(vec![Piece::Text("-E".into())])
+            }
+            [Piece::File(id)] if *id == source => {
+                found.1 += 1;
+                Argument(vec![Piece::File(read)])
+            }
+            [Piece::File(id)] if Some(*id) == original.output => {
+                found.2 += 1;
+                Argument(vec![Piece::File(output)])
+            }
+            _ => Argument(pieces.clone()),
+        });
+    }
+    if found != (1, 1, 1) {
+        return Err(PlanError::NoVariant { stage });
+    }
+    Ok(Stage {
+        tool: Tool::Preprocess,
+        program: original.program.clone(),
+        resolve: original.resolve.clone(),
+        args,
+        reads: vec![read],
+        writes: vec![output],
+        output: Some(output),
+    })
+}

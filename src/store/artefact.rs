@@ -1,0 +1,60 @@
+//! The name of an artefact: its size and SHA-256. Equal contents are one artefact, whoever made it.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest, Sha256};
+
+/// What a result record says of one output: enough to find it and to know that it is intact.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Artefact {
+    /// Bytes.
+    pub size: u64,
+    /// SHA-256 of the bytes; 64 hexadecimal digits in JSON.
+    #[serde(serialize_with = "write_hex", deserialize_with = "read_hex")]
+    pub sha256: [u8; 32],
+}
+
+impl Artefact {
+    /// The name of `bytes`.
+    pub fn of(bytes: &[u8]) -> Self {
+        Self {
+            size: bytes.len() as u64,
+            sha256: Sha256::digest(bytes).into(),
+        }
+    }
+
+    /// The digest as 64 lower-case digits.
+    pub fn hex(&self) -> String {
+        hex::encode(self.sha256)
+    }
+
+    /// The key bytes under which the store keeps it; the way from the digest to the file goes
+    /// through them, as for any other key.
+    pub fn key(&self) -> Vec<u8> {
+        format!("pcache-nvcc artefact v1 {}", self.hex()).into_bytes()
+    }
+}
+
+fn write_hex<S: Serializer>(digest: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(&hex::encode(digest))
+}
+
+fn read_hex<'de, D: Deserializer<'de>>(from: D) -> Result<[u8; 32], D::Error> {
+    let text = String::deserialize(from)?;
+    let mut digest = [0; 32];
+    hex::decode_to_slice(&text, &mut digest).map_err(serde::de::Error::custom)?;
+    Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Artefact;
+
+    #[test]
+    fn json_reads_back_and_shows_digits() {
+        let artefact = Artefact::of(b"abc");
+        let json = serde_json::to_string(&artefact).unwrap();
+        insta::assert_snapshot!(json, @r#"{"size":3,"sha256":"ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"}"#);
+        assert_eq!(serde_json::from_str::<Artefact>(&json).unwrap(), artefact);
+        assert!(serde_json::from_str::<Artefact>(r#"{"size":3,"sha256":"ba"}"#).is_err());
+    }
+}

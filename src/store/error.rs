@@ -1,0 +1,58 @@
+//! What can go wrong with the store itself. A missing key is no error.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// Trouble with the store. The compile goes on without it.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file system refused.
+    #[error("cannot {operation} {path:?}: {error}{}", hint(.error))]
+    Io {
+        /// What was tried, as a verb.
+        operation: &'static str,
+        /// With what.
+        path: PathBuf,
+        /// Why not.
+        error: io::Error,
+    },
+    /// Something else is where a directory of the store belongs; a symlink counts as such.
+    #[error("{path:?} is not a directory; remove it, or name another place with PCACHE_DIR")]
+    NotADirectory {
+        /// The place.
+        path: PathBuf,
+    },
+    /// A maximum size of zero.
+    #[error("a store of no size holds nothing; set PCACHE_MAX_SIZE, such as 10G")]
+    NoRoom,
+    /// One value larger than all that the store may hold.
+    #[error("{size} bytes do not fit into a store of {max_bytes}; raise PCACHE_MAX_SIZE")]
+    TooLarge {
+        /// Size of the value in bytes, with its header if it has one.
+        size: u64,
+        /// The most that the store may hold, in bytes.
+        max_bytes: u64,
+    },
+}
+
+impl StoreError {
+    /// For `map_err`: names operation and path.
+    pub(super) fn io(operation: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
+        move |error| Self::Io {
+            operation,
+            path: path.into(),
+            error,
+        }
+    }
+}
+
+fn hint(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::PermissionDenied => "; correct its owner and mode, or set PCACHE_DIR",
+        io::ErrorKind::ReadOnlyFilesystem => "; set PCACHE_READONLY, or PCACHE_DIR",
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free space, or lower PCACHE_MAX_SIZE"
+        }
+        _ => "",
+    }
+}

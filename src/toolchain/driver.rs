@@ -1,0 +1,109 @@
+//! The CUDA driver's version, as text for a key. Loads no library: the kernel module says it in
+//! `/proc`, and where there is no module (WSL, containers) libcuda's file name or content does.
+
+use sha2::{Digest, Sha256};
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const PROC: &str = "/proc/driver/nvidia/version";
+const LIBRARY: &str = "libcuda.so.1";
+/// Where the loader finds libcuda without being told, on the systems that CUDA supports.
+const LIBRARY_DIRECTORIES: &[&str] = &[
+    "/usr/lib/wsl/lib",
+    "/usr/lib/x86_64-linux-gnu",
+    "/usr/lib/aarch64-linux-gnu",
+    "/usr/lib64",
+    "/usr/lib",
+];
+
+/// The driver's version: the module's (`595.71.05`), else libcuda's, else `none`. `library_path` is
+/// `LD_LIBRARY_PATH`.
+pub fn driver_version(library_path: Option<&OsStr>) -> String {
+    if let Some(version) = fs::read_to_string(PROC)
+        .ok()
+        .as_deref()
+        .and_then(module_version)
+    {
+        return version.to_owned();
+    }
+    let told = library_path
+        .map(std::env::split_paths)
+        .into_iter()
+        .flatten();
+    let known = LIBRARY_DIRECTORIES.iter().map(PathBuf::from);
+    told.filter(|directory| directory.is_absolute())
+        .chain(known)
+        .find_map(|directory| library_version(&directory.join(LIBRARY)))
+        .unwrap_or_else(|| "none".to_owned())
+}
+
+/// The version in the first line of `/proc/driver/nvidia/version`: the first word that looks like
+/// `digits.digits…`.
+fn module_version(text: &str) -> Option<&str> {
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("NVRM version:"))?;
+    line.split_whitespace().find(|word| {
+        let mut parts = word.split('.');
+        parts.clone().count() >= 2
+            && parts.all(|part| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()))
+    })
+}
+
+/// `libcuda.so.1` is a link to `libcuda.so.<version>`; where it is a plain file (WSL) its content
+/// stands for the version.
+fn library_version(path: &Path) -> Option<String> {
+    let target = fs::read_link(path).ok();
+    let name = target
+        .as_deref()
+        .and_then(Path::file_name)
+        .and_then(OsStr::to_str);
+    match name.and_then(|name| name.strip_prefix("libcuda.so.")) {
+        Some(version) => Some(version.to_owned()),
+        None => fs::read(path)
+            .ok()
+            .map(|bytes| hex::encode(Sha256::digest(bytes))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{driver_version, library_version, module_version};
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn the_modules_version_is_read_from_both_kinds_of_module() {
+        let closed =
+            "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.15  Tue Mar  5 2024\nGCC: x\n";
+        assert_eq!(module_version(closed), Some("550.54.15"));
+        let open = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  595.71.05  Release\n";
+        assert_eq!(module_version(open), Some("595.71.05"));
+        assert_eq!(module_version("GCC version: 12.2.0\n"), None);
+    }
+
+    #[test]
+    fn the_librarys_version_is_its_links_name_or_its_content() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let link = dir.path().join("libcuda.so.1");
+        assert_eq!(library_version(&link), None);
+        symlink("libcuda.so.550.54.15", &link).expect("a link");
+        assert_eq!(library_version(&link).as_deref(), Some("550.54.15"));
+        std::fs::remove_file(&link).expect("removed");
+        std::fs::write(&link, "library").expect("written");
+        assert_eq!(library_version(&link).map(|text| text.len()), Some(64));
+    }
+
+    #[test]
+    fn a_library_on_the_library_path_is_found_where_no_module_is_loaded() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        symlink("libcuda.so.999.1", dir.path().join("libcuda.so.1")).expect("a link");
+        let version = driver_version(Some(dir.path().as_os_str()));
+        let module = std::fs::read_to_string(super::PROC).ok();
+        let wanted = module
+            .as_deref()
+            .and_then(module_version)
+            .unwrap_or("999.1");
+        assert_eq!(version, wanted);
+    }
+}

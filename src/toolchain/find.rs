@@ -1,0 +1,189 @@
+//! Finds the real nvcc, never this program itself.
+
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// How many times this program stands between the user and this process.
+const DEPTH: &str = "_PCACHE_NVCC_DEPTH";
+/// More than any sensible chain of wrappers.
+const DEEPEST: u32 = 3;
+
+/// A command for the real nvcc, by which a program that turns out to start us again is noticed.
+pub fn nvcc_command(nvcc: &Path) -> Command {
+    let mut command = Command::new(nvcc);
+    command.env(DEPTH, (depth() + 1).to_string());
+    command
+}
+
+/// Whether this process was started, through others, by itself.
+pub fn is_recursive() -> bool {
+    depth() > DEEPEST
+}
+
+fn depth() -> u32 {
+    std::env::var(DEPTH)
+        .ok()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0)
+}
+
+/// Where to look, in this order.
+#[derive(Clone, Debug, Default)]
+pub struct Search {
+    /// `PCACHE_NVCC` or `nvcc` in the configuration file.
+    pub setting: Option<PathBuf>,
+    /// The program named first on a launcher's command line.
+    pub launcher: Option<PathBuf>,
+    /// `PATH`.
+    pub path: Option<OsString>,
+    /// `CUDA_HOME`, or `CUDA_PATH`.
+    pub cuda_home: Option<OsString>,
+    /// This program's own file, which is never the answer.
+    pub own: Option<PathBuf>,
+}
+
+/// No real nvcc, and the places where it was looked for.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "no real nvcc found; looked at: {}; set PCACHE_NVCC to its path",
+    if looked.is_empty() { "nothing".to_owned() } else { looked.join(", ") }
+)]
+pub struct NotFound {
+    /// Each place, with what was wrong with it.
+    pub looked: Vec<String>,
+}
+
+/// The real nvcc's path, as found. A place that was named explicitly (`PCACHE_NVCC`, a launcher's
+/// argument) and does not hold a program is an error: nothing else is tried in its stead.
+pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
+    let own = search
+        .own
+        .as_deref()
+        .and_then(|path| fs::metadata(path).ok());
+    let is_own = |path: &Path| match (&own, fs::metadata(path)) {
+        (Some(own), Ok(other)) => own.dev() == other.dev() && own.ino() == other.ino(),
+        _ => false,
+    };
+    let named = [
+        ("PCACHE_NVCC", &search.setting),
+        ("the launcher's argument", &search.launcher),
+    ];
+    for (whence, path) in named {
+        let Some(path) = path else { continue };
+        let what = format!("{whence} ({})", path.display());
+        let Some(found) = resolve(path, search.path.as_deref(), &is_own) else {
+            return Err(NotFound {
+                looked: vec![format!("{what}: no such program")],
+            });
+        };
+        if is_own(&found) {
+            return Err(NotFound {
+                looked: vec![format!("{what}: pcache-nvcc itself")],
+            });
+        }
+        return Ok(found);
+    }
+    let mut looked = Vec::new();
+    for (whence, path) in places(search) {
+        if !is_program(&path) {
+            looked.push(format!("{} ({whence})", path.display()));
+        } else if is_own(&path) {
+            looked.push(format!("{} ({whence}; pcache-nvcc itself)", path.display()));
+        } else {
+            return Ok(path);
+        }
+    }
+    Err(NotFound { looked })
+}
+
+/// Whether `path` is a file that may be run.
+pub fn is_program(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// A path as it is; a bare name through PATH, passing over ourselves.
+fn resolve(path: &Path, search: Option<&OsStr>, is_own: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+    if path.components().count() > 1 || path.is_absolute() {
+        return is_program(path).then(|| path.to_owned());
+    }
+    std::env::split_paths(search.unwrap_or_default())
+        .map(|directory| directory.join(path))
+        .find(|candidate| is_program(candidate) && !is_own(candidate))
+}
+
+fn places(search: &Search) -> impl Iterator<Item = (&'static str, PathBuf)> {
+    let on_path = std::env::split_paths(search.path.as_deref().unwrap_or_default())
+        .map(|directory| ("PATH", directory.join("nvcc")));
+    let home = search
+        .cuda_home
+        .iter()
+        .map(|home| ("CUDA_HOME", Path::new(home).join("bin/nvcc")));
+    let default = (
+        "the default place",
+        PathBuf::from("/usr/local/cuda/bin/nvcc"),
+    );
+    on_path.chain(home).chain([default])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Search, find_nvcc};
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+    use std::path::{Path, PathBuf};
+
+    fn program(path: PathBuf) -> PathBuf {
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a directory");
+        fs::write(&path, "#!/bin/sh\n").expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("executable");
+        path
+    }
+
+    fn path_of(directories: &[&Path]) -> Option<std::ffi::OsString> {
+        Some(std::env::join_paths(directories).expect("a PATH"))
+    }
+
+    #[test]
+    fn a_link_to_ourselves_on_path_is_passed_over() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let own = program(dir.path().join("own/pcache-nvcc"));
+        symlink(&own, dir.path().join("own/nvcc")).expect("a link");
+        let real = program(dir.path().join("cuda/bin/nvcc"));
+        let (first, second) = (dir.path().join("own"), dir.path().join("cuda/bin"));
+        let search = Search {
+            path: path_of(&[&first, &second]),
+            own: Some(own),
+            ..Search::default()
+        };
+        assert_eq!(find_nvcc(&search).expect("found"), real);
+    }
+
+    #[test]
+    fn cuda_home_is_used_when_path_has_none_and_everything_looked_at_is_named() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let home = dir.path().join("cuda");
+        let mut search = Search {
+            path: path_of(&[dir.path()]),
+            cuda_home: Some(home.clone().into()),
+            ..Search::default()
+        };
+        if !Path::new("/usr/local/cuda/bin/nvcc").exists() {
+            let text = find_nvcc(&search).expect_err("nothing there").to_string();
+            assert!(
+                text.contains("(PATH)") && text.contains("(CUDA_HOME)"),
+                "{text}"
+            );
+            assert!(text.contains("/usr/local/cuda/bin/nvcc"), "{text}");
+        }
+        let real = program(home.join("bin/nvcc"));
+        assert_eq!(find_nvcc(&search).expect("found"), real);
+        search.setting = Some(dir.path().join("absent"));
+        let text = find_nvcc(&search)
+            .expect_err("an explicit place counts")
+            .to_string();
+        assert!(text.contains("PCACHE_NVCC"), "{text}");
+    }
+}

@@ -1,0 +1,393 @@
+//! Which toolchain a compile would use: every tool's content, nvcc's release, the host compiler's
+//! own parts. The answer is remembered in a file, and believed as long as every tool's `stat` and
+//! every place on PATH says the same. Knows nothing of the compile.
+
+use super::find::nvcc_command;
+use super::stat::Stat;
+use crate::key::{Digest, Digester, Sink};
+use crate::plan::{Plan, Tool};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+/// The version of the remembered record.
+const SCHEMA: u32 = 1;
+/// CUDA's own tools, by the names that plans use.
+const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
+/// The host compiler's parts, as `-print-prog-name` knows them.
+const HOST_PARTS: &[&str] = &["cc1plus", "cc1", "as"];
+/// Names below which the probe's temporaries would lie; nothing is written there.
+const PROBE_DIRECTORY: &str = "/pcache-nvcc-probe";
+
+/// What family of options the host compiler understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostFamily {
+    /// GCC, with GNU as.
+    Gnu,
+    /// Clang, or something that is neither.
+    Other,
+}
+
+/// The tools of a compile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Toolchain {
+    /// SHA-256 over the contents of all tools, by role.
+    pub id: Digest,
+    /// What `nvcc --version` prints.
+    pub release: String,
+    /// The host compiler's family.
+    pub host: HostFamily,
+    /// The file of every tool, links resolved.
+    pub tools: Vec<PathBuf>,
+    /// `CICC_PATH` and `NVVMIR_LIBRARY_DIR` as the probe had them.
+    pub variables: BTreeMap<String, String>,
+}
+
+/// Why a toolchain could not be identified.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolchainError {
+    /// A tool could not be run.
+    #[error("cannot run {}: {source}", program.display())]
+    Run {
+        /// The tool.
+        program: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// nvcc would not print its plan.
+    #[error("{} --dryrun: {text}", nvcc.display())]
+    Probe {
+        /// The nvcc in question.
+        nvcc: PathBuf,
+        /// What it said, or what was wrong with what it said.
+        text: String,
+    },
+    /// A tool could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A tool is nowhere to be found.
+    #[error("no {} on nvcc's PATH", name.display())]
+    Missing {
+        /// The name in nvcc's plan.
+        name: OsString,
+    },
+}
+
+/// Identifies the toolchain of `nvcc` with the host compiler `ccbin` (nvcc's own choice without),
+/// remembering the answer in `memo`, a directory that need not exist.
+pub fn identify(
+    nvcc: &Path,
+    ccbin: Option<&OsStr>,
+    memo: Option<&Path>,
+) -> Result<Toolchain, ToolchainError> {
+    let file = memo.map(|directory| directory.join(memo_name(nvcc, ccbin)));
+    if let Some(record) = file.as_deref().and_then(read_record)
+        && record.holds()
+    {
+        return Ok(record.toolchain());
+    }
+    let now = SystemTime::now();
+    let record = Record::take(nvcc, ccbin)?;
+    if let Some(file) = file
+        && record.tools.iter().all(|tool| tool.stat.is_settled(now))
+    {
+        // A memo that cannot be written costs time, nothing else.
+        let _ = write_record(&file, &record);
+    }
+    Ok(record.toolchain())
+}
+
+/// The file that a shell would run for `program`: a path as it is, a bare name through `path`.
+/// Links are not resolved, since compiler drivers look at the name they were started by.
+pub fn look_up(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    if program.as_bytes().contains(&b'/') {
+        return Some(PathBuf::from(program)).filter(|path| super::is_program(path));
+    }
+    std::env::split_paths(path)
+        .map(|directory| directory.join(program))
+        .find(|candidate| super::is_program(candidate))
+}
+
+/// One tool as remembered.
+#[derive(Debug, Serialize, Deserialize)]
+struct ToolRecord {
+    role: String,
+    path: PathBuf,
+    stat: Stat,
+    sha256: String,
+}
+
+/// Everything remembered of a toolchain.
+#[derive(Debug, Serialize, Deserialize)]
+struct Record {
+    schema: u32,
+    release: String,
+    host: HostFamily,
+    /// nvcc's PATH, along which the names below were found.
+    search: OsString,
+    names: Vec<(OsString, PathBuf)>,
+    tools: Vec<ToolRecord>,
+    variables: BTreeMap<String, String>,
+}
+
+impl Record {
+    fn take(nvcc: &Path, ccbin: Option<&OsStr>) -> Result<Self, ToolchainError> {
+        let plan = probe(nvcc, ccbin)?;
+        let variable = |name: &str| {
+            let found = plan
+                .env
+                .iter()
+                .rev()
+                .find(|(known, _)| known.as_os_str() == name);
+            found.map(|(_, value)| value.as_os_str())
+        };
+        let search = variable("PATH").map_or_else(own_path, OsStr::to_owned);
+        let mut names = Names {
+            search: search.clone(),
+            found: Vec::new(),
+        };
+        let mut files = vec![("nvcc".to_owned(), canonical(nvcc)?)];
+        if let Some(here) = variable("_HERE_") {
+            for name in ["nvcc", "nvcc.profile"] {
+                let path = Path::new(here).join(name);
+                path.is_file().then(|| files.push((name.to_owned(), path)));
+            }
+        }
+        for name in CUDA_TOOLS {
+            let in_plan = plan.stages.iter().map(|stage| stage.program.as_os_str());
+            let mut named =
+                in_plan.filter(|program| Path::new(program).file_name() == Some(name.as_ref()));
+            let path = names.find(named.next_back().unwrap_or(name.as_ref()))?;
+            files.push(((*name).to_owned(), canonical(&path)?));
+        }
+        if let Some(directory) = variable("NVVMIR_LIBRARY_DIR") {
+            files.extend(libdevices(Path::new(directory)));
+        }
+        let host = host_program(&plan, nvcc)?;
+        let driver = names.find(&host)?;
+        files.push(("host".to_owned(), canonical(&driver)?));
+        files.extend(host_parts(&driver, &mut names)?);
+        let kept = ["CICC_PATH", "NVVMIR_LIBRARY_DIR"].into_iter();
+        Ok(Self {
+            schema: SCHEMA,
+            release: run(nvcc_command(nvcc).arg("--version"))?,
+            host: family(&driver)?,
+            search,
+            tools: files
+                .into_iter()
+                .map(tool_record)
+                .collect::<Result<_, _>>()?,
+            names: names.found,
+            variables: kept
+                .filter_map(|name| Some((name.to_owned(), variable(name)?.to_str()?.to_owned())))
+                .collect(),
+        })
+    }
+
+    /// Whether every tool is still what it was, where it was.
+    fn holds(&self) -> bool {
+        self.schema == SCHEMA
+            && self.tools.iter().all(|tool| {
+                fs::metadata(&tool.path).is_ok_and(|found| Stat::from(&found) == tool.stat)
+            })
+            && self
+                .names
+                .iter()
+                .all(|(name, path)| look_up(name, &self.search).as_ref() == Some(path))
+    }
+
+    fn toolchain(&self) -> Toolchain {
+        let mut sink = Digester::default();
+        for tool in &self.tools {
+            sink.field("tool", 2);
+            sink.value(tool.role.as_bytes());
+            sink.value(tool.sha256.as_bytes());
+        }
+        Toolchain {
+            id: sink.finish(),
+            release: self.release.clone(),
+            host: self.host,
+            tools: self.tools.iter().map(|tool| tool.path.clone()).collect(),
+            variables: self.variables.clone(),
+        }
+    }
+}
+
+/// Programs found along nvcc's PATH, remembered so that the search can be repeated.
+struct Names {
+    search: OsString,
+    found: Vec<(OsString, PathBuf)>,
+}
+
+impl Names {
+    fn find(&mut self, name: &OsStr) -> Result<PathBuf, ToolchainError> {
+        let path = look_up(name, &self.search).ok_or_else(|| ToolchainError::Missing {
+            name: name.to_owned(),
+        })?;
+        self.found.push((name.to_owned(), path.clone()));
+        Ok(path)
+    }
+}
+
+fn probe(nvcc: &Path, ccbin: Option<&OsStr>) -> Result<Plan, ToolchainError> {
+    let mut command = nvcc_command(nvcc);
+    command.args([
+        "--dryrun",
+        "--keep",
+        "--keep-dir",
+        PROBE_DIRECTORY,
+        "-c",
+        "probe.cu",
+    ]);
+    command
+        .env_remove("NVCC_PREPEND_FLAGS")
+        .env_remove("NVCC_APPEND_FLAGS");
+    if let Some(ccbin) = ccbin {
+        command.arg("--compiler-bindir").arg(ccbin);
+    }
+    let output = command.stdin(Stdio::null()).output();
+    let output = output.map_err(|source| ToolchainError::Run {
+        program: nvcc.into(),
+        source,
+    })?;
+    let error = |text: String| ToolchainError::Probe {
+        nvcc: nvcc.into(),
+        text,
+    };
+    if !output.status.success() {
+        return Err(error(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        ));
+    }
+    Plan::parse(&output.stderr, Path::new(PROBE_DIRECTORY))
+        .map_err(|found| error(found.to_string()))
+}
+
+fn host_program(plan: &Plan, nvcc: &Path) -> Result<OsString, ToolchainError> {
+    let stage = plan
+        .stages
+        .iter()
+        .find(|stage| stage.tool == Tool::HostCompile);
+    stage
+        .map(|stage| stage.program.clone())
+        .ok_or_else(|| ToolchainError::Probe {
+            nvcc: nvcc.into(),
+            text: "its plan has no host compile".to_owned(),
+        })
+}
+
+/// Every `*.bc` of the directory, by name.
+fn libdevices(directory: &Path) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension() == Some("bc".as_ref()))
+        .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)))
+        .collect();
+    found.sort();
+    found
+}
+
+/// The compiler proper and the assembler behind a driver (or behind a script that passes its
+/// arguments on). A part that the driver does not know (clang's) is the driver's own content.
+fn host_parts(driver: &Path, names: &mut Names) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
+    let mut parts = Vec::new();
+    for part in HOST_PARTS {
+        let Ok(text) = run(Command::new(driver).arg(format!("-print-prog-name={part}"))) else {
+            continue;
+        };
+        let name = OsString::from_vec(text.trim_end().into());
+        if let Ok(path) = names.find(&name) {
+            parts.push(((*part).to_owned(), canonical(&path)?));
+        }
+    }
+    Ok(parts)
+}
+
+fn family(driver: &Path) -> Result<HostFamily, ToolchainError> {
+    let text = run(Command::new(driver).arg("--version"))?;
+    let gnu = text.contains("Free Software Foundation");
+    Ok(if gnu {
+        HostFamily::Gnu
+    } else {
+        HostFamily::Other
+    })
+}
+
+fn run(command: &mut Command) -> Result<String, ToolchainError> {
+    let output = command
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|source| ToolchainError::Run {
+            program: command.get_program().into(),
+            source,
+        })?;
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+fn tool_record((role, path): (String, PathBuf)) -> Result<ToolRecord, ToolchainError> {
+    let error = |source| ToolchainError::Read {
+        path: path.clone(),
+        source,
+    };
+    let mut file = fs::File::open(&path).map_err(error)?;
+    let stat = Stat::from(&file.metadata().map_err(error)?);
+    let mut hasher = Sha256::new();
+    io::copy(&mut file, &mut hasher).map_err(error)?;
+    Ok(ToolRecord {
+        role,
+        path,
+        stat,
+        sha256: hex::encode(hasher.finalize()),
+    })
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, ToolchainError> {
+    fs::canonicalize(path).map_err(|source| ToolchainError::Read {
+        path: path.into(),
+        source,
+    })
+}
+
+fn own_path() -> OsString {
+    std::env::var_os("PATH").unwrap_or_default()
+}
+
+/// One file for each way of choosing tools: nvcc, ccbin, and what steers the search for parts.
+fn memo_name(nvcc: &Path, ccbin: Option<&OsStr>) -> String {
+    let mut sink = Digester::default();
+    sink.one("nvcc", nvcc.as_os_str().as_bytes());
+    sink.one("ccbin", ccbin.unwrap_or_default().as_bytes());
+    for name in ["PATH", "NVCC_CCBIN", "COMPILER_PATH", "GCC_EXEC_PREFIX"] {
+        sink.one(
+            "variable",
+            std::env::var_os(name).unwrap_or_default().as_bytes(),
+        );
+    }
+    format!("{}.json", hex::encode(sink.finish()))
+}
+
+fn read_record(path: &Path) -> Option<Record> {
+    serde_json::from_slice(&fs::read(path).ok()?).ok()
+}
+
+fn write_record(path: &Path, record: &Record) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(directory)?;
+    let mut file = tempfile::NamedTempFile::new_in(directory)?;
+    file.write_all(&serde_json::to_vec_pretty(record)?)?;
+    file.persist(path)?;
+    Ok(())
+}

@@ -1,0 +1,12 @@
+//! Finds the real nvcc, and says which toolchain a compile would use: the contents of every tool,
+//! nvcc's release, the driver's version. Knows nothing of sources and options.
+
+mod driver;
+mod find;
+mod identify;
+mod stat;
+
+pub use driver::driver_version;
+pub use find::{NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command};
+pub use identify::{HostFamily, Toolchain, ToolchainError, identify, look_up};
+pub use stat::Stat;
