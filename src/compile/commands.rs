@@ -89,16 +89,21 @@ impl Commands<'_> {
     fn additions(&self, stage: &Stage, number: usize) -> Vec<OsString> {
         let mut added = Vec::new();
         let gnu = self.toolchain.host == HostFamily::Gnu;
-        if !matches!(stage.tool, Tool::Preprocess | Tool::HostCompile) {
+        if !matches!(
+            stage.tool,
+            Tool::Preprocess | Tool::HostPreprocess | Tool::HostCompile
+        ) {
             return added;
         }
         if gnu && self.diagnostics == Diagnostics::Colour {
             added.push("-fdiagnostics-color=always".into());
         }
-        if stage.tool == Tool::HostCompile {
+        if stage.tool != Tool::Preprocess {
             // What the compiler and the assembler really read, for `evidence`.
             added.extend(["-MD".into(), "-MF".into()]);
             added.push(self.workspace.stream(number, "d").into());
+        }
+        if stage.tool == Tool::HostCompile {
             if gnu {
                 added.push(joined(
                     "-Wa,--MD,",

@@ -167,6 +167,7 @@ fn run(
         stdout: Vec::new(),
         stderr: plan.notices.clone(),
     };
+    let mut endings = Vec::new();
     for (unit, passes) in plan.units.iter().zip(&passes) {
         let work = UnitWork {
             facts: &facts,
@@ -180,13 +181,16 @@ fn run(
         let (product, ending, key) = work.run()?;
         deliver(job, &work, &product)?;
         printed.add(&product);
-        count(cache, block, &work, &ending, &key);
+        endings.push((unit, ending, key));
     }
     link::run(&plan, &commands, signals, &mut printed)?;
     if facts.keep.is_some() {
         keep_files(&facts, &plan, &workspace)?;
     }
     printed.show();
+    for (unit, ending, key) in &endings {
+        count(cache, block, &plan.file(unit.source).path, ending, key);
+    }
     Ok(())
 }
 
@@ -361,8 +365,9 @@ fn write_depfile(job: &Job, work: &UnitWork<'_>) -> Result<(), Detour> {
     )?)
 }
 
-fn count(cache: &Cache<'_>, block: &mut Block, work: &UnitWork<'_>, ending: &Ending, key: &Digest) {
-    let source = work.plan.file(work.unit.source).path.display();
+/// Counts a unit of an invocation that ended well; of another, only the detour counts.
+fn count(cache: &Cache<'_>, block: &mut Block, source: &OsStr, ending: &Ending, key: &Digest) {
+    let source = source.display();
     let text = match ending {
         Ending::Hit => {
             cache.stats.add(Counter::PreprocessedHit, 1);

@@ -2,7 +2,7 @@
 
 use super::commands::{Commands, Outputs, template};
 use super::environment;
-use super::evidence::{Doubt, Known, check_assembly, check_headers};
+use super::evidence::{Doubt, Known, are_unchanged, check_assembly, check_headers};
 use super::passes::UnitPasses;
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
 use super::{Cache, Detour, Facts};
@@ -77,7 +77,10 @@ impl UnitWork<'_> {
         let product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let ending = match self.evidence(&read.known) {
-            Ok(()) => self.store(&key, &commands, &product, milliseconds),
+            Ok(()) => match self.record(&commands, &product, &read.known, milliseconds) {
+                Some(record) if self.cache.keep_record(&key, &record) => Ending::Miss,
+                _ => Ending::Unstored("the store did not take it".to_owned()),
+            },
             Err(doubt) => Ending::Unstored(doubt),
         };
         Ok((product, ending, key))
@@ -184,7 +187,7 @@ impl UnitWork<'_> {
     /// The stored product, if all of it can be read and is what it was.
     fn fetch(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Product> {
         let record: Record = serde_json::from_slice(&self.cache.record(key)?).ok()?;
-        if record.schema != SCHEMA {
+        if record.schema != SCHEMA || !are_unchanged(&record.sources) {
             return None;
         }
         let stage_of = |command: usize| commands.get(command).map(|(_, number)| *number);
@@ -311,37 +314,37 @@ impl UnitWork<'_> {
         let gnu = self.commands.toolchain.host == HostFamily::Gnu;
         for number in &self.unit.stages {
             let stage = self.stage(*number);
-            if stage.tool != Tool::HostCompile {
-                continue;
-            }
-            check_headers(self.commands.workspace, *number, known)?;
-            for read in stage.reads.iter().filter(|_| gnu) {
-                let source = self.commands.workspace.locate(self.plan, *read);
-                if source
-                    .extension()
-                    .is_some_and(|suffix| suffix != "c" && suffix != "o")
-                {
-                    check_assembly(self.commands.workspace, *number, &source)?;
+            match stage.tool {
+                Tool::HostCompile | Tool::HostPreprocess => {
+                    check_headers(self.commands.workspace, *number, known)?;
                 }
+                Tool::StubCompile => return Err("a stub's headers are in no pass".to_owned()),
+                _ => {}
+            }
+            if stage.tool == Tool::HostCompile && gnu {
+                self.check_assembly(stage, *number)?;
             }
         }
-        if self.passes.reads_sources_twice() {
-            known.check_settled(self.commands.workspace)?;
-        }
-        Ok(())
+        known.check_settled(self.commands.workspace)
     }
 
-    fn store(
-        &self,
-        key: &Digest,
-        commands: &[(Vec<u8>, usize)],
-        product: &Product,
-        milliseconds: u64,
-    ) -> Ending {
-        match self.record(commands, product, milliseconds) {
-            Some(record) if self.cache.keep_record(key, &record) => Ending::Miss,
-            _ => Ending::Unstored("the store did not take it".to_owned()),
-        }
+    fn check_assembly(&self, stage: &Stage, number: usize) -> Result<(), Doubt> {
+        let paths = stage
+            .reads
+            .iter()
+            .map(|file| Path::new(&self.plan.file(*file).path));
+        let names: Vec<_> = paths.filter_map(Path::file_name).collect();
+        check_assembly(self.commands.workspace, number, &names)
+    }
+
+    /// Whether the product holds lines of the sources as they are written.
+    fn quotes_sources(&self, product: &Product) -> bool {
+        let copied = self
+            .facts
+            .job
+            .iter()
+            .any(|(name, _)| *name == "source-in-ptx");
+        copied || !product.streams.is_empty()
     }
 
     /// Stores the product's bytes and describes it.
@@ -349,6 +352,7 @@ impl UnitWork<'_> {
         &self,
         commands: &[(Vec<u8>, usize)],
         product: &Product,
+        known: &Known,
         milliseconds: u64,
     ) -> Option<Record> {
         let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
@@ -357,6 +361,11 @@ impl UnitWork<'_> {
             outputs: Vec::new(),
             kept: Vec::new(),
             streams: Vec::new(),
+            sources: if self.quotes_sources(product) {
+                known.sources()?
+            } else {
+                Vec::new()
+            },
             milliseconds,
         };
         for (file, bytes) in &product.outputs {
