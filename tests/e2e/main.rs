@@ -1,0 +1,15 @@
+//! End-to-end tests: the real binaries in front of the real nvcc, held against nvcc itself.
+//! Every test has its own workspace; none needs a GPU, and none passes without a toolkit.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod debug;
+mod depfiles;
+mod diagnostics;
+mod links;
+mod modes;
+mod outputs;
+mod traps_environment;
+mod traps_headers;
+mod traps_source;

@@ -1,0 +1,100 @@
+//! Every way of compiling: first build, second build, `nvcc --keep` and nvcc's own lines agree.
+
+use crate::support::judge::{judge, module_ids};
+use crate::support::outcome::Outcome;
+use crate::support::workspace::Workspace;
+
+/// A workspace with all of `fixtures/sources`.
+pub fn sources() -> Workspace {
+    let ws = Workspace::new();
+    let from = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sources");
+    for entry in std::fs::read_dir(from).expect("the fixtures") {
+        let path = entry.expect("a fixture").path();
+        let name = path.file_name().and_then(|n| n.to_str()).expect("a name");
+        ws.write(name, std::fs::read(&path).expect("a fixture"));
+    }
+    ws
+}
+
+/// The first build of `units` translation units, the second one (all hits) and nvcc's own lines
+/// with our module ids agree to the byte; where no file holds an id, `nvcc --keep` does too.
+#[track_caller]
+pub fn agree(ws: &Workspace, args: &[&str], units: u64) -> Outcome {
+    let cold = ws.build(args);
+    cold.misses(units);
+    ws.build(args).hits(units).same_as(&cold);
+    let kept = ws.kept(args);
+    cold.says_the_same_as(&kept);
+    let ids = module_ids(ws, args);
+    match ids.is_empty() {
+        true => cold.same_files_as(&kept),
+        false => cold.same_files_as(&judge(ws, args, &ids)),
+    };
+    assert_eq!(ws.temporaries(), [""; 0], "left behind");
+    cold
+}
+
+/// One test for each row: name, units, arguments.
+macro_rules! modes {
+    ($($name:ident $units:literal [$($arg:literal)+])+) => {$(
+        #[test]
+        fn $name() {
+            agree(&sources(), &[$($arg),+], $units);
+        }
+    )+};
+}
+
+modes! {
+    objects_agree 1 ["-c" "plain.cu" "-o" "out.o"]
+    objects_without_an_output_name_agree 1 ["-c" "plain.cu"]
+    objects_for_two_archs_agree 1 ["-c" "plain.cu" "-gencode=arch=compute_75,code=sm_75" "-gencode" "arch=compute_80,code=[sm_80,sm_86,compute_80]"]
+    objects_with_ptx_only_agree 1 ["-c" "plain.cu" "-gencode" "arch=compute_90,code=compute_90"]
+    objects_with_a_ptx_only_arch_beside_a_real_one_agree 1 ["-c" "plain.cu" "-gencode=arch=compute_80,code=sm_80" "-gencode=arch=compute_90,code=compute_90"]
+    objects_by_arch_and_code_agree 1 ["-c" "plain.cu" "--gpu-architecture" "compute_80" "--gpu-code=sm_80,sm_89"]
+    objects_for_the_native_arch_agree 1 ["-c" "plain.cu" "-arch=native"]
+    objects_for_all_major_archs_agree 1 ["-c" "external.cu" "-arch=all-major" "-Wno-deprecated-gpu-targets"]
+    objects_with_optimisation_and_defines_agree 1 ["-c" "plain.cu" "-O3" "-DNDEBUG" "-std=c++17" "--use_fast_math" "--expt-relaxed-constexpr" "-Xcompiler" "-fPIC,-Wall"]
+    device_c_objects_agree 1 ["-dc" "device.cu" "-o" "out.o"]
+    relocatable_objects_agree 1 ["-rdc=true" "-c" "device.cu" "-arch=sm_80"]
+    device_w_objects_agree 1 ["-dw" "plain.cu" "-o" "out.o"]
+    ptx_agrees 1 ["-ptx" "plain.cu" "-arch=sm_80"]
+    ptx_in_an_output_directory_agrees 1 ["-gencode=arch=compute_80,code=sm_80" "--ptx" "--default-stream" "per-thread" "--output-directory" "." "-O3" "plain.cu"]
+    relocatable_ptx_agrees 1 ["-rdc=true" "-ptx" "device.cu" "-o" "out.ptx"]
+    cubins_agree 1 ["-cubin" "plain.cu" "-arch=sm_80" "-o" "out.cubin"]
+    fatbins_agree 1 ["-fatbin" "plain.cu" "-gencode=arch=compute_75,code=sm_75" "-gencode=arch=compute_80,code=[sm_80,compute_80]"]
+    relocatable_fatbins_agree 1 ["-fatbin" "-rdc=true" "device.cu" "-arch=sm_80"]
+    optix_ir_agrees 1 ["-optix-ir" "plain.cu" "-arch=sm_80" "-o" "out.optixir"]
+    ltoir_agrees 1 ["-ltoir" "-dlto" "-rdc=true" "device.cu" "-arch=sm_80" "-o" "out.ltoir"]
+    device_lto_objects_agree 1 ["-dc" "-dlto" "device.cu" "-arch=sm_80" "-o" "out.o"]
+    device_debug_objects_agree 1 ["-c" "-G" "plain.cu" "-o" "out.o"]
+    device_debug_ptx_agrees 1 ["-ptx" "-G" "plain.cu" "-arch=sm_80"]
+    line_info_agrees 1 ["-c" "-lineinfo" "plain.cu" "-o" "out.o"]
+    c_plus_plus_as_cuda_agrees 1 ["-x" "cu" "-c" "host.cpp" "-o" "out.o"]
+    c_sources_agree 1 ["-c" "host.c"]
+    c_plus_plus_sources_agree 1 ["-c" "host.cpp" "-O2"]
+    preprocessed_sources_agree 1 ["-c" "host.ii" "-o" "out.o"]
+    several_inputs_agree 3 ["-c" "plain.cu" "second.cu" "host.cpp"]
+    several_inputs_to_a_folder_agree 2 ["-c" "plain.cu" "second.cu" "-odir" "."]
+    libraries_agree 2 ["--lib" "external.cu" "second.cu" "-o" "out.a"]
+    threads_agree 1 ["-c" "-t" "2" "plain.cu" "-gencode=arch=compute_75,code=sm_75" "-gencode=arch=compute_80,code=sm_80"]
+    joined_zero_threads_agree 1 ["-t0" "-c" "plain.cu" "-gencode=arch=compute_75,code=sm_75" "-gencode=arch=compute_80,code=sm_80"]
+    tuned_ptxas_agrees 1 ["-c" "plain.cu" "-maxrregcount" "32" "-Xptxas" "-O2,--warn-on-spills"]
+}
+
+#[test]
+fn nvccs_unmodified_lines_give_what_nvcc_keep_gives() {
+    let ws = sources();
+    for args in [
+        &[
+            "-c",
+            "plain.cu",
+            "-gencode=arch=compute_75,code=sm_75",
+            "-arch=sm_80",
+        ][..],
+        &["-dc", "device.cu", "-o", "out.o"],
+        &["-rdc=true", "device.cu", "caller.cu", "-o", "program"],
+        &["-fatbin", "plain.cu", "-arch=sm_80"],
+    ] {
+        judge(&ws, args, &Default::default()).same_files_as(&ws.kept(args));
+    }
+}

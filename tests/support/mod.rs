@@ -1,0 +1,11 @@
+//! What every end-to-end test stands on: the real toolkit, a workspace of its own, and judges
+//! that say whether a build through pcache-nvcc is what nvcc itself gives.
+
+pub mod counters;
+pub mod judge;
+pub mod outcome;
+pub mod poll;
+pub mod toolkit;
+pub mod trap;
+pub mod tree;
+pub mod workspace;
