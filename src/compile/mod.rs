@@ -157,10 +157,13 @@ fn run(
         .as_ref()
         .map_or_else(|| ".".into(), |keep| keep.mapped());
     let diagnostics = diagnostics();
+    let mut environment = plan.env.clone();
+    environment.push(("TMPDIR".into(), workspace.scratch().into()));
     let commands = Commands {
         workspace: &workspace,
         toolchain,
         diagnostics,
+        environment,
         mapped,
     };
     let mut printed = Printed {
@@ -282,6 +285,9 @@ fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
         return Err(Bypass::new(BypassReason::OutputSpecial, text));
     }
     for unit in &plan.units {
+        if let Some(path) = &unit.depfile {
+            place::check_depfile(Path::new(path))?;
+        }
         for file in unit.results.iter().filter(|file| is_output(plan, **file)) {
             place::check(Path::new(&plan.file(*file).path), manner(plan, *file))?;
         }
@@ -395,12 +401,15 @@ fn keep_files(facts: &Facts<'_>, plan: &Plan, workspace: &Workspace) -> Result<(
         return Ok(());
     };
     // What stages wrote, and not the passes that nvcc does not have.
-    let written = plan
-        .stages
+    let linked = plan
+        .link
         .iter()
-        .flat_map(|stage| stage.writes.iter().copied());
-    let ids = plan.units.iter().filter_map(|unit| unit.module_id);
-    let files: BTreeSet<_> = written.chain(ids).collect();
+        .flat_map(|number| &plan.stages[*number].writes);
+    let units = plan
+        .units
+        .iter()
+        .flat_map(|unit| unit::intermediates(plan, unit));
+    let files: BTreeSet<_> = linked.copied().chain(units).collect();
     for file in files.into_iter().map(|file| plan.file(file)) {
         if file.kind != FileKind::Temp {
             continue;

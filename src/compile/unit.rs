@@ -13,6 +13,7 @@ use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
 use crate::stats::{Counter, StageKind};
 use crate::store::Artefact;
 use crate::toolchain::HostFamily;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -118,13 +119,13 @@ impl UnitWork<'_> {
             let program = commands[index].program.display();
             Detour::from(Fallback::new(reason, format!("{program}: {what}")))
         };
-        exec::run_all(&commands, &self.plan.env, width, self.signals).map_err(|failure| {
-            match failure {
+        exec::run_all(&commands, &self.commands.environment, width, self.signals).map_err(
+            |failure| match failure {
                 Failure::Interrupted(signal) => Detour::Interrupted(signal),
                 Failure::Status(index, status) => failed(index, status.to_string()),
                 Failure::Start(index, error) => failed(index, error.to_string()),
-            }
-        })
+            },
+        )
     }
 
     fn module_id(&self) -> Vec<u8> {
@@ -287,16 +288,8 @@ impl UnitWork<'_> {
 
     /// The unit's temporaries that exist, as `--keep` leaves them.
     fn kept(&self) -> Vec<(String, Vec<u8>)> {
-        let stages = self.unit.stages.iter().map(|number| self.stage(*number));
-        let mut files: Vec<_> = stages
-            .flat_map(|stage| stage.writes.iter().copied())
-            .collect();
-        files.extend(self.unit.module_id);
-        files.sort();
-        files.dedup();
-        let temps = files
-            .into_iter()
-            .filter(|file| self.plan.file(*file).kind == FileKind::Temp);
+        let files = intermediates(self.plan, self.unit).into_iter();
+        let temps = files.filter(|file| self.plan.file(*file).kind == FileKind::Temp);
         temps
             .filter_map(|file| {
                 let name = self.plan.file(file).path.to_str()?.to_owned();
@@ -396,6 +389,22 @@ impl UnitWork<'_> {
         }
         Some(record)
     }
+}
+
+/// The files that the unit's stages write and `--keep` leaves. cicc, where it makes the output itself,
+/// removes the module id that it has made.
+pub fn intermediates(plan: &Plan, unit: &Unit) -> BTreeSet<FileId> {
+    let stages = unit.stages.iter().map(|number| &plan.stages[*number]);
+    let ends_in_cicc = stages.clone().any(|stage| {
+        stage.tool == Tool::Cicc
+            && stage
+                .output
+                .is_some_and(|file| unit.results.contains(&file))
+    });
+    let written = stages.flat_map(|stage| stage.writes.iter().copied());
+    written
+        .chain(unit.module_id.filter(|_| !ends_in_cicc))
+        .collect()
 }
 
 fn stage_kind(tool: Tool) -> Option<StageKind> {
