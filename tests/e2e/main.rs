@@ -4,12 +4,17 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod build_systems;
+mod bypass;
 mod debug;
 mod depfiles;
 mod diagnostics;
+mod failures;
+mod finding;
 mod links;
 mod modes;
 mod outputs;
+mod signals;
 mod traps_environment;
 mod traps_headers;
 mod traps_source;

@@ -6,6 +6,7 @@ pub mod judge;
 pub mod outcome;
 pub mod poll;
 pub mod toolkit;
+pub mod tools;
 pub mod trap;
 pub mod tree;
 pub mod workspace;

@@ -3,14 +3,12 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::OnceLock;
 
-/// Where one CUDA toolkit lies, and which release it is.
+/// Where one CUDA toolkit lies.
 #[derive(Debug)]
 pub struct Toolkit {
     root: PathBuf,
-    release: (u32, u32),
 }
 
 impl Toolkit {
@@ -25,8 +23,7 @@ impl Toolkit {
                      put nvcc on PATH, or set PCACHE_TEST_CUDA"
                 )
             });
-            let release = release_of(&root.join("bin/nvcc"));
-            Self { root, release }
+            Self { root }
         })
     }
 
@@ -43,11 +40,6 @@ impl Toolkit {
     /// The real nvcc.
     pub fn nvcc(&self) -> PathBuf {
         self.bin().join("nvcc")
-    }
-
-    /// Whether this release is at least `major.minor`.
-    pub fn is_at_least(&self, major: u32, minor: u32) -> bool {
-        self.release >= (major, minor)
     }
 }
 
@@ -69,18 +61,4 @@ fn find_root() -> Option<PathBuf> {
         .map(|dir| dir.join("nvcc"))
         .find(|nvcc| nvcc.is_file())?;
     Some(nvcc.canonicalize().ok()?.parent()?.parent()?.to_path_buf())
-}
-
-fn release_of(nvcc: &Path) -> (u32, u32) {
-    let out = Command::new(nvcc)
-        .arg("--version")
-        .output()
-        .unwrap_or_else(|e| panic!("{} --version: {e}", nvcc.display()));
-    let text = String::from_utf8_lossy(&out.stdout);
-    let parse = || {
-        let rest = text.split_once("release ")?.1;
-        let (major, rest) = rest.split_once('.')?;
-        Some((major.parse().ok()?, rest.split_once(',')?.0.parse().ok()?))
-    };
-    parse().unwrap_or_else(|| panic!("no release in the answer of nvcc --version:\n{text}"))
 }

@@ -1,6 +1,5 @@
 //! "Change one thing, build again, compare with nvcc": the shape of every trap.
 
-use super::judge::{judge, module_ids};
 use super::outcome::Outcome;
 use super::workspace::Workspace;
 
@@ -34,15 +33,4 @@ pub struct Rebuilt {
     pub first: Outcome,
     /// The build after the change.
     pub changed: Outcome,
-}
-
-/// Builds with pcache-nvcc and holds the result against nvcc's own lines with the same module
-/// id: for objects that hold one.
-#[track_caller]
-pub fn build_and_judge(ws: &Workspace, args: &[&str]) -> Outcome {
-    let built = ws.build(args);
-    built.succeeds();
-    let ids = module_ids(ws, args);
-    built.same_files_as(&judge(ws, args, &ids));
-    built
 }

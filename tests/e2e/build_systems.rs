@@ -1,0 +1,220 @@
+//! The three ways of use, with real CMake, Make and Ninja: as CMake's compiler launcher, as a link
+//! called nvcc, and through FindCUDA. In each, a second clean build is all hits, and the programs
+//! link and run.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use crate::support::counters::Counters;
+use crate::support::outcome::Outcome;
+use crate::support::toolkit::Toolkit;
+use crate::support::tools::tool;
+use crate::support::tree::Tree;
+use crate::support::workspace::{Workspace, program};
+
+/// One way to build `fixtures/projects/tiny`.
+struct Way {
+    cmake: PathBuf,
+    generator: &'static str,
+    folder: &'static str,
+    settings: Vec<OsString>,
+}
+
+impl Way {
+    fn new(cmake: &str, generator: &'static str) -> Self {
+        let make_program = match generator {
+            "Ninja" => vec![setting("CMAKE_MAKE_PROGRAM", &tool("ninja"))],
+            _ => Vec::new(),
+        };
+        Self {
+            cmake: tool(cmake),
+            generator,
+            folder: ".",
+            settings: make_program,
+        }
+    }
+
+    fn with(mut self, name: &str, value: impl AsRef<Path>) -> Self {
+        self.settings.push(setting(name, value.as_ref()));
+        self
+    }
+
+    /// Configures and builds in a new build folder; tells what the build alone counted, and
+    /// what it left.
+    #[track_caller]
+    fn clean_build(&self, ws: &Workspace) -> (Outcome, Tree) {
+        let build = ws.path("build");
+        let _ = fs::remove_dir_all(&build);
+        let mut configure = ws.command(&self.cmake);
+        configure
+            .arg("-S")
+            .arg(ws.path(self.folder))
+            .arg("-B")
+            .arg(&build);
+        configure.args(["-G", self.generator]).args(&self.settings);
+        ws.run(configure).succeeds();
+        let mut make = ws.command(&self.cmake);
+        make.arg("--build").arg(&build).args(["--parallel", "2"]);
+        let outcome = ws.run(make);
+        outcome.succeeds();
+        (outcome, Tree::read(&build))
+    }
+
+    /// Two clean builds: `units` misses, then `units` hits; beside them only what `besides` names.
+    #[track_caller]
+    fn builds_twice(&self, ws: &Workspace, units: u64, besides: &[&str]) {
+        let (first, tree) = self.clean_build(ws);
+        assert_eq!(
+            (first.counted.misses, first.counted.hits),
+            (units, 0),
+            "{:?}",
+            first.counted
+        );
+        only(&first.counted, besides);
+        self.programs_run(ws);
+        let (second, again) = self.clean_build(ws);
+        assert_eq!(
+            (second.counted.misses, second.counted.hits),
+            (0, units),
+            "{:?}",
+            second.counted
+        );
+        only(&second.counted, besides);
+        self.programs_run(ws);
+        for name in tree.names() {
+            // What is compiled must be the same; logs and caches of the build tool need not.
+            if [".cu.o", ".ptx", ".cu.o.d"]
+                .iter()
+                .any(|end| name.ends_with(end))
+            {
+                assert!(tree.bytes(&name) == again.bytes(&name), "{name} differs");
+            }
+        }
+    }
+
+    #[track_caller]
+    fn programs_run(&self, ws: &Workspace) {
+        for (name, says) in [("plain", "plain 42\n"), ("rdc", "rdc\n")] {
+            let ran = ws.run(ws.command(ws.path("build").join(name)));
+            ran.succeeds();
+            assert_eq!(ran.out(), says);
+        }
+    }
+}
+
+fn setting(name: &str, value: &Path) -> OsString {
+    let mut text = OsString::from(format!("-D{name}="));
+    text.push(value);
+    text
+}
+
+#[track_caller]
+fn only(counted: &Counters, besides: &[&str]) {
+    let other: Vec<_> = counted
+        .bypassed
+        .keys()
+        .filter(|r| !besides.contains(&&***r))
+        .collect();
+    assert!(other.is_empty(), "bypassed for {other:?}");
+    assert!(
+        counted.fallbacks.is_empty(),
+        "fell back: {:?}",
+        counted.fallbacks
+    );
+    assert_eq!(counted.errors, 0);
+}
+
+/// A workspace with a copy of the project.
+fn project() -> Workspace {
+    let ws = Workspace::new();
+    let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/projects/tiny");
+    Tree::read(&from).restore(&ws.work());
+    ws
+}
+
+/// CMake's own CUDA support with pcache-nvcc as launcher: nvcc is asked for directly.
+fn launcher(cmake: &str, generator: &'static str) -> Way {
+    Way::new(cmake, generator)
+        .with("CMAKE_CUDA_COMPILER", Toolkit::get().nvcc())
+        .with("CMAKE_CUDA_COMPILER_LAUNCHER", program("pcache-nvcc"))
+        .with("CMAKE_CUDA_ARCHITECTURES", "80")
+}
+
+/// A folder with a link called nvcc to pcache-nvcc, first in PATH.
+fn link_first_in_path(ws: &mut Workspace) -> PathBuf {
+    let links = ws.side("links");
+    symlink(program("pcache-nvcc"), links.join("nvcc")).expect("a link");
+    ws.set_path(&[&links, &Toolkit::get().bin()]);
+    links.join("nvcc")
+}
+
+#[test]
+fn cmake_3_launcher_with_make_builds_twice() {
+    launcher("cmake-3.25", "Unix Makefiles").builds_twice(&project(), 6, &[]);
+}
+
+#[test]
+fn cmake_4_launcher_with_ninja_builds_twice() {
+    launcher("cmake-4", "Ninja").builds_twice(&project(), 6, &[]);
+}
+
+#[test]
+fn cmake_3_finds_the_link_first_in_path() {
+    let mut ws = project();
+    link_first_in_path(&mut ws);
+    let way = Way::new("cmake-3.25", "Ninja").with("CMAKE_CUDA_ARCHITECTURES", "80");
+    way.builds_twice(&ws, 6, &["link_only"]);
+}
+
+#[test]
+fn cmake_4_with_the_link_as_its_compiler_builds_twice() {
+    let mut ws = project();
+    let nvcc = link_first_in_path(&mut ws);
+    let way = Way::new("cmake-4", "Unix Makefiles")
+        .with("CMAKE_CUDA_COMPILER", nvcc)
+        .with("CMAKE_CUDA_ARCHITECTURES", "75-real;80-virtual");
+    way.builds_twice(&ws, 6, &["link_only"]);
+}
+
+#[test]
+fn cmake_with_our_own_name_as_its_compiler_builds_twice() {
+    let way = Way::new("cmake-4", "Ninja")
+        .with("CMAKE_CUDA_COMPILER", program("pcache-nvcc"))
+        .with("CMAKE_CUDA_ARCHITECTURES", "80");
+    way.builds_twice(&project(), 6, &["link_only"]);
+}
+
+#[test]
+fn find_cuda_with_us_in_the_environment_builds_twice() {
+    let mut ws = project();
+    ws.set_env("CUDA_NVCC_EXECUTABLE", program("pcache-nvcc"));
+    let mut way = Way::new("cmake-3.25", "Unix Makefiles")
+        .with("CUDA_TOOLKIT_ROOT_DIR", Toolkit::get().root());
+    way.folder = "findcuda";
+    way.builds_twice(&ws, 6, &["dependencies", "link_only"]);
+}
+
+#[test]
+fn an_edit_in_a_cmake_project_recompiles_only_what_it_reaches() {
+    let ws = project();
+    let way = launcher("cmake-4", "Ninja");
+    way.clean_build(&ws);
+    ws.edit(
+        "plain/include/shared.h",
+        "#pragma once",
+        "#pragma once\n#define EDITED 1",
+    );
+    let mut make = ws.command(&way.cmake);
+    make.arg("--build").arg(ws.path("build"));
+    let built = ws.run(make);
+    built.succeeds();
+    assert_eq!(
+        (built.counted.misses, built.counted.hits),
+        (2, 0),
+        "{:?}",
+        built.counted
+    );
+    way.programs_run(&ws);
+}

@@ -1,0 +1,211 @@
+//! What passes straight through: nvcc's own words, status and files, and one counted reason.
+
+use crate::modes::sources;
+use crate::support::outcome::Outcome;
+use crate::support::workspace::Workspace;
+
+/// Passes `args` through for `reason`; status, words, names of outputs are nvcc's.
+#[track_caller]
+fn passes(ws: &Workspace, reason: &str, args: &[&str]) -> Outcome {
+    let theirs = ws.plain(args);
+    let ours = ws.build(args);
+    ours.bypasses(reason).says_the_same_as(&theirs);
+    assert_eq!(names(&ours), names(&theirs));
+    ours
+}
+
+/// Names of outputs without the numbers of temporary files.
+fn names(outcome: &Outcome) -> Vec<String> {
+    let digits = |name: &String| name.chars().filter(|c| !c.is_ascii_hexdigit()).collect();
+    outcome.outputs.names().iter().map(digits).collect()
+}
+
+#[test]
+fn questions_about_nvcc_pass() {
+    let ws = sources();
+    for question in [
+        "--version",
+        "-V",
+        "--help",
+        "-h",
+        "--list-gpu-code",
+        "--list-gpu-arch",
+    ] {
+        assert!(!passes(&ws, "information", &[question]).stdout.is_empty());
+    }
+    passes(&ws, "information", &["--version", "-c", "plain.cu"]);
+}
+
+#[test]
+fn preprocessing_passes() {
+    let ws = sources();
+    assert!(
+        !passes(&ws, "preprocess", &["-E", "external.cu"])
+            .stdout
+            .is_empty()
+    );
+    passes(
+        &ws,
+        "preprocess",
+        &["-E", "external.cu", "-o", "external.ii", "-arch=sm_80"],
+    );
+    passes(&ws, "preprocess", &["-E", "-P", "missing.cu"]);
+}
+
+#[test]
+fn dryrun_passes() {
+    let ours = passes(
+        &sources(),
+        "dryrun",
+        &["--dryrun", "-c", "plain.cu", "-o", "out.o"],
+    );
+    assert!(ours.err().contains("cudafe++"));
+    assert!(ours.outputs.names().is_empty());
+}
+
+#[test]
+fn verbose_passes() {
+    let ws = sources();
+    let ours = passes(&ws, "verbose", &["-v", "-c", "external.cu", "-o", "out.o"]);
+    assert!(ours.err().contains("#$ "));
+    // This is how CMake asks where the toolkit lies.
+    let asked = passes(&ws, "verbose", &["-v", "__cmake_determine_cuda"]);
+    assert!(asked.err().contains("#$ TOP="));
+    assert_ne!(asked.status, 0);
+}
+
+#[test]
+fn run_passes() {
+    let ours = passes(&sources(), "run", &["--run", "main.cu"]);
+    assert_eq!(ours.out(), "linked and run\n");
+}
+
+#[test]
+fn clean_passes() {
+    let ws = sources();
+    let built = ws.run(ws.ours(&["-c", "external.cu", "-o", "out.o"]));
+    built.misses(1);
+    ws.run(ws.ours(&["-c", "external.cu", "-o", "out.o", "--clean-targets"]))
+        .bypasses("clean");
+    assert!(!ws.path("out.o").exists());
+}
+
+#[test]
+fn timing_passes() {
+    let ws = sources();
+    for timing in [
+        &["--time", "times.csv"][..],
+        &["-fdevice-time-trace", "trace.json"],
+    ] {
+        let args = [&["-c", "external.cu", "-o", "out.o"], timing].concat();
+        let ours = passes(&ws, "timing", &args);
+        assert!(ours.outputs.names().len() > 1, "{:?}", ours.outputs.names());
+    }
+}
+
+#[test]
+fn a_source_on_standard_input_passes() {
+    let ws = sources();
+    let args = ["-x", "cu", "-c", "-", "-o", "out.o"];
+    let text = ws.read("second.cu");
+    let before = crate::support::tree::Tree::read(&ws.work());
+    let theirs = ws.run_with_input(ws.theirs(&args), &text);
+    before.restore(&ws.work());
+    let ours = ws.run_with_input(ws.ours(&args), &text);
+    ours.succeeds().bypasses("stdin").says_the_same_as(&theirs);
+    assert_eq!(ours.outputs.names(), theirs.outputs.names());
+}
+
+#[test]
+fn an_unknown_option_passes() {
+    let ours = passes(
+        &sources(),
+        "unknown_option",
+        &["-c", "plain.cu", "--no-such-option"],
+    );
+    assert_eq!(ours.status, 1);
+}
+
+#[test]
+fn no_input_passes() {
+    let ws = sources();
+    passes(&ws, "no_input", &[]);
+    passes(&ws, "no_input", &["-c", "-o", "out.o"]);
+}
+
+#[test]
+fn bad_arguments_fail_with_nvccs_words() {
+    let ws = sources();
+    for args in [
+        &["-c", "plain.cu", "-o"][..],
+        &["-c", "plain.cu", "-arch=sm_1"],
+        &["-c", "plain.cu", "-arch"],
+        &["-c", "-ptx", "plain.cu"],
+        &["-c", "plain.cu", "second.cu", "-o", "out.o"],
+        &["-c", "plain.cu", "--options-file", "missing.rsp"],
+        &["-c", "plain.cu", "-rdc=maybe"],
+        &["-c", "plain.cu", "-std=c++99"],
+        &[
+            "-cubin",
+            "plain.cu",
+            "-gencode=arch=compute_75,code=sm_75",
+            "-gencode=arch=compute_80,code=sm_80",
+        ],
+    ] {
+        let (ours, theirs) = (ws.build(args), ws.plain(args));
+        assert_ne!(theirs.status, 0, "{args:?}");
+        ours.same_as(&theirs);
+        assert_eq!(ours.counted.events(), 1, "{args:?}: {:?}", ours.counted);
+        assert_eq!((ours.counted.hits, ours.counted.misses), (0, 0), "{args:?}");
+    }
+}
+
+#[test]
+fn unknown_options_for_the_host_compiler_are_forwarded() {
+    let ws = sources();
+    let args = [
+        "-forward-unknown-to-host-compiler",
+        "-fno-strict-aliasing",
+        "-c",
+        "external.cu",
+    ];
+    ws.build(&args).misses(1).same_as(&ws.kept(&args));
+    ws.build(&args).hits(1).same_as(&ws.kept(&args));
+}
+
+#[test]
+fn host_options_with_more_outputs_leave_what_nvcc_leaves() {
+    let ws = sources();
+    for option in ["--coverage", "-save-temps", "-fstack-usage"] {
+        let args = ["-c", "external.cu", "-o", "out.o", "-Xcompiler", option];
+        let (ours, theirs) = (ws.build(&args), ws.plain(&args));
+        ours.succeeds().says_the_same_as(&theirs);
+        assert_eq!(names(&ours), names(&theirs), "{option}");
+        assert_eq!(
+            (ours.counted.hits, ours.counted.misses),
+            (0, 0),
+            "{:?}",
+            ours.counted
+        );
+    }
+}
+
+#[test]
+fn a_disabled_cache_passes_everything() {
+    let mut ws = sources();
+    let args = ["-c", "external.cu", "-o", "out.o"];
+    ws.set_env("PCACHE_DISABLE", "1");
+    for _ in 0..2 {
+        let ours = ws.build(&args);
+        ours.succeeds();
+        assert_eq!(
+            (ours.counted.hits, ours.counted.misses),
+            (0, 0),
+            "{:?}",
+            ours.counted
+        );
+        assert_eq!(ours.outputs.names(), ["out.o"]);
+    }
+    ws.unset_env("PCACHE_DISABLE");
+    ws.build(&args).misses(1);
+}
