@@ -227,7 +227,11 @@ impl Keep {
 }
 
 fn facts<'a>(job: &Job, driver: &'a str) -> Result<Facts<'a>, Fallback> {
-    let canonical = job.canonical().into_iter();
+    // The other sources of the command are other units; this one's is a field of its own.
+    let canonical = job
+        .canonical()
+        .into_iter()
+        .filter(|(name, _)| *name != "input");
     let bytes = |values: Vec<OsString>| values.into_iter().map(OsString::into_vec).collect();
     let keep = job.keep.as_ref().map(|directory| {
         let mut prefix = directory.clone();
