@@ -8,7 +8,7 @@ use crate::toolchain::{HostFamily, Toolchain, look_up};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// How the host compiler's messages look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Commands<'a> {
     pub toolchain: &'a Toolchain,
     /// How the host compiler prints.
     pub diagnostics: Diagnostics,
+    /// nvcc's variables for its children, and where they put temporary files of their own.
+    pub environment: Vec<(OsString, OsString)>,
     /// What debug information calls the work directory: the user's keep directory, or `.`.
     pub mapped: OsString,
 }
@@ -89,16 +91,21 @@ impl Commands<'_> {
     fn additions(&self, stage: &Stage, number: usize) -> Vec<OsString> {
         let mut added = Vec::new();
         let gnu = self.toolchain.host == HostFamily::Gnu;
-        if !matches!(stage.tool, Tool::Preprocess | Tool::HostCompile) {
+        if !matches!(
+            stage.tool,
+            Tool::Preprocess | Tool::HostPreprocess | Tool::HostCompile
+        ) {
             return added;
         }
         if gnu && self.diagnostics == Diagnostics::Colour {
             added.push("-fdiagnostics-color=always".into());
         }
-        if stage.tool == Tool::HostCompile {
+        if stage.tool != Tool::Preprocess {
             // What the compiler and the assembler really read, for `evidence`.
             added.extend(["-MD".into(), "-MF".into()]);
             added.push(self.workspace.stream(number, "d").into());
+        }
+        if stage.tool == Tool::HostCompile {
             if gnu {
                 added.push(joined(
                     "-Wa,--MD,",
@@ -142,7 +149,8 @@ pub fn search_path(plan: &Plan) -> OsString {
 }
 
 /// The stage as text for a key: nvcc's own words, with temporaries called by their names in the
-/// keep directory and outputs by none.
+/// keep directory. Outputs are called by none, but for ptxas, which writes the file name of the cubin
+/// into its debug information.
 pub fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
     let mut text = stage.program.as_bytes().to_vec();
     let mut name = |file: FileId| {
@@ -150,6 +158,9 @@ pub fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
         match file.kind {
             FileKind::Temp => joined("{temp}/", &file.path),
             FileKind::Input => file.path.clone(),
+            FileKind::Output if stage.tool == Tool::Ptxas => {
+                joined("{output}/", base_name(&file.path))
+            }
             FileKind::Output => OsString::from("{output}"),
         }
     };
@@ -164,4 +175,8 @@ fn joined(prefix: &str, rest: &OsStr) -> OsString {
     let mut text = OsString::from(prefix);
     text.push(rest);
     text
+}
+
+fn base_name(path: &OsStr) -> &OsStr {
+    Path::new(path).file_name().unwrap_or(path)
 }

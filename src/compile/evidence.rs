@@ -1,11 +1,13 @@
 //! Checks, after a compile, that it read nothing but what the key holds. What fails the check is
 //! right, and is not stored.
 
+use super::digest_file;
+use super::record::Source;
 use super::workspace::Workspace;
 use crate::includes::prerequisites::prerequisites;
 use crate::toolchain::Stat;
 use std::collections::HashSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +27,17 @@ impl Known {
         }
     }
 
+    /// Every file with its present content, in order. None when one cannot be read.
+    pub fn sources(&self) -> Option<Vec<Source>> {
+        let mut paths: Vec<_> = self.0.iter().cloned().collect();
+        paths.sort();
+        let digests = paths.into_iter().map(|path| {
+            let sha256 = hex::encode(digest_file(&path).ok()?);
+            Some(Source { path, sha256 })
+        });
+        digests.collect()
+    }
+
     fn holds(&self, path: &Path) -> bool {
         fs::canonicalize(path).is_ok_and(|real| self.0.contains(&real))
     }
@@ -40,6 +53,13 @@ impl Known {
             None => Ok(()),
         }
     }
+}
+
+/// Whether every file that a result quotes is still what it was.
+pub fn are_unchanged(sources: &[Source]) -> bool {
+    sources.iter().all(|source| {
+        digest_file(&source.path).is_ok_and(|digest| hex::encode(digest) == source.sha256)
+    })
 }
 
 /// The host compiler's own dependency file of stage `number` names only known files.
@@ -61,15 +81,18 @@ pub fn check_headers(workspace: &Workspace, number: usize, known: &Known) -> Res
 
 /// The assembler read the compiler's text and nothing else: no `.incbin`, no `.include`.
 ///
-/// GNU as lists the name in the text's `.file` line (`source`'s own name) and its input, which the
+/// GNU as lists the name in the text's `.file` line (one of `sources`) and its input, which the
 /// driver has removed by now; whatever else it lists was read.
-pub fn check_assembly(workspace: &Workspace, number: usize, source: &Path) -> Result<(), Doubt> {
+pub fn check_assembly(
+    workspace: &Workspace,
+    number: usize,
+    sources: &[&OsStr],
+) -> Result<(), Doubt> {
     let file = workspace.stream(number, "asd");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let stray = prerequisites(&text).into_iter().find(|name| {
-        let is_source = Some(name.as_os_str()) == source.file_name();
-        !is_source && !is_removed_assembly(name)
-    });
+    let stray = prerequisites(&text)
+        .into_iter()
+        .find(|name| !sources.contains(&name.as_os_str()) && !is_removed_assembly(name));
     match stray {
         Some(name) => Err(format!("the assembler read {}", name.display())),
         None => Ok(()),

@@ -30,8 +30,13 @@ pub fn run(
         if let Resolve::PrintProgName(name) = &stage.resolve {
             command.program = printed_program(plan, &command, name)?;
         }
-        exec::run_all(std::slice::from_ref(&command), &plan.env, 1, signals)
-            .map_err(|failure| detour(stage, failure))?;
+        exec::run_all(
+            std::slice::from_ref(&command),
+            &commands.environment,
+            1,
+            signals,
+        )
+        .map_err(|failure| detour(stage, failure))?;
         printed
             .stdout
             .extend(fs::read(&command.stdout).unwrap_or_default());

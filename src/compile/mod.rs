@@ -157,16 +157,20 @@ fn run(
         .as_ref()
         .map_or_else(|| ".".into(), |keep| keep.mapped());
     let diagnostics = diagnostics();
+    let mut environment = plan.env.clone();
+    environment.push(("TMPDIR".into(), workspace.scratch().into()));
     let commands = Commands {
         workspace: &workspace,
         toolchain,
         diagnostics,
+        environment,
         mapped,
     };
     let mut printed = Printed {
         stdout: Vec::new(),
         stderr: plan.notices.clone(),
     };
+    let mut endings = Vec::new();
     for (unit, passes) in plan.units.iter().zip(&passes) {
         let work = UnitWork {
             facts: &facts,
@@ -180,13 +184,16 @@ fn run(
         let (product, ending, key) = work.run()?;
         deliver(job, &work, &product)?;
         printed.add(&product);
-        count(cache, block, &work, &ending, &key);
+        endings.push((unit, ending, key));
     }
     link::run(&plan, &commands, signals, &mut printed)?;
     if facts.keep.is_some() {
         keep_files(&facts, &plan, &workspace)?;
     }
     printed.show();
+    for (unit, ending, key) in &endings {
+        count(cache, block, &plan.file(unit.source).path, ending, key);
+    }
     Ok(())
 }
 
@@ -220,7 +227,11 @@ impl Keep {
 }
 
 fn facts<'a>(job: &Job, driver: &'a str) -> Result<Facts<'a>, Fallback> {
-    let canonical = job.canonical().into_iter();
+    // The other sources of the command are other units; this one's is a field of its own.
+    let canonical = job
+        .canonical()
+        .into_iter()
+        .filter(|(name, _)| *name != "input");
     let bytes = |values: Vec<OsString>| values.into_iter().map(OsString::into_vec).collect();
     let keep = job.keep.as_ref().map(|directory| {
         let mut prefix = directory.clone();
@@ -278,6 +289,9 @@ fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
         return Err(Bypass::new(BypassReason::OutputSpecial, text));
     }
     for unit in &plan.units {
+        if let Some(path) = &unit.depfile {
+            place::check_depfile(Path::new(path))?;
+        }
         for file in unit.results.iter().filter(|file| is_output(plan, **file)) {
             place::check(Path::new(&plan.file(*file).path), manner(plan, *file))?;
         }
@@ -361,8 +375,9 @@ fn write_depfile(job: &Job, work: &UnitWork<'_>) -> Result<(), Detour> {
     )?)
 }
 
-fn count(cache: &Cache<'_>, block: &mut Block, work: &UnitWork<'_>, ending: &Ending, key: &Digest) {
-    let source = work.plan.file(work.unit.source).path.display();
+/// Counts a unit of an invocation that ended well; of another, only the detour counts.
+fn count(cache: &Cache<'_>, block: &mut Block, source: &OsStr, ending: &Ending, key: &Digest) {
+    let source = source.display();
     let text = match ending {
         Ending::Hit => {
             cache.stats.add(Counter::PreprocessedHit, 1);
@@ -390,12 +405,15 @@ fn keep_files(facts: &Facts<'_>, plan: &Plan, workspace: &Workspace) -> Result<(
         return Ok(());
     };
     // What stages wrote, and not the passes that nvcc does not have.
-    let written = plan
-        .stages
+    let linked = plan
+        .link
         .iter()
-        .flat_map(|stage| stage.writes.iter().copied());
-    let ids = plan.units.iter().filter_map(|unit| unit.module_id);
-    let files: BTreeSet<_> = written.chain(ids).collect();
+        .flat_map(|number| &plan.stages[*number].writes);
+    let units = plan
+        .units
+        .iter()
+        .flat_map(|unit| unit::intermediates(plan, unit));
+    let files: BTreeSet<_> = linked.copied().chain(units).collect();
     for file in files.into_iter().map(|file| plan.file(file)) {
         if file.kind != FileKind::Temp {
             continue;

@@ -87,11 +87,6 @@ impl UnitPasses {
         Ok(passes)
     }
 
-    /// Whether a stage of the unit reads a source that a pass has read before.
-    pub fn reads_sources_twice(&self) -> bool {
-        !(self.variants.is_empty() && self.raw.is_empty())
-    }
-
     /// Runs all passes of `work`'s unit and digests what they give.
     pub fn run(&self, work: &UnitWork<'_>) -> Result<Read, Detour> {
         for (_, stage) in &self.runtime {

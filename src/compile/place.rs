@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 /// How nvcc's own tool treats a file that is already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Manner {
-    /// Removes it and makes a new one (the assembler).
+    /// Removes it and makes a new one, unless it is empty (the assembler).
     Replace,
     /// Writes into it, so that its mode stays (cicc, ptxas, fatbinary, nvcc's own depfile).
     Rewrite,
@@ -30,7 +30,7 @@ pub fn check(path: &Path, manner: Manner) -> Result<(), Bypass> {
     let Ok(found) = fs::symlink_metadata(path) else {
         return Ok(());
     };
-    match manner {
+    match effective(path, manner) {
         _ if found.is_dir() => special("a directory"),
         Manner::Replace if found.is_file() || found.is_symlink() => Ok(()),
         Manner::Rewrite if found.is_symlink() => special("a symbolic link"),
@@ -38,6 +38,23 @@ pub fn check(path: &Path, manner: Manner) -> Result<(), Bypass> {
         Manner::Rewrite if found.is_file() && !is_writable(path) => special("not writable"),
         Manner::Rewrite if found.is_file() => Ok(()),
         _ => special("not a plain file"),
+    }
+}
+
+/// Whether a depfile can be written where nvcc would write it.
+pub fn check_depfile(path: &Path) -> Result<(), Bypass> {
+    if directory(path).is_dir() {
+        return Ok(());
+    }
+    let text = format!("{}: its directory does not exist", path.display());
+    Err(Bypass::new(BypassReason::OutputSpecial, text))
+}
+
+/// GNU as (its BFD library) removes what is there only if that is not empty, following links.
+fn effective(path: &Path, manner: Manner) -> Manner {
+    match (manner, fs::metadata(path)) {
+        (Manner::Replace, Ok(found)) if found.len() > 0 => Manner::Replace,
+        _ => Manner::Rewrite,
     }
 }
 
@@ -81,7 +98,7 @@ fn put(path: &Path, bytes: &[u8], manner: Manner) -> io::Result<()> {
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(directory(path))?;
     file.write_all(bytes)?;
-    if let (Manner::Rewrite, Some(present)) = (manner, &present) {
+    if let (Manner::Rewrite, Some(present)) = (effective(path, manner), &present) {
         keep_mode(file.as_file(), present)?;
     }
     file.persist(path)?;
@@ -143,6 +160,8 @@ mod tests {
         assert!(check(&link, Manner::Rewrite).is_err());
         assert!(check(&link, Manner::Replace).is_ok());
         assert!(check(dir.path(), Manner::Replace).is_err());
+        symlink(dir.path().join("absent"), dir.path().join("dangling")).expect("a link");
+        assert!(check(&dir.path().join("dangling"), Manner::Replace).is_err());
         assert!(check(Path::new("/dev/null"), Manner::Replace).is_err());
         assert!(check(&dir.path().join("no/file"), Manner::Replace).is_err());
         fs::hard_link(&file, dir.path().join("other")).expect("a link");

@@ -3,6 +3,7 @@
 
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The version of the record.
 pub const SCHEMA: u32 = 1;
@@ -19,6 +20,10 @@ pub struct Record {
     pub kept: Vec<Kept>,
     /// What stages printed, where they printed anything.
     pub streams: Vec<Stream>,
+    /// Files whose own text reached the result, besides what preprocessing made of it: messages
+    /// quote lines with their comments, and `--source-in-ptx` copies them. Each must still be what it
+    /// was. Empty where nothing was printed.
+    pub sources: Vec<Source>,
     /// Wall time of the stages that a hit saves, in milliseconds.
     pub milliseconds: u64,
 }
@@ -50,4 +55,13 @@ pub struct Stream {
     pub stdout: Option<Artefact>,
     /// Its standard error.
     pub stderr: Option<Artefact>,
+}
+
+/// A file that a result quotes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// Its real path.
+    pub path: PathBuf,
+    /// SHA-256 of its content, in hexadecimal.
+    pub sha256: String,
 }

@@ -2,7 +2,7 @@
 
 use super::commands::{Commands, Outputs, template};
 use super::environment;
-use super::evidence::{Doubt, Known, check_assembly, check_headers};
+use super::evidence::{Doubt, Known, are_unchanged, check_assembly, check_headers};
 use super::passes::UnitPasses;
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
 use super::{Cache, Detour, Facts};
@@ -13,6 +13,7 @@ use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
 use crate::stats::{Counter, StageKind};
 use crate::store::Artefact;
 use crate::toolchain::HostFamily;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -77,7 +78,10 @@ impl UnitWork<'_> {
         let product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let ending = match self.evidence(&read.known) {
-            Ok(()) => self.store(&key, &commands, &product, milliseconds),
+            Ok(()) => match self.record(&commands, &product, &read.known, milliseconds) {
+                Some(record) if self.cache.keep_record(&key, &record) => Ending::Miss,
+                _ => Ending::Unstored("the store did not take it".to_owned()),
+            },
             Err(doubt) => Ending::Unstored(doubt),
         };
         Ok((product, ending, key))
@@ -115,13 +119,13 @@ impl UnitWork<'_> {
             let program = commands[index].program.display();
             Detour::from(Fallback::new(reason, format!("{program}: {what}")))
         };
-        exec::run_all(&commands, &self.plan.env, width, self.signals).map_err(|failure| {
-            match failure {
+        exec::run_all(&commands, &self.commands.environment, width, self.signals).map_err(
+            |failure| match failure {
                 Failure::Interrupted(signal) => Detour::Interrupted(signal),
                 Failure::Status(index, status) => failed(index, status.to_string()),
                 Failure::Start(index, error) => failed(index, error.to_string()),
-            }
-        })
+            },
+        )
     }
 
     fn module_id(&self) -> Vec<u8> {
@@ -184,7 +188,7 @@ impl UnitWork<'_> {
     /// The stored product, if all of it can be read and is what it was.
     fn fetch(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Product> {
         let record: Record = serde_json::from_slice(&self.cache.record(key)?).ok()?;
-        if record.schema != SCHEMA {
+        if record.schema != SCHEMA || !are_unchanged(&record.sources) {
             return None;
         }
         let stage_of = |command: usize| commands.get(command).map(|(_, number)| *number);
@@ -284,16 +288,8 @@ impl UnitWork<'_> {
 
     /// The unit's temporaries that exist, as `--keep` leaves them.
     fn kept(&self) -> Vec<(String, Vec<u8>)> {
-        let stages = self.unit.stages.iter().map(|number| self.stage(*number));
-        let mut files: Vec<_> = stages
-            .flat_map(|stage| stage.writes.iter().copied())
-            .collect();
-        files.extend(self.unit.module_id);
-        files.sort();
-        files.dedup();
-        let temps = files
-            .into_iter()
-            .filter(|file| self.plan.file(*file).kind == FileKind::Temp);
+        let files = intermediates(self.plan, self.unit).into_iter();
+        let temps = files.filter(|file| self.plan.file(*file).kind == FileKind::Temp);
         temps
             .filter_map(|file| {
                 let name = self.plan.file(file).path.to_str()?.to_owned();
@@ -311,37 +307,37 @@ impl UnitWork<'_> {
         let gnu = self.commands.toolchain.host == HostFamily::Gnu;
         for number in &self.unit.stages {
             let stage = self.stage(*number);
-            if stage.tool != Tool::HostCompile {
-                continue;
-            }
-            check_headers(self.commands.workspace, *number, known)?;
-            for read in stage.reads.iter().filter(|_| gnu) {
-                let source = self.commands.workspace.locate(self.plan, *read);
-                if source
-                    .extension()
-                    .is_some_and(|suffix| suffix != "c" && suffix != "o")
-                {
-                    check_assembly(self.commands.workspace, *number, &source)?;
+            match stage.tool {
+                Tool::HostCompile | Tool::HostPreprocess => {
+                    check_headers(self.commands.workspace, *number, known)?;
                 }
+                Tool::StubCompile => return Err("a stub's headers are in no pass".to_owned()),
+                _ => {}
+            }
+            if stage.tool == Tool::HostCompile && gnu {
+                self.check_assembly(stage, *number)?;
             }
         }
-        if self.passes.reads_sources_twice() {
-            known.check_settled(self.commands.workspace)?;
-        }
-        Ok(())
+        known.check_settled(self.commands.workspace)
     }
 
-    fn store(
-        &self,
-        key: &Digest,
-        commands: &[(Vec<u8>, usize)],
-        product: &Product,
-        milliseconds: u64,
-    ) -> Ending {
-        match self.record(commands, product, milliseconds) {
-            Some(record) if self.cache.keep_record(key, &record) => Ending::Miss,
-            _ => Ending::Unstored("the store did not take it".to_owned()),
-        }
+    fn check_assembly(&self, stage: &Stage, number: usize) -> Result<(), Doubt> {
+        let paths = stage
+            .reads
+            .iter()
+            .map(|file| Path::new(&self.plan.file(*file).path));
+        let names: Vec<_> = paths.filter_map(Path::file_name).collect();
+        check_assembly(self.commands.workspace, number, &names)
+    }
+
+    /// Whether the product holds lines of the sources as they are written.
+    fn quotes_sources(&self, product: &Product) -> bool {
+        let copied = self
+            .facts
+            .job
+            .iter()
+            .any(|(name, _)| *name == "source-in-ptx");
+        copied || !product.streams.is_empty()
     }
 
     /// Stores the product's bytes and describes it.
@@ -349,6 +345,7 @@ impl UnitWork<'_> {
         &self,
         commands: &[(Vec<u8>, usize)],
         product: &Product,
+        known: &Known,
         milliseconds: u64,
     ) -> Option<Record> {
         let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
@@ -357,6 +354,11 @@ impl UnitWork<'_> {
             outputs: Vec::new(),
             kept: Vec::new(),
             streams: Vec::new(),
+            sources: if self.quotes_sources(product) {
+                known.sources()?
+            } else {
+                Vec::new()
+            },
             milliseconds,
         };
         for (file, bytes) in &product.outputs {
@@ -387,6 +389,22 @@ impl UnitWork<'_> {
         }
         Some(record)
     }
+}
+
+/// The files that the unit's stages write and `--keep` leaves. cicc, where it makes the output itself,
+/// removes the module id that it has made.
+pub fn intermediates(plan: &Plan, unit: &Unit) -> BTreeSet<FileId> {
+    let stages = unit.stages.iter().map(|number| &plan.stages[*number]);
+    let ends_in_cicc = stages.clone().any(|stage| {
+        stage.tool == Tool::Cicc
+            && stage
+                .output
+                .is_some_and(|file| unit.results.contains(&file))
+    });
+    let written = stages.flat_map(|stage| stage.writes.iter().copied());
+    written
+        .chain(unit.module_id.filter(|_| !ends_in_cicc))
+        .collect()
 }
 
 fn stage_kind(tool: Tool) -> Option<StageKind> {

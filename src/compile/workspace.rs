@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use tempfile::TempDir;
 
-/// Three directories below `TMPDIR`: the plan's temporaries, outputs before they are placed, and
-/// what stages print.
+/// Four directories below `TMPDIR`: the plan's temporaries, outputs before they are placed, what
+/// stages print, and a `TMPDIR` of their own.
 pub struct Workspace {
     root: TempDir,
     /// When it was made; what changes later than this changed during the compile.
@@ -31,7 +31,7 @@ impl Workspace {
     fn make() -> io::Result<Self> {
         let began = SystemTime::now();
         let root = tempfile::Builder::new().prefix("pcache-nvcc-").tempdir()?;
-        for part in ["t", "o", "s"] {
+        for part in ["t", "o", "s", "x"] {
             fs::create_dir(root.path().join(part))?;
         }
         Ok(Self { root, began })
@@ -45,6 +45,11 @@ impl Workspace {
     /// Whether `path` lies in the workspace.
     pub fn holds(&self, path: &Path) -> bool {
         path.starts_with(self.root.path())
+    }
+
+    /// Where stages put temporary files of their own: a compiler that is stopped leaves some behind.
+    pub fn scratch(&self) -> PathBuf {
+        self.root.path().join("x")
     }
 
     /// The file for what stage `number` prints; `suffix` tells which stream or side file.

@@ -137,6 +137,7 @@ struct Record {
     host: HostFamily,
     /// nvcc's PATH, along which the names below were found.
     search: OsString,
+    /// Each name, with the real path of what it stood for.
     names: Vec<(OsString, PathBuf)>,
     tools: Vec<ToolRecord>,
     variables: BTreeMap<String, String>,
@@ -202,10 +203,10 @@ impl Record {
             && self.tools.iter().all(|tool| {
                 fs::metadata(&tool.path).is_ok_and(|found| Stat::from(&found) == tool.stat)
             })
-            && self
-                .names
-                .iter()
-                .all(|(name, path)| look_up(name, &self.search).as_ref() == Some(path))
+            && self.names.iter().all(|(name, real)| {
+                let found = look_up(name, &self.search);
+                found.and_then(|path| fs::canonicalize(path).ok()).as_ref() == Some(real)
+            })
     }
 
     fn toolchain(&self) -> Toolchain {
@@ -236,7 +237,7 @@ impl Names {
         let path = look_up(name, &self.search).ok_or_else(|| ToolchainError::Missing {
             name: name.to_owned(),
         })?;
-        self.found.push((name.to_owned(), path.clone()));
+        self.found.push((name.to_owned(), canonical(&path)?));
         Ok(path)
     }
 }
