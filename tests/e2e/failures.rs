@@ -125,7 +125,7 @@ fn read_only_folder_ends_as_with_nvcc() {
 #[test]
 fn unreadable_source_ends_as_with_nvcc() {
     ends_the_same(ARGS, &["--version"], &|ws| {
-        fs::set_permissions(ws.path("k.cu"), fs::Permissions::from_mode(0)).expect("chmod");
+        fs::set_permissions(ws.path("k.cu"), fs::Permissions::from_mode(0o000)).expect("chmod");
     });
 }
 
@@ -145,6 +145,12 @@ fn compiles_all_the_same(ws: &Workspace) {
         assert_eq!(foreign, None, "words that are neither nvcc's nor ours");
     }
     assert_eq!(ws.temporaries(), [""; 0], "left behind");
+}
+
+/// Files of the cache that hold results; asking for the counters makes only folders and counters.
+fn stored(cache: &Path) -> Vec<String> {
+    let names = Tree::read(cache).names().into_iter();
+    names.filter(|name| name.starts_with("entries/")).collect()
 }
 
 #[test]
@@ -167,7 +173,7 @@ fn cache_folder_that_cannot_be_written_does_not_stop_a_compile() {
         let ours = ws.try_run(without_privilege(&ws, &ws.ours(ARGS)));
         ours.succeeds().same_files_as(&theirs);
     }
-    assert!(Tree::read(&cache).0.is_empty());
+    assert!(stored(&cache).is_empty(), "{:?}", stored(&cache));
 }
 
 #[test]
@@ -212,7 +218,7 @@ fn full_disk_does_not_stop_a_compile() {
             "{mount} && \"$0\" \"$@\" && exec \"$0\" \"$@\""
         )));
         ours.succeeds().same_files_as(&theirs);
-        assert!(Tree::read(&cache).0.is_empty(), "the mount did not hold");
+        assert!(stored(&cache).is_empty(), "the mount did not hold");
     }
 }
 

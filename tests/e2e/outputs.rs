@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::modes::sources;
 use crate::support::outcome::Outcome;
-use crate::support::tree::Tree;
+use crate::support::tree::{Node, Tree};
 use crate::support::workspace::Workspace;
 
 const KERNEL: &str = "__global__ void k(int *p) { *p = 1; }\n";
@@ -33,12 +33,27 @@ fn leaves_the_same(args: &[&str], prepare: &dyn Fn(&Workspace)) {
     for round in ["first", "second"] {
         let (ours, state) = state_after(&ws, ws.ours(args), prepare);
         ours.says_the_same_as(&theirs);
-        let differences = state.differences(&expected);
+        let cached = ours.counted.hits + ours.counted.misses > 0;
+        let differences = match cached || theirs.status != 0 {
+            true => state.differences(&expected),
+            // nvcc's own bytes differ from run to run.
+            false => without_bytes(state).differences(&without_bytes(expected.clone())),
+        };
         assert!(
             differences.is_empty(),
             "the {round} build leaves otherwise:\n{differences}"
         );
     }
+}
+
+/// Kinds, modes and targets alone.
+fn without_bytes(mut tree: Tree) -> Tree {
+    for node in tree.0.values_mut() {
+        if let Node::File { bytes, .. } = node {
+            bytes.clear();
+        }
+    }
+    tree
 }
 
 fn keeping(ws: &Workspace, args: &[&str]) -> Command {
