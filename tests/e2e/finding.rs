@@ -75,6 +75,7 @@ fn setting_outranks_path() {
 fn no_nvcc_is_a_clear_error() {
     let mut ws = kernel();
     ws.set_path(&[]);
+    ws.set_env("CUDA_HOME", "/no/such/cuda");
     let ours = ws.build(ARGS);
     if Path::new("/usr/local/cuda/bin/nvcc").exists() {
         ours.succeeds();
@@ -87,7 +88,7 @@ fn no_nvcc_is_a_clear_error() {
         said.lines().all(|line| line.starts_with("pcache-nvcc: ")),
         "{said}"
     );
-    for place in ["PCACHE_NVCC", "PATH", "CUDA_HOME", "/usr/local/cuda"] {
+    for place in ["PCACHE_NVCC", "PATH", "/no/such/cuda", "/usr/local/cuda"] {
         assert!(
             said.contains(place),
             "{place} is not among the places:\n{said}"
