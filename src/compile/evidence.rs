@@ -6,7 +6,7 @@ use super::record::Source;
 use super::workspace::Workspace;
 use crate::includes::prerequisites::prerequisites;
 use crate::toolchain::Stat;
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -15,25 +15,42 @@ use std::path::{Path, PathBuf};
 /// A fact that the key does not hold, as a sentence.
 pub type Doubt = String;
 
-/// Files by their real paths.
+/// The files that passes read, as the preprocessor spells them. A hit only collects them; links are
+/// resolved when a miss asks.
 #[derive(Default)]
-pub struct Known(HashSet<PathBuf>);
+pub struct Known(BTreeSet<PathBuf>);
 
 impl Known {
-    /// Adds a file under any of its names.
-    pub fn add(&mut self, path: &Path) {
-        if let Ok(real) = fs::canonicalize(path) {
-            self.0.insert(real);
-        }
+    /// Adds a file.
+    pub fn add(&mut self, path: PathBuf) {
+        self.0.insert(path);
     }
 
-    /// Every file with its present content, in order. None when one cannot be read.
+    /// The files by their real paths. A file that is gone is a doubt.
+    pub fn resolve(&self) -> Result<RealFiles, Doubt> {
+        let real = |path: &PathBuf| {
+            fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        self.0
+            .iter()
+            .map(real)
+            .collect::<Result<_, _>>()
+            .map(RealFiles)
+    }
+}
+
+/// Files by their real paths.
+pub struct RealFiles(BTreeSet<PathBuf>);
+
+impl RealFiles {
+    /// Every file with its present content. None when one cannot be read.
     pub fn sources(&self) -> Option<Vec<Source>> {
-        let mut paths: Vec<_> = self.0.iter().cloned().collect();
-        paths.sort();
-        let digests = paths.into_iter().map(|path| {
-            let sha256 = hex::encode(digest_file(&path).ok()?);
-            Some(Source { path, sha256 })
+        let digests = self.0.iter().map(|path| {
+            let sha256 = hex::encode(digest_file(path).ok()?);
+            Some(Source {
+                path: path.clone(),
+                sha256,
+            })
         });
         digests.collect()
     }
@@ -63,7 +80,7 @@ pub fn are_unchanged(sources: &[Source]) -> bool {
 }
 
 /// The host compiler's own dependency file of stage `number` names only known files.
-pub fn check_headers(workspace: &Workspace, number: usize, known: &Known) -> Result<(), Doubt> {
+pub fn check_headers(workspace: &Workspace, number: usize, known: &RealFiles) -> Result<(), Doubt> {
     let file = workspace.stream(number, "d");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let stray = prerequisites(&text)

@@ -184,9 +184,9 @@ fn text(work: &UnitWork<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
 
 fn pass(work: &UnitWork<'_>, stage: &Stage, known: &mut Known) -> Result<Pass, Detour> {
     let bytes = text(work, stage)?;
-    markers::files(&bytes)
-        .iter()
-        .for_each(|file| known.add(Path::new(&file.path)));
+    for file in markers::files(&bytes) {
+        known.add(file.path.into());
+    }
     Ok(Pass {
         command: template(work.plan, stage),
         digest: Sha256::digest(&bytes).into(),
@@ -208,7 +208,7 @@ fn host_headers(
             continue;
         }
         let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
-        known.add(path);
+        known.add(path.to_owned());
         found.push(HostHeader {
             path: path.as_os_str().as_bytes().to_vec(),
             digest,
@@ -220,7 +220,7 @@ fn host_headers(
 fn raw_pass(work: &UnitWork<'_>, file: FileId, known: &mut Known) -> Result<Pass, Detour> {
     let path = Path::new(&work.plan.file(file).path);
     let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
-    known.add(path);
+    known.add(path.to_owned());
     Ok(Pass {
         command: [b"input\0", path.as_os_str().as_bytes()].concat(),
         digest,

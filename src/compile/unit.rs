@@ -2,7 +2,7 @@
 
 use super::commands::{Commands, Outputs, template};
 use super::environment;
-use super::evidence::{Doubt, Known, are_unchanged, check_assembly, check_headers};
+use super::evidence::{Doubt, Known, RealFiles, are_unchanged, check_assembly, check_headers};
 use super::passes::UnitPasses;
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
 use super::{Cache, Detour, Facts};
@@ -78,7 +78,7 @@ impl UnitWork<'_> {
         let product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let ending = match self.evidence(&read.known) {
-            Ok(()) => match self.record(&commands, &product, &read.known, milliseconds) {
+            Ok(files) => match self.record(&commands, &product, &files, milliseconds) {
                 Some(record) if self.cache.keep_record(&key, &record) => Ending::Miss,
                 _ => Ending::Unstored("the store did not take it".to_owned()),
             },
@@ -303,13 +303,14 @@ impl UnitWork<'_> {
     }
 
     /// Whether the stages read only what the key holds.
-    fn evidence(&self, known: &Known) -> Result<(), Doubt> {
+    fn evidence(&self, known: &Known) -> Result<RealFiles, Doubt> {
+        let files = known.resolve()?;
         let gnu = self.commands.toolchain.host == HostFamily::Gnu;
         for number in &self.unit.stages {
             let stage = self.stage(*number);
             match stage.tool {
                 Tool::HostCompile | Tool::HostPreprocess => {
-                    check_headers(self.commands.workspace, *number, known)?;
+                    check_headers(self.commands.workspace, *number, &files)?;
                 }
                 Tool::StubCompile => return Err("a stub's headers are in no pass".to_owned()),
                 _ => {}
@@ -318,7 +319,8 @@ impl UnitWork<'_> {
                 self.check_assembly(stage, *number)?;
             }
         }
-        known.check_settled(self.commands.workspace)
+        files.check_settled(self.commands.workspace)?;
+        Ok(files)
     }
 
     fn check_assembly(&self, stage: &Stage, number: usize) -> Result<(), Doubt> {
@@ -345,7 +347,7 @@ impl UnitWork<'_> {
         &self,
         commands: &[(Vec<u8>, usize)],
         product: &Product,
-        known: &Known,
+        files: &RealFiles,
         milliseconds: u64,
     ) -> Option<Record> {
         let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
@@ -355,7 +357,7 @@ impl UnitWork<'_> {
             kept: Vec::new(),
             streams: Vec::new(),
             sources: if self.quotes_sources(product) {
-                known.sources()?
+                files.sources()?
             } else {
                 Vec::new()
             },
