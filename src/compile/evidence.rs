@@ -26,6 +26,11 @@ impl Known {
         self.0.insert(path);
     }
 
+    /// The files, as spelled.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.0.iter().map(PathBuf::as_path)
+    }
+
     /// The files by their real paths. A file that is gone is a doubt.
     pub fn resolve(&self) -> Result<RealFiles, Doubt> {
         let real = |path: &PathBuf| {
@@ -118,4 +123,45 @@ pub fn check_assembly(
 
 fn is_removed_assembly(name: &OsString) -> bool {
     name.as_bytes().ends_with(b".s") && !Path::new(name).exists()
+}
+
+/// The preprocessed text holds no assembler directive that reads a file, adjacent string literals
+/// taken as one. An over-approximation: the words may stand anywhere.
+pub fn check_directives(text: &[u8]) -> Result<(), Doubt> {
+    let mut joined = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        let blanks = after
+            .iter()
+            .take_while(|byte| byte.is_ascii_whitespace())
+            .count();
+        if *byte == b'"' && after.get(blanks) == Some(&b'"') {
+            rest = &after[blanks + 1..];
+            continue;
+        }
+        joined.push(*byte);
+        rest = after;
+    }
+    // `incbin` has no other use; `.include` is also a member's name, which costs a miss.
+    let found = ["incbin", ".include"].into_iter().find(|word| {
+        joined
+            .windows(word.len())
+            .any(|window| window == word.as_bytes())
+    });
+    match found {
+        Some(word) => Err(format!("the sources mention {word}")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check_directives;
+
+    #[test]
+    fn directives_are_found_across_adjacent_literals() {
+        assert!(check_directives(b"asm(\".inc\" \n \"bin \\\"x\\\"\");").is_err());
+        assert!(check_directives(b"asm(\".include x\");").is_err());
+        assert!(check_directives(b"# 1 \"include/a.h\" 1\nint included;").is_ok());
+    }
 }

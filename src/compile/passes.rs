@@ -7,13 +7,13 @@ use super::unit::UnitWork;
 use super::{Detour, digest_file};
 use crate::includes::markers;
 use crate::key::{HostHeader, Pass};
-use crate::outcome::{Fallback, FallbackReason};
+use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool};
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Every header that the text written by cudafe++, cicc and fatbinary includes. The first time,
 /// `host_runtime.h` declares; the second time, after the unit's own declarations, it defines.
@@ -120,6 +120,9 @@ impl UnitPasses {
                 read.passes.push(pass(work, stage, &mut read.known)?);
             }
         }
+        if !self.variants.is_empty() {
+            check_precompiled(&read.known)?;
+        }
         for file in &self.raw {
             read.passes.push(raw_pass(work, *file, &mut read.known)?);
         }
@@ -191,6 +194,23 @@ fn pass(work: &UnitWork<'_>, stage: &Stage, known: &mut Known) -> Result<Pass, D
         command: template(work.plan, stage),
         digest: Sha256::digest(&bytes).into(),
     })
+}
+
+/// gcc takes `x.h.gch` in place of `x.h` when it compiles a host source, and not when it only
+/// preprocesses: the pass does not tell what the compile reads.
+fn check_precompiled(known: &Known) -> Result<(), Bypass> {
+    let mut precompiled = known.paths().map(|path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".gch");
+        PathBuf::from(name)
+    });
+    match precompiled.find(|path| path.exists()) {
+        Some(path) => Err(Bypass::new(
+            BypassReason::Precompiled,
+            path.display().to_string(),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The content of every header that the pass read. Its text alone would not do: a macro that the

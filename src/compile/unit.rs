@@ -2,7 +2,9 @@
 
 use super::commands::{Commands, Outputs, template};
 use super::environment;
-use super::evidence::{Doubt, Known, RealFiles, are_unchanged, check_assembly, check_headers};
+use super::evidence::{
+    Doubt, Known, RealFiles, are_unchanged, check_assembly, check_directives, check_headers,
+};
 use super::passes::UnitPasses;
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
 use super::{Cache, Detour, Facts};
@@ -305,7 +307,6 @@ impl UnitWork<'_> {
     /// Whether the stages read only what the key holds.
     fn evidence(&self, known: &Known) -> Result<RealFiles, Doubt> {
         let files = known.resolve()?;
-        let gnu = self.commands.toolchain.host == HostFamily::Gnu;
         for number in &self.unit.stages {
             let stage = self.stage(*number);
             match stage.tool {
@@ -315,7 +316,7 @@ impl UnitWork<'_> {
                 Tool::StubCompile => return Err("a stub's headers are in no pass".to_owned()),
                 _ => {}
             }
-            if stage.tool == Tool::HostCompile && gnu {
+            if stage.tool == Tool::HostCompile {
                 self.check_assembly(stage, *number)?;
             }
         }
@@ -323,7 +324,16 @@ impl UnitWork<'_> {
         Ok(files)
     }
 
+    /// GNU as says what it read. Clang assembles by itself and does not, so the sources must not
+    /// mention the directives.
     fn check_assembly(&self, stage: &Stage, number: usize) -> Result<(), Doubt> {
+        if self.commands.toolchain.host != HostFamily::Gnu {
+            let texts = self
+                .passes
+                .texts(self)
+                .map_err(|_| "a pass is gone".to_owned())?;
+            return texts.iter().try_for_each(|text| check_directives(text));
+        }
         let paths = stage
             .reads
             .iter()

@@ -3,6 +3,7 @@
 use crate::modes::sources;
 use crate::support::outcome::Outcome;
 use crate::support::workspace::Workspace;
+use std::process::Command;
 
 /// Passes `args` through for `reason`; status, words, names of outputs are nvcc's.
 #[track_caller]
@@ -207,4 +208,21 @@ fn a_disabled_cache_passes_everything() {
     }
     ws.unset_env("PCACHE_DISABLE");
     ws.build(&args).misses(1);
+}
+
+#[test]
+fn a_precompiled_header_beside_the_header_passes() {
+    let ws = Workspace::with(
+        "host.cpp",
+        "#include \"common.h\"\nint value() { return VALUE; }\n",
+    );
+    ws.write("common.h", "#define VALUE 1\n");
+    let args = ["-c", "host.cpp"];
+    ws.build(&args).misses(1);
+    let made = Command::new("g++")
+        .args(["-x", "c++-header", "common.h", "-o", "common.h.gch"])
+        .current_dir(ws.work())
+        .status();
+    assert!(made.expect("g++ runs").success());
+    passes(&ws, "precompiled", &args);
 }

@@ -314,3 +314,26 @@ fn a_define_that_changes_is_a_miss() {
     ws.set_env("UNRELATED", "1");
     ws.build(&[ARGS, &["-D", "VALUE=1"]].concat()).hits(1);
 }
+
+#[test]
+fn a_comment_copied_into_ptx_is_watched() {
+    let text = "__global__ void k(int *p) {\n  *p = 1; // before\n}\n";
+    let mut ws = Workspace::with("unit.cu", text);
+    let args = [
+        "-ptx",
+        "--source-in-ptx",
+        "-lineinfo",
+        "unit.cu",
+        "-o",
+        "unit.ptx",
+    ];
+    rebuild_and_compare(&mut ws, &args, |ws| ws.edit("unit.cu", "before", "after"));
+}
+
+#[test]
+fn a_comment_quoted_by_a_warning_is_watched() {
+    let text =
+        "#ifndef __CUDA_ARCH__\n#warning /* before */ look here\n#endif\n__global__ void k() {}\n";
+    let mut ws = Workspace::with("unit.cu", text);
+    rebuild_and_compare(&mut ws, ARGS, |ws| ws.edit("unit.cu", "before", "after"));
+}
