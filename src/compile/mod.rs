@@ -4,6 +4,7 @@
 
 mod cache;
 mod commands;
+mod deliver;
 mod dryrun;
 mod environment;
 mod evidence;
@@ -18,7 +19,6 @@ pub use cache::Cache;
 
 use crate::cmdline::{self, CommandLine, Job};
 use crate::exec::{Interrupted, Signals};
-use crate::includes::depfile;
 use crate::key::Digest;
 use crate::log::Block;
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
@@ -29,7 +29,6 @@ use commands::{Commands, Diagnostics};
 use passes::UnitPasses;
 use place::Manner;
 use sha2::{Digest as _, Sha256};
-use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -152,20 +151,7 @@ fn run(
         .collect::<Result<Vec<_>, _>>()?;
     let driver = driver_version(env::var_os("LD_LIBRARY_PATH").as_deref());
     let facts = facts(job, &driver)?;
-    let mapped = facts
-        .keep
-        .as_ref()
-        .map_or_else(|| ".".into(), |keep| keep.mapped());
-    let diagnostics = diagnostics();
-    let mut environment = plan.env.clone();
-    environment.push(("TMPDIR".into(), workspace.scratch().into()));
-    let commands = Commands {
-        workspace: &workspace,
-        toolchain,
-        diagnostics,
-        environment,
-        mapped,
-    };
+    let commands = commands(&workspace, toolchain, &plan, facts.keep.as_ref());
     let mut printed = Printed {
         stdout: Vec::new(),
         stderr: plan.notices.clone(),
@@ -182,14 +168,12 @@ fn run(
             signals,
         };
         let (product, ending, key) = work.run()?;
-        deliver(job, &work, &product)?;
+        deliver::deliver(job, &work, &product)?;
         printed.add(&product);
         endings.push((unit, ending, key));
     }
     link::run(&plan, &commands, signals, &mut printed)?;
-    if facts.keep.is_some() {
-        keep_files(&facts, &plan, &workspace)?;
-    }
+    deliver::keep_files(&facts, &plan, &workspace)?;
     printed.show();
     for (unit, ending, key) in &endings {
         count(cache, block, &plan.file(unit.source).path, ending, key);
@@ -251,6 +235,23 @@ fn facts<'a>(job: &Job, driver: &'a str) -> Result<Facts<'a>, Fallback> {
         environment: environment::keyed(),
         keep,
     })
+}
+
+fn commands<'a>(
+    workspace: &'a Workspace,
+    toolchain: &'a Toolchain,
+    plan: &Plan,
+    keep: Option<&Keep>,
+) -> Commands<'a> {
+    let mut environment = plan.env.clone();
+    environment.push(("TMPDIR".into(), workspace.scratch().into()));
+    Commands {
+        workspace,
+        toolchain,
+        diagnostics: diagnostics(),
+        environment,
+        mapped: keep.map_or_else(|| ".".into(), Keep::mapped),
+    }
 }
 
 fn diagnostics() -> Diagnostics {
@@ -315,66 +316,6 @@ fn manner(plan: &Plan, file: FileId) -> Manner {
     }
 }
 
-/// Puts a unit's outputs and depfile in their places, and its temporaries where the link looks.
-fn deliver(job: &Job, work: &UnitWork<'_>, product: &Product) -> Result<(), Detour> {
-    if let Some(signal) = work.signals.pending() {
-        return Err(Detour::Interrupted(signal));
-    }
-    let workspace = work.commands.workspace;
-    for (file, bytes) in &product.outputs {
-        if is_output(work.plan, *file) {
-            let path = Path::new(&work.plan.file(*file).path);
-            place::place(path, bytes, manner(work.plan, *file))?;
-        } else {
-            write_temporary(&workspace.locate(work.plan, *file), bytes)?;
-        }
-    }
-    for (name, bytes) in &product.kept {
-        write_temporary(&workspace.temporaries().join(name), bytes)?;
-    }
-    write_depfile(job, work)
-}
-
-fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
-    fs::write(path, bytes).map_err(|error| {
-        Fallback::new(
-            FallbackReason::WorkDirectory,
-            format!("{}: {error}", path.display()),
-        )
-    })
-}
-
-/// nvcc's own depfile: the files of all passes.
-fn write_depfile(job: &Job, work: &UnitWork<'_>) -> Result<(), Detour> {
-    let (Some(asked), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
-        return Ok(());
-    };
-    let source = &work.plan.file(work.unit.source).path;
-    let options = depfile::TargetOptions {
-        named: asked.targets.last().map(OsString::as_os_str),
-        output: job.output.as_deref(),
-        directory: job.output_directory.as_deref(),
-    };
-    let targets = [depfile::target(source, options)];
-    let texts = work.passes.texts(work)?;
-    let listed = if asked.system {
-        depfile::Headers::All
-    } else {
-        depfile::Headers::User
-    };
-    let found = depfile::dependencies(texts.iter().map(Vec::as_slice), source, listed)
-        .map_err(|error| Fallback::new(FallbackReason::Preprocess, error.to_string()))?;
-    let phony = if asked.phony {
-        depfile::Phony::Targets
-    } else {
-        depfile::Phony::None
-    };
-    Ok(place::place_depfile(
-        Path::new(path),
-        &depfile::render(&targets, &found, phony),
-    )?)
-}
-
 /// Counts a unit of an invocation that ended well; of another, only the detour counts.
 fn count(cache: &Cache<'_>, block: &mut Block, source: &OsStr, ending: &Ending, key: &Digest) {
     let source = source.display();
@@ -397,37 +338,6 @@ fn count(cache: &Cache<'_>, block: &mut Block, source: &OsStr, ending: &Ending, 
         "unit",
         format_args!("{source}: {text} ({})", hex::encode(key)),
     );
-}
-
-/// Copies every intermediate file to the user's keep directory.
-fn keep_files(facts: &Facts<'_>, plan: &Plan, workspace: &Workspace) -> Result<(), Fallback> {
-    let Some(keep) = &facts.keep else {
-        return Ok(());
-    };
-    // What stages wrote, and not the passes that nvcc does not have.
-    let linked = plan
-        .link
-        .iter()
-        .flat_map(|number| &plan.stages[*number].writes);
-    let units = plan
-        .units
-        .iter()
-        .flat_map(|unit| unit::intermediates(plan, unit));
-    let files: BTreeSet<_> = linked.copied().chain(units).collect();
-    for file in files.into_iter().map(|file| plan.file(file)) {
-        if file.kind != FileKind::Temp {
-            continue;
-        }
-        let name = &file.path;
-        let Ok(bytes) = fs::read(workspace.temporaries().join(name)) else {
-            continue;
-        };
-        let mut target = keep.prefix.clone();
-        target.push(name);
-        let bytes = facts.as_kept(workspace, name, bytes);
-        place::place(Path::new(&target), &bytes, Manner::Rewrite)?;
-    }
-    Ok(())
 }
 
 fn work_directory(error: &dyn std::fmt::Display) -> Fallback {
