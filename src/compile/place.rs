@@ -41,13 +41,13 @@ pub fn check(path: &Path, manner: Manner) -> Result<(), Bypass> {
     }
 }
 
-/// Whether a depfile can be written where nvcc would write it.
+/// The same for a depfile, which may also go to a device.
 pub fn check_depfile(path: &Path) -> Result<(), Bypass> {
-    if directory(path).is_dir() {
-        return Ok(());
+    if is_device(path) {
+        Ok(())
+    } else {
+        check(path, Manner::Rewrite)
     }
-    let text = format!("{}: its directory does not exist", path.display());
-    Err(Bypass::new(BypassReason::OutputSpecial, text))
 }
 
 /// GNU as (its BFD library) removes what is there only if that is not empty, following links.
@@ -70,11 +70,7 @@ pub fn place(path: &Path, bytes: &[u8], manner: Manner) -> Result<(), Fallback> 
 
 /// Writes a depfile, which may also go to a device (`-MF /dev/null`).
 pub fn place_depfile(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
-    let device = fs::metadata(path).is_ok_and(|found| {
-        let kind = found.file_type();
-        kind.is_char_device() || kind.is_fifo() || kind.is_socket()
-    });
-    let written = if device {
+    let written = if is_device(path) {
         fs::OpenOptions::new()
             .write(true)
             .open(path)
@@ -105,6 +101,13 @@ fn put(path: &Path, bytes: &[u8], manner: Manner) -> io::Result<()> {
     Ok(())
 }
 
+fn is_device(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|found| {
+        let kind = found.file_type();
+        kind.is_char_device() || kind.is_fifo() || kind.is_socket()
+    })
+}
+
 fn keep_mode(file: &fs::File, present: &Metadata) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(present.mode() & 0o7777))
 }
@@ -122,7 +125,7 @@ fn is_writable(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Manner, check, place, place_depfile};
+    use super::{Manner, check, check_depfile, place, place_depfile};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
@@ -170,6 +173,7 @@ mod tests {
 
     #[test]
     fn a_depfile_may_go_to_a_device() {
+        check_depfile(Path::new("/dev/null")).expect("a device");
         place_depfile(Path::new("/dev/null"), b"a.o : a.cu\n").expect("written");
     }
 }
