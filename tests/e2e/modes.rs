@@ -1,6 +1,6 @@
 //! Every way of compiling: first build, second build, `nvcc --keep` and nvcc's own lines agree.
 
-use crate::support::judge::{judge, module_ids};
+use crate::support::judge::{ids_in_text, judge, module_ids};
 use crate::support::outcome::Outcome;
 use crate::support::workspace::Workspace;
 
@@ -25,7 +25,10 @@ pub fn agree(ws: &Workspace, args: &[&str], units: u64) -> Outcome {
     ws.build(args).hits(units).same_as(&cold);
     let kept = ws.kept(args);
     cold.says_the_same_as(&kept);
-    let ids = module_ids(ws, args);
+    let mut ids = module_ids(ws, args);
+    if ids.is_empty() {
+        ids = ids_in_text(args, &cold.outputs);
+    }
     match ids.is_empty() {
         true => cold.same_files_as(&kept),
         false => cold.same_files_as(&judge(ws, args, &ids)),
@@ -63,8 +66,8 @@ modes! {
     cubins_agree 1 ["-cubin" "plain.cu" "-arch=sm_80" "-o" "out.cubin"]
     fatbins_agree 1 ["-fatbin" "plain.cu" "-gencode=arch=compute_75,code=sm_75" "-gencode=arch=compute_80,code=[sm_80,compute_80]"]
     relocatable_fatbins_agree 1 ["-fatbin" "-rdc=true" "device.cu" "-arch=sm_80"]
-    optix_ir_agrees 1 ["-optix-ir" "plain.cu" "-arch=sm_80" "-o" "out.optixir"]
-    ltoir_agrees 1 ["-ltoir" "-dlto" "-rdc=true" "device.cu" "-arch=sm_80" "-o" "out.ltoir"]
+    optix_ir_agrees 1 ["-optix-ir" "external.cu" "-arch=sm_80" "-o" "out.optixir"]
+    ltoir_agrees 1 ["-ltoir" "-dlto" "-rdc=true" "second.cu" "-arch=sm_80" "-o" "out.ltoir"]
     device_lto_objects_agree 1 ["-dc" "-dlto" "device.cu" "-arch=sm_80" "-o" "out.o"]
     device_debug_objects_agree 1 ["-c" "-G" "plain.cu" "-o" "out.o"]
     device_debug_ptx_agrees 1 ["-ptx" "-G" "plain.cu" "-arch=sm_80"]

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::outcome::Outcome;
+use super::tree::{Node, Tree};
 use super::workspace::Workspace;
 
 /// Module id files by name, as nvcc calls them in a keep folder: `a.module_id`.
@@ -26,10 +27,10 @@ pub fn judge(ws: &Workspace, args: &[&str], ids: &ModuleIds) -> Outcome {
     dryrun.args(["--dryrun", "--keep", "--keep-dir"]).arg(&dir);
     let dryrun = ws.try_run(dryrun);
     dryrun.succeeds();
-    let before = super::tree::Tree::read(&ws.work());
+    let before = Tree::read(&ws.work());
     let plan = Plan::parse(&dryrun.stderr);
     let output = plan.run(ws, ids);
-    let outputs = super::tree::Tree::read(&ws.work()).since(&before);
+    let outputs = Tree::read(&ws.work()).since(&before);
     before.restore(&ws.work());
     Outcome::new(output, outputs, super::counters::Counters::default())
 }
@@ -42,6 +43,42 @@ pub fn module_ids(ws: &Workspace, args: &[&str]) -> ModuleIds {
     command.arg("--keep").arg("--keep-dir").arg(&dir);
     ws.try_run(command).succeeds();
     ids_in(&dir)
+}
+
+/// The module ids that stand in `outputs` in plain text, by the shape that ours have:
+/// `_<16 hex>_<length>_<file name>_<16 hex>`. For PTX: nvcc keeps no id file for it.
+pub fn ids_in_text(args: &[&str], outputs: &Tree) -> ModuleIds {
+    let sources = args
+        .iter()
+        .filter(|arg| arg.ends_with(".cu"))
+        .map(Path::new);
+    sources
+        .filter_map(|source| {
+            let name = source
+                .file_name()?
+                .to_str()?
+                .replace(|c: char| !c.is_alphanumeric(), "_");
+            let middle = format!("_{}_{name}_", name.len());
+            let texts = outputs.0.values().filter_map(|node| match node {
+                Node::File { bytes, .. } => Some(String::from_utf8_lossy(bytes)),
+                Node::Link(_) | Node::Dir => None,
+            });
+            let id = texts.filter_map(|text| id_around(&text, &middle)).next()?;
+            let file = Path::new(source.file_name()?).with_extension("module_id");
+            Some((file.into_os_string(), id.into_bytes()))
+        })
+        .collect()
+}
+
+fn id_around(text: &str, middle: &str) -> Option<String> {
+    const DIGITS: usize = 16;
+    let is_hex = |part: &&str| part.bytes().all(|b| b.is_ascii_hexdigit());
+    text.match_indices(middle).find_map(|(at, _)| {
+        let before = text.get(at.checked_sub(DIGITS)?..at).filter(is_hex)?;
+        let end = at + middle.len();
+        let after = text.get(end..end + DIGITS).filter(is_hex)?;
+        Some(format!("_{before}{middle}{after}"))
+    })
 }
 
 /// The module ids in a keep folder.
