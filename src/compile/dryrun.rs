@@ -17,6 +17,7 @@ pub fn plan(nvcc: &Path, job: &Job, workspace: &Workspace) -> Result<Plan, Fallb
         .args(job.dryrun_args(&directory))
         .env_remove("NVCC_PREPEND_FLAGS")
         .env_remove("NVCC_APPEND_FLAGS")
+        .env("TMPDIR", workspace.scratch())
         .stdin(Stdio::null())
         .output()
         .map_err(|error| failed(format!("{}: {error}", nvcc.display())))?;

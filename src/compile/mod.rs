@@ -105,7 +105,9 @@ pub fn compile(
 ) -> Result<(), Detour> {
     environment::check()?;
     let job = read_job(args)?;
-    let toolchain = identify(nvcc, job.ccbin.as_deref(), cache.memo.as_deref())
+    // NVCC_CCBIN is nvcc's to read, or not: 12.4 does not know it.
+    let ccbin = job.value_of("compiler-bindir");
+    let toolchain = identify(nvcc, ccbin, cache.memo.as_deref())
         .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
     let signals = Signals::install().map_err(|error| work_directory(&error))?;
     let ended = run(nvcc, &job, &toolchain, cache, &signals, block);
