@@ -105,12 +105,8 @@ pub fn compile(
 ) -> Result<(), Detour> {
     environment::check()?;
     let job = read_job(args)?;
-    // NVCC_CCBIN is nvcc's to read, or not: 12.4 does not know it.
-    let ccbin = job.value_of("compiler-bindir");
-    let toolchain = identify(nvcc, ccbin, cache.memo.as_deref())
-        .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
     let signals = Signals::install().map_err(|error| work_directory(&error))?;
-    let ended = run(nvcc, &job, &toolchain, cache, &signals, block);
+    let ended = run(nvcc, &job, cache, &signals, block);
     // A tool that a signal ended is no failure of ours.
     match (ended, signals.pending()) {
         (Ok(()), _) => Ok(()),
@@ -138,14 +134,17 @@ fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
 fn run(
     nvcc: &Path,
     job: &Job,
-    toolchain: &Toolchain,
     cache: &Cache<'_>,
     signals: &Signals,
     block: &mut Block,
 ) -> Result<(), Detour> {
     let workspace = Workspace::new()?;
+    // NVCC_CCBIN is nvcc's to read, or not: 12.4 does not know it.
+    let ccbin = job.value_of("compiler-bindir");
+    let toolchain = identify(nvcc, ccbin, cache.memo.as_deref(), &workspace.scratch())
+        .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
     let mut plan = dryrun::plan(nvcc, job, &workspace)?;
-    check_variables(&plan, toolchain)?;
+    check_variables(&plan, &toolchain)?;
     check_outputs(job, &plan)?;
     let mut streams = plan.stages.len();
     let passes = (0..plan.units.len())
@@ -153,7 +152,7 @@ fn run(
         .collect::<Result<Vec<_>, _>>()?;
     let driver = driver_version(env::var_os("LD_LIBRARY_PATH").as_deref());
     let facts = facts(job, &driver)?;
-    let commands = commands(&workspace, toolchain, &plan, facts.keep.as_ref());
+    let commands = commands(&workspace, &toolchain, &plan, facts.keep.as_ref());
     let mut printed = Printed {
         stdout: Vec::new(),
         stderr: plan.notices.clone(),

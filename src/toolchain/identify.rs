@@ -86,11 +86,13 @@ pub enum ToolchainError {
 }
 
 /// Identifies the toolchain of `nvcc` with the host compiler `ccbin` (nvcc's own choice without),
-/// remembering the answer in `memo`, a directory that need not exist.
+/// remembering the answer in `memo`, a directory that need not exist. Tools that are asked leave
+/// what they leave in `scratch`.
 pub fn identify(
     nvcc: &Path,
     ccbin: Option<&OsStr>,
     memo: Option<&Path>,
+    scratch: &Path,
 ) -> Result<Toolchain, ToolchainError> {
     let file = memo.map(|directory| directory.join(memo_name(nvcc, ccbin)));
     if let Some(record) = file.as_deref().and_then(read_record)
@@ -99,7 +101,7 @@ pub fn identify(
         return Ok(record.toolchain());
     }
     let now = SystemTime::now();
-    let record = Record::take(nvcc, ccbin)?;
+    let record = Record::take(nvcc, ccbin, scratch)?;
     if let Some(file) = file
         && record.tools.iter().all(|tool| tool.stat.is_settled(now))
     {
@@ -144,8 +146,8 @@ struct Record {
 }
 
 impl Record {
-    fn take(nvcc: &Path, ccbin: Option<&OsStr>) -> Result<Self, ToolchainError> {
-        let plan = probe(nvcc, ccbin)?;
+    fn take(nvcc: &Path, ccbin: Option<&OsStr>, scratch: &Path) -> Result<Self, ToolchainError> {
+        let plan = probe(nvcc, ccbin, scratch)?;
         let variable = |name: &str| {
             let found = plan
                 .env
@@ -242,7 +244,7 @@ impl Names {
     }
 }
 
-fn probe(nvcc: &Path, ccbin: Option<&OsStr>) -> Result<Plan, ToolchainError> {
+fn probe(nvcc: &Path, ccbin: Option<&OsStr>, scratch: &Path) -> Result<Plan, ToolchainError> {
     let mut command = nvcc_command(nvcc);
     command.args([
         "--dryrun",
@@ -254,7 +256,8 @@ fn probe(nvcc: &Path, ccbin: Option<&OsStr>) -> Result<Plan, ToolchainError> {
     ]);
     command
         .env_remove("NVCC_PREPEND_FLAGS")
-        .env_remove("NVCC_APPEND_FLAGS");
+        .env_remove("NVCC_APPEND_FLAGS")
+        .env("TMPDIR", scratch);
     if let Some(ccbin) = ccbin {
         command.arg("--compiler-bindir").arg(ccbin);
     }
