@@ -107,8 +107,16 @@ fn ptx_inputs_agree() {
     let ws = sources();
     ws.run(ws.theirs(&["-ptx", "second.cu", "-arch=sm_80", "-o", "in.ptx"]))
         .succeeds();
-    for kind in ["-cubin", "-fatbin", "-dc"] {
+    for kind in ["-cubin", "-fatbin"] {
         agree(&ws, &[kind, "in.ptx", "-arch=sm_80", "-o", "out"], 1);
+    }
+    // No pass shows which headers the host compile of its stub reads, so this may stay uncached.
+    let args = ["-dc", "in.ptx", "-arch=sm_80", "-o", "out"];
+    let ids = module_ids(&ws, &args);
+    for _ in 0..2 {
+        ws.build(&args)
+            .succeeds()
+            .same_files_as(&judge(&ws, &args, &ids));
     }
 }
 
