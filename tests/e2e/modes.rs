@@ -101,3 +101,31 @@ fn nvccs_unmodified_lines_give_what_nvcc_keep_gives() {
         judge(&ws, args, &Default::default()).same_files_as(&ws.kept(args));
     }
 }
+
+#[test]
+fn ptx_inputs_agree() {
+    let ws = sources();
+    ws.run(ws.theirs(&["-ptx", "second.cu", "-arch=sm_80", "-o", "in.ptx"]))
+        .succeeds();
+    for kind in ["-cubin", "-fatbin"] {
+        agree(&ws, &[kind, "in.ptx", "-arch=sm_80", "-o", "out"], 1);
+    }
+    // No pass shows which headers the host compile of its stub reads, so this may stay uncached.
+    let args = ["-dc", "in.ptx", "-arch=sm_80", "-o", "out"];
+    let ids = module_ids(&ws, &args);
+    for _ in 0..2 {
+        ws.build(&args)
+            .succeeds()
+            .same_files_as(&judge(&ws, &args, &ids));
+    }
+}
+
+#[test]
+fn every_suffix_of_host_sources_agrees() {
+    let ws = sources();
+    for suffix in ["cc", "cxx", "ii"] {
+        let name = format!("other.{suffix}");
+        ws.write(&name, "int host(int x) { return x; }\n");
+        agree(&ws, &["-c", &name], 1);
+    }
+}
