@@ -3,6 +3,7 @@
 
 use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
@@ -50,12 +51,17 @@ pub struct Signals {
 
 impl Signals {
     /// Installs the handlers. From here on the three signals no longer end the process by
-    /// themselves: the caller asks [`Signals::pending`].
+    /// themselves: the caller asks [`Signals::pending`]. A signal that was ignored when the process
+    /// began (`nohup`, a shell's background job) stays ignored, by the children too.
     pub fn install() -> io::Result<Self> {
         let (wake, writer) = UnixStream::pair()?;
         let seen = Arc::new(AtomicUsize::new(0));
+        let ignored = ignored();
         for signal in Interrupted::ALL {
             let number = signal.number();
+            if ignored & (1 << (number - 1)) != 0 {
+                continue;
+            }
             let value = usize::try_from(number).map_err(io::Error::other)?;
             // The value first: the wake-up may be read at once.
             signal_hook::flag::register_usize(number, Arc::clone(&seen), value)?;
@@ -76,4 +82,12 @@ impl Signals {
     pub fn wake(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
+}
+
+/// The signals that this process ignores, as the system's bit mask; none if it does not say.
+fn ignored() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    line.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .unwrap_or(0)
 }

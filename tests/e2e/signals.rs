@@ -56,15 +56,27 @@ enum Target {
     Process,
 }
 
+/// The command with the signals as a terminal's foreground job has them: whoever runs the tests in
+/// the background has made them ignored.
+fn in_foreground(ws: &Workspace, command: &Command) -> Command {
+    let mut fresh = ws.command("/usr/bin/env");
+    fresh
+        .arg("--default-signal=INT,HUP,TERM")
+        .arg(command.get_program())
+        .args(command.get_args());
+    fresh
+}
+
 /// Starts a compile, waits for `tool` to run, sends the signal, waits for the end.
 #[track_caller]
 fn interrupted(
     ws: &Workspace,
-    mut command: Command,
+    command: Command,
     tool: &str,
     (signal, target): (Signal, Target),
 ) -> Outcome {
     let before = Tree::read(&ws.work());
+    let mut command = in_foreground(ws, &command);
     command
         .process_group(0)
         .stdout(Stdio::piped())
@@ -157,4 +169,24 @@ fn ctrl_c_while_nvcc_plans_leaves_nothing() {
         processes(&ws).is_empty().then_some(())
     });
     assert_eq!(ws.temporaries(), [""; 0], "left behind");
+}
+
+#[test]
+fn a_signal_that_was_ignored_at_the_start_stays_ignored() {
+    let ws = slow();
+    let mut ours = ws.command("/usr/bin/env");
+    ours.args(["--default-signal=TERM", "--ignore-signal=HUP"])
+        .arg(ws.ours(ARGS).get_program())
+        .args(ARGS)
+        .process_group(0);
+    let mut child = ours.spawn().expect("start a compile");
+    poll::until("cudafe++ runs", || {
+        let running = processes(&ws);
+        let seen = running.iter().any(|(_, line)| is_at_work(line, "cudafe++"));
+        seen.then_some(())
+    });
+    // As when the terminal of a nohup'ed build is closed.
+    kill_process(Pid::from_child(&child), Signal::HUP).expect("hang up");
+    assert!(child.wait().expect("its end").success());
+    assert!(ws.path("slow.o").exists());
 }
