@@ -87,6 +87,11 @@ impl UnitPasses {
         Ok(passes)
     }
 
+    /// Whether a stage compiles a user's source, under its own name, in one step.
+    pub fn compile_sources(&self) -> bool {
+        !self.variants.is_empty()
+    }
+
     /// Runs all passes of `work`'s unit and digests what they give.
     pub fn run(&self, work: &UnitWork<'_>) -> Result<Read, Detour> {
         for (_, stage) in &self.runtime {

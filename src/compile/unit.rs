@@ -93,13 +93,13 @@ impl UnitWork<'_> {
         &self.plan.stages[number]
     }
 
-    /// Runs `numbers` of the plan's stages, in order, up to `width` side by side.
-    pub fn execute(&self, numbers: &[usize], width: usize) -> Result<(), Detour> {
+    /// Runs `numbers` of the plan's stages, one after the other.
+    fn execute(&self, numbers: &[usize]) -> Result<(), Detour> {
         let stages: Vec<_> = numbers
             .iter()
             .map(|number| (*number, self.stage(*number)))
             .collect();
-        self.execute_stages(&stages, width, FallbackReason::Stage)
+        self.execute_stages(&stages, 1, FallbackReason::Stage)
     }
 
     /// Runs stages that need not be the plan's own; the numbers name their streams.
@@ -243,7 +243,7 @@ impl UnitWork<'_> {
                 self.cache.stats.add(Counter::StageMiss(kind), 1);
             }
         }
-        self.execute(&rest, 1)
+        self.execute(&rest)
     }
 
     fn collect(&self) -> Result<Product, Detour> {
@@ -324,22 +324,26 @@ impl UnitWork<'_> {
         Ok(files)
     }
 
-    /// GNU as says what it read. Clang assembles by itself and does not, so the sources must not
-    /// mention the directives.
+    /// GNU as says what it read, but for files called like its own source. There, and where clang
+    /// assembles by itself, the sources must not mention the directives that read files.
     fn check_assembly(&self, stage: &Stage, number: usize) -> Result<(), Doubt> {
-        if self.commands.toolchain.host != HostFamily::Gnu {
-            let texts = self
-                .passes
-                .texts(self)
-                .map_err(|_| "a pass is gone".to_owned())?;
-            return texts.iter().try_for_each(|text| check_directives(text));
-        }
         let paths = stage
             .reads
             .iter()
             .map(|file| Path::new(&self.plan.file(*file).path));
         let names: Vec<_> = paths.filter_map(Path::file_name).collect();
-        check_assembly(self.commands.workspace, number, &names)
+        let gnu = self.commands.toolchain.host == HostFamily::Gnu;
+        if !gnu || self.passes.compile_sources() {
+            let texts = self
+                .passes
+                .texts(self)
+                .map_err(|_| "a pass is gone".to_owned())?;
+            texts.iter().try_for_each(|text| check_directives(text))?;
+        }
+        if gnu {
+            check_assembly(self.commands.workspace, number, &names)?;
+        }
+        Ok(())
     }
 
     /// Whether the product holds lines of the sources as they are written.

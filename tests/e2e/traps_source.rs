@@ -337,3 +337,16 @@ fn a_comment_quoted_by_a_warning_is_watched() {
     let mut ws = Workspace::with("unit.cu", text);
     rebuild_and_compare(&mut ws, ARGS, |ws| ws.edit("unit.cu", "before", "after"));
 }
+
+#[test]
+fn a_host_source_that_embeds_itself_is_not_cached() {
+    let text = "// before\nasm(\".section .rodata\\n.incbin \\\"unit.cpp\\\"\\n.text\\n\");\n\
+        int host() { return 1; }\n";
+    let ws = Workspace::with("unit.cpp", text);
+    let args = ["-c", "unit.cpp", "-o", "unit.o"];
+    let first = ws.build(&args);
+    first.succeeds();
+    ws.edit("unit.cpp", "before", "after!");
+    let changed = ws.build(&args);
+    changed.same_as(&ws.kept(&args)).differs_from(&first);
+}
