@@ -7,8 +7,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Variables whose values are part of the key. NVCC_PREPEND_FLAGS, NVCC_APPEND_FLAGS and NVCC_CCBIN
-/// are not among them: they are folded into the job.
+/// Variables whose values are part of the key. NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS are not
+/// among them: they are folded into the job; nor is NVCC_CCBIN: the plan shows what came of it.
 pub const KEYED: &[&str] = &[
     "CPATH",
     "CPLUS_INCLUDE_PATH",

@@ -121,12 +121,12 @@ fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
         variable("NVCC_PREPEND_FLAGS"),
         variable("NVCC_APPEND_FLAGS"),
     );
-    let ccbin = variable("NVCC_CCBIN");
     let line = CommandLine {
         args,
         prepend_flags: prepend.as_deref(),
         append_flags: append.as_deref(),
-        ccbin: ccbin.as_deref(),
+        // nvcc's to read, or not (12.4 does not know it): what comes of it is in the plan.
+        ccbin: None,
     };
     cmdline::read(&line, &mut |path| fs::read(path))
 }
@@ -139,7 +139,6 @@ fn run(
     block: &mut Block,
 ) -> Result<(), Detour> {
     let workspace = Workspace::new()?;
-    // NVCC_CCBIN is nvcc's to read, or not: 12.4 does not know it.
     let ccbin = job.value_of("compiler-bindir");
     let toolchain = identify(nvcc, ccbin, cache.memo.as_deref(), &workspace.scratch())
         .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
