@@ -68,6 +68,31 @@ impl Job {
         }
         fields.into_iter().collect()
     }
+
+    /// The options that name outputs, depfiles and kept files, in order, as `name=value`: what
+    /// [`Job::canonical`] leaves out and the files at their places depend on. Of `-o` the file name
+    /// counts alone where nothing else is named after it: no depfile and no kept file.
+    pub fn outputs(&self) -> Vec<OsString> {
+        let movable = self.dependencies.is_none() && self.keep.is_none();
+        let mut found = Vec::new();
+        for arg in &self.args {
+            let Arg::Option { option, value } = arg else {
+                continue;
+            };
+            let naming = [Effect::Output, Effect::Dependencies, Effect::Keep];
+            if !naming.contains(&option.effect) {
+                continue;
+            }
+            let value = value.as_deref().unwrap_or_default();
+            let base = Path::new(value).file_name().unwrap_or(value);
+            let moves = movable && option.long == "output-file";
+            let mut text = OsString::from(option.long);
+            text.push("=");
+            text.push(if moves { base } else { value });
+            found.push(text);
+        }
+        found
+    }
 }
 
 /// Puts one option into its field.

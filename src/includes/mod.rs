@@ -10,5 +10,9 @@
 //! whether any file exists.
 
 pub mod depfile;
+pub mod lookups;
 pub mod markers;
 pub mod prerequisites;
+pub mod probe;
+pub mod scan;
+pub mod search;

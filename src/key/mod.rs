@@ -2,10 +2,15 @@
 //! once, to a sink; the sinks are the digest and the explanation, so that they cannot drift apart.
 //! Pure: every fact arrives as an argument. `docs/keys.md` lists the fields, with reasons.
 
+mod direct;
+mod fields;
 mod module_id;
 mod sink;
 mod tu;
 
+use fields::{list, pairs, write_job};
+
+pub use direct::{DIRECT_FIELDS, DirectFacts, result_key};
 pub use module_id::module_id;
 pub use sink::{Digester, Explanation, Sink};
 pub use tu::{FIELDS, HostHeader, Pass, SCHEMA, TuFacts};

@@ -1,7 +1,7 @@
 //! The key of a translation unit: every fact that can reach its outputs. Pure: `compile` collects
 //! the facts. See `docs/keys.md`, which a test ties to [`FIELDS`].
 
-use super::{Digest, Digester, Sink};
+use super::{Digest, Digester, Sink, list, pairs, write_job};
 
 /// The version of this list of fields; raised when their meaning changes.
 pub const SCHEMA: &[u8] = b"pcache-nvcc tu 1";
@@ -99,7 +99,7 @@ impl TuFacts<'_> {
         sink.one("machine", self.machine);
         sink.one("diagnostics", self.diagnostics);
         list(sink, "keep", self.keep.into_iter());
-        self.write_job(sink);
+        write_job(sink, self.job);
         sink.one("source", self.source);
         sink.one("module_id", self.module_id);
         list(sink, "commands", self.commands.iter().map(Vec::as_slice));
@@ -116,37 +116,6 @@ impl TuFacts<'_> {
             "host_headers",
             headers.map(|header| (&header.path[..], &header.digest)),
         );
-    }
-
-    fn write_job(&self, sink: &mut impl Sink) {
-        let count = self.job.iter().map(|(_, values)| 2 + values.len()).sum();
-        sink.field("job", count);
-        for (name, values) in self.job {
-            sink.value(name.as_bytes());
-            sink.value(&(values.len() as u64).to_le_bytes());
-            values.iter().for_each(|value| sink.value(value));
-        }
-    }
-}
-
-fn list<'a>(
-    sink: &mut impl Sink,
-    name: &'static str,
-    values: impl Iterator<Item = &'a [u8]> + Clone,
-) {
-    sink.field(name, values.clone().count());
-    values.for_each(|value| sink.value(value));
-}
-
-fn pairs<'a>(
-    sink: &mut impl Sink,
-    name: &'static str,
-    values: impl Iterator<Item = (&'a [u8], &'a Digest)> + Clone,
-) {
-    sink.field(name, 2 * values.clone().count());
-    for (text, digest) in values {
-        sink.value(text);
-        sink.value(digest);
     }
 }
 

@@ -3,6 +3,7 @@
 //! every place on PATH says the same. Knows nothing of the compile.
 
 use super::find::nvcc_command;
+use super::profile;
 use super::stat::Stat;
 use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
@@ -18,7 +19,7 @@ use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 /// The version of the remembered record.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 /// CUDA's own tools, by the names that plans use.
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
 /// The host compiler's parts, as `-print-prog-name` knows them.
@@ -46,8 +47,13 @@ pub struct Toolchain {
     pub host: HostFamily,
     /// The file of every tool, links resolved.
     pub tools: Vec<PathBuf>,
+    /// Where each name stood for that was found along PATH, links as they are: compilers look for
+    /// their parts and headers beside themselves.
+    pub found: Vec<PathBuf>,
     /// `CICC_PATH` and `NVVMIR_LIBRARY_DIR` as the probe had them.
     pub variables: BTreeMap<String, String>,
+    /// Environment variables that `nvcc.profile` reads, sorted.
+    pub profile_variables: Vec<String>,
 }
 
 /// Why a toolchain could not be identified.
@@ -94,12 +100,10 @@ pub fn identify(
     memo: Option<&Path>,
     scratch: &Path,
 ) -> Result<Toolchain, ToolchainError> {
-    let file = memo.map(|directory| directory.join(memo_name(nvcc, ccbin)));
-    if let Some(record) = file.as_deref().and_then(read_record)
-        && record.holds()
-    {
-        return Ok(record.toolchain());
+    if let Some(known) = recall(nvcc, ccbin, memo) {
+        return Ok(known);
     }
+    let file = memo.map(|directory| directory.join(memo_name(nvcc, ccbin)));
     let now = SystemTime::now();
     let record = Record::take(nvcc, ccbin, scratch)?;
     if let Some(file) = file
@@ -108,7 +112,16 @@ pub fn identify(
         // A memo that cannot be written costs time, nothing else.
         let _ = write_record(&file, &record);
     }
-    Ok(record.toolchain())
+    record.toolchain().ok_or_else(|| ToolchainError::Probe {
+        nvcc: nvcc.into(),
+        text: "its tools changed while they were looked at".to_owned(),
+    })
+}
+
+/// The toolchain as it is remembered in `memo`, if every tool is still what and where it was. Starts
+/// no process.
+pub fn recall(nvcc: &Path, ccbin: Option<&OsStr>, memo: Option<&Path>) -> Option<Toolchain> {
+    read_record(&memo?.join(memo_name(nvcc, ccbin)))?.toolchain()
 }
 
 /// The file that a shell would run for `program`: a path as it is, a bare name through `path`.
@@ -143,6 +156,7 @@ struct Record {
     names: Vec<(OsString, PathBuf)>,
     tools: Vec<ToolRecord>,
     variables: BTreeMap<String, String>,
+    profile_variables: Vec<String>,
 }
 
 impl Record {
@@ -183,6 +197,9 @@ impl Record {
         files.push(("host".to_owned(), canonical(&driver)?));
         files.extend(host_parts(&driver, &mut names)?);
         let kept = ["CICC_PATH", "NVVMIR_LIBRARY_DIR"].into_iter();
+        let profile = files.iter().find(|(role, _)| role == "nvcc.profile");
+        let profile = profile.and_then(|(_, path)| fs::read(path).ok());
+        let profile_variables = profile::variables(&profile.unwrap_or_default());
         Ok(Self {
             schema: SCHEMA,
             release: run(nvcc_command(nvcc).arg("--version"))?,
@@ -196,35 +213,42 @@ impl Record {
             variables: kept
                 .filter_map(|name| Some((name.to_owned(), variable(name)?.to_str()?.to_owned())))
                 .collect(),
+            profile_variables,
         })
     }
 
-    /// Whether every tool is still what it was, where it was.
-    fn holds(&self) -> bool {
-        self.schema == SCHEMA
-            && self.tools.iter().all(|tool| {
-                fs::metadata(&tool.path).is_ok_and(|found| Stat::from(&found) == tool.stat)
-            })
-            && self.names.iter().all(|(name, real)| {
-                let found = look_up(name, &self.search);
-                found.and_then(|path| fs::canonicalize(path).ok()).as_ref() == Some(real)
-            })
-    }
-
-    fn toolchain(&self) -> Toolchain {
+    /// The toolchain, if every tool is still what it was, where it was.
+    fn toolchain(&self) -> Option<Toolchain> {
+        let stat = |path: &Path| fs::metadata(path).ok().map(|found| Stat::from(&found));
+        let is_same = |tool: &ToolRecord| stat(&tool.path) == Some(tool.stat);
+        if self.schema != SCHEMA || !self.tools.iter().all(is_same) {
+            return None;
+        }
+        let mut found = Vec::with_capacity(self.names.len());
+        for (name, real) in &self.names {
+            let path = look_up(name, &self.search)?;
+            // The same inode: links need not be followed step by step.
+            let tool = self.tools.iter().find(|tool| tool.path == *real)?;
+            if stat(&path) != Some(tool.stat) {
+                return None;
+            }
+            found.push(path);
+        }
         let mut sink = Digester::default();
         for tool in &self.tools {
             sink.field("tool", 2);
             sink.value(tool.role.as_bytes());
             sink.value(tool.sha256.as_bytes());
         }
-        Toolchain {
+        Some(Toolchain {
             id: sink.finish(),
             release: self.release.clone(),
             host: self.host,
             tools: self.tools.iter().map(|tool| tool.path.clone()).collect(),
+            found,
             variables: self.variables.clone(),
-        }
+            profile_variables: self.profile_variables.clone(),
+        })
     }
 }
 

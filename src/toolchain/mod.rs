@@ -4,9 +4,10 @@
 mod driver;
 mod find;
 mod identify;
+mod profile;
 mod stat;
 
 pub use driver::driver_version;
 pub use find::{NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command};
-pub use identify::{HostFamily, Toolchain, ToolchainError, identify, look_up};
+pub use identify::{HostFamily, Toolchain, ToolchainError, identify, look_up, recall};
 pub use stat::Stat;

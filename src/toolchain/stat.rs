@@ -40,13 +40,17 @@ impl Stat {
         self.is_older_than(now.checked_sub(GRAIN).unwrap_or(SystemTime::UNIX_EPOCH))
     }
 
-    /// Whether both times lie before `moment`.
+    /// Whether both times lie before `moment`, which is one of the clock that stamps files. Where that
+    /// counts whole seconds, so does the answer.
     pub fn is_older_than(&self, moment: SystemTime) -> bool {
+        const SECOND: i64 = 1_000_000_000;
+        let whole = self.mtime % SECOND == 0 && self.ctime % SECOND == 0;
+        let grain = if whole { 2 * SECOND } else { 0 };
         let since = moment
             .duration_since(SystemTime::UNIX_EPOCH)
             .unwrap_or_default();
         let limit = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
-        self.mtime < limit && self.ctime < limit
+        self.mtime.saturating_add(grain) < limit && self.ctime.saturating_add(grain) < limit
     }
 }
 

@@ -1,0 +1,456 @@
+//! From the files that a compile read to everything that its includes depend on: the places where
+//! a header could newly appear, other spellings of the same file, files that only
+//! `__has_include` asked for. `docs/direct.md` says why nothing is missing.
+//!
+//! Looks at the disk after the compile's passes. Does not know what the files are used for.
+
+use super::probe::{Found, Probe};
+use super::scan::{Form, HAS_INCLUDE, Mentions, Name, scan};
+use super::search::SearchOrder;
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+/// Why a compile's lookups cannot be described; a sentence.
+pub type Doubt = String;
+
+/// What was read.
+#[derive(Clone, Debug, Default)]
+pub struct Reads {
+    /// Every file that a preprocessor entered, as it spells it, with its content.
+    pub sources: BTreeMap<PathBuf, Rc<Vec<u8>>>,
+    /// Files that were read without being preprocessed.
+    pub raw: BTreeSet<PathBuf>,
+    /// Names of `-include`: searched in the working directory first.
+    pub forced: BTreeSet<Vec<u8>>,
+    /// Text of our own that includes headers by search alone.
+    pub snippets: Vec<Vec<u8>>,
+    /// Whether a precompiled header would be taken in place of a header (`x.h.gch`).
+    pub precompiled: Precompiled,
+}
+
+/// Whether a compiler looks for `x.h.gch` before `x.h`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Precompiled {
+    /// Every pass only preprocesses, which takes none.
+    #[default]
+    Ignored,
+    /// A source or what is made of it is compiled with its includes.
+    Taken,
+}
+
+/// Everything that the includes of a compile depend on. All paths are as a compiler would spell
+/// them, relative ones to its working directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Lookups {
+    /// Files whose content counts.
+    pub files: BTreeSet<PathBuf>,
+    /// Names that must stay absent, by directory.
+    pub absent: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+    /// Places that must stay directories, which no search takes for a header.
+    pub directories: BTreeSet<PathBuf>,
+    /// Places that must stay files, whatever is in them.
+    pub present: BTreeSet<PathBuf>,
+    /// Pairs of spellings that must stay the same directory.
+    pub same: BTreeSet<(PathBuf, PathBuf)>,
+    /// Directories and files at which the disk was asked something that the text of no pass
+    /// confirms: they must not have changed since the passes began.
+    pub settled: BTreeSet<PathBuf>,
+}
+
+impl Lookups {
+    /// Follows every include of `reads` through each of `orders`.
+    ///
+    /// # Errors
+    /// A source does what a set of paths cannot describe, or the disk cannot be asked.
+    pub fn follow(reads: &Reads, orders: &BTreeSet<SearchOrder>) -> Result<Self, Doubt> {
+        let mentions = all_mentions(reads)?;
+        let mut walk = Walk::new(reads);
+        for order in orders {
+            walk.enter(order)?;
+            for (path, mentions) in &mentions {
+                walk.follow_file(path, mentions)?;
+            }
+            for name in &reads.forced {
+                let name = Name {
+                    form: Form::Quote,
+                    text: name.clone(),
+                };
+                walk.follow_include(b"", &name)?;
+            }
+        }
+        walk.found.files.extend(reads.sources.keys().cloned());
+        walk.found.files.extend(reads.raw.iter().cloned());
+        if reads.precompiled == Precompiled::Taken {
+            walk.add_precompiled()?;
+        }
+        Ok(walk.found)
+    }
+}
+
+/// What every source mentions; snippets under the empty path. Scans again while macros turn up that
+/// stand for `__has_include`.
+fn all_mentions(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
+    let mut askers: BTreeSet<_> = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
+    let snippets = reads
+        .snippets
+        .iter()
+        .map(|text| (Path::new(""), text.as_slice()));
+    let sources = reads
+        .sources
+        .iter()
+        .map(|(path, text)| (path.as_path(), text.as_slice()));
+    let texts: Vec<_> = sources.chain(snippets).collect();
+    loop {
+        let before = askers.len();
+        let mut all = Vec::with_capacity(texts.len());
+        for (path, text) in &texts {
+            let mentions = scan(text, &askers);
+            if let Some(doubt) = mentions.doubt {
+                return Err(format!("{}: {doubt}", path.display()));
+            }
+            askers.extend(mentions.aliases.iter().cloned());
+            all.push((*path, mentions));
+        }
+        if askers.len() == before {
+            return Ok(all);
+        }
+    }
+}
+
+/// One search directory.
+#[derive(Debug)]
+struct Directory {
+    path: PathBuf,
+    real: PathBuf,
+    quotes_only: bool,
+}
+
+/// Follows names through one search order after another.
+struct Walk<'a> {
+    reads: &'a Reads,
+    probe: Probe,
+    /// Real paths of everything entered.
+    real: HashSet<PathBuf>,
+    /// Real directories by their spelling.
+    real_directories: HashMap<PathBuf, PathBuf>,
+    /// Contents that ask to be read once, by size.
+    once: HashMap<usize, Vec<Rc<Vec<u8>>>>,
+    order: Vec<Directory>,
+    /// Names that have been followed through the present order.
+    done: HashSet<(bool, Vec<u8>)>,
+    found: Lookups,
+}
+
+impl<'a> Walk<'a> {
+    fn new(reads: &'a Reads) -> Self {
+        let mut walk = Self {
+            reads,
+            probe: Probe::default(),
+            real: HashSet::new(),
+            real_directories: HashMap::new(),
+            once: HashMap::new(),
+            order: Vec::new(),
+            done: HashSet::new(),
+            found: Lookups::default(),
+        };
+        for (path, text) in &reads.sources {
+            if let Some(real) = walk.real_path(path) {
+                walk.real.insert(real);
+            }
+            walk.once.entry(text.len()).or_default().push(text.clone());
+        }
+        walk
+    }
+
+    /// Begins with another search order.
+    fn enter(&mut self, order: &SearchOrder) -> Result<(), Doubt> {
+        self.order.clear();
+        self.done.clear();
+        let quoted = order.quote.len();
+        for (index, path) in order.directories().enumerate() {
+            let real = self.same_directory(path)?;
+            self.order.push(Directory {
+                path: path.clone(),
+                real,
+                quotes_only: index < quoted,
+            });
+        }
+        for path in &order.duplicates {
+            self.same_directory(path)?;
+        }
+        for path in &order.missing {
+            match self.look(path)? {
+                Found::Nothing { directory, missing } => self.note_absent(directory, missing),
+                Found::Blocked { by } => drop(self.found.present.insert(by)),
+                // gcc calls a file in the place of a directory missing, too.
+                Found::File => drop(self.found.present.insert(path.clone())),
+                Found::Directory => {
+                    return Err(format!("{} appeared during the compile", path.display()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The real path of a search directory, to which its spelling must keep leading: gcc spells some
+    /// headers by their real paths, and drops directories that are the same as others.
+    fn same_directory(&mut self, path: &Path) -> Result<PathBuf, Doubt> {
+        let real =
+            fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        if real != path {
+            self.found.same.insert((path.to_owned(), real.clone()));
+        }
+        Ok(real)
+    }
+
+    fn follow_file(&mut self, path: &Path, mentions: &Mentions) -> Result<(), Doubt> {
+        let own = own_directory(path);
+        let in_snippet = path.as_os_str().is_empty();
+        for name in &mentions.includes {
+            if in_snippet {
+                self.follow_angle(&name.text)?;
+            } else {
+                self.follow_include(own, name)?;
+            }
+        }
+        for name in &mentions.nexts {
+            self.follow_next(&name.text)?;
+        }
+        for name in &mentions.asked {
+            self.follow_question(own, name)?;
+        }
+        if mentions.computes_names {
+            self.follow_computed(own)?;
+        }
+        Ok(())
+    }
+
+    /// `#include`: the search ends at the first file.
+    fn follow_include(&mut self, own: &[u8], name: &Name) -> Result<(), Doubt> {
+        if name.text.starts_with(b"/") {
+            return self.follow_place(to_path(&name.text), None).map(drop);
+        }
+        let quoted = name.form == Form::Quote;
+        if quoted && self.follow_place(joined(own, &name.text), None)? {
+            return Ok(());
+        }
+        if !self.done.insert((quoted, name.text.clone())) {
+            return Ok(());
+        }
+        for index in 0..self.order.len() {
+            if self.order[index].quotes_only && !quoted {
+                continue;
+            }
+            if self.follow_place(self.candidate(index, &name.text), Some((index, &name.text)))? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn follow_angle(&mut self, text: &[u8]) -> Result<(), Doubt> {
+        let name = Name {
+            form: Form::Angle,
+            text: text.to_vec(),
+        };
+        self.follow_include(b"", &name)
+    }
+
+    /// `#include_next` begins anywhere in the order: a place that holds a file which was not entered
+    /// was not searched, and every empty place may have been.
+    fn follow_next(&mut self, text: &[u8]) -> Result<(), Doubt> {
+        for index in 0..self.order.len() {
+            self.follow_place(self.candidate(index, text), Some((index, text)))?;
+        }
+        Ok(())
+    }
+
+    /// `#include` of a name that a macro gives. What was entered is among the sources, under the name
+    /// that is left when a search directory is taken off. Its own directory comes first each time.
+    fn follow_computed(&mut self, own: &[u8]) -> Result<(), Doubt> {
+        let mut names = BTreeSet::new();
+        for source in self.reads.sources.keys() {
+            for directory in &self.order {
+                let rest = source
+                    .strip_prefix(&directory.path)
+                    .or_else(|_| source.strip_prefix(&directory.real));
+                names.extend(rest.ok().map(|rest| rest.as_os_str().as_bytes().to_vec()));
+            }
+        }
+        for text in names {
+            let name = Name {
+                form: Form::Quote,
+                text,
+            };
+            self.follow_include(own, &name)?;
+        }
+        Ok(())
+    }
+
+    /// `__has_include`, whose answer leaves no trace in the text of a pass.
+    fn follow_question(&mut self, own: &[u8], name: &Name) -> Result<(), Doubt> {
+        let quoted = name.form == Form::Quote;
+        let mut places = Vec::new();
+        if name.text.starts_with(b"/") {
+            places.push(to_path(&name.text));
+        } else {
+            places.extend(quoted.then(|| joined(own, &name.text)));
+            let searched = self.order.iter();
+            let searched = searched.filter(|directory| quoted || !directory.quotes_only);
+            places.extend(searched.map(|directory| directory.path.join(to_path(&name.text))));
+        }
+        // `__has_include_next` begins later, so that every place counts.
+        for place in places {
+            match self.look(&place)? {
+                Found::File => {
+                    self.found.settled.insert(place.clone());
+                    self.found.present.insert(place);
+                }
+                Found::Directory => {
+                    self.found.settled.insert(place.clone());
+                    self.found.directories.insert(place);
+                }
+                Found::Blocked { by } => {
+                    self.found.settled.insert(by.clone());
+                    self.found.present.insert(by);
+                }
+                Found::Nothing { directory, missing } => {
+                    self.found.settled.insert(directory.clone());
+                    self.note_absent(directory, missing);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// One place that a search may look at; whether a file is there. `searched` tells the directory
+    /// of the order and the name.
+    fn follow_place(
+        &mut self,
+        place: PathBuf,
+        searched: Option<(usize, &[u8])>,
+    ) -> Result<bool, Doubt> {
+        match self.look(&place)? {
+            Found::File => {
+                self.note_file(place, searched)?;
+                return Ok(true);
+            }
+            Found::Directory => drop(self.found.directories.insert(place)),
+            Found::Blocked { by } => drop(self.found.present.insert(by)),
+            Found::Nothing { directory, missing } => self.note_absent(directory, missing),
+        }
+        Ok(false)
+    }
+
+    /// A file that an include leads to. It is one of the sources, perhaps by another spelling; or
+    /// the include was never reached.
+    fn note_file(&mut self, place: PathBuf, searched: Option<(usize, &[u8])>) -> Result<(), Doubt> {
+        if self.reads.sources.contains_key(&place) || self.found.files.contains(&place) {
+            return Ok(());
+        }
+        if let Some((index, name)) = searched {
+            // The spelling by which gcc shortens, for which `same` vouches.
+            let real = self.order[index].real.join(to_path(name));
+            if self.reads.sources.contains_key(&real) {
+                return Ok(());
+            }
+        }
+        if self
+            .real_path(&place)
+            .is_some_and(|real| self.real.contains(&real))
+        {
+            self.found.files.insert(place);
+            return Ok(());
+        }
+        self.found.settled.insert(place.clone());
+        self.check_once(&place)
+    }
+
+    /// gcc skips a file that is equal to one that was to be read once, if their times are equal too.
+    fn check_once(&self, place: &Path) -> Result<(), Doubt> {
+        let failed = |error| format!("{}: {error}", place.display());
+        let size = fs::metadata(place).map_err(failed)?.len();
+        let Some(known) = usize::try_from(size)
+            .ok()
+            .and_then(|size| self.once.get(&size))
+        else {
+            return Ok(());
+        };
+        let text = fs::read(place).map_err(failed)?;
+        match known.iter().any(|known| **known == text) {
+            true => Err(format!("{} is a copy of another header", place.display())),
+            false => Ok(()),
+        }
+    }
+
+    /// `x.h.gch` beside every header and in every place that was searched before it.
+    fn add_precompiled(&mut self) -> Result<(), Doubt> {
+        let mut places: BTreeSet<PathBuf> = self.found.files.clone();
+        for (directory, names) in &self.found.absent {
+            places.extend(names.iter().map(|name| directory.join(name)));
+        }
+        for place in places {
+            let mut name = place.into_os_string();
+            name.push(".gch");
+            match self.look(Path::new(&name))? {
+                Found::Nothing { directory, missing } => self.note_absent(directory, missing),
+                Found::Blocked { by } => drop(self.found.present.insert(by)),
+                Found::File | Found::Directory => {
+                    return Err(format!("{} may be read", Path::new(&name).display()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn look(&mut self, place: &Path) -> Result<Found, Doubt> {
+        self.probe
+            .look(place)
+            .map_err(|error| format!("{}: {error}", place.display()))
+    }
+
+    fn note_absent(&mut self, directory: PathBuf, missing: PathBuf) {
+        let names = self.found.absent.entry(directory).or_default();
+        names.insert(missing);
+    }
+
+    fn candidate(&self, index: usize, name: &[u8]) -> PathBuf {
+        self.order[index].path.join(to_path(name))
+    }
+
+    /// The real path of a file. Directories are resolved once.
+    fn real_path(&mut self, path: &Path) -> Option<PathBuf> {
+        if fs::symlink_metadata(path).ok()?.is_symlink() {
+            return fs::canonicalize(path).ok();
+        }
+        let directory = path.parent()?;
+        if !self.real_directories.contains_key(directory) {
+            let spelled = match directory.as_os_str().is_empty() {
+                true => Path::new("."),
+                false => directory,
+            };
+            let real = fs::canonicalize(spelled).ok()?;
+            self.real_directories.insert(directory.to_owned(), real);
+        }
+        Some(self.real_directories[directory].join(path.file_name()?))
+    }
+}
+
+/// What gcc puts before a quoted name in the file `path`: everything up to the last slash.
+fn own_directory(path: &Path) -> &[u8] {
+    let bytes = path.as_os_str().as_bytes();
+    let end = bytes.iter().rposition(|&byte| byte == b'/');
+    &bytes[..end.map_or(0, |slash| slash + 1)]
+}
+
+fn joined(directory: &[u8], name: &[u8]) -> PathBuf {
+    to_path(&[directory, name].concat())
+}
+
+fn to_path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}

@@ -1,0 +1,118 @@
+//! What is at a path, and where a path ends that leads nowhere. Answers are remembered, since
+//! thousands of names share a few directories; so one [`Probe`] serves one moment.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// What is at a path, links followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Anything that can be opened as a file.
+    File,
+    /// A directory, which no search takes for a header.
+    Directory,
+    /// Nothing: `missing` is not in the directory `directory`, which exists.
+    Nothing {
+        /// The nearest directory that exists, as the path spells it; empty for the working directory.
+        directory: PathBuf,
+        /// The first component that does not.
+        missing: PathBuf,
+    },
+    /// Nothing, because a file stands where a directory would have to be.
+    Blocked {
+        /// The file.
+        by: PathBuf,
+    },
+}
+
+/// Looks at paths.
+#[derive(Debug, Default)]
+pub struct Probe {
+    known: HashMap<PathBuf, Found>,
+}
+
+impl Probe {
+    /// What is at `path`.
+    ///
+    /// # Errors
+    /// It cannot be told: no permission, a loop of links, a link that leads nowhere.
+    pub fn look(&mut self, path: &Path) -> io::Result<Found> {
+        if path.as_os_str().is_empty() {
+            return Ok(Found::Directory);
+        }
+        if let Some(found) = self.known.get(path) {
+            return Ok(found.clone());
+        }
+        let found = self.find(path)?;
+        self.known.insert(path.to_owned(), found.clone());
+        Ok(found)
+    }
+
+    fn find(&mut self, path: &Path) -> io::Result<Found> {
+        let (Some(parent), Some(name)) = (path.parent(), path.components().next_back()) else {
+            return exists(path);
+        };
+        match self.look(parent)? {
+            Found::Directory => {}
+            Found::File => return Ok(Found::Blocked { by: parent.into() }),
+            nowhere => return Ok(nowhere),
+        }
+        match exists(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                // What leads nowhere now may lead somewhere without a change of its directory.
+                if fs::symlink_metadata(path).is_ok() {
+                    return Err(io::Error::other("a link that leads nowhere"));
+                }
+                Ok(Found::Nothing {
+                    directory: parent.into(),
+                    missing: name.as_os_str().into(),
+                })
+            }
+            found => found,
+        }
+    }
+}
+
+fn exists(path: &Path) -> io::Result<Found> {
+    let metadata = fs::metadata(path)?;
+    Ok(if metadata.is_dir() {
+        Found::Directory
+    } else {
+        Found::File
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Found, Probe};
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn the_first_missing_component_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        fs::create_dir(root.join("a")).unwrap();
+        fs::write(root.join("a/f"), "").unwrap();
+        symlink("nowhere", root.join("l")).unwrap();
+        let mut probe = Probe::default();
+        let mut look = |path: &str| probe.look(&root.join(path));
+        let nothing = |directory: &str, missing: &str| Found::Nothing {
+            directory: root.join(directory),
+            missing: missing.into(),
+        };
+        assert_eq!(look("a").unwrap(), Found::Directory);
+        assert_eq!(look("a/f").unwrap(), Found::File);
+        assert_eq!(look("a/b/c/d.h").unwrap(), nothing("a", "b"));
+        assert_eq!(look("a/b/e.h").unwrap(), nothing("a", "b"));
+        assert_eq!(look("a/x.h").unwrap(), nothing("a", "x.h"));
+        let blocked = Found::Blocked {
+            by: root.join("a/f"),
+        };
+        assert_eq!(look("a/f/x.h").unwrap(), blocked);
+        assert!(look("l").is_err());
+        assert!(look("l/x.h").is_err());
+    }
+}

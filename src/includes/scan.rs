@@ -1,0 +1,459 @@
+//! What the text of one source file asks the preprocessor to look for: `#include` names,
+//! `__has_include` names, and what a path set cannot describe (time macros, `#embed`, …).
+//!
+//! Conditions are not evaluated and comments are mostly not told from code: whatever looks like a
+//! directive counts, so that the answer covers every way in which the preprocessor may go through
+//! the file. Too many names cost a look at a directory; one too few would be a stale object.
+//! Knows no directory and reads no file.
+
+use memchr::{memchr, memmem, memrchr};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+/// How a name was written, which decides where the search for it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Form {
+    /// `"name"`: the includer's own directory first.
+    Quote,
+    /// `<name>`: the search directories.
+    Angle,
+}
+
+/// A name that the preprocessor may look for.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Name {
+    /// Quotes or angle brackets.
+    pub form: Form,
+    /// What stands between them.
+    pub text: Vec<u8>,
+}
+
+/// What one file mentions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Mentions {
+    /// Of `#include` and `#import`.
+    pub includes: BTreeSet<Name>,
+    /// Of `#include_next`, which skips directories.
+    pub nexts: BTreeSet<Name>,
+    /// Of `__has_include`, `__has_include_next`, and macros that stand for them.
+    pub asked: BTreeSet<Name>,
+    /// Whether an `#include` takes its name from a macro.
+    pub computes_names: bool,
+    /// Whether the file may ask to be read only once by content: `#pragma once`, `#import`.
+    pub reads_once: bool,
+    /// Macros found to stand for `__has_include`.
+    pub aliases: BTreeSet<Vec<u8>>,
+    /// What a path set cannot describe, as a sentence.
+    pub doubt: Option<&'static str>,
+}
+
+/// The words by which `__has_include` is known, to begin with.
+pub const HAS_INCLUDE: [&[u8]; 2] = [b"__has_include", b"__has_include_next"];
+
+/// Reads `text`. `askers` are [`HAS_INCLUDE`] and the aliases found so far in any file of the
+/// compile: where a scan finds new ones, all files must be scanned again with them.
+pub fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
+    let mut mentions = Mentions::default();
+    let text = spliced(text);
+    if holds(&text, b"??=") || holds(&text, b"??/\n") {
+        mentions.doubt = Some("a source has trigraphs");
+    }
+    let mut at = 0;
+    while let Some(start) = next_word(&text, at) {
+        let end = word_end(&text, start);
+        let place = Place {
+            text: &text,
+            start,
+            end,
+        };
+        place.read(askers, &mut mentions);
+        at = end;
+    }
+    mentions
+}
+
+/// One identifier in its surroundings.
+struct Place<'t> {
+    text: &'t [u8],
+    start: usize,
+    end: usize,
+}
+
+impl Place<'_> {
+    fn read(&self, askers: &BTreeSet<Vec<u8>>, mentions: &mut Mentions) {
+        let word = &self.text[self.start..self.end];
+        match word {
+            b"include" | b"import" if self.is_directive() => self.read_include(word, mentions),
+            b"include_next" if self.is_directive() => self.read_include(word, mentions),
+            b"embed" if self.is_directive() => mentions.doubt = Some("a source embeds a file"),
+            b"__has_embed" => mentions.doubt = Some("a source asks for files to embed"),
+            b"__DATE__" | b"__TIME__" | b"__TIMESTAMP__" => {
+                mentions.doubt = Some("a source mentions the time of the compile");
+            }
+            b"once" => mentions.reads_once = true,
+            b"dependency" if self.previous_word() == b"GCC" => {
+                mentions.doubt = Some("a source compares the times of files");
+            }
+            _ if word.starts_with(b"__has") && self.is_pasted() => {
+                mentions.doubt = Some("a source pastes the name of __has_include");
+            }
+            _ if askers.contains(word) => self.read_question(word, mentions),
+            _ => {}
+        }
+    }
+
+    /// Whether the word follows a `#`, up to blanks and comments.
+    fn is_directive(&self) -> bool {
+        match trim_end(&self.text[..self.start]) {
+            [.., b'#'] | [.., b'%', b':'] | [.., b'*', b'/'] => true,
+            _ => false,
+        }
+    }
+
+    fn is_pasted(&self) -> bool {
+        let before = trim_end(&self.text[..self.start]).ends_with(b"##");
+        before || self.text[skip_blanks(self.text, self.end)..].starts_with(b"##")
+    }
+
+    fn read_include(&self, word: &[u8], mentions: &mut Mentions) {
+        if word == b"import" {
+            mentions.reads_once = true;
+        }
+        let at = skip_blanks(self.text, self.end);
+        match literal(self.text, at) {
+            Some((name, _)) if word == b"include_next" => mentions.nexts.insert(name),
+            Some((name, _)) => mentions.includes.insert(name),
+            None => {
+                // A word, or nothing at all, which is an error where it is not a comment.
+                mentions.computes_names |= self.text.get(at).is_some_and(|&byte| is_word(byte));
+                return;
+            }
+        };
+    }
+
+    /// `__has_include(…)` or an alias of it.
+    fn read_question(&self, word: &[u8], mentions: &mut Mentions) {
+        if !self.counts() {
+            return;
+        }
+        let at = skip_blanks(self.text, self.end);
+        let inner = match self.text.get(at) {
+            Some(b'(') => skip_blanks(self.text, at + 1),
+            _ => at,
+        };
+        if let Some((name, _)) = literal(self.text, inner) {
+            mentions.asked.insert(name);
+            return;
+        }
+        // `#ifdef`, `defined`, `#define` and the like ask nothing of the file system.
+        const HARMLESS: [&[u8]; 7] = [
+            b"defined",
+            b"ifdef",
+            b"ifndef",
+            b"elifdef",
+            b"elifndef",
+            b"define",
+            b"undef",
+        ];
+        if HARMLESS.contains(&self.previous_word()) {
+            return;
+        }
+        match self.alias(inner) {
+            Some(alias) if inner > at => {
+                if alias != word {
+                    mentions.aliases.insert(alias);
+                }
+            }
+            _ => mentions.doubt = Some("a source computes the argument of __has_include"),
+        }
+    }
+
+    /// Whether the word stands where the preprocessor may evaluate it: in a directive (or behind the
+    /// end of a comment, which may have begun in one), and not behind `//`.
+    fn counts(&self) -> bool {
+        let line_start = line_start(self.text, self.start);
+        let before = &self.text[line_start..self.start];
+        let comment = find(before, b"//").is_some_and(|at| !before[..at].contains(&b'"'));
+        let first = &before[skip_blanks(before, 0)..];
+        let directive = first.starts_with(b"#") || first.starts_with(b"%:");
+        !comment && (directive || holds(before, b"*/"))
+    }
+
+    /// The macro that is defined on this line as `NAME(…, p, …) … word(p)`, where `p` is at `at`.
+    fn alias(&self, at: usize) -> Option<Vec<u8>> {
+        let line = &self.text[line_start(self.text, self.start)..self.start];
+        let hash = skip_blanks(line, 0);
+        let define = skip_blanks(line, hash + 1);
+        let rest = line.get(define..)?.strip_prefix(b"define")?;
+        let rest = &rest[skip_blanks(rest, 0)..];
+        let name_end = word_end(rest, 0);
+        let (name, rest) = rest.split_at(name_end);
+        let parameters = rest.strip_prefix(b"(")?;
+        let close = parameters.iter().position(|&byte| byte == b')')?;
+        let mut parameters = parameters[..close].split(|&byte| byte == b',');
+        let parameter = &self.text[at..word_end(self.text, at)];
+        let known = parameters.any(|found| found.trim_ascii() == parameter);
+        let closed = self
+            .text
+            .get(skip_blanks(self.text, at + parameter.len()))
+            .is_some_and(|&byte| byte == b')');
+        (known && closed && !parameter.is_empty() && !name.is_empty()).then(|| name.to_vec())
+    }
+
+    /// The word before this one, if only blanks, comments and `(` lie between.
+    fn previous_word(&self) -> &[u8] {
+        let before = trim_end(&self.text[..self.start]);
+        let before = trim_end(before.strip_suffix(b"(").unwrap_or(before));
+        let letters = before.iter().rev().take_while(|&&byte| is_word(byte));
+        &before[before.len() - letters.count()..]
+    }
+}
+
+/// A name in quotes or angle brackets at `at`, and where it ends.
+fn literal(text: &[u8], at: usize) -> Option<(Name, usize)> {
+    let (form, close) = match text.get(at)? {
+        b'<' => (Form::Angle, b'>'),
+        b'"' => (Form::Quote, b'"'),
+        _ => return None,
+    };
+    let rest = &text[at + 1..];
+    let length = rest
+        .iter()
+        .position(|&byte| byte == close || byte == b'\n')?;
+    let found = rest[length] == close && length > 0;
+    let name = Name {
+        form,
+        text: rest[..length].to_vec(),
+    };
+    found.then_some((name, at + length + 2))
+}
+
+/// The text without its escaped newlines. Blanks between backslash and newline are allowed, as gcc
+/// allows them.
+fn spliced(text: &[u8]) -> Cow<'_, [u8]> {
+    let mut joined: Option<Vec<u8>> = None;
+    let mut from = 0;
+    let mut at = 0;
+    while let Some(step) = memchr(b'\\', &text[at..]) {
+        let backslash = at + step;
+        let rest = &text[backslash + 1..];
+        let blanks = rest
+            .iter()
+            .take_while(|&&byte| byte != b'\n' && byte.is_ascii_whitespace())
+            .count();
+        at = backslash + 1;
+        if rest.get(blanks) == Some(&b'\n') {
+            let joined = joined.get_or_insert_with(|| Vec::with_capacity(text.len()));
+            joined.extend_from_slice(&text[from..backslash]);
+            at += blanks + 1;
+            from = at;
+        }
+    }
+    match joined {
+        None => Cow::Borrowed(text),
+        Some(mut joined) => {
+            joined.extend_from_slice(&text[from..]);
+            Cow::Owned(joined)
+        }
+    }
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+fn next_word(text: &[u8], at: usize) -> Option<usize> {
+    let step = text[at..].iter().position(|&byte| is_word(byte))?;
+    Some(at + step)
+}
+
+fn word_end(text: &[u8], at: usize) -> usize {
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|&&byte| is_word(byte)).count()
+}
+
+fn line_start(text: &[u8], at: usize) -> usize {
+    memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1)
+}
+
+/// Over blanks and `/* … */`, not over ends of lines (but for those within comments).
+fn skip_blanks(text: &[u8], mut at: usize) -> usize {
+    loop {
+        match text.get(at..).unwrap_or_default() {
+            [b' ' | b'\t' | b'\r' | 11 | 12, ..] => at += 1,
+            [b'/', b'*', rest @ ..] => match find(rest, b"*/") {
+                Some(end) => at += 2 + end + 2,
+                None => return at,
+            },
+            _ => return at,
+        }
+    }
+}
+
+/// Without blanks at the end.
+fn trim_end(text: &[u8]) -> &[u8] {
+    let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r' | 11 | 12);
+    let blanks = text.iter().rev().take_while(blank).count();
+    &text[..text.len() - blanks]
+}
+
+fn find(text: &[u8], part: &[u8]) -> Option<usize> {
+    memmem::find(text, part)
+}
+
+fn holds(text: &[u8], part: &[u8]) -> bool {
+    find(text, part).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Form, HAS_INCLUDE, Mentions, Name, scan};
+    use proptest::collection::vec;
+    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
+    use std::collections::BTreeSet;
+
+    fn askers() -> BTreeSet<Vec<u8>> {
+        HAS_INCLUDE.iter().map(|word| word.to_vec()).collect()
+    }
+
+    fn of(text: &str) -> Mentions {
+        scan(text.as_bytes(), &askers())
+    }
+
+    fn names(found: &BTreeSet<Name>) -> Vec<String> {
+        let show = |name: &Name| {
+            let text = String::from_utf8_lossy(&name.text);
+            match name.form {
+                Form::Quote => format!("\"{text}\""),
+                Form::Angle => format!("<{text}>"),
+            }
+        };
+        found.iter().map(show).collect()
+    }
+
+    #[track_caller]
+    fn includes(text: &str, expected: &[&str]) {
+        let found = of(text);
+        assert_eq!(names(&found.includes), expected, "{text}");
+        assert_eq!(found.doubt, None, "{text}");
+    }
+
+    #[test]
+    fn every_spelling_of_an_include_is_seen() {
+        includes("#include <a.h>\n", &["<a.h>"]);
+        includes("#include\"a.h\"", &["\"a.h\""]);
+        includes(" \t# \tinclude\t<a/b.h> // c", &["<a/b.h>"]);
+        includes("%:include <a.h>", &["<a.h>"]);
+        includes("#/* x */include/* y */<a.h>", &["<a.h>"]);
+        includes("/* x\n */ # include <a.h>", &["<a.h>"]);
+        includes("#inc\\\nlude <a\\  \n.h>", &["<a.h>"]);
+        includes("#if 0\n#include <a.h>\n#endif", &["<a.h>"]);
+        includes("#import <a.h>\r\n", &["<a.h>"]);
+        includes("int include; // include <a.h>", &[]);
+        includes("#include <a.h\n>", &[]);
+        includes("#includes <a.h>", &[]);
+    }
+
+    #[test]
+    fn names_from_macros_are_noticed() {
+        assert!(of("#include HEADER\n").computes_names);
+        assert!(of("# include_next NAME(x)").computes_names);
+        assert!(!of("#include <HEADER>\n").computes_names);
+        assert!(!of("we include HEADER").computes_names);
+    }
+
+    #[test]
+    fn include_next_is_told_apart() {
+        let found = of("#include_next <math.h>");
+        assert_eq!(names(&found.nexts), ["<math.h>"]);
+        assert!(found.includes.is_empty());
+    }
+
+    #[track_caller]
+    fn asks(text: &str, expected: &[&str]) {
+        let found = of(text);
+        assert_eq!(names(&found.asked), expected, "{text}");
+        assert_eq!(found.doubt, None, "{text}");
+    }
+
+    #[test]
+    fn questions_with_literal_names_are_seen() {
+        asks("#if __has_include(<a.h>)", &["<a.h>"]);
+        asks("#elif X && __has_include ( \"a.h\" )", &["\"a.h\""]);
+        asks("#  if ! __has_include_next(<a.h>)", &["<a.h>"]);
+        asks("#if __has_include <a.h>", &["<a.h>"]);
+        asks(
+            "#if defined(X) \\\n && __has_include(<a.h>) || __has_include(<b.h>)",
+            &["<a.h>", "<b.h>"],
+        );
+        asks("#ifdef __has_include\n#endif", &[]);
+        asks("#if defined(__has_include) && defined __has_include", &[]);
+        asks("#define __has_include(x) 0", &[]);
+        asks("// __has_include is not known everywhere", &[]);
+        asks("#endif // __has_include", &[]);
+        asks("/* __has_include(x) */", &[]);
+    }
+
+    #[test]
+    fn macros_that_stand_for_the_question_are_followed() {
+        let define = "#define ASK(_X) __has_include(_X)\n";
+        let found = of(define);
+        assert_eq!(found.aliases, BTreeSet::from([b"ASK".to_vec()]));
+        assert_eq!(found.doubt, None);
+        let mut askers = askers();
+        askers.extend(found.aliases);
+        let text = b"#if ASK(<a.h>)\n#endif\n#define AGAIN(a, b) (a && ASK(b))\n";
+        let found = scan(text, &askers);
+        assert_eq!(names(&found.asked), ["<a.h>"]);
+        assert_eq!(found.aliases, BTreeSet::from([b"AGAIN".to_vec()]));
+        assert_eq!(found.doubt, None);
+        assert_eq!(scan(define.as_bytes(), &askers).doubt, None);
+    }
+
+    #[test]
+    fn what_a_path_set_cannot_describe_is_a_doubt() {
+        for text in [
+            "#if __has_include(NAME)",
+            "#define ASK __has_include",
+            "#define ASK(x) __has_include(NAME)",
+            "#define ASK(x) __has_include(x.h)",
+            "#if /* \n */ __has_include(NAME)",
+            "#define ASK(x) __has_ ## x",
+            "#embed \"a.bin\"",
+            "#if __has_embed(<a.bin>)",
+            "const char *t = __TIME__;",
+            "const char *t = __TIME\\\nSTAMP__;",
+            "#pragma GCC dependency \"a.y\"",
+            "??=include <a.h>",
+            "#inc??/\nlude <a.h>",
+        ] {
+            assert!(of(text).doubt.is_some(), "{text}");
+        }
+    }
+
+    #[test]
+    fn reading_once_is_noticed() {
+        assert!(of("#pragma once").reads_once);
+        assert!(of("_Pragma(\"once\")").reads_once);
+        assert!(of("#import <a.h>").reads_once);
+        assert!(!of("#pragma onces").reads_once);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read(text in vec(prop_oneof![
+            Just(b"#include ".to_vec()), Just(b"__has_include".to_vec()), Just(b"\\\n".to_vec()),
+            Just(b"#define A(x) ".to_vec()), Just(b"(x)".to_vec()), Just(b"<a>".to_vec()),
+            Just(b"/*".to_vec()), Just(b"*/".to_vec()), any::<u8>().prop_map(|byte| vec![byte]),
+        ], 0..60)) {
+            scan(&text.concat(), &askers());
+        }
+
+        #[test]
+        fn an_include_is_found_whatever_stands_around_it(before in "[a-z\"/*' \n(){}]{0,40}", after in "\\PC{0,40}") {
+            let text = format!("{before}\n#include <needle.h>\n{after}");
+            let needle = Name { form: Form::Angle, text: b"needle.h".to_vec() };
+            assert!(scan(text.as_bytes(), &askers()).includes.contains(&needle));
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Where a GCC-like preprocessor looks for headers, as its `-v` tells.
+//!
+//! ```text
+//! ignoring nonexistent directory "/foo"
+//! ignoring duplicate directory "/usr/include/c++/12"
+//!   as it is a non-system directory that duplicates a system directory
+//! #include "..." search starts here:
+//! #include <...> search starts here:
+//!  /usr/include/c++/12
+//! End of search list.
+//! ```
+//! The text is the preprocessor's own in every language but the four phrases themselves, so it is
+//! asked in the C locale. Reads no file and runs nothing.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// A search order. Directories are spelled as the preprocessor prepends them to names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct SearchOrder {
+    /// Searched for `"name"`, before [`SearchOrder::angle`] (`-iquote`).
+    pub quote: Vec<PathBuf>,
+    /// Searched for both forms, in this order.
+    pub angle: Vec<PathBuf>,
+    /// Named, and not there.
+    pub missing: Vec<PathBuf>,
+    /// Named, and the same directory as another.
+    pub duplicates: Vec<PathBuf>,
+}
+
+impl SearchOrder {
+    /// Reads what the preprocessor printed on standard error with `-v`. `None` where that is no
+    /// search order.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut order = Self::default();
+        let mut list = None;
+        for line in text.split(|&byte| byte == b'\n') {
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if line == b"End of search list." {
+                return (list == Some(List::Angle)).then_some(order);
+            } else if line.starts_with(b"#include \"...\" search starts here:") {
+                list = Some(List::Quote);
+            } else if line.starts_with(b"#include <...> search starts here:") {
+                list = Some(List::Angle);
+            } else if let Some(path) = ignored(line, b"ignoring nonexistent directory \"") {
+                order.missing.push(path);
+            } else if let Some(path) = ignored(line, b"ignoring duplicate directory \"") {
+                order.duplicates.push(path);
+            } else if let (Some(list), Some(path)) = (list, line.strip_prefix(b" ")) {
+                // clang marks the directories that only a Mac has.
+                if path.ends_with(b" (framework directory)") || path.ends_with(b" (headermap)") {
+                    return None;
+                }
+                match list {
+                    List::Quote => order.quote.push(to_path(path)),
+                    List::Angle => order.angle.push(to_path(path)),
+                }
+            }
+        }
+        None
+    }
+
+    /// Every directory that exists, those of quoted names first.
+    pub fn directories(&self) -> impl Iterator<Item = &PathBuf> {
+        self.quote.iter().chain(&self.angle)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum List {
+    Quote,
+    Angle,
+}
+
+fn ignored(line: &[u8], phrase: &[u8]) -> Option<PathBuf> {
+    Some(to_path(line.strip_prefix(phrase)?.strip_suffix(b"\"")?))
+}
+
+fn to_path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SearchOrder;
+    use std::path::PathBuf;
+
+    const TEXT: &str = "Using built-in specs.
+ignoring duplicate directory \"/usr/include/x86_64-linux-gnu/c++/12\"
+ignoring nonexistent directory \"/foo\"
+ignoring duplicate directory \"inc\"
+  as it is a non-system directory that duplicates a system directory
+#include \"...\" search starts here:
+ quoted
+#include <...> search starts here:
+ .
+ /opt/with space/include
+ /usr/include
+End of search list.
+COMPILER_PATH=/usr/lib
+";
+
+    fn paths(found: &[&str]) -> Vec<PathBuf> {
+        found.iter().map(PathBuf::from).collect()
+    }
+
+    #[test]
+    fn the_lists_are_read() {
+        let order = SearchOrder::parse(TEXT.as_bytes()).unwrap();
+        assert_eq!(order.quote, paths(&["quoted"]));
+        assert_eq!(
+            order.angle,
+            paths(&[".", "/opt/with space/include", "/usr/include"])
+        );
+        assert_eq!(order.missing, paths(&["/foo"]));
+        assert_eq!(
+            order.duplicates,
+            paths(&["/usr/include/x86_64-linux-gnu/c++/12", "inc"])
+        );
+    }
+
+    #[test]
+    fn an_unfinished_list_is_none() {
+        for cut in [0, 30, 200, TEXT.len() - 45] {
+            assert_eq!(SearchOrder::parse(&TEXT.as_bytes()[..cut]), None, "{cut}");
+        }
+    }
+}

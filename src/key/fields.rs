@@ -1,0 +1,37 @@
+//! Shapes of fields that several keys share.
+
+use super::{Digest, Sink};
+
+/// A field of any number of values.
+pub(super) fn list<'a>(
+    sink: &mut impl Sink,
+    name: &'static str,
+    values: impl Iterator<Item = &'a [u8]> + Clone,
+) {
+    sink.field(name, values.clone().count());
+    values.for_each(|value| sink.value(value));
+}
+
+/// A field of texts, each with its digest.
+pub(super) fn pairs<'a>(
+    sink: &mut impl Sink,
+    name: &'static str,
+    values: impl Iterator<Item = (&'a [u8], &'a Digest)> + Clone,
+) {
+    sink.field(name, 2 * values.clone().count());
+    for (text, digest) in values {
+        sink.value(text);
+        sink.value(digest);
+    }
+}
+
+/// The canonical job: each of its fields with its name and its number of values.
+pub(super) fn write_job(sink: &mut impl Sink, job: &[(&'static str, Vec<Vec<u8>>)]) {
+    let count = job.iter().map(|(_, values)| 2 + values.len()).sum();
+    sink.field("job", count);
+    for (name, values) in job {
+        sink.value(name.as_bytes());
+        sink.value(&(values.len() as u64).to_le_bytes());
+        values.iter().for_each(|value| sink.value(value));
+    }
+}
