@@ -1,17 +1,26 @@
-//! What a compile includes: read off preprocessed text, and written down the way nvcc does.
+//! What a compile includes: read off preprocessed text, followed to every place that it depends on,
+//! and written down the way nvcc does.
 //!
 //! | module    | part                                                        |
 //! |-----------|-------------------------------------------------------------|
 //! | `markers` | line markers of a preprocessed file, and the files they name |
 //! | `depfile` | nvcc's own `-MD`/`-MMD`/`-MP` file, byte for byte            |
 //! | `prerequisites` | what a make rule of GCC's or the assembler's names    |
+//! | `scan`    | what one source's text asks the preprocessor to look for     |
+//! | `search`  | the search order of a preprocessor, as its `-v` tells it     |
+//! | `probe`   | what is at a path, and where a path ends that leads nowhere  |
+//! | `lookups` | from files that were read to all that their includes depend on |
+//! | `path_set` | the same as bytes, and whether it still holds              |
+//! | `digests` | the digests of headers, remembered for all processes        |
 //!
-//! Works on bytes that the caller has read. Does not know where a header was searched for, nor
-//! whether any file exists.
+//! Data flows down this table. Knows nothing of nvcc, its passes and its keys, so that whatever
+//! compiles C++ with includes can use it.
 
 pub mod depfile;
+pub mod digests;
 pub mod lookups;
 pub mod markers;
+pub mod path_set;
 pub mod prerequisites;
 pub mod probe;
 pub mod scan;

@@ -4,9 +4,9 @@
 
 use super::find::nvcc_command;
 use super::profile;
-use super::stat::Stat;
 use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
+use crate::stat::Stat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;

@@ -1,0 +1,182 @@
+//! A path set: [`Lookups`] as bytes that a hit can check without taking them apart, and the check.
+//! The bytes are drawn in `docs/store.md`; their integrity is the store's business.
+//!
+//! Does not know what the files were read for, nor what is stored under their digests.
+
+use super::digests::DigestTable;
+use super::lookups::Lookups;
+use crate::key::Digest;
+use crate::stat::Stat;
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// A path set as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathSet {
+    /// SHA-256 of the bytes: the set's name.
+    pub digest: Digest,
+    bytes: Vec<u8>,
+}
+
+/// Digests of the files that one invocation has asked for: path sets of one compile share most.
+pub type Memo = HashMap<PathBuf, Option<Digest>>;
+
+impl PathSet {
+    /// The set of everything in `lookups`. `None` where a path holds a NUL, which none can.
+    pub fn new(lookups: &Lookups) -> Option<Self> {
+        let mut bytes = Vec::new();
+        let mut group = |paths: &mut dyn Iterator<Item = &Path>| -> Option<()> {
+            let paths: Vec<_> = paths.map(|path| path.as_os_str().as_bytes()).collect();
+            bytes.extend(u32::try_from(paths.len()).ok()?.to_le_bytes());
+            for path in paths {
+                bytes.extend(path);
+                bytes.push(0);
+                path.iter().all(|&byte| byte != 0).then_some(())?;
+            }
+            Some(())
+        };
+        group(&mut lookups.files.iter().map(PathBuf::as_path))?;
+        group(&mut lookups.present.iter().map(PathBuf::as_path))?;
+        group(&mut lookups.directories.iter().map(PathBuf::as_path))?;
+        let pairs = lookups.same.iter().flat_map(|(one, other)| [one, other]);
+        group(&mut pairs.map(PathBuf::as_path))?;
+        for (directory, names) in &lookups.absent {
+            let names = names.iter().map(PathBuf::as_path);
+            group(&mut std::iter::once(directory.as_path()).chain(names))?;
+        }
+        Some(Self::from_bytes(bytes))
+    }
+
+    /// The set that [`PathSet::bytes`] gave.
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        let digest = Sha256::digest(&bytes).into();
+        Self { digest, bytes }
+    }
+
+    /// The set as bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The digests of the set's files, in its order, if everything else is as it was: what was
+    /// absent still is, directories are directories, and two spellings still lead to one. Digests
+    /// are looked up in `table`, and remembered there. `began` is a time before the first look.
+    pub fn check(
+        &self,
+        table: &DigestTable,
+        memo: &mut Memo,
+        began: SystemTime,
+    ) -> Option<Vec<Digest>> {
+        let mut reader = Reader(&self.bytes);
+        let files = reader.group()?;
+        let mut digests = Vec::with_capacity(files.count);
+        for path in files {
+            digests.push(digest_of(path, table, memo)?);
+        }
+        for path in reader.group()? {
+            let is_file = fs::metadata(path).is_ok_and(|found| !found.is_dir());
+            is_file.then_some(())?;
+        }
+        for path in reader.group()? {
+            let is_directory = fs::metadata(path).is_ok_and(|found| found.is_dir());
+            is_directory.then_some(())?;
+        }
+        let mut pairs = reader.group()?;
+        while let Some(one) = pairs.next() {
+            is_same(one, pairs.next()?).then_some(())?;
+        }
+        while !reader.0.is_empty() {
+            let whole = reader.0;
+            let names = reader.group()?;
+            let fact = &whole[..whole.len() - reader.0.len()];
+            lacks_all(names, fact, table, began).then_some(())?;
+        }
+        Some(digests)
+    }
+}
+
+fn digest_of(path: &Path, table: &DigestTable, memo: &mut Memo) -> Option<Digest> {
+    if let Some(known) = memo.get(path) {
+        return *known;
+    }
+    let digest = table.digest_of(path).ok().map(|(_, digest)| digest);
+    memo.insert(path.to_owned(), digest);
+    digest
+}
+
+fn is_same(one: &Path, other: &Path) -> bool {
+    match (fs::metadata(one), fs::metadata(other)) {
+        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
+        _ => false,
+    }
+}
+
+/// Whether a directory (the first of `names`) has none of the other names. Once looked up, the
+/// answer holds for as long as the directory's stat does; `fact` is the same list as bytes.
+fn lacks_all(mut names: Group<'_>, fact: &[u8], table: &DigestTable, began: SystemTime) -> bool {
+    let Some(directory) = names.next() else {
+        return false;
+    };
+    let directory = match directory.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => directory,
+    };
+    let stat = match fs::metadata(directory) {
+        Ok(found) => Stat::from(&found),
+        // Nothing can be in it.
+        Err(error) => return error.kind() == ErrorKind::NotFound,
+    };
+    let fact = Sha256::digest(fact).into();
+    if table.is_known(&stat, &fact) {
+        return true;
+    }
+    let is_absent = |name: &Path| {
+        let found = fs::symlink_metadata(directory.join(name));
+        found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    let lacks = names.all(is_absent);
+    if lacks {
+        table.remember(directory, &stat, &fact, began);
+    }
+    lacks
+}
+
+/// Reads groups of paths: a count (u32, little endian), then each path with a NUL behind it.
+struct Reader<'b>(&'b [u8]);
+
+impl<'b> Reader<'b> {
+    fn group(&mut self) -> Option<Group<'b>> {
+        let (count, rest) = self.0.split_first_chunk()?;
+        let count = u32::from_le_bytes(*count) as usize;
+        let mut end = 0;
+        for _ in 0..count {
+            end += memchr::memchr(0, &rest[end..])? + 1;
+        }
+        let (bytes, rest) = rest.split_at(end);
+        self.0 = rest;
+        Some(Group { count, bytes })
+    }
+}
+
+struct Group<'b> {
+    count: usize,
+    bytes: &'b [u8],
+}
+
+impl<'b> Iterator for Group<'b> {
+    type Item = &'b Path;
+
+    fn next(&mut self) -> Option<&'b Path> {
+        let end = memchr::memchr(0, self.bytes)?;
+        let path = &self.bytes[..end];
+        self.bytes = &self.bytes[end + 1..];
+        Some(Path::new(OsStr::from_bytes(path)))
+    }
+}
