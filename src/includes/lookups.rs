@@ -28,18 +28,9 @@ pub struct Reads {
     pub forced: BTreeSet<Vec<u8>>,
     /// Text of our own that includes headers by search alone.
     pub snippets: Vec<Vec<u8>>,
-    /// Whether a precompiled header would be taken in place of a header (`x.h.gch`).
-    pub precompiled: Precompiled,
-}
-
-/// Whether a compiler looks for `x.h.gch` before `x.h`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Precompiled {
-    /// Every pass only preprocesses, which takes none.
-    #[default]
-    Ignored,
-    /// A source or what is made of it is compiled with its includes.
-    Taken,
+    /// Headers in whose place a precompiled one (`x.h.gch`) would be taken: those of a compile, which
+    /// unlike a preprocessing takes them.
+    pub precompilable: BTreeSet<PathBuf>,
 }
 
 /// Everything that the includes of a compile depend on. All paths are as a compiler would spell
@@ -68,7 +59,7 @@ impl Lookups {
     /// A source does what a set of paths cannot describe, or the disk cannot be asked.
     pub fn follow(reads: &Reads, orders: &BTreeSet<SearchOrder>) -> Result<Self, Doubt> {
         let mentions = all_mentions(reads)?;
-        let mut walk = Walk::new(reads);
+        let mut walk = Walk::new(reads, &mentions)?;
         for order in orders {
             walk.enter(order)?;
             for (path, mentions) in &mentions {
@@ -84,9 +75,9 @@ impl Lookups {
         }
         walk.found.files.extend(reads.sources.keys().cloned());
         walk.found.files.extend(reads.raw.iter().cloned());
-        if reads.precompiled == Precompiled::Taken {
-            walk.add_precompiled()?;
-        }
+        walk.add_precompiled()?;
+        let Lookups { files, present, .. } = &mut walk.found;
+        present.retain(|path| !files.contains(path));
         Ok(walk.found)
     }
 }
@@ -146,7 +137,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(reads: &'a Reads) -> Self {
+    fn new(reads: &'a Reads, mentions: &[(&Path, Mentions)]) -> Result<Self, Doubt> {
         let mut walk = Self {
             reads,
             probe: Probe::default(),
@@ -157,13 +148,23 @@ impl<'a> Walk<'a> {
             done: HashSet::new(),
             found: Lookups::default(),
         };
+        let once = mentions.iter().filter(|(_, found)| found.reads_once);
+        let once: HashSet<_> = once.map(|(path, _)| *path).collect();
         for (path, text) in &reads.sources {
-            if let Some(real) = walk.real_path(path) {
-                walk.real.insert(real);
+            let real = walk
+                .real_path(path)
+                .ok_or_else(|| format!("{}: gone", path.display()))?;
+            let is_new = walk.real.insert(real);
+            if !(is_new && once.contains(path.as_path())) {
+                continue;
             }
-            walk.once.entry(text.len()).or_default().push(text.clone());
+            let equal_in_size = walk.once.entry(text.len()).or_default();
+            if equal_in_size.contains(text) {
+                return Err(format!("{} is a copy of another header", path.display()));
+            }
+            equal_in_size.push(text.clone());
         }
-        walk
+        Ok(walk)
     }
 
     /// Begins with another search order.
@@ -387,11 +388,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// `x.h.gch` beside every header and in every place that was searched before it.
+    /// `x.h.gch` beside every header for which it would be taken, and in every place that was searched
+    /// before.
     fn add_precompiled(&mut self) -> Result<(), Doubt> {
-        let mut places: BTreeSet<PathBuf> = self.found.files.clone();
-        for (directory, names) in &self.found.absent {
-            places.extend(names.iter().map(|name| directory.join(name)));
+        let headers = &self.reads.precompilable;
+        let names: HashSet<_> = headers.iter().filter_map(|path| path.file_name()).collect();
+        let mut places = headers.clone();
+        for (directory, absent) in &self.found.absent {
+            let before = absent
+                .iter()
+                .filter(|name| names.contains(name.as_os_str()));
+            places.extend(before.map(|name| directory.join(name)));
         }
         for place in places {
             let mut name = place.into_os_string();

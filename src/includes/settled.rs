@@ -1,0 +1,116 @@
+//! Whether what is on the disk now is what a compile has read: nothing that counts has changed since
+//! it began. Compares times with those of the clock that stamps files.
+
+use super::lookups::{Doubt, Lookups};
+use crate::stat::Stat;
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The time of the clock by which the kernel stamps files, which lags behind the finer one: what
+/// changes from now on is not older.
+pub fn stamp_time() -> SystemTime {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
+    let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or_default();
+    SystemTime::UNIX_EPOCH + std::time::Duration::new(seconds, nanoseconds)
+}
+
+/// Checks every file of `lookups`, everything that only the disk told, and the directories on the
+/// way.
+///
+/// # Errors
+/// Names what changed after `began`.
+pub fn check(lookups: &Lookups, began: SystemTime) -> Result<(), Doubt> {
+    let mut directories = BTreeSet::new();
+    for path in lookups.files.iter().chain(&lookups.settled) {
+        let spelled = match path.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => path,
+        };
+        let is_older =
+            fs::metadata(spelled).is_ok_and(|found| Stat::from(&found).is_older_than(began));
+        if !is_older {
+            return Err(format!("{} changed during the compile", path.display()));
+        }
+        directories.extend(path.ancestors().skip(1).map(Path::to_owned));
+    }
+    for (one, other) in &lookups.same {
+        let both = one.ancestors().chain(other.ancestors());
+        directories.extend(both.map(Path::to_owned));
+    }
+    directories.remove(Path::new(""));
+    let moved = directories.iter().find(|path| has_moved(path, began));
+    match moved {
+        Some(path) => Err(format!("{} moved during the compile", path.display())),
+        None => Ok(()),
+    }
+}
+
+/// Whether a directory, or a link to one, may have come to its place since `began`. A rename changes
+/// the time of the inode and not that of the contents; a new file changes both.
+fn has_moved(path: &PathBuf, began: SystemTime) -> bool {
+    let Ok(found) = fs::symlink_metadata(path) else {
+        return true;
+    };
+    let is_older = Stat::from(&found).is_older_than(began);
+    let written = SystemTime::UNIX_EPOCH
+        + std::time::Duration::new(
+            u64::try_from(found.mtime()).unwrap_or_default(),
+            u32::try_from(found.mtime_nsec()).unwrap_or_default(),
+        );
+    !is_older && (found.is_symlink() || written < began)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{check, stamp_time};
+    use crate::includes::lookups::Lookups;
+    use std::fs;
+    use std::thread::sleep;
+    use std::time::Duration;
+
+    /// Longer than a tick of any kernel.
+    fn wait() {
+        sleep(Duration::from_millis(30));
+    }
+
+    #[test]
+    fn changes_after_the_beginning_are_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        fs::create_dir(&a).unwrap();
+        fs::create_dir(&b).unwrap();
+        fs::write(a.join("f"), "").unwrap();
+        fs::write(b.join("f"), "").unwrap();
+        let mut lookups = Lookups::default();
+        lookups.files.insert(a.join("f"));
+        wait();
+        let began = stamp_time();
+        assert_eq!(check(&lookups, began), Ok(()));
+        wait();
+        fs::write(a.join("output"), "").unwrap();
+        assert_eq!(
+            check(&lookups, began),
+            Ok(()),
+            "another file in the directory"
+        );
+        lookups.settled.insert(a.clone());
+        assert!(
+            check(&lookups, began).is_err(),
+            "a directory that must be still"
+        );
+        lookups.settled.clear();
+        fs::rename(&a, dir.path().join("c")).unwrap();
+        fs::rename(&b, &a).unwrap();
+        assert!(check(&lookups, began).is_err(), "another directory");
+        wait();
+        let began = stamp_time();
+        assert_eq!(check(&lookups, began), Ok(()));
+        wait();
+        fs::write(a.join("f"), "changed").unwrap();
+        assert!(check(&lookups, began).is_err(), "a file");
+    }
+}
