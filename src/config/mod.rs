@@ -11,6 +11,7 @@ pub use size::{BadSize, ByteSize};
 pub use value::{Effective, Source};
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One row of the table, for documentation and listings.
 #[derive(Clone, Copy, Debug)]
@@ -91,12 +92,18 @@ settings! {
         "Use what is in the cache, but store and remove nothing; counters still count";
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even where the cache has an answer, and store the new one";
+    wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",
+        "How long a compile waits for another process that is compiling the same thing; then it compiles too";
     log: Option<PathBuf> = |_| None, "PCACHE_LOG", "no log",
         "File to which each compile appends what was decided, and why";
 }
 
 /// 10 GiB.
 const DEFAULT_MAX_SIZE: ByteSize = ByteSize::new(10 << 30);
+
+/// Longer than all but the largest units take, since to begin the same work late gains nothing; short
+/// enough for one that was stopped (Ctrl-Z) to be no disaster. A dead one is not waited for.
+const DEFAULT_WAIT: Duration = Duration::from_secs(300);
 
 impl Config {
     /// Reads the settings through `env`, and from the configuration file that `env` leads to, if

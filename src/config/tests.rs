@@ -131,19 +131,45 @@ fn bools_take_the_usual_words() {
 }
 
 #[test]
+fn waits_are_whole_seconds() {
+    let wait = |text| Home::new().set("PCACHE_WAIT", text).load();
+    for (text, seconds) in [("0", 0), ("7", 7), ("4294967295", u64::from(u32::MAX))] {
+        let (config, problems) = wait(text);
+        assert_eq!(problems, []);
+        assert_eq!(config.wait.value.as_secs(), seconds);
+    }
+    for bad in ["-1", "+1", "1.5", "5s", " 5", "4294967296"] {
+        let (config, problems) = wait(bad);
+        assert_eq!(problems.len(), 1, "{bad:?}");
+        assert_eq!(config.wait.value.as_secs(), 300);
+    }
+    assert_eq!(
+        Home::new()
+            .write("wait = 12")
+            .load_well()
+            .wait
+            .value
+            .as_secs(),
+        12
+    );
+}
+
+#[test]
 fn problems_name_setting_value_source_and_way_out() {
     let said = |variable, value| Home::new().set(variable, value).problem();
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "10X"), @"PCACHE_MAX_SIZE=10X: not a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "0"), @"PCACHE_MAX_SIZE=0: a size of zero; write a number with K, M, G or T, such as 10G; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "99999999T"), @"PCACHE_MAX_SIZE=99999999T: too large a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DISABLE", "maybe"), @"PCACHE_DISABLE=maybe: neither yes nor no; set 1 or 0; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_WAIT", "-1"), @"PCACHE_WAIT=-1: not a number of seconds; write digits, such as 60; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DIR", "cache"), @"PCACHE_DIR=cache: not an absolute path; begin it with /; the setting is ignored");
     let said = |text| Home::new().write(text).problem();
     insta::assert_snapshot!(said("max_size = 0"), @r#"max_size = 0 in "~/.config/pcache/config.toml": a size of zero; write a number with K, M, G or T, such as 10G; the setting is ignored"#);
     insta::assert_snapshot!(said("max_size = 1.5"), @r#"max_size = 1.5 in "~/.config/pcache/config.toml": not a size; write a number with K, M, G or T, such as 10G; the setting is ignored"#);
     insta::assert_snapshot!(said("disable = 'yes'"), @r#"disable = "yes" in "~/.config/pcache/config.toml": neither true nor false; write one of them, without quotes; the setting is ignored"#);
+    insta::assert_snapshot!(said("wait = '5s'"), @r#"wait = "5s" in "~/.config/pcache/config.toml": not a number of seconds; write digits, such as 60; the setting is ignored"#);
     insta::assert_snapshot!(said("log = 3"), @r#"log = 3 in "~/.config/pcache/config.toml": not a path; write it in quotes; the setting is ignored"#);
-    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, nvcc, disable, readonly, recache, log"#);
+    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, nvcc, disable, readonly, recache, wait, log"#);
     // What the parser says in between is its own affair.
     let broken = said("readonly = true\n\ndir = ");
     let line = "settings in \"~/.config/pcache/config.toml\": line 3: ";
