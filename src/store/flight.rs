@@ -9,10 +9,9 @@ use super::StoreError;
 use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use sha2::{Digest, Sha256};
-use std::fs::{File, symlink_metadata};
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -23,9 +22,6 @@ const FILE: &str = "flights";
 /// How long a waiter sleeps between two looks, in milliseconds; the last one from then on. Locks that
 /// block cannot be given up on time without a signal of our own.
 const PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
-
-/// How often the file is opened anew when somebody removes it meanwhile.
-const ATTEMPTS: u32 = 8;
 
 /// What became of [`Flights::join`]; `S` is what interrupted it.
 #[derive(Debug)]
@@ -69,41 +65,27 @@ impl Flights {
         deadline: Instant,
         interrupted: &mut dyn FnMut() -> Option<S>,
     ) -> Flight<S> {
-        let offset = offset(key);
-        let failed = |error: io::Error| match is_unsupported(&error) {
+        let joined = self.try_join(offset(key), deadline, interrupted);
+        joined.unwrap_or_else(|error| match is_unsupported(&error) {
             true => Flight::Unsupported,
-            false => Flight::Failed(StoreError::io("lock", &self.path())(error)),
-        };
-        match self.take(offset) {
-            Ok(Taken::Ours(guard)) => Flight::Leader(guard),
-            Ok(Taken::Theirs(file)) => {
-                wait(&file, offset, deadline, interrupted).unwrap_or_else(failed)
+            false => {
+                let path = self.root.join(DIRECTORY).join(FILE);
+                Flight::Failed(StoreError::io("lock", &path)(error))
             }
-            Err(error) => failed(error),
-        }
+        })
     }
 
-    fn path(&self) -> PathBuf {
-        self.root.join(DIRECTORY).join(FILE)
-    }
-
-    /// Locks the byte if nobody else has, in the file that others will open.
-    fn take(&self, offset: i64) -> io::Result<Taken> {
-        for _ in 0..ATTEMPTS {
-            let file = match self.open() {
-                // Removed between the steps of opening.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                opened => opened?,
-            };
-            if !change(&file, offset, Change::Lock)? {
-                return Ok(Taken::Theirs(file));
-            }
-            let guard = Guard { file, offset };
-            if self.is_in_place(&guard.file)? {
-                return Ok(Taken::Ours(guard));
-            }
+    fn try_join<S>(
+        &self,
+        offset: i64,
+        deadline: Instant,
+        interrupted: &mut dyn FnMut() -> Option<S>,
+    ) -> io::Result<Flight<S>> {
+        let file = self.open()?;
+        if change(&file, offset, Change::Lock)? {
+            return Ok(Flight::Leader(Guard { file, offset }));
         }
-        Err(ErrorKind::NotFound.into())
+        wait(&file, offset, deadline, interrupted)
     }
 
     /// Opens the file, making it and its directory with the mode of the cache: a group that shares
@@ -128,16 +110,6 @@ impl Flights {
             _ => Err(io::Error::other("it is not a regular file; remove it")),
         }
     }
-
-    /// Whether whoever joins next locks the same file: not if it was removed before it was locked.
-    fn is_in_place(&self, file: &File) -> io::Result<bool> {
-        let held = file.metadata()?;
-        match symlink_metadata(self.path()) {
-            Ok(now) => Ok((now.dev(), now.ino()) == (held.dev(), held.ino())),
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 /// The lead for one key; dropping it gives it up.
@@ -153,12 +125,6 @@ impl Drop for Guard {
         // it has become its program. Should this fail, closing is what is left.
         let _ = change(&self.file, self.offset, Change::Unlock);
     }
-}
-
-enum Taken {
-    Ours(Guard),
-    /// The file in which somebody else has the byte.
-    Theirs(File),
 }
 
 /// Waits without taking the lock, so that all who wait can look for the result at once.
