@@ -185,13 +185,12 @@ fn killed_leader_whose_programs_still_run_is_followed_by_a_waiter() {
     if let Some(root) = root() {
         let _guard = lead(&Flights::new(&root), KEY);
         let mut program = Command::new("sleep");
-        let program = program.arg("600").stdout(Stdio::null()).spawn().unwrap();
+        let mut program = program.arg("600").stdout(Stdio::null()).spawn().unwrap();
         fs::write(root.join("program"), program.id().to_string()).unwrap();
         let mut out = std::io::stdout();
         out.write_all(b"leads").and_then(|()| out.flush()).unwrap();
-        loop {
-            thread::park();
-        }
+        program.wait().unwrap();
+        return;
     }
     let cache = Cache::new();
     let (mut leader, mut printed) =
