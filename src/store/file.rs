@@ -3,8 +3,8 @@
 //! are kept in the counter page, so that a put lists no directory. Does not know what it stores.
 
 use super::area::{Area, FileFacts, Touch, is_missing, list_files, make_directory, now};
-use super::policy::{Candidate, Limits, Nanos, Policy, lru};
-use super::{Artefact, StoreError, record};
+use super::policy::{Candidate, Limits, Nanos, Policy};
+use super::{Artefact, Cleared, StoreError, record};
 use crate::stats::{Counter, PAGE_PREFIX, Stats, StoreChange, StoreSize};
 use std::fs::symlink_metadata;
 use std::io::{ErrorKind, Write};
@@ -15,15 +15,6 @@ use tempfile::NamedTempFile;
 
 /// A temporary file that is older belongs to a writer that died: one hour, in nanoseconds.
 const STALE: Nanos = 3600 * 1_000_000_000;
-
-/// What [`FileStore::clear`] removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cleared {
-    /// Artefacts and records.
-    pub files: u64,
-    /// Their bytes, and those of stale temporary files.
-    pub bytes: u64,
-}
 
 /// Whether the store may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -305,7 +296,7 @@ impl FileStore {
             }
         }
         // The value is stored, whatever becomes of the old ones.
-        if self.trim(lru).is_err() {
+        if self.trim(Policy::default()).is_err() {
             self.stats.add(Counter::Error, 1);
         }
         Ok(())
@@ -397,11 +388,13 @@ impl FileStore {
             size: file.size,
             read: file.read,
             written: file.written,
+            uses: 1,
+            expires: None,
         };
         let candidates: Vec<_> = census.files.iter().map(candidate).collect();
         let limits = Limits::below(self.max_bytes).without(census.unfinished);
         let mut trouble = Ok(());
-        for at in policy(&candidates, limits, now()) {
+        for at in policy.victims(&candidates, limits, now()) {
             let (sort, file) = &census.files[at];
             match self.discard(*sort, file) {
                 Ok(true) => self.stats.add(Counter::Evicted, 1),

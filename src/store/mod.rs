@@ -11,11 +11,16 @@
 
 mod area;
 mod artefact;
+mod backend;
+mod class;
 mod error;
 mod file;
 pub mod policy;
 mod record;
 
 pub use artefact::Artefact;
+pub use backend::{Backend, Cleared, Entry, Info, Name};
+pub use class::{CLASS_HEAD, Class};
 pub use error::StoreError;
-pub use file::{Cleared, FileStore};
+pub use file::FileStore;
+pub use policy::Policy;
