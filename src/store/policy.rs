@@ -3,6 +3,7 @@
 //! of its own; the caller removes what is named, if it still is what it was.
 
 use super::Class;
+use crate::config::{EvictionPolicy, Lifetime};
 
 /// Nanoseconds since 1970; negative before.
 pub type Nanos = i128;
@@ -135,8 +136,9 @@ impl Policy {
         if left <= u128::from(limits.max_bytes) {
             return victims;
         }
+        let target = limits.target_bytes.min(limits.max_bytes);
         for at in self.order(entries, now) {
-            if left <= u128::from(limits.target_bytes) {
+            if left <= u128::from(target) {
                 break;
             }
             left -= size(at);
@@ -165,6 +167,27 @@ impl Policy {
             }
         }
         order
+    }
+}
+
+/// As the setting says. The choice at random needs no seed of its own, as it is drawn from the moment,
+/// too.
+impl From<EvictionPolicy> for Policy {
+    fn from(setting: EvictionPolicy) -> Self {
+        let nanos = |lifetime: Lifetime| Nanos::from(lifetime.seconds()) * 1_000_000_000;
+        match setting {
+            EvictionPolicy::Lru => Self::Lru,
+            EvictionPolicy::Fifo => Self::Fifo,
+            EvictionPolicy::Lfu => Self::Lfu,
+            EvictionPolicy::Random => Self::Random { seed: 0 },
+            EvictionPolicy::Ttl(lifetime) => Self::Ttl {
+                lifetime: nanos(lifetime),
+            },
+            EvictionPolicy::Tlru { objects, device } => Self::Tlru {
+                objects: nanos(objects),
+                device: nanos(device),
+            },
+        }
     }
 }
 
