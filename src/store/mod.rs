@@ -12,11 +12,18 @@
 mod area;
 mod artefact;
 mod backend;
+mod census;
 mod class;
 mod error;
+mod evict;
 mod file;
+mod platform;
 pub mod policy;
 mod record;
+mod sharing;
+mod tmp;
+mod turns;
+mod usage;
 
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
