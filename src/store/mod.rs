@@ -31,3 +31,6 @@ pub use class::{CLASS_HEAD, Class};
 pub use error::StoreError;
 pub use file::FileStore;
 pub use policy::Policy;
+
+#[cfg(test)]
+mod tests;
