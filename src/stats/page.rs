@@ -5,7 +5,7 @@
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use std::fs::{DirBuilder, File};
+use std::fs::{DirBuilder, File, Permissions, set_permissions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::Path;
@@ -253,7 +253,11 @@ fn replace(dir: &Path, format: Format, damaged: &File) -> io::Result<()> {
 /// that is full at that moment would kill the process.
 fn fresh_page(dir: &Path, format: Format) -> io::Result<tempfile::NamedTempFile> {
     let tmp = dir.join("tmp");
+    // Who may use the root may use what is in it, whatever the umask.
+    let mode = std::fs::metadata(dir)?.permissions().mode();
+    let is_shared = mode & 0o077 != 0;
     match DirBuilder::new().mode(0o700).create(&tmp) {
+        Ok(()) if is_shared => set_permissions(&tmp, Permissions::from_mode(mode & 0o2777))?,
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
         _ => {}
     }
@@ -262,8 +266,11 @@ fn fresh_page(dir: &Path, format: Format) -> io::Result<tempfile::NamedTempFile>
     bytes[8..16].copy_from_slice(&version_word(VERSION).to_ne_bytes());
     let mut file = tempfile::Builder::new()
         .prefix(super::PAGE_PREFIX)
-        .permissions(PermissionsExt::from_mode(0o666))
         .tempfile_in(tmp)?;
+    if is_shared {
+        file.as_file()
+            .set_permissions(Permissions::from_mode(mode & 0o666))?;
+    }
     file.write_all(&bytes)?;
     Ok(file)
 }

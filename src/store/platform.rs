@@ -219,6 +219,9 @@ impl Directory {
         let flags = flags | OFlags::CLOEXEC;
         if !REFUSED.load(Ordering::Relaxed) {
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+            // Without NOFOLLOW: with it, a link in the place of a directory is "no directory", as if it
+            // were missing, instead of a link.
+            let flags = flags.difference(OFlags::NOFOLLOW);
             match openat2(&self.descriptor, path, flags, Mode::empty(), resolve) {
                 Err(Errno::NOSYS | Errno::PERM | Errno::TOOBIG) => {
                     REFUSED.store(true, Ordering::Relaxed);
