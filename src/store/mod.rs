@@ -15,6 +15,7 @@ mod backend;
 mod class;
 mod error;
 mod file;
+mod memory;
 pub mod policy;
 mod record;
 
@@ -23,4 +24,5 @@ pub use backend::{Backend, Cleared, Entry, Info, Name};
 pub use class::{CLASS_HEAD, Class};
 pub use error::StoreError;
 pub use file::FileStore;
+pub use memory::MemoryStore;
 pub use policy::Policy;
