@@ -415,3 +415,41 @@ impl fmt::Debug for MemoryStore {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Arc, Backend, Limits, MemoryStore};
+    use std::convert::Infallible;
+    use std::sync::mpsc;
+    use std::thread;
+
+    /// Here, because only the flight tells how many wait for it: two hold it besides them.
+    #[test]
+    fn value_too_large_to_store_still_goes_to_those_who_waited() {
+        const WAITERS: usize = 5;
+        let store = MemoryStore::new(Limits::exactly(2)).unwrap();
+        let made = |value: &[u8]| Ok::<_, Infallible>(value.to_vec());
+        let (start, started) = mpsc::channel();
+        thread::scope(|scope| {
+            let store = &store;
+            let first = scope.spawn(move || {
+                store.get_or_insert_with(b"key", || {
+                    start.send(()).unwrap();
+                    let waiting = || Arc::strong_count(&store.state().flights[b"key".as_slice()]);
+                    while waiting() < 2 + WAITERS {
+                        thread::yield_now();
+                    }
+                    made(b"large")
+                })
+            });
+            started.recv().unwrap();
+            let ask = || store.get_or_insert_with(b"key", || made(b"another"));
+            let others: Vec<_> = (0..WAITERS).map(|_| scope.spawn(ask)).collect();
+            for thread in others.into_iter().chain([first]) {
+                assert_eq!(thread.join().unwrap().unwrap(), b"large");
+            }
+        });
+        let info = store.info().unwrap();
+        assert_eq!((info.hits, info.misses, info.bytes), (WAITERS as u64, 1, 0));
+    }
+}
