@@ -2,14 +2,13 @@
 //! What is asked for by several of them at once is made once. Does not know what it stores, nor of any
 //! other store.
 
-use super::area::now;
 use super::backend::{Backend, Cleared, Entry, Info, Name};
 use super::policy::{Candidate, Limits, Nanos, Policy};
 use super::{Class, StoreError};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Instant;
+use std::time::{Instant, UNIX_EPOCH};
 
 /// A value, or the bytes of a key, that several holders share.
 type Bytes = Arc<[u8]>;
@@ -75,8 +74,9 @@ impl MemoryStore {
         if limits.max_bytes == 0 {
             return Err(StoreError::NoRoom);
         }
-        // File times and this clock count alike, but this one never goes back.
-        let (start, since) = (now(), Instant::now());
+        // File times count alike, but this clock never goes back. One before 1970 reads as 1970.
+        let start = UNIX_EPOCH.elapsed().map_or(0, |d| d.as_nanos() as Nanos);
+        let since = Instant::now();
         Ok(Self {
             clock: Box::new(move || start.saturating_add(since.elapsed().as_nanos() as Nanos)),
             state: Mutex::new(State::new(limits)),
