@@ -17,6 +17,7 @@ mod class;
 mod error;
 mod evict;
 mod file;
+mod memory;
 mod platform;
 pub mod policy;
 mod record;
@@ -30,6 +31,7 @@ pub use backend::{Backend, Cleared, Entry, Info, Name};
 pub use class::{CLASS_HEAD, Class};
 pub use error::StoreError;
 pub use file::FileStore;
+pub use memory::MemoryStore;
 pub use policy::Policy;
 
 #[cfg(test)]
