@@ -219,11 +219,6 @@ impl Area {
         Ok(count)
     }
 
-    /// Removes a shard's directory if nothing is in it.
-    pub(super) fn tidy(&self, root: &Directory, shard: u8) {
-        let _ = root.remove_directory(&self.shard(shard));
-    }
-
     fn shard(&self, shard: u8) -> String {
         format!("{}/{shard:02x}", self.inner)
     }

@@ -217,7 +217,8 @@ impl FileStore {
         trouble.map(|()| gone.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    /// Removes all entries, records and stale temporary files. What others write meanwhile stays.
+    /// Removes all entries, records and stale temporary files. What others write meanwhile stays, and
+    /// so do empty shards: another program may be about to rename a file into one.
     ///
     /// # Errors
     /// The first file that cannot be removed, after all others have been tried.
@@ -241,9 +242,6 @@ impl FileStore {
                         Err(error) if trouble.is_ok() => trouble = Err(error),
                         Err(_) => {}
                     }
-                }
-                for (sort, _) in &shard.listings {
-                    self.area(*sort).tidy(&root, number);
                 }
             }
         }

@@ -191,11 +191,6 @@ impl Directory {
         attempt(Operation::Remove, remove)
     }
 
-    /// Removes a directory of this one if it is empty.
-    pub(super) fn remove_directory(&self, path: &str) -> io::Result<()> {
-        Ok(unlinkat(&self.descriptor, path, AtFlags::REMOVEDIR)?)
-    }
-
     /// Everything in this directory that may be a regular file; a look at it tells.
     pub(super) fn list(&self) -> io::Result<Vec<Child>> {
         let mut room = Vec::with_capacity(LISTING);
