@@ -10,8 +10,8 @@ use super::{CLASS_HEAD, Class, Cleared, Entry, Policy, StoreError, tmp};
 use crate::stats::{Row, StoreSize, Totals};
 
 /// So many files may be listed on behalf of one put, unless a single shard has more: with a million
-/// files a shard has 4000, and two are listed.
-pub(super) const MOST_LISTED: u64 = 10_000;
+/// files a shard has 3900, and one is listed.
+pub(super) const MOST_LISTED: u64 = 4000;
 
 /// How often a put lists one shard for no other reason than that others may have changed it.
 const VISIT_SECONDS: u64 = 60;

@@ -16,8 +16,12 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 
-/// So many files may be removed on behalf of one put, unless the store is listed whole.
-const MOST_REMOVED: usize = 1000;
+/// A store with no more files is listed whole, so that exactly what the policy names goes.
+const SMALL: u64 = 8000;
+
+/// So many files are removed on behalf of one put, or as many as make room for it. Removing costs far
+/// more than listing.
+const MOST_REMOVED: usize = 256;
 
 /// At most half of what is listed goes at once, so that totals gone wrong (a flipped bit in the page)
 /// cost little before the next listing corrects them.
@@ -60,7 +64,7 @@ impl FileStore {
         let _ = work.note(self.visit(&root, totals.fullest()));
         while !self.is_small_enough() && work.shards < SHARDS {
             let group = self.next_group(&root, &mut work);
-            self.thin_out(&root, &group, &mut work);
+            self.thin_out(&root, &group, before, &mut work);
             let is_enough = work.listed >= MOST_LISTED / 2 || work.removed >= MOST_REMOVED;
             if is_enough && self.counted() < before {
                 break;
@@ -83,6 +87,8 @@ impl FileStore {
         let totals = self.stats.totals();
         let (mut group, mut listed, mut steps) = (Vec::new(), 0, 0);
         let first = totals.take_turns(0);
+        let files = totals.size().map_or(u64::MAX, |size| size.files());
+        let most = if files <= SMALL { SMALL } else { MOST_LISTED };
         while work.shards < SHARDS {
             let number = first.wrapping_add(steps as u8);
             steps += 1;
@@ -92,7 +98,7 @@ impl FileStore {
                 listed += shard.size().files();
                 group.push(shard);
             }
-            if listed + expected > MOST_LISTED {
+            if listed + expected > most {
                 break;
             }
         }
@@ -103,7 +109,7 @@ impl FileStore {
 
     /// Removes what the policy says from the shards of a group: as large a part of their bytes as
     /// all shards together have too many.
-    fn thin_out(&self, root: &Directory, group: &[Shard], work: &mut Work) {
+    fn thin_out(&self, root: &Directory, group: &[Shard], before: u64, work: &mut Work) {
         let now = platform::now();
         let candidates = |shard| self.candidates(root, shard);
         let candidates: Vec<Candidate> = group.iter().flat_map(candidates).collect();
@@ -114,7 +120,7 @@ impl FileStore {
         let files: Vec<_> = files.collect();
         let is_whole = group.len() == SHARDS;
         for at in self.victims(&candidates, is_whole, now) {
-            if !is_whole && work.removed >= MOST_REMOVED {
+            if work.removed >= MOST_REMOVED && self.counted() < before {
                 break;
             }
             let (shard, listing, file) = files[at];
