@@ -5,7 +5,9 @@
 //! <root>/entries/ab/cdef…            artefacts, raw bytes; ab/cdef… = SHA-256 of the key in hex
 //! <root>/manifests/results/ab/cdef…  result records, each below a line with its checksum
 //! <root>/tmp/                        files being written
-//! <root>/counters                    how much there is (`crate::stats`)
+//! <root>/locks/evict                 held by who evicts
+//! <root>/uses/ab                     what some policies must know besides times
+//! <root>/counters, shards            counts, and how much there is (`crate::stats`)
 //! ```
 //! `docs/store.md` draws the formats and says what happens on damage and on crashes.
 
