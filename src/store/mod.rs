@@ -12,12 +12,19 @@
 mod area;
 mod artefact;
 mod backend;
+mod census;
 mod class;
 mod error;
+mod evict;
 mod file;
 mod memory;
+mod platform;
 pub mod policy;
 mod record;
+mod sharing;
+mod tmp;
+mod turns;
+mod usage;
 
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
@@ -26,3 +33,6 @@ pub use error::StoreError;
 pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use policy::Policy;
+
+#[cfg(test)]
+mod tests;
