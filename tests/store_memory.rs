@@ -116,6 +116,22 @@ fn value_just_stored_is_no_victim_of_its_own_put() {
 }
 
 #[test]
+fn value_above_the_low_water_mark_stays() {
+    for policy in [
+        Policy::Lru,
+        Policy::Fifo,
+        Policy::Lfu,
+        Policy::Random { seed: 1 },
+    ] {
+        let store = MemoryStore::new(Limits::below(100)).unwrap();
+        let store = store.with_policy(policy);
+        store.put(b"small", &[1; 20]).unwrap();
+        store.put(b"large", &[2; 95]).unwrap();
+        assert!(held(&store, "large").is_some() && held(&store, "small").is_none());
+    }
+}
+
+#[test]
 fn expired_values_are_not_served_listed_or_counted() {
     let (store, time) = timed(100, Policy::Ttl { lifetime: 50 });
     store.put(b"a", b"1").unwrap();

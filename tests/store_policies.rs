@@ -323,7 +323,8 @@ fn by_expiry(mut gone: Vec<String>, expiries: &BTreeMap<String, i64>, now: i64) 
     gone
 }
 
-const ENOUGH: usize = 500;
+/// So many evictions at least, or the rounds show little.
+const ENOUGH: usize = 3000;
 
 #[test]
 fn least_recently_used_goes_as_in_cachetools() {
@@ -342,7 +343,7 @@ fn least_often_used_goes_as_in_cachetools() {
 
 #[test]
 fn one_lifetime_for_all_is_as_in_cachetools() {
-    for ticks in [3, 20, 100] {
+    for ticks in [2, 8, 30] {
         let lifetime = TICK * ticks;
         let policy = Policy::Ttl {
             lifetime: lifetime.into(),

@@ -73,7 +73,8 @@ pub trait Backend: Send + Sync {
     /// There is a value, and it cannot be read.
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError>;
 
-    /// Stores `value` under `key`, in the place of what was there, and evicts what is too much then.
+    /// Stores `value` under `key`, in the place of what was there, and evicts what is too much then. In
+    /// a shared directory that can be the value itself, as others write at the same time.
     ///
     /// # Errors
     /// The value is larger than the store, which leaves everything as it is; or it cannot be written.
@@ -129,7 +130,8 @@ pub trait Backend: Send + Sync {
     /// callers in one process that want the same key at once, one runs `make` and the others wait for
     /// what it stores; where it fails or panics, the next one runs its own. Trouble with the store is
     /// none of the caller's: what cannot be read is made, and what cannot be stored is given all the
-    /// same.
+    /// same. Each call counts one lookup; whether it counts for one who has waited as a hit is the
+    /// store's affair.
     ///
     /// # Errors
     /// Those of `make`, and no others.
