@@ -11,7 +11,7 @@ use std::fs;
 use std::hint::black_box;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 const PLENTY: u64 = 1 << 40;
 
@@ -60,6 +60,17 @@ fn worker(
         }
         return Ok(());
     }
+    // The first buffers of a process cost page faults, in any language.
+    if operation.starts_with("get") {
+        for _ in 0..2 {
+            black_box(store.get(&key(0))?);
+        }
+    }
+    // All processes of a measurement begin at the moment that is on standard input.
+    let mut start = String::new();
+    io::stdin().read_line(&mut start)?;
+    let start = UNIX_EPOCH + Duration::from_secs_f64(start.trim().parse()?);
+    std::thread::sleep(start.duration_since(SystemTime::now()).unwrap_or_default());
     let begin = SystemTime::now();
     for n in 0..count {
         let at = (n % values.len() as u64) as usize;
@@ -144,9 +155,10 @@ impl Subject {
             let known = Artefact::of(&value(n, 4096));
             let get = || drop(black_box(self.store.get_artefact(&known).unwrap().unwrap()));
             self.gets.push(timed(get).0);
-            let put = || self.store.put_record(&key(n), &value(n, 4096)).unwrap();
+            let name = [key(n), salt.to_le_bytes().to_vec()].concat();
+            let put = || self.store.put_record(&name, &value(n, 4096)).unwrap();
             self.puts.push(timed(put).0);
-            let new = value((salt << 32) + n, 4096);
+            let new = value(salt.wrapping_add(n), 4096);
             let put = || {
                 black_box(self.store.put_artefact(&new).unwrap());
             };
@@ -187,9 +199,11 @@ fn million(root: &Path, entries: u64) -> Result<(), Box<dyn Error>> {
     assert!(store.stats().totals().unknown().is_none());
 
     let mut subjects = [Subject::new(&empty)?, Subject::new(&full)?];
+    // New names and values, also where an earlier run has left some.
+    let salt = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos() as u64;
     for round in 0..20 {
         for subject in &mut subjects {
-            subject.round(round * 50..round * 50 + 50, round + 1);
+            subject.round(round * 50..round * 50 + 50, salt);
         }
     }
     let [empty, crowded] = subjects;

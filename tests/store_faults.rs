@@ -401,7 +401,7 @@ fn flipped_bits_of_pages_harm_nothing_that_is_stored() {
     drop(store);
     let held = usize::from(Name::of(&artefact.key()).0[0]);
     // Every bit of the headers and of the store's words; of the rows, which are alike: that of the
-    // artefact and that of unfinished files. `scripts/store-torture --bits` flips all.
+    // artefact and that of unfinished files.
     let rows = [held, 256].map(|row| 16 + 4 * row..20 + 4 * row);
     let words = (0..4).chain(rows.into_iter().flatten());
     let cases = (0..2)
