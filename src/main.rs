@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     } else {
         FileStore::open(root, max_bytes)
     };
+    let opened = opened.map(|store| store.with_policy(config.policy.value.into()));
     let elsewhere = Stats::nowhere();
     let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
     if let Err(error) = &opened {

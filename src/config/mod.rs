@@ -2,11 +2,15 @@
 //! environment variables. A bad value is reported and the default is used, since trouble with the
 //! cache never fails a build. Does not know what the settings do, and prints nothing.
 
+mod lifetime;
 mod load;
+mod policy;
 mod size;
 mod value;
 
+pub use lifetime::{BadLifetime, Lifetime};
 pub use load::{ConfigProblem, Environment, config_file};
+pub use policy::{BadPolicy, EvictionPolicy};
 pub use size::{BadSize, ByteSize};
 pub use value::{Effective, Source};
 
@@ -83,7 +87,9 @@ settings! {
     dir: PathBuf = load::default_dir, "PCACHE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc`",
         "Directory of the cache; made when it is missing";
     max_size: ByteSize = |_| DEFAULT_MAX_SIZE, "PCACHE_MAX_SIZE", "`10G`",
-        "What the cache may hold; beyond it, what was not read for longest is removed";
+        "What the cache may hold; beyond it, what `policy` names first is removed";
+    policy: EvictionPolicy = |_| EvictionPolicy::Lru, "PCACHE_POLICY", "`lru`",
+        "Which entries go first: least recently used, first written, least often used, any; with `ttl` and `tlru`, also all that are older than that";
     nvcc: Option<PathBuf> = |_| None, "PCACHE_NVCC", "the first found on `PATH`, in `CUDA_HOME`, in `/usr/local/cuda`",
         "The real nvcc";
     disable: bool = |_| false, "PCACHE_DISABLE", "`false`",

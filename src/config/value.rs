@@ -1,5 +1,6 @@
 //! What values can be: their text, their TOML, and where they came from. Knows no setting by name.
 
+use super::policy::EvictionPolicy;
 use super::size::ByteSize;
 use std::ffi::OsStr;
 use std::fmt;
@@ -122,6 +123,24 @@ impl Kind for Duration {
 }
 
 const SECONDS_HINT: &str = "write digits, such as 60";
+
+impl Kind for EvictionPolicy {
+    const KIND: &'static str = "`lru`, `fifo`, `lfu`, `random`, `ttl:7d`, `tlru` or `tlru:30d,90d`";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let parsed = text.to_string_lossy().parse();
+        parsed.map_err(|bad: super::BadPolicy| bad.to_string())
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let hint = "not a policy; write it in quotes, such as \"lru\"";
+        Self::from_text(OsStr::new(value.as_str().ok_or(hint)?))
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
 
 /// A path that every compile must understand alike, whatever its working directory.
 impl Kind for PathBuf {
