@@ -3,6 +3,11 @@
 //!
 //! `cargo run --release --example digests -- [DIRECTORY [COUNT]]`; each round is a process of its own.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "a program of its own, whose figures go to standard output"
+)]
+
 use pcache_nvcc::includes::digests::{Aspect, DigestTable};
 use pcache_nvcc::stat::Stat;
 use rustix::process::{Resource, getrlimit};
