@@ -1,0 +1,109 @@
+"""Tables of what was measured, for the terminal and for docs/benchmarks.md."""
+
+import os
+import platform
+
+from measure import median, seconds
+from units import TOP
+
+PAGE = TOP / "docs/benchmarks.md"
+STATES = ["cold", "warm", "touched, first", "touched, next", "checkout, first", "checkout, next"]
+
+
+def machine():
+    """What figures depend on, but not whose machine it is."""
+    with open("/proc/cpuinfo") as cpuinfo:
+        models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
+    with open("/proc/meminfo") as meminfo:
+        memory = int(next(line for line in meminfo if line.startswith("MemTotal")).split()[1])
+    load = os.getloadavg()[0]
+    model = models[0] if models else platform.machine()
+    return (
+        f"{os.cpu_count()} cores ({model}), {memory / 2**20:.0f} GiB, Linux {platform.release().split('-')[0]}, "
+        f"load {load:.1f} at the end"
+    )
+
+
+def tables(benches, tools):
+    parts = [f"{machine()}. {'; '.join(tool.version() for tool in tools)}."]
+    parts += [part for bench in benches for part in (times(bench), resources(bench))]
+    return "\n\n".join(parts)
+
+
+def samples_of(bench, name, state):
+    return bench.samples.get((name, state), [])
+
+
+def wall(bench, name, state):
+    return median(sample.wall for sample in samples_of(bench, name, state))
+
+
+def times(bench):
+    unit = bench.unit
+    title = f"### {unit.title.capitalize() if unit.title[0].islower() else unit.title}"
+    facts = (
+        f"`{' '.join(['nvcc', '-c', unit.source, *unit.flags])}`, {len(unit.headers)} files, "
+        f"{bench.rounds} rounds of {bench.passes} warm passes."
+    )
+    base = wall(bench, "nvcc", "cold")
+    rows = [f"| | {' | '.join(STATES)} |", "|---" * (len(STATES) + 1) + "|"]
+    for tool in bench.tools:
+        cells = [cell(bench, tool, state, base) for state in STATES]
+        rows.append(f"| {tool.name} | {' | '.join(cells)} |")
+    rows.append(f"| floor | | {seconds(wall(bench, 'floor', 'warm'))} | | | | |")
+    return "\n".join([title, facts, "", *rows, "", against_floor(bench)])
+
+
+def cell(bench, tool, state, base):
+    if tool.name in bench.failed:
+        return "fails" if state == "cold" else ""
+    samples = samples_of(bench, tool.name, state)
+    if not samples:
+        return ""
+    value = median(sample.wall for sample in samples)
+    runs, hits = bench.hits.get((tool.name, state), (0, 0))
+    missed = f", {hits} of {runs} hits" if hits < runs else ""
+    return f"{seconds(value)} ({value / base:.3g}×{missed})"
+
+
+def against_floor(bench):
+    floor = wall(bench, "floor", "warm")
+    lines = []
+    for tool in bench.tools:
+        value = wall(bench, tool.name, "warm")
+        if value and floor and tool.name not in bench.failed:
+            count = len(samples_of(bench, tool.name, "warm"))
+            lines.append(f"{tool.name} {value / floor:.3g}× ({count} samples)")
+    failed = [f"{name} fails: `{text[:160]}`" for name, text in bench.failed.items()]
+    return "\n".join([f"Warm against the floor: {'; '.join(lines)}.", *failed])
+
+
+def resources(bench):
+    rows = [
+        "| | processor, cold | processor, warm | memory, cold | memory, warm |",
+        "|---|---|---|---|---|",
+    ]
+    for name in [tool.name for tool in bench.tools] + ["floor"]:
+        taken = [samples_of(bench, name, state) for state in ("cold", "warm")]
+        cpu = [seconds(median(sample.cpu for sample in samples)) for samples in taken]
+        rss = [size(median(sample.rss for sample in samples)) for samples in taken]
+        rows.append(f"| {name} | {' | '.join(cpu + rss)} |")
+    return "\n".join(rows)
+
+
+def size(value):
+    return "–" if value is None else f"{value / 1e6:.0f} MB"
+
+
+def publish(name, text, writes):
+    """Prints `text`; with `writes`, also puts it between the page's markers called `name`."""
+    print(text)
+    if not writes:
+        return
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    page = PAGE.read_text()
+    head, found, rest = page.partition(begin)
+    _, ends, tail = rest.partition(end)
+    if not found or not ends:
+        raise SystemExit(f"bench: no markers for {name} in {PAGE.name}")
+    PAGE.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
