@@ -3,7 +3,7 @@
 docs/benchmarks.md, which says what is measured and how.
 
     scripts/bench                        everything, about a quarter of an hour; writes the page
-    scripts/bench --quick                one round of all units, less than two minutes for trivial alone
+    scripts/bench --quick                one round with few repetitions
     scripts/bench --unit trivial,archs   some units (trivial, cub, archs)
     scripts/bench --many                 hits among 10,000 records and 100 units, against one
     scripts/bench --strace               system calls and processes of a warm hit
@@ -21,7 +21,7 @@ import many
 import report
 import trace
 import units
-from measure import median, run, seconds
+from measure import run
 from tools import Ccache, Pcache, Sccache, Tool
 
 TOP = units.TOP
@@ -44,7 +44,7 @@ class Floor:
 
     def __init__(self, release, unit, like):
         self.program, self.environment = release / "examples/floor", like.environment
-        self.list, self.object = WORK / f"{unit.name}.list", WORK / f"{unit.name}.floor.o"
+        self.list, self.object = WORK / f"{unit.name}.list", WORK / f"{unit.name}.object"
         self.list.write_text("".join(f"{name}\n" for name in unit.headers))
 
     def invocation(self, output):

@@ -40,30 +40,28 @@ def wall(bench, name, state):
 
 def times(bench):
     unit = bench.unit
-    title = f"### {unit.title.capitalize() if unit.title[0].islower() else unit.title}"
-    facts = (
-        f"`{' '.join(['nvcc', '-c', unit.source, *unit.flags])}`, {len(unit.headers)} files, "
-        f"{bench.rounds} rounds of {bench.passes} warm passes."
-    )
+    title = f"### {unit.title[0].upper()}{unit.title[1:]}"
+    command = " ".join(["nvcc", "-c", unit.source, *unit.flags])
+    facts = f"`{command}`, {len(unit.headers):,} files; rounds: {bench.rounds}, warm passes in each: {bench.passes}."
     base = wall(bench, "nvcc", "cold")
     rows = [f"| | {' | '.join(STATES)} |", "|---" * (len(STATES) + 1) + "|"]
     for tool in bench.tools:
         cells = [cell(bench, tool, state, base) for state in STATES]
         rows.append(f"| {tool.name} | {' | '.join(cells)} |")
     rows.append(f"| floor | | {seconds(wall(bench, 'floor', 'warm'))} | | | | |")
-    return "\n".join([title, facts, "", *rows, "", against_floor(bench)])
+    return "\n".join([title, "", facts, "", *rows, "", against_floor(bench)])
 
 
 def cell(bench, tool, state, base):
     if tool.name in bench.failed:
-        return "fails" if state == "cold" else ""
+        return "fails"
     samples = samples_of(bench, tool.name, state)
     if not samples:
         return ""
     value = median(sample.wall for sample in samples)
     runs, hits = bench.hits.get((tool.name, state), (0, 0))
     missed = f", {hits} of {runs} hits" if hits < runs else ""
-    return f"{seconds(value)} ({value / base:.3g}×{missed})"
+    return f"{seconds(value)} ({ratio(value / base)}{missed})"
 
 
 def against_floor(bench):
@@ -73,7 +71,7 @@ def against_floor(bench):
         value = wall(bench, tool.name, "warm")
         if value and floor and tool.name not in bench.failed:
             count = len(samples_of(bench, tool.name, "warm"))
-            lines.append(f"{tool.name} {value / floor:.3g}× ({count} samples)")
+            lines.append(f"{tool.name} {ratio(value / floor)} ({count} samples)")
     failed = [f"{name} fails: `{text[:160]}`" for name, text in bench.failed.items()]
     return "\n".join([f"Warm against the floor: {'; '.join(lines)}.", *failed])
 
@@ -89,6 +87,11 @@ def resources(bench):
         rss = [size(median(sample.rss for sample in samples)) for samples in taken]
         rows.append(f"| {name} | {' | '.join(cpu + rss)} |")
     return "\n".join(rows)
+
+
+def ratio(value):
+    """Two figures after the point, or as many as a small value needs."""
+    return f"{value:.2f}×" if value >= 0.1 else f"{value:.2g}×"
 
 
 def size(value):
