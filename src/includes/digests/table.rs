@@ -4,6 +4,7 @@
 use super::file_system::Trust;
 use super::slot::{Boot, INODE, SLOT_WORDS, SLOTS, SlotWords, Subject};
 use crate::key::Digest;
+use crate::stats::PAGE_PREFIX;
 use rustix::fs::{Mode, OFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::process::{Resource, getrlimit};
@@ -15,8 +16,6 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const NAME: &str = "digests";
-/// How the names of tables begin that are being made in `tmp/`.
-const TMP_PREFIX: &str = "digests-";
 
 /// The header has as much room as a group of slots, so that groups are not split by page faults.
 const HEADER_WORDS: usize = 8192;
@@ -284,8 +283,8 @@ fn replace(dir: &Path) -> io::Result<()> {
     fresh.map(drop).map_err(|error| error.error)
 }
 
-/// An empty table in `tmp/`. All of it is written: reading a hole through a mapping takes a page of
-/// a tmpfs, and where that is full, the process.
+/// An empty table in `tmp/`, under a name that the store does not count. All of it is written: reading
+/// a hole through a mapping takes a page of a tmpfs, and where that is full, the process.
 fn fresh_table(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
     let tmp = dir.join("tmp");
     match DirBuilder::new().mode(0o700).create(&tmp) {
@@ -297,7 +296,7 @@ fn fresh_table(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
         place.copy_from_slice(&word.to_ne_bytes());
     }
     let mut file = tempfile::Builder::new()
-        .prefix(TMP_PREFIX)
+        .prefix(PAGE_PREFIX)
         .permissions(PermissionsExt::from_mode(0o666))
         .tempfile_in(tmp)?;
     file.write_all(&bytes)?;
