@@ -160,8 +160,7 @@ def arguments():
 def main():
     given = arguments()
     WORK.mkdir(parents=True, exist_ok=True)
-    toolkit, _ = units.toolkit(given.toolkit)
-    nvcc = toolkit / "bin/nvcc"
+    nvcc = units.toolkit(given.toolkit) / "bin/nvcc"
     tools = [
         Tool(nvcc, WORK / "nvcc"),
         Pcache(nvcc, WORK / "pcache", given.release),

@@ -128,7 +128,7 @@ def toolkit(original):
         copy.parent.mkdir(parents=True, exist_ok=True)
         subprocess.run(["cp", "-a", f"{original}/.", copy], check=True)
         (copy / ".copied").touch()
-    return copy, release
+    return copy
 
 
 def touch(files):
