@@ -13,6 +13,7 @@ Only runs without --quick and --unit write to the page.
 
 import argparse
 import atexit
+import os
 import pathlib
 import sys
 import time
@@ -182,6 +183,8 @@ def main():
     if given.strace:
         text = trace.measure(known["cub"] if not given.unit else known[names[0]], tools, WORK)
         return report.publish("strace", text, writes)
+    # Before the run: a commit made meanwhile is not what was built.
+    versions, load = [tool.version() for tool in tools], os.getloadavg()[0]
     benches = []
     for name in names:
         rounds = 1 if given.quick else ROUNDS[name]
@@ -189,7 +192,7 @@ def main():
         bench = Bench(known[name], tools, given.release, rounds, passes)
         bench.run()
         benches.append(bench)
-    return report.publish("bench", report.tables(benches, tools), writes)
+    return report.publish("bench", report.tables(benches, versions, load), writes)
 
 
 if __name__ == "__main__":

@@ -54,6 +54,8 @@ def measure(pcache, work, count):
         sys.exit(f"bench: many: only {hits} hits of {len(one)} and {len(many) + len(same)}")
     rows = [("one unit in a cache of its own", one), (f"{count} units in turn in a full cache", many)]
     rows.append(("the same one unit in the full cache", same))
+    for cache in (small, full):
+        cache.tool.empty()
     base = median(one)
     lines = [f"The full cache holds {files:,} files; {len(one)} hits each.", "", "| | hit | |", "|---|---|---|"]
     lines += [f"| {name} | {seconds(median(taken))} | {median(taken) / base:.2f}× |" for name, taken in rows]

@@ -11,22 +11,21 @@ PAGE = TOP / "docs/benchmarks.md"
 STATES = ["cold", "warm", "touched, first", "touched, next", "checkout, first", "checkout, next"]
 
 
-def machine():
-    """What figures depend on, but not whose machine it is."""
+def machine(load):
+    """What figures depend on, but not whose machine it is. `load` was before the run."""
     with open("/proc/cpuinfo") as cpuinfo:
         models = [line.partition(":")[2].strip() for line in cpuinfo if line.startswith("model name")]
     with open("/proc/meminfo") as meminfo:
         memory = int(next(line for line in meminfo if line.startswith("MemTotal")).split()[1])
-    load = os.getloadavg()[0]
     model = models[0] if models else platform.machine()
     return (
         f"{os.cpu_count()} cores ({model}), {memory / 2**20:.0f} GiB, Linux {platform.release().split('-')[0]}, "
-        f"load {load:.1f} at the end"
+        f"load {load:.1f} before and {os.getloadavg()[0]:.1f} at the end"
     )
 
 
-def tables(benches, tools):
-    parts = [f"{machine()}. {'; '.join(tool.version() for tool in tools)}."]
+def tables(benches, versions, load):
+    parts = [f"{machine(load)}. {'; '.join(versions)}."]
     parts += [part for bench in benches for part in (times(bench), usage(bench))]
     return "\n\n".join(parts)
 
