@@ -1,7 +1,7 @@
 //! The library behind `pcache-nvcc` and `pcache`: a compile cache for NVIDIA's CUDA compilers.
 //!
 //! Import downwards only (a test holds it):
-//! `cli → compile → {exec, store, includes, toolchain} → key → {plan, cmdline} → {config, stats}`.
+//! `cli → compile → {exec, store, includes, toolchain} → key → {plan, cmdline} → {config, stats, stat}`.
 //! `cmdline`, `plan` and `key` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
@@ -15,6 +15,7 @@ pub mod key;
 pub mod log;
 pub mod outcome;
 pub mod plan;
+pub mod stat;
 pub mod stats;
 pub mod store;
 pub mod toolchain;

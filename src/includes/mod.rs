@@ -5,10 +5,12 @@
 //! | `markers` | line markers of a preprocessed file, and the files they name |
 //! | `depfile` | nvcc's own `-MD`/`-MMD`/`-MP` file, byte for byte            |
 //! | `prerequisites` | what a make rule of GCC's or the assembler's names    |
+//! | `digests` | the digests of headers, remembered for all processes        |
 //!
-//! Works on bytes that the caller has read. Does not know where a header was searched for, nor
-//! whether any file exists.
+//! All but `digests` work on bytes that the caller has read. Does not know where a header was
+//! searched for.
 
 pub mod depfile;
+pub mod digests;
 pub mod markers;
 pub mod prerequisites;

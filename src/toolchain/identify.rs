@@ -3,9 +3,9 @@
 //! every place on PATH says the same. Knows nothing of the compile.
 
 use super::find::nvcc_command;
-use super::stat::Stat;
 use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
+use crate::stat::Stat;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;

@@ -4,9 +4,8 @@
 mod driver;
 mod find;
 mod identify;
-mod stat;
 
+pub use crate::stat::Stat;
 pub use driver::driver_version;
 pub use find::{NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command};
 pub use identify::{HostFamily, Toolchain, ToolchainError, identify, look_up};
-pub use stat::Stat;

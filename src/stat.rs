@@ -1,0 +1,107 @@
+//! What `stat` tells of a file, by which a digest taken earlier may be trusted. Does not look at
+//! any file itself.
+
+use serde::{Deserialize, Serialize};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, SystemTime};
+
+/// A file whose times are younger than this when it is looked at may change again within one tick
+/// of its file system's clock, or be in the middle of a change: `write` sets the times first and
+/// copies the bytes afterwards, whenever the scheduler lets it. 2 s is the grain of the coarsest
+/// clock in use (FAT); kernels tick every 10 ms or faster.
+const GRAIN: Duration = Duration::from_secs(2);
+
+const SECOND: i64 = 1_000_000_000;
+
+/// Identity and times of a file. Times in nanoseconds since the epoch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Stat {
+    dev: u64,
+    ino: u64,
+    size: u64,
+    mtime: i64,
+    ctime: i64,
+}
+
+impl From<&Metadata> for Stat {
+    fn from(metadata: &Metadata) -> Self {
+        let nanoseconds =
+            |seconds: i64, rest: i64| seconds.saturating_mul(SECOND).saturating_add(rest);
+        Self {
+            dev: metadata.dev(),
+            ino: metadata.ino(),
+            size: metadata.size(),
+            mtime: nanoseconds(metadata.mtime(), metadata.mtime_nsec()),
+            ctime: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+impl Stat {
+    /// Whether the file was last changed well before `now`, so that an equal stat later means
+    /// equal content. `now` must be a time before the file was looked at.
+    pub fn is_settled(&self, now: SystemTime) -> bool {
+        self.is_older_than(now.checked_sub(GRAIN).unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+
+    /// Whether both times lie before `moment`.
+    pub fn is_older_than(&self, moment: SystemTime) -> bool {
+        let since = moment
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default();
+        let limit = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
+        self.mtime < limit && self.ctime < limit
+    }
+
+    /// Whether the change time has no fraction of a second: that of a file system which keeps none,
+    /// or one written into an image by a tool, which may have written the same into another.
+    pub fn is_changed_on_the_second(&self) -> bool {
+        self.ctime % SECOND == 0
+    }
+
+    /// The number of the file system's device.
+    pub fn device(&self) -> u64 {
+        self.dev
+    }
+
+    /// Everything, for tables of words: device, inode, size, modification time, change time.
+    pub fn words(&self) -> [u64; 5] {
+        let [mtime, ctime] = [self.mtime, self.ctime].map(i64::cast_unsigned);
+        [self.dev, self.ino, self.size, mtime, ctime]
+    }
+
+    /// The inverse of [`Stat::words`].
+    pub fn from_words([dev, ino, size, mtime, ctime]: [u64; 5]) -> Self {
+        let [mtime, ctime] = [mtime, ctime].map(u64::cast_signed);
+        Self {
+            dev,
+            ino,
+            size,
+            mtime,
+            ctime,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Stat;
+    use std::time::{Duration, SystemTime};
+
+    #[test]
+    fn a_file_just_written_is_not_settled_and_an_old_one_is() {
+        let file = tempfile::NamedTempFile::new().expect("a temp file");
+        let stat = Stat::from(&file.as_file().metadata().expect("its metadata"));
+        assert!(!stat.is_settled(SystemTime::now()));
+        assert!(stat.is_settled(SystemTime::now() + Duration::from_secs(60)));
+    }
+
+    #[test]
+    fn words_hold_times_before_the_epoch() {
+        let words = [1, 2, 3, (-5_i64).cast_unsigned(), 7];
+        assert_eq!(Stat::from_words(words).words(), words);
+        assert!(!Stat::from_words(words).is_changed_on_the_second());
+        assert!(Stat::from_words([1, 2, 3, 4, 0]).is_changed_on_the_second());
+    }
+}
