@@ -8,7 +8,7 @@ use pcache_nvcc::exec::Interrupted;
 use pcache_nvcc::log::{Block, Log};
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::stats::{Counter, Stats};
-use pcache_nvcc::store::FileStore;
+use pcache_nvcc::store::{FileStore, Flights};
 use pcache_nvcc::toolchain::{Search, find_nvcc, is_program, is_recursive, nvcc_command};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -53,6 +53,7 @@ fn main() -> ExitCode {
     } else {
         FileStore::open(root, max_bytes)
     };
+    let opened = opened.map(|store| store.with_policy(config.policy.value.into()));
     let elsewhere = Stats::nowhere();
     let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
     if let Err(error) = &opened {
@@ -64,6 +65,8 @@ fn main() -> ExitCode {
         memo: (!config.readonly.value).then(|| root.join("manifests/toolchains")),
         readonly: config.readonly.value,
         recache: config.recache.value,
+        flights: Flights::new(root),
+        wait: config.wait.value,
     };
     let detour = attempt(&nvcc, args, &config, &cache, &mut block).err();
     note(stats, &mut block, detour.as_ref());

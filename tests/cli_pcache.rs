@@ -250,14 +250,16 @@ fn config_shows_values_and_where_they_come_from() {
     insta::assert_snapshot!(home.text(&["config"]), @r#"
     dir       ~/.cache/pcache-nvcc  (default)
     max_size  2G  (~/.config/pcache/config.toml)
+    policy    lru  (default)
     nvcc      (none)  (default)
     disable   false  (default)
     readonly  false  (default)
     recache   false  (default)
+    wait      300  (default)
     log       (none)  (default)
 
     configuration file: ~/.config/pcache/config.toml
-    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, nvcc, disable, readonly, recache, log
+    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, recache, wait, log
     "#);
     let report = home.json(&["config", "--json"]);
     assert_eq!(report["file"], "~/.config/pcache/config.toml");

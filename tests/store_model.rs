@@ -373,28 +373,30 @@ fn record_under_another_name_is_damaged() {
 }
 
 #[test]
-fn size_is_found_again_when_the_counter_page_is_lost() {
+fn size_is_found_again_when_the_page_of_totals_is_lost() {
     let dir = tempfile::tempdir().unwrap();
     let store = FileStore::open(dir.path(), 100).unwrap();
     store.put(b"a", &[0; 50]).unwrap();
     drop(store);
-    fs::write(dir.path().join("counters"), "damaged").unwrap();
+    fs::write(dir.path().join("shards"), "damaged").unwrap();
     let store = FileStore::open(dir.path(), 100).unwrap();
     assert_eq!(store.bytes().unwrap(), 50);
-    fs::remove_file(dir.path().join("counters")).unwrap();
+    fs::remove_file(dir.path().join("shards")).unwrap();
     let store = FileStore::open(dir.path(), 100).unwrap();
     store.put(b"b", &[0; 40]).unwrap();
     assert_eq!(store.stats().store_size().unwrap().bytes, 90);
 }
 
 #[test]
-fn cap_holds_without_a_counter_page() {
+fn cap_holds_without_pages_to_count_in() {
     let dir = tempfile::tempdir().unwrap();
-    fs::create_dir(dir.path().join("counters")).unwrap();
+    for page in ["counters", "shards"] {
+        fs::create_dir(dir.path().join(page)).unwrap();
+    }
     for key in [b"a", b"b", b"c", b"d"] {
         // Each opening is as good as a new process.
         let store = FileStore::open(dir.path(), 100).unwrap();
-        assert!(!store.stats().is_shared());
+        assert!(!store.stats().is_shared() && !store.stats().totals().is_shared());
         store.put(key, &[0; 40]).unwrap();
         assert!(store.bytes().unwrap() <= 100);
     }

@@ -2,8 +2,9 @@
 
 use crate::key::Digest;
 use crate::stats::{Counter, Stats};
-use crate::store::{Artefact, FileStore, StoreError};
+use crate::store::{Artefact, FileStore, Flights, StoreError};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::record::Record;
 
@@ -19,6 +20,10 @@ pub struct Cache<'a> {
     pub readonly: bool,
     /// PCACHE_RECACHE: nothing is looked up.
     pub recache: bool,
+    /// Who else is compiling what.
+    pub flights: Flights,
+    /// PCACHE_WAIT: how long one unit waits for others.
+    pub wait: Duration,
 }
 
 impl Cache<'_> {
@@ -49,6 +54,12 @@ impl Cache<'_> {
             return false;
         };
         self.tried(store.put_record(key, &bytes)).is_some()
+    }
+
+    /// The flights, where what one process makes may serve another.
+    pub(super) fn shared_flights(&self) -> Option<&Flights> {
+        let is_shared = self.store.is_some() && !self.readonly && !self.recache;
+        is_shared.then_some(&self.flights)
     }
 
     fn tried<T>(&self, result: Result<T, StoreError>) -> Option<T> {

@@ -8,6 +8,7 @@ mod deliver;
 mod dryrun;
 mod environment;
 mod evidence;
+mod flight;
 mod link;
 mod passes;
 mod place;
@@ -323,6 +324,10 @@ fn count(cache: &Cache<'_>, block: &mut Block, source: &OsStr, ending: &Ending, 
         Ending::Hit => {
             cache.stats.add(Counter::PreprocessedHit, 1);
             "preprocessed hit".to_owned()
+        }
+        Ending::Coalesced => {
+            cache.stats.add(Counter::Coalesced, 1);
+            "hit, after waiting for another process".to_owned()
         }
         Ending::Miss => {
             cache.stats.add(Counter::Miss, 1);

@@ -5,6 +5,7 @@ use super::environment;
 use super::evidence::{
     Doubt, Known, RealFiles, are_unchanged, check_assembly, check_directives, check_headers,
 };
+use super::flight::Turn;
 use super::passes::UnitPasses;
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
 use super::{Cache, Detour, Facts};
@@ -38,6 +39,8 @@ pub struct Product {
 pub enum Ending {
     /// From the store, after preprocessing.
     Hit,
+    /// From the store, after waiting for another process that made it.
+    Coalesced,
     /// Compiled and stored.
     Miss,
     /// Compiled, and not stored for this reason.
@@ -75,6 +78,11 @@ impl UnitWork<'_> {
         {
             return Ok((product, Ending::Hit, key));
         }
+        // Held until the record is stored.
+        let _lead = match self.take_turn(&key, &commands)? {
+            Turn::Served(product, ending) => return Ok((product, ending, key)),
+            Turn::Make(lead) => lead,
+        };
         let began = Instant::now();
         self.make(&id)?;
         let product = self.collect()?;
@@ -188,7 +196,7 @@ impl UnitWork<'_> {
     }
 
     /// The stored product, if all of it can be read and is what it was.
-    fn fetch(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Product> {
+    pub fn fetch(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Product> {
         let record: Record = serde_json::from_slice(&self.cache.record(key)?).ok()?;
         if record.schema != SCHEMA || !are_unchanged(&record.sources) {
             return None;

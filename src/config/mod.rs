@@ -2,15 +2,20 @@
 //! environment variables. A bad value is reported and the default is used, since trouble with the
 //! cache never fails a build. Does not know what the settings do, and prints nothing.
 
+mod lifetime;
 mod load;
+mod policy;
 mod size;
 mod value;
 
+pub use lifetime::{BadLifetime, Lifetime};
 pub use load::{ConfigProblem, Environment, config_file};
+pub use policy::{BadPolicy, EvictionPolicy};
 pub use size::{BadSize, ByteSize};
 pub use value::{Effective, Source};
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// One row of the table, for documentation and listings.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +87,9 @@ settings! {
     dir: PathBuf = load::default_dir, "PCACHE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc`",
         "Directory of the cache; made when it is missing";
     max_size: ByteSize = |_| DEFAULT_MAX_SIZE, "PCACHE_MAX_SIZE", "`10G`",
-        "What the cache may hold; beyond it, what was not read for longest is removed";
+        "What the cache may hold; beyond it, what `policy` names first is removed";
+    policy: EvictionPolicy = |_| EvictionPolicy::Lru, "PCACHE_POLICY", "`lru`",
+        "Which entries go first: least recently used, first written, least often used, any; with `ttl` and `tlru`, also all that are older than that";
     nvcc: Option<PathBuf> = |_| None, "PCACHE_NVCC", "the first found on `PATH`, in `CUDA_HOME`, in `/usr/local/cuda`",
         "The real nvcc";
     disable: bool = |_| false, "PCACHE_DISABLE", "`false`",
@@ -91,12 +98,18 @@ settings! {
         "Use what is in the cache, but store and remove nothing; counters still count";
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even where the cache has an answer, and store the new one";
+    wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",
+        "How long a compile waits for another process that is compiling the same thing; then it compiles too";
     log: Option<PathBuf> = |_| None, "PCACHE_LOG", "no log",
         "File to which each compile appends what was decided, and why";
 }
 
 /// 10 GiB.
 const DEFAULT_MAX_SIZE: ByteSize = ByteSize::new(10 << 30);
+
+/// Longer than all but the largest units take, since to begin the same work late gains nothing; short
+/// enough for one that was stopped (Ctrl-Z) to be no disaster. A dead one is not waited for.
+const DEFAULT_WAIT: Duration = Duration::from_secs(300);
 
 impl Config {
     /// Reads the settings through `env`, and from the configuration file that `env` leads to, if

@@ -1,6 +1,9 @@
 //! The table, the sources in their order, and what is said about values that cannot be used.
 
-use super::{BadSize, ByteSize, Config, ConfigProblem, SETTINGS, Source};
+use super::{
+    BadLifetime, BadPolicy, BadSize, ByteSize, Config, ConfigProblem, EvictionPolicy, Lifetime,
+    SETTINGS, Source,
+};
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsString;
@@ -131,19 +134,49 @@ fn bools_take_the_usual_words() {
 }
 
 #[test]
+fn waits_are_whole_seconds() {
+    let wait = |text| Home::new().set("PCACHE_WAIT", text).load();
+    for (text, seconds) in [("0", 0), ("7", 7), ("4294967295", u64::from(u32::MAX))] {
+        let (config, problems) = wait(text);
+        assert_eq!(problems, []);
+        assert_eq!(config.wait.value.as_secs(), seconds);
+    }
+    for bad in ["-1", "+1", "1.5", "5s", " 5", "4294967296"] {
+        let (config, problems) = wait(bad);
+        assert_eq!(problems.len(), 1, "{bad:?}");
+        assert_eq!(config.wait.value.as_secs(), 300);
+    }
+    assert_eq!(
+        Home::new()
+            .write("wait = 12")
+            .load_well()
+            .wait
+            .value
+            .as_secs(),
+        12
+    );
+}
+
+#[test]
 fn problems_name_setting_value_source_and_way_out() {
     let said = |variable, value| Home::new().set(variable, value).problem();
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "10X"), @"PCACHE_MAX_SIZE=10X: not a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "0"), @"PCACHE_MAX_SIZE=0: a size of zero; write a number with K, M, G or T, such as 10G; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "99999999T"), @"PCACHE_MAX_SIZE=99999999T: too large a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_POLICY", "mru"), @"PCACHE_POLICY=mru: no such policy; write lru, fifo, lfu, random, ttl:7d, tlru or tlru:30d,90d; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_POLICY", "ttl"), @"PCACHE_POLICY=ttl: no lifetime; write one, such as ttl:7d; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_POLICY", "ttl:7"), @"PCACHE_POLICY=ttl:7: not a lifetime; write numbers with s, m, h or d, such as ttl:7d or tlru:30d,90d; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DISABLE", "maybe"), @"PCACHE_DISABLE=maybe: neither yes nor no; set 1 or 0; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_WAIT", "-1"), @"PCACHE_WAIT=-1: not a number of seconds; write digits, such as 60; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DIR", "cache"), @"PCACHE_DIR=cache: not an absolute path; begin it with /; the setting is ignored");
     let said = |text| Home::new().write(text).problem();
     insta::assert_snapshot!(said("max_size = 0"), @r#"max_size = 0 in "~/.config/pcache/config.toml": a size of zero; write a number with K, M, G or T, such as 10G; the setting is ignored"#);
+    insta::assert_snapshot!(said("policy = 7"), @r#"policy = 7 in "~/.config/pcache/config.toml": not a policy; write it in quotes, such as "lru"; the setting is ignored"#);
     insta::assert_snapshot!(said("max_size = 1.5"), @r#"max_size = 1.5 in "~/.config/pcache/config.toml": not a size; write a number with K, M, G or T, such as 10G; the setting is ignored"#);
     insta::assert_snapshot!(said("disable = 'yes'"), @r#"disable = "yes" in "~/.config/pcache/config.toml": neither true nor false; write one of them, without quotes; the setting is ignored"#);
+    insta::assert_snapshot!(said("wait = '5s'"), @r#"wait = "5s" in "~/.config/pcache/config.toml": not a number of seconds; write digits, such as 60; the setting is ignored"#);
     insta::assert_snapshot!(said("log = 3"), @r#"log = 3 in "~/.config/pcache/config.toml": not a path; write it in quotes; the setting is ignored"#);
-    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, nvcc, disable, readonly, recache, log"#);
+    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, recache, wait, log"#);
     // What the parser says in between is its own affair.
     let broken = said("readonly = true\n\ndir = ");
     let line = "settings in \"~/.config/pcache/config.toml\": line 3: ";
@@ -189,6 +222,64 @@ fn sizes_are_digits_and_a_unit() {
 }
 
 #[test]
+fn lifetimes_are_digits_and_a_unit() {
+    let parse = |text: &str| text.parse::<Lifetime>().map(Lifetime::seconds);
+    assert_eq!(parse("45s"), Ok(45));
+    assert_eq!(parse("2m"), Ok(120));
+    assert_eq!(parse("3h"), Ok(10_800));
+    assert_eq!(parse("7d"), Ok(604_800));
+    for bad in [
+        "", "d", "7", "-1d", "+1d", "1 d", "1.5d", "1D", "1w", "d1", "１d", "1dd",
+    ] {
+        assert_eq!(parse(bad), Err(BadLifetime::Shape), "{bad:?}");
+    }
+    assert_eq!(parse("0d"), Err(BadLifetime::Zero));
+    assert_eq!(parse("213503982334602d"), Err(BadLifetime::TooLong));
+    assert_eq!(parse("18446744073709551616s"), Err(BadLifetime::TooLong));
+    assert_eq!(Lifetime::days(0).seconds(), 86_400);
+}
+
+#[test]
+fn policies_are_names_and_lifetimes() {
+    let parse = |text: &str| text.parse::<EvictionPolicy>();
+    let shown = |text: &str| parse(text).unwrap().to_string();
+    assert_eq!(parse("lru"), Ok(EvictionPolicy::Lru));
+    assert_eq!(parse("fifo"), Ok(EvictionPolicy::Fifo));
+    assert_eq!(parse("lfu"), Ok(EvictionPolicy::Lfu));
+    assert_eq!(parse("random"), Ok(EvictionPolicy::Random));
+    assert_eq!(shown("ttl:168h"), "ttl:7d");
+    assert_eq!(shown("tlru"), "tlru:30d,90d");
+    assert_eq!(shown("tlru:90m,2h"), "tlru:90m,2h");
+    for bad in ["", "LRU", "lru:", "fifo:1d", "mru", "ttl ", ":7d"] {
+        assert_eq!(parse(bad), Err(BadPolicy::Name), "{bad:?}");
+    }
+    for bad in [
+        "ttl:",
+        "ttl:7",
+        "tlru:",
+        "tlru:7d",
+        "tlru:7d,",
+        "tlru:,7d",
+        "tlru:7d,7d,7d",
+        "tlru:7d, 7d",
+    ] {
+        assert_eq!(parse(bad), Err(BadLifetime::Shape.into()), "{bad:?}");
+    }
+    assert_eq!(parse("ttl"), Err(BadPolicy::NoLifetime));
+    assert_eq!(parse("ttl:0s"), Err(BadLifetime::Zero.into()));
+}
+
+#[test]
+fn policy_comes_from_file_and_environment() {
+    let home = Home::new().write("policy = 'ttl:2d'");
+    assert_eq!(home.load_well().policy.value.to_string(), "ttl:2d");
+    let home = home.set("PCACHE_POLICY", "lfu");
+    assert_eq!(home.load_well().policy.value, EvictionPolicy::Lfu);
+    let home = home.set("PCACHE_POLICY", "best");
+    assert_eq!(home.load().0.policy.value.to_string(), "ttl:2d");
+}
+
+#[test]
 fn approximate_sizes_round_to_one_digit() {
     assert_eq!(ByteSize::approximate(1023), "1023 B");
     assert_eq!(ByteSize::approximate(1536), "1.5 KiB");
@@ -219,8 +310,19 @@ proptest! {
     }
 
     #[test]
-    fn no_text_makes_the_size_parser_panic(text in any::<String>()) {
+    fn policy_reads_back_as_it_was_shown(objects in 1u64.., device in 1u64..) {
+        for text in [format!("ttl:{objects}s"), format!("tlru:{objects}s,{device}s")] {
+            let policy: EvictionPolicy = text.parse().unwrap();
+            prop_assert_eq!(policy.to_string().parse(), Ok(policy));
+        }
+    }
+
+    #[test]
+    fn no_text_makes_a_parser_panic(text in any::<String>()) {
         let _ = text.parse::<ByteSize>();
+        let _ = text.parse::<EvictionPolicy>();
+        let _ = format!("ttl:{text}").parse::<EvictionPolicy>();
+        let _ = format!("tlru:{text},{text}").parse::<EvictionPolicy>();
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! What values can be: their text, their TOML, and where they came from. Knows no setting by name.
 
+use super::policy::EvictionPolicy;
 use super::size::ByteSize;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +95,52 @@ impl Kind for ByteSize {
 }
 
 const SIZE_HINT: &str = "write a number with K, M, G or T, such as 10G";
+
+impl Kind for Duration {
+    const KIND: &'static str = "whole seconds";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let digits = text.to_str().filter(|text| {
+            // `parse` alone would take a sign.
+            text.bytes().all(|byte| byte.is_ascii_digit())
+        });
+        // Four bytes of seconds, so that a point in time that far ahead exists.
+        let seconds = digits.and_then(|digits| digits.parse::<u32>().ok());
+        let duration = seconds.map(|seconds| Self::from_secs(seconds.into()));
+        duration.ok_or_else(|| format!("not a number of seconds; {SECONDS_HINT}"))
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::Integer(seconds) => Self::from_text(OsStr::new(&seconds.to_string())),
+            _ => Err(format!("not a number of seconds; {SECONDS_HINT}")),
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.as_secs().to_string())
+    }
+}
+
+const SECONDS_HINT: &str = "write digits, such as 60";
+
+impl Kind for EvictionPolicy {
+    const KIND: &'static str = "`lru`, `fifo`, `lfu`, `random`, `ttl:7d`, `tlru` or `tlru:30d,90d`";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let parsed = text.to_string_lossy().parse();
+        parsed.map_err(|bad: super::BadPolicy| bad.to_string())
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let hint = "not a policy; write it in quotes, such as \"lru\"";
+        Self::from_text(OsStr::new(value.as_str().ok_or(hint)?))
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
 
 /// A path that every compile must understand alike, whatever its working directory.
 impl Kind for PathBuf {

@@ -4,10 +4,14 @@
 //! the page.
 
 mod page;
+mod totals;
+
+pub use totals::{Row, SHARDS, ScanStart, StoreChange, StoreSize, Totals};
 
 use crate::outcome::{BypassReason, FallbackReason};
-use page::{Missing, Page, WORDS};
-use std::path::Path;
+use page::{Format, Missing, Page};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How the names of pages begin that are being made in `tmp/`.
@@ -23,11 +27,15 @@ const BYPASSES: usize = 64;
 const FALLBACKS: usize = BYPASSES + REASONS;
 const STAGES: usize = FALLBACKS + REASONS;
 
-const STORE_BYTES: usize = STORE;
-const STORE_ENTRIES: usize = STORE + 1;
-const STORE_RECORDS: usize = STORE + 2;
-const STORE_SCANS: usize = STORE + 3;
 const STORE_EVICTED: usize = STORE + 4;
+const STORE_SWEPT: usize = STORE + 5;
+
+const WORDS: usize = 512;
+const FORMAT: Format = Format {
+    name: "counters",
+    magic: u64::from_be_bytes(*b"PCACHECT"),
+    words: WORDS,
+};
 
 const _: () = assert!(BypassReason::ALL.len() <= REASONS);
 const _: () = assert!(FallbackReason::ALL.len() <= REASONS);
@@ -124,68 +132,41 @@ impl Counter {
     }
 }
 
-/// What the store holds: the same shape for totals read and for totals found by a scan.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreSize {
-    /// Artefacts.
-    pub entries: u64,
-    /// Result records.
-    pub records: u64,
-    /// Bytes of artefacts, records and files being written.
-    pub bytes: u64,
-}
-
-/// A change of [`StoreSize`]; signed, because a put may replace something larger.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct StoreChange {
-    /// Artefacts more or fewer.
-    pub entries: i64,
-    /// Records more or fewer.
-    pub records: i64,
-    /// Bytes more or fewer.
-    pub bytes: i64,
-}
-
-/// The totals when a scan of the store began; [`Stats::finish_scan`] compares with them.
-#[derive(Clone, Copy, Debug)]
-pub struct ScanStart {
-    scans: u64,
-    counted: StoreSize,
-}
-
-impl ScanStart {
-    /// Whether no scan has ended yet, so that the totals mean nothing.
-    pub fn is_first(&self) -> bool {
-        self.scans == 0
-    }
-}
-
 /// The counters of one cache directory.
 #[derive(Debug)]
 pub struct Stats {
     page: Page,
+    /// Where the totals are, and whether to make them; a hit does not look.
+    place: Option<(PathBuf, Missing)>,
+    totals: OnceLock<Totals>,
 }
 
 impl Stats {
     /// Opens the counters of the cache in `dir`, making directory and page where they are missing.
     /// Never fails; without a page it counts into nowhere.
     pub fn open(dir: &Path) -> Self {
-        Self {
-            page: Page::open(dir, Missing::Create),
-        }
+        Self::at(dir, Missing::Create)
     }
 
     /// Like [`Stats::open`], but makes nothing: a cache that does not exist reads as zeros.
     pub fn open_existing(dir: &Path) -> Self {
+        Self::at(dir, Missing::Leave)
+    }
+
+    fn at(dir: &Path, missing: Missing) -> Self {
         Self {
-            page: Page::open(dir, Missing::Leave),
+            page: Page::open(dir, FORMAT, missing),
+            place: Some((dir.into(), missing)),
+            totals: OnceLock::new(),
         }
     }
 
     /// Counters that only this process sees.
     pub fn nowhere() -> Self {
         Self {
-            page: Page::private(),
+            page: Page::private(FORMAT),
+            place: None,
+            totals: OnceLock::new(),
         }
     }
 
@@ -205,6 +186,7 @@ impl Stats {
             words: (0..WORDS)
                 .map(|slot| self.word(slot).load(Ordering::Relaxed))
                 .collect(),
+            store: self.store_size().unwrap_or_default(),
         }
     }
 
@@ -216,60 +198,23 @@ impl Stats {
         }
     }
 
-    /// What the store holds, or `None` before the first scan has filled in a new page.
+    /// What the store holds, or `None` before the first scan of a new page of totals.
     pub fn store_size(&self) -> Option<StoreSize> {
-        let now = self.begin_scan();
-        (!now.is_first()).then_some(now.counted)
+        self.totals().size()
     }
 
-    /// Records that the store has changed. Totals stop at zero instead of wrapping.
-    pub fn change_store(&self, change: StoreChange) {
-        self.shift(STORE_ENTRIES, change.entries);
-        self.shift(STORE_RECORDS, change.records);
-        self.shift(STORE_BYTES, change.bytes);
+    /// What the store holds, shard by shard. The page is opened on first use: a hit does without.
+    pub fn totals(&self) -> &Totals {
+        self.totals.get_or_init(|| match &self.place {
+            Some((dir, missing)) => Totals::open(dir, *missing),
+            None => Totals::nowhere(),
+        })
     }
 
-    /// To be called before the files of the store are listed.
-    pub fn begin_scan(&self) -> ScanStart {
-        let read = |slot| self.word(slot).load(Ordering::Relaxed);
-        ScanStart {
-            scans: read(STORE_SCANS),
-            counted: StoreSize {
-                entries: read(STORE_ENTRIES),
-                records: read(STORE_RECORDS),
-                bytes: read(STORE_BYTES),
-            },
-        }
-    }
-
-    /// Corrects the totals by the difference between `found` and what was counted when the scan
-    /// began, so that changes made meanwhile by others stay counted. Of scans that overlap, the
-    /// first to end corrects; the others would correct the same error twice.
-    pub fn finish_scan(&self, start: ScanStart, found: StoreSize) {
-        let claimed = self.word(STORE_SCANS).compare_exchange(
-            start.scans,
-            start.scans.wrapping_add(1).max(1),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        if claimed.is_ok() {
-            self.change_store(StoreChange {
-                entries: difference(found.entries, start.counted.entries),
-                records: difference(found.records, start.counted.records),
-                bytes: difference(found.bytes, start.counted.bytes),
-            });
-        }
-    }
-
-    fn shift(&self, slot: usize, change: i64) {
-        if change == 0 {
-            return;
-        }
-        let add = |value: u64| Some(value.saturating_add_signed(change));
-        // The closure always gives a value, so the update cannot be refused.
-        let _ = self
-            .word(slot)
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+    /// Whether `seconds` have passed by `now` (since 1970) since the temporary files were last swept;
+    /// of several processes, one is told so.
+    pub fn is_time_to_sweep(&self, now: u64, seconds: u64) -> bool {
+        totals::claim(self.word(STORE_SWEPT), now, seconds)
     }
 
     fn word(&self, slot: usize) -> &AtomicU64 {
@@ -281,6 +226,7 @@ impl Stats {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     words: Vec<u64>,
+    store: StoreSize,
 }
 
 impl Snapshot {
@@ -291,11 +237,7 @@ impl Snapshot {
 
     /// What the store holds; zeros before the first scan.
     pub fn store_size(&self) -> StoreSize {
-        StoreSize {
-            entries: self.words[STORE_ENTRIES],
-            records: self.words[STORE_RECORDS],
-            bytes: self.words[STORE_BYTES],
-        }
+        self.store
     }
 
     /// Every bypass reason with its count, zeros too, in the order of the enum.
@@ -309,12 +251,6 @@ impl Snapshot {
         let count = |&reason| (reason, self.get(Counter::Fallback(reason)));
         FallbackReason::ALL.iter().map(count)
     }
-}
-
-/// `to - from`, clamped to what an `i64` holds; real totals are far from either end.
-fn difference(to: u64, from: u64) -> i64 {
-    let exact = i128::from(to) - i128::from(from);
-    i64::try_from(exact).unwrap_or(if exact < 0 { i64::MIN } else { i64::MAX })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Slots, damage, and what survives a reset.
 
 use super::page::version_word;
-use super::{Counter, StageKind, Stats, StoreChange, StoreSize};
+use super::{Counter, Row, SHARDS, StageKind, Stats, StoreSize};
 use crate::outcome::{BypassReason, FallbackReason};
 use std::collections::HashSet;
 use std::fs;
@@ -26,13 +26,6 @@ fn every_counter() -> Vec<Counter> {
 
 fn page_of(dir: &Path) -> Vec<u8> {
     fs::read(dir.join("counters")).expect("the page is a file")
-}
-
-fn bytes_counted(bytes: i64) -> StoreChange {
-    StoreChange {
-        bytes,
-        ..StoreChange::default()
-    }
 }
 
 #[test]
@@ -78,7 +71,15 @@ fn zero_keeps_what_the_store_holds() {
         records: 1,
         bytes: 70,
     };
-    stats.finish_scan(stats.begin_scan(), held);
+    let totals = stats.totals();
+    for shard in 0..=(SHARDS - 1) as u8 {
+        let found = if shard == 9 {
+            held
+        } else {
+            StoreSize::default()
+        };
+        totals.finish_scan(totals.begin_scan(Row::Shard(shard)), found);
+    }
     for counter in every_counter() {
         stats.add(counter, 3);
     }
@@ -88,35 +89,6 @@ fn zero_keeps_what_the_store_holds() {
     }
     assert_eq!(stats.store_size(), Some(held));
     assert!(Stats::open(dir.path()).is_shared());
-}
-
-#[test]
-fn store_size_never_goes_below_zero() {
-    let stats = Stats::nowhere();
-    stats.change_store(bytes_counted(5));
-    stats.change_store(bytes_counted(-9));
-    assert_eq!(stats.snapshot().store_size().bytes, 0);
-    stats.change_store(bytes_counted(4));
-    assert_eq!(stats.snapshot().store_size().bytes, 4);
-}
-
-#[test]
-fn scan_corrects_the_size_and_keeps_changes_made_meanwhile() {
-    let stats = Stats::nowhere();
-    assert_eq!(stats.store_size(), None);
-    stats.change_store(bytes_counted(10));
-    let start = stats.begin_scan();
-    let late = stats.begin_scan();
-    stats.change_store(bytes_counted(3));
-    let found = StoreSize {
-        bytes: 100,
-        ..StoreSize::default()
-    };
-    stats.finish_scan(start, found);
-    assert_eq!(stats.store_size().unwrap().bytes, 103);
-    // A second scan over the same files has nothing left to correct.
-    stats.finish_scan(late, found);
-    assert_eq!(stats.store_size().unwrap().bytes, 103);
 }
 
 #[test]

@@ -1,74 +1,15 @@
 //! One sharded tree of files that are named by the SHA-256 of their key: `ab/cdef…`. Reads, places,
 //! lists and removes files; does not know what is in them, how many there may be, or who counts.
 
-use super::StoreError;
-use super::policy::Nanos;
-use rustix::fs::{Mode, OFlags, Timespec, Timestamps, UTIME_OMIT, futimens};
-use sha2::{Digest, Sha256};
-use std::fs::{DirBuilder, File, Metadata, read_dir, remove_file, symlink_metadata};
-use std::io::{self, ErrorKind, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use super::platform::{Child, Directory, Facts, is_missing, is_symlink, mark_as_read, read};
+use super::tmp::Temporary;
+use super::{Name, StoreError};
+use std::ffi::{CStr, CString};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
-use tempfile::NamedTempFile;
 
-/// Tells a file from one that was put in its place: the triple that every removal compares.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    ino: u64,
-    size: u64,
-    written: Nanos,
-}
-
-impl Identity {
-    fn of(metadata: &Metadata) -> Self {
-        Self {
-            ino: metadata.ino(),
-            size: metadata.len(),
-            written: nanos(metadata.mtime(), metadata.mtime_nsec()),
-        }
-    }
-}
-
-/// One file as it was when listed or read.
-#[derive(Clone, Debug)]
-pub(super) struct FileFacts {
-    pub(super) path: PathBuf,
-    pub(super) size: u64,
-    pub(super) read: Nanos,
-    pub(super) written: Nanos,
-    identity: Identity,
-}
-
-impl FileFacts {
-    fn new(path: PathBuf, metadata: &Metadata) -> Self {
-        let identity = Identity::of(metadata);
-        Self {
-            path,
-            size: identity.size,
-            read: nanos(metadata.atime(), metadata.atime_nsec()),
-            written: identity.written,
-            identity,
-        }
-    }
-
-    /// Removes the file, unless it is gone or another one is in its place; whether it did. A file
-    /// that is exchanged between the look and the removal is lost, which costs its next reader a
-    /// compile.
-    pub(super) fn remove_unchanged(&self) -> Result<bool, StoreError> {
-        match symlink_metadata(&self.path) {
-            Ok(now) if Identity::of(&now) == self.identity => {}
-            Ok(_) => return Ok(false),
-            Err(error) if is_missing(&error) => return Ok(false),
-            Err(error) => return Err(StoreError::io("examine", &self.path)(error)),
-        }
-        match remove_file(&self.path) {
-            Ok(()) => Ok(true),
-            Err(error) if is_missing(&error) => Ok(false),
-            Err(error) => Err(StoreError::io("remove", &self.path)(error)),
-        }
-    }
-}
+/// How often a shard is made again for one file: others tidy up empty shards at any moment.
+const ATTEMPTS: u32 = 10;
 
 /// Whether reading marks a file as recently used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,154 +18,259 @@ pub(super) enum Touch {
     Leave,
 }
 
+/// A file that was read.
+#[derive(Debug)]
+pub(super) struct Found {
+    pub(super) facts: Facts,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// What became of a finished file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Placed {
+    New,
+    /// In the place of one of so many bytes.
+    Replaced(u64),
+    /// Somebody held the place; the file is gone.
+    Dropped,
+}
+
+/// One file as it was when listed.
+#[derive(Clone, Debug)]
+pub(super) struct Listed {
+    pub(super) name: CString,
+    pub(super) facts: Facts,
+}
+
+/// The files of one shard, and the directory that they were listed in.
+#[derive(Debug)]
+pub(super) struct Listing {
+    directory: Directory,
+    path: PathBuf,
+    pub(super) files: Vec<Listed>,
+}
+
+impl Listing {
+    /// Removes a file, unless it is gone, busy, or another one is in its place; whether it did.
+    pub(super) fn remove(&self, file: &Listed) -> Result<bool, StoreError> {
+        let removed = remove_unchanged(&self.directory, &file.name, &file.facts);
+        removed.map_err(|error| {
+            let path = self.path.join(file.name.to_string_lossy().as_ref());
+            StoreError::io("remove", &path)(error)
+        })
+    }
+
+    /// The beginning of a file; empty where it cannot be read.
+    pub(super) fn head(&self, file: &Listed, length: usize) -> Vec<u8> {
+        let name = file.name.to_str().unwrap_or_default();
+        let mut head = vec![0; length];
+        let opened = self.directory.open(name).ok().flatten();
+        let read = opened.and_then(|file| io::Read::read(&mut &file, &mut head).ok());
+        head.truncate(read.unwrap_or(0));
+        head
+    }
+}
+
 /// A tree of files.
 #[derive(Clone, Debug)]
 pub(super) struct Area {
-    dir: PathBuf,
+    root: PathBuf,
+    /// From the root to the shards.
+    inner: &'static str,
 }
 
 impl Area {
-    pub(super) fn new(dir: PathBuf) -> Self {
-        Self { dir }
+    pub(super) fn new(root: &Path, inner: &'static str) -> Self {
+        let root = root.into();
+        Self { root, inner }
     }
 
-    pub(super) fn path(&self, key: &[u8]) -> PathBuf {
-        let name = hex::encode(Sha256::digest(key));
-        let (shard, rest) = name.split_at(2);
-        self.dir.join(shard).join(rest)
-    }
-
-    /// The whole file of `key`, or `None` where there is none.
+    /// The whole file, or `None` where there is none or it is busy. A file of another size than
+    /// expected is not read: it gives no bytes.
     pub(super) fn read(
         &self,
-        key: &[u8],
+        name: Name,
         touch: Touch,
-    ) -> Result<Option<(FileFacts, Vec<u8>)>, StoreError> {
-        let path = self.path(key);
-        // NONBLOCK: a named pipe in the place of an entry must not hold up a compile.
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let mut file = match rustix::fs::open(&path, flags, Mode::empty()) {
-            Ok(descriptor) => File::from(descriptor),
-            Err(error) if is_missing(&error.into()) => return Ok(None),
-            Err(error) => return Err(StoreError::io("open", &path)(error.into())),
+        expected: Option<u64>,
+    ) -> Result<Option<Found>, StoreError> {
+        let path = self.path(name);
+        let opened = Directory::root(&self.root).and_then(|root| root.open(&path));
+        let file = match opened {
+            Ok(Some(file)) => file,
+            Ok(None) => return Ok(None),
+            Err(error) if is_missing(&error) => return Ok(None),
+            Err(error) => return Err(self.trouble("open", &path)(error)),
         };
-        let mut bytes = Vec::new();
-        let metadata = file
-            .metadata()
-            .and_then(|metadata| file.read_to_end(&mut bytes).map(|_| metadata))
-            .map_err(StoreError::io("read", &path))?;
+        let (facts, bytes) = read(&file, expected).map_err(self.trouble("read", &path))?;
         if touch == Touch::Mark {
             mark_as_read(&file);
         }
-        Ok(Some((FileFacts::new(path, &metadata), bytes)))
+        Ok(Some(Found { facts, bytes }))
     }
 
-    /// What is at the place of `key` now.
-    pub(super) fn look(&self, key: &[u8]) -> Result<Option<FileFacts>, StoreError> {
-        let path = self.path(key);
-        match symlink_metadata(&path) {
-            Ok(metadata) => Ok(Some(FileFacts::new(path, &metadata))),
-            Err(error) if is_missing(&error) => Ok(None),
-            Err(error) => Err(StoreError::io("examine", &path)(error)),
-        }
-    }
-
-    /// Renames a finished file to the place of `key`, making its directories where they are missing.
-    pub(super) fn place(&self, temp: NamedTempFile, key: &[u8]) -> Result<(), StoreError> {
-        let path = self.path(key);
-        let temp = match temp.persist(&path) {
-            Ok(_) => return Ok(()),
-            Err(refused) if refused.error.kind() == ErrorKind::NotFound => refused.file,
-            Err(refused) => return Err(StoreError::io("place", &path)(refused.error)),
+    /// Renames a finished file to its place, making its directories where they are missing.
+    pub(super) fn place(
+        &self,
+        root: &Directory,
+        temporary: Temporary,
+        name: Name,
+    ) -> Result<Placed, StoreError> {
+        let path = self.path(name);
+        let (shard, rest) = path.rsplit_once('/').unwrap_or_default();
+        let target = CString::new(rest).unwrap_or_default();
+        let mut attempts = 1..=ATTEMPTS;
+        let placed = loop {
+            let placed = root.make(shard).and_then(|directory| {
+                let held = directory.look(&target)?;
+                let moved = temporary.rename(&directory, rest)?;
+                Ok((held, moved))
+            });
+            match placed {
+                // Tidied away between the making and the rename.
+                Err(error) if error.kind() == ErrorKind::NotFound && attempts.next().is_some() => {}
+                placed => break placed.map_err(self.trouble("place", &path))?,
+            }
         };
-        let shard = path.parent().unwrap_or(&self.dir);
-        make_directory(shard)?;
-        let placed = temp.persist(&path);
-        placed.map_err(|refused| StoreError::io("place", &path)(refused.error))?;
-        Ok(())
-    }
-
-    /// Every file in every shard. Files that vanish meanwhile are left out.
-    pub(super) fn list(&self) -> Result<Vec<FileFacts>, StoreError> {
-        let mut files = Vec::new();
-        for (shard, metadata) in children(&self.dir)? {
-            if metadata.is_dir() {
-                files.append(&mut list_files(&shard)?);
+        match placed {
+            (_, None) => Ok(Placed::Dropped),
+            (held, Some(())) => {
+                temporary.forget();
+                // What is no regular file was not counted, either.
+                let held = held.filter(|held| held.is_file);
+                Ok(held.map_or(Placed::New, |held| Placed::Replaced(held.size)))
             }
         }
-        Ok(files)
     }
-}
 
-/// The regular files directly in `dir`; none where it is missing.
-pub(super) fn list_files(dir: &Path) -> Result<Vec<FileFacts>, StoreError> {
-    let files = children(dir)?;
-    let files = files.into_iter().filter(|(_, metadata)| metadata.is_file());
-    let facts = |(path, metadata): (PathBuf, Metadata)| FileFacts::new(path, &metadata);
-    Ok(files.map(facts).collect())
-}
+    /// Removes the file; what it was, or `None` where there is none or it is busy.
+    pub(super) fn remove(&self, name: Name) -> Result<Option<Facts>, StoreError> {
+        self.remove_if(name, |_| true)
+    }
 
-/// Makes `dir` and its parents, closed to others. One that exists keeps its mode.
-pub(super) fn make_directory(dir: &Path) -> Result<(), StoreError> {
-    let made = DirBuilder::new().recursive(true).mode(0o700).create(dir);
-    made.map_err(StoreError::io("make directory", dir))
-}
+    /// Removes the file if it is still the one that was seen.
+    pub(super) fn remove_seen(
+        &self,
+        name: Name,
+        seen: &Facts,
+    ) -> Result<Option<Facts>, StoreError> {
+        self.remove_if(name, |now| now.is_same(seen))
+    }
 
-/// The clock, as file times count.
-pub(super) fn now() -> Nanos {
-    // A clock before 1970 reads as 1970.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |d| d.as_nanos() as Nanos)
-}
-
-/// No such file, also because a parent is none.
-pub(super) fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
-}
-
-/// What is in `dir` with its own metadata: symlinks are not followed. Vanished children are left
-/// out, and a missing directory is an empty one.
-fn children(dir: &Path) -> Result<Vec<(PathBuf, Metadata)>, StoreError> {
-    let failed = StoreError::io("list", dir);
-    let listing = match read_dir(dir) {
-        Ok(listing) => listing,
-        Err(error) if is_missing(&error) => return Ok(Vec::new()),
-        Err(error) => return Err(failed(error)),
-    };
-    let mut found = Vec::new();
-    for child in listing {
-        let child = child.map_err(&failed)?;
-        match child.metadata() {
-            Ok(metadata) => found.push((child.path(), metadata)),
-            Err(error) if is_missing(&error) => {}
-            Err(error) => return Err(failed(error)),
+    fn remove_if(
+        &self,
+        name: Name,
+        is_it: impl FnOnce(&Facts) -> bool,
+    ) -> Result<Option<Facts>, StoreError> {
+        let path = self.path(name);
+        let (shard, rest) = path.rsplit_once('/').unwrap_or_default();
+        let target = CString::new(rest).unwrap_or_default();
+        let removed = Directory::root(&self.root)
+            .and_then(|root| root.directory(shard))
+            .and_then(|directory| match directory.look(&target)? {
+                Some(facts) if is_it(&facts) => {
+                    let removed = remove_unchanged(&directory, &target, &facts)?;
+                    Ok(removed.then_some(facts))
+                }
+                _ => Ok(None),
+            });
+        match removed {
+            Err(error) if is_missing(&error) => Ok(None),
+            removed => removed.map_err(self.trouble("remove", &path)),
         }
     }
-    Ok(found)
+
+    /// The files of a shard. Files that vanish meanwhile are left out; `None` where there is no such
+    /// directory (a symlink is none).
+    pub(super) fn list(&self, root: &Directory, shard: u8) -> Result<Option<Listing>, StoreError> {
+        let path = self.shard(shard);
+        let trouble = self.trouble("list", &path);
+        let Some((directory, children)) = children(root, &path).map_err(&trouble)? else {
+            return Ok(None);
+        };
+        let mut files = Vec::with_capacity(children.len());
+        for Child { name, .. } in children {
+            let facts = directory.look(&name).map_err(&trouble)?;
+            if let Some(facts) = facts.filter(|facts| facts.is_file) {
+                files.push(Listed { name, facts });
+            }
+        }
+        Ok(Some(Listing {
+            directory,
+            path: self.root.join(&path),
+            files,
+        }))
+    }
+
+    /// The number of files of a shard, by their names alone where the file system tells their kind.
+    pub(super) fn count(&self, root: &Directory, shard: u8) -> Result<u64, StoreError> {
+        let path = self.shard(shard);
+        let trouble = self.trouble("list", &path);
+        let Some((directory, children)) = children(root, &path).map_err(&trouble)? else {
+            return Ok(0);
+        };
+        let mut count = 0;
+        for child in children {
+            let is_file = child.is_file() || {
+                let facts = directory.look(&child.name).map_err(&trouble)?;
+                facts.is_some_and(|facts| facts.is_file)
+            };
+            count += u64::from(is_file);
+        }
+        Ok(count)
+    }
+
+    fn shard(&self, shard: u8) -> String {
+        format!("{}/{shard:02x}", self.inner)
+    }
+
+    fn path(&self, name: Name) -> String {
+        format!("{}/{name}", self.inner)
+    }
+
+    fn trouble<'a>(
+        &'a self,
+        operation: &'static str,
+        path: &'a str,
+    ) -> impl Fn(io::Error) -> StoreError + 'a {
+        move |error| StoreError::io(operation, &self.root.join(path))(error)
+    }
 }
 
-/// Sets the access time through the descriptor, so that it can only be that of the file that was
-/// read, and leaves the modification time alone, which identifies it. Explicit because `relatime`
-/// and `noatime` mounts would not do so. Read-only mounts and files of other users refuse, and
-/// eviction falls back on the order of writing.
-fn mark_as_read(file: &File) {
-    let now = now();
-    let second = 1_000_000_000;
-    let last_access = Timespec {
-        tv_sec: (now / second) as i64,
-        tv_nsec: (now % second) as i64,
-    };
-    let last_modification = Timespec {
-        tv_sec: 0,
-        tv_nsec: UTIME_OMIT,
-    };
-    let times = Timestamps {
-        last_access,
-        last_modification,
-    };
-    let _ = futimens(file, &times);
+/// The name of the entry that is called `rest` in `shard`, unless it was not made by a store.
+pub(super) fn name_of(shard: u8, rest: &CStr) -> Option<Name> {
+    let digits = rest.to_str().ok()?;
+    let mut name = [shard; 32];
+    let is_ours = digits.bytes().all(|digit| !digit.is_ascii_uppercase());
+    hex::decode_to_slice(digits, &mut name[1..]).ok()?;
+    is_ours.then_some(Name(name))
 }
 
-fn nanos(seconds: i64, nanoseconds: i64) -> Nanos {
-    Nanos::from(seconds) * 1_000_000_000 + Nanos::from(nanoseconds)
+/// Directory and children; `None` where it is missing.
+fn children(root: &Directory, path: &str) -> io::Result<Option<(Directory, Vec<Child>)>> {
+    let listed = root
+        .directory(path)
+        .and_then(|directory| directory.list().map(|children| (directory, children)));
+    match listed {
+        Err(error) if is_missing(&error) || is_symlink(&error) => Ok(None),
+        listed => listed.map(Some),
+    }
+}
+
+/// Removes a file of `directory`, unless it is gone, busy, or another one is in its place; whether it
+/// did. A file that is exchanged between the look and the removal is lost, which costs its next
+/// reader a compile.
+pub(super) fn remove_unchanged(
+    directory: &Directory,
+    name: &CStr,
+    seen: &Facts,
+) -> io::Result<bool> {
+    match directory.look(name)? {
+        Some(now) if now.is_same(seen) => {}
+        _ => return Ok(false),
+    }
+    match directory.remove(name) {
+        Ok(removed) => Ok(removed.is_some()),
+        Err(error) if is_missing(&error) => Ok(false),
+        Err(error) => Err(error),
+    }
 }

@@ -1,61 +1,53 @@
 //! The file-stream store: get, put, remove, and eviction when it holds too much. Every value is
-//! written to a temporary file, synced and renamed, so that readers see all of it or nothing. Totals
-//! are kept in the counter page, so that a put lists no directory. Does not know what it stores.
+//! written to a temporary file and renamed, so that readers see all of it or nothing. Totals are kept
+//! in a page of counters, so that a put lists no directory. Does not know what it stores.
 
-use super::area::{Area, FileFacts, Touch, is_missing, list_files, make_directory, now};
-use super::policy::{Candidate, Limits, Nanos, Policy, lru};
-use super::{Artefact, StoreError, record};
-use crate::stats::{Counter, PAGE_PREFIX, Stats, StoreChange, StoreSize};
-use std::fs::symlink_metadata;
-use std::io::{ErrorKind, Write};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::PermissionsExt;
+use super::area::{Area, Found, Placed, Touch};
+use super::platform::{Directory, Facts, is_directory, is_missing, now, seconds};
+use super::policy::Candidate;
+use super::tmp::{Durability, Temporary};
+use super::turns::Turns;
+use super::usage::{Usage, note};
+use super::{Artefact, Backend, CLASS_HEAD, Class, Cleared, Entry, Info, Name, Policy, StoreError};
+use super::{record, tmp};
+use crate::stats::{Counter, Row, Stats, StoreChange, StoreSize};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use tempfile::NamedTempFile;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A temporary file that is older belongs to a writer that died: one hour, in nanoseconds.
-const STALE: Nanos = 3600 * 1_000_000_000;
-
-/// What [`FileStore::clear`] removed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Cleared {
-    /// Artefacts and records.
-    pub files: u64,
-    /// Their bytes, and those of stale temporary files.
-    pub bytes: u64,
-}
+/// How often an opening looks for temporary files of dead writers: once an hour, for all processes
+/// together, so that a hit pays for no listing.
+const SWEEP_SECONDS: u64 = 3600;
 
 /// Whether the store may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+pub(super) enum Access {
     ReadWrite,
     ReadOnly,
 }
 
 /// What a file counts as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sort {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Sort {
     Entry,
     Record,
-}
-
-/// Everything that takes room, and the totals.
-struct Census {
-    files: Vec<(Sort, FileFacts)>,
-    /// Bytes of files that are being written; no eviction can free them.
-    unfinished: u64,
-    size: StoreSize,
 }
 
 /// A store in a directory, shared with any number of other processes.
 #[derive(Debug)]
 pub struct FileStore {
-    max_bytes: u64,
-    access: Access,
+    pub(super) root: PathBuf,
+    pub(super) max_bytes: u64,
+    pub(super) policy: Policy,
+    pub(super) access: Access,
     entries: Area,
     records: Area,
-    tmp: PathBuf,
-    stats: Stats,
+    pub(super) stats: Stats,
+    pub(super) hits: AtomicU64,
+    pub(super) misses: AtomicU64,
+    pub(super) turns: Turns,
 }
 
 impl FileStore {
@@ -66,9 +58,17 @@ impl FileStore {
     /// `max_bytes` of zero; a root that cannot be made; something else than a directory in the place
     /// of one of the store's own.
     pub fn open(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
+        refuse_no_room(max_bytes)?;
         let root = absolute(root)?;
-        make_directory(&root)?;
-        Self::with(&root, max_bytes, Access::ReadWrite, Stats::open(&root))
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&root);
+        made.map_err(StoreError::io("make directory", &root))?;
+        refuse_strangers(&root)?;
+        let stats = Stats::open(&root);
+        let store = Self::with(root, max_bytes, Access::ReadWrite, stats);
+        if store.stats.is_time_to_sweep(seconds(), SWEEP_SECONDS) && store.sweep().is_err() {
+            store.stats.add(Counter::Error, 1);
+        }
+        Ok(store)
     }
 
     /// Opens the store in `root` for reading. Puts, removals and clearing do nothing, and reads leave
@@ -77,30 +77,32 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::open`], apart from making the root.
     pub fn open_read_only(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
+        refuse_no_room(max_bytes)?;
         let root = absolute(root)?;
+        refuse_strangers(&root)?;
         let stats = Stats::open_existing(&root);
-        Self::with(&root, max_bytes, Access::ReadOnly, stats)
+        Ok(Self::with(root, max_bytes, Access::ReadOnly, stats))
     }
 
-    fn with(root: &Path, max_bytes: u64, access: Access, stats: Stats) -> Result<Self, StoreError> {
-        if max_bytes == 0 {
-            return Err(StoreError::NoRoom);
-        }
-        let entries = root.join("entries");
-        let manifests = root.join("manifests");
-        let results = manifests.join("results");
-        let tmp = root.join("tmp");
-        for dir in [&entries, &manifests, &results, &tmp] {
-            refuse_non_directory(dir)?;
-        }
-        Ok(Self {
+    fn with(root: PathBuf, max_bytes: u64, access: Access, stats: Stats) -> Self {
+        Self {
             max_bytes,
+            policy: Policy::default(),
             access,
-            entries: Area::new(entries),
-            records: Area::new(results),
-            tmp,
+            entries: Area::new(&root, "entries"),
+            records: Area::new(&root, "manifests/results"),
+            root,
             stats,
-        })
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            turns: Turns::default(),
+        }
+    }
+
+    /// The same store under another policy than [`Policy::Lru`].
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
     }
 
     /// The counters of the same directory.
@@ -113,16 +115,18 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.entries.read(key, self.touch())?;
-        Ok(found.map(|(_, bytes)| bytes))
+        let found = self.read(Sort::Entry, Name::of(key), None)?;
+        self.count_lookup(found.is_some());
+        Ok(found.map(|found| found.bytes))
     }
 
-    /// Stores `value` under `key`, in the place of what was there.
+    /// Stores `value` under `key`, in the place of what was there. It is on the disk when this
+    /// returns, since nobody verifies it.
     ///
     /// # Errors
     /// The value is larger than the store, or cannot be written.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.write(Sort::Entry, key, &[value])
+        self.write(Sort::Entry, Name::of(key), &[value], Durability::Synced)
     }
 
     /// Removes the entry of `key`; whether there was one.
@@ -130,7 +134,7 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be removed.
     pub fn remove(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.take_out(Sort::Entry, key)
+        self.take_out(Sort::Entry, Name::of(key))
     }
 
     /// Stores `bytes` under a key made of their digest. Where the same bytes are stored already,
@@ -140,12 +144,11 @@ impl FileStore {
     /// As for [`FileStore::put`].
     pub fn put_artefact(&self, bytes: &[u8]) -> Result<Artefact, StoreError> {
         let artefact = Artefact::of(bytes);
-        let key = artefact.key();
-        // Reading and comparing costs less than a write with its sync. An entry that cannot be read
-        // is replaced.
-        let held = self.entries.read(&key, self.touch()).unwrap_or(None);
-        if held.is_none_or(|(_, held)| held != bytes) {
-            self.write(Sort::Entry, &key, &[bytes])?;
+        let name = Name::of(&artefact.key());
+        // Reading and comparing costs less than a write. An entry that cannot be read is replaced.
+        let held = self.read(Sort::Entry, name, Some(artefact.size));
+        if held.ok().flatten().is_none_or(|held| held.bytes != bytes) {
+            self.write(Sort::Entry, name, &[bytes], Durability::Verified)?;
         }
         Ok(artefact)
     }
@@ -156,14 +159,14 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be read.
     pub fn get_artefact(&self, artefact: &Artefact) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((file, bytes)) = self.entries.read(&artefact.key(), self.touch())? else {
-            return Ok(None);
+        let name = Name::of(&artefact.key());
+        let found = self.read(Sort::Entry, name, Some(artefact.size))?;
+        let whole = |found: &Found| {
+            found.facts.size == artefact.size && Artefact::of(&found.bytes) == *artefact
         };
-        if bytes.len() as u64 == artefact.size && Artefact::of(&bytes) == *artefact {
-            return Ok(Some(bytes));
-        }
-        self.discard_damaged(Sort::Entry, &file);
-        Ok(None)
+        self.verified(Sort::Entry, name, found, |found| {
+            whole(&found).then_some(found.bytes)
+        })
     }
 
     /// The record under `key`, or `None`. A damaged record is removed and counted as an error.
@@ -171,14 +174,11 @@ impl FileStore {
     /// # Errors
     /// The record exists and cannot be read.
     pub fn get_record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some((file, bytes)) = self.records.read(key, self.touch())? else {
-            return Ok(None);
-        };
-        let value = record::unseal(key, bytes);
-        if value.is_none() {
-            self.discard_damaged(Sort::Record, &file);
-        }
-        Ok(value)
+        let name = Name::of(key);
+        let found = self.read(Sort::Record, name, None)?;
+        self.verified(Sort::Record, name, found, |found| {
+            record::unseal(key, found.bytes)
+        })
     }
 
     /// Stores a record with its checksum under `key`, in the place of what was there.
@@ -186,7 +186,8 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.write(Sort::Record, key, &[&record::header(key, value), value])
+        let parts = [&record::header(key, value), value];
+        self.write(Sort::Record, Name::of(key), &parts, Durability::Verified)
     }
 
     /// Removes the record of `key`; whether there was one.
@@ -194,90 +195,117 @@ impl FileStore {
     /// # Errors
     /// The record exists and cannot be removed.
     pub fn remove_record(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.take_out(Sort::Record, key)
+        self.take_out(Sort::Record, Name::of(key))
     }
 
-    /// The number of entries, by listing them; records are not counted.
-    ///
-    /// # Errors
-    /// A directory cannot be listed.
-    pub fn len(&self) -> Result<u64, StoreError> {
-        Ok(self.entries.list()?.len() as u64)
-    }
-
-    /// Whether there are no entries.
-    ///
-    /// # Errors
-    /// A directory cannot be listed.
-    pub fn is_empty(&self) -> Result<bool, StoreError> {
-        Ok(self.entries.list()?.is_empty())
-    }
-
-    /// The bytes of entries, records and files being written, as counted; listed where nobody has
-    /// counted yet.
-    ///
-    /// # Errors
-    /// A directory cannot be listed.
-    pub fn bytes(&self) -> Result<u64, StoreError> {
-        match self.stats.store_size() {
-            Some(size) if self.stats.is_shared() => Ok(size.bytes),
-            _ => Ok(self.recount()?.bytes),
-        }
-    }
-
-    /// Lists everything and corrects the counted totals.
-    ///
-    /// # Errors
-    /// A directory cannot be listed.
-    pub fn recount(&self) -> Result<StoreSize, StoreError> {
-        let start = self.stats.begin_scan();
-        let census = self.census()?;
-        self.stats.finish_scan(start, census.size);
-        Ok(census.size)
-    }
-
-    /// Removes all entries, records and stale temporary files. What others write meanwhile stays.
-    ///
-    /// # Errors
-    /// The first file that cannot be removed, after all others have been tried.
-    pub fn clear(&self) -> Result<Cleared, StoreError> {
-        let mut cleared = Cleared::default();
-        if self.access == Access::ReadOnly {
-            return Ok(cleared);
-        }
-        cleared.bytes = self.sweep()?;
-        let census = self.census()?;
-        let mut trouble = Ok(());
-        for (sort, file) in &census.files {
-            match self.discard(*sort, file) {
-                Ok(true) => {
-                    cleared.files += 1;
-                    cleared.bytes += file.size;
-                }
-                Ok(false) => {}
-                Err(error) => trouble = trouble.and(Err(error)),
-            }
-        }
-        self.recount()?;
-        trouble.map(|()| cleared)
-    }
-
-    fn touch(&self) -> Touch {
-        match self.access {
-            Access::ReadWrite => Touch::Mark,
-            Access::ReadOnly => Touch::Leave,
-        }
-    }
-
-    fn area(&self, sort: Sort) -> &Area {
+    pub(super) fn area(&self, sort: Sort) -> &Area {
         match sort {
             Sort::Entry => &self.entries,
             Sort::Record => &self.records,
         }
     }
 
+    /// The root, or `None` where there is none.
+    pub(super) fn directory(&self) -> Result<Option<Directory>, StoreError> {
+        match Directory::root(&self.root) {
+            Ok(root) => Ok(Some(root)),
+            Err(error) if is_missing(&error) => Ok(None),
+            Err(error) => Err(StoreError::io("open", &self.root)(error)),
+        }
+    }
+
+    /// A file that is there and has not expired, marked as used.
+    pub(super) fn read(
+        &self,
+        sort: Sort,
+        name: Name,
+        expected: Option<u64>,
+    ) -> Result<Option<Found>, StoreError> {
+        let touch = match self.access {
+            Access::ReadWrite => Touch::Mark,
+            Access::ReadOnly => Touch::Leave,
+        };
+        let Some(found) = self.area(sort).read(name, touch, expected)? else {
+            return Ok(None);
+        };
+        if self.policy.knows_expiry() {
+            let class = Class::of(&found.bytes[..found.bytes.len().min(CLASS_HEAD)]);
+            if self.has_expired(&found.facts, class) {
+                // What cannot be removed is not served either.
+                let _ = self.discard(sort, name, &found.facts);
+                return Ok(None);
+            }
+        }
+        self.note_use(sort, name, None);
+        Ok(Some(found))
+    }
+
+    /// What `check` makes of a file. One that it refuses is damaged: counted, and removed if it can
+    /// be; one that cannot is never served either.
+    fn verified(
+        &self,
+        sort: Sort,
+        name: Name,
+        found: Option<Found>,
+        check: impl FnOnce(Found) -> Option<Vec<u8>>,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
+        let Some(found) = found else {
+            self.count_lookup(false);
+            return Ok(None);
+        };
+        let facts = found.facts;
+        let value = check(found);
+        self.count_lookup(value.is_some());
+        if value.is_none() {
+            self.stats.add(Counter::Error, 1);
+            let _ = self.discard(sort, name, &facts);
+        }
+        Ok(value)
+    }
+
+    pub(super) fn count_lookup(&self, found: bool) {
+        let count = if found { &self.hits } else { &self.misses };
+        count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn has_expired(&self, facts: &Facts, class: Class) -> bool {
+        let candidate = Candidate {
+            expires: self.policy.expires(class, facts.written),
+            ..Candidate::default()
+        };
+        self.policy.is_expired(&candidate, now())
+    }
+
+    /// Notes what only some policies ask for. A use that cannot be noted is one too few.
+    fn note_use(&self, sort: Sort, name: Name, class: Option<Class>) {
+        let usage = match self.policy {
+            Policy::Lfu => Usage {
+                uses: 1,
+                class: None,
+            },
+            Policy::Tlru { .. } if class.is_some() => Usage { uses: 0, class },
+            _ => return,
+        };
+        if self.access == Access::ReadOnly {
+            return;
+        }
+        let noted = self.directory().and_then(|root| match root {
+            Some(root) => note(&root, &self.root, (sort, name), usage),
+            None => Ok(()),
+        });
+        if noted.is_err() {
+            self.stats.add(Counter::Error, 1);
+        }
+    }
+
     /// The put of any sort of file, whose contents are `parts` in a row.
-    fn write(&self, sort: Sort, key: &[u8], parts: &[&[u8]]) -> Result<(), StoreError> {
+    fn write(
+        &self,
+        sort: Sort,
+        name: Name,
+        parts: &[&[u8]],
+        durability: Durability,
+    ) -> Result<(), StoreError> {
         if self.access == Access::ReadOnly {
             return Ok(());
         }
@@ -286,176 +314,180 @@ impl FileStore {
         if size > max_bytes {
             return Err(StoreError::TooLarge { size, max_bytes });
         }
-        // A new counter page knows nothing of what is on the disk.
-        let start = self.stats.begin_scan();
-        if start.is_first() {
-            self.stats.finish_scan(start, self.census()?.size);
-        }
-        // Counted before it is there, as a scan by another process counts temporary files too.
-        self.stats.change_store(bytes_change(size, Sign::More));
-        match self.write_and_place(sort, key, parts) {
-            Ok(Some(replaced)) => {
-                let change = bytes_change(replaced, Sign::Less);
-                self.stats.change_store(change);
-            }
-            Ok(None) => self.stats.change_store(one(sort, Sign::More)),
-            Err(error) => {
-                self.stats.change_store(bytes_change(size, Sign::Less));
-                return Err(error);
-            }
-        }
+        // What is known before, so that an eviction can tell whether it has made up for this put.
+        let before = self.stock();
+        self.write_and_place(sort, name, parts, size, durability)?;
+        let head = parts.iter().find(|part| !part.is_empty());
+        self.note_use(sort, name, head.map(|head| Class::of(head)));
         // The value is stored, whatever becomes of the old ones.
-        if self.trim(lru).is_err() {
+        if before.and_then(|before| self.trim(before)).is_err() {
             self.stats.add(Counter::Error, 1);
         }
         Ok(())
     }
 
-    /// The size of the file that was replaced, if there was one. Of two writers of one key at the
-    /// same moment both may see none; the next scan corrects that.
+    /// Counts the bytes as unfinished while they are in `tmp/`, and then as the shard's. Of two
+    /// writers of one new key at the same moment both may count it; the next listing corrects that.
     fn write_and_place(
         &self,
         sort: Sort,
-        key: &[u8],
+        name: Name,
         parts: &[&[u8]],
-    ) -> Result<Option<u64>, StoreError> {
-        let mut temp = self.temporary()?;
-        let path = temp.path().to_owned();
-        let failed = StoreError::io("write", &path);
-        for part in parts {
-            temp.write_all(part).map_err(&failed)?;
-        }
-        // Without this, a power cut after the rename could leave a name without contents.
-        temp.as_file().sync_all().map_err(&failed)?;
-        let area = self.area(sort);
-        let replaced = area.look(key)?.map(|file| file.size);
-        area.place(temp, key)?;
-        Ok(replaced)
-    }
-
-    fn temporary(&self) -> Result<NamedTempFile, StoreError> {
-        let make = || {
-            tempfile::Builder::new()
-                .prefix("entry-")
-                // The umask decides, as in a directory that a group shares.
-                .permissions(PermissionsExt::from_mode(0o666))
-                .tempfile_in(&self.tmp)
-        };
-        let made = match make() {
-            // On first use, or removed by somebody who tidied up.
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                make_directory(&self.tmp)?;
-                make()
+        size: u64,
+        durability: Durability,
+    ) -> Result<(), StoreError> {
+        let totals = self.stats.totals();
+        let root = self.root_made()?;
+        totals.change(Row::Unfinished, bytes_change(size, Sign::More));
+        let placed = Temporary::new(&root, &self.root).and_then(|mut temporary| {
+            let written = temporary.write(parts, durability);
+            written.map_err(StoreError::io("write a file in", &self.root.join("tmp")))?;
+            self.area(sort).place(&root, temporary, name)
+        });
+        let row = Row::Shard(name.0[0]);
+        match &placed {
+            Ok(Placed::New) => {
+                let change = one(sort, Sign::More);
+                let bytes = signed(size, Sign::More);
+                totals.change(row, StoreChange { bytes, ..change });
             }
-            made => made,
-        };
-        made.map_err(StoreError::io("make a file in", &self.tmp))
+            Ok(Placed::Replaced(held)) => {
+                totals.change(row, bytes_change(size, Sign::More));
+                totals.change(row, bytes_change(*held, Sign::Less));
+            }
+            Ok(Placed::Dropped) | Err(_) => {}
+        }
+        totals.change(Row::Unfinished, bytes_change(size, Sign::Less));
+        placed.map(|_| ())
     }
 
-    fn take_out(&self, sort: Sort, key: &[u8]) -> Result<bool, StoreError> {
+    /// The root, made again where somebody removed it.
+    fn root_made(&self) -> Result<Directory, StoreError> {
+        if let Some(root) = self.directory()? {
+            return Ok(root);
+        }
+        let made = DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(&self.root);
+        let opened = made.and_then(|()| Directory::root(&self.root));
+        opened.map_err(StoreError::io("make directory", &self.root))
+    }
+
+    fn take_out(&self, sort: Sort, name: Name) -> Result<bool, StoreError> {
         if self.access == Access::ReadOnly {
             return Ok(false);
         }
-        match self.area(sort).look(key)? {
-            Some(file) => self.discard(sort, &file),
-            None => Ok(false),
-        }
+        let removed = self.area(sort).remove(name)?;
+        self.count_out(sort, name.0[0], removed);
+        Ok(removed.is_some())
     }
 
     /// Removes a file if it is still the one that was seen, and counts it out.
-    fn discard(&self, sort: Sort, file: &FileFacts) -> Result<bool, StoreError> {
-        let removed = file.remove_unchanged()?;
-        if removed {
-            self.stats.change_store(StoreChange {
+    fn discard(&self, sort: Sort, name: Name, seen: &Facts) -> Result<(), StoreError> {
+        if self.access == Access::ReadWrite {
+            let removed = self.area(sort).remove_seen(name, seen)?;
+            self.count_out(sort, name.0[0], removed);
+        }
+        Ok(())
+    }
+
+    pub(super) fn count_out(&self, sort: Sort, shard: u8, removed: Option<Facts>) {
+        if let Some(file) = removed.filter(|file| file.is_file) {
+            let change = StoreChange {
                 bytes: signed(file.size, Sign::Less),
                 ..one(sort, Sign::Less)
-            });
-        }
-        Ok(removed)
-    }
-
-    /// Counts damage. The file goes if it can; one that cannot be removed is never served either.
-    fn discard_damaged(&self, sort: Sort, file: &FileFacts) {
-        self.stats.add(Counter::Error, 1);
-        if self.access == Access::ReadWrite {
-            let _ = self.discard(sort, file);
+            };
+            self.stats.totals().change(Row::Shard(shard), change);
         }
     }
 
-    /// Evicts by `policy` if the counted size is over the cap. Without shared totals only a listing
-    /// can tell.
-    fn trim(&self, policy: Policy) -> Result<(), StoreError> {
-        let counted = self.stats.store_size().map_or(u64::MAX, |size| size.bytes);
-        if self.stats.is_shared() && counted <= self.max_bytes {
-            return Ok(());
+    /// What [`Backend::get_or_insert_with`] does once it is its turn.
+    fn get_or_make<E>(
+        &self,
+        key: &[u8],
+        make: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        // Somebody may have made it while this thread waited. The lookup is counted already.
+        let made = self.read(Sort::Entry, Name::of(key), None);
+        if let Ok(Some(found)) = made {
+            return Ok(found.bytes);
         }
-        self.sweep()?;
-        let start = self.stats.begin_scan();
-        let census = self.census()?;
-        self.stats.finish_scan(start, census.size);
-        let candidate = |(_, file): &(Sort, FileFacts)| Candidate {
-            size: file.size,
-            read: file.read,
-            written: file.written,
+        let value = make()?;
+        if self.put(key, &value).is_err() {
+            self.stats.add(Counter::Error, 1);
+        }
+        Ok(value)
+    }
+
+    /// Removes temporary files of dead writers; their bytes.
+    pub(super) fn sweep(&self) -> Result<u64, StoreError> {
+        let Some(root) = self.directory()? else {
+            return Ok(0);
         };
-        let candidates: Vec<_> = census.files.iter().map(candidate).collect();
-        let limits = Limits::below(self.max_bytes).without(census.unfinished);
-        let mut trouble = Ok(());
-        for at in policy(&candidates, limits, now()) {
-            let (sort, file) = &census.files[at];
-            match self.discard(*sort, file) {
-                Ok(true) => self.stats.add(Counter::Evicted, 1),
-                Ok(false) => {}
-                Err(error) => trouble = trouble.and(Err(error)),
-            }
-        }
-        trouble
-    }
-
-    fn census(&self) -> Result<Census, StoreError> {
-        let entries = self.entries.list()?;
-        let records = self.records.list()?;
-        let unfinished = list_files(&self.tmp)?;
-        let unfinished = unfinished.iter().filter(|file| is_counted(file));
-        let unfinished = unfinished.map(|file| file.size).sum();
-        let stored = entries.iter().chain(&records).map(|file| file.size);
-        let size = StoreSize {
-            entries: entries.len() as u64,
-            records: records.len() as u64,
-            bytes: stored.sum::<u64>() + unfinished,
+        let totals = self.stats.totals();
+        let start = totals.begin_scan(Row::Unfinished);
+        let swept = tmp::sweep(&root, &self.root)?;
+        let left = StoreSize {
+            bytes: swept.left,
+            ..StoreSize::default()
         };
-        let entries = entries.into_iter().map(|file| (Sort::Entry, file));
-        let records = records.into_iter().map(|file| (Sort::Record, file));
-        Ok(Census {
-            files: entries.chain(records).collect(),
-            unfinished,
-            size,
-        })
-    }
-
-    /// Removes temporary files of dead writers; their bytes. One that cannot be removed is left for
-    /// another time.
-    fn sweep(&self) -> Result<u64, StoreError> {
-        let oldest = now() - STALE;
-        let mut freed = 0;
-        for file in list_files(&self.tmp)? {
-            if file.written >= oldest || !matches!(file.remove_unchanged(), Ok(true)) {
-                continue;
-            }
-            freed += file.size;
-            if is_counted(&file) {
-                self.stats.change_store(bytes_change(file.size, Sign::Less));
-            }
-        }
-        Ok(freed)
+        totals.finish_scan(start, left);
+        Ok(swept.freed)
     }
 }
 
-/// Whether a temporary file is one of a store. Nobody adds or takes off the bytes of a counter page
-/// that is being made, so a scan must not see them either.
-fn is_counted(file: &FileFacts) -> bool {
-    let name = file.path.file_name().unwrap_or_default();
-    !name.as_bytes().starts_with(PAGE_PREFIX.as_bytes())
+impl Backend for FileStore {
+    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.get(key)
+    }
+
+    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.put(key, value)
+    }
+
+    fn remove(&self, key: &[u8]) -> Result<bool, StoreError> {
+        self.remove(key)
+    }
+
+    fn len(&self) -> Result<u64, StoreError> {
+        self.len()
+    }
+
+    fn entries(&self) -> Result<Vec<Entry>, StoreError> {
+        self.entries()
+    }
+
+    fn clear(&self) -> Result<Cleared, StoreError> {
+        self.clear()
+    }
+
+    fn expire(&self) -> Result<Vec<Entry>, StoreError> {
+        self.expire()
+    }
+
+    fn info(&self) -> Result<Info, StoreError> {
+        Ok(Info {
+            hits: self.hits.load(Ordering::Relaxed),
+            misses: self.misses.load(Ordering::Relaxed),
+            bytes: self.bytes()?,
+            max_bytes: self.max_bytes,
+        })
+    }
+
+    fn get_or_insert_with<E>(
+        &self,
+        key: &[u8],
+        make: impl FnOnce() -> Result<Vec<u8>, E>,
+    ) -> Result<Vec<u8>, E> {
+        match self.get(key) {
+            Ok(Some(value)) => Ok(value),
+            _ => {
+                let name = Name::of(key);
+                self.turns.take(name, || self.get_or_make(key, make))
+            }
+        }
+    }
 }
 
 /// Whether something comes or goes.
@@ -491,17 +523,27 @@ fn one(sort: Sort, sign: Sign) -> StoreChange {
     change
 }
 
+fn refuse_no_room(max_bytes: u64) -> Result<(), StoreError> {
+    match max_bytes {
+        0 => Err(StoreError::NoRoom),
+        _ => Ok(()),
+    }
+}
+
 /// The store outlives a change of the working directory.
 fn absolute(root: &Path) -> Result<PathBuf, StoreError> {
     std::path::absolute(root).map_err(StoreError::io("find", root))
 }
 
-/// A symlink, too, is refused: it could lead the store's removals elsewhere.
-fn refuse_non_directory(dir: &Path) -> Result<(), StoreError> {
-    match symlink_metadata(dir) {
-        Ok(metadata) if metadata.is_dir() => Ok(()),
-        Ok(_) => Err(StoreError::NotADirectory { path: dir.into() }),
-        Err(error) if is_missing(&error) => Ok(()),
-        Err(error) => Err(StoreError::io("examine", dir)(error)),
+/// Something else in the place of a directory. A symlink, too, is refused: it would lead the counters
+/// elsewhere, and everything else finds nothing behind it.
+fn refuse_strangers(root: &Path) -> Result<(), StoreError> {
+    for name in ["entries", "manifests", "manifests/results", "tmp"] {
+        let path = root.join(name);
+        let found: io::Result<Option<bool>> = is_directory(&path);
+        if found.map_err(StoreError::io("examine", &path))? == Some(false) {
+            return Err(StoreError::NotADirectory { path });
+        }
     }
+    Ok(())
 }

@@ -5,17 +5,39 @@
 //! <root>/entries/ab/cdef…            artefacts, raw bytes; ab/cdef… = SHA-256 of the key in hex
 //! <root>/manifests/results/ab/cdef…  result records, each below a line with its checksum
 //! <root>/tmp/                        files being written
-//! <root>/counters                    how much there is (`crate::stats`)
+//! <root>/locks/flights               who is making what at this moment
+//! <root>/locks/evict                 held by who evicts
+//! <root>/uses/ab                     what some policies must know besides times
+//! <root>/counters, shards            counts, and how much there is (`crate::stats`)
 //! ```
 //! `docs/store.md` draws the formats and says what happens on damage and on crashes.
 
 mod area;
 mod artefact;
+mod backend;
+mod census;
+mod class;
 mod error;
+mod evict;
 mod file;
+mod flight;
+mod memory;
+mod platform;
 pub mod policy;
 mod record;
+mod sharing;
+mod tmp;
+mod turns;
+mod usage;
 
 pub use artefact::Artefact;
+pub use backend::{Backend, Cleared, Entry, Info, Name};
+pub use class::{CLASS_HEAD, Class};
 pub use error::StoreError;
-pub use file::{Cleared, FileStore};
+pub use file::FileStore;
+pub use flight::{Flight, Flights, Guard};
+pub use memory::MemoryStore;
+pub use policy::Policy;
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,15 @@
-//! Which entries go when there are too many: pure functions `(entries, limits, now) -> victims`.
-//! Read no clock and no file; the caller removes what is named, if it still is what it was.
+//! Which entries go when there are too many or when they are too old: pure functions of what is
+//! known of each entry, the limits and the time. Reads no clock and no file, draws no random numbers
+//! of its own; the caller removes what is named, if it still is what it was.
+
+use super::Class;
+use crate::config::{EvictionPolicy, Lifetime};
 
 /// Nanoseconds since 1970; negative before.
 pub type Nanos = i128;
 
 /// What a policy knows of one entry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Candidate {
     /// Bytes.
     pub size: u64,
@@ -13,6 +17,11 @@ pub struct Candidate {
     pub read: Nanos,
     /// Last written.
     pub written: Nanos,
+    /// How often it was written or read; 1 for one that was only written, or whose reads nobody
+    /// counts.
+    pub uses: u64,
+    /// From this moment on it is not there any more; `None` = never. [`Policy::expires`] gives it.
+    pub expires: Option<Nanos>,
 }
 
 /// How much may stay.
@@ -33,6 +42,14 @@ impl Limits {
         }
     }
 
+    /// A cap without a low-water mark: just so many entries go that the rest fits.
+    pub fn exactly(max_bytes: u64) -> Self {
+        Self {
+            max_bytes,
+            target_bytes: max_bytes,
+        }
+    }
+
     /// The same limits where `bytes` are taken by what cannot be evicted.
     pub fn without(self, bytes: u64) -> Self {
         Self {
@@ -42,104 +59,146 @@ impl Limits {
     }
 }
 
-/// A policy: indices of the entries to remove, first victim first. `now` is for those that compare
-/// ages with a duration.
-pub type Policy = fn(entries: &[Candidate], limits: Limits, now: Nanos) -> Vec<usize>;
-
-/// Least recently read first; of those read at the same moment, the one written first.
-pub fn lru(entries: &[Candidate], limits: Limits, _now: Nanos) -> Vec<usize> {
-    let mut order: Vec<usize> = (0..entries.len()).collect();
-    order.sort_by_key(|&at| (entries[at].read, entries[at].written, at));
-    until_small_enough(entries, order, limits)
+/// In which order entries go. Every order is total: what the named facts leave equal goes in the
+/// order of writing, and then in that of the list.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Policy {
+    /// Least recently used first, by the time of the last read or write.
+    #[default]
+    Lru,
+    /// First written first, however often it was read. Writing anew counts.
+    Fifo,
+    /// Least often used first; of equals, the least recently used.
+    Lfu,
+    /// Any. The same seed, moment and number of entries give the same victims.
+    Random {
+        /// What the choice is drawn from, together with the moment.
+        seed: u64,
+    },
+    /// What is older than one lifetime goes whatever the size; then as [`Policy::Lru`].
+    Ttl {
+        /// From writing to expiry, in nanoseconds.
+        lifetime: Nanos,
+    },
+    /// Each entry has a lifetime of its own; then as [`Policy::Lru`].
+    Tlru {
+        /// From writing to expiry of a [`Class::Object`], in nanoseconds.
+        objects: Nanos,
+        /// From writing to expiry of a [`Class::Device`], in nanoseconds.
+        device: Nanos,
+    },
 }
 
-/// The shortest beginning of `order` whose removal reaches the target.
-fn until_small_enough(entries: &[Candidate], order: Vec<usize>, limits: Limits) -> Vec<usize> {
-    // Wide enough for any number of sizes.
-    let mut left: u128 = entries.iter().map(|entry| u128::from(entry.size)).sum();
-    if left <= u128::from(limits.max_bytes) {
-        return Vec::new();
-    }
-    let mut victims = Vec::new();
-    for at in order {
-        if left <= u128::from(limits.target_bytes) {
-            break;
-        }
-        left -= u128::from(entries[at].size);
-        victims.push(at);
-    }
-    victims
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Candidate, Limits, Nanos, lru};
-    use proptest::prelude::{Strategy, prop, prop_assert, prop_assert_eq, proptest};
-
-    fn entry(size: u64, read: Nanos, written: Nanos) -> Candidate {
-        Candidate {
-            size,
-            read,
-            written,
-        }
+impl Policy {
+    /// When a value that is written at `written` expires, unless its writer says otherwise; `None`
+    /// for policies that know no expiry.
+    pub fn expires(self, class: Class, written: Nanos) -> Option<Nanos> {
+        let lifetime = match self {
+            Self::Lru | Self::Fifo | Self::Lfu | Self::Random { .. } => return None,
+            Self::Ttl { lifetime } => lifetime,
+            Self::Tlru { objects, device } => match class {
+                Class::Object => objects,
+                Class::Device => device,
+            },
+        };
+        Some(written.saturating_add(lifetime))
     }
 
-    #[test]
-    fn nothing_goes_up_to_the_cap() {
-        let entries = [entry(60, 1, 1), entry(40, 2, 2)];
-        assert!(lru(&entries, Limits::below(100), 9).is_empty());
+    /// Whether entries expire at all. What others say in [`Candidate::expires`] is not looked at.
+    pub fn knows_expiry(self) -> bool {
+        matches!(self, Self::Ttl { .. } | Self::Tlru { .. })
     }
 
-    #[test]
-    fn least_recently_read_goes_until_ninety_percent_are_left() {
-        let entries = [entry(50, 5, 1), entry(6, 3, 9), entry(45, 4, 2)];
-        assert_eq!(lru(&entries, Limits::below(100), 9), [1, 2]);
-        assert_eq!(lru(&entries[..2], Limits::below(55), 9), [1]);
-        assert_eq!(lru(&entries[..2], Limits::below(55).without(1), 9), [1, 0]);
+    /// Whether an entry must not be served any more at `now`: its last moment is the one before
+    /// `expires`.
+    pub fn is_expired(self, entry: &Candidate, now: Nanos) -> bool {
+        self.knows_expiry() && entry.expires.is_some_and(|expires| expires <= now)
     }
 
-    #[test]
-    fn of_those_read_at_once_the_first_written_goes() {
-        let entries = [entry(10, 1, 7), entry(10, 1, 6), entry(10, 1, 8)];
-        assert_eq!(lru(&entries, Limits::below(29), 9), [1]);
-    }
-
-    #[test]
-    fn huge_sizes_do_not_overflow() {
-        let entries = [entry(u64::MAX, 1, 1), entry(u64::MAX, 2, 2)];
-        assert_eq!(lru(&entries, Limits::below(u64::MAX), 9), [0, 1]);
-    }
-
-    fn entries() -> impl Strategy<Value = Vec<Candidate>> {
-        let one = (0u64..50, 0i128..20, 0i128..20);
-        prop::collection::vec(one.prop_map(|(s, r, w)| entry(s, r, w)), 0..30)
-    }
-
-    /// Removes the oldest one by one.
-    fn model(entries: &[Candidate], limits: Limits) -> Vec<usize> {
-        let mut left: Vec<usize> = (0..entries.len()).collect();
-        let mut gone = Vec::new();
-        let total = |left: &[usize]| left.iter().map(|&at| entries[at].size).sum::<u64>();
-        if total(&left) > limits.max_bytes {
-            while total(&left) > limits.target_bytes {
-                let key = |&&at: &&usize| (entries[at].read, entries[at].written, at);
-                let oldest = *left.iter().min_by_key(key).unwrap();
-                left.retain(|&at| at != oldest);
-                gone.push(oldest);
-            }
-        }
+    /// Indices of what has expired, first expired first.
+    pub fn expired(self, entries: &[Candidate], now: Nanos) -> Vec<usize> {
+        let mut gone: Vec<usize> = (0..entries.len())
+            .filter(|&at| self.is_expired(&entries[at], now))
+            .collect();
+        gone.sort_by_key(|&at| (entries[at].expires, entries[at].written, at));
         gone
     }
 
-    proptest! {
-        #[test]
-        fn lru_agrees_with_the_model(entries in entries(), max in 1u64..800, held in 0u64..900) {
-            let limits = Limits::below(max).without(held);
-            let victims = lru(&entries, limits, 20);
-            prop_assert_eq!(&victims, &model(&entries, limits));
-            let goes: u64 = victims.iter().map(|&at| entries[at].size).sum();
-            let total: u64 = entries.iter().map(|entry| entry.size).sum();
-            prop_assert!(total - goes <= limits.max_bytes);
+    /// Indices of the entries to remove, first victim first: what has expired, and then as many as
+    /// reach the target, if what is left exceeds the cap. An entry that is about to be written is
+    /// none of `entries`: the caller takes it off the limits, or else it may be its own victim.
+    pub fn victims(self, entries: &[Candidate], limits: Limits, now: Nanos) -> Vec<usize> {
+        let mut victims = self.expired(entries, now);
+        // Wide enough for any number of sizes.
+        let size = |at: usize| u128::from(entries[at].size);
+        let gone: u128 = victims.iter().map(|&at| size(at)).sum();
+        let mut left = (0..entries.len()).map(size).sum::<u128>() - gone;
+        if left <= u128::from(limits.max_bytes) {
+            return victims;
+        }
+        let target = limits.target_bytes.min(limits.max_bytes);
+        for at in self.order(entries, now) {
+            if left <= u128::from(target) {
+                break;
+            }
+            left -= size(at);
+            victims.push(at);
+        }
+        victims
+    }
+
+    /// Everything that has not expired, in the order in which it would go.
+    fn order(self, entries: &[Candidate], now: Nanos) -> Vec<usize> {
+        let mut order: Vec<usize> = (0..entries.len())
+            .filter(|&at| !self.is_expired(&entries[at], now))
+            .collect();
+        match self {
+            Self::Lru | Self::Ttl { .. } | Self::Tlru { .. } => {
+                order.sort_by_key(|&at| (entries[at].read, entries[at].written, at));
+            }
+            Self::Fifo => order.sort_by_key(|&at| (entries[at].written, at)),
+            Self::Lfu => order.sort_by_key(|&at| {
+                let entry = &entries[at];
+                (entry.uses, entry.read, entry.written, at)
+            }),
+            Self::Random { seed } => {
+                let start = mix(seed ^ mix(now as u64));
+                order.sort_by_key(|&at| (mix(start.wrapping_add(at as u64)), at));
+            }
+        }
+        order
+    }
+}
+
+/// As the setting says. The choice at random needs no seed of its own, as it is drawn from the moment,
+/// too.
+impl From<EvictionPolicy> for Policy {
+    fn from(setting: EvictionPolicy) -> Self {
+        let nanos = |lifetime: Lifetime| Nanos::from(lifetime.seconds()) * 1_000_000_000;
+        match setting {
+            EvictionPolicy::Lru => Self::Lru,
+            EvictionPolicy::Fifo => Self::Fifo,
+            EvictionPolicy::Lfu => Self::Lfu,
+            EvictionPolicy::Random => Self::Random { seed: 0 },
+            EvictionPolicy::Ttl(lifetime) => Self::Ttl {
+                lifetime: nanos(lifetime),
+            },
+            EvictionPolicy::Tlru { objects, device } => Self::Tlru {
+                objects: nanos(objects),
+                device: nanos(device),
+            },
         }
     }
 }
+
+/// The step of the generator SplitMix64 (Steele, Lea, Flood 2014): every bit of the input moves about
+/// half of those of the output.
+fn mix(state: u64) -> u64 {
+    let mut word = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    word ^ (word >> 31)
+}
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ mod depfiles;
 mod diagnostics;
 mod failures;
 mod finding;
+mod flight;
 mod links;
 mod modes;
 mod outputs;

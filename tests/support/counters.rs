@@ -9,6 +9,8 @@ use serde_json::Value;
 pub struct Counters {
     /// Results served from the store, by either key.
     pub hits: u64,
+    /// Results served from the store after waiting for another process.
+    pub coalesced: u64,
     /// Results computed and stored.
     pub misses: u64,
     /// Invocations handed to nvcc at once, by reason.
@@ -33,6 +35,7 @@ impl Counters {
         };
         Self {
             hits: number("direct_hits") + number("preprocessed_hits"),
+            coalesced: number("coalesced"),
             misses: number("misses"),
             bypassed: reasons(&value["bypassed"]),
             fallbacks: reasons(&value["fallbacks"]),
@@ -44,6 +47,7 @@ impl Counters {
     pub fn since(&self, before: &Self) -> Self {
         Self {
             hits: self.hits - before.hits,
+            coalesced: self.coalesced - before.coalesced,
             misses: self.misses - before.misses,
             bypassed: subtract(&self.bypassed, &before.bypassed),
             fallbacks: subtract(&self.fallbacks, &before.fallbacks),
@@ -78,7 +82,7 @@ impl Counters {
     /// All events together: one for every translation unit or bypassed invocation.
     pub fn events(&self) -> u64 {
         let sum = |reasons: &BTreeMap<String, u64>| reasons.values().sum::<u64>();
-        self.hits + self.misses + sum(&self.bypassed) + sum(&self.fallbacks)
+        self.hits + self.coalesced + self.misses + sum(&self.bypassed) + sum(&self.fallbacks)
     }
 }
 

@@ -185,8 +185,10 @@ impl DigestTable {
     }
 
     /// Remembers `fact` of the directory at `path`, which had the stat `seen` before the fact was
-    /// found out and must have it still. `began` is a time before the first look. Does nothing where
-    /// a later change might not show in the directory's stat.
+    /// found out and must have it still. The fact must depend on nothing but the names in this
+    /// directory itself: neither on what is in them nor on where its links lead. `began` is a time
+    /// before the first look. Does nothing where a later change might not show in the directory's
+    /// stat.
     pub fn remember(&self, path: &Path, seen: &Stat, fact: &Digest, began: SystemTime) {
         if !self.table.as_ref().is_some_and(Table::is_writable) || !seen.is_settled(began) {
             return;

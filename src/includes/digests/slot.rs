@@ -7,17 +7,18 @@ use crate::stat::Stat;
 
 /// Words of 8 bytes in a slot: two cache lines.
 pub(super) const SLOT_WORDS: usize = 16;
-/// Slots in a page of memory.
-pub(super) const PAGE_SLOTS: usize = 32;
-/// Pages of slots. A CUDA toolkit has some 2,000 headers, and a machine a handful of toolkits.
-pub(super) const PAGES: usize = 2048;
+/// Slots in a group: 64 KiB, as much as the kernel maps at one page fault.
+const GROUP_SLOTS: usize = 512;
+/// Groups. A CUDA toolkit has some 2,000 headers, and a machine a handful of toolkits.
+const GROUPS: usize = 128;
 /// All slots.
-pub(super) const SLOTS: usize = PAGES * PAGE_SLOTS;
+pub(super) const SLOTS: usize = GROUPS * GROUP_SLOTS;
 
-/// Slots looked at in either page.
+/// Inodes in a row that belong in one group: half as many as it has slots, so that two such rows
+/// have room side by side.
+const ROW: u64 = GROUP_SLOTS as u64 / 2;
+/// Slots looked at in either of the two groups where a digest may lie.
 const WINDOW: usize = 8;
-/// Inodes in a row whose slots lie in a row, as a power of two.
-const RUN: u32 = 11;
 
 /// The word by which most foreign slots are told without reading the rest.
 pub(super) const INODE: usize = 4;
@@ -49,18 +50,16 @@ impl Subject {
         self.stat[1]
     }
 
-    /// The slots where the digest may lie, best first: a window in each of two pages. Neighbouring
+    /// The slots where the digest may lie, best first: a window in each of two groups. Neighbouring
     /// inodes, which is what files installed together have, get neighbouring slots, so that a
-    /// thousand headers touch few pages. Two runs of inodes that share one page rarely share both.
+    /// thousand headers touch few pages. Rows that share one group rarely share both.
     pub(super) fn places(&self) -> impl Iterator<Item = usize> + use<> {
         let [dev, ino, ..] = self.stat;
-        let within = (ino as usize) % PAGE_SLOTS;
-        let page_in_run = (ino % (1 << RUN)) as usize / PAGE_SLOTS;
-        let run = mix(mix(mix(0, dev), ino >> RUN), self.aspect);
-        let pages = [run as usize, (run >> 32) as usize];
-        pages.into_iter().flat_map(move |start| {
-            let page = (start % PAGES + page_in_run) % PAGES;
-            (0..WINDOW).map(move |step| page * PAGE_SLOTS + (within + step) % PAGE_SLOTS)
+        let row = mix(mix(mix(0, dev), ino / ROW), self.aspect);
+        let home = (ino % ROW) as usize * 2;
+        let groups = [row as usize % GROUPS, (row >> 32) as usize % GROUPS];
+        groups.into_iter().flat_map(move |group| {
+            (0..WINDOW).map(move |step| group * GROUP_SLOTS + (home + step) % GROUP_SLOTS)
         })
     }
 
@@ -104,25 +103,30 @@ impl Subject {
 /// differ in a single word never have equal checksums. Words mixed from several slots, or from
 /// before and after a power cut, pass once in 2^64 times.
 fn checksum(words: &SlotWords) -> u64 {
-    words[1..]
-        .iter()
-        .fold(CHECK_SEED, |sum, &word| mix(sum, word))
+    let step = |sum: u64, word: &u64| {
+        let product = (sum ^ word).wrapping_mul(GOLDEN);
+        product ^ (product >> 32)
+    };
+    mix(words[1..].iter().fold(CHECK_SEED, step), 0)
 }
 
 /// So that a slot of zeros is no valid slot.
 const CHECK_SEED: u64 = u64::from_be_bytes(*b"PCACHEDG");
 
-/// Stirs `word` into `state`, for each of which it is a bijection. The multiplier is 2^64 divided by
-/// the golden ratio, made odd; the shift brings its good upper bits down.
+/// 2^64 divided by the golden ratio, made odd: carries every bit upwards.
+const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
+
+/// Stirs `word` into `state`, for each of which it is a bijection. Shifts bring the good upper bits
+/// of a product down.
 fn mix(state: u64, word: u64) -> u64 {
-    let stirred = (state ^ word).wrapping_mul(0x9E37_79B9_7F4A_7C15);
-    let stirred = (stirred ^ (stirred >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let stirred = (state ^ word).wrapping_mul(GOLDEN);
+    let stirred = (stirred ^ (stirred >> 32)).wrapping_mul(GOLDEN);
     (stirred ^ (stirred >> 29)).rotate_left(17)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{PAGE_SLOTS, SLOTS, Subject};
+    use super::{GROUP_SLOTS, SLOTS, Subject};
     use crate::includes::digests::Aspect;
     use crate::stat::Stat;
     use proptest::prelude::{any, proptest};
@@ -141,9 +145,10 @@ mod tests {
         let homes: Vec<_> = (1_000_000..1_001_400)
             .map(|ino| subject(2049, ino).places().next().unwrap())
             .collect();
-        assert_eq!(homes.iter().collect::<HashSet<_>>().len(), homes.len());
-        let pages: HashSet<_> = homes.iter().map(|home| home / PAGE_SLOTS).collect();
-        assert!(pages.len() <= 1400 / PAGE_SLOTS + 2, "{}", pages.len());
+        let close = homes.windows(2).filter(|pair| pair[1] == pair[0] + 2);
+        assert!(close.count() >= 1400 - 7);
+        let groups: HashSet<_> = homes.iter().map(|home| home / GROUP_SLOTS).collect();
+        assert!(groups.len() <= 7, "{}", groups.len());
     }
 
     #[test]

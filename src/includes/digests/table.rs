@@ -4,22 +4,21 @@
 use super::file_system::Trust;
 use super::slot::{Boot, INODE, SLOT_WORDS, SLOTS, SlotWords, Subject};
 use crate::key::Digest;
+use crate::stats::PAGE_PREFIX;
 use rustix::fs::{Mode, OFlags};
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::process::{Resource, getrlimit};
 use std::fs::{DirBuilder, File};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const NAME: &str = "digests";
-/// How the names of tables begin that are being made in `tmp/`.
-const TMP_PREFIX: &str = "digests-";
 
-/// The header has a page of its own, so that pages of slots are pages of memory.
-const HEADER_WORDS: usize = 512;
+/// The header has as much room as a group of slots, so that groups are not split by page faults.
+const HEADER_WORDS: usize = 8192;
 const WORDS: usize = HEADER_WORDS + SLOTS * SLOT_WORDS;
 pub(super) const BYTES: usize = WORDS * 8;
 
@@ -284,8 +283,8 @@ fn replace(dir: &Path) -> io::Result<()> {
     fresh.map(drop).map_err(|error| error.error)
 }
 
-/// An empty table in `tmp/`. All of it is written: reading a hole through a mapping takes a page of
-/// a tmpfs, and where that is full, the process.
+/// An empty table in `tmp/`, under a name that the store does not count. All of it is written: reading
+/// a hole through a mapping takes a page of a tmpfs, and where that is full, the process.
 fn fresh_table(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
     let tmp = dir.join("tmp");
     match DirBuilder::new().mode(0o700).create(&tmp) {
@@ -297,17 +296,18 @@ fn fresh_table(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
         place.copy_from_slice(&word.to_ne_bytes());
     }
     let mut file = tempfile::Builder::new()
-        .prefix(TMP_PREFIX)
+        .prefix(PAGE_PREFIX)
         .permissions(PermissionsExt::from_mode(0o666))
         .tempfile_in(tmp)?;
     file.write_all(&bytes)?;
     Ok(file)
 }
 
-/// The kernel's random number for this boot: 32 hexadecimal digits in groups.
+/// The kernel's random number for this boot: 32 hexadecimal digits in five groups.
 fn read_boot() -> io::Result<Boot> {
-    let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
-    let digits = text.trim().replace('-', "");
+    let mut text = [0; 36];
+    File::open("/proc/sys/kernel/random/boot_id")?.read_exact(&mut text)?;
+    let digits = String::from_utf8_lossy(&text).replace('-', "");
     let number = u128::from_str_radix(&digits, 16).map_err(|_| ErrorKind::InvalidData)?;
     Ok([(number >> 64) as u64, number as u64])
 }

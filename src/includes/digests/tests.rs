@@ -1,5 +1,6 @@
 //! The table against a map, damaged bit by bit, filled up; and what may be remembered of real files.
 
+use super::file_system::Trust;
 use super::table::{BYTES, version_word};
 use super::{Aspect, DigestError, DigestTable};
 use crate::key::Digest;
@@ -14,7 +15,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-const HEADER_BYTES: usize = 4096;
+const HEADER_BYTES: usize = 65_536;
 const SLOT_BYTES: usize = 128;
 
 /// A time at which every file of a test has long been settled.
@@ -107,24 +108,21 @@ fn newer_state_of_a_file_takes_the_older_ones_slot() {
 #[test]
 fn full_table_forgets_and_is_never_wrong() {
     let fixture = Fixture::new();
-    // Four times as many as there are slots, in runs as installations make them.
+    // Twice as many as there are slots, in runs as installations make them.
     let inode = |at: u64| (at / 1000) * 1_000_003 + at % 1000;
-    for at in 0..4 * 65_536 {
+    for at in 0..2 * 65_536 {
         fixture.put(&stat(inode(at), 1), Aspect::CONTENT, &digest(at));
     }
     let mut held = 0;
-    for at in 0..4 * 65_536 {
-        match fixture.get(&stat(inode(at), 1)) {
-            Some(found) => {
-                assert_eq!(found, digest(at));
-                held += 1;
-            }
-            None => {}
+    for at in 0..2 * 65_536 {
+        if let Some(found) = fixture.get(&stat(inode(at), 1)) {
+            assert_eq!(found, digest(at));
+            held += 1;
         }
     }
     assert!(held > 60_000, "{held}");
     // The last put is there: newcomers are not turned away.
-    let last = 4 * 65_536 - 1;
+    let last = 2 * 65_536 - 1;
     assert_eq!(fixture.get(&stat(inode(last), 1)), Some(digest(last)));
 }
 
@@ -143,7 +141,7 @@ fn operations() -> impl Strategy<Value = Vec<(u64, u64, bool, u64, bool)>> {
 }
 
 proptest! {
-    #![proptest_config(Config::with_cases(24))]
+    #![proptest_config(Config::with_cases(16))]
 
     #[test]
     fn table_forgets_but_never_differs_from_a_map(operations in operations()) {
@@ -151,7 +149,7 @@ proptest! {
         let mut model = HashMap::new();
         for (ino, version, is_content, seed, is_put) in operations {
             // Inodes far apart in number and close in the table, and the other way round.
-            let stat = stat(ino * 2048, version);
+            let stat = stat(ino * 256, version);
             let aspect = if is_content { Aspect::CONTENT } else { Aspect::TOKENS };
             let key = (ino, version, is_content);
             if is_put {
@@ -196,7 +194,7 @@ fn damaged_header_or_size_makes_a_new_table() {
     fixture.put(&stat(7, 1), Aspect::CONTENT, &digest(1));
     let good = fixture.bytes();
     let mut damages = vec![Vec::new(), good[..BYTES - 1].to_vec(), vec![1; 5000]];
-    for bit in (0..256).step_by(3) {
+    for bit in (0..256).step_by(7) {
         let mut flipped = good.clone();
         flipped[bit / 8] ^= 1 << (bit % 8);
         damages.push(flipped);
@@ -219,7 +217,7 @@ fn table_of_a_newer_version_is_left_alone_whatever_its_size() {
     let fixture = Fixture::new();
     let mut newer = fixture.bytes();
     newer[8..16].copy_from_slice(&version_word(2).to_ne_bytes());
-    for size in [BYTES, 4096] {
+    for size in [BYTES, 4096, 32] {
         let dir = tempfile::tempdir().unwrap();
         fs::write(dir.path().join("digests"), &newer[..size]).unwrap();
         assert!(!DigestTable::open(dir.path()).is_shared());
@@ -354,9 +352,9 @@ fn digest_is_remembered_until_the_file_changes() {
     fixture.put(&stat, Aspect::CONTENT, &digest(9));
     assert_eq!(fixture.table.digest_of(&path).unwrap(), (stat, digest(9)));
     fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    fs::write(&path, "two").unwrap();
+    fs::write(&path, "longer").unwrap();
     let (_, found) = fixture.table.digest_of(&path).unwrap();
-    assert_eq!(found, Digest::from(Sha256::digest("two")));
+    assert_eq!(found, Digest::from(Sha256::digest("longer")));
 }
 
 #[test]
@@ -403,6 +401,11 @@ fn file_systems_that_promise_nothing_are_not_remembered() {
     assert_eq!(fixture.get(&stat), None);
 }
 
+/// Whether an unchanged stat of a directory in this place proves anything.
+fn facts_stay(dir: &Path) -> bool {
+    Trust::in_file_system_of(File::open(dir).unwrap()) == Trust::All
+}
+
 #[test]
 fn facts_of_a_directory_hold_until_it_changes() {
     let fixture = Fixture::new();
@@ -417,13 +420,17 @@ fn facts_of_a_directory_hold_until_it_changes() {
     for fact in 1..=100 {
         table.remember(&dir, &before, &digest(fact), later());
     }
+    // On overlayfs, which a container's temporary directory may be on, none is remembered.
     for fact in 1..=100 {
-        assert!(table.is_known(&before, &digest(fact)));
+        assert_eq!(table.is_known(&before, &digest(fact)), facts_stay(&dir));
     }
     assert!(!table.is_known(&before, &digest(101)));
     assert_eq!(fixture.get(&before), None, "a fact is no content");
-    fs::write(dir.join("new.h"), "").unwrap();
-    assert_ne!(seen(), before);
+    // Until the file system's clock has ticked.
+    while seen() == before {
+        fs::write(dir.join("new.h"), "").unwrap();
+        fs::remove_file(dir.join("new.h")).unwrap();
+    }
     assert!(!table.is_known(&seen(), &digest(1)));
     // It has changed since it was looked at.
     table.remember(&dir, &before, &digest(102), later());
@@ -438,6 +445,7 @@ fn facts_with_equal_beginnings_are_told_apart() {
     let mut other = digest(1);
     other[31] ^= 1;
     fixture.table.remember(dir, &seen, &digest(1), later());
-    assert!(fixture.table.is_known(&seen, &digest(1)));
+    let is_known = fixture.table.is_known(&seen, &digest(1));
+    assert_eq!(is_known, facts_stay(dir));
     assert!(!fixture.table.is_known(&seen, &other));
 }

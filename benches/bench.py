@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Measures pcache-nvcc beside plain nvcc, ccache and sccache, in one run, and writes the tables of
+docs/benchmarks.md, which says what is measured and how.
+
+    scripts/bench                        everything, about a quarter of an hour; writes the page
+    scripts/bench --quick                one round with few repetitions
+    scripts/bench --unit trivial,archs   some units (trivial, cub, archs)
+    scripts/bench --many                 hits among 10,000 records and 100 units, against one
+    scripts/bench --strace               system calls and processes of a warm hit
+
+Only runs without --quick and --unit write to the page.
+"""
+
+import argparse
+import atexit
+import os
+import pathlib
+import sys
+import time
+
+import many
+import report
+import trace
+import units
+from measure import run
+from tools import Ccache, Pcache, Sccache, Tool
+
+TOP = units.TOP
+WORK = TOP / "target/bench"
+
+# A tool whose hits take longer than this sits out most of the warm passes.
+SLOW = 0.5
+# How long a touched file rests before the next compile, in seconds. Caches that remember a file by its
+# times do not do so while it is younger than two.
+REST = 2.5
+
+ROUNDS = {"trivial": 5, "cub": 3, "archs": 5}
+WARM_PASSES = {"trivial": 15, "cub": 10, "archs": 10}
+
+
+class Floor:
+    """The program that only looks at the files and copies the object."""
+
+    name = "floor"
+
+    def __init__(self, release, unit, like):
+        self.program, self.environment = release / "examples/floor", like.environment
+        self.list, self.object = WORK / f"{unit.name}.list", WORK / f"{unit.name}.object"
+        self.list.write_text("".join(f"{name}\n" for name in unit.headers))
+
+    def invocation(self, output):
+        return [self.program, self.list, self.object, output]
+
+
+class Bench:
+    """The samples of one unit, by tool and state."""
+
+    def __init__(self, unit, tools, release, rounds, passes):
+        self.unit, self.tools, self.rounds, self.passes = unit, tools, rounds, passes
+        self.floor = Floor(release, unit, tools[0])
+        self.samples, self.hits, self.failed, self.cold = {}, {}, {}, {}
+
+    def caches(self):
+        return [tool for tool in self.standing() if tool.hits() is not None]
+
+    def standing(self):
+        return [tool for tool in self.tools if tool.name not in self.failed]
+
+    def take(self, tool, state):
+        """One sample. A tool that fails is out, with the last thing that it said."""
+        output, log = WORK / f"{self.unit.name}.{tool.name}.o", WORK / f"{tool.name}.log"
+        output.unlink(missing_ok=True)
+        if tool is self.floor:
+            command = tool.invocation(output)
+        else:
+            command = tool.command(self.unit.command(output))
+        sample = run(command, self.unit.directory, tool.environment, log)
+        if sample.status != 0 or not output.exists():
+            lines = log.read_text(errors="replace").strip().splitlines()
+            self.failed[tool.name] = lines[-1] if lines else f"status {sample.status}"
+            return
+        self.samples.setdefault((tool.name, state), []).append(sample)
+        content = output.read_bytes()
+        if state == "cold":
+            self.cold[tool.name] = content
+            self.floor.object.write_bytes(content)
+
+    def pass_through(self, tools, state):
+        """One sample of each tool, and how many of them were hits."""
+        before = {tool.name: tool.hits() for tool in tools}
+        for tool in tools:
+            self.take(tool, state)
+        for tool in tools:
+            if tool.name not in self.failed:
+                runs, hits = self.hits.get((tool.name, state), (0, 0))
+                rose = tool.hits() - before[tool.name]
+                self.hits[tool.name, state] = (runs + 1, hits + rose)
+                self.compare(tool, rose)
+
+    def compare(self, tool, rose):
+        """A hit must be what was stored."""
+        output = WORK / f"{self.unit.name}.{tool.name}.o"
+        if rose and output.read_bytes() != self.cold[tool.name]:
+            sys.exit(f"bench: {tool.name} served another object for {self.unit.name}")
+
+    def is_slow(self, tool):
+        samples = self.samples.get((tool.name, "warm"), [])
+        return bool(samples) and samples[-1].wall > SLOW
+
+    def round(self, number):
+        turn = number % len(self.tools)
+        order = self.tools[turn:] + self.tools[:turn]
+        for tool in order:
+            if tool.name not in self.failed:
+                tool.empty()
+                self.take(tool, "cold")
+        for at in range(self.passes):
+            in_turn = [tool for tool in order if tool in self.caches()]
+            self.pass_through([tool for tool in in_turn if at == 0 or not self.is_slow(tool)], "warm")
+            self.take(self.floor, "warm")
+        for state, change in [("touched", self.touch), ("checkout", self.unit.checkout)]:
+            change()
+            time.sleep(REST)
+            for which in ("first", "next"):
+                self.pass_through([tool for tool in order if tool in self.caches()], f"{state}, {which}")
+
+    def touch(self):
+        """The source, its own headers and the toolkit's. The host compiler's belong to the system."""
+        toolkit = self.tools[0].nvcc.parent.parent
+        own = [self.unit.directory, toolkit]
+        units.touch(name for name in self.unit.headers if any(map(pathlib.Path(name).is_relative_to, own)))
+
+    def run(self):
+        for number in range(self.rounds):
+            started = time.monotonic()
+            self.round(number)
+            say(f"{self.unit.name}: round {number + 1} of {self.rounds}, {time.monotonic() - started:.0f} s")
+        for tool in self.tools:
+            if tool.name in self.failed:
+                say(f"{self.unit.name}: {tool.name} fails: {self.failed[tool.name]}")
+
+
+def say(text):
+    print(f"bench: {text}", file=sys.stderr, flush=True)
+
+
+def arguments():
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--unit", help="some of trivial, cub, archs, with commas between them")
+    parser.add_argument("--quick", action="store_true", help="one round, few repetitions")
+    parser.add_argument("--many", action="store_true", help="hits in a full cache against hits in a small one")
+    parser.add_argument("--strace", action="store_true", help="system calls and processes of a warm hit")
+    parser.add_argument("--toolkit", required=True, help="the CUDA toolkit to copy (set by scripts/bench)")
+    parser.add_argument("--release", required=True, type=pathlib.Path, help="folder of the release build")
+    parser.add_argument("--peers", required=True, type=pathlib.Path, help="folder of ccache and sccache")
+    return parser.parse_args()
+
+
+def main():
+    given = arguments()
+    WORK.mkdir(parents=True, exist_ok=True)
+    nvcc = units.toolkit(given.toolkit) / "bin/nvcc"
+    tools = [
+        Tool(nvcc, WORK / "nvcc"),
+        Pcache(nvcc, WORK / "pcache", given.release),
+        Ccache(nvcc, WORK / "ccache", given.peers / "ccache"),
+        Sccache(nvcc, WORK / "sccache", given.peers / "sccache"),
+    ]
+    for tool in tools:
+        atexit.register(tool.stop)
+    known = {unit.name: unit for unit in units.all_units()}
+    names = given.unit.split(",") if given.unit else list(known)
+    if unknown := [name for name in names if name not in known]:
+        sys.exit(f"bench: no unit {', '.join(unknown)}; there are: {', '.join(known)}")
+    writes = not given.quick and not given.unit
+    if given.many:
+        text = many.measure(tools[1], WORK, 10 if given.quick else 100)
+        return report.publish("many", text, writes)
+    for name in names:
+        known[name].place(WORK / "src" / name, nvcc)
+    if given.strace:
+        text = trace.measure(known["cub"] if not given.unit else known[names[0]], tools, WORK)
+        return report.publish("strace", text, writes)
+    # Before the run: a commit made meanwhile is not what was built.
+    versions, load = [tool.version() for tool in tools], os.getloadavg()[0]
+    benches = []
+    for name in names:
+        rounds = 1 if given.quick else ROUNDS[name]
+        passes = 3 if given.quick else WARM_PASSES[name]
+        bench = Bench(known[name], tools, given.release, rounds, passes)
+        bench.run()
+        benches.append(bench)
+    return report.publish("bench", report.tables(benches, versions, load), writes)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+//! A unit's turn at a key that is not in the store: to make it, or to wait for whoever is making it
+//! and take that. Every way but a signal leads to a product; trouble with locks means that it is made
+//! here. Does not know how a unit is made.
+
+use super::Detour;
+use super::unit::{Ending, Product, UnitWork};
+use crate::key::Digest;
+use crate::stats::Counter;
+use crate::store::{Flight, Guard};
+use std::time::Instant;
+
+/// How many others a unit waits for, one after the other. The second is for the first one's death.
+/// Where two have ended and nothing is stored, nothing will be (the result is not for the store, or
+/// the source is in error), and all who still wait go on side by side rather than in a row.
+const LEADERS: u32 = 2;
+
+/// What a unit is to do.
+pub enum Turn {
+    /// Nothing: somebody else has made it meanwhile.
+    Served(Product, Ending),
+    /// Make it; with the lead, others wait for it until that is dropped.
+    Make(Option<Guard>),
+}
+
+impl UnitWork<'_> {
+    /// Waits for others that make what is under `key`, which was not in the store, or takes the lead.
+    pub fn take_turn(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Result<Turn, Detour> {
+        let Some(flights) = self.cache.shared_flights() else {
+            return Ok(Turn::Make(None));
+        };
+        let deadline = Instant::now() + self.cache.wait;
+        let mut ending = Ending::Hit;
+        let mut followed = 0;
+        while followed < LEADERS {
+            let lead = match flights.join(key, deadline, &mut || self.signals.pending()) {
+                Flight::Leader(lead) => Some(lead),
+                Flight::Followed => {
+                    ending = Ending::Coalesced;
+                    followed += 1;
+                    None
+                }
+                Flight::Interrupted(signal) => return Err(Detour::Interrupted(signal)),
+                Flight::Impatient | Flight::Unsupported => break,
+                Flight::Failed(_) => {
+                    self.cache.stats.add(Counter::Error, 1);
+                    break;
+                }
+            };
+            // For the leader again: another may have stored it since this one looked.
+            if let Some(product) = self.fetch(key, commands) {
+                return Ok(Turn::Served(product, ending));
+            }
+            if lead.is_some() {
+                return Ok(Turn::Make(lead));
+            }
+        }
+        Ok(Turn::Make(None))
+    }
+}

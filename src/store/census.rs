@@ -1,0 +1,316 @@
+//! Lists a store, shard by shard, and corrects what was counted for each shard that it lists. Does
+//! not know why somebody wants to know.
+
+use super::area::{Listed, Listing, name_of};
+use super::file::{Access, FileStore, Sort};
+use super::platform::{Directory, seconds};
+use super::policy::Candidate;
+use super::usage::{Known, load};
+use super::{CLASS_HEAD, Class, Cleared, Entry, Policy, StoreError, tmp};
+use crate::stats::{Row, StoreSize, Totals};
+
+/// So many files may be listed on behalf of one put, unless a single shard has more: with a million
+/// files a shard has 3900, and one is listed.
+pub(super) const MOST_LISTED: u64 = 4000;
+
+/// How often a put lists one shard for no other reason than that others may have changed it.
+const VISIT_SECONDS: u64 = 60;
+
+/// Everything in one shard.
+#[derive(Debug)]
+pub(super) struct Shard {
+    pub(super) number: u8,
+    pub(super) listings: Vec<(Sort, Listing)>,
+}
+
+impl Shard {
+    pub(super) fn size(&self) -> StoreSize {
+        let mut size = StoreSize::default();
+        for (sort, listing) in &self.listings {
+            let files = listing.files.len() as u64;
+            match sort {
+                Sort::Entry => size.entries += files,
+                Sort::Record => size.records += files,
+            }
+            size.bytes += listing
+                .files
+                .iter()
+                .map(|file| file.facts.size)
+                .sum::<u64>();
+        }
+        size
+    }
+
+    /// Every file with its place in `listings`.
+    pub(super) fn files(&self) -> impl Iterator<Item = (usize, Sort, &Listed)> {
+        let listings = self.listings.iter().enumerate();
+        listings.flat_map(|(at, (sort, listing))| {
+            let files = listing.files.iter();
+            files.map(move |file| (at, *sort, file))
+        })
+    }
+}
+
+impl FileStore {
+    /// Lists a shard and corrects its totals.
+    pub(super) fn visit(&self, root: &Directory, number: u8) -> Result<Shard, StoreError> {
+        let totals = self.stats.totals();
+        let start = totals.begin_scan(Row::Shard(number));
+        let mut listings = Vec::with_capacity(2);
+        for sort in [Sort::Entry, Sort::Record] {
+            let listing = self.area(sort).list(root, number)?;
+            listings.extend(listing.map(|listing| (sort, listing)));
+        }
+        let shard = Shard { number, listings };
+        totals.finish_scan(start, shard.size());
+        Ok(shard)
+    }
+
+    /// The bytes that the store holds, as counted. Lists as much as one put may pay for: on a new page
+    /// a sample of the shards, later one of those that are missing, and once a minute any one.
+    pub(super) fn stock(&self) -> Result<u64, StoreError> {
+        let totals = self.stats.totals();
+        let next = match totals.size() {
+            None => {
+                self.sample(totals)?;
+                None
+            }
+            Some(_) => totals.unknown().or_else(|| {
+                let is_time = totals.is_time(seconds(), VISIT_SECONDS);
+                is_time.then(|| totals.take_turns(1))
+            }),
+        };
+        if let Some(shard) = next
+            && let Some(root) = self.directory()?
+        {
+            self.visit(&root, shard)?;
+        }
+        Ok(totals.size().map_or(0, |size| size.bytes))
+    }
+
+    /// Lists shards until all are known or enough files were seen.
+    fn sample(&self, totals: &Totals) -> Result<(), StoreError> {
+        let Some(root) = self.directory()? else {
+            return Ok(());
+        };
+        self.measure_unfinished(&root)?;
+        let first = totals.take_turns(0);
+        let mut seen = 0;
+        for step in 0..=u8::MAX {
+            seen += self.visit(&root, first.wrapping_add(step))?.size().files();
+            if seen >= MOST_LISTED {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn measure_unfinished(&self, root: &Directory) -> Result<StoreSize, StoreError> {
+        let totals = self.stats.totals();
+        let start = totals.begin_scan(Row::Unfinished);
+        let size = StoreSize {
+            bytes: tmp::measure(root, &self.root)?,
+            ..StoreSize::default()
+        };
+        totals.finish_scan(start, size);
+        Ok(size)
+    }
+
+    /// Lists everything and corrects the counted totals.
+    ///
+    /// # Errors
+    /// A directory cannot be listed.
+    pub fn recount(&self) -> Result<StoreSize, StoreError> {
+        let Some(root) = self.directory()? else {
+            return Ok(StoreSize::default());
+        };
+        let mut size = self.measure_unfinished(&root)?;
+        for number in 0..=u8::MAX {
+            size = size.plus(self.visit(&root, number)?.size());
+        }
+        Ok(size)
+    }
+
+    /// The number of entries, by listing them; records are not counted. Under a policy that knows
+    /// expiry, those that have expired are not, either.
+    ///
+    /// # Errors
+    /// A directory cannot be listed.
+    pub fn len(&self) -> Result<u64, StoreError> {
+        if self.policy.knows_expiry() {
+            return Ok(self.entries()?.len() as u64);
+        }
+        let Some(root) = self.directory()? else {
+            return Ok(0);
+        };
+        let count = |number| self.area(Sort::Entry).count(&root, number);
+        (0..=u8::MAX).map(count).sum()
+    }
+
+    /// Whether there are no entries.
+    ///
+    /// # Errors
+    /// A directory cannot be listed.
+    pub fn is_empty(&self) -> Result<bool, StoreError> {
+        Ok(self.len()? == 0)
+    }
+
+    /// The bytes of entries, records and files being written, as counted; listed where that is not
+    /// known exactly.
+    ///
+    /// # Errors
+    /// A directory cannot be listed.
+    pub fn bytes(&self) -> Result<u64, StoreError> {
+        let totals = self.stats.totals();
+        match totals.size() {
+            Some(size) if totals.is_shared() && totals.unknown().is_none() => Ok(size.bytes),
+            _ => Ok(self.recount()?.bytes),
+        }
+    }
+
+    /// Every entry that has not expired. Files that no store has made are left out.
+    ///
+    /// # Errors
+    /// A directory cannot be listed.
+    pub fn entries(&self) -> Result<Vec<Entry>, StoreError> {
+        let mut entries = Vec::new();
+        self.each_shard(|_, shard, candidates| {
+            let now = super::platform::now();
+            for ((_, sort, file), candidate) in shard.files().zip(candidates) {
+                if sort == Sort::Entry && !self.policy.is_expired(candidate, now) {
+                    entries.extend(entry_of(shard.number, file));
+                }
+            }
+            Ok(())
+        })?;
+        Ok(entries)
+    }
+
+    /// Removes what has expired, in the order in which it expired; the entries among it. Nothing under
+    /// policies that know no expiry.
+    ///
+    /// # Errors
+    /// The first file that cannot be removed, after all others have been tried.
+    pub fn expire(&self) -> Result<Vec<Entry>, StoreError> {
+        if !self.policy.knows_expiry() || self.access == Access::ReadOnly {
+            return Ok(Vec::new());
+        }
+        let mut gone = Vec::new();
+        let mut trouble = Ok(());
+        self.each_shard(|_, shard, candidates| {
+            let files: Vec<_> = shard.files().collect();
+            for at in self.policy.expired(candidates, super::platform::now()) {
+                let (listing, sort, file) = files[at];
+                match self.remove_listed(shard, listing, file) {
+                    Ok(true) if sort == Sort::Entry => {
+                        let entry = entry_of(shard.number, file);
+                        gone.extend(entry.map(|entry| (candidates[at].expires, entry)));
+                    }
+                    Ok(_) => {}
+                    Err(error) if trouble.is_ok() => trouble = Err(error),
+                    Err(_) => {}
+                }
+            }
+            Ok(())
+        })?;
+        gone.sort_by_key(|(expires, entry)| (*expires, entry.written));
+        trouble.map(|()| gone.into_iter().map(|(_, entry)| entry).collect())
+    }
+
+    /// Removes all entries, records and stale temporary files. What others write meanwhile stays, and
+    /// so do empty shards: another program may be about to rename a file into one.
+    ///
+    /// # Errors
+    /// The first file that cannot be removed, after all others have been tried.
+    pub fn clear(&self) -> Result<Cleared, StoreError> {
+        let mut cleared = Cleared::default();
+        if self.access == Access::ReadOnly {
+            return Ok(cleared);
+        }
+        cleared.bytes = self.sweep()?;
+        let mut trouble = Ok(());
+        if let Some(root) = self.directory()? {
+            for number in 0..=u8::MAX {
+                let shard = self.visit(&root, number)?;
+                for (listing, _, file) in shard.files() {
+                    match self.remove_listed(&shard, listing, file) {
+                        Ok(true) => {
+                            cleared.files += 1;
+                            cleared.bytes += file.facts.size;
+                        }
+                        Ok(false) => {}
+                        Err(error) if trouble.is_ok() => trouble = Err(error),
+                        Err(_) => {}
+                    }
+                }
+            }
+        }
+        self.recount()?;
+        trouble.map(|()| cleared)
+    }
+
+    /// Removes a file if it is still the one that was listed, and counts it out; whether it did.
+    pub(super) fn remove_listed(
+        &self,
+        shard: &Shard,
+        listing: usize,
+        file: &Listed,
+    ) -> Result<bool, StoreError> {
+        let (sort, listing) = &shard.listings[listing];
+        let removed = listing.remove(file)?;
+        self.count_out(*sort, shard.number, removed.then_some(file.facts));
+        Ok(removed)
+    }
+
+    /// What the policy is to know of every file of a shard, in the order of [`Shard::files`].
+    pub(super) fn candidates(&self, root: &Directory, shard: &Shard) -> Vec<Candidate> {
+        let known = match self.policy {
+            Policy::Lfu | Policy::Tlru { .. } => load(root, shard.number),
+            Policy::Lru | Policy::Fifo | Policy::Random { .. } | Policy::Ttl { .. } => Known::new(),
+        };
+        let candidate = |(at, sort, file): (usize, Sort, &Listed)| {
+            let name = name_of(shard.number, &file.name);
+            let usage = name.and_then(|name| known.get(&(sort, name)).copied());
+            let usage = usage.unwrap_or_default();
+            let class = match (self.policy, sort) {
+                (Policy::Tlru { .. }, Sort::Entry) => usage
+                    .class
+                    .unwrap_or_else(|| Class::of(&shard.listings[at].1.head(file, CLASS_HEAD))),
+                _ => Class::Object,
+            };
+            Candidate {
+                size: file.facts.size,
+                read: file.facts.read,
+                written: file.facts.written,
+                uses: usage.uses.max(1),
+                expires: self.policy.expires(class, file.facts.written),
+            }
+        };
+        shard.files().map(candidate).collect()
+    }
+
+    fn each_shard(
+        &self,
+        mut each: impl FnMut(&Directory, &Shard, &[Candidate]) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let Some(root) = self.directory()? else {
+            return Ok(());
+        };
+        for number in 0..=u8::MAX {
+            let shard = self.visit(&root, number)?;
+            let candidates = self.candidates(&root, &shard);
+            each(&root, &shard, &candidates)?;
+        }
+        Ok(())
+    }
+}
+
+fn entry_of(shard: u8, file: &Listed) -> Option<Entry> {
+    let facts = &file.facts;
+    Some(Entry {
+        name: name_of(shard, &file.name)?,
+        size: facts.size,
+        read: facts.read,
+        written: facts.written,
+    })
+}

@@ -1,0 +1,181 @@
+//! Eviction: which shards are listed when the store holds too much, and how much goes from each. A
+//! small store is listed whole; of a large one each eviction lists a few shards in turn, so that no
+//! single put pays for all of it. `docs/store.md#eviction` says how near that comes to a whole listing.
+
+use super::StoreError;
+use super::census::{MOST_LISTED, Shard};
+use super::file::FileStore;
+use super::platform::Directory;
+use super::policy::{Candidate, Limits, Nanos, Policy};
+use super::usage::fold;
+use super::{area::name_of, platform};
+use crate::stats::{Counter, Row, SHARDS};
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io;
+
+/// A store with no more files is listed whole, so that exactly what the policy names goes.
+const SMALL: u64 = 8000;
+
+/// So many files are removed on behalf of one put, or as many as make room for it. Removing costs far
+/// more than listing.
+const MOST_REMOVED: usize = 256;
+
+/// At most half of what is listed goes at once, so that totals gone wrong (a flipped bit in the page)
+/// cost little before the next listing corrects them.
+const MOST_SHARE: u128 = 2;
+
+/// What one eviction has done so far.
+#[derive(Default)]
+struct Work {
+    listed: u64,
+    removed: usize,
+    shards: usize,
+    trouble: Option<StoreError>,
+}
+
+impl Work {
+    fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+        result
+            .map_err(|error| self.trouble.get_or_insert(error))
+            .ok()
+    }
+}
+
+impl FileStore {
+    /// Evicts if the counted size is over the cap. `before` is what was counted before the put that
+    /// asks: an eviction has done its duty when it has made up for that put.
+    pub(super) fn trim(&self, before: u64) -> Result<(), StoreError> {
+        if self.is_small_enough() {
+            return Ok(());
+        }
+        let Some(root) = self.directory()? else {
+            return Ok(());
+        };
+        let Some(_lock) = lock(&root) else {
+            return Ok(());
+        };
+        self.sweep()?;
+        let mut work = Work::default();
+        let totals = self.stats.totals();
+        // One shard with a wrong total is the fullest or does no harm.
+        let _ = work.note(self.visit(&root, totals.fullest()));
+        while !self.is_small_enough() && work.shards < SHARDS {
+            let group = self.next_group(&root, &mut work);
+            self.thin_out(&root, &group, before, &mut work);
+            let is_enough = work.listed >= MOST_LISTED / 2 || work.removed >= MOST_REMOVED;
+            if is_enough && self.counted() < before {
+                break;
+            }
+        }
+        work.trouble.map_or(Ok(()), Err)
+    }
+
+    fn counted(&self) -> u64 {
+        let size = self.stats.totals().size();
+        size.map_or(0, |size| size.bytes)
+    }
+
+    fn is_small_enough(&self) -> bool {
+        self.counted() <= self.max_bytes
+    }
+
+    /// Lists the next shards in turn, as many as one put may pay for; all, if that is not too much.
+    fn next_group(&self, root: &Directory, work: &mut Work) -> Vec<Shard> {
+        let totals = self.stats.totals();
+        let (mut group, mut listed, mut steps) = (Vec::new(), 0, 0);
+        let first = totals.take_turns(0);
+        let files = totals.size().map_or(u64::MAX, |size| size.files());
+        let most = if files <= SMALL { SMALL } else { MOST_LISTED };
+        while work.shards < SHARDS {
+            let number = first.wrapping_add(steps as u8);
+            steps += 1;
+            let expected = totals.row(Row::Shard(number)).files();
+            work.shards += 1;
+            if let Some(shard) = work.note(self.visit(root, number)) {
+                listed += shard.size().files();
+                group.push(shard);
+            }
+            if listed + expected > most {
+                break;
+            }
+        }
+        totals.take_turns(steps);
+        work.listed += listed;
+        group
+    }
+
+    /// Removes what the policy says from the shards of a group: as large a part of their bytes as
+    /// all shards together have too many.
+    fn thin_out(&self, root: &Directory, group: &[Shard], before: u64, work: &mut Work) {
+        let now = platform::now();
+        let candidates = |shard| self.candidates(root, shard);
+        let candidates: Vec<Candidate> = group.iter().flat_map(candidates).collect();
+        let files = group.iter().flat_map(|shard| {
+            let files = shard.files();
+            files.map(move |(listing, _, file)| (shard, listing, file))
+        });
+        let files: Vec<_> = files.collect();
+        let is_whole = group.len() == SHARDS;
+        for at in self.victims(&candidates, is_whole, now) {
+            if work.removed >= MOST_REMOVED && self.counted() < before {
+                break;
+            }
+            let (shard, listing, file) = files[at];
+            if work.note(self.remove_listed(shard, listing, file)) == Some(true) {
+                self.stats.add(Counter::Evicted, 1);
+                work.removed += 1;
+            }
+        }
+        if matches!(self.policy, Policy::Lfu | Policy::Tlru { .. }) {
+            for shard in group {
+                self.fold_log(root, shard, work);
+            }
+        }
+    }
+
+    fn victims(&self, candidates: &[Candidate], is_whole: bool, now: Nanos) -> Vec<usize> {
+        let limits = Limits::below(self.max_bytes);
+        if is_whole {
+            let unfinished = self.stats.totals().row(Row::Unfinished).bytes;
+            return self
+                .policy
+                .victims(candidates, limits.without(unfinished), now);
+        }
+        let total = u128::from(self.counted()).max(1);
+        let excess = total.saturating_sub(u128::from(limits.target_bytes));
+        let held: u128 = candidates.iter().map(|one| u128::from(one.size)).sum();
+        let goes = (held * excess / total).min(held / MOST_SHARE);
+        let stays = u64::try_from(held - goes).unwrap_or(u64::MAX);
+        self.policy.victims(candidates, Limits::exactly(stays), now)
+    }
+
+    /// Leaves out of the log of uses what is not there any more.
+    fn fold_log(&self, root: &Directory, shard: &Shard, work: &mut Work) {
+        let named = shard.files().filter_map(|(_, sort, file)| {
+            let name = name_of(shard.number, &file.name)?;
+            Some((sort, name))
+        });
+        let there: HashSet<_> = named.collect();
+        let folded = fold(root, shard.number, |file| there.contains(file));
+        let _ = work.note(folded.map_err(StoreError::io("fold a log in", &self.root.join("uses"))));
+    }
+}
+
+/// The lock of who evicts; `None` where somebody else does. Where there can be no lock, several evict
+/// at once, which costs time and nothing else.
+fn lock(root: &Directory) -> Option<Option<File>> {
+    match try_lock(root) {
+        Ok(file) => Some(Some(file)),
+        Err(error) if Errno::from_io_error(&error) == Some(Errno::WOULDBLOCK) => None,
+        Err(_) => Some(None),
+    }
+}
+
+fn try_lock(root: &Directory) -> io::Result<File> {
+    let file = root.make("locks")?.open_shared("evict", root.sharing()?)?;
+    flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+    Ok(file)
+}

@@ -1,0 +1,337 @@
+//! Files and directories as the store uses them, by descriptor: below the root no symlink is followed,
+//! so that nobody who can write there leads the store elsewhere. The one place to port: another system
+//! needs these types with its own calls. Does not know what is in the files.
+
+use super::policy::Nanos;
+use super::sharing::{Operation, attempt};
+use rustix::fs::{
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, RawMode, ResolveFlags, Stat, Timespec,
+    Timestamps, UTIME_OMIT, fchmod, fstat, futimens, mkdirat, openat, openat2, renameat, statat,
+    unlinkat,
+};
+use rustix::io::Errno;
+use std::ffi::{CStr, CString};
+use std::fs::File;
+use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Room for the names that the kernel gives at once.
+const LISTING: usize = 32 * 1024;
+
+/// What `stat` says of a file, as far as the store cares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Facts {
+    /// A regular one: nothing else is an entry, or counted.
+    pub(super) is_file: bool,
+    pub(super) ino: u64,
+    pub(super) size: u64,
+    pub(super) read: Nanos,
+    pub(super) written: Nanos,
+}
+
+impl Facts {
+    fn new(stat: &Stat) -> Self {
+        Self {
+            is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
+            ino: stat.st_ino,
+            size: u64::try_from(stat.st_size).unwrap_or(0),
+            read: nanos(stat.st_atime, stat.st_atime_nsec as i64),
+            written: nanos(stat.st_mtime, stat.st_mtime_nsec as i64),
+        }
+    }
+
+    /// Whether this is the same file with the same contents, as far as can be told without reading:
+    /// the triple that guards every removal.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (self.ino, self.size, self.written) == (other.ino, other.size, other.written)
+    }
+}
+
+/// A child of a directory.
+#[derive(Clone, Debug)]
+pub(super) struct Child {
+    pub(super) name: CString,
+    /// As far as the directory tells.
+    kind: FileType,
+}
+
+/// Who may use what the store makes: whoever may use its root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sharing {
+    mode: RawMode,
+}
+
+impl Sharing {
+    /// Directories for others than their owner are set to the root's mode; otherwise the umask is
+    /// strict enough.
+    fn directory(self) -> Option<Mode> {
+        self.file().map(|_| Mode::from_raw_mode(self.mode & 0o2777))
+    }
+
+    fn file(self) -> Option<Mode> {
+        let is_shared = self.mode & 0o077 != 0;
+        is_shared.then_some(Mode::from_raw_mode(self.mode & 0o666))
+    }
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub(super) struct Directory {
+    descriptor: OwnedFd,
+}
+
+impl Directory {
+    /// The root of a store. Symlinks on the way to it are the user's.
+    pub(super) fn root(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let descriptor = rustix::fs::open(path, flags, Mode::empty())?;
+        Ok(Self { descriptor })
+    }
+
+    /// A directory below this one, to be listed or worked in.
+    pub(super) fn directory(&self, path: &str) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
+        let descriptor = self.open_below(path, flags)?;
+        Ok(Self { descriptor })
+    }
+
+    /// [`Directory::directory`], made with all on the way to it where it is missing.
+    pub(super) fn make(&self, path: &str) -> io::Result<Self> {
+        match self.directory(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            found => return found,
+        }
+        let mode = self.sharing()?.directory();
+        let ends = path.match_indices('/').map(|(at, _)| at);
+        for end in ends.chain([path.len()]) {
+            let made = match mkdirat(&self.descriptor, &path[..end], Mode::RWXU) {
+                Err(Errno::EXIST) => continue,
+                made => made,
+            };
+            made?;
+            if let Some(mode) = mode {
+                fchmod(&self.directory(&path[..end])?.descriptor, mode)?;
+            }
+        }
+        self.directory(path)
+    }
+
+    /// Who may use it.
+    pub(super) fn sharing(&self) -> io::Result<Sharing> {
+        let mode = fstat(&self.descriptor)?.st_mode & 0o7777;
+        Ok(Sharing { mode })
+    }
+
+    /// Opens a file below this directory for reading. `None` = busy, on systems that know that.
+    pub(super) fn open(&self, path: &str) -> io::Result<Option<File>> {
+        // NONBLOCK: a named pipe in the place of an entry must not hold up a compile.
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let open = || self.open_below(path, flags).map(File::from);
+        attempt(Operation::Open, open)
+    }
+
+    /// Opens a file that is only appended to or locked, making it where it is missing.
+    pub(super) fn open_shared(&self, name: &str, sharing: Sharing) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = openat(
+            &self.descriptor,
+            name,
+            flags | OFlags::NONBLOCK,
+            Mode::empty(),
+        );
+        match found {
+            Err(Errno::NOENT) => {}
+            found => return Ok(File::from(found?)),
+        }
+        match self.create(name, sharing) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            made => drop(made?),
+        }
+        let found = openat(
+            &self.descriptor,
+            name,
+            flags | OFlags::NONBLOCK,
+            Mode::empty(),
+        )?;
+        Ok(File::from(found))
+    }
+
+    /// Makes a file that must not exist.
+    pub(super) fn create(&self, name: &str, sharing: Sharing) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = openat(&self.descriptor, name, flags | OFlags::CLOEXEC, mode)?;
+        if let Some(mode) = sharing.file() {
+            fchmod(&file, mode)?;
+        }
+        Ok(File::from(file))
+    }
+
+    /// What is called `name`.
+    pub(super) fn look(&self, name: &CStr) -> io::Result<Option<Facts>> {
+        match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Facts::new(&stat))),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Moves a file of this directory to another one, in the place of what is there. `None` = busy.
+    pub(super) fn rename(&self, name: &str, to: &Self, new: &str) -> io::Result<Option<()>> {
+        let rename = || Ok(renameat(&self.descriptor, name, &to.descriptor, new)?);
+        attempt(Operation::Rename, rename)
+    }
+
+    /// Removes a file of this directory. `None` = busy.
+    pub(super) fn remove(&self, name: &CStr) -> io::Result<Option<()>> {
+        let remove = || Ok(unlinkat(&self.descriptor, name, AtFlags::empty())?);
+        attempt(Operation::Remove, remove)
+    }
+
+    /// Everything in this directory that may be a regular file; a look at it tells.
+    pub(super) fn list(&self) -> io::Result<Vec<Child>> {
+        let mut room = Vec::with_capacity(LISTING);
+        let mut listing = RawDir::new(&self.descriptor, room.spare_capacity_mut());
+        let mut children = Vec::new();
+        while let Some(child) = listing.next() {
+            let child = child?;
+            let kind = child.file_type();
+            if matches!(kind, FileType::RegularFile | FileType::Unknown) {
+                let name = child.file_name().to_owned();
+                children.push(Child { name, kind });
+            }
+        }
+        Ok(children)
+    }
+
+    /// Opens what is below this directory without following any symlink.
+    fn open_below(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        /// Old kernels, and sandboxes that refuse what they do not know.
+        static REFUSED: AtomicBool = AtomicBool::new(false);
+        let flags = flags | OFlags::CLOEXEC;
+        if !REFUSED.load(Ordering::Relaxed) {
+            let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+            // Without NOFOLLOW: with it, a link in the place of a directory is "no directory", as if it
+            // were missing, instead of a link.
+            let flags = flags.difference(OFlags::NOFOLLOW);
+            match openat2(&self.descriptor, path, flags, Mode::empty(), resolve) {
+                Err(Errno::NOSYS | Errno::PERM | Errno::TOOBIG) => {
+                    REFUSED.store(true, Ordering::Relaxed);
+                }
+                opened => return Ok(opened?),
+            }
+        }
+        self.walk_below(path, flags)
+    }
+
+    /// The same step by step.
+    fn walk_below(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
+        let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let Some((parents, last)) = path.rsplit_once('/') else {
+            return Ok(openat(&self.descriptor, path, flags, Mode::empty())?);
+        };
+        let mut at: Option<OwnedFd> = None;
+        for parent in parents.split('/') {
+            let from = at.as_ref().unwrap_or(&self.descriptor);
+            at = Some(openat(from, parent, step, Mode::empty())?);
+        }
+        let from = at.as_ref().unwrap_or(&self.descriptor);
+        Ok(openat(from, last, flags, Mode::empty())?)
+    }
+}
+
+impl Child {
+    /// Whether it is a regular file for certain.
+    pub(super) fn is_file(&self) -> bool {
+        self.kind == FileType::RegularFile
+    }
+}
+
+/// Facts and contents of an open file. What is no regular file but can be read, or has another size
+/// than expected, gives no bytes.
+pub(super) fn read(file: &File, expected: Option<u64>) -> io::Result<(Facts, Vec<u8>)> {
+    let stat = fstat(file)?;
+    let facts = Facts::new(&stat);
+    if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    if !facts.is_file || expected.is_some_and(|size| size != facts.size) {
+        return Ok((facts, Vec::new()));
+    }
+    // One more than the size: the read that finds the end needs no room of its own.
+    let size = usize::try_from(facts.size).map_err(|_| ErrorKind::FileTooLarge)?;
+    let mut bytes = Vec::new();
+    bytes.try_reserve_exact(size.saturating_add(1))?;
+    loop {
+        if bytes.len() == bytes.capacity() {
+            bytes.try_reserve(LISTING)?;
+        }
+        match rustix::io::read(file, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(0) => return Ok((facts, bytes)),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// Sets the access time through the descriptor, so that it can only be that of the file that was
+/// read, and leaves the modification time alone, which identifies it. Explicit because `relatime`
+/// and `noatime` mounts would not do so. Read-only mounts and files of other users refuse, and
+/// eviction falls back on the order of writing.
+pub(super) fn mark_as_read(file: &File) {
+    let now = now();
+    let second = 1_000_000_000;
+    let last_access = Timespec {
+        tv_sec: (now / second) as i64,
+        tv_nsec: (now % second) as i64,
+    };
+    let last_modification = Timespec {
+        tv_sec: 0,
+        tv_nsec: UTIME_OMIT,
+    };
+    let times = Timestamps {
+        last_access,
+        last_modification,
+    };
+    let _ = futimens(file, &times);
+}
+
+/// The clock, as file times count.
+pub(super) fn now() -> Nanos {
+    // A clock before 1970 reads as 1970.
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |d| d.as_nanos() as Nanos)
+}
+
+/// Seconds since 1970.
+pub(super) fn seconds() -> u64 {
+    (now() / 1_000_000_000) as u64
+}
+
+/// No such file, also because a parent is none.
+pub(super) fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+/// A symlink where none is followed.
+pub(super) fn is_symlink(error: &io::Error) -> bool {
+    Errno::from_io_error(error) == Some(Errno::LOOP)
+}
+
+/// What is at `path` itself: a directory, nothing, or something else (a symlink counts as such).
+pub(super) fn is_directory(path: &Path) -> io::Result<Option<bool>> {
+    match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
+        Ok(stat) => Ok(Some(
+            FileType::from_raw_mode(stat.st_mode) == FileType::Directory,
+        )),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn nanos(seconds: i64, nanoseconds: i64) -> Nanos {
+    Nanos::from(seconds) * 1_000_000_000 + Nanos::from(nanoseconds)
+}

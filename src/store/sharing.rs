@@ -1,0 +1,205 @@
+//! Windows lets a file that somebody has open stand in the way of its replacement, its removal and
+//! sometimes of another reading. Tries such operations again for a moment, and then says that the file
+//! is busy, which is no error. Does not know what the operations are, and sleeps with what it is given.
+
+use std::io;
+use std::time::Duration;
+
+/// The pauses before each attempt, in milliseconds: 185 together.
+const PAUSES: [u64; 6] = [0, 5, 10, 20, 50, 100];
+
+/// ERROR_ACCESS_DENIED (also a removal that is pending), ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION.
+const CODES: [i32; 3] = [5, 32, 33];
+
+/// Whose rules hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum System {
+    /// Names are free to change while files are open: nothing is contention. The codes above mean
+    /// something else.
+    Unix,
+    Windows,
+}
+
+impl System {
+    /// The one that this program was made for.
+    const fn own() -> Self {
+        #[cfg(windows)]
+        return Self::Windows;
+        #[cfg(not(windows))]
+        return Self::Unix;
+    }
+
+    /// Whether `error` passes when others close the file. Anything else, such as a missing right, is
+    /// to be reported.
+    fn is_contention(self, error: &io::Error) -> bool {
+        let is_code = |code| CODES.contains(&code);
+        self == Self::Windows && error.raw_os_error().is_some_and(is_code)
+    }
+}
+
+/// What the store does that can meet a busy file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    Open,
+    Rename,
+    Remove,
+}
+
+/// Runs `operation` by the rules of `system`, until it is not in contention or all pauses are over.
+/// `None` = busy to the end.
+pub(super) fn retry<T>(
+    system: System,
+    mut operation: impl FnMut() -> io::Result<T>,
+    mut sleep: impl FnMut(Duration),
+) -> io::Result<Option<T>> {
+    for pause in PAUSES {
+        if pause > 0 {
+            sleep(Duration::from_millis(pause));
+        }
+        match operation() {
+            Err(error) if system.is_contention(&error) => {}
+            done => return done.map(Some),
+        }
+    }
+    Ok(None)
+}
+
+/// [`retry`] with this system's rules and clock.
+#[cfg(not(test))]
+pub(super) fn attempt<T>(
+    _what: Operation,
+    operation: impl FnMut() -> io::Result<T>,
+) -> io::Result<Option<T>> {
+    retry(System::own(), operation, std::thread::sleep)
+}
+
+/// [`retry`] with the faults that a test has planted in its thread, if it has.
+#[cfg(test)]
+pub(super) fn attempt<T>(
+    what: Operation,
+    mut operation: impl FnMut() -> io::Result<T>,
+) -> io::Result<Option<T>> {
+    if !faults::are_planted() {
+        return retry(System::own(), operation, std::thread::sleep);
+    }
+    let faulty = || match faults::next(what) {
+        Some(code) => Err(io::Error::from_raw_os_error(code)),
+        None => operation(),
+    };
+    retry(System::Windows, faulty, faults::slept)
+}
+
+/// Errors that operations of this thread meet, by the rules of Windows.
+#[cfg(test)]
+pub(super) mod faults {
+    use super::Operation;
+    use std::cell::RefCell;
+    use std::time::Duration;
+
+    struct Planted {
+        what: Operation,
+        code: i32,
+        left: usize,
+        slept: Duration,
+    }
+
+    thread_local! {
+        static PLANTED: RefCell<Option<Planted>> = const { RefCell::new(None) };
+    }
+
+    /// The next `times` operations of this sort end with `code`. Gives what `run` gives, and how many
+    /// milliseconds it would have slept.
+    pub(in crate::store) fn with<T>(
+        what: Operation,
+        code: i32,
+        times: usize,
+        run: impl FnOnce() -> T,
+    ) -> (T, u128) {
+        let slept = Duration::ZERO;
+        let left = times;
+        let planted = Planted {
+            what,
+            code,
+            left,
+            slept,
+        };
+        PLANTED.set(Some(planted));
+        let done = run();
+        let planted = PLANTED.take().expect("nobody else takes it");
+        (done, planted.slept.as_millis())
+    }
+
+    pub(super) fn are_planted() -> bool {
+        PLANTED.with_borrow(Option::is_some)
+    }
+
+    pub(super) fn next(what: Operation) -> Option<i32> {
+        PLANTED.with_borrow_mut(|planted| {
+            let planted = planted.as_mut().filter(|planted| planted.what == what)?;
+            planted.left = planted.left.checked_sub(1)?;
+            Some(planted.code)
+        })
+    }
+
+    pub(super) fn slept(pause: Duration) {
+        PLANTED.with_borrow_mut(|planted| planted.as_mut().expect("planted").slept += pause);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CODES, System, retry};
+    use std::io;
+    use std::time::Duration;
+
+    /// What becomes of an operation that fails with `code` so many times, and how long it slept.
+    fn after(system: System, code: i32, times: u32) -> (io::Result<Option<u32>>, Duration) {
+        let (mut tried, mut slept) = (0, Duration::ZERO);
+        let operation = || {
+            tried += 1;
+            match tried <= times {
+                true => Err(io::Error::from_raw_os_error(code)),
+                false => Ok(tried),
+            }
+        };
+        let done = retry(system, operation, |pause| slept += pause);
+        (done, slept)
+    }
+
+    #[test]
+    fn contention_is_tried_again_after_growing_pauses() {
+        let milliseconds = [0, 5, 15, 35, 85, 185];
+        for code in CODES {
+            for (times, expected) in milliseconds.into_iter().enumerate() {
+                let (done, slept) = after(System::Windows, code, times as u32);
+                assert_eq!(done.unwrap(), Some(times as u32 + 1));
+                assert_eq!(slept, Duration::from_millis(expected));
+            }
+        }
+    }
+
+    #[test]
+    fn contention_without_end_is_busy_and_no_error() {
+        let (done, slept) = after(System::Windows, 32, u32::MAX);
+        assert_eq!(done.unwrap(), None);
+        assert_eq!(slept, Duration::from_millis(185));
+    }
+
+    #[test]
+    fn other_errors_are_reported_at_once() {
+        // ERROR_FILE_NOT_FOUND, ERROR_WRITE_PROTECT, ERROR_DISK_FULL
+        for code in [2, 19, 112] {
+            let (done, slept) = after(System::Windows, code, u32::MAX);
+            assert_eq!(done.unwrap_err().raw_os_error(), Some(code));
+            assert_eq!(slept, Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn codes_of_windows_mean_nothing_elsewhere() {
+        for code in CODES {
+            let (done, _) = after(System::Unix, code, 1);
+            assert_eq!(done.unwrap_err().raw_os_error(), Some(code));
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! One at a time for each key, among the threads of this process. Does not know what they do in their
+//! turn, or of other processes.
+
+use super::Name;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Who is waiting for what.
+#[derive(Debug, Default)]
+pub(super) struct Turns {
+    gates: Mutex<HashMap<Name, Arc<Mutex<()>>>>,
+}
+
+impl Turns {
+    /// Runs `turn` when no other thread runs one for `name`. One that panics ends its turn.
+    pub(super) fn take<T>(&self, name: Name, turn: impl FnOnce() -> T) -> T {
+        let gate = Arc::clone(self.gates().entry(name).or_default());
+        let _leave = Leave { turns: self, name };
+        let _turn = gate.lock().unwrap_or_else(PoisonError::into_inner);
+        turn()
+    }
+
+    fn gates(&self) -> std::sync::MutexGuard<'_, HashMap<Name, Arc<Mutex<()>>>> {
+        self.gates.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes the gate away when nobody is left who would pass it.
+struct Leave<'a> {
+    turns: &'a Turns,
+    name: Name,
+}
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        let mut gates = self.turns.gates();
+        // The map's own, and that of the thread that leaves.
+        let is_last = |gate: &Arc<Mutex<()>>| Arc::strong_count(gate) <= 2;
+        if gates.get(&self.name).is_some_and(is_last) {
+            gates.remove(&self.name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Turns;
+    use crate::store::Name;
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
+
+    #[test]
+    fn turns_of_one_key_do_not_overlap_and_leave_nothing() {
+        let (turns, inside, done) = (Turns::default(), AtomicU32::new(0), AtomicU32::new(0));
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        turns.take(Name([1; 32]), || {
+                            assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                            done.fetch_add(1, Ordering::SeqCst);
+                            inside.fetch_sub(1, Ordering::SeqCst);
+                        });
+                    }
+                });
+            }
+        });
+        assert_eq!(done.into_inner(), 800);
+        assert!(turns.gates().is_empty());
+    }
+
+    #[test]
+    fn panic_ends_a_turn() {
+        let turns = Turns::default();
+        let name = Name([2; 32]);
+        let panicking = || turns.take(name, || panic!("expected"));
+        assert!(catch_unwind(AssertUnwindSafe(panicking)).is_err());
+        assert_eq!(turns.take(name, || 7), 7);
+        assert!(turns.gates().is_empty());
+    }
+}
