@@ -5,6 +5,7 @@
 use pcache_nvcc::compile::{Cache, Detour, compile};
 use pcache_nvcc::config::Config;
 use pcache_nvcc::exec::Interrupted;
+use pcache_nvcc::includes::digests::DigestTable;
 use pcache_nvcc::log::{Block, Log};
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::stats::{Counter, Stats};
@@ -59,6 +60,10 @@ fn main() -> ExitCode {
     if let Err(error) = &opened {
         block.note("cache", error);
     }
+    let digests = config.direct.value.then(|| match config.readonly.value {
+        true => DigestTable::open_existing(root),
+        false => DigestTable::open(root),
+    });
     let cache = Cache {
         store: opened.as_ref().ok(),
         stats,
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
         recache: config.recache.value,
         flights: Flights::new(root),
         wait: config.wait.value,
+        digests: digests.as_ref(),
     };
     let detour = attempt(&nvcc, args, &config, &cache, &mut block).err();
     note(stats, &mut block, detour.as_ref());

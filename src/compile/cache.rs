@@ -1,5 +1,6 @@
 //! The store as one compile sees it: whatever goes wrong is counted and never in the way.
 
+use crate::includes::digests::DigestTable;
 use crate::key::Digest;
 use crate::stats::{Counter, Stats};
 use crate::store::{Artefact, FileStore, Flights, StoreError};
@@ -22,6 +23,8 @@ pub struct Cache<'a> {
     pub recache: bool,
     /// Who else is compiling what.
     pub flights: Flights,
+    /// Digests of files; none with PCACHE_DIRECT=0, which needs them.
+    pub digests: Option<&'a DigestTable>,
     /// PCACHE_WAIT: how long one unit waits for others.
     pub wait: Duration,
 }
@@ -47,13 +50,14 @@ impl Cache<'_> {
 
     /// Stores a record; whether that succeeded.
     pub(super) fn keep_record(&self, key: &Digest, record: &Record) -> bool {
-        let Some(store) = self.store.filter(|_| !self.readonly) else {
-            return false;
-        };
-        let Ok(bytes) = serde_json::to_vec(record) else {
-            return false;
-        };
-        self.tried(store.put_record(key, &bytes)).is_some()
+        serde_json::to_vec(record).is_ok_and(|bytes| self.keep(key, &bytes))
+    }
+
+    /// Stores the bytes of a record; whether that succeeded.
+    pub(super) fn keep(&self, key: &Digest, bytes: &[u8]) -> bool {
+        let store = self.store.filter(|_| !self.readonly);
+        let stored = store.and_then(|store| self.tried(store.put_record(key, bytes)));
+        stored.is_some()
     }
 
     /// The flights, where what one process makes may serve another.

@@ -125,18 +125,28 @@ impl Commands<'_> {
 
     /// The stage's program, which must be one of the identified toolchain where its work is stored.
     fn program(&self, plan: &Plan, stage: &Stage, outputs: Outputs) -> Result<PathBuf, Fallback> {
-        let unknown = || {
-            let name = stage.program.display().to_string();
-            Fallback::new(FallbackReason::UnknownTool, name)
-        };
-        let found = look_up(&stage.program, &search_path(plan)).ok_or_else(unknown)?;
-        let real = fs::canonicalize(&found).map_err(|_| unknown())?;
-        if outputs == Outputs::InPlace || self.toolchain.tools.contains(&real) {
-            Ok(found)
-        } else {
-            Err(unknown())
+        match outputs {
+            Outputs::Private => self.find(plan, &stage.program),
+            Outputs::InPlace => look_up(&stage.program, &search_path(plan))
+                .ok_or_else(|| unknown_tool(&stage.program)),
         }
     }
+
+    /// Where the tool of the identified toolchain lies that plans call `program`.
+    pub fn find(&self, plan: &Plan, program: &OsStr) -> Result<PathBuf, Fallback> {
+        let found = look_up(program, &search_path(plan));
+        let real = found
+            .as_ref()
+            .and_then(|found| fs::canonicalize(found).ok());
+        match (found, real) {
+            (Some(found), Some(real)) if self.toolchain.tools.contains(&real) => Ok(found),
+            _ => Err(unknown_tool(program)),
+        }
+    }
+}
+
+fn unknown_tool(program: &OsStr) -> Fallback {
+    Fallback::new(FallbackReason::UnknownTool, program.display().to_string())
 }
 
 /// nvcc's PATH for its children.

@@ -1,10 +1,10 @@
-//! Puts what a unit made where nvcc would have put it: outputs, depfile, kept files. Knows nothing of
-//! how it was made.
+//! Puts what an invocation made where nvcc would have put it: outputs, depfiles, kept files. Knows
+//! nothing of how it was made.
 
 use super::place::{self, Manner};
 use super::unit::{Product, UnitWork, intermediates};
 use super::workspace::Workspace;
-use super::{Detour, Facts, is_output, manner};
+use super::{Detour, Facts, Printed, is_output, manner};
 use crate::cmdline::Job;
 use crate::includes::depfile;
 use crate::outcome::{Fallback, FallbackReason};
@@ -12,26 +12,102 @@ use crate::plan::{FileKind, Plan};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-/// Puts a unit's outputs and depfile in their places, and its temporaries where the link looks.
-pub fn deliver(job: &Job, work: &UnitWork<'_>, product: &Product) -> Result<(), Detour> {
-    if let Some(signal) = work.signals.pending() {
-        return Err(Detour::Interrupted(signal));
+/// An output with its place.
+pub struct Placed {
+    /// As nvcc spells it.
+    pub path: PathBuf,
+    /// What becomes of a file that is there.
+    pub manner: Manner,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Everything that an invocation leaves, apart from what link stages make.
+#[derive(Default)]
+pub struct Delivery {
+    /// Outputs.
+    pub outputs: Vec<Placed>,
+    /// Depfiles.
+    pub depfiles: Vec<(PathBuf, Vec<u8>)>,
+    /// Intermediate files in the user's keep directory.
+    pub kept: Vec<(PathBuf, Vec<u8>)>,
+    /// What is printed.
+    pub printed: Printed,
+}
+
+impl Delivery {
+    /// What `work` made.
+    pub fn of(job: &Job, work: &UnitWork<'_>, product: Product) -> Result<Self, Detour> {
+        let mut delivery = Self {
+            depfiles: depfile(job, work)?.into_iter().collect(),
+            ..Self::default()
+        };
+        for (file, bytes) in product.outputs {
+            if is_output(work.plan, file) {
+                delivery.outputs.push(Placed {
+                    path: work.plan.file(file).path.clone().into(),
+                    manner: manner(work.plan, file),
+                    bytes,
+                });
+            }
+        }
+        if let Some(keep) = &work.facts.keep {
+            for (name, bytes) in product.kept {
+                let mut path = keep.prefix.clone();
+                path.push(name);
+                delivery.kept.push((path.into(), bytes));
+            }
+        }
+        for (_, stdout, stderr) in product.streams {
+            delivery.printed.stdout.extend(stdout);
+            delivery.printed.stderr.extend(stderr);
+        }
+        Ok(delivery)
     }
+
+    /// Puts outputs and depfiles in their places.
+    pub fn place(&self) -> Result<(), Fallback> {
+        for output in &self.outputs {
+            place::place(&output.path, &output.bytes, output.manner)?;
+        }
+        for (path, bytes) in &self.depfiles {
+            place::place_depfile(path, bytes)?;
+        }
+        Ok(())
+    }
+
+    /// Puts kept files in their places.
+    pub fn place_kept(&self) -> Result<(), Fallback> {
+        for (path, bytes) in &self.kept {
+            place::place(path, bytes, Manner::Rewrite)?;
+        }
+        Ok(())
+    }
+
+    /// Adds another unit's.
+    pub fn append(&mut self, mut other: Self) {
+        self.outputs.append(&mut other.outputs);
+        self.depfiles.append(&mut other.depfiles);
+        self.kept.append(&mut other.kept);
+        self.printed.stdout.append(&mut other.printed.stdout);
+        self.printed.stderr.append(&mut other.printed.stderr);
+    }
+}
+
+/// Puts what link stages and [`keep_files`] read where they look for it.
+pub fn write_temporaries(work: &UnitWork<'_>, product: &Product) -> Result<(), Fallback> {
     let workspace = work.commands.workspace;
     for (file, bytes) in &product.outputs {
-        if is_output(work.plan, *file) {
-            let path = Path::new(&work.plan.file(*file).path);
-            place::place(path, bytes, manner(work.plan, *file))?;
-        } else {
+        if !is_output(work.plan, *file) {
             write_temporary(&workspace.locate(work.plan, *file), bytes)?;
         }
     }
     for (name, bytes) in &product.kept {
         write_temporary(&workspace.temporaries().join(name), bytes)?;
     }
-    write_depfile(job, work)
+    Ok(())
 }
 
 fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
@@ -44,9 +120,9 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
 }
 
 /// nvcc's own depfile: the files of all passes.
-fn write_depfile(job: &Job, work: &UnitWork<'_>) -> Result<(), Detour> {
+fn depfile(job: &Job, work: &UnitWork<'_>) -> Result<Option<(PathBuf, Vec<u8>)>, Detour> {
     let (Some(asked), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
-        return Ok(());
+        return Ok(None);
     };
     let source = &work.plan.file(work.unit.source).path;
     let options = depfile::TargetOptions {
@@ -68,14 +144,12 @@ fn write_depfile(job: &Job, work: &UnitWork<'_>) -> Result<(), Detour> {
     } else {
         depfile::Phony::None
     };
-    Ok(place::place_depfile(
-        Path::new(path),
-        &depfile::render(&targets, &found, phony),
-    )?)
+    let text = depfile::render(&targets, &found, phony);
+    Ok(Some((path.into(), text)))
 }
 
 /// Copies every intermediate file to the user's keep directory.
-pub fn keep_files(facts: &Facts<'_>, plan: &Plan, workspace: &Workspace) -> Result<(), Fallback> {
+pub fn keep_files(facts: &Facts, plan: &Plan, workspace: &Workspace) -> Result<(), Fallback> {
     let Some(keep) = &facts.keep else {
         return Ok(());
     };

@@ -5,7 +5,8 @@ use crate::outcome::{Bypass, BypassReason};
 use std::env;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 
 /// Variables whose values are part of the key. NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS are not
 /// among them: they are folded into the job; nor is NVCC_CCBIN: the plan shows what came of it.
@@ -43,11 +44,50 @@ pub const FORBIDDEN: &[&str] = &[
     "SUNPRO_DEPENDENCIES",
 ];
 
+/// Variables that nvcc reads to make its plan, besides those that it folds into the command line.
+/// The key of a translation unit has what came of them; that of direct mode, their values.
+pub const PLANNING: &[&str] = &[
+    "CICC_PATH",
+    "CUDAFE_FLAGS",
+    "INCLUDES",
+    "LIBRARIES",
+    "LLVMC_FLAGS",
+    "LLVMDIS_FLAGS",
+    "NVASM_FLAGS",
+    "NVCC_CCBIN",
+    "NVDISASM_FLAGS",
+    "NVLINK_FLAGS",
+    "NVVMIR_LIBRARY_DIR",
+    "NVVM_FLAGS",
+    "OCG_FLAGS",
+    "PTXAS_FLAGS",
+    "SYSTEM_INCLUDES",
+    "TOP",
+    "_HERE_",
+    "_SPACE_",
+    "_TARGET_DIR_",
+    "_TARGET_SIZE_",
+    "compiler-bindir",
+];
+
+/// Variables whose effect is in the toolchain: what is found along them is keyed by path and content.
+const SEARCHED: &[&str] = &["LD_LIBRARY_PATH", "PATH"];
+
+/// `NAME=value` of every variable that is set and that nvcc's plan depends on; `profile` are those that
+/// `nvcc.profile` reads.
+pub fn planned(profile: &[String]) -> Vec<Vec<u8>> {
+    let profile = profile.iter().map(String::as_str);
+    let others = profile.filter(|name| !PLANNING.contains(name) && !SEARCHED.contains(name));
+    assignments(PLANNING.iter().copied().chain(others))
+}
+
 /// `NAME=value` of every keyed variable that is set, sorted by name.
 pub fn keyed() -> Vec<Vec<u8>> {
-    let set = KEYED
-        .iter()
-        .filter_map(|name| Some((name, env::var_os(name)?)));
+    assignments(KEYED.iter().copied())
+}
+
+fn assignments<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
+    let set = names.filter_map(|name| Some((name, env::var_os(name)?)));
     set.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
         .collect()
 }
@@ -65,7 +105,12 @@ pub fn check() -> Result<(), Bypass> {
 pub fn directories() -> std::io::Result<[PathBuf; 2]> {
     let physical = env::current_dir()?;
     let spelled = env::var_os("PWD").map(PathBuf::from);
-    let same = spelled.filter(|path| fs::canonicalize(path).ok().as_ref() == Some(&physical));
+    let identity = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        Some((found.dev(), found.ino()))
+    };
+    let here = identity(&physical);
+    let same = spelled.filter(|path| path.is_absolute() && identity(path) == here);
     Ok([physical.clone(), same.unwrap_or(physical)])
 }
 
@@ -92,12 +137,12 @@ pub fn machine() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FORBIDDEN, KEYED};
+    use super::{FORBIDDEN, KEYED, PLANNING};
 
     #[test]
     fn tables_are_sorted_and_documented() {
         let page = include_str!("../../docs/keys.md");
-        for table in [KEYED, FORBIDDEN] {
+        for table in [KEYED, FORBIDDEN, PLANNING] {
             for name in table {
                 assert!(
                     page.contains(&format!("`{name}`")),

@@ -11,6 +11,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 /// A fact that the key does not hold, as a sentence.
 pub type Doubt = String;
@@ -18,17 +19,41 @@ pub type Doubt = String;
 /// The files that passes read, as the preprocessor spells them. A hit only collects them; links are
 /// resolved when a miss asks.
 #[derive(Default)]
-pub struct Known(BTreeSet<PathBuf>);
+pub struct Known {
+    preprocessed: BTreeSet<PathBuf>,
+    raw: BTreeSet<PathBuf>,
+    precompilable: BTreeSet<PathBuf>,
+}
 
 impl Known {
-    /// Adds a file.
+    /// Adds a file that a pass preprocessed.
     pub fn add(&mut self, path: PathBuf) {
-        self.0.insert(path);
+        self.preprocessed.insert(path);
     }
 
-    /// The files, as spelled.
-    pub fn paths(&self) -> impl Iterator<Item = &Path> {
-        self.0.iter().map(PathBuf::as_path)
+    /// Adds a file that a stage reads as it is.
+    pub fn add_raw(&mut self, path: PathBuf) {
+        self.raw.insert(path);
+    }
+
+    /// Adds a header in whose place a compile would take a precompiled one.
+    pub fn add_precompilable(&mut self, path: PathBuf) {
+        self.precompilable.insert(path);
+    }
+
+    /// The files that passes preprocessed.
+    pub fn preprocessed(&self) -> impl Iterator<Item = &PathBuf> {
+        self.preprocessed.iter()
+    }
+
+    /// The files that stages read as they are.
+    pub fn raw(&self) -> impl Iterator<Item = &PathBuf> {
+        self.raw.iter()
+    }
+
+    /// The headers in whose place a compile would take precompiled ones.
+    pub fn precompilable(&self) -> impl Iterator<Item = &PathBuf> {
+        self.precompilable.iter()
     }
 
     /// The files by their real paths. A file that is gone is a doubt.
@@ -36,8 +61,8 @@ impl Known {
         let real = |path: &PathBuf| {
             fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
         };
-        self.0
-            .iter()
+        self.preprocessed()
+            .chain(self.raw())
             .map(real)
             .collect::<Result<_, _>>()
             .map(RealFiles)
@@ -64,11 +89,11 @@ impl RealFiles {
         fs::canonicalize(path).is_ok_and(|real| self.0.contains(&real))
     }
 
-    /// A doubt when one of the files changed after the compile began: passes and compile may have
-    /// read different versions of it.
-    pub fn check_settled(&self, workspace: &Workspace) -> Result<(), Doubt> {
+    /// A doubt when one of the files changed after the passes began: passes and compile may have
+    /// read different versions of it. `began` is of the clock that stamps files.
+    pub fn check_settled(&self, began: SystemTime) -> Result<(), Doubt> {
         let late = self.0.iter().find(|path| {
-            !fs::metadata(path).is_ok_and(|found| Stat::from(&found).is_older_than(workspace.began))
+            !fs::metadata(path).is_ok_and(|found| Stat::from(&found).is_older_than(began))
         });
         match late {
             Some(path) => Err(format!("{} changed during the compile", path.display())),

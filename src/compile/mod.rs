@@ -5,6 +5,7 @@
 mod cache;
 mod commands;
 mod deliver;
+mod direct;
 mod dryrun;
 mod environment;
 mod evidence;
@@ -13,6 +14,7 @@ mod link;
 mod passes;
 mod place;
 mod record;
+mod trail;
 mod unit;
 mod workspace;
 
@@ -20,13 +22,17 @@ pub use cache::Cache;
 
 use crate::cmdline::{self, CommandLine, Job};
 use crate::exec::{Interrupted, Signals};
+use crate::includes::lookups::Doubt;
+use crate::includes::settled;
 use crate::key::Digest;
 use crate::log::Block;
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Tool};
 use crate::stats::Counter;
-use crate::toolchain::{Toolchain, driver_version, identify};
+use crate::toolchain::{Toolchain, driver_version, identify, recall};
 use commands::{Commands, Diagnostics};
+use deliver::Delivery;
+use direct::{Direct, Hit, Trail};
 use passes::UnitPasses;
 use place::Manner;
 use sha2::{Digest as _, Sha256};
@@ -36,7 +42,7 @@ use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use unit::{Ending, Product, UnitWork};
+use unit::{Ending, Finished, UnitWork};
 use workspace::Workspace;
 
 /// Why a compile is handed to the real nvcc, or ends.
@@ -70,15 +76,18 @@ struct Keep {
 }
 
 /// The facts of an invocation that every unit shares.
-struct Facts<'a> {
+struct Facts {
+    /// The canonical job without its inputs.
     job: Vec<(&'static str, Vec<Vec<u8>>)>,
-    driver: &'a str,
+    inputs: Vec<Vec<u8>>,
+    driver: String,
     directories: [PathBuf; 2],
     environment: Vec<Vec<u8>>,
+    diagnostics: Diagnostics,
     keep: Option<Keep>,
 }
 
-impl Facts<'_> {
+impl Facts {
     /// An intermediate file as `--keep` would have left it: text that names the work directory
     /// names the keep directory instead.
     fn as_kept(&self, workspace: &Workspace, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {
@@ -106,14 +115,39 @@ pub fn compile(
 ) -> Result<(), Detour> {
     environment::check()?;
     let job = read_job(args)?;
+    let facts = facts(&job)?;
+    let known = recall(nvcc, job.value_of("compiler-bindir"), cache.memo.as_deref());
+    if let Some(toolchain) = &known
+        && let Some(direct) = Direct::new(nvcc, &job, &facts, toolchain, cache)
+        && let Some(hit) = direct.look_up()
+    {
+        return serve(&hit, cache, block);
+    }
     let signals = Signals::install().map_err(|error| work_directory(&error))?;
-    let ended = run(nvcc, &job, cache, &signals, block);
+    let invocation = Invocation {
+        nvcc,
+        job: &job,
+        facts: &facts,
+        cache,
+        signals: &signals,
+    };
+    let ended = invocation.run(known, block);
     // A tool that a signal ended is no failure of ours.
     match (ended, signals.pending()) {
         (Ok(()), _) => Ok(()),
         (Err(_), Some(signal)) => Err(Detour::Interrupted(signal)),
         (Err(detour), None) => Err(detour),
     }
+}
+
+/// Delivers what direct mode has found.
+fn serve(hit: &Hit, cache: &Cache<'_>, block: &mut Block) -> Result<(), Detour> {
+    hit.delivery.place()?;
+    hit.delivery.place_kept()?;
+    hit.delivery.printed.show();
+    cache.stats.add(Counter::DirectHit, hit.units);
+    block.note("direct", format_args!("hit ({})", hex::encode(hit.key)));
+    Ok(())
 }
 
 fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
@@ -132,54 +166,119 @@ fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
     cmdline::read(&line, &mut |path| fs::read(path))
 }
 
-fn run(
-    nvcc: &Path,
-    job: &Job,
-    cache: &Cache<'_>,
-    signals: &Signals,
-    block: &mut Block,
-) -> Result<(), Detour> {
-    let workspace = Workspace::new()?;
-    let ccbin = job.value_of("compiler-bindir");
-    let toolchain = identify(nvcc, ccbin, cache.memo.as_deref(), &workspace.scratch())
-        .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
-    let mut plan = dryrun::plan(nvcc, job, &workspace)?;
-    check_variables(&plan, &toolchain)?;
-    check_outputs(job, &plan)?;
-    let mut streams = plan.stages.len();
-    let passes = (0..plan.units.len())
-        .map(|number| UnitPasses::add(&mut plan, number, &mut streams))
-        .collect::<Result<Vec<_>, _>>()?;
-    let driver = driver_version(env::var_os("LD_LIBRARY_PATH").as_deref());
-    let facts = facts(job, &driver)?;
-    let commands = commands(&workspace, &toolchain, &plan, facts.keep.as_ref());
-    let mut printed = Printed {
-        stdout: Vec::new(),
-        stderr: plan.notices.clone(),
-    };
-    let mut endings = Vec::new();
-    for (unit, passes) in plan.units.iter().zip(&passes) {
-        let work = UnitWork {
-            facts: &facts,
-            plan: &plan,
-            unit,
-            passes,
-            commands: &commands,
-            cache,
-            signals,
+/// An invocation that is not answered directly.
+struct Invocation<'a> {
+    nvcc: &'a Path,
+    job: &'a Job,
+    facts: &'a Facts,
+    cache: &'a Cache<'a>,
+    signals: &'a Signals,
+}
+
+impl Invocation<'_> {
+    fn run(&self, known: Option<Toolchain>, block: &mut Block) -> Result<(), Detour> {
+        let workspace = Workspace::new()?;
+        let toolchain = self.toolchain(known, &workspace)?;
+        let mut plan = dryrun::plan(self.nvcc, self.job, &workspace)?;
+        check_variables(&plan, &toolchain)?;
+        check_outputs(self.job, &plan)?;
+        let mut streams = plan.stages.len();
+        let passes = (0..plan.units.len())
+            .map(|number| UnitPasses::add(&mut plan, number, &mut streams))
+            .collect::<Result<Vec<_>, _>>()?;
+        let commands = commands(&workspace, &toolchain, &plan, self.facts);
+        let began = settled::stamp_time();
+        let units = plan.units.iter().zip(&passes);
+        let works: Vec<_> = units
+            .map(|(unit, passes)| UnitWork {
+                facts: self.facts,
+                plan: &plan,
+                unit,
+                passes,
+                commands: &commands,
+                cache: self.cache,
+                signals: self.signals,
+                began,
+            })
+            .collect();
+        let direct = Direct::new(self.nvcc, self.job, self.facts, &toolchain, self.cache);
+        // Link stages always run, so that they are never answered directly.
+        let direct = direct.filter(|_| plan.link.is_empty());
+        let (mut all, endings) = self.units(&works, direct.as_ref(), block)?;
+        link::run(&plan, &commands, self.signals, &mut all.printed)?;
+        deliver::keep_files(self.facts, &plan, &workspace)?;
+        all.printed.show();
+        for (unit, (ending, key)) in plan.units.iter().zip(&endings) {
+            count(self.cache, block, &plan.file(unit.source).path, ending, key);
+        }
+        Ok(())
+    }
+
+    fn toolchain(
+        &self,
+        known: Option<Toolchain>,
+        workspace: &Workspace,
+    ) -> Result<Toolchain, Fallback> {
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let ccbin = self.job.value_of("compiler-bindir");
+        let memo = self.cache.memo.as_deref();
+        identify(self.nvcc, ccbin, memo, &workspace.scratch())
+            .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))
+    }
+
+    /// Runs every unit, puts what it makes in place, and remembers what all of them read.
+    fn units(
+        &self,
+        works: &[UnitWork<'_>],
+        direct: Option<&Direct<'_>>,
+        block: &mut Block,
+    ) -> Result<(Delivery, Vec<(Ending, Digest)>), Detour> {
+        let mut trail = direct.map(|_| Trail::begin(works));
+        let mut finished = Vec::with_capacity(works.len());
+        for work in works {
+            let unit = work.run()?;
+            trail = trail.map(|trail| add_to(trail?, &unit));
+            deliver::write_temporaries(work, &unit.product)?;
+            finished.push((work, unit));
+        }
+        let mut all = Delivery {
+            printed: Printed {
+                stdout: Vec::new(),
+                stderr: works
+                    .first()
+                    .map_or_else(Vec::new, |work| work.plan.notices.clone()),
+            },
+            ..Delivery::default()
         };
-        let (product, ending, key) = work.run()?;
-        deliver::deliver(job, &work, &product)?;
-        printed.add(&product);
-        endings.push((unit, ending, key));
+        let mut endings = Vec::new();
+        for (work, unit) in finished {
+            all.append(Delivery::of(self.job, work, unit.product)?);
+            endings.push((unit.ending, unit.key));
+        }
+        // Before outputs change the directories in which headers are looked for.
+        let units = works.len() as u64;
+        let kept = direct
+            .zip(trail)
+            .map(|(direct, trail)| direct.keep(&trail?, &all, units));
+        if let Some(Err(doubt)) = kept {
+            block.note("direct", format_args!("not remembered: {doubt}"));
+        }
+        if let Some(signal) = self.signals.pending() {
+            return Err(Detour::Interrupted(signal));
+        }
+        all.place()?;
+        Ok((all, endings))
     }
-    link::run(&plan, &commands, signals, &mut printed)?;
-    deliver::keep_files(&facts, &plan, &workspace)?;
-    printed.show();
-    for (unit, ending, key) in &endings {
-        count(cache, block, &plan.file(unit.source).path, ending, key);
+}
+
+/// Adds what a unit read, if its result may be remembered.
+fn add_to(mut trail: Trail, unit: &Finished) -> Result<Trail, Doubt> {
+    match &unit.ending {
+        Ending::Unstored(why) => Err(why.clone()),
+        _ => trail.add(&unit.known).map(|()| trail),
     }
-    Ok(())
 }
 
 /// What nvcc and its stages print.
@@ -190,13 +289,6 @@ struct Printed {
 }
 
 impl Printed {
-    fn add(&mut self, product: &Product) {
-        for (_, stdout, stderr) in &product.streams {
-            self.stdout.extend(stdout);
-            self.stderr.extend(stderr);
-        }
-    }
-
     fn show(&self) {
         // A reader that went away is not the compile's failure.
         let _ = io::stdout().lock().write_all(&self.stdout);
@@ -211,13 +303,13 @@ impl Keep {
     }
 }
 
-fn facts<'a>(job: &Job, driver: &'a str) -> Result<Facts<'a>, Fallback> {
-    // The other sources of the command are other units; this one's is a field of its own.
-    let canonical = job
+fn facts(job: &Job) -> Result<Facts, Fallback> {
+    let (inputs, canonical): (Vec<_>, Vec<_>) = job
         .canonical()
         .into_iter()
-        .filter(|(name, _)| *name != "input");
-    let bytes = |values: Vec<OsString>| values.into_iter().map(OsString::into_vec).collect();
+        .partition(|(name, _)| *name == "input");
+    let bytes =
+        |values: Vec<OsString>| -> Vec<_> { values.into_iter().map(OsString::into_vec).collect() };
     let keep = job.keep.as_ref().map(|directory| {
         let mut prefix = directory.clone();
         match directory.as_bytes() {
@@ -229,11 +321,17 @@ fn facts<'a>(job: &Job, driver: &'a str) -> Result<Facts<'a>, Fallback> {
     });
     Ok(Facts {
         job: canonical
+            .into_iter()
             .map(|(name, values)| (name, bytes(values)))
             .collect(),
-        driver,
+        inputs: inputs
+            .into_iter()
+            .flat_map(|(_, values)| bytes(values))
+            .collect(),
+        driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
         directories: environment::directories().map_err(|error| work_directory(&error))?,
         environment: environment::keyed(),
+        diagnostics: diagnostics(),
         keep,
     })
 }
@@ -242,16 +340,16 @@ fn commands<'a>(
     workspace: &'a Workspace,
     toolchain: &'a Toolchain,
     plan: &Plan,
-    keep: Option<&Keep>,
+    facts: &Facts,
 ) -> Commands<'a> {
     let mut environment = plan.env.clone();
     environment.push(("TMPDIR".into(), workspace.scratch().into()));
     Commands {
         workspace,
         toolchain,
-        diagnostics: diagnostics(),
+        diagnostics: facts.diagnostics,
         environment,
-        mapped: keep.map_or_else(|| ".".into(), Keep::mapped),
+        mapped: facts.keep.as_ref().map_or_else(|| ".".into(), Keep::mapped),
     }
 }
 

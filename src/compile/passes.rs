@@ -8,7 +8,7 @@ use super::{Detour, digest_file};
 use crate::includes::markers;
 use crate::key::{HostHeader, Pass};
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
-use crate::plan::{FileId, FileKind, Plan, Stage, Tool};
+use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsString;
 use std::fs;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 
 /// Every header that the text written by cudafe++, cicc and fatbinary includes. The first time,
 /// `host_runtime.h` declares; the second time, after the unit's own declarations, it defines.
-const HOST_RUNTIME: &str = "#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__
+pub const HOST_RUNTIME: &str = "#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__
 #include \"crt/host_runtime.h\"
 #include \"crt/host_runtime.h\"
 #include \"fatbinary_section.h\"
@@ -92,6 +92,20 @@ impl UnitPasses {
         !self.variants.is_empty()
     }
 
+    /// Whether a stage compiles what cudafe++ wrote, which includes headers of the toolkit's own.
+    pub fn include_runtime(&self) -> bool {
+        !self.runtime.is_empty()
+    }
+
+    /// Every pass with the number of its streams: the plan's own, variants, runtime headers.
+    pub fn stages<'a>(&'a self, plan: &'a Plan, unit: &Unit) -> Vec<(usize, &'a Stage)> {
+        let own = unit.passes.iter();
+        let own = own.map(|number| (*number, &plan.stages[*number]));
+        let added = self.variants.iter().chain(&self.runtime);
+        own.chain(added.map(|(number, stage)| (*number, stage)))
+            .collect()
+    }
+
     /// Runs all passes of `work`'s unit and digests what they give.
     pub fn run(&self, work: &UnitWork<'_>) -> Result<Read, Detour> {
         for (_, stage) in &self.runtime {
@@ -100,15 +114,7 @@ impl UnitPasses {
                 fs::write(&path, HOST_RUNTIME).map_err(|error| unreadable(&path, &error))?;
             }
         }
-        let own = work
-            .unit
-            .passes
-            .iter()
-            .map(|number| (*number, &work.plan.stages[*number]));
-        let added = self.variants.iter().chain(&self.runtime);
-        let stages: Vec<_> = own
-            .chain(added.map(|(number, stage)| (*number, stage)))
-            .collect();
+        let stages = self.stages(work.plan, work.unit);
         let width = std::thread::available_parallelism().map_or(1, usize::from);
         work.execute_stages(&stages, width, FallbackReason::Preprocess)?;
         let mut read = Read {
@@ -127,6 +133,9 @@ impl UnitPasses {
         }
         if !self.variants.is_empty() {
             check_precompiled(&read.known)?;
+            let all: Vec<_> = read.known.preprocessed().cloned().collect();
+            all.into_iter()
+                .for_each(|path| read.known.add_precompilable(path));
         }
         for file in &self.raw {
             read.passes.push(raw_pass(work, *file, &mut read.known)?);
@@ -204,7 +213,7 @@ fn pass(work: &UnitWork<'_>, stage: &Stage, known: &mut Known) -> Result<Pass, D
 /// gcc takes `x.h.gch` in place of `x.h` when it compiles a host source, and not when it only
 /// preprocesses: the pass does not tell what the compile reads.
 fn check_precompiled(known: &Known) -> Result<(), Bypass> {
-    let mut precompiled = known.paths().map(|path| {
+    let mut precompiled = known.preprocessed().map(|path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".gch");
         PathBuf::from(name)
@@ -234,6 +243,7 @@ fn host_headers(
         }
         let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
         known.add(path.to_owned());
+        known.add_precompilable(path.to_owned());
         found.push(HostHeader {
             path: path.as_os_str().as_bytes().to_vec(),
             digest,
@@ -245,7 +255,7 @@ fn host_headers(
 fn raw_pass(work: &UnitWork<'_>, file: FileId, known: &mut Known) -> Result<Pass, Detour> {
     let path = Path::new(&work.plan.file(file).path);
     let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
-    known.add(path.to_owned());
+    known.add_raw(path.to_owned());
     Ok(Pass {
         command: [b"input\0", path.as_os_str().as_bytes()].concat(),
         digest,

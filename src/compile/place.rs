@@ -1,13 +1,14 @@
 //! Puts outputs in their places: whole or not at all, with the mode that nvcc would leave.
 
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
+use serde::{Deserialize, Serialize};
 use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// How nvcc's own tool treats a file that is already there.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Manner {
     /// Removes it and makes a new one, unless it is empty (the assembler).
     Replace,

@@ -21,7 +21,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 /// What a unit leaves behind.
 #[derive(Debug, Default)]
@@ -50,7 +50,7 @@ pub enum Ending {
 /// A unit at work.
 pub struct UnitWork<'a> {
     /// Facts of the invocation.
-    pub facts: &'a Facts<'a>,
+    pub facts: &'a Facts,
     /// The plan.
     pub plan: &'a Plan,
     /// The unit.
@@ -63,38 +63,68 @@ pub struct UnitWork<'a> {
     pub cache: &'a Cache<'a>,
     /// Notices signals.
     pub signals: &'a Signals,
+    /// A time before any pass, by the clock that stamps files.
+    pub began: SystemTime,
+}
+
+/// A unit's product and how it came about.
+pub struct Finished {
+    /// What it leaves behind.
+    pub product: Product,
+    /// How.
+    pub ending: Ending,
+    /// The key.
+    pub key: Digest,
+    /// What its passes read.
+    pub known: Known,
 }
 
 impl UnitWork<'_> {
-    /// Runs the passes, then takes the product from the store or makes it. Gives the key too.
-    pub fn run(&self) -> Result<(Product, Ending, Digest), Detour> {
+    /// Runs the passes, then takes the product from the store or makes it.
+    pub fn run(&self) -> Result<Finished, Detour> {
         let read = self.passes.run(self)?;
         let id = self.module_id();
         let commands = self.sorted_commands();
         let texts: Vec<_> = commands.iter().map(|(text, _)| text.clone()).collect();
         let key = self.key(&id, &texts, &read.passes, &read.host_headers);
+        let (product, ending) = self.fetch_or_make(&id, &key, &commands, &read.known)?;
+        Ok(Finished {
+            product,
+            ending,
+            key,
+            known: read.known,
+        })
+    }
+
+    fn fetch_or_make(
+        &self,
+        id: &[u8],
+        key: &Digest,
+        commands: &[(Vec<u8>, usize)],
+        known: &Known,
+    ) -> Result<(Product, Ending), Detour> {
         if !self.cache.recache
-            && let Some(product) = self.fetch(&key, &commands)
+            && let Some(product) = self.fetch(key, commands)
         {
-            return Ok((product, Ending::Hit, key));
+            return Ok((product, Ending::Hit));
         }
         // Held until the record is stored.
-        let _lead = match self.take_turn(&key, &commands)? {
-            Turn::Served(product, ending) => return Ok((product, ending, key)),
+        let _lead = match self.take_turn(key, commands)? {
+            Turn::Served(product, ending) => return Ok((product, ending)),
             Turn::Make(lead) => lead,
         };
         let began = Instant::now();
-        self.make(&id)?;
+        self.make(id)?;
         let product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let ending = match self.evidence(&read.known) {
-            Ok(files) => match self.record(&commands, &product, &files, milliseconds) {
-                Some(record) if self.cache.keep_record(&key, &record) => Ending::Miss,
+        let ending = match self.evidence(known) {
+            Ok(files) => match self.record(commands, &product, &files, milliseconds) {
+                Some(record) if self.cache.keep_record(key, &record) => Ending::Miss,
                 _ => Ending::Unstored("the store did not take it".to_owned()),
             },
             Err(doubt) => Ending::Unstored(doubt),
         };
-        Ok((product, ending, key))
+        Ok((product, ending))
     }
 
     fn stage(&self, number: usize) -> &Stage {
@@ -328,7 +358,7 @@ impl UnitWork<'_> {
                 self.check_assembly(stage, *number)?;
             }
         }
-        files.check_settled(self.commands.workspace)?;
+        files.check_settled(self.began)?;
         Ok(files)
     }
 

@@ -8,15 +8,12 @@ use std::fs;
 use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 use tempfile::TempDir;
 
 /// Four directories below `TMPDIR`: the plan's temporaries, outputs before they are placed, what
 /// stages print, and a `TMPDIR` of their own.
 pub struct Workspace {
     root: TempDir,
-    /// When it was made; what changes later than this changed during the compile.
-    pub began: SystemTime,
 }
 
 impl Workspace {
@@ -29,12 +26,11 @@ impl Workspace {
     }
 
     fn make() -> io::Result<Self> {
-        let began = SystemTime::now();
         let root = tempfile::Builder::new().prefix("pcache-nvcc-").tempdir()?;
         for part in ["t", "o", "s", "x"] {
             fs::create_dir(root.path().join(part))?;
         }
-        Ok(Self { root, began })
+        Ok(Self { root })
     }
 
     /// The keep directory of the plan.

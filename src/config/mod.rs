@@ -96,6 +96,8 @@ settings! {
         "Run the real nvcc at once, without looking at the cache";
     readonly: bool = |_| false, "PCACHE_READONLY", "`false`",
         "Use what is in the cache, but store and remove nothing; counters still count";
+    direct: bool = |_| true, "PCACHE_DIRECT", "`true`",
+        "Answer from the files that a former compile read, without preprocessing, where all are unchanged";
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even where the cache has an answer, and store the new one";
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",

@@ -97,7 +97,7 @@ fn all_mentions(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
     let texts: Vec<_> = sources.chain(snippets).collect();
     loop {
         let before = askers.len();
-        let mut all = Vec::with_capacity(texts.len());
+        let mut all: Vec<(&Path, Mentions)> = Vec::with_capacity(texts.len());
         for (path, text) in &texts {
             let mentions = scan(text, &askers);
             if let Some(doubt) = mentions.doubt {
@@ -107,6 +107,11 @@ fn all_mentions(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
             all.push((*path, mentions));
         }
         if askers.len() == before {
+            let pastes = all.iter().any(|(_, found)| found.pastes_questions);
+            let handing = all.iter().find(|(_, found)| found.hands_on_include);
+            if let (true, Some((path, _))) = (pastes, handing) {
+                return Err(format!("{}: a question may be pasted", path.display()));
+            }
             return Ok(all);
         }
     }

@@ -51,12 +51,15 @@ impl PathSet {
             let names = names.iter().map(PathBuf::as_path);
             group(&mut std::iter::once(directory.as_path()).chain(names))?;
         }
-        Some(Self::from_bytes(bytes))
+        Some(Self {
+            digest: Sha256::digest(&bytes).into(),
+            bytes,
+        })
     }
 
-    /// The set that [`PathSet::bytes`] gave.
-    pub fn from_bytes(bytes: Vec<u8>) -> Self {
-        let digest = Sha256::digest(&bytes).into();
+    /// The set of this name that [`PathSet::bytes`] gave. The name is not compared with the bytes:
+    /// where they are stored, they are checked.
+    pub fn named(digest: Digest, bytes: Vec<u8>) -> Self {
         Self { digest, bytes }
     }
 

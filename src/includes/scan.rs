@@ -41,6 +41,11 @@ pub struct Mentions {
     pub computes_names: bool,
     /// Whether the file may ask to be read only once: `#pragma once`.
     pub reads_once: bool,
+    /// Whether `__has_` is pasted to something, as libstdc++ does for other questions.
+    pub pastes_questions: bool,
+    /// Whether the bare word `include` is an argument of something: together with the former, it may
+    /// make a `__has_include` that nobody sees.
+    pub hands_on_include: bool,
     /// Macros found to stand for `__has_include`.
     pub aliases: BTreeSet<Vec<u8>>,
     /// What a path set cannot describe, as a sentence.
@@ -94,9 +99,14 @@ impl Place<'_> {
             b"dependency" if self.previous_word() == b"GCC" => {
                 mentions.doubt = Some("a source compares the times of files");
             }
-            _ if word.starts_with(b"__has") && self.is_pasted() => {
-                mentions.doubt = Some("a source pastes the name of __has_include");
-            }
+            b"include" | b"include_next" if self.is_argument() => mentions.hands_on_include = true,
+            _ if self.is_pasted() => match word {
+                [b'_', b'_', b'h', b'a', b's', b'_'] => mentions.pastes_questions = true,
+                _ if word.starts_with(b"__has_i") || is_end_of_include(word) => {
+                    mentions.doubt = Some("a source pastes the name of __has_include");
+                }
+                _ => {}
+            },
             _ if askers.contains(word) => self.read_question(word, mentions),
             _ => {}
         }
@@ -108,6 +118,12 @@ impl Place<'_> {
             [.., b'#'] | [.., b'%', b':'] | [.., b'*', b'/'] => true,
             _ => false,
         }
+    }
+
+    fn is_argument(&self) -> bool {
+        let next = self.text.get(skip_blanks(self.text, self.end));
+        let before = trim_end(&self.text[..self.start]).last();
+        matches!(before, Some(b'(' | b',')) && matches!(next, Some(b')' | b','))
     }
 
     fn is_pasted(&self) -> bool {
@@ -257,6 +273,12 @@ fn spliced(text: &[u8]) -> Cow<'_, [u8]> {
             Cow::Owned(joined)
         }
     }
+}
+
+/// A word to which something may be pasted to make `include` or `include_next`.
+fn is_end_of_include(word: &[u8]) -> bool {
+    let whole: [&[u8]; 2] = [b"include", b"include_next"];
+    word.len() > 3 && whole.iter().any(|whole| whole.ends_with(word))
 }
 
 fn is_word(byte: u8) -> bool {
@@ -418,7 +440,8 @@ mod tests {
             "#define ASK(x) __has_include(NAME)",
             "#define ASK(x) __has_include(x.h)",
             "#if /* \n */ __has_include(NAME)",
-            "#define ASK(x) __has_ ## x",
+            "#define ASK(x) __has_i ## x",
+            "#define ASK(x) x ## nclude",
             "#embed \"a.bin\"",
             "#if __has_embed(<a.bin>)",
             "const char *t = __TIME__;",
@@ -430,6 +453,13 @@ mod tests {
         ] {
             assert!(of(text).doubt.is_some(), "{text}");
         }
+    }
+
+    #[test]
+    fn pasted_questions_are_noticed() {
+        assert!(of("#define ASK(x) __has_ ## x").pastes_questions);
+        assert!(of("#if ASK( include )(NAME)").hands_on_include);
+        assert!(!of("#include <a.h>\n/* an include, say */").hands_on_include);
     }
 
     #[test]

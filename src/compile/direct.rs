@@ -1,0 +1,301 @@
+//! Direct mode: an invocation answered from what it read last time, without starting a process.
+//! `docs/direct.md` says what is checked, and why that is enough.
+//!
+//! Stores under the direct key a list of path sets, newest first, and under each set's digest and the
+//! digests of its files a [`DirectRecord`]. Does not know how anything was compiled.
+
+use super::deliver::{Delivery, Placed};
+use super::{Cache, Facts, Printed};
+use crate::cmdline::Job;
+use crate::compile::place::{self, Manner};
+use crate::includes::digests::DigestTable;
+use crate::includes::lookups::{Doubt, Lookups, Reads};
+use crate::includes::path_set::PathSet;
+use crate::includes::search::SearchOrder;
+use crate::includes::settled;
+use crate::key::{Digest, DirectFacts, result_key};
+use crate::store::Artefact;
+use crate::toolchain::{HostFamily, Toolchain};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeSet, HashMap};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+/// The version of [`DirectRecord`].
+const SCHEMA: u32 = 1;
+
+/// Path sets of one direct key: what branches that are switched between may need.
+const MOST_SETS: usize = 8;
+
+/// What the list of path sets begins with.
+const TITLE: &[u8] = b"pcache-nvcc path sets 1\n";
+
+/// An invocation's result.
+#[derive(Debug, Serialize, Deserialize)]
+struct DirectRecord {
+    schema: u32,
+    /// Translation units, for the counters.
+    units: u64,
+    outputs: Vec<OutputRecord>,
+    /// Depfiles and kept files, at their places.
+    depfiles: Vec<(PathBuf, Artefact)>,
+    kept: Vec<(PathBuf, Artefact)>,
+    stdout: Option<Artefact>,
+    stderr: Option<Artefact>,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct OutputRecord {
+    /// Where it goes; `None` for what `-o` says.
+    path: Option<PathBuf>,
+    manner: Manner,
+    artefact: Artefact,
+}
+
+/// What a direct hit found.
+pub struct Hit {
+    /// Everything to put in place and to print.
+    pub delivery: Delivery,
+    /// Translation units.
+    pub units: u64,
+    /// The key of the result.
+    pub key: Digest,
+}
+
+/// What an ordinary compile read, for the next time.
+pub struct Trail {
+    /// Files and names.
+    pub reads: Reads,
+    /// The search orders of all passes.
+    pub orders: BTreeSet<SearchOrder>,
+    /// A time before any of the passes began.
+    pub began: SystemTime,
+}
+
+/// One invocation as direct mode sees it.
+pub struct Direct<'a> {
+    key: Digest,
+    job: &'a Job,
+    cache: &'a Cache<'a>,
+    table: &'a DigestTable,
+}
+
+impl<'a> Direct<'a> {
+    /// None where direct mode is off or cannot tell what the invocation depends on: another host
+    /// compiler than GCC, whose lookups are known; `native`, which is the machine's affair.
+    pub fn new(
+        nvcc: &Path,
+        job: &'a Job,
+        facts: &Facts,
+        toolchain: &Toolchain,
+        cache: &'a Cache<'a>,
+    ) -> Option<Self> {
+        let table = cache.digests.filter(|_| cache.store.is_some())?;
+        let asks_native = |value: &Vec<u8>| value.windows(6).any(|word| word == b"native");
+        let mut values = facts.job.iter().flat_map(|(_, values)| values);
+        if toolchain.host != HostFamily::Gnu || values.any(asks_native) {
+            return None;
+        }
+        let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
+        let mut programs = vec![nvcc.as_os_str().as_bytes().to_vec()];
+        programs.extend(toolchain.found.iter().map(bytes));
+        let mut environment = facts.environment.clone();
+        environment.extend(super::environment::planned(&toolchain.profile_variables));
+        let mut named = facts.job.clone();
+        named.push(("input", facts.inputs.clone()));
+        let outputs: Vec<_> = job
+            .outputs()
+            .into_iter()
+            .map(OsStringExt::into_vec)
+            .collect();
+        let key = DirectFacts {
+            toolchain: &toolchain.id,
+            release: toolchain.release.as_bytes(),
+            programs: &programs,
+            driver: facts.driver.as_bytes(),
+            directory: [
+                facts.directories[0].as_os_str().as_bytes(),
+                facts.directories[1].as_os_str().as_bytes(),
+            ],
+            environment: &environment,
+            diagnostics: facts.diagnostics.name(),
+            job: &named,
+            outputs: &outputs,
+        }
+        .key();
+        Some(Self {
+            key,
+            job,
+            cache,
+            table,
+        })
+    }
+
+    /// The stored result, if nothing that it depends on has changed.
+    pub fn look_up(&self) -> Option<Hit> {
+        if self.cache.recache {
+            return None;
+        }
+        let began = settled::stamp_time();
+        let sets = read_sets(&self.cache.record(&self.key)?)?;
+        let mut memo = HashMap::new();
+        sets.iter().find_map(|set| {
+            let contents = set.check(self.table, &mut memo, began)?;
+            let key = result_key(&self.key, &set.digest, &contents);
+            let record = serde_json::from_slice(&self.cache.record(&key)?).ok()?;
+            self.fetch(record, key)
+        })
+    }
+
+    fn fetch(&self, record: DirectRecord, key: Digest) -> Option<Hit> {
+        if record.schema != SCHEMA {
+            return None;
+        }
+        let bytes = |artefact: &Option<Artefact>| match artefact {
+            Some(artefact) => self.cache.artefact(artefact),
+            None => Some(Vec::new()),
+        };
+        let plain = |files: &[(PathBuf, Artefact)]| -> Option<Vec<(PathBuf, Vec<u8>)>> {
+            let file = |(path, artefact): &(PathBuf, Artefact)| {
+                Some((path.clone(), self.cache.artefact(artefact)?))
+            };
+            files.iter().map(file).collect()
+        };
+        let mut delivery = Delivery {
+            depfiles: plain(&record.depfiles)?,
+            kept: plain(&record.kept)?,
+            printed: Printed {
+                stdout: bytes(&record.stdout)?,
+                stderr: bytes(&record.stderr)?,
+            },
+            ..Delivery::default()
+        };
+        for output in &record.outputs {
+            delivery.outputs.push(Placed {
+                path: match &output.path {
+                    Some(path) => path.clone(),
+                    None => self.job.output.clone()?.into(),
+                },
+                manner: output.manner,
+                bytes: self.cache.artefact(&output.artefact)?,
+            });
+        }
+        // What cannot be placed as nvcc would is the ordinary way's to tell.
+        delivery.check().ok()?;
+        Some(Hit {
+            delivery,
+            units: record.units,
+            key,
+        })
+    }
+
+    /// Remembers what `trail` led to. What cannot be remembered is no trouble; the reason is for the
+    /// log.
+    pub fn keep(&self, trail: &Trail, delivery: &Delivery, units: u64) -> Result<(), Doubt> {
+        if self.cache.readonly {
+            return Ok(());
+        }
+        let lookups = Lookups::follow(&trail.reads, &trail.orders)?;
+        settled::check(&lookups, trail.began)?;
+        let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
+        let contents = set
+            .check(self.table, &mut HashMap::new(), settled::stamp_time())
+            .ok_or("a file changed during the compile")?;
+        let full = || Doubt::from("the store did not take it");
+        let record = self.record(delivery, units).ok_or_else(full)?;
+        let key = result_key(&self.key, &set.digest, &contents);
+        let bytes = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
+        self.cache
+            .keep(&key, &bytes)
+            .then_some(())
+            .ok_or_else(full)?;
+        self.keep_set(set).then_some(()).ok_or_else(full)
+    }
+
+    fn record(&self, delivery: &Delivery, units: u64) -> Option<DirectRecord> {
+        let stream = |bytes: &[u8]| match bytes {
+            [] => Some(None),
+            bytes => self.cache.keep_artefact(bytes).map(Some),
+        };
+        let plain = |files: &[(PathBuf, Vec<u8>)]| -> Option<Vec<(PathBuf, Artefact)>> {
+            let file = |(path, bytes): &(PathBuf, Vec<u8>)| {
+                Some((path.clone(), self.cache.keep_artefact(bytes)?))
+            };
+            files.iter().map(file).collect()
+        };
+        let named = self.job.output.as_deref().map(Path::new);
+        let output = |placed: &Placed| {
+            Some(OutputRecord {
+                path: (Some(placed.path.as_path()) != named).then(|| placed.path.clone()),
+                manner: placed.manner,
+                artefact: self.cache.keep_artefact(&placed.bytes)?,
+            })
+        };
+        Some(DirectRecord {
+            schema: SCHEMA,
+            units,
+            outputs: delivery.outputs.iter().map(output).collect::<Option<_>>()?,
+            depfiles: plain(&delivery.depfiles)?,
+            kept: plain(&delivery.kept)?,
+            stdout: stream(&delivery.printed.stdout)?,
+            stderr: stream(&delivery.printed.stderr)?,
+        })
+    }
+
+    /// Puts `set` first in the list. Of two processes that do so at once, one may lose its set, which
+    /// costs a preprocessing.
+    fn keep_set(&self, set: PathSet) -> bool {
+        let known = self.cache.record(&self.key);
+        let known = known.as_deref().and_then(read_sets).unwrap_or_default();
+        if known.first() == Some(&set) {
+            return true;
+        }
+        let others = known.into_iter().filter(|other| *other != set);
+        let sets: Vec<_> = std::iter::once(set.clone()).chain(others).collect();
+        let sets = &sets[..sets.len().min(MOST_SETS)];
+        self.cache.keep(&self.key, &write_sets(sets))
+    }
+}
+
+/// A list of path sets: a title, then each set as its digest, its length (u64, little endian) and its
+/// bytes.
+fn write_sets(sets: &[PathSet]) -> Vec<u8> {
+    let mut bytes = TITLE.to_vec();
+    for set in sets {
+        bytes.extend(set.digest);
+        bytes.extend((set.bytes().len() as u64).to_le_bytes());
+        bytes.extend(set.bytes());
+    }
+    bytes
+}
+
+fn read_sets(bytes: &[u8]) -> Option<Vec<PathSet>> {
+    let mut rest = bytes.strip_prefix(TITLE)?;
+    let mut sets = Vec::new();
+    while !rest.is_empty() {
+        let (digest, after) = rest.split_first_chunk()?;
+        let (length, after) = after.split_first_chunk()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (set, after) = after.split_at_checked(length)?;
+        sets.push(PathSet::named(*digest, set.to_vec()));
+        rest = after;
+    }
+    Some(sets)
+}
+
+/// Whether a delivery can be placed as nvcc would write it.
+impl Delivery {
+    fn check(&self) -> Result<(), crate::outcome::Bypass> {
+        for output in &self.outputs {
+            place::check(&output.path, output.manner)?;
+        }
+        for (path, _) in &self.depfiles {
+            place::check_depfile(path)?;
+        }
+        for (path, _) in &self.kept {
+            place::check(path, Manner::Rewrite)?;
+        }
+        Ok(())
+    }
+}

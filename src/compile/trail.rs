@@ -1,0 +1,167 @@
+//! What an ordinary compile leaves for direct mode: the search orders of its passes, asked before
+//! they run, and what they read.
+
+use super::direct::Trail;
+use super::evidence::Known;
+use super::passes::HOST_RUNTIME;
+use super::unit::UnitWork;
+use crate::includes::lookups::{Doubt, Reads};
+use crate::includes::search::SearchOrder;
+use crate::includes::settled;
+use crate::plan::{Argument, Piece, Stage};
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::process::{Command, Stdio};
+use std::rc::Rc;
+
+/// A preprocessor's arguments that steer its search, and the program.
+type Question = (OsString, Vec<OsString>);
+
+impl Trail {
+    /// Asks every preprocessor of `works` where it searches. To be called before any pass.
+    pub fn begin(works: &[UnitWork<'_>]) -> Result<Self, Doubt> {
+        let mut questions = BTreeSet::new();
+        let mut reads = Reads::default();
+        for work in works {
+            for (_, stage) in work.passes.stages(work.plan, work.unit) {
+                let args = plain_arguments(work, stage);
+                reads.forced.extend(forced(&args)?);
+                questions.insert((stage.program.clone(), steering(&args)));
+            }
+            if work.passes.include_runtime() {
+                reads.snippets = vec![HOST_RUNTIME.as_bytes().to_vec()];
+            }
+        }
+        let ask = |question| ask(&works[0], question);
+        Ok(Self {
+            reads,
+            orders: questions.iter().map(ask).collect::<Result<_, _>>()?,
+            began: settled::stamp_time(),
+        })
+    }
+
+    /// Adds what a unit's passes read.
+    pub fn add(&mut self, known: &Known) -> Result<(), Doubt> {
+        self.reads.raw.extend(known.raw().cloned());
+        let precompilable = known.precompilable().cloned();
+        self.reads.precompilable.extend(precompilable);
+        for path in known.preprocessed() {
+            if self.reads.sources.contains_key(path) {
+                continue;
+            }
+            let text = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+            self.reads.sources.insert(path.clone(), Rc::new(text));
+        }
+        Ok(())
+    }
+}
+
+/// The stage's arguments without files, and without the `-o` before one.
+fn plain_arguments(work: &UnitWork<'_>, stage: &Stage) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
+    let mut nothing = |_| OsString::new();
+    for argument in &stage.args {
+        let Argument(pieces) = argument;
+        if pieces.iter().any(|piece| matches!(piece, Piece::File(_))) {
+            args.pop_if(|last| last.as_os_str() == "-o");
+        } else {
+            args.push(work.plan.render(argument, &mut nothing));
+        }
+    }
+    args
+}
+
+/// The names that options include before the source.
+fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, Doubt> {
+    let mut names = Vec::new();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        let bytes = arg.as_bytes();
+        if bytes.starts_with(b"@") || bytes == b"-I-" || bytes.starts_with(b"-fmodule") {
+            return Err(format!("{} changes how headers are found", arg.display()));
+        }
+        let Some(joined) = included(bytes) else {
+            continue;
+        };
+        match joined {
+            b"" => names.extend(rest.next().map(|name| name.as_bytes().to_vec())),
+            joined => names.push(joined.strip_prefix(b"=").unwrap_or(joined).to_vec()),
+        }
+    }
+    Ok(names)
+}
+
+/// What follows `-include` and its kin within the same argument.
+fn included(arg: &[u8]) -> Option<&[u8]> {
+    const SPELLINGS: [&[u8]; 4] = [b"--include", b"--imacros", b"-include", b"-imacros"];
+    let joined = SPELLINGS
+        .iter()
+        .find_map(|spelling| arg.strip_prefix(*spelling))?;
+    let is_other = joined.starts_with(b"-");
+    (!is_other).then_some(joined)
+}
+
+/// The arguments but for macros and included files, which change no directory.
+fn steering(args: &[OsString]) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        let bytes = arg.as_bytes();
+        if included(bytes) == Some(b"") || bytes == b"-D" || bytes == b"-U" {
+            rest.next();
+        } else if included(bytes).is_none() && !is_macro(bytes) {
+            kept.push(arg.clone());
+        }
+    }
+    kept
+}
+
+fn is_macro(arg: &[u8]) -> bool {
+    arg.starts_with(b"-D") || arg.starts_with(b"-U")
+}
+
+fn ask(work: &UnitWork<'_>, (program, args): &Question) -> Result<SearchOrder, Doubt> {
+    let program = work.commands.find(work.plan, program);
+    let program = program.map_err(|unknown| unknown.detail)?;
+    let nowhere = ["-v", "-o", "/dev/null", "/dev/null"];
+    let environment = work.commands.environment.iter();
+    let output = Command::new(&program)
+        .args(args)
+        .args(nowhere.map(OsStr::new))
+        .envs(environment.map(|(name, value)| (name, value)))
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| format!("{}: {error}", program.display()))?;
+    let order = SearchOrder::parse(&output.stderr);
+    order.ok_or_else(|| format!("{} does not tell where it searches", program.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{forced, steering};
+    use std::ffi::OsString;
+
+    fn args(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn included_names_are_found_in_every_spelling() {
+        let found = forced(&args("-E -include a -imacrosb --include=c --imacros d -Ix")).unwrap();
+        assert_eq!(found, [b"a", b"b", b"c", b"d"]);
+        assert!(forced(&args("-E @x")).is_err());
+        assert!(forced(&args("-I- -Ix")).is_err());
+        assert!(forced(&args("--include-directory x")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn macros_and_included_names_steer_nothing() {
+        let kept = steering(&args(
+            "-E -DX -D Y -UZ -include a -includeb -Ix -isystem y --include-directory z",
+        ));
+        assert_eq!(kept, args("-E -Ix -isystem y --include-directory z"));
+    }
+}
