@@ -80,7 +80,11 @@ fn round(dir: &std::path::Path, count: u64) -> String {
     let look_up = |table: &DigestTable| {
         let range = FIRST_INODE..FIRST_INODE + count;
         range
-            .filter(|&ino| table.get(&stat(ino), Aspect::CONTENT).is_some())
+            .filter(|&ino| {
+                table
+                    .get(Path::new("/"), &stat(ino), Aspect::CONTENT)
+                    .is_some()
+            })
             .count()
     };
     let _ = look_up(&DigestTable::nowhere());

@@ -137,7 +137,7 @@ fn lacks_all(mut names: Group<'_>, fact: &[u8], table: &DigestTable, began: Syst
         Err(error) => return error.kind() == ErrorKind::NotFound,
     };
     let fact = Sha256::digest(fact).into();
-    if table.is_known(&stat, &fact) {
+    if table.is_known(directory, &stat, &fact) {
         return true;
     }
     let is_absent = |name: &Path| {

@@ -20,7 +20,7 @@ use crate::stat::Stat;
 use file_system::Trust;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
-use slot::Subject;
+use slot::{Boot, Subject};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
@@ -96,6 +96,8 @@ pub struct DigestTable {
     table: Option<Table>,
     /// What is known of each device met so far.
     devices: Mutex<Vec<(u64, Trust)>>,
+    /// The mount of each device on which a change time without a fraction was met.
+    mounts: Mutex<Vec<(u64, Option<u64>)>>,
 }
 
 impl DigestTable {
@@ -119,6 +121,7 @@ impl DigestTable {
         Self {
             table,
             devices: Mutex::default(),
+            mounts: Mutex::default(),
         }
     }
 
@@ -127,17 +130,19 @@ impl DigestTable {
         self.table.is_some()
     }
 
-    /// The digest of an aspect of the file that has this `stat`. No system call, no lock.
-    pub fn get(&self, stat: &Stat, aspect: Aspect) -> Option<Digest> {
+    /// The digest of an aspect of the file at `path` that has this `stat`. No system call (but for one
+    /// for a device on which change times have no fraction).
+    pub fn get(&self, path: &Path, stat: &Stat, aspect: Aspect) -> Option<Digest> {
         let table = self.table.as_ref()?;
-        table.get(&Subject::new(table.boot(), stat, aspect))
+        table.get(&Subject::new(self.epoch(table, path, stat)?, stat, aspect))
     }
 
-    /// Remembers that the open `file`, which had this `stat` before and after it was read, has this
+    /// Remembers that the open `file` at `path`, which had this `stat` before and after it was read, has this
     /// `digest`. `began` is a time before the first of these looks. Does nothing where a later change
     /// might not show in the file's stat.
     pub fn put(
         &self,
+        path: &Path,
         file: impl AsFd,
         stat: &Stat,
         aspect: Aspect,
@@ -145,7 +150,7 @@ impl DigestTable {
         began: SystemTime,
     ) {
         if self.trust(file, stat) != Trust::Nothing {
-            self.put_if_settled(stat, aspect, digest, began);
+            self.put_if_settled(path, stat, aspect, digest, began);
         }
     }
 
@@ -157,7 +162,7 @@ impl DigestTable {
     pub fn digest_of(&self, path: &Path) -> Result<(Stat, Digest), DigestError> {
         let found = std::fs::metadata(path).map_err(DigestError::io("examine", path))?;
         let stat = Stat::from(&found);
-        if let Some(digest) = self.get(&stat, Aspect::CONTENT) {
+        if let Some(digest) = self.get(path, &stat, Aspect::CONTENT) {
             return Ok((stat, digest));
         }
         for _ in 0..ATTEMPTS {
@@ -171,17 +176,17 @@ impl DigestTable {
             let digest = hash(&mut file).map_err(DigestError::io("read", path))?;
             let after = file.metadata().map_err(DigestError::io("examine", path))?;
             if stat == Stat::from(&after) {
-                self.put(&file, &stat, Aspect::CONTENT, &digest, began);
+                self.put(path, &file, &stat, Aspect::CONTENT, &digest, began);
                 return Ok((stat, digest));
             }
         }
         Err(DigestError::Changing { path: path.into() })
     }
 
-    /// Whether `fact` was remembered of the directory that has this `stat`: say, the digest of a list
+    /// Whether `fact` was remembered of the directory at `path` that has this `stat`: say, the digest of a list
     /// of names that it did not hold.
-    pub fn is_known(&self, directory: &Stat, fact: &Digest) -> bool {
-        self.get(directory, Aspect::fact(fact)).as_ref() == Some(fact)
+    pub fn is_known(&self, path: &Path, directory: &Stat, fact: &Digest) -> bool {
+        self.get(path, directory, Aspect::fact(fact)).as_ref() == Some(fact)
     }
 
     /// Remembers `fact` of the directory at `path`, which had the stat `seen` before the fact was
@@ -201,15 +206,47 @@ impl DigestTable {
             .metadata()
             .is_ok_and(|now| Stat::from(&now) == *seen);
         if is_same && self.trust(&directory, seen) == Trust::All {
-            self.put_if_settled(seen, Aspect::fact(fact), fact, began);
+            self.put_if_settled(path, seen, Aspect::fact(fact), fact, began);
         }
     }
 
-    fn put_if_settled(&self, stat: &Stat, aspect: Aspect, digest: &Digest, began: SystemTime) {
+    fn put_if_settled(
+        &self,
+        path: &Path,
+        stat: &Stat,
+        aspect: Aspect,
+        digest: &Digest,
+        began: SystemTime,
+    ) {
         let Some(table) = &self.table else { return };
-        if stat.is_settled(began) && !stat.is_changed_on_the_second() {
-            table.put(&Subject::new(table.boot(), stat, aspect), digest);
+        if stat.is_settled(began)
+            && let Some(epoch) = self.epoch(table, path, stat)
+        {
+            table.put(&Subject::new(epoch, stat, aspect), digest);
         }
+    }
+
+    /// For how long a stat means what it means: a boot of the machine. A change time without a fraction
+    /// may have been written into an image by a tool, which may write it into the next image too; it
+    /// only counts as long as the file system stays mounted. None where the kernel cannot tell.
+    fn epoch(&self, table: &Table, path: &Path, stat: &Stat) -> Option<Boot> {
+        let [upper, lower] = table.boot();
+        if !stat.is_changed_on_the_second() {
+            return Some([upper, lower]);
+        }
+        let device = stat.device();
+        // Whole after each change, as the list of devices.
+        let mut mounts = self.mounts.lock().unwrap_or_else(|held| held.into_inner());
+        let known = mounts.iter().find(|(known, _)| *known == device);
+        let mount = match known {
+            Some((_, mount)) => *mount,
+            None => {
+                let mount = file_system::mount(path);
+                mounts.push((device, mount));
+                mount
+            }
+        };
+        Some([upper, lower ^ mount?.wrapping_mul(0x9E37_79B9_7F4A_7C15)])
     }
 
     /// What an unchanged stat proves on the device of `stat`, of which `file` is one file.

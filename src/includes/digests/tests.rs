@@ -53,11 +53,12 @@ impl Fixture {
     }
 
     fn put(&self, stat: &Stat, aspect: Aspect, digest: &Digest) {
-        self.table.put(&self.file, stat, aspect, digest, later());
+        self.table
+            .put(Path::new("/"), &self.file, stat, aspect, digest, later());
     }
 
     fn get(&self, stat: &Stat) -> Option<Digest> {
-        self.table.get(stat, Aspect::CONTENT)
+        self.table.get(Path::new("/"), stat, Aspect::CONTENT)
     }
 
     fn bytes(&self) -> Vec<u8> {
@@ -79,10 +80,22 @@ fn what_is_put_is_seen_by_another_opening() {
     }
     for ino in 0..5000 {
         let expected = Some(digest(ino));
-        assert_eq!(other.get(&stat(ino, 1), Aspect::CONTENT), expected);
-        assert_eq!(reader.get(&stat(ino, 1), Aspect::CONTENT), expected);
-        assert_eq!(other.get(&stat(ino, 2), Aspect::CONTENT), None);
-        assert_eq!(other.get(&stat(ino, 1), Aspect::TOKENS), None);
+        assert_eq!(
+            other.get(Path::new("/"), &stat(ino, 1), Aspect::CONTENT),
+            expected
+        );
+        assert_eq!(
+            reader.get(Path::new("/"), &stat(ino, 1), Aspect::CONTENT),
+            expected
+        );
+        assert_eq!(
+            other.get(Path::new("/"), &stat(ino, 2), Aspect::CONTENT),
+            None
+        );
+        assert_eq!(
+            other.get(Path::new("/"), &stat(ino, 1), Aspect::TOKENS),
+            None
+        );
     }
     assert_eq!(fixture.bytes().len(), BYTES);
     let left = fs::read_dir(fixture.dir.path().join("tmp"))
@@ -155,9 +168,9 @@ proptest! {
             if is_put {
                 fixture.put(&stat, aspect, &digest(seed));
                 model.insert(key, digest(seed));
-                prop_assert!(fixture.table.get(&stat, aspect) == Some(digest(seed)));
+                prop_assert!(fixture.table.get(Path::new("/"), &stat, aspect) == Some(digest(seed)));
             }
-            let found = fixture.table.get(&stat, aspect);
+            let found = fixture.table.get(Path::new("/"), &stat, aspect);
             prop_assert!(found.is_none() || found.as_ref() == model.get(&key));
         }
     }
@@ -206,7 +219,10 @@ fn damaged_header_or_size_makes_a_new_table() {
         assert_eq!(bytes_of(dir.path()), damage);
         let table = DigestTable::open(dir.path());
         assert!(table.is_shared());
-        assert_eq!(table.get(&stat(7, 1), Aspect::CONTENT), None);
+        assert_eq!(
+            table.get(Path::new("/"), &stat(7, 1), Aspect::CONTENT),
+            None
+        );
         assert!(DigestTable::open_existing(dir.path()).is_shared());
         assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
     }
@@ -303,8 +319,14 @@ fn read_only_table_is_read_and_not_written() {
         &digest(2),
         later(),
     );
-    assert_eq!(reader.get(&stat(7, 1), Aspect::CONTENT), Some(digest(1)));
-    assert_eq!(reader.get(&stat(8, 1), Aspect::CONTENT), None);
+    assert_eq!(
+        reader.get(Path::new("/"), &stat(7, 1), Aspect::CONTENT),
+        Some(digest(1))
+    );
+    assert_eq!(
+        reader.get(Path::new("/"), &stat(8, 1), Aspect::CONTENT),
+        None
+    );
     assert!(before == fixture.bytes());
     let missing = fixture.dir.path().join("missing");
     assert!(!DigestTable::open_existing(&missing).is_shared());
@@ -333,7 +355,7 @@ fn only_settled_files_are_remembered() {
         let put = |aspect, digest: &Digest| {
             let table = &fixture.table;
             table.put(&fixture.file, &stat, aspect, digest, began);
-            table.get(&stat, aspect).is_some()
+            table.get(Path::new("/"), &stat, aspect).is_some()
         };
         assert_eq!(put(Aspect::CONTENT, &digest(1)), expected);
         assert_eq!(put(Aspect::TOKENS, &digest(1)), expected);
@@ -416,25 +438,28 @@ fn facts_of_a_directory_hold_until_it_changes() {
     let before = seen();
     // Too young.
     table.remember(&dir, &before, &digest(1), SystemTime::now());
-    assert!(!table.is_known(&before, &digest(1)));
+    assert!(!table.is_known(Path::new("/"), &before, &digest(1)));
     for fact in 1..=100 {
         table.remember(&dir, &before, &digest(fact), later());
     }
     // On overlayfs, which a container's temporary directory may be on, none is remembered.
     for fact in 1..=100 {
-        assert_eq!(table.is_known(&before, &digest(fact)), facts_stay(&dir));
+        assert_eq!(
+            table.is_known(Path::new("/"), &before, &digest(fact)),
+            facts_stay(&dir)
+        );
     }
-    assert!(!table.is_known(&before, &digest(101)));
+    assert!(!table.is_known(Path::new("/"), &before, &digest(101)));
     assert_eq!(fixture.get(&before), None, "a fact is no content");
     // Until the file system's clock has ticked.
     while seen() == before {
         fs::write(dir.join("new.h"), "").unwrap();
         fs::remove_file(dir.join("new.h")).unwrap();
     }
-    assert!(!table.is_known(&seen(), &digest(1)));
+    assert!(!table.is_known(Path::new("/"), &seen(), &digest(1)));
     // It has changed since it was looked at.
     table.remember(&dir, &before, &digest(102), later());
-    assert!(!table.is_known(&before, &digest(102)));
+    assert!(!table.is_known(Path::new("/"), &before, &digest(102)));
 }
 
 #[test]
@@ -445,7 +470,7 @@ fn facts_with_equal_beginnings_are_told_apart() {
     let mut other = digest(1);
     other[31] ^= 1;
     fixture.table.remember(dir, &seen, &digest(1), later());
-    let is_known = fixture.table.is_known(&seen, &digest(1));
+    let is_known = fixture.table.is_known(Path::new("/"), &seen, &digest(1));
     assert_eq!(is_known, facts_stay(dir));
-    assert!(!fixture.table.is_known(&seen, &other));
+    assert!(!fixture.table.is_known(Path::new("/"), &seen, &other));
 }
