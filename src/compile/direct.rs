@@ -139,9 +139,9 @@ impl<'a> Direct<'a> {
         }
         let began = settled::stamp_time();
         let sets = read_sets(&self.cache.record(&self.key)?)?;
-        let mut memo = HashMap::new();
+        let mut memo = (sets.len() > 1).then(HashMap::new);
         sets.iter().find_map(|set| {
-            let contents = set.check(self.table, &mut memo, began)?;
+            let contents = set.check(self.table, memo.as_mut(), began)?;
             let key = result_key(&self.key, &set.digest, &contents);
             let record = serde_json::from_slice(&self.cache.record(&key)?).ok()?;
             self.fetch(record, key)
@@ -200,7 +200,7 @@ impl<'a> Direct<'a> {
         settled::check(&lookups, trail.began)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
-            .check(self.table, &mut HashMap::new(), settled::stamp_time())
+            .check(self.table, None, settled::stamp_time())
             .ok_or("a file changed during the compile")?;
         let full = || Doubt::from("the store did not take it");
         let record = self.record(delivery, units).ok_or_else(full)?;

@@ -70,18 +70,18 @@ impl PathSet {
 
     /// The digests of the set's files, in its order, if everything else is as it was: what was
     /// absent still is, directories are directories, and two spellings still lead to one. Digests
-    /// are looked up in `table`, and remembered there. `began` is a time before the first look.
+    /// are looked up in `table`, and remembered there; in `memo` too, where several sets are tried. `began` is a time before the first look.
     pub fn check(
         &self,
         table: &DigestTable,
-        memo: &mut Memo,
+        mut memo: Option<&mut Memo>,
         began: SystemTime,
     ) -> Option<Vec<Digest>> {
         let mut reader = Reader(&self.bytes);
         let files = reader.group()?;
         let mut digests = Vec::with_capacity(files.count);
         for path in files {
-            digests.push(digest_of(path, table, memo)?);
+            digests.push(digest_of(path, table, memo.as_deref_mut())?);
         }
         for path in reader.group()? {
             let is_file = fs::metadata(path).is_ok_and(|found| !found.is_dir());
@@ -105,13 +105,12 @@ impl PathSet {
     }
 }
 
-fn digest_of(path: &Path, table: &DigestTable, memo: &mut Memo) -> Option<Digest> {
-    if let Some(known) = memo.get(path) {
-        return *known;
+fn digest_of(path: &Path, table: &DigestTable, memo: Option<&mut Memo>) -> Option<Digest> {
+    let find = || table.digest_of(path).ok().map(|(_, digest)| digest);
+    match memo {
+        Some(memo) => *memo.entry(path.to_owned()).or_insert_with(find),
+        None => find(),
     }
-    let digest = table.digest_of(path).ok().map(|(_, digest)| digest);
-    memo.insert(path.to_owned(), digest);
-    digest
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
