@@ -5,7 +5,7 @@
 //! Looks at the disk after the compile's passes. Does not know what the files are used for.
 
 use super::probe::{Found, Probe};
-use super::scan::{Form, HAS_INCLUDE, Mentions, Name, scan};
+use super::scan::{Form, HAS_INCLUDE, Mentions, Name, defines_any, scan};
 use super::search::SearchOrder;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -13,6 +13,12 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+
+/// What GCC includes first of all, if it is anywhere in the search order.
+const UNASKED: &[u8] = b"stdc-predef.h";
+
+/// Words that GCC itself defines and that may be parts of a header's name.
+const PREDEFINED: [&[u8]; 3] = [b"i386", b"linux", b"unix"];
 
 /// Why a compile's lookups cannot be described; a sentence.
 pub type Doubt = String;
@@ -72,6 +78,7 @@ impl Lookups {
                 };
                 walk.follow_include(b"", &name)?;
             }
+            walk.follow_angle(UNASKED)?;
         }
         walk.found.files.extend(reads.sources.keys().cloned());
         walk.found.files.extend(reads.raw.iter().cloned());
@@ -112,8 +119,26 @@ fn all_mentions(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
             if let (true, Some((path, _))) = (pastes, handing) {
                 return Err(format!("{}: a question may be pasted", path.display()));
             }
+            check_expanded(&texts, &all)?;
             return Ok(all);
         }
+    }
+}
+
+/// The arguments of aliases of `__has_include` are expanded: no word of theirs may be a macro.
+fn check_expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Result<(), Doubt> {
+    let words = all.iter().flat_map(|(_, found)| &found.expanded);
+    let words: BTreeSet<_> = words.cloned().collect();
+    let predefined = PREDEFINED.iter().any(|word| words.contains(*word));
+    let definer = texts.iter().find(|(_, text)| defines_any(text, &words));
+    match definer {
+        _ if words.is_empty() => Ok(()),
+        Some((path, _)) => Err(format!(
+            "{} defines a word of a header's name",
+            path.display()
+        )),
+        None if predefined => Err("a header's name has a word that GCC defines".to_owned()),
+        None => Ok(()),
     }
 }
 
@@ -224,6 +249,10 @@ impl<'a> Walk<'a> {
             }
         }
         for name in &mentions.nexts {
+            // As good as `#include` in the main file, and in one included by its full path.
+            if name.form == Form::Quote {
+                self.follow_place(joined(own, &name.text), None)?;
+            }
             self.follow_next(&name.text)?;
         }
         for name in &mentions.asked {

@@ -46,6 +46,8 @@ pub struct Mentions {
     /// Whether the bare word `include` is an argument of something: together with the former, it may
     /// make a `__has_include` that nobody sees.
     pub hands_on_include: bool,
+    /// Words of names in angle brackets that are asked for through an alias, whose argument is expanded.
+    pub expanded: BTreeSet<Vec<u8>>,
     /// Macros found to stand for `__has_include`.
     pub aliases: BTreeSet<Vec<u8>>,
     /// What a path set cannot describe, as a sentence.
@@ -53,7 +55,13 @@ pub struct Mentions {
 }
 
 /// The words by which `__has_include` is known, to begin with.
-pub const HAS_INCLUDE: [&[u8]; 2] = [b"__has_include", b"__has_include_next"];
+/// (GCC up to 9 makes them macros for the longer names.)
+pub const HAS_INCLUDE: [&[u8]; 4] = [
+    b"__has_include",
+    b"__has_include_next",
+    b"__has_include__",
+    b"__has_include_next__",
+];
 
 /// Reads `text`. `askers` are [`HAS_INCLUDE`] and the aliases found so far in any file of the
 /// compile: where a scan finds new ones, all files must be scanned again with them.
@@ -140,9 +148,14 @@ impl Place<'_> {
         match literal(self.text, at) {
             Some((name, _)) if word == b"include_next" => mentions.nexts.insert(name),
             Some((name, _)) => mentions.includes.insert(name),
+            // A word, or nothing at all, which is an error where it is not a comment.
+            None if !self.text.get(at).is_some_and(|&byte| is_word(byte)) => return,
+            None if word == b"include_next" => {
+                mentions.doubt = Some("a source computes the name of the next header");
+                return;
+            }
             None => {
-                // A word, or nothing at all, which is an error where it is not a comment.
-                mentions.computes_names |= self.text.get(at).is_some_and(|&byte| is_word(byte));
+                mentions.computes_names = true;
                 return;
             }
         };
@@ -159,6 +172,14 @@ impl Place<'_> {
             _ => at,
         };
         if let Some((name, _)) = literal(self.text, inner) {
+            if self.is_in_definition() {
+                // Another file may use the macro, from another directory, and words between angle
+                // brackets are expanded there.
+                mentions.doubt = Some("a macro asks for a header");
+            }
+            if name.form == Form::Angle && !HAS_INCLUDE.contains(&word) {
+                mentions.expanded.extend(words(&name.text));
+            }
             mentions.asked.insert(name);
             return;
         }
@@ -185,12 +206,23 @@ impl Place<'_> {
         }
     }
 
+    /// Whether the line is a `#define`, or may be the end of one.
+    fn is_in_definition(&self) -> bool {
+        let line = &self.text[line_start(self.text, self.start)..self.start];
+        holds(line, b"define") && !line_asks(line)
+    }
+
     /// Whether the word stands where the preprocessor may evaluate it: in a directive (or behind the
     /// end of a comment, which may have begun in one), and not behind `//`.
     fn counts(&self) -> bool {
         let line_start = line_start(self.text, self.start);
         let before = &self.text[line_start..self.start];
-        let comment = find(before, b"//").is_some_and(|at| !before[..at].contains(&b'"'));
+        let before = before.strip_prefix(b"\xef\xbb\xbf").unwrap_or(before);
+        let comment = find(before, b"//").is_some_and(|at| {
+            let (code, rest) = before.split_at(at);
+            let quotes = |byte: &u8| matches!(byte, b'"' | b'\'' | b'<' | b'*');
+            !code.iter().any(quotes) && !holds(rest, b"*/")
+        });
         let first = &before[skip_blanks(before, 0)..];
         let directive = first.starts_with(b"#") || first.starts_with(b"%:");
         !comment && (directive || holds(before, b"*/"))
@@ -224,6 +256,33 @@ impl Place<'_> {
         let letters = before.iter().rev().take_while(|&&byte| is_word(byte));
         &before[before.len() - letters.count()..]
     }
+}
+
+/// Whether `text` may define one of `words` as a macro.
+pub fn defines_any(text: &[u8], words: &BTreeSet<Vec<u8>>) -> bool {
+    let text = spliced(text);
+    memmem::find_iter(&text, b"define").any(|at| {
+        let start = skip_blanks(&text, at + b"define".len());
+        words.contains(&text[start..word_end(&text, start)])
+    })
+}
+
+/// The words in the name of a header.
+fn words(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let words = name.split(|&byte| !is_word(byte));
+    words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec)
+}
+
+/// Whether a line is an `#if` or its like.
+fn line_asks(line: &[u8]) -> bool {
+    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let hash = skip_blanks(line, 0);
+    let rest = &line[hash..];
+    let rest = rest.strip_prefix(b"#").or_else(|| rest.strip_prefix(b"%:"));
+    rest.is_some_and(|rest| {
+        let word = &rest[skip_blanks(rest, 0)..];
+        word.starts_with(b"if") || word.starts_with(b"elif")
+    })
 }
 
 /// A name in quotes or angle brackets at `at`, and where it ends.
