@@ -122,10 +122,10 @@ impl Place<'_> {
 
     /// Whether the word follows a `#`, up to blanks and comments.
     fn is_directive(&self) -> bool {
-        match trim_end(&self.text[..self.start]) {
-            [.., b'#'] | [.., b'%', b':'] | [.., b'*', b'/'] => true,
-            _ => false,
-        }
+        matches!(
+            trim_end(&self.text[..self.start]),
+            [.., b'#'] | [.., b'%', b':'] | [.., b'*', b'/']
+        )
     }
 
     fn is_argument(&self) -> bool {
@@ -146,19 +146,19 @@ impl Place<'_> {
         }
         let at = skip_blanks(self.text, self.end);
         match literal(self.text, at) {
-            Some((name, _)) if word == b"include_next" => mentions.nexts.insert(name),
-            Some((name, _)) => mentions.includes.insert(name),
+            Some((name, _)) if word == b"include_next" => {
+                mentions.nexts.insert(name);
+            }
+            Some((name, _)) => {
+                mentions.includes.insert(name);
+            }
             // A word, or nothing at all, which is an error where it is not a comment.
-            None if !self.text.get(at).is_some_and(|&byte| is_word(byte)) => return,
+            None if !self.text.get(at).is_some_and(|&byte| is_word(byte)) => {}
             None if word == b"include_next" => {
                 mentions.doubt = Some("a source computes the name of the next header");
-                return;
             }
-            None => {
-                mentions.computes_names = true;
-                return;
-            }
-        };
+            None => mentions.computes_names = true,
+        }
     }
 
     /// `__has_include(…)` or an alias of it.
