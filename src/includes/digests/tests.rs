@@ -388,26 +388,31 @@ fn change_time_without_a_fraction_never_counts_where_mounts_have_no_numbers() {
 }
 
 #[test]
-fn mounts_and_boots_in_one_table_do_not_displace_each_other() {
+fn files_of_one_boot_do_not_displace_each_other_whether_or_not_their_mount_counts() {
     let fixture = Fixture::new();
-    // Two installations whose inodes have the same slots; one is an image.
-    let seen = |device, ino, ctime| through(4, [device, ino, 100, 5, ctime]);
-    let pairs = || {
-        (0..400).map(|ino| {
-            [
-                seen(1, ino, 7_000_000_001),
-                seen(1, ino + 65_536, 7_000_000_000),
-            ]
-        })
+    let table = fixture.table.table.as_ref().unwrap();
+    let place = |seen: &Sighting| {
+        let epoch = super::epoch(table, seen).unwrap();
+        let subject = Subject::new(epoch, &seen.stat, Aspect::CONTENT);
+        subject.places().next()
     };
-    for (seed, [fine, whole]) in pairs().enumerate() {
-        fixture.put(&fine, Aspect::CONTENT, &digest(seed as u64));
-        fixture.put(&fine, Aspect::TOKENS, &digest(seed as u64));
-        fixture.put(&whole, Aspect::CONTENT, &digest(seed as u64 + 1000));
+    // All of them want the same slot first.
+    let fine = seen(0, 1);
+    let whole = |mount, ino| through(mount, [2049, ino, 100, 1, 1_000_000_000]);
+    let rivals = (1..).filter(|&ino| place(&whole(4, ino)) == place(&fine));
+    let inodes: Vec<_> = rivals.take(4).collect();
+    let files = [
+        fine,
+        whole(4, inodes[0]),
+        whole(5, inodes[1]),
+        seen(inodes[2], 1),
+        whole(4, inodes[3]),
+    ];
+    for (seed, file) in (0..).zip(&files) {
+        fixture.put(file, Aspect::CONTENT, &digest(seed));
     }
-    for (seed, [fine, whole]) in pairs().enumerate() {
-        assert_eq!(fixture.get(&fine), Some(digest(seed as u64)));
-        assert_eq!(fixture.get(&whole), Some(digest(seed as u64 + 1000)));
+    for (seed, file) in (0..).zip(&files) {
+        assert_eq!(fixture.get(file), Some(digest(seed)));
     }
 }
 
