@@ -438,7 +438,7 @@ mod tests {
     #[test]
     fn names_from_macros_are_noticed() {
         assert!(of("#include HEADER\n").computes_names);
-        assert!(of("# include_next NAME(x)").computes_names);
+        assert!(of("# include_next NAME(x)").doubt.is_some());
         assert!(!of("#include <HEADER>\n").computes_names);
         assert!(!of("we include HEADER").computes_names);
     }
