@@ -11,7 +11,7 @@
 //! What is remembered may be forgotten at any time, and is never wrong: a slot is believed if its
 //! checksum fits and the whole `stat` of the file is in it, and a digest is remembered only of a file
 //! that was last changed well before it was read. A change time of whole seconds is believed through
-//! one mount only (`DigestTable::epoch`). Does not know what the files are to a compile.
+//! one mount only (`epoch`). Does not know what the files are to a compile.
 
 mod file_system;
 mod sighting;
