@@ -24,16 +24,19 @@ impl Trail {
     pub fn begin(works: &[UnitWork<'_>]) -> Result<Self, Doubt> {
         let mut questions = BTreeSet::new();
         let mut reads = Reads::default();
+        let mut snippets = BTreeSet::new();
         for work in works {
             for (_, stage) in work.passes.stages(work.plan, work.unit) {
                 let args = plain_arguments(work, stage);
                 reads.forced.extend(forced(&args)?);
+                snippets.extend(definitions(&args));
                 questions.insert((stage.program.clone(), steering(&args)));
             }
             if work.passes.include_runtime() {
-                reads.snippets = vec![HOST_RUNTIME.as_bytes().to_vec()];
+                snippets.insert(HOST_RUNTIME.as_bytes().to_vec());
             }
         }
+        reads.snippets = snippets.into_iter().collect();
         let ask = |question| ask(&works[0], question);
         Ok(Self {
             reads,
@@ -93,6 +96,26 @@ fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, Doubt> {
     Ok(names)
 }
 
+/// What `-D` defines, as the directives that gcc makes of it.
+fn definitions(args: &[OsString]) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        let text = match arg.as_bytes().strip_prefix(b"-D") {
+            Some(b"") => rest.next().map(|next| next.as_bytes()),
+            joined => joined,
+        };
+        let Some(text) = text else { continue };
+        let mut line = b"#define ".to_vec();
+        let mut parts = text.splitn(2, |&byte| byte == b'=');
+        line.extend(parts.next().unwrap_or_default());
+        line.push(b' ');
+        line.extend(parts.next().unwrap_or_default());
+        found.push(line);
+    }
+    found
+}
+
 /// What follows `-include` and its kin within the same argument.
 fn included(arg: &[u8]) -> Option<&[u8]> {
     const SPELLINGS: [&[u8]; 4] = [b"--include", b"--imacros", b"-include", b"-imacros"];
@@ -142,7 +165,7 @@ fn ask(work: &UnitWork<'_>, (program, args): &Question) -> Result<SearchOrder, D
 
 #[cfg(test)]
 mod tests {
-    use super::{forced, steering};
+    use super::{definitions, forced, steering};
     use std::ffi::OsString;
 
     fn args(text: &str) -> Vec<OsString> {
@@ -156,6 +179,23 @@ mod tests {
         assert!(forced(&args("-E @x")).is_err());
         assert!(forced(&args("-I- -Ix")).is_err());
         assert!(forced(&args("--include-directory x")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn macros_of_the_command_line_are_directives() {
+        let found = definitions(&args("-DA -D B=<x.h> -DASK(x)=__has_include(x) -Ix"));
+        let lines: Vec<_> = found
+            .iter()
+            .map(|line| String::from_utf8_lossy(line))
+            .collect();
+        assert_eq!(
+            lines,
+            [
+                "#define A ",
+                "#define B <x.h>",
+                "#define ASK(x) __has_include(x)"
+            ]
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 const PROC: &str = "/proc/driver/nvidia/version";
@@ -54,7 +55,10 @@ fn module_version(text: &str) -> Option<&str> {
 /// `libcuda.so.1` is a link to `libcuda.so.<version>`; where it is a plain file (WSL) its content
 /// stands for the version.
 fn library_version(path: &Path) -> Option<String> {
-    let target = fs::read_link(path).ok();
+    let target = match fs::read_link(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return None,
+        target => target.ok(),
+    };
     let name = target
         .as_deref()
         .and_then(Path::file_name)

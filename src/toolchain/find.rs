@@ -1,7 +1,7 @@
 //! Finds the real nvcc, never this program itself.
 
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -63,10 +63,11 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
         .own
         .as_deref()
         .and_then(|path| fs::metadata(path).ok());
-    let is_own = |path: &Path| match (&own, fs::metadata(path)) {
-        (Some(own), Ok(other)) => own.dev() == other.dev() && own.ino() == other.ino(),
+    let is_same = |found: Option<&Metadata>| match (&own, found) {
+        (Some(own), Some(other)) => own.dev() == other.dev() && own.ino() == other.ino(),
         _ => false,
     };
+    let is_own = |path: &Path| is_same(fs::metadata(path).ok().as_ref());
     let named = [
         ("PCACHE_NVCC", &search.setting),
         ("the launcher's argument", &search.launcher),
@@ -88,9 +89,10 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
     }
     let mut looked = Vec::new();
     for (whence, path) in places(search) {
-        if !is_program(&path) {
+        let found = program(&path);
+        if found.is_none() {
             looked.push(format!("{} ({whence})", path.display()));
-        } else if is_own(&path) {
+        } else if is_same(found.as_ref()) {
             looked.push(format!("{} ({whence}; pcache-nvcc itself)", path.display()));
         } else {
             return Ok(path);
@@ -101,7 +103,13 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
 
 /// Whether `path` is a file that may be run.
 pub fn is_program(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+    program(path).is_some()
+}
+
+/// What `stat` tells of the program at `path`, if there is one.
+pub(super) fn program(path: &Path) -> Option<Metadata> {
+    let found = fs::metadata(path).ok()?;
+    (found.is_file() && found.permissions().mode() & 0o111 != 0).then_some(found)
 }
 
 /// A path as it is; a bare name through PATH, passing over ourselves.

@@ -2,7 +2,7 @@
 //! own parts. The answer is remembered in a file, and believed as long as every tool's `stat` and
 //! every place on PATH says the same. Knows nothing of the compile.
 
-use super::find::nvcc_command;
+use super::find::{nvcc_command, program};
 use super::profile;
 use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -127,12 +127,27 @@ pub fn recall(nvcc: &Path, ccbin: Option<&OsStr>, memo: Option<&Path>) -> Option
 /// The file that a shell would run for `program`: a path as it is, a bare name through `path`.
 /// Links are not resolved, since compiler drivers look at the name they were started by.
 pub fn look_up(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    if program.as_bytes().contains(&b'/') {
-        return Some(PathBuf::from(program)).filter(|path| super::is_program(path));
+    look_up_in(program, &distinct_directories(path)).map(|(found, _)| found)
+}
+
+/// The directories of a PATH. One that comes again has nothing that it had not before.
+fn distinct_directories(path: &OsStr) -> Vec<PathBuf> {
+    let mut distinct: Vec<PathBuf> = Vec::new();
+    for directory in std::env::split_paths(path) {
+        if !distinct.contains(&directory) {
+            distinct.push(directory);
+        }
     }
-    std::env::split_paths(path)
-        .map(|directory| directory.join(program))
-        .find(|candidate| super::is_program(candidate))
+    distinct
+}
+
+fn look_up_in(name: &OsStr, directories: &[PathBuf]) -> Option<(PathBuf, Metadata)> {
+    let look = |path: PathBuf| program(&path).map(|found| (path, found));
+    if name.as_bytes().contains(&b'/') {
+        return look(PathBuf::from(name));
+    }
+    let mut candidates = directories.iter().map(|directory| directory.join(name));
+    candidates.find_map(look)
 }
 
 /// One tool as remembered.
@@ -224,12 +239,13 @@ impl Record {
         if self.schema != SCHEMA || !self.tools.iter().all(is_same) {
             return None;
         }
+        let directories = distinct_directories(&self.search);
         let mut found = Vec::with_capacity(self.names.len());
         for (name, real) in &self.names {
-            let path = look_up(name, &self.search)?;
+            let (path, there) = look_up_in(name, &directories)?;
             // The same inode: links need not be followed step by step.
             let tool = self.tools.iter().find(|tool| tool.path == *real)?;
-            if stat(&path) != Some(tool.stat) {
+            if Stat::from(&there) != tool.stat {
                 return None;
             }
             found.push(path);

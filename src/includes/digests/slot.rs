@@ -95,7 +95,9 @@ impl Subject {
     /// boot, or of an earlier state of the same file.
     pub(super) fn supersedes(&self, words: &SlotWords) -> bool {
         let same_file = words[3..5] == self.stat[..2] && words[8] == self.aspect;
-        same_file || words[1..3] != self.boot || words[0] != checksum(words)
+        // Of the boot's name only the upper half: the lower one differs between mounts, and slots of one
+        // mount must not push out those of another for ever.
+        same_file || words[1] != self.boot[0] || words[0] != checksum(words)
     }
 }
 
