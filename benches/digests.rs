@@ -8,7 +8,7 @@
     reason = "a program of its own, whose figures go to standard output"
 )]
 
-use pcache_nvcc::includes::digests::{Aspect, DigestTable};
+use pcache_nvcc::includes::digests::{Aspect, DigestTable, Sighting};
 use pcache_nvcc::stat::Stat;
 use rustix::process::{Resource, getrlimit};
 use std::env;
@@ -20,8 +20,11 @@ use std::time::{Duration, Instant, SystemTime};
 const ROUNDS: usize = 41;
 const FIRST_INODE: u64 = 5_433_045;
 
-fn stat(ino: u64) -> Stat {
-    Stat::from_words([2049, ino, 13_000, 1, 1_000_000_001])
+fn seen(ino: u64) -> Sighting {
+    Sighting {
+        stat: Stat::from_words([2049, ino, 13_000, 1, 1_000_000_001]),
+        mount: None,
+    }
 }
 
 fn main() {
@@ -41,7 +44,7 @@ fn main() {
     let later = SystemTime::now() + Duration::from_secs(3600);
     let begin = Instant::now();
     for ino in FIRST_INODE..FIRST_INODE + count {
-        table.put(&file, &stat(ino), Aspect::CONTENT, &[7; 32], later);
+        table.put(&file, &seen(ino), Aspect::CONTENT, &[7; 32], later);
     }
     let put = begin.elapsed();
     println!("{count} inodes in a row; put: {put:?} in all; medians of {ROUNDS} processes:");
@@ -80,11 +83,7 @@ fn round(dir: &std::path::Path, count: u64) -> String {
     let look_up = |table: &DigestTable| {
         let range = FIRST_INODE..FIRST_INODE + count;
         range
-            .filter(|&ino| {
-                table
-                    .get(Path::new("/"), &stat(ino), Aspect::CONTENT)
-                    .is_some()
-            })
+            .filter(|&ino| table.get(&seen(ino), Aspect::CONTENT).is_some())
             .count()
     };
     let _ = look_up(&DigestTable::nowhere());

@@ -1,6 +1,7 @@
 //! What `stat` tells of a file, by which a digest taken earlier may be trusted. Does not look at
 //! any file itself.
 
+use rustix::fs::{Statx, StatxTimestamp, makedev};
 use serde::{Deserialize, Serialize};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
@@ -26,8 +27,6 @@ pub struct Stat {
 
 impl From<&Metadata> for Stat {
     fn from(metadata: &Metadata) -> Self {
-        let nanoseconds =
-            |seconds: i64, rest: i64| seconds.saturating_mul(SECOND).saturating_add(rest);
         Self {
             dev: metadata.dev(),
             ino: metadata.ino(),
@@ -36,6 +35,25 @@ impl From<&Metadata> for Stat {
             ctime: nanoseconds(metadata.ctime(), metadata.ctime_nsec()),
         }
     }
+}
+
+/// Of an answer that holds at least the basic stats.
+impl From<&Statx> for Stat {
+    fn from(found: &Statx) -> Self {
+        let time = |time: &StatxTimestamp| nanoseconds(time.tv_sec, time.tv_nsec.into());
+        Self {
+            dev: makedev(found.stx_dev_major, found.stx_dev_minor),
+            ino: found.stx_ino,
+            size: found.stx_size,
+            mtime: time(&found.stx_mtime),
+            ctime: time(&found.stx_ctime),
+        }
+    }
+}
+
+/// Seconds and the rest, as one number.
+fn nanoseconds(seconds: i64, rest: i64) -> i64 {
+    seconds.saturating_mul(SECOND).saturating_add(rest)
 }
 
 impl Stat {
@@ -61,11 +79,6 @@ impl Stat {
     /// or one written into an image by a tool, which may have written the same into another.
     pub fn is_changed_on_the_second(&self) -> bool {
         self.ctime % SECOND == 0
-    }
-
-    /// The number of the file system's device.
-    pub fn device(&self) -> u64 {
-        self.dev
     }
 
     /// Everything, for tables of words: device, inode, size, modification time, change time.

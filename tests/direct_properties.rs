@@ -4,6 +4,11 @@
 //! `PCACHE_TEST_EDITS` sets the number of edits, `PCACHE_TEST_SEED` the first seed. Each worker is
 //! this program again, since trees lie in the working directory.
 
+#![expect(
+    clippy::print_stdout,
+    reason = "how much was tried is for those who run it with --nocapture"
+)]
+
 #[path = "direct_properties/forest.rs"]
 mod forest;
 #[path = "direct_properties/random.rs"]

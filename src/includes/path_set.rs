@@ -3,10 +3,9 @@
 //!
 //! Does not know what the files were read for, nor what is stored under their digests.
 
-use super::digests::DigestTable;
+use super::digests::{DigestTable, Sighting};
 use super::lookups::Lookups;
 use crate::key::Digest;
-use crate::stat::Stat;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -130,13 +129,13 @@ fn lacks_all(mut names: Group<'_>, fact: &[u8], table: &DigestTable, began: Syst
         true => Path::new("."),
         false => directory,
     };
-    let stat = match fs::metadata(directory) {
-        Ok(found) => Stat::from(&found),
+    let seen = match Sighting::at(directory) {
+        Ok(seen) => seen,
         // Nothing can be in it.
         Err(error) => return error.kind() == ErrorKind::NotFound,
     };
     let fact = Sha256::digest(fact).into();
-    if table.is_known(directory, &stat, &fact) {
+    if table.is_known(&seen, &fact) {
         return true;
     }
     let is_absent = |name: &Path| {
@@ -145,7 +144,7 @@ fn lacks_all(mut names: Group<'_>, fact: &[u8], table: &DigestTable, began: Syst
     };
     let lacks = names.all(is_absent);
     if lacks {
-        table.remember(directory, &stat, &fact, began);
+        table.remember(directory, &seen, &fact, began);
     }
     lacks
 }

@@ -1,9 +1,8 @@
 //! Which file systems can be trusted to change a file's stat whenever the file changes. Knows them
 //! by the numbers that `statfs` gives.
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, fstatfs, statx};
+use rustix::fs::fstatfs;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 /// What an unchanged stat proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +33,6 @@ const LOCAL: [u32; 8] = [
 /// A file of overlayfs is one layer's, with that layer's inode and times. A directory is merged from
 /// several layers and has the times of one, so that mounting other layers below it may not show.
 const OVERLAY: u32 = 0x794C_7630;
-
-/// The number of the mount through which `path` is reached, which no other mount gets until the next
-/// boot. None before Linux 6.8.
-pub(super) fn mount(path: &Path) -> Option<u64> {
-    // STATX_MNT_ID_UNIQUE of linux/stat.h.
-    const UNIQUE: u32 = 0x4000;
-    let wanted = StatxFlags::from_bits_retain(UNIQUE);
-    let found = statx(CWD, path, AtFlags::empty(), wanted).ok()?;
-    (found.stx_mask & UNIQUE != 0).then_some(found.stx_mnt_id)
-}
 
 impl Trust {
     /// That of the file system of an open file.

@@ -5,29 +5,32 @@
 //! |---------------|---------------------------------------------------------|
 //! | `table`       | the mapped file                                         |
 //! | `slot`        | one slot of it, and where it lies                       |
+//! | `sighting`    | one look at a file                                      |
 //! | `file_system` | where an unchanged `stat` proves unchanged content      |
 //!
 //! What is remembered may be forgotten at any time, and is never wrong: a slot is believed if its
 //! checksum fits and the whole `stat` of the file is in it, and a digest is remembered only of a file
-//! that was last changed well before it was read. Does not know what the files are to a compile.
+//! that was last changed well before it was read. A change time of whole seconds is believed through
+//! one mount only (`DigestTable::epoch`). Does not know what the files are to a compile.
 
 mod file_system;
+mod sighting;
 mod slot;
 mod table;
 
 use crate::key::Digest;
-use crate::stat::Stat;
 use file_system::Trust;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
-use slot::{Boot, Subject};
+use slot::{Epoch, Subject};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::time::SystemTime;
 use table::{Missing, Table};
+
+pub use sighting::Sighting;
 
 /// How often a file is read that changes while it is being read.
 const ATTEMPTS: u32 = 3;
@@ -94,10 +97,6 @@ impl DigestError {
 #[derive(Debug)]
 pub struct DigestTable {
     table: Option<Table>,
-    /// What is known of each device met so far.
-    devices: Mutex<Vec<(u64, Trust)>>,
-    /// The mount of each device on which a change time without a fraction was met.
-    mounts: Mutex<Vec<(u64, Option<u64>)>>,
 }
 
 impl DigestTable {
@@ -118,11 +117,7 @@ impl DigestTable {
     }
 
     fn with(table: Option<Table>) -> Self {
-        Self {
-            table,
-            devices: Mutex::default(),
-            mounts: Mutex::default(),
-        }
+        Self { table }
     }
 
     /// Whether digests of other processes are seen here.
@@ -130,137 +125,121 @@ impl DigestTable {
         self.table.is_some()
     }
 
-    /// The digest of an aspect of the file at `path` that has this `stat`. No system call (but for one
-    /// for a device on which change times have no fraction).
-    pub fn get(&self, path: &Path, stat: &Stat, aspect: Aspect) -> Option<Digest> {
+    /// The digest of an aspect of the file that was `seen`. No system call.
+    pub fn get(&self, seen: &Sighting, aspect: Aspect) -> Option<Digest> {
         let table = self.table.as_ref()?;
-        table.get(&Subject::new(self.epoch(table, path, stat)?, stat, aspect))
+        table.get(&Subject::new(epoch(table, seen)?, &seen.stat, aspect))
     }
 
-    /// Remembers that the open `file` at `path`, which had this `stat` before and after it was read, has this
+    /// Remembers that the open `file`, which was `seen` so before and after it was read, has this
     /// `digest`. `began` is a time before the first of these looks. Does nothing where a later change
     /// might not show in the file's stat.
     pub fn put(
         &self,
-        path: &Path,
         file: impl AsFd,
-        stat: &Stat,
+        seen: &Sighting,
         aspect: Aspect,
         digest: &Digest,
         began: SystemTime,
     ) {
-        if self.trust(file, stat) != Trust::Nothing {
-            self.put_if_settled(path, stat, aspect, digest, began);
+        if self.may_remember(seen, began) && Trust::in_file_system_of(file) != Trust::Nothing {
+            self.write(seen, aspect, digest);
         }
     }
 
-    /// The SHA-256 of a file's content, and the stat that it had with this content. One system call
-    /// if it is remembered; otherwise the file is read, and remembered if possible.
+    /// The SHA-256 of a file's content, and what the file looked like with this content. One system
+    /// call if it is remembered; otherwise the file is read, and remembered if possible.
     ///
     /// # Errors
     /// The file cannot be read, is not a regular one, or does not keep still.
-    pub fn digest_of(&self, path: &Path) -> Result<(Stat, Digest), DigestError> {
-        let found = std::fs::metadata(path).map_err(DigestError::io("examine", path))?;
-        let stat = Stat::from(&found);
-        if let Some(digest) = self.get(path, &stat, Aspect::CONTENT) {
-            return Ok((stat, digest));
+    pub fn digest_of(&self, path: &Path) -> Result<(Sighting, Digest), DigestError> {
+        let seen = Sighting::at(path).map_err(DigestError::io("examine", path))?;
+        if let Some(digest) = self.get(&seen, Aspect::CONTENT) {
+            return Ok((seen, digest));
         }
         for _ in 0..ATTEMPTS {
             let began = SystemTime::now();
             let mut file = open_for_reading(path)?;
-            let before = file.metadata().map_err(DigestError::io("examine", path))?;
-            if !before.is_file() {
+            let found = file.metadata().map_err(DigestError::io("examine", path))?;
+            if !found.is_file() {
                 return Err(DigestError::NotAFile { path: path.into() });
             }
-            let stat = Stat::from(&before);
+            let seen = Sighting::of(&file).map_err(DigestError::io("examine", path))?;
             let digest = hash(&mut file).map_err(DigestError::io("read", path))?;
-            let after = file.metadata().map_err(DigestError::io("examine", path))?;
-            if stat == Stat::from(&after) {
-                self.put(path, &file, &stat, Aspect::CONTENT, &digest, began);
-                return Ok((stat, digest));
+            let after = Sighting::of(&file).map_err(DigestError::io("examine", path))?;
+            if seen == after {
+                self.put(&file, &seen, Aspect::CONTENT, &digest, began);
+                return Ok((seen, digest));
             }
         }
         Err(DigestError::Changing { path: path.into() })
     }
 
-    /// Whether `fact` was remembered of the directory at `path` that has this `stat`: say, the digest of a list
-    /// of names that it did not hold.
-    pub fn is_known(&self, path: &Path, directory: &Stat, fact: &Digest) -> bool {
-        self.get(path, directory, Aspect::fact(fact)).as_ref() == Some(fact)
+    /// Whether `fact` was remembered of the directory that was `seen`: say, the digest of a list of
+    /// names that it did not hold.
+    pub fn is_known(&self, seen: &Sighting, fact: &Digest) -> bool {
+        self.get(seen, Aspect::fact(fact)).as_ref() == Some(fact)
     }
 
-    /// Remembers `fact` of the directory at `path`, which had the stat `seen` before the fact was
-    /// found out and must have it still. The fact must depend on nothing but the names in this
-    /// directory itself: neither on what is in them nor on where its links lead. `began` is a time
-    /// before the first look. Does nothing where a later change might not show in the directory's
-    /// stat.
-    pub fn remember(&self, path: &Path, seen: &Stat, fact: &Digest, began: SystemTime) {
-        if !self.table.as_ref().is_some_and(Table::is_writable) || !seen.is_settled(began) {
+    /// Remembers `fact` of the directory at `path`, which was `seen` before the fact was found out
+    /// and must look the same still. The fact must depend on nothing but the names in this directory
+    /// itself: neither on what is in them nor on where its links lead. `began` is a time before the
+    /// first look. Does nothing where a later change might not show in the directory's stat.
+    pub fn remember(&self, path: &Path, seen: &Sighting, fact: &Digest, began: SystemTime) {
+        if !self.may_remember(seen, began) {
             return;
         }
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let Ok(directory) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else {
             return;
         };
-        let is_same = directory
-            .metadata()
-            .is_ok_and(|now| Stat::from(&now) == *seen);
-        if is_same && self.trust(&directory, seen) == Trust::All {
-            self.put_if_settled(path, seen, Aspect::fact(fact), fact, began);
+        let is_same = Sighting::of(&directory).is_ok_and(|now| now == *seen);
+        if is_same && Trust::in_file_system_of(&directory) == Trust::All {
+            self.write(seen, Aspect::fact(fact), fact);
         }
     }
 
-    fn put_if_settled(
-        &self,
-        path: &Path,
-        stat: &Stat,
-        aspect: Aspect,
-        digest: &Digest,
-        began: SystemTime,
-    ) {
-        let Some(table) = &self.table else { return };
-        if stat.is_settled(began)
-            && let Some(epoch) = self.epoch(table, path, stat)
+    /// Whether there is a place to remember it, and the file was last changed well before `began`.
+    fn may_remember(&self, seen: &Sighting, began: SystemTime) -> bool {
+        self.table.as_ref().is_some_and(Table::is_writable) && seen.stat.is_settled(began)
+    }
+
+    fn write(&self, seen: &Sighting, aspect: Aspect, digest: &Digest) {
+        if let Some(table) = &self.table
+            && let Some(epoch) = epoch(table, seen)
         {
-            table.put(&Subject::new(epoch, stat, aspect), digest);
+            table.put(&Subject::new(epoch, &seen.stat, aspect), digest);
         }
     }
+}
 
-    /// For how long a stat means what it means: a boot of the machine. A change time without a fraction
-    /// may have been written into an image by a tool, which may write it into the next image too; it
-    /// only counts as long as the file system stays mounted. None where the kernel cannot tell.
-    fn epoch(&self, table: &Table, path: &Path, stat: &Stat) -> Option<Boot> {
-        let [upper, lower] = table.boot();
-        if !stat.is_changed_on_the_second() {
-            return Some([upper, lower]);
-        }
-        let device = stat.device();
-        // Whole after each change, as the list of devices.
-        let mut mounts = self.mounts.lock().unwrap_or_else(|held| held.into_inner());
-        let known = mounts.iter().find(|(known, _)| *known == device);
-        let mount = match known {
-            Some((_, mount)) => *mount,
-            None => {
-                let mount = file_system::mount(path);
-                mounts.push((device, mount));
-                mount
-            }
-        };
-        Some([upper, lower ^ mount?.wrapping_mul(0x9E37_79B9_7F4A_7C15)])
-    }
-
-    /// What an unchanged stat proves on the device of `stat`, of which `file` is one file.
-    fn trust(&self, file: impl AsFd, stat: &Stat) -> Trust {
-        // The list is whole after each change, so a panic elsewhere has not spoilt it.
-        let mut devices = self.devices.lock().unwrap_or_else(|held| held.into_inner());
-        let known = devices.iter().find(|(device, _)| *device == stat.device());
-        if let Some((_, trust)) = known {
-            return *trust;
-        }
-        let trust = Trust::in_file_system_of(file);
-        devices.push((stat.device(), trust));
-        trust
-    }
+/// For how long the stat means what it means. `None` where the kernel cannot tell.
+///
+/// A change time with a fraction was drawn from a clock, at a moment when that file was changed. Another
+/// one has it only by the most unlikely chance, so it counts as long as device numbers do: for a boot.
+///
+/// One without a fraction has either of two causes. The kernel has not drawn it at all: a tool wrote
+/// it into an image, and may write the same, beside the same inode and size, into another image, which
+/// may be given the device number of the first one as soon as that is unmounted. So it only counts
+/// through this mount: a mount keeps its one file system for life, with no time in between at which
+/// somebody else could change it, and its number is not given again.
+///
+/// Or the file system keeps no fractions, and a later change may be rounded down to the second of an
+/// earlier one. That a mount does not help against, but [`Stat::is_settled`] does, which has been asked
+/// before anything is remembered: the last change lies 2 s before the first look (4 s, if the time of
+/// modification is a whole second too, as it is on such a file system), a later one can be dated back
+/// by the grain, 1 s on the file systems that are trusted, and by a tick of the kernel, 10 ms; so its
+/// time is another one. What is left is a clock that was set back: to be changed unseen, a file must be
+/// written in the very second that its change time names.
+///
+/// [`Stat::is_settled`]: crate::stat::Stat::is_settled
+fn epoch(table: &Table, seen: &Sighting) -> Option<Epoch> {
+    let boot = table.boot();
+    let mount = match seen.stat.is_changed_on_the_second() {
+        true => seen.mount?.get(),
+        false => 0,
+    };
+    Some(Epoch { boot, mount })
 }
 
 /// Opens without waiting for a writer, should it be a named pipe.

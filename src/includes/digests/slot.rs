@@ -22,6 +22,8 @@ const WINDOW: usize = 8;
 
 /// The word by which most foreign slots are told without reading the rest.
 pub(super) const INODE: usize = 4;
+/// The word of the mount.
+const MOUNT: usize = 13;
 
 /// A slot's words, checksum first.
 pub(super) type SlotWords = [u64; SLOT_WORDS];
@@ -29,18 +31,26 @@ pub(super) type SlotWords = [u64; SLOT_WORDS];
 /// The boot of the machine, as the kernel names it.
 pub(super) type Boot = [u64; 2];
 
-/// What a digest is known of: a state of a file, an aspect of it, in this boot.
+/// How long a stat means what it means: a boot of the machine, or a part of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Epoch {
+    pub(super) boot: Boot,
+    /// As long as this mount lives; 0 for all of the boot.
+    pub(super) mount: u64,
+}
+
+/// What a digest is known of: a state of a file, an aspect of it, in this epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Subject {
-    boot: Boot,
+    epoch: Epoch,
     stat: [u64; 5],
     aspect: u64,
 }
 
 impl Subject {
-    pub(super) fn new(boot: Boot, stat: &Stat, aspect: Aspect) -> Self {
+    pub(super) fn new(epoch: Epoch, stat: &Stat, aspect: Aspect) -> Self {
         Self {
-            boot,
+            epoch,
             stat: stat.words(),
             aspect: aspect.0,
         }
@@ -66,21 +76,23 @@ impl Subject {
     /// The slot that holds `digest` for this subject.
     pub(super) fn slot(&self, digest: &Digest) -> SlotWords {
         let mut words = [0; SLOT_WORDS];
-        words[1..3].copy_from_slice(&self.boot);
+        words[1..3].copy_from_slice(&self.epoch.boot);
         words[3..8].copy_from_slice(&self.stat);
         words[8] = self.aspect;
         for (word, bytes) in words[9..13].iter_mut().zip(digest.chunks_exact(8)) {
             *word = u64::from_ne_bytes(std::array::from_fn(|i| bytes[i]));
         }
+        words[MOUNT] = self.epoch.mount;
         words[0] = checksum(&words);
         words
     }
 
     /// The digest in `words`, if they are whole and about this subject.
     pub(super) fn digest_in(&self, words: &SlotWords) -> Option<Digest> {
-        let is_mine = words[1..3] == self.boot
+        let is_mine = words[1..3] == self.epoch.boot
             && words[3..8] == self.stat
             && words[8] == self.aspect
+            && words[MOUNT] == self.epoch.mount
             && words[0] == checksum(words);
         is_mine.then(|| {
             let mut digest = Digest::default();
@@ -92,12 +104,11 @@ impl Subject {
     }
 
     /// Whether `words` are worth nothing once this subject is known: empty, damaged, of an earlier
-    /// boot, or of an earlier state of the same file.
+    /// boot, or of the same file in an earlier state or through another mount, which is most often an
+    /// earlier one. Where two mounts of one file system are used in turn, that costs time.
     pub(super) fn supersedes(&self, words: &SlotWords) -> bool {
         let same_file = words[3..5] == self.stat[..2] && words[8] == self.aspect;
-        // Of the boot's name only the upper half: the lower one differs between mounts, and slots of one
-        // mount must not push out those of another for ever.
-        same_file || words[1] != self.boot[0] || words[0] != checksum(words)
+        same_file || words[1..3] != self.epoch.boot || words[0] != checksum(words)
     }
 }
 
@@ -128,7 +139,7 @@ fn mix(state: u64, word: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{GROUP_SLOTS, SLOTS, Subject};
+    use super::{Epoch, GROUP_SLOTS, SLOTS, Subject};
     use crate::includes::digests::Aspect;
     use crate::stat::Stat;
     use proptest::prelude::{any, proptest};
@@ -136,7 +147,10 @@ mod tests {
 
     fn subject(dev: u64, ino: u64) -> Subject {
         Subject::new(
-            [5, 6],
+            Epoch {
+                boot: [5, 6],
+                mount: 0,
+            },
             &Stat::from_words([dev, ino, 7, 8, 9]),
             Aspect::CONTENT,
         )
@@ -155,7 +169,11 @@ mod tests {
 
     #[test]
     fn empty_slot_is_nobodys() {
-        let nobody = Subject::new([0; 2], &Stat::from_words([0; 5]), Aspect::CONTENT);
+        let never = Epoch {
+            boot: [0; 2],
+            mount: 0,
+        };
+        let nobody = Subject::new(never, &Stat::from_words([0; 5]), Aspect::CONTENT);
         assert_eq!(nobody.digest_in(&[0; 16]), None);
         assert!(nobody.supersedes(&[0; 16]));
     }
