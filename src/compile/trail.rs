@@ -126,7 +126,8 @@ fn included(arg: &[u8]) -> Option<&[u8]> {
     (!is_other).then_some(joined)
 }
 
-/// The arguments but for macros and included files, which change no directory.
+/// The arguments but for macros and included files, which change no directory, and for what would
+/// silence the answer.
 fn steering(args: &[OsString]) -> Vec<OsString> {
     let mut kept = Vec::new();
     let mut rest = args.iter();
@@ -134,7 +135,7 @@ fn steering(args: &[OsString]) -> Vec<OsString> {
         let bytes = arg.as_bytes();
         if included(bytes) == Some(b"") || bytes == b"-D" || bytes == b"-U" {
             rest.next();
-        } else if included(bytes).is_none() && !is_macro(bytes) {
+        } else if included(bytes).is_none() && !is_macro(bytes) && bytes != b"-w" {
             kept.push(arg.clone());
         }
     }
@@ -200,7 +201,7 @@ mod tests {
     #[test]
     fn macros_and_included_names_steer_nothing() {
         let kept = steering(&args(
-            "-E -DX -D Y -UZ -include a -includeb -Ix -isystem y --include-directory z",
+            "-E -w -DX -D Y -UZ -include a -includeb -Ix -isystem y --include-directory z",
         ));
         assert_eq!(kept, args("-E -Ix -isystem y --include-directory z"));
     }

@@ -125,7 +125,7 @@ fn all_mentions(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
     }
 }
 
-/// The arguments of aliases of `__has_include` are expanded: no word of theirs may be a macro.
+/// Names in macros that ask for headers are expanded: no word of theirs may be a macro.
 fn check_expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Result<(), Doubt> {
     let words = all.iter().flat_map(|(_, found)| &found.expanded);
     let words: BTreeSet<_> = words.cloned().collect();
@@ -217,7 +217,6 @@ impl<'a> Walk<'a> {
             match self.look(path)? {
                 Found::Nothing { directory, missing } => self.note_absent(directory, missing),
                 Found::Blocked { by } => drop(self.found.present.insert(by)),
-                // gcc calls a file in the place of a directory missing, too.
                 Found::File => drop(self.found.present.insert(path.clone())),
                 Found::Directory => {
                     return Err(format!("{} appeared during the compile", path.display()));

@@ -46,7 +46,7 @@ pub struct Mentions {
     /// Whether the bare word `include` is an argument of something: together with the former, it may
     /// make a `__has_include` that nobody sees.
     pub hands_on_include: bool,
-    /// Words of names in angle brackets that are asked for through an alias, whose argument is expanded.
+    /// Words of names in angle brackets that are asked for through a macro, which expands them.
     pub expanded: BTreeSet<Vec<u8>>,
     /// Macros found to stand for `__has_include`.
     pub aliases: BTreeSet<Vec<u8>>,
@@ -62,6 +62,8 @@ pub const HAS_INCLUDE: [&[u8]; 4] = [
     b"__has_include__",
     b"__has_include_next__",
 ];
+
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads `text`. `askers` are [`HAS_INCLUDE`] and the aliases found so far in any file of the
 /// compile: where a scan finds new ones, all files must be scanned again with them.
@@ -128,6 +130,25 @@ impl Place<'_> {
         )
     }
 
+    /// Whether the `#` before the word is the first thing on its line, up to blanks and comments.
+    fn leads_line(&self) -> bool {
+        let before = &self.text[line_start(self.text, self.start)..self.start];
+        let before = before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before);
+        let others = trim_end(before)
+            .iter()
+            .rposition(|&byte| byte == b'#' || byte == b'%');
+        let others = &before[..others.unwrap_or_default()];
+        skip_blanks(others, 0) == others.len() || holds(before, b"*/")
+    }
+
+    /// Whether the line begins with a `#`, up to blanks and comments.
+    fn begins_line(&self) -> bool {
+        let before = &self.text[line_start(self.text, self.start)..self.start];
+        let before = before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before);
+        let first = &before[skip_blanks(before, 0)..];
+        first.starts_with(b"#") || first.starts_with(b"%:") || holds(before, b"*/")
+    }
+
     fn is_argument(&self) -> bool {
         let next = self.text.get(skip_blanks(self.text, self.end));
         let before = trim_end(&self.text[..self.start]).last();
@@ -155,6 +176,10 @@ impl Place<'_> {
             // A word, or nothing at all, which is an error where it is not a comment.
             None if !self.text.get(at).is_some_and(|&byte| is_word(byte)) => {}
             None if word == b"include_next" => {
+                // Rare, but for comments that speak of it.
+                if !self.leads_line() {
+                    return;
+                }
                 mentions.doubt = Some("a source computes the name of the next header");
             }
             None => mentions.computes_names = true,
@@ -172,13 +197,13 @@ impl Place<'_> {
             _ => at,
         };
         if let Some((name, _)) = literal(self.text, inner) {
-            if self.is_in_definition() {
-                // Another file may use the macro, from another directory, and words between angle
-                // brackets are expanded there.
-                mentions.doubt = Some("a macro asks for a header");
-            }
-            if name.form == Form::Angle && !HAS_INCLUDE.contains(&word) {
+            let defined = self.is_in_definition();
+            if name.form == Form::Angle && (defined || !HAS_INCLUDE.contains(&word)) {
                 mentions.expanded.extend(words(&name.text));
+            }
+            // Another file may use the macro, from another directory or with other words.
+            if defined && (name.form == Form::Quote || self.shares_words(&name)) {
+                mentions.doubt = Some("a macro asks for a header");
             }
             mentions.asked.insert(name);
             return;
@@ -212,20 +237,24 @@ impl Place<'_> {
         holds(line, b"define") && !line_asks(line)
     }
 
+    /// Whether a word of `name` stands before it on the line, where parameters are.
+    fn shares_words(&self, name: &Name) -> bool {
+        let line = &self.text[line_start(self.text, self.start)..self.start];
+        let before: BTreeSet<_> = words(line).collect();
+        words(&name.text).any(|word| before.contains(&word))
+    }
+
     /// Whether the word stands where the preprocessor may evaluate it: in a directive (or behind the
     /// end of a comment, which may have begun in one), and not behind `//`.
     fn counts(&self) -> bool {
         let line_start = line_start(self.text, self.start);
         let before = &self.text[line_start..self.start];
-        let before = before.strip_prefix(b"\xef\xbb\xbf").unwrap_or(before);
         let comment = find(before, b"//").is_some_and(|at| {
             let (code, rest) = before.split_at(at);
             let quotes = |byte: &u8| matches!(byte, b'"' | b'\'' | b'<' | b'*');
             !code.iter().any(quotes) && !holds(rest, b"*/")
         });
-        let first = &before[skip_blanks(before, 0)..];
-        let directive = first.starts_with(b"#") || first.starts_with(b"%:");
-        !comment && (directive || holds(before, b"*/"))
+        !comment && self.begins_line()
     }
 
     /// The macro that is defined on this line as `NAME(…, p, …) … word(p)`, where `p` is at `at`.
@@ -275,7 +304,7 @@ fn words(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 
 /// Whether a line is an `#if` or its like.
 fn line_asks(line: &[u8]) -> bool {
-    let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     let hash = skip_blanks(line, 0);
     let rest = &line[hash..];
     let rest = rest.strip_prefix(b"#").or_else(|| rest.strip_prefix(b"%:"));

@@ -9,7 +9,8 @@
 //!  /usr/include/c++/12
 //! End of search list.
 //! ```
-//! The text is the preprocessor's own in every language but the four phrases themselves, so it is
+//! A file in the place of a directory is blamed instead: `cc1plus: warning: /foo: not a directory`.
+//! The text is the preprocessor's own in every language but the five phrases themselves, so it is
 //! asked in the C locale. Reads no file and runs nothing.
 
 use std::ffi::OsStr;
@@ -23,7 +24,7 @@ pub struct SearchOrder {
     pub quote: Vec<PathBuf>,
     /// Searched for both forms, in this order.
     pub angle: Vec<PathBuf>,
-    /// Named, and not there.
+    /// Named, and not there, or not a directory.
     pub missing: Vec<PathBuf>,
     /// Named, and the same directory as another.
     pub duplicates: Vec<PathBuf>,
@@ -45,6 +46,8 @@ impl SearchOrder {
                 list = Some(List::Angle);
             } else if let Some(path) = ignored(line, b"ignoring nonexistent directory \"") {
                 order.missing.push(path);
+            } else if let Some(line) = line.strip_suffix(b": not a directory") {
+                order.missing.push(blamed(line)?);
             } else if let Some(path) = ignored(line, b"ignoring duplicate directory \"") {
                 order.duplicates.push(path);
             } else if let (Some(list), Some(path)) = (list, line.strip_prefix(b" ")) {
@@ -77,6 +80,13 @@ fn ignored(line: &[u8], phrase: &[u8]) -> Option<PathBuf> {
     Some(to_path(line.strip_prefix(phrase)?.strip_suffix(b"\"")?))
 }
 
+/// What a warning is about: `cc1plus: warning: name`.
+fn blamed(line: &[u8]) -> Option<PathBuf> {
+    let phrase = b": warning: ";
+    let at = memchr::memmem::find(line, phrase)?;
+    Some(to_path(&line[at + phrase.len()..]))
+}
+
 fn to_path(bytes: &[u8]) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(bytes))
 }
@@ -89,6 +99,7 @@ mod tests {
     const TEXT: &str = "Using built-in specs.
 ignoring duplicate directory \"/usr/include/x86_64-linux-gnu/c++/12\"
 ignoring nonexistent directory \"/foo\"
+cc1plus: warning: a/file: not a directory
 ignoring duplicate directory \"inc\"
   as it is a non-system directory that duplicates a system directory
 #include \"...\" search starts here:
@@ -113,7 +124,7 @@ COMPILER_PATH=/usr/lib
             order.angle,
             paths(&[".", "/opt/with space/include", "/usr/include"])
         );
-        assert_eq!(order.missing, paths(&["/foo"]));
+        assert_eq!(order.missing, paths(&["/foo", "a/file"]));
         assert_eq!(
             order.duplicates,
             paths(&["/usr/include/x86_64-linux-gnu/c++/12", "inc"])

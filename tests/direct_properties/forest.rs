@@ -192,7 +192,10 @@ impl Forest {
 
     /// Puts `name` somewhere: for a tree that does not preprocess.
     pub fn supply(&mut self, random: &mut Random, name: &str) -> String {
-        let place = self.searched(random).join(name);
+        let place = match random.chance(20) {
+            true => PathBuf::from(name),
+            false => self.searched(random).join(name),
+        };
         let text = self.text(random);
         describe("supply", &place, write(&place, text.as_bytes()))
     }

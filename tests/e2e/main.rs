@@ -9,6 +9,8 @@ mod bypass;
 mod debug;
 mod depfiles;
 mod diagnostics;
+mod direct;
+mod direct_races;
 mod failures;
 mod finding;
 mod flight;

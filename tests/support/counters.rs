@@ -9,6 +9,8 @@ use serde_json::Value;
 pub struct Counters {
     /// Results served from the store, by either key.
     pub hits: u64,
+    /// Those of them that direct mode found, without starting a process.
+    pub direct_hits: u64,
     /// Results served from the store after waiting for another process.
     pub coalesced: u64,
     /// Results computed and stored.
@@ -35,6 +37,7 @@ impl Counters {
         };
         Self {
             hits: number("direct_hits") + number("preprocessed_hits"),
+            direct_hits: number("direct_hits"),
             coalesced: number("coalesced"),
             misses: number("misses"),
             bypassed: reasons(&value["bypassed"]),
@@ -47,11 +50,20 @@ impl Counters {
     pub fn since(&self, before: &Self) -> Self {
         Self {
             hits: self.hits - before.hits,
+            direct_hits: self.direct_hits - before.direct_hits,
             coalesced: self.coalesced - before.coalesced,
             misses: self.misses - before.misses,
             bypassed: subtract(&self.bypassed, &before.bypassed),
             fallbacks: subtract(&self.fallbacks, &before.fallbacks),
             errors: self.errors - before.errors,
+        }
+    }
+
+    /// The same, without telling one kind of hit from the other.
+    pub fn of_any_kind(&self) -> Self {
+        Self {
+            direct_hits: 0,
+            ..self.clone()
         }
     }
 

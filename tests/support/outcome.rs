@@ -49,12 +49,12 @@ impl Outcome {
         self
     }
 
-    /// Counted exactly this, no more.
+    /// Counted exactly this, no more; hits of any kind.
     #[track_caller]
     pub fn counts(&self, expected: &Counters) -> &Self {
         assert_eq!(
-            &self.counted,
-            expected,
+            &self.counted.of_any_kind(),
+            &expected.of_any_kind(),
             "counted otherwise; stderr:\n{}",
             self.err()
         );
@@ -71,6 +71,21 @@ impl Outcome {
     #[track_caller]
     pub fn hits(&self, n: u64) -> &Self {
         self.succeeds().counts(&Counters::hits(n))
+    }
+
+    /// Succeeded with `n` hits of direct mode and nothing else.
+    #[track_caller]
+    pub fn hits_directly(&self, n: u64) -> &Self {
+        self.hits(n);
+        assert_eq!(self.counted.direct_hits, n, "not by direct mode");
+        self
+    }
+
+    /// Direct mode found nothing, whatever else came of it.
+    #[track_caller]
+    pub fn does_not_hit_directly(&self) -> &Self {
+        assert_eq!(self.counted.direct_hits, 0, "a direct hit");
+        self
     }
 
     /// Counted one bypass for `reason` and nothing else, however it ended.
