@@ -131,6 +131,7 @@ struct Subject {
     gets: Vec<f64>,
     puts: Vec<f64>,
     artefacts: Vec<f64>,
+    plain: Vec<f64>,
 }
 
 impl Subject {
@@ -140,12 +141,12 @@ impl Subject {
             store.put_record(&key(n), &value(n, 4096))?;
             store.put_artefact(&value(n, 4096))?;
         }
-        let (gets, puts, artefacts) = (Vec::new(), Vec::new(), Vec::new());
         Ok(Self {
             store,
-            gets,
-            puts,
-            artefacts,
+            gets: Vec::new(),
+            puts: Vec::new(),
+            artefacts: Vec::new(),
+            plain: Vec::new(),
         })
     }
 
@@ -158,6 +159,8 @@ impl Subject {
             let name = [key(n), salt.to_le_bytes().to_vec()].concat();
             let put = || self.store.put_record(&name, &value(n, 4096)).unwrap();
             self.puts.push(timed(put).0);
+            let put = || self.store.put(&name, &value(n, 4096)).unwrap();
+            self.plain.push(timed(put).0);
             let new = value(salt.wrapping_add(n), 4096);
             let put = || {
                 black_box(self.store.put_artefact(&new).unwrap());
@@ -212,6 +215,7 @@ fn million(root: &Path, entries: u64) -> Result<(), Box<dyn Error>> {
         ("get_artefact", empty.gets, crowded.gets),
         ("put_record", empty.puts, crowded.puts),
         ("put_artefact", empty.artefacts, crowded.artefacts),
+        ("put", empty.plain, crowded.plain),
     ] {
         let (alone, among) = (median(alone), median(among));
         writeln!(

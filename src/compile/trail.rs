@@ -8,11 +8,15 @@ use super::unit::UnitWork;
 use crate::includes::lookups::{Doubt, Reads};
 use crate::includes::search::SearchOrder;
 use crate::includes::settled;
+use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Argument, Piece, Stage};
+use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 
@@ -37,7 +41,7 @@ impl Trail {
             }
         }
         reads.snippets = snippets.into_iter().collect();
-        let ask = |question| ask(&works[0], question);
+        let ask = |question| remembered(&works[0], question);
         Ok(Self {
             reads,
             orders: questions.iter().map(ask).collect::<Result<_, _>>()?,
@@ -146,6 +150,85 @@ fn is_macro(arg: &[u8]) -> bool {
     arg.starts_with(b"-D") || arg.starts_with(b"-U")
 }
 
+/// A search order as it is remembered, with what it depends on besides the question.
+#[derive(Serialize, Deserialize)]
+struct OrderRecord {
+    order: SearchOrder,
+    /// The real path of every directory that the order lists and of its duplicates.
+    real: Vec<PathBuf>,
+}
+
+impl OrderRecord {
+    /// None where a directory is gone since.
+    fn new(order: SearchOrder) -> Option<Self> {
+        let real = real_directories(&order)?;
+        Some(Self { order, real })
+    }
+
+    /// Whether all directories are there, the same, and those that were missing still are.
+    fn holds(&self) -> bool {
+        let is_missing = |path: &PathBuf| {
+            let found = fs::metadata(path);
+            found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+        };
+        real_directories(&self.order).as_ref() == Some(&self.real)
+            && self.order.missing.iter().all(is_missing)
+    }
+}
+
+fn real_directories(order: &SearchOrder) -> Option<Vec<PathBuf>> {
+    let directories = order.directories().chain(&order.duplicates);
+    let real = |path: &PathBuf| {
+        let real = fs::canonicalize(path).ok()?;
+        real.is_dir().then_some(real)
+    };
+    directories.map(real).collect()
+}
+
+/// Asks once for each toolchain, place and question.
+fn remembered(work: &UnitWork<'_>, question: &Question) -> Result<SearchOrder, Doubt> {
+    let key = key(work, question);
+    let known = work.cache.record(&key);
+    let known = known.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
+    if let Some(known) = known.filter(OrderRecord::holds) {
+        return Ok(known.order);
+    }
+    let order = ask(work, question)?;
+    let record = OrderRecord::new(order.clone());
+    if let Some(bytes) = record.and_then(|record| serde_json::to_vec(&record).ok()) {
+        // What is not remembered is asked again.
+        work.cache.keep(&key, &bytes);
+    }
+    Ok(order)
+}
+
+fn key(work: &UnitWork<'_>, (program, args): &Question) -> Digest {
+    let mut sink = Digester::default();
+    sink.one("schema", b"pcache-nvcc search order 1");
+    sink.one("toolchain", &work.commands.toolchain.id);
+    let mut list = |name, values: &mut dyn ExactSizeIterator<Item = &[u8]>| {
+        sink.field(name, values.len());
+        values.for_each(|value| sink.value(value));
+    };
+    let found = &work.commands.toolchain.found;
+    list(
+        "programs",
+        &mut found.iter().map(|path| path.as_os_str().as_bytes()),
+    );
+    let directories = &work.facts.directories;
+    list(
+        "directory",
+        &mut directories.iter().map(|path| path.as_os_str().as_bytes()),
+    );
+    list(
+        "environment",
+        &mut work.facts.environment.iter().map(Vec::as_slice),
+    );
+    list("args", &mut args.iter().map(|arg| arg.as_bytes()));
+    sink.one("program", program.as_bytes());
+    sink.finish()
+}
+
 fn ask(work: &UnitWork<'_>, (program, args): &Question) -> Result<SearchOrder, Doubt> {
     let program = work.commands.find(work.plan, program);
     let program = program.map_err(|unknown| unknown.detail)?;
@@ -159,7 +242,7 @@ fn ask(work: &UnitWork<'_>, (program, args): &Question) -> Result<SearchOrder, D
         .stdin(Stdio::null())
         .output()
         .map_err(|error| format!("{}: {error}", program.display()))?;
-    let order = SearchOrder::parse(&output.stderr);
+    let order = SearchOrder::parse(&output.stderr).filter(|_| output.status.success());
     order.ok_or_else(|| format!("{} does not tell where it searches", program.display()))
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -127,7 +127,10 @@ pub fn recall(nvcc: &Path, ccbin: Option<&OsStr>, memo: Option<&Path>) -> Option
 /// The file that a shell would run for `program`: a path as it is, a bare name through `path`.
 /// Links are not resolved, since compiler drivers look at the name they were started by.
 pub fn look_up(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    look_up_in(program, &distinct_directories(path)).map(|(found, _)| found)
+    let directories = distinct_directories(path);
+    look_up_in(program, &directories, |path| {
+        super::is_program(&path).then_some(path)
+    })
 }
 
 /// The directories of a PATH. One that comes again has nothing that it had not before.
@@ -141,8 +144,12 @@ fn distinct_directories(path: &OsStr) -> Vec<PathBuf> {
     distinct
 }
 
-fn look_up_in(name: &OsStr, directories: &[PathBuf]) -> Option<(PathBuf, Metadata)> {
-    let look = |path: PathBuf| program(&path).map(|found| (path, found));
+/// What `look` makes of the first place where it finds something.
+fn look_up_in<T>(
+    name: &OsStr,
+    directories: &[PathBuf],
+    look: impl Fn(PathBuf) -> Option<T>,
+) -> Option<T> {
     if name.as_bytes().contains(&b'/') {
         return look(PathBuf::from(name));
     }
@@ -242,10 +249,18 @@ impl Record {
         let directories = distinct_directories(&self.search);
         let mut found = Vec::with_capacity(self.names.len());
         for (name, real) in &self.names {
-            let (path, there) = look_up_in(name, &directories)?;
+            // A tool that was looked at above, by its own name, is a program and what it was.
+            let seen = |path: &PathBuf| {
+                let tool = self.tools.iter().find(|tool| tool.path == *path);
+                tool.map(|tool| tool.stat)
+            };
+            let look = |path: PathBuf| {
+                let stat = seen(&path).or_else(|| Some(Stat::from(&program(&path)?)))?;
+                Some((path, stat))
+            };
+            let (path, there) = look_up_in(name, &directories, look)?;
             // The same inode: links need not be followed step by step.
-            let tool = self.tools.iter().find(|tool| tool.path == *real)?;
-            if Stat::from(&there) != tool.stat {
+            if Some(there) != seen(real) {
                 return None;
             }
             found.push(path);
