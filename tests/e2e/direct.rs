@@ -359,3 +359,21 @@ fn folder_in_the_place_of_a_file_is_no_direct_hit() {
         changed.differs_from(&first);
     }
 }
+
+#[test]
+fn header_named_by_a_macro_that_appears_earlier_is_no_direct_hit() {
+    let (ws, _) = built();
+    // Beside the source, where the brackets do not look.
+    ws.write("value.h", "#define VALUE 3\n");
+    ws.edit(
+        "unit.cu",
+        "#include <value.h>",
+        "#define NAME <value.h>\n#include NAME",
+    );
+    let first = ws.build(ARGS);
+    ws.build(ARGS).hits_directly(1).same_as(&first);
+    ws.write("first/value.h", "#define VALUE 2\n");
+    let changed = ws.build(ARGS);
+    changed.does_not_hit_directly().same_as(&ws.kept(ARGS));
+    changed.differs_from(&first);
+}

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::support::poll;
 use crate::support::toolkit::Toolkit;
 use crate::support::workspace::{Workspace, make_executable, program};
 use crate::traps_environment::toolkit_of_links;
@@ -100,6 +101,10 @@ fn hit_starts_no_process() {
         let ws = unit_with_tool(tool, "echo run >> ../runs");
         let log = ws.root().join("runs");
         let first = ws.build(ARGS);
+        // A toolkit that was made just now is not trusted at once.
+        poll::until("a direct hit", || {
+            (ws.build(ARGS).counted.direct_hits > 0).then_some(())
+        });
         let runs = fs::read(&log).expect("runs of the tool");
         ws.build(ARGS).hits_directly(1).same_as(&first);
         assert_eq!(fs::read(&log).expect("the runs"), runs);
