@@ -242,7 +242,7 @@ impl Work {
     fn judge(&mut self, case: &mut Case) {
         let verdict = case.look_up(&self.table);
         let began = stamp_time();
-        let fresh = self.preprocess(&case.forest);
+        let fresh = self.preprocess(case, verdict.is_none());
         match (&verdict, &fresh) {
             (Some(stored), Ok((fresh, _))) if stored == fresh => self.count("hit"),
             (Some(stored), Ok((fresh, _))) => self.fail(case, "unsound", &stored.against(fresh)),
@@ -279,9 +279,13 @@ impl Work {
         }
     }
 
-    /// Texts and search orders, or what the preprocessor says.
-    fn preprocess(&self, forest: &Forest) -> Result<(Given, BTreeSet<SearchOrder>), String> {
-        let passes: &[&[&str]] = match forest.two_passes {
+    /// Texts and search orders, or what the preprocessor says. Something may change between passes.
+    fn preprocess(
+        &self,
+        case: &mut Case,
+        may_change: bool,
+    ) -> Result<(Given, BTreeSet<SearchOrder>), String> {
+        let passes: &[&[&str]] = match case.forest.two_passes {
             true => &[&[], &["-DDEVICE"]],
             false => &[&[]],
         };
@@ -290,10 +294,13 @@ impl Work {
             words: Vec::new(),
         };
         let mut orders = BTreeSet::new();
-        for more in passes {
+        for (number, more) in passes.iter().enumerate() {
+            if number > 0 && may_change {
+                case.edit_meanwhile();
+            }
             let output = Command::new(&self.compiler)
                 .args(["-E", "-quiet", "-v", "-imultiarch", &self.triplet])
-                .args(&forest.args)
+                .args(&case.forest.args)
                 .args(*more)
                 .arg("main.cpp")
                 .env("LC_ALL", "C")

@@ -316,6 +316,8 @@ impl<'a> Walk<'a> {
             }
         }
         for text in names {
+            // The one form may find a file that the other does not look at.
+            self.follow_angle(&text)?;
             let name = Name {
                 form: Form::Quote,
                 text,

@@ -203,22 +203,29 @@ fn precompiled_header_that_appears_is_no_direct_hit() {
 }
 
 #[test]
-fn output_elsewhere_is_a_direct_hit() {
+fn output_of_the_same_name_elsewhere_is_a_direct_hit() {
     let (ws, first) = built();
     let args = [
         "-c",
         "unit.cu",
         "-o",
-        "second/other.o",
+        "second/unit.o",
         "-Ifirst",
         "-Isecond",
     ];
     let other = ws.build(&args);
     other.hits_directly(1);
     assert_eq!(
-        other.outputs.bytes("second/other.o"),
+        other.outputs.bytes("second/unit.o"),
         first.outputs.bytes("unit.o")
     );
+    // ptxas writes the name of a cubin into it.
+    for kind in ["-c", "-cubin"] {
+        let args = [kind, "unit.cu", "-o", "second/other", "-Ifirst", "-Isecond"];
+        let theirs = ws.kept(&args);
+        ws.build(&args).does_not_hit_directly().same_as(&theirs);
+        ws.build(&args).hits_directly(1).same_as(&theirs);
+    }
 }
 
 #[test]
@@ -229,7 +236,7 @@ fn depfiles_of_other_names_and_targets_are_right() {
         &["-MD", "-MF", "first/unit.d"],
         &["-MD", "-MF", "unit.dep", "-MT", "a target"],
         &["-MMD", "-MP"],
-        &["-MD", "-o", "second/other.o"],
+        &["-MD", "-MT", "second/unit.o"],
     ] {
         let args = [ARGS, more].concat();
         let theirs = ws.kept(&args);
@@ -351,4 +358,22 @@ fn folder_in_the_place_of_a_file_is_no_direct_hit() {
         changed.does_not_hit_directly().same_as(&ws.kept(&args));
         changed.differs_from(&first);
     }
+}
+
+#[test]
+fn header_named_by_a_macro_that_appears_earlier_is_no_direct_hit() {
+    let (ws, _) = built();
+    // Beside the source, where the brackets do not look.
+    ws.write("value.h", "#define VALUE 3\n");
+    ws.edit(
+        "unit.cu",
+        "#include <value.h>",
+        "#define NAME <value.h>\n#include NAME",
+    );
+    let first = ws.build(ARGS);
+    ws.build(ARGS).hits_directly(1).same_as(&first);
+    ws.write("first/value.h", "#define VALUE 2\n");
+    let changed = ws.build(ARGS);
+    changed.does_not_hit_directly().same_as(&ws.kept(ARGS));
+    changed.differs_from(&first);
 }

@@ -1,9 +1,13 @@
 //! Direct mode while things change, and that it starts no process.
 
 use std::fs;
-use std::path::PathBuf;
 
-use crate::support::workspace::Workspace;
+use crate::support::poll;
+use crate::support::toolkit::Toolkit;
+use crate::support::workspace::{Workspace, make_executable, program};
+use crate::traps_environment::toolkit_of_links;
+
+const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o"];
 
 const UNIT: &str = "#include \"value.h\"\n__global__ void external(int *p) { *p = VALUE; }\n\
     int host_value() { return VALUE; }\n";
@@ -14,103 +18,112 @@ fn unit() -> Workspace {
     ws
 }
 
-/// A host compiler that runs `text` first, and the arguments that name it.
-fn host_compiler(ws: &Workspace, text: &str) -> String {
-    let script = ws.script("my-g++", &format!("#!/bin/sh\n{text}\nexec g++ \"$@\"\n"));
-    format!("-ccbin={}", script.display())
+/// A workspace whose toolkit runs `text` before the tool `name`, and not as a host compiler: another
+/// than GCC itself keeps a compile out of direct mode.
+fn unit_with_tool(name: &str, text: &str) -> Workspace {
+    let mut ws = unit();
+    let bin = toolkit_of_links(&ws).join("bin");
+    let real = Toolkit::get().bin().join(name);
+    let script = format!("#!/bin/sh\n{text}\nexec {} \"$@\"\n", real.display());
+    let tool = bin.join(name);
+    fs::remove_file(&tool).expect("remove the real one");
+    fs::write(&tool, script).expect("a script");
+    make_executable(&tool);
+    ws.use_nvcc(bin.join("nvcc"));
+    ws
 }
 
-/// Lets the next build change something at `moment`, a pattern of the host compiler's arguments.
-fn meddle(ws: &Workspace, moment: &str, change: &str) -> (String, PathBuf) {
-    let flag = ws.root().join("flag");
-    let text = format!(
-        "case \" $* \" in {moment}) if rm {} 2>/dev/null; then sleep 0.05; {change}; fi;; esac",
-        flag.display()
-    );
-    let ccbin = host_compiler(ws, &text);
-    (ccbin, flag)
-}
-
-/// What a compile read and what it left must not be taken for one state.
+/// A change while cudafe++ runs, after the passes have read everything: what was read and what is there
+/// must not be taken for one state.
 #[track_caller]
-fn is_not_remembered(moment: &str, change: &str, restore: fn(&Workspace)) {
-    let ws = unit();
-    let (ccbin, flag) = meddle(&ws, moment, change);
-    let args = ["-c", "unit.cu", "-o", "unit.o", &ccbin];
+fn is_not_remembered(change: &str, restore: fn(&Workspace)) {
+    let once = "if rm ../flag 2>/dev/null; then sleep 0.05";
+    let ws = unit_with_tool("cudafe++", &format!("{once}; {change}; fi"));
+    let flag = ws.root().join("flag");
     fs::write(&flag, "").expect("a flag");
-    ws.run(ws.ours(&args)).succeeds();
-    assert!(!flag.exists(), "the host compiler never came to {moment}");
+    ws.run(ws.ours(ARGS)).succeeds().does_not_hit_directly();
+    assert!(!flag.exists(), "cudafe++ never ran");
     ws.remove("unit.o");
-    for _ in 0..2 {
-        ws.build(&args).succeeds().same_as(&ws.kept(&args));
-    }
+    let changed = ws.build(ARGS);
+    changed.does_not_hit_directly().same_as(&ws.kept(ARGS));
+    ws.build(ARGS).hits_directly(1).same_as(&changed);
     restore(&ws);
     for _ in 0..2 {
-        ws.build(&args).succeeds().same_as(&ws.kept(&args));
+        ws.build(ARGS)
+            .same_as(&ws.kept(ARGS))
+            .differs_from(&changed);
     }
 }
-
-const COMPILES: &str = "*' -c '*";
-const PREPROCESSES: &str = "*' -E '*unit.cu*";
 
 #[test]
 fn header_that_changes_during_the_compile_is_not_remembered() {
-    for moment in [COMPILES, PREPROCESSES] {
-        is_not_remembered(moment, "echo '#define VALUE 2' > value.h", |ws| {
-            drop(ws.write("value.h", "#define VALUE 1\n"));
-        });
-    }
+    is_not_remembered("echo '#define VALUE 2' > value.h", |ws| {
+        drop(ws.write("value.h", "#define VALUE 1\n"));
+    });
 }
 
 #[test]
 fn header_replaced_by_an_older_one_during_the_compile_is_not_remembered() {
     let change = "echo '#define VALUE 2' > new.h; touch -d 2001-01-01 new.h; mv new.h value.h";
-    for moment in [COMPILES, PREPROCESSES] {
-        is_not_remembered(moment, change, |ws| {
-            drop(ws.write("value.h", "#define VALUE 1\n"));
-        });
-    }
+    is_not_remembered(change, |ws| {
+        drop(ws.write("value.h", "#define VALUE 1\n"));
+    });
 }
 
 #[test]
 fn source_that_changes_during_the_compile_is_not_remembered() {
-    let change = "echo 'int more;' >> unit.cu";
-    for moment in [COMPILES, PREPROCESSES] {
-        is_not_remembered(moment, change, |ws| drop(ws.write("unit.cu", UNIT)));
-    }
+    is_not_remembered("echo 'int more;' >> unit.cu", |ws| {
+        drop(ws.write("unit.cu", UNIT));
+    });
+}
+
+#[test]
+fn header_that_appears_earlier_during_the_compile_is_seen() {
+    let change = "mkdir -p first; echo '#define VALUE 2' > first/value.h";
+    let once = "if rm ../flag 2>/dev/null; then sleep 0.05";
+    let ws = unit_with_tool("cudafe++", &format!("{once}; {change}; fi"));
+    ws.edit("unit.cu", "\"value.h\"", "<value.h>");
+    let args = [ARGS, &["-Ifirst", "-I."]].concat();
+    fs::write(ws.root().join("flag"), "").expect("a flag");
+    ws.run(ws.ours(&args)).succeeds();
+    ws.remove("unit.o");
+    ws.build(&args)
+        .does_not_hit_directly()
+        .same_as(&ws.kept(&args));
+    ws.remove("first/value.h");
+    ws.build(&args).same_as(&ws.kept(&args));
 }
 
 #[test]
 fn hit_starts_no_process() {
-    let ws = unit();
-    let log = ws.root().join("runs");
-    let ccbin = host_compiler(&ws, &format!("echo \"$*\" >> {}", log.display()));
-    let args = ["-c", "unit.cu", "-o", "unit.o", &ccbin];
-    let first = ws.build(&args);
-    first.misses(1);
-    let runs = fs::read(&log).expect("runs of the host compiler");
-    ws.build(&args).hits_directly(1).same_as(&first);
-    assert_eq!(fs::read(&log).expect("the runs"), runs);
-    // Where there is an strace, it sees more: the dryrun, and threads.
-    if let Ok(strace) = which::which("strace") {
-        let trace = ws.root().join("trace");
-        let mut command = ws.command(strace);
-        command
-            .args(["-f", "-e", "trace=process", "-o"])
-            .arg(&trace);
-        command.arg(crate::support::workspace::program("pcache-nvcc"));
-        ws.try_run({
-            command.args(args);
-            command
-        })
-        .hits_directly(1)
-        .same_as(&first);
-        let text = fs::read_to_string(&trace).expect("a trace");
-        let starts = |line: &&str| {
-            ["execve(", "fork(", "clone(", "clone3("]
-                .iter()
-                .any(|call| line.contains(call))
-        };
-        assert_eq!(text.lines().filter(starts).count(), 1, "{text}");
+    let tools = ["cudafe++", "cicc", "ptxas"];
+    for tool in tools {
+        let ws = unit_with_tool(tool, "echo run >> ../runs");
+        let log = ws.root().join("runs");
+        let first = ws.build(ARGS);
+        // A toolkit that was made just now is not trusted at once.
+        poll::until("a direct hit", || {
+            (ws.build(ARGS).counted.direct_hits > 0).then_some(())
+        });
+        let runs = fs::read(&log).expect("runs of the tool");
+        ws.build(ARGS).hits_directly(1).same_as(&first);
+        assert_eq!(fs::read(&log).expect("the runs"), runs);
     }
+    // Where there is an strace, it sees nvcc, the host compiler and threads as well.
+    let Ok(strace) = which::which("strace") else {
+        return;
+    };
+    let ws = unit();
+    let first = ws.build(ARGS);
+    let trace = ws.root().join("trace");
+    let mut command = ws.command(strace);
+    command
+        .args(["-f", "-e", "trace=process", "-o"])
+        .arg(&trace);
+    command.arg(program("pcache-nvcc")).args(ARGS);
+    ws.try_run(command).hits_directly(1).same_as(&first);
+    let text = fs::read_to_string(&trace).expect("a trace");
+    let calls = ["execve(", "fork(", "clone(", "clone3("];
+    let starts = |line: &&str| calls.iter().any(|call| line.contains(call));
+    assert_eq!(text.lines().filter(starts).count(), 1, "{text}");
 }

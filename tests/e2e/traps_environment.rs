@@ -176,7 +176,7 @@ fn host_compiler_found_first_in_path_is_a_miss() {
 }
 
 /// A toolkit of links to the real one, with its own nvcc and nvcc.profile.
-fn toolkit_of_links(ws: &Workspace) -> PathBuf {
+pub fn toolkit_of_links(ws: &Workspace) -> PathBuf {
     let real = Toolkit::get().root();
     let farm = ws.side("toolkit");
     let link_all = |from: &PathBuf, to: &PathBuf| {
