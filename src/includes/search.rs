@@ -45,9 +45,6 @@ impl SearchOrder {
                 list = Some(List::Quote);
             } else if line.starts_with(b"#include <...> search starts here:") {
                 list = Some(List::Angle);
-            } else if line.ends_with(b": not a directory") {
-                // Dropped, and not listed; it may be a directory tomorrow.
-                return None;
             } else if let Some(path) = ignored(line, b"ignoring nonexistent directory \"") {
                 order.missing.push(path);
             } else if let Some(line) = line.strip_suffix(b": not a directory") {
@@ -133,12 +130,6 @@ COMPILER_PATH=/usr/lib
             order.duplicates,
             paths(&["/usr/include/x86_64-linux-gnu/c++/12", "inc"])
         );
-    }
-
-    #[test]
-    fn a_file_in_a_directorys_place_is_no_order() {
-        let text = format!("cc1plus: warning: inc: not a directory\n{TEXT}");
-        assert_eq!(SearchOrder::parse(text.as_bytes()), None);
     }
 
     #[test]
