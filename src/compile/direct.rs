@@ -197,11 +197,12 @@ impl<'a> Direct<'a> {
             return Ok(());
         }
         let lookups = Lookups::follow(&trail.reads, &trail.orders)?;
-        settled::check(&lookups, trail.began)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
             .check(self.table, None, settled::stamp_time())
             .ok_or("a file changed during the compile")?;
+        // Last, so that it speaks for everything that was looked at and read above.
+        settled::check(&lookups, trail.began)?;
         let full = || Doubt::from("the store did not take it");
         let record = self.record(delivery, units).ok_or_else(full)?;
         let key = result_key(&self.key, &set.digest, &contents);
