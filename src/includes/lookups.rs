@@ -53,6 +53,8 @@ pub struct Lookups {
     pub present: BTreeSet<PathBuf>,
     /// Pairs of spellings that must stay the same directory.
     pub same: BTreeSet<(PathBuf, PathBuf)>,
+    /// Search directories, which must stay different ones: gcc drops the same directory's second name.
+    pub distinct: BTreeSet<PathBuf>,
     /// Directories and files at which the disk was asked something that the text of no pass
     /// confirms: they must not have changed since the passes began.
     pub settled: BTreeSet<PathBuf>,
@@ -210,6 +212,8 @@ impl<'a> Walk<'a> {
                 quotes_only: index < quoted,
             });
         }
+        let real = self.order.iter().map(|directory| directory.real.clone());
+        self.found.distinct.extend(real);
         for path in &order.duplicates {
             self.same_directory(path)?;
         }

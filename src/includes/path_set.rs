@@ -7,7 +7,7 @@ use super::digests::{DigestTable, Sighting};
 use super::lookups::Lookups;
 use crate::key::Digest;
 use sha2::{Digest as _, Sha256};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
@@ -46,6 +46,7 @@ impl PathSet {
         group(&mut lookups.directories.iter().map(PathBuf::as_path))?;
         let pairs = lookups.same.iter().flat_map(|(one, other)| [one, other]);
         group(&mut pairs.map(PathBuf::as_path))?;
+        group(&mut lookups.distinct.iter().map(PathBuf::as_path))?;
         for (directory, names) in &lookups.absent {
             let names = names.iter().map(PathBuf::as_path);
             group(&mut std::iter::once(directory.as_path()).chain(names))?;
@@ -68,7 +69,8 @@ impl PathSet {
     }
 
     /// The digests of the set's files, in its order, if everything else is as it was: what was
-    /// absent still is, directories are directories, and two spellings still lead to one. Digests
+    /// absent still is, directories are directories, two spellings still lead to one, and search
+    /// directories are different ones. Digests
     /// are looked up in `table`, and remembered there; in `memo` too, where several sets are tried. `began` is a time before the first look.
     pub fn check(
         &self,
@@ -93,6 +95,11 @@ impl PathSet {
         let mut pairs = reader.group()?;
         while let Some(one) = pairs.next() {
             is_same(one, pairs.next()?).then_some(())?;
+        }
+        let mut known = HashSet::new();
+        for path in reader.group()? {
+            let found = fs::metadata(path).ok()?;
+            known.insert((found.dev(), found.ino())).then_some(())?;
         }
         while !reader.0.is_empty() {
             let whole = reader.0;

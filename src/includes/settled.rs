@@ -4,7 +4,7 @@
 use super::lookups::{Doubt, Lookups};
 use crate::stat::Stat;
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -18,13 +18,12 @@ pub fn stamp_time() -> SystemTime {
     SystemTime::UNIX_EPOCH + std::time::Duration::new(seconds, nanoseconds)
 }
 
-/// Checks every file of `lookups`, everything that only the disk told, and the directories on the
-/// way.
+/// Checks every file of `lookups`, everything that only the disk told, and the directories and links
+/// on the way.
 ///
 /// # Errors
 /// Names what changed after `began`.
 pub fn check(lookups: &Lookups, began: SystemTime) -> Result<(), Doubt> {
-    let mut directories = BTreeSet::new();
     for path in lookups.files.iter().chain(&lookups.settled) {
         let spelled = match path.as_os_str().is_empty() {
             true => Path::new("."),
@@ -35,27 +34,41 @@ pub fn check(lookups: &Lookups, began: SystemTime) -> Result<(), Doubt> {
         if !is_older {
             return Err(format!("{} changed during the compile", path.display()));
         }
-        directories.extend(path.ancestors().skip(1).map(Path::to_owned));
     }
-    for (one, other) in &lookups.same {
-        let both = one.ancestors().chain(other.ancestors());
-        directories.extend(both.map(Path::to_owned));
+    let known = lookups.files.iter().chain(&lookups.settled);
+    let pairs = lookups.same.iter().flat_map(|(one, other)| [one, other]);
+    let mut ways: Vec<_> = known
+        .chain(pairs)
+        .chain(&lookups.distinct)
+        .cloned()
+        .collect();
+    let mut seen = BTreeSet::new();
+    while let Some(way) = ways.pop() {
+        for step in way.ancestors() {
+            // The ancestors of what was seen were seen with it.
+            if step.as_os_str().is_empty() || !seen.insert(step.to_owned()) {
+                break;
+            }
+            let found = fs::symlink_metadata(step).ok();
+            if found.as_ref().is_none_or(|found| has_moved(found, began)) {
+                return Err(format!("{} moved during the compile", step.display()));
+            }
+            ways.extend(found.and_then(|found| target(step, &found)));
+        }
     }
-    directories.remove(Path::new(""));
-    let moved = directories.iter().find(|path| has_moved(path, began));
-    match moved {
-        Some(path) => Err(format!("{} moved during the compile", path.display())),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
-/// Whether a directory, or a link to one, may have come to its place since `began`. A rename changes
-/// the time of the inode and not that of the contents; a new file changes both.
-fn has_moved(path: &PathBuf, began: SystemTime) -> bool {
-    let Ok(found) = fs::symlink_metadata(path) else {
-        return true;
-    };
-    let is_older = Stat::from(&found).is_older_than(began);
+/// Where a link leads, itself perhaps a link.
+fn target(step: &Path, found: &Metadata) -> Option<PathBuf> {
+    let target = found.is_symlink().then(|| fs::read_link(step).ok())??;
+    Some(step.parent()?.join(target))
+}
+
+/// Whether a directory, or a link, may have come to its place since `began`. A rename changes the
+/// time of the inode and not that of the contents; a new file changes both.
+fn has_moved(found: &Metadata, began: SystemTime) -> bool {
+    let is_older = Stat::from(found).is_older_than(began);
     let written = SystemTime::UNIX_EPOCH
         + std::time::Duration::new(
             u64::try_from(found.mtime()).unwrap_or_default(),
