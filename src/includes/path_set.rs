@@ -70,8 +70,8 @@ impl PathSet {
 
     /// The digests of the set's files, in its order, if everything else is as it was: what was
     /// absent still is, directories are directories, two spellings still lead to one, and search
-    /// directories are different ones. Digests
-    /// are looked up in `table`, and remembered there; in `memo` too, where several sets are tried. `began` is a time before the first look.
+    /// directories are different ones. Digests are looked up in `table`, and remembered there; in
+    /// `memo` too, where several sets are tried. `began` is a time before the first look.
     pub fn check(
         &self,
         table: &DigestTable,
