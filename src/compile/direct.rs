@@ -15,7 +15,7 @@ use crate::includes::search::SearchOrder;
 use crate::includes::settled;
 use crate::key::{Digest, DirectFacts, result_key};
 use crate::store::Artefact;
-use crate::toolchain::{HostFamily, Toolchain};
+use crate::toolchain::{Front, HostFamily, Toolchain};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -83,7 +83,8 @@ pub struct Direct<'a> {
 
 impl<'a> Direct<'a> {
     /// None where direct mode is off or cannot tell what the invocation depends on: another host
-    /// compiler than GCC, whose lookups are known; `native`, which is the machine's affair.
+    /// compiler than GCC, whose lookups are known; a script as nvcc or host compiler, which the ordinary
+    /// way runs and sees the effect of; `native`, which is the machine's affair.
     pub fn new(
         nvcc: &Path,
         job: &'a Job,
@@ -94,7 +95,8 @@ impl<'a> Direct<'a> {
         let table = cache.digests.filter(|_| cache.store.is_some())?;
         let asks_native = |value: &Vec<u8>| value.windows(6).any(|word| word == b"native");
         let mut values = facts.job.iter().flat_map(|(_, values)| values);
-        if toolchain.host != HostFamily::Gnu || values.any(asks_native) {
+        let known = toolchain.host == HostFamily::Gnu && toolchain.front == Front::Programs;
+        if !known || values.any(asks_native) {
             return None;
         }
         let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();

@@ -14,12 +14,13 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 /// The version of the remembered record.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 /// CUDA's own tools, by the names that plans use.
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
 /// The host compiler's parts, as `-print-prog-name` knows them.
@@ -54,6 +55,17 @@ pub struct Toolchain {
     pub variables: BTreeMap<String, String>,
     /// Environment variables that `nvcc.profile` reads, sorted.
     pub profile_variables: Vec<String>,
+    /// Whether what a preprocessing would start is known by its content.
+    pub front: Front,
+}
+
+/// What nvcc and the host compiler are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Front {
+    /// Programs, which read what is known that nvcc and compilers read.
+    Programs,
+    /// One at least is a script, which may read anything: another file, a variable.
+    Scripts,
 }
 
 /// Why a toolchain could not be identified.
@@ -164,6 +176,8 @@ struct ToolRecord {
     path: PathBuf,
     stat: Stat,
     sha256: String,
+    /// Whether it is no ELF program.
+    script: bool,
 }
 
 /// Everything remembered of a toolchain.
@@ -239,6 +253,15 @@ impl Record {
         })
     }
 
+    fn front(&self) -> Front {
+        let is_front = |role: &str| role == "nvcc" || role == "host" || HOST_PARTS.contains(&role);
+        let mut tools = self.tools.iter();
+        match tools.any(|tool| tool.script && is_front(&tool.role)) {
+            true => Front::Scripts,
+            false => Front::Programs,
+        }
+    }
+
     /// The toolchain, if every tool is still what it was, where it was.
     fn toolchain(&self) -> Option<Toolchain> {
         let stat = |path: &Path| fs::metadata(path).ok().map(|found| Stat::from(&found));
@@ -279,6 +302,7 @@ impl Record {
             found,
             variables: self.variables.clone(),
             profile_variables: self.profile_variables.clone(),
+            front: self.front(),
         })
     }
 }
@@ -403,6 +427,8 @@ fn tool_record((role, path): (String, PathBuf)) -> Result<ToolRecord, ToolchainE
     };
     let mut file = fs::File::open(&path).map_err(error)?;
     let stat = Stat::from(&file.metadata().map_err(error)?);
+    let mut magic = [0; 4];
+    let script = file.read_exact_at(&mut magic, 0).is_err() || &magic != b"\x7fELF";
     let mut hasher = Sha256::new();
     io::copy(&mut file, &mut hasher).map_err(error)?;
     Ok(ToolRecord {
@@ -410,6 +436,7 @@ fn tool_record((role, path): (String, PathBuf)) -> Result<ToolRecord, ToolchainE
         path,
         stat,
         sha256: hex::encode(hasher.finalize()),
+        script,
     })
 }
 

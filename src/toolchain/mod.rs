@@ -9,4 +9,4 @@ mod profile;
 pub use crate::stat::Stat;
 pub use driver::driver_version;
 pub use find::{NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command};
-pub use identify::{HostFamily, Toolchain, ToolchainError, identify, look_up, recall};
+pub use identify::{Front, HostFamily, Toolchain, ToolchainError, identify, look_up, recall};

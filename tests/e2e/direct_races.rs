@@ -98,6 +98,50 @@ fn header_that_appears_earlier_during_the_compile_is_seen() {
     ws.build(&args).same_as(&ws.kept(&args));
 }
 
+/// What a script reads besides its arguments is in the text of the passes, and in no path set.
+#[test]
+fn host_compiler_that_is_a_script_keeps_a_compile_out() {
+    let ws = unit();
+    let flags = ws.root().join("flags");
+    let script = format!("#!/bin/sh\nexec g++ $(cat {}) \"$@\"\n", flags.display());
+    make_executable(&ws.write("compiler", &script));
+    let args = [&["-ccbin", "./compiler"], ARGS].concat();
+    let mut seen = Vec::new();
+    for value in ["-DSEEN=1", "-DSEEN=2", "-DSEEN=1"] {
+        ws.write("unit.cu", &format!("{UNIT}int seen() {{ return SEEN; }}\n"));
+        fs::write(&flags, value).expect("flags");
+        for _ in 0..3 {
+            // Longer than it takes until a new script is trusted.
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+            let built = ws.build(&args);
+            built.does_not_hit_directly().same_as(&ws.kept(&args));
+            seen.push(built);
+        }
+    }
+    seen[3].differs_from(&seen[0]);
+}
+
+#[test]
+fn nvcc_that_is_a_script_keeps_a_compile_out() {
+    let mut ws = unit();
+    let flags = ws.root().join("flags");
+    let real = ws.real_nvcc().display().to_string();
+    let script = format!("#!/bin/sh\nexec {real} $(cat {}) \"$@\"\n", flags.display());
+    let nvcc = ws.write("bin/nvcc", &script);
+    make_executable(&nvcc);
+    ws.use_nvcc(nvcc);
+    ws.write("unit.cu", &format!("{UNIT}int seen() {{ return SEEN; }}\n"));
+    for value in ["-DSEEN=1", "-DSEEN=2"] {
+        fs::write(&flags, value).expect("flags");
+        for _ in 0..3 {
+            std::thread::sleep(std::time::Duration::from_millis(1100));
+            ws.build(ARGS)
+                .does_not_hit_directly()
+                .same_as(&ws.kept(ARGS));
+        }
+    }
+}
+
 #[test]
 fn hit_starts_no_process() {
     let tools = ["cudafe++", "ptxas"];
