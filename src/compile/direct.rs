@@ -18,6 +18,8 @@ use crate::store::Artefact;
 use crate::toolchain::{Front, HostFamily, Toolchain};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
+use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -106,6 +108,9 @@ impl<'a> Direct<'a> {
         environment.extend(super::environment::planned(&toolchain.profile_variables));
         let mut named = facts.job.clone();
         named.push(("input", facts.inputs.clone()));
+        let real = |input: &Vec<u8>| fs::canonicalize(OsStr::from_bytes(input)).ok();
+        let sources = facts.inputs.iter().map(real).collect::<Option<Vec<_>>>()?;
+        let sources: Vec<_> = sources.iter().map(bytes).collect();
         let outputs: Vec<_> = job
             .outputs()
             .into_iter()
@@ -123,6 +128,7 @@ impl<'a> Direct<'a> {
             environment: &environment,
             diagnostics: facts.diagnostics.name(),
             job: &named,
+            sources: &sources,
             outputs: &outputs,
         }
         .key();

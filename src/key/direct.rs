@@ -25,6 +25,8 @@ pub struct DirectFacts<'a> {
     pub diagnostics: &'a [u8],
     /// The canonical command line with its inputs.
     pub job: &'a [(&'static str, Vec<Vec<u8>>)],
+    /// The real path of each input: nvcc tells it to its tools.
+    pub sources: &'a [Vec<u8>],
     /// The options that name outputs, in order.
     pub outputs: &'a [Vec<u8>],
 }
@@ -40,6 +42,7 @@ pub const DIRECT_FIELDS: &[&str] = &[
     "environment",
     "diagnostics",
     "job",
+    "sources",
     "outputs",
 ];
 
@@ -63,6 +66,7 @@ impl DirectFacts<'_> {
         list(sink, "environment", environment);
         sink.one("diagnostics", self.diagnostics);
         write_job(sink, self.job);
+        list(sink, "sources", self.sources.iter().map(Vec::as_slice));
         list(sink, "outputs", self.outputs.iter().map(Vec::as_slice));
     }
 }
@@ -94,6 +98,7 @@ mod tests {
             environment: &[],
             diagnostics: b"plain",
             job: &[],
+            sources: &[],
             outputs: &[],
         }
     }
@@ -148,6 +153,13 @@ mod tests {
         all.push(
             DirectFacts {
                 job: &job,
+                ..base()
+            }
+            .key(),
+        );
+        all.push(
+            DirectFacts {
+                sources: &text,
                 ..base()
             }
             .key(),

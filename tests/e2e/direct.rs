@@ -245,6 +245,37 @@ fn depfiles_of_other_names_and_targets_are_right() {
     }
 }
 
+/// nvcc tells its tools the real path of a source: another one is another compile, whatever is in it.
+#[test]
+fn source_behind_a_link_that_leads_elsewhere_is_no_direct_hit() {
+    let ws = Workspace::new();
+    for dir in ["one", "two"] {
+        ws.write(
+            &format!("{dir}/unit.cu"),
+            "__global__ void kernel(int *p) { *p = 1; }\n",
+        );
+    }
+    let link = ws.path("link");
+    let args = ["-c", "link/unit.cu", "-o", "unit.o", "-lineinfo"];
+    symlink("one", &link).expect("a link");
+    ws.build(&args).misses(1);
+    ws.build(&args).hits_directly(1);
+    fs::remove_file(&link).expect("removed");
+    symlink("two", &link).expect("a link");
+    ws.build(&args)
+        .does_not_hit_directly()
+        .same_as(&ws.kept(&args));
+    // The place itself becomes a link: its spelling stays.
+    let args = ["-c", "one/unit.cu", "-o", "unit.o", "-lineinfo"];
+    ws.build(&args).misses(1);
+    ws.build(&args).hits_directly(1);
+    fs::remove_dir_all(ws.path("one")).expect("removed");
+    symlink("two", ws.path("one")).expect("a link");
+    ws.build(&args)
+        .does_not_hit_directly()
+        .same_as(&ws.kept(&args));
+}
+
 #[test]
 fn kept_files_are_put_back_directly() {
     let (ws, _) = built();
