@@ -1,39 +1,22 @@
 //! Many processes on one digest table, some of them killed: what is read is right or absent. The
 //! processes are this test program again, told apart by an environment variable.
 
+#[path = "support/again.rs"]
+mod again;
+
+use again::{role, start};
 use pcache_nvcc::includes::digests::{Aspect, DigestTable, Sighting};
 use pcache_nvcc::stat::Stat;
 use sha2::{Digest, Sha256};
-use std::env;
 use std::fs::{self, File};
 use std::num::NonZero;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
 use std::thread::{scope, sleep};
 use std::time::{Duration, SystemTime};
-
-const ROOT: &str = "PCACHE_TEST_ROOT";
-const WRITER: &str = "PCACHE_TEST_WRITER";
 
 /// Inodes whose slots are close together in the table, so that writers meet in them.
 const INODES: u64 = 24;
 const VERSIONS: u64 = 5;
-
-fn start(test: &str, root: &Path, writer: usize) -> Child {
-    Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(ROOT, root)
-        .env(WRITER, writer.to_string())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Root and number, in a process made by [`start`].
-fn role() -> Option<(PathBuf, u64)> {
-    let root = PathBuf::from(env::var_os(ROOT)?);
-    Some((root, env::var(WRITER).unwrap().parse().unwrap()))
-}
 
 /// A look at a made-up file. Every other one's change time is a whole second, which counts through
 /// the mount only.
@@ -90,7 +73,7 @@ fn writers_in_the_same_slots_never_make_a_wrong_digest() {
         scope(|scope| {
             for thread in 0..2 {
                 let root = &root;
-                scope.spawn(move || work(root, writer * 2 + thread, 100));
+                scope.spawn(move || work(root, writer as u64 * 2 + thread, 100));
             }
         });
         return;
@@ -118,7 +101,7 @@ fn writers_in_the_same_slots_never_make_a_wrong_digest() {
 fn killed_writers_leave_nothing_wrong_behind() {
     const TEST: &str = "killed_writers_leave_nothing_wrong_behind";
     if let Some((root, writer)) = role() {
-        work(&root, writer, u64::MAX);
+        work(&root, writer as u64, u64::MAX);
         return;
     }
     let dir = tempfile::tempdir().unwrap();

@@ -1,34 +1,17 @@
 //! Many threads and processes on one store: no count is lost, and nothing torn is served. The
 //! processes are this test program again, told apart by an environment variable.
 
+#[path = "support/again.rs"]
+mod again;
+
+use again::{role, start};
 use pcache_nvcc::stats::{Counter, StageKind, Stats};
 use pcache_nvcc::store::{Artefact, FileStore};
-use std::env;
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::thread;
 
-const ROOT: &str = "PCACHE_TEST_ROOT";
-const WRITER: &str = "PCACHE_TEST_WRITER";
 const PLENTY: u64 = 1 << 30;
-
-/// Starts `test` of this program as writer number `writer` on the store in `root`.
-fn start(test: &str, root: &Path, writer: usize) -> Child {
-    Command::new(env::current_exe().unwrap())
-        .args(["--exact", test, "--nocapture"])
-        .env(ROOT, root)
-        .env(WRITER, writer.to_string())
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
-}
-
-/// Root and number, in a process made by [`start`].
-fn role() -> Option<(PathBuf, usize)> {
-    let root = PathBuf::from(env::var_os(ROOT)?);
-    Some((root, env::var(WRITER).unwrap().parse().unwrap()))
-}
 
 fn all_succeed(children: Vec<Child>) {
     for mut child in children {

@@ -108,7 +108,7 @@ fn host_compiler_that_is_a_script_keeps_a_compile_out() {
     let args = [&["-ccbin", "./compiler"], ARGS].concat();
     let mut seen = Vec::new();
     for value in ["-DSEEN=1", "-DSEEN=2", "-DSEEN=1"] {
-        ws.write("unit.cu", &format!("{UNIT}int seen() {{ return SEEN; }}\n"));
+        ws.write("unit.cu", format!("{UNIT}int seen() {{ return SEEN; }}\n"));
         fs::write(&flags, value).expect("flags");
         for _ in 0..3 {
             // Longer than it takes until a new script is trusted.
@@ -130,7 +130,7 @@ fn nvcc_that_is_a_script_keeps_a_compile_out() {
     let nvcc = ws.write("bin/nvcc", &script);
     make_executable(&nvcc);
     ws.use_nvcc(nvcc);
-    ws.write("unit.cu", &format!("{UNIT}int seen() {{ return SEEN; }}\n"));
+    ws.write("unit.cu", format!("{UNIT}int seen() {{ return SEEN; }}\n"));
     for value in ["-DSEEN=1", "-DSEEN=2"] {
         fs::write(&flags, value).expect("flags");
         for _ in 0..3 {

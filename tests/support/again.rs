@@ -1,0 +1,25 @@
+//! This test program again, as another process: told apart by environment variables.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+const ROOT: &str = "PCACHE_TEST_ROOT";
+const WRITER: &str = "PCACHE_TEST_WRITER";
+
+/// Starts `test` of this program as writer number `writer` on the cache in `root`.
+pub fn start(test: &str, root: &Path, writer: usize) -> Child {
+    Command::new(env::current_exe().unwrap())
+        .args(["--exact", test, "--nocapture"])
+        .env(ROOT, root)
+        .env(WRITER, writer.to_string())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Root and number, in a process made by [`start`].
+pub fn role() -> Option<(PathBuf, usize)> {
+    let root = PathBuf::from(env::var_os(ROOT)?);
+    Some((root, env::var(WRITER).unwrap().parse().unwrap()))
+}
