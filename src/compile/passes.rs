@@ -6,7 +6,7 @@ use super::evidence::Known;
 use super::unit::UnitWork;
 use super::{Detour, digest_file};
 use crate::includes::markers;
-use crate::key::{HostHeader, Pass};
+use crate::key::{Digest, HostHeader, Pass};
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
 use sha2::{Digest as _, Sha256};
@@ -128,7 +128,8 @@ impl UnitPasses {
                 read.host_headers
                     .extend(host_headers(work, stage, &mut read.known)?);
             } else {
-                read.passes.push(pass(work, stage, &mut read.known)?);
+                read.passes
+                    .push(pass(work, *number, stage, &mut read.known)?);
             }
         }
         if !self.variants.is_empty() {
@@ -199,7 +200,12 @@ fn text(work: &UnitWork<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
     Ok(fs::read(&path).map_err(|error| unreadable(&path, &error))?)
 }
 
-fn pass(work: &UnitWork<'_>, stage: &Stage, known: &mut Known) -> Result<Pass, Detour> {
+fn pass(
+    work: &UnitWork<'_>,
+    number: usize,
+    stage: &Stage,
+    known: &mut Known,
+) -> Result<Pass, Detour> {
     let bytes = text(work, stage)?;
     for file in markers::files(&bytes) {
         known.add(file.path.into());
@@ -207,7 +213,18 @@ fn pass(work: &UnitWork<'_>, stage: &Stage, known: &mut Known) -> Result<Pass, D
     Ok(Pass {
         command: template(work.plan, stage),
         digest: Sha256::digest(&bytes).into(),
+        printed: printed(work, number)?,
     })
+}
+
+/// The digest of what stage `number` printed. A message may leave no trace in the text.
+fn printed(work: &UnitWork<'_>, number: usize) -> Result<Option<Digest>, Detour> {
+    let mut printed = Vec::new();
+    for suffix in ["out", "err"] {
+        let path = work.commands.workspace.stream(number, suffix);
+        printed.extend(fs::read(&path).map_err(|error| unreadable(&path, &error))?);
+    }
+    Ok((!printed.is_empty()).then(|| Sha256::digest(&printed).into()))
 }
 
 /// gcc takes `x.h.gch` in place of `x.h` when it compiles a host source, and not when it only
@@ -259,5 +276,6 @@ fn raw_pass(work: &UnitWork<'_>, file: FileId, known: &mut Known) -> Result<Pass
     Ok(Pass {
         command: [b"input\0", path.as_os_str().as_bytes()].concat(),
         digest,
+        printed: None,
     })
 }

@@ -4,7 +4,7 @@
 use super::{Digest, Digester, Sink, list, pairs, write_job};
 
 /// The version of this list of fields; raised when their meaning changes.
-pub const SCHEMA: &[u8] = b"pcache-nvcc tu 1";
+pub const SCHEMA: &[u8] = b"pcache-nvcc tu 2";
 
 /// Every field of the key, in order.
 pub const FIELDS: &[&str] = &[
@@ -22,6 +22,7 @@ pub const FIELDS: &[&str] = &[
     "module_id",
     "commands",
     "passes",
+    "printed",
     "host_headers",
 ];
 
@@ -32,6 +33,8 @@ pub struct Pass {
     pub command: Vec<u8>,
     /// SHA-256 of the bytes.
     pub digest: Digest,
+    /// SHA-256 of what the command printed, if it printed anything.
+    pub printed: Option<Digest>,
 }
 
 /// A header that only the host compile of cudafe++'s output reads.
@@ -76,7 +79,7 @@ pub struct TuFacts<'a> {
     pub host_headers: &'a [HostHeader],
 }
 
-impl TuFacts<'_> {
+impl<'a> TuFacts<'a> {
     /// The digest of all fields.
     pub fn key(&self) -> Digest {
         let mut sink = Digester::default();
@@ -110,6 +113,8 @@ impl TuFacts<'_> {
                 .iter()
                 .map(|pass| (&pass.command[..], &pass.digest)),
         );
+        let printed = |pass: &'a Pass| Some((&pass.command[..], pass.printed.as_ref()?));
+        pairs(sink, "printed", self.passes.iter().filter_map(printed));
         let headers = self.host_headers.iter();
         pairs(
             sink,
@@ -165,6 +170,11 @@ mod tests {
         let pass = [Pass {
             command: b"gcc -E".to_vec(),
             digest: [2; 32],
+            printed: None,
+        }];
+        let loud = [Pass {
+            printed: Some([4; 32]),
+            ..pass[0].clone()
         }];
         let header = [HostHeader {
             path: b"h".to_vec(),
@@ -226,6 +236,10 @@ mod tests {
             },
             TuFacts {
                 passes: &pass,
+                ..base()
+            },
+            TuFacts {
+                passes: &loud,
                 ..base()
             },
             TuFacts {

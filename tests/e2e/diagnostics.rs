@@ -146,6 +146,23 @@ fn warnings_as_errors_fail_each_time() {
     fails_as_with_nvcc(&ws, &["-c", "warns.cu", "-Werror", "all-warnings"]);
 }
 
+/// A message of the preprocessor that leaves nothing in the preprocessed text.
+#[test]
+fn warnings_of_the_preprocessor_come_and_go() {
+    for name in ["k.cu", "k.cpp"] {
+        let ws = Workspace::with(name, "int host() { return 1; }\n");
+        let args = ["-c", name, "-o", "k.o"];
+        let quiet = ws.build(&args);
+        quiet.misses(1).same_as(&ws.kept(&args));
+        ws.edit(name, "1; }\n", "1; }\n#warning told\n");
+        let warned = ws.build(&args);
+        warned.same_as(&ws.kept(&args));
+        ws.build(&args).hits(1).same_as(&warned);
+        ws.edit(name, "#warning told\n", "");
+        ws.build(&args).hits(1).same_as(&quiet);
+    }
+}
+
 #[test]
 fn a_mended_error_builds() {
     let ws = Workspace::with("k.cu", "__global__ void k(int *p) { *p = nonsense; }\n");
