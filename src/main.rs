@@ -2,6 +2,8 @@
 //! a launcher with the compiler's path first. Whatever is not a hit or a clean miss becomes the real
 //! nvcc with the original arguments.
 
+#![no_main]
+
 use pcache_nvcc::compile::{Cache, Detour, compile};
 use pcache_nvcc::config::Config;
 use pcache_nvcc::exec::Interrupted;
@@ -11,15 +13,48 @@ use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::{FileStore, Flights};
 use pcache_nvcc::toolchain::{Search, find_nvcc, is_program, is_recursive, nvcc_command};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::stdio::{stderr, stdin, stdout};
 use std::env;
-use std::ffi::{OsStr, OsString};
+use std::ffi::{OsStr, OsString, c_char, c_int};
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
-fn main() -> ExitCode {
+/// Exit statuses.
+const FAILURE: c_int = 1;
+
+/// What the C library starts. The start of Rust's own library would read this process's memory map and
+/// prepare for a stack overflow first, with a fourth of the system calls that a small hit makes.
+// SAFETY: nothing else of this program has this name, and the C library calls it as C's `main`.
+#[unsafe(no_mangle)]
+extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
+    // What else Rust's start does: a file that is opened must not become a closed stream's, and a
+    // reader that goes away is an error of the write. (`Command` gives children the default back.)
+    fill_streams();
+    // SAFETY: no handler is installed that could do anything.
+    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    run()
+}
+
+/// Opens the null device in the place of streams that are closed.
+fn fill_streams() {
+    let streams = [stdin(), stdout(), stderr()];
+    let mut streams = streams.map(|stream| PollFd::from_borrowed_fd(stream, PollFlags::empty()));
+    let polled = poll(&mut streams, Some(&Timespec::default()));
+    let is_closed = |stream: &PollFd<'_>| stream.revents().contains(PollFlags::NVAL);
+    if polled.is_ok_and(|found| found > 0) {
+        for _ in streams.iter().filter(|stream| is_closed(stream)) {
+            // The lowest number that is free is given.
+            let null = File::options().read(true).write(true).open("/dev/null");
+            std::mem::forget(null);
+        }
+    }
+}
+
+fn run() -> c_int {
     let mut args = env::args_os();
     let own_name = args.next().unwrap_or_default();
     let args: Vec<_> = args.collect();
@@ -33,7 +68,8 @@ fn main() -> ExitCode {
         launcher,
         path: env::var_os("PATH"),
         cuda_home: env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")),
-        own: env::current_exe().ok(),
+        // The link of this process: it leads to the file even where that was replaced or removed.
+        own: Some("/proc/self/exe".into()),
     };
     let nvcc = match find_nvcc(&search) {
         Ok(nvcc) => nvcc,
@@ -153,23 +189,23 @@ fn split_launcher<'a>(own_name: &OsStr, args: &'a [OsString]) -> (Option<PathBuf
     }
 }
 
-fn become_nvcc(nvcc: &Path, args: &[OsString]) -> ExitCode {
+fn become_nvcc(nvcc: &Path, args: &[OsString]) -> c_int {
     let error = nvcc_command(nvcc).args(args).exec();
     fail(&format!("cannot run {}: {error}", nvcc.display()))
 }
 
 /// Ends as nvcc does on the same signal: observed on 12.4 to 13.5.
-fn interrupted(signal: Interrupted) -> ExitCode {
+fn interrupted(signal: Interrupted) -> c_int {
     match signal {
-        Interrupted::Int => ExitCode::from(2),
+        Interrupted::Int => 2,
         Interrupted::Term => {
             eprintln!("nvcc: Terminated");
-            ExitCode::from(255)
+            255
         }
         Interrupted::Hup => {
             // Ends the process by the signal itself; the code is for the case that it cannot.
             let _ = signal_hook::low_level::emulate_default_handler(signal.number());
-            ExitCode::from(129)
+            129
         }
     }
 }
@@ -178,7 +214,7 @@ fn say(text: &str) {
     eprintln!("pcache-nvcc: {text}");
 }
 
-fn fail(text: &str) -> ExitCode {
+fn fail(text: &str) -> c_int {
     say(text);
-    ExitCode::FAILURE
+    FAILURE
 }

@@ -81,6 +81,11 @@ impl Stat {
         self.ctime % SECOND == 0
     }
 
+    /// Device and inode: two names with the same are one file.
+    pub fn identity(&self) -> (u64, u64) {
+        (self.dev, self.ino)
+    }
+
     /// Everything, for tables of words: device, inode, size, modification time, change time.
     pub fn words(&self) -> [u64; 5] {
         let [mtime, ctime] = [self.mtime, self.ctime].map(i64::cast_unsigned);

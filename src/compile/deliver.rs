@@ -1,13 +1,13 @@
 //! Puts what an invocation made where nvcc would have put it: outputs, depfiles, kept files. Knows
 //! nothing of how it was made.
 
-use super::place::{self, Manner};
+use super::place::{self, Manner, Site};
 use super::unit::{Product, UnitWork, intermediates};
 use super::workspace::Workspace;
 use super::{Detour, Facts, Printed, is_output, manner};
 use crate::cmdline::Job;
 use crate::includes::depfile;
-use crate::outcome::{Fallback, FallbackReason};
+use crate::outcome::{Bypass, Fallback, FallbackReason};
 use crate::plan::{FileKind, Plan};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -67,23 +67,36 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// Puts outputs and depfiles in their places.
-    pub fn place(&self) -> Result<(), Fallback> {
-        for output in &self.outputs {
-            place::place(&output.path, &output.bytes, output.manner)?;
-        }
-        for (path, bytes) in &self.depfiles {
-            place::place_depfile(path, bytes)?;
-        }
-        Ok(())
+    /// What is at the places of outputs and depfiles. An error where only nvcc can do it right.
+    pub fn sites(&self) -> Result<Vec<Site>, Bypass> {
+        let outputs = self.outputs.iter();
+        let outputs = outputs.map(|output| place::check(&output.path, output.manner));
+        let depfiles = self.depfiles.iter();
+        let depfiles = depfiles.map(|(path, _)| place::check_depfile(path));
+        outputs.chain(depfiles).collect()
     }
 
-    /// Puts kept files in their places.
-    pub fn place_kept(&self) -> Result<(), Fallback> {
-        for (path, bytes) in &self.kept {
-            place::place(path, bytes, Manner::Rewrite)?;
-        }
-        Ok(())
+    /// The same of kept files.
+    pub fn kept_sites(&self) -> Result<Vec<Site>, Bypass> {
+        let check = |(path, _): &(PathBuf, _)| place::check(path, Manner::Rewrite);
+        self.kept.iter().map(check).collect()
+    }
+
+    /// Puts outputs and depfiles in their places, where `sites` have just been found.
+    pub fn place(&self, sites: &[Site]) -> Result<(), Fallback> {
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|output| (&output.path, &output.bytes));
+        let depfiles = self.depfiles.iter().map(|(path, bytes)| (path, bytes));
+        let mut all = outputs.chain(depfiles).zip(sites);
+        all.try_for_each(|((path, bytes), site)| place::place(path, bytes, *site))
+    }
+
+    /// The same for kept files.
+    pub fn place_kept(&self, sites: &[Site]) -> Result<(), Fallback> {
+        let mut all = self.kept.iter().zip(sites);
+        all.try_for_each(|((path, bytes), site)| place::place(path, bytes, *site))
     }
 
     /// Adds another unit's.
@@ -149,7 +162,7 @@ fn depfile(job: &Job, work: &UnitWork<'_>) -> Result<Option<(PathBuf, Vec<u8>)>,
 }
 
 /// Copies every intermediate file to the user's keep directory.
-pub fn keep_files(facts: &Facts, plan: &Plan, workspace: &Workspace) -> Result<(), Fallback> {
+pub fn keep_files(facts: &Facts, plan: &Plan, workspace: &Workspace) -> Result<(), Detour> {
     let Some(keep) = &facts.keep else {
         return Ok(());
     };
@@ -171,7 +184,8 @@ pub fn keep_files(facts: &Facts, plan: &Plan, workspace: &Workspace) -> Result<(
         let mut target = keep.prefix.clone();
         target.push(name);
         let bytes = facts.as_kept(workspace, name, bytes);
-        place::place(Path::new(&target), &bytes, Manner::Rewrite)?;
+        let target = Path::new(&target);
+        place::place(target, &bytes, place::check(target, Manner::Rewrite)?)?;
     }
     Ok(())
 }

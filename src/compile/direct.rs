@@ -5,9 +5,9 @@
 //! digests of its files a [`DirectRecord`]. Does not know how anything was compiled.
 
 use super::deliver::{Delivery, Placed};
+use super::place::{Manner, Site};
 use super::{Cache, Facts, Printed};
 use crate::cmdline::Job;
-use crate::compile::place::{self, Manner};
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::{Doubt, Lookups, Reads};
 use crate::includes::path_set::PathSet;
@@ -59,6 +59,10 @@ struct OutputRecord {
 pub struct Hit {
     /// Everything to put in place and to print.
     pub delivery: Delivery,
+    /// What is at the places of outputs and depfiles.
+    pub sites: Vec<Site>,
+    /// What is at the places of kept files.
+    pub kept_sites: Vec<Site>,
     /// Translation units.
     pub units: u64,
     /// The key of the result.
@@ -145,7 +149,7 @@ impl<'a> Direct<'a> {
         if self.cache.recache {
             return None;
         }
-        let began = settled::stamp_time();
+        let began = SystemTime::now();
         let sets = read_sets(&self.cache.record(&self.key)?)?;
         let mut memo = (sets.len() > 1).then(HashMap::new);
         sets.iter().find_map(|set| {
@@ -189,9 +193,10 @@ impl<'a> Direct<'a> {
                 bytes: self.cache.artefact(&output.artefact)?,
             });
         }
-        // What cannot be placed as nvcc would is the ordinary way's to tell.
-        delivery.check().ok()?;
         Some(Hit {
+            // What cannot be placed as nvcc would is the ordinary way's to tell.
+            sites: delivery.sites().ok()?,
+            kept_sites: delivery.kept_sites().ok()?,
             delivery,
             units: record.units,
             key,
@@ -291,20 +296,4 @@ fn read_sets(bytes: &[u8]) -> Option<Vec<PathSet>> {
         rest = after;
     }
     Some(sets)
-}
-
-/// Whether a delivery can be placed as nvcc would write it.
-impl Delivery {
-    fn check(&self) -> Result<(), crate::outcome::Bypass> {
-        for output in &self.outputs {
-            place::check(&output.path, output.manner)?;
-        }
-        for (path, _) in &self.depfiles {
-            place::check_depfile(path)?;
-        }
-        for (path, _) in &self.kept {
-            place::check(path, Manner::Rewrite)?;
-        }
-        Ok(())
-    }
 }

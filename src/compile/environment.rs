@@ -104,14 +104,17 @@ pub fn check() -> Result<(), Bypass> {
 /// latter where it names the same directory.
 pub fn directories() -> std::io::Result<[PathBuf; 2]> {
     let physical = env::current_dir()?;
-    let spelled = env::var_os("PWD").map(PathBuf::from);
+    let spelled = match env::var_os("PWD").map(PathBuf::from) {
+        Some(spelled) if spelled != physical => spelled,
+        _ => return Ok([physical.clone(), physical]),
+    };
     let identity = |path: &Path| {
         let found = fs::metadata(path).ok()?;
         Some((found.dev(), found.ino()))
     };
-    let here = identity(&physical);
-    let same = spelled.filter(|path| path.is_absolute() && identity(path) == here);
-    Ok([physical.clone(), same.unwrap_or(physical)])
+    let is_same = spelled.is_absolute() && identity(&spelled) == identity(&physical);
+    let spelled = if is_same { spelled } else { physical.clone() };
+    Ok([physical, spelled])
 }
 
 /// What `-march=native` means: the first processor's description, without what varies from moment

@@ -116,7 +116,8 @@ pub fn compile(
     environment::check()?;
     let job = read_job(args)?;
     let facts = facts(&job)?;
-    let known = recall(nvcc, job.value_of("compiler-bindir"), cache.memo.as_deref());
+    let ccbin = job.value_of("compiler-bindir");
+    let known = recall(nvcc, ccbin, cache.memo.as_deref(), cache.digests);
     if let Some(toolchain) = &known
         && let Some(direct) = Direct::new(nvcc, &job, &facts, toolchain, cache)
         && let Some(hit) = direct.look_up()
@@ -142,8 +143,8 @@ pub fn compile(
 
 /// Delivers what direct mode has found.
 fn serve(hit: &Hit, cache: &Cache<'_>, block: &mut Block) -> Result<(), Detour> {
-    hit.delivery.place()?;
-    hit.delivery.place_kept()?;
+    hit.delivery.place(&hit.sites)?;
+    hit.delivery.place_kept(&hit.kept_sites)?;
     hit.delivery.printed.show();
     cache.stats.add(Counter::DirectHit, hit.units);
     block.note("direct", format_args!("hit ({})", hex::encode(hit.key)));
@@ -268,7 +269,7 @@ impl Invocation<'_> {
         if let Some(signal) = self.signals.pending() {
             return Err(Detour::Interrupted(signal));
         }
-        all.place()?;
+        all.place(&all.sites()?)?;
         Ok((all, endings))
     }
 }

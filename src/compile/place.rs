@@ -16,70 +16,72 @@ pub enum Manner {
     Rewrite,
 }
 
-/// Looks at the place of an output before anything is compiled. What only nvcc itself can do right
-/// (devices, links written through, missing and forbidden places) is left to it.
-pub fn check(path: &Path, manner: Manner) -> Result<(), Bypass> {
+/// What an output meets at its place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Site {
+    /// Nothing that counts: the file gets the mode of new files.
+    Fresh,
+    /// A file that is written into, and its mode.
+    Held(u32),
+    /// A device, for depfiles.
+    Device,
+}
+
+/// Looks at the place of an output. What only nvcc itself can do right (devices, links written
+/// through, missing and forbidden places) is left to it.
+pub fn check(path: &Path, manner: Manner) -> Result<Site, Bypass> {
     let special = |what: &str| {
         Err(Bypass::new(
             BypassReason::OutputSpecial,
             format!("{}: {what}", path.display()),
         ))
     };
-    if !directory(path).is_dir() {
-        return special("its directory does not exist");
-    }
     let Ok(found) = fs::symlink_metadata(path) else {
-        return Ok(());
+        return match directory(path).is_dir() {
+            true => Ok(Site::Fresh),
+            false => special("its directory does not exist"),
+        };
     };
-    match effective(path, manner) {
+    match effective(path, &found, manner) {
         _ if found.is_dir() => special("a directory"),
-        Manner::Replace if found.is_file() || found.is_symlink() => Ok(()),
+        Manner::Replace if found.is_file() || found.is_symlink() => Ok(Site::Fresh),
         Manner::Rewrite if found.is_symlink() => special("a symbolic link"),
         Manner::Rewrite if found.is_file() && found.nlink() > 1 => special("has other hard links"),
         Manner::Rewrite if found.is_file() && !is_writable(path) => special("not writable"),
-        Manner::Rewrite if found.is_file() => Ok(()),
+        Manner::Rewrite if found.is_file() => Ok(Site::Held(found.mode() & 0o7777)),
         _ => special("not a plain file"),
     }
 }
 
-/// The same for a depfile, which may also go to a device.
-pub fn check_depfile(path: &Path) -> Result<(), Bypass> {
+/// The same for a depfile, which may also go to a device (`-MF /dev/null`).
+pub fn check_depfile(path: &Path) -> Result<Site, Bypass> {
     if is_device(path) {
-        Ok(())
+        Ok(Site::Device)
     } else {
         check(path, Manner::Rewrite)
     }
 }
 
 /// GNU as (its BFD library) removes what is there only if that is not empty, following links.
-fn effective(path: &Path, manner: Manner) -> Manner {
-    match (manner, fs::metadata(path)) {
-        (Manner::Replace, Ok(found)) if found.len() > 0 => Manner::Replace,
+fn effective(path: &Path, found: &Metadata, manner: Manner) -> Manner {
+    let has_content = match found.is_symlink() {
+        true => fs::metadata(path).is_ok_and(|behind| behind.len() > 0),
+        false => found.len() > 0,
+    };
+    match manner {
+        Manner::Replace if has_content => Manner::Replace,
         _ => Manner::Rewrite,
     }
 }
 
-/// Puts `bytes` at `path` in one step.
-pub fn place(path: &Path, bytes: &[u8], manner: Manner) -> Result<(), Fallback> {
-    put(path, bytes, manner).map_err(|error| {
-        Fallback::new(
-            FallbackReason::Placement,
-            format!("{}: {error}", path.display()),
-        )
-    })
-}
-
-/// Writes a depfile, which may also go to a device (`-MF /dev/null`).
-pub fn place_depfile(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
-    let written = if is_device(path) {
-        fs::OpenOptions::new()
-            .write(true)
-            .open(path)
-            .and_then(|mut file| file.write_all(bytes))
-    } else {
-        put(path, bytes, Manner::Rewrite)
+/// Puts `bytes` at `path` in one step. `site` is what has just been found there.
+pub fn place(path: &Path, bytes: &[u8], site: Site) -> Result<(), Fallback> {
+    let put = match site {
+        Site::Device => write_to_device(path, bytes),
+        Site::Fresh => put(path, bytes, None),
+        Site::Held(mode) => put(path, bytes, Some(mode)),
     };
-    written.map_err(|error| {
+    put.map_err(|error| {
         Fallback::new(
             FallbackReason::Placement,
             format!("{}: {error}", path.display()),
@@ -87,16 +89,21 @@ pub fn place_depfile(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
     })
 }
 
-fn put(path: &Path, bytes: &[u8], manner: Manner) -> io::Result<()> {
-    let present = fs::symlink_metadata(path).ok();
+fn write_to_device(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut device = fs::OpenOptions::new().write(true).open(path)?;
+    device.write_all(bytes)
+}
+
+fn put(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
     // 0666 less the umask, as every compiler makes its files.
     let mut file = tempfile::Builder::new()
         .prefix(".pcache-")
         .permissions(fs::Permissions::from_mode(0o666))
         .tempfile_in(directory(path))?;
     file.write_all(bytes)?;
-    if let (Manner::Rewrite, Some(present)) = (effective(path, manner), &present) {
-        keep_mode(file.as_file(), present)?;
+    if let Some(mode) = mode {
+        let mode = fs::Permissions::from_mode(mode);
+        file.as_file().set_permissions(mode)?;
     }
     file.persist(path)?;
     Ok(())
@@ -107,10 +114,6 @@ fn is_device(path: &Path) -> bool {
         let kind = found.file_type();
         kind.is_char_device() || kind.is_fifo() || kind.is_socket()
     })
-}
-
-fn keep_mode(file: &fs::File, present: &Metadata) -> io::Result<()> {
-    file.set_permissions(fs::Permissions::from_mode(present.mode() & 0o7777))
 }
 
 fn directory(path: &Path) -> PathBuf {
@@ -126,7 +129,7 @@ fn is_writable(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Manner, check, check_depfile, place, place_depfile};
+    use super::{Manner, check, check_depfile, place};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
@@ -139,15 +142,19 @@ mod tests {
     fn a_rewritten_file_keeps_its_mode_and_a_replaced_one_does_not() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let path = dir.path().join("out");
-        place(&path, b"1", Manner::Replace).expect("placed");
+        let place = |bytes: &[u8], manner| {
+            let site = check(&path, manner).expect("a plain place");
+            place(&path, bytes, site).expect("placed");
+        };
+        place(b"1", Manner::Replace);
         let fresh = mode(&path);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("a mode");
-        place(&path, b"2", Manner::Rewrite).expect("placed");
+        place(b"2", Manner::Rewrite);
         assert_eq!(
             (mode(&path), fs::read(&path).expect("bytes")),
             (0o640, b"2".to_vec())
         );
-        place(&path, b"3", Manner::Replace).expect("placed");
+        place(b"3", Manner::Replace);
         assert_eq!(
             (mode(&path), fs::read(&path).expect("bytes")),
             (fresh, b"3".to_vec())
@@ -174,7 +181,8 @@ mod tests {
 
     #[test]
     fn a_depfile_may_go_to_a_device() {
-        check_depfile(Path::new("/dev/null")).expect("a device");
-        place_depfile(Path::new("/dev/null"), b"a.o : a.cu\n").expect("written");
+        let null = Path::new("/dev/null");
+        let site = check_depfile(null).expect("a device");
+        place(null, b"a.o : a.cu\n", site).expect("written");
     }
 }

@@ -12,7 +12,6 @@ use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -92,20 +91,31 @@ impl PathSet {
             let is_directory = fs::metadata(path).is_ok_and(|found| found.is_dir());
             is_directory.then_some(())?;
         }
+        let mut looks = Looks::default();
         let mut pairs = reader.group()?;
         while let Some(one) = pairs.next() {
-            is_same(one, pairs.next()?).then_some(())?;
+            let identity = looks.at(one).ok()?.stat.identity();
+            let other = looks.at(pairs.next()?).ok()?;
+            (identity == other.stat.identity()).then_some(())?;
         }
         let mut known = HashSet::new();
         for path in reader.group()? {
-            let found = fs::metadata(path).ok()?;
-            known.insert((found.dev(), found.ino())).then_some(())?;
+            let found = looks.at(path).ok()?;
+            known.insert(found.stat.identity()).then_some(())?;
         }
         while !reader.0.is_empty() {
-            let whole = reader.0;
-            let names = reader.group()?;
-            let fact = &whole[..whole.len() - reader.0.len()];
-            lacks_all(names, fact, table, began).then_some(())?;
+            let mut names = reader.group()?;
+            let directory = match names.next()? {
+                here if here.as_os_str().is_empty() => Path::new("."),
+                directory => directory,
+            };
+            match looks.at(directory) {
+                Ok(seen) => table
+                    .lacks_all(directory, &seen, names.bytes, began)
+                    .then_some(())?,
+                // Nothing can be in it.
+                Err(kind) => (kind == ErrorKind::NotFound).then_some(())?,
+            }
         }
         Some(digests)
     }
@@ -119,41 +129,15 @@ fn digest_of(path: &Path, table: &DigestTable, memo: Option<&mut Memo>) -> Optio
     }
 }
 
-fn is_same(one: &Path, other: &Path) -> bool {
-    match (fs::metadata(one), fs::metadata(other)) {
-        (Ok(one), Ok(other)) => (one.dev(), one.ino()) == (other.dev(), other.ino()),
-        _ => false,
-    }
-}
+/// Each directory is looked at once, though several groups may name it.
+#[derive(Default)]
+struct Looks<'b>(HashMap<&'b Path, Result<Sighting, ErrorKind>>);
 
-/// Whether a directory (the first of `names`) has none of the other names. Once looked up, the
-/// answer holds for as long as the directory's stat does; `fact` is the same list as bytes.
-fn lacks_all(mut names: Group<'_>, fact: &[u8], table: &DigestTable, began: SystemTime) -> bool {
-    let Some(directory) = names.next() else {
-        return false;
-    };
-    let directory = match directory.as_os_str().is_empty() {
-        true => Path::new("."),
-        false => directory,
-    };
-    let seen = match Sighting::at(directory) {
-        Ok(seen) => seen,
-        // Nothing can be in it.
-        Err(error) => return error.kind() == ErrorKind::NotFound,
-    };
-    let fact = Sha256::digest(fact).into();
-    if table.is_known(&seen, &fact) {
-        return true;
+impl<'b> Looks<'b> {
+    fn at(&mut self, path: &'b Path) -> Result<Sighting, ErrorKind> {
+        let look = || Sighting::at(path).map_err(|error| error.kind());
+        *self.0.entry(path).or_insert_with(look)
     }
-    let is_absent = |name: &Path| {
-        let found = fs::symlink_metadata(directory.join(name));
-        found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
-    };
-    let lacks = names.all(is_absent);
-    if lacks {
-        table.remember(directory, &seen, &fact, began);
-    }
-    lacks
 }
 
 /// Reads groups of paths: a count (u32, little endian), then each path with a NUL behind it.

@@ -153,6 +153,15 @@ impl Stats {
         Self::at(dir, Missing::Leave)
     }
 
+    /// The same counters, whose other pages are made where they are missing.
+    #[must_use]
+    pub fn making_pages(mut self) -> Self {
+        if let Some((_, missing)) = &mut self.place {
+            *missing = Missing::Create;
+        }
+        self
+    }
+
     fn at(dir: &Path, missing: Missing) -> Self {
         Self {
             page: Page::open(dir, FORMAT, missing),

@@ -1,12 +1,13 @@
 //! One sharded tree of files that are named by the SHA-256 of their key: `ab/cdef…`. Reads, places,
 //! lists and removes files; does not know what is in them, how many there may be, or who counts.
 
-use super::platform::{Child, Directory, Facts, is_missing, is_symlink, mark_as_read, read};
+use super::platform::{Child, Directory, Facts, Root, is_missing, is_symlink, mark_as_read, read};
 use super::tmp::Temporary;
 use super::{Name, StoreError};
 use std::ffi::{CStr, CString};
 use std::io::{self, ErrorKind};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::Arc;
 
 /// How often a shard is made again for one file: others tidy up empty shards at any moment.
 const ATTEMPTS: u32 = 10;
@@ -72,16 +73,15 @@ impl Listing {
 }
 
 /// A tree of files.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Area {
-    root: PathBuf,
+    root: Arc<Root>,
     /// From the root to the shards.
     inner: &'static str,
 }
 
 impl Area {
-    pub(super) fn new(root: &Path, inner: &'static str) -> Self {
-        let root = root.into();
+    pub(super) fn new(root: Arc<Root>, inner: &'static str) -> Self {
         Self { root, inner }
     }
 
@@ -94,8 +94,7 @@ impl Area {
         expected: Option<u64>,
     ) -> Result<Option<Found>, StoreError> {
         let path = self.path(name);
-        let opened = Directory::root(&self.root).and_then(|root| root.open(&path));
-        let file = match opened {
+        let file = match self.root.open(&path) {
             Ok(Some(file)) => file,
             Ok(None) => return Ok(None),
             Err(error) if is_missing(&error) => return Ok(None),
@@ -164,7 +163,7 @@ impl Area {
         let path = self.path(name);
         let (shard, rest) = path.rsplit_once('/').unwrap_or_default();
         let target = CString::new(rest).unwrap_or_default();
-        let removed = Directory::root(&self.root)
+        let removed = Directory::root(&self.root.path)
             .and_then(|root| root.directory(shard))
             .and_then(|directory| match directory.look(&target)? {
                 Some(facts) if is_it(&facts) => {
@@ -196,7 +195,7 @@ impl Area {
         }
         Ok(Some(Listing {
             directory,
-            path: self.root.join(&path),
+            path: self.root.path.join(&path),
             files,
         }))
     }
@@ -232,7 +231,7 @@ impl Area {
         operation: &'static str,
         path: &'a str,
     ) -> impl Fn(io::Error) -> StoreError + 'a {
-        move |error| StoreError::io(operation, &self.root.join(path))(error)
+        move |error| StoreError::io(operation, &self.root.path.join(path))(error)
     }
 }
 

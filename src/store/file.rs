@@ -3,7 +3,7 @@
 //! in a page of counters, so that a put lists no directory. Does not know what it stores.
 
 use super::area::{Area, Found, Placed, Touch};
-use super::platform::{Directory, Facts, is_directory, is_missing, now, seconds};
+use super::platform::{Directory, Facts, Root, is_directory, is_missing, now, seconds};
 use super::policy::Candidate;
 use super::tmp::{Durability, Temporary};
 use super::turns::Turns;
@@ -15,6 +15,7 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How often an opening looks for temporary files of dead writers: once an hour, for all processes
@@ -60,10 +61,17 @@ impl FileStore {
     pub fn open(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
         refuse_no_room(max_bytes)?;
         let root = absolute(root)?;
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(&root);
-        made.map_err(StoreError::io("make directory", &root))?;
-        refuse_strangers(&root)?;
-        let stats = Stats::open(&root);
+        let held = make(&root)?;
+        // Who made the counters has examined the rest, and what came later is not followed.
+        let known = Stats::open_existing(&root);
+        let stats = match known.is_shared() {
+            true => known.making_pages(),
+            false => {
+                refuse_strangers(&root)?;
+                Stats::open(&root)
+            }
+        };
+        let root = Root::new(root, Some(held));
         let store = Self::with(root, max_bytes, Access::ReadWrite, stats);
         if store.stats.is_time_to_sweep(seconds(), SWEEP_SECONDS) && store.sweep().is_err() {
             store.stats.add(Counter::Error, 1);
@@ -81,17 +89,21 @@ impl FileStore {
         let root = absolute(root)?;
         refuse_strangers(&root)?;
         let stats = Stats::open_existing(&root);
+        let held = Directory::root(&root).ok();
+        let root = Root::new(root, held);
         Ok(Self::with(root, max_bytes, Access::ReadOnly, stats))
     }
 
-    fn with(root: PathBuf, max_bytes: u64, access: Access, stats: Stats) -> Self {
+    fn with(root: Root, max_bytes: u64, access: Access, stats: Stats) -> Self {
+        let path = root.path.clone();
+        let root = Arc::new(root);
         Self {
             max_bytes,
             policy: Policy::default(),
             access,
-            entries: Area::new(&root, "entries"),
-            records: Area::new(&root, "manifests/results"),
-            root,
+            entries: Area::new(Arc::clone(&root), "entries"),
+            records: Area::new(root, "manifests/results"),
+            root: path,
             stats,
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
@@ -363,15 +375,7 @@ impl FileStore {
 
     /// The root, made again where somebody removed it.
     fn root_made(&self) -> Result<Directory, StoreError> {
-        if let Some(root) = self.directory()? {
-            return Ok(root);
-        }
-        let made = DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&self.root);
-        let opened = made.and_then(|()| Directory::root(&self.root));
-        opened.map_err(StoreError::io("make directory", &self.root))
+        make(&self.root)
     }
 
     fn take_out(&self, sort: Sort, name: Name) -> Result<bool, StoreError> {
@@ -533,6 +537,18 @@ fn refuse_no_room(max_bytes: u64) -> Result<(), StoreError> {
 /// The store outlives a change of the working directory.
 fn absolute(root: &Path) -> Result<PathBuf, StoreError> {
     std::path::absolute(root).map_err(StoreError::io("find", root))
+}
+
+/// The root, made where it is missing.
+fn make(root: &Path) -> Result<Directory, StoreError> {
+    let opened = match Directory::root(root) {
+        Err(error) if is_missing(&error) => {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
+            made.and_then(|()| Directory::root(root))
+        }
+        opened => opened,
+    };
+    opened.map_err(StoreError::io("make directory", root))
 }
 
 /// Something else in the place of a directory. A symlink, too, is refused: it would lead the counters

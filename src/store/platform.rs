@@ -14,7 +14,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -74,6 +74,32 @@ impl Sharing {
     fn file(self) -> Option<Mode> {
         let is_shared = self.mode & 0o077 != 0;
         is_shared.then_some(Mode::from_raw_mode(self.mode & 0o666))
+    }
+}
+
+/// The root of a store as readers use it: opened once.
+#[derive(Debug)]
+pub(super) struct Root {
+    pub(super) path: PathBuf,
+    held: Option<Directory>,
+}
+
+impl Root {
+    /// The root at `path`, which was opened as `held` if it was there.
+    pub(super) fn new(path: PathBuf, held: Option<Directory>) -> Self {
+        Self { path, held }
+    }
+
+    /// Opens a file for reading. `None` = busy, on systems that know that.
+    pub(super) fn open(&self, path: &str) -> io::Result<Option<File>> {
+        if let Some(held) = &self.held {
+            match held.open(path) {
+                // Another directory may have come to its place since.
+                Err(error) if is_missing(&error) => {}
+                opened => return opened,
+            }
+        }
+        Directory::root(&self.path)?.open(path)
     }
 }
 
@@ -261,20 +287,19 @@ pub(super) fn read(file: &File, expected: Option<u64>) -> io::Result<(Facts, Vec
     if !facts.is_file || expected.is_some_and(|size| size != facts.size) {
         return Ok((facts, Vec::new()));
     }
-    // One more than the size: the read that finds the end needs no room of its own.
     let size = usize::try_from(facts.size).map_err(|_| ErrorKind::FileTooLarge)?;
     let mut bytes = Vec::new();
-    bytes.try_reserve_exact(size.saturating_add(1))?;
-    loop {
-        if bytes.len() == bytes.capacity() {
-            bytes.try_reserve(LISTING)?;
-        }
+    bytes.try_reserve_exact(size)?;
+    // Nobody writes to a file in its place: what it held at the look is all of it.
+    while bytes.len() < size {
         match rustix::io::read(file, rustix::buffer::spare_capacity(&mut bytes)) {
-            Ok(0) => return Ok((facts, bytes)),
+            Ok(0) => break,
             Ok(_) | Err(Errno::INTR) => {}
             Err(error) => return Err(error.into()),
         }
     }
+    bytes.truncate(size);
+    Ok((facts, bytes))
 }
 
 /// Sets the access time through the descriptor, so that it can only be that of the file that was

@@ -67,7 +67,6 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
         (Some(own), Some(other)) => own.dev() == other.dev() && own.ino() == other.ino(),
         _ => false,
     };
-    let is_own = |path: &Path| is_same(fs::metadata(path).ok().as_ref());
     let named = [
         ("PCACHE_NVCC", &search.setting),
         ("the launcher's argument", &search.launcher),
@@ -75,17 +74,14 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
     for (whence, path) in named {
         let Some(path) = path else { continue };
         let what = format!("{whence} ({})", path.display());
-        let Some(found) = resolve(path, search.path.as_deref(), &is_own) else {
-            return Err(NotFound {
-                looked: vec![format!("{what}: no such program")],
-            });
+        let trouble = match resolve(path, search.path.as_deref(), &is_same) {
+            Some((_, found)) if is_same(Some(&found)) => "pcache-nvcc itself",
+            Some((path, _)) => return Ok(path),
+            None => "no such program",
         };
-        if is_own(&found) {
-            return Err(NotFound {
-                looked: vec![format!("{what}: pcache-nvcc itself")],
-            });
-        }
-        return Ok(found);
+        return Err(NotFound {
+            looked: vec![format!("{what}: {trouble}")],
+        });
     }
     let mut looked = Vec::new();
     for (whence, path) in places(search) {
@@ -113,13 +109,20 @@ pub(super) fn program(path: &Path) -> Option<Metadata> {
 }
 
 /// A path as it is; a bare name through PATH, passing over ourselves.
-fn resolve(path: &Path, search: Option<&OsStr>, is_own: &dyn Fn(&Path) -> bool) -> Option<PathBuf> {
+fn resolve(
+    path: &Path,
+    search: Option<&OsStr>,
+    is_own: &dyn Fn(Option<&Metadata>) -> bool,
+) -> Option<(PathBuf, Metadata)> {
     if path.components().count() > 1 || path.is_absolute() {
-        return is_program(path).then(|| path.to_owned());
+        return Some((path.to_owned(), program(path)?));
     }
     std::env::split_paths(search.unwrap_or_default())
         .map(|directory| directory.join(path))
-        .find(|candidate| is_program(candidate) && !is_own(candidate))
+        .find_map(|candidate| {
+            let found = program(&candidate)?;
+            (!is_own(Some(&found))).then_some((candidate, found))
+        })
 }
 
 fn places(search: &Search) -> impl Iterator<Item = (&'static str, PathBuf)> {

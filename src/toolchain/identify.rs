@@ -3,7 +3,9 @@
 //! every place on PATH says the same. Knows nothing of the compile.
 
 use super::find::{nvcc_command, program};
+use super::names::{FoundName, Names, SearchPath};
 use super::profile;
+use crate::includes::digests::DigestTable;
 use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
 use crate::stat::Stat;
@@ -20,7 +22,7 @@ use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 /// The version of the remembered record.
-const SCHEMA: u32 = 3;
+const SCHEMA: u32 = 4;
 /// CUDA's own tools, by the names that plans use.
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
 /// The host compiler's parts, as `-print-prog-name` knows them.
@@ -112,7 +114,7 @@ pub fn identify(
     memo: Option<&Path>,
     scratch: &Path,
 ) -> Result<Toolchain, ToolchainError> {
-    if let Some(known) = recall(nvcc, ccbin, memo) {
+    if let Some(known) = recall(nvcc, ccbin, memo, None) {
         return Ok(known);
     }
     let file = memo.map(|directory| directory.join(memo_name(nvcc, ccbin)));
@@ -124,49 +126,21 @@ pub fn identify(
         // A memo that cannot be written costs time, nothing else.
         let _ = write_record(&file, &record);
     }
-    record.toolchain().ok_or_else(|| ToolchainError::Probe {
+    record.toolchain(None).ok_or_else(|| ToolchainError::Probe {
         nvcc: nvcc.into(),
         text: "its tools changed while they were looked at".to_owned(),
     })
 }
 
 /// The toolchain as it is remembered in `memo`, if every tool is still what and where it was. Starts
-/// no process.
-pub fn recall(nvcc: &Path, ccbin: Option<&OsStr>, memo: Option<&Path>) -> Option<Toolchain> {
-    read_record(&memo?.join(memo_name(nvcc, ccbin)))?.toolchain()
-}
-
-/// The file that a shell would run for `program`: a path as it is, a bare name through `path`.
-/// Links are not resolved, since compiler drivers look at the name they were started by.
-pub fn look_up(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    let directories = distinct_directories(path);
-    look_up_in(program, &directories, |path| {
-        super::is_program(&path).then_some(path)
-    })
-}
-
-/// The directories of a PATH. One that comes again has nothing that it had not before.
-fn distinct_directories(path: &OsStr) -> Vec<PathBuf> {
-    let mut distinct: Vec<PathBuf> = Vec::new();
-    for directory in std::env::split_paths(path) {
-        if !distinct.contains(&directory) {
-            distinct.push(directory);
-        }
-    }
-    distinct
-}
-
-/// What `look` makes of the first place where it finds something.
-fn look_up_in<T>(
-    name: &OsStr,
-    directories: &[PathBuf],
-    look: impl Fn(PathBuf) -> Option<T>,
-) -> Option<T> {
-    if name.as_bytes().contains(&b'/') {
-        return look(PathBuf::from(name));
-    }
-    let mut candidates = directories.iter().map(|directory| directory.join(name));
-    candidates.find_map(look)
+/// no process. `digests` may know that directories have not changed.
+pub fn recall(
+    nvcc: &Path,
+    ccbin: Option<&OsStr>,
+    memo: Option<&Path>,
+    digests: Option<&DigestTable>,
+) -> Option<Toolchain> {
+    read_record(&memo?.join(memo_name(nvcc, ccbin)))?.toolchain(digests)
 }
 
 /// One tool as remembered.
@@ -188,8 +162,8 @@ struct Record {
     host: HostFamily,
     /// nvcc's PATH, along which the names below were found.
     search: OsString,
-    /// Each name, with the real path of what it stood for.
-    names: Vec<(OsString, PathBuf)>,
+    /// What was found along it.
+    names: Vec<FoundName>,
     tools: Vec<ToolRecord>,
     variables: BTreeMap<String, String>,
     profile_variables: Vec<String>,
@@ -207,15 +181,14 @@ impl Record {
             found.map(|(_, value)| value.as_os_str())
         };
         let search = variable("PATH").map_or_else(own_path, OsStr::to_owned);
-        let mut names = Names {
-            search: search.clone(),
-            found: Vec::new(),
-        };
-        let mut files = vec![("nvcc".to_owned(), canonical(nvcc)?)];
+        let mut names = Names::along(&search);
+        let nvcc_file = canonical(nvcc)?;
+        let mut files = vec![("nvcc".to_owned(), nvcc_file.clone())];
         if let Some(here) = variable("_HERE_") {
             for name in ["nvcc", "nvcc.profile"] {
                 let path = Path::new(here).join(name);
-                path.is_file().then(|| files.push((name.to_owned(), path)));
+                let is_another = path.is_file() && path != nvcc_file;
+                is_another.then(|| files.push((name.to_owned(), path)));
             }
         }
         for name in CUDA_TOOLS {
@@ -263,30 +236,29 @@ impl Record {
     }
 
     /// The toolchain, if every tool is still what it was, where it was.
-    fn toolchain(&self) -> Option<Toolchain> {
+    fn toolchain(&self, digests: Option<&DigestTable>) -> Option<Toolchain> {
         let stat = |path: &Path| fs::metadata(path).ok().map(|found| Stat::from(&found));
         let is_same = |tool: &ToolRecord| stat(&tool.path) == Some(tool.stat);
         if self.schema != SCHEMA || !self.tools.iter().all(is_same) {
             return None;
         }
-        let directories = distinct_directories(&self.search);
-        let mut found = Vec::with_capacity(self.names.len());
-        for (name, real) in &self.names {
-            // A tool that was looked at above, by its own name, is a program and what it was.
-            let seen = |path: &PathBuf| {
-                let tool = self.tools.iter().find(|tool| tool.path == *path);
-                tool.map(|tool| tool.stat)
+        // A tool that was looked at above, by its own name, is a program and what it was.
+        let seen = |path: &Path| {
+            let tool = self.tools.iter().find(|tool| tool.path == *path);
+            tool.map(|tool| tool.stat)
+        };
+        let look = |path: &Path| seen(path).or_else(|| Some(Stat::from(&program(path)?)));
+        let search = SearchPath::new(&self.search);
+        let is_undisturbed = digests.is_some_and(|table| search.is_undisturbed(&self.names, table));
+        for name in &self.names {
+            let place = match is_undisturbed {
+                true => Some(name.place.clone()),
+                false => search.find(&name.name, |path| look(path).is_some()),
             };
-            let look = |path: PathBuf| {
-                let stat = seen(&path).or_else(|| Some(Stat::from(&program(&path)?)))?;
-                Some((path, stat))
-            };
-            let (path, there) = look_up_in(name, &directories, look)?;
-            // The same inode: links need not be followed step by step.
-            if Some(there) != seen(real) {
-                return None;
-            }
-            found.push(path);
+            // The same place and inode: links need not be followed step by step.
+            let is_same =
+                place.as_ref() == Some(&name.place) && look(&name.place) == seen(&name.real);
+            is_same.then_some(())?;
         }
         let mut sink = Digester::default();
         for tool in &self.tools {
@@ -299,27 +271,11 @@ impl Record {
             release: self.release.clone(),
             host: self.host,
             tools: self.tools.iter().map(|tool| tool.path.clone()).collect(),
-            found,
+            found: self.names.iter().map(|name| name.place.clone()).collect(),
             variables: self.variables.clone(),
             profile_variables: self.profile_variables.clone(),
             front: self.front(),
         })
-    }
-}
-
-/// Programs found along nvcc's PATH, remembered so that the search can be repeated.
-struct Names {
-    search: OsString,
-    found: Vec<(OsString, PathBuf)>,
-}
-
-impl Names {
-    fn find(&mut self, name: &OsStr) -> Result<PathBuf, ToolchainError> {
-        let path = look_up(name, &self.search).ok_or_else(|| ToolchainError::Missing {
-            name: name.to_owned(),
-        })?;
-        self.found.push((name.to_owned(), canonical(&path)?));
-        Ok(path)
     }
 }
 
@@ -440,7 +396,7 @@ fn tool_record((role, path): (String, PathBuf)) -> Result<ToolRecord, ToolchainE
     })
 }
 
-fn canonical(path: &Path) -> Result<PathBuf, ToolchainError> {
+pub(super) fn canonical(path: &Path) -> Result<PathBuf, ToolchainError> {
     fs::canonicalize(path).map_err(|source| ToolchainError::Read {
         path: path.into(),
         source,

@@ -4,9 +4,11 @@
 mod driver;
 mod find;
 mod identify;
+mod names;
 mod profile;
 
 pub use crate::stat::Stat;
 pub use driver::driver_version;
 pub use find::{NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command};
-pub use identify::{Front, HostFamily, Toolchain, ToolchainError, identify, look_up, recall};
+pub use identify::{Front, HostFamily, Toolchain, ToolchainError, identify, recall};
+pub use names::look_up;

@@ -3,10 +3,12 @@
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
+use std::path::Path;
+use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 use crate::support::outcome::Outcome;
-use crate::support::workspace::Workspace;
+use crate::support::workspace::{Workspace, program};
 
 const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o", "-Ifirst", "-Isecond"];
 const UNIT: &str = "#include <value.h>\n__global__ void external(int *p) { *p = VALUE; }\n";
@@ -31,6 +33,66 @@ fn touch(ws: &Workspace, rel: &str, days: u64) {
 #[test]
 fn second_build_is_a_direct_hit() {
     let (ws, first) = built();
+    ws.build(ARGS).hits_directly(1).same_as(&first);
+}
+
+#[test]
+fn host_compiler_that_appears_earlier_in_path_is_no_direct_hit() {
+    let mut ws = Workspace::with("unit.cu", UNIT);
+    ws.write("second/value.h", "#define VALUE 1\n");
+    let early = ws.path("early");
+    fs::create_dir(&early).expect("a folder");
+    let toolkit = ws.real_nvcc().parent().expect("a folder").to_owned();
+    ws.set_path(&[&early, &toolkit]);
+    let first = ws.build(ARGS);
+    // Old enough for what is known of a folder to be remembered by its times.
+    sleep(Duration::from_millis(2500));
+    for _ in 0..2 {
+        ws.build(ARGS).hits_directly(1).same_as(&first);
+    }
+    ws.script(
+        "early/gcc",
+        "#!/bin/sh\nexec /usr/bin/gcc -DUNUSED \"$@\"\n",
+    );
+    ws.build(ARGS)
+        .does_not_hit_directly()
+        .same_as(&ws.kept(ARGS));
+    ws.remove("early/gcc");
+    ws.build(ARGS).hits_directly(1).same_as(&first);
+}
+
+#[test]
+fn closed_streams_are_no_place_for_what_is_printed() {
+    let (ws, _) = built();
+    ws.edit("unit.cu", "VALUE; }", "VALUE; }\n#warning told\n");
+    let first = ws.build(ARGS);
+    first.same_as(&ws.kept(ARGS));
+    assert!(
+        String::from_utf8_lossy(&first.stderr).contains("told"),
+        "{first:?}"
+    );
+    ws.build(ARGS).hits_directly(1).same_as(&first);
+    let table = ws.root().join("cache/digests");
+    let head = |path: &Path| fs::read(path).expect("a table")[..32].to_vec();
+    let (counted, before) = (ws.counters(), head(&table));
+    ws.write("unit.o", "");
+    let closed = |streams: &str| {
+        let mut shell = ws.command("/bin/sh");
+        let script = format!("exec \"$0\" \"$@\" {streams}");
+        shell.arg("-c").arg(script).arg(program("pcache-nvcc"));
+        shell.args(ARGS).env_remove("PCACHE_LOG");
+        let status = shell.status().expect("a shell");
+        assert!(status.success(), "{streams}: {status}");
+        assert!(!ws.read("unit.o").is_empty(), "{streams}");
+        // Nothing was printed into the files that were opened first.
+        assert_eq!(head(&table), before, "{streams}");
+    };
+    for streams in ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"] {
+        closed(streams);
+    }
+    let since = ws.counters().since(&counted);
+    assert_eq!(since.direct_hits, 5, "{since:?}");
+    ws.remove("unit.o");
     ws.build(ARGS).hits_directly(1).same_as(&first);
 }
 

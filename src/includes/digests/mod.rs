@@ -23,9 +23,11 @@ use file_system::Trust;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 use slot::{Epoch, Subject};
-use std::fs::File;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use table::{Missing, Table};
@@ -197,6 +199,25 @@ impl DigestTable {
         if is_same && Trust::in_file_system_of(&directory) == Trust::All {
             self.write(seen, Aspect::fact(fact), fact);
         }
+    }
+
+    /// Whether the directory at `path`, which was `seen`, has none of `names`, each with a NUL behind it.
+    /// Once looked up, the answer holds for as long as the directory's stat does. `began` is a time
+    /// before the first look.
+    pub fn lacks_all(&self, path: &Path, seen: &Sighting, names: &[u8], began: SystemTime) -> bool {
+        let fact = Sha256::digest(names).into();
+        if self.is_known(seen, &fact) {
+            return true;
+        }
+        let names = names.strip_suffix(b"\0").unwrap_or(names);
+        let lacks = names.split(|&byte| byte == 0).all(|name| {
+            let found = fs::symlink_metadata(path.join(OsStr::from_bytes(name)));
+            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+        });
+        if lacks {
+            self.remember(path, seen, &fact, began);
+        }
+        lacks
     }
 
     /// Whether there is a place to remember it, and the file was last changed well before `began`.

@@ -13,6 +13,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
 use std::path::Path;
 use std::ptr::NonNull;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const NAME: &str = "digests";
@@ -51,6 +52,8 @@ pub(super) struct Table {
     mapping: Mapping,
     /// Where slots are written; `None` for a table that is only read.
     file: Option<File>,
+    /// Whether the limit on file sizes admits that: asked before the first of them.
+    may_write: OnceLock<bool>,
     boot: Boot,
 }
 
@@ -77,6 +80,7 @@ impl Table {
                     return Ok(Self {
                         mapping,
                         file,
+                        may_write: OnceLock::new(),
                         boot,
                     });
                 }
@@ -93,7 +97,12 @@ impl Table {
     }
 
     pub(super) fn is_writable(&self) -> bool {
-        self.file.is_some()
+        self.writable().is_some()
+    }
+
+    fn writable(&self) -> Option<&File> {
+        let file = self.file.as_ref()?;
+        self.may_write.get_or_init(may_write_so_far).then_some(file)
     }
 
     pub(super) fn get(&self, subject: &Subject) -> Option<Digest> {
@@ -107,7 +116,9 @@ impl Table {
     /// Remembers `digest`, in the place of something that is worth less if possible. Of two
     /// processes that choose the same slot, one writes for nothing.
     pub(super) fn put(&self, subject: &Subject, digest: &Digest) {
-        let Some(file) = &self.file else { return };
+        let Some(file) = self.writable() else {
+            return;
+        };
         let words = subject.slot(digest);
         let places: Vec<usize> = subject.places().collect();
         let is_free = |place: &&usize| subject.supersedes(&self.slot(**place));
@@ -203,7 +214,7 @@ fn open_file(dir: &Path, missing: Missing) -> io::Result<(File, Access)> {
         let opened = rustix::fs::open(dir.join(NAME), access | common, Mode::empty());
         opened.map(File::from).map_err(io::Error::from)
     };
-    if missing == Missing::Create && may_write_so_far() {
+    if missing == Missing::Create {
         match open(OFlags::RDWR) {
             Ok(file) => return Ok((file, Access::ReadWrite)),
             Err(error) if is_refusal(&error) => {}
@@ -232,18 +243,29 @@ fn examine(file: &File) -> io::Result<(Header, Option<Mapping>)> {
         return Err(ErrorKind::Unsupported.into());
     }
     let metadata = file.metadata()?;
-    let mut bytes = [0; HEADER.len() * 8];
-    if !metadata.is_file() || file.read_exact_at(&mut bytes, 0).is_err() {
-        return Ok((Header::Damaged, None));
-    }
-    let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at * 8 + i]));
-    match read_header(std::array::from_fn(word)) {
-        Header::Ours if metadata.len() == BYTES as u64 => {
-            Ok((Header::Ours, Some(Mapping::new(file)?)))
-        }
-        Header::Ours => Ok((Header::Damaged, None)),
+    let is_whole = metadata.len() == BYTES as u64;
+    let mapping = match metadata.is_file() && is_whole {
+        true => Some(Mapping::new(file)?),
+        false => None,
+    };
+    let header = match &mapping {
+        Some(mapping) => std::array::from_fn(|at| mapping.words()[at].load(Ordering::Relaxed)),
+        // A newer version may have another size.
+        None if metadata.is_file() => read_words(file).unwrap_or_default(),
+        None => Default::default(),
+    };
+    match read_header(header) {
+        Header::Ours if !is_whole => Ok((Header::Damaged, None)),
+        Header::Ours => Ok((Header::Ours, mapping)),
         other => Ok((other, None)),
     }
+}
+
+fn read_words(file: &File) -> io::Result<[u64; HEADER.len()]> {
+    let mut bytes = [0; HEADER.len() * 8];
+    file.read_exact_at(&mut bytes, 0)?;
+    let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at * 8 + i]));
+    Ok(std::array::from_fn(word))
 }
 
 fn read_header(words: [u64; HEADER.len()]) -> Header {
