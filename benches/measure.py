@@ -3,6 +3,8 @@ size of it and of every process it waited for. Knows nothing of compilers."""
 
 import os
 import statistics
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 
@@ -38,6 +40,21 @@ def run(command, directory, environment, log):
         rss=usage.ru_maxrss * 1024,
         status=os.waitstatus_to_exitcode(status),
     )
+
+
+# A process is never told a smaller size than that of the one which spawned it: this one is small.
+PEAK = """
+import os, sys
+pid = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
+print(os.wait4(pid, 0)[2].ru_maxrss)
+"""
+
+
+def peak(command, directory, environment):
+    """Largest resident size of a command that succeeds and prints nothing, in bytes."""
+    argv = [sys.executable, "-I", "-S", "-c", PEAK, *map(os.fspath, command)]
+    done = subprocess.run(argv, cwd=directory, env=environment, capture_output=True, check=True)
+    return int(done.stdout) * 1024
 
 
 def median(values):

@@ -1,9 +1,11 @@
-"""System calls and processes of a warm hit, counted by strace."""
+"""System calls and processes of a warm hit, counted by strace, and its memory."""
 
 import re
 import shutil
 import subprocess
 from collections import Counter
+
+from measure import peak
 
 MOST = 6
 
@@ -15,8 +17,8 @@ def measure(unit, tools, work):
     rows = [
         f"A warm hit of: {unit.title}.",
         "",
-        "| | processes | threads | system calls | most of them |",
-        "|---|---|---|---|---|",
+        "| | processes | threads | system calls | files looked at | directories | above these | memory | most of them |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for tool in tools:
         rows.append(row(strace, unit, tool, work))
@@ -30,14 +32,29 @@ def row(strace, unit, tool, work):
     for _ in range(2 if tool.hits() is not None else 1):
         done = subprocess.run(command, cwd=unit.directory, env=tool.environment, capture_output=True)
         if done.returncode:
-            return f"| {tool.name} | fails | | | |"
+            return f"| {tool.name} | fails | | | | | | | |"
     before = tool.hits()
     traced = [strace, "-f", "-o", log, *command]
     subprocess.run(traced, cwd=unit.directory, env=tool.environment, check=True, capture_output=True)
     name = tool.name + (", no hit" if before is not None and tool.hits() == before else "")
-    calls, tasks, programs = count(log.read_text(errors="replace"))
+    text = log.read_text(errors="replace")
+    calls, tasks, programs = count(text)
+    files, directories = looks(text)
+    total = sum(calls.values())
     most = ", ".join(f"{call} {number:,}" for call, number in calls.most_common(MOST))
-    return f"| {name} | {programs} | {len(tasks)} | {sum(calls.values()):,} | {most} |"
+    seen = f"{files:,} | {directories:,} | {total - files - directories:,}"
+    memory = peak(command, unit.directory, tool.environment) / 1e6
+    return f"| {name} | {programs} | {len(tasks)} | {total:,} | {seen} | {memory:.0f} MB | {most} |"
+
+
+def looks(log):
+    """Different files and directories that were looked at by name and are there."""
+    found = {"REG": set(), "DIR": set()}
+    for line in log.splitlines():
+        look = re.search(r'\b(?:statx|newfstatat|stat|lstat)\((?:AT_FDCWD, )?"([^"]+)".*S_IF(REG|DIR).*= 0$', line)
+        if look:
+            found[look[2]].add(look[1])
+    return len(found["REG"]), len(found["DIR"])
 
 
 def count(log):
