@@ -7,12 +7,12 @@ use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, openat};
 use rustix::io::Errno;
 use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 const DIRECTORY: &str = "locks";
 
-/// An open file of locks. No program that is started gets it.
+/// An open file of locks. No program that is started gets it, unless it is handed to it.
 #[derive(Debug)]
 pub struct LockFile {
     file: File,
@@ -89,6 +89,12 @@ impl LockFile {
                 error => return Err(error.unwrap_or(Errno::IO)),
             }
         }
+    }
+}
+
+impl AsFd for LockFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -2,7 +2,7 @@
 //! why it runs, nor what else does.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{
     Pid, PidfdFlags, Signal, getpid, getppid, kill_process_group, pidfd_open,
     set_parent_process_death_signal,
@@ -41,10 +41,12 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts `command` with `environment` set on top of our own.
+    /// Starts `command` with `environment` set on top of our own. All that it starts in turn gets
+    /// `inherited`.
     pub(super) fn start(
         command: &Command,
         environment: &[(OsString, OsString)],
+        inherited: Option<BorrowedFd<'_>>,
     ) -> io::Result<Self> {
         let mut prepared = process::Command::new(&command.program);
         prepared
@@ -54,7 +56,7 @@ impl Child {
             .stdout(output(&command.stdout)?)
             .stderr(output(&command.stderr)?)
             .process_group(0);
-        die_with_us(&mut prepared);
+        before_exec(&mut prepared, inherited)?;
         let mut child = prepared.spawn()?;
         let pid = Pid::from_child(&child);
         match pidfd_open(pid, PidfdFlags::empty()) {
@@ -110,18 +112,26 @@ fn end(child: &mut process::Child) {
 }
 
 /// Has the system kill the child when the thread that starts it is gone, which waits for it
-/// otherwise: after `kill -9` its slot is free at once, and it must not go on beside the next one's.
-/// What a compiler driver has started goes on to its own end, but nothing follows it.
-fn die_with_us(command: &mut process::Command) {
+/// otherwise: nobody would use what it makes after `kill -9`. What a compiler driver has started
+/// goes on to its own end even so, for which it has `inherited`.
+fn before_exec(
+    command: &mut process::Command,
+    inherited: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
     let parent = getpid();
-    let before_exec = move || {
+    let inherited = inherited.map(|fd| fd.try_clone_to_owned()).transpose()?;
+    let prepare = move || {
         set_parent_process_death_signal(Some(Signal::KILL))?;
         // The parent may have died before the request.
-        match getppid() == Some(parent) {
-            true => Ok(()),
-            false => Err(io::Error::from(Errno::SRCH)),
+        if getppid() != Some(parent) {
+            return Err(io::Error::from(Errno::SRCH));
         }
+        if let Some(inherited) = &inherited {
+            fcntl_setfd(inherited, FdFlags::empty())?;
+        }
+        Ok(())
     };
-    // SAFETY: between fork and exec only two system calls are made; nothing is allocated or locked.
-    unsafe { command.pre_exec(before_exec) };
+    // SAFETY: between fork and exec only system calls are made; nothing is allocated or locked.
+    unsafe { command.pre_exec(prepare) };
+    Ok(())
 }

@@ -77,7 +77,7 @@ impl<'a> Crew<'a> {
         command: &Command,
         slot: Slot<'a>,
     ) -> Result<(), Failure<E>> {
-        let child = Child::start(command, self.environment);
+        let child = Child::start(command, self.environment, slot.descriptor());
         self.running.push(Running {
             step,
             child: child.map_err(|error| Failure::Start(step, error))?,

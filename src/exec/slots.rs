@@ -12,7 +12,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::num::NonZeroUsize;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
 
@@ -91,6 +91,16 @@ impl Slots {
                 _ => Supply::Own(Cell::new(size)),
             }
         })
+    }
+}
+
+impl Slot<'_> {
+    /// What a child must inherit to keep the slot, should we be killed before it has ended.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        match self.supply {
+            Supply::Pool(pool) => Some(pool.file.as_fd()),
+            Supply::Make(_) | Supply::Own(_) => None,
+        }
     }
 }
 
