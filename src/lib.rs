@@ -1,7 +1,7 @@
 //! The library behind `pcache-nvcc` and `pcache`: a compile cache for NVIDIA's CUDA compilers.
 //!
 //! Import downwards only (a test holds it):
-//! `cli → compile → {exec, store, includes, toolchain} → key → {plan, cmdline} → {config, stats, stat}`.
+//! `cli → compile → {exec, store, includes, toolchain} → key → {plan, cmdline} → {config, stats, stat, lock}`.
 //! `cmdline`, `plan` and `key` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
@@ -12,6 +12,7 @@ pub mod config;
 pub mod exec;
 pub mod includes;
 pub mod key;
+pub mod lock;
 pub mod log;
 pub mod outcome;
 pub mod plan;

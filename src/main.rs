@@ -6,7 +6,7 @@
 
 use pcache_nvcc::compile::{Cache, Detour, compile};
 use pcache_nvcc::config::Config;
-use pcache_nvcc::exec::Interrupted;
+use pcache_nvcc::exec::{Interrupted, Slots};
 use pcache_nvcc::includes::digests::DigestTable;
 use pcache_nvcc::log::{Block, Log};
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
@@ -107,6 +107,11 @@ fn run() -> c_int {
         readonly: config.readonly.value,
         recache: config.recache.value,
         flights: Flights::new(root),
+        slots: Slots::new(
+            config.jobs.value.number(),
+            opened.is_ok().then_some(root.as_path()),
+            env::var_os("MAKEFLAGS"),
+        ),
         wait: config.wait.value,
         digests: digests.as_ref(),
     };

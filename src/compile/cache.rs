@@ -1,5 +1,6 @@
 //! The store as one compile sees it: whatever goes wrong is counted and never in the way.
 
+use crate::exec::Slots;
 use crate::includes::digests::DigestTable;
 use crate::key::Digest;
 use crate::stats::{Counter, Stats};
@@ -25,6 +26,8 @@ pub struct Cache<'a> {
     pub flights: Flights,
     /// Digests of files; none with PCACHE_DIRECT=0, which needs them.
     pub digests: Option<&'a DigestTable>,
+    /// Who may run a stage now.
+    pub slots: Slots,
     /// PCACHE_WAIT: how long one unit waits for others.
     pub wait: Duration,
 }

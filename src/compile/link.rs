@@ -3,7 +3,7 @@
 
 use super::commands::{Commands, Outputs, search_path};
 use super::{Detour, Printed};
-use crate::exec::{self, Command, Failure, Signals};
+use crate::exec::{self, Command, Failure, Signals, Slots};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Resolve, Stage, Tool};
 use crate::toolchain::look_up;
@@ -17,6 +17,7 @@ use std::process::{self, Stdio};
 pub fn run(
     plan: &Plan,
     commands: &Commands<'_>,
+    slots: &Slots,
     signals: &Signals,
     printed: &mut Printed,
 ) -> Result<(), Detour> {
@@ -34,6 +35,7 @@ pub fn run(
             std::slice::from_ref(&command),
             &commands.environment,
             1,
+            slots,
             signals,
         )
         .map_err(|failure| detour(stage, failure))?;

@@ -206,7 +206,8 @@ impl Invocation<'_> {
         // Link stages always run, so that they are never answered directly.
         let direct = direct.filter(|_| plan.link.is_empty());
         let (mut all, endings) = self.units(&works, direct.as_ref(), block)?;
-        link::run(&plan, &commands, self.signals, &mut all.printed)?;
+        let slots = &self.cache.slots;
+        link::run(&plan, &commands, slots, self.signals, &mut all.printed)?;
         deliver::keep_files(self.facts, &plan, &workspace)?;
         all.printed.show();
         for (unit, (ending, key)) in plan.units.iter().zip(&endings) {

@@ -159,13 +159,15 @@ impl UnitWork<'_> {
             let program = commands[index].program.display();
             Detour::from(Fallback::new(reason, format!("{program}: {what}")))
         };
-        exec::run_all(&commands, &self.commands.environment, width, self.signals).map_err(
-            |failure| match failure {
+        let environment = &self.commands.environment;
+        let slots = &self.cache.slots;
+        exec::run_all(&commands, environment, width, slots, self.signals).map_err(|failure| {
+            match failure {
                 Failure::Interrupted(signal) => Detour::Interrupted(signal),
                 Failure::Status(index, status) => failed(index, status.to_string()),
                 Failure::Start(index, error) => failed(index, error.to_string()),
-            },
-        )
+            }
+        })
     }
 
     fn module_id(&self) -> Vec<u8> {

@@ -2,12 +2,14 @@
 //! environment variables. A bad value is reported and the default is used, since trouble with the
 //! cache never fails a build. Does not know what the settings do, and prints nothing.
 
+mod jobs;
 mod lifetime;
 mod load;
 mod policy;
 mod size;
 mod value;
 
+pub use jobs::{BadJobs, Jobs};
 pub use lifetime::{BadLifetime, Lifetime};
 pub use load::{ConfigProblem, Environment, config_file};
 pub use policy::{BadPolicy, EvictionPolicy};
@@ -102,6 +104,8 @@ settings! {
         "Compile even where the cache has an answer, and store the new one";
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",
         "How long a compile waits for another process that is compiling the same thing; then it compiles too";
+    jobs: Jobs = |_| Jobs::Cores, "PCACHE_JOBS", "`cores`",
+        "How many stages all compiles of the machine with this cache run at once, where GNU make's jobserver does not say";
     log: Option<PathBuf> = |_| None, "PCACHE_LOG", "no log",
         "File to which each compile appends what was decided, and why";
 }

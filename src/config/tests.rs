@@ -1,8 +1,8 @@
 //! The table, the sources in their order, and what is said about values that cannot be used.
 
 use super::{
-    BadLifetime, BadPolicy, BadSize, ByteSize, Config, ConfigProblem, EvictionPolicy, Lifetime,
-    SETTINGS, Source,
+    BadJobs, BadLifetime, BadPolicy, BadSize, ByteSize, Config, ConfigProblem, EvictionPolicy,
+    Jobs, Lifetime, SETTINGS, Source,
 };
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{HashMap, HashSet};
@@ -158,6 +158,26 @@ fn waits_are_whole_seconds() {
 }
 
 #[test]
+fn jobs_are_a_positive_number_or_the_cores() {
+    let parse = |text: &str| text.parse::<Jobs>();
+    assert_eq!(parse("cores"), Ok(Jobs::Cores));
+    assert_eq!(Jobs::Cores.number(), None);
+    for (text, number) in [("1", 1), ("007", 7), ("65535", 65535)] {
+        let jobs = parse(text).unwrap();
+        assert_eq!(jobs.number().map(usize::from), Some(number));
+    }
+    for bad in ["", "-1", "+1", "1.5", " 2", "Cores", "all"] {
+        assert_eq!(parse(bad), Err(BadJobs::Shape), "{bad:?}");
+    }
+    assert_eq!(parse("0"), Err(BadJobs::Zero));
+    assert_eq!(parse("65536"), Err(BadJobs::TooMany));
+    let home = Home::new().write("jobs = 3");
+    assert_eq!(home.load_well().jobs.value.to_string(), "3");
+    let home = home.set("PCACHE_JOBS", "cores");
+    assert_eq!(home.load_well().jobs.value, Jobs::Cores);
+}
+
+#[test]
 fn problems_name_setting_value_source_and_way_out() {
     let said = |variable, value| Home::new().set(variable, value).problem();
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "10X"), @"PCACHE_MAX_SIZE=10X: not a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
@@ -168,6 +188,8 @@ fn problems_name_setting_value_source_and_way_out() {
     insta::assert_snapshot!(said("PCACHE_POLICY", "ttl:7"), @"PCACHE_POLICY=ttl:7: not a lifetime; write numbers with s, m, h or d, such as ttl:7d or tlru:30d,90d; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DISABLE", "maybe"), @"PCACHE_DISABLE=maybe: neither yes nor no; set 1 or 0; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_WAIT", "-1"), @"PCACHE_WAIT=-1: not a number of seconds; write digits, such as 60; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_JOBS", "0"), @"PCACHE_JOBS=0: no jobs at all; write digits, such as 8, or cores; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_JOBS", "many"), @"PCACHE_JOBS=many: not a number of jobs; write digits, such as 8, or cores; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DIR", "cache"), @"PCACHE_DIR=cache: not an absolute path; begin it with /; the setting is ignored");
     let said = |text| Home::new().write(text).problem();
     insta::assert_snapshot!(said("max_size = 0"), @r#"max_size = 0 in "~/.config/pcache/config.toml": a size of zero; write a number with K, M, G or T, such as 10G; the setting is ignored"#);
@@ -176,7 +198,7 @@ fn problems_name_setting_value_source_and_way_out() {
     insta::assert_snapshot!(said("disable = 'yes'"), @r#"disable = "yes" in "~/.config/pcache/config.toml": neither true nor false; write one of them, without quotes; the setting is ignored"#);
     insta::assert_snapshot!(said("wait = '5s'"), @r#"wait = "5s" in "~/.config/pcache/config.toml": not a number of seconds; write digits, such as 60; the setting is ignored"#);
     insta::assert_snapshot!(said("log = 3"), @r#"log = 3 in "~/.config/pcache/config.toml": not a path; write it in quotes; the setting is ignored"#);
-    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, direct, recache, wait, log"#);
+    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, direct, recache, wait, jobs, log"#);
     // What the parser says in between is its own affair.
     let broken = said("readonly = true\n\ndir = ");
     let line = "settings in \"~/.config/pcache/config.toml\": line 3: ";

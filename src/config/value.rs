@@ -1,5 +1,6 @@
 //! What values can be: their text, their TOML, and where they came from. Knows no setting by name.
 
+use super::jobs::Jobs;
 use super::policy::EvictionPolicy;
 use super::size::ByteSize;
 use std::ffi::OsStr;
@@ -123,6 +124,29 @@ impl Kind for Duration {
 }
 
 const SECONDS_HINT: &str = "write digits, such as 60";
+
+impl Kind for Jobs {
+    const KIND: &'static str = "a number from 1, or `cores`";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let parsed = text.to_string_lossy().parse();
+        parsed.map_err(|bad: super::BadJobs| format!("{bad}; {JOBS_HINT}"))
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::String(text) => Self::from_text(OsStr::new(text)),
+            toml::Value::Integer(number) => Self::from_text(OsStr::new(&number.to_string())),
+            _ => Err(format!("not a number of jobs; {JOBS_HINT}")),
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+const JOBS_HINT: &str = "write digits, such as 8, or cores";
 
 impl Kind for EvictionPolicy {
     const KIND: &'static str = "`lru`, `fifo`, `lfu`, `random`, `ttl:7d`, `tlru` or `tlru:30d,90d`";

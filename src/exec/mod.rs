@@ -1,7 +1,17 @@
-//! Runs commands, some side by side, with their output in files. Unaware of plans, keys and stores.
+//! Runs commands, some side by side, with their output in files: in the order that a schedule gives,
+//! and in slots that all processes share. Unaware of plans, keys and stores.
 
-mod run;
+mod child;
+mod crew;
+mod jobserver;
+mod schedule;
 mod signals;
+mod slots;
 
-pub use run::{Command, Failure, run_all};
+pub use child::Command;
+pub use schedule::{Failure, Step, Work, run_all, run_steps};
 pub use signals::{Interrupted, Signals};
+pub use slots::Slots;
+
+#[cfg(test)]
+mod tests;

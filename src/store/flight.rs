@@ -6,17 +6,13 @@
 //! gives. `docs/store.md#one-flight` has the why.
 
 use super::StoreError;
-use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, openat};
-use rustix::io::Errno;
+use crate::lock::{LockFile, is_unsupported};
 use sha2::{Digest, Sha256};
-use std::fs::File;
 use std::io;
-use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-const DIRECTORY: &str = "locks";
 const FILE: &str = "flights";
 
 /// How long a waiter sleeps between two looks, in milliseconds; the last one from then on. Locks that
@@ -69,7 +65,7 @@ impl Flights {
         joined.unwrap_or_else(|error| match is_unsupported(&error) {
             true => Flight::Unsupported,
             false => {
-                let path = self.root.join(DIRECTORY).join(FILE);
+                let path = LockFile::path(&self.root, FILE);
                 Flight::Failed(StoreError::io("lock", &path)(error))
             }
         })
@@ -81,62 +77,38 @@ impl Flights {
         deadline: Instant,
         interrupted: &mut dyn FnMut() -> Option<S>,
     ) -> io::Result<Flight<S>> {
-        let file = self.open()?;
-        if change(&file, offset, Change::Lock)? {
+        let file = LockFile::open(&self.root, FILE)?;
+        if file.try_lock(offset)? {
             return Ok(Flight::Leader(Guard { file, offset }));
         }
         wait(&file, offset, deadline, interrupted)
-    }
-
-    /// Opens the file, making it and its directory with the mode of the cache: a group that shares
-    /// one shares its locks. Each call gives an open file description of its own, which is what owns
-    /// a lock, and which no program that is started gets.
-    fn open(&self) -> io::Result<File> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(&self.root, flags, Mode::empty())?;
-        let mode = Mode::from_raw_mode(fstat(&root)?.st_mode);
-        match mkdirat(&root, DIRECTORY, mode & Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        // A symlink is nothing that this program made, and leads to the files of others.
-        let directory = openat(&root, DIRECTORY, flags | OFlags::NOFOLLOW, Mode::empty())?;
-        // NONBLOCK: a named pipe in its place must not hold up a compile.
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let mode = mode & Mode::from_raw_mode(0o666);
-        let file = openat(&directory, FILE, flags | OFlags::CLOEXEC, mode)?;
-        match FileType::from_raw_mode(fstat(&file)?.st_mode) {
-            FileType::RegularFile => Ok(file.into()),
-            _ => Err(io::Error::other("it is not a regular file; remove it")),
-        }
     }
 }
 
 /// The lead for one key; dropping it gives it up.
 #[derive(Debug)]
 pub struct Guard {
-    file: File,
+    file: LockFile,
     offset: i64,
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        // Closing alone would leave the lock to a child that another thread is just starting, until
-        // it has become its program. Should this fail, closing is what is left.
-        let _ = change(&self.file, self.offset, Change::Unlock);
+        // Should this fail, closing is what is left.
+        let _ = self.file.unlock(self.offset);
     }
 }
 
 /// Waits without taking the lock, so that all who wait can look for the result at once.
 fn wait<S>(
-    file: &File,
+    file: &LockFile,
     offset: i64,
     deadline: Instant,
     interrupted: &mut dyn FnMut() -> Option<S>,
 ) -> io::Result<Flight<S>> {
     let mut pauses = PAUSES.into_iter();
     let mut pause = Duration::ZERO;
-    while is_locked(file, offset)? {
+    while file.is_locked(offset)? {
         if let Some(signal) = interrupted() {
             return Ok(Flight::Interrupted(signal));
         }
@@ -158,72 +130,9 @@ fn offset(key: &[u8]) -> i64 {
     (first >> 2) as i64
 }
 
-/// What an old kernel answers, or a file system that cannot lock.
-fn is_unsupported(error: &io::Error) -> bool {
-    let answers = [Errno::INVAL, Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP];
-    let answers = answers.map(Errno::raw_os_error);
-    error
-        .raw_os_error()
-        .is_some_and(|found| answers.contains(&found))
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Change {
-    Lock,
-    Unlock,
-}
-
-/// Locks or unlocks the byte without waiting; false if somebody else has it.
-fn change(file: &File, offset: i64, change: Change) -> io::Result<bool> {
-    let kind = match change {
-        Change::Lock => libc::F_WRLCK,
-        Change::Unlock => libc::F_UNLCK,
-    };
-    match control(file, libc::F_OFD_SETLK, &mut byte(kind, offset)) {
-        Ok(()) => Ok(true),
-        // Which of the two it is, the system may choose.
-        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Whether another open file description has the byte.
-fn is_locked(file: &File, offset: i64) -> io::Result<bool> {
-    let mut lock = byte(libc::F_WRLCK, offset);
-    control(file, libc::F_OFD_GETLK, &mut lock)?;
-    Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
-}
-
-/// One byte at `offset`. The process number must be zero for locks of descriptions.
-fn byte(kind: libc::c_int, offset: i64) -> libc::flock {
-    libc::flock {
-        l_type: kind as libc::c_short,
-        l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: offset,
-        l_len: 1,
-        l_pid: 0,
-    }
-}
-
-fn control(file: &File, command: libc::c_int, lock: &mut libc::flock) -> Result<(), Errno> {
-    loop {
-        // SAFETY: the descriptor is open as long as `file` is borrowed; both commands take a pointer
-        // to one `flock`, which they read and may write, and keep none.
-        let answer = unsafe { libc::fcntl(file.as_raw_fd(), command, lock as *mut libc::flock) };
-        if answer != -1 {
-            return Ok(());
-        }
-        match Errno::from_io_error(&io::Error::last_os_error()) {
-            Some(Errno::INTR) => {}
-            error => return Err(error.unwrap_or(Errno::IO)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Errno, Flight, Flights, is_unsupported, offset};
-    use std::io;
+    use super::{Flight, Flights, offset};
     use std::time::Instant;
 
     #[test]
@@ -231,14 +140,6 @@ mod tests {
         // SHA-256 of "abc" begins with ba7816bf8f01cfea.
         assert_eq!(offset(b"abc"), 0x2e9e_05af_e3c0_73fa);
         assert!((0..1000u32).all(|n| (0..1 << 62).contains(&offset(&n.to_be_bytes()))));
-    }
-
-    #[test]
-    fn file_systems_without_locks_are_told_from_trouble() {
-        let is = |errno: Errno| is_unsupported(&io::Error::from(errno));
-        assert!(is(Errno::NOLCK) && is(Errno::INVAL) && is(Errno::OPNOTSUPP));
-        assert!(!is(Errno::ACCESS) && !is(Errno::LOOP) && !is(Errno::MFILE));
-        assert!(!is_unsupported(&io::Error::other("no regular file")));
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! <root>/manifests/results/ab/cdef…  result records, each below a line with its checksum
 //! <root>/tmp/                        files being written
 //! <root>/locks/flights               who is making what at this moment
+//! <root>/locks/slots                 who runs a stage (`crate::exec`)
 //! <root>/locks/evict                 held by who evicts
 //! <root>/uses/ab                     what some policies must know besides times
 //! <root>/counters, shards            counts, and how much there is (`crate::stats`)

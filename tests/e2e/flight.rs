@@ -209,16 +209,16 @@ fn ctrl_c_ends_the_wait_as_it_ends_a_compile() {
 #[test]
 fn who_stores_or_looks_up_nothing_takes_no_lock() {
     let mut ws = kernel();
-    let locks = ws.root().join("cache/locks");
+    let flights = ws.root().join("cache/locks/flights");
     for variable in ["PCACHE_READONLY", "PCACHE_RECACHE"] {
         ws.set_env(variable, "1");
         ws.build(ARGS).succeeds();
-        assert!(!locks.exists(), "{variable}");
+        assert!(!flights.exists(), "{variable}");
         ws.unset_env(variable);
     }
     fs::remove_dir_all(ws.root().join("cache/manifests/results")).expect("forget the result");
     ws.build(ARGS).misses(1);
-    assert!(locks.exists());
+    assert!(flights.exists());
 }
 
 #[test]

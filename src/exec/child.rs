@@ -1,0 +1,137 @@
+//! One child: started with its output in files, ended with all that it has started. Does not know
+//! why it runs, nor what else does.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, FdFlags, fcntl_setfd};
+use rustix::process::{
+    Pid, PidfdFlags, Signal, getpid, getppid, kill_process_group, pidfd_open,
+    set_parent_process_death_signal,
+};
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, ExitStatus, Stdio};
+
+/// How long a child may take to end by itself after a signal, in seconds.
+const GRACE: i64 = 5;
+
+/// One process to run.
+#[derive(Clone, Debug)]
+pub struct Command {
+    /// The program's file; not looked up in PATH.
+    pub program: PathBuf,
+    /// The arguments after the program's name.
+    pub args: Vec<OsString>,
+    /// Receives what it prints.
+    pub stdout: PathBuf,
+    /// Receives what it reports.
+    pub stderr: PathBuf,
+}
+
+/// A child that leads a process group of its own, so that a compiler driver's children end with it;
+/// at the latest when this is dropped.
+#[derive(Debug)]
+pub(super) struct Child {
+    child: process::Child,
+    pid: Pid,
+    ended: OwnedFd,
+}
+
+impl Child {
+    /// Starts `command` with `environment` set on top of our own. All that it starts in turn gets
+    /// `inherited`.
+    pub(super) fn start(
+        command: &Command,
+        environment: &[(OsString, OsString)],
+        inherited: Option<BorrowedFd<'_>>,
+    ) -> io::Result<Self> {
+        let mut prepared = process::Command::new(&command.program);
+        prepared
+            .args(&command.args)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null())
+            .stdout(output(&command.stdout)?)
+            .stderr(output(&command.stderr)?)
+            .process_group(0);
+        before_exec(&mut prepared, inherited)?;
+        let mut child = prepared.spawn()?;
+        let pid = Pid::from_child(&child);
+        match pidfd_open(pid, PidfdFlags::empty()) {
+            Ok(ended) => Ok(Self { child, pid, ended }),
+            Err(error) => {
+                end(&mut child);
+                Err(error.into())
+            }
+        }
+    }
+
+    /// Its end, if it has ended.
+    pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        self.child.try_wait()
+    }
+
+    /// Is readable when it has ended.
+    pub(super) fn ended(&self) -> BorrowedFd<'_> {
+        self.ended.as_fd()
+    }
+
+    /// Sends `signal` to its group. One that is gone already is what we want.
+    pub(super) fn signal(&self, signal: Signal) {
+        let _ = kill_process_group(self.pid, signal);
+    }
+
+    /// Leaves it time to end by itself.
+    pub(super) fn have_patience(&self) {
+        let patience = Timespec {
+            tv_sec: GRACE,
+            tv_nsec: 0,
+        };
+        let mut ended = [PollFd::from_borrowed_fd(self.ended(), PollFlags::IN)];
+        let _ = poll(&mut ended, Some(&patience));
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !matches!(self.child.try_wait(), Ok(Some(_))) {
+            end(&mut self.child);
+        }
+    }
+}
+
+fn output(path: &Path) -> io::Result<File> {
+    File::options().create(true).append(true).open(path)
+}
+
+fn end(child: &mut process::Child) {
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    let _ = child.wait();
+}
+
+/// Has the system kill the child when the thread that starts it is gone, which waits for it
+/// otherwise: nobody would use what it makes after `kill -9`. What a compiler driver has started
+/// goes on to its own end even so, for which it has `inherited`.
+fn before_exec(
+    command: &mut process::Command,
+    inherited: Option<BorrowedFd<'_>>,
+) -> io::Result<()> {
+    let parent = getpid();
+    let inherited = inherited.map(|fd| fd.try_clone_to_owned()).transpose()?;
+    let prepare = move || {
+        set_parent_process_death_signal(Some(Signal::KILL))?;
+        // The parent may have died before the request.
+        if getppid() != Some(parent) {
+            return Err(io::Error::from(Errno::SRCH));
+        }
+        if let Some(inherited) = &inherited {
+            fcntl_setfd(inherited, FdFlags::empty())?;
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec only system calls are made; nothing is allocated or locked.
+    unsafe { command.pre_exec(prepare) };
+    Ok(())
+}

@@ -1,0 +1,146 @@
+//! Children at work, each in a slot, and one place where their ends, signals and slots are waited
+//! for. Does not know what follows from the end of one.
+
+use super::child::{Child, Command};
+use super::schedule::Failure;
+use super::signals::Signals;
+use super::slots::{Chance, Slot, Slots};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::Signal;
+use std::ffi::OsString;
+
+/// How long to wait between two looks for a slot of the pool, in milliseconds; the last one from then
+/// on. Locks that block cannot be waited for beside children and signals.
+const PAUSES: [i64; 4] = [1, 2, 5, 10];
+
+/// What all children have in common, and the ones that run.
+pub(super) struct Crew<'a> {
+    environment: &'a [(OsString, OsString)],
+    width: usize,
+    slots: &'a Slots,
+    signals: &'a Signals,
+    running: Vec<Running<'a>>,
+    /// Looks for a slot since the last one was had.
+    looks: usize,
+}
+
+/// Fields are dropped in this order: the slot is free when nobody is in it.
+struct Running<'a> {
+    step: usize,
+    child: Child,
+    _slot: Slot<'a>,
+}
+
+/// What there is to do besides waiting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meanwhile {
+    /// Something; only see who has ended.
+    Work,
+    /// Nothing but to start a command, which waits for its turn.
+    Start,
+    /// Nothing.
+    Nothing,
+}
+
+impl<'a> Crew<'a> {
+    /// At most `width` children at once.
+    pub(super) fn new(
+        environment: &'a [(OsString, OsString)],
+        width: usize,
+        slots: &'a Slots,
+        signals: &'a Signals,
+    ) -> Self {
+        Self {
+            environment,
+            width: width.max(1),
+            slots,
+            signals,
+            running: Vec::new(),
+            looks: 0,
+        }
+    }
+
+    /// Room for another child, where the width and the slots leave some.
+    pub(super) fn room(&mut self) -> Option<Slot<'a>> {
+        if self.running.len() >= self.width {
+            return None;
+        }
+        let slot = self.slots.take();
+        self.looks = if slot.is_some() { 0 } else { self.looks + 1 };
+        slot
+    }
+
+    /// Starts the command of `step` in `slot`.
+    pub(super) fn start<E>(
+        &mut self,
+        step: usize,
+        command: &Command,
+        slot: Slot<'a>,
+    ) -> Result<(), Failure<E>> {
+        let child = Child::start(command, self.environment, slot.descriptor());
+        self.running.push(Running {
+            step,
+            child: child.map_err(|error| Failure::Start(step, error))?,
+            _slot: slot,
+        });
+        Ok(())
+    }
+
+    /// Waits until a child has ended, a signal has come or a slot may be free. The steps whose
+    /// children ended well; it is a failure if one ended badly.
+    pub(super) fn wait<E>(&mut self, meanwhile: Meanwhile) -> Result<Vec<usize>, Failure<E>> {
+        self.sleep(meanwhile);
+        let mut done = Vec::new();
+        let mut index = 0;
+        while index < self.running.len() {
+            let running = &mut self.running[index];
+            match running.child.try_wait() {
+                Ok(None) => index += 1,
+                Ok(Some(status)) if status.success() => {
+                    done.push(self.running.remove(index).step);
+                }
+                Ok(Some(status)) => {
+                    let failure = Failure::Status(running.step, status);
+                    let signal = self.signals.pending();
+                    return Err(signal.map_or(failure, Failure::Interrupted));
+                }
+                Err(error) => return Err(Failure::Start(running.step, error)),
+            }
+        }
+        Ok(done)
+    }
+
+    fn sleep(&self, meanwhile: Meanwhile) {
+        let mut fds = vec![self.signals.wake()];
+        fds.extend(self.running.iter().map(|running| running.child.ended()));
+        let mut pause = (meanwhile == Meanwhile::Work).then_some(0);
+        if meanwhile == Meanwhile::Start && self.running.len() < self.width {
+            match self.slots.chance() {
+                Chance::Ours => {}
+                Chance::Readable(channel) => fds.push(channel),
+                Chance::AnyTime => pause = Some(PAUSES[self.looks.clamp(1, PAUSES.len()) - 1]),
+            }
+        }
+        let pause = pause.map(|milliseconds| Timespec {
+            tv_sec: 0,
+            tv_nsec: milliseconds * 1_000_000,
+        });
+        let mut polled: Vec<_> = fds
+            .into_iter()
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
+            .collect();
+        // EINTR is as good as a wake-up: the caller looks for signals next.
+        let _ = poll(&mut polled, pause.as_ref());
+    }
+
+    /// Sends `signal` to every child's group, and ends whatever outlives the grace.
+    pub(super) fn stop(&mut self, signal: Signal) {
+        for running in &self.running {
+            running.child.signal(signal);
+        }
+        for running in &self.running {
+            running.child.have_patience();
+        }
+        self.running.clear();
+    }
+}
