@@ -14,6 +14,7 @@ mod link;
 mod passes;
 mod place;
 mod record;
+mod stages;
 mod trail;
 mod unit;
 mod workspace;

@@ -6,10 +6,11 @@ use super::evidence::Known;
 use super::unit::UnitWork;
 use super::{Detour, digest_file};
 use crate::includes::markers;
-use crate::key::{HostHeader, Pass};
+use crate::key::{Digest, HostHeader, Pass};
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
 use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -43,6 +44,8 @@ pub struct Read {
     pub host_headers: Vec<HostHeader>,
     /// Every file read.
     pub known: Known,
+    /// SHA-256 of each pass's text and of each input that a stage reads as it is.
+    pub digests: HashMap<FileId, Digest>,
 }
 
 impl UnitPasses {
@@ -121,6 +124,7 @@ impl UnitPasses {
             passes: Vec::new(),
             host_headers: Vec::new(),
             known: Known::default(),
+            digests: HashMap::new(),
         };
         let runtime: Vec<_> = self.runtime.iter().map(|(number, _)| *number).collect();
         for (number, stage) in &stages {
@@ -128,7 +132,10 @@ impl UnitPasses {
                 read.host_headers
                     .extend(host_headers(work, stage, &mut read.known)?);
             } else {
-                read.passes.push(pass(work, stage, &mut read.known)?);
+                let pass = pass(work, stage, &mut read.known)?;
+                read.digests
+                    .extend(stage.output.map(|file| (file, pass.digest)));
+                read.passes.push(pass);
             }
         }
         if !self.variants.is_empty() {
@@ -138,7 +145,9 @@ impl UnitPasses {
                 .for_each(|path| read.known.add_precompilable(path));
         }
         for file in &self.raw {
-            read.passes.push(raw_pass(work, *file, &mut read.known)?);
+            let pass = raw_pass(work, *file, &mut read.known)?;
+            read.digests.insert(*file, pass.digest);
+            read.passes.push(pass);
         }
         read.passes
             .sort_by(|a, b| (&a.command, a.digest).cmp(&(&b.command, b.digest)));
