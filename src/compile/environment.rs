@@ -32,6 +32,57 @@ pub const KEYED: &[&str] = &[
     "SOURCE_DATE_EPOCH",
 ];
 
+/// Those of [`KEYED`] that only the host compiler reads.
+const HOST_COMPILER: &[&str] = &[
+    "COMPILER_PATH",
+    "CPATH",
+    "CPLUS_INCLUDE_PATH",
+    "C_INCLUDE_PATH",
+    "GCC_COLORS",
+    "GCC_EXEC_PREFIX",
+    "SOURCE_DATE_EPOCH",
+];
+
+/// Those of [`KEYED`] that only CUDA's own tools read.
+const CUDA_TOOLS: &[&str] = &[
+    "EDG_BASE",
+    "EDG_MODULES_PATH",
+    "LIBNVVM_DISABLE_CONCURRENT_API",
+    "LLVM_OVERRIDE_PRODUCER",
+    "NVVM_IR_VER_CHK",
+    "NV_NVVM_VERSION",
+];
+
+/// Those of [`KEYED`] that reach stages by what nvcc makes of them in its plan.
+const PLAN_ONLY: &[&str] = &["CUDA_VISIBLE_DEVICES"];
+
+/// Whose environment is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// The host compiler, with its parts.
+    HostCompiler,
+    /// One of CUDA's own tools.
+    CudaTool,
+}
+
+/// Those `assignments` of [`keyed`] variables that reach a stage of `reader`.
+pub fn reaching(reader: Reader, assignments: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    let others = match reader {
+        Reader::HostCompiler => CUDA_TOOLS,
+        Reader::CudaTool => HOST_COMPILER,
+    };
+    let is_set = |name: &str, assignment: &[u8]| {
+        let rest = assignment.strip_prefix(name.as_bytes());
+        rest.is_some_and(|rest| rest.starts_with(b"="))
+    };
+    let foreign = |assignment: &Vec<u8>| {
+        let mut names = others.iter().chain(PLAN_ONLY);
+        names.any(|name| is_set(name, assignment))
+    };
+    let reaching = assignments.iter().filter(|found| !foreign(found));
+    reaching.cloned().collect()
+}
+
 /// Variables by which a tool writes files that nobody asked for on the command line, or changes it.
 pub const FORBIDDEN: &[&str] = &[
     "CCC_ADD_ARGS",
@@ -140,7 +191,8 @@ pub fn machine() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FORBIDDEN, KEYED, PLANNING};
+    use super::{CUDA_TOOLS, FORBIDDEN, HOST_COMPILER, KEYED, PLAN_ONLY, PLANNING};
+    use super::{Reader, reaching};
 
     #[test]
     fn tables_are_sorted_and_documented() {
@@ -154,5 +206,26 @@ mod tests {
             }
         }
         assert!(FORBIDDEN.is_sorted() && KEYED.iter().all(|name| !FORBIDDEN.contains(name)));
+    }
+
+    #[test]
+    fn a_stage_sees_its_own_tools_variables_alone() {
+        let parts = [HOST_COMPILER, CUDA_TOOLS, PLAN_ONLY];
+        assert!(
+            parts
+                .iter()
+                .all(|part| part.iter().all(|name| KEYED.contains(name)))
+        );
+        let set = [
+            "CPATH=/x",
+            "EDG_BASE=/y",
+            "LC_ALL=C",
+            "CUDA_VISIBLE_DEVICES=1",
+        ];
+        let set = set.map(|text| text.as_bytes().to_vec());
+        let host = reaching(Reader::HostCompiler, &set);
+        assert_eq!(host, [b"CPATH=/x".to_vec(), b"LC_ALL=C".to_vec()]);
+        let cuda = reaching(Reader::CudaTool, &set);
+        assert_eq!(cuda, [b"EDG_BASE=/y".to_vec(), b"LC_ALL=C".to_vec()]);
     }
 }

@@ -58,14 +58,8 @@ impl Known {
 
     /// The files by their real paths. A file that is gone is a doubt.
     pub fn resolve(&self) -> Result<RealFiles, Doubt> {
-        let real = |path: &PathBuf| {
-            fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
-        };
-        self.preprocessed()
-            .chain(self.raw())
-            .map(real)
-            .collect::<Result<_, _>>()
-            .map(RealFiles)
+        let paths = self.preprocessed().chain(self.raw());
+        RealFiles::of(paths.map(PathBuf::as_path))
     }
 }
 
@@ -73,6 +67,14 @@ impl Known {
 pub struct RealFiles(BTreeSet<PathBuf>);
 
 impl RealFiles {
+    /// The files at `paths`. One that is gone is a doubt.
+    pub fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<Self, Doubt> {
+        let real = |path: &Path| {
+            fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
+        };
+        paths.map(real).collect::<Result<_, _>>().map(Self)
+    }
+
     /// Every file with its present content. None when one cannot be read.
     pub fn sources(&self) -> Option<Vec<Source>> {
         let digests = self.0.iter().map(|path| {

@@ -14,6 +14,8 @@ mod link;
 mod passes;
 mod place;
 mod record;
+mod schedule;
+mod stages;
 mod trail;
 mod unit;
 mod workspace;
@@ -85,6 +87,8 @@ struct Facts {
     environment: Vec<Vec<u8>>,
     diagnostics: Diagnostics,
     keep: Option<Keep>,
+    /// How many children may run at once.
+    width: usize,
 }
 
 impl Facts {
@@ -335,7 +339,19 @@ fn facts(job: &Job) -> Result<Facts, Fallback> {
         environment: environment::keyed(),
         diagnostics: diagnostics(),
         keep,
+        width: width(job),
     })
+}
+
+/// `-t N` runs N children at once, `-t 0` as many as there are cores. Without it the slots are the
+/// only limit.
+fn width(job: &Job) -> usize {
+    let asked = job.threads.as_deref().and_then(OsStr::to_str);
+    match asked.and_then(|text| text.parse().ok()) {
+        Some(0) => std::thread::available_parallelism().map_or(1, usize::from),
+        Some(width) => width,
+        None => usize::MAX,
+    }
 }
 
 fn commands<'a>(

@@ -3,6 +3,7 @@
 
 use super::commands::template;
 use super::evidence::Known;
+use super::schedule;
 use super::unit::UnitWork;
 use super::{Detour, digest_file};
 use crate::includes::markers;
@@ -10,6 +11,7 @@ use crate::key::{Digest, HostHeader, Pass};
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
 use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -43,6 +45,8 @@ pub struct Read {
     pub host_headers: Vec<HostHeader>,
     /// Every file read.
     pub known: Known,
+    /// SHA-256 of each pass's text and of each input that a stage reads as it is.
+    pub digests: HashMap<FileId, Digest>,
 }
 
 impl UnitPasses {
@@ -115,12 +119,12 @@ impl UnitPasses {
             }
         }
         let stages = self.stages(work.plan, work.unit);
-        let width = std::thread::available_parallelism().map_or(1, usize::from);
-        work.execute_stages(&stages, width, FallbackReason::Preprocess)?;
+        schedule::run_passes(work, &stages)?;
         let mut read = Read {
             passes: Vec::new(),
             host_headers: Vec::new(),
             known: Known::default(),
+            digests: HashMap::new(),
         };
         let runtime: Vec<_> = self.runtime.iter().map(|(number, _)| *number).collect();
         for (number, stage) in &stages {
@@ -128,8 +132,10 @@ impl UnitPasses {
                 read.host_headers
                     .extend(host_headers(work, stage, &mut read.known)?);
             } else {
-                read.passes
-                    .push(pass(work, *number, stage, &mut read.known)?);
+                let pass = pass(work, *number, stage, &mut read.known)?;
+                read.digests
+                    .extend(stage.output.map(|file| (file, pass.digest)));
+                read.passes.push(pass);
             }
         }
         if !self.variants.is_empty() {
@@ -139,7 +145,9 @@ impl UnitPasses {
                 .for_each(|path| read.known.add_precompilable(path));
         }
         for file in &self.raw {
-            read.passes.push(raw_pass(work, *file, &mut read.known)?);
+            let pass = raw_pass(work, *file, &mut read.known)?;
+            read.digests.insert(*file, pass.digest);
+            read.passes.push(pass);
         }
         read.passes
             .sort_by(|a, b| (&a.command, a.digest).cmp(&(&b.command, b.digest)));

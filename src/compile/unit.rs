@@ -1,19 +1,21 @@
 //! One translation unit from its passes to its product: by a hit, or by running its stages.
 
-use super::commands::{Commands, Outputs, template};
+use super::commands::{Commands, template};
 use super::environment;
 use super::evidence::{
     Doubt, Known, RealFiles, are_unchanged, check_assembly, check_directives, check_headers,
 };
 use super::flight::Turn;
-use super::passes::UnitPasses;
+use super::passes::{Read, UnitPasses};
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
+use super::schedule;
+use super::stages::{self, Stages};
 use super::{Cache, Detour, Facts};
-use crate::exec::{self, Failure, Signals};
+use crate::exec::Signals;
 use crate::key::{Digest, Pass, TuFacts, module_id};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
-use crate::stats::{Counter, StageKind};
+use crate::stats::Counter;
 use crate::store::Artefact;
 use crate::toolchain::HostFamily;
 use std::collections::BTreeSet;
@@ -87,7 +89,7 @@ impl UnitWork<'_> {
         let commands = self.sorted_commands();
         let texts: Vec<_> = commands.iter().map(|(text, _)| text.clone()).collect();
         let key = self.key(&id, &texts, &read.passes, &read.host_headers);
-        let (product, ending) = self.fetch_or_make(&id, &key, &commands, &read.known)?;
+        let (product, ending) = self.fetch_or_make(&id, &key, &commands, &read)?;
         Ok(Finished {
             product,
             ending,
@@ -101,7 +103,7 @@ impl UnitWork<'_> {
         id: &[u8],
         key: &Digest,
         commands: &[(Vec<u8>, usize)],
-        known: &Known,
+        read: &Read,
     ) -> Result<(Product, Ending), Detour> {
         if !self.cache.recache
             && let Some(product) = self.fetch(key, commands)
@@ -114,10 +116,10 @@ impl UnitWork<'_> {
             Turn::Make(lead) => lead,
         };
         let began = Instant::now();
-        self.make(id)?;
+        let served = self.make(id, read)?;
         let product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let ending = match self.evidence(known) {
+        let ending = match self.evidence(&read.known, &served) {
             Ok(files) => match self.record(commands, &product, &files, milliseconds) {
                 Some(record) if self.cache.keep_record(key, &record) => Ending::Miss,
                 _ => Ending::Unstored("the store did not take it".to_owned()),
@@ -127,47 +129,9 @@ impl UnitWork<'_> {
         Ok((product, ending))
     }
 
-    fn stage(&self, number: usize) -> &Stage {
+    /// A stage of the plan.
+    pub fn stage(&self, number: usize) -> &Stage {
         &self.plan.stages[number]
-    }
-
-    /// Runs `numbers` of the plan's stages, one after the other.
-    fn execute(&self, numbers: &[usize]) -> Result<(), Detour> {
-        let stages: Vec<_> = numbers
-            .iter()
-            .map(|number| (*number, self.stage(*number)))
-            .collect();
-        self.execute_stages(&stages, 1, FallbackReason::Stage)
-    }
-
-    /// Runs stages that need not be the plan's own; the numbers name their streams.
-    pub fn execute_stages(
-        &self,
-        stages: &[(usize, &Stage)],
-        width: usize,
-        reason: FallbackReason,
-    ) -> Result<(), Detour> {
-        let mut commands = Vec::with_capacity(stages.len());
-        for (number, stage) in stages {
-            self.commands.workspace.prepare(self.plan, &stage.writes)?;
-            commands.push(
-                self.commands
-                    .command(self.plan, stage, *number, Outputs::Private)?,
-            );
-        }
-        let failed = |index: usize, what: String| {
-            let program = commands[index].program.display();
-            Detour::from(Fallback::new(reason, format!("{program}: {what}")))
-        };
-        let environment = &self.commands.environment;
-        let slots = &self.cache.slots;
-        exec::run_all(&commands, environment, width, slots, self.signals).map_err(|failure| {
-            match failure {
-                Failure::Interrupted(signal) => Detour::Interrupted(signal),
-                Failure::Status(index, status) => failed(index, status.to_string()),
-                Failure::Start(index, error) => failed(index, error.to_string()),
-            }
-        })
     }
 
     fn module_id(&self) -> Vec<u8> {
@@ -265,25 +229,19 @@ impl UnitWork<'_> {
         complete.then_some(product)
     }
 
-    /// Runs every stage but the passes, which have run.
-    fn make(&self, id: &[u8]) -> Result<(), Detour> {
-        if let Some(file) = self.unit.module_id {
-            let path = self.commands.workspace.locate(self.plan, file);
-            fs::write(&path, id).map_err(|error| {
-                let text = format!("{}: {error}", path.display());
-                Fallback::new(FallbackReason::WorkDirectory, text)
-            })?;
+    /// Takes every stage but the passes, which have run, from the store, or runs it. Tells which came
+    /// from the store.
+    fn make(&self, id: &[u8], read: &Read) -> Result<BTreeSet<usize>, Detour> {
+        for number in &self.unit.passes {
+            stages::count(self, self.stage(*number), Counter::StageMiss);
         }
-        let stages = self.unit.stages.iter().copied();
-        let rest: Vec<_> = stages
+        let mut stages = Stages::new(self, read, id)?;
+        let rest = self.unit.stages.iter().copied();
+        let rest: Vec<_> = rest
             .filter(|number| !self.unit.passes.contains(number))
             .collect();
-        for number in &self.unit.stages {
-            if let Some(kind) = stage_kind(self.stage(*number).tool) {
-                self.cache.stats.add(Counter::StageMiss(kind), 1);
-            }
-        }
-        self.execute(&rest)
+        schedule::run(self, &mut stages, &rest)?;
+        Ok(stages.served())
     }
 
     fn collect(&self) -> Result<Product, Detour> {
@@ -344,10 +302,12 @@ impl UnitWork<'_> {
             .collect()
     }
 
-    /// Whether the stages read only what the key holds.
-    fn evidence(&self, known: &Known) -> Result<RealFiles, Doubt> {
+    /// Whether the stages read only what the key holds. Those that were `served` did when they were
+    /// stored.
+    fn evidence(&self, known: &Known, served: &BTreeSet<usize>) -> Result<RealFiles, Doubt> {
         let files = known.resolve()?;
-        for number in &self.unit.stages {
+        let ran = self.unit.stages.iter();
+        for number in ran.filter(|number| !served.contains(number)) {
             let stage = self.stage(*number);
             match stage.tool {
                 Tool::HostCompile | Tool::HostPreprocess => {
@@ -366,7 +326,7 @@ impl UnitWork<'_> {
 
     /// GNU as says what it read, but for files called like its own source. There, and where clang
     /// assembles by itself, the sources must not mention the directives that read files.
-    fn check_assembly(&self, stage: &Stage, number: usize) -> Result<(), Doubt> {
+    pub fn check_assembly(&self, stage: &Stage, number: usize) -> Result<(), Doubt> {
         let paths = stage
             .reads
             .iter()
@@ -388,12 +348,13 @@ impl UnitWork<'_> {
 
     /// Whether the product holds lines of the sources as they are written.
     fn quotes_sources(&self, product: &Product) -> bool {
-        let copied = self
-            .facts
-            .job
-            .iter()
-            .any(|(name, _)| *name == "source-in-ptx");
-        copied || !product.streams.is_empty()
+        self.copies_sources() || !product.streams.is_empty()
+    }
+
+    /// Whether device code holds lines of the sources as they are written.
+    pub fn copies_sources(&self) -> bool {
+        let mut job = self.facts.job.iter();
+        job.any(|(name, _)| *name == "source-in-ptx")
     }
 
     /// Stores the product's bytes and describes it.
@@ -461,17 +422,4 @@ pub fn intermediates(plan: &Plan, unit: &Unit) -> BTreeSet<FileId> {
     written
         .chain(unit.module_id.filter(|_| !ends_in_cicc))
         .collect()
-}
-
-fn stage_kind(tool: Tool) -> Option<StageKind> {
-    match tool {
-        Tool::Preprocess | Tool::HostPreprocess => Some(StageKind::Preprocess),
-        Tool::Cudafe => Some(StageKind::Cudafe),
-        Tool::Cicc => Some(StageKind::Cicc),
-        Tool::Ptxas => Some(StageKind::Ptxas),
-        Tool::Fatbinary => Some(StageKind::Fatbinary),
-        Tool::Nvlink => Some(StageKind::Nvlink),
-        Tool::HostCompile | Tool::StubCompile => Some(StageKind::HostCompile),
-        Tool::HostLink | Tool::Archive | Tool::Remove => None,
-    }
 }

@@ -33,6 +33,11 @@ impl Workspace {
         Ok(Self { root })
     }
 
+    /// The directory that holds all others.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+
     /// The keep directory of the plan.
     pub fn temporaries(&self) -> PathBuf {
         self.root.path().join("t")

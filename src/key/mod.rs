@@ -6,6 +6,7 @@ mod direct;
 mod fields;
 mod module_id;
 mod sink;
+mod stage;
 mod tu;
 
 use fields::{list, pairs, write_job};
@@ -13,6 +14,7 @@ use fields::{list, pairs, write_job};
 pub use direct::{DIRECT_FIELDS, DirectFacts, result_key};
 pub use module_id::module_id;
 pub use sink::{Digester, Explanation, Sink};
+pub use stage::{STAGE_FIELDS, STAGE_SCHEMA, StageFacts};
 pub use tu::{FIELDS, HostHeader, Pass, SCHEMA, TuFacts};
 
 /// A SHA-256 digest.

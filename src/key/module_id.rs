@@ -3,18 +3,42 @@
 
 use super::{Digester, Sink};
 
+/// Options that say how far to compile, and for which architectures. Whole programs in device code,
+/// whatever their form, are of one module.
+const FORM: &[&str] = &[
+    "compile",
+    "cubin",
+    "cuda",
+    "fatbin",
+    "generate-code",
+    "gpu-architecture",
+    "gpu-code",
+    "ptx",
+];
+
+/// Options with which device code takes part in a link, where every difference counts.
+const RELOCATABLE: &[&str] = &[
+    "device-c",
+    "dlink-time-opt",
+    "ltoir",
+    "relocatable-device-code",
+];
+
 /// The id for the source at `path` (absolute) compiled as `job` says: unique among the objects of a
 /// link, and independent of the source's content, so that it is known before any stage has run.
+/// Without relocatable device code it does not depend on the form of the output nor on the
+/// architectures, so that the stages of one form serve another.
 ///
 /// Its shape is nvcc's, `_<digest>_<length of the file name>_<file name>_<suffix>`, with a longer
 /// digest and without the first symbol's name, which nvcc can only know after cudafe++.
 pub fn module_id<'a>(
     path: &[u8],
-    job: impl Iterator<Item = (&'static str, &'a [Vec<u8>])>,
+    job: impl Iterator<Item = (&'static str, &'a [Vec<u8>])> + Clone,
 ) -> Vec<u8> {
     let mut sink = Digester::default();
     sink.one("path", path);
-    for (name, values) in job {
+    let relocatable = job.clone().any(|(name, _)| RELOCATABLE.contains(&name));
+    for (name, values) in job.filter(|(name, _)| relocatable || !FORM.contains(name)) {
         sink.field(name, values.len());
         values.iter().for_each(|value| sink.value(value));
     }
@@ -54,6 +78,18 @@ mod tests {
         assert_ne!(plain, id("/lib/a.cu", &[]));
         assert_ne!(plain, id("/src/a.cu", &[("macros", vec![b"D X".to_vec()])]));
         assert_eq!(plain, id("/src/a.cu", &[]));
+    }
+
+    #[test]
+    fn form_and_architectures_tell_relocatable_modules_apart_alone() {
+        let arch = |arch: &str| ("gpu-architecture", vec![arch.as_bytes().to_vec()]);
+        let whole = id("/src/a.cu", &[("compile", vec![]), arch("sm_80")]);
+        assert_eq!(whole, id("/src/a.cu", &[arch("sm_90"), ("ptx", vec![])]));
+        for option in super::RELOCATABLE {
+            let option = (*option, vec![]);
+            let one = id("/src/a.cu", &[option.clone(), arch("sm_80")]);
+            assert_ne!(one, id("/src/a.cu", &[option, arch("sm_90")]));
+        }
     }
 
     #[test]

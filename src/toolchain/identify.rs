@@ -50,6 +50,8 @@ pub struct Toolchain {
     pub host: HostFamily,
     /// The file of every tool, links resolved.
     pub tools: Vec<PathBuf>,
+    /// The role of each of them, such as `ptxas`, and the SHA-256 of its content.
+    pub roles: Vec<(String, String)>,
     /// Where each name stood for that was found along PATH, links as they are: compilers look for
     /// their parts and headers beside themselves.
     pub found: Vec<PathBuf>,
@@ -59,6 +61,24 @@ pub struct Toolchain {
     pub profile_variables: Vec<String>,
     /// Whether what a preprocessing would start is known by its content.
     pub front: Front,
+}
+
+impl Toolchain {
+    /// The identity of one tool with what it loads: SHA-256 over the contents of all tools whose role
+    /// `is_part` of it. None if the file `real` has not the role `main`.
+    pub fn part(&self, main: &str, real: &Path, is_part: impl Fn(&str) -> bool) -> Option<Digest> {
+        let mut known = self.roles.iter().zip(&self.tools);
+        if !known.any(|((role, _), path)| role == main && path == real) {
+            return None;
+        }
+        let mut sink = Digester::default();
+        for (role, sha256) in self.roles.iter().filter(|(role, _)| is_part(role)) {
+            sink.field("tool", 2);
+            sink.value(role.as_bytes());
+            sink.value(sha256.as_bytes());
+        }
+        Some(sink.finish())
+    }
 }
 
 /// What nvcc and the host compiler are.
@@ -272,6 +292,11 @@ impl Record {
             host: self.host,
             tools: self.tools.iter().map(|tool| tool.path.clone()).collect(),
             found: self.names.iter().map(|name| name.place.clone()).collect(),
+            roles: self
+                .tools
+                .iter()
+                .map(|tool| (tool.role.clone(), tool.sha256.clone()))
+                .collect(),
             variables: self.variables.clone(),
             profile_variables: self.profile_variables.clone(),
             front: self.front(),

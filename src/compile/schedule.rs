@@ -1,0 +1,121 @@
+//! The stages of a unit as a schedule: which waits for which, and a guess at what each costs. Runs
+//! them from the stage cache or for real. Does not know how slots are given out.
+
+use super::Detour;
+use super::commands::Outputs;
+use super::stages::Stages;
+use super::unit::UnitWork;
+use crate::exec::{self, Command, Failure, Step, Work};
+use crate::outcome::{Fallback, FallbackReason};
+use crate::plan::{Stage, Tool};
+
+/// Takes the stages `numbers` of `work`'s plan from the store, or runs them, side by side as far as
+/// they do not wait for each other.
+pub fn run(work: &UnitWork<'_>, stages: &mut Stages<'_>, numbers: &[usize]) -> Result<(), Detour> {
+    struct Rest<'a, 'b>(&'b mut Stages<'a>, &'b [usize]);
+
+    impl Work for Rest<'_, '_> {
+        type Error = Detour;
+
+        fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
+            self.0.begin(self.1[step])
+        }
+
+        fn end(&mut self, step: usize) -> Result<(), Detour> {
+            self.0.end(self.1[step]);
+            Ok(())
+        }
+    }
+
+    let chosen = numbers.iter().map(|number| work.stage(*number));
+    let chosen: Vec<_> = chosen.collect();
+    run_steps(
+        work,
+        &chosen,
+        &mut Rest(stages, numbers),
+        FallbackReason::Stage,
+    )
+}
+
+/// Runs passes, which need not be the plan's own; the numbers name their streams.
+pub fn run_passes(work: &UnitWork<'_>, passes: &[(usize, &Stage)]) -> Result<(), Detour> {
+    struct Passes<'a, 'b>(&'b UnitWork<'a>, &'b [(usize, &'b Stage)]);
+
+    impl Work for Passes<'_, '_> {
+        type Error = Detour;
+
+        fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
+            let Self(work, passes) = self;
+            let (number, pass) = passes[step];
+            let commands = work.commands;
+            commands.workspace.prepare(work.plan, &pass.writes)?;
+            let command = commands.command(work.plan, pass, number, Outputs::Private)?;
+            Ok(Some(command))
+        }
+
+        fn end(&mut self, _step: usize) -> Result<(), Detour> {
+            Ok(())
+        }
+    }
+
+    let stages: Vec<_> = passes.iter().map(|(_, stage)| *stage).collect();
+    run_steps(
+        work,
+        &stages,
+        &mut Passes(work, passes),
+        FallbackReason::Preprocess,
+    )
+}
+
+fn run_steps(
+    work: &UnitWork<'_>,
+    stages: &[&Stage],
+    crew: &mut impl Work<Error = Detour>,
+    reason: FallbackReason,
+) -> Result<(), Detour> {
+    let failed = |step: usize, what: String| {
+        let program = stages[step].program.display();
+        Fallback::new(reason, format!("{program}: {what}")).into()
+    };
+    let environment = &work.commands.environment;
+    let (width, slots) = (work.facts.width, &work.cache.slots);
+    exec::run_steps(
+        &steps(stages),
+        crew,
+        environment,
+        width,
+        slots,
+        work.signals,
+    )
+    .map_err(|failure| match failure {
+        Failure::Interrupted(signal) => Detour::Interrupted(signal),
+        Failure::Status(step, status) => failed(step, status.to_string()),
+        Failure::Start(step, error) => failed(step, error.to_string()),
+        Failure::Work(detour) => detour,
+    })
+}
+
+/// Each stage waits for those that write what it reads. The module id is there before all.
+fn steps(stages: &[&Stage]) -> Vec<Step> {
+    let feeds =
+        |one: &Stage, other: &Stage| one.writes.iter().any(|file| other.reads.contains(file));
+    let step = |stage: &&Stage| Step {
+        after: (0..stages.len())
+            .filter(|before| feeds(stages[*before], stage))
+            .collect(),
+        weight: weight(stage.tool),
+    };
+    stages.iter().map(step).collect()
+}
+
+/// Hundredths of a second that the tool takes for a unit with 18 MB of headers, which the others are
+/// like in proportion. Only the order counts: the longest way to the end goes first.
+fn weight(tool: Tool) -> u64 {
+    match tool {
+        Tool::Preprocess | Tool::HostPreprocess => 100,
+        Tool::Cudafe | Tool::Cicc => 260,
+        Tool::Ptxas => 30,
+        Tool::HostCompile | Tool::StubCompile => 165,
+        Tool::Fatbinary | Tool::Nvlink | Tool::HostLink | Tool::Archive | Tool::Remove => 1,
+    }
+}

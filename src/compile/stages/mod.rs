@@ -1,0 +1,388 @@
+//! The stage cache: the result of each stage under a key of its own, so that a changed unit only
+//! redoes what has changed. One stage at a time: `begin` takes it from the store or says what to
+//! run, `end` stores it. Unaware of when stages run, and of the unit's own record.
+
+mod portable;
+mod record;
+mod shape;
+
+use super::Detour;
+use super::commands::Outputs;
+use super::environment::{self, Reader};
+use super::evidence::{Doubt, RealFiles, are_unchanged, check_headers};
+use super::passes::Read;
+use super::record::Source;
+use super::unit::UnitWork;
+use crate::exec::Command;
+use crate::key::{Digest, StageFacts};
+use crate::outcome::{Fallback, FallbackReason};
+use crate::plan::{FileId, Stage, Tool};
+use crate::stats::{Counter, StageKind};
+use crate::store::Artefact;
+use portable::mentions;
+use record::{SCHEMA, StageOutput, StageRecord};
+use sha2::{Digest as _, Sha256};
+use shape::Written;
+use std::cell::OnceCell;
+use std::collections::{BTreeSet, HashMap};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The stages of one unit at work, whose passes have run.
+pub struct Stages<'a> {
+    work: &'a UnitWork<'a>,
+    read: &'a Read,
+    /// Of the portable form of each file in the workspace that a key may need.
+    digests: HashMap<FileId, Digest>,
+    /// Of the stages that run.
+    keys: HashMap<usize, Digest>,
+    served: BTreeSet<usize>,
+    /// Every file that the unit's passes read; none where one has changed meanwhile.
+    sources: OnceCell<Option<Vec<Source>>>,
+}
+
+impl<'a> Stages<'a> {
+    /// Puts the module id where the front ends look for it.
+    pub fn new(work: &'a UnitWork<'a>, read: &'a Read, id: &[u8]) -> Result<Self, Fallback> {
+        let mut digests = read.digests.clone();
+        if let Some(file) = work.unit.module_id {
+            write(&work.commands.workspace.locate(work.plan, file), id)?;
+            digests.insert(file, Sha256::digest(id).into());
+        }
+        Ok(Self {
+            work,
+            read,
+            digests,
+            keys: HashMap::new(),
+            served: BTreeSet::new(),
+            sources: OnceCell::new(),
+        })
+    }
+
+    /// Begins stage `number`, whose inputs are all in the workspace: the command to run, or none
+    /// where everything that it would have written and printed has come from the store.
+    pub fn begin(&mut self, number: usize) -> Result<Option<Command>, Detour> {
+        let work = self.work;
+        let stage = work.stage(number);
+        work.commands.workspace.prepare(work.plan, &stage.writes)?;
+        let mut command = work
+            .commands
+            .command(work.plan, stage, number, Outputs::Private)?;
+        if let Some(key) = self.key(stage, &command) {
+            if !work.cache.recache && self.restore(stage, number, &key)? {
+                self.served.insert(number);
+                count(work, stage, Counter::StageHit);
+                return Ok(None);
+            }
+            self.keys.insert(number, key);
+        }
+        count(work, stage, Counter::StageMiss);
+        for (flag, path) in shape::added(work, stage, number) {
+            command.args.push(flag.into());
+            command.args.push(path.into());
+        }
+        Ok(Some(command))
+    }
+
+    /// Ends stage `number`, which has run well: stores what may be stored.
+    pub fn end(&mut self, number: usize) {
+        let stage = self.work.stage(number);
+        let written = shape::written(self.work, stage, number);
+        let Some(key) = self.keys.get(&number).copied() else {
+            return;
+        };
+        let wanted = written
+            .into_iter()
+            .filter(|file| file.needed || shape::is_shared(stage, &file.flag));
+        let contents: Option<Vec<_>> = wanted
+            .map(|file| {
+                let bytes = file.mention.remove(fs::read(&file.path).ok()?)?;
+                Some((file, bytes))
+            })
+            .collect();
+        let Some(contents) = contents else {
+            return;
+        };
+        let stored = self.may_be_stored(stage, number, &contents).is_ok();
+        let artefacts = stored.then(|| self.store(stage, number, &key, &contents));
+        let artefacts = artefacts.flatten().unwrap_or_default();
+        for (index, (file, bytes)) in contents.iter().enumerate() {
+            let known = artefacts.get(index).map(|artefact| artefact.sha256);
+            let digest = || known.unwrap_or_else(|| Sha256::digest(bytes).into());
+            self.digests.extend(file.file.map(|file| (file, digest())));
+        }
+    }
+
+    /// The stages that came from the store.
+    pub fn served(self) -> BTreeSet<usize> {
+        self.served
+    }
+
+    /// The stage's key; none for one that always runs, or reads what nobody has digested.
+    fn key(&self, stage: &Stage, command: &Command) -> Option<Digest> {
+        let work = self.work;
+        if work.cache.store.is_none() || shape::reads_sources(work, stage) {
+            return None;
+        }
+        let tool = self.tool(stage, &command.program)?;
+        let host = stage.tool == Tool::HostCompile;
+        let named = shape::names_count(stage);
+        let mut inputs = Vec::with_capacity(stage.reads.len());
+        for file in &stage.reads {
+            let name = shape::base_name(&work.plan.file(*file).path);
+            let name = if named { name.as_bytes() } else { b"" };
+            inputs.push((name.to_vec(), *self.digests.get(file)?));
+        }
+        let mut arguments = shape::arguments(work, stage);
+        let directories = [&work.facts.directories[0], &work.facts.directories[1]];
+        let directories = directories.map(|path| path.as_os_str().as_bytes());
+        let located = named || matches!(stage.tool, Tool::Cudafe | Tool::Cicc);
+        let reader = if host {
+            // Compilers look for their parts beside themselves.
+            arguments.insert(0, stage.program.as_bytes().to_vec());
+            Reader::HostCompiler
+        } else {
+            Reader::CudaTool
+        };
+        let asks_native = |text: &Vec<u8>| mentions(text, b"=native");
+        let facts = StageFacts {
+            tool: &tool,
+            inputs: &inputs,
+            directory: if located { &directories } else { &[] },
+            environment: &environment::reaching(reader, &work.facts.environment),
+            machine: &match arguments.iter().any(asks_native) {
+                true => environment::machine(),
+                false => Vec::new(),
+            },
+            diagnostics: match host {
+                true => work.commands.diagnostics.name(),
+                false => b"plain",
+            },
+            debug_directory: host.then(|| work.commands.mapped.as_bytes()),
+            host_headers: match host {
+                true => &self.read.host_headers,
+                false => &[],
+            },
+            arguments: &arguments,
+        };
+        Some(facts.key())
+    }
+
+    /// The identity of the stage's tool; none for tools whose stages always run.
+    fn tool(&self, stage: &Stage, program: &Path) -> Option<Digest> {
+        const HOST: [&str; 4] = ["host", "cc1plus", "cc1", "as"];
+        let toolchain = self.work.commands.toolchain;
+        let real = fs::canonicalize(program).ok()?;
+        match stage.tool {
+            Tool::Cudafe => toolchain.part("cudafe++", &real, |role| role == "cudafe++"),
+            Tool::Cicc => {
+                // And libdevice.
+                let is_part = |role: &str| role == "cicc" || role.ends_with(".bc");
+                toolchain.part("cicc", &real, is_part)
+            }
+            Tool::Ptxas => toolchain.part("ptxas", &real, |role| role == "ptxas"),
+            Tool::Fatbinary => toolchain.part("fatbinary", &real, |role| role == "fatbinary"),
+            Tool::HostCompile => toolchain.part("host", &real, |role| HOST.contains(&role)),
+            _ => None,
+        }
+    }
+
+    /// Puts everything that the stored stage wrote and printed into the workspace; false if it is not
+    /// all there.
+    fn restore(&mut self, stage: &Stage, number: usize, key: &Digest) -> Result<bool, Fallback> {
+        let Some(found) = self.fetch(stage, number, key) else {
+            return Ok(false);
+        };
+        let workspace = self.work.commands.workspace;
+        for (file, sha256, bytes) in found.outputs {
+            write(&file.path, &file.mention.insert(bytes))?;
+            self.digests.extend(file.file.map(|file| (file, sha256)));
+        }
+        for (suffix, bytes) in [("out", found.stdout), ("err", found.stderr)] {
+            if !bytes.is_empty() {
+                write(&workspace.stream(number, suffix), &bytes)?;
+            }
+        }
+        Ok(true)
+    }
+
+    /// The stored stage, verified, with all files that are needed here.
+    fn fetch(&self, stage: &Stage, number: usize, key: &Digest) -> Option<Found> {
+        let cache = self.work.cache;
+        let record: StageRecord = serde_json::from_slice(&cache.record(key)?).ok()?;
+        if record.schema != SCHEMA || !are_unchanged(&record.sources) {
+            return None;
+        }
+        let stream = |artefact: &Option<Artefact>| match artefact {
+            Some(artefact) => cache.artefact(artefact),
+            None => Some(Vec::new()),
+        };
+        let written = shape::written(self.work, stage, number).into_iter();
+        let outputs = written.filter(|file| file.needed).map(|file| {
+            let output = record
+                .outputs
+                .iter()
+                .find(|known| known.flag == file.flag)?;
+            let bytes = cache.artefact(&output.artefact)?;
+            Some((file, output.artefact.sha256, bytes))
+        });
+        Some(Found {
+            outputs: outputs.collect::<Option<_>>()?,
+            stdout: stream(&record.stdout)?,
+            stderr: stream(&record.stderr)?,
+        })
+    }
+
+    /// A doubt where the result depends on something that the key does not hold.
+    fn may_be_stored(
+        &self,
+        stage: &Stage,
+        number: usize,
+        contents: &[(Written, Vec<u8>)],
+    ) -> Result<(), Doubt> {
+        let work = self.work;
+        let workspace = work.commands.workspace;
+        let root = workspace.root().as_os_str().as_bytes();
+        let printed = [self.printed(number, "out"), self.printed(number, "err")];
+        let bytes = contents.iter().map(|(_, bytes)| bytes);
+        if bytes.chain(&printed).any(|bytes| mentions(bytes, root)) {
+            return Err("it names the work directory".to_owned());
+        }
+        match stage.tool {
+            Tool::Cudafe => self.check_stub_name(stage),
+            Tool::Ptxas if !shape::names_count(stage) => {
+                let files = stage.reads.iter().chain(&stage.writes);
+                let mut names = files.map(|file| shape::base_name(&work.plan.file(*file).path));
+                let mentions =
+                    |name: &[u8]| contents.iter().any(|(_, cubin)| mentions(cubin, name));
+                match names.find(|name| mentions(name.as_bytes())) {
+                    Some(name) => Err(format!("it names {}", name.display())),
+                    None => Ok(()),
+                }
+            }
+            Tool::HostCompile => {
+                let headers = self.read.host_headers.iter();
+                let headers =
+                    headers.map(|header| Path::new(std::ffi::OsStr::from_bytes(&header.path)));
+                let headers = RealFiles::of(headers)?;
+                check_headers(workspace, number, &headers)?;
+                work.check_assembly(stage, number)?;
+                headers.check_settled(work.began)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Wherever the text mentions the stub, it is because of the flag: neither the source nor another
+    /// argument does.
+    fn check_stub_name(&self, stage: &Stage) -> Result<(), Doubt> {
+        let work = self.work;
+        let Some(name) = shape::stub_name(stage).map(|name| name.as_bytes()) else {
+            return Ok(());
+        };
+        let arguments = shape::arguments(work, stage);
+        let mut elsewhere = arguments.iter().any(|argument| mentions(argument, name));
+        for file in &stage.reads {
+            let path = work.commands.workspace.locate(work.plan, *file);
+            let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            elsewhere |= mentions(&text, name);
+        }
+        match elsewhere {
+            true => Err("the source mentions its stub".to_owned()),
+            false => Ok(()),
+        }
+    }
+
+    /// Stores the stage's result; the artefacts in the order of `contents`.
+    fn store(
+        &self,
+        stage: &Stage,
+        number: usize,
+        key: &Digest,
+        contents: &[(Written, Vec<u8>)],
+    ) -> Option<Vec<Artefact>> {
+        let cache = self.work.cache;
+        let (stdout, stderr) = (self.printed(number, "out"), self.printed(number, "err"));
+        let quotes = !(stdout.is_empty() && stderr.is_empty())
+            || stage.tool == Tool::Cicc && self.work.copies_sources();
+        let sources = if quotes { self.sources()? } else { Vec::new() };
+        let artefacts: Option<Vec<_>> = contents
+            .iter()
+            .map(|(_, bytes)| cache.keep_artefact(bytes))
+            .collect();
+        let artefacts = artefacts?;
+        let stream = |bytes: &[u8]| match bytes {
+            [] => Some(None),
+            bytes => cache.keep_artefact(bytes).map(Some),
+        };
+        let outputs = contents.iter().zip(&artefacts);
+        let record = StageRecord {
+            schema: SCHEMA,
+            outputs: outputs
+                .map(|((file, _), artefact)| StageOutput {
+                    flag: file.flag.clone(),
+                    artefact: *artefact,
+                })
+                .collect(),
+            stdout: stream(&stdout)?,
+            stderr: stream(&stderr)?,
+            sources,
+        };
+        let record = serde_json::to_vec(&record).ok()?;
+        // What is not stored is run again.
+        cache.keep(key, &record);
+        Some(artefacts)
+    }
+
+    fn printed(&self, number: usize, suffix: &str) -> Vec<u8> {
+        // What printed nothing may have no file.
+        fs::read(self.work.commands.workspace.stream(number, suffix)).unwrap_or_default()
+    }
+
+    /// Every file that the unit's passes read, as it was when they read it.
+    fn sources(&self) -> Option<Vec<Source>> {
+        let take = || {
+            let files = self.read.known.resolve().ok()?;
+            let sources = files.sources()?;
+            files.check_settled(self.work.began).ok()?;
+            Some(sources)
+        };
+        self.sources.get_or_init(take).clone()
+    }
+}
+
+/// A stored stage.
+struct Found {
+    /// Files with the digests of their portable forms, and these.
+    outputs: Vec<(Written, Digest, Vec<u8>)>,
+    stdout: Vec<u8>,
+    stderr: Vec<u8>,
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
+    fs::write(path, bytes).map_err(|error| {
+        let text = format!("{}: {error}", path.display());
+        Fallback::new(FallbackReason::WorkDirectory, text)
+    })
+}
+
+/// Counts a stage's outcome.
+pub fn count(work: &UnitWork<'_>, stage: &Stage, outcome: impl Fn(StageKind) -> Counter) {
+    if let Some(kind) = kind(stage.tool) {
+        work.cache.stats.add(outcome(kind), 1);
+    }
+}
+
+fn kind(tool: Tool) -> Option<StageKind> {
+    match tool {
+        Tool::Preprocess | Tool::HostPreprocess => Some(StageKind::Preprocess),
+        Tool::Cudafe => Some(StageKind::Cudafe),
+        Tool::Cicc => Some(StageKind::Cicc),
+        Tool::Ptxas => Some(StageKind::Ptxas),
+        Tool::Fatbinary => Some(StageKind::Fatbinary),
+        Tool::Nvlink => Some(StageKind::Nvlink),
+        Tool::HostCompile | Tool::StubCompile => Some(StageKind::HostCompile),
+        Tool::HostLink | Tool::Archive | Tool::Remove => None,
+    }
+}

@@ -1,0 +1,82 @@
+//! The form of a written file that does not depend on what its stage was told to call files. Two
+//! files mention such names: cudafe++'s mentions the stub that it includes, and the stub mentions
+//! itself. Knows bytes alone.
+
+use memchr::memmem;
+
+/// Stands for the name in the portable form. No tool writes NUL into text.
+const PLACE: &[u8] = b"\0name\0";
+
+/// How a file mentions a name that was told to its stage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mention {
+    /// Not at all.
+    Nothing,
+    /// By this text, wherever it stands.
+    Name(Vec<u8>),
+}
+
+impl Mention {
+    /// `bytes` without the name. None where the portable form could not be told from the text.
+    pub fn remove(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        match self {
+            Self::Nothing => Some(bytes),
+            Self::Name(name) => {
+                let free = !name.is_empty() && memmem::find(&bytes, PLACE).is_none();
+                free.then(|| replaced(&bytes, name, PLACE))
+            }
+        }
+    }
+
+    /// The inverse: `bytes` with this name in its places.
+    pub fn insert(&self, bytes: Vec<u8>) -> Vec<u8> {
+        match self {
+            Self::Nothing => bytes,
+            Self::Name(name) => replaced(&bytes, PLACE, name),
+        }
+    }
+}
+
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut found = Vec::with_capacity(bytes.len());
+    let mut rest = 0;
+    for at in memmem::find_iter(bytes, from) {
+        found.extend_from_slice(&bytes[rest..at]);
+        found.extend_from_slice(to);
+        rest = at + from.len();
+    }
+    found.extend_from_slice(&bytes[rest..]);
+    found
+}
+
+/// Whether `bytes` mention `word`.
+pub fn mentions(bytes: &[u8], word: &[u8]) -> bool {
+    memmem::find(bytes, word).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Mention;
+
+    #[test]
+    fn a_name_is_replaced_by_another() {
+        let name = |name: &[u8]| Mention::Name(name.to_vec());
+        let text = b"# 1 \"a.stub.c\"\n#include \"a.stub.c\"\n".to_vec();
+        let portable = name(b"a.stub.c")
+            .remove(text.clone())
+            .expect("no NUL in it");
+        assert_eq!(name(b"a.stub.c").insert(portable.clone()), text);
+        assert_eq!(
+            name(b"b/c").insert(portable),
+            b"# 1 \"b/c\"\n#include \"b/c\"\n"
+        );
+        assert_eq!(Mention::Nothing.remove(text.clone()), Some(text));
+    }
+
+    #[test]
+    fn text_that_looks_portable_already_has_no_portable_form() {
+        let name = Mention::Name(b"a".to_vec());
+        assert_eq!(name.remove(b"\0name\0".to_vec()), None);
+        assert_eq!(Mention::Name(Vec::new()).remove(b"a".to_vec()), None);
+    }
+}

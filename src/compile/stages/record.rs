@@ -1,0 +1,33 @@
+//! What is remembered of a stage: the files it writes and what it printed, by digest. The format is
+//! drawn in `docs/store.md`.
+
+use crate::compile::record::Source;
+use crate::store::Artefact;
+use serde::{Deserialize, Serialize};
+
+/// The version of the record.
+pub const SCHEMA: u32 = 1;
+
+/// A stage's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Files written. A stage that needs fewer is served too.
+    pub outputs: Vec<StageOutput>,
+    /// What it printed on standard output.
+    pub stdout: Option<Artefact>,
+    /// What it printed on standard error.
+    pub stderr: Option<Artefact>,
+    /// Files that the result quotes: each must still be what it was.
+    pub sources: Vec<Source>,
+}
+
+/// A file that a stage wrote.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StageOutput {
+    /// The flag that names it.
+    pub flag: String,
+    /// Its bytes, in portable form.
+    pub artefact: Artefact,
+}

@@ -1,0 +1,178 @@
+//! A stage as its key sees it: arguments with files replaced by their places, names only where they
+//! reach what the tool writes, outputs by the flags that name them. `docs/keys.md` has the
+//! experiments behind the rules. Looks at no file.
+
+use super::portable::Mention;
+use crate::compile::unit::UnitWork;
+use crate::plan::{Argument, FileId, FileKind, Piece, Stage, Tool};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+const STUB_NAME: &str = "--stub_file_name";
+
+/// What cicc writes besides device code. Whether it does changes nothing else, so these flags are in
+/// no key.
+const SIDE_OUTPUTS: [&str; 3] = ["--gen_c_file_name", STUB_NAME, "--gen_device_file_name"];
+
+/// A file that a stage writes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The flag that names it, which is its name in a record.
+    pub flag: String,
+    /// Its file in the plan; none for what is written for the store alone.
+    pub file: Option<FileId>,
+    /// Where it is.
+    pub path: PathBuf,
+    /// The name that it mentions.
+    pub mention: Mention,
+    /// Whether anything here reads it.
+    pub needed: bool,
+}
+
+/// Whether file names reach what the stage writes: objects name the file that they were compiled
+/// from, and cubins with debug information hold ptxas's command line.
+pub fn names_count(stage: &Stage) -> bool {
+    let debug = |argument: &Argument| match &argument.0[..] {
+        [Piece::Text(text)] => {
+            let text = text.as_bytes();
+            text.starts_with(b"-g") || text.starts_with(b"--device-debug")
+        }
+        _ => false,
+    };
+    match stage.tool {
+        Tool::HostCompile => true,
+        Tool::Ptxas => stage.args.iter().any(debug),
+        _ => false,
+    }
+}
+
+/// The stage's arguments for its key.
+pub fn arguments(work: &UnitWork<'_>, stage: &Stage) -> Vec<Vec<u8>> {
+    let named = names_count(stage);
+    let mut place = |file: FileId| {
+        let read = stage.reads.iter().position(|read| *read == file);
+        let mut place = match read {
+            Some(read) => OsString::from(format!("{{read {read}}}")),
+            None => OsString::from("{written}"),
+        };
+        // The object's own name is in no object.
+        if named && (read.is_some() || stage.tool == Tool::Ptxas) {
+            place.push("/");
+            place.push(base_name(&work.plan.file(file).path));
+        }
+        place
+    };
+    let mut arguments = Vec::with_capacity(stage.args.len());
+    let mut rest = stage.args.iter();
+    while let Some(argument) = rest.next() {
+        let text = work.plan.render(argument, &mut place).into_vec();
+        let side = SIDE_OUTPUTS.iter().any(|flag| text == flag.as_bytes());
+        match stage.tool {
+            Tool::Cicc if side => drop(rest.next()),
+            Tool::Cudafe if text == STUB_NAME.as_bytes() => {
+                rest.next();
+                arguments.push(text);
+            }
+            _ => arguments.push(text),
+        }
+    }
+    arguments
+}
+
+/// Every file that the stage writes. Streams of stage `number` tell where additional ones go.
+pub fn written(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Vec<Written> {
+    let keeps = work.facts.keep.is_some();
+    let readers = |file: FileId| {
+        let mut stages = work.plan.stages.iter();
+        stages.any(|stage| stage.reads.contains(&file))
+    };
+    let mut written: Vec<_> = stage
+        .writes
+        .iter()
+        .filter_map(|&file| {
+            let path = work.commands.workspace.locate(work.plan, file);
+            let flag = flag_of(stage, file)?;
+            Some(Written {
+                mention: mention(stage, &flag, &path),
+                needed: keeps || readers(file) || work.unit.results.contains(&file),
+                flag,
+                file: Some(file),
+                path,
+            })
+        })
+        .collect();
+    for (flag, path) in added(work, stage, number) {
+        written.push(Written {
+            mention: mention(stage, flag, &path),
+            needed: false,
+            flag: flag.to_owned(),
+            file: None,
+            path,
+        });
+    }
+    written
+}
+
+/// The flags of ours that make cicc write what it does not write in every form, so that one form
+/// serves another.
+pub fn added(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Vec<(&'static str, PathBuf)> {
+    let has = |flag: &&str| {
+        let flag = OsStr::new(flag);
+        let mut args = stage.args.iter();
+        args.any(|argument| matches!(&argument.0[..], [Piece::Text(text)] if text == flag))
+    };
+    if stage.tool != Tool::Cicc || SIDE_OUTPUTS.iter().any(|flag| has(&flag)) {
+        return Vec::new();
+    }
+    let path = |flag: &str| work.commands.workspace.stream(number, &flag[2..]);
+    SIDE_OUTPUTS.map(|flag| (flag, path(flag))).into()
+}
+
+/// The name of the stub that cudafe++ is told.
+pub fn stub_name(stage: &Stage) -> Option<&OsStr> {
+    let mut args = stage.args.iter().map(|argument| match &argument.0[..] {
+        [Piece::Text(text)] => Some(text.as_os_str()),
+        _ => None,
+    });
+    args.find(|text| *text == Some(OsStr::new(STUB_NAME)))?;
+    args.next().flatten()
+}
+
+/// Whether the stage translates a source as it is, with everything that it includes.
+pub fn reads_sources(work: &UnitWork<'_>, stage: &Stage) -> bool {
+    let is_input = |file: &FileId| work.plan.file(*file).kind == FileKind::Input;
+    stage.tool == Tool::HostCompile && stage.reads.iter().any(is_input)
+}
+
+/// Whether a later stage needs what is written under `flag`, in this form or in another.
+pub fn is_shared(stage: &Stage, flag: &str) -> bool {
+    stage.tool == Tool::Cicc && flag == STUB_NAME
+}
+
+pub fn base_name(path: &OsStr) -> &OsStr {
+    Path::new(path).file_name().unwrap_or(path)
+}
+
+fn mention(stage: &Stage, flag: &str, path: &Path) -> Mention {
+    let name = |name: &OsStr| Mention::Name(name.as_bytes().to_vec());
+    match stage.tool {
+        Tool::Cudafe => stub_name(stage).map_or(Mention::Nothing, name),
+        Tool::Cicc if flag == STUB_NAME => name(path.as_os_str()),
+        _ => Mention::Nothing,
+    }
+}
+
+/// The flag that names `file`: the argument before it, or what stands before it in its own.
+fn flag_of(stage: &Stage, file: FileId) -> Option<String> {
+    let holds = |argument: &Argument| argument.0.contains(&Piece::File(file));
+    let at = stage.args.iter().position(holds)?;
+    let text = match &stage.args[at].0[..] {
+        [Piece::Text(flag), ..] => flag,
+        _ => match &stage.args.get(at.checked_sub(1)?)?.0[..] {
+            [Piece::Text(flag)] => flag,
+            _ => return None,
+        },
+    };
+    Some(text.to_str()?.trim_end_matches('=').to_owned())
+}
