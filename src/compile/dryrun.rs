@@ -1,31 +1,137 @@
-//! Asks the real nvcc for its plan.
+//! The plan of a job: the real nvcc is asked once, and its answer is remembered with the work
+//! directory taken out.
 
+use super::environment;
+use super::stages::portable::Mention;
 use super::workspace::Workspace;
+use super::{Cache, Facts};
 use crate::cmdline::Job;
+use crate::key::{Digest, Digester, Sink};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
-use crate::toolchain::nvcc_command;
+use crate::toolchain::{Front, Toolchain, nvcc_command};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::Stdio;
 
-/// The plan of `job` in `workspace`. The flags from nvcc's own environment variables are part of
-/// the job already, so nvcc must not read them again.
-pub fn plan(nvcc: &Path, job: &Job, workspace: &Workspace) -> Result<Plan, Fallback> {
-    let directory = workspace.temporaries();
-    let failed = |text: String| Fallback::new(FallbackReason::Dryrun, text);
-    let output = nvcc_command(nvcc)
-        .args(job.dryrun_args(&directory))
-        .env_remove("NVCC_PREPEND_FLAGS")
-        .env_remove("NVCC_APPEND_FLAGS")
-        .env("TMPDIR", workspace.scratch())
-        .stdin(Stdio::null())
-        .output()
-        .map_err(|error| failed(format!("{}: {error}", nvcc.display())))?;
-    if !output.status.success() {
-        return Err(failed(
-            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        ));
+/// The version of a remembered answer.
+const SCHEMA: &[u8] = b"pcache-nvcc plan 1";
+
+/// Asks for plans, or remembers them.
+pub struct Planner<'a> {
+    /// The real nvcc.
+    pub nvcc: &'a Path,
+    /// Identified.
+    pub toolchain: &'a Toolchain,
+    /// Where answers are remembered.
+    pub cache: &'a Cache<'a>,
+    /// Of the invocation.
+    pub facts: &'a Facts,
+}
+
+impl Planner<'_> {
+    /// The plan of `job` in `workspace`.
+    pub fn plan(&self, job: &Job, workspace: &Workspace) -> Result<Plan, Fallback> {
+        let args = job.dryrun_args(&workspace.temporaries());
+        let root = workspace.root().as_os_str().as_bytes();
+        let memo = self.is_repeatable(&args, root).then(|| {
+            let portable = Mention::Name(root.to_vec());
+            (self.key(&args, root), portable)
+        });
+        let parse = |text: &[u8]| {
+            let plan = Plan::parse(text, &workspace.temporaries());
+            plan.map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))
+        };
+        if let Some((key, portable)) = &memo
+            && let Some(known) = self.cache.record(key).filter(|_| !self.cache.recache)
+        {
+            return parse(&portable.insert(known));
+        }
+        let text = self.ask(&args, workspace)?;
+        let plan = parse(&text)?;
+        if let Some((key, portable)) = memo
+            && let Some(text) = portable.remove(text)
+            // A part of the name, or another spelling of it, must not stay.
+            && !mentions_work(&text, root)
+        {
+            self.cache.keep(&key, &text);
+        }
+        Ok(plan)
     }
-    Plan::parse(&output.stderr, &directory)
-        .map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))
+
+    /// What nvcc prints on stderr. The flags from its own environment variables are part of the job
+    /// already, so nvcc must not read them again.
+    fn ask(&self, args: &[OsString], workspace: &Workspace) -> Result<Vec<u8>, Fallback> {
+        let failed = |text: String| Fallback::new(FallbackReason::Dryrun, text);
+        let output = nvcc_command(self.nvcc)
+            .args(args)
+            .env_remove("NVCC_PREPEND_FLAGS")
+            .env_remove("NVCC_APPEND_FLAGS")
+            .env("TMPDIR", workspace.scratch())
+            .stdin(Stdio::null())
+            .output()
+            .map_err(|error| failed(format!("{}: {error}", self.nvcc.display())))?;
+        match output.status.success() {
+            true => Ok(output.stderr),
+            false => Err(failed(
+                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+            )),
+        }
+    }
+
+    /// Whether the answer depends on nothing but the key: `native` asks the machine, and scripts may
+    /// ask anything. A work directory that a shell would quote is not told from its quoted form.
+    fn is_repeatable(&self, args: &[OsString], root: &[u8]) -> bool {
+        let asks_native = |arg: &OsString| arg.as_bytes().windows(6).any(|word| word == b"native");
+        let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+        self.toolchain.front == Front::Programs
+            && root.iter().all(is_plain)
+            && !args.iter().any(asks_native)
+    }
+
+    fn key(&self, args: &[OsString], root: &[u8]) -> Digest {
+        let mut sink = Digester::default();
+        sink.one("schema", SCHEMA);
+        sink.one("toolchain", &self.toolchain.id);
+        sink.one("nvcc", self.nvcc.as_os_str().as_bytes());
+        let found = self.toolchain.found.iter();
+        list(
+            &mut sink,
+            "programs",
+            found.map(|path| path.as_os_str().as_bytes().to_vec()),
+        );
+        let directories = self.facts.directories.iter();
+        list(
+            &mut sink,
+            "directory",
+            directories.map(|path| path.as_os_str().as_bytes().to_vec()),
+        );
+        let variables = environment::planned(&self.toolchain.profile_variables);
+        let keyed = self.facts.environment.iter().cloned();
+        let searched = environment::searched();
+        list(
+            &mut sink,
+            "environment",
+            variables.into_iter().chain(keyed).chain(searched),
+        );
+        let portable = |arg: &OsString| {
+            let portable = Mention::Name(root.to_vec()).remove(arg.as_bytes().to_vec());
+            portable.unwrap_or_default()
+        };
+        list(&mut sink, "arguments", args.iter().map(portable));
+        sink.finish()
+    }
+}
+
+fn list(sink: &mut Digester, name: &'static str, values: impl Iterator<Item = Vec<u8>>) {
+    let values: Vec<_> = values.collect();
+    sink.field(name, values.len());
+    values.iter().for_each(|value| sink.value(value));
+}
+
+/// Whether `text` still holds the work directory's own, random name.
+fn mentions_work(text: &[u8], root: &[u8]) -> bool {
+    let name = root.rsplit(|&byte| byte == b'/').next().unwrap_or(root);
+    super::stages::portable::mentions(text, name)
 }

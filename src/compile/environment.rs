@@ -132,6 +132,12 @@ pub fn planned(profile: &[String]) -> Vec<Vec<u8>> {
     assignments(PLANNING.iter().copied().chain(others))
 }
 
+/// `NAME=value` of the variables along which tools are found. nvcc's plan sets them anew, with the old
+/// value behind its own.
+pub fn searched() -> Vec<Vec<u8>> {
+    assignments(SEARCHED.iter().copied())
+}
+
 /// `NAME=value` of every keyed variable that is set, sorted by name.
 pub fn keyed() -> Vec<Vec<u8>> {
     assignments(KEYED.iter().copied())

@@ -35,6 +35,7 @@ use crate::toolchain::{Toolchain, driver_version, identify, recall};
 use commands::{Commands, Diagnostics};
 use deliver::Delivery;
 use direct::{Direct, Hit, Trail};
+use dryrun::Planner;
 use passes::UnitPasses;
 use place::Manner;
 use sha2::{Digest as _, Sha256};
@@ -184,7 +185,13 @@ impl Invocation<'_> {
     fn run(&self, known: Option<Toolchain>, block: &mut Block) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
         let toolchain = self.toolchain(known, &workspace)?;
-        let mut plan = dryrun::plan(self.nvcc, self.job, &workspace)?;
+        let planner = Planner {
+            nvcc: self.nvcc,
+            toolchain: &toolchain,
+            cache: self.cache,
+            facts: self.facts,
+        };
+        let mut plan = planner.plan(self.job, &workspace)?;
         check_variables(&plan, &toolchain)?;
         check_outputs(self.job, &plan)?;
         let mut streams = plan.stages.len();

@@ -2,7 +2,7 @@
 //! redoes what has changed. One stage at a time: `begin` takes it from the store or says what to
 //! run, `end` stores it. Unaware of when stages run, and of the unit's own record.
 
-mod portable;
+pub mod portable;
 mod record;
 mod shape;
 
