@@ -13,7 +13,7 @@ use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, Signal, kill_process};
 use std::env;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::ExitStatusExt;
@@ -254,8 +254,9 @@ impl Make {
         let flags = fcntl_getfl(reader.as_fd()).unwrap();
         assert!(!flags.contains(OFlags::NONBLOCK), "it must go on blocking");
         (&self.writer).write_all(b"\n").unwrap();
-        let bytes = reader.bytes().map(|byte| byte.unwrap());
-        let mut left: Vec<_> = bytes.take_while(|byte| *byte != b'\n').collect();
+        let mut left = Vec::new();
+        BufReader::new(reader).read_until(b'\n', &mut left).unwrap();
+        left.pop();
         left.sort_unstable();
         left
     }
