@@ -18,6 +18,8 @@ mod links;
 mod modes;
 mod outputs;
 mod signals;
+mod stages;
+mod stages_sharing;
 mod traps_environment;
 mod traps_headers;
 mod traps_source;

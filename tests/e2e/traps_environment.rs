@@ -224,15 +224,17 @@ fn replaced_cuda_tool_is_a_miss() {
     });
 }
 
+/// A folder that holds a driver of this version, for LD_LIBRARY_PATH.
+pub fn driver(ws: &Workspace, version: &str) -> PathBuf {
+    let dir = ws.side(&format!("driver-{version}"));
+    fs::write(dir.join(format!("libcuda.so.{version}")), "").expect("a driver");
+    symlink(format!("libcuda.so.{version}"), dir.join("libcuda.so.1")).expect("a link");
+    dir
+}
+
 #[test]
 fn another_driver_is_a_miss() {
     let mut ws = unit();
-    let driver = |ws: &Workspace, version: &str| {
-        let dir = ws.side(&format!("driver-{version}"));
-        fs::write(dir.join(format!("libcuda.so.{version}")), "").expect("a driver");
-        symlink(format!("libcuda.so.{version}"), dir.join("libcuda.so.1")).expect("a link");
-        dir
-    };
     let (old, new) = (driver(&ws, "999.1"), driver(&ws, "999.2"));
     let first = ws.build(ARGS);
     first.misses(1);

@@ -5,6 +5,7 @@ pub mod counters;
 pub mod judge;
 pub mod outcome;
 pub mod poll;
+pub mod stages;
 pub mod toolkit;
 pub mod tools;
 pub mod trap;

@@ -19,6 +19,7 @@ use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, Stage, Tool};
 use crate::stats::{Counter, StageKind};
 use crate::store::Artefact;
+use crate::toolchain::Front;
 use portable::mentions;
 use record::{SCHEMA, StageOutput, StageRecord};
 use sha2::{Digest as _, Sha256};
@@ -183,7 +184,10 @@ impl<'a> Stages<'a> {
             }
             Tool::Ptxas => toolchain.part("ptxas", &real, |role| role == "ptxas"),
             Tool::Fatbinary => toolchain.part("fatbinary", &real, |role| role == "fatbinary"),
-            Tool::HostCompile => toolchain.part("host", &real, |role| HOST.contains(&role)),
+            // A script may do something else each time; the passes, which show it, are not in the key.
+            Tool::HostCompile if toolchain.front == Front::Programs => {
+                toolchain.part("host", &real, |role| HOST.contains(&role))
+            }
             _ => None,
         }
     }

@@ -117,12 +117,12 @@ pub fn written(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Vec<Written
 /// The flags of ours that make cicc write what it does not write in every form, so that one form
 /// serves another.
 pub fn added(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Vec<(&'static str, PathBuf)> {
-    let has = |flag: &&str| {
+    let has = |flag: &str| {
         let flag = OsStr::new(flag);
         let mut args = stage.args.iter();
         args.any(|argument| matches!(&argument.0[..], [Piece::Text(text)] if text == flag))
     };
-    if stage.tool != Tool::Cicc || SIDE_OUTPUTS.iter().any(|flag| has(&flag)) {
+    if stage.tool != Tool::Cicc || SIDE_OUTPUTS.iter().any(|flag| has(flag)) {
         return Vec::new();
     }
     let path = |flag: &str| work.commands.workspace.stream(number, &flag[2..]);

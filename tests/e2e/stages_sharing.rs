@@ -1,0 +1,196 @@
+//! Which stages one form of a compile shares with another, that outputs do not depend on where and
+//! when they were made, and that objects made so link.
+
+use crate::modes::sources;
+use crate::stages::from_nothing;
+use crate::support::judge::{ids_in_text, judge, module_ids};
+use crate::support::stages::staged;
+use crate::support::workspace::Workspace;
+
+const OBJECT: &[&str] = &["-c", "plain.cu", "-arch=sm_80", "-o", "out.o"];
+const PTX: &[&str] = &["-ptx", "plain.cu", "-arch=sm_80", "-o", "out.ptx"];
+const CUBIN: &[&str] = &["-cubin", "plain.cu", "-arch=sm_80", "-o", "out.cubin"];
+const FATBIN: &[&str] = &["-fatbin", "plain.cu", "-arch=sm_80", "-o", "out.fatbin"];
+
+/// Builds with `args`, which ran `ran` and took everything else, and holds the outputs against a build
+/// from nothing and nvcc's own lines.
+#[track_caller]
+fn shares(ws: &mut Workspace, args: &[&str], ran: &[&str]) {
+    let build = staged(ws, || ws.build(args));
+    let mut ours = build.ran();
+    ours.sort();
+    assert_eq!(ours, ran, "{args:?}");
+    build.outcome.misses(1).same_as(&from_nothing(ws, args));
+    let mut ids = module_ids(ws, args);
+    if ids.is_empty() {
+        ids = ids_in_text(args, &build.outcome.outputs);
+    }
+    build.outcome.same_files_as(&judge(ws, args, &ids));
+}
+
+#[test]
+fn other_forms_take_the_stages_of_an_object() {
+    for flags in [&[][..], &["-lineinfo"]] {
+        let mut ws = sources();
+        ws.build(&[OBJECT, flags].concat()).misses(1);
+        shares(&mut ws, &[PTX, flags].concat(), &[]);
+        shares(&mut ws, &[CUBIN, flags].concat(), &[]);
+        // It writes another file than for an object.
+        shares(&mut ws, &[FATBIN, flags].concat(), &["fatbinary"]);
+    }
+}
+
+#[test]
+fn an_object_takes_the_stages_of_other_forms() {
+    let mut ws = sources();
+    ws.build(PTX).misses(1);
+    shares(&mut ws, FATBIN, &["fatbinary", "ptxas"]);
+    shares(&mut ws, CUBIN, &[]);
+    shares(&mut ws, OBJECT, &["cudafe", "fatbinary", "host_compile"]);
+}
+
+#[test]
+fn forms_with_debug_information_are_right_whatever_they_share() {
+    let mut ws = sources();
+    let cubin = |name| ["-cubin", "-G", "plain.cu", "-arch=sm_80", "-o", name];
+    ws.build(&cubin("one.cubin")).misses(1);
+    // The name of the cubin is in the cubin.
+    shares(&mut ws, &cubin("two.cubin"), &["ptxas"]);
+    let object = ["-c", "-G", "plain.cu", "-arch=sm_80", "-o", "out.o"];
+    let ran = ["cudafe", "fatbinary", "host_compile", "ptxas"];
+    shares(&mut ws, &object, &ran);
+}
+
+#[test]
+fn relocatable_code_of_another_form_is_another_module() {
+    let mut ws = sources();
+    let form = |form| [form, "-rdc=true", "device.cu", "-arch=sm_80", "-o", "out"];
+    ws.build(&form("-c")).misses(1);
+    shares(&mut ws, &form("-ptx"), &["cicc"]);
+}
+
+#[test]
+fn a_source_that_names_its_stub_is_not_mistaken() {
+    let text =
+        "const char *name = \"plain.cudafe1.stub.c\";\n__global__ void k(int *p) { *p = 1; }\n";
+    let mut ws = sources();
+    ws.write("plain.cu", text);
+    let mut args = vec!["-c", "plain.cu", "-gencode=arch=compute_80,code=sm_80"];
+    ws.build(&args).misses(1);
+    args.push("-gencode=arch=compute_90,code=sm_90");
+    let ran = ["cicc", "cudafe", "fatbinary", "host_compile", "ptxas"];
+    shares(&mut ws, &args, &ran);
+}
+
+#[test]
+fn outputs_do_not_depend_on_where_they_were_made() {
+    for flags in [
+        &["-c"][..],
+        &["-c", "-g"],
+        &["-c", "-G"],
+        &["-c", "-g", "-G"],
+        &["-c", "-lineinfo"],
+        &["-c", "-g", "-lineinfo", "-O3"],
+        &["-dc", "-g"],
+        &["-dc", "-dlto"],
+        &["-ptx", "-G"],
+        &["-cubin", "-lineinfo"],
+    ] {
+        let mut ws = sources();
+        let args = [flags, &["plain.cu", "-arch=sm_80", "-o", "out"]].concat();
+        let first = ws.build(&args);
+        first.misses(1).same_as(&from_nothing(&mut ws, &args));
+    }
+}
+
+#[test]
+fn objects_from_the_store_link_with_fresh_ones() {
+    let mut ws = sources();
+    let make = |ws: &Workspace, args: &[&str]| {
+        ws.run(ws.ours(args)).succeeds();
+    };
+    let objects: Vec<_> = ["device", "caller"]
+        .map(|name| {
+            let source = format!("{name}.cu");
+            ["-dc", &source, "-arch=sm_80"].map(str::to_owned)
+        })
+        .into();
+    let args = |index: usize| {
+        objects[index]
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+    };
+    let link = ["-arch=sm_80", "device.o", "caller.o", "-o", "program"];
+    let runs = |ws: &Workspace| {
+        make(ws, &link);
+        let program = ws.run(ws.command(ws.path("program")));
+        assert_eq!(program.succeeds().out(), "linked and run\n");
+        ws.remove("program");
+    };
+    make(&ws, &args(0));
+    make(&ws, &args(1));
+    runs(&ws);
+    // The callee from stages in the store, the caller compiled anew, and the other way round.
+    let driver = crate::traps_environment::driver(&ws, "999.1");
+    for index in [0, 1] {
+        ws.set_env("LD_LIBRARY_PATH", &driver);
+        ws.remove(["device.o", "caller.o"][index]);
+        let served = staged(&ws, || ws.run(ws.ours(&args(index))));
+        assert_eq!(served.ran(), [""; 0]);
+        ws.unset_env("LD_LIBRARY_PATH");
+        ws.set_env("PCACHE_DIR", ws.fresh("another cache"));
+        ws.remove(["caller.o", "device.o"][index]);
+        make(&ws, &args(1 - index));
+        ws.set_env("PCACHE_DIR", ws.root().join("cache"));
+        runs(&ws);
+    }
+}
+
+#[test]
+fn one_whole_program_source_under_two_defines_links_together() {
+    let ws = sources();
+    let text = "namespace { __global__ void hidden(int *p) { *p = 1; } }\n\
+        static __device__ int mine = 1;\n\
+        static __global__ void local(int *p) { *p = mine; }\n\
+        void NAME(int *p) { hidden<<<1, 1>>>(p); local<<<1, 1>>>(p); }\n";
+    ws.write("named.cu", text);
+    for name in ["first", "second"] {
+        let object = format!("{name}.o");
+        let define = format!("-DNAME={name}");
+        let args = ["-c", "named.cu", &define, "-arch=sm_80", "-o", &object];
+        ws.run(ws.ours(&args)).misses(1);
+    }
+    ws.run(ws.ours(&["-c", "main.cu", "-o", "main.o"]))
+        .misses(1);
+    let link = ["main.o", "first.o", "second.o", "-o", "program"];
+    ws.run(ws.ours(&link)).succeeds();
+}
+
+#[test]
+fn identical_sources_in_two_folders_link_together() {
+    for mode in [&["-c"][..], &["-dc"], &["-dc", "-dlto", "-arch=sm_80"]] {
+        let ws = sources();
+        for dir in ["one", "two"] {
+            let text = "namespace { __global__ void hidden(int *p) { *p = 1; } }\n\
+                static __device__ int mine = 1;\n\
+                static __global__ void local(int *p) { *p = mine++; }\n\
+                static void use(int *p) { hidden<<<1, 1>>>(p); local<<<1, 1>>>(p); }\n\
+                static void (*keep)(int *) __attribute__((used)) = use;\n";
+            ws.write(&format!("{dir}/same.cu"), text);
+            let (source, object) = (format!("{dir}/same.cu"), format!("{dir}.o"));
+            let args = [mode, &[&source, "-o", &object]].concat();
+            ws.run(ws.ours(&args)).misses(1);
+        }
+        // From a static archive too.
+        let ar = ws.command("ar");
+        let mut ar = ar;
+        ar.args(["cr", "two.a", "two.o"]);
+        ws.run(ar).succeeds();
+        let link = ["main.cu", "one.o", "two.o", "-o", "program"];
+        let link = [&link[..], &mode[1..]].concat();
+        let (ours, theirs) = (ws.build(&link), ws.plain(&link));
+        assert_eq!(ours.status, theirs.status, "{}", ours.err());
+        assert!(!ours.err().contains("ultiple definition"), "{}", ours.err());
+    }
+}
