@@ -112,6 +112,7 @@ fn run() -> c_int {
             opened.is_ok().then_some(root.as_path()),
             env::var_os("MAKEFLAGS"),
         ),
+        stages: config.stages.value,
         wait: config.wait.value,
         digests: digests.as_ref(),
     };

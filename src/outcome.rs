@@ -51,6 +51,7 @@ reasons! {
         OutputSpecial "output_special" "writes to something other than a plain file",
         Environment "environment" "an environment variable gives the compile effects beyond its output",
         ShellExpansion "shell_expansion" "holds a value that the shell of nvcc would expand or run",
+        OneStep "one_step" "has several sources or a link, and PCACHE_STAGES is off",
     }
 }
 

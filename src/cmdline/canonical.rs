@@ -32,6 +32,22 @@ impl Job {
         args
     }
 
+    /// The arguments with which nvcc compiles this job's one source to `output`, keeping its
+    /// intermediate files in `keep_dir` and writing no make rules. Run it as for
+    /// [`Job::dryrun_args`].
+    pub fn whole_args(&self, keep_dir: &Path, output: &Path) -> Vec<OsString> {
+        let mut args: Vec<OsString> = ["--keep", "--keep-dir"].map(OsString::from).into();
+        args.push(keep_dir.as_os_str().to_os_string());
+        let names_files =
+            |row: &&OptionRow| matches!(row.effect, Effect::Output | Effect::Dependencies);
+        let kept = self.spellings.iter().filter(|spelling| {
+            !is_left_out(spelling) && spelling.option.filter(names_files).is_none()
+        });
+        args.extend(kept.flat_map(|spelling| spelling.words.iter().cloned()));
+        args.extend(["-o".into(), output.as_os_str().to_os_string()]);
+        args
+    }
+
     /// The fields that name this job in a key: the same meaning gives the same fields.
     ///
     /// Fields are sorted by name. Within a field the order of values is that of the command line,

@@ -28,6 +28,8 @@ pub struct Cache<'a> {
     pub digests: Option<&'a DigestTable>,
     /// Who may run a stage now.
     pub slots: Slots,
+    /// PCACHE_STAGES: whether stages are run and remembered by themselves.
+    pub stages: bool,
     /// PCACHE_WAIT: how long one unit waits for others.
     pub wait: Duration,
 }

@@ -112,15 +112,18 @@ impl Commands<'_> {
                     self.workspace.stream(number, "asd").as_os_str(),
                 ));
             }
-            let mut map = joined(
-                "-fdebug-prefix-map=",
-                self.workspace.temporaries().as_os_str(),
-            );
-            map.push("=");
-            map.push(&self.mapped);
-            added.push(map);
+            added.push(self.debug_map());
         }
         added
+    }
+
+    /// The flag that gives the work directory its name in the host compiler's debug information.
+    pub fn debug_map(&self) -> OsString {
+        let temporaries = self.workspace.temporaries();
+        let mut map = joined("-fdebug-prefix-map=", temporaries.as_os_str());
+        map.push("=");
+        map.push(&self.mapped);
+        map
     }
 
     /// The stage's program, which must be one of the identified toolchain where its work is stored.

@@ -18,6 +18,7 @@ mod schedule;
 mod stages;
 mod trail;
 mod unit;
+mod whole;
 mod workspace;
 
 pub use cache::Cache;
@@ -46,6 +47,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use unit::{Ending, Finished, UnitWork};
+use whole::Whole;
 use workspace::Workspace;
 
 /// Why a compile is handed to the real nvcc, or ends.
@@ -120,7 +122,11 @@ pub fn compile(
 ) -> Result<(), Detour> {
     environment::check()?;
     let job = read_job(args)?;
-    let facts = facts(&job)?;
+    let mut facts = facts(&job)?;
+    if !cache.stages {
+        // nvcc's own module id is in what it makes.
+        facts.job.push(("one-step", Vec::new()));
+    }
     let ccbin = job.value_of("compiler-bindir");
     let known = recall(nvcc, ccbin, cache.memo.as_deref(), cache.digests);
     if let Some(toolchain) = &known
@@ -194,6 +200,9 @@ impl Invocation<'_> {
         let mut plan = planner.plan(self.job, &workspace)?;
         check_variables(&plan, &toolchain)?;
         check_outputs(self.job, &plan)?;
+        if !self.cache.stages {
+            whole::check(&plan)?;
+        }
         let mut streams = plan.stages.len();
         let passes = (0..plan.units.len())
             .map(|number| UnitPasses::add(&mut plan, number, &mut streams))
@@ -209,6 +218,10 @@ impl Invocation<'_> {
                 passes,
                 commands: &commands,
                 cache: self.cache,
+                whole: (!self.cache.stages).then_some(Whole {
+                    nvcc: self.nvcc,
+                    job: self.job,
+                }),
                 signals: self.signals,
                 began,
             })

@@ -10,6 +10,7 @@ use super::passes::{Read, UnitPasses};
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
 use super::schedule;
 use super::stages::{self, Stages};
+use super::whole::Whole;
 use super::{Cache, Detour, Facts};
 use crate::exec::Signals;
 use crate::key::{Digest, Pass, TuFacts, module_id};
@@ -63,6 +64,8 @@ pub struct UnitWork<'a> {
     pub commands: &'a Commands<'a>,
     /// Where results are kept.
     pub cache: &'a Cache<'a>,
+    /// Makes the unit in one step, where stages are not to be run by themselves.
+    pub whole: Option<Whole<'a>>,
     /// Notices signals.
     pub signals: &'a Signals,
     /// A time before any pass, by the clock that stamps files.
@@ -232,6 +235,10 @@ impl UnitWork<'_> {
     /// Takes every stage but the passes, which have run, from the store, or runs it. Tells which came
     /// from the store.
     fn make(&self, id: &[u8], read: &Read) -> Result<BTreeSet<usize>, Detour> {
+        if let Some(whole) = &self.whole {
+            whole.make(self)?;
+            return Ok(self.unit.stages.iter().copied().collect());
+        }
         for number in &self.unit.passes {
             stages::count(self, self.stage(*number), Counter::StageMiss);
         }
@@ -306,6 +313,9 @@ impl UnitWork<'_> {
     /// stored.
     fn evidence(&self, known: &Known, served: &BTreeSet<usize>) -> Result<RealFiles, Doubt> {
         let files = known.resolve()?;
+        if let Some(whole) = &self.whole {
+            whole.evidence(self)?;
+        }
         let ran = self.unit.stages.iter();
         for number in ran.filter(|number| !served.contains(number)) {
             let stage = self.stage(*number);

@@ -100,6 +100,8 @@ settings! {
         "Use what is in the cache, but store and remove nothing; counters still count";
     direct: bool = |_| true, "PCACHE_DIRECT", "`true`",
         "Answer from the files that a former compile read, without preprocessing, where all are unchanged";
+    stages: bool = |_| true, "PCACHE_STAGES", "`true`",
+        "Run the stages of a compile side by side and remember each; otherwise the real nvcc compiles as one step";
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even where the cache has an answer, and store the new one";
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",

@@ -13,9 +13,15 @@ const DEEPEST: u32 = 3;
 
 /// A command for the real nvcc, by which a program that turns out to start us again is noticed.
 pub fn nvcc_command(nvcc: &Path) -> Command {
+    let (name, value) = recursion_guard();
     let mut command = Command::new(nvcc);
-    command.env(DEPTH, (depth() + 1).to_string());
+    command.env(name, value);
     command
+}
+
+/// The variable that [`nvcc_command`] sets.
+pub fn recursion_guard() -> (OsString, OsString) {
+    (DEPTH.into(), (depth() + 1).to_string().into())
 }
 
 /// Whether this process was started, through others, by itself.

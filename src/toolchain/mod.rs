@@ -9,6 +9,8 @@ mod profile;
 
 pub use crate::stat::Stat;
 pub use driver::driver_version;
-pub use find::{NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command};
+pub use find::{
+    NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
+};
 pub use identify::{Front, HostFamily, Toolchain, ToolchainError, identify, recall};
 pub use names::look_up;

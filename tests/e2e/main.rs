@@ -16,6 +16,7 @@ mod finding;
 mod flight;
 mod links;
 mod modes;
+mod one_step;
 mod outputs;
 mod signals;
 mod stages;
