@@ -4,9 +4,11 @@ docs/benchmarks.md, which says what is measured and how.
 
     scripts/bench                        everything, about a quarter of an hour; writes the page
     scripts/bench --quick                one round with few repetitions
-    scripts/bench --unit trivial,archs   some units (trivial, cub, archs)
+    scripts/bench --unit trivial,archs   some units (trivial, cub, archs, cub3)
     scripts/bench --many                 hits among 10,000 records and 100 units, against one
     scripts/bench --strace               system calls and processes of a warm hit
+    scripts/bench --edits                what a compile costs after one edit
+    scripts/bench --build                a clean build of LightGBM's units by ninja
 
 Only runs without --quick and --unit write to the page.
 """
@@ -18,12 +20,14 @@ import pathlib
 import sys
 import time
 
+import build
+import edits
 import many
 import report
 import trace
 import units
 from measure import run
-from tools import Ccache, Pcache, Sccache, Tool
+from tools import Ccache, Pcache, Sccache, Threads, Tool
 
 TOP = units.TOP
 WORK = TOP / "target/bench"
@@ -34,8 +38,8 @@ SLOW = 0.5
 # times do not do so while it is younger than two.
 REST = 2.5
 
-ROUNDS = {"trivial": 5, "cub": 3, "archs": 5}
-WARM_PASSES = {"trivial": 15, "cub": 10, "archs": 10}
+ROUNDS = {"trivial": 5, "cub": 3, "archs": 5, "cub3": 2}
+WARM_PASSES = {"trivial": 15, "cub": 10, "archs": 10, "cub3": 5}
 
 
 class Floor:
@@ -148,12 +152,15 @@ def arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--unit", help="some of trivial, cub, archs, with commas between them")
+    parser.add_argument("--unit", help="some of trivial, cub, archs, cub3, with commas between them")
     parser.add_argument("--quick", action="store_true", help="one round, few repetitions")
     parser.add_argument("--many", action="store_true", help="hits in a full cache against hits in a small one")
     parser.add_argument("--strace", action="store_true", help="system calls and processes of a warm hit")
+    parser.add_argument("--edits", action="store_true", help="what a compile costs after one edit")
+    parser.add_argument("--build", action="store_true", help="a clean build of LightGBM's units by ninja")
     parser.add_argument("--toolkit", required=True, help="the CUDA toolkit to copy (set by scripts/bench)")
     parser.add_argument("--release", required=True, type=pathlib.Path, help="folder of the release build")
+    parser.add_argument("--ninja", required=True, type=pathlib.Path, help="ninja (set by scripts/bench)")
     parser.add_argument("--peers", required=True, type=pathlib.Path, help="folder of ccache and sccache")
     return parser.parse_args()
 
@@ -178,18 +185,25 @@ def main():
     if given.many:
         text = many.measure(tools[1], WORK, 10 if given.quick else 100)
         return report.publish("many", text, writes)
+    if given.build:
+        text = build.measure(tools, WORK, given.ninja, 1 if given.quick else 2, 2)
+        return report.publish("build", text, writes)
     for name in names:
         known[name].place(WORK / "src" / name, nvcc)
     if given.strace:
         text = trace.measure(known["cub"] if not given.unit else known[names[0]], tools, WORK)
         return report.publish("strace", text, writes)
+    if given.edits:
+        text = edits.measure(known["cub"], tools, WORK, 1 if given.quick else 3)
+        return report.publish("edits", text, writes)
     # Before the run: a commit made meanwhile is not what was built.
     versions, load = [tool.version() for tool in tools], os.getloadavg()[0]
     benches = []
     for name in names:
         rounds = 1 if given.quick else ROUNDS[name]
         passes = 3 if given.quick else WARM_PASSES[name]
-        bench = Bench(known[name], tools, given.release, rounds, passes)
+        compilers = [tools[0], Threads(nvcc, WORK / "nvcc"), *tools[1:]]
+        bench = Bench(known[name], compilers, given.release, rounds, passes)
         bench.run()
         benches.append(bench)
     return report.publish("bench", report.tables(benches, versions, load), writes)

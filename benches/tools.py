@@ -44,6 +44,15 @@ class Tool:
         return done.stdout.decode()
 
 
+class Threads(Tool):
+    """nvcc with as many threads as there are cores."""
+
+    name = "nvcc -t0"
+
+    def command(self, arguments):
+        return [self.nvcc, "-t0", *arguments]
+
+
 class Pcache(Tool):
     name = "pcache-nvcc"
 

@@ -99,6 +99,12 @@ def all_units():
         Unit("trivial", "trivial kernel", {"scale.cu": TRIVIAL}, ["-arch=sm_80"]),
         Unit("cub", "CUB sort and reduce", {"sort.cu": sort + includes} | local, ["-arch=sm_80"]),
         Unit(
+            "cub3",
+            "CUB sort and reduce for three archs",
+            {"sort.cu": sort + includes} | local,
+            [f"-gencode=arch=compute_{n},code=sm_{n}" for n in (80, 86, 90)],
+        ),
+        Unit(
             "archs",
             "two kernels for three archs",
             {"blur.cu": ARCHS, "shape.h": SHAPE},
