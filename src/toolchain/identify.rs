@@ -17,8 +17,11 @@ use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
 use std::time::SystemTime;
 
 /// The version of the remembered record.
@@ -234,10 +237,7 @@ impl Record {
             release: run(nvcc_command(nvcc).arg("--version"))?,
             host: family(&driver)?,
             search,
-            tools: files
-                .into_iter()
-                .map(tool_record)
-                .collect::<Result<_, _>>()?,
+            tools: tool_records(files)?,
             names: names.found,
             variables: kept
                 .filter_map(|name| Some((name.to_owned(), variable(name)?.to_str()?.to_owned())))
@@ -399,6 +399,34 @@ fn run(command: &mut Command) -> Result<String, ToolchainError> {
             source,
         })?;
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Reads all tools, some hundred megabytes, on all cores.
+fn tool_records(files: Vec<(String, PathBuf)>) -> Result<Vec<ToolRecord>, ToolchainError> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let read_some = || {
+        let mut read = Vec::new();
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            read.push(tool_record(file.clone()));
+        }
+        read
+    };
+    let read = thread::scope(|scope| {
+        let readers: Vec<_> = (1..cores).map(|_| scope.spawn(read_some)).collect();
+        let mut read = read_some();
+        for reader in readers {
+            read.extend(reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        read
+    });
+    let mut records = read.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let place = |record: &ToolRecord| {
+        let is_it = |(role, path): &(String, PathBuf)| *role == record.role && *path == record.path;
+        files.iter().position(is_it)
+    };
+    records.sort_by_key(place);
+    Ok(records)
 }
 
 fn tool_record((role, path): (String, PathBuf)) -> Result<ToolRecord, ToolchainError> {
