@@ -89,8 +89,9 @@ impl<'a> Stages<'a> {
     /// Ends stage `number`, which has run well: stores what may be stored.
     pub fn end(&mut self, number: usize) {
         let stage = self.work.stage(number);
+        let key = self.keys.get(&number).copied();
         let written = shape::written(self.work, stage, number);
-        let Some(key) = self.keys.get(&number).copied() else {
+        let (Some(key), Some(written)) = (key, written) else {
             return;
         };
         let wanted = written
@@ -222,8 +223,8 @@ impl<'a> Stages<'a> {
             Some(artefact) => cache.artefact(artefact),
             None => Some(Vec::new()),
         };
-        let written = shape::written(self.work, stage, number).into_iter();
-        let outputs = written.filter(|file| file.needed).map(|file| {
+        let written = shape::written(self.work, stage, number)?;
+        let outputs = written.into_iter().filter(|file| file.needed).map(|file| {
             let output = record
                 .outputs
                 .iter()
@@ -308,8 +309,12 @@ impl<'a> Stages<'a> {
     ) -> Option<Vec<Artefact>> {
         let cache = self.work.cache;
         let (stdout, stderr) = (self.printed(number, "out"), self.printed(number, "err"));
-        let quotes = !(stdout.is_empty() && stderr.is_empty())
-            || stage.tool == Tool::Cicc && self.work.copies_sources();
+        // CUDA's own tools quote the preprocessed text, which is their input.
+        let quotes = match stage.tool {
+            Tool::HostCompile => !(stdout.is_empty() && stderr.is_empty()),
+            Tool::Cicc => self.work.copies_sources(),
+            _ => false,
+        };
         let sources = if quotes { self.sources()? } else { Vec::new() };
         let artefacts: Option<Vec<_>> = contents
             .iter()
