@@ -337,6 +337,19 @@ fn kept_files_are_the_same_from_the_store() {
 }
 
 #[test]
+fn intermediate_files_under_other_names_are_the_tools_own() {
+    let mut ws = unit();
+    ws.write("kept/.keep", "");
+    let mut args = vec!["-c", "unit.cu", "--keep", "--keep-dir", "kept"];
+    args.push("-gencode=arch=compute_80,code=sm_80");
+    build(&ws, &args).expect(&[], ALL);
+    args.push("-gencode=arch=compute_90,code=sm_90");
+    let renamed = build(&ws, &args);
+    renamed.expect(&[("cudafe", 1), ("cicc", 1), ("ptxas", 1)], &ALL[1..]);
+    renamed.outcome.same_as(&from_nothing(&mut ws, &args));
+}
+
+#[test]
 fn a_stage_that_reads_what_no_key_holds_is_not_stored() {
     let text = "asm(\".section .rodata\\n.incbin \\\"blob.bin\\\"\\n.text\\n\");\n\
         __global__ void k(int *p) { *p = 1; }\n";
