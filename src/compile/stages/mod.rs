@@ -255,7 +255,7 @@ impl<'a> Stages<'a> {
             return Err("it names the work directory".to_owned());
         }
         match stage.tool {
-            Tool::Cudafe => self.check_stub_name(stage),
+            Tool::Cudafe => self.check_stub_name(stage, &printed),
             Tool::Ptxas if !shape::names_count(stage) => {
                 let files = stage.reads.iter().chain(&stage.writes);
                 let mut names = files.map(|file| shape::base_name(&work.plan.file(*file).path));
@@ -280,14 +280,15 @@ impl<'a> Stages<'a> {
     }
 
     /// Wherever the text mentions the stub, it is because of the flag: neither the source nor another
-    /// argument does.
-    fn check_stub_name(&self, stage: &Stage) -> Result<(), Doubt> {
+    /// argument does. Nor does what was `printed`, which is stored as it is.
+    fn check_stub_name(&self, stage: &Stage, printed: &[Vec<u8>]) -> Result<(), Doubt> {
         let work = self.work;
         let Some(name) = shape::stub_name(stage).map(|name| name.as_bytes()) else {
             return Ok(());
         };
         let arguments = shape::arguments(work, stage);
-        let mut elsewhere = arguments.iter().any(|argument| mentions(argument, name));
+        let mut texts = arguments.iter().chain(printed);
+        let mut elsewhere = texts.any(|text| mentions(text, name));
         for file in &stage.reads {
             let path = work.commands.workspace.locate(work.plan, *file);
             let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;

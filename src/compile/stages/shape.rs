@@ -152,6 +152,7 @@ pub fn is_shared(stage: &Stage, flag: &str) -> bool {
     stage.tool == Tool::Cicc && flag == STUB_NAME
 }
 
+/// The last part of a path.
 pub fn base_name(path: &OsStr) -> &OsStr {
     Path::new(path).file_name().unwrap_or(path)
 }
