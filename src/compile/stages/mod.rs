@@ -89,8 +89,9 @@ impl<'a> Stages<'a> {
     /// Ends stage `number`, which has run well: stores what may be stored.
     pub fn end(&mut self, number: usize) {
         let stage = self.work.stage(number);
+        let key = self.keys.get(&number).copied();
         let written = shape::written(self.work, stage, number);
-        let Some(key) = self.keys.get(&number).copied() else {
+        let (Some(key), Some(written)) = (key, written) else {
             return;
         };
         let wanted = written
@@ -222,8 +223,8 @@ impl<'a> Stages<'a> {
             Some(artefact) => cache.artefact(artefact),
             None => Some(Vec::new()),
         };
-        let written = shape::written(self.work, stage, number).into_iter();
-        let outputs = written.filter(|file| file.needed).map(|file| {
+        let written = shape::written(self.work, stage, number)?;
+        let outputs = written.into_iter().filter(|file| file.needed).map(|file| {
             let output = record
                 .outputs
                 .iter()
@@ -254,7 +255,7 @@ impl<'a> Stages<'a> {
             return Err("it names the work directory".to_owned());
         }
         match stage.tool {
-            Tool::Cudafe => self.check_stub_name(stage),
+            Tool::Cudafe => self.check_stub_name(stage, &printed),
             Tool::Ptxas if !shape::names_count(stage) => {
                 let files = stage.reads.iter().chain(&stage.writes);
                 let mut names = files.map(|file| shape::base_name(&work.plan.file(*file).path));
@@ -279,14 +280,15 @@ impl<'a> Stages<'a> {
     }
 
     /// Wherever the text mentions the stub, it is because of the flag: neither the source nor another
-    /// argument does.
-    fn check_stub_name(&self, stage: &Stage) -> Result<(), Doubt> {
+    /// argument does. Nor does what was `printed`, which is stored as it is.
+    fn check_stub_name(&self, stage: &Stage, printed: &[Vec<u8>]) -> Result<(), Doubt> {
         let work = self.work;
         let Some(name) = shape::stub_name(stage).map(|name| name.as_bytes()) else {
             return Ok(());
         };
         let arguments = shape::arguments(work, stage);
-        let mut elsewhere = arguments.iter().any(|argument| mentions(argument, name));
+        let mut texts = arguments.iter().chain(printed);
+        let mut elsewhere = texts.any(|text| mentions(text, name));
         for file in &stage.reads {
             let path = work.commands.workspace.locate(work.plan, *file);
             let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -308,8 +310,12 @@ impl<'a> Stages<'a> {
     ) -> Option<Vec<Artefact>> {
         let cache = self.work.cache;
         let (stdout, stderr) = (self.printed(number, "out"), self.printed(number, "err"));
-        let quotes = !(stdout.is_empty() && stderr.is_empty())
-            || stage.tool == Tool::Cicc && self.work.copies_sources();
+        // CUDA's own tools quote the preprocessed text, which is their input.
+        let quotes = match stage.tool {
+            Tool::HostCompile => !(stdout.is_empty() && stderr.is_empty()),
+            Tool::Cicc => self.work.copies_sources(),
+            _ => false,
+        };
         let sources = if quotes { self.sources()? } else { Vec::new() };
         let artefacts: Option<Vec<_>> = contents
             .iter()

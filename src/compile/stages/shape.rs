@@ -80,28 +80,28 @@ pub fn arguments(work: &UnitWork<'_>, stage: &Stage) -> Vec<Vec<u8>> {
     arguments
 }
 
-/// Every file that the stage writes. Streams of stage `number` tell where additional ones go.
-pub fn written(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Vec<Written> {
+/// Every file that stage `number` writes; none where a file has no flag of its own.
+pub fn written(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Option<Vec<Written>> {
     let keeps = work.facts.keep.is_some();
     let readers = |file: FileId| {
         let mut stages = work.plan.stages.iter();
         stages.any(|stage| stage.reads.contains(&file))
     };
-    let mut written: Vec<_> = stage
-        .writes
-        .iter()
-        .filter_map(|&file| {
-            let path = work.commands.workspace.locate(work.plan, file);
-            let flag = flag_of(stage, file)?;
-            Some(Written {
-                mention: mention(stage, &flag, &path),
-                needed: keeps || readers(file) || work.unit.results.contains(&file),
-                flag,
-                file: Some(file),
-                path,
-            })
-        })
-        .collect();
+    let mut written: Vec<Written> = Vec::with_capacity(stage.writes.len());
+    for &file in &stage.writes {
+        let path = work.commands.workspace.locate(work.plan, file);
+        let flag = flag_of(stage, file)?;
+        if written.iter().any(|other| other.flag == flag) {
+            return None;
+        }
+        written.push(Written {
+            mention: mention(stage, &flag, &path),
+            needed: keeps || readers(file) || work.unit.results.contains(&file),
+            flag,
+            file: Some(file),
+            path,
+        });
+    }
     for (flag, path) in added(work, stage, number) {
         written.push(Written {
             mention: mention(stage, flag, &path),
@@ -111,16 +111,18 @@ pub fn written(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Vec<Written
             path,
         });
     }
-    written
+    Some(written)
 }
 
 /// The flags of ours that make cicc write what it does not write in every form, so that one form
 /// serves another.
 pub fn added(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Vec<(&'static str, PathBuf)> {
     let has = |flag: &str| {
-        let flag = OsStr::new(flag);
         let mut args = stage.args.iter();
-        args.any(|argument| matches!(&argument.0[..], [Piece::Text(text)] if text == flag))
+        args.any(|argument| match &argument.0[..] {
+            [Piece::Text(text), ..] => text.as_bytes().starts_with(flag.as_bytes()),
+            _ => false,
+        })
     };
     if stage.tool != Tool::Cicc || SIDE_OUTPUTS.iter().any(|flag| has(flag)) {
         return Vec::new();
@@ -150,6 +152,7 @@ pub fn is_shared(stage: &Stage, flag: &str) -> bool {
     stage.tool == Tool::Cicc && flag == STUB_NAME
 }
 
+/// The last part of a path.
 pub fn base_name(path: &OsStr) -> &OsStr {
     Path::new(path).file_name().unwrap_or(path)
 }
