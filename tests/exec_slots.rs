@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus};
 use std::sync::Mutex;
 use std::thread;
+use std::time::Duration;
 
 const PROCESSES: usize = 16;
 
@@ -190,6 +191,8 @@ fn killed_process_takes_its_child_along_and_its_grandchild_keeps_the_slot() {
         open.any(|entry| fs::read_link(entry.path()).is_ok_and(|to| to.ends_with("locks/slots")))
             .then_some(())
     });
+    // Many looks long: had it the slot, it would find the grandchild alive, and fail.
+    thread::sleep(Duration::from_millis(200));
     kill_process(grandchild, Signal::KILL).unwrap();
     assert!(second.wait().unwrap().success());
 }
