@@ -189,6 +189,23 @@ fn only_the_stages_that_are_counted_start_processes() {
         "{text}"
     );
     assert_eq!((runs("cudafe++"), runs("as")), (1, 1), "{text}");
+    // The plan is remembered.
+    assert_eq!(runs("nvcc"), 0, "{text}");
+}
+
+#[test]
+fn a_plan_is_not_remembered_beyond_what_it_depends_on() {
+    let mut ws = unit();
+    let plain = ws.build(ARGS);
+    // A variable of nvcc's own that adds words to a command.
+    ws.set_env("PTXAS_FLAGS", "-v");
+    let verbose = ws.build(ARGS);
+    assert!(verbose.err().contains("ptxas info"), "{}", verbose.err());
+    ws.unset_env("PTXAS_FLAGS");
+    ws.edit("unit.cu", "x * 3", "x * 4");
+    ws.build(ARGS).misses(1);
+    ws.edit("unit.cu", "x * 4", "x * 3");
+    ws.build(ARGS).hits(1).same_as(&plain);
 }
 
 #[test]
