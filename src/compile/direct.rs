@@ -79,6 +79,14 @@ pub struct Trail {
     pub began: SystemTime,
 }
 
+/// What a trail leads to: the path set, and what its files hold.
+pub struct Followed {
+    lookups: Lookups,
+    set: PathSet,
+    contents: Vec<Digest>,
+    began: SystemTime,
+}
+
 /// One invocation as direct mode sees it.
 pub struct Direct<'a> {
     key: Digest,
@@ -203,19 +211,35 @@ impl<'a> Direct<'a> {
         })
     }
 
-    /// Remembers what `trail` led to. What cannot be remembered is no trouble; the reason is for the
-    /// log.
-    pub fn keep(&self, trail: &Trail, delivery: &Delivery, units: u64) -> Result<(), Doubt> {
-        if self.cache.readonly {
-            return Ok(());
-        }
+    /// What `trail` leads to, once it holds everything that was read.
+    pub fn follow(&self, trail: &Trail) -> Result<Followed, Doubt> {
         let lookups = Lookups::follow(&trail.reads, &trail.orders)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
             .check(self.table, None, settled::stamp_time())
             .ok_or("a file changed during the compile")?;
-        // Last, so that it speaks for everything that was looked at and read above.
-        settled::check(&lookups, trail.began)?;
+        Ok(Followed {
+            lookups,
+            set,
+            contents,
+            began: trail.began,
+        })
+    }
+
+    /// Remembers what a trail led to. What cannot be remembered is no trouble; the reason is for the
+    /// log.
+    pub fn keep(&self, followed: Followed, delivery: &Delivery, units: u64) -> Result<(), Doubt> {
+        if self.cache.readonly {
+            return Ok(());
+        }
+        let Followed {
+            lookups,
+            set,
+            contents,
+            began,
+        } = followed;
+        // Last, so that it speaks for everything that was looked at and read.
+        settled::check(&lookups, began)?;
         let full = || Doubt::from("the store did not take it");
         let record = self.record(delivery, units).ok_or_else(full)?;
         let key = result_key(&self.key, &set.digest, &contents);

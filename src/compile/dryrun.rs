@@ -31,8 +31,13 @@ pub struct Planner<'a> {
 }
 
 impl Planner<'_> {
-    /// The plan of `job` in `workspace`.
-    pub fn plan(&self, job: &Job, workspace: &Workspace) -> Result<Plan, Fallback> {
+    /// The plan of `job` in `workspace`. `asked` is nvcc's answer, if there is one already.
+    pub fn plan(
+        &self,
+        job: &Job,
+        workspace: &Workspace,
+        asked: Option<Vec<u8>>,
+    ) -> Result<Plan, Fallback> {
         let args = job.dryrun_args(&workspace.temporaries());
         let root = workspace.root().as_os_str().as_bytes();
         let memo = self.is_repeatable(&args, root).then(|| {
@@ -43,12 +48,15 @@ impl Planner<'_> {
             let plan = Plan::parse(text, &workspace.temporaries());
             plan.map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))
         };
-        if let Some((key, portable)) = &memo
+        if let (Some((key, portable)), None) = (&memo, &asked)
             && let Some(known) = self.cache.record(key).filter(|_| !self.cache.recache)
         {
             return parse(&portable.insert(known));
         }
-        let text = self.ask(&args, workspace)?;
+        let text = match asked {
+            Some(text) => text,
+            None => ask(self.nvcc, &args, workspace)?,
+        };
         let plan = parse(&text)?;
         if let Some((key, portable)) = memo
             && let Some(text) = portable.remove(text)
@@ -58,26 +66,6 @@ impl Planner<'_> {
             self.cache.keep(&key, &text);
         }
         Ok(plan)
-    }
-
-    /// What nvcc prints on stderr. The flags from its own environment variables are part of the job
-    /// already, so nvcc must not read them again.
-    fn ask(&self, args: &[OsString], workspace: &Workspace) -> Result<Vec<u8>, Fallback> {
-        let failed = |text: String| Fallback::new(FallbackReason::Dryrun, text);
-        let output = nvcc_command(self.nvcc)
-            .args(args)
-            .env_remove("NVCC_PREPEND_FLAGS")
-            .env_remove("NVCC_APPEND_FLAGS")
-            .env("TMPDIR", workspace.scratch())
-            .stdin(Stdio::null())
-            .output()
-            .map_err(|error| failed(format!("{}: {error}", self.nvcc.display())))?;
-        match output.status.success() {
-            true => Ok(output.stderr),
-            false => Err(failed(
-                String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            )),
-        }
     }
 
     /// Whether the answer depends on nothing but the key: `native` asks the machine, and scripts may
@@ -121,6 +109,26 @@ impl Planner<'_> {
         };
         list(&mut sink, "arguments", args.iter().map(portable));
         sink.finish()
+    }
+}
+
+/// What nvcc prints on stderr, given [`Job::dryrun_args`]. The flags from its own environment variables
+/// are part of the job already, so nvcc must not read them again.
+pub fn ask(nvcc: &Path, args: &[OsString], workspace: &Workspace) -> Result<Vec<u8>, Fallback> {
+    let failed = |text: String| Fallback::new(FallbackReason::Dryrun, text);
+    let output = nvcc_command(nvcc)
+        .args(args)
+        .env_remove("NVCC_PREPEND_FLAGS")
+        .env_remove("NVCC_APPEND_FLAGS")
+        .env("TMPDIR", workspace.scratch())
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(format!("{}: {error}", nvcc.display())))?;
+    match output.status.success() {
+        true => Ok(output.stderr),
+        false => Err(failed(
+            String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+        )),
     }
 }
 

@@ -35,8 +35,9 @@ use crate::stats::Counter;
 use crate::toolchain::{Toolchain, driver_version, identify, recall};
 use commands::{Commands, Diagnostics};
 use deliver::Delivery;
-use direct::{Direct, Hit, Trail};
+use direct::{Direct, Followed, Hit, Trail};
 use dryrun::Planner;
+use evidence::Known;
 use passes::UnitPasses;
 use place::Manner;
 use sha2::{Digest as _, Sha256};
@@ -45,7 +46,9 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 use unit::{Ending, Finished, UnitWork};
 use whole::Whole;
 use workspace::Workspace;
@@ -190,14 +193,17 @@ struct Invocation<'a> {
 impl Invocation<'_> {
     fn run(&self, known: Option<Toolchain>, block: &mut Block) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
-        let toolchain = self.toolchain(known, &workspace)?;
+        let (toolchain, asked) = match known {
+            Some(known) => (known, None),
+            None => self.identify(&workspace)?,
+        };
         let planner = Planner {
             nvcc: self.nvcc,
             toolchain: &toolchain,
             cache: self.cache,
             facts: self.facts,
         };
-        let mut plan = planner.plan(self.job, &workspace)?;
+        let mut plan = planner.plan(self.job, &workspace, asked)?;
         check_variables(&plan, &toolchain)?;
         check_outputs(self.job, &plan)?;
         if !self.cache.stages {
@@ -240,18 +246,19 @@ impl Invocation<'_> {
         Ok(())
     }
 
-    fn toolchain(
-        &self,
-        known: Option<Toolchain>,
-        workspace: &Workspace,
-    ) -> Result<Toolchain, Fallback> {
-        if let Some(known) = known {
-            return Ok(known);
-        }
+    /// The toolchain of an invocation that nothing is known of, and beside it what nvcc says for a plan.
+    fn identify(&self, workspace: &Workspace) -> Result<(Toolchain, Option<Vec<u8>>), Fallback> {
+        let args = self.job.dryrun_args(&workspace.temporaries());
         let ccbin = self.job.value_of("compiler-bindir");
-        let memo = self.cache.memo.as_deref();
-        identify(self.nvcc, ccbin, memo, &workspace.scratch())
-            .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))
+        let (nvcc, memo) = (self.nvcc, self.cache.memo.as_deref());
+        thread::scope(|scope| {
+            let asked = scope.spawn(|| dryrun::ask(nvcc, &args, workspace));
+            let toolchain = identify(nvcc, ccbin, memo, &workspace.scratch());
+            let asked = asked.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let toolchain = toolchain
+                .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
+            Ok((toolchain, Some(asked?)))
+        })
     }
 
     /// Runs every unit, puts what it makes in place, and remembers what all of them read.
@@ -261,11 +268,20 @@ impl Invocation<'_> {
         direct: Option<&Direct<'_>>,
         block: &mut Block,
     ) -> Result<(Delivery, Vec<(Ending, Digest)>), Detour> {
-        let mut trail = direct.map(|_| Trail::begin(works));
+        let mut tracks = Tracks {
+            direct,
+            trail: direct.map(|_| Trail::begin(works)),
+            followed: None,
+        };
         let mut finished = Vec::with_capacity(works.len());
         for work in works {
-            let unit = work.run()?;
-            trail = trail.map(|trail| add_to(trail?, &unit));
+            let is_only = works.len() == 1;
+            let unit = work.run(&mut |known| {
+                if is_only {
+                    tracks.follow(known);
+                }
+            })?;
+            tracks.add(&unit);
             deliver::write_temporaries(work, &unit.product)?;
             finished.push((work, unit));
         }
@@ -285,10 +301,7 @@ impl Invocation<'_> {
         }
         // Before outputs change the directories in which headers are looked for.
         let units = works.len() as u64;
-        let kept = direct
-            .zip(trail)
-            .map(|(direct, trail)| direct.keep(&trail?, &all, units));
-        if let Some(Err(doubt)) = kept {
+        if let Err(doubt) = tracks.keep(&all, units) {
             block.note("direct", format_args!("not remembered: {doubt}"));
         }
         if let Some(signal) = self.signals.pending() {
@@ -299,11 +312,43 @@ impl Invocation<'_> {
     }
 }
 
-/// Adds what a unit read, if its result may be remembered.
-fn add_to(mut trail: Trail, unit: &Finished) -> Result<Trail, Doubt> {
-    match &unit.ending {
-        Ending::Unstored(why) => Err(why.clone()),
-        _ => trail.add(&unit.known).map(|()| trail),
+/// What an ordinary compile finds out for direct mode.
+struct Tracks<'a> {
+    /// None where nothing is to be remembered.
+    direct: Option<&'a Direct<'a>>,
+    trail: Option<Result<Trail, Doubt>>,
+    /// Where the trail of an only unit leads: found while its stages ran.
+    followed: Option<Result<Followed, Doubt>>,
+}
+
+impl Tracks<'_> {
+    /// Follows the trail of the only unit, whose passes read `known`, once.
+    fn follow(&mut self, known: &Known) {
+        if let (Some(direct), None) = (self.direct, &self.followed)
+            && let Some(Ok(trail)) = &mut self.trail
+        {
+            let added = trail.add(known);
+            self.followed = Some(added.and_then(|()| direct.follow(trail)));
+        }
+    }
+
+    /// Adds what a unit read, if its result may be remembered.
+    fn add(&mut self, unit: &Finished) {
+        let trail = self.trail.take();
+        self.trail = trail.map(|trail| match &unit.ending {
+            Ending::Unstored(why) => Err(why.clone()),
+            _ if self.followed.is_some() => trail,
+            _ => trail.and_then(|mut trail| trail.add(&unit.known).map(|()| trail)),
+        });
+    }
+
+    fn keep(self, delivery: &Delivery, units: u64) -> Result<(), Doubt> {
+        let (Some(direct), Some(trail)) = (self.direct, self.trail) else {
+            return Ok(());
+        };
+        let trail = trail?;
+        let followed = self.followed.unwrap_or_else(|| direct.follow(&trail))?;
+        direct.keep(followed, delivery, units)
     }
 }
 
@@ -368,7 +413,7 @@ fn facts(job: &Job) -> Result<Facts, Fallback> {
 fn width(job: &Job) -> usize {
     let asked = job.threads.as_deref().and_then(OsStr::to_str);
     match asked.and_then(|text| text.parse().ok()) {
-        Some(0) => std::thread::available_parallelism().map_or(1, usize::from),
+        Some(0) => thread::available_parallelism().map_or(1, usize::from),
         Some(width) => width,
         None => usize::MAX,
     }

@@ -10,9 +10,14 @@ use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Stage, Tool};
 
 /// Takes the stages `numbers` of `work`'s plan from the store, or runs them, side by side as far as
-/// they do not wait for each other.
-pub fn run(work: &UnitWork<'_>, stages: &mut Stages<'_>, numbers: &[usize]) -> Result<(), Detour> {
-    struct Rest<'a, 'b>(&'b mut Stages<'a>, &'b [usize]);
+/// they do not wait for each other. `beside` is called while one of them runs by itself.
+pub fn run(
+    work: &UnitWork<'_>,
+    stages: &mut Stages<'_>,
+    numbers: &[usize],
+    beside: &mut dyn FnMut(),
+) -> Result<(), Detour> {
+    struct Rest<'a, 'b>(&'b mut Stages<'a>, &'b [usize], &'b mut dyn FnMut());
 
     impl Work for Rest<'_, '_> {
         type Error = Detour;
@@ -25,6 +30,10 @@ pub fn run(work: &UnitWork<'_>, stages: &mut Stages<'_>, numbers: &[usize]) -> R
             self.0.end(self.1[step]);
             Ok(())
         }
+
+        fn meanwhile(&mut self) {
+            self.2();
+        }
     }
 
     let chosen = numbers.iter().map(|number| work.stage(*number));
@@ -32,7 +41,7 @@ pub fn run(work: &UnitWork<'_>, stages: &mut Stages<'_>, numbers: &[usize]) -> R
     run_steps(
         work,
         &chosen,
-        &mut Rest(stages, numbers),
+        &mut Rest(stages, numbers, beside),
         FallbackReason::Stage,
     )
 }

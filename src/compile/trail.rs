@@ -17,7 +17,7 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
 
 /// A preprocessor's arguments that steer its search, and the program.
@@ -41,10 +41,15 @@ impl Trail {
             }
         }
         reads.snippets = snippets.into_iter().collect();
-        let ask = |question| remembered(&works[0], question);
+        // All are asked before the first answer is waited for.
+        let asked = questions
+            .iter()
+            .map(|question| Asked::new(&works[0], question));
+        let asked = asked.collect::<Result<Vec<_>, _>>()?;
+        let orders = asked.into_iter().map(|asked| asked.answer(&works[0]));
         Ok(Self {
             reads,
-            orders: questions.iter().map(ask).collect::<Result<_, _>>()?,
+            orders: orders.collect::<Result<_, _>>()?,
             began: settled::stamp_time(),
         })
     }
@@ -185,21 +190,41 @@ fn real_directories(order: &SearchOrder) -> Option<Vec<PathBuf>> {
     directories.map(real).collect()
 }
 
-/// Asks once for each toolchain, place and question.
-fn remembered(work: &UnitWork<'_>, question: &Question) -> Result<SearchOrder, Doubt> {
-    let key = key(work, question);
-    let known = work.cache.record(&key);
-    let known = known.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
-    if let Some(known) = known.filter(OrderRecord::holds) {
-        return Ok(known.order);
+/// A question, asked once for each toolchain and place.
+enum Asked {
+    Known(SearchOrder),
+    /// To be remembered under this key.
+    Running(Digest, Child),
+}
+
+impl Asked {
+    fn new(work: &UnitWork<'_>, question: &Question) -> Result<Self, Doubt> {
+        let key = key(work, question);
+        let known = work.cache.record(&key);
+        let known = known.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
+        match known.filter(OrderRecord::holds) {
+            Some(known) => Ok(Self::Known(known.order)),
+            None => Ok(Self::Running(key, ask(work, question)?)),
+        }
     }
-    let order = ask(work, question)?;
-    let record = OrderRecord::new(order.clone());
-    if let Some(bytes) = record.and_then(|record| serde_json::to_vec(&record).ok()) {
-        // What is not remembered is asked again.
-        work.cache.keep(&key, &bytes);
+
+    fn answer(self, work: &UnitWork<'_>) -> Result<SearchOrder, Doubt> {
+        let (key, child) = match self {
+            Self::Known(order) => return Ok(order),
+            Self::Running(key, child) => (key, child),
+        };
+        let output = child
+            .wait_with_output()
+            .map_err(|error| error.to_string())?;
+        let order = SearchOrder::parse(&output.stderr).filter(|_| output.status.success());
+        let order = order.ok_or("the preprocessor does not tell where it searches")?;
+        let record = OrderRecord::new(order.clone());
+        if let Some(bytes) = record.and_then(|record| serde_json::to_vec(&record).ok()) {
+            // What is not remembered is asked again.
+            work.cache.keep(&key, &bytes);
+        }
+        Ok(order)
     }
-    Ok(order)
 }
 
 fn key(work: &UnitWork<'_>, (program, args): &Question) -> Digest {
@@ -229,21 +254,21 @@ fn key(work: &UnitWork<'_>, (program, args): &Question) -> Digest {
     sink.finish()
 }
 
-fn ask(work: &UnitWork<'_>, (program, args): &Question) -> Result<SearchOrder, Doubt> {
+fn ask(work: &UnitWork<'_>, (program, args): &Question) -> Result<Child, Doubt> {
     let program = work.commands.find(work.plan, program);
     let program = program.map_err(|unknown| unknown.detail)?;
     let nowhere = ["-v", "-o", "/dev/null", "/dev/null"];
     let environment = work.commands.environment.iter();
-    let output = Command::new(&program)
+    Command::new(&program)
         .args(args)
         .args(nowhere.map(OsStr::new))
         .envs(environment.map(|(name, value)| (name, value)))
         .env("LC_ALL", "C")
         .stdin(Stdio::null())
-        .output()
-        .map_err(|error| format!("{}: {error}", program.display()))?;
-    let order = SearchOrder::parse(&output.stderr).filter(|_| output.status.success());
-    order.ok_or_else(|| format!("{} does not tell where it searches", program.display()))
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|error| format!("{}: {error}", program.display()))
 }
 
 #[cfg(test)]

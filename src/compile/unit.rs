@@ -85,14 +85,15 @@ pub struct Finished {
 }
 
 impl UnitWork<'_> {
-    /// Runs the passes, then takes the product from the store or makes it.
-    pub fn run(&self) -> Result<Finished, Detour> {
+    /// Runs the passes, then takes the product from the store or makes it. `beside` is told what the
+    /// passes read, any number of times, when there is time while stages run.
+    pub fn run(&self, beside: &mut dyn FnMut(&Known)) -> Result<Finished, Detour> {
         let read = self.passes.run(self)?;
         let id = self.module_id();
         let commands = self.sorted_commands();
         let texts: Vec<_> = commands.iter().map(|(text, _)| text.clone()).collect();
         let key = self.key(&id, &texts, &read.passes, &read.host_headers);
-        let (product, ending) = self.fetch_or_make(&id, &key, &commands, &read)?;
+        let (product, ending) = self.fetch_or_make(&id, &key, &commands, &read, beside)?;
         Ok(Finished {
             product,
             ending,
@@ -107,6 +108,7 @@ impl UnitWork<'_> {
         key: &Digest,
         commands: &[(Vec<u8>, usize)],
         read: &Read,
+        beside: &mut dyn FnMut(&Known),
     ) -> Result<(Product, Ending), Detour> {
         if !self.cache.recache
             && let Some(product) = self.fetch(key, commands)
@@ -119,7 +121,7 @@ impl UnitWork<'_> {
             Turn::Make(lead) => lead,
         };
         let began = Instant::now();
-        let served = self.make(id, read)?;
+        let served = self.make(id, read, &mut || beside(&read.known))?;
         let product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let ending = match self.evidence(&read.known, &served) {
@@ -234,7 +236,12 @@ impl UnitWork<'_> {
 
     /// Takes every stage but the passes, which have run, from the store, or runs it. Tells which came
     /// from the store.
-    fn make(&self, id: &[u8], read: &Read) -> Result<BTreeSet<usize>, Detour> {
+    fn make(
+        &self,
+        id: &[u8],
+        read: &Read,
+        beside: &mut dyn FnMut(),
+    ) -> Result<BTreeSet<usize>, Detour> {
         if let Some(whole) = &self.whole {
             whole.make(self)?;
             return Ok(self.unit.stages.iter().copied().collect());
@@ -247,7 +254,7 @@ impl UnitWork<'_> {
         let rest: Vec<_> = rest
             .filter(|number| !self.unit.passes.contains(number))
             .collect();
-        schedule::run(self, &mut stages, &rest)?;
+        schedule::run(self, &mut stages, &rest, beside)?;
         Ok(stages.served())
     }
 

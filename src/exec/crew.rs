@@ -70,6 +70,11 @@ impl<'a> Crew<'a> {
         slot
     }
 
+    /// Whether exactly one child runs.
+    pub(super) fn has_one(&self) -> bool {
+        self.running.len() == 1
+    }
+
     /// Starts the command of `step` in `slot`.
     pub(super) fn start<E>(
         &mut self,

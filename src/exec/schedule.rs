@@ -32,6 +32,10 @@ pub trait Work {
 
     /// Called when the command of this step has ended well, before any step after it begins.
     fn end(&mut self, step: usize) -> Result<(), Self::Error>;
+
+    /// Called, any number of times, while one command runs by itself and nothing else is ready: for
+    /// what can be done on another core until then.
+    fn meanwhile(&mut self) {}
 }
 
 /// Why not all steps ended well. No command is still running.
@@ -91,6 +95,9 @@ pub fn run_steps<W: Work>(
             (false, false) => Meanwhile::Start,
             (false, true) => Meanwhile::Nothing,
         };
+        if meanwhile == Meanwhile::Nothing && crew.has_one() {
+            work.meanwhile();
+        }
         for step in crew.wait(meanwhile)? {
             work.end(step).map_err(Failure::Work)?;
             graph.finish(step);
