@@ -63,6 +63,13 @@ fn run() -> c_int {
         say(&problem.to_string());
     }
     let (launcher, args) = split_launcher(&own_name, &args);
+    match real_nvcc(&config, launcher) {
+        Ok(nvcc) => run_with(&nvcc, args, &config),
+        Err(text) => fail(&text),
+    }
+}
+
+fn real_nvcc(config: &Config, launcher: Option<PathBuf>) -> Result<PathBuf, String> {
     let search = Search {
         setting: config.nvcc.value.clone(),
         launcher,
@@ -71,16 +78,17 @@ fn run() -> c_int {
         // The link of this process: it leads to the file even where that was replaced or removed.
         own: Some("/proc/self/exe".into()),
     };
-    let nvcc = match find_nvcc(&search) {
-        Ok(nvcc) => nvcc,
-        Err(error) => return fail(&error.to_string()),
-    };
+    let nvcc = find_nvcc(&search).map_err(|error| error.to_string())?;
     if is_recursive() {
         let nvcc = nvcc.display();
-        return fail(&format!(
+        return Err(format!(
             "{nvcc} leads back to pcache-nvcc; set PCACHE_NVCC to the real nvcc"
         ));
     }
+    Ok(nvcc)
+}
+
+fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let log = Log::open(config.log.value.as_deref());
     let mut block = log.block(args);
     let root = &config.dir.value;
@@ -116,7 +124,7 @@ fn run() -> c_int {
         wait: config.wait.value,
         digests: digests.as_ref(),
     };
-    let detour = attempt(&nvcc, args, &config, &cache, &mut block).err();
+    let detour = attempt(nvcc, args, config, &cache, &mut block).err();
     note(stats, &mut block, detour.as_ref());
     if log.append(block).is_err() {
         stats.add(Counter::Error, 1);
@@ -125,7 +133,7 @@ fn run() -> c_int {
         // Everything that must be tidied up is; unmapping pages is the kernel's work.
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
-        Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(&nvcc, args),
+        Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(nvcc, args),
     }
 }
 
