@@ -186,7 +186,7 @@ def main():
         text = many.measure(tools[1], WORK, 10 if given.quick else 100)
         return report.publish("many", text, writes)
     if given.build:
-        text = build.measure(tools, WORK, given.ninja, 1 if given.quick else 2, 2)
+        text = build.measure(tools, WORK, given.ninja, 1, 1 if given.quick else 3)
         return report.publish("build", text, writes)
     for name in names:
         known[name].place(WORK / "src" / name, nvcc)
@@ -194,7 +194,7 @@ def main():
         text = trace.measure(known["cub"] if not given.unit else known[names[0]], tools, WORK)
         return report.publish("strace", text, writes)
     if given.edits:
-        text = edits.measure(known["cub"], tools, WORK, 1 if given.quick else 3)
+        text = edits.measure(known["cub"], tools, WORK, 1 if given.quick else 2)
         return report.publish("edits", text, writes)
     # Before the run: a commit made meanwhile is not what was built.
     versions, load = [tool.version() for tool in tools], os.getloadavg()[0]
