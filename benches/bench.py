@@ -38,7 +38,7 @@ SLOW = 0.5
 # times do not do so while it is younger than two.
 REST = 2.5
 
-ROUNDS = {"trivial": 5, "cub": 3, "archs": 5, "cub3": 2}
+ROUNDS = {"trivial": 5, "cub": 3, "archs": 5, "cub3": 1}
 WARM_PASSES = {"trivial": 15, "cub": 10, "archs": 10, "cub3": 5}
 
 

@@ -482,7 +482,7 @@ fn write_record(path: &Path, record: &Record) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(directory)?;
     let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(&serde_json::to_vec_pretty(record)?)?;
+    file.write_all(&serde_json::to_vec(record)?)?;
     file.persist(path)?;
     Ok(())
 }
