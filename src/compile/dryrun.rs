@@ -73,7 +73,11 @@ impl Planner<'_> {
     fn is_repeatable(&self, args: &[OsString], root: &[u8]) -> bool {
         let asks_native = |arg: &OsString| arg.as_bytes().windows(6).any(|word| word == b"native");
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+        // nvcc asks the host compiler for its version, which reads a stdc-predef.h that these may name.
+        let searched: [&[u8]; 3] = [b"CPATH=", b"CPLUS_INCLUDE_PATH=", b"C_INCLUDE_PATH="];
+        let is_searched = |found: &Vec<u8>| searched.iter().any(|name| found.starts_with(name));
         self.toolchain.front == Front::Programs
+            && !self.facts.environment.iter().any(is_searched)
             && root.iter().all(is_plain)
             && !args.iter().any(asks_native)
     }

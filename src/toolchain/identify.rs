@@ -25,7 +25,7 @@ use std::thread;
 use std::time::SystemTime;
 
 /// The version of the remembered record.
-const SCHEMA: u32 = 4;
+const SCHEMA: u32 = 5;
 /// CUDA's own tools, by the names that plans use.
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
 /// The host compiler's parts, as `-print-prog-name` knows them.
@@ -145,6 +145,7 @@ pub fn identify(
     let record = Record::take(nvcc, ccbin, scratch)?;
     if let Some(file) = file
         && record.tools.iter().all(|tool| tool.stat.is_settled(now))
+        && record.targets.stat.is_none_or(|stat| stat.is_settled(now))
     {
         // A memo that cannot be written costs time, nothing else.
         let _ = write_record(&file, &record);
@@ -177,6 +178,39 @@ struct ToolRecord {
     script: bool,
 }
 
+/// The directory beside nvcc's whose presence, and what it holds, steers where nvcc has headers and
+/// libraries looked for (`_TARGET_DIR_`).
+#[derive(Debug, Serialize, Deserialize)]
+struct Targets {
+    path: PathBuf,
+    stat: Option<Stat>,
+    names: Vec<OsString>,
+}
+
+impl Targets {
+    fn at(path: PathBuf) -> Self {
+        // The stat first: names that change later change it too.
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let stat = fs::metadata(&path).ok().map(|found| Stat::from(&found));
+        let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        Self { path, stat, names }
+    }
+
+    fn write(&self, sink: &mut Digester) {
+        sink.field(
+            "targets",
+            usize::from(self.stat.is_some()) + self.names.len(),
+        );
+        if self.stat.is_some() {
+            sink.value(b"");
+        }
+        let names = self.names.iter();
+        names.for_each(|name| sink.value(name.as_bytes()));
+    }
+}
+
 /// Everything remembered of a toolchain.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
@@ -188,6 +222,7 @@ struct Record {
     /// What was found along it.
     names: Vec<FoundName>,
     tools: Vec<ToolRecord>,
+    targets: Targets,
     variables: BTreeMap<String, String>,
     profile_variables: Vec<String>,
 }
@@ -214,6 +249,8 @@ impl Record {
                 is_another.then(|| files.push((name.to_owned(), path)));
             }
         }
+        let here = variable("_HERE_").map_or_else(|| nvcc.parent(), |here| Some(Path::new(here)));
+        let targets = Targets::at(here.unwrap_or(Path::new(".")).join("../targets"));
         for name in CUDA_TOOLS {
             let in_plan = plan.stages.iter().map(|stage| stage.program.as_os_str());
             let mut named =
@@ -238,6 +275,7 @@ impl Record {
             host: family(&driver)?,
             search,
             tools: tool_records(files)?,
+            targets,
             names: names.found,
             variables: kept
                 .filter_map(|name| Some((name.to_owned(), variable(name)?.to_str()?.to_owned())))
@@ -259,7 +297,10 @@ impl Record {
     fn toolchain(&self, digests: Option<&DigestTable>) -> Option<Toolchain> {
         let stat = |path: &Path| fs::metadata(path).ok().map(|found| Stat::from(&found));
         let is_same = |tool: &ToolRecord| stat(&tool.path) == Some(tool.stat);
-        if self.schema != SCHEMA || !self.tools.iter().all(is_same) {
+        if self.schema != SCHEMA
+            || !self.tools.iter().all(is_same)
+            || stat(&self.targets.path) != self.targets.stat
+        {
             return None;
         }
         // A tool that was looked at above, by its own name, is a program and what it was.
@@ -286,6 +327,7 @@ impl Record {
             sink.value(tool.role.as_bytes());
             sink.value(tool.sha256.as_bytes());
         }
+        self.targets.write(&mut sink);
         Some(Toolchain {
             id: sink.finish(),
             release: self.release.clone(),

@@ -199,6 +199,48 @@ pub fn toolkit_of_links(ws: &Workspace) -> PathBuf {
     farm
 }
 
+/// nvcc looks for headers in `targets/` beside its `bin/` as soon as there is such a folder.
+#[test]
+fn targets_that_appear_beside_nvcc_are_a_miss() {
+    let mut ws = Workspace::with(
+        "unit.cu",
+        "#ifndef VALUE\n#define VALUE 1\n#endif\n__global__ void k(int *p) { *p = VALUE; }\n",
+    );
+    let farm = toolkit_of_links(&ws);
+    ws.use_nvcc(farm.join("bin/nvcc"));
+    ws.set_path(&[&farm.join("bin")]);
+    // As in the profiles of NVIDIA's installers.
+    let profile = farm.join("bin/nvcc.profile");
+    let text = fs::read_to_string(&profile).expect("a profile");
+    let text = text.replace("$(TOP)/include\"", "$(TOP)/$(_TARGET_DIR_)/include\"");
+    fs::write(&profile, text).expect("a profile");
+    // Old enough for the toolchain to be remembered.
+    std::thread::sleep(std::time::Duration::from_millis(2500));
+    let args = ["-c", "unit.cu"];
+    let first = ws.build(&args);
+    ws.build(&args).hits_directly(1).same_as(&first);
+    let include = farm.join("targets/x86_64-linux/include");
+    fs::create_dir_all(&include).expect("a folder");
+    let real = Toolkit::get().root().join("include");
+    let wrapped = format!(
+        "#define VALUE 2\n#include \"{}/cuda_runtime.h\"\n",
+        real.display()
+    );
+    fs::write(include.join("cuda_runtime.h"), wrapped).expect("a header");
+    for entry in fs::read_dir(&real).expect("headers") {
+        let entry = entry.expect("an entry");
+        let to = include.join(entry.file_name());
+        if !to.exists() {
+            symlink(entry.path(), to).expect("a link");
+        }
+    }
+    let changed = ws.build(&args);
+    changed.does_not_hit_directly().same_as(&ws.kept(&args));
+    changed.differs_from(&first);
+    fs::remove_dir_all(farm.join("targets")).expect("removed");
+    ws.build(&args).same_as(&first);
+}
+
 #[test]
 fn edited_nvcc_profile_is_a_miss() {
     let mut ws = unit();
