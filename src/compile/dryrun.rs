@@ -6,13 +6,13 @@ use super::stages::portable::Mention;
 use super::workspace::Workspace;
 use super::{Cache, Facts};
 use crate::cmdline::Job;
-use crate::key::{Digest, Digester, Sink};
+use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
 use crate::toolchain::{Front, Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// The version of a remembered answer.
@@ -87,31 +87,29 @@ impl Planner<'_> {
         sink.one("schema", SCHEMA);
         sink.one("toolchain", &self.toolchain.id);
         sink.one("nvcc", self.nvcc.as_os_str().as_bytes());
-        let found = self.toolchain.found.iter();
-        list(
-            &mut sink,
-            "programs",
-            found.map(|path| path.as_os_str().as_bytes().to_vec()),
-        );
-        let directories = self.facts.directories.iter();
+        fn path(path: &PathBuf) -> &[u8] {
+            path.as_os_str().as_bytes()
+        }
+        list(&mut sink, "programs", self.toolchain.found.iter().map(path));
         list(
             &mut sink,
             "directory",
-            directories.map(|path| path.as_os_str().as_bytes().to_vec()),
+            self.facts.directories.iter().map(path),
         );
-        let variables = environment::planned(&self.toolchain.profile_variables);
-        let keyed = self.facts.environment.iter().cloned();
-        let searched = environment::searched();
+        let mut environment = environment::planned(&self.toolchain.profile_variables);
+        environment.extend(self.facts.environment.iter().cloned());
+        environment.extend(environment::searched());
         list(
             &mut sink,
             "environment",
-            variables.into_iter().chain(keyed).chain(searched),
+            environment.iter().map(Vec::as_slice),
         );
         let portable = |arg: &OsString| {
             let portable = Mention::Name(root.to_vec()).remove(arg.as_bytes().to_vec());
             portable.unwrap_or_default()
         };
-        list(&mut sink, "arguments", args.iter().map(portable));
+        let arguments: Vec<_> = args.iter().map(portable).collect();
+        list(&mut sink, "arguments", arguments.iter().map(Vec::as_slice));
         sink.finish()
     }
 }
@@ -134,12 +132,6 @@ pub fn ask(nvcc: &Path, args: &[OsString], workspace: &Workspace) -> Result<Vec<
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),
         )),
     }
-}
-
-fn list(sink: &mut Digester, name: &'static str, values: impl Iterator<Item = Vec<u8>>) {
-    let values: Vec<_> = values.collect();
-    sink.field(name, values.len());
-    values.iter().for_each(|value| sink.value(value));
 }
 
 /// Whether `text` still holds the work directory's own, random name.

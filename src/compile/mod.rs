@@ -93,8 +93,8 @@ struct Facts {
     environment: Vec<Vec<u8>>,
     diagnostics: Diagnostics,
     keep: Option<Keep>,
-    /// How many children may run at once.
-    width: usize,
+    /// What `-t` says.
+    threads: Option<usize>,
 }
 
 impl Facts {
@@ -404,19 +404,12 @@ fn facts(job: &Job) -> Result<Facts, Fallback> {
         environment: environment::keyed(),
         diagnostics: diagnostics(),
         keep,
-        width: width(job),
+        threads: job
+            .threads
+            .as_deref()
+            .and_then(OsStr::to_str)
+            .and_then(|text| text.parse().ok()),
     })
-}
-
-/// `-t N` runs N children at once, `-t 0` as many as there are cores. Without it the slots are the
-/// only limit.
-fn width(job: &Job) -> usize {
-    let asked = job.threads.as_deref().and_then(OsStr::to_str);
-    match asked.and_then(|text| text.parse().ok()) {
-        Some(0) => thread::available_parallelism().map_or(1, usize::from),
-        Some(width) => width,
-        None => usize::MAX,
-    }
 }
 
 fn commands<'a>(

@@ -8,6 +8,7 @@ use super::unit::UnitWork;
 use crate::exec::{self, Command, Failure, Step, Work};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Stage, Tool};
+use std::thread;
 
 /// Takes the stages `numbers` of `work`'s plan from the store, or runs them, side by side as far as
 /// they do not wait for each other. `beside` is called while one of them runs by itself.
@@ -87,7 +88,7 @@ fn run_steps(
         Fallback::new(reason, format!("{program}: {what}")).into()
     };
     let environment = &work.commands.environment;
-    let (width, slots) = (work.facts.width, &work.cache.slots);
+    let (width, slots) = (width(work.facts.threads), &work.cache.slots);
     exec::run_steps(
         &steps(stages),
         crew,
@@ -102,6 +103,16 @@ fn run_steps(
         Failure::Start(step, error) => failed(step, error.to_string()),
         Failure::Work(detour) => detour,
     })
+}
+
+/// `-t N` runs N children at once, `-t 0` as many as there are cores. Without it the slots are the
+/// only limit.
+fn width(threads: Option<usize>) -> usize {
+    match threads {
+        Some(0) => thread::available_parallelism().map_or(1, usize::from),
+        Some(width) => width,
+        None => usize::MAX,
+    }
 }
 
 /// Each stage waits for those that write what it reads. The module id is there before all.

@@ -321,7 +321,7 @@ impl UnitWork<'_> {
     fn evidence(&self, known: &Known, served: &BTreeSet<usize>) -> Result<RealFiles, Doubt> {
         let files = known.resolve()?;
         if let Some(whole) = &self.whole {
-            whole.evidence(self)?;
+            whole.evidence(self, known)?;
         }
         let ran = self.unit.stages.iter();
         for number in ran.filter(|number| !served.contains(number)) {

@@ -2,7 +2,7 @@
 //! the stages in it, but that it runs one at a time.
 
 use super::Detour;
-use super::evidence::{Doubt, check_directives};
+use super::evidence::{Doubt, Known, check_directives};
 use super::unit::UnitWork;
 use crate::cmdline::Job;
 use crate::exec::{self, Command, Failure};
@@ -82,8 +82,16 @@ impl Whole<'_> {
         drop_notices(&workspace.stream(last, "err"), &work.plan.notices)
     }
 
-    /// A doubt where the assembler may read what no pass has seen.
-    pub fn evidence(&self, work: &UnitWork<'_>) -> Result<(), Doubt> {
+    /// A doubt where the compiler or the assembler may read what no pass has seen.
+    pub fn evidence(&self, work: &UnitWork<'_>, known: &Known) -> Result<(), Doubt> {
+        // The host compiler takes x.h.gch for x.h, which its own account would tell.
+        for header in known.precompilable() {
+            let mut name = header.as_os_str().to_owned();
+            name.push(".gch");
+            if Path::new(&name).exists() {
+                return Err(format!("{} may have been read", name.display()));
+            }
+        }
         let texts = work.passes.texts(work);
         let texts = texts.map_err(|_| "a pass is gone".to_owned())?;
         texts.iter().try_for_each(|text| check_directives(text))

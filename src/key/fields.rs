@@ -3,7 +3,7 @@
 use super::{Digest, Sink};
 
 /// A field of any number of values.
-pub(super) fn list<'a>(
+pub fn list<'a>(
     sink: &mut impl Sink,
     name: &'static str,
     values: impl Iterator<Item = &'a [u8]> + Clone,

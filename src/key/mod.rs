@@ -9,7 +9,8 @@ mod sink;
 mod stage;
 mod tu;
 
-use fields::{list, pairs, write_job};
+pub use fields::list;
+use fields::{pairs, write_job};
 
 pub use direct::{DIRECT_FIELDS, DirectFacts, result_key};
 pub use module_id::module_id;
