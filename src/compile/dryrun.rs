@@ -12,7 +12,7 @@ use crate::plan::Plan;
 use crate::toolchain::{Front, Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 
 /// The version of a remembered answer.
@@ -87,14 +87,21 @@ impl Planner<'_> {
         sink.one("schema", SCHEMA);
         sink.one("toolchain", &self.toolchain.id);
         sink.one("nvcc", self.nvcc.as_os_str().as_bytes());
-        fn path(path: &PathBuf) -> &[u8] {
-            path.as_os_str().as_bytes()
-        }
-        list(&mut sink, "programs", self.toolchain.found.iter().map(path));
+        list(
+            &mut sink,
+            "programs",
+            self.toolchain
+                .found
+                .iter()
+                .map(|path| path.as_os_str().as_bytes()),
+        );
         list(
             &mut sink,
             "directory",
-            self.facts.directories.iter().map(path),
+            self.facts
+                .directories
+                .iter()
+                .map(|path| path.as_os_str().as_bytes()),
         );
         let mut environment = environment::planned(&self.toolchain.profile_variables);
         environment.extend(self.facts.environment.iter().cloned());
