@@ -6,7 +6,13 @@
 //! read, the lexer reads it one way and remembers a [doubt](Pieces::doubt).
 //! Knows no directive but those that name headers, expands nothing and reads no file.
 
-use memchr::{memchr, memchr_iter, memchr2, memchr3, memmem};
+pub(super) mod bytes;
+
+use bytes::{
+    BYTE_ORDER_MARK, Class, before_splices, class, is_blank, is_delimiter, is_word, line_end,
+    operator_length, past_splices, splice, unspliced,
+};
+use memchr::{memchr, memchr_iter, memchr3, memmem};
 
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -102,6 +108,13 @@ pub struct Token {
     pub starts_line: bool,
 }
 
+impl Piece {
+    /// The piece's bytes.
+    pub fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[self.start..self.end]
+    }
+}
+
 impl Token {
     /// The token's bytes, with escaped newlines that are inside it.
     pub fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
@@ -156,7 +169,7 @@ impl<'t> Pieces<'t> {
 
     fn read(&mut self, first: u8) -> Kind {
         let start = self.at;
-        match CLASSES[usize::from(first)] {
+        match class(first) {
             Class::Blank => {
                 let rest = &self.text[start + 1..];
                 let more = rest.iter().take_while(|&&byte| is_blank(byte)).count();
@@ -326,12 +339,12 @@ impl<'t> Pieces<'t> {
                 }
             }
         }
-        self.to_line_end(at);
+        self.skip_line(at);
         Kind::Other
     }
 
     /// Goes to the end of the logical line, which is at `at` or after it.
-    fn to_line_end(&mut self, at: usize) {
+    fn skip_line(&mut self, at: usize) {
         let (end, crossed) = line_end(self.text, at);
         self.at = end;
         self.crossed |= crossed;
@@ -360,7 +373,7 @@ impl<'t> Pieces<'t> {
         if close == b'>' {
             return self.operator();
         }
-        self.to_line_end(at);
+        self.skip_line(at);
         Kind::Other
     }
 
@@ -370,7 +383,7 @@ impl<'t> Pieces<'t> {
         let length = rest.iter().take_while(|&&byte| is_delimiter(byte)).count();
         if length > 16 || rest.get(length) != Some(&b'(') {
             self.doubts("a raw string has no proper delimiter");
-            self.to_line_end(quote);
+            self.skip_line(quote);
             return Kind::Other;
         }
         let close = [b")", &rest[..length], b"\""].concat();
@@ -396,7 +409,7 @@ impl<'t> Pieces<'t> {
         let next = past_splices(self.text, self.at + 1);
         let kind = match self.text.get(next) {
             Some(b'/') => {
-                self.to_line_end(next + 1);
+                self.skip_line(next + 1);
                 Kind::LineComment
             }
             Some(b'*') => {
@@ -547,175 +560,6 @@ impl Iterator for Tokens<'_> {
                 starts_line,
             });
         }
-    }
-}
-
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// What a byte may begin.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Class {
-    Other,
-    Word,
-    Digit,
-    Blank,
-    OddBlank,
-    Newline,
-    Return,
-    Quote,
-    Slash,
-    Dot,
-    Backslash,
-    Punct,
-}
-
-const CLASSES: [Class; 256] = classes();
-
-const fn classes() -> [Class; 256] {
-    let mut classes = [Class::Other; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' | 0x80..=0xff => Class::Word,
-            b'0'..=b'9' => Class::Digit,
-            b' ' | b'\t' => Class::Blank,
-            0 | 11 | 12 => Class::OddBlank,
-            b'\n' => Class::Newline,
-            b'\r' => Class::Return,
-            b'"' | b'\'' => Class::Quote,
-            b'/' => Class::Slash,
-            b'.' => Class::Dot,
-            b'\\' => Class::Backslash,
-            b'!' | b'#' | b'%' | b'&' | b'(' | b')' | b'*' | b'+' | b',' | b'-' | b':' | b';'
-            | b'<' | b'=' | b'>' | b'?' | b'[' | b']' | b'^' | b'{' | b'|' | b'}' | b'~' => {
-                Class::Punct
-            }
-            _ => Class::Other,
-        };
-        byte += 1;
-    }
-    classes
-}
-
-fn is_word(byte: u8) -> bool {
-    matches!(CLASSES[usize::from(byte)], Class::Word | Class::Digit)
-}
-
-fn is_blank(byte: u8) -> bool {
-    byte == b' ' || byte == b'\t'
-}
-
-/// Whether GCC takes the byte for a blank within a line.
-pub(super) fn is_any_blank(byte: u8) -> bool {
-    matches!(byte, b' ' | b'\t' | 0 | 11 | 12)
-}
-
-fn is_delimiter(byte: u8) -> bool {
-    !is_any_blank(byte) && !matches!(byte, b'(' | b')' | b'\\' | b'\n' | b'"')
-}
-
-/// How long the escaped newline is with which `text` begins; 0 if it does not.
-fn splice(text: &[u8]) -> usize {
-    let Some((b'\\', rest)) = text.split_first() else {
-        return 0;
-    };
-    let blanks = rest.iter().take_while(|&&byte| is_any_blank(byte)).count();
-    match rest[blanks..] {
-        [b'\n', ..] => 1 + blanks + 1,
-        [b'\r', b'\n', ..] => 1 + blanks + 2,
-        _ => 0,
-    }
-}
-
-/// Over the escaped newlines at `at`.
-fn past_splices(text: &[u8], mut at: usize) -> usize {
-    while text.get(at) == Some(&b'\\') {
-        match splice(&text[at..]) {
-            0 => break,
-            length => at += length,
-        }
-    }
-    at
-}
-
-/// Back over the escaped newlines that end at `at`.
-fn before_splices(text: &[u8], mut at: usize) -> usize {
-    while let Some(start) = splice_before(text, at) {
-        at = start;
-    }
-    at
-}
-
-/// Where the escaped newline begins that ends at `at`.
-fn splice_before(text: &[u8], at: usize) -> Option<usize> {
-    let line = text[..at].strip_suffix(b"\n")?;
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
-    let blanks = line.iter().rev().take_while(|&&byte| is_any_blank(byte));
-    let end = line.len() - blanks.count();
-    (end > 0 && line[end - 1] == b'\\').then(|| end - 1)
-}
-
-/// The newline that ends the logical line from `at` on, or the end of the text; and whether
-/// escaped ones lie before it.
-fn line_end(text: &[u8], mut at: usize) -> (usize, bool) {
-    let begin = at;
-    let mut crossed = false;
-    while let Some(step) = memchr(b'\n', &text[at..]) {
-        let newline = at + step;
-        match splice_before(text, newline + 1) {
-            Some(backslash) if backslash >= begin => crossed = true,
-            _ if newline > begin && text[newline - 1] == b'\r' => return (newline - 1, crossed),
-            _ => return (newline, crossed),
-        }
-        at = newline + 1;
-    }
-    (text.len(), crossed)
-}
-
-/// `text` without escaped newlines.
-fn unspliced(text: &[u8]) -> std::borrow::Cow<'_, [u8]> {
-    if memchr2(b'\\', b'\n', text).is_none() {
-        return text.into();
-    }
-    let mut joined = Vec::with_capacity(text.len());
-    let mut at = 0;
-    loop {
-        at = past_splices(text, at);
-        match text.get(at) {
-            Some(&byte) => joined.push(byte),
-            None => return joined.into(),
-        }
-        at += 1;
-    }
-}
-
-/// How long the operator is with which `text` begins. `text` is not empty.
-fn operator_length(text: &[u8]) -> usize {
-    match text {
-        [b'%', b':', b'%', b':', ..] => 4,
-        [b'<', b':', b':', b':' | b'>', ..] => 2,
-        [b'<', b':', b':', ..] => 1,
-        [b'<', b'=', b'>', ..]
-        | [b'<', b'<', b'=', ..]
-        | [b'>', b'>', b'=', ..]
-        | [b'.', b'.', b'.', ..]
-        | [b'-', b'>', b'*', ..] => 3,
-        [
-            b'+' | b'-' | b'*' | b'/' | b'%' | b'&' | b'|' | b'^' | b'=' | b'!' | b'<' | b'>',
-            b'=',
-            ..,
-        ]
-        | [b'.', b'*', ..]
-        | [b'-', b'>', ..]
-        | [b'<', b'%' | b':', ..]
-        | [b'%', b'>' | b':', ..]
-        | [b':', b'>', ..] => 2,
-        [
-            first @ (b':' | b'+' | b'-' | b'<' | b'>' | b'&' | b'|' | b'#'),
-            second,
-            ..,
-        ] if first == second => 2,
-        _ => 1,
     }
 }
 

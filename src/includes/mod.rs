@@ -7,6 +7,7 @@
 //! | `depfile` | nvcc's own `-MD`/`-MMD`/`-MP` file, byte for byte            |
 //! | `prerequisites` | what a make rule of GCC's or the assembler's names    |
 //! | `lexer`   | preprocessing tokens of a text, and what stands between them  |
+//! | `tokens`  | digests of the tokens of a text                               |
 //! | `scan`    | what one source's text asks the preprocessor to look for     |
 //! | `search`  | the search order of a preprocessor, as its `-v` tells it     |
 //! | `probe`   | what is at a path, and where a path ends that leads nowhere  |
@@ -29,3 +30,4 @@ pub mod probe;
 pub mod scan;
 pub mod search;
 pub mod settled;
+pub mod tokens;
