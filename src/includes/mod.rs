@@ -6,6 +6,8 @@
 //! | `markers` | line markers of a preprocessed file, and the files they name |
 //! | `depfile` | nvcc's own `-MD`/`-MMD`/`-MP` file, byte for byte            |
 //! | `prerequisites` | what a make rule of GCC's or the assembler's names    |
+//! | `lexer`   | preprocessing tokens of a text, and what stands between them  |
+//! | `tokens`  | digests of the tokens of a text                               |
 //! | `scan`    | what one source's text asks the preprocessor to look for     |
 //! | `search`  | the search order of a preprocessor, as its `-v` tells it     |
 //! | `probe`   | what is at a path, and where a path ends that leads nowhere  |
@@ -19,6 +21,7 @@
 
 pub mod depfile;
 pub mod digests;
+pub mod lexer;
 pub mod lookups;
 pub mod markers;
 pub mod path_set;
@@ -27,3 +30,4 @@ pub mod probe;
 pub mod scan;
 pub mod search;
 pub mod settled;
+pub mod tokens;
