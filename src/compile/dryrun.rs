@@ -72,7 +72,8 @@ impl Planner<'_> {
             toolchain: self.toolchain,
             environment: &[],
         };
-        // Answered while nvcc is.
+        let memo = memo.filter(|_| self.cache.store.is_some() && !self.cache.readonly);
+        // Asked while nvcc is.
         let searched = memo.is_some().then(|| self.ask_order(&asker));
         let text = asked.map_or_else(|| ask(self.nvcc, &args, workspace), Ok);
         // Waited for whatever nvcc said.
