@@ -29,7 +29,7 @@ import semantic
 import trace
 import units
 from measure import run
-from tools import Ccache, Pcache, Sccache, Threads, Tool
+from tools import Ccache, KnownTools, Pcache, Sccache, Threads, Tool
 
 TOP = units.TOP
 WORK = TOP / "target/bench"
@@ -208,7 +208,8 @@ def main():
     for name in names:
         rounds = 1 if given.quick else ROUNDS[name]
         passes = 3 if given.quick else WARM_PASSES[name]
-        compilers = [tools[0], Threads(nvcc, WORK / "nvcc"), *tools[1:]]
+        known_tools = KnownTools(nvcc, WORK / "pcache-known", given.release)
+        compilers = [tools[0], Threads(nvcc, WORK / "nvcc"), known_tools, *tools[1:]]
         bench = Bench(known[name], compilers, given.release, rounds, passes)
         bench.run()
         benches.append(bench)

@@ -263,6 +263,24 @@ fn stages_that_wait_for_each_other_are_an_error() {
 }
 
 #[test]
+fn an_output_may_be_checked_and_not_translated() {
+    let cicc = "#$ cicc --orig_src_file_name a.cu \"W/a.ii\" -o \"a.ptx\"\n";
+    let text = format!("#$ gcc -E -x c++ \"a.cu\" -o \"W/a.ii\"\n{cicc}#$ ptxas -m64 \"a.ptx\"\n");
+    let plan = parse(text.as_bytes()).expect("a check is understood");
+    let unit = &plan.units[0];
+    assert_eq!((plan.units.len(), &unit.stages[..]), (1, &[0, 1, 2][..]));
+    assert_eq!(names(&plan, &unit.results), "a.ptx");
+    assert_eq!(names(&plan, &plan.stages[2].reads), "a.ptx");
+    let error = refused(&text.replace("-m64", "-o a.cubin"));
+    assert_eq!(
+        error,
+        PlanError::OutsideKeepDir {
+            path: "a.ptx".into()
+        }
+    );
+}
+
+#[test]
 fn order_does_not_matter() {
     let text = fixtures("13.2")["object-two-archs"].clone();
     let mut lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();

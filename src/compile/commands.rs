@@ -171,7 +171,7 @@ pub fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
         match file.kind {
             FileKind::Temp => joined("{temp}/", &file.path),
             FileKind::Input => file.path.clone(),
-            FileKind::Output if stage.tool == Tool::Ptxas => {
+            FileKind::Output if stage.tool == Tool::Ptxas && !stage.is_check() => {
                 joined("{output}/", base_name(&file.path))
             }
             FileKind::Output => OsString::from("{output}"),

@@ -1,22 +1,26 @@
 //! The plan of a job: the real nvcc is asked once, and its answer is remembered with the work
-//! directory taken out.
+//! directory taken out, and with the header that it depends on besides its key.
 
 use super::environment;
+use super::orders::{Asked, Asker, Question};
+use super::predefined::Predefined;
 use super::stages::portable::Mention;
 use super::workspace::Workspace;
 use super::{Cache, Facts};
 use crate::cmdline::Job;
+use crate::includes::lookups::Doubt;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
 use crate::toolchain::{Front, Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::SystemTime;
 
 /// The version of a remembered answer.
-const SCHEMA: &[u8] = b"pcache-nvcc plan 1";
+const SCHEMA: &[u8] = b"pcache-nvcc plan 2";
 
 /// Asks for plans, or remembers them.
 pub struct Planner<'a> {
@@ -28,6 +32,15 @@ pub struct Planner<'a> {
     pub cache: &'a Cache<'a>,
     /// Of the invocation.
     pub facts: &'a Facts,
+    /// A time before nvcc was asked anything, by the clock that stamps files.
+    pub began: SystemTime,
+}
+
+/// An answer to be remembered.
+struct Memo {
+    key: Digest,
+    /// The work directory.
+    root: Vec<u8>,
 }
 
 impl Planner<'_> {
@@ -40,35 +53,77 @@ impl Planner<'_> {
     ) -> Result<Plan, Fallback> {
         let args = job.dryrun_args(&workspace.temporaries());
         let root = workspace.root().as_os_str().as_bytes();
-        let memo = self.is_repeatable(&args, root).then(|| {
-            let portable = Mention::Name(root.to_vec());
-            (self.key(&args, root), portable)
+        let memo = self.is_repeatable(&args, root).then(|| Memo {
+            key: self.key(&args, root),
+            root: root.to_vec(),
         });
         let parse = |text: &[u8]| {
             let plan = Plan::parse(text, &workspace.temporaries());
             plan.map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))
         };
-        if let (Some((key, portable)), None) = (&memo, &asked)
-            && let Some(known) = self.cache.record(key).filter(|_| !self.cache.recache)
+        if let (Some(memo), None) = (&memo, &asked)
+            && let Some(known) = self.recall(memo)
         {
-            return parse(&portable.insert(known));
+            return parse(&known);
         }
-        let text = match asked {
-            Some(text) => text,
-            None => ask(self.nvcc, &args, workspace)?,
+        let asker = Asker {
+            cache: self.cache,
+            facts: self.facts,
+            toolchain: self.toolchain,
+            environment: &[],
         };
+        let memo = memo.filter(|_| self.cache.store.is_some() && !self.cache.readonly);
+        // Asked while nvcc is.
+        let searched = memo.is_some().then(|| self.ask_order(&asker));
+        let text = asked.map_or_else(|| ask(self.nvcc, &args, workspace), Ok);
+        // Waited for whatever nvcc said.
+        let order = searched.map(|searched| searched.and_then(|asked| asker.answer(asked)));
+        let text = text?;
         let plan = parse(&text)?;
-        if let Some((key, portable)) = memo
-            && let Some(text) = portable.remove(text)
-            // A part of the name, or another spelling of it, must not stay.
-            && !mentions_work(&text, root)
+        if let (Some(memo), Some(Ok(order))) = (memo, order)
+            && let Ok(found) = Predefined::find(&order, self.began)
         {
-            self.cache.keep(&key, &text);
+            self.remember(memo, &found, text);
         }
         Ok(plan)
     }
 
-    /// Whether the answer depends on nothing but the key: `native` asks the machine, and scripts may
+    /// Where the host compiler looks for a header when nvcc asks for its version: `gcc -E x.cpp`.
+    fn ask_order(&self, asker: &Asker<'_>) -> Result<Asked, Doubt> {
+        let mut known = self.toolchain.roles.iter().zip(&self.toolchain.tools);
+        let host = known.find(|((role, _), _)| role == "host");
+        let (_, host) = host.ok_or("no host compiler")?;
+        let question = Question {
+            program: host.clone().into(),
+            args: ["-E", "-x", "c++"].map(OsString::from).into(),
+        };
+        asker.ask(&question, &|program| Ok(PathBuf::from(program)))
+    }
+
+    /// The remembered answer, while nothing that it depends on has changed.
+    fn recall(&self, memo: &Memo) -> Option<Vec<u8>> {
+        let known = self.cache.record(&memo.key);
+        let known = known.filter(|_| !self.cache.recache)?;
+        let end = memchr::memchr(b'\n', &known)?;
+        let found: Predefined = serde_json::from_slice(&known[..end]).ok()?;
+        let text = || Mention::Name(memo.root.clone()).insert(known[end + 1..].to_vec());
+        found.holds().then(text)
+    }
+
+    /// A line of JSON, then the answer. What is not remembered is asked again.
+    fn remember(&self, memo: Memo, found: &Predefined, text: Vec<u8>) {
+        if let Ok(mut record) = serde_json::to_vec(found)
+            && let Some(text) = Mention::Name(memo.root.clone()).remove(text)
+            // A part of the name, or another spelling of it, must not stay.
+            && !mentions_work(&text, &memo.root)
+        {
+            record.push(b'\n');
+            record.extend(text);
+            self.cache.keep(&memo.key, &record);
+        }
+    }
+
+    /// Whether the answer depends on nothing but the key and the predefined header: `native` asks the machine, and scripts may
     /// ask anything. A work directory that a shell would quote is not told from its quoted form.
     fn is_repeatable(&self, args: &[OsString], root: &[u8]) -> bool {
         let asks_native = |arg: &OsString| arg.as_bytes().windows(6).any(|word| word == b"native");

@@ -11,8 +11,10 @@ mod environment;
 mod evidence;
 mod flight;
 mod link;
+mod orders;
 mod passes;
 mod place;
+mod predefined;
 mod record;
 mod schedule;
 mod semantic;
@@ -202,6 +204,7 @@ struct Invocation<'a> {
 impl Invocation<'_> {
     fn run(&self, known: Option<Toolchain>, block: &mut Block) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
+        let planning = settled::stamp_time();
         let (toolchain, asked) = match known {
             Some(known) => (known, None),
             None => self.identify(&workspace)?,
@@ -211,6 +214,7 @@ impl Invocation<'_> {
             toolchain: &toolchain,
             cache: self.cache,
             facts: self.facts,
+            began: planning,
         };
         let mut plan = planner.plan(self.job, &workspace, asked)?;
         check_variables(&plan, &toolchain)?;

@@ -3,25 +3,17 @@
 
 use super::direct::Trail;
 use super::evidence::Known;
+use super::orders::{Asker, Question};
 use super::passes::HOST_RUNTIME;
 use super::unit::UnitWork;
 use crate::includes::lookups::{Doubt, Reads};
-use crate::includes::search::SearchOrder;
 use crate::includes::settled;
-use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Argument, Piece, Stage};
-use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
 use std::rc::Rc;
-
-/// A preprocessor's arguments that steer its search, and the program.
-type Question = (OsString, Vec<OsString>);
 
 impl Trail {
     /// Asks every preprocessor of `works` where it searches. To be called before any pass.
@@ -34,19 +26,31 @@ impl Trail {
                 let args = plain_arguments(work, stage);
                 reads.forced.extend(forced(&args)?);
                 snippets.extend(definitions(&args));
-                questions.insert((stage.program.clone(), steering(&args)));
+                questions.insert(Question {
+                    program: stage.program.clone(),
+                    args: steering(&args),
+                });
             }
             if work.passes.include_runtime() {
                 snippets.insert(HOST_RUNTIME.as_bytes().to_vec());
             }
         }
         reads.snippets = snippets.into_iter().collect();
+        let (work, commands) = (&works[0], works[0].commands);
+        let asker = Asker {
+            cache: work.cache,
+            facts: work.facts,
+            toolchain: commands.toolchain,
+            environment: &commands.environment,
+        };
+        let find = |program: &OsStr| {
+            let found = commands.find(work.plan, program);
+            found.map_err(|unknown| unknown.detail)
+        };
         // All are asked before the first answer is waited for.
-        let asked = questions
-            .iter()
-            .map(|question| Asked::new(&works[0], question));
+        let asked = questions.iter().map(|question| asker.ask(question, &find));
         let asked = asked.collect::<Result<Vec<_>, _>>()?;
-        let orders = asked.into_iter().map(|asked| asked.answer(&works[0]));
+        let orders = asked.into_iter().map(|asked| asker.answer(asked));
         Ok(Self {
             reads,
             orders: orders.collect::<Result<_, _>>()?,
@@ -153,122 +157,6 @@ fn steering(args: &[OsString]) -> Vec<OsString> {
 
 fn is_macro(arg: &[u8]) -> bool {
     arg.starts_with(b"-D") || arg.starts_with(b"-U")
-}
-
-/// A search order as it is remembered, with what it depends on besides the question.
-#[derive(Serialize, Deserialize)]
-struct OrderRecord {
-    order: SearchOrder,
-    /// The real path of every directory that the order lists and of its duplicates.
-    real: Vec<PathBuf>,
-}
-
-impl OrderRecord {
-    /// None where a directory is gone since.
-    fn new(order: SearchOrder) -> Option<Self> {
-        let real = real_directories(&order)?;
-        Some(Self { order, real })
-    }
-
-    /// Whether all directories are there, the same, and those that were missing still are.
-    fn holds(&self) -> bool {
-        let is_missing = |path: &PathBuf| {
-            let found = fs::metadata(path);
-            found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
-        };
-        real_directories(&self.order).as_ref() == Some(&self.real)
-            && self.order.missing.iter().all(is_missing)
-    }
-}
-
-fn real_directories(order: &SearchOrder) -> Option<Vec<PathBuf>> {
-    let directories = order.directories().chain(&order.duplicates);
-    let real = |path: &PathBuf| {
-        let real = fs::canonicalize(path).ok()?;
-        real.is_dir().then_some(real)
-    };
-    directories.map(real).collect()
-}
-
-/// A question, asked once for each toolchain and place.
-enum Asked {
-    Known(SearchOrder),
-    /// To be remembered under this key.
-    Running(Digest, Child),
-}
-
-impl Asked {
-    fn new(work: &UnitWork<'_>, question: &Question) -> Result<Self, Doubt> {
-        let key = key(work, question);
-        let known = work.cache.record(&key);
-        let known = known.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
-        match known.filter(OrderRecord::holds) {
-            Some(known) => Ok(Self::Known(known.order)),
-            None => Ok(Self::Running(key, ask(work, question)?)),
-        }
-    }
-
-    fn answer(self, work: &UnitWork<'_>) -> Result<SearchOrder, Doubt> {
-        let (key, child) = match self {
-            Self::Known(order) => return Ok(order),
-            Self::Running(key, child) => (key, child),
-        };
-        let output = child
-            .wait_with_output()
-            .map_err(|error| error.to_string())?;
-        let order = SearchOrder::parse(&output.stderr).filter(|_| output.status.success());
-        let order = order.ok_or("the preprocessor does not tell where it searches")?;
-        let record = OrderRecord::new(order.clone());
-        if let Some(bytes) = record.and_then(|record| serde_json::to_vec(&record).ok()) {
-            // What is not remembered is asked again.
-            work.cache.keep(&key, &bytes);
-        }
-        Ok(order)
-    }
-}
-
-fn key(work: &UnitWork<'_>, (program, args): &Question) -> Digest {
-    let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc search order 1");
-    sink.one("toolchain", &work.commands.toolchain.id);
-    let mut list = |name, values: &mut dyn ExactSizeIterator<Item = &[u8]>| {
-        sink.field(name, values.len());
-        values.for_each(|value| sink.value(value));
-    };
-    let found = &work.commands.toolchain.found;
-    list(
-        "programs",
-        &mut found.iter().map(|path| path.as_os_str().as_bytes()),
-    );
-    let directories = &work.facts.directories;
-    list(
-        "directory",
-        &mut directories.iter().map(|path| path.as_os_str().as_bytes()),
-    );
-    list(
-        "environment",
-        &mut work.facts.environment.iter().map(Vec::as_slice),
-    );
-    list("args", &mut args.iter().map(|arg| arg.as_bytes()));
-    sink.one("program", program.as_bytes());
-    sink.finish()
-}
-
-fn ask(work: &UnitWork<'_>, (program, args): &Question) -> Result<Child, Doubt> {
-    let program = work.commands.find(work.plan, program);
-    let program = program.map_err(|unknown| unknown.detail)?;
-    let nowhere = ["-v", "-o", "/dev/null", "/dev/null"];
-    let environment = work.commands.environment.iter();
-    Command::new(&program)
-        .args(args)
-        .args(nowhere.map(OsStr::new))
-        .envs(environment.map(|(name, value)| (name, value)))
-        .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .map_err(|error| format!("{}: {error}", program.display()))
 }
 
 #[cfg(test)]

@@ -337,11 +337,27 @@ impl UnitWork<'_> {
                 fs::read(self.commands.workspace.stream(*number, suffix)).unwrap_or_default()
             };
             let (stdout, stderr) = (stream("out"), stream("err"));
+            if self.stage(*number).is_check() {
+                self.check_words(&[&stdout, &stderr])?;
+            }
             if !(stdout.is_empty() && stderr.is_empty()) {
                 product.streams.push((*number, stdout, stderr));
             }
         }
         Ok(product)
+    }
+
+    /// A check reads the user's own file, and its messages name that. They must not name ours.
+    fn check_words(&self, printed: &[&[u8]]) -> Result<(), Fallback> {
+        let root = self.commands.workspace.root().as_os_str().as_bytes();
+        let names_ours = |words: &&[u8]| stages::portable::mentions(words, root);
+        match printed.iter().any(names_ours) {
+            true => Err(Fallback::new(
+                FallbackReason::Stage,
+                "a check of the output names its file",
+            )),
+            false => Ok(()),
+        }
     }
 
     /// The output as it is the same on every run: line markers in the text that `-cuda` gives name

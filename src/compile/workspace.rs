@@ -6,7 +6,7 @@ use crate::plan::{FileId, FileKind, Plan};
 use std::ffi::OsString;
 use std::fs;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -26,6 +26,10 @@ impl Workspace {
     }
 
     fn make() -> io::Result<Self> {
+        // fatbinary and the host compiler's driver cut arguments there; nvcc itself makes no object.
+        if std::env::temp_dir().as_os_str().as_bytes().contains(&b',') {
+            return Err(io::Error::other("a comma in the name"));
+        }
         let root = tempfile::Builder::new().prefix("pcache-nvcc-").tempdir()?;
         for part in ["t", "o", "s", "x"] {
             fs::create_dir(root.path().join(part))?;

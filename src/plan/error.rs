@@ -87,7 +87,8 @@ pub enum PlanError {
         /// The file.
         path: String,
     },
-    /// A file outside the keep directory that one stage writes and another reads.
+    /// A file outside the keep directory that one stage writes and another reads, other than to
+    /// check it.
     #[error("an intermediate file lies outside the keep directory: {path}")]
     OutsideKeepDir {
         /// The file.

@@ -145,6 +145,14 @@ pub struct Stage {
     pub output: Option<FileId>,
 }
 
+impl Stage {
+    /// Whether the stage only checks what another wrote: since CUDA 13.0 ptxas looks at the PTX that
+    /// the user asked for.
+    pub fn is_check(&self) -> bool {
+        self.tool == Tool::Ptxas && self.writes.is_empty()
+    }
+}
+
 /// The stages of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {

@@ -1,6 +1,6 @@
 //! Sorts stages into one unit for each source, and the link that follows.
 //!
-//! Stages belong together when they share a temporary file or a source; stages from nvlink, the
+//! Stages belong together when they share a source or a file that one of them writes; stages from nvlink, the
 //! linker, `ar` and `rm` on belong to the link. Takes the graph as checked.
 
 use super::stages::Draft;
@@ -80,7 +80,7 @@ fn roots(drafts: &[Draft], files: &Files, linking: &[bool]) -> Vec<usize> {
             continue;
         }
         for &file in draft.stage.reads.iter().chain(&draft.stage.writes) {
-            if files.kind(file) != FileKind::Temp && !is_source(draft, files, file) {
+            if files.kind(file) == FileKind::Input && !is_source(draft, files, file) {
                 continue;
             }
             let other = *first.entry(file).or_insert(stage);

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::support::outcome::Outcome;
+use crate::support::stages::stage_counts;
 use crate::support::tree::{Node, Tree};
 use crate::support::workspace::{Workspace, program};
 
@@ -364,4 +365,21 @@ fn a_temporary_folder_that_is_missing_ends_as_with_nvcc() {
     assert_eq!(ours.status, theirs.status);
     ours.same_files_as(&theirs);
     assert!(!Path::new("/no/such").exists());
+}
+
+/// nvcc's own tools cut arguments at commas, so that it makes PTX there and no object.
+#[test]
+fn a_temporary_folder_with_a_comma_is_left_to_nvcc() {
+    let mut ws = kernel();
+    let folder = ws.fresh("with,comma");
+    ws.set_env("TMPDIR", &folder);
+    for args in [ARGS, &["-ptx", "k.cu"]] {
+        let theirs = ws.plain(args);
+        let ours = ws.build(args);
+        assert_eq!(ours.status, theirs.status);
+        ours.same_files_as(&theirs);
+        // Before anything has run.
+        assert_eq!(ours.counted.fallbacks["work_directory"], 1);
+        assert_eq!(stage_counts(&ws)["preprocess"].1, 0);
+    }
 }

@@ -1,7 +1,12 @@
 //! `PCACHE_STAGES=0`: nvcc itself compiles as one step, and everything else is as it is with stages.
 
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
 use crate::support::judge::{judge, module_ids};
 use crate::support::workspace::Workspace;
+use crate::traps_environment::toolkit_of_links;
 
 const TEXT: &str = "#include \"value.h\"\nstatic __global__ void k(int *p) { *p = VALUE; }\n\
     int host() { k<<<1, 1>>>(nullptr); return VALUE; }\n";
@@ -28,6 +33,7 @@ fn one_step_and_stages_give_the_same() {
         &["-c", "k.cu", "-lineinfo"],
         &["-c", "k.cu", "-rdc=true"],
         &["-ptx", "k.cu"],
+        &["-ptx", "k.cu", "-arch=sm_90"],
         &["-cubin", "k.cu", "-odir", "."],
         &["-c", "h.cpp"],
         &["-c", "warns.cu", "-Xptxas", "-v"],
@@ -83,6 +89,38 @@ fn several_sources_and_links_go_to_nvcc() {
     ws.set_env("PCACHE_STAGES", "0");
     ws.write("other.cu", TEXT.replace("host", "other"));
     ws.build(&["-c", "k.cu", "other.cu"]).bypasses("one_step");
+}
+
+/// The host compiler takes `x.h.gch` in the place of `x.h`, and one step does not tell whether it has.
+#[test]
+fn nothing_is_stored_beside_precompiled_headers() {
+    let mut ws = sources();
+    let farm = toolkit_of_links(&ws);
+    let include = farm.join("include");
+    let real = fs::canonicalize(&include).expect("the headers");
+    fs::remove_file(&include).expect("remove the link");
+    links_of(&real, &include);
+    fs::remove_file(include.join("crt")).expect("remove the link");
+    links_of(&real.join("crt"), &include.join("crt"));
+    ws.use_nvcc(farm.join("bin/nvcc"));
+    ws.set_env("PCACHE_STAGES", "0");
+    let args = ["-c", "k.cu"];
+    let precompiled = include.join("crt/host_runtime.h.gch");
+    fs::write(&precompiled, "").expect("a file");
+    for _ in 0..2 {
+        ws.build(&args).misses(1).same_as(&ws.kept(&args));
+    }
+    fs::remove_file(&precompiled).expect("removed");
+    ws.build(&args).misses(1).same_as(&ws.kept(&args));
+    ws.build(&args).hits(1);
+}
+
+fn links_of(from: &Path, to: &Path) {
+    fs::create_dir(to).expect("a folder");
+    for entry in fs::read_dir(from).expect("a folder of headers") {
+        let entry = entry.expect("a header");
+        symlink(entry.path(), to.join(entry.file_name())).expect("a link");
+    }
 }
 
 #[test]

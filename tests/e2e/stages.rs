@@ -2,6 +2,8 @@
 //! processes that are started. Whatever is taken, the outputs are those of a build that takes nothing.
 
 use std::fs;
+use std::thread::sleep;
+use std::time::Duration;
 
 use crate::modes::sources;
 use crate::support::judge::{judge, module_ids};
@@ -9,7 +11,7 @@ use crate::support::outcome::Outcome;
 use crate::support::stages::{Staged, staged};
 use crate::support::toolkit::Toolkit;
 use crate::support::workspace::{Workspace, make_executable, program};
-use crate::traps_environment::{driver, toolkit_of_links};
+use crate::traps_environment::{driver, gcc_of_links, toolkit_of_links};
 
 const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o", "-arch=sm_80"];
 /// Of one arch.
@@ -207,6 +209,45 @@ fn a_plan_is_not_remembered_beyond_what_it_depends_on() {
     ws.build(ARGS).misses(1);
     ws.edit("unit.cu", "x * 4", "x * 3");
     ws.build(ARGS).hits(1).same_as(&plain);
+}
+
+/// nvcc asks the host compiler for its version, and that reads a header that no option names.
+#[test]
+fn a_plan_is_not_remembered_beyond_the_predefined_header() {
+    let text = "__global__ void k(int *p) { *p = 1; }\nint host() { return 1 + 1; }\n";
+    let ws = Workspace::with("unit.cu", text);
+    let (gcc, headers) = gcc_of_links(&ws);
+    let gcc = gcc.to_str().expect("a path in UTF-8");
+    let args = [ARGS, &["-ccbin", gcc]].concat();
+    let header = headers.join("stdc-predef.h");
+    let mut edits = 0;
+    let mut edit = || {
+        edits += 1;
+        let next = edits + 1;
+        let (before, after) = (format!("return {edits} +"), format!("return {next} +"));
+        ws.edit("unit.cu", &before, &after);
+    };
+    // Old enough for the toolchain to be remembered, and whatever else is written below.
+    let wait = || sleep(Duration::from_millis(2500));
+    wait();
+    ws.build(&args).misses(1);
+    for harmless in [None, Some("#define HARMLESS 1\n")] {
+        if let Some(text) = harmless {
+            fs::write(&header, text).expect("a header");
+            wait();
+        }
+        edit();
+        ws.build(&args).misses(1).same_as(&ws.kept(&args));
+        // cudafe++ does not take what nvcc makes of this for a version.
+        fs::write(&header, "#undef __GNUC__\n#define __GNUC__ 11\n").expect("a header");
+        edit();
+        let ours = ws.run(ws.ours(&args));
+        ours.says_the_same_as(&ws.run(ws.theirs(&args)));
+        assert_ne!(ours.status, 0);
+        fs::remove_file(&header).expect("removed");
+        edit();
+        ws.build(&args).misses(1).same_as(&ws.kept(&args));
+    }
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! Which stages one form of a compile shares with another, that outputs do not depend on where and
 //! when they were made, and that objects made so link.
 
+use std::fs;
+
 use crate::modes::sources;
 use crate::stages::from_nothing;
 use crate::support::judge::{ids_in_text, judge, module_ids};
 use crate::support::stages::staged;
 use crate::support::workspace::Workspace;
+use crate::traps_environment::{driver, toolkit_of_links};
 
 const OBJECT: &[&str] = &["-c", "plain.cu", "-arch=sm_80", "-o", "out.o"];
 const PTX: &[&str] = &["-ptx", "plain.cu", "-arch=sm_80", "-o", "out.ptx"];
@@ -37,6 +40,72 @@ fn other_forms_take_the_stages_of_an_object() {
         shares(&mut ws, &[CUBIN, flags].concat(), &[]);
         // It writes another file than for an object.
         shares(&mut ws, &[FATBIN, flags].concat(), &["fatbinary"]);
+    }
+}
+
+/// Whether nvcc has ptxas check the PTX that `args` ask for: since 13.0 it does for some architectures.
+fn checks_ptx(ws: &Workspace, args: &[&str]) -> bool {
+    let plan = ws.try_run(ws.theirs(&[args, &["--dryrun"]].concat()));
+    plan.succeeds().err().contains("ptxas ")
+}
+
+#[test]
+fn ptx_that_ptxas_checks_takes_the_stages_of_an_object() {
+    let mut ws = sources();
+    let form = |form, name| [form, "plain.cu", "-arch=sm_90", "-o", name];
+    ws.build(&form("-c", "out.o")).misses(1);
+    let args = form("-ptx", "out.ptx");
+    let check = checks_ptx(&ws, &args);
+    let ran: &[&str] = if check { &["ptxas"] } else { &[] };
+    shares(&mut ws, &args, ran);
+    // The check is remembered as well, under whatever name.
+    let driver = driver(&ws, "999.1");
+    ws.set_env("LD_LIBRARY_PATH", &driver);
+    let all = [("cicc", 1), ("ptxas", 1)];
+    let served = if check { &all[..] } else { &all[..1] };
+    let again = staged(&ws, || ws.build(&form("-ptx", "other.ptx")));
+    again.expect(served, &[]).misses(1);
+    ws.build(&args).hits(1);
+}
+
+#[test]
+fn what_the_check_of_ptx_says_is_nvccs() {
+    let mut ws = sources();
+    let asm =
+        |text: &str| format!("__global__ void k(int *p) {{ asm volatile(\"{text}\"); *p = 1; }}\n");
+    ws.write("warns.cu", asm(".pragma \\\"nonsense\\\";"));
+    ws.write("fails.cu", asm("no.such.instruction;"));
+    let args = |source| ["-ptx", source, "-arch=sm_90", "-o", "out.ptx"];
+    let first = ws.build(&args("warns.cu"));
+    first
+        .misses(1)
+        .says_the_same_as(&ws.kept(&args("warns.cu")));
+    ws.build(&args("warns.cu")).hits(1).same_as(&first);
+    for _ in 0..2 {
+        let theirs = ws.run(ws.theirs(&args("fails.cu")));
+        ws.run(ws.ours(&args("fails.cu"))).says_the_same_as(&theirs);
+    }
+    if !checks_ptx(&ws, &args("warns.cu")) {
+        return;
+    }
+    // A message that names the file names the user's, wherever the check has read it.
+    let bin = toolkit_of_links(&ws).join("bin");
+    fs::remove_file(bin.join("ptxas")).expect("remove the link");
+    ws.script(
+        "ptxas",
+        "for last; do :; done; echo \"ptxas $last, line 1; warning\" >&2",
+    );
+    fs::copy(ws.path("ptxas"), bin.join("ptxas")).expect("a script");
+    ws.use_nvcc(bin.join("nvcc"));
+    for stages in ["1", "0"] {
+        ws.set_env("PCACHE_STAGES", stages);
+        let theirs = ws.run(ws.theirs(&args("plain.cu")));
+        assert!(theirs.err().contains("ptxas out.ptx, line 1"));
+        for _ in 0..2 {
+            let ours = ws.run(ws.ours(&args("plain.cu")));
+            ours.says_the_same_as(&theirs);
+            assert_eq!(ours.counted.fallbacks["stage_failed"], 1);
+        }
     }
 }
 

@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::support::toolkit::Toolkit;
 use crate::support::trap::rebuild_and_compare;
@@ -197,6 +198,36 @@ pub fn toolkit_of_links(ws: &Workspace) -> PathBuf {
     link_all(&real.join("bin"), &bin);
     link_all(&real.to_path_buf(), &farm);
     farm
+}
+
+/// A GCC of links to the one on PATH, with a driver of its own, so that it looks for headers beside
+/// itself: the driver, and the first folder that it looks in.
+pub fn gcc_of_links(ws: &Workspace) -> (PathBuf, PathBuf) {
+    let real = which::which("gcc").expect("gcc on PATH");
+    let driver = real.canonicalize().expect("a driver");
+    let prefix = driver.ancestors().nth(2).expect("a folder above bin/");
+    let asked = Command::new(&real).arg("-print-file-name=include").output();
+    let headers = String::from_utf8(asked.expect("gcc answers").stdout).expect("UTF-8");
+    let headers = PathBuf::from(headers.trim_end());
+    let parts = headers.parent().expect("a folder");
+    let farm = ws.side("gcc");
+    let own = farm.join(parts.strip_prefix(prefix).expect("parts below the prefix"));
+    let link_all = |from: &Path, to: &Path| {
+        fs::create_dir_all(to).expect("a folder");
+        for entry in fs::read_dir(from).expect("a folder of gcc's") {
+            let entry = entry.expect("an entry");
+            let to = to.join(entry.file_name());
+            if !to.exists() {
+                symlink(entry.path(), to).expect("a link");
+            }
+        }
+    };
+    link_all(&headers, &own.join("include"));
+    link_all(parts, &own);
+    symlink(prefix.join("include"), farm.join("include")).expect("a link");
+    fs::create_dir(farm.join("bin")).expect("a folder");
+    fs::copy(&driver, farm.join("bin/gcc")).expect("a copy");
+    (farm.join("bin/gcc"), own.join("include"))
 }
 
 /// nvcc looks for headers in `targets/` beside its `bin/` as soon as there is such a folder.

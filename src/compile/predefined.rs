@@ -1,0 +1,152 @@
+//! `stdc-predef.h`, which GCC includes unasked, wherever in its search order it finds it first. nvcc's plan
+//! depends on it: nvcc asks the host compiler for its version by preprocessing a text of macros.
+//!
+//! Remembers what stands at each place where a search may look. Does not know whose plan it is for.
+
+use crate::includes::lookups::{Doubt, Lookups};
+use crate::includes::probe::{Found, Probe};
+use crate::includes::scan::{HAS_INCLUDE, Mentions, scan};
+use crate::includes::search::SearchOrder;
+use crate::includes::settled;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+const NAME: &str = "stdc-predef.h";
+
+/// What stands at each place: the SHA-256 of a file, or nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Predefined(Vec<(PathBuf, Option<String>)>);
+
+impl Predefined {
+    /// Looks at every directory that `order` names, those that do not exist too.
+    ///
+    /// # Errors
+    /// Something has changed since `began`, or a file includes others, which are not looked at.
+    pub fn find(order: &SearchOrder, began: SystemTime) -> Result<Self, Doubt> {
+        let named = order.directories().chain(&order.missing);
+        let mut places = Vec::new();
+        let mut lookups = Lookups::default();
+        let mut probe = Probe::default();
+        for directory in named.chain(&order.duplicates) {
+            let place = directory.join(NAME);
+            let trouble = |error| format!("{}: {error}", place.display());
+            match probe.look(&place).map_err(trouble)? {
+                Found::File => drop(lookups.files.insert(place.clone())),
+                Found::Directory => drop(lookups.settled.insert(place.clone())),
+                Found::Nothing { directory, .. } => drop(lookups.settled.insert(directory)),
+                Found::Blocked { by } => drop(lookups.settled.insert(by)),
+            }
+            let text = read(&place).map_err(trouble)?;
+            if text.as_deref().is_some_and(includes_others) {
+                return Err(format!("{} includes others", place.display()));
+            }
+            places.push((place, text.as_deref().map(digest)));
+        }
+        settled::check(&lookups, began)?;
+        Ok(Self(places))
+    }
+
+    /// Whether each place still has what it had.
+    pub fn holds(&self) -> bool {
+        let is_same = |(place, known): &(PathBuf, Option<String>)| {
+            let found = read(place);
+            found.is_ok_and(|text| text.as_deref().map(digest) == *known)
+        };
+        self.0.iter().all(is_same)
+    }
+}
+
+/// The file's content; none where no search takes it for a header.
+fn read(place: &Path) -> io::Result<Option<Vec<u8>>> {
+    use ErrorKind::{IsADirectory, NotADirectory, NotFound};
+    match fs::read(place) {
+        Ok(text) => Ok(Some(text)),
+        Err(error) if matches!(error.kind(), NotFound | NotADirectory | IsADirectory) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn digest(text: &[u8]) -> String {
+    hex::encode(Sha256::digest(text))
+}
+
+/// Whether the text may include or ask for another file. The system's own does not.
+fn includes_others(text: &[u8]) -> bool {
+    let askers = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
+    scan(text, &askers) != Mentions::default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NAME, Predefined};
+    use crate::includes::search::SearchOrder;
+    use crate::includes::settled::stamp_time;
+    use std::fs;
+    use std::path::Path;
+    use std::thread::sleep;
+    use std::time::{Duration, SystemTime};
+
+    /// `first` and `second` exist; `missing` and `other` do not, or are the same as one that does.
+    fn order(root: &Path) -> SearchOrder {
+        for directory in ["first", "second"] {
+            fs::create_dir(root.join(directory)).unwrap();
+        }
+        fs::write(root.join("second").join(NAME), "#define A 1\n").unwrap();
+        // Longer than a tick of any kernel.
+        sleep(Duration::from_millis(30));
+        SearchOrder {
+            quote: Vec::new(),
+            angle: vec![root.join("first"), root.join("second")],
+            missing: vec![root.join("missing")],
+            duplicates: vec![root.join("first/../first")],
+        }
+    }
+
+    #[test]
+    fn a_header_that_appears_changes_or_goes_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let order = order(root);
+        let found = Predefined::find(&order, stamp_time()).unwrap();
+        assert!(found.holds());
+        let known = root.join("second").join(NAME);
+        fs::write(&known, "#define A 2\n").unwrap();
+        assert!(!found.holds(), "changed in place");
+        fs::write(&known, "#define A 1\n").unwrap();
+        assert!(found.holds());
+        fs::create_dir(root.join("missing")).unwrap();
+        assert!(found.holds(), "a directory without the header");
+        for earlier in ["first", "missing"] {
+            let earlier = root.join(earlier).join(NAME);
+            fs::write(&earlier, "").unwrap();
+            assert!(!found.holds(), "{} appeared", earlier.display());
+            fs::remove_file(&earlier).unwrap();
+            assert!(found.holds());
+        }
+        fs::remove_file(&known).unwrap();
+        assert!(!found.holds(), "gone");
+    }
+
+    #[test]
+    fn what_changed_meanwhile_or_includes_others_is_a_doubt() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let order = order(root);
+        let known = root.join("second").join(NAME);
+        assert!(Predefined::find(&order, SystemTime::UNIX_EPOCH).is_err());
+        let began = stamp_time();
+        sleep(Duration::from_millis(30));
+        fs::write(root.join("first").join(NAME), "").unwrap();
+        fs::remove_file(root.join("first").join(NAME)).unwrap();
+        assert!(Predefined::find(&order, began).is_err(), "came and went");
+        for text in ["#include <a.h>\n", "#if __has_include(<a.h>)\n#endif\n"] {
+            fs::write(&known, text).unwrap();
+            sleep(Duration::from_millis(30));
+            assert!(Predefined::find(&order, stamp_time()).is_err(), "{text}");
+        }
+    }
+}
