@@ -13,6 +13,7 @@ use crate::includes::tokens::{self, TokenDigests};
 use crate::key::{Digest, Digester, Pass, Sink};
 use crate::plan::FileId;
 use crate::toolchain::{Front, HostFamily};
+use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -29,6 +30,9 @@ pub enum Sight {
     /// Lines and columns.
     Columns,
 }
+
+/// The built-in functions that tell columns.
+const TELLING_COLUMNS: [&[u8]; 2] = [b"__builtin_COLUMN", b"__builtin_source_location"];
 
 /// Why every byte of the sources of `work` counts, if it does.
 pub fn exact_because(work: &UnitWork<'_>, read: &Read) -> Option<String> {
@@ -50,8 +54,11 @@ pub fn sight(work: &UnitWork<'_>) -> Option<Sight> {
     let stages = work.passes.stages(work.plan, work.unit);
     let texts = stages.iter().map(|(_, stage)| {
         let text = passes::text(work, stage).ok()?;
-        let told = moved::tells_columns(&text);
-        Some(if told { Sight::Columns } else { Sight::Lines })
+        let told = |name: &[u8]| memmem::find(&text, name).is_some();
+        Some(match TELLING_COLUMNS.into_iter().any(told) {
+            true => Sight::Columns,
+            false => Sight::Lines,
+        })
     });
     texts.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
@@ -94,11 +101,17 @@ fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<Digest>> {
     thread::scope(|scope| {
         let texts = texts.iter();
         let readers: Vec<_> = texts
-            .map(|text| scope.spawn(|| moved::digest(text)))
+            .map(|text| scope.spawn(|| moved::marker_free(text)))
             .collect();
         let mut digests = Vec::with_capacity(readers.len());
         for reader in readers {
-            digests.push(reader.join().unwrap_or_else(|panic| resume_unwind(panic))?);
+            digests.push(
+                reader
+                    .join()
+                    .unwrap_or_else(|panic| resume_unwind(panic))
+                    .ok()?
+                    .digest,
+            );
         }
         Some(digests)
     })

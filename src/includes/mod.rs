@@ -4,6 +4,7 @@
 //! | module    | part                                                        |
 //! |-----------|-------------------------------------------------------------|
 //! | `markers` | line markers of a preprocessed file, and the files they name |
+//! | `moved`   | a digest of preprocessed text that is blind to lines that only move |
 //! | `depfile` | nvcc's own `-MD`/`-MMD`/`-MP` file, byte for byte            |
 //! | `prerequisites` | what a make rule of GCC's or the assembler's names    |
 //! | `lexer`   | preprocessing tokens of a text, and what stands between them  |
@@ -24,6 +25,7 @@ pub mod digests;
 pub mod lexer;
 pub mod lookups;
 pub mod markers;
+pub mod moved;
 pub mod path_set;
 pub mod prerequisites;
 pub mod probe;

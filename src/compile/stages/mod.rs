@@ -163,7 +163,7 @@ impl<'a> Stages<'a> {
                     .output
                     .filter(|file| stage.reads.contains(file))?;
                 let text = fs::read(self.work.commands.workspace.locate(self.work.plan, file));
-                digests.insert(file, moved::digest(&text.ok()?)?);
+                digests.insert(file, moved::marker_free(&text.ok()?).ok()?.digest);
             }
             _ => return None,
         }
