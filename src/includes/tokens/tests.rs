@@ -45,16 +45,7 @@ fn plain_comments_and_runs_of_blanks_are_one_blank() {
 fn lines_stay_where_they_are() {
     becomes("/* a\n * b\n */\nc\n", "\n\n\nc\n");
     becomes("// a\n\n  /* b\n */ # if 1\n", "\n\n\n# if 1\n");
-    becomes(
-        "a /* b
- */ /*
-*/ c
-",
-        "a /*
-
-*/ c
-",
-    );
+    becomes("a /* b\n */ /*\n*/ c\n", "a /*\n\n*/c\n");
     becomes("a /*\n b */ \nc\n", "a /*\n*/\nc\n");
     differ("a\nb\n", "a\n\nb\n");
     differ("a /*\n*/ b\n", "a\n b\n");
@@ -156,6 +147,8 @@ fn texts_that_may_be_read_in_several_ways_have_no_digest() {
         "a \\",
         "a \\\n",
         "// a \\\n\n",
+        "a \\\n/* b */",
+        "  \u{feff}a\n",
         "a \\u00e9\n",
         "1'+'\n",
         "\"a\"R\"(b)\"\n",
