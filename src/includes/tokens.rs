@@ -79,6 +79,15 @@ fn doubt(text: &[u8]) -> Option<&'static str> {
     if memmem::find_iter(text, b"??").any(trigraph) || memmem::find(text, b"???").is_some() {
         return Some("a trigraph");
     }
+    let blanks = |at: usize| {
+        let rest = &text[at + 1..];
+        let count = rest.iter().take_while(|&&byte| is_any_blank(byte)).count();
+        count > 0 && rest.get(count) == Some(&b'\n')
+    };
+    if memchr_iter(b'\\', text).any(blanks) {
+        // In groups that are skipped, GCC's warning depends on what precedes it.
+        return Some("blanks in an escaped newline");
+    }
     let last = text.iter().rev().find(|&&byte| !is_any_blank(byte));
     (last == Some(&b'\\')).then_some("a backslash at the end")
 }

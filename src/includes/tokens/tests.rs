@@ -74,11 +74,11 @@ fn literals_are_left_alone() {
 #[test]
 fn escaped_newlines_stay() {
     stays("in\\\nt a; \\\n b\n");
-    becomes("a  \\ \n   b\n", "a \\ \n b\n");
+    becomes("a  \\\n   b\n", "a \\\n b\n");
     stays("// a \\\n b\n");
     stays("/* a \\\n b */ c\n");
     stays("/\\\n/ a\n");
-    differ("a\\\nb\n", "a\\ \nb\n");
+    differ("a\\\nb\n", "a\\\n b\n");
 }
 
 #[test]
@@ -145,6 +145,7 @@ fn texts_that_may_be_read_in_several_ways_have_no_digest() {
         "R\"(a\n",
         "#define A R\"(\n)\"\n",
         "a \\",
+        "a \\ \n b\n",
         "a \\\n",
         "// a \\\n\n",
         "a \\\n/* b */",
