@@ -373,6 +373,7 @@ impl<'t> Pieces<'t> {
         if close == b'>' {
             return self.operator();
         }
+        self.crossed |= crossed;
         self.skip_line(at);
         Kind::Other
     }

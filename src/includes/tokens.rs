@@ -6,7 +6,7 @@
 //! left as it is, or the text has no normal form at all. docs/semantic.md goes through the cases.
 //! Reads no file, expands nothing and evaluates no condition.
 
-use super::lexer::bytes::{is_any_blank, unspliced};
+use super::lexer::bytes::{BYTE_ORDER_MARK, is_any_blank, unspliced};
 use super::lexer::{Kind, Piece, Pieces};
 use memchr::{memchr, memchr_iter, memchr2_iter, memmem, memrchr};
 use sha2::{Digest as _, Sha256};
@@ -56,10 +56,15 @@ pub fn normal_forms(text: &[u8]) -> Result<NormalForms, &'static str> {
     for piece in pieces.by_ref() {
         writer.take(piece);
     }
-    match pieces.doubt().or(writer.doubt) {
-        Some(why) => Err(why),
-        None => Ok(writer.finish()),
+    if let Some(why) = pieces.doubt().or(writer.doubt) {
+        return Err(why);
     }
+    let forms = writer.finish()?;
+    if forms.lines.starts_with(BYTE_ORDER_MARK) != text.starts_with(BYTE_ORDER_MARK) {
+        return Err("a byte order mark after blanks");
+    }
+    // A comment may have stood between an escaped newline and the end.
+    ends_in_backslash(&forms.lines).map_or(Ok(forms), Err)
 }
 
 /// What no rule is made for, whatever the tokens are.
@@ -74,6 +79,21 @@ fn doubt(text: &[u8]) -> Option<&'static str> {
     if memmem::find_iter(text, b"??").any(trigraph) || memmem::find(text, b"???").is_some() {
         return Some("a trigraph");
     }
+    let blanks = |at: usize| {
+        let rest = &text[at + 1..];
+        let count = rest.iter().take_while(|&&byte| is_any_blank(byte)).count();
+        count > 0 && rest.get(count) == Some(&b'\n')
+    };
+    if memchr_iter(b'\\', text).any(blanks) {
+        // In groups that are skipped, GCC's warning depends on what precedes it.
+        return Some("blanks in an escaped newline");
+    }
+    let last = text.iter().rev().find(|&&byte| !is_any_blank(byte));
+    (last == Some(&b'\\')).then_some("a backslash at the end")
+}
+
+/// GCC warns of an escaped newline at the end of a file.
+fn ends_in_backslash(text: &[u8]) -> Option<&'static str> {
     let blank = |byte: &&u8| is_any_blank(**byte) || **byte == b'\n';
     let last = text.iter().rev().find(|byte| !blank(byte));
     (last == Some(&b'\\')).then_some("a backslash at the end")
@@ -323,7 +343,7 @@ impl<'t> Writer<'t> {
     }
 
     /// A last line without a newline stays one.
-    fn finish(mut self) -> NormalForms {
+    fn finish(mut self) -> Result<NormalForms, &'static str> {
         if let Some(from) = self.uncertain.take() {
             self.judge_rest(&self.text[from..]);
         }
@@ -335,7 +355,7 @@ impl<'t> Writer<'t> {
                 form.extend_from_slice(b"*/");
             }
         }
-        self.forms
+        self.doubt.map_or(Ok(self.forms), Err)
     }
 }
 

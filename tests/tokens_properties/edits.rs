@@ -55,25 +55,30 @@ impl Edit {
                 text,
                 start,
                 end,
-                *random.pick(&[" ", "  ", "\t", " /* x */", "/**/", " \t "]),
+                random.pick::<&str>(&[" ", "  ", "\t", " /* x */", "/**/", " \t "]),
             ),
             Self::Trailing => splice(
                 text,
                 start,
                 start,
-                *random.pick(&[" ", "\t ", " // c", " /* c */", "// \"x", "/* ' */ "]),
+                random.pick::<&str>(&[" ", "\t ", " // c", " /* c */", "// \"x", "/* ' */ "]),
             ),
             Self::Word => splice(text, end, end, "_2"),
             Self::Newline => splice(
                 text,
                 start,
                 start,
-                *random.pick(&["\n", "\\\n", "/*\n*/", "// x\n", "\\ \n", "/* \\\n */"]),
+                random.pick::<&str>(&["\n", "\\\n", "/*\n*/", "// x\n", "\\ \n", "/* \\\n */"]),
             ),
             Self::Wild => {
                 let at = start + random.below(end - start + 1);
                 let cut = *random.pick(&[0, 0, 0, 1, 2]);
-                splice(text, at, (at + cut).min(text.len()), *random.pick(&WILD))
+                splice(
+                    text,
+                    at,
+                    (at + cut).min(text.len()),
+                    random.pick::<&str>(&WILD),
+                )
             }
         }
     }

@@ -199,6 +199,8 @@ fn lines_and_blanks_are_known() {
         (5, true, false),
     ];
     assert_eq!(facts.collect::<Vec<_>>(), expected);
+    let last = Tokens::new(b"#include \"a\\\nb\nc").last().unwrap();
+    assert_eq!(last.line, 3);
 }
 
 #[test]

@@ -45,16 +45,7 @@ fn plain_comments_and_runs_of_blanks_are_one_blank() {
 fn lines_stay_where_they_are() {
     becomes("/* a\n * b\n */\nc\n", "\n\n\nc\n");
     becomes("// a\n\n  /* b\n */ # if 1\n", "\n\n\n# if 1\n");
-    becomes(
-        "a /* b
- */ /*
-*/ c
-",
-        "a /*
-
-*/ c
-",
-    );
+    becomes("a /* b\n */ /*\n*/ c\n", "a /*\n\n*/c\n");
     becomes("a /*\n b */ \nc\n", "a /*\n*/\nc\n");
     differ("a\nb\n", "a\n\nb\n");
     differ("a /*\n*/ b\n", "a\n b\n");
@@ -83,11 +74,11 @@ fn literals_are_left_alone() {
 #[test]
 fn escaped_newlines_stay() {
     stays("in\\\nt a; \\\n b\n");
-    becomes("a  \\ \n   b\n", "a \\ \n b\n");
+    becomes("a  \\\n   b\n", "a \\\n b\n");
     stays("// a \\\n b\n");
     stays("/* a \\\n b */ c\n");
     stays("/\\\n/ a\n");
-    differ("a\\\nb\n", "a\\ \nb\n");
+    differ("a\\\nb\n", "a\\\n b\n");
 }
 
 #[test]
@@ -154,8 +145,11 @@ fn texts_that_may_be_read_in_several_ways_have_no_digest() {
         "R\"(a\n",
         "#define A R\"(\n)\"\n",
         "a \\",
+        "a \\ \n b\n",
         "a \\\n",
         "// a \\\n\n",
+        "a \\\n/* b */",
+        "  \u{feff}a\n",
         "a \\u00e9\n",
         "1'+'\n",
         "\"a\"R\"(b)\"\n",
