@@ -11,7 +11,11 @@ fn main() -> std::io::Result<()> {
         let moved = marker_free(&text);
         let time = start.elapsed();
         match moved {
-            Ok(moved) => println!("{path} {} {time:.1?} {}", hex::encode(&moved.digest[..8]), moved.keeps),
+            Ok(moved) => println!(
+                "{path} {} {time:.1?} {}",
+                hex::encode(&moved.digest[..8]),
+                moved.keeps
+            ),
             Err(doubt) => println!("{path} none {time:.1?} {doubt:?}"),
         }
     }

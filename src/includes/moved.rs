@@ -60,11 +60,18 @@ impl std::fmt::Display for Keeps {
         match self {
             Self::Nothing => write!(f, "keeps no line"),
             Self::Chunks { names, count } => {
-                let names: Vec<_> = names.iter().map(|name| String::from_utf8_lossy(name)).collect();
+                let names: Vec<_> = names
+                    .iter()
+                    .map(|name| String::from_utf8_lossy(name))
+                    .collect();
                 write!(f, "keeps {count} declarations: {}", names.join(", "))
             }
             Self::Everything { name, why } => {
-                write!(f, "keeps every line: {} ({why:?})", String::from_utf8_lossy(name))
+                write!(
+                    f,
+                    "keeps every line: {} ({why:?})",
+                    String::from_utf8_lossy(name)
+                )
             }
         }
     }
