@@ -234,7 +234,7 @@ fn calls_without_a_name_keep_all_lines() {
     );
     keeps_all(
         "template <bool B = N < 3> struct A { int l = at(); };",
-        Unnamed::TemplateParameter,
+        Unnamed::Member,
     );
     keeps_all(
         "struct A { int operator()(int l = at()); };",
