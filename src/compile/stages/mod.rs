@@ -151,23 +151,24 @@ impl<'a> Stages<'a> {
         match stage.tool {
             Tool::Cicc => digests.extend(&alike.texts),
             Tool::HostCompile => {
-                let front = self
-                    .work
-                    .unit
-                    .stages
-                    .iter()
-                    .map(|number| self.work.stage(*number));
-                let mut front = front.filter(|stage| stage.tool == Tool::Cudafe);
-                let file = front
-                    .next()?
-                    .output
-                    .filter(|file| stage.reads.contains(file))?;
-                let text = fs::read(self.work.commands.workspace.locate(self.work.plan, file));
-                digests.insert(file, moved::marker_free(&text.ok()?).ok()?.digest);
+                for &file in stage.reads.iter().filter(|file| self.is_generated(**file)) {
+                    let path = self.work.commands.workspace.locate(self.work.plan, file);
+                    let text = fs::read(path).ok()?;
+                    digests.insert(file, moved::marker_free(&text).ok()?.digest);
+                }
             }
             _ => return None,
         }
         Some(digests)
+    }
+
+    /// Whether the file is C++ that cudafe++ or cicc has written.
+    fn is_generated(&self, file: FileId) -> bool {
+        let mut stages = self.work.unit.stages.iter();
+        stages.any(|number| {
+            let stage = self.work.stage(*number);
+            matches!(stage.tool, Tool::Cudafe | Tool::Cicc) && stage.writes.contains(&file)
+        })
     }
 
     fn key(

@@ -242,7 +242,7 @@ fn read_line(
 ) -> Result<usize, Doubt> {
     let mut pieces = Pieces::new(&text[start..]);
     let mut end = start;
-    while let Some(piece) = pieces.next() {
+    for piece in pieces.by_ref() {
         end = start + piece.end;
         match piece.kind {
             Kind::BlockComment | Kind::LineComment => return Err(Doubt::Comment),
