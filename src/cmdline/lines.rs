@@ -71,6 +71,13 @@ const SILENT_FEATURES: &[&str] = &[
     "wrapv",
 ];
 
+/// How warnings about comments and blanks begin.
+const OF_BLANKS: &[&str] = &[
+    "-Wimplicit-fallthrough",
+    "-Wleading-whitespace",
+    "-Wtrailing-whitespace",
+];
+
 /// Dialects with raw strings, digit separators, and no others' trigraphs.
 const DIALECTS: &[&str] = &[
     "c++14", "c++17", "c++20", "c++23", "c++2a", "c++2b", "gnu++14", "gnu++17", "gnu++20",
@@ -118,7 +125,9 @@ fn host(word: &OsStr) -> Option<String> {
             known.any(|known| feature.starts_with(known.as_bytes()))
         }
         // A comma passes options on to other programs.
-        _ if text.starts_with(b"-W") => !text.contains(&b','),
+        _ if text.starts_with(b"-W") => {
+            !text.contains(&b',') && !OF_BLANKS.iter().any(|known| starts(&known))
+        }
         // The value of the option before.
         _ if !text.starts_with(b"-") => !text.starts_with(b"@"),
         _ => SILENT.iter().any(|known| starts(&known)) && !text.starts_with(b"-mllvm"),
@@ -194,6 +203,11 @@ mod tests {
                 "-finstrument-functions",
             ),
             ("-c a.cu -Xcompiler -p", "-p"),
+            ("-c a.cu -Xcompiler -flto", "-flto"),
+            (
+                "-c a.cu -Xcompiler -Wtrailing-whitespace",
+                "-Wtrailing-whitespace",
+            ),
             ("-c a.cu -std=c++11", "--std=c++11"),
             ("-c a.cu -Xcompiler -std=c++11", "-std=c++11"),
             ("-c a.cu -Xcompiler -trigraphs", "-trigraphs"),

@@ -440,13 +440,20 @@ impl UnitWork<'_> {
 
     /// Whether the product holds lines of the sources as they are written.
     fn quotes_sources(&self, product: &Product) -> bool {
-        self.copies_sources() || !product.streams.is_empty()
+        self.copies_sources() || self.measures_sources() || !product.streams.is_empty()
     }
 
     /// Whether device code holds lines of the sources as they are written.
     pub fn copies_sources(&self) -> bool {
         let mut job = self.facts.job.iter();
         job.any(|(name, _)| *name == "source-in-ptx")
+    }
+
+    /// Whether device code tells the sizes of the sources: ptxas looks at the files that line
+    /// information names.
+    pub fn measures_sources(&self) -> bool {
+        let mut job = self.facts.job.iter();
+        job.any(|(name, _)| matches!(*name, "generate-line-info" | "device-debug"))
     }
 
     /// Stores the product's bytes and describes it.

@@ -370,6 +370,7 @@ impl<'a> Stages<'a> {
         let quotes = match stage.tool {
             Tool::HostCompile => !is_silent,
             Tool::Cicc => self.work.copies_sources(),
+            Tool::Ptxas => self.work.measures_sources(),
             _ => false,
         };
         let sources = if quotes { self.sources()? } else { Vec::new() };
