@@ -21,7 +21,7 @@ REST = 2.5
 
 def comment(text, n):
     """A comment behind code: no line moves."""
-    return text.replace("\n", f"  // {n:06}\n", 1)
+    return f"{text.rstrip()}  // {n:06}\n"
 
 
 def line(text, n):

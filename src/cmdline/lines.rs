@@ -126,11 +126,11 @@ fn host(word: &OsStr) -> Option<String> {
         }
         // A comma passes options on to other programs.
         _ if text.starts_with(b"-W") => {
-            !text.contains(&b',') && !OF_BLANKS.iter().any(|known| starts(&known))
+            !text.contains(&b',') && !OF_BLANKS.iter().any(starts)
         }
         // The value of the option before.
         _ if !text.starts_with(b"-") => !text.starts_with(b"@"),
-        _ => SILENT.iter().any(|known| starts(&known)) && !text.starts_with(b"-mllvm"),
+        _ => SILENT.iter().any(starts) && !text.starts_with(b"-mllvm"),
     };
     (!is_silent).then(|| word.display().to_string())
 }
