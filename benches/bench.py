@@ -8,6 +8,7 @@ docs/benchmarks.md, which says what is measured and how.
     scripts/bench --many                 hits among 10,000 records and 100 units, against one
     scripts/bench --strace               system calls and processes of a warm hit
     scripts/bench --edits                what a compile costs after one edit
+    scripts/bench --semantic             what it costs after an edit of comments
     scripts/bench --build                a clean build of LightGBM's units by ninja
 
 Only runs without --quick and --unit write to the page.
@@ -24,6 +25,7 @@ import build
 import edits
 import many
 import report
+import semantic
 import trace
 import units
 from measure import run
@@ -157,6 +159,7 @@ def arguments():
     parser.add_argument("--many", action="store_true", help="hits in a full cache against hits in a small one")
     parser.add_argument("--strace", action="store_true", help="system calls and processes of a warm hit")
     parser.add_argument("--edits", action="store_true", help="what a compile costs after one edit")
+    parser.add_argument("--semantic", action="store_true", help="what a compile costs after an edit of comments")
     parser.add_argument("--build", action="store_true", help="a clean build of LightGBM's units by ninja")
     parser.add_argument("--toolkit", required=True, help="the CUDA toolkit to copy (set by scripts/bench)")
     parser.add_argument("--release", required=True, type=pathlib.Path, help="folder of the release build")
@@ -196,6 +199,9 @@ def main():
     if given.edits:
         text = edits.measure(known["cub"], tools, WORK, 1 if given.quick else 2)
         return report.publish("edits", text, writes)
+    if given.semantic:
+        text = semantic.measure(known["cub"], tools, WORK, 1 if given.quick else 2, 2 if given.quick else 5)
+        return report.publish("semantic", text, writes)
     # Before the run: a commit made meanwhile is not what was built.
     versions, load = [tool.version() for tool in tools], os.getloadavg()[0]
     benches = []

@@ -4,13 +4,17 @@ build, as scripts/corpus has them."""
 import importlib.machinery
 import importlib.util
 import shutil
+import subprocess
 import sys
+import time
 
 from measure import median, run, seconds
 from report import ratio
 from units import TOP
 
 JOBS = 2
+# Caches that remember a file by its times do not do so while it is younger than two seconds.
+REST = 2.5
 
 
 def corpus():
@@ -57,6 +61,30 @@ class Project:
         return sample
 
 
+def most_included(project):
+    """The project's own header that most units are made of."""
+    counted = {}
+    for unit in project.units:
+        command = [project.tool.nvcc, "-M", *without_output(unit.arguments())]
+        rule = subprocess.run(command, cwd=project.root, check=True, stdout=subprocess.PIPE).stdout.decode()
+        names = {(project.root / name).resolve() for name in rule.partition(":")[2].replace("\\\n", " ").split()}
+        for name in names:
+            if name.is_relative_to(project.root) and name.suffix != ".cu":
+                counted[name] = counted.get(name, 0) + 1
+    return max(sorted(counted), key=counted.get)
+
+
+def without_output(arguments):
+    """-M takes neither -c nor -o."""
+    kept, rest = [], iter(map(str, arguments))
+    for argument in rest:
+        if argument == "-o":
+            next(rest)
+        elif argument != "-c":
+            kept.append(argument)
+    return kept
+
+
 def target(unit):
     return unit.out / f"{unit.source.name}.o"
 
@@ -68,15 +96,24 @@ def quoted(part):
 
 def measure(tools, work, ninja, rounds, warm):
     projects = [Project(tool, work) for tool in tools]
-    taken = {}
+    taken, hits = {}, {}
+    header = most_included(projects[0])
+    text = header.read_text()
     for at in range(rounds):
         turn = at % len(projects)
         for project in projects[turn:] + projects[:turn]:
             tool = project.tool
             tool.empty()
-            states = ["cold"] + (["warm"] * warm if tool.hits() is not None else [])
+            states = ["cold"] + (["warm"] * warm + ["edited"] if tool.hits() is not None else [])
             for state in states:
+                if state == "edited":
+                    header.write_text(f"// {time.time_ns()}\n{text}")
+                    time.sleep(REST)
+                before = tool.hits()
                 sample = project.build(ninja)
+                header.write_text(text)
+                if state == "edited":
+                    hits[tool.name] = tool.hits() - before
                 if sample is None:
                     print(f"bench: build: {tool.name} fails, see {project.folder}/log", file=sys.stderr)
                     break
@@ -87,14 +124,17 @@ def measure(tools, work, ninja, rounds, warm):
     rows = [
         f"LightGBM 4.7.0, {count} units, `ninja -j{JOBS}`; rounds: {rounds}, warm builds in each: {warm}.",
         "",
-        "| | cold | warm | processor, cold |",
-        "|---|---|---|---|",
+        f"*Edited*: a comment line was added on top of `{header.relative_to(projects[0].root)}`.",
+        "",
+        "| | cold | warm | edited | hits, edited | processor, cold |",
+        "|---|---|---|---|---|---|",
     ]
     for tool in tools:
         cells = []
-        for state in ("cold", "warm"):
+        for state in ("cold", "warm", "edited"):
             value = median(sample.wall for sample in taken.get((tool.name, state), []))
             cells.append("" if value is None else f"{seconds(value)} ({ratio(value / base)})")
         cpu = median(sample.cpu for sample in taken.get((tool.name, "cold"), []))
-        rows.append(f"| {tool.name} | {' | '.join(cells)} | {seconds(cpu)} |")
+        rose = f"{hits[tool.name]} of {count}" if tool.name in hits else ""
+        rows.append(f"| {tool.name} | {' | '.join(cells)} | {rose} | {seconds(cpu)} |")
     return "\n".join(rows)

@@ -121,6 +121,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
             env::var_os("MAKEFLAGS"),
         ),
         stages: config.stages.value,
+        semantic: config.semantic.value,
         wait: config.wait.value,
         digests: digests.as_ref(),
     };

@@ -68,6 +68,7 @@ fn statistics_of_no_cache_are_zeros_and_make_nothing() {
         "misses",
         "coalesced",
         "errors",
+        "semantic_hits",
     ] {
         assert_eq!(report[total], 0, "{total}");
     }
@@ -88,6 +89,7 @@ fn json_has_every_reason_and_stage_under_its_name() {
     stats.add(Counter::Coalesced, 4);
     stats.add(Counter::Error, 5);
     stats.add(Counter::Uncacheable, 6);
+    stats.add(Counter::SemanticHit, 7);
     for (n, &reason) in BypassReason::ALL.iter().enumerate() {
         stats.add(Counter::Bypassed(reason), n as u64 + 10);
     }
@@ -108,6 +110,7 @@ fn json_has_every_reason_and_stage_under_its_name() {
         "coalesced",
         "errors",
         "uncacheable",
+        "semantic_hits",
     ];
     for (n, total) in totals.into_iter().enumerate() {
         assert_eq!(report[total], n + 1, "{total}");
@@ -143,6 +146,7 @@ fn table_gives_a_sentence_for_each_reason_that_was_counted() {
     cache               ~/.cache/pcache-nvcc
     direct hits                 40
     preprocessed hits            0
+    of these, semantic           0
     misses                       2
     coalesced                    0
     compiled, not stored         0
@@ -256,13 +260,14 @@ fn config_shows_values_and_where_they_come_from() {
     readonly  false  (default)
     direct    true  (default)
     stages    true  (default)
+    semantic  true  (default)
     recache   false  (default)
     wait      300  (default)
     jobs      cores  (default)
     log       (none)  (default)
 
     configuration file: ~/.config/pcache/config.toml
-    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, direct, stages, recache, wait, jobs, log
+    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, direct, stages, semantic, recache, wait, jobs, log
     "#);
     let report = home.json(&["config", "--json"]);
     assert_eq!(report["file"], "~/.config/pcache/config.toml");

@@ -63,6 +63,7 @@ pub(super) fn run(
 struct Report {
     direct_hits: u64,
     preprocessed_hits: u64,
+    semantic_hits: u64,
     misses: u64,
     coalesced: u64,
     uncacheable: u64,
@@ -109,6 +110,7 @@ impl Report {
         Self {
             direct_hits: snapshot.get(Counter::DirectHit),
             preprocessed_hits: snapshot.get(Counter::PreprocessedHit),
+            semantic_hits: snapshot.get(Counter::SemanticHit),
             misses: snapshot.get(Counter::Miss),
             coalesced: snapshot.get(Counter::Coalesced),
             uncacheable: snapshot.get(Counter::Uncacheable),
@@ -143,6 +145,7 @@ fn print_table(out: &mut dyn Write, config: &Config, snapshot: &Snapshot) -> Res
     let rows = [
         ("direct hits", snapshot.get(Counter::DirectHit)),
         ("preprocessed hits", snapshot.get(Counter::PreprocessedHit)),
+        ("of these, semantic", snapshot.get(Counter::SemanticHit)),
         ("misses", snapshot.get(Counter::Miss)),
         ("coalesced", snapshot.get(Counter::Coalesced)),
         ("compiled, not stored", snapshot.get(Counter::Uncacheable)),

@@ -18,6 +18,7 @@ mod effects;
 mod expand;
 mod inputs;
 mod job;
+mod lines;
 mod options;
 mod parse;
 mod shell;

@@ -30,6 +30,8 @@ pub struct Cache<'a> {
     pub slots: Slots,
     /// PCACHE_STAGES: whether stages are run and remembered by themselves.
     pub stages: bool,
+    /// PCACHE_SEMANTIC: whether sources that differ in comments and blanks may count as equal.
+    pub semantic: bool,
     /// PCACHE_WAIT: how long one unit waits for others.
     pub wait: Duration,
 }

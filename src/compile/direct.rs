@@ -6,6 +6,7 @@
 
 use super::deliver::{Delivery, Placed};
 use super::place::{Manner, Site};
+use super::semantic::{Sight, TokenSet};
 use super::{Cache, Facts, Printed};
 use crate::cmdline::Job;
 use crate::includes::digests::DigestTable;
@@ -13,6 +14,7 @@ use crate::includes::lookups::{Doubt, Lookups, Reads};
 use crate::includes::path_set::PathSet;
 use crate::includes::search::SearchOrder;
 use crate::includes::settled;
+use crate::includes::tokens::{self, TokenDigests};
 use crate::key::{Digest, DirectFacts, result_key};
 use crate::store::Artefact;
 use crate::toolchain::{Front, HostFamily, Toolchain};
@@ -67,6 +69,8 @@ pub struct Hit {
     pub units: u64,
     /// The key of the result.
     pub key: Digest,
+    /// Whether files have changed, in what no compiler sees.
+    pub is_semantic: bool,
 }
 
 /// What an ordinary compile read, for the next time.
@@ -84,6 +88,8 @@ pub struct Followed {
     lookups: Lookups,
     set: PathSet,
     contents: Vec<Digest>,
+    /// Of each file's tokens, where they count.
+    tokens: Option<Vec<Option<TokenDigests>>>,
     began: SystemTime,
 }
 
@@ -93,6 +99,8 @@ pub struct Direct<'a> {
     job: &'a Job,
     cache: &'a Cache<'a>,
     table: &'a DigestTable,
+    /// Whether what a compile makes may depend on nothing but the tokens of its sources.
+    counts_tokens: bool,
 }
 
 impl<'a> Direct<'a> {
@@ -149,7 +157,17 @@ impl<'a> Direct<'a> {
             job,
             cache,
             table,
+            counts_tokens: false,
         })
+    }
+
+    /// The same for an invocation of which it is known whether what it makes may depend on nothing but
+    /// the tokens of its sources.
+    pub fn counting_tokens(self, counts_tokens: bool) -> Self {
+        Self {
+            counts_tokens,
+            ..self
+        }
     }
 
     /// The stored result, if nothing that it depends on has changed.
@@ -160,15 +178,39 @@ impl<'a> Direct<'a> {
         let began = SystemTime::now();
         let sets = read_sets(&self.cache.record(&self.key)?)?;
         let mut memo = (sets.len() > 1).then(HashMap::new);
-        sets.iter().find_map(|set| {
-            let contents = set.check(self.table, memo.as_mut(), began)?;
+        let mut others = Vec::new();
+        for set in &sets {
+            let Some(contents) = set.check(self.table, memo.as_mut(), began) else {
+                continue;
+            };
             let key = result_key(&self.key, &set.digest, &contents);
-            let record = serde_json::from_slice(&self.cache.record(&key)?).ok()?;
-            self.fetch(record, key)
+            match self.fetch(&key) {
+                Some((hit, _)) => return Some(hit),
+                None => others.push((set, contents, key)),
+            }
+        }
+        let mut others = others.iter().filter(|_| self.cache.semantic);
+        others.find_map(|(set, contents, key)| self.fetch_alike(set, contents, key))
+    }
+
+    /// The result of files whose tokens were the same, which is remembered for these contents too.
+    fn fetch_alike(&self, set: &PathSet, contents: &[Digest], key: &Digest) -> Option<Hit> {
+        let known = self.cache.record(&TokenSet::key(&self.key, set))?;
+        let known = TokenSet::read_all(&known)?;
+        let paths = set.files()?;
+        let mut alike = known.iter().filter(|tokens| tokens.hold(&paths, contents));
+        let (hit, record) = alike.find_map(|tokens| self.fetch(&tokens.result))?;
+        self.cache.keep(key, &record);
+        Some(Hit {
+            is_semantic: true,
+            ..hit
         })
     }
 
-    fn fetch(&self, record: DirectRecord, key: Digest) -> Option<Hit> {
+    /// The result under `key`, and its record.
+    fn fetch(&self, key: &Digest) -> Option<(Hit, Vec<u8>)> {
+        let stored = self.cache.record(key)?;
+        let record: DirectRecord = serde_json::from_slice(&stored).ok()?;
         if record.schema != SCHEMA {
             return None;
         }
@@ -201,14 +243,16 @@ impl<'a> Direct<'a> {
                 bytes: self.cache.artefact(&output.artefact)?,
             });
         }
-        Some(Hit {
+        let hit = Hit {
             // What cannot be placed as nvcc would is the ordinary way's to tell.
             sites: delivery.sites().ok()?,
             kept_sites: delivery.kept_sites().ok()?,
             delivery,
             units: record.units,
-            key,
-        })
+            key: *key,
+            is_semantic: false,
+        };
+        Some((hit, stored))
     }
 
     /// What `trail` leads to, once it holds everything that was read.
@@ -219,6 +263,7 @@ impl<'a> Direct<'a> {
             .check(self.table, None, settled::stamp_time())
             .ok_or("a file changed during the compile")?;
         Ok(Followed {
+            tokens: self.counts_tokens.then(|| tokens_of(&lookups, trail)),
             lookups,
             set,
             contents,
@@ -226,9 +271,15 @@ impl<'a> Direct<'a> {
         })
     }
 
-    /// Remembers what a trail led to. What cannot be remembered is no trouble; the reason is for the
-    /// log.
-    pub fn keep(&self, followed: Followed, delivery: &Delivery, units: u64) -> Result<(), Doubt> {
+    /// Remembers what a trail led to; by the tokens of the files too, if more than these has not been
+    /// in `sight`. What cannot be remembered is no trouble; the reason is for the log.
+    pub fn keep(
+        &self,
+        followed: Followed,
+        sight: Option<Sight>,
+        delivery: &Delivery,
+        units: u64,
+    ) -> Result<(), Doubt> {
         if self.cache.readonly {
             return Ok(());
         }
@@ -236,6 +287,7 @@ impl<'a> Direct<'a> {
             lookups,
             set,
             contents,
+            tokens,
             began,
         } = followed;
         // Last, so that it speaks for everything that was looked at and read.
@@ -248,7 +300,20 @@ impl<'a> Direct<'a> {
             .keep(&key, &bytes)
             .then_some(())
             .ok_or_else(full)?;
+        if let (Some(sight), Some(tokens)) = (sight, tokens) {
+            self.keep_tokens(&set, TokenSet::new(key, sight, contents, &tokens));
+        }
         self.keep_set(set).then_some(()).ok_or_else(full)
+    }
+
+    /// Puts `tokens` first in the list of `set`. Without, the next edit of a comment costs a
+    /// preprocessing.
+    fn keep_tokens(&self, set: &PathSet, tokens: TokenSet) {
+        let place = TokenSet::key(&self.key, set);
+        let known = self.cache.record(&place);
+        let known = known.as_deref().and_then(TokenSet::read_all);
+        self.cache
+            .keep(&place, &tokens.write_before(&known.unwrap_or_default()));
     }
 
     fn record(&self, delivery: &Delivery, units: u64) -> Option<DirectRecord> {
@@ -294,6 +359,13 @@ impl<'a> Direct<'a> {
         let sets = &sets[..sets.len().min(MOST_SETS)];
         self.cache.keep(&self.key, &write_sets(sets))
     }
+}
+
+/// The digests of the tokens of each file, in the order of a path set.
+fn tokens_of(lookups: &Lookups, trail: &Trail) -> Vec<Option<TokenDigests>> {
+    let texts = lookups.files.iter();
+    let texts = texts.map(|path| trail.reads.sources.get(path));
+    texts.map(|text| tokens::digest(text?)).collect()
 }
 
 /// A list of path sets: a title, then each set as its digest, its length (u64, little endian) and its

@@ -17,6 +17,7 @@ mod place;
 mod predefined;
 mod record;
 mod schedule;
+mod semantic;
 mod stages;
 mod trail;
 mod unit;
@@ -42,6 +43,7 @@ use dryrun::Planner;
 use evidence::Known;
 use passes::UnitPasses;
 use place::Manner;
+use semantic::Sight;
 use sha2::{Digest as _, Sha256};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -163,7 +165,14 @@ fn serve(hit: &Hit, cache: &Cache<'_>, block: &mut Block) -> Result<(), Detour> 
     hit.delivery.place_kept(&hit.kept_sites)?;
     hit.delivery.printed.show();
     cache.stats.add(Counter::DirectHit, hit.units);
-    block.note("direct", format_args!("hit ({})", hex::encode(hit.key)));
+    let how = match hit.is_semantic {
+        true => "hit, with changes that no compiler sees",
+        false => "hit",
+    };
+    if hit.is_semantic {
+        cache.stats.add(Counter::SemanticHit, hit.units);
+    }
+    block.note("direct", format_args!("{how} ({})", hex::encode(hit.key)));
     Ok(())
 }
 
@@ -219,6 +228,7 @@ impl Invocation<'_> {
             .collect::<Result<Vec<_>, _>>()?;
         let commands = commands(&workspace, &toolchain, &plan, self.facts);
         let began = settled::stamp_time();
+        let exact = self.exact_because();
         let units = plan.units.iter().zip(&passes);
         let works: Vec<_> = units
             .map(|(unit, passes)| UnitWork {
@@ -232,6 +242,7 @@ impl Invocation<'_> {
                     nvcc: self.nvcc,
                     job: self.job,
                 }),
+                exact: exact.as_deref(),
                 signals: self.signals,
                 began,
             })
@@ -239,6 +250,7 @@ impl Invocation<'_> {
         let direct = Direct::new(self.nvcc, self.job, self.facts, &toolchain, self.cache);
         // Link stages always run, so that they are never answered directly.
         let direct = direct.filter(|_| plan.link.is_empty());
+        let direct = direct.map(|direct| direct.counting_tokens(exact.is_none()));
         let (mut all, endings) = self.units(&works, direct.as_ref(), block)?;
         let slots = &self.cache.slots;
         link::run(&plan, &commands, slots, self.signals, &mut all.printed)?;
@@ -265,6 +277,17 @@ impl Invocation<'_> {
         })
     }
 
+    /// Why every byte of the sources counts, if the settings or the command line say so.
+    fn exact_because(&self) -> Option<String> {
+        match self.cache {
+            Cache {
+                semantic: false, ..
+            } => Some("PCACHE_SEMANTIC is off".to_owned()),
+            Cache { stages: false, .. } => Some("PCACHE_STAGES is off".to_owned()),
+            _ => self.job.tells_lines(),
+        }
+    }
+
     /// Runs every unit, puts what it makes in place, and remembers what all of them read.
     fn units(
         &self,
@@ -276,6 +299,7 @@ impl Invocation<'_> {
             direct,
             trail: direct.map(|_| Trail::begin(works)),
             followed: None,
+            sight: Some(Sight::default()),
         };
         let mut finished = Vec::with_capacity(works.len());
         for work in works {
@@ -323,6 +347,8 @@ struct Tracks<'a> {
     trail: Option<Result<Trail, Doubt>>,
     /// Where the trail of an only unit leads: found while its stages ran.
     followed: Option<Result<Followed, Doubt>>,
+    /// What else than tokens the units could see; none where every byte counts.
+    sight: Option<Sight>,
 }
 
 impl Tracks<'_> {
@@ -338,6 +364,10 @@ impl Tracks<'_> {
 
     /// Adds what a unit read, if its result may be remembered.
     fn add(&mut self, unit: &Finished) {
+        self.sight = self
+            .sight
+            .zip(unit.sight)
+            .map(|(one, other)| one.max(other));
         let trail = self.trail.take();
         self.trail = trail.map(|trail| match &unit.ending {
             Ending::Unstored(why) => Err(why.clone()),
@@ -352,7 +382,7 @@ impl Tracks<'_> {
         };
         let trail = trail?;
         let followed = self.followed.unwrap_or_else(|| direct.follow(&trail))?;
-        direct.keep(followed, delivery, units)
+        direct.keep(followed, self.sight, delivery, units)
     }
 }
 
@@ -502,6 +532,11 @@ fn count(cache: &Cache<'_>, block: &mut Block, source: &OsStr, ending: &Ending, 
         Ending::Hit => {
             cache.stats.add(Counter::PreprocessedHit, 1);
             "preprocessed hit".to_owned()
+        }
+        Ending::Alike => {
+            cache.stats.add(Counter::PreprocessedHit, 1);
+            cache.stats.add(Counter::SemanticHit, 1);
+            "preprocessed hit, with lines moved".to_owned()
         }
         Ending::Coalesced => {
             cache.stats.add(Counter::Coalesced, 1);

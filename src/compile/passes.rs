@@ -197,7 +197,8 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Fallback {
     )
 }
 
-fn text(work: &UnitWork<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
+/// What the pass `stage` has written.
+pub fn text(work: &UnitWork<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
     let output = stage.output.ok_or_else(|| {
         Fallback::new(
             FallbackReason::PlanShape,

@@ -9,6 +9,7 @@ use super::flight::Turn;
 use super::passes::{Read, UnitPasses};
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
 use super::schedule;
+use super::semantic::{self, Alike, Sight};
 use super::stages::{self, Stages};
 use super::whole::Whole;
 use super::{Cache, Detour, Facts};
@@ -42,6 +43,8 @@ pub struct Product {
 pub enum Ending {
     /// From the store, after preprocessing.
     Hit,
+    /// The same, though lines have moved.
+    Alike,
     /// From the store, after waiting for another process that made it.
     Coalesced,
     /// Compiled and stored.
@@ -66,10 +69,23 @@ pub struct UnitWork<'a> {
     pub cache: &'a Cache<'a>,
     /// Makes the unit in one step, where stages are not to be run by themselves.
     pub whole: Option<Whole<'a>>,
+    /// Why every byte of the sources counts, if the invocation tells.
+    pub exact: Option<&'a str>,
     /// Notices signals.
     pub signals: &'a Signals,
     /// A time before any pass, by the clock that stamps files.
     pub began: SystemTime,
+}
+
+/// What is known of a unit that is not in the store under its exact key.
+struct Making<'a> {
+    id: &'a [u8],
+    key: Digest,
+    /// The key without the numbers of lines that nobody sees; none where every byte counts.
+    alike_key: Option<Digest>,
+    commands: &'a [(Vec<u8>, usize)],
+    read: &'a Read,
+    alike: Option<&'a Alike>,
 }
 
 /// A unit's product and how it came about.
@@ -82,6 +98,8 @@ pub struct Finished {
     pub key: Digest,
     /// What its passes read.
     pub known: Known,
+    /// What else than tokens the compile could see; none where every byte counts.
+    pub sight: Option<Sight>,
 }
 
 impl UnitWork<'_> {
@@ -92,28 +110,64 @@ impl UnitWork<'_> {
         let id = self.module_id();
         let commands = self.sorted_commands();
         let texts: Vec<_> = commands.iter().map(|(text, _)| text.clone()).collect();
-        let key = self.key(&id, &texts, &read.passes, &read.host_headers);
-        let (product, ending) = self.fetch_or_make(&id, &key, &commands, &read, beside)?;
+        let key = |passes: &[Pass]| self.key(&id, &texts, passes, &read.host_headers);
+        let exact = key(&read.passes);
+        let is_exact = semantic::exact_because(self, &read).is_some();
+        let known = self.fetch_unless_told(&exact, &commands);
+        let (product, ending) = match known {
+            Some(product) => (product, Ending::Hit),
+            None => {
+                let alike = (!is_exact).then(|| Alike::of(self)).flatten();
+                let made = Making {
+                    id: &id,
+                    alike_key: alike
+                        .as_ref()
+                        .map(|alike| semantic::alike_key(&key(&alike.passes))),
+                    key: exact,
+                    commands: &commands,
+                    read: &read,
+                    alike: alike.as_ref(),
+                };
+                self.fetch_alike_or_make(&made, beside)?
+            }
+        };
+        let is_silent = !is_exact && product.streams.is_empty();
         Ok(Finished {
+            sight: is_silent.then(|| semantic::sight(self)).flatten(),
             product,
             ending,
-            key,
+            key: exact,
             known: read.known,
         })
     }
 
-    fn fetch_or_make(
+    fn fetch_unless_told(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Product> {
+        match self.cache.recache {
+            true => None,
+            false => self.fetch(key, commands),
+        }
+    }
+
+    fn fetch_alike_or_make(
         &self,
-        id: &[u8],
-        key: &Digest,
-        commands: &[(Vec<u8>, usize)],
-        read: &Read,
+        making: &Making<'_>,
         beside: &mut dyn FnMut(&Known),
     ) -> Result<(Product, Ending), Detour> {
-        if !self.cache.recache
-            && let Some(product) = self.fetch(key, commands)
+        let Making {
+            id,
+            key,
+            alike_key,
+            commands,
+            read,
+            alike,
+        } = making;
+        if let Some(alike_key) = alike_key
+            && let Some(product) = self.fetch_unless_told(alike_key, commands)
         {
-            return Ok((product, Ending::Hit));
+            // The next time, the exact key will do.
+            let record = self.cache.record(alike_key);
+            record.map(|record| self.cache.keep(key, &record));
+            return Ok((product, Ending::Alike));
         }
         // Held until the record is stored.
         let _lead = match self.take_turn(key, commands)? {
@@ -121,12 +175,16 @@ impl UnitWork<'_> {
             Turn::Make(lead) => lead,
         };
         let began = Instant::now();
-        let served = self.make(id, read, &mut || beside(&read.known))?;
+        let served = self.make(id, read, *alike, &mut || beside(&read.known))?;
         let product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
         let ending = match self.evidence(&read.known, &served) {
             Ok(files) => match self.record(commands, &product, &files, milliseconds) {
-                Some(record) if self.cache.keep_record(key, &record) => Ending::Miss,
+                Some(record) if self.cache.keep_record(key, &record) => {
+                    let alike_key = alike_key.filter(|_| product.streams.is_empty());
+                    alike_key.map(|alike_key| self.cache.keep_record(&alike_key, &record));
+                    Ending::Miss
+                }
                 _ => Ending::Unstored("the store did not take it".to_owned()),
             },
             Err(doubt) => Ending::Unstored(doubt),
@@ -240,6 +298,7 @@ impl UnitWork<'_> {
         &self,
         id: &[u8],
         read: &Read,
+        alike: Option<&Alike>,
         beside: &mut dyn FnMut(),
     ) -> Result<BTreeSet<usize>, Detour> {
         if let Some(whole) = &self.whole {
@@ -249,7 +308,7 @@ impl UnitWork<'_> {
         for number in &self.unit.passes {
             stages::count(self, self.stage(*number), Counter::StageMiss);
         }
-        let mut stages = Stages::new(self, read, id)?;
+        let mut stages = Stages::new(self, read, alike, id)?;
         let rest = self.unit.stages.iter().copied();
         let rest: Vec<_> = rest
             .filter(|number| !self.unit.passes.contains(number))
@@ -381,13 +440,20 @@ impl UnitWork<'_> {
 
     /// Whether the product holds lines of the sources as they are written.
     fn quotes_sources(&self, product: &Product) -> bool {
-        self.copies_sources() || !product.streams.is_empty()
+        self.copies_sources() || self.measures_sources() || !product.streams.is_empty()
     }
 
     /// Whether device code holds lines of the sources as they are written.
     pub fn copies_sources(&self) -> bool {
         let mut job = self.facts.job.iter();
         job.any(|(name, _)| *name == "source-in-ptx")
+    }
+
+    /// Whether device code tells the sizes of the sources: ptxas looks at the files that line
+    /// information names.
+    pub fn measures_sources(&self) -> bool {
+        let mut job = self.facts.job.iter();
+        job.any(|(name, _)| matches!(*name, "generate-line-info" | "device-debug"))
     }
 
     /// Stores the product's bytes and describes it.

@@ -102,6 +102,8 @@ settings! {
         "Answer from the files that a former compile read, without preprocessing, where all are unchanged";
     stages: bool = |_| true, "PCACHE_STAGES", "`true`",
         "Run the stages of a compile side by side and remember each; otherwise the real nvcc compiles as one step";
+    semantic: bool = |_| true, "PCACHE_SEMANTIC", "`true`",
+        "Take edits that the compilers cannot see, in comments and blanks, for none";
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even where the cache has an answer, and store the new one";
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",

@@ -156,7 +156,7 @@ fn marker(line: &[u8]) -> Option<Marker<'_>> {
 }
 
 /// Where the string that has begun ends.
-fn closing_quote(text: &[u8]) -> Option<usize> {
+pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
         match byte {

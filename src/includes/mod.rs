@@ -4,8 +4,11 @@
 //! | module    | part                                                        |
 //! |-----------|-------------------------------------------------------------|
 //! | `markers` | line markers of a preprocessed file, and the files they name |
+//! | `moved`   | a digest of preprocessed text that is blind to lines that only move |
 //! | `depfile` | nvcc's own `-MD`/`-MMD`/`-MP` file, byte for byte            |
 //! | `prerequisites` | what a make rule of GCC's or the assembler's names    |
+//! | `lexer`   | preprocessing tokens of a text, and what stands between them  |
+//! | `tokens`  | digests of the tokens of a text                               |
 //! | `scan`    | what one source's text asks the preprocessor to look for     |
 //! | `search`  | the search order of a preprocessor, as its `-v` tells it     |
 //! | `probe`   | what is at a path, and where a path ends that leads nowhere  |
@@ -19,11 +22,14 @@
 
 pub mod depfile;
 pub mod digests;
+pub mod lexer;
 pub mod lookups;
 pub mod markers;
+pub mod moved;
 pub mod path_set;
 pub mod prerequisites;
 pub mod probe;
 pub mod scan;
 pub mod search;
 pub mod settled;
+pub mod tokens;

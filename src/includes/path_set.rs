@@ -67,6 +67,11 @@ impl PathSet {
         &self.bytes
     }
 
+    /// The set's files, in its order.
+    pub fn files(&self) -> Option<Vec<&Path>> {
+        Some(Reader(&self.bytes).group()?.collect())
+    }
+
     /// The digests of the set's files, in its order, if everything else is as it was: what was
     /// absent still is, directories are directories, two spellings still lead to one, and search
     /// directories are different ones. Digests are looked up in `table`, and remembered there; in

@@ -101,6 +101,8 @@ pub enum Counter {
     Error,
     /// Compiled correctly, but not stored.
     Uncacheable,
+    /// Of the hits, those whose sources had changed in comments, blanks or line numbers.
+    SemanticHit,
     /// Went straight to the real nvcc.
     Bypassed(BypassReason),
     /// Handed to the real nvcc after it was begun.
@@ -123,6 +125,7 @@ impl Counter {
             Self::Coalesced => OUTCOMES + 3,
             Self::Error => OUTCOMES + 4,
             Self::Uncacheable => OUTCOMES + 5,
+            Self::SemanticHit => OUTCOMES + 6,
             Self::Bypassed(reason) => BYPASSES + reason as usize,
             Self::Fallback(reason) => FALLBACKS + reason as usize,
             Self::StageHit(kind) => STAGES + 2 * kind as usize,

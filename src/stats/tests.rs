@@ -15,6 +15,7 @@ fn every_counter() -> Vec<Counter> {
         Counter::Coalesced,
         Counter::Error,
         Counter::Uncacheable,
+        Counter::SemanticHit,
         Counter::Evicted,
     ];
     all.extend(BypassReason::ALL.iter().map(|&r| Counter::Bypassed(r)));

@@ -18,6 +18,7 @@ mod links;
 mod modes;
 mod one_step;
 mod outputs;
+mod semantic;
 mod signals;
 mod stages;
 mod stages_sharing;

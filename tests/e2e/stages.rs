@@ -105,6 +105,7 @@ fn an_edit_that_leaves_the_ptx_equal_ends_with_the_device_compiler() {
 fn lines_that_move_do_not_reach_ptxas() {
     let mut ws = unit();
     build(&ws, ARGS).expect(&[], ALL);
+    ws.set_env("PCACHE_SEMANTIC", "0");
     ws.edit(
         "unit.cu",
         "__device__ int shown;",

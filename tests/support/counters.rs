@@ -11,6 +11,8 @@ pub struct Counters {
     pub hits: u64,
     /// Those of them that direct mode found, without starting a process.
     pub direct_hits: u64,
+    /// Those of them whose sources had changed in what no compiler sees.
+    pub semantic_hits: u64,
     /// Results served from the store after waiting for another process.
     pub coalesced: u64,
     /// Results computed and stored.
@@ -38,6 +40,7 @@ impl Counters {
         Self {
             hits: number("direct_hits") + number("preprocessed_hits"),
             direct_hits: number("direct_hits"),
+            semantic_hits: number("semantic_hits"),
             coalesced: number("coalesced"),
             misses: number("misses"),
             bypassed: reasons(&value["bypassed"]),
@@ -51,6 +54,7 @@ impl Counters {
         Self {
             hits: self.hits - before.hits,
             direct_hits: self.direct_hits - before.direct_hits,
+            semantic_hits: self.semantic_hits - before.semantic_hits,
             coalesced: self.coalesced - before.coalesced,
             misses: self.misses - before.misses,
             bypassed: subtract(&self.bypassed, &before.bypassed),
@@ -63,6 +67,7 @@ impl Counters {
     pub fn of_any_kind(&self) -> Self {
         Self {
             direct_hits: 0,
+            semantic_hits: 0,
             ..self.clone()
         }
     }

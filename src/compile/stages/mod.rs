@@ -12,8 +12,10 @@ use super::environment::{self, Reader};
 use super::evidence::{Doubt, RealFiles, are_unchanged, check_headers};
 use super::passes::Read;
 use super::record::Source;
+use super::semantic::Alike;
 use super::unit::UnitWork;
 use crate::exec::Command;
+use crate::includes::moved;
 use crate::key::{Digest, StageFacts};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, Stage, Tool};
@@ -34,10 +36,12 @@ use std::path::Path;
 pub struct Stages<'a> {
     work: &'a UnitWork<'a>,
     read: &'a Read,
+    /// The passes without the numbers of lines; none where every byte counts.
+    alike: Option<&'a Alike>,
     /// Of the portable form of each file in the workspace that a key may need.
     digests: HashMap<FileId, Digest>,
     /// Of the stages that run.
-    keys: HashMap<usize, Digest>,
+    keys: HashMap<usize, Keys>,
     served: BTreeSet<usize>,
     /// Every file that the unit's passes read; none where one has changed meanwhile.
     sources: OnceCell<Option<Vec<Source>>>,
@@ -45,7 +49,12 @@ pub struct Stages<'a> {
 
 impl<'a> Stages<'a> {
     /// Puts the module id where the front ends look for it.
-    pub fn new(work: &'a UnitWork<'a>, read: &'a Read, id: &[u8]) -> Result<Self, Fallback> {
+    pub fn new(
+        work: &'a UnitWork<'a>,
+        read: &'a Read,
+        alike: Option<&'a Alike>,
+        id: &[u8],
+    ) -> Result<Self, Fallback> {
         let mut digests = read.digests.clone();
         if let Some(file) = work.unit.module_id {
             write(&work.commands.workspace.locate(work.plan, file), id)?;
@@ -54,6 +63,7 @@ impl<'a> Stages<'a> {
         Ok(Self {
             work,
             read,
+            alike,
             digests,
             keys: HashMap::new(),
             served: BTreeSet::new(),
@@ -70,13 +80,15 @@ impl<'a> Stages<'a> {
         let mut command = work
             .commands
             .command(work.plan, stage, number, Outputs::Private)?;
-        if let Some(key) = self.key(stage, &command) {
-            if !work.cache.recache && self.restore(stage, number, &key)? {
-                self.served.insert(number);
-                count(work, stage, Counter::StageHit);
-                return Ok(None);
+        if let Some(keys) = self.keys(stage, &command) {
+            for key in keys.all().filter(|_| !work.cache.recache) {
+                if self.restore(stage, number, key)? {
+                    self.served.insert(number);
+                    count(work, stage, Counter::StageHit);
+                    return Ok(None);
+                }
             }
-            self.keys.insert(number, key);
+            self.keys.insert(number, keys);
         }
         count(work, stage, Counter::StageMiss);
         for (flag, path) in shape::added(work, stage, number) {
@@ -89,9 +101,9 @@ impl<'a> Stages<'a> {
     /// Ends stage `number`, which has run well: stores what may be stored.
     pub fn end(&mut self, number: usize) {
         let stage = self.work.stage(number);
-        let key = self.keys.get(&number).copied();
+        let keys = self.keys.get(&number);
         let written = shape::written(self.work, stage, number);
-        let (Some(key), Some(written)) = (key, written) else {
+        let (Some(keys), Some(written)) = (keys, written) else {
             return;
         };
         let wanted = written
@@ -107,7 +119,7 @@ impl<'a> Stages<'a> {
             return;
         };
         let stored = self.may_be_stored(stage, number, &contents).is_ok();
-        let artefacts = stored.then(|| self.store(stage, number, &key, &contents));
+        let artefacts = stored.then(|| self.store(stage, number, keys, &contents));
         let artefacts = artefacts.flatten().unwrap_or_default();
         for (index, (file, bytes)) in contents.iter().enumerate() {
             let known = artefacts.get(index).map(|artefact| artefact.sha256);
@@ -121,8 +133,50 @@ impl<'a> Stages<'a> {
         self.served
     }
 
-    /// The stage's key; none for one that always runs, or reads what nobody has digested.
-    fn key(&self, stage: &Stage, command: &Command) -> Option<Digest> {
+    /// The stage's keys; none for one that always runs, or reads what nobody has digested.
+    fn keys(&self, stage: &Stage, command: &Command) -> Option<Keys> {
+        Some(Keys {
+            exact: self.key(stage, command, &self.digests)?,
+            alike: self
+                .without_lines(stage)
+                .and_then(|digests| self.key(stage, command, &digests)),
+        })
+    }
+
+    /// The digests of what the stage reads, without the numbers of lines that do not reach what it
+    /// writes; none where they do, or where every byte counts. cudafe++ writes them all.
+    fn without_lines(&self, stage: &Stage) -> Option<HashMap<FileId, Digest>> {
+        let alike = self.alike?;
+        let mut digests = self.digests.clone();
+        match stage.tool {
+            Tool::Cicc => digests.extend(&alike.texts),
+            Tool::HostCompile => {
+                for &file in stage.reads.iter().filter(|file| self.is_generated(**file)) {
+                    let path = self.work.commands.workspace.locate(self.work.plan, file);
+                    let text = fs::read(path).ok()?;
+                    digests.insert(file, moved::marker_free(&text).ok()?.digest);
+                }
+            }
+            _ => return None,
+        }
+        Some(digests)
+    }
+
+    /// Whether the file is C++ that cudafe++ or cicc has written.
+    fn is_generated(&self, file: FileId) -> bool {
+        let mut stages = self.work.unit.stages.iter();
+        stages.any(|number| {
+            let stage = self.work.stage(*number);
+            matches!(stage.tool, Tool::Cudafe | Tool::Cicc) && stage.writes.contains(&file)
+        })
+    }
+
+    fn key(
+        &self,
+        stage: &Stage,
+        command: &Command,
+        digests: &HashMap<FileId, Digest>,
+    ) -> Option<Digest> {
         let work = self.work;
         if work.cache.store.is_none() || shape::reads_sources(work, stage) {
             return None;
@@ -134,7 +188,7 @@ impl<'a> Stages<'a> {
         for file in &stage.reads {
             let name = shape::base_name(&work.plan.file(*file).path);
             let name = if named { name.as_bytes() } else { b"" };
-            inputs.push((name.to_vec(), *self.digests.get(file)?));
+            inputs.push((name.to_vec(), *digests.get(file)?));
         }
         let mut arguments = shape::arguments(work, stage);
         let directories = [&work.facts.directories[0], &work.facts.directories[1]];
@@ -305,15 +359,18 @@ impl<'a> Stages<'a> {
         &self,
         stage: &Stage,
         number: usize,
-        key: &Digest,
+        keys: &Keys,
         contents: &[(Written, Vec<u8>)],
     ) -> Option<Vec<Artefact>> {
         let cache = self.work.cache;
         let (stdout, stderr) = (self.printed(number, "out"), self.printed(number, "err"));
+        // Messages tell lines.
+        let is_silent = stdout.is_empty() && stderr.is_empty();
         // CUDA's own tools quote the preprocessed text, which is their input.
         let quotes = match stage.tool {
-            Tool::HostCompile => !(stdout.is_empty() && stderr.is_empty()),
+            Tool::HostCompile => !is_silent,
             Tool::Cicc => self.work.copies_sources(),
+            Tool::Ptxas => self.work.measures_sources(),
             _ => false,
         };
         let sources = if quotes { self.sources()? } else { Vec::new() };
@@ -341,7 +398,9 @@ impl<'a> Stages<'a> {
         };
         let record = serde_json::to_vec(&record).ok()?;
         // What is not stored is run again.
-        cache.keep(key, &record);
+        cache.keep(&keys.exact, &record);
+        let alike = keys.alike.as_ref().filter(|_| is_silent);
+        alike.map(|key| cache.keep(key, &record));
         Some(artefacts)
     }
 
@@ -359,6 +418,19 @@ impl<'a> Stages<'a> {
             Some(sources)
         };
         self.sources.get_or_init(take).clone()
+    }
+}
+
+/// The keys of one stage.
+struct Keys {
+    exact: Digest,
+    /// Without the numbers of lines that do not reach what the stage writes; none where they do.
+    alike: Option<Digest>,
+}
+
+impl Keys {
+    fn all(&self) -> impl Iterator<Item = &Digest> {
+        std::iter::once(&self.exact).chain(&self.alike)
     }
 }
 

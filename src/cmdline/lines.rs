@@ -1,0 +1,223 @@
+//! Which jobs tell what no token does: lines, columns and comments of their sources. `docs/semantic.md`
+//! says what follows for the others.
+
+use super::job::{Arg, Job, Mode};
+use super::options::Effect;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+/// Options of nvcc that put lines of sources into outputs, or change what they are put into.
+const TELLING: &[&str] = &[
+    "cicc-options",
+    "compile-as-tools-patch",
+    "debug",
+    "device-debug",
+    "dlink-time-opt",
+    "dopt",
+    "enable-tile",
+    "fdevice-sanitize",
+    "gen-opt-lto",
+    "generate-line-info",
+    "keep",
+    "lto",
+    "okey",
+    "optimization-info",
+    "profile",
+    "sanitize",
+    "save-temps",
+    "source-in-ptx",
+    "tile-only",
+];
+
+/// How options of the host compiler begin that tell nothing of lines.
+const SILENT: &[&str] = &[
+    "-D", "-I", "-O", "-U", "-isystem", "-iquote", "-m", "-pthread", "-pipe", "-w",
+];
+
+/// The same of options that begin with `-f` or `-fno-`.
+const SILENT_FEATURES: &[&str] = &[
+    "PIC",
+    "PIE",
+    "aligned-new",
+    "associative-math",
+    "common",
+    "data-sections",
+    "delete-null-pointer-checks",
+    "diagnostics-color",
+    "diagnostics-show-option",
+    "exceptions",
+    "fast-math",
+    "finite-math-only",
+    "function-sections",
+    "inline",
+    "math-errno",
+    "omit-frame-pointer",
+    "openmp",
+    "permissive",
+    "pic",
+    "pie",
+    "plt",
+    "rtti",
+    "signed-char",
+    "signed-zeros",
+    "sized-deallocation",
+    "stack-protector",
+    "strict-aliasing",
+    "trapping-math",
+    "tree-vectorize",
+    "unroll-loops",
+    "unsigned-char",
+    "visibility",
+    "wrapv",
+];
+
+/// How warnings about comments and blanks begin.
+const OF_BLANKS: &[&str] = &[
+    "-Wimplicit-fallthrough",
+    "-Wleading-whitespace",
+    "-Wtrailing-whitespace",
+];
+
+/// Dialects with raw strings, digit separators, and no others' trigraphs.
+const DIALECTS: &[&str] = &[
+    "c++14", "c++17", "c++20", "c++23", "c++2a", "c++2b", "gnu++14", "gnu++17", "gnu++20",
+    "gnu++23", "gnu++2a", "gnu++2b",
+];
+
+impl Job {
+    /// Why equal tokens are not enough for equal outputs: what tells more of the sources.
+    pub fn tells_lines(&self) -> Option<String> {
+        if let Mode::OptixIr | Mode::Ltoir | Mode::CudaSource = self.mode {
+            return Some("this kind of output may tell lines".to_owned());
+        }
+        self.args.iter().find_map(|arg| match arg {
+            Arg::Input(_) => None,
+            Arg::Forwarded(word) => host(word),
+            Arg::Option { option, value } => {
+                let value = value.as_deref().unwrap_or_default();
+                match option.long {
+                    long if TELLING.contains(&long) => Some(format!("--{long}")),
+                    "std" if !is_known_dialect(value.as_bytes()) => {
+                        Some(format!("--std={}", value.display()))
+                    }
+                    "generate-code" | "gpu-architecture" | "gpu-code" if holds_lto(value) => {
+                        Some(format!("--{}={}", option.long, value.display()))
+                    }
+                    _ if option.effect == Effect::Host => host(value),
+                    _ => None,
+                }
+            }
+        })
+    }
+}
+
+/// The option, unless it is known to be silent.
+fn host(word: &OsStr) -> Option<String> {
+    let text = word.as_bytes();
+    let starts = |known: &&str| text.starts_with(known.as_bytes());
+    let feature = text
+        .strip_prefix(b"-fno-")
+        .or_else(|| text.strip_prefix(b"-f"));
+    let is_silent = match (feature, text.strip_prefix(b"-std=")) {
+        (_, Some(dialect)) => is_known_dialect(dialect),
+        (Some(feature), _) => {
+            let mut known = SILENT_FEATURES.iter();
+            known.any(|known| feature.starts_with(known.as_bytes()))
+        }
+        // A comma passes options on to other programs.
+        _ if text.starts_with(b"-W") => {
+            !text.contains(&b',') && !OF_BLANKS.iter().any(starts)
+        }
+        // The value of the option before.
+        _ if !text.starts_with(b"-") => !text.starts_with(b"@"),
+        _ => SILENT.iter().any(starts) && !text.starts_with(b"-mllvm"),
+    };
+    (!is_silent).then(|| word.display().to_string())
+}
+
+fn is_known_dialect(name: &[u8]) -> bool {
+    DIALECTS.iter().any(|known| known.as_bytes() == name)
+}
+
+fn holds_lto(value: &OsStr) -> bool {
+    memchr::memmem::find(value.as_bytes(), b"lto").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::TELLING;
+    use crate::cmdline::options::by_long;
+    use crate::cmdline::{CommandLine, read};
+    use std::ffi::OsString;
+    use std::io;
+
+    fn told(line: &str) -> Option<String> {
+        let args: Vec<_> = line.split(' ').map(OsString::from).collect();
+        let line = CommandLine {
+            args: &args,
+            ..CommandLine::default()
+        };
+        let job = read(&line, &mut |_| Err(io::ErrorKind::NotFound.into()));
+        job.unwrap_or_else(|bypass| panic!("{line:?}: {bypass:?}"))
+            .tells_lines()
+    }
+
+    #[test]
+    fn telling_options_exist() {
+        for long in TELLING {
+            assert!(by_long(long.as_bytes()).is_some(), "{long}");
+        }
+    }
+
+    #[test]
+    fn ordinary_compiles_tell_no_lines() {
+        for line in [
+            "-c a.cu -o a.o",
+            "-c a.cu -std=c++17 -O3 -arch=sm_80 -Xptxas -v --expt-relaxed-constexpr",
+            "-c a.cu -Xcompiler -fPIC,-Wall,-O3,-fopenmp -Xcompiler=-std=gnu++20",
+            "-ptx a.cu",
+            "-cubin -arch=sm_90 a.cu",
+            "-dc a.cu -rdc=true -Xcudafe --diag_suppress=20012",
+        ] {
+            assert_eq!(told(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn whatever_tells_lines_is_named() {
+        for (line, name) in [
+            ("-c a.cu -g", "--debug"),
+            ("-c a.cu -G", "--device-debug"),
+            ("-c a.cu -lineinfo", "--generate-line-info"),
+            ("-ptx a.cu -lineinfo -src-in-ptx", "--generate-line-info"),
+            ("-c a.cu -pg", "--profile"),
+            ("-c a.cu --keep", "--keep"),
+            ("-c a.cu -Xcompiler -g", "-g"),
+            ("-c a.cu -Xcompiler -Wall,-ggdb3", "-ggdb3"),
+            (
+                "-c a.cu -Xcompiler -fsanitize=address",
+                "-fsanitize=address",
+            ),
+            (
+                "-c a.cu -Xcompiler -finstrument-functions",
+                "-finstrument-functions",
+            ),
+            ("-c a.cu -Xcompiler -p", "-p"),
+            ("-c a.cu -Xcompiler -flto", "-flto"),
+            (
+                "-c a.cu -Xcompiler -Wtrailing-whitespace",
+                "-Wtrailing-whitespace",
+            ),
+            ("-c a.cu -std=c++11", "--std=c++11"),
+            ("-c a.cu -Xcompiler -std=c++11", "-std=c++11"),
+            ("-c a.cu -Xcompiler -trigraphs", "-trigraphs"),
+            ("-dc a.cu -dlto", "--dlink-time-opt"),
+            (
+                "-dc a.cu -gencode=arch=compute_80,code=lto_80",
+                "--generate-code=arch=compute_80,code=lto_80",
+            ),
+        ] {
+            assert_eq!(told(line).as_deref(), Some(name), "{line}");
+        }
+    }
+}

@@ -1,0 +1,568 @@
+//! The pieces of a C++ text as the preprocessor sees them: tokens, and the comments, blanks and
+//! escaped newlines between them, each with its physical line.
+//!
+//! The model is GCC's preprocessor for C++14 and later; text that it has written itself (`-E`) is
+//! read as well. Where the mode, the version or the macros of a compile decide how the text is to be
+//! read, the lexer reads it one way and remembers a [doubt](Pieces::doubt).
+//! Knows no directive but those that name headers, expands nothing and reads no file.
+
+pub(super) mod bytes;
+
+use bytes::{
+    BYTE_ORDER_MARK, Class, before_splices, class, is_blank, is_delimiter, is_word, line_end,
+    operator_length, past_splices, splice, unspliced,
+};
+use memchr::{memchr, memchr_iter, memchr3, memmem};
+
+/// What a piece of text is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// A name or keyword.
+    Identifier,
+    /// A preprocessing number, which includes more than numbers: `1'000`, `0x1p-3`, `1.e+x`.
+    Number,
+    /// With its prefix, without the suffix of a user-defined literal: that is the identifier after it.
+    Literal(Quotes),
+    /// The name after `#include` and its like, with quotes or angle brackets.
+    HeaderName,
+    /// An operator or punctuator, the longest that there is. (One with an escaped newline in its
+    /// middle is two.)
+    Punct,
+    /// What is no token of the language: a stray byte, or a quote without its partner and what
+    /// follows it on the line.
+    Other,
+    /// The end of a logical line.
+    Newline,
+    /// A run of spaces and tabs.
+    Blank,
+    /// One of the other bytes that GCC takes for blanks: form feed, vertical tab, NUL.
+    OddBlank,
+    /// `/* … */`
+    BlockComment,
+    /// `// …`, up to the newline.
+    LineComment,
+    /// A backslash, blanks perhaps, and a newline, between other pieces.
+    Splice,
+    /// A byte order mark at the beginning.
+    Mark,
+}
+
+/// Kinds of literals.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Quotes {
+    /// `"…"`
+    String,
+    /// `'…'`
+    Char,
+    /// `R"d(…)d"`
+    Raw,
+}
+
+impl Kind {
+    /// Whether the piece is a preprocessing token; ends of lines are not.
+    pub fn is_token(self) -> bool {
+        !self.is_gap() && self != Self::Newline
+    }
+
+    /// Whether the piece stands between tokens.
+    pub fn is_gap(self) -> bool {
+        matches!(
+            self,
+            Self::Blank
+                | Self::OddBlank
+                | Self::BlockComment
+                | Self::LineComment
+                | Self::Splice
+                | Self::Mark
+        )
+    }
+}
+
+/// A part of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Piece {
+    /// What it is.
+    pub kind: Kind,
+    /// Its first byte.
+    pub start: usize,
+    /// The byte after its last one.
+    pub end: usize,
+    /// The physical line of its first byte, counted from 1.
+    pub line: usize,
+}
+
+/// A preprocessing token or the end of a logical line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// A token's kind, or [`Kind::Newline`].
+    pub kind: Kind,
+    /// Its first byte.
+    pub start: usize,
+    /// The byte after its last one.
+    pub end: usize,
+    /// The physical line of its first byte, counted from 1.
+    pub line: usize,
+    /// Whether blanks or comments precede it on its logical line.
+    pub blank_before: bool,
+    /// Whether it is the first one of its logical line.
+    pub starts_line: bool,
+}
+
+impl Piece {
+    /// The piece's bytes.
+    pub fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[self.start..self.end]
+    }
+}
+
+impl Token {
+    /// The token's bytes, with escaped newlines that are inside it.
+    pub fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
+        &text[self.start..self.end]
+    }
+}
+
+/// Where the next token stands, as far as names of headers go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    LineStart,
+    /// After the `#` of a directive.
+    Hash,
+    /// After `#include`.
+    Include,
+    /// Anywhere else in a directive.
+    Directive,
+    Code,
+}
+
+/// Iterates over the pieces of a text, which tile it.
+pub struct Pieces<'t> {
+    text: &'t [u8],
+    at: usize,
+    line: usize,
+    place: Place,
+    /// Whether the piece being read holds newlines.
+    crossed: bool,
+    /// Whether the last piece was a literal, which may have a suffix.
+    after_literal: bool,
+    doubt: Option<&'static str>,
+}
+
+impl<'t> Pieces<'t> {
+    /// Begins at the start of `text`, which is the start of a file.
+    pub fn new(text: &'t [u8]) -> Self {
+        Self {
+            text,
+            at: 0,
+            line: 1,
+            place: Place::LineStart,
+            crossed: false,
+            after_literal: false,
+            doubt: None,
+        }
+    }
+
+    /// Why the pieces so far may not be what a preprocessor sees, if there is a reason.
+    pub fn doubt(&self) -> Option<&'static str> {
+        self.doubt
+    }
+
+    fn read(&mut self, first: u8) -> Kind {
+        let start = self.at;
+        match class(first) {
+            Class::Blank => {
+                let rest = &self.text[start + 1..];
+                let more = rest.iter().take_while(|&&byte| is_blank(byte)).count();
+                self.at = start + 1 + more;
+                Kind::Blank
+            }
+            Class::Word if start == 0 && self.text.starts_with(BYTE_ORDER_MARK) => {
+                self.at = BYTE_ORDER_MARK.len();
+                Kind::Mark
+            }
+            Class::Word => self.word(),
+            Class::Digit => self.number(),
+            Class::Quote if self.place == Place::Include && first == b'"' => self.header(first),
+            Class::Quote => self.quoted(start, first),
+            Class::Newline => {
+                self.at = start + 1;
+                self.crossed = true;
+                Kind::Newline
+            }
+            Class::Slash => self.slash(),
+            Class::Dot if self.logical(start + 1).is_some_and(|b| b.is_ascii_digit()) => {
+                self.number()
+            }
+            Class::Punct | Class::Dot => self.punct(),
+            Class::Backslash => match splice(&self.text[start..]) {
+                0 => self.one(Kind::Other),
+                length => {
+                    self.at = start + length;
+                    self.crossed = true;
+                    Kind::Splice
+                }
+            },
+            Class::OddBlank => self.one(Kind::OddBlank),
+            Class::Return if self.text.get(start + 1) == Some(&b'\n') => {
+                self.at = start + 2;
+                self.crossed = true;
+                Kind::Newline
+            }
+            Class::Return | Class::Other => self.one(Kind::Other),
+        }
+    }
+
+    fn one(&mut self, kind: Kind) -> Kind {
+        self.at += 1;
+        kind
+    }
+
+    /// The byte at `at` or after the escaped newlines there.
+    fn logical(&self, at: usize) -> Option<u8> {
+        self.text.get(past_splices(self.text, at)).copied()
+    }
+
+    /// An identifier, or a literal with a prefix.
+    fn word(&mut self) -> Kind {
+        let start = self.at;
+        let mut end = start + 1;
+        while let Some(next) = self.over(end, is_word) {
+            end = next;
+        }
+        self.at = end;
+        let word = &self.text[start..end];
+        let after = past_splices(self.text, end);
+        match self.text.get(after) {
+            Some(&quote @ (b'"' | b'\'')) => self.after_word(word, after, quote),
+            _ => Kind::Identifier,
+        }
+    }
+
+    /// What a word with a quote behind it is.
+    fn after_word(&mut self, word: &[u8], at: usize, quote: u8) -> Kind {
+        let is_spliced = self.crossed || at != self.at;
+        let may_be_raw = word.ends_with(b"R") && quote == b'"';
+        if word.iter().any(|&byte| byte == b'$' || byte >= 0x80) {
+            self.doubts("whether a letter ends a word depends on the compiler's settings");
+        }
+        match word {
+            _ if may_be_raw && is_spliced => self.doubts("a prefix with an escaped newline"),
+            b"R" | b"u8R" | b"uR" | b"UR" | b"LR" if quote == b'"' => {
+                if self.after_literal {
+                    self.doubts("a raw string or the suffix of another one");
+                }
+                return self.raw(at);
+            }
+            b"u8" | b"u" | b"U" | b"L" if !is_spliced => return self.quoted(at, quote),
+            _ => {}
+        }
+        Kind::Identifier
+    }
+
+    /// One byte on from `at`, if a byte that is `wanted` is there or after escaped newlines.
+    #[inline]
+    fn over(&mut self, at: usize, wanted: impl Fn(u8) -> bool) -> Option<usize> {
+        let &byte = self.text.get(at)?;
+        if wanted(byte) {
+            return Some(at + 1);
+        }
+        if byte != b'\\' {
+            return None;
+        }
+        let after = past_splices(self.text, at);
+        let is_more = after > at && wanted(*self.text.get(after)?);
+        self.crossed |= is_more;
+        is_more.then_some(after + 1)
+    }
+
+    fn number(&mut self) -> Kind {
+        let start = self.at;
+        let mut end = start + 1;
+        loop {
+            let last = self.text[end - 1];
+            let is_sign =
+                |byte| matches!(last, b'e' | b'E' | b'p' | b'P') && (byte == b'+' || byte == b'-');
+            if let Some(next) =
+                self.over(end, |byte| is_word(byte) || byte == b'.' || is_sign(byte))
+            {
+                end = next;
+                continue;
+            }
+            let quote = past_splices(self.text, end);
+            if self.text.get(quote) != Some(&b'\'') {
+                break;
+            }
+            let around = [Some(last), self.logical(quote + 1)];
+            let is_separator = around
+                .iter()
+                .all(|byte| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || byte == b'_'));
+            let odd = |&byte: &u8| byte >= 0x80 || byte == b'$';
+            if !is_separator || self.text[start..end].iter().any(odd) {
+                self.doubts("a quote after a number may be a separator or not");
+                break;
+            }
+            self.crossed |= quote != end;
+            end = quote + 1;
+        }
+        self.at = end;
+        Kind::Number
+    }
+
+    /// A literal whose quote is at `quote`.
+    fn quoted(&mut self, quote: usize, close: u8) -> Kind {
+        let quotes = match close {
+            b'"' => Quotes::String,
+            _ => Quotes::Char,
+        };
+        let mut at = quote + 1;
+        while let Some(step) = memchr3(close, b'\\', b'\n', &self.text[at..]) {
+            at += step;
+            match self.text[at] {
+                b'\n' => break,
+                b'\\' => match splice(&self.text[at..]) {
+                    0 => {
+                        let escaped = past_splices(self.text, at + 1);
+                        self.crossed |= escaped > at + 1;
+                        at = match self.text.get(escaped) {
+                            Some(b'\n') | None => escaped,
+                            Some(_) => escaped + 1,
+                        };
+                    }
+                    length => {
+                        self.crossed = true;
+                        at += length;
+                    }
+                },
+                _ => {
+                    self.at = at + 1;
+                    return Kind::Literal(quotes);
+                }
+            }
+        }
+        self.skip_line(at);
+        Kind::Other
+    }
+
+    /// Goes to the end of the logical line, which is at `at` or after it.
+    fn skip_line(&mut self, at: usize) {
+        let (end, crossed) = line_end(self.text, at);
+        self.at = end;
+        self.crossed |= crossed;
+    }
+
+    /// A name up to `close`; nothing is escaped in it. Without an end, `<` is an operator.
+    fn header(&mut self, close: u8) -> Kind {
+        let mut at = self.at + 1;
+        let mut crossed = false;
+        while let Some(step) = memchr3(close, b'\\', b'\n', &self.text[at..]) {
+            at += step;
+            match self.text[at] {
+                b'\n' => break,
+                b'\\' => {
+                    let length = splice(&self.text[at..]);
+                    crossed |= length > 0;
+                    at += length.max(1);
+                }
+                _ => {
+                    self.at = at + 1;
+                    self.crossed |= crossed;
+                    return Kind::HeaderName;
+                }
+            }
+        }
+        if close == b'>' {
+            return self.operator();
+        }
+        self.crossed |= crossed;
+        self.skip_line(at);
+        Kind::Other
+    }
+
+    /// A raw string whose quote is at `quote`.
+    fn raw(&mut self, quote: usize) -> Kind {
+        let rest = &self.text[quote + 1..];
+        let length = rest.iter().take_while(|&&byte| is_delimiter(byte)).count();
+        if length > 16 || rest.get(length) != Some(&b'(') {
+            self.doubts("a raw string has no proper delimiter");
+            self.skip_line(quote);
+            return Kind::Other;
+        }
+        let close = [b")", &rest[..length], b"\""].concat();
+        let Some(found) = memmem::find(&rest[length..], &close) else {
+            self.doubts("a raw string has no end");
+            self.at = self.text.len();
+            self.crossed = true;
+            return Kind::Other;
+        };
+        let end = quote + 1 + length + found + close.len();
+        if memchr(b'\n', &self.text[quote..end]).is_some() {
+            self.crossed = true;
+            if self.place != Place::LineStart && self.place != Place::Code {
+                self.doubts("a raw string goes on after the line of a directive");
+            }
+        }
+        self.at = end;
+        Kind::Literal(Quotes::Raw)
+    }
+
+    /// A comment or an operator.
+    fn slash(&mut self) -> Kind {
+        let next = past_splices(self.text, self.at + 1);
+        let kind = match self.text.get(next) {
+            Some(b'/') => {
+                self.skip_line(next + 1);
+                Kind::LineComment
+            }
+            Some(b'*') => {
+                self.block_comment(next + 1);
+                Kind::BlockComment
+            }
+            _ => return self.punct(),
+        };
+        self.crossed = true;
+        kind
+    }
+
+    /// Goes to the end of a comment whose inside begins at `body`.
+    fn block_comment(&mut self, body: usize) {
+        let mut at = body;
+        while let Some(step) = memchr(b'/', &self.text[at..]) {
+            at += step;
+            let before = before_splices(self.text, at);
+            if before > body && self.text[before - 1] == b'*' {
+                self.at = at + 1;
+                return;
+            }
+            at += 1;
+        }
+        self.doubts("a comment has no end");
+        self.at = self.text.len();
+    }
+
+    fn punct(&mut self) -> Kind {
+        if self.place == Place::Include && self.text[self.at] == b'<' {
+            return self.header(b'>');
+        }
+        self.operator()
+    }
+
+    fn operator(&mut self) -> Kind {
+        let start = self.at;
+        let rest = &self.text[start..];
+        self.at += operator_length(rest);
+        if self.place == Place::LineStart {
+            match &self.text[start..self.at] {
+                b"#" | b"%:" => self.place = Place::Hash,
+                b"%" if self.logical(self.at) == Some(b':') => {
+                    self.doubts("a directive with an escaped newline in its mark");
+                }
+                _ => {}
+            }
+        }
+        Kind::Punct
+    }
+
+    #[cold]
+    fn doubts(&mut self, why: &'static str) {
+        self.doubt.get_or_insert(why);
+    }
+
+    /// Where the token after `kind` stands.
+    fn go_on(&mut self, kind: Kind, was: Place, start: usize) {
+        self.place = match (was, kind) {
+            (_, Kind::Newline) => Place::LineStart,
+            (_, kind) if kind.is_gap() => was,
+            (Place::LineStart, _) if self.place == Place::Hash => Place::Hash,
+            (Place::LineStart | Place::Code, _) => Place::Code,
+            (Place::Hash, Kind::Identifier) if self.names_header(start) => Place::Include,
+            _ => Place::Directive,
+        };
+    }
+
+    /// Whether the word from `start` is that of a directive with the name of a header or a file.
+    fn names_header(&mut self, start: usize) -> bool {
+        let word = unspliced(&self.text[start..self.at]);
+        matches!(
+            &word[..],
+            b"include" | b"include_next" | b"import" | b"embed"
+        )
+    }
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Piece;
+
+    #[inline]
+    fn next(&mut self) -> Option<Piece> {
+        let start = self.at;
+        let &first = self.text.get(start)?;
+        let (line, was) = (self.line, self.place);
+        let kind = self.read(first);
+        if self.crossed {
+            self.crossed = false;
+            self.line += memchr_iter(b'\n', &self.text[start..self.at]).count();
+        }
+        if was != Place::Code || kind == Kind::Newline {
+            self.go_on(kind, was, start);
+        }
+        if kind != Kind::Splice {
+            self.after_literal = matches!(kind, Kind::Literal(_));
+        }
+        Some(Piece {
+            kind,
+            start,
+            end: self.at,
+            line,
+        })
+    }
+}
+
+/// Iterates over the tokens and ends of logical lines of a text.
+pub struct Tokens<'t> {
+    pieces: Pieces<'t>,
+    starts_line: bool,
+}
+
+impl<'t> Tokens<'t> {
+    /// Begins at the start of `text`, which is the start of a file.
+    pub fn new(text: &'t [u8]) -> Self {
+        Self {
+            pieces: Pieces::new(text),
+            starts_line: true,
+        }
+    }
+
+    /// Why the tokens so far may not be what a preprocessor sees, if there is a reason.
+    pub fn doubt(&self) -> Option<&'static str> {
+        self.pieces.doubt()
+    }
+}
+
+impl Iterator for Tokens<'_> {
+    type Item = Token;
+
+    #[inline]
+    fn next(&mut self) -> Option<Token> {
+        let mut blank_before = false;
+        loop {
+            let piece = self.pieces.next()?;
+            if piece.kind.is_gap() {
+                blank_before |= !matches!(piece.kind, Kind::Splice | Kind::Mark);
+                continue;
+            }
+            let starts_line = self.starts_line;
+            self.starts_line = piece.kind == Kind::Newline;
+            return Some(Token {
+                kind: piece.kind,
+                start: piece.start,
+                end: piece.end,
+                line: piece.line,
+                blank_before,
+                starts_line,
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

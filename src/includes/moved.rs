@@ -1,0 +1,145 @@
+//! A digest of a preprocessed text that does not change when lines only move: equal digests mean
+//! that compiles without any debug information give equal results. docs/semantic.md has the proof.
+//!
+//! | module   | part                                                            |
+//! |----------|-----------------------------------------------------------------|
+//! | `lines`  | lines, markers, and the number of each line                     |
+//! | `chunks` | the declarations of a text, and the brackets of one of them     |
+//! | `places` | where in a declaration a name stands, and what that means       |
+//! | `taint`  | the functions that take their callers' lines, and who names them |
+//!
+//! Knows nothing of compilers' options: whoever asks sees to it that none of them wants lines.
+
+mod chunks;
+mod lines;
+mod places;
+mod taint;
+#[cfg(test)]
+mod tests;
+
+use lines::{Change, Lines, Sort};
+use sha2::{Digest as _, Sha256};
+use std::ops::Range;
+pub use taint::Unnamed;
+
+/// Changes with the meaning of the digest.
+const SCHEMA: &[u8] = b"pcache-nvcc moved 1\0";
+
+/// The digest of a text, and which of its lines keep their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// SHA-256.
+    pub digest: [u8; 32],
+    /// For people.
+    pub keeps: Keeps,
+}
+
+/// Which lines keep their numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keeps {
+    /// None: nothing in the text takes lines.
+    Nothing,
+    /// Those of declarations that mention a function which takes its caller's line.
+    Chunks {
+        /// Those functions and classes.
+        names: Vec<Vec<u8>>,
+        /// How many declarations.
+        count: usize,
+    },
+    /// All: someone may take a line without naming whom it calls.
+    Everything {
+        /// Who.
+        name: Vec<u8>,
+        /// How.
+        why: Unnamed,
+    },
+}
+
+impl std::fmt::Display for Keeps {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Nothing => write!(f, "keeps no line"),
+            Self::Chunks { names, count } => {
+                let names: Vec<_> = names
+                    .iter()
+                    .map(|name| String::from_utf8_lossy(name))
+                    .collect();
+                write!(f, "keeps {count} declarations: {}", names.join(", "))
+            }
+            Self::Everything { name, why } => {
+                write!(
+                    f,
+                    "keeps every line: {} ({why:?})",
+                    String::from_utf8_lossy(name)
+                )
+            }
+        }
+    }
+}
+
+/// Why a text has no such digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// A NUL or a carriage return.
+    Byte,
+    /// Comments, which a preprocessor removes.
+    Comment,
+    /// An escaped newline outside raw strings.
+    Splice,
+    /// What looks like a marker and is none.
+    Marker,
+    /// A conditional that is not plainly false.
+    Conditional,
+    /// Brackets without partners.
+    Brackets,
+    /// Text that tools may read in different ways.
+    Lexer,
+}
+
+/// The digest of `text`, which a preprocessor or cudafe++ has written.
+pub fn marker_free(text: &[u8]) -> Result<Moved, Doubt> {
+    let raw = lines::raw_strings(text)?;
+    let taken = taint::find(text)?;
+    let digest = digest(text, &raw, &taken.ranges)?;
+    Ok(Moved {
+        digest,
+        keeps: taken.keeps,
+    })
+}
+
+/// Digests every line but blank ones and markers that only number, with the numbers of those in `kept`.
+fn digest(text: &[u8], raw: &[Range<usize>], kept: &[Range<usize>]) -> Result<[u8; 32], Doubt> {
+    let mut hasher = Sha256::new_with_prefix(SCHEMA);
+    let mut kept = kept.iter().peekable();
+    let mut run = 0..0;
+    let mut lines = Lines::new(text, raw);
+    for line in lines.by_ref() {
+        while kept.next_if(|range| range.end <= line.start).is_some() {}
+        let is_kept = kept.peek().is_some_and(|range| range.start < line.end);
+        if line.sort == Sort::Text && !is_kept && run.end == line.start {
+            run.end = line.end;
+            continue;
+        }
+        hasher.update(&text[std::mem::replace(&mut run, line.end..line.end)]);
+        match line.sort {
+            Sort::Blank | Sort::Number => {}
+            Sort::Change(change) => hasher.update(tagged(&change)),
+            Sort::Text => {
+                if is_kept {
+                    hasher.update(format!("\0{}\0", line.number));
+                }
+                run = line.start..line.end;
+            }
+        }
+    }
+    hasher.update(&text[run]);
+    match lines.doubt() {
+        Some(doubt) => Err(doubt),
+        None => Ok(hasher.finalize().into()),
+    }
+}
+
+/// A marker without its number. No text has a NUL.
+fn tagged(change: &Change<'_>) -> Vec<u8> {
+    [b"\0#", change.name, b"\0", &[change.flags + 1]].concat()
+}

@@ -1,0 +1,273 @@
+//! The lines of a preprocessed text: which are code, which markers and which blank, and the number
+//! that each is taken for. Knows literals that span lines and text that `#if 0` hides, and nothing else of C++.
+
+use super::Doubt;
+use crate::includes::lexer::{Kind, Pieces, Quotes};
+use crate::includes::markers::closing_quote;
+use memchr::{memchr, memmem, memrchr};
+use std::ops::Range;
+
+/// What a line is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort<'t> {
+    /// Nothing but spaces and tabs.
+    Blank,
+    /// Anything else that is no marker.
+    Text,
+    /// A marker that changes nothing but the number.
+    Number,
+    /// A marker that names another file, other flags, or an entry or return.
+    Change(Change<'t>),
+}
+
+/// What a marker says besides the number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change<'t> {
+    /// The file's name as it is escaped, without its quotes.
+    pub name: &'t [u8],
+    /// Bit n stands for flag n.
+    pub flags: u8,
+}
+
+/// A line with its newline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line<'t> {
+    /// Its first byte.
+    pub start: usize,
+    /// The byte after its newline.
+    pub end: usize,
+    /// What it is.
+    pub sort: Sort<'t>,
+    /// The number that a compiler gives it. Of a marker, that of the next line.
+    pub number: u64,
+}
+
+/// Iterates over the lines of a text.
+pub struct Lines<'t> {
+    text: &'t [u8],
+    raw: &'t [Range<usize>],
+    at: usize,
+    next: u64,
+    current: Change<'t>,
+    /// How many conditionals are open in text that `#if 0` hides.
+    hidden: u32,
+    /// How many others are open.
+    open: u32,
+    doubt: Option<Doubt>,
+}
+
+/// Flags 1 and 2: a file is entered, or returned to.
+const MOVES: u8 = 1 << 1 | 1 << 2;
+
+impl<'t> Lines<'t> {
+    /// Begins at the start of `text`, whose raw strings are `raw`.
+    pub fn new(text: &'t [u8], raw: &'t [Range<usize>]) -> Self {
+        Self {
+            text,
+            raw,
+            at: 0,
+            next: 1,
+            current: Change {
+                name: b"",
+                flags: 0,
+            },
+            hidden: 0,
+            open: 0,
+            doubt: None,
+        }
+    }
+
+    /// Why a compiler may see other lines than these, if there is a reason.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.doubt
+    }
+
+    /// Whether the byte at `at` belongs to a raw string that began before.
+    fn is_in_literal(&mut self, at: usize) -> bool {
+        while self.raw.first().is_some_and(|raw| raw.end <= at) {
+            self.raw = &self.raw[1..];
+        }
+        self.raw.first().is_some_and(|raw| raw.start < at)
+    }
+
+    fn directive(&mut self, line: &'t [u8]) -> Sort<'t> {
+        let rest = trim_start(&trim_start(line)[1..]);
+        let number = match rest.strip_prefix(b"line") {
+            Some(after) if after.first().is_some_and(|b| is_blank(*b)) => trim_start(after),
+            _ => rest,
+        };
+        if number.first().is_some_and(u8::is_ascii_digit) {
+            return self.marker(number);
+        }
+        let word = rest.iter().take_while(|b| b.is_ascii_alphabetic()).count();
+        match (&rest[..word], self.hidden) {
+            (b"if" | b"ifdef" | b"ifndef", 1..) => self.hidden += 1,
+            (b"endif", 1..) => self.hidden -= 1,
+            (b"else" | b"elif" | b"elifdef" | b"elifndef", 1) => {
+                self.doubt = Some(Doubt::Conditional)
+            }
+            (b"if", 0) if rest[word..].trim_ascii() == b"0" => self.hidden = 1,
+            (b"if" | b"ifdef" | b"ifndef", 0) => self.open += 1,
+            (b"endif", 0) => self.open = self.open.saturating_sub(1),
+            _ => {}
+        }
+        Sort::Text
+    }
+
+    /// A marker from its number on.
+    fn marker(&mut self, text: &'t [u8]) -> Sort<'t> {
+        let Some((number, change)) = read_marker(text, self.current) else {
+            self.doubt = Some(Doubt::Marker);
+            return Sort::Text;
+        };
+        let moves = change.flags & MOVES != 0;
+        let stays = Change {
+            name: change.name,
+            flags: change.flags & !MOVES,
+        };
+        let differs = moves || stays != self.current;
+        // What is hidden tells a compiler nothing.
+        if self.hidden == 0 {
+            if self.open > 0 {
+                self.doubt = Some(Doubt::Conditional);
+            }
+            self.current = stays;
+            self.next = number;
+        }
+        if differs {
+            Sort::Change(change)
+        } else {
+            Sort::Number
+        }
+    }
+}
+
+impl<'t> Iterator for Lines<'t> {
+    type Item = Line<'t>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Line<'t>> {
+        let start = self.at;
+        let rest = self.text.get(start..).filter(|rest| !rest.is_empty())?;
+        let length = memchr(b'\n', rest).map_or(rest.len(), |newline| newline + 1);
+        self.at = start + length;
+        let line = &rest[..length];
+        let number = self.next;
+        self.next += 1;
+        let sort = if self.is_in_literal(start) {
+            Sort::Text
+        } else {
+            match line.iter().find(|&&byte| !is_blank(byte)) {
+                Some(b'\n') | None => Sort::Blank,
+                Some(b'#') => self.directive(line),
+                Some(_) => Sort::Text,
+            }
+        };
+        let is_spliced = sort == Sort::Text && line.trim_ascii_end().ends_with(b"\\");
+        if is_spliced && !self.is_in_literal(self.at) {
+            self.doubt = Some(Doubt::Splice);
+        }
+        let number = match sort {
+            Sort::Number | Sort::Change(_) => self.next,
+            _ => number,
+        };
+        Some(Line {
+            start,
+            end: self.at,
+            sort,
+            number,
+        })
+    }
+}
+
+/// The number, and what else the marker says where `current` is what the last one said.
+fn read_marker<'t>(text: &'t [u8], current: Change<'t>) -> Option<(u64, Change<'t>)> {
+    let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    let number = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
+    let rest = text[digits..].trim_ascii();
+    if rest.is_empty() {
+        return Some((number, current));
+    }
+    let rest = rest.strip_prefix(b"\"")?;
+    let end = closing_quote(rest)?;
+    let mut flags = 0;
+    for flag in rest[end + 1..].split(u8::is_ascii_whitespace) {
+        match flag {
+            b"" => {}
+            [flag @ b'1'..=b'4'] => flags |= 1 << (flag - b'0'),
+            _ => return None,
+        }
+    }
+    Some((
+        number,
+        Change {
+            name: &rest[..end],
+            flags,
+        },
+    ))
+}
+
+/// The raw strings of a preprocessed text, in order, if nothing speaks against reading it by lines.
+pub fn raw_strings(text: &[u8]) -> Result<Vec<Range<usize>>, Doubt> {
+    // The mark of this digest's own; and newlines of another kind.
+    if memchr(0, text).is_some() || memchr(b'\r', text).is_some() {
+        return Err(Doubt::Byte);
+    }
+    let mut suspects: Vec<usize> = memmem::find_iter(text, b"R\"").collect();
+    suspects.extend(memmem::find_iter(text, b"//"));
+    suspects.extend(memmem::find_iter(text, b"/*"));
+    suspects.sort_unstable();
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut read = 0;
+    for at in suspects {
+        if at < read {
+            continue;
+        }
+        let line = memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+        let start = line.max(read);
+        if is_marker(&text[start..]) {
+            continue;
+        }
+        read = read_line(text, start, at, &mut found)?;
+    }
+    Ok(found)
+}
+
+/// Reads from `start` to the end of the line that holds `suspect`, or of a literal there.
+fn read_line(
+    text: &[u8],
+    start: usize,
+    suspect: usize,
+    found: &mut Vec<Range<usize>>,
+) -> Result<usize, Doubt> {
+    let mut pieces = Pieces::new(&text[start..]);
+    let mut end = start;
+    for piece in pieces.by_ref() {
+        end = start + piece.end;
+        match piece.kind {
+            Kind::BlockComment | Kind::LineComment => return Err(Doubt::Comment),
+            Kind::Literal(Quotes::Raw) => found.push(start + piece.start..end),
+            Kind::Newline if end > suspect => break,
+            _ => {}
+        }
+    }
+    match pieces.doubt() {
+        Some(_) => Err(Doubt::Lexer),
+        None => Ok(end),
+    }
+}
+
+/// Whether a marker begins here.
+fn is_marker(text: &[u8]) -> bool {
+    let rest = text.strip_prefix(b"#").map(trim_start);
+    rest.is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
+}
+
+fn is_blank(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t')
+}
+
+fn trim_start(text: &[u8]) -> &[u8] {
+    let blank = text.iter().take_while(|byte| is_blank(**byte)).count();
+    &text[blank..]
+}

@@ -1,0 +1,242 @@
+//! Which declarations of a preprocessed text take lines: those that mention a name of the closed set
+//! of functions which take their caller's. Finds that set, or says why names do not do.
+
+use super::chunks::{Chunk, cut};
+use super::places;
+use super::{Doubt, Keeps};
+use memchr::{memmem, memrchr};
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+
+/// What gives a line of the source to a program.
+const BUILTINS: [&[u8]; 3] = [
+    b"__builtin_LINE",
+    b"__builtin_COLUMN",
+    b"__builtin_source_location",
+];
+
+/// The macro itself, where something other than the preprocessor would expand it.
+const MACRO: &[u8] = b"__LINE__";
+
+/// More names than this are not followed.
+const MOST_NAMES: usize = 64;
+
+/// A function that takes its caller's line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name {
+    /// Its last name.
+    pub text: Vec<u8>,
+    /// Whether its calls may give template arguments.
+    pub is_template: bool,
+}
+
+/// Why a line-taking call may have no name at its own line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unnamed {
+    /// An operator, a lambda, or something in parentheses.
+    Operator,
+    /// A default argument of a template.
+    TemplateParameter,
+    /// An alias template or a concept.
+    TemplateAlias,
+    /// A default member initialiser.
+    Member,
+    /// A class with such a constructor is more than thrown.
+    Class,
+    /// The language calls a function of this name by itself.
+    Implicit,
+    /// A directive mentions such a name.
+    Directive,
+    /// There are too many names.
+    TooMany,
+}
+
+/// What is known of a name.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sort {
+    Builtin,
+    Function { is_template: bool },
+    Class,
+}
+
+/// The declarations that keep their lines' numbers, as ranges of the text, and what is known of them.
+pub struct Taken {
+    /// In order, without overlap.
+    pub ranges: Vec<Range<usize>>,
+    /// For people.
+    pub keeps: Keeps,
+}
+
+/// The search for the closed set of names.
+struct Search<'t> {
+    text: &'t [u8],
+    cuts: Vec<Range<usize>>,
+    chunks: HashMap<usize, Chunk<'t>>,
+    names: HashMap<Vec<u8>, Sort>,
+    left: Vec<Vec<u8>>,
+    tainted: BTreeSet<usize>,
+}
+
+/// Why the search ended without an answer.
+enum Stop {
+    Doubt(Doubt),
+    Unnamed(Vec<u8>, Unnamed),
+}
+
+/// What in `text` takes lines.
+pub fn find(text: &[u8]) -> Result<Taken, Doubt> {
+    let mentioned: Vec<&[u8]> = BUILTINS
+        .into_iter()
+        .filter(|name| hits(text, name).next().is_some())
+        .collect();
+    let has_macro = hits(text, MACRO).next().is_some();
+    if mentioned.is_empty() && !has_macro {
+        return Ok(Taken {
+            ranges: Vec::new(),
+            keeps: Keeps::Nothing,
+        });
+    }
+    let everything = |name: Vec<u8>, why| Taken {
+        ranges: std::iter::once(0..text.len()).collect(),
+        keeps: Keeps::Everything { name, why },
+    };
+    if has_macro {
+        return Ok(everything(MACRO.to_owned(), Unnamed::Directive));
+    }
+    let mut search = Search {
+        text,
+        cuts: cut(text)?,
+        chunks: HashMap::new(),
+        names: HashMap::new(),
+        left: Vec::new(),
+        tainted: BTreeSet::new(),
+    };
+    for name in mentioned {
+        search.names.insert(name.to_owned(), Sort::Builtin);
+        search.left.push(name.to_owned());
+    }
+    match search.run() {
+        Ok(()) => Ok(search.taken()),
+        Err(Stop::Doubt(doubt)) => Err(doubt),
+        Err(Stop::Unnamed(name, why)) => Ok(everything(name, why)),
+    }
+}
+
+impl<'t> Search<'t> {
+    fn run(&mut self) -> Result<(), Stop> {
+        while let Some(name) = self.left.pop() {
+            self.follow(&name)?;
+            if self.names.len() > MOST_NAMES {
+                return Err(Stop::Unnamed(name, Unnamed::TooMany));
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at every mention of `name`.
+    fn follow(&mut self, name: &[u8]) -> Result<(), Stop> {
+        for at in hits(self.text, name) {
+            let Some((number, token)) = self.locate(name, at)? else {
+                continue;
+            };
+            let chunk = &self.chunks[&number];
+            let mut sort = self.names[name];
+            if matches!(sort, Sort::Function { .. }) && places::class_key(chunk, token).is_some() {
+                sort = Sort::Class;
+                self.names.insert(name.to_owned(), sort);
+                self.left.push(name.to_owned());
+            }
+            match sort {
+                Sort::Function { is_template } if !places::is_call(chunk, token, is_template) => {
+                    continue;
+                }
+                Sort::Class if !places::is_harmless_class(chunk, token) => {
+                    return Err(Stop::Unnamed(name.to_owned(), Unnamed::Class));
+                }
+                _ => {}
+            }
+            self.tainted.insert(number);
+            let found = places::through(chunk, token);
+            for found in found.map_err(|why| Stop::Unnamed(name.to_owned(), why))? {
+                self.add(found)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The chunk and the token of the mention at byte `at`, unless that is none of the code's.
+    fn locate(&mut self, name: &[u8], at: usize) -> Result<Option<(usize, usize)>, Stop> {
+        let number = self.cuts.partition_point(|range| range.end <= at);
+        if self
+            .cuts
+            .get(number)
+            .is_some_and(|range| range.contains(&at))
+        {
+            if !self.chunks.contains_key(&number) {
+                let chunk = Chunk::read(self.text, &self.cuts[number]).map_err(Stop::Doubt)?;
+                self.chunks.insert(number, chunk);
+            }
+            if let Some(token) = self.chunks[&number].at_byte(at) {
+                return Ok(Some((number, token)));
+            }
+        }
+        let start = memrchr(b'\n', &self.text[..at]).map_or(0, |newline| newline + 1);
+        let line = self.text[start..at].trim_ascii_start();
+        let after = line.strip_prefix(b"#").map(<[u8]>::trim_ascii_start);
+        match after {
+            Some(after) if !after.first().is_some_and(u8::is_ascii_digit) => {
+                Err(Stop::Unnamed(name.to_owned(), Unnamed::Directive))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Adds a function that takes its caller's line.
+    fn add(&mut self, name: Name) -> Result<(), Stop> {
+        if places::is_implicit(&name.text) {
+            return Err(Stop::Unnamed(name.text, Unnamed::Implicit));
+        }
+        let sort = Sort::Function {
+            is_template: name.is_template,
+        };
+        let is_new = match self.names.get(&name.text) {
+            None => true,
+            Some(Sort::Function { is_template }) => name.is_template && !is_template,
+            Some(_) => false,
+        };
+        if is_new {
+            self.names.insert(name.text.clone(), sort);
+            self.left.push(name.text);
+        }
+        Ok(())
+    }
+
+    fn taken(self) -> Taken {
+        let mut names: Vec<_> = self.names.into_keys().collect();
+        names.sort();
+        let ranges: Vec<_> = self
+            .tainted
+            .iter()
+            .map(|number| self.cuts[*number].clone())
+            .collect();
+        let keeps = Keeps::Chunks {
+            names,
+            count: ranges.len(),
+        };
+        Taken { ranges, keeps }
+    }
+}
+
+/// Where `name` stands as a word.
+fn hits<'t>(text: &'t [u8], name: &[u8]) -> impl Iterator<Item = usize> + use<'t> {
+    let length = name.len();
+    let found: Vec<usize> = memmem::find_iter(text, name).collect();
+    found.into_iter().filter(move |&at| {
+        let before = at.checked_sub(1).and_then(|before| text.get(before));
+        !before.is_some_and(is_word) && !text.get(at + length).is_some_and(is_word)
+    })
+}
+
+fn is_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$' | 0x80..)
+}

@@ -1,0 +1,306 @@
+//! Each trap of docs/semantic.md, as text that a preprocessor may have written.
+
+use super::{Doubt, Keeps, Unnamed, marker_free};
+
+/// A function `at` that takes its caller's line.
+const TAKER: &str = "# 1 \"t.h\" 1\nint at(int l = __builtin_LINE());\n# 2 \"a.cu\" 2\n";
+
+fn digest(text: &str) -> [u8; 32] {
+    marker_free(text.as_bytes()).unwrap().digest
+}
+
+fn keeps(text: &str) -> Keeps {
+    marker_free(text.as_bytes()).unwrap().keeps
+}
+
+#[track_caller]
+fn same(one: &str, other: &str) {
+    assert_eq!(digest(one), digest(other), "{one}\n---\n{other}");
+}
+
+#[track_caller]
+fn unlike(one: &str, other: &str) {
+    assert_ne!(digest(one), digest(other), "{one}\n---\n{other}");
+}
+
+/// `code` takes its line, and what follows it does not.
+#[track_caller]
+fn takes_line(code: &str) {
+    let text = format!("{TAKER}\n{code}\nint after;\n");
+    let moved_all = format!("{TAKER}\n\n{code}\nint after;\n");
+    let moved_rest = format!("{TAKER}\n{code}\n\n\nint after;\n");
+    let Keeps::Chunks { .. } = keeps(&text) else {
+        panic!("{code}: {}", keeps(&text))
+    };
+    unlike(&text, &moved_all);
+    same(&text, &moved_rest);
+}
+
+/// Someone may take a line through `code` without a name.
+#[track_caller]
+fn keeps_all(code: &str, expected: Unnamed) {
+    match keeps(&format!("{TAKER}{code}\n")) {
+        Keeps::Everything { why, .. } => assert_eq!(why, expected, "{code}"),
+        other => panic!("{code}: {other}"),
+    }
+}
+
+/// `code` makes `name` a function that takes its caller's line.
+#[track_caller]
+fn names(code: &str, name: &str) {
+    match keeps(&format!("{TAKER}{code}\n")) {
+        Keeps::Chunks { names, .. } => {
+            assert!(
+                names.contains(&name.as_bytes().to_vec()),
+                "{code}: {names:?}"
+            );
+        }
+        other => panic!("{code}: {other}"),
+    }
+}
+
+/// `code` mentions the name of a function that takes lines, and takes none.
+#[track_caller]
+fn takes_nothing(code: &str) {
+    let moved = format!("{TAKER}\n{code}\n");
+    same(&format!("{TAKER}{code}\n"), &moved);
+}
+
+#[test]
+fn blank_lines_and_numbers_do_not_count_and_text_does() {
+    same(
+        "# 1 \"a\"\nint a;\nint b;\n",
+        "# 1 \"a\"\n\n  \t\nint a;\n# 9 \"a\"\nint b;\n",
+    );
+    same(
+        "# 1 \"a\"\nint a;\n# 12\nint b;\n",
+        "# 1 \"a\"\nint a;\nint b;\n",
+    );
+    unlike("int a;\nint b;\n", "int a; int b;\n");
+    unlike("int a;\n", " int a;\n");
+    unlike("int a;\n", "int b;\n");
+    same("#line 4 \"a\"\nint a;\n", "#line 9 \"a\"\nint a;\n");
+}
+
+#[test]
+fn markers_that_change_more_than_the_number_stay() {
+    let base = "# 1 \"a\"\nint a;\nint b;\n";
+    unlike(base, "# 1 \"a\"\nint a;\n# 2 \"b\"\nint b;\n");
+    unlike(base, "# 1 \"a\"\nint a;\n# 2 \"a\" 3\nint b;\n");
+    unlike(base, "# 1 \"a\"\nint a;\n# 2 \"a\" 3 4\nint b;\n");
+    unlike(base, "# 1 \"a\"\nint a;\n# 2 \"a\" 1\nint b;\n");
+    unlike(
+        "# 1 \"a\"\nint a;\n# 2 \"a\" 3\nint b;\n",
+        "# 1 \"a\"\nint a;\n# 2 \"a\" 3 4\nint b;\n",
+    );
+    same(
+        "# 1 \"b\" 1\nint b;\n# 7 \"a\" 2\nint a;\n",
+        "# 1 \"b\" 1\nint b;\n# 8 \"a\" 2\nint a;\n",
+    );
+}
+
+#[test]
+fn raw_strings_are_text_whatever_they_look_like() {
+    let raw = |inner: &str| format!("auto s = R\"x({inner})x\";\nint b;\n");
+    unlike(&raw("\n\n"), &raw("\n"));
+    unlike(&raw("\n# 1 \"a\"\n"), &raw("\n# 2 \"a\"\n"));
+    unlike(
+        &raw("\n#if 0\n# 3 \"z\"\n#endif\n"),
+        &raw("\n#if 0\n# 4 \"z\"\n#endif\n"),
+    );
+    same(&raw("a\\\n"), &format!("\n{}", raw("a\\\n")));
+    same(
+        "auto s = \"R\\\"x(\";\n\nint b;\n",
+        "auto s = \"R\\\"x(\";\nint b;\n",
+    );
+    takes_line("int f() {\n auto s = R\"(\n}}\n)\";\n return at(); }");
+}
+
+#[test]
+fn what_is_hidden_numbers_nothing() {
+    let hidden = |number: u32| {
+        format!("# 5 \"a\"\n#if 0\n# {number}\nvoid d();\n#endif\nint x = __builtin_LINE();\n")
+    };
+    same(&hidden(7), &hidden(70));
+    unlike(&hidden(7), &hidden(7).replace("# 5", "# 6"));
+}
+
+#[test]
+fn texts_that_cannot_be_read_by_lines_have_no_digest() {
+    for (text, doubt) in [
+        ("int a; // b\n", Doubt::Comment),
+        ("int a; /* b\n# 1 \"c\"\n*/\n", Doubt::Comment),
+        ("int a;\r\n", Doubt::Byte),
+        ("int \0a;\n", Doubt::Byte),
+        ("#pragma a \\\n\nb\n", Doubt::Splice),
+        ("# 12 x\n", Doubt::Marker),
+        ("#if 0\n#else\n#endif\n", Doubt::Conditional),
+        ("#if A\n# 3 \"b\"\n#endif\n", Doubt::Conditional),
+        ("int f() { return __builtin_LINE();\n", Doubt::Brackets),
+        ("int f() { return __builtin_LINE(); } }\n", Doubt::Brackets),
+    ] {
+        assert_eq!(marker_free(text.as_bytes()), Err(doubt), "{text}");
+    }
+    assert!(marker_free(b"const char* s = \"//\";\n").is_ok());
+}
+
+#[test]
+fn a_declaration_that_calls_keeps_its_lines_and_its_neighbours_do_not() {
+    takes_line("int f() {\n  return at(\n  );\n}");
+    takes_line("[[nodiscard]] inline int f() noexcept(at() > 2);");
+    takes_line("template <class T, class U = void>\nint f(T t) { return at(); }");
+    takes_line("int x = at();");
+    takes_line("int x[] = {\n at()\n};");
+    takes_line("auto l = []{\n return at();\n}();");
+    takes_line("struct A {\n int f() const { return at(); }\n} a;");
+    takes_line("struct A { int x; A() : x(at()) {} };");
+    takes_line("struct A { int x; A() : x{at()} {} };");
+    takes_line("struct A { int x; A();\n};\nA::A() try : x{at()} {} catch (...) { }");
+    takes_line("struct A { auto f() -> int { return at(); } };");
+    takes_line("struct A { static constexpr int n = at(); };");
+    takes_line("enum class E : int { a = at(), b };");
+    takes_line("extern \"C\" {\nint f() { return at(); }\n}");
+    takes_line("namespace a::b { inline namespace c {\nint f() { return at(); }\n} }");
+    takes_line("bool operator<(A a, A b) { return at() < 3; }");
+    takes_line("int f() { asm volatile(\"{ .reg; }\" : \"=r\"(x)); return at(); }");
+    takes_line("int f() { return (at)(); }");
+    takes_line(
+        "template <class T> requires requires(T t) { t + 1; }\nint f(T t) { return at(); };",
+    );
+    takes_line("__attribute__((aligned(8))) int f() { if (int x = at()) return x; return 0; }");
+}
+
+#[test]
+fn names_that_are_not_called_keep_nothing() {
+    takes_nothing("int f() { int at = 3; return at + 1; }");
+    takes_nothing("struct A { int at; };");
+    takes_nothing("const char* s = \"at()\";");
+    takes_nothing("bool f(int at) { return at < 3; }");
+    takes_nothing("int attic() { return 0; }");
+}
+
+#[test]
+fn default_arguments_pass_the_line_on() {
+    names("int g(int x, int l = at());\nint h() { return g(1); }", "g");
+    names("struct A { static int g(int l = at()); };", "g");
+    names("int g(S s = {1, at()});", "g");
+    names("int g(int l = [](int x) { return x + at(); }(2));", "g");
+    names("int (*g(int l = at()))(int);", "g");
+    names("int h(int l = g());\nint g(int l = at());", "h");
+    names(
+        "template <class T> int A<T>::g(int l = at()) { return l; }",
+        "g",
+    );
+    let templates = "template <class T> int g(T t, int l = at());\n";
+    takes_line(&format!("{templates}int h() {{ return g<int>(1); }}"));
+}
+
+#[test]
+fn calls_without_a_name_keep_all_lines() {
+    keeps_all("struct A { A(int l = at()); };\nA a;", Unnamed::Class);
+    keeps_all(
+        "struct A;\nstruct A { explicit A(int l = at()); };\nusing B = A;",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "template <class T> struct A { A(T t, int l = at()); };\nA<int> a(1);",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "struct A { A(int); };\nA::A(int l = at()) {}",
+        Unnamed::Class,
+    );
+    keeps_all("struct A { int l = at(); };", Unnamed::Member);
+    keeps_all("struct A { int l{at()}; };", Unnamed::Member);
+    keeps_all(
+        "struct A { std::function<R(int)> l{at()}; };",
+        Unnamed::Member,
+    );
+    keeps_all("struct A { struct X l{at()}; };", Unnamed::Member);
+    keeps_all("struct A { decltype(x) l : 3 {at()}; };", Unnamed::Member);
+    keeps_all("struct A { int l : N(3) {at()}; };", Unnamed::Member);
+    keeps_all("struct A { enum { a } l = E(at()); };", Unnamed::Member);
+    keeps_all(
+        "struct A { function<auto(int) -> int> l{at()}; };",
+        Unnamed::Member,
+    );
+    keeps_all(
+        "void f() { struct A { int l = at(); } a; }",
+        Unnamed::Member,
+    );
+    keeps_all(
+        "template <> struct A<R(int)> { int l = at(); };",
+        Unnamed::Member,
+    );
+    keeps_all(
+        "template <bool B = N < 3> struct A { int l = at(); };",
+        Unnamed::Member,
+    );
+    keeps_all(
+        "struct A { int operator()(int l = at()); };",
+        Unnamed::Operator,
+    );
+    keeps_all(
+        "struct A { int operator[](int i, int l = at()); };",
+        Unnamed::Operator,
+    );
+    keeps_all(
+        "struct A { void* operator new(size_t, int l = at()); };",
+        Unnamed::Operator,
+    );
+    keeps_all(
+        "void f() { g([](int l = at()) { return l; }); }",
+        Unnamed::Operator,
+    );
+    keeps_all(
+        "void f() { g([]<class T>(T t, int l = at()) { return l; }); }",
+        Unnamed::Operator,
+    );
+    keeps_all(
+        "template <int L = at()> struct A {};",
+        Unnamed::TemplateParameter,
+    );
+    keeps_all(
+        "template <class T, enable_if_t<(N > 2), int> = at()> int f(T);",
+        Unnamed::TemplateParameter,
+    );
+    keeps_all(
+        "template <class T> using A = B<T, at()>;",
+        Unnamed::TemplateAlias,
+    );
+    keeps_all(
+        "template <class T> concept C = sizeof(T) > at();",
+        Unnamed::TemplateAlias,
+    );
+    keeps_all("struct R { int* begin(int l = at()); };", Unnamed::Implicit);
+    keeps_all(
+        "struct P { G get_return_object(int l = at()); };",
+        Unnamed::Implicit,
+    );
+    keeps_all("#define M at()", Unnamed::Directive);
+    keeps_all("#pragma omp parallel if(at())", Unnamed::Directive);
+    keeps_all("int x = __LINE__;", Unnamed::Directive);
+}
+
+#[test]
+fn a_class_that_is_only_thrown_is_named_where_it_is_made() {
+    let class = "class E : public B {\npublic:\n E(int s, int l = at()) : B(s, l) {}\n int s() { return s_; }\n int s_;\n};\n";
+    takes_line(&format!("{class}void f() {{ throw ::n::E(1); }}"));
+    names(class, "E");
+    for use_of in [
+        "void f() { throw E(1).other(); }",
+        "void f() { throw g(E(1)); }",
+        "void f() { auto e = E(1); throw e; }",
+        "void f() { try { } catch (const E& e) { } }",
+        "struct D : E { };",
+        "E g();",
+        "using F = E;",
+        "X<E> x;",
+    ] {
+        keeps_all(&format!("{class}{use_of}"), Unnamed::Class);
+    }
+    keeps_all(
+        &class.replace("return s_", "return g(*this)"),
+        Unnamed::Class,
+    );
+}
