@@ -125,9 +125,7 @@ fn host(word: &OsStr) -> Option<String> {
             known.any(|known| feature.starts_with(known.as_bytes()))
         }
         // A comma passes options on to other programs.
-        _ if text.starts_with(b"-W") => {
-            !text.contains(&b',') && !OF_BLANKS.iter().any(starts)
-        }
+        _ if text.starts_with(b"-W") => !text.contains(&b',') && !OF_BLANKS.iter().any(starts),
         // The value of the option before.
         _ if !text.starts_with(b"-") => !text.starts_with(b"@"),
         _ => SILENT.iter().any(starts) && !text.starts_with(b"-mllvm"),

@@ -165,6 +165,8 @@ const TELLING: &[&str] = &[
     "struct Call { __host__ __device__ int operator()(int x, int n = __builtin_LINE()) const { return n + x; } };\nINSERT\n\
      template <class F> __host__ __device__ int call(F f) { return f(1); }\n\
      __global__ void k(int *p) { *p = call(Call()); }\nint h() { return call(Call()); }\n",
+    "__global__ void k(int *p, int n = __builtin_LINE()) { *p = n; }\nINSERT\n\
+     void h(int *p) { k<<<1, 1>>>(p); }\n",
     "struct In { int a[2]; int *begin(int n = __builtin_LINE()) { a[0] = n; return a; } int *end() { return a + 1; } };\nINSERT\n\
      int h() { In in; for (int x : in) return x; return 0; }\n",
 ];

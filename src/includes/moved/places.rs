@@ -361,7 +361,10 @@ pub fn is_call(chunk: &Chunk<'_>, at: usize, is_template: bool) -> bool {
     while chunk.text(after) == b")" {
         after += 1;
     }
-    chunk.text(after) == b"(" || (is_template && chunk.text(at + 1) == b"<")
+    // A launch begins with `<<<`, which is `<<` and `<` to C++.
+    chunk.text(after) == b"("
+        || chunk.text(after).starts_with(b"<<")
+        || (is_template && chunk.text(at + 1) == b"<")
 }
 
 /// The class-key in front of token `at`, if it is the name after one.

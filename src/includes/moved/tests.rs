@@ -67,6 +67,19 @@ fn takes_nothing(code: &str) {
 }
 
 #[test]
+fn launches_are_calls() {
+    for launch in [
+        "k<<<1, 1>>>(p)",
+        "ns::k<<<1, 1, 0>>>(p)",
+        "(k)<<<1, 1>>>(p)",
+    ] {
+        let kernel = format!("{TAKER}void k(int *p, int n = at());\n");
+        let host = format!("void h(int *p) {{ {launch}; }}\n");
+        unlike(&format!("{kernel}{host}"), &format!("{kernel}\n{host}"));
+    }
+}
+
+#[test]
 fn blank_lines_and_numbers_do_not_count_and_text_does() {
     same(
         "# 1 \"a\"\nint a;\nint b;\n",
