@@ -25,7 +25,7 @@ template <class T> HD unsigned named_template(T, unsigned line = named(1))
 ";
 
 /// Declarations that take lines, or do not, with `@` for a number of their own.
-const PIECES: [&str; 22] = [
+const PIECES: [&str; 23] = [
     "HD inline unsigned direct@() {\n  return\n    __builtin_LINE();\n}\nHD inline unsigned use@() { return direct@(); }",
     "HD inline unsigned use@()\n{\n  return named(\n    2\n  );\n}",
     "template <class T>\nHD unsigned deep@(T t) {\n\n  return named_template(t) +\n    named_template<long>(t);\n}\nHD inline unsigned use@() { return deep@(3) + deep@(4u); }",
@@ -47,6 +47,7 @@ const PIECES: [&str; 22] = [
     "struct Static@ {\n  static constexpr unsigned v = where::current();\n};\nHD inline unsigned use@() {\n return Static@::v; }",
     "struct Loud@ { HD static unsigned say(const char*,\n  unsigned line = named(5)) { return line; } };\nHD inline unsigned use@() {\n return Loud@::say(\"a\"); }",
     "struct Thrown@ { unsigned v;\n Thrown@(int, unsigned line = where::current()) : v(line) {} };\ninline void fail@(bool b) {\n if (b)\n  throw Thrown@(1); }\nvoid (*keep@)(bool) = fail@;\nHD inline unsigned use@() { return 4; }",
+    "__global__ void launched@(unsigned* p, unsigned line = where::current()) { *p = line; }\nvoid launch@(unsigned* p) {\n launched@<<<1, 1>>>(p);\n}\nHD inline unsigned use@() { return 6; }",
     "HD inline unsigned use@() {\n int current = 3;\n current += 2;\n return current; }",
 ];
 
