@@ -200,7 +200,7 @@ def main():
         text = edits.measure(known["cub"], tools, WORK, 1 if given.quick else 2)
         return report.publish("edits", text, writes)
     if given.semantic:
-        text = semantic.measure(known["cub"], tools, WORK, 1 if given.quick else 2, 2 if given.quick else 5)
+        text = semantic.measure(known["cub"], tools, WORK, 1, 2 if given.quick else 5)
         return report.publish("semantic", text, writes)
     # Before the run: a commit made meanwhile is not what was built.
     versions, load = [tool.version() for tool in tools], os.getloadavg()[0]

@@ -8,11 +8,15 @@ from measure import median, run, seconds
 from report import ratio
 
 HEADER = "local_3.h"
-# A call that tells its line, above which a line is added: only the stages that see it may run again.
+# A constructor that takes its caller's line, so that nothing can be said of lines in device code: the stages that see
+# them run again, and what they give is the same.
 TELLING = """
-#if defined(__CUDA_ARCH__)
-__device__ int here(int line = __builtin_LINE()) { return line; }
-__global__ void tell(int* out) { *out = here(); }
+#ifdef __CUDA_ARCH__
+struct Here {
+  int line;
+  __device__ Here(int line = __builtin_LINE()) : line(line) {}
+};
+__device__ int here() { return Here().line; }
 #endif
 """
 # Caches that remember a file by its times do not do so while it is younger than two seconds.
@@ -28,50 +32,53 @@ def line(text, n):
     return f"// {n:06}\n{text}"
 
 
-def line_above_call(text, n):
-    return text.replace("#if defined(__CUDA_ARCH__)", f"// {n:06}\n#if defined(__CUDA_ARCH__)")
-
-
 def measure(unit, tools, work, rounds, times):
     source, header = unit.directory / unit.source, unit.directory / HEADER
+    plain = {path: path.read_text() for path in (source, header)}
+    telling = plain | {source: plain[source] + TELLING}
     edits = {
-        "comment in a header": (header, comment),
-        "comment line on a header": (header, line),
-        "comment line on the source": (source, line),
-        "comment line above a call that tells its line": (source, line_above_call),
+        "comment in a header": (plain, header, comment),
+        "comment line on a header": (plain, header, line),
+        "comment line on the source": (plain, source, line),
+        "the same, early cut-off": (telling, source, line),
     }
-    texts = {source: source.read_text() + TELLING, header: header.read_text()}
     taken, number = {}, 0
+
+    def sample(tool, name):
+        wall = compile_once(unit, tool, work)
+        if wall is None:
+            sys.exit(f"bench: semantic: {tool.name} fails, see {work / tool.name}.log")
+        taken.setdefault((tool.name, name), []).append(wall)
+        return wall
+
     for at in range(rounds):
         for tool in tools:
+            write(plain)
             tool.empty()
-            for path, text in texts.items():
-                path.write_text(text)
             time.sleep(REST)
-            states = [("cold", None, 1), ("warm", None, times)] + [(name, edit, times) for name, edit in edits.items()]
-            for name, edit, count in states:
-                if name != "cold" and tool.hits() is None:
-                    continue
-                for _ in range(count):
+            sample(tool, "cold")
+            if tool.hits() is None:
+                continue
+            for _ in range(times):
+                sample(tool, "warm")
+            for name, (texts, path, change) in edits.items():
+                write(texts)
+                compile_once(unit, tool, work)
+                for _ in range(times):
                     number += 1
-                    if edit:
-                        path, change = edit
-                        path.write_text(change(texts[path], number))
-                        time.sleep(REST)
-                    sample = compile_once(unit, tool, work)
-                    if sample is None:
-                        print(f"bench: semantic: {tool.name} fails: {name}", file=sys.stderr)
-                        break
-                    taken.setdefault((tool.name, name), []).append(sample)
+                    path.write_text(change(texts[path], number))
+                    time.sleep(REST)
                     # One is enough of what takes seconds.
-                    if sample > 1 and name != "cold":
+                    if sample(tool, name) > 1:
                         break
-                for path, text in texts.items():
-                    path.write_text(text)
         print(f"bench: semantic: round {at + 1} of {rounds}", file=sys.stderr, flush=True)
-    for path in texts:
-        path.write_text(unit.files[path.name])
+    write(plain)
     return table(unit, tools, taken, ["cold", "warm", *edits], rounds)
+
+
+def write(texts):
+    for path, text in texts.items():
+        path.write_text(text)
 
 
 def compile_once(unit, tool, work):
