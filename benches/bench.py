@@ -189,7 +189,7 @@ def main():
         text = many.measure(tools[1], WORK, 10 if given.quick else 100)
         return report.publish("many", text, writes)
     if given.build:
-        text = build.measure(tools, WORK, given.ninja, 1, 1 if given.quick else 3)
+        text = build.measure(tools, WORK, given.ninja, 1, 1 if given.quick else 2)
         return report.publish("build", text, writes)
     for name in names:
         known[name].place(WORK / "src" / name, nvcc)

@@ -42,9 +42,13 @@ class Project:
         ]
         lines = ["rule cuda", "  command = $run", ""]
         for unit in self.units:
-            command = " ".join(quoted(part) for part in tool.command(unit.arguments()))
+            command = " ".join(quoted(part) for part in tool.command(self.arguments(unit)))
             lines += [f"build {target(unit)}: cuda {self.root / unit.source}", f"  run = {command}", ""]
         (self.folder / "build.ninja").write_text("\n".join(lines))
+
+    def arguments(self, unit):
+        """Without -lineinfo, which makes lines a part of what is compiled."""
+        return [argument for argument in unit.arguments() if argument != "-lineinfo"]
 
     def clean(self):
         for unit in self.units:
@@ -65,7 +69,7 @@ def most_included(project):
     """The project's own header that most units are made of."""
     counted = {}
     for unit in project.units:
-        command = [project.tool.nvcc, "-M", *without_output(unit.arguments())]
+        command = [project.tool.nvcc, "-M", *without_outputs(project.arguments(unit))]
         rule = subprocess.run(command, cwd=project.root, check=True, stdout=subprocess.PIPE).stdout.decode()
         names = {(project.root / name).resolve() for name in rule.partition(":")[2].replace("\\\n", " ").split()}
         for name in names:
@@ -74,13 +78,13 @@ def most_included(project):
     return max(sorted(counted), key=counted.get)
 
 
-def without_output(arguments):
-    """-M takes neither -c nor -o."""
+def without_outputs(arguments):
+    """-M takes neither -c nor names of outputs."""
     kept, rest = [], iter(map(str, arguments))
     for argument in rest:
-        if argument == "-o":
+        if argument in ("-o", "-MT", "-MF"):
             next(rest)
-        elif argument != "-c":
+        elif argument not in ("-c", "-MD"):
             kept.append(argument)
     return kept
 
