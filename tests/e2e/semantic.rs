@@ -167,16 +167,21 @@ const TELLING: &[&str] = &[
      __global__ void k(int *p) { *p = call(Call()); }\nint h() { return call(Call()); }\n",
     "__global__ void k(int *p, int n = __builtin_LINE()) { *p = n; }\nINSERT\n\
      void h(int *p) { k<<<1, 1>>>(p); }\n",
+    "__host__ __device__ inline int f(auto x, int n = __builtin_LINE()) { return x + n; }\nINSERT\n\
+     __global__ void k(int *p) { *p = f<int>(3); }\nint h() { return f<int>(3); }\n",
+    "int seen;\ninline void f(int *p, int n = __builtin_LINE()) { seen = *p + n; }\nINSERT\n\
+     int h() { int x __attribute__((cleanup(f))) = 3; return x; }\n",
     "struct In { int a[2]; int *begin(int n = __builtin_LINE()) { a[0] = n; return a; } int *end() { return a + 1; } };\nINSERT\n\
      int h() { In in; for (int x : in) return x; return 0; }\n",
 ];
 
 #[test]
 fn lines_that_calls_tell_are_seen() {
+    let args = &[ARGS, &["-std=c++20"]].concat();
     for unit in TELLING {
-        let (ws, first) = built_with(ARGS, &unit.replace("INSERT\n", "// here\n"), HEADER);
+        let (ws, first) = built_with(args, &unit.replace("INSERT\n", "// here\n"), HEADER);
         ws.edit("unit.cu", "// here", "// here\n// and here");
-        sees_the_edit(&ws, ARGS).differs_from(&first);
+        sees_the_edit(&ws, args).differs_from(&first);
     }
 }
 

@@ -5,7 +5,7 @@
 //! is not plainly named leaves no lines out. docs/semantic.md has the cases.
 
 use super::chunks::{Chunk, angle};
-use super::taint::{Name, Unnamed};
+use super::taint::Unnamed;
 
 /// Words that may stand before an opening parenthesis which is no parameter list.
 const STATEMENTS: [&[u8]; 34] = [
@@ -88,7 +88,7 @@ pub fn is_implicit(name: &[u8]) -> bool {
 }
 
 /// The functions whose callers' lines are taken through token `at`, which takes a line.
-pub fn through(chunk: &Chunk<'_>, at: usize) -> Result<Vec<Name>, Unnamed> {
+pub fn through(chunk: &Chunk<'_>, at: usize) -> Result<Vec<Vec<u8>>, Unnamed> {
     let mut found = Vec::new();
     let mut inner = at;
     loop {
@@ -171,7 +171,7 @@ fn list_end(chunk: &Chunk<'_>, list: usize, end: usize) -> Option<usize> {
 }
 
 /// What is declared by the parentheses at `open`, if `inner` in them belongs to a default argument.
-fn parameter(chunk: &Chunk<'_>, open: usize, inner: usize) -> Result<Option<Name>, Unnamed> {
+fn parameter(chunk: &Chunk<'_>, open: usize, inner: usize) -> Result<Option<Vec<u8>>, Unnamed> {
     let is_default = chunk
         .siblings(open + 1, inner)
         .any(|token| chunk.text(token) == b"=" && chunk.before(token) != b"operator");
@@ -186,14 +186,7 @@ fn parameter(chunk: &Chunk<'_>, open: usize, inner: usize) -> Result<Option<Name
     if !chunk.is_word(open.saturating_sub(1)) || open == 0 {
         return Ok(None);
     }
-    let plain = declaration_start(chunk, open, Ends::Plain);
-    let is_template = chunk
-        .siblings(plain, open)
-        .any(|token| chunk.text(token) == b"template");
-    Ok(Some(Name {
-        text: name.to_owned(),
-        is_template,
-    }))
+    Ok(Some(name.to_owned()))
 }
 
 /// Looks for a default member initialiser: `inner` stands in the declaration from `start` on, in the braces
@@ -355,16 +348,39 @@ fn ends_parameters(chunk: &Chunk<'_>, start: usize, end: usize) -> bool {
     false
 }
 
-/// Whether token `at` may be a call of the function that it names, or the declaration of one.
-pub fn is_call(chunk: &Chunk<'_>, at: usize, is_template: bool) -> bool {
+/// Whether token `at` may be a call of the function that it names, or the declaration of one. Template
+/// arguments need no `template` (`auto` parameters), and a launch's `<<<` begins like them.
+pub fn is_call(chunk: &Chunk<'_>, at: usize) -> bool {
     let mut after = at + 1;
     while chunk.text(after) == b")" {
         after += 1;
     }
-    // A launch begins with `<<<`, which is `<<` and `<` to C++.
-    chunk.text(after) == b"("
-        || chunk.text(after).starts_with(b"<<")
-        || (is_template && chunk.text(at + 1) == b"<")
+    chunk.text(after) == b"(" || opens_angle(chunk, after) || is_in_attribute(chunk, at)
+}
+
+/// Whether token `at` begins with a `<` that some `>` of the same statement may close.
+fn opens_angle(chunk: &Chunk<'_>, at: usize) -> bool {
+    if !chunk.text(at).starts_with(b"<") {
+        return false;
+    }
+    let end = chunk.parent(at).map(|parent| chunk.partner(parent));
+    chunk
+        .siblings(at, end.unwrap_or(chunk.len()))
+        .take_while(|&token| chunk.text(token) != b";")
+        .any(|token| chunk.text(token).starts_with(b">"))
+}
+
+/// Whether token `at` belongs to an attribute, which may have a function called (`cleanup`).
+fn is_in_attribute(chunk: &Chunk<'_>, at: usize) -> bool {
+    let mut inner = at;
+    while let Some(parent) = chunk.parent(inner) {
+        let is_doubled = chunk.text(parent) == b"[" && chunk.before(parent) == b"[";
+        if is_doubled || is_attribute(chunk.before(parent)) {
+            return true;
+        }
+        inner = parent;
+    }
+    false
 }
 
 /// The class-key in front of token `at`, if it is the name after one.

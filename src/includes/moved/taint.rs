@@ -21,15 +21,6 @@ const MACRO: &[u8] = b"__LINE__";
 /// More names than this are not followed.
 const MOST_NAMES: usize = 64;
 
-/// A function that takes its caller's line.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name {
-    /// Its last name.
-    pub text: Vec<u8>,
-    /// Whether its calls may give template arguments.
-    pub is_template: bool,
-}
-
 /// Why a line-taking call may have no name at its own line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unnamed {
@@ -55,7 +46,7 @@ pub enum Unnamed {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sort {
     Builtin,
-    Function { is_template: bool },
+    Function,
     Class,
 }
 
@@ -141,15 +132,13 @@ impl<'t> Search<'t> {
             };
             let chunk = &self.chunks[&number];
             let mut sort = self.names[name];
-            if matches!(sort, Sort::Function { .. }) && places::class_key(chunk, token).is_some() {
+            if sort == Sort::Function && places::class_key(chunk, token).is_some() {
                 sort = Sort::Class;
                 self.names.insert(name.to_owned(), sort);
                 self.left.push(name.to_owned());
             }
             match sort {
-                Sort::Function { is_template } if !places::is_call(chunk, token, is_template) => {
-                    continue;
-                }
+                Sort::Function if !places::is_call(chunk, token) => continue,
                 Sort::Class if !places::is_harmless_class(chunk, token) => {
                     return Err(Stop::Unnamed(name.to_owned(), Unnamed::Class));
                 }
@@ -192,21 +181,13 @@ impl<'t> Search<'t> {
     }
 
     /// Adds a function that takes its caller's line.
-    fn add(&mut self, name: Name) -> Result<(), Stop> {
-        if places::is_implicit(&name.text) {
-            return Err(Stop::Unnamed(name.text, Unnamed::Implicit));
+    fn add(&mut self, name: Vec<u8>) -> Result<(), Stop> {
+        if places::is_implicit(&name) {
+            return Err(Stop::Unnamed(name, Unnamed::Implicit));
         }
-        let sort = Sort::Function {
-            is_template: name.is_template,
-        };
-        let is_new = match self.names.get(&name.text) {
-            None => true,
-            Some(Sort::Function { is_template }) => name.is_template && !is_template,
-            Some(_) => false,
-        };
-        if is_new {
-            self.names.insert(name.text.clone(), sort);
-            self.left.push(name.text);
+        if !self.names.contains_key(&name) {
+            self.names.insert(name.clone(), Sort::Function);
+            self.left.push(name);
         }
         Ok(())
     }

@@ -80,6 +80,22 @@ fn launches_are_calls() {
 }
 
 #[test]
+fn template_arguments_need_no_template_head() {
+    let taker = format!("{TAKER}int f(auto x, int n = at());\n");
+    let user = "int h() { return f<int>(3); }\n";
+    unlike(&format!("{taker}{user}"), &format!("{taker}\n{user}"));
+}
+
+#[test]
+fn attributes_call_what_they_name() {
+    let taker = format!("{TAKER}void f(int *p, int n = at());\n");
+    for attribute in ["__attribute__((cleanup(f)))", "[[gnu::cleanup(f)]]"] {
+        let user = format!("int h() {{ int x {attribute} = 3; return x; }}\n");
+        unlike(&format!("{taker}{user}"), &format!("{taker}\n{user}"));
+    }
+}
+
+#[test]
 fn blank_lines_and_numbers_do_not_count_and_text_does() {
     same(
         "# 1 \"a\"\nint a;\nint b;\n",
