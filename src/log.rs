@@ -110,7 +110,7 @@ fn escape(text: &str) -> String {
 }
 
 /// Milliseconds since 1970 as `2025-11-22T01:05:09.123Z`.
-fn timestamp(millis: u64) -> String {
+pub fn timestamp(millis: u64) -> String {
     let (days, in_day) = (millis / 86_400_000, millis % 86_400_000);
     let (year, month, day) = civil(days);
     let (hour, minute) = (in_day / 3_600_000, in_day / 60_000 % 60);

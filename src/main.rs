@@ -8,7 +8,8 @@ use pcache_nvcc::compile::{Cache, Detour, compile};
 use pcache_nvcc::config::Config;
 use pcache_nvcc::exec::{Interrupted, Slots};
 use pcache_nvcc::includes::digests::DigestTable;
-use pcache_nvcc::log::{Block, Log};
+use pcache_nvcc::journal::{self, Account, Compile, Level};
+use pcache_nvcc::log::Log;
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::{FileStore, Flights};
@@ -91,6 +92,7 @@ fn real_nvcc(config: &Config, launcher: Option<PathBuf>) -> Result<PathBuf, Stri
 fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let log = Log::open(config.log.value.as_deref());
     let mut block = log.block(args);
+    let account = Account::begin(block.is_kept());
     let root = &config.dir.value;
     let max_bytes = config.max_size.value.bytes();
     let opened = if config.readonly.value {
@@ -102,7 +104,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let elsewhere = Stats::nowhere();
     let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
     if let Err(error) = &opened {
-        block.note("cache", error);
+        account.note("cache", error);
     }
     let digests = config.direct.value.then(|| match config.readonly.value {
         true => DigestTable::open_existing(root),
@@ -125,8 +127,15 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         wait: config.wait.value,
         digests: digests.as_ref(),
     };
-    let detour = attempt(nvcc, args, config, &cache, &mut block).err();
-    note(stats, &mut block, detour.as_ref());
+    let detour = attempt(nvcc, args, config, &cache, &account).err();
+    note(stats, &account, detour.as_ref(), args);
+    let record = account.finish();
+    count_time(stats, &record);
+    account.write_block(&record, &mut block);
+    if let Some(store) = cache.store {
+        // A record that cannot be kept is missed by nobody but its readers.
+        let _ = store.note(&record.to_text());
+    }
     if log.append(block).is_err() {
         stats.add(Counter::Error, 1);
     }
@@ -144,14 +153,14 @@ fn attempt(
     args: &[OsString],
     config: &Config,
     cache: &Cache<'_>,
-    block: &mut Block,
+    account: &Account,
 ) -> Result<(), Detour> {
     if config.disable.value {
         return Err(Bypass::new(BypassReason::Disabled, "").into());
     }
     // stderr is nvcc's: a failure of ours goes to the log.
     std::panic::set_hook(Box::new(|_| {}));
-    let tried = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, cache, block)));
+    let tried = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, cache, account)));
     tried.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -159,27 +168,67 @@ fn attempt(
     })
 }
 
-/// Counts and logs how it ended; units have been noted already.
-fn note(stats: &Stats, block: &mut Block, detour: Option<&Detour>) {
-    match detour {
-        None => {}
+/// Counts and tells how it ended; units have been noted already.
+fn note(stats: &Stats, account: &Account, detour: Option<&Detour>, args: &[OsString]) {
+    let (level, reason, detail) = match detour {
+        None => return,
         Some(Detour::Bypass(bypass)) => {
             stats.add(Counter::Bypassed(bypass.reason), 1);
-            block.note(
-                "bypass",
-                format_args!("{} {}", bypass.reason.code(), bypass.detail),
-            );
+            let (code, detail) = (bypass.reason.code(), &bypass.detail);
+            account.note("bypass", format_args!("{code} {detail}"));
+            (Level::Bypass, Some(code), Some(detail.clone()))
         }
         Some(Detour::Fallback(fallback)) => {
             stats.add(Counter::Fallback(fallback.reason), 1);
-            block.note(
-                "fallback",
-                format_args!("{} {}", fallback.reason.code(), fallback.detail),
-            );
+            let (code, detail) = (fallback.reason.code(), &fallback.detail);
+            account.note("fallback", format_args!("{code} {detail}"));
+            (Level::Fallback, Some(code), Some(detail.clone()))
         }
         Some(Detour::Interrupted(signal)) => {
-            block.note("interrupted", format_args!("signal {}", signal.number()));
+            let text = format!("signal {}", signal.number());
+            account.note("interrupted", &text);
+            (Level::Interrupted, None, Some(text))
         }
+    };
+    account.tell(|found| {
+        found.level = level;
+        found.reason = reason.map(str::to_owned);
+        found.detail = detail.filter(|detail| !detail.is_empty());
+        if found.directory.is_empty() {
+            let directory = env::current_dir().unwrap_or_default();
+            found.directory = journal::text(directory.as_os_str());
+            (found.sources, found.output) = named_files(args);
+        }
+    });
+}
+
+/// The sources and the output of a command line that was not read to its end, as far as their names
+/// tell: for whoever looks for them in the journal.
+fn named_files(args: &[OsString]) -> (Vec<String>, Option<String>) {
+    const SOURCES: [&str; 5] = ["cu", "c", "cc", "cpp", "cxx"];
+    let is_source = |arg: &&OsString| {
+        let suffix = Path::new(arg).extension().and_then(OsStr::to_str);
+        !arg.as_bytes().starts_with(b"-") && suffix.is_some_and(|found| SOURCES.contains(&found))
+    };
+    let sources = args.iter().filter(is_source);
+    let sources = sources.map(|arg| journal::text(arg)).collect();
+    let output = args.iter().position(|arg| arg == "-o");
+    let output = output.and_then(|at| args.get(at + 1));
+    (sources, output.map(|arg| journal::text(arg)))
+}
+
+/// Counts what a hit has saved, or what a compile has cost.
+fn count_time(stats: &Stats, record: &Compile) {
+    let took = record.wall / 1000;
+    match record.level {
+        level if level.is_hit() => {
+            stats.add(
+                Counter::SavedMilliseconds,
+                record.stored.saturating_sub(took),
+            );
+        }
+        Level::Miss => stats.add(Counter::SpentMilliseconds, took),
+        _ => {}
     }
 }
 

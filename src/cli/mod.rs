@@ -2,6 +2,8 @@
 //! the streams that it is given. Does not know how a compile runs.
 
 mod config;
+mod explain;
+mod journal;
 mod stats;
 
 use crate::config::{ByteSize, Config, Environment};
@@ -24,6 +26,8 @@ struct Arguments {
 enum Command {
     /// Show what was counted: hits, misses, and why compiles were passed on to nvcc
     Stats(stats::StatsArguments),
+    /// Say how compiles ended, and what differed where the cache had no result
+    Explain(explain::ExplainArguments),
     /// Remove everything from the cache; the counters stay
     Clear,
     /// Show the settings in force and where each comes from
@@ -76,6 +80,7 @@ fn execute(
     }
     match command {
         Command::Stats(arguments) => stats::run(arguments, &config, out, err),
+        Command::Explain(arguments) => explain::run(arguments, &config, out),
         Command::Clear => clear(&config, out),
         Command::Config(arguments) => config::run(arguments, &config, &problems, env, out),
     }

@@ -6,6 +6,7 @@
 
 use super::deliver::{Delivery, Placed};
 use super::place::{Manner, Site};
+use super::request::Request;
 use super::semantic::{Sight, TokenSet};
 use super::{Cache, Facts, Printed};
 use crate::cmdline::Job;
@@ -15,14 +16,12 @@ use crate::includes::path_set::PathSet;
 use crate::includes::search::SearchOrder;
 use crate::includes::settled;
 use crate::includes::tokens::{self, TokenDigests};
-use crate::key::{Digest, DirectFacts, result_key};
+use crate::journal::Account;
+use crate::key::{Digest, Digester, result_key};
 use crate::store::Artefact;
 use crate::toolchain::{Front, HostFamily, Toolchain};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
-use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -47,6 +46,12 @@ struct DirectRecord {
     kept: Vec<(PathBuf, Artefact)>,
     stdout: Option<Artefact>,
     stderr: Option<Artefact>,
+    /// Wall time of the compile, passes included, in milliseconds.
+    #[serde(default)]
+    milliseconds: u64,
+    /// The record of what it depended on.
+    #[serde(default)]
+    facts: Option<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,6 +76,10 @@ pub struct Hit {
     pub key: Digest,
     /// Whether files have changed, in what no compiler sees.
     pub is_semantic: bool,
+    /// Milliseconds that the compile took.
+    pub milliseconds: u64,
+    /// The record of what it depended on.
+    pub facts: Option<String>,
 }
 
 /// What an ordinary compile read, for the next time.
@@ -85,12 +94,24 @@ pub struct Trail {
 
 /// What a trail leads to: the path set, and what its files hold.
 pub struct Followed {
-    lookups: Lookups,
+    /// What the includes depend on.
+    pub lookups: Lookups,
     set: PathSet,
-    contents: Vec<Digest>,
+    /// Of each of its files, in their order.
+    pub contents: Vec<Digest>,
     /// Of each file's tokens, where they count.
-    tokens: Option<Vec<Option<TokenDigests>>>,
+    pub tokens: Option<Vec<Option<TokenDigests>>>,
     began: SystemTime,
+}
+
+/// How a result came about.
+pub struct Made {
+    /// Translation units.
+    pub units: u64,
+    /// Milliseconds that it took to compile them.
+    pub milliseconds: u64,
+    /// The record of what it depended on.
+    pub facts: Option<String>,
 }
 
 /// One invocation as direct mode sees it.
@@ -108,7 +129,7 @@ impl<'a> Direct<'a> {
     /// compiler than GCC, whose lookups are known; a script as nvcc or host compiler, which the ordinary
     /// way runs and sees the effect of; `native`, which is the machine's affair.
     pub fn new(
-        nvcc: &Path,
+        request: &Request<'_>,
         job: &'a Job,
         facts: &Facts,
         toolchain: &Toolchain,
@@ -121,39 +142,10 @@ impl<'a> Direct<'a> {
         if !known || values.any(asks_native) {
             return None;
         }
-        let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
-        let mut programs = vec![nvcc.as_os_str().as_bytes().to_vec()];
-        programs.extend(toolchain.found.iter().map(bytes));
-        let mut environment = facts.environment.clone();
-        environment.extend(super::environment::planned(&toolchain.profile_variables));
-        let mut named = facts.job.clone();
-        named.push(("input", facts.inputs.clone()));
-        let real = |input: &Vec<u8>| fs::canonicalize(OsStr::from_bytes(input)).ok();
-        let sources = facts.inputs.iter().map(real).collect::<Option<Vec<_>>>()?;
-        let sources: Vec<_> = sources.iter().map(bytes).collect();
-        let outputs: Vec<_> = job
-            .outputs()
-            .into_iter()
-            .map(OsStringExt::into_vec)
-            .collect();
-        let key = DirectFacts {
-            toolchain: &toolchain.id,
-            release: toolchain.release.as_bytes(),
-            programs: &programs,
-            driver: facts.driver.as_bytes(),
-            directory: [
-                facts.directories[0].as_os_str().as_bytes(),
-                facts.directories[1].as_os_str().as_bytes(),
-            ],
-            environment: &environment,
-            diagnostics: facts.diagnostics.name(),
-            job: &named,
-            sources: &sources,
-            outputs: &outputs,
-        }
-        .key();
+        let mut key = Digester::default();
+        request.write(&mut key);
         Some(Self {
-            key,
+            key: key.finish(),
             job,
             cache,
             table,
@@ -170,17 +162,27 @@ impl<'a> Direct<'a> {
         }
     }
 
-    /// The stored result, if nothing that it depends on has changed.
-    pub fn look_up(&self) -> Option<Hit> {
+    /// The stored result, if nothing that it depends on has changed. Tells `account` why not.
+    pub fn look_up(&self, account: &Account) -> Option<Hit> {
         if self.cache.recache {
+            account.note("direct", "not looked up: PCACHE_RECACHE is set");
             return None;
         }
         let began = SystemTime::now();
-        let sets = read_sets(&self.cache.record(&self.key)?)?;
+        let Some(sets) = self
+            .cache
+            .record(&self.key)
+            .and_then(|list| read_sets(&list))
+        else {
+            account.note("direct", "no such command line was compiled before");
+            return None;
+        };
         let mut memo = (sets.len() > 1).then(HashMap::new);
         let mut others = Vec::new();
-        for set in &sets {
+        for (number, set) in sets.iter().enumerate() {
+            let nth = || format!("path set {} of {}", number + 1, sets.len());
             let Some(contents) = set.check(self.table, memo.as_mut(), began) else {
+                account.note("direct", format_args!("{}: a place has changed", nth()));
                 continue;
             };
             let key = result_key(&self.key, &set.digest, &contents);
@@ -188,6 +190,10 @@ impl<'a> Direct<'a> {
                 Some((hit, _)) => return Some(hit),
                 None => others.push((set, contents, key)),
             }
+            account.note(
+                "direct",
+                format_args!("{}: no result of these contents", nth()),
+            );
         }
         let mut others = others.iter().filter(|_| self.cache.semantic);
         others.find_map(|(set, contents, key)| self.fetch_alike(set, contents, key))
@@ -251,6 +257,8 @@ impl<'a> Direct<'a> {
             units: record.units,
             key: *key,
             is_semantic: false,
+            milliseconds: record.milliseconds,
+            facts: record.facts,
         };
         Some((hit, stored))
     }
@@ -278,7 +286,7 @@ impl<'a> Direct<'a> {
         followed: Followed,
         sight: Option<Sight>,
         delivery: &Delivery,
-        units: u64,
+        made: Made,
     ) -> Result<(), Doubt> {
         if self.cache.readonly {
             return Ok(());
@@ -293,7 +301,7 @@ impl<'a> Direct<'a> {
         // Last, so that it speaks for everything that was looked at and read.
         settled::check(&lookups, began)?;
         let full = || Doubt::from("the store did not take it");
-        let record = self.record(delivery, units).ok_or_else(full)?;
+        let record = self.record(delivery, made).ok_or_else(full)?;
         let key = result_key(&self.key, &set.digest, &contents);
         let bytes = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
         self.cache
@@ -316,7 +324,7 @@ impl<'a> Direct<'a> {
             .keep(&place, &tokens.write_before(&known.unwrap_or_default()));
     }
 
-    fn record(&self, delivery: &Delivery, units: u64) -> Option<DirectRecord> {
+    fn record(&self, delivery: &Delivery, made: Made) -> Option<DirectRecord> {
         let stream = |bytes: &[u8]| match bytes {
             [] => Some(None),
             bytes => self.cache.keep_artefact(bytes).map(Some),
@@ -337,7 +345,9 @@ impl<'a> Direct<'a> {
         };
         Some(DirectRecord {
             schema: SCHEMA,
-            units,
+            units: made.units,
+            milliseconds: made.milliseconds,
+            facts: made.facts,
             outputs: delivery.outputs.iter().map(output).collect::<Option<_>>()?,
             depfiles: plain(&delivery.depfiles)?,
             kept: plain(&delivery.kept)?,

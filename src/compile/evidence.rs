@@ -4,9 +4,10 @@
 use super::digest_file;
 use super::record::Source;
 use super::workspace::Workspace;
+use crate::includes::markers::Origin;
 use crate::includes::prerequisites::prerequisites;
 use crate::toolchain::Stat;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -20,15 +21,29 @@ pub type Doubt = String;
 /// resolved when a miss asks.
 #[derive(Default)]
 pub struct Known {
-    preprocessed: BTreeSet<PathBuf>,
+    preprocessed: BTreeMap<PathBuf, Entered>,
     raw: BTreeSet<PathBuf>,
     precompilable: BTreeSet<PathBuf>,
 }
 
+/// How a pass came to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entered {
+    /// The file that included it first; none of a source.
+    pub by: Option<PathBuf>,
+    /// Whose it is.
+    pub origin: Origin,
+}
+
 impl Known {
     /// Adds a file that a pass preprocessed.
-    pub fn add(&mut self, path: PathBuf) {
-        self.preprocessed.insert(path);
+    pub fn add(&mut self, path: PathBuf, entered: Entered) {
+        self.preprocessed.entry(path).or_insert(entered);
+    }
+
+    /// The files that passes preprocessed, and how they came to them.
+    pub fn entered(&self) -> impl Iterator<Item = (&PathBuf, &Entered)> {
+        self.preprocessed.iter()
     }
 
     /// Adds a file that a stage reads as it is.
@@ -43,7 +58,7 @@ impl Known {
 
     /// The files that passes preprocessed.
     pub fn preprocessed(&self) -> impl Iterator<Item = &PathBuf> {
-        self.preprocessed.iter()
+        self.preprocessed.keys()
     }
 
     /// The files that stages read as they are.

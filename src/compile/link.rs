@@ -2,8 +2,10 @@
 //! nvcc would.
 
 use super::commands::{Commands, Outputs, search_path};
+use super::stages;
 use super::{Detour, Printed};
 use crate::exec::{self, Command, Failure, Signals, Slots};
+use crate::journal::Account;
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Resolve, Stage, Tool};
 use crate::toolchain::look_up;
@@ -13,40 +15,55 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::{self, Stdio};
 
-/// Runs the plan's link stages, one after the other.
-pub fn run(
-    plan: &Plan,
-    commands: &Commands<'_>,
-    slots: &Slots,
-    signals: &Signals,
-    printed: &mut Printed,
-) -> Result<(), Detour> {
-    for number in &plan.link {
-        let stage = &plan.stages[*number];
-        if stage.tool == Tool::Remove {
-            // The work directory is fresh: nothing is there to be removed.
-            continue;
+/// What joins the units of a plan.
+pub struct Link<'a> {
+    /// The plan.
+    pub plan: &'a Plan,
+    /// Makes commands.
+    pub commands: &'a Commands<'a>,
+    /// Who may run one now.
+    pub slots: &'a Slots,
+    /// Notices signals.
+    pub signals: &'a Signals,
+    /// Where it tells what it does.
+    pub account: &'a Account,
+}
+
+impl Link<'_> {
+    /// Runs the plan's link stages, one after the other.
+    pub fn run(&self, printed: &mut Printed) -> Result<(), Detour> {
+        let Self { plan, commands, .. } = self;
+        for number in &plan.link {
+            let stage = &plan.stages[*number];
+            if stage.tool == Tool::Remove {
+                // The work directory is fresh: nothing is there to be removed.
+                continue;
+            }
+            let mut command = commands.command(plan, stage, *number, Outputs::InPlace)?;
+            if let Resolve::PrintProgName(name) = &stage.resolve {
+                command.program = printed_program(plan, &command, name)?;
+            }
+            let told = self
+                .account
+                .begin_stage(stages::name(stage), stages::arch(stage));
+            exec::run_all(
+                std::slice::from_ref(&command),
+                &commands.environment,
+                1,
+                self.slots,
+                self.signals,
+            )
+            .map_err(|failure| detour(stage, failure))?;
+            self.account.end_stage(told, false);
+            printed
+                .stdout
+                .extend(fs::read(&command.stdout).unwrap_or_default());
+            printed
+                .stderr
+                .extend(fs::read(&command.stderr).unwrap_or_default());
         }
-        let mut command = commands.command(plan, stage, *number, Outputs::InPlace)?;
-        if let Resolve::PrintProgName(name) = &stage.resolve {
-            command.program = printed_program(plan, &command, name)?;
-        }
-        exec::run_all(
-            std::slice::from_ref(&command),
-            &commands.environment,
-            1,
-            slots,
-            signals,
-        )
-        .map_err(|failure| detour(stage, failure))?;
-        printed
-            .stdout
-            .extend(fs::read(&command.stdout).unwrap_or_default());
-        printed
-            .stderr
-            .extend(fs::read(&command.stderr).unwrap_or_default());
+        Ok(())
     }
-    Ok(())
 }
 
 /// The program that the host compiler names, as in ``"`gcc -print-prog-name=ar`" cr …``.

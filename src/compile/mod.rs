@@ -16,34 +16,34 @@ mod passes;
 mod place;
 mod predefined;
 mod record;
+mod request;
 mod schedule;
 mod semantic;
 mod stages;
 mod trail;
 mod unit;
+mod units;
 mod whole;
+mod why;
 mod workspace;
 
 pub use cache::Cache;
 
 use crate::cmdline::{self, CommandLine, Job};
 use crate::exec::{Interrupted, Signals};
-use crate::includes::lookups::Doubt;
 use crate::includes::settled;
+use crate::journal::{self, Account, Level};
 use crate::key::Digest;
-use crate::log::Block;
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Tool};
 use crate::stats::Counter;
 use crate::toolchain::{Toolchain, driver_version, identify, recall};
 use commands::{Commands, Diagnostics};
-use deliver::Delivery;
-use direct::{Direct, Followed, Hit, Trail};
+use direct::{Direct, Hit};
 use dryrun::Planner;
-use evidence::Known;
 use passes::UnitPasses;
 use place::Manner;
-use semantic::Sight;
+use request::Request;
 use sha2::{Digest as _, Sha256};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -53,7 +53,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
-use unit::{Ending, Finished, UnitWork};
+use unit::UnitWork;
 use whole::Whole;
 use workspace::Workspace;
 
@@ -125,11 +125,12 @@ pub fn compile(
     nvcc: &Path,
     args: &[OsString],
     cache: &Cache<'_>,
-    block: &mut Block,
+    account: &Account,
 ) -> Result<(), Detour> {
     environment::check()?;
     let job = read_job(args)?;
     let mut facts = facts(&job)?;
+    introduce(&job, &facts, cache, account);
     if !cache.stages {
         // nvcc's own module id is in what it makes.
         facts.job.push(("one-step", Vec::new()));
@@ -137,10 +138,11 @@ pub fn compile(
     let ccbin = job.value_of("compiler-bindir");
     let known = recall(nvcc, ccbin, cache.memo.as_deref(), cache.digests);
     if let Some(toolchain) = &known
-        && let Some(direct) = Direct::new(nvcc, &job, &facts, toolchain, cache)
-        && let Some(hit) = direct.look_up()
+        && let Some(request) = Request::new(nvcc, &job, &facts, toolchain)
+        && let Some(direct) = Direct::new(&request, &job, &facts, toolchain, cache)
+        && let Some(hit) = direct.look_up(account)
     {
-        return serve(&hit, cache, block);
+        return serve(hit, cache, account);
     }
     let signals = Signals::install().map_err(|error| work_directory(&error))?;
     let invocation = Invocation {
@@ -149,8 +151,9 @@ pub fn compile(
         facts: &facts,
         cache,
         signals: &signals,
+        account,
     };
-    let ended = invocation.run(known, block);
+    let ended = invocation.run(known);
     // A tool that a signal ended is no failure of ours.
     match (ended, signals.pending()) {
         (Ok(()), _) => Ok(()),
@@ -159,8 +162,22 @@ pub fn compile(
     }
 }
 
+/// Tells the account what is asked for.
+fn introduce(job: &Job, facts: &Facts, cache: &Cache<'_>, account: &Account) {
+    account.tell(|found| {
+        found.directory = journal::text(facts.directories[0].as_os_str());
+        found.output = job.output.as_deref().map(journal::text);
+        found.sources = job
+            .inputs
+            .iter()
+            .map(|input| journal::text(input))
+            .collect();
+        found.recache = cache.recache;
+    });
+}
+
 /// Delivers what direct mode has found.
-fn serve(hit: &Hit, cache: &Cache<'_>, block: &mut Block) -> Result<(), Detour> {
+fn serve(hit: Hit, cache: &Cache<'_>, account: &Account) -> Result<(), Detour> {
     hit.delivery.place(&hit.sites)?;
     hit.delivery.place_kept(&hit.kept_sites)?;
     hit.delivery.printed.show();
@@ -172,7 +189,14 @@ fn serve(hit: &Hit, cache: &Cache<'_>, block: &mut Block) -> Result<(), Detour> 
     if hit.is_semantic {
         cache.stats.add(Counter::SemanticHit, hit.units);
     }
-    block.note("direct", format_args!("{how} ({})", hex::encode(hit.key)));
+    account.note("direct", format_args!("{how} ({})", hex::encode(hit.key)));
+    account.tell(|found| {
+        found.level = Level::DirectHit;
+        found.semantic = hit.is_semantic;
+        found.key = Some(hex::encode(hit.key));
+        found.stored = hit.milliseconds;
+        found.facts = hit.facts;
+    });
     Ok(())
 }
 
@@ -199,15 +223,20 @@ struct Invocation<'a> {
     facts: &'a Facts,
     cache: &'a Cache<'a>,
     signals: &'a Signals,
+    account: &'a Account,
 }
 
 impl Invocation<'_> {
-    fn run(&self, known: Option<Toolchain>, block: &mut Block) -> Result<(), Detour> {
+    fn run(&self, known: Option<Toolchain>) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
         let planning = settled::stamp_time();
         let (toolchain, asked) = match known {
             Some(known) => (known, None),
-            None => self.identify(&workspace)?,
+            None => {
+                self.account
+                    .note("toolchain", "not remembered, or changed; identified");
+                self.identify(&workspace)?
+            }
         };
         let planner = Planner {
             nvcc: self.nvcc,
@@ -245,19 +274,35 @@ impl Invocation<'_> {
                 exact: exact.as_deref(),
                 signals: self.signals,
                 began,
+                account: self.account,
             })
             .collect();
-        let direct = Direct::new(self.nvcc, self.job, self.facts, &toolchain, self.cache);
+        let request = Request::new(self.nvcc, self.job, self.facts, &toolchain);
+        let direct = request
+            .as_ref()
+            .and_then(|request| Direct::new(request, self.job, self.facts, &toolchain, self.cache));
         // Link stages always run, so that they are never answered directly.
         let direct = direct.filter(|_| plan.link.is_empty());
         let direct = direct.map(|direct| direct.counting_tokens(exact.is_none()));
-        let (mut all, endings) = self.units(&works, direct.as_ref(), block)?;
+        if let Some(exact) = &exact {
+            self.account
+                .note("semantic", format_args!("every byte counts: {exact}"));
+        }
+        let (mut all, finished) = self.units(&works, direct.as_ref(), request.as_ref())?;
         let slots = &self.cache.slots;
-        link::run(&plan, &commands, slots, self.signals, &mut all.printed)?;
+        let link = link::Link {
+            plan: &plan,
+            commands: &commands,
+            slots,
+            signals: self.signals,
+            account: self.account,
+        };
+        link.run(&mut all.printed)?;
         deliver::keep_files(self.facts, &plan, &workspace)?;
         all.printed.show();
-        for (unit, (ending, key)) in plan.units.iter().zip(&endings) {
-            count(self.cache, block, &plan.file(unit.source).path, ending, key);
+        for (unit, finished) in plan.units.iter().zip(&finished) {
+            let source = &plan.file(unit.source).path;
+            finished.count(self.cache, self.account, source);
         }
         Ok(())
     }
@@ -286,103 +331,6 @@ impl Invocation<'_> {
             Cache { stages: false, .. } => Some("PCACHE_STAGES is off".to_owned()),
             _ => self.job.tells_lines(),
         }
-    }
-
-    /// Runs every unit, puts what it makes in place, and remembers what all of them read.
-    fn units(
-        &self,
-        works: &[UnitWork<'_>],
-        direct: Option<&Direct<'_>>,
-        block: &mut Block,
-    ) -> Result<(Delivery, Vec<(Ending, Digest)>), Detour> {
-        let mut tracks = Tracks {
-            direct,
-            trail: direct.map(|_| Trail::begin(works)),
-            followed: None,
-            sight: Some(Sight::default()),
-        };
-        let mut finished = Vec::with_capacity(works.len());
-        for work in works {
-            let is_only = works.len() == 1;
-            let unit = work.run(&mut |known| {
-                if is_only {
-                    tracks.follow(known);
-                }
-            })?;
-            tracks.add(&unit);
-            deliver::write_temporaries(work, &unit.product)?;
-            finished.push((work, unit));
-        }
-        let mut all = Delivery {
-            printed: Printed {
-                stdout: Vec::new(),
-                stderr: works
-                    .first()
-                    .map_or_else(Vec::new, |work| work.plan.notices.clone()),
-            },
-            ..Delivery::default()
-        };
-        let mut endings = Vec::new();
-        for (work, unit) in finished {
-            all.append(Delivery::of(self.job, work, unit.product)?);
-            endings.push((unit.ending, unit.key));
-        }
-        // Before outputs change the directories in which headers are looked for.
-        let units = works.len() as u64;
-        if let Err(doubt) = tracks.keep(&all, units) {
-            block.note("direct", format_args!("not remembered: {doubt}"));
-        }
-        if let Some(signal) = self.signals.pending() {
-            return Err(Detour::Interrupted(signal));
-        }
-        all.place(&all.sites()?)?;
-        Ok((all, endings))
-    }
-}
-
-/// What an ordinary compile finds out for direct mode.
-struct Tracks<'a> {
-    /// None where nothing is to be remembered.
-    direct: Option<&'a Direct<'a>>,
-    trail: Option<Result<Trail, Doubt>>,
-    /// Where the trail of an only unit leads: found while its stages ran.
-    followed: Option<Result<Followed, Doubt>>,
-    /// What else than tokens the units could see; none where every byte counts.
-    sight: Option<Sight>,
-}
-
-impl Tracks<'_> {
-    /// Follows the trail of the only unit, whose passes read `known`, once.
-    fn follow(&mut self, known: &Known) {
-        if let (Some(direct), None) = (self.direct, &self.followed)
-            && let Some(Ok(trail)) = &mut self.trail
-        {
-            let added = trail.add(known);
-            self.followed = Some(added.and_then(|()| direct.follow(trail)));
-        }
-    }
-
-    /// Adds what a unit read, if its result may be remembered.
-    fn add(&mut self, unit: &Finished) {
-        self.sight = self
-            .sight
-            .zip(unit.sight)
-            .map(|(one, other)| one.max(other));
-        let trail = self.trail.take();
-        self.trail = trail.map(|trail| match &unit.ending {
-            Ending::Unstored(why) => Err(why.clone()),
-            _ if self.followed.is_some() => trail,
-            _ => trail.and_then(|mut trail| trail.add(&unit.known).map(|()| trail)),
-        });
-    }
-
-    fn keep(self, delivery: &Delivery, units: u64) -> Result<(), Doubt> {
-        let (Some(direct), Some(trail)) = (self.direct, self.trail) else {
-            return Ok(());
-        };
-        let trail = trail?;
-        let followed = self.followed.unwrap_or_else(|| direct.follow(&trail))?;
-        direct.keep(followed, self.sight, delivery, units)
     }
 }
 
@@ -523,39 +471,6 @@ fn manner(plan: &Plan, file: FileId) -> Manner {
         Some(Tool::HostCompile) => Manner::Replace,
         _ => Manner::Rewrite,
     }
-}
-
-/// Counts a unit of an invocation that ended well; of another, only the detour counts.
-fn count(cache: &Cache<'_>, block: &mut Block, source: &OsStr, ending: &Ending, key: &Digest) {
-    let source = source.display();
-    let text = match ending {
-        Ending::Hit => {
-            cache.stats.add(Counter::PreprocessedHit, 1);
-            "preprocessed hit".to_owned()
-        }
-        Ending::Alike => {
-            cache.stats.add(Counter::PreprocessedHit, 1);
-            cache.stats.add(Counter::SemanticHit, 1);
-            "preprocessed hit, with lines moved".to_owned()
-        }
-        Ending::Coalesced => {
-            cache.stats.add(Counter::Coalesced, 1);
-            "hit, after waiting for another process".to_owned()
-        }
-        Ending::Miss => {
-            cache.stats.add(Counter::Miss, 1);
-            "miss".to_owned()
-        }
-        Ending::Unstored(why) => {
-            cache.stats.add(Counter::Miss, 1);
-            cache.stats.add(Counter::Uncacheable, 1);
-            format!("miss, not stored: {why}")
-        }
-    };
-    block.note(
-        "unit",
-        format_args!("{source}: {text} ({})", hex::encode(key)),
-    );
 }
 
 fn work_directory(error: &dyn std::fmt::Display) -> Fallback {

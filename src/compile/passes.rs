@@ -2,11 +2,11 @@
 //! does. Tells what they read.
 
 use super::commands::template;
-use super::evidence::Known;
+use super::evidence::{Entered, Known};
 use super::schedule;
 use super::unit::UnitWork;
 use super::{Detour, digest_file};
-use crate::includes::markers;
+use crate::includes::markers::{self, SourceFile};
 use crate::key::{Digest, HostHeader, Pass};
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
@@ -216,14 +216,24 @@ fn pass(
     known: &mut Known,
 ) -> Result<Pass, Detour> {
     let bytes = text(work, stage)?;
-    for file in markers::files(&bytes) {
-        known.add(file.path.into());
+    let files = markers::files(&bytes);
+    for file in &files {
+        known.add(file.path.clone().into(), entered(work, &files, file));
     }
     Ok(Pass {
         command: template(work.plan, stage),
         digest: Sha256::digest(&bytes).into(),
         printed: printed(work, number)?,
     })
+}
+
+/// How a pass that entered `files` came to `file`. Text of ours does not count.
+fn entered(work: &UnitWork<'_>, files: &[SourceFile], file: &SourceFile) -> Entered {
+    let by = file.includer.map(|at| PathBuf::from(&files[at].path));
+    Entered {
+        by: by.filter(|by| !work.commands.workspace.holds(by)),
+        origin: file.origin,
+    }
 }
 
 /// The digest of what stage `number` printed. A message may leave no trace in the text.
@@ -262,13 +272,14 @@ fn host_headers(
 ) -> Result<Vec<HostHeader>, Detour> {
     let bytes = text(work, stage)?;
     let mut found = Vec::new();
-    for file in markers::files(&bytes) {
+    let files = markers::files(&bytes);
+    for file in &files {
         let path = Path::new(&file.path);
         if work.commands.workspace.holds(path) {
             continue;
         }
         let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
-        known.add(path.to_owned());
+        known.add(path.to_owned(), entered(work, &files, file));
         known.add_precompilable(path.to_owned());
         found.push(HostHeader {
             path: path.as_os_str().as_bytes().to_vec(),

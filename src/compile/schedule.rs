@@ -3,9 +3,10 @@
 
 use super::Detour;
 use super::commands::Outputs;
-use super::stages::Stages;
+use super::stages::{self, Stages};
 use super::unit::UnitWork;
 use crate::exec::{self, Command, Failure, Step, Work};
+use crate::journal::StageAccount;
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Stage, Tool};
 use std::thread;
@@ -18,16 +19,31 @@ pub fn run(
     numbers: &[usize],
     beside: &mut dyn FnMut(),
 ) -> Result<(), Detour> {
-    struct Rest<'a, 'b>(&'b mut Stages<'a>, &'b [usize], &'b mut dyn FnMut());
+    struct Rest<'a, 'b>(
+        &'b mut Stages<'a>,
+        &'b [usize],
+        &'b mut dyn FnMut(),
+        Told<'b>,
+    );
 
     impl Work for Rest<'_, '_> {
         type Error = Detour;
 
         fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
-            self.0.begin(self.1[step])
+            self.3.begin(step);
+            let command = self.0.begin(self.1[step])?;
+            if command.is_none() {
+                self.3.end(step, true);
+            }
+            Ok(command)
+        }
+
+        fn started(&mut self, step: usize) {
+            self.3.start(step);
         }
 
         fn end(&mut self, step: usize) -> Result<(), Detour> {
+            self.3.end(step, false);
             self.0.end(self.1[step]);
             Ok(())
         }
@@ -42,20 +58,21 @@ pub fn run(
     run_steps(
         work,
         &chosen,
-        &mut Rest(stages, numbers, beside),
+        &mut Rest(stages, numbers, beside, Told::of(work, &chosen)),
         FallbackReason::Stage,
     )
 }
 
 /// Runs passes, which need not be the plan's own; the numbers name their streams.
 pub fn run_passes(work: &UnitWork<'_>, passes: &[(usize, &Stage)]) -> Result<(), Detour> {
-    struct Passes<'a, 'b>(&'b UnitWork<'a>, &'b [(usize, &'b Stage)]);
+    struct Passes<'a, 'b>(&'b UnitWork<'a>, &'b [(usize, &'b Stage)], Told<'b>);
 
     impl Work for Passes<'_, '_> {
         type Error = Detour;
 
         fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
-            let Self(work, passes) = self;
+            let Self(work, passes, told) = self;
+            told.begin(step);
             let (number, pass) = passes[step];
             let commands = work.commands;
             commands.workspace.prepare(work.plan, &pass.writes)?;
@@ -63,7 +80,12 @@ pub fn run_passes(work: &UnitWork<'_>, passes: &[(usize, &Stage)]) -> Result<(),
             Ok(Some(command))
         }
 
-        fn end(&mut self, _step: usize) -> Result<(), Detour> {
+        fn started(&mut self, step: usize) {
+            self.2.start(step);
+        }
+
+        fn end(&mut self, step: usize) -> Result<(), Detour> {
+            self.2.end(step, false);
             Ok(())
         }
     }
@@ -72,9 +94,44 @@ pub fn run_passes(work: &UnitWork<'_>, passes: &[(usize, &Stage)]) -> Result<(),
     run_steps(
         work,
         &stages,
-        &mut Passes(work, passes),
+        &mut Passes(work, passes, Told::of(work, &stages)),
         FallbackReason::Preprocess,
     )
+}
+
+/// What becomes of stages, told to the account of the compile.
+struct Told<'a> {
+    work: &'a UnitWork<'a>,
+    stages: Vec<(&'a Stage, Option<StageAccount>)>,
+}
+
+impl<'a> Told<'a> {
+    fn of(work: &'a UnitWork<'_>, stages: &[&'a Stage]) -> Self {
+        let stages = stages.iter().map(|stage| (*stage, None));
+        Self {
+            work,
+            stages: stages.collect(),
+        }
+    }
+
+    fn begin(&mut self, step: usize) {
+        let (stage, told) = &mut self.stages[step];
+        *told = Some(
+            self.work
+                .account
+                .begin_stage(stages::name(stage), stages::arch(stage)),
+        );
+    }
+
+    fn start(&self, step: usize) {
+        let told = self.stages[step].1;
+        told.map(|told| self.work.account.start_stage(told));
+    }
+
+    fn end(&self, step: usize, hit: bool) {
+        let told = self.stages[step].1;
+        told.map(|told| self.work.account.end_stage(told, hit));
+    }
 }
 
 fn run_steps(

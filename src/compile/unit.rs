@@ -14,7 +14,8 @@ use super::stages::{self, Stages};
 use super::whole::Whole;
 use super::{Cache, Detour, Facts};
 use crate::exec::Signals;
-use crate::key::{Digest, Pass, TuFacts, module_id};
+use crate::journal::Account;
+use crate::key::{Digest, Digester, Explanation, HostHeader, Pass, Sink, TuFacts, module_id};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
 use crate::stats::Counter;
@@ -36,6 +37,8 @@ pub struct Product {
     pub kept: Vec<(String, Vec<u8>)>,
     /// What stages printed: stage, standard output, standard error; in the plan's order.
     pub streams: Vec<(usize, Vec<u8>, Vec<u8>)>,
+    /// Wall time of the stages behind the passes when they ran, in milliseconds.
+    pub milliseconds: u64,
 }
 
 /// How a unit's product came about.
@@ -75,6 +78,8 @@ pub struct UnitWork<'a> {
     pub signals: &'a Signals,
     /// A time before any pass, by the clock that stamps files.
     pub began: SystemTime,
+    /// Where it tells what it does.
+    pub account: &'a Account,
 }
 
 /// What is known of a unit that is not in the store under its exact key.
@@ -96,6 +101,12 @@ pub struct Finished {
     pub ending: Ending,
     /// The key.
     pub key: Digest,
+    /// The fields of the key.
+    pub fields: Explanation,
+    /// Wall time of the passes, in milliseconds.
+    pub passes: u64,
+    /// Why every byte of the sources counted, if it did.
+    pub exact: Option<String>,
     /// What its passes read.
     pub known: Known,
     /// What else than tokens the compile could see; none where every byte counts.
@@ -106,13 +117,20 @@ impl UnitWork<'_> {
     /// Runs the passes, then takes the product from the store or makes it. `beside` is told what the
     /// passes read, any number of times, when there is time while stages run.
     pub fn run(&self, beside: &mut dyn FnMut(&Known)) -> Result<Finished, Detour> {
+        let started = Instant::now();
         let read = self.passes.run(self)?;
+        let passes = milliseconds(started);
         let id = self.module_id();
         let commands = self.sorted_commands();
         let texts: Vec<_> = commands.iter().map(|(text, _)| text.clone()).collect();
-        let key = |passes: &[Pass]| self.key(&id, &texts, passes, &read.host_headers);
+        let key = |passes: &[Pass]| {
+            let mut key = Digester::default();
+            self.write_key(&id, &texts, passes, &read.host_headers, &mut key);
+            key.finish()
+        };
         let exact = key(&read.passes);
-        let is_exact = semantic::exact_because(self, &read).is_some();
+        let why_exact = semantic::exact_because(self, &read);
+        let is_exact = why_exact.is_some();
         let known = self.fetch_unless_told(&exact, &commands);
         let (product, ending) = match known {
             Some(product) => (product, Ending::Hit),
@@ -136,7 +154,14 @@ impl UnitWork<'_> {
             sight: is_silent.then(|| semantic::sight(self)).flatten(),
             product,
             ending,
+            fields: {
+                let mut fields = Explanation::default();
+                self.write_key(&id, &texts, &read.passes, &read.host_headers, &mut fields);
+                fields
+            },
             key: exact,
+            passes,
+            exact: why_exact,
             known: read.known,
         })
     }
@@ -176,10 +201,10 @@ impl UnitWork<'_> {
         };
         let began = Instant::now();
         let served = self.make(id, read, *alike, &mut || beside(&read.known))?;
-        let product = self.collect()?;
-        let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let mut product = self.collect()?;
+        product.milliseconds = milliseconds(began);
         let ending = match self.evidence(&read.known, &served) {
-            Ok(files) => match self.record(commands, &product, &files, milliseconds) {
+            Ok(files) => match self.record(commands, &product, &files) {
                 Some(record) if self.cache.keep_record(key, &record) => {
                     let alike_key = alike_key.filter(|_| product.streams.is_empty());
                     alike_key.map(|alike_key| self.cache.keep_record(&alike_key, &record));
@@ -218,13 +243,15 @@ impl UnitWork<'_> {
         commands
     }
 
-    fn key(
+    /// Writes the fields of the unit's key to `sink`.
+    fn write_key(
         &self,
         id: &[u8],
         commands: &[Vec<u8>],
         passes: &[Pass],
-        host_headers: &[crate::key::HostHeader],
-    ) -> Digest {
+        host_headers: &[HostHeader],
+        sink: &mut impl Sink,
+    ) {
         let facts = self.facts;
         let asks_native = |text: &Vec<u8>| text.windows(7).any(|word| word == b"=native");
         let machine = if commands.iter().any(asks_native) {
@@ -251,7 +278,7 @@ impl UnitWork<'_> {
             passes,
             host_headers,
         }
-        .key()
+        .write(sink);
     }
 
     /// The stored product, if all of it can be read and is what it was.
@@ -265,7 +292,10 @@ impl UnitWork<'_> {
             Some(artefact) => self.cache.artefact(artefact),
             None => Some(Vec::new()),
         };
-        let mut product = Product::default();
+        let mut product = Product {
+            milliseconds: record.milliseconds,
+            ..Product::default()
+        };
         for output in &record.outputs {
             let file = self.stage(stage_of(output.command)?).output?;
             product
@@ -462,7 +492,6 @@ impl UnitWork<'_> {
         commands: &[(Vec<u8>, usize)],
         product: &Product,
         files: &RealFiles,
-        milliseconds: u64,
     ) -> Option<Record> {
         let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
         let mut record = Record {
@@ -475,7 +504,7 @@ impl UnitWork<'_> {
             } else {
                 Vec::new()
             },
-            milliseconds,
+            milliseconds: product.milliseconds,
         };
         for (file, bytes) in &product.outputs {
             let writer = |number: &&usize| self.stage(**number).output == Some(*file);
@@ -505,6 +534,10 @@ impl UnitWork<'_> {
         }
         Some(record)
     }
+}
+
+fn milliseconds(since: Instant) -> u64 {
+    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The files that the unit's stages write and `--keep` leaves. cicc, where it makes the output itself,

@@ -30,6 +30,9 @@ pub trait Work {
     /// to run; it needs no slot.
     fn begin(&mut self, step: usize) -> Result<Option<Command>, Self::Error>;
 
+    /// Called when the command of this step has its slot and begins to run.
+    fn started(&mut self, _step: usize) {}
+
     /// Called when the command of this step has ended well, before any step after it begins.
     fn end(&mut self, step: usize) -> Result<(), Self::Error>;
 
@@ -86,6 +89,7 @@ pub fn run_steps<W: Work>(
         {
             let (rank, command) = first.remove_entry();
             crew.start(rank.step(), &command, slot)?;
+            work.started(rank.step());
         }
         let meanwhile = match (
             graph.left == 0 || !graph.ready.is_empty(),

@@ -47,6 +47,9 @@ pub struct SourceFile {
     pub path: OsString,
     /// [`Origin::User`] if it is entered as such even once.
     pub origin: Origin,
+    /// The place in the list of the file that entered it first. What the command line includes is taken
+    /// for the main file's.
+    pub includer: Option<usize>,
 }
 
 /// Every marker of a preprocessed file, in order. Lines that only begin like one are passed over.
@@ -60,8 +63,12 @@ pub fn markers(text: &[u8]) -> impl Iterator<Item = Marker<'_>> {
 pub fn files(text: &[u8]) -> Vec<SourceFile> {
     let mut found: Vec<SourceFile> = Vec::new();
     let mut known = std::collections::HashMap::new();
+    let mut within: Vec<usize> = Vec::new();
     for (index, marker) in markers(text).enumerate() {
         let first = index == 0;
+        if marker.reason == Reason::Return && within.len() > 1 {
+            within.pop();
+        }
         if !(first || marker.reason == Reason::Enter) || !names_a_file(marker.escaped) {
             continue;
         }
@@ -71,8 +78,10 @@ pub fn files(text: &[u8]) -> Vec<SourceFile> {
             found.push(SourceFile {
                 path: OsString::from_vec(path),
                 origin: marker.origin,
+                includer: within.last().copied(),
             });
         }
+        within.push(at);
         found[at].origin = found[at].origin.max(marker.origin);
     }
     found

@@ -20,7 +20,8 @@ pub const PAGE_PREFIX: &str = "counters-";
 /// Room for reasons of one kind; slots are never reused for another meaning.
 const REASONS: usize = 64;
 
-/// First word of each group in the page. Words 0 to 15 are the header.
+/// First word of each group in the page. Words 0 to 15 are the header, which no reset touches.
+const JOURNAL: usize = 2;
 const OUTCOMES: usize = 16;
 const STORE: usize = 32;
 const BYPASSES: usize = 64;
@@ -103,6 +104,10 @@ pub enum Counter {
     Uncacheable,
     /// Of the hits, those whose sources had changed in comments, blanks or line numbers.
     SemanticHit,
+    /// Milliseconds that hits took less than the compiles whose results they delivered.
+    SavedMilliseconds,
+    /// Milliseconds that compiles took which were stored.
+    SpentMilliseconds,
     /// Went straight to the real nvcc.
     Bypassed(BypassReason),
     /// Handed to the real nvcc after it was begun.
@@ -126,6 +131,8 @@ impl Counter {
             Self::Error => OUTCOMES + 4,
             Self::Uncacheable => OUTCOMES + 5,
             Self::SemanticHit => OUTCOMES + 6,
+            Self::SavedMilliseconds => OUTCOMES + 7,
+            Self::SpentMilliseconds => OUTCOMES + 8,
             Self::Bypassed(reason) => BYPASSES + reason as usize,
             Self::Fallback(reason) => FALLBACKS + reason as usize,
             Self::StageHit(kind) => STAGES + 2 * kind as usize,
@@ -227,6 +234,18 @@ impl Stats {
     /// of several processes, one is told so.
     pub fn is_time_to_sweep(&self, now: u64, seconds: u64) -> bool {
         totals::claim(self.word(STORE_SWEPT), now, seconds)
+    }
+
+    /// Which file of the journal is written to: a number that only grows.
+    pub fn journal_turn(&self) -> u64 {
+        self.word(JOURNAL).load(Ordering::Relaxed)
+    }
+
+    /// Ends `turn`; of several processes, one is told that it did.
+    pub fn end_journal_turn(&self, turn: u64) -> bool {
+        let word = self.word(JOURNAL);
+        let ended = word.compare_exchange(turn, turn + 1, Ordering::Relaxed, Ordering::Relaxed);
+        ended.is_ok()
     }
 
     fn word(&self, slot: usize) -> &AtomicU64 {

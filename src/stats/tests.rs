@@ -16,6 +16,8 @@ fn every_counter() -> Vec<Counter> {
         Counter::Error,
         Counter::Uncacheable,
         Counter::SemanticHit,
+        Counter::SavedMilliseconds,
+        Counter::SpentMilliseconds,
         Counter::Evicted,
     ];
     all.extend(BypassReason::ALL.iter().map(|&r| Counter::Bypassed(r)));

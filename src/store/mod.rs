@@ -8,6 +8,7 @@
 //! <root>/locks/flights               who is making what at this moment
 //! <root>/locks/slots                 who runs a stage (`crate::exec`)
 //! <root>/locks/evict                 held by who evicts
+//! <root>/journal/0…7                what happened lately
 //! <root>/uses/ab                     what some policies must know besides times
 //! <root>/counters, shards            counts, and how much there is (`crate::stats`)
 //! ```
@@ -22,6 +23,7 @@ mod error;
 mod evict;
 mod file;
 mod flight;
+mod journal;
 mod memory;
 mod platform;
 pub mod policy;

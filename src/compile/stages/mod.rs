@@ -18,7 +18,7 @@ use crate::exec::Command;
 use crate::includes::moved;
 use crate::key::{Digest, StageFacts};
 use crate::outcome::{Fallback, FallbackReason};
-use crate::plan::{FileId, Stage, Tool};
+use crate::plan::{FileId, Piece, Stage, Tool};
 use crate::stats::{Counter, StageKind};
 use crate::store::Artefact;
 use crate::toolchain::Front;
@@ -453,6 +453,39 @@ fn write(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
 pub fn count(work: &UnitWork<'_>, stage: &Stage, outcome: impl Fn(StageKind) -> Counter) {
     if let Some(kind) = kind(stage.tool) {
         work.cache.stats.add(outcome(kind), 1);
+    }
+}
+
+/// What people call the stage: as the statistics do, where they count it.
+pub fn name(stage: &Stage) -> &'static str {
+    match stage.tool {
+        Tool::HostPreprocess => "host_preprocess",
+        Tool::StubCompile => "stub_compile",
+        Tool::HostLink => "host_link",
+        Tool::Archive => "archive",
+        Tool::Remove => "remove",
+        tool => kind(tool).map_or("other", StageKind::code),
+    }
+}
+
+/// The architecture that the stage compiles for, as its flags name it.
+pub fn arch(stage: &Stage) -> Option<String> {
+    let mut words = stage.args.iter().map(|argument| match &argument.0[..] {
+        [Piece::Text(text)] => text.to_str().unwrap_or_default(),
+        _ => "",
+    });
+    match stage.tool {
+        Tool::Preprocess => {
+            let number = words.find_map(|word| word.strip_prefix("-D__CUDA_ARCH__="))?;
+            let number = number.strip_suffix('0').unwrap_or(number);
+            Some(format!("compute_{number}"))
+        }
+        Tool::Cicc | Tool::Ptxas | Tool::Nvlink => {
+            let found = words.find(|word| word.trim_start_matches('-').starts_with("arch"))?;
+            let joined = found.split_once('=').map(|(_, arch)| arch.to_owned());
+            joined.or_else(|| words.next().map(str::to_owned))
+        }
+        _ => None,
     }
 }
 

@@ -1,0 +1,351 @@
+//! `pcache explain`: how compiles ended, and why. Compares what a compile depended on with what the
+//! nearest former one of the same thing did. Does not know how facts are compared.
+
+use super::journal::{compiles, facts, is_of, output, sources};
+use super::{is_there, print_json, say};
+use crate::config::Config;
+use crate::journal::{Compile, Level};
+use crate::log::timestamp;
+use crate::outcome::{BypassReason, FallbackReason};
+use crate::store::FileStore;
+use crate::why::{Difference, Facts, Kind, differences};
+use anyhow::{Error, bail};
+use serde::Serialize;
+use std::io::Write;
+use std::path::PathBuf;
+
+/// How many former compiles are compared, newest first, in search of the nearest.
+const CANDIDATES: usize = 16;
+
+/// What `pcache explain` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct ExplainArguments {
+    /// Output or source whose last compile is meant, or the end of its path; without, any
+    what: Option<PathBuf>,
+    /// How many compiles to explain, the newest last
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    last: usize,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn run(
+    arguments: &ExplainArguments,
+    config: &Config,
+    out: &mut dyn Write,
+) -> Result<(), Error> {
+    let root = &config.dir.value;
+    if !is_there(root)? {
+        bail!("there is no cache at {root:?}");
+    }
+    let store = FileStore::open_read_only(root, config.max_size.value.bytes())?;
+    let compiles = compiles(&store)?;
+    let is_meant = |compile: &Compile| {
+        let what = arguments.what.as_ref();
+        what.is_none_or(|what| is_of(compile, &what.components().collect::<PathBuf>()))
+    };
+    let meant = (0..compiles.len()).filter(|&at| is_meant(&compiles[at]));
+    let meant: Vec<_> = meant.collect();
+    let meant = &meant[meant.len().saturating_sub(arguments.last)..];
+    if meant.is_empty() {
+        match &arguments.what {
+            Some(what) => bail!("the journal knows no compile of {what:?}; is the name complete?"),
+            None => bail!("the journal is empty: nothing was compiled with this cache"),
+        }
+    }
+    let explained: Vec<_> = meant
+        .iter()
+        .map(|&at| Explained::new(&store, &compiles, at))
+        .collect();
+    if arguments.json {
+        return print_json(out, &explained);
+    }
+    for (at, explained) in explained.iter().enumerate() {
+        if at > 0 {
+            say(out, format_args!(""))?;
+        }
+        print(out, explained)?;
+    }
+    Ok(())
+}
+
+/// A compile with its explanation: the shape of `pcache explain --json`, in a list.
+#[derive(Serialize)]
+struct Explained<'a> {
+    compile: &'a Compile,
+    /// The former compile that it is compared with.
+    compared_with: Option<Former>,
+    /// Everything that differs from it.
+    differences: Vec<Difference>,
+    /// What is to be said besides, in sentences.
+    because: Vec<String>,
+}
+
+#[derive(Serialize)]
+struct Former {
+    start: u64,
+    pid: u32,
+    level: Level,
+}
+
+impl Former {
+    fn of(compile: &Compile) -> Self {
+        Self {
+            start: compile.start,
+            pid: compile.pid,
+            level: compile.level,
+        }
+    }
+}
+
+impl<'a> Explained<'a> {
+    fn new(store: &FileStore, all: &'a [Compile], at: usize) -> Self {
+        let compile = &all[at];
+        let plain = |because: Vec<String>| Self {
+            compile,
+            compared_with: None,
+            differences: Vec::new(),
+            because,
+        };
+        match compile.level {
+            Level::Bypass | Level::Fallback | Level::Interrupted => return plain(detour(compile)),
+            Level::DirectHit => return plain(reused(all, at)),
+            Level::PreprocessedHit | Level::Coalesced | Level::Miss => {}
+        }
+        let mut because = reused(all, at);
+        let Some(found) = facts(store, compile) else {
+            because.push(lost(compile));
+            return plain(because);
+        };
+        let Some((former, differences)) = nearest(store, all, at, &found) else {
+            because.push("it is the first compile of this source that the journal knows".into());
+            return plain(because);
+        };
+        if compile.level == Level::Miss {
+            because.extend(besides(compile, former, &differences));
+        } else {
+            because.extend(not_direct(compile, &differences));
+        }
+        Self {
+            compile,
+            compared_with: Some(Former::of(former)),
+            differences,
+            because,
+        }
+    }
+}
+
+/// Why there is nothing to compare.
+fn lost(compile: &Compile) -> String {
+    match compile.facts {
+        Some(_) => "what it depended on is not in the cache any more",
+        None => "what it depended on was not remembered",
+    }
+    .to_owned()
+}
+
+/// The former compile of the same thing with the fewest differences, and these: of the same sources
+/// and output, else of the same sources.
+fn nearest<'a>(
+    store: &FileStore,
+    all: &'a [Compile],
+    at: usize,
+    found: &Facts,
+) -> Option<(&'a Compile, Vec<Difference>)> {
+    let compile = &all[at];
+    let wanted = sources(compile);
+    let former = all[..at].iter().rev();
+    let alike: Vec<_> = former
+        .filter(|other| other.facts.is_some() && sources(other) == wanted)
+        .collect();
+    let (same, others): (Vec<_>, Vec<_>) = alike
+        .into_iter()
+        .partition(|other| output(other) == output(compile));
+    [same, others].into_iter().find_map(|tier| {
+        let mut best: Option<(&Compile, Vec<Difference>)> = None;
+        for other in tier.into_iter().take(CANDIDATES) {
+            let Some(before) = facts(store, other) else {
+                continue;
+            };
+            let differing = differences(&before, found);
+            // The newest of those that are equally near.
+            if best
+                .as_ref()
+                .is_none_or(|(_, least)| differing.len() < least.len())
+            {
+                best = Some((other, differing));
+            }
+        }
+        best
+    })
+}
+
+/// Why a compile is a miss, besides what differs.
+fn besides(compile: &Compile, former: &Compile, differences: &[Difference]) -> Vec<String> {
+    let mut because = Vec::new();
+    if compile.recache {
+        because.push("PCACHE_RECACHE was set, so that nothing was looked up".to_owned());
+    }
+    let unstored = former
+        .units
+        .iter()
+        .filter_map(|unit| unit.unstored.as_ref());
+    let unstored: Vec<_> = unstored.collect();
+    let is_text = differences.iter().all(|found| found.kind == Kind::Text);
+    for why in &unstored {
+        because.push(format!("the former result was not stored: {why}"));
+    }
+    if is_text && !differences.is_empty() {
+        because.extend(compile.forgotten.clone());
+    }
+    if because.is_empty() && differences.is_empty() {
+        because.push(
+            "nothing differs: the former result was evicted or removed, or was not stored yet"
+                .to_owned(),
+        );
+    }
+    because
+}
+
+/// Why a hit cost a preprocessing.
+fn not_direct(compile: &Compile, differences: &[Difference]) -> Vec<String> {
+    let forgotten = compile.forgotten.iter();
+    let mut because: Vec<_> = forgotten
+        .map(|why| format!("direct mode cannot remember it: {why}"))
+        .collect();
+    if because.is_empty() && differences.is_empty() {
+        because.push("direct mode did not remember the former compile".to_owned());
+    }
+    because
+}
+
+/// What was taken from the cache.
+fn reused(all: &[Compile], at: usize) -> Vec<String> {
+    let compile = &all[at];
+    let mut said = Vec::new();
+    if compile.level.is_hit() {
+        let made = all[..at].iter().rev();
+        let mut made = made.filter(|other| other.facts.is_some() && other.facts == compile.facts);
+        let made = made.find(|other| other.level == Level::Miss);
+        said.extend(made.map(|made| {
+            let when = timestamp(made.start / 1000);
+            format!("the result is that of the compile of {when}")
+        }));
+        if compile.semantic {
+            said.push("sources had changed in comments, blanks or lines alone".to_owned());
+        }
+        if compile.stored > 0 {
+            let stored = compile.stored as f64 / 1e3;
+            said.push(format!("compiling it took {stored:.2} s"));
+        }
+        return said;
+    }
+    let named = |hit: bool| {
+        let stages = compile.stages.iter().filter(|stage| stage.hit == hit);
+        let names = stages.map(|stage| match &stage.arch {
+            Some(arch) => format!("{} {arch}", stage.name),
+            None => stage.name.clone(),
+        });
+        names.collect::<Vec<_>>().join(", ")
+    };
+    let (from_cache, run) = (named(true), named(false));
+    for (what, names) in [("from the cache", from_cache), ("run", run)] {
+        if !names.is_empty() {
+            said.push(format!("stages {what}: {names}"));
+        }
+    }
+    let unstored = compile
+        .units
+        .iter()
+        .filter_map(|unit| unit.unstored.as_ref());
+    said.extend(unstored.map(|why| format!("the result was not stored: {why}")));
+    said
+}
+
+/// Why nvcc did it.
+fn detour(compile: &Compile) -> Vec<String> {
+    let code = compile.reason.as_deref().unwrap_or_default();
+    let bypass = BypassReason::ALL
+        .iter()
+        .find(|reason| reason.code() == code);
+    let fallback = FallbackReason::ALL
+        .iter()
+        .find(|reason| reason.code() == code);
+    let sentence = match compile.level {
+        Level::Bypass => bypass.map(|reason| reason.sentence()),
+        Level::Fallback => fallback.map(|reason| reason.sentence()),
+        _ => None,
+    };
+    let said = sentence.into_iter().map(str::to_owned);
+    said.chain(compile.detail.clone()).collect()
+}
+
+fn print(out: &mut dyn Write, explained: &Explained<'_>) -> Result<(), Error> {
+    let compile = explained.compile;
+    let sources = compile.sources.join(" ");
+    let output = compile.output.as_ref();
+    let output = output.map_or_else(String::new, |output| format!(" → {output}"));
+    let semantic = if compile.semantic { "semantic " } else { "" };
+    let level = compile.level.text();
+    say(out, format_args!("{semantic}{level}: {sources}{output}"))?;
+    let (when, took) = (timestamp(compile.start / 1000), compile.wall as f64 / 1e6);
+    let (pid, directory) = (compile.pid, &compile.directory);
+    say(
+        out,
+        format_args!("  at {when} in {directory}, {took:.3} s, pid {pid}"),
+    )?;
+    if let Some(former) = &explained.compared_with {
+        let (when, level) = (timestamp(former.start / 1000), former.level.text());
+        say(
+            out,
+            format_args!("  compared with the compile of {when} ({level}):"),
+        )?;
+    }
+    for difference in &explained.differences {
+        say(out, format_args!("    {}", line(difference)))?;
+    }
+    for sentence in &explained.because {
+        say(out, format_args!("  {sentence}"))?;
+    }
+    Ok(())
+}
+
+/// One difference: what, its name, old and new.
+fn line(difference: &Difference) -> String {
+    let Difference {
+        kind,
+        name,
+        old,
+        new,
+        note,
+    } = difference;
+    let what = match kind {
+        Kind::Flag => "flag",
+        Kind::Environment => "environment variable",
+        Kind::Driver | Kind::Release | Kind::Directory => "",
+        Kind::Tool => "tool",
+        Kind::Toolkit => "toolkit:",
+        Kind::Machine => "machine:",
+        Kind::Diagnostics => "messages:",
+        Kind::Source => "source",
+        Kind::Header => "header",
+        Kind::Appeared => "appeared:",
+        Kind::Gone => "gone:",
+        Kind::Link => "leads elsewhere:",
+        Kind::Output => "output:",
+        Kind::Command => "command:",
+        Kind::Text => "text:",
+    };
+    let space = if what.is_empty() { "" } else { " " };
+    let values = match (kind, old, new) {
+        (Kind::Appeared | Kind::Gone, ..) | (_, None, None) => String::new(),
+        (_, Some(old), Some(new)) => format!(": {old} → {new}"),
+        (_, Some(old), None) => format!(": {old} → none"),
+        (_, None, Some(new)) => format!(": none → {new}"),
+    };
+    let note = note
+        .as_ref()
+        .map_or_else(String::new, |note| format!(" ({note})"));
+    format!("{what}{space}{name}{values}{note}")
+}

@@ -1,0 +1,188 @@
+//! The account that a compile keeps of itself while it runs: the one place from which the journal's
+//! record and the log's block are made, so that they cannot disagree.
+
+use super::record::{Compile, Level, SCHEMA, Stage, Unit};
+use crate::log::Block;
+use std::cell::{Cell, RefCell};
+use std::ffi::OsStr;
+use std::fmt;
+use std::os::unix::ffi::OsStrExt;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// What a compile tells of itself.
+#[derive(Debug)]
+pub struct Account {
+    clock: Instant,
+    found: RefCell<Compile>,
+    /// Names and values of the log's lines; none where nobody keeps a log.
+    notes: Option<RefCell<Vec<(&'static str, String)>>>,
+    unit: Cell<Option<usize>>,
+}
+
+/// A stage that has begun, in the account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StageAccount(usize);
+
+impl Account {
+    /// An account that begins now. With `notes`, it keeps those for a log.
+    pub fn begin(notes: bool) -> Self {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH);
+        let start = since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0));
+        let found = Compile {
+            v: SCHEMA,
+            start,
+            wall: 0,
+            pid: std::process::id(),
+            directory: String::new(),
+            output: None,
+            sources: Vec::new(),
+            level: Level::Interrupted,
+            semantic: false,
+            reason: None,
+            detail: None,
+            forgotten: None,
+            stored: 0,
+            recache: false,
+            facts: None,
+            key: None,
+            units: Vec::new(),
+            stages: Vec::new(),
+        };
+        Self {
+            clock: Instant::now(),
+            found: RefCell::new(found),
+            notes: notes.then(RefCell::default),
+            unit: Cell::new(None),
+        }
+    }
+
+    /// Changes what has been found out so far.
+    pub fn tell(&self, change: impl FnOnce(&mut Compile)) {
+        change(&mut self.found.borrow_mut());
+    }
+
+    /// Adds a line to the log: a decision, by name.
+    pub fn note(&self, name: &'static str, value: impl fmt::Display) {
+        if let Some(notes) = &self.notes {
+            notes.borrow_mut().push((name, value.to_string()));
+        }
+    }
+
+    /// Whether anybody will read notes; saves the effort of making up those that nobody will.
+    pub fn keeps_notes(&self) -> bool {
+        self.notes.is_some()
+    }
+
+    /// The stages that begin from now on are those of this unit.
+    pub fn enter_unit(&self, unit: Option<usize>) {
+        self.unit.set(unit);
+    }
+
+    /// Adds how a unit ended.
+    pub fn add_unit(&self, unit: Unit) {
+        self.tell(|found| found.units.push(unit));
+    }
+
+    /// A stage begins: it is looked for in the cache, or waits for a slot.
+    pub fn begin_stage(&self, name: &str, arch: Option<String>) -> StageAccount {
+        let stage = Stage {
+            unit: self.unit.get(),
+            name: name.to_owned(),
+            arch,
+            begin: self.elapsed(),
+            wait: 0,
+            run: 0,
+            hit: false,
+            done: false,
+        };
+        let mut found = self.found.borrow_mut();
+        found.stages.push(stage);
+        StageAccount(found.stages.len() - 1)
+    }
+
+    /// The stage has its slot and runs.
+    pub fn start_stage(&self, stage: StageAccount) {
+        let now = self.elapsed();
+        self.stage(stage, |stage| stage.wait = now.saturating_sub(stage.begin));
+    }
+
+    /// The stage is done: it was in the cache, or has run well.
+    pub fn end_stage(&self, stage: StageAccount, hit: bool) {
+        let now = self.elapsed();
+        self.stage(stage, |stage| {
+            stage.run = now.saturating_sub(stage.begin + stage.wait);
+            stage.hit = hit;
+            stage.done = true;
+        });
+    }
+
+    /// Microseconds since the beginning.
+    pub fn elapsed(&self) -> u64 {
+        u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The record, as of now.
+    pub fn finish(&self) -> Compile {
+        let wall = self.elapsed();
+        let mut found = self.found.borrow().clone();
+        found.wall = wall;
+        for stage in found.stages.iter_mut().filter(|stage| !stage.done) {
+            stage.run = wall.saturating_sub(stage.begin + stage.wait);
+        }
+        found
+    }
+
+    /// Writes the notes, and what the record says beyond them, to a block of the log.
+    pub fn write_block(&self, record: &Compile, block: &mut Block) {
+        let Some(notes) = &self.notes else {
+            return;
+        };
+        for (name, value) in notes.borrow().iter() {
+            block.note(name, value);
+        }
+        for stage in &record.stages {
+            let outcome = match (stage.hit, stage.done) {
+                (true, _) => "from the cache",
+                (false, true) => "run",
+                (false, false) => "not ended",
+            };
+            let arch = stage.arch.as_deref().unwrap_or_default();
+            let space = if arch.is_empty() { "" } else { " " };
+            let (wait, run) = (Time(stage.wait), Time(stage.run));
+            block.note(
+                "stage",
+                format_args!(
+                    "{}{space}{arch}: {outcome}, {run}, waited {wait}",
+                    stage.name
+                ),
+            );
+        }
+        if let Some(facts) = &record.facts {
+            block.note("facts", facts);
+        }
+        block.note("took", Time(record.wall));
+    }
+
+    fn stage(&self, stage: StageAccount, change: impl FnOnce(&mut Stage)) {
+        if let Some(stage) = self.found.borrow_mut().stages.get_mut(stage.0) {
+            change(stage);
+        }
+    }
+}
+
+/// Microseconds as milliseconds.
+struct Time(u64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{} ms", self.0 / 1000, self.0 / 100 % 10)
+    }
+}
+
+/// Bytes as text: what is no UTF-8 is escaped.
+pub fn text(bytes: &OsStr) -> String {
+    match std::str::from_utf8(bytes.as_bytes()) {
+        Ok(text) => text.to_owned(),
+        Err(_) => bytes.as_bytes().escape_ascii().to_string(),
+    }
+}

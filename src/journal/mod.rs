@@ -1,0 +1,9 @@
+//! What one compile did, for the journal, the log, and whoever reads them: an [`Account`] is kept
+//! while it runs, and ends as a [`Compile`]. Does not know where records are kept, nor how a compile
+//! is done. `docs/store.md#journal` describes the records.
+
+mod account;
+mod record;
+
+pub use account::{Account, StageAccount, text};
+pub use record::{Compile, Level, SCHEMA, Stage, Unit};

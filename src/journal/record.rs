@@ -1,0 +1,182 @@
+//! A record of the journal: one process of `pcache-nvcc`. Times in microseconds; paths as text, with
+//! what is no UTF-8 escaped, since nobody opens them.
+
+use serde::{Deserialize, Serialize};
+
+/// The version of the record. Records of other versions are passed over.
+pub const SCHEMA: u32 = 1;
+
+/// How a compile, or one of its units, ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// Answered without starting a process.
+    DirectHit,
+    /// Answered after preprocessing.
+    PreprocessedHit,
+    /// Answered after waiting for another process that made it.
+    Coalesced,
+    /// Compiled; its stages tell which of them had results.
+    Miss,
+    /// Went straight to nvcc.
+    Bypass,
+    /// Begun, and handed to nvcc.
+    Fallback,
+    /// A signal ended it.
+    Interrupted,
+}
+
+impl Level {
+    /// For people.
+    pub const fn text(self) -> &'static str {
+        match self {
+            Self::DirectHit => "direct hit",
+            Self::PreprocessedHit => "preprocessed hit",
+            Self::Coalesced => "hit after waiting",
+            Self::Miss => "miss",
+            Self::Bypass => "passed to nvcc",
+            Self::Fallback => "fell back to nvcc",
+            Self::Interrupted => "interrupted",
+        }
+    }
+
+    /// Whether the result was in the cache.
+    pub const fn is_hit(self) -> bool {
+        matches!(
+            self,
+            Self::DirectHit | Self::PreprocessedHit | Self::Coalesced
+        )
+    }
+}
+
+/// One compile: everything that one process did.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compile {
+    /// [`SCHEMA`].
+    pub v: u32,
+    /// When it began: microseconds since 1970.
+    pub start: u64,
+    /// How long it took, in microseconds; until nvcc took over where it did.
+    pub wall: u64,
+    /// The process.
+    pub pid: u32,
+    /// The working directory.
+    pub directory: String,
+    /// What `-o` says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+    /// The inputs, as they were written.
+    pub sources: Vec<String>,
+    /// How it ended: as the worst of its units.
+    pub level: Level,
+    /// Whether a hit's sources had changed in what no compiler sees.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub semantic: bool,
+    /// The reason of a bypass or a fallback, as in `pcache stats --json`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What decided so: an argument, a file, a variable's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Why direct mode remembers nothing of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub forgotten: Option<String>,
+    /// Milliseconds that the compile took whose result was delivered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub stored: u64,
+    /// Whether PCACHE_RECACHE was set, so that nothing was looked up.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub recache: bool,
+    /// The record of what it depended on, or on which its result did: 64 hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub facts: Option<String>,
+    /// Of a direct hit, the key of the result.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Its units; none of a direct hit, a bypass or a fallback.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub units: Vec<Unit>,
+    /// Its stages in the order in which they began.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stages: Vec<Stage>,
+}
+
+/// One translation unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unit {
+    /// Its source, as nvcc spells it.
+    pub source: String,
+    /// How it ended.
+    pub level: Level,
+    /// Whether lines had moved.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub semantic: bool,
+    /// Why what was compiled is not in the store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unstored: Option<String>,
+    /// Its key.
+    pub key: String,
+}
+
+/// One stage.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stage {
+    /// The unit's place among the compile's; none for what joins units.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<usize>,
+    /// The tool, as in `pcache stats --json`.
+    pub name: String,
+    /// The architecture, such as `sm_80` or `compute_80`; none on the host's side.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arch: Option<String>,
+    /// When it could have begun: microseconds since the compile did.
+    pub begin: u64,
+    /// How long it waited for a slot.
+    pub wait: u64,
+    /// How long it ran, or was looked for and put in place.
+    pub run: u64,
+    /// Whether its result was in the cache.
+    pub hit: bool,
+    /// Whether it ended at all and well.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub done: bool,
+}
+
+impl Compile {
+    /// The text of the record.
+    pub fn to_text(&self) -> String {
+        // Strings, numbers and lists of them can always be written.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// The record that `text` holds, if this version can read it.
+    pub fn from_text(text: &str) -> Option<Self> {
+        let found: Self = serde_json::from_str(text).ok()?;
+        (found.v == SCHEMA).then_some(found)
+    }
+
+    /// How many translation units it stands for.
+    pub fn width(&self) -> u64 {
+        self.units.len().max(self.sources.len()).max(1) as u64
+    }
+}
+
+// The signatures are serde's.
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_true(value: &bool) -> bool {
+    *value
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,220 @@
+//! What happened lately: records that are appended to a ring of files, by any number of processes at
+//! once and without a lock. One record is one write to a file opened for appending, so that it is
+//! there as a whole, or torn by a full disk and passed over. The oldest file goes when the newest is
+//! full. Does not know what a record says. `docs/store.md#journal` draws one.
+
+use super::file::Access;
+use super::platform::{Directory, is_missing};
+use super::{FileStore, StoreError};
+use sha2::{Digest, Sha256};
+use std::ffi::CString;
+use std::io::{self, Read, Seek, Write};
+
+const DIRECTORY: &str = "journal";
+
+/// Files of the ring; the one that comes next is kept absent.
+const FILES: u64 = 8;
+
+/// Bytes that make a file full. Whoever finds it so goes on to the next.
+const FULL: u64 = 1024 * 1024;
+
+/// Longer records are not written: they would take the place of all others.
+const LONGEST: usize = 256 * 1024;
+
+/// What a record begins with (RFC 7464), and what the checksum adds to the object.
+const START: u8 = 0x1e;
+const CHECK: &str = "{\"check\":\"";
+const DIGITS: usize = 16;
+
+impl FileStore {
+    /// Appends `record`, a JSON object with at least one member. Does nothing where the counters are
+    /// not shared, which tell whose turn it is in the ring, and where nothing may be written.
+    ///
+    /// # Errors
+    /// What the file system says; the record is lost then, and nothing else.
+    pub fn note(&self, record: &str) -> Result<(), StoreError> {
+        if self.access == Access::ReadOnly || !self.stats.is_shared() {
+            return Ok(());
+        }
+        let Some(framed) = framed(record).filter(|framed| framed.len() <= LONGEST) else {
+            return Ok(());
+        };
+        let noted = self.directory()?.map_or(Ok(()), |root| {
+            self.append(&root, self.stats.journal_turn(), &framed)
+        });
+        noted.map_err(StoreError::io("write to", &self.root.join(DIRECTORY)))
+    }
+
+    /// Every record that is whole, oldest first as far as the files tell: records of processes that
+    /// ran at the same time are in the order of their ends.
+    ///
+    /// # Errors
+    /// A file is there and cannot be read.
+    pub fn noted(&self) -> Result<Vec<String>, StoreError> {
+        let Some(root) = self.directory()? else {
+            return Ok(Vec::new());
+        };
+        let turn = self.stats.journal_turn();
+        let mut records = Vec::new();
+        for turn in turn..turn + FILES {
+            let path = format!("{DIRECTORY}/{}", (turn + 1) % FILES);
+            let read = read(&root, &path);
+            let bytes = read.map_err(StoreError::io("read", &self.root.join(&path)))?;
+            records.extend(bytes.split(|&byte| byte == START).filter_map(unframed));
+        }
+        Ok(records)
+    }
+
+    fn append(&self, root: &Directory, turn: u64, framed: &[u8]) -> io::Result<()> {
+        let directory = match root.directory(DIRECTORY) {
+            Err(error) if is_missing(&error) => root.make(DIRECTORY)?,
+            found => found?,
+        };
+        let name = (turn % FILES).to_string();
+        let mut file = directory.open_shared(&name, root.sharing()?)?;
+        // Not `write_all`: a second write could land behind another process's record.
+        if file.write(framed)? < framed.len() {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        if file.stream_position()? >= FULL && self.stats.end_journal_turn(turn) {
+            // The file of the turn that has begun was removed when the last one began.
+            let oldest = CString::new(((turn + 2) % FILES).to_string()).unwrap_or_default();
+            match directory.remove(&oldest) {
+                Err(error) if is_missing(&error) => {}
+                removed => drop(removed?),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn read(root: &Directory, path: &str) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    match root.open(path) {
+        Ok(Some(file)) => file.take(4 * FULL).read_to_end(&mut bytes)?,
+        Ok(None) => 0,
+        Err(error) if is_missing(&error) => 0,
+        Err(error) => return Err(error),
+    };
+    Ok(bytes)
+}
+
+/// The record with its checksum as the first member, between a record separator and a line's end.
+fn framed(record: &str) -> Option<Vec<u8>> {
+    let members = record.strip_prefix('{')?;
+    let check = check(members.as_bytes());
+    let mut framed = vec![START];
+    framed.extend(format!("{CHECK}{check}\",{members}\n").into_bytes());
+    Some(framed)
+}
+
+/// The inverse; none for anything else.
+fn unframed(framed: &[u8]) -> Option<String> {
+    let text = std::str::from_utf8(framed).ok()?.strip_suffix('\n')?;
+    let (found, members) = text.strip_prefix(CHECK)?.split_at_checked(DIGITS)?;
+    let members = members.strip_prefix("\",")?;
+    (found == check(members.as_bytes())).then(|| format!("{{{members}"))
+}
+
+fn check(members: &[u8]) -> String {
+    hex::encode(&Sha256::digest(members)[..DIGITS / 2])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FILES, FULL, START, framed, unframed};
+    use crate::store::FileStore;
+    use std::fs;
+    use std::path::Path;
+
+    fn open(root: &Path) -> FileStore {
+        FileStore::open(root, 1 << 20).unwrap()
+    }
+
+    fn size(root: &Path) -> u64 {
+        let files = fs::read_dir(root.join("journal")).unwrap();
+        files
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum()
+    }
+
+    #[test]
+    fn a_record_is_one_line_of_a_json_text_sequence() {
+        let line = framed(r#"{"n":1}"#).unwrap();
+        assert_eq!(line[0], START);
+        insta::assert_snapshot!(
+            String::from_utf8_lossy(&line[1..]),
+            @r#"{"check":"ae3e4649e2ec4104","n":1}"#
+        );
+        assert_eq!(unframed(&line[1..]), Some(r#"{"n":1}"#.to_owned()));
+    }
+
+    #[test]
+    fn torn_and_foreign_records_are_passed_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        store.note(r#"{"n":1}"#).unwrap();
+        let file = dir.path().join("journal/0");
+        let whole = fs::read(&file).unwrap();
+        for length in 0..whole.len() {
+            assert_eq!(
+                unframed(&whole[1..].get(..length).unwrap_or_default()[..]),
+                None
+            );
+        }
+        let foreign = b"\x1e{\"check\":\"0000000000000000\",\"n\":7}\n\x1e\xff\n\x1enoise";
+        fs::write(&file, [&whole[..9], foreign, &whole].concat()).unwrap();
+        store.note(r#"{"n":2}"#).unwrap();
+        assert_eq!(store.noted().unwrap(), [r#"{"n":1}"#, r#"{"n":2}"#]);
+    }
+
+    #[test]
+    fn the_ring_is_bounded_and_keeps_the_newest() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let filling = "x".repeat(100_000);
+        for n in 0..200 {
+            store
+                .note(&format!(r#"{{"n":{n},"x":"{filling}"}}"#))
+                .unwrap();
+            assert!(size(dir.path()) < FILES * (FULL + 200_000), "{n}");
+        }
+        let kept = store.noted().unwrap();
+        let numbers = kept.iter().map(|text| {
+            let value: serde_json::Value = serde_json::from_str(text).unwrap();
+            value["n"].as_u64().unwrap()
+        });
+        let numbers: Vec<_> = numbers.collect();
+        assert!(numbers.len() >= 6 * 10, "{}", numbers.len());
+        let newest: Vec<_> = (200 - numbers.len() as u64..200).collect();
+        assert_eq!(numbers, newest);
+        assert!(
+            store
+                .note(&format!(r#"{{"x":"{}"}}"#, "x".repeat(300_000)))
+                .is_ok()
+        );
+        assert_eq!(store.noted().unwrap().len(), numbers.len());
+    }
+
+    #[test]
+    fn zeroed_counters_leave_the_ring_where_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = open(dir.path());
+        let filling = "x".repeat(200_000);
+        (0..7).for_each(|_| store.note(&format!(r#"{{"x":"{filling}"}}"#)).unwrap());
+        store.stats().zero();
+        store.note(r#"{"n":1}"#).unwrap();
+        assert_eq!(store.noted().unwrap().last().unwrap(), r#"{"n":1}"#);
+        assert_eq!(store.stats().journal_turn(), 1);
+    }
+
+    #[test]
+    fn a_reader_of_a_store_notes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        open(dir.path());
+        let store = FileStore::open_read_only(dir.path(), 1 << 20).unwrap();
+        store.note(r#"{"n":1}"#).unwrap();
+        assert!(store.noted().unwrap().is_empty());
+        assert!(!dir.path().join("journal").exists());
+    }
+}

@@ -1,0 +1,378 @@
+//! What differs between two compiles of the same thing. What only follows from something else that is
+//! named (another command line for a stage, other text after preprocessing, a header that is read
+//! because another one includes it now) is not named itself.
+
+use super::facts::{Facts, Fields, Tool, values};
+use super::files;
+use serde::Serialize;
+
+/// What sort of thing differs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// An option of nvcc, wherever it comes from.
+    Flag,
+    /// An environment variable.
+    Environment,
+    /// The CUDA driver.
+    Driver,
+    /// What nvcc calls its release.
+    Release,
+    /// A tool's content.
+    Tool,
+    /// Where tools were found, or what is beside them.
+    Toolkit,
+    /// The working directory.
+    Directory,
+    /// The processor, where `native` asks for it.
+    Machine,
+    /// Whether messages are coloured.
+    Diagnostics,
+    /// A source's content.
+    Source,
+    /// A header's content.
+    Header,
+    /// A name that was looked for in vain, and is there now.
+    Appeared,
+    /// A file that was there, and is not now.
+    Gone,
+    /// Where a path leads.
+    Link,
+    /// How outputs are named.
+    Output,
+    /// A command that nvcc would run, though nothing else tells why.
+    Command,
+    /// Text after preprocessing, or what was printed, though no file differs.
+    Text,
+}
+
+/// One difference, by name with its old and its new value.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Difference {
+    /// What sort of thing.
+    pub kind: Kind,
+    /// Its name: an option, a variable, a path.
+    pub name: String,
+    /// What it was; none where it was not.
+    pub old: Option<String>,
+    /// What it is; none where it is not.
+    pub new: Option<String>,
+    /// What else is to be said of it.
+    pub note: Option<String>,
+}
+
+impl Difference {
+    pub(super) fn new(kind: Kind, name: &str, old: Option<&str>, new: Option<&str>) -> Self {
+        Self {
+            kind,
+            name: name.to_owned(),
+            old: old.map(str::to_owned),
+            new: new.map(str::to_owned),
+            note: None,
+        }
+    }
+
+    pub(super) fn noting(mut self, note: impl Into<Option<String>>) -> Self {
+        self.note = note.into();
+        self
+    }
+}
+
+/// Everything that differs, causes alone.
+pub fn differences(old: &Facts, new: &Facts) -> Vec<Difference> {
+    let mut found = flags(old, new);
+    found.extend(environment(old, new));
+    for (kind, name) in [
+        (Kind::Driver, "driver"),
+        (Kind::Release, "release"),
+        (Kind::Directory, "directory"),
+        (Kind::Diagnostics, "diagnostics"),
+    ] {
+        found.extend(field(kind, name, old, new));
+    }
+    found.extend(tools(old, new));
+    found.extend(machine(old, new));
+    found.extend(files::links(old, new));
+    found.extend(output_names(old, new));
+    found.extend(files::files(old, new));
+    if found.is_empty() {
+        found.extend(files::strays(old, new));
+    }
+    if found.is_empty() {
+        found.extend(derived(old, new));
+    }
+    found
+}
+
+/// A field of the request with one telling value.
+fn field(kind: Kind, name: &str, old: &Facts, new: &Facts) -> Option<Difference> {
+    let (was, is) = (old.request(name), new.request(name));
+    (was != is).then(|| {
+        // Of the two spellings of a directory, the one that differs.
+        let at = was.iter().zip(is).position(|(was, is)| was != is);
+        let value = |values: &[String]| values.get(at.unwrap_or(0)).cloned();
+        Difference {
+            kind,
+            name: name.to_owned(),
+            old: value(was),
+            new: value(is),
+            note: None,
+        }
+    })
+}
+
+fn flags(old: &Facts, new: &Facts) -> Vec<Difference> {
+    let mut names: Vec<&String> = old
+        .job
+        .iter()
+        .chain(&new.job)
+        .map(|(name, _)| name)
+        .collect();
+    names.sort();
+    names.dedup();
+    let mut found = Vec::new();
+    for name in names {
+        let has = |job: &Fields| job.iter().any(|(known, _)| known == name);
+        let (was, is) = (values(&old.job, name), values(&new.job, name));
+        let kind = if name == "input" {
+            Kind::Source
+        } else {
+            Kind::Flag
+        };
+        let shown = if name == "input" {
+            name.clone()
+        } else {
+            format!("--{name}")
+        };
+        match (has(&old.job), has(&new.job)) {
+            (true, false) if was.is_empty() => {
+                found.push(Difference::new(kind, &shown, Some("set"), None));
+            }
+            (false, true) if is.is_empty() => {
+                found.push(Difference::new(kind, &shown, None, Some("set")));
+            }
+            _ => found.extend(value_changes(kind, &shown, was, is)),
+        }
+    }
+    let change = |mut difference: Difference| {
+        difference.note = folded_from(&difference, old, new).or(difference.note);
+        difference
+    };
+    found.into_iter().map(change).collect()
+}
+
+/// What was taken from a list and added to it; its order, where that is all.
+fn value_changes(kind: Kind, name: &str, was: &[String], is: &[String]) -> Vec<Difference> {
+    let (mut gone, mut come) = (without(was, is), without(is, was));
+    if gone.is_empty() && come.is_empty() {
+        let reordered = Difference::new(kind, name, Some(&was.join(" ")), Some(&is.join(" ")));
+        let reordered = reordered.noting(Some("in another order".to_owned()));
+        return (was != is).then_some(reordered).into_iter().collect();
+    }
+    let mut found = Vec::new();
+    // Two values of the same thing, such as a macro's, are one change.
+    gone.retain(|old| {
+        let alike = come.iter().position(|new| subject(new) == subject(old));
+        let new = alike.map(|at| come.remove(at));
+        if let Some(new) = &new {
+            found.push(Difference::new(kind, name, Some(old), Some(new)));
+        }
+        new.is_none()
+    });
+    if let ([old], [new]) = (&gone[..], &come[..]) {
+        found.push(Difference::new(kind, name, Some(old), Some(new)));
+        return found;
+    }
+    let gone = gone
+        .iter()
+        .map(|old| Difference::new(kind, name, Some(old), None));
+    found.extend(gone);
+    let come = come
+        .iter()
+        .map(|new| Difference::new(kind, name, None, Some(new)));
+    found.extend(come);
+    found
+}
+
+/// What a value is of: a macro, an architecture.
+fn subject(value: &str) -> &str {
+    let value = value.strip_prefix(['X', 'F']).unwrap_or(value);
+    let end = value.find(['=', ',']).unwrap_or(value.len());
+    &value[..end]
+}
+
+/// The values of `all` without as many of each as `others` hold.
+fn without(all: &[String], others: &[String]) -> Vec<String> {
+    let mut others: Vec<&String> = others.iter().collect();
+    let mut left = all.to_vec();
+    left.retain(|value| {
+        let known = others.iter().position(|other| *other == value);
+        known.map(|at| others.remove(at)).is_none()
+    });
+    left
+}
+
+/// The variable that an option has come from or gone with.
+fn folded_from(difference: &Difference, old: &Facts, new: &Facts) -> Option<String> {
+    let names = old.folded.keys().chain(new.folded.keys());
+    let mut changed = names.filter(|name| old.folded.get(*name) != new.folded.get(*name));
+    let told = |value: &Option<String>| {
+        let value = value.as_deref()?;
+        let bare = value
+            .strip_prefix(['D', 'U', 'X', 'F', 'I'])
+            .unwrap_or(value);
+        Some(match value {
+            "set" => difference.name.trim_start_matches('-').to_owned(),
+            _ => bare.to_owned(),
+        })
+    };
+    let (was, is) = (told(&difference.old), told(&difference.new));
+    changed
+        .find(|name| {
+            let holds = |facts: &Facts, value: &Option<String>| {
+                let text = facts.folded.get(*name);
+                let both = text.zip(value.as_ref());
+                both.is_some_and(|(text, value)| text.contains(value.as_str()))
+            };
+            holds(old, &was) || holds(new, &is)
+        })
+        .map(|name| format!("from {name}"))
+}
+
+fn environment(old: &Facts, new: &Facts) -> Vec<Difference> {
+    let split = |facts: &Facts| -> Vec<(String, String)> {
+        let set = facts.request("environment").iter();
+        set.filter_map(|set| set.split_once('='))
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect()
+    };
+    let (was, is) = (split(old), split(new));
+    let mut names: Vec<_> = was
+        .iter()
+        .chain(&is)
+        .map(|(name, _)| name.clone())
+        .collect();
+    names.sort();
+    names.dedup();
+    let value = |set: &[(String, String)], name: &str| {
+        let found = set.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone())
+    };
+    let differing = names.into_iter().filter_map(|name| {
+        let (old, new) = (value(&was, &name), value(&is, &name));
+        (old != new).then_some(Difference {
+            kind: Kind::Environment,
+            name,
+            old,
+            new,
+            note: None,
+        })
+    });
+    differing.collect()
+}
+
+/// Tools by their roles; where no tool differs, the places where they were found.
+fn tools(old: &Facts, new: &Facts) -> Vec<Difference> {
+    let of = |facts: &Facts, role: &str| -> Vec<Tool> {
+        let tools = facts.tools.iter().filter(|tool| tool.role == role);
+        tools.cloned().collect()
+    };
+    let mut roles: Vec<_> = old
+        .tools
+        .iter()
+        .chain(&new.tools)
+        .map(|tool| &tool.role)
+        .collect();
+    roles.sort();
+    roles.dedup();
+    let mut found = Vec::new();
+    for role in roles {
+        let (was, is) = (of(old, role), of(new, role));
+        for at in 0..was.len().max(is.len()) {
+            let (was, is) = (was.get(at), is.get(at));
+            if was.map(|tool| &tool.sha256) != is.map(|tool| &tool.sha256) {
+                let shown = |tool: &Tool| format!("{} ({})", tool.path, short(&tool.sha256));
+                found.push(Difference {
+                    kind: Kind::Tool,
+                    name: role.clone(),
+                    old: was.map(shown),
+                    new: is.map(shown),
+                    note: None,
+                });
+            }
+        }
+    }
+    if !found.is_empty() {
+        return found;
+    }
+    if old.one("toolchain") != new.one("toolchain") {
+        let note = "targets/ beside nvcc, which names its folders of headers, has changed";
+        let changed = Difference::new(Kind::Toolkit, "targets", None, None);
+        found.push(changed.noting(Some(note.to_owned())));
+    }
+    let (was, is) = (old.request("programs"), new.request("programs"));
+    found.extend(value_changes(Kind::Toolkit, "programs", was, is));
+    found
+}
+
+fn machine(old: &Facts, new: &Facts) -> Option<Difference> {
+    let asked = |facts: &Facts| {
+        let mut units = facts.units.iter();
+        units.find_map(|unit| values(&unit.fields, "machine").first().cloned())
+    };
+    let (was, is) = (
+        asked(old).unwrap_or_default(),
+        asked(new).unwrap_or_default(),
+    );
+    // Without `native` there is none, and the flag says so.
+    let told = was != is && !was.is_empty() && !is.is_empty();
+    let model = |text: &str| {
+        let mut lines = text.lines();
+        let line = lines.find(|line| line.starts_with("model") || line.starts_with("CPU part"));
+        line.unwrap_or("another").to_owned()
+    };
+    told.then(|| {
+        Difference::new(
+            Kind::Machine,
+            "processor",
+            Some(&model(&was)),
+            Some(&model(&is)),
+        )
+    })
+}
+
+fn output_names(old: &Facts, new: &Facts) -> Vec<Difference> {
+    let (was, is) = (old.request("outputs"), new.request("outputs"));
+    value_changes(Kind::Output, "outputs", was, is)
+}
+
+/// What follows from everything else, where nothing else differs.
+fn derived(old: &Facts, new: &Facts) -> Vec<Difference> {
+    let mut found = Vec::new();
+    for (was, is) in old.units.iter().zip(&new.units) {
+        let (left, right) = (
+            values(&was.fields, "commands"),
+            values(&is.fields, "commands"),
+        );
+        found.extend(value_changes(Kind::Command, "commands", left, right));
+        for name in ["keep", "passes", "printed", "host_headers"] {
+            let (left, right) = (values(&was.fields, name), values(&is.fields, name));
+            if left != right {
+                let note = match name {
+                    "passes" => "the text after preprocessing differs, though no file does",
+                    "printed" => "what the preprocessor prints differs",
+                    "keep" => "where --keep leaves files differs",
+                    _ => "headers of the host compile differ",
+                };
+                let changed = Difference::new(Kind::Text, name, None, None);
+                found.push(changed.noting(Some(note.to_owned())));
+            }
+        }
+    }
+    found
+}
+
+/// The first digits of a digest.
+pub(super) fn short(digest: &str) -> &str {
+    digest.get(..12).unwrap_or(digest)
+}

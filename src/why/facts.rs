@@ -1,0 +1,207 @@
+//! What one compile depended on, as text. Stored for later; never read by a compile.
+
+use crate::key::Explanation;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+/// The version of [`Facts`]; others are not read.
+pub const SCHEMA: u32 = 1;
+
+/// Names and values, in the order of a key.
+pub type Fields = Vec<(String, Vec<String>)>;
+
+/// What one compile depended on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The fields of direct mode's key, but for the job.
+    pub request: Fields,
+    /// The job: options by their long names.
+    pub job: Fields,
+    /// `NVCC_PREPEND_FLAGS` and `NVCC_APPEND_FLAGS`, which are folded into the job.
+    pub folded: BTreeMap<String, String>,
+    /// Its tools.
+    pub tools: Vec<Tool>,
+    /// Its units.
+    pub units: Vec<UnitFacts>,
+    /// Why every byte of the sources counted, if it did.
+    pub exact: Option<String>,
+    /// Files that were read, each included by one that stands before or after it.
+    pub files: Vec<File>,
+    /// Names that were looked for and not there, by directory.
+    pub absent: BTreeMap<String, Vec<String>>,
+    /// Places where it only counted that something is there.
+    pub present: Vec<String>,
+    /// Directories as they are spelled, with where they led.
+    pub links: BTreeMap<String, String>,
+}
+
+/// One tool.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tool {
+    /// What it is to nvcc: `ptxas`, `host`.
+    pub role: String,
+    /// Its file.
+    pub path: String,
+    /// SHA-256 of its content.
+    pub sha256: String,
+}
+
+/// One translation unit.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UnitFacts {
+    /// Its key.
+    pub key: String,
+    /// The fields of its key that the request has not.
+    pub fields: Fields,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct File {
+    /// As the preprocessor spells it.
+    pub path: String,
+    /// The first 16 digits of the SHA-256 of its content.
+    pub digest: String,
+    /// The same of its tokens with their lines, where anybody asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<String>,
+    /// The place in the list of the file that included it first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<usize>,
+}
+
+impl Facts {
+    /// The values of a field of the request.
+    pub fn request(&self, name: &str) -> &[String] {
+        values(&self.request, name)
+    }
+
+    /// The only value of a field of the request.
+    pub fn one(&self, name: &str) -> &str {
+        self.request(name).first().map_or("", String::as_str)
+    }
+
+    /// The directory against which relative paths count.
+    pub fn directory(&self) -> &str {
+        self.one("directory")
+    }
+
+    /// The files through which the file at `at` came in: its includer first, the source last.
+    pub fn chain(&self, at: usize) -> Vec<&str> {
+        let mut chain = Vec::new();
+        let mut next = self.files.get(at).and_then(|file| file.by);
+        while let Some(file) = next.and_then(|at| self.files.get(at)) {
+            // A circle would be a damaged record.
+            if chain.len() > self.files.len() {
+                break;
+            }
+            chain.push(file.path.as_str());
+            next = file.by;
+        }
+        chain
+    }
+}
+
+/// The values of the field `name`; none if it is not there.
+pub(super) fn values<'f>(fields: &'f Fields, name: &str) -> &'f [String] {
+    let found = fields.iter().find(|(known, _)| known == name);
+    found.map_or(&[], |(_, values)| values)
+}
+
+/// What the key writer gave to its second sink, without the fields `left_out`.
+pub fn fields(written: &Explanation, left_out: &[&str]) -> Fields {
+    let kept = written
+        .0
+        .iter()
+        .filter(|(name, _)| !left_out.contains(name));
+    kept.map(|(name, values)| {
+        let values = values.iter().map(|value| text(value)).collect();
+        ((*name).to_owned(), values)
+    })
+    .collect()
+}
+
+/// The options in the field `job` of a key: each is its name, the number of its values, and these.
+pub fn options(written: &Explanation) -> Fields {
+    let job = written.0.iter().find(|(name, _)| *name == "job");
+    let mut rest = job.map_or(&[][..], |(_, values)| values);
+    let mut found = Fields::new();
+    while let [name, count, after @ ..] = rest {
+        let count = <[u8; 8]>::try_from(count.as_slice()).map_or(0, u64::from_le_bytes);
+        let count = usize::try_from(count).map_or(after.len(), |count| count.min(after.len()));
+        let (values, after) = after.split_at(count);
+        found.push((text(name), values.iter().map(|value| text(value)).collect()));
+        rest = after;
+    }
+    found
+}
+
+/// Bytes as text: a digest as its digits, what is no UTF-8 escaped, the NULs between the words of a
+/// command as blanks.
+pub fn text(bytes: &[u8]) -> String {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.replace('\0', " "),
+        Err(_) if bytes.len() == 32 => hex::encode(bytes),
+        Err(_) => bytes.escape_ascii().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Facts, File, options};
+    use crate::key::{DirectFacts, Explanation};
+
+    #[test]
+    fn options_are_those_that_the_key_holds() {
+        let job = [
+            ("arch", vec![]),
+            ("define-macro", vec![b"DA=1".to_vec(), b"DB".to_vec()]),
+        ];
+        let mut written = Explanation::default();
+        DirectFacts {
+            toolchain: &[1; 32],
+            release: b"13.2",
+            programs: &[],
+            driver: b"none",
+            directory: [b"/src", b"/src"],
+            environment: &[],
+            diagnostics: b"plain",
+            job: &job,
+            sources: &[],
+            outputs: &[],
+        }
+        .write(&mut written);
+        let found = options(&written);
+        let expected = [
+            ("arch".to_owned(), vec![]),
+            (
+                "define-macro".to_owned(),
+                vec!["DA=1".to_owned(), "DB".to_owned()],
+            ),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_chain_leads_to_the_source_and_ends() {
+        let file = |path: &str, by| File {
+            path: path.to_owned(),
+            digest: String::new(),
+            tokens: None,
+            by,
+        };
+        let mut facts = Facts {
+            files: vec![
+                file("b.h", Some(2)),
+                file("a.cu", None),
+                file("a.h", Some(1)),
+            ],
+            ..Facts::default()
+        };
+        assert_eq!(facts.chain(0), ["a.h", "a.cu"]);
+        facts.files[1].by = Some(0);
+        assert!(facts.chain(0).len() < 10);
+    }
+}
