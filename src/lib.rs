@@ -1,8 +1,8 @@
 //! The library behind `pcache-nvcc` and `pcache`: a compile cache for NVIDIA's CUDA compilers.
 //!
 //! Import downwards only (a test holds it):
-//! `cli → compile → {exec, store, includes, toolchain} → key → {plan, cmdline} → {config, stats, stat, lock}`.
-//! `cmdline`, `plan` and `key` do no I/O and read neither clock nor environment.
+//! `cli → compile → {exec, store, includes, toolchain, why} → key → {plan, cmdline} → {config, stats, journal, stat, lock}`.
+//! `cmdline`, `plan`, `key` and `why` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
 pub mod cli;

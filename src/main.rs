@@ -219,16 +219,13 @@ fn named_files(args: &[OsString]) -> (Vec<String>, Option<String>) {
 
 /// Counts what a hit has saved, or what a compile has cost.
 fn count_time(stats: &Stats, record: &Compile) {
-    let took = record.wall / 1000;
-    match record.level {
-        level if level.is_hit() => {
-            stats.add(
-                Counter::SavedMilliseconds,
-                record.stored.saturating_sub(took),
-            );
+    for (counter, milliseconds) in [
+        (Counter::SavedMilliseconds, record.saved()),
+        (Counter::SpentMilliseconds, record.spent()),
+    ] {
+        if milliseconds > 0 {
+            stats.add(counter, milliseconds);
         }
-        Level::Miss => stats.add(Counter::SpentMilliseconds, took),
-        _ => {}
     }
 }
 

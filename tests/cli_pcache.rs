@@ -1,62 +1,15 @@
 //! `pcache` as people and scripts run it: the real program in directories of its own.
 
+#[path = "support/home.rs"]
+mod home;
+
+use home::Home;
 use pcache_nvcc::config::SETTINGS;
 use pcache_nvcc::outcome::{BypassReason, FallbackReason};
 use pcache_nvcc::stats::{Counter, StageKind, Stats};
-use pcache_nvcc::store::FileStore;
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-
-/// A home directory, in which `pcache` finds no settings but those that a test makes.
-struct Home {
-    dir: tempfile::TempDir,
-}
-
-impl Home {
-    fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn cache(&self) -> PathBuf {
-        self.dir.path().join(".cache/pcache-nvcc")
-    }
-
-    fn store(&self) -> FileStore {
-        FileStore::open(&self.cache(), 1 << 30).unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pcache"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.dir.path());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// What a request that succeeds in silence prints.
-    #[track_caller]
-    fn text(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success() && said.is_empty(), "{said}");
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.replace(self.dir.path().to_str().unwrap(), "~")
-    }
-
-    #[track_caller]
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.text(arguments)).unwrap()
-    }
-}
+use std::process::Stdio;
 
 #[test]
 fn statistics_of_no_cache_are_zeros_and_make_nothing() {
@@ -142,26 +95,32 @@ fn table_gives_a_sentence_for_each_reason_that_was_counted() {
     stats.add(Counter::Bypassed(BypassReason::LinkOnly), 1);
     stats.add(Counter::Fallback(FallbackReason::Stage), 1);
     stats.add(Counter::StageHit(StageKind::Ptxas), 7);
-    insta::assert_snapshot!(home.text(&["stats"]), @r#"
+    stats.add(Counter::SavedMilliseconds, 75_000);
+    stats.add(Counter::SpentMilliseconds, 1_260);
+    insta::assert_snapshot!(home.text(&["stats"]), @"
     cache               ~/.cache/pcache-nvcc
-    direct hits                 40
-    preprocessed hits            0
-    of these, semantic           0
-    misses                       2
-    coalesced                    0
+    translation units           42  100.0 %
+    hits                        40   95.2 %
+      direct                    40   95.2 %
+      preprocessed               0    0.0 %
+      after waiting              0    0.0 %
+    misses                       2    4.8 %
+    semantic hits                0
     compiled, not stored         0
     cache errors                 0
+    time saved              75.0 s
+    time compiling           1.3 s
     passed to nvcc               4
                3  verbose: prints nvcc's commands as it runs them (-v)
                1  link_only: only links or archives; nothing is compiled
     fell back to nvcc            1
                1  stage_failed: a stage failed; nvcc repeats the compile and reports the error
-    stage ptxas                  7 hits, 0 misses
+    stage ptxas                  7  100.0 %  0 run
     stored artefacts             1
     stored results               0
     evicted                      0
-    size                   2.9 KiB of 10.0 GiB
-    "#);
+    size                   2.9 KiB    0.0 %  of 10.0 GiB
+    ");
 }
 
 #[test]

@@ -9,14 +9,23 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&str]; 6] = [
     &["cli"],
     &["compile", "nvrtc"],
-    &["exec", "store", "includes", "toolchain"],
+    &["exec", "store", "includes", "toolchain", "why"],
     &["key"],
     &["plan", "cmdline"],
-    &["config", "stats", "stat", "outcome", "log", "lock"],
+    &[
+        "config", "stats", "journal", "stat", "outcome", "log", "lock",
+    ],
 ];
 
 /// Rooms, and parts of rooms, that see nothing but their arguments.
-const PURE: [&str; 5] = ["cmdline", "plan", "key", "store::class", "store::policy"];
+const PURE: [&str; 6] = [
+    "cmdline",
+    "plan",
+    "key",
+    "store::class",
+    "store::policy",
+    "why",
+];
 
 /// What would let a pure room see or change the world.
 const WORLD: [&str; 6] = ["fs", "env", "time", "process", "net", "thread"];

@@ -12,7 +12,7 @@ use crate::why::{Difference, Facts, Kind, differences};
 use anyhow::{Error, bail};
 use serde::Serialize;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Component, PathBuf};
 
 /// How many former compiles are compared, newest first, in search of the nearest.
 const CANDIDATES: usize = 16;
@@ -41,10 +41,12 @@ pub(super) fn run(
     }
     let store = FileStore::open_read_only(root, config.max_size.value.bytes())?;
     let compiles = compiles(&store)?;
-    let is_meant = |compile: &Compile| {
-        let what = arguments.what.as_ref();
-        what.is_none_or(|what| is_of(compile, &what.components().collect::<PathBuf>()))
-    };
+    // `./a.o` is `a.o`.
+    let what = arguments.what.as_ref().map(|what| {
+        let parts = what.components().filter(|part| *part != Component::CurDir);
+        parts.collect::<PathBuf>()
+    });
+    let is_meant = |compile: &Compile| what.as_ref().is_none_or(|what| is_of(compile, what));
     let meant = (0..compiles.len()).filter(|&at| is_meant(&compiles[at]));
     let meant: Vec<_> = meant.collect();
     let meant = &meant[meant.len().saturating_sub(arguments.last)..];

@@ -4,6 +4,7 @@
 mod config;
 mod explain;
 mod journal;
+mod since;
 mod stats;
 
 use crate::config::{ByteSize, Config, Environment};

@@ -12,7 +12,7 @@ use super::{Cache, Facts, Printed};
 use crate::cmdline::Job;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::{Doubt, Lookups, Reads};
-use crate::includes::path_set::PathSet;
+use crate::includes::path_set::{Changed, PathSet};
 use crate::includes::search::SearchOrder;
 use crate::includes::settled;
 use crate::includes::tokens::{self, TokenDigests};
@@ -181,9 +181,13 @@ impl<'a> Direct<'a> {
         let mut others = Vec::new();
         for (number, set) in sets.iter().enumerate() {
             let nth = || format!("path set {} of {}", number + 1, sets.len());
-            let Some(contents) = set.check(self.table, memo.as_mut(), began) else {
-                account.note("direct", format_args!("{}: a place has changed", nth()));
-                continue;
+            let contents = match set.check(self.table, memo.as_mut(), began) {
+                Ok(contents) => contents,
+                Err(Changed(path)) => {
+                    let path = path.display();
+                    account.note("direct", format_args!("{}: {path} has changed", nth()));
+                    continue;
+                }
             };
             let key = result_key(&self.key, &set.digest, &contents);
             match self.fetch(&key) {
@@ -196,7 +200,15 @@ impl<'a> Direct<'a> {
             );
         }
         let mut others = others.iter().filter(|_| self.cache.semantic);
-        others.find_map(|(set, contents, key)| self.fetch_alike(set, contents, key))
+        let found = others.find_map(|(set, contents, key)| self.fetch_alike(set, contents, key));
+        if found.is_none() && account.keeps_notes() {
+            let what = match self.cache.semantic {
+                true => "no former state of these files had their tokens",
+                false => "PCACHE_SEMANTIC is off",
+            };
+            account.note("direct", what);
+        }
+        found
     }
 
     /// The result of files whose tokens were the same, which is remembered for these contents too.
@@ -269,7 +281,7 @@ impl<'a> Direct<'a> {
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
             .check(self.table, None, settled::stamp_time())
-            .ok_or("a file changed during the compile")?;
+            .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
         Ok(Followed {
             tokens: self.counts_tokens.then(|| tokens_of(&lookups, trail)),
             lookups,

@@ -9,6 +9,7 @@ use super::workspace::Workspace;
 use super::{Cache, Facts};
 use crate::cmdline::Job;
 use crate::includes::lookups::Doubt;
+use crate::journal::Account;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
@@ -32,6 +33,8 @@ pub struct Planner<'a> {
     pub cache: &'a Cache<'a>,
     /// Of the invocation.
     pub facts: &'a Facts,
+    /// Where it tells what it does.
+    pub account: &'a Account,
     /// A time before nvcc was asked anything, by the clock that stamps files.
     pub began: SystemTime,
 }
@@ -64,8 +67,10 @@ impl Planner<'_> {
         if let (Some(memo), None) = (&memo, &asked)
             && let Some(known) = self.recall(memo)
         {
+            self.account.note("plan", "remembered");
             return parse(&known);
         }
+        self.account.note("plan", "asked of nvcc");
         let asker = Asker {
             cache: self.cache,
             facts: self.facts,

@@ -244,6 +244,7 @@ impl Invocation<'_> {
             cache: self.cache,
             facts: self.facts,
             began: planning,
+            account: self.account,
         };
         let mut plan = planner.plan(self.job, &workspace, asked)?;
         check_variables(&plan, &toolchain)?;

@@ -55,10 +55,15 @@ pub fn run(
 
     let chosen = numbers.iter().map(|number| work.stage(*number));
     let chosen: Vec<_> = chosen.collect();
+    let named: Vec<_> = numbers
+        .iter()
+        .copied()
+        .zip(chosen.iter().copied())
+        .collect();
     run_steps(
         work,
         &chosen,
-        &mut Rest(stages, numbers, beside, Told::of(work, &chosen)),
+        &mut Rest(stages, numbers, beside, Told::of(work, &named)),
         FallbackReason::Stage,
     )
 }
@@ -94,7 +99,7 @@ pub fn run_passes(work: &UnitWork<'_>, passes: &[(usize, &Stage)]) -> Result<(),
     run_steps(
         work,
         &stages,
-        &mut Passes(work, passes, Told::of(work, &stages)),
+        &mut Passes(work, passes, Told::of(work, passes)),
         FallbackReason::Preprocess,
     )
 }
@@ -102,12 +107,18 @@ pub fn run_passes(work: &UnitWork<'_>, passes: &[(usize, &Stage)]) -> Result<(),
 /// What becomes of stages, told to the account of the compile.
 struct Told<'a> {
     work: &'a UnitWork<'a>,
-    stages: Vec<(&'a Stage, Option<StageAccount>)>,
+    /// Each with its name and architecture.
+    stages: Vec<(&'static str, Option<String>, Option<StageAccount>)>,
 }
 
 impl<'a> Told<'a> {
-    fn of(work: &'a UnitWork<'_>, stages: &[&'a Stage]) -> Self {
-        let stages = stages.iter().map(|stage| (*stage, None));
+    fn of(work: &'a UnitWork<'_>, stages: &[(usize, &Stage)]) -> Self {
+        // nvcc has no such passes: of a host source, of the headers of the last host compile.
+        let is_ours = |number: usize| number >= work.plan.stages.len();
+        let stages = stages.iter().map(|(number, stage)| match is_ours(*number) {
+            true => ("extra_pass", None, None),
+            false => (stages::name(stage), stages::arch(stage), None),
+        });
         Self {
             work,
             stages: stages.collect(),
@@ -115,21 +126,17 @@ impl<'a> Told<'a> {
     }
 
     fn begin(&mut self, step: usize) {
-        let (stage, told) = &mut self.stages[step];
-        *told = Some(
-            self.work
-                .account
-                .begin_stage(stages::name(stage), stages::arch(stage)),
-        );
+        let (name, arch, told) = &mut self.stages[step];
+        *told = Some(self.work.account.begin_stage(name, arch.clone()));
     }
 
     fn start(&self, step: usize) {
-        let told = self.stages[step].1;
+        let told = self.stages[step].2;
         told.map(|told| self.work.account.start_stage(told));
     }
 
     fn end(&self, step: usize, hit: bool) {
-        let told = self.stages[step].1;
+        let told = self.stages[step].2;
         told.map(|told| self.work.account.end_stage(told, hit));
     }
 }

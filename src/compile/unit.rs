@@ -131,6 +131,10 @@ impl UnitWork<'_> {
         let exact = key(&read.passes);
         let why_exact = semantic::exact_because(self, &read);
         let is_exact = why_exact.is_some();
+        if let Some(why) = why_exact.as_ref().filter(|_| self.exact.is_none()) {
+            self.account
+                .note("semantic", format_args!("every byte counts: {why}"));
+        }
         let known = self.fetch_unless_told(&exact, &commands);
         let (product, ending) = match known {
             Some(product) => (product, Ending::Hit),

@@ -76,53 +76,73 @@ impl PathSet {
     /// absent still is, directories are directories, two spellings still lead to one, and search
     /// directories are different ones. Digests are looked up in `table`, and remembered there; in
     /// `memo` too, where several sets are tried. `began` is a time before the first look.
+    ///
+    /// # Errors
+    /// The first place that is otherwise.
     pub fn check(
         &self,
         table: &DigestTable,
         mut memo: Option<&mut Memo>,
         began: SystemTime,
-    ) -> Option<Vec<Digest>> {
+    ) -> Result<Vec<Digest>, Changed> {
         let mut reader = Reader(&self.bytes);
-        let files = reader.group()?;
+        let files = reader.group().ok_or_else(Changed::damaged)?;
         let mut digests = Vec::with_capacity(files.count);
         for path in files {
-            digests.push(digest_of(path, table, memo.as_deref_mut())?);
+            let digest = digest_of(path, table, memo.as_deref_mut());
+            digests.push(digest.ok_or_else(|| Changed(path.into()))?);
         }
-        for path in reader.group()? {
+        let expect =
+            |holds: bool, path: &Path| holds.then_some(()).ok_or_else(|| Changed(path.into()));
+        for path in reader.group().ok_or_else(Changed::damaged)? {
             let is_file = fs::metadata(path).is_ok_and(|found| !found.is_dir());
-            is_file.then_some(())?;
+            expect(is_file, path)?;
         }
-        for path in reader.group()? {
+        for path in reader.group().ok_or_else(Changed::damaged)? {
             let is_directory = fs::metadata(path).is_ok_and(|found| found.is_dir());
-            is_directory.then_some(())?;
+            expect(is_directory, path)?;
         }
         let mut looks = Looks::default();
-        let mut pairs = reader.group()?;
+        let mut pairs = reader.group().ok_or_else(Changed::damaged)?;
         while let Some(one) = pairs.next() {
-            let identity = looks.at(one).ok()?.stat.identity();
-            let other = looks.at(pairs.next()?).ok()?;
-            (identity == other.stat.identity()).then_some(())?;
+            let other = pairs.next().ok_or_else(Changed::damaged)?;
+            let (seen, real) = (looks.at(one), looks.at(other));
+            let is_same = matches!((seen, real), (Ok(seen), Ok(real))
+                if seen.stat.identity() == real.stat.identity());
+            expect(is_same, one)?;
         }
         let mut known = HashSet::new();
-        for path in reader.group()? {
-            let found = looks.at(path).ok()?;
-            known.insert(found.stat.identity()).then_some(())?;
+        for path in reader.group().ok_or_else(Changed::damaged)? {
+            let seen = looks.at(path);
+            let is_new = seen.is_ok_and(|seen| known.insert(seen.stat.identity()));
+            expect(is_new, path)?;
         }
         while !reader.0.is_empty() {
-            let mut names = reader.group()?;
-            let directory = match names.next()? {
+            let mut names = reader.group().ok_or_else(Changed::damaged)?;
+            let directory = match names.next().ok_or_else(Changed::damaged)? {
                 here if here.as_os_str().is_empty() => Path::new("."),
                 directory => directory,
             };
-            match looks.at(directory) {
-                Ok(seen) => table
-                    .lacks_all(directory, &seen, names.bytes, began)
-                    .then_some(())?,
+            let lacks = match looks.at(directory) {
+                Ok(seen) => table.lacks_all(directory, &seen, names.bytes, began),
                 // Nothing can be in it.
-                Err(kind) => (kind == ErrorKind::NotFound).then_some(())?,
-            }
+                Err(kind) => kind == ErrorKind::NotFound,
+            };
+            expect(lacks, directory)?;
         }
-        Some(digests)
+        Ok(digests)
+    }
+}
+
+/// A place that is not as a path set has it: a file that is gone, a directory that holds a name which
+/// it must not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Changed(pub PathBuf);
+
+impl Changed {
+    /// The bytes are no path set.
+    fn damaged() -> Self {
+        Self(PathBuf::new())
     }
 }
 

@@ -155,6 +155,22 @@ impl Compile {
         (found.v == SCHEMA).then_some(found)
     }
 
+    /// Milliseconds that a hit took less than the compile whose result it delivered.
+    pub fn saved(&self) -> u64 {
+        match self.level.is_hit() {
+            true => self.stored.saturating_sub(self.wall / 1000),
+            false => 0,
+        }
+    }
+
+    /// Milliseconds that a miss took.
+    pub fn spent(&self) -> u64 {
+        match self.level {
+            Level::Miss => self.wall / 1000,
+            _ => 0,
+        }
+    }
+
     /// How many translation units it stands for.
     pub fn width(&self) -> u64 {
         self.units.len().max(self.sources.len()).max(1) as u64

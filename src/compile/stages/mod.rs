@@ -118,8 +118,15 @@ impl<'a> Stages<'a> {
         let Some(contents) = contents else {
             return;
         };
-        let stored = self.may_be_stored(stage, number, &contents).is_ok();
-        let artefacts = stored.then(|| self.store(stage, number, keys, &contents));
+        let doubt = self.may_be_stored(stage, number, &contents).err();
+        if let Some(doubt) = &doubt {
+            let name = name(stage);
+            let text = format_args!("{name}: {doubt}");
+            self.work.account.note("stage not stored", text);
+        }
+        let artefacts = doubt
+            .is_none()
+            .then(|| self.store(stage, number, keys, &contents));
         let artefacts = artefacts.flatten().unwrap_or_default();
         for (index, (file, bytes)) in contents.iter().enumerate() {
             let known = artefacts.get(index).map(|artefact| artefact.sha256);

@@ -1,0 +1,162 @@
+//! What was counted, whoever counted it: the counters, or the journal's records added up. Both count
+//! the same things in the same way.
+
+use crate::journal::{self, Compile, Level};
+use crate::outcome::{BypassReason, FallbackReason};
+use crate::stats::{Counter, Snapshot, StageKind};
+
+/// Counts of units, but for detours, which are of compiles.
+pub(super) struct Counts {
+    pub(super) direct_hits: u64,
+    pub(super) preprocessed_hits: u64,
+    pub(super) semantic_hits: u64,
+    pub(super) misses: u64,
+    pub(super) coalesced: u64,
+    pub(super) uncacheable: u64,
+    /// None where nobody tells.
+    pub(super) errors: Option<u64>,
+    pub(super) saved_milliseconds: u64,
+    pub(super) spent_milliseconds: u64,
+    pub(super) bypassed: Vec<(BypassReason, u64)>,
+    pub(super) fallbacks: Vec<(FallbackReason, u64)>,
+    pub(super) stages: Vec<StageCounts>,
+}
+
+/// Counts of one kind of stage.
+pub(super) struct StageCounts {
+    pub(super) kind: StageKind,
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+}
+
+impl Counts {
+    pub(super) fn of_counters(snapshot: &Snapshot) -> Self {
+        let stage = |&kind: &StageKind| StageCounts {
+            kind,
+            hits: snapshot.get(Counter::StageHit(kind)),
+            misses: snapshot.get(Counter::StageMiss(kind)),
+        };
+        Self {
+            direct_hits: snapshot.get(Counter::DirectHit),
+            preprocessed_hits: snapshot.get(Counter::PreprocessedHit),
+            semantic_hits: snapshot.get(Counter::SemanticHit),
+            misses: snapshot.get(Counter::Miss),
+            coalesced: snapshot.get(Counter::Coalesced),
+            uncacheable: snapshot.get(Counter::Uncacheable),
+            errors: Some(snapshot.get(Counter::Error)),
+            saved_milliseconds: snapshot.get(Counter::SavedMilliseconds),
+            spent_milliseconds: snapshot.get(Counter::SpentMilliseconds),
+            bypassed: snapshot.bypassed().collect(),
+            fallbacks: snapshot.fallbacks().collect(),
+            stages: StageKind::ALL.iter().map(stage).collect(),
+        }
+    }
+
+    pub(super) fn of_journal<'a>(compiles: impl Iterator<Item = &'a Compile>) -> Self {
+        let none = |&kind: &StageKind| StageCounts {
+            kind,
+            hits: 0,
+            misses: 0,
+        };
+        let mut counts = Self {
+            direct_hits: 0,
+            preprocessed_hits: 0,
+            semantic_hits: 0,
+            misses: 0,
+            coalesced: 0,
+            uncacheable: 0,
+            errors: None,
+            saved_milliseconds: 0,
+            spent_milliseconds: 0,
+            bypassed: BypassReason::ALL
+                .iter()
+                .map(|reason| (*reason, 0))
+                .collect(),
+            fallbacks: FallbackReason::ALL
+                .iter()
+                .map(|reason| (*reason, 0))
+                .collect(),
+            stages: StageKind::ALL.iter().map(none).collect(),
+        };
+        compiles.for_each(|compile| counts.add(compile));
+        counts
+    }
+
+    /// All units that were hits or misses.
+    pub(super) fn units(&self) -> u64 {
+        self.hits() + self.misses
+    }
+
+    /// All units that were hits.
+    pub(super) fn hits(&self) -> u64 {
+        self.direct_hits + self.preprocessed_hits + self.coalesced
+    }
+
+    fn add(&mut self, compile: &Compile) {
+        let reason = compile.reason.as_deref();
+        match compile.level {
+            Level::DirectHit => {
+                self.direct_hits += compile.width();
+                self.semantic_hits += if compile.semantic { compile.width() } else { 0 };
+            }
+            Level::Bypass => {
+                let mut known = self.bypassed.iter_mut();
+                let known = known.find(|(known, _)| Some(known.code()) == reason);
+                known.map(|(_, n)| *n += 1);
+            }
+            Level::Fallback => {
+                let mut known = self.fallbacks.iter_mut();
+                let known = known.find(|(known, _)| Some(known.code()) == reason);
+                known.map(|(_, n)| *n += 1);
+            }
+            Level::PreprocessedHit | Level::Coalesced | Level::Miss | Level::Interrupted => {}
+        }
+        for unit in &compile.units {
+            match unit.level {
+                Level::Coalesced => self.coalesced += 1,
+                Level::Miss => self.misses += 1,
+                _ => self.preprocessed_hits += 1,
+            }
+            self.semantic_hits += u64::from(unit.semantic);
+            self.uncacheable += u64::from(unit.unstored.is_some());
+        }
+        self.saved_milliseconds += compile.saved();
+        self.spent_milliseconds += compile.spent();
+        self.add_stages(compile);
+    }
+
+    /// Preprocessing counts where it was followed by other stages, as in the counters: a hit has it too,
+    /// and no stage of it could have been a hit.
+    fn add_stages(&mut self, compile: &Compile) {
+        let is_pass = |stage: &journal::Stage| stage.name == StageKind::Preprocess.code();
+        let made = |unit: Option<usize>| {
+            let mut stages = compile.stages.iter();
+            stages.any(|other| other.unit == unit && kind(&other.name).is_some() && !is_pass(other))
+        };
+        for stage in &compile.stages {
+            let (Some(kind), Some(_)) = (kind(&stage.name), stage.unit) else {
+                continue;
+            };
+            if is_pass(stage) && !made(stage.unit) {
+                continue;
+            }
+            let mut known = self.stages.iter_mut();
+            if let Some(known) = known.find(|known| known.kind == kind) {
+                known.hits += u64::from(stage.hit);
+                known.misses += u64::from(!stage.hit);
+            }
+        }
+    }
+}
+
+/// What the counters count a stage as.
+fn kind(name: &str) -> Option<StageKind> {
+    match name {
+        "host_preprocess" => Some(StageKind::Preprocess),
+        "stub_compile" => Some(StageKind::HostCompile),
+        name => {
+            let mut kinds = StageKind::ALL.iter().copied();
+            kinds.find(|kind| kind.code() == name)
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `pcache stats --prometheus`: the text exposition format, version 0.0.4, for a node exporter's
+//! textfile collector or the like. Totals of counters only grow until `pcache stats --zero`.
+
+use super::Shown;
+use crate::cli::say;
+use anyhow::Error;
+use std::io::Write;
+
+/// One metric: what comes before its samples.
+struct Metric {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+}
+
+pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+    let counts = &shown.counts;
+    let units = Metric {
+        name: "pcache_units_total",
+        kind: "counter",
+        help: "Translation units, by how each came about",
+    };
+    let levels = [
+        ("direct_hit", counts.direct_hits),
+        ("preprocessed_hit", counts.preprocessed_hits),
+        ("coalesced", counts.coalesced),
+        ("miss", counts.misses),
+    ];
+    labelled(out, &units, "level", levels.into_iter())?;
+    let bypassed = Metric {
+        name: "pcache_bypassed_total",
+        kind: "counter",
+        help: "Compiles that went straight to nvcc, by reason",
+    };
+    let reasons = counts
+        .bypassed
+        .iter()
+        .map(|(reason, n)| (reason.code(), *n));
+    labelled(out, &bypassed, "reason", reasons)?;
+    let fallbacks = Metric {
+        name: "pcache_fallbacks_total",
+        kind: "counter",
+        help: "Compiles that were begun and handed to nvcc, by reason",
+    };
+    let reasons = counts
+        .fallbacks
+        .iter()
+        .map(|(reason, n)| (reason.code(), *n));
+    labelled(out, &fallbacks, "reason", reasons)?;
+    let stages = counts.stages.iter();
+    let found = Metric {
+        name: "pcache_stage_hits_total",
+        kind: "counter",
+        help: "Stages whose results were in the cache",
+    };
+    let hits = stages.clone().map(|stage| (stage.kind.code(), stage.hits));
+    labelled(out, &found, "stage", hits)?;
+    let run = Metric {
+        name: "pcache_stage_misses_total",
+        kind: "counter",
+        help: "Stages that were run",
+    };
+    labelled(
+        out,
+        &run,
+        "stage",
+        stages.map(|stage| (stage.kind.code(), stage.misses)),
+    )?;
+    plain(out, shown)
+}
+
+/// Metrics of one sample.
+fn plain(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+    let counts = &shown.counts;
+    let seconds = |milliseconds: u64| milliseconds as f64 / 1e3;
+    let counters = [
+        (
+            "pcache_semantic_hits_total",
+            "Hits whose sources had changed in comments, blanks or lines alone",
+            counts.semantic_hits as f64,
+        ),
+        (
+            "pcache_uncacheable_total",
+            "Translation units that were compiled and not stored",
+            counts.uncacheable as f64,
+        ),
+        (
+            "pcache_errors_total",
+            "Trouble with the cache that compiles survived",
+            counts.errors.unwrap_or_default() as f64,
+        ),
+        (
+            "pcache_saved_seconds_total",
+            "Time that hits took less than the compiles whose results they delivered",
+            seconds(counts.saved_milliseconds),
+        ),
+        (
+            "pcache_compiling_seconds_total",
+            "Time that misses took",
+            seconds(counts.spent_milliseconds),
+        ),
+        (
+            "pcache_evicted_total",
+            "Files removed to stay below the size cap",
+            shown.evicted as f64,
+        ),
+    ];
+    let gauges = [
+        ("pcache_store_bytes", "Bytes in the store", shown.size.bytes),
+        ("pcache_store_max_bytes", "The size cap", shown.max_bytes),
+        (
+            "pcache_store_artefacts",
+            "Artefacts in the store",
+            shown.size.entries,
+        ),
+        (
+            "pcache_store_records",
+            "Records in the store",
+            shown.size.records,
+        ),
+    ];
+    let counters = counters.map(|(name, help, value)| (name, "counter", help, value));
+    let gauges = gauges.map(|(name, help, value)| (name, "gauge", help, value as f64));
+    for (name, kind, help, value) in counters.into_iter().chain(gauges) {
+        head(out, &Metric { name, kind, help })?;
+        say(out, format_args!("{name} {value}"))?;
+    }
+    Ok(())
+}
+
+/// One sample for each value of a label. Values are codes of ours: nothing in them needs an escape.
+fn labelled(
+    out: &mut dyn Write,
+    metric: &Metric,
+    label: &str,
+    samples: impl Iterator<Item = (&'static str, u64)>,
+) -> Result<(), Error> {
+    head(out, metric)?;
+    for (value, n) in samples {
+        say(
+            out,
+            format_args!("{}{{{label}=\"{value}\"}} {n}", metric.name),
+        )?;
+    }
+    Ok(())
+}
+
+fn head(out: &mut dyn Write, metric: &Metric) -> Result<(), Error> {
+    let Metric { name, kind, help } = metric;
+    say(out, format_args!("# HELP {name} {help}"))?;
+    say(out, format_args!("# TYPE {name} {kind}"))
+}

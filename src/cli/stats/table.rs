@@ -1,0 +1,128 @@
+//! `pcache stats` for people: how often the cache had a result, what that was worth, and a line for
+//! every reason why it was not asked.
+
+use super::Shown;
+use crate::cli::say;
+use crate::config::ByteSize;
+use anyhow::Error;
+use std::fmt;
+use std::io::Write;
+
+pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+    say(out, format_args!("{:<20}{}", "cache", shown.root.display()))?;
+    if let Some(span) = &shown.since {
+        let begins = span.journal_begins.as_deref().unwrap_or("(empty)");
+        let text = format!("{}; the journal begins {begins}", span.asked);
+        say(out, format_args!("{:<20}{text}", "since"))?;
+    }
+    print_units(out, shown)?;
+    print_detours(out, shown)?;
+    for stage in &shown.counts.stages {
+        let (hits, misses) = (stage.hits, stage.misses);
+        if hits + misses > 0 {
+            let name = format!("stage {}", stage.kind.code());
+            let share = Share(hits, hits + misses);
+            say(
+                out,
+                format_args!("{name:<20}{hits:>10} {share:>8}  {misses} run"),
+            )?;
+        }
+    }
+    print_store(out, shown)
+}
+
+fn print_units(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+    let counts = &shown.counts;
+    let all = counts.units();
+    for (name, n) in [
+        ("translation units", all),
+        ("hits", counts.hits()),
+        ("  direct", counts.direct_hits),
+        ("  preprocessed", counts.preprocessed_hits),
+        ("  after waiting", counts.coalesced),
+        ("misses", counts.misses),
+    ] {
+        let share = Share(n, all);
+        say(out, format_args!("{name:<20}{n:>10} {share:>8}"))?;
+    }
+    line(out, "semantic hits", counts.semantic_hits)?;
+    line(out, "compiled, not stored", counts.uncacheable)?;
+    if let Some(errors) = counts.errors {
+        line(out, "cache errors", errors)?;
+    }
+    let (saved, spent) = (counts.saved_milliseconds, counts.spent_milliseconds);
+    say(out, format_args!("{:<20}{:>10}", "time saved", Time(saved)))?;
+    say(
+        out,
+        format_args!("{:<20}{:>10}", "time compiling", Time(spent)),
+    )
+}
+
+fn print_detours(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+    let counts = &shown.counts;
+    line(
+        out,
+        "passed to nvcc",
+        counts.bypassed.iter().map(|(_, n)| n).sum(),
+    )?;
+    for (reason, n) in counts.bypassed.iter().filter(|(_, n)| *n > 0) {
+        let (code, sentence) = (reason.code(), reason.sentence());
+        say(out, format_args!("{n:>12}  {code}: {sentence}"))?;
+    }
+    line(
+        out,
+        "fell back to nvcc",
+        counts.fallbacks.iter().map(|(_, n)| n).sum(),
+    )?;
+    for (reason, n) in counts.fallbacks.iter().filter(|(_, n)| *n > 0) {
+        let (code, sentence) = (reason.code(), reason.sentence());
+        say(out, format_args!("{n:>12}  {code}: {sentence}"))?;
+    }
+    Ok(())
+}
+
+/// What the store holds now, whatever is counted since.
+fn print_store(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+    let held = ByteSize::approximate(shown.size.bytes);
+    let most = ByteSize::approximate(shown.max_bytes);
+    let share = Share(shown.size.bytes, shown.max_bytes);
+    line(out, "stored artefacts", shown.size.entries)?;
+    line(out, "stored results", shown.size.records)?;
+    line(out, "evicted", shown.evicted)?;
+    say(
+        out,
+        format_args!("{:<20}{held:>10} {share:>8}  of {most}", "size"),
+    )
+}
+
+fn line(out: &mut dyn Write, name: &str, n: u64) -> Result<(), Error> {
+    say(out, format_args!("{name:<20}{n:>10}"))
+}
+
+/// A part of a whole, in percent.
+struct Share(u64, u64);
+
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = match *self {
+            Self(_, 0) => "–".to_owned(),
+            Self(part, whole) => format!("{:.1} %", 100.0 * part as f64 / whole as f64),
+        };
+        f.pad(&text)
+    }
+}
+
+/// Milliseconds, in the unit that suits them.
+struct Time(u64);
+
+impl fmt::Display for Time {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0 as f64 / 1e3;
+        let text = match seconds {
+            ..100.0 => format!("{seconds:.1} s"),
+            ..6000.0 => format!("{:.1} min", seconds / 60.0),
+            _ => format!("{:.1} h", seconds / 3600.0),
+        };
+        f.pad(&text)
+    }
+}

@@ -1,0 +1,596 @@
+//! `pcache explain` names what was changed, and nothing else: for each single change of the traps.
+
+use std::fs::{self, File};
+use std::os::unix::fs::symlink;
+use std::time::{Duration, SystemTime};
+
+use insta::assert_snapshot;
+
+use crate::support::toolkit::Toolkit;
+use crate::support::workspace::{Workspace, make_executable};
+use crate::traps_environment::{driver, toolkit_of_links};
+
+pub const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o"];
+const UNIT: &str = "#include \"value.h\"\n#ifndef __CUDA_ARCH__\nint host() { return 1; }\n#endif\n\
+    __global__ void external(int *p) { *p = VALUE; }\n";
+
+/// A unit with a header beside it.
+pub fn unit() -> Workspace {
+    let ws = Workspace::with("unit.cu", UNIT);
+    ws.write("value.h", "#define VALUE 1\n");
+    ws
+}
+
+/// A unit whose header lies in the second of two folders.
+pub fn two_folders() -> Workspace {
+    let ws = Workspace::with("unit.cu", &UNIT.replace("\"value.h\"", "<value.h>"));
+    ws.write("first/.keep", "");
+    ws.write("second/value.h", "#define VALUE 1\n");
+    ws
+}
+
+pub const TWO: &[&str] = &["-c", "unit.cu", "-o", "unit.o", "-Ifirst", "-Isecond"];
+
+/// What is said of the last compile but times and stages: its first line, differences, sentences.
+pub fn explained(ws: &Workspace) -> String {
+    let mut command = ws.command(crate::support::workspace::program("pcache"));
+    let output = command.arg("explain").output().expect("pcache runs");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let varying = [
+        "  at ",
+        "  compared with ",
+        "  stages ",
+        "  compiling it took ",
+    ];
+    let told = text
+        .lines()
+        .filter(|line| !varying.iter().any(|start| line.starts_with(start)));
+    let root = ws.root().to_str().expect("UTF-8");
+    told.collect::<Vec<_>>().join("\n").replace(root, "$ROOT")
+}
+
+/// Builds, changes one thing, builds again with `after`; what is said then.
+#[track_caller]
+pub fn change_to(
+    ws: &mut Workspace,
+    before: &[&str],
+    after: &[&str],
+    change: impl FnOnce(&mut Workspace),
+) -> String {
+    ws.build(before).succeeds();
+    change(ws);
+    ws.build(after).succeeds();
+    explained(ws)
+}
+
+#[track_caller]
+pub fn change(ws: &mut Workspace, args: &[&str], change: impl FnOnce(&mut Workspace)) -> String {
+    change_to(ws, args, args, change)
+}
+
+#[test]
+fn an_edit_of_the_source_is_named() {
+    let edit = |ws: &mut Workspace| ws.edit("unit.cu", "return 1", "return 2");
+    assert_snapshot!(change(&mut unit(), ARGS, edit), @"
+    miss: unit.cu → unit.o
+        source unit.cu: 1028bde6fabe → 769cc5bff7d3
+    ");
+}
+
+#[test]
+fn an_edited_header_is_named_with_the_way_to_it() {
+    let mut ws = unit();
+    ws.write("value.h", "#include \"deep.h\"\n");
+    ws.write("deep.h", "#define VALUE 1\n");
+    assert_snapshot!(change(&mut ws, ARGS, |ws| ws.edit("deep.h", "1", "2")), @"
+    miss: unit.cu → unit.o
+        header deep.h: ac32a92f4af3 → 69973c572daa (included by value.h, by unit.cu)
+    ");
+}
+
+#[test]
+fn a_header_that_keeps_size_and_time_is_named() {
+    let mut ws = unit();
+    let old = SystemTime::now() - Duration::from_secs(86_400);
+    let set = |ws: &Workspace| {
+        let file = File::options().write(true).open(ws.path("value.h"));
+        file.expect("the header")
+            .set_modified(old)
+            .expect("set its time");
+    };
+    set(&ws);
+    let edit = |ws: &mut Workspace| {
+        ws.edit("value.h", "1", "2");
+        set(ws);
+    };
+    assert_snapshot!(change(&mut ws, ARGS, edit), @"
+    miss: unit.cu → unit.o
+        header value.h: ac32a92f4af3 → 69973c572daa (included by unit.cu)
+    ");
+}
+
+#[test]
+fn a_new_include_is_its_includers_change() {
+    let mut ws = unit();
+    let edit = |ws: &mut Workspace| {
+        ws.write("more.h", "#include <vector>\n");
+        ws.edit("value.h", "#define", "#include \"more.h\"\n#define");
+    };
+    assert_snapshot!(change(&mut ws, ARGS, edit), @"
+    miss: unit.cu → unit.o
+        header value.h: ac32a92f4af3 → 76bfb30ac79e (included by unit.cu)
+    ");
+}
+
+#[test]
+fn two_changes_are_both_named() {
+    let mut ws = unit();
+    let after = [ARGS, &["-DX=1"]].concat();
+    let edit = |ws: &mut Workspace| {
+        ws.edit("value.h", "1", "2");
+        ws.set_env("CPLUS_INCLUDE_PATH", "nowhere");
+    };
+    assert_snapshot!(change_to(&mut ws, ARGS, &after, edit), @"
+    miss: unit.cu → unit.o
+        flag --define-macro: none → -DX=1
+        environment variable CPLUS_INCLUDE_PATH: none → nowhere
+        header value.h: ac32a92f4af3 → 69973c572daa (included by unit.cu)
+    ");
+}
+
+#[test]
+fn flags_are_named_with_their_values() {
+    let with = |flags: &[&'static str]| [ARGS, flags].concat();
+    let told = |before: &[&'static str], after: &[&'static str]| {
+        change_to(&mut unit(), &with(before), &with(after), |_| {})
+    };
+    assert_snapshot!(told(&["-DX=1"], &["-DX=2"]), @"
+    miss: unit.cu → unit.o
+        flag --define-macro: -DX=1 → -DX=2
+    ");
+    assert_snapshot!(told(&[], &["-O1"]), @"
+    miss: unit.cu → unit.o
+        flag --optimize: none → 1
+    ");
+    assert_snapshot!(told(&["-Xcompiler", "-fPIC"], &[]), @"
+    miss: unit.cu → unit.o
+        flag --compiler-options: -fPIC → none
+    ");
+    assert_snapshot!(told(&["-Ia", "-Ib"], &["-Ib", "-Ia"]), @"
+    miss: unit.cu → unit.o
+        flag --include-path: a b → b a (in another order)
+    ");
+    assert_snapshot!(told(&[], &["-lineinfo"]), @"
+    miss: unit.cu → unit.o
+        flag --generate-line-info: none → set
+    ");
+    assert_snapshot!(
+        told(
+            &["-gencode=arch=compute_80,code=compute_80"],
+            &["-gencode=arch=compute_90,code=compute_90"],
+        ),
+        @"
+        miss: unit.cu → unit.o
+            flag --generate-code: arch=compute_80,code=[compute_80] → arch=compute_90,code=[compute_90]
+        "
+    );
+}
+
+#[test]
+fn the_same_flags_in_other_words_differ_in_nothing() {
+    let mut ws = unit();
+    ws.build(&[ARGS, &["-D", "X=1", "-arch", "sm_80"]].concat())
+        .misses(1);
+    ws.build(&[ARGS, &["--gpu-architecture=sm_80", "-DX=1"]].concat())
+        .hits(1);
+    assert_snapshot!(explained(&ws).split("of 2").next().unwrap_or_default(), @"
+    direct hit: unit.cu → unit.o
+      the result is that of the compile
+    ");
+    ws.set_env("PCACHE_RECACHE", "1");
+    ws.build(&[ARGS, &["-DX=1", "-arch=sm_80"]].concat())
+        .misses(1);
+    assert_snapshot!(explained(&ws), @"
+    miss: unit.cu → unit.o
+      PCACHE_RECACHE was set, so that nothing was looked up
+    ");
+}
+
+#[test]
+fn flags_of_the_environment_are_named_with_their_variable() {
+    let set =
+        |name: &'static str, value: &'static str| move |ws: &mut Workspace| ws.set_env(name, value);
+    assert_snapshot!(change(&mut unit(), ARGS, set("NVCC_PREPEND_FLAGS", "-DX=2")), @"
+    miss: unit.cu → unit.o
+        flag --define-macro: none → -DX=2 (from NVCC_PREPEND_FLAGS)
+    ");
+    let mut ws = unit();
+    ws.set_env("NVCC_APPEND_FLAGS", "-arch=sm_80");
+    let args = ["-ptx", "unit.cu", "-o", "unit.ptx"];
+    assert_snapshot!(change(&mut ws, &args, set("NVCC_APPEND_FLAGS", "-arch=sm_90")), @"
+    miss: unit.cu → unit.ptx
+        flag --gpu-architecture: sm_80 → sm_90 (from NVCC_APPEND_FLAGS)
+    ");
+}
+
+#[test]
+fn an_edited_option_file_is_named_by_its_flags() {
+    let mut ws = unit();
+    ws.write("flags.rsp", "-DX=1\n");
+    let args = [ARGS, &["-optf=flags.rsp"]].concat();
+    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("flags.rsp", "=1", "=2")), @"
+    miss: unit.cu → unit.o
+        flag --define-macro: -DX=1 → -DX=2
+    ");
+}
+
+#[test]
+fn variables_that_tools_read_are_named() {
+    let mut ws = unit();
+    let set = |ws: &mut Workspace| ws.set_env("LC_ALL", "C.UTF-8");
+    assert_snapshot!(change(&mut ws, ARGS, set), @"
+    miss: unit.cu → unit.o
+        environment variable LC_ALL: C → C.UTF-8
+    ");
+    let mut ws = unit();
+    let set = |ws: &mut Workspace| ws.set_env("PTXAS_FLAGS", "-O1");
+    assert_snapshot!(change(&mut ws, ARGS, set), @"
+    miss: unit.cu → unit.o
+        environment variable PTXAS_FLAGS: none → -O1
+    ");
+    let mut ws = unit();
+    ws.set_env("SOURCE_DATE_EPOCH", "100000000");
+    assert_snapshot!(change(&mut ws, ARGS, |ws| ws.unset_env("SOURCE_DATE_EPOCH")), @"
+    miss: unit.cu → unit.o
+        environment variable SOURCE_DATE_EPOCH: 100000000 → none
+    ");
+}
+
+#[test]
+fn a_header_that_appears_earlier_is_named() {
+    let put = |ws: &mut Workspace| drop(ws.write("first/value.h", "#define VALUE 2\n"));
+    assert_snapshot!(change(&mut two_folders(), TWO, put), @"
+    miss: unit.cu → unit.o
+        appeared: first/value.h (in the place of second/value.h; included by unit.cu)
+    ");
+    let mut ws = two_folders();
+    fs::remove_dir_all(ws.path("first")).expect("removed");
+    assert_snapshot!(change(&mut ws, TWO, put), @"
+    miss: unit.cu → unit.o
+        appeared: first/value.h (in the place of second/value.h; included by unit.cu)
+    ");
+    let mut ws = two_folders();
+    ws.edit("unit.cu", "<value.h>", "\"value.h\"");
+    let beside = |ws: &mut Workspace| drop(ws.write("value.h", "#define VALUE 2\n"));
+    assert_snapshot!(change(&mut ws, TWO, beside), @"
+    miss: unit.cu → unit.o
+        appeared: value.h (in the place of second/value.h; included by unit.cu)
+    ");
+    let mut ws = two_folders();
+    ws.set_env("CPATH", "first:second");
+    assert_snapshot!(change(&mut ws, ARGS, put), @"
+    miss: unit.cu → unit.o
+        appeared: first/value.h (in the place of second/value.h; included by unit.cu)
+    ");
+}
+
+#[test]
+fn a_header_that_goes_is_named() {
+    let mut ws = two_folders();
+    ws.write("first/value.h", "#define VALUE 2\n");
+    assert_snapshot!(change(&mut ws, TWO, |ws| ws.remove("first/value.h")), @"
+    miss: unit.cu → unit.o
+        gone: first/value.h
+    ");
+}
+
+#[test]
+fn another_answer_of_has_include_is_named() {
+    let asks = "#if __has_include(<extra.h>)\n#define VALUE 2\n#else\n#define VALUE 1\n#endif\n";
+    let mut ws = two_folders();
+    ws.write("second/value.h", asks);
+    let put = |ws: &mut Workspace| drop(ws.write("first/extra.h", ""));
+    assert_snapshot!(change(&mut ws, TWO, put), @"
+    miss: unit.cu → unit.o
+        appeared: first/extra.h (a question whether it is there (__has_include))
+    ");
+    ws.remove("first/extra.h");
+    ws.edit("unit.cu", "return 1", "return 7");
+    put(&mut ws);
+    assert_snapshot!(change(&mut ws, TWO, |ws| ws.remove("first/extra.h")), @"
+    miss: unit.cu → unit.o
+        gone: first/extra.h
+    ");
+}
+
+#[test]
+fn links_that_lead_elsewhere_are_named() {
+    let mut ws = unit();
+    ws.write("v1/real.cu", UNIT);
+    ws.write("v2/real.cu", UNIT.replace("return 1", "return 2"));
+    let lead = |ws: &mut Workspace, to: &str, name: &str| {
+        let _ = fs::remove_file(ws.path(name));
+        symlink(to, ws.path(name)).expect("a link");
+    };
+    lead(&mut ws, "v1/real.cu", "unit.cu");
+    assert_snapshot!(change(&mut ws, ARGS, |ws| lead(ws, "v2/real.cu", "unit.cu")), @"
+    miss: unit.cu → unit.o
+        leads elsewhere: unit.cu: $ROOT/work/v1/real.cu → $ROOT/work/v2/real.cu
+    ");
+    let mut ws = two_folders();
+    ws.write("third/value.h", "#define VALUE 3\n");
+    lead(&mut ws, "second", "current");
+    let args = [ARGS, &["-Icurrent"]].concat();
+    assert_snapshot!(change(&mut ws, &args, |ws| lead(ws, "third", "current")), @"
+    miss: unit.cu → unit.o
+        leads elsewhere: current: $ROOT/work/second → $ROOT/work/third
+    ");
+}
+
+#[test]
+fn another_working_directory_is_named() {
+    let mut ws = Workspace::new();
+    let source = ws.write("unit.cu", UNIT);
+    for (dir, value) in [("one", 1), ("two", 2)] {
+        ws.write(
+            &format!("{dir}/inc/value.h"),
+            format!("#define VALUE {value}\n"),
+        );
+    }
+    ws.cd("one");
+    let args = [
+        "-c",
+        source.to_str().expect("UTF-8"),
+        "-Iinc",
+        "-o",
+        "unit.o",
+    ];
+    assert_snapshot!(change(&mut ws, &args, |ws| ws.cd("two")), @"
+    miss: $ROOT/work/unit.cu → unit.o
+        directory: $ROOT/work/one → $ROOT/work/two
+    ");
+}
+
+#[test]
+fn another_output_is_named_where_it_counts() {
+    let after = ["-c", "unit.cu", "-o", "other.o"];
+    assert_snapshot!(change_to(&mut unit(), ARGS, &after, |_| {}), @"
+    preprocessed hit: unit.cu → other.o
+        output: --output-file: unit.o → other.o
+    ");
+    let after = [ARGS, &["-MD"]].concat();
+    assert_snapshot!(change_to(&mut unit(), ARGS, &after, |_| {}), @"
+    preprocessed hit: unit.cu → unit.o
+        output: --generate-dependencies-with-compile: none → set
+    ");
+}
+
+#[test]
+fn tools_are_named() {
+    let mut ws = unit();
+    let script = ws.script("my-g++", "#!/bin/sh\nexec g++ -DX=1 \"$@\"\n");
+    let ccbin = format!("-ccbin={}", script.display());
+    let args = [ARGS, &[&ccbin]].concat();
+    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("my-g++", "X=1", "X=2")), @"
+    miss: unit.cu → unit.o
+        tool host: $ROOT/work/my-g++ (d6fabd38e502) → $ROOT/work/my-g++ (960378fe2f91)
+    ");
+
+    let mut ws = unit();
+    let bin = toolkit_of_links(&ws).join("bin");
+    ws.use_nvcc(bin.join("nvcc"));
+    let replace = |_: &mut Workspace| {
+        let real = Toolkit::get().bin().join("ptxas");
+        fs::remove_file(bin.join("ptxas")).expect("removed");
+        let script = format!("#!/bin/sh\nexec {} -O0 \"$@\"\n", real.display());
+        fs::write(bin.join("ptxas"), script).expect("a script");
+        make_executable(&bin.join("ptxas"));
+    };
+    assert_snapshot!(without_digests(&change(&mut ws, ARGS, replace)), @"
+    miss: unit.cu → unit.o
+        tool ptxas
+    ");
+
+    let mut ws = unit();
+    let profile = toolkit_of_links(&ws).join("bin/nvcc.profile");
+    ws.use_nvcc(profile.with_file_name("nvcc"));
+    let edit = |_: &mut Workspace| {
+        let text = fs::read_to_string(&profile).expect("the profile");
+        fs::write(&profile, text + "\nINCLUDES += -DX=2 $(_SPACE_)\n").expect("edited");
+    };
+    assert_snapshot!(without_digests(&change(&mut ws, ARGS, edit)), @"
+    miss: unit.cu → unit.o
+        tool nvcc.profile
+    ");
+}
+
+/// Paths and digests of a real toolkit differ from one to the next.
+pub fn without_digests(text: &str) -> String {
+    let lines = text.lines().map(|line| match line.split_once(": ") {
+        Some((head, values)) if head.trim_start().starts_with("tool ") => {
+            let (old, new) = values.split_once(" → ").expect("old and new");
+            assert_ne!(old, new);
+            head.to_owned()
+        }
+        _ => line.to_owned(),
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn another_host_compiler_first_in_path_is_named() {
+    let mut ws = unit();
+    let bin = ws.side("bin");
+    let put = |ws: &mut Workspace| {
+        for name in ["g++", "gcc"] {
+            let text = format!("#!/bin/sh\nexec /usr/bin/{name} -DX=7 \"$@\"\n");
+            fs::write(bin.join(name), text).expect("a script");
+            make_executable(&bin.join(name));
+        }
+        ws.set_path(&[&bin, &Toolkit::get().bin()]);
+    };
+    assert_snapshot!(without_digests(&change(&mut ws, ARGS, put)), @"
+    miss: unit.cu → unit.o
+        tool host
+    ");
+}
+
+#[test]
+fn the_driver_is_named() {
+    let mut ws = unit();
+    let (old, new) = (driver(&ws, "999.1"), driver(&ws, "999.2"));
+    ws.set_env("LD_LIBRARY_PATH", old);
+    assert_snapshot!(change(&mut ws, ARGS, |ws| ws.set_env("LD_LIBRARY_PATH", &new)), @"
+    miss: unit.cu → unit.o
+        driver: 999.1 → 999.2
+    ");
+}
+
+#[test]
+fn what_is_never_stored_is_told() {
+    let blob = "asm(\".section .rodata\\n.incbin \\\"blob.bin\\\"\\n.text\\n\");\n";
+    let mut ws = Workspace::with("unit.cu", blob);
+    ws.write("blob.bin", "first blob");
+    let edit = |ws: &mut Workspace| drop(ws.write("blob.bin", "other blob"));
+    assert_snapshot!(change(&mut ws, ARGS, edit), @"
+    miss: unit.cu → unit.o
+      the result was not stored: the assembler read blob.bin
+      the former result was not stored: the assembler read blob.bin
+    ");
+}
+
+#[test]
+fn the_time_of_day_is_told() {
+    let mut ws = Workspace::with("unit.cu", "const char *when() { return __TIME__; }\n");
+    let wait = |_: &mut Workspace| std::thread::sleep(Duration::from_millis(1100));
+    assert_snapshot!(change(&mut ws, ARGS, wait), @"
+    miss: unit.cu → unit.o
+        text: passes (the text after preprocessing differs, though no file does)
+      unit.cu: a source mentions the time of the compile
+    ");
+}
+
+#[test]
+fn comments_that_count_are_told() {
+    let mut ws = unit();
+    let args = [
+        "-ptx",
+        "--source-in-ptx",
+        "-lineinfo",
+        "unit.cu",
+        "-o",
+        "unit.ptx",
+    ];
+    ws.edit("unit.cu", "*p = VALUE;", "*p = VALUE; // before\n");
+    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("unit.cu", "before", "after")), @"");
+}
+
+#[test]
+fn an_evicted_result_is_told() {
+    let mut ws = unit();
+    let evict = |ws: &mut Workspace| {
+        fs::remove_dir_all(ws.root().join("cache/entries")).expect("removed");
+    };
+    assert_snapshot!(change(&mut ws, ARGS, evict), @"
+    miss: unit.cu → unit.o
+      nothing differs: the former result was evicted or removed, or was not stored yet
+    ");
+}
+
+#[test]
+fn hits_and_detours_are_told() {
+    let mut ws = unit();
+    ws.build(ARGS).misses(1);
+    ws.build(ARGS).hits_directly(1);
+    let told = explained(&ws);
+    let (told, when) = told.split_once("compile of ").expect("which result");
+    assert!(when.starts_with("20"), "{when}");
+    assert_snapshot!(told, @"
+    direct hit: unit.cu → unit.o
+      the result is that of the
+    ");
+    ws.build(&["-E", "unit.cu"]).succeeds();
+    assert_snapshot!(explained(&ws), @"
+    passed to nvcc: unit.cu
+      prints the preprocessed source (-E)
+      --preprocess
+    ");
+    ws.edit("unit.cu", "return 1", "return one");
+    ws.build(ARGS);
+    let told = explained(&ws);
+    assert_snapshot!(told.lines().take(2).collect::<Vec<_>>().join("\n"), @"
+    fell back to nvcc: unit.cu → unit.o
+      a stage failed; nvcc repeats the compile and reports the error
+    ");
+}
+
+#[test]
+fn compiles_are_found_by_source_output_or_order() {
+    let ws = unit();
+    ws.write("other.cu", "__global__ void other() {}\n");
+    ws.build(ARGS).misses(1);
+    ws.build(&["-c", "other.cu", "-o", "sub.o"]).misses(1);
+    let ask = |args: &[&str]| {
+        let mut command = ws.command(crate::support::workspace::program("pcache"));
+        let output = command
+            .arg("explain")
+            .args(args)
+            .output()
+            .expect("pcache runs");
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let heads = text
+            .lines()
+            .filter(|line| line.starts_with("miss"))
+            .map(str::to_owned);
+        (output.status.success(), heads.collect::<Vec<_>>())
+    };
+    let (first, second) = ("miss: unit.cu → unit.o", "miss: other.cu → sub.o");
+    let path = ws.path("unit.cu");
+    for what in [
+        "unit.o",
+        "unit.cu",
+        "./unit.o",
+        path.to_str().expect("UTF-8"),
+    ] {
+        assert_eq!(ask(&[what]), (true, vec![first.to_owned()]), "{what}");
+    }
+    assert_eq!(ask(&["sub.o"]), (true, vec![second.to_owned()]));
+    assert_eq!(
+        ask(&["--last", "9"]),
+        (true, vec![first.to_owned(), second.to_owned()])
+    );
+    assert_eq!(ask(&["nit.o"]), (false, vec![]));
+}
+
+/// Values of variables that are in no key are nobody's business: neither the journal, nor a log, nor
+/// what is kept for explanations holds them.
+#[test]
+fn nothing_of_the_environment_is_kept_that_no_key_holds() {
+    let mut ws = unit();
+    let log = ws.root().join("log");
+    ws.set_env("PCACHE_LOG", &log);
+    ws.set_env("SECRET_TOKEN", "hunter2hunter2");
+    ws.build(ARGS).misses(1);
+    ws.edit("unit.cu", "return 1", "return one");
+    ws.build(ARGS);
+    ws.build(&["-E", "unit.cu"]).succeeds();
+    ws.unset_env("SECRET_TOKEN");
+    let mut left = vec![ws.root().join("cache"), log];
+    let mut read = 0;
+    while let Some(path) = left.pop() {
+        if path.is_dir() {
+            left.extend(
+                fs::read_dir(&path)
+                    .expect("a folder")
+                    .map(|found| found.expect("one").path()),
+            );
+            continue;
+        }
+        let bytes = fs::read(&path).expect("a file");
+        let holds = bytes.windows(14).any(|word| word == b"hunter2hunter2");
+        assert!(!holds, "{}", path.display());
+        read += 1;
+    }
+    assert!(read > 10, "{read}");
+}

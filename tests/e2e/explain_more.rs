@@ -1,0 +1,145 @@
+//! More single changes that `pcache explain` names: of depfiles, kept files, forced includes, headers
+//! that shadow others, and what is beside the tools.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use insta::assert_snapshot;
+
+use crate::explain::{ARGS, TWO, change, change_to, explained, two_folders, unit, without_digests};
+use crate::support::toolkit::Toolkit;
+use crate::support::workspace::Workspace;
+use crate::traps_environment::toolkit_of_links;
+
+#[test]
+fn options_of_depfiles_and_kept_files_are_named() {
+    let depfile = |name: &'static str| [ARGS, &["-MD", "-MF", name]].concat();
+    assert_snapshot!(change_to(&mut unit(), &depfile("a.d"), &depfile("b.d"), |_| {}), @"");
+    let target = |name: &'static str| [ARGS, &["-MD", "-MT", name]].concat();
+    assert_snapshot!(change_to(&mut unit(), &target("a"), &target("b"), |_| {}), @"");
+    let kept = [ARGS, &["--keep"]].concat();
+    assert_snapshot!(change_to(&mut unit(), ARGS, &kept, |_| {}), @"");
+}
+
+#[test]
+fn another_kind_of_output_is_named() {
+    let after = ["-dc", "unit.cu", "-o", "unit.o"];
+    assert_snapshot!(change_to(&mut unit(), ARGS, &after, |_| {}), @"");
+}
+
+#[test]
+fn forced_and_computed_includes_are_named() {
+    let mut ws = unit();
+    ws.edit("unit.cu", "\"value.h\"", "<cstddef>");
+    let args = [ARGS, &["-include", "value.h"]].concat();
+    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("value.h", "1", "2")), @"");
+    let mut ws = unit();
+    ws.edit("unit.cu", "\"value.h\"", "HEADER");
+    let args = [ARGS, &["-DHEADER=\"value.h\""]].concat();
+    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("value.h", "1", "2")), @"");
+}
+
+#[test]
+fn the_next_header_in_between_is_named() {
+    let mut ws = two_folders();
+    ws.write("first/value.h", "#include_next <value.h>\n");
+    ws.write("third/value.h", "#define VALUE 1\n");
+    ws.remove("second/value.h");
+    let args = [TWO, &["-Ithird"]].concat();
+    let put = |ws: &mut Workspace| drop(ws.write("second/value.h", "#define VALUE 2\n"));
+    assert_snapshot!(change(&mut ws, &args, put), @"");
+}
+
+#[test]
+fn a_header_of_the_last_host_compile_that_is_shadowed_is_named() {
+    let mut ws = two_folders();
+    let shadow = "#include_next <crt/host_runtime.h>\n";
+    let put = |ws: &mut Workspace| drop(ws.write("first/crt/host_runtime.h", shadow));
+    assert_snapshot!(change(&mut ws, TWO, put), @"");
+}
+
+#[test]
+fn a_retargeted_link_to_a_header_is_its_change() {
+    let mut ws = two_folders();
+    ws.write("v1.h", "#define VALUE 1\n");
+    ws.write("v2.h", "#define VALUE 2\n");
+    let lead = |ws: &mut Workspace, to: &str| {
+        ws.remove("second/value.h");
+        symlink(ws.path(to), ws.path("second/value.h")).expect("a link");
+    };
+    lead(&mut ws, "v1.h");
+    assert_snapshot!(change(&mut ws, TWO, |ws| lead(ws, "v2.h")), @"");
+}
+
+#[test]
+fn the_same_text_elsewhere_is_another_source() {
+    let mut ws = Workspace::with("one/unit.cu", "__global__ void k() {}\n");
+    ws.write("two/unit.cu", "__global__ void k() {}\n");
+    let args = |path: &'static str| ["-rdc=true", "-c", path, "-o", "unit.o"];
+    let told = change_to(&mut ws, &args("one/unit.cu"), &args("two/unit.cu"), |_| {});
+    assert_snapshot!(told, @"");
+    let told = change_to(&mut ws, &args("two/unit.cu"), &args("one/unit.cu"), |ws| {
+        ws.edit("one/unit.cu", "k()", "l()");
+    });
+    assert_snapshot!(told, @"");
+}
+
+#[test]
+fn a_comment_that_a_message_quotes_is_told() {
+    let mut ws = unit();
+    let text = "#ifndef __CUDA_ARCH__\n#warning /* before */ look here\n#endif\n";
+    ws.edit("unit.cu", "#include", &format!("{text}#include"));
+    let edit = |ws: &mut Workspace| ws.edit("unit.cu", "before", "after");
+    assert_snapshot!(change(&mut ws, ARGS, edit), @"");
+}
+
+#[test]
+fn the_host_compiler_of_the_environment_is_named() {
+    let mut ws = unit();
+    let script = ws.script("my-g++", "#!/bin/sh\nexec g++ -DX=5 \"$@\"\n");
+    // 12.4 does not read the variable.
+    ws.set_env("NVCC_CCBIN", "/no/such/folder/g++");
+    let asked = ws.plain(&["--dryrun", "-c", "unit.cu"]);
+    let is_read = asked.status != 0 || asked.err().contains("/no/such/folder");
+    ws.unset_env("NVCC_CCBIN");
+    let set = |ws: &mut Workspace| ws.set_env("NVCC_CCBIN", &script);
+    ws.build(ARGS).misses(1);
+    set(&mut ws);
+    let changed = ws.build(ARGS);
+    let told = without_digests(&explained(&ws));
+    if is_read {
+        changed.misses(1);
+        assert_snapshot!(told, @"");
+    } else {
+        changed.hits(1);
+        assert_eq!(
+            told,
+            "preprocessed hit: unit.cu → unit.o\n    environment variable NVCC_CCBIN: none → $ROOT/work/my-g++"
+        );
+    }
+}
+
+#[test]
+fn targets_beside_nvcc_are_named() {
+    let mut ws = unit();
+    let farm = toolkit_of_links(&ws);
+    ws.use_nvcc(farm.join("bin/nvcc"));
+    ws.set_path(&[&farm.join("bin")]);
+    let _ = fs::remove_file(farm.join("targets"));
+    let put = |_: &mut Workspace| {
+        fs::create_dir_all(farm.join("targets/x86_64-linux")).expect("a folder");
+        let include = Toolkit::get().root().join("include");
+        symlink(include, farm.join("targets/x86_64-linux/include")).expect("a link");
+    };
+    assert_snapshot!(change(&mut ws, ARGS, put), @"");
+}
+
+/// Nearest is the state before the change, not the last compile.
+#[test]
+fn the_nearest_former_compile_is_compared() {
+    let mut ws = unit();
+    let other = [ARGS, &["-DX=1", "-O1", "-lineinfo"]].concat();
+    ws.build(ARGS).misses(1);
+    let edit = |ws: &mut Workspace| ws.edit("value.h", "1", "2");
+    assert_snapshot!(change_to(&mut ws, &other, ARGS, edit), @"");
+}
