@@ -221,6 +221,11 @@ fn prometheus_gets_every_count() {
         assert_eq!(found[&sample("hits")], n as f64 + 1.0);
         assert_eq!(found[&sample("misses")], n as f64 + 2.0);
     }
+    let page = include_str!("../docs/statistics.md");
+    for sample in found.keys() {
+        let name = sample.split('{').next().unwrap();
+        assert!(page.contains(&format!("`{name}`")), "{name}");
+    }
     // Asked again, nothing has grown by the asking.
     assert_eq!(samples(&home.text(&["stats", "--prometheus"])), found);
 }

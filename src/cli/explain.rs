@@ -121,7 +121,7 @@ impl<'a> Explained<'a> {
             return plain(because);
         };
         let Some((former, differences)) = nearest(store, all, at, &found) else {
-            because.push("it is the first compile of this source that the journal knows".into());
+            because.push(without_former(&all[..at], compile));
             return plain(because);
         };
         if compile.level == Level::Miss {
@@ -136,6 +136,24 @@ impl<'a> Explained<'a> {
             because,
         }
     }
+}
+
+/// What can be said where there is no former compile with facts.
+fn without_former(former: &[Compile], compile: &Compile) -> String {
+    let is_key = |key: &String| compile.units.iter().any(|unit| unit.key == *key);
+    let mut newest = former.iter().rev();
+    let equal = newest.find(|other| other.units.iter().any(|unit| is_key(&unit.key)));
+    let wanted = sources(compile);
+    if let Some(equal) = equal {
+        let when = timestamp(equal.start / 1000);
+        return format!("nothing differs from the compile of {when}, but what it stored is gone");
+    }
+    let is_known = former.iter().any(|other| sources(other) == wanted);
+    let said = match is_known {
+        true => "what former compiles of this source depended on is not in the cache any more",
+        false => "it is the first compile of this source that the journal knows",
+    };
+    said.to_owned()
 }
 
 /// Why there is nothing to compare.
@@ -227,10 +245,7 @@ fn reused(all: &[Compile], at: usize) -> Vec<String> {
     let compile = &all[at];
     let mut said = Vec::new();
     if compile.level.is_hit() {
-        let made = all[..at].iter().rev();
-        let mut made = made.filter(|other| other.facts.is_some() && other.facts == compile.facts);
-        let made = made.find(|other| other.level == Level::Miss);
-        said.extend(made.map(|made| {
+        said.extend(made(&all[..at], compile).map(|made| {
             let when = timestamp(made.start / 1000);
             format!("the result is that of the compile of {when}")
         }));
@@ -263,6 +278,29 @@ fn reused(all: &[Compile], at: usize) -> Vec<String> {
         .filter_map(|unit| unit.unstored.as_ref());
     said.extend(unstored.map(|why| format!("the result was not stored: {why}")));
     said
+}
+
+/// The compile whose result a hit was.
+fn made<'a>(former: &'a [Compile], hit: &Compile) -> Option<&'a Compile> {
+    let of_key = |compile: &Compile| {
+        let keys = compile.units.iter().map(|unit| &unit.key);
+        let keys: Vec<_> = keys.collect();
+        let mut made = former
+            .iter()
+            .rev()
+            .filter(|other| other.level == Level::Miss);
+        made.find(|other| other.units.iter().any(|unit| keys.contains(&&unit.key)))
+    };
+    if hit.level != Level::DirectHit {
+        return of_key(hit);
+    }
+    // A direct hit names no unit, but the facts of a compile that does.
+    let mut same = former.iter().rev().filter(|other| other.facts == hit.facts);
+    let same = same.find(|other| hit.facts.is_some() && other.level != Level::DirectHit)?;
+    match same.level {
+        Level::Miss => Some(same),
+        _ => of_key(same),
+    }
 }
 
 /// Why nvcc did it.
@@ -326,6 +364,7 @@ fn line(difference: &Difference) -> String {
         Kind::Flag => "flag",
         Kind::Environment => "environment variable",
         Kind::Driver | Kind::Release | Kind::Directory => "",
+        Kind::Version => "pcache-nvcc's own",
         Kind::Tool => "tool",
         Kind::Toolkit => "toolkit:",
         Kind::Machine => "machine:",

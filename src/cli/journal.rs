@@ -3,8 +3,9 @@
 
 use crate::journal::Compile;
 use crate::store::FileStore;
-use crate::why::{Facts, SCHEMA};
+use crate::why::{Facts, Later, SCHEMA};
 use anyhow::{Context, Error};
+use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
 /// Every compile that the journal holds.
@@ -18,10 +19,18 @@ pub(super) fn compiles(store: &FileStore) -> Result<Vec<Compile>, Error> {
 
 /// What a compile depended on, if it is still stored.
 pub(super) fn facts(store: &FileStore, compile: &Compile) -> Option<Facts> {
-    let key = hex::decode(compile.facts.as_ref()?).ok()?;
-    let stored = store.get_record(&key).ok()??;
-    let facts: Facts = serde_json::from_slice(&stored).ok()?;
-    (facts.schema == SCHEMA).then_some(facts)
+    let record = compile.facts.as_ref()?;
+    if let Some(facts) = read::<Facts>(store, record) {
+        return (facts.schema == SCHEMA).then_some(facts);
+    }
+    let later: Later = read(store, record)?;
+    let base: Facts = read(store, &later.base)?;
+    (later.schema == SCHEMA && base.schema == SCHEMA).then(|| base.at(&later))
+}
+
+fn read<T: DeserializeOwned>(store: &FileStore, record: &str) -> Option<T> {
+    let stored = store.get_record(&hex::decode(record).ok()?).ok()??;
+    serde_json::from_slice(&stored).ok()
 }
 
 /// Where a compile's sources are.

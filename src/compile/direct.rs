@@ -8,7 +8,7 @@ use super::deliver::{Delivery, Placed};
 use super::place::{Manner, Site};
 use super::request::Request;
 use super::semantic::{Sight, TokenSet};
-use super::{Cache, Facts, Printed};
+use super::{Cache, Facts, Printed, why};
 use crate::cmdline::Job;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::{Doubt, Lookups, Reads};
@@ -216,17 +216,25 @@ impl<'a> Direct<'a> {
         let known = self.cache.record(&TokenSet::key(&self.key, set))?;
         let known = TokenSet::read_all(&known)?;
         let paths = set.files()?;
-        let mut alike = known.iter().filter(|tokens| tokens.hold(&paths, contents));
-        let (hit, record) = alike.find_map(|tokens| self.fetch(&tokens.result))?;
-        self.cache.keep(key, &record);
+        let alike = known.iter().filter(|tokens| tokens.hold(&paths, contents));
+        let mut found = alike.map(|tokens| (tokens, self.fetch(&tokens.result)));
+        let (tokens, (hit, mut record)) =
+            found.find_map(|(tokens, found)| Some((tokens, found?)))?;
+        let base = record.facts.take();
+        let changed = tokens.changed(&paths, contents);
+        record.facts = base.and_then(|base| why::keep_later(self.cache, base, changed));
+        if let Ok(record) = serde_json::to_vec(&record) {
+            self.cache.keep(key, &record);
+        }
         Some(Hit {
             is_semantic: true,
+            facts: record.facts,
             ..hit
         })
     }
 
     /// The result under `key`, and its record.
-    fn fetch(&self, key: &Digest) -> Option<(Hit, Vec<u8>)> {
+    fn fetch(&self, key: &Digest) -> Option<(Hit, DirectRecord)> {
         let stored = self.cache.record(key)?;
         let record: DirectRecord = serde_json::from_slice(&stored).ok()?;
         if record.schema != SCHEMA {
@@ -270,9 +278,9 @@ impl<'a> Direct<'a> {
             key: *key,
             is_semantic: false,
             milliseconds: record.milliseconds,
-            facts: record.facts,
+            facts: record.facts.clone(),
         };
-        Some((hit, stored))
+        Some((hit, record))
     }
 
     /// What `trail` leads to, once it holds everything that was read.

@@ -187,6 +187,17 @@ impl TokenSet {
             })
     }
 
+    /// The files at `paths` that hold other `contents` now.
+    pub fn changed<'p>(
+        &'p self,
+        paths: &'p [&Path],
+        contents: &'p [Digest],
+    ) -> impl Iterator<Item = (&'p Path, &'p Digest)> {
+        let files = paths.iter().zip(contents).zip(&self.files);
+        let changed = files.filter(|((_, now), [then, _])| *now != then);
+        changed.map(|((path, now), _)| (*path, now))
+    }
+
     /// Whether files have the same bytes now where they had then, and nowhere else.
     fn are_told_apart_as_before(&self, contents: &[Digest]) -> bool {
         let mut pairs = HashSet::new();

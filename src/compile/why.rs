@@ -11,7 +11,7 @@ use crate::includes::markers::Origin;
 use crate::includes::tokens;
 use crate::key::{Digest, Digester, Explanation, Sink};
 use crate::toolchain::Toolchain;
-use crate::why::{Facts, File, SCHEMA, Tool, UnitFacts, fields, options, text};
+use crate::why::{Facts, File, Later, SCHEMA, SHARED, Tool, UnitFacts, fields, options, text};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::env;
@@ -21,19 +21,6 @@ use std::path::{Path, PathBuf};
 
 /// Variables that are folded into the job.
 const FOLDED: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
-
-/// Fields of a unit's key that the request has too, or that follow from the request.
-const SHARED: [&str; 9] = [
-    "schema",
-    "toolchain",
-    "release",
-    "driver",
-    "directory",
-    "environment",
-    "diagnostics",
-    "job",
-    "module_id",
-];
 
 /// One unit's part.
 pub struct Explained<'a> {
@@ -64,13 +51,10 @@ impl Collector<'_> {
         if cache.store.is_none() || cache.readonly {
             return None;
         }
-        let facts = serde_json::to_vec(&self.facts(cache, followed)).ok()?;
-        let digest = Sha256::digest(&facts);
-        let mut sink = Digester::default();
-        sink.one("schema", b"pcache-nvcc facts 1");
-        sink.one("content", &digest);
-        let key = sink.finish();
-        cache.keep(&key, &facts).then(|| hex::encode(key))
+        keep(
+            cache,
+            &serde_json::to_vec(&self.facts(cache, followed)).ok()?,
+        )
     }
 
     fn facts(&self, cache: &Cache<'_>, followed: Option<&Followed>) -> Facts {
@@ -147,6 +131,32 @@ impl Collector<'_> {
             }
         }
     }
+}
+
+/// Stores the facts of a hit whose files hold other bytes than those of its result's compile, with the
+/// same tokens; the name by which they are found again.
+pub fn keep_later<'p>(
+    cache: &Cache<'_>,
+    base: String,
+    changed: impl Iterator<Item = (&'p Path, &'p Digest)>,
+) -> Option<String> {
+    let later = Later {
+        schema: SCHEMA,
+        base,
+        contents: changed
+            .map(|(path, digest)| (shown(path), start(digest)))
+            .collect(),
+    };
+    keep(cache, &serde_json::to_vec(&later).ok()?)
+}
+
+/// Stores a record under a key of its content.
+fn keep(cache: &Cache<'_>, record: &[u8]) -> Option<String> {
+    let mut sink = Digester::default();
+    sink.one("schema", b"pcache-nvcc facts 1");
+    sink.one("content", &Sha256::digest(record));
+    let key = sink.finish();
+    cache.keep(&key, record).then(|| hex::encode(key))
 }
 
 fn add_followed(facts: &mut Facts, followed: &Followed) {

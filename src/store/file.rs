@@ -40,6 +40,8 @@ pub(super) enum Sort {
 #[derive(Debug)]
 pub struct FileStore {
     pub(super) root: PathBuf,
+    /// The same, opened.
+    pub(super) opened: Arc<Root>,
     pub(super) max_bytes: u64,
     pub(super) policy: Policy,
     pub(super) access: Access,
@@ -102,7 +104,8 @@ impl FileStore {
             policy: Policy::default(),
             access,
             entries: Area::new(Arc::clone(&root), "entries"),
-            records: Area::new(root, "manifests/results"),
+            records: Area::new(Arc::clone(&root), "manifests/results"),
+            opened: root,
             root: path,
             stats,
             hits: AtomicU64::new(0),

@@ -39,9 +39,9 @@ impl FileStore {
         let Some(framed) = framed(record).filter(|framed| framed.len() <= LONGEST) else {
             return Ok(());
         };
-        let noted = self.directory()?.map_or(Ok(()), |root| {
-            self.append(&root, self.stats.journal_turn(), &framed)
-        });
+        let turn = self.stats.journal_turn();
+        let root = self.opened.held();
+        let noted = root.map_or(Ok(()), |root| self.append(root, turn, &framed));
         noted.map_err(StoreError::io("write to", &self.root.join(DIRECTORY)))
     }
 
@@ -66,12 +66,14 @@ impl FileStore {
     }
 
     fn append(&self, root: &Directory, turn: u64, framed: &[u8]) -> io::Result<()> {
-        let directory = match root.directory(DIRECTORY) {
-            Err(error) if is_missing(&error) => root.make(DIRECTORY)?,
-            found => found?,
-        };
         let name = (turn % FILES).to_string();
-        let mut file = directory.open_shared(&name, root.sharing()?)?;
+        let mut file = match root.open_to_append(&format!("{DIRECTORY}/{name}")) {
+            Err(error) if is_missing(&error) => {
+                let directory = root.make(DIRECTORY)?;
+                directory.open_shared(&name, root.sharing()?)?
+            }
+            opened => opened?,
+        };
         // Not `write_all`: a second write could land behind another process's record.
         if file.write(framed)? < framed.len() {
             return Err(io::ErrorKind::StorageFull.into());
@@ -79,7 +81,7 @@ impl FileStore {
         if file.stream_position()? >= FULL && self.stats.end_journal_turn(turn) {
             // The file of the turn that has begun was removed when the last one began.
             let oldest = CString::new(((turn + 2) % FILES).to_string()).unwrap_or_default();
-            match directory.remove(&oldest) {
+            match root.directory(DIRECTORY)?.remove(&oldest) {
                 Err(error) if is_missing(&error) => {}
                 removed => drop(removed?),
             }

@@ -90,6 +90,11 @@ impl Root {
         Self { path, held }
     }
 
+    /// The root as it was opened first, even where another directory has come to its place since.
+    pub(super) fn held(&self) -> Option<&Directory> {
+        self.held.as_ref()
+    }
+
     /// Opens a file for reading. `None` = busy, on systems that know that.
     pub(super) fn open(&self, path: &str) -> io::Result<Option<File>> {
         if let Some(held) = &self.held {
@@ -157,6 +162,12 @@ impl Directory {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let open = || self.open_below(path, flags).map(File::from);
         attempt(Operation::Open, open)
+    }
+
+    /// Opens a file below this directory to append to it.
+    pub(super) fn open_to_append(&self, path: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        Ok(File::from(self.open_below(path, flags)?))
     }
 
     /// Opens a file that is only appended to or locked, making it where it is missing.

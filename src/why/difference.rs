@@ -18,6 +18,8 @@ pub enum Kind {
     Driver,
     /// What nvcc calls its release.
     Release,
+    /// What pcache-nvcc's own keys hold: another version of it.
+    Version,
     /// A tool's content.
     Tool,
     /// Where tools were found, or what is beside them.
@@ -82,6 +84,7 @@ impl Difference {
 pub fn differences(old: &Facts, new: &Facts) -> Vec<Difference> {
     let mut found = flags(old, new);
     found.extend(environment(old, new));
+    found.extend(version(old, new));
     for (kind, name) in [
         (Kind::Driver, "driver"),
         (Kind::Release, "release"),
@@ -90,7 +93,8 @@ pub fn differences(old: &Facts, new: &Facts) -> Vec<Difference> {
     ] {
         found.extend(field(kind, name, old, new));
     }
-    found.extend(tools(old, new));
+    let chosen = found.iter().any(chooses_tools);
+    found.extend(tools(old, new, chosen));
     found.extend(machine(old, new));
     found.extend(files::links(old, new));
     found.extend(output_names(old, new));
@@ -285,8 +289,21 @@ fn environment(old: &Facts, new: &Facts) -> Vec<Difference> {
     differing.collect()
 }
 
-/// Tools by their roles; where no tool differs, the places where they were found.
-fn tools(old: &Facts, new: &Facts) -> Vec<Difference> {
+/// Whether what differs says which tools are used.
+fn chooses_tools(difference: &Difference) -> bool {
+    const CHOOSING: [&str; 5] = [
+        "--compiler-bindir",
+        "CICC_PATH",
+        "COMPILER_PATH",
+        "GCC_EXEC_PREFIX",
+        "NVCC_CCBIN",
+    ];
+    CHOOSING.contains(&difference.name.as_str())
+}
+
+/// Tools by their roles; where no tool differs, the places where they were found. Where others were
+/// `chosen`, only those count that are where they were.
+fn tools(old: &Facts, new: &Facts, chosen: bool) -> Vec<Difference> {
     let of = |facts: &Facts, role: &str| -> Vec<Tool> {
         let tools = facts.tools.iter().filter(|tool| tool.role == role);
         tools.cloned().collect()
@@ -304,7 +321,9 @@ fn tools(old: &Facts, new: &Facts) -> Vec<Difference> {
         let (was, is) = (of(old, role), of(new, role));
         for at in 0..was.len().max(is.len()) {
             let (was, is) = (was.get(at), is.get(at));
-            if was.map(|tool| &tool.sha256) != is.map(|tool| &tool.sha256) {
+            let moved = was.map(|tool| &tool.path) != is.map(|tool| &tool.path);
+            let differs = was.map(|tool| &tool.sha256) != is.map(|tool| &tool.sha256);
+            if differs && !(moved && chosen) {
                 let shown = |tool: &Tool| format!("{} ({})", tool.path, short(&tool.sha256));
                 found.push(Difference {
                     kind: Kind::Tool,
@@ -316,7 +335,7 @@ fn tools(old: &Facts, new: &Facts) -> Vec<Difference> {
             }
         }
     }
-    if !found.is_empty() {
+    if !found.is_empty() || chosen {
         return found;
     }
     if old.one("toolchain") != new.one("toolchain") {
@@ -327,6 +346,18 @@ fn tools(old: &Facts, new: &Facts) -> Vec<Difference> {
     let (was, is) = (old.request("programs"), new.request("programs"));
     found.extend(value_changes(Kind::Toolkit, "programs", was, is));
     found
+}
+
+/// Another version of pcache-nvcc, as far as it makes other keys.
+fn version(old: &Facts, new: &Facts) -> Option<Difference> {
+    let of = |facts: &Facts| {
+        let units = facts.units.iter().take(1);
+        let schemas = units.flat_map(|unit| values(&unit.fields, "schema"));
+        let schemas = facts.request("schema").iter().chain(schemas);
+        schemas.cloned().collect::<Vec<_>>().join(", ")
+    };
+    let (was, is) = (of(old), of(new));
+    (was != is).then(|| Difference::new(Kind::Version, "keys", Some(&was), Some(&is)))
 }
 
 fn machine(old: &Facts, new: &Facts) -> Option<Difference> {
@@ -384,14 +415,15 @@ fn derived(old: &Facts, new: &Facts) -> Vec<Difference> {
             values(&is.fields, "commands"),
         );
         found.extend(value_changes(Kind::Command, "commands", left, right));
-        for name in ["keep", "passes", "printed", "host_headers"] {
-            let (left, right) = (values(&was.fields, name), values(&is.fields, name));
-            if left != right {
-                let note = match name {
+        let others = is.fields.iter().filter(|(name, _)| name != "commands");
+        for (name, right) in others {
+            if values(&was.fields, name) != right {
+                let note = match name.as_str() {
                     "passes" => "the text after preprocessing differs, though no file does",
                     "printed" => "what the preprocessor prints differs",
                     "keep" => "where --keep leaves files differs",
-                    _ => "headers of the host compile differ",
+                    "host_headers" => "headers of the host compile differ",
+                    _ => "differs",
                 };
                 let changed = Difference::new(Kind::Text, name, None, None);
                 found.push(changed.noting(Some(note.to_owned())));
@@ -404,172 +436,4 @@ fn derived(old: &Facts, new: &Facts) -> Vec<Difference> {
 /// The first digits of a digest.
 pub(super) fn short(digest: &str) -> &str {
     digest.get(..12).unwrap_or(digest)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{Difference, differences};
-    use crate::why::{Facts, File, SCHEMA, Tool, UnitFacts};
-
-    fn words(words: &[&str]) -> Vec<String> {
-        words.iter().map(|word| (*word).to_owned()).collect()
-    }
-
-    fn file(path: &str, digest: &str, by: Option<usize>) -> File {
-        File {
-            path: path.to_owned(),
-            digest: digest.to_owned(),
-            tokens: None,
-            by,
-        }
-    }
-
-    fn base() -> Facts {
-        let request = [
-            ("toolchain", &["11"][..]),
-            ("release", &["13.2"]),
-            ("programs", &["/cuda/bin/nvcc"]),
-            ("driver", &["none"]),
-            ("directory", &["/src", "/src"]),
-            ("environment", &["LC_ALL=C"]),
-            ("diagnostics", &["plain"]),
-            ("sources", &["/src/a.cu"]),
-            ("outputs", &["output-file=a.o"]),
-        ];
-        let request = request.map(|(name, values)| (name.to_owned(), words(values)));
-        let job = [("define-macro", &["DN=1"][..]), ("input", &["a.cu"])];
-        let fields = [
-            ("machine", &["model : 1"][..]),
-            ("commands", &["gcc -E"]),
-            ("passes", &["x"]),
-        ];
-        Facts {
-            schema: SCHEMA,
-            request: request.into(),
-            job: job
-                .map(|(name, values)| (name.to_owned(), words(values)))
-                .into(),
-            tools: vec![Tool {
-                role: "ptxas".to_owned(),
-                path: "/cuda/bin/ptxas".to_owned(),
-                sha256: "22".to_owned(),
-            }],
-            units: vec![UnitFacts {
-                key: "33".to_owned(),
-                fields: fields
-                    .map(|(name, values)| (name.to_owned(), words(values)))
-                    .into(),
-            }],
-            files: vec![file("a.cu", "1", None), file("inc/a.h", "2", Some(0))],
-            absent: [("".to_owned(), words(&["a.h", "sub"]))].into(),
-            present: words(&["inc/there.h"]),
-            links: [("inc".to_owned(), "/src/inc".to_owned())].into(),
-            ..Facts::default()
-        }
-    }
-
-    fn told(change: impl FnOnce(&mut Facts)) -> Vec<String> {
-        let (old, mut new) = (base(), base());
-        change(&mut new);
-        let line = |found: Difference| {
-            let value = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-            let (old, new) = (value(found.old), value(found.new));
-            let note = found
-                .note
-                .map_or_else(String::new, |note| format!(" ({note})"));
-            format!("{:?} {}: {old} > {new}{note}", found.kind, found.name)
-        };
-        differences(&old, &new).into_iter().map(line).collect()
-    }
-
-    fn set(facts: &mut Facts, name: &str, values: &[&str]) {
-        let mut all = facts.request.iter_mut().chain(&mut facts.job);
-        all.find(|(known, _)| known == name).unwrap().1 = words(values);
-    }
-
-    #[test]
-    fn equal_facts_differ_in_nothing() {
-        assert_eq!(told(|_| {}), [""; 0]);
-    }
-
-    #[test]
-    fn each_field_is_named_alone() {
-        for (name, value, line) in [
-            ("release", "13.5", "Release release: 13.2 > 13.5"),
-            ("driver", "595.1", "Driver driver: none > 595.1"),
-            (
-                "diagnostics",
-                "colour",
-                "Diagnostics diagnostics: plain > colour",
-            ),
-            ("environment", "LC_ALL=de", "Environment LC_ALL: C > de"),
-            (
-                "programs",
-                "/other/nvcc",
-                "Toolkit programs: /cuda/bin/nvcc > /other/nvcc",
-            ),
-            ("sources", "/else/a.cu", "Link a.cu: /src/a.cu > /else/a.cu"),
-            (
-                "outputs",
-                "output-file=b.o",
-                "Output --output-file: a.o > b.o",
-            ),
-            ("define-macro", "DN=2", "Flag --define-macro: -DN=1 > -DN=2"),
-        ] {
-            assert_eq!(told(|facts| set(facts, name, &[value])), [line], "{name}");
-        }
-        let machine = told(|facts| facts.units[0].fields[0].1 = words(&["model : 2"]));
-        assert_eq!(machine, ["Machine processor: model : 1 > model : 2"]);
-    }
-
-    #[test]
-    fn consequences_are_named_only_where_nothing_else_is() {
-        let derived = |facts: &mut Facts| facts.units[0].fields[2].1 = words(&["y"]);
-        let text = "the text after preprocessing differs, though no file does";
-        assert_eq!(told(derived), [format!("Text passes: - > - ({text})")]);
-        let with_cause = told(|facts| {
-            derived(facts);
-            facts.files[1].digest = "3".to_owned();
-            facts.files.push(file("inc/b.h", "4", Some(1)));
-        });
-        assert_eq!(with_cause, ["Header inc/a.h: 2 > 3 (included by a.cu)"]);
-        let stray = told(|facts| facts.files.push(file("inc/b.h", "4", Some(1))));
-        assert_eq!(
-            stray,
-            ["Header inc/b.h: - > 4 (included by inc/a.h, by a.cu)"]
-        );
-    }
-
-    #[test]
-    fn places_are_found_below_folders_that_were_missing() {
-        let appeared = told(|facts| facts.files[1].path = "sub/deep/a.h".to_owned());
-        let note = "in the place of inc/a.h; included by a.cu";
-        assert_eq!(appeared, [format!("Appeared sub/deep/a.h: - > 2 ({note})")]);
-        let gone = told(|facts| {
-            facts.present.clear();
-            facts.absent.insert("inc".to_owned(), words(&["there.h"]));
-        });
-        assert_eq!(gone, ["Gone inc/there.h: there > -"]);
-    }
-
-    #[test]
-    fn several_values_are_told_apart() {
-        let several = told(|facts| set(facts, "define-macro", &["DM", "DN=2", "DK"]));
-        assert_eq!(
-            several,
-            [
-                "Flag --define-macro: -DN=1 > -DN=2",
-                "Flag --define-macro: - > -DM",
-                "Flag --define-macro: - > -DK",
-            ]
-        );
-        let mut old = base();
-        set(&mut old, "define-macro", &["DN", "UN"]);
-        let mut new = base();
-        set(&mut new, "define-macro", &["UN", "DN"]);
-        let found = differences(&old, &new);
-        assert_eq!(found.len(), 1);
-        assert_eq!(found[0].new.as_deref(), Some("-UN -DN"));
-        assert_eq!(found[0].note.as_deref(), Some("in another order"));
-    }
 }

@@ -7,6 +7,18 @@ use std::collections::BTreeMap;
 /// The version of [`Facts`]; others are not read.
 pub const SCHEMA: u32 = 1;
 
+/// Fields of a unit's key that the request has too, or that follow from it.
+pub const SHARED: &[&str] = &[
+    "toolchain",
+    "release",
+    "driver",
+    "directory",
+    "environment",
+    "diagnostics",
+    "job",
+    "module_id",
+];
+
 /// Names and values, in the order of a key.
 pub type Fields = Vec<(String, Vec<String>)>;
 
@@ -72,7 +84,29 @@ pub struct File {
     pub by: Option<usize>,
 }
 
+/// What a hit depended on whose files had changed in what no compiler sees.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Later {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The record of the [`Facts`] of the compile whose result it was.
+    pub base: String,
+    /// Files that have changed since, with what [`File::digest`] is now.
+    pub contents: BTreeMap<String, String>,
+}
+
 impl Facts {
+    /// The same facts when the files had changed.
+    #[must_use]
+    pub fn at(mut self, later: &Later) -> Self {
+        for file in &mut self.files {
+            if let Some(digest) = later.contents.get(&file.path) {
+                file.digest.clone_from(digest);
+            }
+        }
+        self
+    }
+
     /// The values of a field of the request.
     pub fn request(&self, name: &str) -> &[String] {
         values(&self.request, name)

@@ -15,15 +15,21 @@ struct Index<'f> {
 
 impl<'f> Index<'f> {
     fn of(facts: &'f Facts) -> Self {
-        let files = facts.files.iter().enumerate();
-        let files = files.map(|(at, file)| (place(facts, &file.path), at));
+        let mut files: BTreeMap<PathBuf, usize> = BTreeMap::new();
+        for (at, file) in facts.files.iter().enumerate() {
+            // Of two spellings, the one that tells who included it.
+            let known = files.entry(place(facts, &file.path)).or_insert(at);
+            if facts.files[*known].by.is_none() {
+                *known = at;
+            }
+        }
         let absent = facts.absent.iter().flat_map(|(directory, names)| {
             let directory = place(facts, directory);
             names.iter().map(move |name| plain(&directory.join(name)))
         });
         Self {
             facts,
-            files: files.collect(),
+            files,
             absent: absent.collect(),
         }
     }

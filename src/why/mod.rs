@@ -8,4 +8,9 @@ mod facts;
 mod files;
 
 pub use difference::{Difference, Kind, differences};
-pub use facts::{Facts, Fields, File, SCHEMA, Tool, UnitFacts, fields, options, text};
+pub use facts::{
+    Facts, Fields, File, Later, SCHEMA, SHARED, Tool, UnitFacts, fields, options, text,
+};
+
+#[cfg(test)]
+mod tests;

@@ -483,7 +483,10 @@ fn comments_that_count_are_told() {
         "unit.ptx",
     ];
     ws.edit("unit.cu", "*p = VALUE;", "*p = VALUE; // before\n");
-    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("unit.cu", "before", "after")), @"");
+    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("unit.cu", "before", "after")), @"
+    miss: unit.cu → unit.ptx
+        source unit.cu: 69ebc386c0f9 → db90f9e0e11c (in comments or blanks alone, which count: --source-in-ptx)
+    ");
 }
 
 #[test]

@@ -14,17 +14,30 @@ use crate::traps_environment::toolkit_of_links;
 #[test]
 fn options_of_depfiles_and_kept_files_are_named() {
     let depfile = |name: &'static str| [ARGS, &["-MD", "-MF", name]].concat();
-    assert_snapshot!(change_to(&mut unit(), &depfile("a.d"), &depfile("b.d"), |_| {}), @"");
+    assert_snapshot!(change_to(&mut unit(), &depfile("a.d"), &depfile("b.d"), |_| {}), @"
+    preprocessed hit: unit.cu → unit.o
+        output: --dependency-output: a.d → b.d
+    ");
     let target = |name: &'static str| [ARGS, &["-MD", "-MT", name]].concat();
-    assert_snapshot!(change_to(&mut unit(), &target("a"), &target("b"), |_| {}), @"");
+    assert_snapshot!(change_to(&mut unit(), &target("a"), &target("b"), |_| {}), @"
+    preprocessed hit: unit.cu → unit.o
+        output: --dependency-target-name: a → b
+    ");
     let kept = [ARGS, &["--keep"]].concat();
-    assert_snapshot!(change_to(&mut unit(), ARGS, &kept, |_| {}), @"");
+    assert_snapshot!(change_to(&mut unit(), ARGS, &kept, |_| {}), @"
+    miss: unit.cu → unit.o
+        output: --keep: none → set
+    ");
 }
 
 #[test]
 fn another_kind_of_output_is_named() {
     let after = ["-dc", "unit.cu", "-o", "unit.o"];
-    assert_snapshot!(change_to(&mut unit(), ARGS, &after, |_| {}), @"");
+    assert_snapshot!(change_to(&mut unit(), ARGS, &after, |_| {}), @"
+    miss: unit.cu → unit.o
+        flag --compile: set → none
+        flag --device-c: none → set
+    ");
 }
 
 #[test]
@@ -32,11 +45,17 @@ fn forced_and_computed_includes_are_named() {
     let mut ws = unit();
     ws.edit("unit.cu", "\"value.h\"", "<cstddef>");
     let args = [ARGS, &["-include", "value.h"]].concat();
-    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("value.h", "1", "2")), @"");
+    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("value.h", "1", "2")), @"
+    miss: unit.cu → unit.o
+        header value.h: ac32a92f4af3 → 69973c572daa (included by unit.cu)
+    ");
     let mut ws = unit();
     ws.edit("unit.cu", "\"value.h\"", "HEADER");
     let args = [ARGS, &["-DHEADER=\"value.h\""]].concat();
-    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("value.h", "1", "2")), @"");
+    assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("value.h", "1", "2")), @"
+    miss: unit.cu → unit.o
+        header value.h: ac32a92f4af3 → 69973c572daa (included by unit.cu)
+    ");
 }
 
 #[test]
@@ -47,7 +66,10 @@ fn the_next_header_in_between_is_named() {
     ws.remove("second/value.h");
     let args = [TWO, &["-Ithird"]].concat();
     let put = |ws: &mut Workspace| drop(ws.write("second/value.h", "#define VALUE 2\n"));
-    assert_snapshot!(change(&mut ws, &args, put), @"");
+    assert_snapshot!(change(&mut ws, &args, put), @"
+    miss: unit.cu → unit.o
+        appeared: second/value.h (in the place of third/value.h; included by first/value.h, by unit.cu)
+    ");
 }
 
 #[test]
@@ -55,7 +77,10 @@ fn a_header_of_the_last_host_compile_that_is_shadowed_is_named() {
     let mut ws = two_folders();
     let shadow = "#include_next <crt/host_runtime.h>\n";
     let put = |ws: &mut Workspace| drop(ws.write("first/crt/host_runtime.h", shadow));
-    assert_snapshot!(change(&mut ws, TWO, put), @"");
+    assert_snapshot!(change(&mut ws, TWO, put), @"
+    miss: unit.cu → unit.o
+        appeared: first/crt/host_runtime.h
+    ");
 }
 
 #[test]
@@ -68,7 +93,10 @@ fn a_retargeted_link_to_a_header_is_its_change() {
         symlink(ws.path(to), ws.path("second/value.h")).expect("a link");
     };
     lead(&mut ws, "v1.h");
-    assert_snapshot!(change(&mut ws, TWO, |ws| lead(ws, "v2.h")), @"");
+    assert_snapshot!(change(&mut ws, TWO, |ws| lead(ws, "v2.h")), @"
+    miss: unit.cu → unit.o
+        header second/value.h: ac32a92f4af3 → 69973c572daa (included by unit.cu)
+    ");
 }
 
 #[test]
@@ -77,11 +105,17 @@ fn the_same_text_elsewhere_is_another_source() {
     ws.write("two/unit.cu", "__global__ void k() {}\n");
     let args = |path: &'static str| ["-rdc=true", "-c", path, "-o", "unit.o"];
     let told = change_to(&mut ws, &args("one/unit.cu"), &args("two/unit.cu"), |_| {});
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @"
+    miss: two/unit.cu → unit.o
+      it is the first compile of this source that the journal knows
+    ");
     let told = change_to(&mut ws, &args("two/unit.cu"), &args("one/unit.cu"), |ws| {
         ws.edit("one/unit.cu", "k()", "l()");
     });
-    assert_snapshot!(told, @"");
+    assert_snapshot!(told, @"
+    miss: one/unit.cu → unit.o
+        source one/unit.cu: 5e13ab1f0361 → 306fe040f51d
+    ");
 }
 
 #[test]
@@ -90,7 +124,10 @@ fn a_comment_that_a_message_quotes_is_told() {
     let text = "#ifndef __CUDA_ARCH__\n#warning /* before */ look here\n#endif\n";
     ws.edit("unit.cu", "#include", &format!("{text}#include"));
     let edit = |ws: &mut Workspace| ws.edit("unit.cu", "before", "after");
-    assert_snapshot!(change(&mut ws, ARGS, edit), @"");
+    assert_snapshot!(change(&mut ws, ARGS, edit), @"
+    miss: unit.cu → unit.o
+        source unit.cu: 2322a859dec8 → 543d92aa62cd
+    ");
 }
 
 #[test]
@@ -109,7 +146,10 @@ fn the_host_compiler_of_the_environment_is_named() {
     let told = without_digests(&explained(&ws));
     if is_read {
         changed.misses(1);
-        assert_snapshot!(told, @"");
+        assert_snapshot!(told, @"
+        miss: unit.cu → unit.o
+            environment variable NVCC_CCBIN: none → $ROOT/work/my-g++
+        ");
     } else {
         changed.hits(1);
         assert_eq!(
@@ -131,7 +171,10 @@ fn targets_beside_nvcc_are_named() {
         let include = Toolkit::get().root().join("include");
         symlink(include, farm.join("targets/x86_64-linux/include")).expect("a link");
     };
-    assert_snapshot!(change(&mut ws, ARGS, put), @"");
+    assert_snapshot!(change(&mut ws, ARGS, put), @"
+    miss: unit.cu → unit.o
+        toolkit: targets (targets/ beside nvcc, which names its folders of headers, has changed)
+    ");
 }
 
 /// Nearest is the state before the change, not the last compile.
@@ -141,5 +184,49 @@ fn the_nearest_former_compile_is_compared() {
     let other = [ARGS, &["-DX=1", "-O1", "-lineinfo"]].concat();
     ws.build(ARGS).misses(1);
     let edit = |ws: &mut Workspace| ws.edit("value.h", "1", "2");
-    assert_snapshot!(change_to(&mut ws, &other, ARGS, edit), @"");
+    assert_snapshot!(change_to(&mut ws, &other, ARGS, edit), @"
+    miss: unit.cu → unit.o
+        header value.h: ac32a92f4af3 → 69973c572daa (included by unit.cu)
+    ");
+}
+
+/// A comment that was edited before, at no cost, is not what a miss is for.
+#[test]
+fn edits_that_cost_nothing_are_not_named_later() {
+    let mut ws = unit();
+    ws.edit(
+        "value.h",
+        "#define VALUE 1",
+        "#define VALUE 1 // one\nint more();",
+    );
+    ws.build(ARGS).misses(1);
+    ws.edit("value.h", "// one", "// once");
+    let hit = ws.build(ARGS);
+    assert_eq!(hit.counted.semantic_hits, 1, "{:?}", hit.counted);
+    ws.build(ARGS).hits_directly(1);
+    let edit = |ws: &mut Workspace| ws.edit("unit.cu", "return 1", "return 2");
+    edit(&mut ws);
+    ws.build(ARGS).misses(1);
+    assert_snapshot!(explained(&ws), @"");
+}
+
+/// Everything is gone but the journal.
+#[test]
+fn a_result_that_was_cleared_is_told() {
+    let mut ws = unit();
+    let clear = |ws: &mut Workspace| {
+        let mut pcache = ws.command(crate::support::workspace::program("pcache"));
+        assert!(
+            pcache
+                .arg("clear")
+                .output()
+                .expect("pcache runs")
+                .status
+                .success()
+        );
+    };
+    let told = change(&mut ws, ARGS, clear);
+    let (before, after) = told.split_once(" of 2").expect("when");
+    assert_snapshot!(before, @"");
+    assert!(after.ends_with("Z, but what it stored is gone"), "{after}");
 }
