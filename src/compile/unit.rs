@@ -10,7 +10,7 @@ use super::passes::{Read, UnitPasses};
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
 use super::schedule;
 use super::semantic::{self, Alike, Sight};
-use super::stages::{self, Stages};
+use super::stages::{self, Made, Stages};
 use super::whole::Whole;
 use super::{Cache, Detour, Facts};
 use crate::exec::Signals;
@@ -175,10 +175,10 @@ impl UnitWork<'_> {
             Turn::Make(lead) => lead,
         };
         let began = Instant::now();
-        let served = self.make(id, read, *alike, &mut || beside(&read.known))?;
+        let made = self.make(id, read, *alike, &mut || beside(&read.known))?;
         let product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let ending = match self.evidence(&read.known, &served) {
+        let ending = match self.evidence(&read.known, &made) {
             Ok(files) => match self.record(commands, &product, &files, milliseconds) {
                 Some(record) if self.cache.keep_record(key, &record) => {
                     let alike_key = alike_key.filter(|_| product.streams.is_empty());
@@ -292,29 +292,71 @@ impl UnitWork<'_> {
         complete.then_some(product)
     }
 
-    /// Takes every stage but the passes, which have run, from the store, or runs it. Tells which came
-    /// from the store.
+    /// Takes every stage but the passes, which have run, from the store, or runs it.
     fn make(
         &self,
         id: &[u8],
         read: &Read,
         alike: Option<&Alike>,
         beside: &mut dyn FnMut(),
-    ) -> Result<BTreeSet<usize>, Detour> {
+    ) -> Result<Made, Detour> {
         if let Some(whole) = &self.whole {
             whole.make(self)?;
-            return Ok(self.unit.stages.iter().copied().collect());
+            return Ok(Made {
+                served: self.unit.stages.iter().copied().collect(),
+                assembled: None,
+            });
         }
         for number in &self.unit.passes {
             stages::count(self, self.stage(*number), Counter::StageMiss);
         }
-        let mut stages = Stages::new(self, read, alike, id)?;
+        // `--keep` leaves the files that nvcc's own steps write.
+        let may_split =
+            self.facts.keep.is_none() && self.commands.toolchain.host == HostFamily::Gnu;
+        let split = may_split.then(|| self.plan.split_host_compile(self.unit));
+        if let Some(split) = split.flatten() {
+            let work = self.with(&split.plan, &split.unit);
+            let stages = Stages::new(&work, read, alike, id, Some(&split))?;
+            if let Some(made) = work.run_stages(stages, beside)? {
+                return Ok(made);
+            }
+        }
+        let stages = Stages::new(self, read, alike, id, None)?;
+        let made = self.run_stages(stages, beside)?;
+        Ok(made.unwrap_or_default())
+    }
+
+    /// None where the host compile cannot be done in the two steps that `stages` has.
+    fn run_stages(
+        &self,
+        mut stages: Stages<'_>,
+        beside: &mut dyn FnMut(),
+    ) -> Result<Option<Made>, Detour> {
         let rest = self.unit.stages.iter().copied();
         let rest: Vec<_> = rest
             .filter(|number| !self.unit.passes.contains(number))
             .collect();
-        schedule::run(self, &mut stages, &rest, beside)?;
-        Ok(stages.served())
+        match schedule::run(self, &mut stages, &rest, beside) {
+            Err(Detour::Fallback(_)) if stages.are_misfit() => Ok(None),
+            Err(detour) => Err(detour),
+            Ok(()) => Ok(Some(stages.made())),
+        }
+    }
+
+    /// The same work by another plan.
+    fn with<'a>(&'a self, plan: &'a Plan, unit: &'a Unit) -> UnitWork<'a> {
+        UnitWork {
+            plan,
+            unit,
+            facts: self.facts,
+            passes: self.passes,
+            commands: self.commands,
+            cache: self.cache,
+            whole: None,
+            exact: self.exact,
+            signals: self.signals,
+            began: self.began,
+        }
     }
 
     fn collect(&self) -> Result<Product, Detour> {
@@ -391,15 +433,18 @@ impl UnitWork<'_> {
             .collect()
     }
 
-    /// Whether the stages read only what the key holds. Those that were `served` did when they were
-    /// stored.
-    fn evidence(&self, known: &Known, served: &BTreeSet<usize>) -> Result<RealFiles, Doubt> {
+    /// Whether the stages read only what the key holds. Those that came from the
+    /// store did when they were stored.
+    fn evidence(&self, known: &Known, made: &Made) -> Result<RealFiles, Doubt> {
         let files = known.resolve()?;
+        if let Some(assembled) = &made.assembled {
+            assembled.clone()?;
+        }
         if let Some(whole) = &self.whole {
             whole.evidence(self, known)?;
         }
         let ran = self.unit.stages.iter();
-        for number in ran.filter(|number| !served.contains(number)) {
+        for number in ran.filter(|number| !made.served.contains(number)) {
             let stage = self.stage(*number);
             match stage.tool {
                 Tool::HostCompile | Tool::HostPreprocess => {
@@ -408,7 +453,7 @@ impl UnitWork<'_> {
                 Tool::StubCompile => return Err("a stub's headers are in no pass".to_owned()),
                 _ => {}
             }
-            if stage.tool == Tool::HostCompile {
+            if stage.tool == Tool::HostCompile && made.assembled.is_none() {
                 self.check_assembly(stage, *number)?;
             }
         }

@@ -79,11 +79,12 @@ fn a_host_only_edit_runs_no_device_stage() {
 }
 
 #[test]
-fn a_device_only_edit_does_not_run_the_host_front_end() {
+fn a_device_only_edit_compiles_nothing_for_the_host() {
     let mut ws = unit();
     build(&ws, ARGS).expect(&[], ALL);
     ws.edit("unit.cu", "1 + 1", "1 + 2");
-    redoes(&mut ws, ARGS, &[("cudafe", 1)], &ALL[1..]);
+    let host = [("cudafe", 1), ("host_compile", 1)];
+    redoes(&mut ws, ARGS, &host, &ALL[1..4]);
 }
 
 #[test]
@@ -421,4 +422,73 @@ fn a_stage_that_reads_what_no_key_holds_is_not_stored() {
     let again = build(&ws, ARGS);
     again.expect(&ALL[..4], &[("host_compile", 1)]);
     again.outcome.same_as(&ws.kept(ARGS));
+}
+
+#[test]
+fn a_host_compile_that_cannot_be_done_in_two_steps_is_done_in_one() {
+    // The mark of the fatbinary's place is there twice.
+    let ours = "asm(\"# pcache-nvcc: the fatbinary\\n\");\n";
+    let mut ws = Workspace::with("unit.cu", &format!("{UNIT}{ours}"));
+    let outcome = build(&ws, ARGS);
+    outcome
+        .outcome
+        .misses(1)
+        .same_as(&from_nothing(&mut ws, ARGS));
+    let ids = module_ids(&ws, ARGS);
+    outcome.outcome.same_files_as(&judge(&ws, ARGS, &ids));
+    assert_eq!(
+        outcome.ran(),
+        ["cicc", "cudafe", "fatbinary", "host_compile", "ptxas"]
+    );
+    ws.build(ARGS).hits(1).same_as(&outcome.outcome);
+}
+
+#[test]
+fn what_the_assembler_reads_besides_is_seen() {
+    let text =
+        format!("{UNIT}asm(\".pushsection .rodata\\n.incbin \\\"data\\\"\\n.popsection\");\n");
+    let ws = Workspace::with("unit.cu", &text);
+    ws.write("data", "one");
+    let first = ws.build(ARGS);
+    first
+        .misses(1)
+        .same_files_as(&judge(&ws, ARGS, &module_ids(&ws, ARGS)));
+    ws.write("data", "two");
+    let second = ws.build(ARGS);
+    second
+        .misses(1)
+        .same_files_as(&judge(&ws, ARGS, &module_ids(&ws, ARGS)));
+    assert_ne!(
+        first.outputs.bytes("unit.o"),
+        second.outputs.bytes("unit.o")
+    );
+}
+
+#[test]
+fn host_flags_and_forms_give_nvccs_objects() {
+    for flags in [
+        &[
+            "-Xcompiler",
+            "-fPIC,-O3,-Wall,-march=native,-fvisibility=hidden",
+        ][..],
+        &["-Xcompiler", "-g"],
+        &["-Xcompiler", "-flto"],
+        &["-Xcompiler", "-pipe,-ffunction-sections", "-std=c++20"],
+        &["-rdc=true", "-Xcompiler", "-fno-exceptions"],
+        &["-dlto", "-Xfatbin", "-compress-all"],
+        &["-I.", "-include", "early.h", "-D", "X=1", "-isystem", "."],
+    ] {
+        let mut ws = Workspace::with(
+            "unit.cu",
+            &format!(
+                "{UNIT}int inline_asm() {{ int x; asm(\"movl $1, %0\" : \"=r\"(x)); return x; }}\n"
+            ),
+        );
+        ws.write("early.h", "#define EARLY 1\n");
+        let args = [ARGS, flags].concat();
+        let outcome = ws.build(&args);
+        outcome.misses(1);
+        outcome.same_files_as(&judge(&ws, &args, &module_ids(&ws, &args)));
+        outcome.same_as(&from_nothing(&mut ws, &args));
+    }
 }

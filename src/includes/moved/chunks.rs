@@ -158,9 +158,9 @@ impl<'t> Cutter<'t> {
     fn step(&mut self, token: &Token) -> Result<(), Doubt> {
         let text = token.of(self.text);
         if self.depth > 0 {
-            match text {
-                b"(" | b"[" | b"{" => self.depth += 1,
-                b")" | b"]" | b"}" => self.depth -= 1,
+            match *text {
+                [b'(' | b'[' | b'{'] => self.depth += 1,
+                [b')' | b']' | b'}'] => self.depth -= 1,
                 _ => {}
             }
             self.after_brace = self.depth == 0 && self.opener == b'{' && self.head == Head::Outside;
