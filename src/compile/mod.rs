@@ -11,6 +11,7 @@ mod environment;
 mod evidence;
 mod flight;
 mod link;
+mod messages;
 mod orders;
 mod passes;
 mod place;
@@ -45,6 +46,7 @@ use passes::UnitPasses;
 use place::Manner;
 use semantic::Sight;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -300,6 +302,7 @@ impl Invocation<'_> {
             trail: direct.map(|_| Trail::begin(works)),
             followed: None,
             sight: Some(Sight::default()),
+            quoted: BTreeSet::new(),
         };
         let mut finished = Vec::with_capacity(works.len());
         for work in works {
@@ -349,6 +352,8 @@ struct Tracks<'a> {
     followed: Option<Result<Followed, Doubt>>,
     /// What else than tokens the units could see; none where every byte counts.
     sight: Option<Sight>,
+    /// Files of which every byte counts, since what is printed speaks of them.
+    quoted: BTreeSet<PathBuf>,
 }
 
 impl Tracks<'_> {
@@ -368,6 +373,8 @@ impl Tracks<'_> {
             .sight
             .zip(unit.sight)
             .map(|(one, other)| one.max(other));
+        let quoted = unit.product.sources.iter();
+        self.quoted.extend(quoted.map(|source| source.path.clone()));
         let trail = self.trail.take();
         self.trail = trail.map(|trail| match &unit.ending {
             Ending::Unstored(why) => Err(why.clone()),
@@ -382,6 +389,7 @@ impl Tracks<'_> {
         };
         let trail = trail?;
         let followed = self.followed.unwrap_or_else(|| direct.follow(&trail))?;
+        let followed = followed.with_quoted(&self.quoted);
         direct.keep(followed, self.sight, delivery, units)
     }
 }

@@ -3,11 +3,12 @@
 use super::commands::{Commands, template};
 use super::environment;
 use super::evidence::{
-    Doubt, Known, RealFiles, are_unchanged, check_assembly, check_directives, check_headers,
+    Doubt, Known, are_unchanged, check_assembly, check_directives, check_headers,
 };
 use super::flight::Turn;
+use super::messages;
 use super::passes::{Read, UnitPasses};
-use super::record::{Kept, Output, Record, SCHEMA, Stream};
+use super::record::{Kept, Output, Record, SCHEMA, Source, Stream};
 use super::schedule;
 use super::semantic::{self, Alike, Sight};
 use super::stages::{self, Stages};
@@ -36,6 +37,8 @@ pub struct Product {
     pub kept: Vec<(String, Vec<u8>)>,
     /// What stages printed: stage, standard output, standard error; in the plan's order.
     pub streams: Vec<(usize, Vec<u8>, Vec<u8>)>,
+    /// Files that the result quotes: it is right as long as each is what it was.
+    pub sources: Vec<Source>,
 }
 
 /// How a unit's product came about.
@@ -131,9 +134,8 @@ impl UnitWork<'_> {
                 self.fetch_alike_or_make(&made, beside)?
             }
         };
-        let is_silent = !is_exact && product.streams.is_empty();
         Ok(Finished {
-            sight: is_silent.then(|| semantic::sight(self)).flatten(),
+            sight: (!is_exact).then(|| semantic::sight(self)).flatten(),
             product,
             ending,
             key: exact,
@@ -176,17 +178,23 @@ impl UnitWork<'_> {
         };
         let began = Instant::now();
         let served = self.make(id, read, *alike, &mut || beside(&read.known))?;
-        let product = self.collect()?;
+        let mut product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let ending = match self.evidence(&read.known, &served) {
-            Ok(files) => match self.record(commands, &product, &files, milliseconds) {
-                Some(record) if self.cache.keep_record(key, &record) => {
-                    let alike_key = alike_key.filter(|_| product.streams.is_empty());
-                    alike_key.map(|alike_key| self.cache.keep_record(&alike_key, &record));
-                    Ending::Miss
+        let settled = self.evidence(&read.known, &served).and_then(|()| {
+            let sources = self.quoted(&product, &read.known, *alike);
+            sources.ok_or_else(|| "a source is gone".to_owned())
+        });
+        let ending = match settled {
+            Ok(sources) => {
+                product.sources = sources;
+                match self.record(commands, &product, milliseconds) {
+                    Some(record) if self.cache.keep_record(key, &record) => {
+                        alike_key.map(|alike_key| self.cache.keep_record(&alike_key, &record));
+                        Ending::Miss
+                    }
+                    _ => Ending::Unstored("the store did not take it".to_owned()),
                 }
-                _ => Ending::Unstored("the store did not take it".to_owned()),
-            },
+            }
             Err(doubt) => Ending::Unstored(doubt),
         };
         Ok((product, ending))
@@ -289,6 +297,7 @@ impl UnitWork<'_> {
                 .push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
         }
         product.streams.sort_by_key(|(number, ..)| *number);
+        product.sources = record.sources;
         complete.then_some(product)
     }
 
@@ -393,7 +402,7 @@ impl UnitWork<'_> {
 
     /// Whether the stages read only what the key holds. Those that were `served` did when they were
     /// stored.
-    fn evidence(&self, known: &Known, served: &BTreeSet<usize>) -> Result<RealFiles, Doubt> {
+    fn evidence(&self, known: &Known, served: &BTreeSet<usize>) -> Result<(), Doubt> {
         let files = known.resolve()?;
         if let Some(whole) = &self.whole {
             whole.evidence(self, known)?;
@@ -412,8 +421,7 @@ impl UnitWork<'_> {
                 self.check_assembly(stage, *number)?;
             }
         }
-        files.check_settled(self.began)?;
-        Ok(files)
+        files.check_settled(self.began)
     }
 
     /// GNU as says what it read, but for files called like its own source. There, and where clang
@@ -438,9 +446,26 @@ impl UnitWork<'_> {
         Ok(())
     }
 
-    /// Whether the product holds lines of the sources as they are written.
-    fn quotes_sources(&self, product: &Product) -> bool {
-        self.copies_sources() || self.measures_sources() || !product.streams.is_empty()
+    /// The sources of which the product holds lines as they are written, or may.
+    fn quoted(
+        &self,
+        product: &Product,
+        known: &Known,
+        alike: Option<&Alike>,
+    ) -> Option<Vec<Source>> {
+        if self.copies_sources() || self.measures_sources() {
+            return messages::all(known);
+        }
+        let streams = product.streams.iter();
+        let printed: Vec<_> = streams
+            .flat_map(|(_, stdout, stderr)| [stdout.as_slice(), stderr])
+            .collect();
+        let named = alike.filter(|alike| !alike.renames);
+        match named.and_then(|_| messages::named(known, &printed)) {
+            _ if printed.is_empty() => Some(Vec::new()),
+            None => messages::all(known),
+            named => named,
+        }
     }
 
     /// Whether device code holds lines of the sources as they are written.
@@ -461,7 +486,6 @@ impl UnitWork<'_> {
         &self,
         commands: &[(Vec<u8>, usize)],
         product: &Product,
-        files: &RealFiles,
         milliseconds: u64,
     ) -> Option<Record> {
         let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
@@ -470,11 +494,7 @@ impl UnitWork<'_> {
             outputs: Vec::new(),
             kept: Vec::new(),
             streams: Vec::new(),
-            sources: if self.quotes_sources(product) {
-                files.sources()?
-            } else {
-                Vec::new()
-            },
+            sources: product.sources.clone(),
             milliseconds,
         };
         for (file, bytes) in &product.outputs {

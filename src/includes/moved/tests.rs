@@ -146,6 +146,43 @@ fn raw_strings_are_text_whatever_they_look_like() {
 }
 
 #[test]
+fn comments_are_text_whatever_they_look_like() {
+    let commented = |inner: &str| format!("int a; /*{inner}*/ int b;\nint c;\n");
+    same(&commented(" x "), &format!("\n{}", commented(" x ")));
+    unlike(&commented(" x "), &commented(" y "));
+    unlike(&commented("\n\n"), &commented("\n"));
+    unlike(&commented("\n# 1 \"a\"\n"), &commented("\n# 2 \"a\"\n"));
+    unlike("int a; // b\n", "int a; // c\n");
+    same("int a; // b\n\nint c;\n", "int a; // b\nint c;\n");
+    takes_line("int a[] = {\n/* }}\n# 3 \"b\"\n at() */\n at()\n};");
+    takes_nothing("int a[] = {\n/* at() */\n3\n};");
+}
+
+#[test]
+fn names_that_only_line_directives_give_are_told() {
+    let renames = |text: &str| marker_free(text.as_bytes()).unwrap().renames;
+    let begin = "# 0 \"a.cu\"\n# 0 \"<built-in>\"\n# 0 \"<command-line>\"\n# 1 \"f.h\" 1\nint f;\n\
+                 # 0 \"<command-line>\" 2\n# 1 \"a.cu\"\nint a;\n# 1 \"b.h\" 1 3\n# 7 \"b.h\"\nint b;\n\
+                 # 9 \"b.h\" 3\n# 3 \"a.cu\" 2\n";
+    assert!(!renames(begin));
+    assert!(!renames(&format!(
+        "{begin}auto s = R\"(\n# 3 \"c.y\"\n)\";\n"
+    )));
+    for more in [
+        "# 3 \"c.y\"\n",
+        "#line 3 \"c.y\"\n",
+        "# 3 \"<command-line>\"\n",
+        "# 3 \"b.h\"\n",
+        "# 1 \"b.h\" 1\n# 3 \"a.cu\"\nint c;\n# 5 \"a.cu\" 2\n",
+    ] {
+        assert!(renames(&format!("{begin}{more}int c;\n")), "{more}");
+    }
+    let forced = begin.replace("int f;", "# 3 \"<command-line>\"\nint f;");
+    assert!(renames(&forced));
+    assert!(renames(&begin.replace("int f;", "# 3 \"a.cu\"\nint f;")));
+}
+
+#[test]
 fn what_is_hidden_numbers_nothing() {
     let hidden = |number: u32| {
         format!("# 5 \"a\"\n#if 0\n# {number}\nvoid d();\n#endif\nint x = __builtin_LINE();\n")
@@ -157,8 +194,13 @@ fn what_is_hidden_numbers_nothing() {
 #[test]
 fn texts_that_cannot_be_read_by_lines_have_no_digest() {
     for (text, doubt) in [
-        ("int a; // b\n", Doubt::Comment),
-        ("int a; /* b\n# 1 \"c\"\n*/\n", Doubt::Comment),
+        ("#pragma a /* b */\n", Doubt::Comment),
+        ("/* a */ # 12 \"b\"\n", Doubt::Comment),
+        ("/* a\n */ #if 0\n", Doubt::Comment),
+        ("# /* a */ 12 \"b\"\n", Doubt::Comment),
+        ("/* a */ %: 12 \"b\"\n", Doubt::Comment),
+        ("int a; // b \\\n# 12 \"b\"\n", Doubt::Splice),
+        ("int a; /* b\n", Doubt::Lexer),
         ("int a;\r\n", Doubt::Byte),
         ("int \0a;\n", Doubt::Byte),
         ("#pragma a \\\n\nb\n", Doubt::Splice),
