@@ -313,6 +313,9 @@ impl Invocation<'_> {
                 }
             })?;
             tracks.add(&unit);
+            if let Some(why) = &unit.exact_because {
+                block.note("semantic", format_args!("every byte counts: {why}"));
+            }
             deliver::write_temporaries(work, &unit.product)?;
             finished.push((work, unit));
         }

@@ -103,6 +103,8 @@ pub struct Finished {
     pub known: Known,
     /// What else than tokens the compile could see; none where every byte counts.
     pub sight: Option<Sight>,
+    /// Why that is so, for people.
+    pub exact_because: Option<String>,
 }
 
 impl UnitWork<'_> {
@@ -115,7 +117,8 @@ impl UnitWork<'_> {
         let texts: Vec<_> = commands.iter().map(|(text, _)| text.clone()).collect();
         let key = |passes: &[Pass]| self.key(&id, &texts, passes, &read.host_headers);
         let exact = key(&read.passes);
-        let is_exact = semantic::exact_because(self, &read).is_some();
+        let exact_because = semantic::exact_because(self, &read);
+        let is_exact = exact_because.is_some();
         let known = self.fetch_unless_told(&exact, &commands);
         let (product, ending) = match known {
             Some(product) => (product, Ending::Hit),
@@ -136,6 +139,7 @@ impl UnitWork<'_> {
         };
         Ok(Finished {
             sight: (!is_exact).then(|| semantic::sight(self)).flatten(),
+            exact_because,
             product,
             ending,
             key: exact,
@@ -456,8 +460,11 @@ impl UnitWork<'_> {
         if self.copies_sources() || self.measures_sources() {
             return messages::all(known);
         }
+        // ptxas speaks of the PTX.
+        let speaks = |number| !matches!(self.stage(number).tool, Tool::Ptxas | Tool::Fatbinary);
         let streams = product.streams.iter();
         let printed: Vec<_> = streams
+            .filter(|(number, ..)| speaks(*number))
             .flat_map(|(_, stdout, stderr)| [stdout.as_slice(), stderr])
             .collect();
         let named = alike.filter(|alike| !alike.renames);

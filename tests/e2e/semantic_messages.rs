@@ -165,3 +165,39 @@ fn a_stage_with_messages_is_served_while_the_files_that_they_name_stay() {
         }
     }
 }
+
+#[test]
+fn what_ptxas_says_is_said_of_no_source() {
+    let args = [ARGS, &["-Xptxas", "-v"]].concat();
+    let unit = format!(
+        "// one\n{}",
+        LOUD_UNIT.replace("int unused; ", "").replace("// one", "")
+    );
+    let (ws, first) = built_with(&args, &unit, QUIET_HEADER);
+    assert!(says(&first, "registers"), "{}", first.err());
+    for (to, direct) in [("// another", 1), ("// another\n", 0)] {
+        for file in ["unit.cu", "value.h"] {
+            let text = String::from_utf8(ws.read(file)).expect("a text");
+            ws.write(file, text.replace("// one", to));
+            let outcome = ws.build(&args);
+            outcome.hits(1).same_as(&first);
+            let found = (outcome.counted.direct_hits, outcome.counted.semantic_hits);
+            assert_eq!(found, (direct, 1), "{file} {to:?}");
+            ws.write(file, text);
+            ws.build(&args).hits_directly(1);
+        }
+    }
+}
+
+#[test]
+fn the_log_says_why_every_byte_counts() {
+    let args = [ARGS, &["-lineinfo"]].concat();
+    let mut ws = Workspace::with("unit.cu", LOUD_UNIT);
+    ws.write("value.h", QUIET_HEADER);
+    let log = ws.root().join("log");
+    ws.set_env("PCACHE_LOG", &log);
+    ws.build(&args).misses(1);
+    let text = std::fs::read_to_string(log).expect("a log");
+    let line = "semantic: every byte counts: --generate-line-info";
+    assert!(text.contains(line), "{text}");
+}
