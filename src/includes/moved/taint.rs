@@ -18,6 +18,9 @@ const BUILTINS: [&[u8]; 3] = [
 /// The macro itself, where something other than the preprocessor would expand it.
 const MACRO: &[u8] = b"__LINE__";
 
+/// A directive whose text is a string, where the preprocessor has left it.
+const PRAGMA: &[u8] = b"_Pragma";
+
 /// More names than this are not followed.
 const MOST_NAMES: usize = 64;
 
@@ -93,6 +96,9 @@ pub fn find(text: &[u8]) -> Result<Taken, Doubt> {
     };
     if has_macro {
         return Ok(everything(MACRO.to_owned(), Unnamed::Directive));
+    }
+    if hits(text, PRAGMA).next().is_some() {
+        return Ok(everything(PRAGMA.to_owned(), Unnamed::Directive));
     }
     let mut search = Search {
         text,

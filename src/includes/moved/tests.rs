@@ -354,6 +354,94 @@ fn calls_without_a_name_keep_all_lines() {
 }
 
 #[test]
+fn calls_in_odd_clothes_keep_all_lines() {
+    keeps_all(
+        "auto g = []<class T> requires requires(T t) { t + 1; } (T t, int l = at()) { return l; };",
+        Unnamed::Operator,
+    );
+    keeps_all(
+        "auto g = []<class T> requires X (T t, int l = at()) { return l; };",
+        Unnamed::Operator,
+    );
+    keeps_all("struct A { int (l){at()}; };", Unnamed::Member);
+    keeps_all("struct A { int (*l)(int){at()}; };", Unnamed::Member);
+    keeps_all("struct A { int (l){at()}, m; };", Unnamed::Member);
+    keeps_all(
+        "struct A { int l = []() static { return 3; }() + at(); };",
+        Unnamed::Member,
+    );
+    keeps_all(
+        "struct A : B<X{} and Y{}> { int l = at(); };",
+        Unnamed::Member,
+    );
+    keeps_all(
+        "template <class T> requires requires { T(); } using A = B<T, at()>;",
+        Unnamed::TemplateAlias,
+    );
+    keeps_all(
+        "struct P { P(int l = at()); };\nusing Q = coroutine_traits<T>::P;",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "struct A { A(int l = at()); };\nA(int) -> A;",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "struct A { A(int l = at()); };\nstruct B : A { using A::A; };",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "template <> struct N<int>::A { A(int l = at()); };\ntemplate <class T> struct N { struct A; };\nN<int>::A a;",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "int operator\"\"_x(const char*, int l = at());",
+        Unnamed::Operator,
+    );
+    keeps_all(
+        "void f(int \u{e9}());\nint \u{e9}(int l = at());",
+        Unnamed::Implicit,
+    );
+    keeps_all("int x = at(); _Pragma(\"omp g(at())\")", Unnamed::Directive);
+}
+
+#[test]
+fn calls_of_every_syntax_take_their_lines() {
+    for call in [
+        "(&at)()",
+        "((at))()",
+        "x.at()",
+        "x->template at<int>()",
+        "::n::at /* here */ ()",
+        "at<::n::T>()",
+        "at<(1 > 2)>()",
+        "x ? at() : 3",
+        "co_await at()",
+        "sizeof(at())",
+        "f(at()...)",
+    ] {
+        takes_line(&format!("int h() {{\n return {call}; }}"));
+    }
+    takes_line("template <class T> requires (at() > 2)\nint f(T t) { return 1; };");
+    takes_line("struct A { explicit(at() > 2) A(int); int x : at(); };");
+    takes_line("struct A { int f() { if (at()) {} } };");
+    takes_line("struct A { static int l; A(int x) : l(x) { at(); } };");
+    takes_line("int (&f())[3] { return g(at()); }");
+}
+
+#[test]
+fn names_and_brackets_in_other_spellings_are_not_followed() {
+    for code in [
+        "int x = at(), \\u00e9(int l = at());",
+        "struct A <% int l = at(); %>;",
+        "int a<:at():>;",
+    ] {
+        let text = format!("{TAKER}{code}\n");
+        assert_eq!(marker_free(text.as_bytes()), Err(Doubt::Lexer), "{code}");
+    }
+}
+
+#[test]
 fn a_class_that_is_only_thrown_is_named_where_it_is_made() {
     let class = "class E : public B {\npublic:\n E(int s, int l = at()) : B(s, l) {}\n int s() { return s_; }\n int s_;\n};\n";
     takes_line(&format!("{class}void f() {{ throw ::n::E(1); }}"));
