@@ -143,6 +143,8 @@ impl<'t> Search<'t> {
                 self.names.insert(name.to_owned(), sort);
                 self.left.push(name.to_owned());
             }
+            // Whatever the language makes of it there.
+            self.tainted.insert(number);
             match sort {
                 Sort::Function if !places::is_call(chunk, token) => continue,
                 Sort::Class if !places::is_harmless_class(chunk, token) => {
@@ -150,7 +152,6 @@ impl<'t> Search<'t> {
                 }
                 _ => {}
             }
-            self.tainted.insert(number);
             let found = places::through(chunk, token);
             for found in found.map_err(|why| Stop::Unnamed(name.to_owned(), why))? {
                 self.add(found)?;

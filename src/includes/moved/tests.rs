@@ -242,11 +242,12 @@ fn a_declaration_that_calls_keeps_its_lines_and_its_neighbours_do_not() {
 }
 
 #[test]
-fn names_that_are_not_called_keep_nothing() {
-    takes_nothing("int f() { int at = 3; return at + 1; }");
-    takes_nothing("struct A { int at; };");
+fn names_that_are_not_called_keep_their_own_declaration_and_pass_nothing_on() {
+    takes_line("int f() { int at = 3; return at + 1; }");
+    takes_line("struct A { int at; };");
+    takes_line("bool f(int x = 2, int at = 1) { return at < 3; }");
+    takes_line("struct A { int x = 2, at; int l = at; };\nA a;");
     takes_nothing("const char* s = \"at()\";");
-    takes_nothing("bool f(int at) { return at < 3; }");
     takes_nothing("int attic() { return 0; }");
 }
 
