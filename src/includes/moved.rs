@@ -26,7 +26,7 @@ use std::ops::Range;
 pub use taint::Unnamed;
 
 /// Changes with the meaning of the digest.
-const SCHEMA: &[u8] = b"pcache-nvcc moved 1\0";
+const SCHEMA: &[u8] = b"pcache-nvcc moved 2\0";
 
 /// The digest of a text, and which of its lines keep their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
