@@ -98,6 +98,6 @@ mod tests {
         assert_eq!(renamed(b"a.c"), renamed(b"/b/c.c"));
         assert_eq!(renamed(b"a.c"), Some(b"# 1 \"<pcache stub>\"\n".to_vec()));
         let taken = b"# 1 \"<pcache stub>\"\n".to_vec();
-        assert_eq!(Mention::Name(b"a".to_vec()).rename(taken), None);
+        assert_eq!(Mention::Name(b"b.c".to_vec()).rename(taken), None);
     }
 }
