@@ -11,6 +11,8 @@ mod environment;
 mod evidence;
 mod flight;
 mod link;
+mod make;
+mod messages;
 mod orders;
 mod passes;
 mod place;
@@ -45,6 +47,7 @@ use passes::UnitPasses;
 use place::Manner;
 use semantic::Sight;
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -300,6 +303,7 @@ impl Invocation<'_> {
             trail: direct.map(|_| Trail::begin(works)),
             followed: None,
             sight: Some(Sight::default()),
+            quoted: BTreeSet::new(),
         };
         let mut finished = Vec::with_capacity(works.len());
         for work in works {
@@ -310,6 +314,9 @@ impl Invocation<'_> {
                 }
             })?;
             tracks.add(&unit);
+            if let Some(why) = &unit.exact_because {
+                block.note("semantic", format_args!("every byte counts: {why}"));
+            }
             deliver::write_temporaries(work, &unit.product)?;
             finished.push((work, unit));
         }
@@ -349,6 +356,8 @@ struct Tracks<'a> {
     followed: Option<Result<Followed, Doubt>>,
     /// What else than tokens the units could see; none where every byte counts.
     sight: Option<Sight>,
+    /// Files of which every byte counts, since what is printed speaks of them.
+    quoted: BTreeSet<PathBuf>,
 }
 
 impl Tracks<'_> {
@@ -368,6 +377,8 @@ impl Tracks<'_> {
             .sight
             .zip(unit.sight)
             .map(|(one, other)| one.max(other));
+        let quoted = unit.product.sources.iter();
+        self.quoted.extend(quoted.map(|source| source.path.clone()));
         let trail = self.trail.take();
         self.trail = trail.map(|trail| match &unit.ending {
             Ending::Unstored(why) => Err(why.clone()),
@@ -382,6 +393,7 @@ impl Tracks<'_> {
         };
         let trail = trail?;
         let followed = self.followed.unwrap_or_else(|| direct.follow(&trail))?;
+        let followed = followed.with_quoted(&self.quoted);
         direct.keep(followed, self.sight, delivery, units)
     }
 }

@@ -3,21 +3,20 @@
 use super::commands::{Commands, template};
 use super::environment;
 use super::evidence::{
-    Doubt, Known, RealFiles, are_unchanged, check_assembly, check_directives, check_headers,
+    Doubt, Known, are_unchanged, check_assembly, check_directives, check_headers,
 };
 use super::flight::Turn;
+use super::messages;
 use super::passes::{Read, UnitPasses};
-use super::record::{Kept, Output, Record, SCHEMA, Stream};
-use super::schedule;
+use super::record::{Kept, Output, Record, SCHEMA, Source, Stream};
 use super::semantic::{self, Alike, Sight};
-use super::stages::{self, Made, Stages};
+use super::stages::{self, Made};
 use super::whole::Whole;
 use super::{Cache, Detour, Facts};
 use crate::exec::Signals;
 use crate::key::{Digest, Pass, TuFacts, module_id};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
-use crate::stats::Counter;
 use crate::store::Artefact;
 use crate::toolchain::HostFamily;
 use std::collections::BTreeSet;
@@ -36,6 +35,8 @@ pub struct Product {
     pub kept: Vec<(String, Vec<u8>)>,
     /// What stages printed: stage, standard output, standard error; in the plan's order.
     pub streams: Vec<(usize, Vec<u8>, Vec<u8>)>,
+    /// Files that the result quotes: it is right as long as each is what it was.
+    pub sources: Vec<Source>,
 }
 
 /// How a unit's product came about.
@@ -100,6 +101,8 @@ pub struct Finished {
     pub known: Known,
     /// What else than tokens the compile could see; none where every byte counts.
     pub sight: Option<Sight>,
+    /// Why that is so, for people.
+    pub exact_because: Option<String>,
 }
 
 impl UnitWork<'_> {
@@ -112,7 +115,8 @@ impl UnitWork<'_> {
         let texts: Vec<_> = commands.iter().map(|(text, _)| text.clone()).collect();
         let key = |passes: &[Pass]| self.key(&id, &texts, passes, &read.host_headers);
         let exact = key(&read.passes);
-        let is_exact = semantic::exact_because(self, &read).is_some();
+        let exact_because = semantic::exact_because(self, &read);
+        let is_exact = exact_because.is_some();
         let known = self.fetch_unless_told(&exact, &commands);
         let (product, ending) = match known {
             Some(product) => (product, Ending::Hit),
@@ -131,9 +135,9 @@ impl UnitWork<'_> {
                 self.fetch_alike_or_make(&made, beside)?
             }
         };
-        let is_silent = !is_exact && product.streams.is_empty();
         Ok(Finished {
-            sight: is_silent.then(|| semantic::sight(self)).flatten(),
+            sight: (!is_exact).then(|| semantic::sight(self)).flatten(),
+            exact_because,
             product,
             ending,
             key: exact,
@@ -176,17 +180,23 @@ impl UnitWork<'_> {
         };
         let began = Instant::now();
         let made = self.make(id, read, *alike, &mut || beside(&read.known))?;
-        let product = self.collect()?;
+        let mut product = self.collect()?;
         let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let ending = match self.evidence(&read.known, &made) {
-            Ok(files) => match self.record(commands, &product, &files, milliseconds) {
-                Some(record) if self.cache.keep_record(key, &record) => {
-                    let alike_key = alike_key.filter(|_| product.streams.is_empty());
-                    alike_key.map(|alike_key| self.cache.keep_record(&alike_key, &record));
-                    Ending::Miss
+        let settled = self.evidence(&read.known, &made).and_then(|()| {
+            let sources = self.quoted(&product, &read.known, *alike);
+            sources.ok_or_else(|| "a source is gone".to_owned())
+        });
+        let ending = match settled {
+            Ok(sources) => {
+                product.sources = sources;
+                match self.record(commands, &product, milliseconds) {
+                    Some(record) if self.cache.keep_record(key, &record) => {
+                        alike_key.map(|alike_key| self.cache.keep_record(&alike_key, &record));
+                        Ending::Miss
+                    }
+                    _ => Ending::Unstored("the store did not take it".to_owned()),
                 }
-                _ => Ending::Unstored("the store did not take it".to_owned()),
-            },
+            }
             Err(doubt) => Ending::Unstored(doubt),
         };
         Ok((product, ending))
@@ -289,74 +299,8 @@ impl UnitWork<'_> {
                 .push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
         }
         product.streams.sort_by_key(|(number, ..)| *number);
+        product.sources = record.sources;
         complete.then_some(product)
-    }
-
-    /// Takes every stage but the passes, which have run, from the store, or runs it.
-    fn make(
-        &self,
-        id: &[u8],
-        read: &Read,
-        alike: Option<&Alike>,
-        beside: &mut dyn FnMut(),
-    ) -> Result<Made, Detour> {
-        if let Some(whole) = &self.whole {
-            whole.make(self)?;
-            return Ok(Made {
-                served: self.unit.stages.iter().copied().collect(),
-                assembled: None,
-            });
-        }
-        for number in &self.unit.passes {
-            stages::count(self, self.stage(*number), Counter::StageMiss);
-        }
-        // `--keep` leaves the files that nvcc's own steps write.
-        let may_split =
-            self.facts.keep.is_none() && self.commands.toolchain.host == HostFamily::Gnu;
-        let split = may_split.then(|| self.plan.split_host_compile(self.unit));
-        if let Some(split) = split.flatten() {
-            let work = self.with(&split.plan, &split.unit);
-            let stages = Stages::new(&work, read, alike, id, Some(&split))?;
-            if let Some(made) = work.run_stages(stages, beside)? {
-                return Ok(made);
-            }
-        }
-        let stages = Stages::new(self, read, alike, id, None)?;
-        let made = self.run_stages(stages, beside)?;
-        Ok(made.unwrap_or_default())
-    }
-
-    /// None where the host compile cannot be done in the two steps that `stages` has.
-    fn run_stages(
-        &self,
-        mut stages: Stages<'_>,
-        beside: &mut dyn FnMut(),
-    ) -> Result<Option<Made>, Detour> {
-        let rest = self.unit.stages.iter().copied();
-        let rest: Vec<_> = rest
-            .filter(|number| !self.unit.passes.contains(number))
-            .collect();
-        match schedule::run(self, &mut stages, &rest, beside) {
-            Err(Detour::Fallback(_)) if stages.are_misfit() => Ok(None),
-            Err(detour) => Err(detour),
-            Ok(()) => Ok(Some(stages.made())),
-        }
-    }
-
-    /// The same work by another plan.
-    fn with<'a>(&'a self, plan: &'a Plan, unit: &'a Unit) -> UnitWork<'a> {
-        UnitWork {
-            plan,
-            unit,
-            facts: self.facts,
-            passes: self.passes,
-            commands: self.commands,
-            cache: self.cache,
-            whole: None,
-            exact: self.exact,
-            signals: self.signals,
-            began: self.began,
-        }
     }
 
     fn collect(&self) -> Result<Product, Detour> {
@@ -433,9 +377,9 @@ impl UnitWork<'_> {
             .collect()
     }
 
-    /// Whether the stages read only what the key holds. Those that came from the
-    /// store did when they were stored.
-    fn evidence(&self, known: &Known, made: &Made) -> Result<RealFiles, Doubt> {
+    /// Whether the stages read only what the key holds. Those that came from the store did when they
+    /// were stored.
+    fn evidence(&self, known: &Known, made: &Made) -> Result<(), Doubt> {
         let files = known.resolve()?;
         if let Some(assembled) = &made.assembled {
             assembled.clone()?;
@@ -457,8 +401,7 @@ impl UnitWork<'_> {
                 self.check_assembly(stage, *number)?;
             }
         }
-        files.check_settled(self.began)?;
-        Ok(files)
+        files.check_settled(self.began)
     }
 
     /// GNU as says what it read, but for files called like its own source. There, and where clang
@@ -483,9 +426,29 @@ impl UnitWork<'_> {
         Ok(())
     }
 
-    /// Whether the product holds lines of the sources as they are written.
-    fn quotes_sources(&self, product: &Product) -> bool {
-        self.copies_sources() || self.measures_sources() || !product.streams.is_empty()
+    /// The sources of which the product holds lines as they are written, or may.
+    fn quoted(
+        &self,
+        product: &Product,
+        known: &Known,
+        alike: Option<&Alike>,
+    ) -> Option<Vec<Source>> {
+        if self.copies_sources() || self.measures_sources() {
+            return messages::all(known);
+        }
+        // ptxas speaks of the PTX.
+        let speaks = |number| !matches!(self.stage(number).tool, Tool::Ptxas | Tool::Fatbinary);
+        let streams = product.streams.iter();
+        let printed: Vec<_> = streams
+            .filter(|(number, ..)| speaks(*number))
+            .flat_map(|(_, stdout, stderr)| [stdout.as_slice(), stderr])
+            .collect();
+        let named = alike.filter(|alike| !alike.renames);
+        match named.and_then(|_| messages::named(known, &printed)) {
+            _ if printed.is_empty() => Some(Vec::new()),
+            None => messages::all(known),
+            named => named,
+        }
     }
 
     /// Whether device code holds lines of the sources as they are written.
@@ -506,7 +469,6 @@ impl UnitWork<'_> {
         &self,
         commands: &[(Vec<u8>, usize)],
         product: &Product,
-        files: &RealFiles,
         milliseconds: u64,
     ) -> Option<Record> {
         let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
@@ -515,11 +477,7 @@ impl UnitWork<'_> {
             outputs: Vec::new(),
             kept: Vec::new(),
             streams: Vec::new(),
-            sources: if self.quotes_sources(product) {
-                files.sources()?
-            } else {
-                Vec::new()
-            },
+            sources: product.sources.clone(),
             milliseconds,
         };
         for (file, bytes) in &product.outputs {

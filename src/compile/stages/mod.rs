@@ -12,6 +12,7 @@ use super::Detour;
 use super::commands::Outputs;
 use super::environment::{self, Reader};
 use super::evidence::{Doubt, RealFiles, are_unchanged, check_headers};
+use super::messages;
 use super::passes::Read;
 use super::record::Source;
 use super::semantic::Alike;
@@ -179,10 +180,10 @@ impl<'a> Stages<'a> {
         match stage.tool {
             Tool::Cicc => digests.extend(&alike.texts),
             Tool::HostCompile => {
-                for &file in stage.reads.iter().filter(|file| self.is_generated(**file)) {
-                    let path = self.work.commands.workspace.locate(self.work.plan, file);
-                    let text = fs::read(path).ok()?;
-                    digests.insert(file, moved::marker_free(&text).ok()?.digest);
+                for &file in &stage.reads {
+                    if let Some(text) = self.generated(file) {
+                        digests.insert(file, moved::marker_free(&text?).ok()?.digest);
+                    }
                 }
             }
             _ => return None,
@@ -190,13 +191,20 @@ impl<'a> Stages<'a> {
         Some(digests)
     }
 
-    /// Whether the file is C++ that cudafe++ or cicc has written.
-    fn is_generated(&self, file: FileId) -> bool {
-        let mut stages = self.work.unit.stages.iter();
-        stages.any(|number| {
-            let stage = self.work.stage(*number);
+    /// The text of a file of C++ that cudafe++ or cicc has written, whatever its stub is called here; none
+    /// inside where there is no such text.
+    fn generated(&self, file: FileId) -> Option<Option<Vec<u8>>> {
+        let mut stages = self.work.unit.stages.iter().copied();
+        let writer = stages.find(|&number| {
+            let stage = self.work.stage(number);
             matches!(stage.tool, Tool::Cudafe | Tool::Cicc) && stage.writes.contains(&file)
-        })
+        })?;
+        let written = shape::written(self.work, self.work.stage(writer), writer);
+        let written = written.and_then(|files| {
+            let mut files = files.into_iter();
+            files.find(|written| written.file == Some(file))
+        });
+        Some(written.and_then(|written| written.mention.rename(fs::read(&written.path).ok()?)))
     }
 
     fn key(
@@ -428,12 +436,25 @@ impl<'a> Stages<'a> {
             stderr: stream(&stderr)?,
             sources,
         };
-        let record = serde_json::to_vec(&record).ok()?;
         // What is not stored is run again.
-        cache.keep(&keys.exact, &record);
-        let alike = keys.alike.as_ref().filter(|_| is_silent);
-        alike.map(|key| cache.keep(key, &record));
+        cache.keep(&keys.exact, &serde_json::to_vec(&record).ok()?);
+        if let Some(alike) = &keys.alike
+            && let Some(sources) = self.named(&[&stdout, &stderr])
+        {
+            let record = StageRecord { sources, ..record };
+            cache.keep(alike, &serde_json::to_vec(&record).ok()?);
+        }
         Some(artefacts)
+    }
+
+    /// The files of which `printed` may speak; none where nobody can tell.
+    fn named(&self, printed: &[&[u8]]) -> Option<Vec<Source>> {
+        if printed.iter().all(|text| text.is_empty()) {
+            return Some(Vec::new());
+        }
+        self.alike.filter(|alike| !alike.renames)?;
+        self.sources()?;
+        messages::named(&self.read.known, printed)
     }
 
     fn printed(&self, number: usize, suffix: &str) -> Vec<u8> {
