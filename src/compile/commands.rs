@@ -91,6 +91,14 @@ impl Commands<'_> {
     fn additions(&self, stage: &Stage, number: usize) -> Vec<OsString> {
         let mut added = Vec::new();
         let gnu = self.toolchain.host == HostFamily::Gnu;
+        let assembles = joined(
+            "-Wa,--MD,",
+            self.workspace.stream(number, "asd").as_os_str(),
+        );
+        if stage.tool == Tool::Assemble {
+            added.push(assembles);
+            return added;
+        }
         if !matches!(
             stage.tool,
             Tool::Preprocess | Tool::HostPreprocess | Tool::HostCompile
@@ -107,10 +115,7 @@ impl Commands<'_> {
         }
         if stage.tool == Tool::HostCompile {
             if gnu {
-                added.push(joined(
-                    "-Wa,--MD,",
-                    self.workspace.stream(number, "asd").as_os_str(),
-                ));
+                added.push(assembles);
             }
             added.push(self.debug_map());
         }

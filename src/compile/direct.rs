@@ -114,6 +114,17 @@ pub struct Made {
     pub facts: Option<String>,
 }
 
+impl Followed {
+    /// The same where of the files at `paths` more than the tokens counts.
+    pub fn with_quoted(mut self, paths: &BTreeSet<PathBuf>) -> Self {
+        let tokens = self.tokens.iter_mut().flatten();
+        for (path, tokens) in self.lookups.files.iter().zip(tokens) {
+            tokens.take_if(|_| paths.contains(path));
+        }
+        self
+    }
+}
+
 /// One invocation as direct mode sees it.
 pub struct Direct<'a> {
     key: Digest,

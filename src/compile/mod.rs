@@ -11,6 +11,8 @@ mod environment;
 mod evidence;
 mod flight;
 mod link;
+mod make;
+mod messages;
 mod orders;
 mod passes;
 mod place;
@@ -285,10 +287,6 @@ impl Invocation<'_> {
         // Link stages always run, so that they are never answered directly.
         let direct = direct.filter(|_| plan.link.is_empty());
         let direct = direct.map(|direct| direct.counting_tokens(exact.is_none()));
-        if let Some(exact) = &exact {
-            self.account
-                .note("semantic", format_args!("every byte counts: {exact}"));
-        }
         let (mut all, finished) = self.units(&works, direct.as_ref(), request.as_ref())?;
         let slots = &self.cache.slots;
         let link = link::Link {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The version of the record.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// A translation unit's result. Stages are named by their place among the unit's commands as the
 /// key sorts them, so that a plan that prints its lines in another order finds the same.
@@ -20,9 +20,9 @@ pub struct Record {
     pub kept: Vec<Kept>,
     /// What stages printed, where they printed anything.
     pub streams: Vec<Stream>,
-    /// Files whose own text reached the result, besides what preprocessing made of it: messages
-    /// quote lines with their comments, and `--source-in-ptx` copies them. Each must still be what it
-    /// was. Empty where nothing was printed.
+    /// Files whose own text reached the result, besides what preprocessing made of it: messages tell
+    /// lines and quote them with their comments, and `--source-in-ptx` copies them. Each must still be
+    /// what it was. Empty where nothing was printed.
     pub sources: Vec<Source>,
     /// Wall time of the stages that a hit saves, in milliseconds.
     pub milliseconds: u64,
@@ -60,7 +60,7 @@ pub struct Stream {
 /// A file that a result quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Source {
-    /// Its real path.
+    /// Of a unit as the preprocessor spells it, of a stage its real path.
     pub path: PathBuf,
     /// SHA-256 of its content, in hexadecimal.
     pub sha256: String,

@@ -44,8 +44,7 @@ pub fn run(
 
         fn end(&mut self, step: usize) -> Result<(), Detour> {
             self.3.end(step, false);
-            self.0.end(self.1[step]);
-            Ok(())
+            Ok(self.0.end(self.1[step])?)
         }
 
         fn meanwhile(&mut self) {
@@ -200,6 +199,12 @@ fn weight(tool: Tool) -> u64 {
         Tool::Cudafe | Tool::Cicc => 260,
         Tool::Ptxas => 30,
         Tool::HostCompile | Tool::StubCompile => 165,
-        Tool::Fatbinary | Tool::Nvlink | Tool::HostLink | Tool::Archive | Tool::Remove => 1,
+        Tool::EmptyFatbinary
+        | Tool::Fatbinary
+        | Tool::Assemble
+        | Tool::Nvlink
+        | Tool::HostLink
+        | Tool::Archive
+        | Tool::Remove => 1,
     }
 }

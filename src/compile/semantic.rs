@@ -7,7 +7,7 @@
 use super::commands::template;
 use super::passes::{self, Read};
 use super::unit::UnitWork;
-use crate::includes::moved;
+use crate::includes::moved::{self, Moved};
 use crate::includes::path_set::PathSet;
 use crate::includes::tokens::{self, TokenDigests};
 use crate::key::{Digest, Digester, Pass, Sink};
@@ -69,6 +69,8 @@ pub struct Alike {
     pub passes: Vec<Pass>,
     /// Of each pass's text.
     pub texts: HashMap<FileId, Digest>,
+    /// Whether `#line` gives the lines of some file another name.
+    pub renames: bool,
 }
 
 impl Alike {
@@ -81,12 +83,14 @@ impl Alike {
         let mut found = Self {
             passes: Vec::new(),
             texts: HashMap::new(),
+            renames: false,
         };
-        for (stage, digest) in stages.into_iter().zip(digests) {
-            found.texts.insert(stage.output?, digest);
+        for (stage, moved) in stages.into_iter().zip(digests) {
+            found.texts.insert(stage.output?, moved.digest);
+            found.renames |= moved.renames;
             found.passes.push(Pass {
                 command: template(work.plan, stage),
-                digest,
+                digest: moved.digest,
                 printed: None,
             });
         }
@@ -97,7 +101,7 @@ impl Alike {
 }
 
 /// The digests of `texts` without the numbers of lines, taken side by side.
-fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<Digest>> {
+fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<Moved>> {
     thread::scope(|scope| {
         let texts = texts.iter();
         let readers: Vec<_> = texts
@@ -109,8 +113,7 @@ fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<Digest>> {
                 reader
                     .join()
                     .unwrap_or_else(|panic| resume_unwind(panic))
-                    .ok()?
-                    .digest,
+                    .ok()?,
             );
         }
         Some(digests)

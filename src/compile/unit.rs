@@ -3,14 +3,14 @@
 use super::commands::{Commands, template};
 use super::environment;
 use super::evidence::{
-    Doubt, Known, RealFiles, are_unchanged, check_assembly, check_directives, check_headers,
+    Doubt, Known, are_unchanged, check_assembly, check_directives, check_headers,
 };
 use super::flight::Turn;
+use super::messages;
 use super::passes::{Read, UnitPasses};
-use super::record::{Kept, Output, Record, SCHEMA, Stream};
-use super::schedule;
+use super::record::{Kept, Output, Record, SCHEMA, Source, Stream};
 use super::semantic::{self, Alike, Sight};
-use super::stages::{self, Stages};
+use super::stages::{self, Made};
 use super::whole::Whole;
 use super::{Cache, Detour, Facts};
 use crate::exec::Signals;
@@ -18,7 +18,6 @@ use crate::journal::Account;
 use crate::key::{Digest, Digester, Explanation, HostHeader, Pass, Sink, TuFacts, module_id};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
-use crate::stats::Counter;
 use crate::store::Artefact;
 use crate::toolchain::HostFamily;
 use std::collections::BTreeSet;
@@ -39,6 +38,8 @@ pub struct Product {
     pub streams: Vec<(usize, Vec<u8>, Vec<u8>)>,
     /// Wall time of the stages behind the passes when they ran, in milliseconds.
     pub milliseconds: u64,
+    /// Files that the result quotes: it is right as long as each is what it was.
+    pub sources: Vec<Source>,
 }
 
 /// How a unit's product came about.
@@ -105,12 +106,12 @@ pub struct Finished {
     pub fields: Explanation,
     /// Wall time of the passes, in milliseconds.
     pub passes: u64,
-    /// Why every byte of the sources counted, if it did.
-    pub exact: Option<String>,
     /// What its passes read.
     pub known: Known,
     /// What else than tokens the compile could see; none where every byte counts.
     pub sight: Option<Sight>,
+    /// Why that is so, for people.
+    pub exact_because: Option<String>,
 }
 
 impl UnitWork<'_> {
@@ -129,12 +130,8 @@ impl UnitWork<'_> {
             key.finish()
         };
         let exact = key(&read.passes);
-        let why_exact = semantic::exact_because(self, &read);
-        let is_exact = why_exact.is_some();
-        if let Some(why) = why_exact.as_ref().filter(|_| self.exact.is_none()) {
-            self.account
-                .note("semantic", format_args!("every byte counts: {why}"));
-        }
+        let exact_because = semantic::exact_because(self, &read);
+        let is_exact = exact_because.is_some();
         let known = self.fetch_unless_told(&exact, &commands);
         let (product, ending) = match known {
             Some(product) => (product, Ending::Hit),
@@ -153,9 +150,9 @@ impl UnitWork<'_> {
                 self.fetch_alike_or_make(&made, beside)?
             }
         };
-        let is_silent = !is_exact && product.streams.is_empty();
         Ok(Finished {
-            sight: is_silent.then(|| semantic::sight(self)).flatten(),
+            sight: (!is_exact).then(|| semantic::sight(self)).flatten(),
+            exact_because,
             product,
             ending,
             fields: {
@@ -165,7 +162,6 @@ impl UnitWork<'_> {
             },
             key: exact,
             passes,
-            exact: why_exact,
             known: read.known,
         })
     }
@@ -204,18 +200,24 @@ impl UnitWork<'_> {
             Turn::Make(lead) => lead,
         };
         let began = Instant::now();
-        let served = self.make(id, read, *alike, &mut || beside(&read.known))?;
+        let made = self.make(id, read, *alike, &mut || beside(&read.known))?;
         let mut product = self.collect()?;
         product.milliseconds = milliseconds(began);
-        let ending = match self.evidence(&read.known, &served) {
-            Ok(files) => match self.record(commands, &product, &files) {
-                Some(record) if self.cache.keep_record(key, &record) => {
-                    let alike_key = alike_key.filter(|_| product.streams.is_empty());
-                    alike_key.map(|alike_key| self.cache.keep_record(&alike_key, &record));
-                    Ending::Miss
+        let settled = self.evidence(&read.known, &made).and_then(|()| {
+            let sources = self.quoted(&product, &read.known, *alike);
+            sources.ok_or_else(|| "a source is gone".to_owned())
+        });
+        let ending = match settled {
+            Ok(sources) => {
+                product.sources = sources;
+                match self.record(commands, &product) {
+                    Some(record) if self.cache.keep_record(key, &record) => {
+                        alike_key.map(|alike_key| self.cache.keep_record(&alike_key, &record));
+                        Ending::Miss
+                    }
+                    _ => Ending::Unstored("the store did not take it".to_owned()),
                 }
-                _ => Ending::Unstored("the store did not take it".to_owned()),
-            },
+            }
             Err(doubt) => Ending::Unstored(doubt),
         };
         Ok((product, ending))
@@ -323,32 +325,8 @@ impl UnitWork<'_> {
                 .push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
         }
         product.streams.sort_by_key(|(number, ..)| *number);
+        product.sources = record.sources;
         complete.then_some(product)
-    }
-
-    /// Takes every stage but the passes, which have run, from the store, or runs it. Tells which came
-    /// from the store.
-    fn make(
-        &self,
-        id: &[u8],
-        read: &Read,
-        alike: Option<&Alike>,
-        beside: &mut dyn FnMut(),
-    ) -> Result<BTreeSet<usize>, Detour> {
-        if let Some(whole) = &self.whole {
-            whole.make(self)?;
-            return Ok(self.unit.stages.iter().copied().collect());
-        }
-        for number in &self.unit.passes {
-            stages::count(self, self.stage(*number), Counter::StageMiss);
-        }
-        let mut stages = Stages::new(self, read, alike, id)?;
-        let rest = self.unit.stages.iter().copied();
-        let rest: Vec<_> = rest
-            .filter(|number| !self.unit.passes.contains(number))
-            .collect();
-        schedule::run(self, &mut stages, &rest, beside)?;
-        Ok(stages.served())
     }
 
     fn collect(&self) -> Result<Product, Detour> {
@@ -425,15 +403,18 @@ impl UnitWork<'_> {
             .collect()
     }
 
-    /// Whether the stages read only what the key holds. Those that were `served` did when they were
-    /// stored.
-    fn evidence(&self, known: &Known, served: &BTreeSet<usize>) -> Result<RealFiles, Doubt> {
+    /// Whether the stages read only what the key holds. Those that came from the store did when they
+    /// were stored.
+    fn evidence(&self, known: &Known, made: &Made) -> Result<(), Doubt> {
         let files = known.resolve()?;
+        if let Some(assembled) = &made.assembled {
+            assembled.clone()?;
+        }
         if let Some(whole) = &self.whole {
             whole.evidence(self, known)?;
         }
         let ran = self.unit.stages.iter();
-        for number in ran.filter(|number| !served.contains(number)) {
+        for number in ran.filter(|number| !made.served.contains(number)) {
             let stage = self.stage(*number);
             match stage.tool {
                 Tool::HostCompile | Tool::HostPreprocess => {
@@ -442,12 +423,11 @@ impl UnitWork<'_> {
                 Tool::StubCompile => return Err("a stub's headers are in no pass".to_owned()),
                 _ => {}
             }
-            if stage.tool == Tool::HostCompile {
+            if stage.tool == Tool::HostCompile && made.assembled.is_none() {
                 self.check_assembly(stage, *number)?;
             }
         }
-        files.check_settled(self.began)?;
-        Ok(files)
+        files.check_settled(self.began)
     }
 
     /// GNU as says what it read, but for files called like its own source. There, and where clang
@@ -472,9 +452,29 @@ impl UnitWork<'_> {
         Ok(())
     }
 
-    /// Whether the product holds lines of the sources as they are written.
-    fn quotes_sources(&self, product: &Product) -> bool {
-        self.copies_sources() || self.measures_sources() || !product.streams.is_empty()
+    /// The sources of which the product holds lines as they are written, or may.
+    fn quoted(
+        &self,
+        product: &Product,
+        known: &Known,
+        alike: Option<&Alike>,
+    ) -> Option<Vec<Source>> {
+        if self.copies_sources() || self.measures_sources() {
+            return messages::all(known);
+        }
+        // ptxas speaks of the PTX.
+        let speaks = |number| !matches!(self.stage(number).tool, Tool::Ptxas | Tool::Fatbinary);
+        let streams = product.streams.iter();
+        let printed: Vec<_> = streams
+            .filter(|(number, ..)| speaks(*number))
+            .flat_map(|(_, stdout, stderr)| [stdout.as_slice(), stderr])
+            .collect();
+        let named = alike.filter(|alike| !alike.renames);
+        match named.and_then(|_| messages::named(known, &printed)) {
+            _ if printed.is_empty() => Some(Vec::new()),
+            None => messages::all(known),
+            named => named,
+        }
     }
 
     /// Whether device code holds lines of the sources as they are written.
@@ -491,23 +491,14 @@ impl UnitWork<'_> {
     }
 
     /// Stores the product's bytes and describes it.
-    fn record(
-        &self,
-        commands: &[(Vec<u8>, usize)],
-        product: &Product,
-        files: &RealFiles,
-    ) -> Option<Record> {
+    fn record(&self, commands: &[(Vec<u8>, usize)], product: &Product) -> Option<Record> {
         let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
         let mut record = Record {
             schema: SCHEMA,
             outputs: Vec::new(),
             kept: Vec::new(),
             streams: Vec::new(),
-            sources: if self.quotes_sources(product) {
-                files.sources()?
-            } else {
-                Vec::new()
-            },
+            sources: product.sources.clone(),
             milliseconds: product.milliseconds,
         };
         for (file, bytes) in &product.outputs {

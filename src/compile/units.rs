@@ -13,7 +13,9 @@ use crate::includes::lookups::Doubt;
 use crate::journal::{self, Account, Level, Unit};
 use crate::key::Digest;
 use crate::stats::Counter;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
+use std::path::PathBuf;
 
 /// How a unit of an invocation ended, when everything is in its place.
 pub struct Ended {
@@ -36,6 +38,7 @@ impl Invocation<'_> {
             trail: direct.map(|_| Trail::begin(works)),
             followed: None,
             sight: Some(Sight::default()),
+            quoted: BTreeSet::new(),
         };
         let mut finished = Vec::with_capacity(works.len());
         for (number, work) in works.iter().enumerate() {
@@ -47,6 +50,10 @@ impl Invocation<'_> {
                 }
             })?;
             tracks.add(&unit);
+            if let Some(why) = &unit.exact_because {
+                self.account
+                    .note("semantic", format_args!("every byte counts: {why}"));
+            }
             deliver::write_temporaries(work, &unit.product)?;
             finished.push(unit);
         }
@@ -98,7 +105,9 @@ impl Invocation<'_> {
             let collector = Collector {
                 request,
                 toolchain: work.commands.toolchain,
-                exact: finished.iter().find_map(|unit| unit.exact.as_deref()),
+                exact: finished
+                    .iter()
+                    .find_map(|unit| unit.exact_because.as_deref()),
                 units: finished.iter().map(explained).collect(),
             };
             let followed = tracks.followed.as_ref();
@@ -198,6 +207,8 @@ struct Tracks<'a> {
     followed: Option<Result<Followed, Doubt>>,
     /// What else than tokens the units could see; none where every byte counts.
     sight: Option<Sight>,
+    /// Files of which every byte counts, since what is printed speaks of them.
+    quoted: BTreeSet<PathBuf>,
 }
 
 impl Tracks<'_> {
@@ -217,6 +228,8 @@ impl Tracks<'_> {
             .sight
             .zip(unit.sight)
             .map(|(one, other)| one.max(other));
+        let quoted = unit.product.sources.iter();
+        self.quoted.extend(quoted.map(|source| source.path.clone()));
         let trail = self.trail.take();
         self.trail = trail.map(|trail| match &unit.ending {
             Ending::Unstored(why) => Err(why.clone()),
@@ -245,7 +258,10 @@ impl Tracks<'_> {
     /// Remembers the result; to be called when the trail has been followed without a doubt.
     fn keep(self, delivery: &Delivery, made: Made) -> Result<(), Doubt> {
         match (self.direct, self.followed) {
-            (Some(direct), Some(followed)) => direct.keep(followed?, self.sight, delivery, made),
+            (Some(direct), Some(followed)) => {
+                let followed = followed?.with_quoted(&self.quoted);
+                direct.keep(followed, self.sight, delivery, made)
+            }
             _ => Ok(()),
         }
     }

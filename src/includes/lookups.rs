@@ -5,7 +5,7 @@
 //! Looks at the disk after the compile's passes. Does not know what the files are used for.
 
 use super::probe::{Found, Probe};
-use super::scan::{Form, HAS_INCLUDE, Mentions, Name, defines_any, scan};
+use super::scan::{Form, HAS_INCLUDE, Mentions, Name, defines_any, mentions_any, scan};
 use super::search::SearchOrder;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -104,27 +104,36 @@ fn all_mentions(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
         .iter()
         .map(|(path, text)| (path.as_path(), text.as_slice()));
     let texts: Vec<_> = sources.chain(snippets).collect();
-    loop {
-        let before = askers.len();
-        let mut all: Vec<(&Path, Mentions)> = Vec::with_capacity(texts.len());
-        for (path, text) in &texts {
+    let mut all: Vec<(&Path, Mentions)> = Vec::with_capacity(texts.len());
+    // Words that the scans so far did not know.
+    let mut fresh = askers.clone();
+    while !fresh.is_empty() {
+        let mut found = BTreeSet::new();
+        for (index, (path, text)) in texts.iter().enumerate() {
+            let is_known = index < all.len();
+            if is_known && !mentions_any(text, &fresh) {
+                continue;
+            }
             let mentions = scan(text, &askers);
             if let Some(doubt) = mentions.doubt {
                 return Err(format!("{}: {doubt}", path.display()));
             }
-            askers.extend(mentions.aliases.iter().cloned());
-            all.push((*path, mentions));
-        }
-        if askers.len() == before {
-            let pastes = all.iter().any(|(_, found)| found.pastes_questions);
-            let handing = all.iter().find(|(_, found)| found.hands_on_include);
-            if let (true, Some((path, _))) = (pastes, handing) {
-                return Err(format!("{}: a question may be pasted", path.display()));
+            found.extend(mentions.aliases.difference(&askers).cloned());
+            match is_known {
+                true => all[index].1 = mentions,
+                false => all.push((*path, mentions)),
             }
-            check_expanded(&texts, &all)?;
-            return Ok(all);
         }
+        askers.extend(found.iter().cloned());
+        fresh = found;
     }
+    let pastes = all.iter().any(|(_, found)| found.pastes_questions);
+    let handing = all.iter().find(|(_, found)| found.hands_on_include);
+    if let (true, Some((path, _))) = (pastes, handing) {
+        return Err(format!("{}: a question may be pasted", path.display()));
+    }
+    check_expanded(&texts, &all)?;
+    Ok(all)
 }
 
 /// Names in macros that ask for headers are expanded: no word of theirs may be a macro.

@@ -4,6 +4,7 @@
 //! | module   | part                                                            |
 //! |----------|-----------------------------------------------------------------|
 //! | `lines`  | lines, markers, and the number of each line                     |
+//! | `names`  | whether markers name others than the files that were entered     |
 //! | `chunks` | the declarations of a text, and the brackets of one of them     |
 //! | `places` | where in a declaration a name stands, and what that means       |
 //! | `taint`  | the functions that take their callers' lines, and who names them |
@@ -12,18 +13,20 @@
 
 mod chunks;
 mod lines;
+mod names;
 mod places;
 mod taint;
 #[cfg(test)]
 mod tests;
 
 use lines::{Change, Lines, Sort};
+use names::Names;
 use sha2::{Digest as _, Sha256};
 use std::ops::Range;
 pub use taint::Unnamed;
 
 /// Changes with the meaning of the digest.
-const SCHEMA: &[u8] = b"pcache-nvcc moved 1\0";
+const SCHEMA: &[u8] = b"pcache-nvcc moved 2\0";
 
 /// The digest of a text, and which of its lines keep their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +35,8 @@ pub struct Moved {
     pub digest: [u8; 32],
     /// For people.
     pub keeps: Keeps,
+    /// Whether `#line` gives the lines of some file another name, of a text that GCC has preprocessed.
+    pub renames: bool,
 }
 
 /// Which lines keep their numbers.
@@ -82,7 +87,7 @@ impl std::fmt::Display for Keeps {
 pub enum Doubt {
     /// A NUL or a carriage return.
     Byte,
-    /// Comments, which a preprocessor removes.
+    /// A comment in a directive, or before what may be one.
     Comment,
     /// An escaped newline outside raw strings.
     Splice,
@@ -98,17 +103,24 @@ pub enum Doubt {
 
 /// The digest of `text`, which a preprocessor or cudafe++ has written.
 pub fn marker_free(text: &[u8]) -> Result<Moved, Doubt> {
-    let raw = lines::raw_strings(text)?;
+    let raw = lines::opaque(text)?;
     let taken = taint::find(text)?;
-    let digest = digest(text, &raw, &taken.ranges)?;
+    let (digest, renames) = digest(text, &raw, &taken.ranges)?;
     Ok(Moved {
         digest,
         keeps: taken.keeps,
+        renames,
     })
 }
 
 /// Digests every line but blank ones and markers that only number, with the numbers of those in `kept`.
-fn digest(text: &[u8], raw: &[Range<usize>], kept: &[Range<usize>]) -> Result<[u8; 32], Doubt> {
+/// Tells whether markers rename files, too.
+fn digest(
+    text: &[u8],
+    raw: &[Range<usize>],
+    kept: &[Range<usize>],
+) -> Result<([u8; 32], bool), Doubt> {
+    let mut names = Names::default();
     let mut hasher = Sha256::new_with_prefix(SCHEMA);
     let mut kept = kept.iter().peekable();
     let mut run = 0..0;
@@ -123,7 +135,10 @@ fn digest(text: &[u8], raw: &[Range<usize>], kept: &[Range<usize>]) -> Result<[u
         hasher.update(&text[std::mem::replace(&mut run, line.end..line.end)]);
         match line.sort {
             Sort::Blank | Sort::Number => {}
-            Sort::Change(change) => hasher.update(tagged(&change)),
+            Sort::Change(change) => {
+                names.see(&change);
+                hasher.update(tagged(&change));
+            }
             Sort::Text => {
                 if is_kept {
                     hasher.update(format!("\0{}\0", line.number));
@@ -135,7 +150,7 @@ fn digest(text: &[u8], raw: &[Range<usize>], kept: &[Range<usize>]) -> Result<[u
     hasher.update(&text[run]);
     match lines.doubt() {
         Some(doubt) => Err(doubt),
-        None => Ok(hasher.finalize().into()),
+        None => Ok((hasher.finalize().into(), names.renames())),
     }
 }
 

@@ -73,6 +73,7 @@ pub fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
     if holds(&text, b"??=") || holds(&text, b"??/\n") {
         mentions.doubt = Some("a source has trigraphs");
     }
+    let askers = &Askers::new(askers);
     let mut at = 0;
     while let Some(start) = next_word(&text, at) {
         let end = word_end(&text, start);
@@ -87,6 +88,31 @@ pub fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
     mentions
 }
 
+/// Whether one of `words` may stand in `text`.
+pub fn mentions_any<'w>(text: &[u8], words: impl IntoIterator<Item = &'w Vec<u8>>) -> bool {
+    let text = spliced(text);
+    words.into_iter().any(|word| holds(&text, word))
+}
+
+/// The words that ask, by length: every word of every header is looked up here.
+struct Askers<'w>(Vec<(usize, u8, &'w [u8])>);
+
+impl<'w> Askers<'w> {
+    fn new(words: &'w BTreeSet<Vec<u8>>) -> Self {
+        let last = |word: &[u8]| word.last().copied().unwrap_or_default();
+        let words = words.iter().map(Vec::as_slice);
+        Self(words.map(|word| (word.len(), last(word), word)).collect())
+    }
+
+    fn hold(&self, word: &[u8]) -> bool {
+        let Some(&last) = word.last() else {
+            return false;
+        };
+        let mut alike = self.0.iter();
+        alike.any(|known| (known.0, known.1) == (word.len(), last) && known.2 == word)
+    }
+}
+
 /// One identifier in its surroundings.
 struct Place<'t> {
     text: &'t [u8],
@@ -95,7 +121,7 @@ struct Place<'t> {
 }
 
 impl Place<'_> {
-    fn read(&self, askers: &BTreeSet<Vec<u8>>, mentions: &mut Mentions) {
+    fn read(&self, askers: &Askers<'_>, mentions: &mut Mentions) {
         let word = &self.text[self.start..self.end];
         match word {
             b"include" | b"import" if self.is_directive() => self.read_include(word, mentions),
@@ -117,7 +143,7 @@ impl Place<'_> {
                 }
                 _ => {}
             },
-            _ if askers.contains(word) => self.read_question(word, mentions),
+            _ if askers.hold(word) => self.read_question(word, mentions),
             _ => {}
         }
     }
@@ -156,6 +182,13 @@ impl Place<'_> {
     }
 
     fn is_pasted(&self) -> bool {
+        let around = [self.start.checked_sub(1), Some(self.end)];
+        let around = around.map(|at| at.and_then(|at| self.text.get(at)));
+        // Most words have neither a blank nor a mark around them.
+        let may_be = |byte: Option<&u8>| matches!(byte, Some(b'#' | b' ' | b'\t'..=b'\r' | b'/'));
+        if !around.into_iter().any(may_be) {
+            return false;
+        }
         let before = trim_end(&self.text[..self.start]).ends_with(b"##");
         before || self.text[skip_blanks(self.text, self.end)..].starts_with(b"##")
     }
@@ -370,8 +403,20 @@ fn is_end_of_include(word: &[u8]) -> bool {
 }
 
 fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+    WORD[usize::from(byte)]
 }
+
+/// The bytes of words.
+const WORD: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut at = 0;
+    while at < table.len() {
+        let byte = at as u8;
+        table[at] = byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80;
+        at += 1;
+    }
+    table
+};
 
 fn next_word(text: &[u8], at: usize) -> Option<usize> {
     let step = text[at..].iter().position(|&byte| is_word(byte))?;
@@ -417,161 +462,4 @@ fn holds(text: &[u8], part: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{Form, HAS_INCLUDE, Mentions, Name, scan};
-    use proptest::collection::vec;
-    use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
-    use std::collections::BTreeSet;
-
-    fn askers() -> BTreeSet<Vec<u8>> {
-        HAS_INCLUDE.iter().map(|word| word.to_vec()).collect()
-    }
-
-    fn of(text: &str) -> Mentions {
-        scan(text.as_bytes(), &askers())
-    }
-
-    fn names(found: &BTreeSet<Name>) -> Vec<String> {
-        let show = |name: &Name| {
-            let text = String::from_utf8_lossy(&name.text);
-            match name.form {
-                Form::Quote => format!("\"{text}\""),
-                Form::Angle => format!("<{text}>"),
-            }
-        };
-        found.iter().map(show).collect()
-    }
-
-    #[track_caller]
-    fn includes(text: &str, expected: &[&str]) {
-        let found = of(text);
-        assert_eq!(names(&found.includes), expected, "{text}");
-        assert_eq!(found.doubt, None, "{text}");
-    }
-
-    #[test]
-    fn every_spelling_of_an_include_is_seen() {
-        includes("#include <a.h>\n", &["<a.h>"]);
-        includes("#include\"a.h\"", &["\"a.h\""]);
-        includes(" \t# \tinclude\t<a/b.h> // c", &["<a/b.h>"]);
-        includes("%:include <a.h>", &["<a.h>"]);
-        includes("#/* x */include/* y */<a.h>", &["<a.h>"]);
-        includes("/* x\n */ # include <a.h>", &["<a.h>"]);
-        includes("#inc\\\nlude <a\\  \n.h>", &["<a.h>"]);
-        includes("#if 0\n#include <a.h>\n#endif", &["<a.h>"]);
-        includes("int include; // include <a.h>", &[]);
-        includes("#include <a.h\n>", &[]);
-        includes("#includes <a.h>", &[]);
-    }
-
-    #[test]
-    fn names_from_macros_are_noticed() {
-        assert!(of("#include HEADER\n").computes_names);
-        assert!(of("# include_next NAME(x)").doubt.is_some());
-        assert!(!of("#include <HEADER>\n").computes_names);
-        assert!(!of("we include HEADER").computes_names);
-    }
-
-    #[test]
-    fn include_next_is_told_apart() {
-        let found = of("#include_next <math.h>");
-        assert_eq!(names(&found.nexts), ["<math.h>"]);
-        assert!(found.includes.is_empty());
-    }
-
-    #[track_caller]
-    fn asks(text: &str, expected: &[&str]) {
-        let found = of(text);
-        assert_eq!(names(&found.asked), expected, "{text}");
-        assert_eq!(found.doubt, None, "{text}");
-    }
-
-    #[test]
-    fn questions_with_literal_names_are_seen() {
-        asks("#if __has_include(<a.h>)", &["<a.h>"]);
-        asks("#elif X && __has_include ( \"a.h\" )", &["\"a.h\""]);
-        asks("#  if ! __has_include_next(<a.h>)", &["<a.h>"]);
-        asks("#if __has_include <a.h>", &["<a.h>"]);
-        asks(
-            "#if defined(X) \\\n && __has_include(<a.h>) || __has_include(<b.h>)",
-            &["<a.h>", "<b.h>"],
-        );
-        asks("#ifdef __has_include\n#endif", &[]);
-        asks("#if defined(__has_include) && defined __has_include", &[]);
-        asks("#define __has_include(x) 0", &[]);
-        asks("// __has_include is not known everywhere", &[]);
-        asks("#endif // __has_include", &[]);
-        asks("/* __has_include(x) */", &[]);
-    }
-
-    #[test]
-    fn macros_that_stand_for_the_question_are_followed() {
-        let define = "#define ASK(_X) __has_include(_X)\n";
-        let found = of(define);
-        assert_eq!(found.aliases, BTreeSet::from([b"ASK".to_vec()]));
-        assert_eq!(found.doubt, None);
-        let mut askers = askers();
-        askers.extend(found.aliases);
-        let text = b"#if ASK(<a.h>)\n#endif\n#define AGAIN(a, b) (a && ASK(b))\n";
-        let found = scan(text, &askers);
-        assert_eq!(names(&found.asked), ["<a.h>"]);
-        assert_eq!(found.aliases, BTreeSet::from([b"AGAIN".to_vec()]));
-        assert_eq!(found.doubt, None);
-        assert_eq!(scan(define.as_bytes(), &askers).doubt, None);
-    }
-
-    #[test]
-    fn what_a_path_set_cannot_describe_is_a_doubt() {
-        for text in [
-            "#if __has_include(NAME)",
-            "#define ASK __has_include",
-            "#define ASK(x) __has_include(NAME)",
-            "#define ASK(x) __has_include(x.h)",
-            "#if /* \n */ __has_include(NAME)",
-            "#define ASK(x) __has_i ## x",
-            "#define ASK(x) x ## nclude",
-            "#embed \"a.bin\"",
-            "#if __has_embed(<a.bin>)",
-            "const char *t = __TIME__;",
-            "const char *t = __TIME\\\nSTAMP__;",
-            "#pragma GCC dependency \"a.y\"",
-            "#import <a.h>",
-            "??=include <a.h>",
-            "#inc??/\nlude <a.h>",
-        ] {
-            assert!(of(text).doubt.is_some(), "{text}");
-        }
-    }
-
-    #[test]
-    fn pasted_questions_are_noticed() {
-        assert!(of("#define ASK(x) __has_ ## x").pastes_questions);
-        assert!(of("#if ASK( include )(NAME)").hands_on_include);
-        assert!(!of("#include <a.h>\n/* an include, say */").hands_on_include);
-    }
-
-    #[test]
-    fn reading_once_is_noticed() {
-        assert!(of("#pragma once").reads_once);
-        assert!(of("_Pragma(\"once\")").reads_once);
-        assert!(!of("#pragma onces").reads_once);
-    }
-
-    proptest! {
-        #[test]
-        fn any_bytes_are_read(text in vec(prop_oneof![
-            Just(b"#include ".to_vec()), Just(b"__has_include".to_vec()), Just(b"\\\n".to_vec()),
-            Just(b"#define A(x) ".to_vec()), Just(b"(x)".to_vec()), Just(b"<a>".to_vec()),
-            Just(b"/*".to_vec()), Just(b"*/".to_vec()), any::<u8>().prop_map(|byte| vec![byte]),
-        ], 0..60)) {
-            scan(&text.concat(), &askers());
-        }
-
-        #[test]
-        fn an_include_is_found_whatever_stands_around_it(before in "[a-z\"/*' \n(){}]{0,40}", after in "\\PC{0,40}") {
-            let text = format!("{before}\n#include <needle.h>\n{after}");
-            let needle = Name { form: Form::Angle, text: b"needle.h".to_vec() };
-            assert!(scan(text.as_bytes(), &askers()).includes.contains(&needle));
-        }
-    }
-}
+mod tests;

@@ -175,12 +175,13 @@ pub fn find(tool: Tool, argument: &[u8]) -> Option<Match> {
         Tool::Cudafe => CUDAFE,
         Tool::Cicc => CICC,
         Tool::Ptxas => PTXAS,
-        Tool::Fatbinary => FATBINARY,
+        Tool::Fatbinary | Tool::EmptyFatbinary => FATBINARY,
         Tool::Nvlink => NVLINK,
         Tool::Archive | Tool::Remove => &[],
         Tool::Preprocess
         | Tool::HostPreprocess
         | Tool::HostCompile
+        | Tool::Assemble
         | Tool::StubCompile
         | Tool::HostLink => HOST,
     };

@@ -19,6 +19,7 @@
 //! | `graph`   | implicit reads, and the checks that make the graph a graph  |
 //! | `units`   | stages into one unit for each source, and the link          |
 //! | `variant` | preprocessing passes that nvcc does not print               |
+//! | `split`   | the host compile in two steps, of which one needs no device code |
 //!
 //! Everything is recognised by flag, never by position, because orders and spellings differ between
 //! CUDA versions. What is not understood is a [`PlanError`], and the caller runs the real nvcc.
@@ -31,6 +32,7 @@ mod flags;
 mod graph;
 mod lines;
 mod shell;
+mod split;
 mod stages;
 mod units;
 mod variant;
@@ -41,6 +43,7 @@ use std::path::Path;
 
 pub use error::{PlanError, ShellError};
 pub use shell::{quote, words};
+pub use split::Split;
 
 /// A file of a [`Plan`]: an index into [`Plan::files`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -107,6 +110,11 @@ pub enum Tool {
     Ptxas,
     /// `fatbinary`: packs device code.
     Fatbinary,
+    /// `fatbinary` with nothing to pack: the form of what the host compiler includes. In no plan of
+    /// nvcc's: see [`Plan::split_host_compile`].
+    EmptyFatbinary,
+    /// The host compiler's driver assembles what it compiled; in no plan of nvcc's either.
+    Assemble,
     /// `nvlink`: links device code. `-l` libraries are searched for, and are not among the reads.
     Nvlink,
     /// The host compiler links. `-l` libraries are not among the reads.

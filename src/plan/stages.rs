@@ -227,7 +227,9 @@ impl<'a> Builder<'a> {
                 self.path(b"", arg, b"", arg)?;
                 return Ok(());
             }
-            Tool::Fatbinary | Tool::Archive => return Err(self.unaccounted(arg)),
+            Tool::Fatbinary | Tool::EmptyFatbinary | Tool::Assemble | Tool::Archive => {
+                return Err(self.unaccounted(arg));
+            }
         };
         if !translates {
             // The value of a flag that is not in the table.

@@ -22,6 +22,7 @@ mod modes;
 mod one_step;
 mod outputs;
 mod semantic;
+mod semantic_messages;
 mod signals;
 mod stages;
 mod stages_sharing;

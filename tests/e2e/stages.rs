@@ -79,11 +79,12 @@ fn a_host_only_edit_runs_no_device_stage() {
 }
 
 #[test]
-fn a_device_only_edit_does_not_run_the_host_front_end() {
+fn a_device_only_edit_compiles_nothing_for_the_host() {
     let mut ws = unit();
     build(&ws, ARGS).expect(&[], ALL);
     ws.edit("unit.cu", "1 + 1", "1 + 2");
-    redoes(&mut ws, ARGS, &[("cudafe", 1)], &ALL[1..]);
+    let host = [("cudafe", 1), ("host_compile", 1)];
+    redoes(&mut ws, ARGS, &host, &ALL[1..4]);
 }
 
 #[test]
@@ -409,7 +410,7 @@ fn intermediate_files_under_other_names_are_the_tools_own() {
 }
 
 #[test]
-fn a_stage_that_reads_what_no_key_holds_is_not_stored() {
+fn what_the_assembler_reads_is_in_no_stored_stage() {
     let text = "asm(\".section .rodata\\n.incbin \\\"blob.bin\\\"\\n.text\\n\");\n\
         __global__ void k(int *p) { *p = 1; }\n";
     let mut ws = Workspace::with("unit.cu", text);
@@ -419,6 +420,52 @@ fn a_stage_that_reads_what_no_key_holds_is_not_stored() {
     let driver = driver(&ws, "999.1");
     ws.set_env("LD_LIBRARY_PATH", &driver);
     let again = build(&ws, ARGS);
-    again.expect(&ALL[..4], &[("host_compile", 1)]);
+    again.expect(ALL, &[]);
     again.outcome.same_as(&ws.kept(ARGS));
+}
+
+#[test]
+fn a_host_compile_that_cannot_be_done_in_two_steps_is_done_in_one() {
+    // The mark of the fatbinary's place is there twice.
+    let ours = "asm(\"# pcache-nvcc: the fatbinary\\n\");\n";
+    let mut ws = Workspace::with("unit.cu", &format!("{UNIT}{ours}"));
+    let outcome = build(&ws, ARGS);
+    outcome
+        .outcome
+        .misses(1)
+        .same_as(&from_nothing(&mut ws, ARGS));
+    let ids = module_ids(&ws, ARGS);
+    outcome.outcome.same_files_as(&judge(&ws, ARGS, &ids));
+    assert_eq!(
+        outcome.ran(),
+        ["cicc", "cudafe", "fatbinary", "host_compile", "ptxas"]
+    );
+    ws.build(ARGS).hits(1).same_as(&outcome.outcome);
+}
+
+#[test]
+fn host_flags_and_forms_give_nvccs_objects() {
+    for flags in [
+        &[
+            "-Xcompiler",
+            "-fPIC,-O3,-Wall,-march=native,-fvisibility=hidden",
+        ][..],
+        &["-Xcompiler", "-pipe,-ffunction-sections", "-std=c++20"],
+        &["-rdc=true", "-Xcompiler", "-fno-exceptions"],
+        &["-dlto", "-Xfatbin", "-compress-all"],
+        &["-I.", "-include", "early.h", "-D", "X=1", "-isystem", "."],
+    ] {
+        let mut ws = Workspace::with(
+            "unit.cu",
+            &format!(
+                "{UNIT}int inline_asm() {{ int x; asm(\"movl $1, %0\" : \"=r\"(x)); return x; }}\n"
+            ),
+        );
+        ws.write("early.h", "#define EARLY 1\n");
+        let args = [ARGS, flags].concat();
+        let outcome = ws.build(&args);
+        outcome.misses(1);
+        outcome.same_files_as(&judge(&ws, &args, &module_ids(&ws, &args)));
+        outcome.same_as(&from_nothing(&mut ws, &args));
+    }
 }

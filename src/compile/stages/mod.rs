@@ -5,11 +5,14 @@
 pub mod portable;
 mod record;
 mod shape;
+mod splice;
+mod two_steps;
 
 use super::Detour;
 use super::commands::Outputs;
 use super::environment::{self, Reader};
 use super::evidence::{Doubt, RealFiles, are_unchanged, check_headers};
+use super::messages;
 use super::passes::Read;
 use super::record::Source;
 use super::semantic::Alike;
@@ -18,7 +21,7 @@ use crate::exec::Command;
 use crate::includes::moved;
 use crate::key::{Digest, StageFacts};
 use crate::outcome::{Fallback, FallbackReason};
-use crate::plan::{FileId, Piece, Stage, Tool};
+use crate::plan::{FileId, Piece, Split, Stage, Tool};
 use crate::stats::{Counter, StageKind};
 use crate::store::Artefact;
 use crate::toolchain::Front;
@@ -31,6 +34,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use two_steps::TwoSteps;
 
 /// The stages of one unit at work, whose passes have run.
 pub struct Stages<'a> {
@@ -43,17 +47,20 @@ pub struct Stages<'a> {
     /// Of the stages that run.
     keys: HashMap<usize, Keys>,
     served: BTreeSet<usize>,
+    two_steps: Option<TwoSteps<'a>>,
     /// Every file that the unit's passes read; none where one has changed meanwhile.
     sources: OnceCell<Option<Vec<Source>>>,
 }
 
 impl<'a> Stages<'a> {
-    /// Puts the module id where the front ends look for it.
+    /// Puts the module id where the front ends look for it. `split` is what the work's plan was made
+    /// by, if its host compile has two steps.
     pub fn new(
         work: &'a UnitWork<'a>,
         read: &'a Read,
         alike: Option<&'a Alike>,
         id: &[u8],
+        split: Option<&'a Split>,
     ) -> Result<Self, Fallback> {
         let mut digests = read.digests.clone();
         if let Some(file) = work.unit.module_id {
@@ -67,6 +74,7 @@ impl<'a> Stages<'a> {
             digests,
             keys: HashMap::new(),
             served: BTreeSet::new(),
+            two_steps: split.map(TwoSteps::new),
             sources: OnceCell::new(),
         })
     }
@@ -77,6 +85,10 @@ impl<'a> Stages<'a> {
         let work = self.work;
         let stage = work.stage(number);
         work.commands.workspace.prepare(work.plan, &stage.writes)?;
+        if let Some(two_steps) = &mut self.two_steps {
+            let form = two_steps.begin(work, stage)?;
+            self.digests.extend(form);
+        }
         let mut command = work
             .commands
             .command(work.plan, stage, number, Outputs::Private)?;
@@ -99,8 +111,17 @@ impl<'a> Stages<'a> {
     }
 
     /// Ends stage `number`, which has run well: stores what may be stored.
-    pub fn end(&mut self, number: usize) {
+    pub fn end(&mut self, number: usize) -> Result<(), Fallback> {
         let stage = self.work.stage(number);
+        if let Some(two_steps) = &mut self.two_steps {
+            two_steps.end(self.work, stage, number)?;
+        }
+        self.keep(stage, number);
+        Ok(())
+    }
+
+    /// Stores what stage `number` wrote, where it may be stored, and notes its digests.
+    fn keep(&mut self, stage: &Stage, number: usize) {
         let keys = self.keys.get(&number);
         let written = shape::written(self.work, stage, number);
         let (Some(keys), Some(written)) = (keys, written) else {
@@ -135,9 +156,17 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// The stages that came from the store.
-    pub fn served(self) -> BTreeSet<usize> {
-        self.served
+    /// The stages that came from the store, and what is known of an assembly by itself.
+    pub fn made(self) -> Made {
+        Made {
+            served: self.served,
+            assembled: self.two_steps.map(TwoSteps::assembled),
+        }
+    }
+
+    /// Whether the host compile cannot be done in two steps.
+    pub fn are_misfit(&self) -> bool {
+        self.two_steps.as_ref().is_some_and(TwoSteps::is_misfit)
     }
 
     /// The stage's keys; none for one that always runs, or reads what nobody has digested.
@@ -158,10 +187,10 @@ impl<'a> Stages<'a> {
         match stage.tool {
             Tool::Cicc => digests.extend(&alike.texts),
             Tool::HostCompile => {
-                for &file in stage.reads.iter().filter(|file| self.is_generated(**file)) {
-                    let path = self.work.commands.workspace.locate(self.work.plan, file);
-                    let text = fs::read(path).ok()?;
-                    digests.insert(file, moved::marker_free(&text).ok()?.digest);
+                for &file in &stage.reads {
+                    if let Some(text) = self.generated(file) {
+                        digests.insert(file, moved::marker_free(&text?).ok()?.digest);
+                    }
                 }
             }
             _ => return None,
@@ -169,13 +198,20 @@ impl<'a> Stages<'a> {
         Some(digests)
     }
 
-    /// Whether the file is C++ that cudafe++ or cicc has written.
-    fn is_generated(&self, file: FileId) -> bool {
-        let mut stages = self.work.unit.stages.iter();
-        stages.any(|number| {
-            let stage = self.work.stage(*number);
+    /// The text of a file of C++ that cudafe++ or cicc has written, whatever its stub is called here; none
+    /// inside where there is no such text.
+    fn generated(&self, file: FileId) -> Option<Option<Vec<u8>>> {
+        let mut stages = self.work.unit.stages.iter().copied();
+        let writer = stages.find(|&number| {
+            let stage = self.work.stage(number);
             matches!(stage.tool, Tool::Cudafe | Tool::Cicc) && stage.writes.contains(&file)
-        })
+        })?;
+        let written = shape::written(self.work, self.work.stage(writer), writer);
+        let written = written.and_then(|files| {
+            let mut files = files.into_iter();
+            files.find(|written| written.file == Some(file))
+        });
+        Some(written.and_then(|written| written.mention.rename(fs::read(&written.path).ok()?)))
     }
 
     fn key(
@@ -245,7 +281,9 @@ impl<'a> Stages<'a> {
                 toolchain.part("cicc", &real, is_part)
             }
             Tool::Ptxas => toolchain.part("ptxas", &real, |role| role == "ptxas"),
-            Tool::Fatbinary => toolchain.part("fatbinary", &real, |role| role == "fatbinary"),
+            Tool::Fatbinary | Tool::EmptyFatbinary => {
+                toolchain.part("fatbinary", &real, |role| role == "fatbinary")
+            }
             // A script may do something else each time; the passes, which show it, are not in the key.
             Tool::HostCompile if toolchain.front == Front::Programs => {
                 toolchain.part("host", &real, |role| HOST.contains(&role))
@@ -333,7 +371,9 @@ impl<'a> Stages<'a> {
                     headers.map(|header| Path::new(std::ffi::OsStr::from_bytes(&header.path)));
                 let headers = RealFiles::of(headers)?;
                 check_headers(workspace, number, &headers)?;
-                work.check_assembly(stage, number)?;
+                if self.two_steps.is_none() {
+                    work.check_assembly(stage, number)?;
+                }
                 headers.check_settled(work.began)
             }
             _ => Ok(()),
@@ -403,12 +443,25 @@ impl<'a> Stages<'a> {
             stderr: stream(&stderr)?,
             sources,
         };
-        let record = serde_json::to_vec(&record).ok()?;
         // What is not stored is run again.
-        cache.keep(&keys.exact, &record);
-        let alike = keys.alike.as_ref().filter(|_| is_silent);
-        alike.map(|key| cache.keep(key, &record));
+        cache.keep(&keys.exact, &serde_json::to_vec(&record).ok()?);
+        if let Some(alike) = &keys.alike
+            && let Some(sources) = self.named(&[&stdout, &stderr])
+        {
+            let record = StageRecord { sources, ..record };
+            cache.keep(alike, &serde_json::to_vec(&record).ok()?);
+        }
         Some(artefacts)
+    }
+
+    /// The files of which `printed` may speak; none where nobody can tell.
+    fn named(&self, printed: &[&[u8]]) -> Option<Vec<Source>> {
+        if printed.iter().all(|text| text.is_empty()) {
+            return Some(Vec::new());
+        }
+        self.alike.filter(|alike| !alike.renames)?;
+        self.sources()?;
+        messages::named(&self.read.known, printed)
     }
 
     fn printed(&self, number: usize, suffix: &str) -> Vec<u8> {
@@ -426,6 +479,15 @@ impl<'a> Stages<'a> {
         };
         self.sources.get_or_init(take).clone()
     }
+}
+
+/// How a unit's stages were made.
+#[derive(Debug, Default)]
+pub struct Made {
+    /// The stages that came from the store.
+    pub served: BTreeSet<usize>,
+    /// Whether the assembler read only what it was given, if it ran by itself.
+    pub assembled: Option<Result<(), Doubt>>,
 }
 
 /// The keys of one stage.
@@ -468,6 +530,8 @@ pub fn name(stage: &Stage) -> &'static str {
     match stage.tool {
         Tool::HostPreprocess => "host_preprocess",
         Tool::StubCompile => "stub_compile",
+        Tool::EmptyFatbinary => "empty_fatbinary",
+        Tool::Assemble => "assemble",
         Tool::HostLink => "host_link",
         Tool::Archive => "archive",
         Tool::Remove => "remove",
@@ -505,6 +569,8 @@ fn kind(tool: Tool) -> Option<StageKind> {
         Tool::Fatbinary => Some(StageKind::Fatbinary),
         Tool::Nvlink => Some(StageKind::Nvlink),
         Tool::HostCompile | Tool::StubCompile => Some(StageKind::HostCompile),
-        Tool::HostLink | Tool::Archive | Tool::Remove => None,
+        Tool::EmptyFatbinary | Tool::Assemble | Tool::HostLink | Tool::Archive | Tool::Remove => {
+            None
+        }
     }
 }

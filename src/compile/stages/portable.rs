@@ -7,6 +7,9 @@ use memchr::memmem;
 /// Stands for the name in the portable form. No tool writes NUL into text.
 const PLACE: &[u8] = b"\0name\0";
 
+/// Stands for it in text that is still to be read as C++.
+const READABLE: &[u8] = b"<pcache stub>";
+
 /// How a file mentions a name that was told to its stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mention {
@@ -28,7 +31,13 @@ impl Mention {
         }
     }
 
-    /// The inverse: `bytes` with this name in its places.
+    /// `bytes` with one name for all. None as above, or where they hold that already.
+    pub fn rename(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+        let portable = self.remove(bytes)?;
+        (!mentions(&portable, READABLE)).then(|| replaced(&portable, PLACE, READABLE))
+    }
+
+    /// The inverse of `remove`: `bytes` with this name in its places.
     pub fn insert(&self, bytes: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Nothing => bytes,
@@ -78,5 +87,17 @@ mod tests {
         let name = Mention::Name(b"a".to_vec());
         assert_eq!(name.remove(b"\0name\0".to_vec()), None);
         assert_eq!(Mention::Name(Vec::new()).remove(b"a".to_vec()), None);
+    }
+
+    #[test]
+    fn readable_text_has_one_name_for_all() {
+        let renamed = |name: &[u8]| {
+            let text = [b"# 1 \"", name, b"\"\n"].concat();
+            Mention::Name(name.to_vec()).rename(text)
+        };
+        assert_eq!(renamed(b"a.c"), renamed(b"/b/c.c"));
+        assert_eq!(renamed(b"a.c"), Some(b"# 1 \"<pcache stub>\"\n".to_vec()));
+        let taken = b"# 1 \"<pcache stub>\"\n".to_vec();
+        assert_eq!(Mention::Name(b"b.c".to_vec()).rename(taken), None);
     }
 }

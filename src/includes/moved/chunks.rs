@@ -157,10 +157,13 @@ pub fn cut(text: &[u8]) -> Result<Vec<Range<usize>>, Doubt> {
 impl<'t> Cutter<'t> {
     fn step(&mut self, token: &Token) -> Result<(), Doubt> {
         let text = token.of(self.text);
+        if matches!(text, b"<%" | b"%>" | b"<:" | b":>") {
+            return Err(Doubt::Lexer);
+        }
         if self.depth > 0 {
-            match text {
-                b"(" | b"[" | b"{" => self.depth += 1,
-                b")" | b"]" | b"}" => self.depth -= 1,
+            match *text {
+                [b'(' | b'[' | b'{'] => self.depth += 1,
+                [b')' | b']' | b'}'] => self.depth -= 1,
                 _ => {}
             }
             self.after_brace = self.depth == 0 && self.opener == b'{' && self.head == Head::Outside;
@@ -293,6 +296,10 @@ impl<'t> Chunk<'t> {
                 ..token
             })
             .collect();
+        // Names that may be spelled in two ways.
+        if tokens.iter().any(|token| token.of(text) == b"\\") {
+            return Err(Doubt::Lexer);
+        }
         let mut chunk = Self {
             text,
             parents: vec![None; tokens.len()],

@@ -1,5 +1,6 @@
 //! The lines of a preprocessed text: which are code, which markers and which blank, and the number
-//! that each is taken for. Knows literals that span lines and text that `#if 0` hides, and nothing else of C++.
+//! that each is taken for. Knows literals and comments that span lines and text that `#if 0` hides, and
+//! nothing else of C++.
 
 use super::Doubt;
 use crate::includes::lexer::{Kind, Pieces, Quotes};
@@ -45,6 +46,7 @@ pub struct Line<'t> {
 /// Iterates over the lines of a text.
 pub struct Lines<'t> {
     text: &'t [u8],
+    /// Raw strings and comments, which no line within them is a marker of.
     raw: &'t [Range<usize>],
     at: usize,
     next: u64,
@@ -60,7 +62,7 @@ pub struct Lines<'t> {
 const MOVES: u8 = 1 << 1 | 1 << 2;
 
 impl<'t> Lines<'t> {
-    /// Begins at the start of `text`, whose raw strings are `raw`.
+    /// Begins at the start of `text`, where [`opaque`] has found `raw`.
     pub fn new(text: &'t [u8], raw: &'t [Range<usize>]) -> Self {
         Self {
             text,
@@ -82,7 +84,7 @@ impl<'t> Lines<'t> {
         self.doubt
     }
 
-    /// Whether the byte at `at` belongs to a raw string that began before.
+    /// Whether the byte at `at` belongs to a raw string or comment that began before.
     fn is_in_literal(&mut self, at: usize) -> bool {
         while self.raw.first().is_some_and(|raw| raw.end <= at) {
             self.raw = &self.raw[1..];
@@ -207,8 +209,8 @@ fn read_marker<'t>(text: &'t [u8], current: Change<'t>) -> Option<(u64, Change<'
     ))
 }
 
-/// The raw strings of a preprocessed text, in order, if nothing speaks against reading it by lines.
-pub fn raw_strings(text: &[u8]) -> Result<Vec<Range<usize>>, Doubt> {
+/// The raw strings and `/*` comments of a text, in order, if nothing speaks against reading it by lines.
+pub fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, Doubt> {
     // The mark of this digest's own; and newlines of another kind.
     if memchr(0, text).is_some() || memchr(b'\r', text).is_some() {
         return Err(Doubt::Byte);
@@ -233,7 +235,8 @@ pub fn raw_strings(text: &[u8]) -> Result<Vec<Range<usize>>, Doubt> {
     Ok(found)
 }
 
-/// Reads from `start` to the end of the line that holds `suspect`, or of a literal there.
+/// Reads from `start` to the end of the line that holds `suspect`, or of a literal there. What begins with
+/// comments may turn out to be a directive, which nobody else looks for.
 fn read_line(
     text: &[u8],
     start: usize,
@@ -242,14 +245,26 @@ fn read_line(
 ) -> Result<usize, Doubt> {
     let mut pieces = Pieces::new(&text[start..]);
     let mut end = start;
+    let mut has_comment = false;
+    let mut first = None;
     for piece in pieces.by_ref() {
         end = start + piece.end;
+        if piece.kind.is_token() {
+            first = first.or(Some(text[start + piece.start]));
+        }
         match piece.kind {
-            Kind::BlockComment | Kind::LineComment => return Err(Doubt::Comment),
+            Kind::LineComment => has_comment = true,
+            Kind::BlockComment => {
+                has_comment = true;
+                found.push(start + piece.start..end);
+            }
             Kind::Literal(Quotes::Raw) => found.push(start + piece.start..end),
             Kind::Newline if end > suspect => break,
             _ => {}
         }
+    }
+    if has_comment && matches!(first, Some(b'#' | b'%')) {
+        return Err(Doubt::Comment);
     }
     match pieces.doubt() {
         Some(_) => Err(Doubt::Lexer),

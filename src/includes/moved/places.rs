@@ -45,8 +45,13 @@ const STATEMENTS: [&[u8]; 34] = [
     b"else",
 ];
 
+/// Operators that are spelled as words.
+const WORDS: [&[u8]; 9] = [
+    b"and", b"and_eq", b"bitand", b"bitor", b"not_eq", b"or", b"or_eq", b"xor", b"xor_eq",
+];
+
 /// Functions that the language calls, or that the CUDA compilers write calls of, without their name in the source.
-const IMPLICIT: [&[u8]; 21] = [
+const IMPLICIT: [&[u8]; 22] = [
     b"begin",
     b"end",
     b"get",
@@ -66,6 +71,7 @@ const IMPLICIT: [&[u8]; 21] = [
     b"from_address",
     b"from_promise",
     b"address",
+    b"resume",
     b"main",
     b"cudaConfigureCall",
 ];
@@ -82,9 +88,12 @@ fn is_class_key(word: &[u8]) -> bool {
     matches!(word, b"class" | b"struct" | b"union")
 }
 
-/// Whether what is called `name` may be called where its name does not stand.
+/// Whether what is called `name` may be called where its name does not stand, or stands in another spelling.
 pub fn is_implicit(name: &[u8]) -> bool {
-    IMPLICIT.contains(&name) || name.starts_with(b"__cuda") || name.starts_with(b"cudaLaunch")
+    IMPLICIT.contains(&name)
+        || !name.is_ascii()
+        || name.starts_with(b"__cuda")
+        || name.starts_with(b"cudaLaunch")
 }
 
 /// The functions whose callers' lines are taken through token `at`, which takes a line.
@@ -93,7 +102,7 @@ pub fn through(chunk: &Chunk<'_>, at: usize) -> Result<Vec<Vec<u8>>, Unnamed> {
     let mut inner = at;
     loop {
         let start = declaration_start(chunk, inner, Ends::WithBraces);
-        check_templates(chunk, start, inner)?;
+        check_templates(chunk, inner)?;
         let Some(parent) = chunk.parent(inner) else {
             return Ok(found);
         };
@@ -123,7 +132,8 @@ fn declaration_start(chunk: &Chunk<'_>, at: usize, ends: Ends) -> usize {
             && matches!(chunk.before(before), b"public" | b"private" | b"protected");
         let is_brace = ends == Ends::WithBraces
             && chunk.text(before) == b"{"
-            && (chunk.is_word(start) || matches!(chunk.text(start), b"::" | b"[" | b"~"));
+            && (chunk.is_word(start) || matches!(chunk.text(start), b"::" | b"[" | b"~"))
+            && !WORDS.contains(&chunk.text(start));
         if chunk.text(before) == b";" || is_label || is_brace {
             break;
         }
@@ -133,7 +143,7 @@ fn declaration_start(chunk: &Chunk<'_>, at: usize, ends: Ends) -> usize {
 }
 
 /// Looks for lists of template parameters around `at`.
-fn check_templates(chunk: &Chunk<'_>, start: usize, at: usize) -> Result<(), Unnamed> {
+fn check_templates(chunk: &Chunk<'_>, at: usize) -> Result<(), Unnamed> {
     let plain = declaration_start(chunk, at, Ends::Plain);
     for head in chunk.siblings(plain, at) {
         let is_lambda = chunk.text(head) == b"[";
@@ -153,8 +163,8 @@ fn check_templates(chunk: &Chunk<'_>, start: usize, at: usize) -> Result<(), Unn
             return Err(Unnamed::TemplateParameter);
         }
     }
-    let is_template = chunk.text(start) == b"template";
-    let mut words = chunk.siblings(start, at).map(|token| chunk.text(token));
+    let mut words = chunk.siblings(plain, at).map(|token| chunk.text(token));
+    let is_template = words.any(|word| word == b"template");
     if is_template && words.any(|word| matches!(word, b"using" | b"concept")) {
         return Err(Unnamed::TemplateAlias);
     }
@@ -180,13 +190,24 @@ fn parameter(chunk: &Chunk<'_>, open: usize, inner: usize) -> Result<Option<Vec<
         return Ok(None);
     }
     let is_operator = (2..=3).any(|back| open >= back && chunk.text(open - back) == b"operator");
-    if is_operator || matches!(name, b"]" | b")" | b">" | b">>" | b"operator") {
+    if is_operator
+        || matches!(name, b"]" | b")" | b">" | b">>" | b"}" | b"operator")
+        || is_constrained_lambda(chunk, open)
+    {
         return Err(Unnamed::Operator);
     }
     if !chunk.is_word(open.saturating_sub(1)) || open == 0 {
         return Ok(None);
     }
     Ok(Some(name.to_owned()))
+}
+
+/// Whether the parentheses at `open` may follow the constraint of a lambda's template parameters.
+fn is_constrained_lambda(chunk: &Chunk<'_>, open: usize) -> bool {
+    let start = declaration_start(chunk, open, Ends::Plain);
+    let mut tokens = chunk.siblings(start, open);
+    tokens.any(|token| chunk.text(token) == b"[" && chunk.text(chunk.partner(token) + 1) == b"<")
+        && tokens.any(|token| chunk.text(token) == b"requires")
 }
 
 /// Looks for a default member initialiser: `inner` stands in the declaration from `start` on, in the braces
@@ -199,12 +220,19 @@ fn check_member(chunk: &Chunk<'_>, open: usize, start: usize, inner: usize) -> R
         .siblings(start, inner)
         .any(|token| chunk.text(token) == b"=" && chunk.before(token) != b"operator");
     let is_initialiser = chunk.text(inner) == b"{"
-        && !is_function_part(chunk, start, inner)
+        && (!is_function_part(chunk, start, inner) || is_mere_list(chunk, inner))
         && !is_type_body(chunk, start, inner);
     match has_equals || is_initialiser {
         true => Err(Unnamed::Member),
         false => Ok(()),
     }
+}
+
+/// Whether the braces at `open` hold no statement and end a declarator: `int (x){1};`.
+fn is_mere_list(chunk: &Chunk<'_>, open: usize) -> bool {
+    let end = chunk.partner(open);
+    let mut inside = chunk.siblings(open + 1, end);
+    matches!(chunk.text(end + 1), b";" | b",") && inside.all(|token| chunk.text(token) != b";")
 }
 
 /// Whether the member declared from `start` on is none that constructors initialise.
@@ -214,6 +242,7 @@ fn is_never_initialised(chunk: &Chunk<'_>, start: usize, inner: usize) -> bool {
         b"template" | b"using" | b"typedef" | b"friend" | b"static_assert"
     ) || chunk
         .siblings(start, inner)
+        .take_while(|&token| chunk.text(token) != b"=")
         .any(|token| chunk.text(token) == b"static")
 }
 

@@ -18,6 +18,9 @@ const BUILTINS: [&[u8]; 3] = [
 /// The macro itself, where something other than the preprocessor would expand it.
 const MACRO: &[u8] = b"__LINE__";
 
+/// A directive whose text is a string, where the preprocessor has left it.
+const PRAGMA: &[u8] = b"_Pragma";
+
 /// More names than this are not followed.
 const MOST_NAMES: usize = 64;
 
@@ -94,6 +97,9 @@ pub fn find(text: &[u8]) -> Result<Taken, Doubt> {
     if has_macro {
         return Ok(everything(MACRO.to_owned(), Unnamed::Directive));
     }
+    if hits(text, PRAGMA).next().is_some() {
+        return Ok(everything(PRAGMA.to_owned(), Unnamed::Directive));
+    }
     let mut search = Search {
         text,
         cuts: cut(text)?,
@@ -137,6 +143,8 @@ impl<'t> Search<'t> {
                 self.names.insert(name.to_owned(), sort);
                 self.left.push(name.to_owned());
             }
+            // Whatever the language makes of it there.
+            self.tainted.insert(number);
             match sort {
                 Sort::Function if !places::is_call(chunk, token) => continue,
                 Sort::Class if !places::is_harmless_class(chunk, token) => {
@@ -144,7 +152,6 @@ impl<'t> Search<'t> {
                 }
                 _ => {}
             }
-            self.tainted.insert(number);
             let found = places::through(chunk, token);
             for found in found.map_err(|why| Stop::Unnamed(name.to_owned(), why))? {
                 self.add(found)?;

@@ -146,6 +146,43 @@ fn raw_strings_are_text_whatever_they_look_like() {
 }
 
 #[test]
+fn comments_are_text_whatever_they_look_like() {
+    let commented = |inner: &str| format!("int a; /*{inner}*/ int b;\nint c;\n");
+    same(&commented(" x "), &format!("\n{}", commented(" x ")));
+    unlike(&commented(" x "), &commented(" y "));
+    unlike(&commented("\n\n"), &commented("\n"));
+    unlike(&commented("\n# 1 \"a\"\n"), &commented("\n# 2 \"a\"\n"));
+    unlike("int a; // b\n", "int a; // c\n");
+    same("int a; // b\n\nint c;\n", "int a; // b\nint c;\n");
+    takes_line("int a[] = {\n/* }}\n# 3 \"b\"\n at() */\n at()\n};");
+    takes_nothing("int a[] = {\n/* at() */\n3\n};");
+}
+
+#[test]
+fn names_that_only_line_directives_give_are_told() {
+    let renames = |text: &str| marker_free(text.as_bytes()).unwrap().renames;
+    let begin = "# 0 \"a.cu\"\n# 0 \"<built-in>\"\n# 0 \"<command-line>\"\n# 1 \"f.h\" 1\nint f;\n\
+                 # 0 \"<command-line>\" 2\n# 1 \"a.cu\"\nint a;\n# 1 \"b.h\" 1 3\n# 7 \"b.h\"\nint b;\n\
+                 # 9 \"b.h\" 3\n# 3 \"a.cu\" 2\n";
+    assert!(!renames(begin));
+    assert!(!renames(&format!(
+        "{begin}auto s = R\"(\n# 3 \"c.y\"\n)\";\n"
+    )));
+    for more in [
+        "# 3 \"c.y\"\n",
+        "#line 3 \"c.y\"\n",
+        "# 3 \"<command-line>\"\n",
+        "# 3 \"b.h\"\n",
+        "# 1 \"b.h\" 1\n# 3 \"a.cu\"\nint c;\n# 5 \"a.cu\" 2\n",
+    ] {
+        assert!(renames(&format!("{begin}{more}int c;\n")), "{more}");
+    }
+    let forced = begin.replace("int f;", "# 3 \"<command-line>\"\nint f;");
+    assert!(renames(&forced));
+    assert!(renames(&begin.replace("int f;", "# 3 \"a.cu\"\nint f;")));
+}
+
+#[test]
 fn what_is_hidden_numbers_nothing() {
     let hidden = |number: u32| {
         format!("# 5 \"a\"\n#if 0\n# {number}\nvoid d();\n#endif\nint x = __builtin_LINE();\n")
@@ -157,8 +194,13 @@ fn what_is_hidden_numbers_nothing() {
 #[test]
 fn texts_that_cannot_be_read_by_lines_have_no_digest() {
     for (text, doubt) in [
-        ("int a; // b\n", Doubt::Comment),
-        ("int a; /* b\n# 1 \"c\"\n*/\n", Doubt::Comment),
+        ("#pragma a /* b */\n", Doubt::Comment),
+        ("/* a */ # 12 \"b\"\n", Doubt::Comment),
+        ("/* a\n */ #if 0\n", Doubt::Comment),
+        ("# /* a */ 12 \"b\"\n", Doubt::Comment),
+        ("/* a */ %: 12 \"b\"\n", Doubt::Comment),
+        ("int a; // b \\\n# 12 \"b\"\n", Doubt::Splice),
+        ("int a; /* b\n", Doubt::Lexer),
         ("int a;\r\n", Doubt::Byte),
         ("int \0a;\n", Doubt::Byte),
         ("#pragma a \\\n\nb\n", Doubt::Splice),
@@ -200,11 +242,12 @@ fn a_declaration_that_calls_keeps_its_lines_and_its_neighbours_do_not() {
 }
 
 #[test]
-fn names_that_are_not_called_keep_nothing() {
-    takes_nothing("int f() { int at = 3; return at + 1; }");
-    takes_nothing("struct A { int at; };");
+fn names_that_are_not_called_keep_their_own_declaration_and_pass_nothing_on() {
+    takes_line("int f() { int at = 3; return at + 1; }");
+    takes_line("struct A { int at; };");
+    takes_line("bool f(int x = 2, int at = 1) { return at < 3; }");
+    takes_line("struct A { int x = 2, at; int l = at; };\nA a;");
     takes_nothing("const char* s = \"at()\";");
-    takes_nothing("bool f(int at) { return at < 3; }");
     takes_nothing("int attic() { return 0; }");
 }
 
@@ -309,6 +352,94 @@ fn calls_without_a_name_keep_all_lines() {
     keeps_all("#define M at()", Unnamed::Directive);
     keeps_all("#pragma omp parallel if(at())", Unnamed::Directive);
     keeps_all("int x = __LINE__;", Unnamed::Directive);
+}
+
+#[test]
+fn calls_in_odd_clothes_keep_all_lines() {
+    keeps_all(
+        "auto g = []<class T> requires requires(T t) { t + 1; } (T t, int l = at()) { return l; };",
+        Unnamed::Operator,
+    );
+    keeps_all(
+        "auto g = []<class T> requires X (T t, int l = at()) { return l; };",
+        Unnamed::Operator,
+    );
+    keeps_all("struct A { int (l){at()}; };", Unnamed::Member);
+    keeps_all("struct A { int (*l)(int){at()}; };", Unnamed::Member);
+    keeps_all("struct A { int (l){at()}, m; };", Unnamed::Member);
+    keeps_all(
+        "struct A { int l = []() static { return 3; }() + at(); };",
+        Unnamed::Member,
+    );
+    keeps_all(
+        "struct A : B<X{} and Y{}> { int l = at(); };",
+        Unnamed::Member,
+    );
+    keeps_all(
+        "template <class T> requires requires { T(); } using A = B<T, at()>;",
+        Unnamed::TemplateAlias,
+    );
+    keeps_all(
+        "struct P { P(int l = at()); };\nusing Q = coroutine_traits<T>::P;",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "struct A { A(int l = at()); };\nA(int) -> A;",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "struct A { A(int l = at()); };\nstruct B : A { using A::A; };",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "template <> struct N<int>::A { A(int l = at()); };\ntemplate <class T> struct N { struct A; };\nN<int>::A a;",
+        Unnamed::Class,
+    );
+    keeps_all(
+        "int operator\"\"_x(const char*, int l = at());",
+        Unnamed::Operator,
+    );
+    keeps_all(
+        "void f(int \u{e9}());\nint \u{e9}(int l = at());",
+        Unnamed::Implicit,
+    );
+    keeps_all("int x = at(); _Pragma(\"omp g(at())\")", Unnamed::Directive);
+}
+
+#[test]
+fn calls_of_every_syntax_take_their_lines() {
+    for call in [
+        "(&at)()",
+        "((at))()",
+        "x.at()",
+        "x->template at<int>()",
+        "::n::at /* here */ ()",
+        "at<::n::T>()",
+        "at<(1 > 2)>()",
+        "x ? at() : 3",
+        "co_await at()",
+        "sizeof(at())",
+        "f(at()...)",
+    ] {
+        takes_line(&format!("int h() {{\n return {call}; }}"));
+    }
+    takes_line("template <class T> requires (at() > 2)\nint f(T t) { return 1; };");
+    takes_line("struct A { explicit(at() > 2) A(int); int x : at(); };");
+    takes_line("struct A { int f() { if (at()) {} } };");
+    takes_line("struct A { static int l; A(int x) : l(x) { at(); } };");
+    takes_line("int (&f())[3] { return g(at()); }");
+}
+
+#[test]
+fn names_and_brackets_in_other_spellings_are_not_followed() {
+    for code in [
+        "int x = at(), \\u00e9(int l = at());",
+        "struct A <% int l = at(); %>;",
+        "int a<:at():>;",
+    ] {
+        let text = format!("{TAKER}{code}\n");
+        assert_eq!(marker_free(text.as_bytes()), Err(Doubt::Lexer), "{code}");
+    }
 }
 
 #[test]

@@ -1,0 +1,132 @@
+//! A host compile in two steps at work: gives the compiler the form to include, and puts the
+//! fatbinary into the assembly. Does not know what is stored.
+
+use super::{splice, write};
+use crate::compile::evidence::{Doubt, check_assembly};
+use crate::compile::stages::portable::mentions;
+use crate::compile::unit::UnitWork;
+use crate::key::Digest;
+use crate::outcome::{Fallback, FallbackReason};
+use crate::plan::{FileId, Split, Stage, Tool};
+use sha2::{Digest as _, Sha256};
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+/// The two steps of one unit.
+pub struct TwoSteps<'a> {
+    split: &'a Split,
+    form: Vec<u8>,
+    misfit: bool,
+    assembled: Result<(), Doubt>,
+}
+
+impl<'a> TwoSteps<'a> {
+    pub fn new(split: &'a Split) -> Self {
+        Self {
+            split,
+            form: Vec::new(),
+            misfit: false,
+            assembled: Ok(()),
+        }
+    }
+
+    /// Makes ready what a step reads besides what other stages wrote. The digest of the form, once it
+    /// is there.
+    pub fn begin(
+        &mut self,
+        work: &UnitWork<'_>,
+        stage: &Stage,
+    ) -> Result<Option<(FileId, Digest)>, Fallback> {
+        match stage.tool {
+            Tool::HostCompile => {
+                let text = read(work, self.split.form)?;
+                self.form = splice::form(&text).ok_or_else(|| self.misfit("its form is new"))?;
+                write(&locate(work, self.split.form), &self.form)?;
+                let digest = Sha256::digest(&self.form).into();
+                Ok(Some((self.split.form, digest)))
+            }
+            Tool::Assemble => {
+                let assembly = read(work, self.split.assembly)?;
+                let fatbinary = read(work, self.split.fatbinary)?;
+                let spliced = splice::splice(&assembly, &self.form, &fatbinary);
+                let spliced = spliced.ok_or_else(|| self.misfit("it has another form"))?;
+                write(&locate(work, self.split.assembly), &spliced)?;
+                Ok(None)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Looks at what a step printed, and at what the assembler read.
+    pub fn end(
+        &mut self,
+        work: &UnitWork<'_>,
+        stage: &Stage,
+        number: usize,
+    ) -> Result<(), Fallback> {
+        let workspace = work.commands.workspace;
+        let printed = ["out", "err"].map(|suffix| {
+            // What printed nothing may have no file.
+            fs::read(workspace.stream(number, suffix)).unwrap_or_default()
+        });
+        match stage.tool {
+            // Lines of the form are not those of the fatbinary.
+            Tool::HostCompile => {
+                let form = base_name(work, self.split.form).as_bytes();
+                match printed.iter().any(|text| mentions(text, form)) {
+                    true => Err(self.misfit("the host compiler mentions it")),
+                    false => Ok(()),
+                }
+            }
+            Tool::Assemble if printed.iter().any(|text| !text.is_empty()) => {
+                Err(self.misfit("the assembler has something to say"))
+            }
+            Tool::Assemble => {
+                let compiles = work.plan.stages.iter();
+                let compiles = compiles.filter(|stage| stage.tool == Tool::HostCompile);
+                let sources = compiles.flat_map(|stage| &stage.reads);
+                // It names its own source in full, others as the assembly does.
+                let own = locate(work, self.split.assembly);
+                let names = sources.map(|file| base_name(work, *file));
+                let names: Vec<_> = names.chain([own.as_os_str()]).collect();
+                self.assembled = check_assembly(workspace, number, &names);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether the host compile has to be done in one step.
+    pub fn is_misfit(&self) -> bool {
+        self.misfit
+    }
+
+    /// Whether the assembler read only what it was given.
+    pub fn assembled(self) -> Result<(), Doubt> {
+        self.assembled
+    }
+
+    fn misfit(&mut self, why: &str) -> Fallback {
+        self.misfit = true;
+        Fallback::new(FallbackReason::Stage, format!("fatbinary's text: {why}"))
+    }
+}
+
+fn read(work: &UnitWork<'_>, file: FileId) -> Result<Vec<u8>, Fallback> {
+    let path = locate(work, file);
+    fs::read(&path).map_err(|error| {
+        let text = format!("{}: {error}", path.display());
+        Fallback::new(FallbackReason::WorkDirectory, text)
+    })
+}
+
+fn locate(work: &UnitWork<'_>, file: FileId) -> std::path::PathBuf {
+    work.commands.workspace.locate(work.plan, file)
+}
+
+fn base_name<'a>(work: &'a UnitWork<'_>, file: FileId) -> &'a OsStr {
+    let path = &work.plan.file(file).path;
+    Path::new(path).file_name().unwrap_or(path)
+}
