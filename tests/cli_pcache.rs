@@ -1,62 +1,15 @@
 //! `pcache` as people and scripts run it: the real program in directories of its own.
 
+#[path = "support/home.rs"]
+mod home;
+
+use home::Home;
 use pcache_nvcc::config::SETTINGS;
 use pcache_nvcc::outcome::{BypassReason, FallbackReason};
 use pcache_nvcc::stats::{Counter, StageKind, Stats};
-use pcache_nvcc::store::FileStore;
 use serde_json::Value;
 use std::fs;
-use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
-
-/// A home directory, in which `pcache` finds no settings but those that a test makes.
-struct Home {
-    dir: tempfile::TempDir,
-}
-
-impl Home {
-    fn new() -> Self {
-        Self {
-            dir: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    fn cache(&self) -> PathBuf {
-        self.dir.path().join(".cache/pcache-nvcc")
-    }
-
-    fn store(&self) -> FileStore {
-        FileStore::open(&self.cache(), 1 << 30).unwrap()
-    }
-
-    fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_pcache"));
-        command
-            .args(arguments)
-            .env_clear()
-            .env("HOME", self.dir.path());
-        command
-    }
-
-    fn run(&self, arguments: &[&str]) -> Output {
-        self.command(arguments).output().unwrap()
-    }
-
-    /// What a request that succeeds in silence prints.
-    #[track_caller]
-    fn text(&self, arguments: &[&str]) -> String {
-        let output = self.run(arguments);
-        let said = String::from_utf8(output.stderr).unwrap();
-        assert!(output.status.success() && said.is_empty(), "{said}");
-        let text = String::from_utf8(output.stdout).unwrap();
-        text.replace(self.dir.path().to_str().unwrap(), "~")
-    }
-
-    #[track_caller]
-    fn json(&self, arguments: &[&str]) -> Value {
-        serde_json::from_str(&self.text(arguments)).unwrap()
-    }
-}
+use std::process::Stdio;
 
 #[test]
 fn statistics_of_no_cache_are_zeros_and_make_nothing() {
@@ -248,7 +201,7 @@ fn clear_of_a_read_only_cache_is_refused() {
 #[test]
 fn config_shows_values_and_where_they_come_from() {
     let home = Home::new();
-    let file = home.dir.path().join(".config/pcache/config.toml");
+    let file = home.path().join(".config/pcache/config.toml");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, "max_size = '2G'\nspeed = 'high'\n").unwrap();
     insta::assert_snapshot!(home.text(&["config"]), @r#"
