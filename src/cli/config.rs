@@ -3,7 +3,8 @@
 
 use super::{Scene, Status, print_json, say};
 use crate::config::{
-    Config, ConfigProblem, Listed, Setting, Source, config_file, nearest, set, setting, unset,
+    Config, ConfigProblem, Listed, SETTINGS, Setting, Source, config_file, nearest, set, setting,
+    unset,
 };
 use anyhow::{Context, Error, anyhow, bail};
 use serde::Serialize;
@@ -14,7 +15,11 @@ use std::path::{Path, PathBuf};
 
 /// What `pcache config` takes.
 #[derive(Debug, clap::Args)]
-#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_long_help = settings_help()
+)]
 pub(super) struct ConfigArguments {
     #[command(subcommand)]
     action: Option<Action>,
@@ -35,6 +40,7 @@ enum Action {
         json: bool,
     },
     /// Set a setting in the configuration file
+    #[command(after_long_help = settings_help())]
     Set {
         /// The setting
         key: String,
@@ -53,6 +59,23 @@ struct ShowArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Every setting with what it takes, from the table that they are read by.
+fn settings_help() -> String {
+    let row = |row: &Setting| {
+        let kind = row.kind.replace('`', "");
+        format!(
+            "  {:<10}{kind}\n{:12}{}\n",
+            row.key,
+            "",
+            row.help.replace('`', "")
+        )
+    };
+    format!(
+        "Settings:\n{}",
+        SETTINGS.iter().map(row).collect::<String>()
+    )
 }
 
 pub(super) fn run(

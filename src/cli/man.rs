@@ -13,7 +13,7 @@ use std::path::PathBuf;
 /// What `pcache man` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct ManArguments {
-    /// Write every page to this directory: pcache.1, pcache-list.1, …, pcache-nvcc.1
+    /// Write every page to this directory: pcache.1, pcache-list.1 and so on, and pcache-nvcc.1
     #[arg(value_name = "DIR")]
     directory: Option<PathBuf>,
 }

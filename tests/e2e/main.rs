@@ -18,6 +18,7 @@ mod links;
 mod modes;
 mod one_step;
 mod outputs;
+mod pcache;
 mod semantic;
 mod signals;
 mod stages;
