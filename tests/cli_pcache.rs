@@ -207,7 +207,7 @@ fn clear_of_a_read_only_cache_is_refused() {
 #[test]
 fn config_shows_values_and_where_they_come_from() {
     let home = Home::new();
-    let file = home.dir.path().join(".config/pcache/config.toml");
+    let file = home.path().join(".config/pcache/config.toml");
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, "max_size = '2G'\nspeed = 'high'\n").unwrap();
     insta::assert_snapshot!(home.text(&["config"]), @r#"

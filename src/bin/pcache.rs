@@ -1,16 +1,23 @@
 //! `pcache`: the program for people.
 
+use pcache_nvcc::cli::Surroundings;
 use std::ffi::OsString;
-use std::io::{BufWriter, stderr, stdout};
+use std::io::{BufWriter, IsTerminal, stderr, stdout};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let env = |name: &str| std::env::var_os(name);
+    let surroundings = Surroundings {
+        env: &|name| std::env::var_os(name),
+        variables: std::env::vars_os().map(|(name, _)| name).collect(),
+        program: std::env::current_exe().ok(),
+        out_is_terminal: stdout().is_terminal(),
+        err_is_terminal: stderr().is_terminal(),
+    };
     let mut out = BufWriter::new(stdout().lock());
     ExitCode::from(pcache_nvcc::cli::run(
         &arguments,
-        &env,
+        &surroundings,
         &mut out,
         &mut stderr().lock(),
     ))

@@ -1,30 +1,125 @@
-//! `pcache config`: the settings in force, where each comes from, and what could not be used.
+//! `pcache config`: the settings in force, where each comes from, and what could not be used; and
+//! changes of the configuration file. Does not know what the settings do.
 
-use super::{print_json, say};
-use crate::config::{Config, ConfigProblem, Environment, Listed, Source, config_file};
-use anyhow::Error;
+use super::{Scene, Status, print_json, say};
+use crate::config::{
+    Config, ConfigProblem, Listed, SETTINGS, Setting, Source, config_file, nearest, set, setting,
+    unset,
+};
+use anyhow::{Context, Error, anyhow, bail};
 use serde::Serialize;
-use std::io::Write;
+use std::ffi::OsString;
+use std::fs;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
 
 /// What `pcache config` takes.
 #[derive(Debug, clap::Args)]
+#[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
+    after_long_help = settings_help()
+)]
 pub(super) struct ConfigArguments {
+    #[command(subcommand)]
+    action: Option<Action>,
+    #[command(flatten)]
+    show: ShowArguments,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Show all settings and where each comes from; the same as without a word
+    Show(ShowArguments),
+    /// Print the value of one setting
+    Get {
+        /// The setting
+        key: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Set a setting in the configuration file
+    #[command(after_long_help = settings_help())]
+    Set {
+        /// The setting
+        key: String,
+        /// Its value, as the variable of the setting would have it
+        value: OsString,
+    },
+    /// Remove a setting from the configuration file
+    Unset {
+        /// The setting
+        key: String,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+struct ShowArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
+/// Every setting with what it takes, from the table that they are read by.
+fn settings_help() -> String {
+    let row = |row: &Setting| {
+        let kind = row.kind.replace('`', "");
+        format!(
+            "  {:<10}{kind}\n{:12}{}\n",
+            row.key,
+            "",
+            row.help.replace('`', "")
+        )
+    };
+    format!(
+        "Settings:\n{}",
+        SETTINGS.iter().map(row).collect::<String>()
+    )
+}
+
 pub(super) fn run(
     arguments: &ConfigArguments,
-    config: &Config,
+    scene: &mut Scene<'_>,
     problems: &[ConfigProblem],
-    env: &Environment<'_>,
-    out: &mut dyn Write,
+) -> Result<Status, Error> {
+    match &arguments.action {
+        None => show(&arguments.show, scene, problems),
+        Some(Action::Show(arguments)) => show(arguments, scene, problems),
+        Some(Action::Get { key, json }) => get(find(key)?, *json, scene),
+        Some(Action::Set { key, value }) => {
+            let row = find(key)?;
+            let read = (row.read)(value);
+            let value = read.map_err(|hint| anyhow!("{key} = {}: {hint}", value.display()))?;
+            edit(row, scene, |text| Ok(set(text, row.key, &value)?))
+        }
+        Some(Action::Unset { key }) => {
+            let row = find(key)?;
+            edit(row, scene, |text| match unset(text, row.key)? {
+                (text, true) => Ok(text),
+                (_, false) => bail!("{key} is not set in the file"),
+            })
+        }
+    }
+    .map(|()| Status::Fine)
+}
+
+fn find(key: &str) -> Result<&'static Setting, Error> {
+    setting(key).ok_or_else(|| match nearest(key) {
+        Some(row) => anyhow!("there is no setting {key:?}; did you mean {}?", row.key),
+        None => anyhow!("there is no setting {key:?}; `pcache config` lists all"),
+    })
+}
+
+fn show(
+    arguments: &ShowArguments,
+    scene: &mut Scene<'_>,
+    problems: &[ConfigProblem],
 ) -> Result<(), Error> {
-    let file = config_file(env).map(|path| path.display().to_string());
-    let listed = config.list();
+    let file = config_file(scene.surroundings.env).map(|path| path.display().to_string());
+    let listed = scene.config.list();
     if arguments.json {
-        return print_json(out, &Report::new(file, &listed, problems));
+        return print_json(scene.out, &Report::new(file, &listed, problems));
     }
     for Listed {
         setting,
@@ -33,13 +128,69 @@ pub(super) fn run(
     } in &listed
     {
         let value = value.as_deref().unwrap_or("(none)");
-        say(out, format_args!("{:<10}{value}  ({source})", setting.key))?;
+        say(
+            scene.out,
+            format_args!("{:<10}{value}  ({source})", setting.key),
+        )?;
     }
     let file = file.as_deref().unwrap_or("(no home directory is known)");
-    say(out, format_args!("\nconfiguration file: {file}"))?;
+    say(scene.out, format_args!("\nconfiguration file: {file}"))?;
     for problem in problems {
-        say(out, format_args!("problem: {problem}"))?;
+        say(scene.out, format_args!("problem: {problem}"))?;
     }
+    Ok(())
+}
+
+/// The value alone, for scripts. What has none is an error, so that `$(…)` is not empty unnoticed.
+fn get(row: &Setting, json: bool, scene: &mut Scene<'_>) -> Result<(), Error> {
+    let listed = scene.config.list();
+    let listed = listed.iter().find(|listed| listed.setting.key == row.key);
+    let listed = listed.with_context(|| format!("{} is no setting", row.key))?;
+    if json {
+        return print_json(scene.out, &Row::new(listed));
+    }
+    let value = listed.value.as_deref();
+    let value = value.with_context(|| format!("{} is not set", row.key))?;
+    say(scene.out, format_args!("{value}"))
+}
+
+/// Replaces the text of the configuration file by what `change` makes of it.
+fn edit(
+    row: &Setting,
+    scene: &mut Scene<'_>,
+    change: impl FnOnce(&str) -> Result<String, Error>,
+) -> Result<(), Error> {
+    let env = scene.surroundings.env;
+    let path = config_file(env).context("no home directory is known; set XDG_CONFIG_HOME")?;
+    let text = match fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+        text => text.with_context(|| format!("cannot read {path:?}"))?,
+    };
+    let text = change(&text).with_context(|| format!("cannot change {path:?}"))?;
+    replace(&path, &text).with_context(|| format!("cannot write {path:?}"))?;
+    let (config, _) = Config::load(env);
+    let listed = config.list();
+    let in_force = listed.iter().find(|listed| listed.setting.key == row.key);
+    if in_force.is_some_and(|listed| *listed.source == Source::Environment) {
+        let variable = row.variable;
+        let note = format!("{variable} in the environment overrides the file");
+        writeln!(scene.err, "pcache: {note}").context("cannot write to standard error")?;
+    }
+    Ok(())
+}
+
+/// Whole or not at all. A link, as many keep their settings in another place, stays a link.
+fn replace(path: &Path, text: &str) -> Result<(), Error> {
+    let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let parent = target.parent().map_or_else(PathBuf::new, Path::to_owned);
+    fs::create_dir_all(&parent)?;
+    let mut file = tempfile::NamedTempFile::new_in(&parent)?;
+    file.write_all(text.as_bytes())?;
+    if let Ok(found) = fs::metadata(&target) {
+        file.as_file().set_permissions(found.permissions())?;
+    }
+    file.as_file().sync_all()?;
+    file.persist(&target)?;
     Ok(())
 }
 
@@ -68,15 +219,20 @@ struct Problem {
     hint: String,
 }
 
-impl Report {
-    fn new(file: Option<String>, listed: &[Listed<'_>], problems: &[ConfigProblem]) -> Self {
-        let row = |listed: &Listed<'_>| Row {
+impl Row {
+    fn new(listed: &Listed<'_>) -> Self {
+        Self {
             name: listed.setting.key,
             variable: listed.setting.variable,
             value: listed.value.clone(),
             source: code(listed.source),
             help: listed.setting.help,
-        };
+        }
+    }
+}
+
+impl Report {
+    fn new(file: Option<String>, listed: &[Listed<'_>], problems: &[ConfigProblem]) -> Self {
         let problem = |problem: &ConfigProblem| Problem {
             setting: problem.setting.clone(),
             value: problem.value.clone(),
@@ -85,7 +241,7 @@ impl Report {
         };
         Self {
             file,
-            settings: listed.iter().map(row).collect(),
+            settings: listed.iter().map(Row::new).collect(),
             problems: problems.iter().map(problem).collect(),
         }
     }

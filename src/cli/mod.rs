@@ -1,23 +1,34 @@
 //! `pcache`, the program for people: what is in the cache, what was decided, and why. Writes only to
 //! the streams that it is given. Does not know how a compile runs.
 
+mod clear;
+mod completions;
 mod config;
+mod contents;
+mod doctor;
 mod explain;
+mod gc;
 mod journal;
+mod list;
+mod man;
+mod select;
 mod since;
 mod stats;
+mod terminal;
+mod verify;
 
-use crate::config::{ByteSize, Config, Environment};
-use crate::store::FileStore;
+use crate::config::{Config, Environment};
+use crate::store::{FileStore, StoreError};
 use anyhow::{Context, Error};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use terminal::Paint;
 
 /// Looks after the cache of pcache-nvcc.
 #[derive(Debug, Parser)]
-#[command(name = "pcache", version, disable_help_subcommand = true)]
+#[command(name = "pcache", version, disable_help_subcommand = true, after_help = STATUSES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -29,22 +40,123 @@ enum Command {
     Stats(stats::StatsArguments),
     /// Say how compiles ended, and what differed where the cache had no result
     Explain(explain::ExplainArguments),
-    /// Remove everything from the cache; the counters stay
-    Clear,
-    /// Show the settings in force and where each comes from
+    /// List what is in the cache
+    List(list::ListArguments),
+    /// Remove what has expired, what is too much, and what dead processes have left
+    Gc(gc::GcArguments),
+    /// Remove everything from the cache, or a part of it; the counters stay
+    Clear(clear::ClearArguments),
+    /// Read everything in the cache, and remove what is damaged
+    Verify(verify::VerifyArguments),
+    /// Look for whatever keeps the cache from working, and say what to do
+    Doctor(doctor::DoctorArguments),
+    /// Show or change the settings
     Config(config::ConfigArguments),
+    /// Print a script that completes command lines of pcache in a shell
+    Completions(completions::CompletionsArguments),
+    /// Print the manual page, or write all of them to a directory
+    Man(man::ManArguments),
+}
+
+/// What the program is told by the system, apart from its arguments.
+pub struct Surroundings<'a> {
+    /// Looks up an environment variable.
+    pub env: &'a Environment<'a>,
+    /// The names of all environment variables.
+    pub variables: Vec<OsString>,
+    /// The file of this program.
+    pub program: Option<PathBuf>,
+    /// Whether standard output is a terminal.
+    pub out_is_terminal: bool,
+    /// Whether standard error is a terminal.
+    pub err_is_terminal: bool,
+}
+
+/// How a request ended, other than by an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Status {
+    /// Nothing more to say.
+    Fine,
+    /// Something was found that should be looked at.
+    Findings,
+    /// Something was found that keeps the cache from working.
+    Trouble,
 }
 
 /// Exit status of a request that failed.
 const FAILED: u8 = 1;
 /// Exit status of a command line that makes no sense.
 const MISUSED: u8 = 2;
+/// Exit status of [`Status::Findings`].
+const FINDINGS: u8 = 3;
+/// Exit status of [`Status::Trouble`].
+const TROUBLE: u8 = 4;
 
-/// Runs `pcache` with `arguments` (the program's name first) and gives its exit status. Settings are
-/// looked up through `env`.
+const STATUSES: &str = "Exit status: 0 done, and nothing is amiss; 1 the request failed; 2 the \
+    command line makes no sense; 3 doctor has warnings, or verify found damage and removed it; \
+    4 doctor found errors, or verify found damage that it could not remove.";
+
+/// What every request works with.
+struct Scene<'a> {
+    config: &'a Config,
+    surroundings: &'a Surroundings<'a>,
+    out: &'a mut dyn Write,
+    err: &'a mut dyn Write,
+}
+
+impl Scene<'_> {
+    fn paint(&self) -> Paint {
+        Paint::of(self.surroundings)
+    }
+
+    fn root(&self) -> &Path {
+        &self.config.dir.value
+    }
+
+    /// The store for reading; `None` where there is none.
+    fn store_for_reading(&self) -> Result<Option<FileStore>, Error> {
+        let max_bytes = self.config.max_size.value.bytes();
+        self.store(FileStore::open_read_only(self.root(), max_bytes))
+    }
+
+    /// The store, to `change` it; `None` where there is none.
+    fn store_for(&self, change: &str) -> Result<Option<FileStore>, Error> {
+        let root = self.root();
+        if self.config.readonly.value {
+            let from = &self.config.readonly.source;
+            anyhow::bail!(
+                "cannot {change} {root:?}: it is set to be read-only (readonly, from {from})"
+            );
+        }
+        // Opening would make it.
+        if !is_there(root)? {
+            return Ok(None);
+        }
+        self.store(FileStore::open(root, self.config.max_size.value.bytes()))
+    }
+
+    fn store(&self, opened: Result<FileStore, StoreError>) -> Result<Option<FileStore>, Error> {
+        match is_there(self.root())? {
+            true => Ok(Some(opened?.with_policy(self.config.policy.value.into()))),
+            false => Ok(None),
+        }
+    }
+
+    fn say_absent(&mut self) -> Result<(), Error> {
+        let root = self.root().to_owned();
+        say(self.out, format_args!("there is no cache at {root:?}"))
+    }
+}
+
+/// The command line, for whoever describes it.
+pub fn command() -> clap::Command {
+    Arguments::command()
+}
+
+/// Runs `pcache` with `arguments` (the program's name first) and gives its exit status.
 pub fn run(
     arguments: &[OsString],
-    env: &Environment<'_>,
+    surroundings: &Surroundings<'_>,
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
@@ -52,10 +164,14 @@ pub fn run(
         Ok(parsed) => parsed,
         Err(refused) => return explain_usage(&refused, out, err),
     };
-    let done = execute(&parsed.command, env, out, err)
-        .and_then(|()| out.flush().context("cannot write to standard output"));
+    let done = execute(&parsed.command, surroundings, out, err).and_then(|status| {
+        out.flush().context("cannot write to standard output")?;
+        Ok(status)
+    });
     match done {
-        Ok(()) => 0,
+        Ok(Status::Fine) => 0,
+        Ok(Status::Findings) => FINDINGS,
+        Ok(Status::Trouble) => TROUBLE,
         // The reader has seen enough.
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
@@ -68,41 +184,44 @@ pub fn run(
 
 fn execute(
     command: &Command,
-    env: &Environment<'_>,
+    surroundings: &Surroundings<'_>,
     out: &mut dyn Write,
     err: &mut dyn Write,
-) -> Result<(), Error> {
-    let (config, problems) = Config::load(env);
-    // `config` lists problems with the settings; the others go on without the bad values.
-    if !matches!(command, Command::Config(_)) {
+) -> Result<Status, Error> {
+    // What needs no settings must not complain of them.
+    match command {
+        Command::Completions(arguments) => return completions::run(arguments, out),
+        Command::Man(arguments) => return man::run(arguments, out),
+        _ => {}
+    }
+    let (config, problems) = Config::load(surroundings.env);
+    // These list problems with the settings; the others go on without the bad values.
+    if !matches!(command, Command::Config(_) | Command::Doctor(_)) {
         for problem in &problems {
             writeln!(err, "pcache: {problem}").context("cannot write to standard error")?;
         }
     }
-    match command {
-        Command::Stats(arguments) => stats::run(arguments, &config, out, err),
-        Command::Explain(arguments) => explain::run(arguments, &config, out),
-        Command::Clear => clear(&config, out),
-        Command::Config(arguments) => config::run(arguments, &config, &problems, env, out),
-    }
-}
-
-fn clear(config: &Config, out: &mut dyn Write) -> Result<(), Error> {
-    let root = &config.dir.value;
-    if config.readonly.value {
-        let from = &config.readonly.source;
-        anyhow::bail!("cannot clear {root:?}: it is set to be read-only (readonly, from {from})");
-    }
-    if !is_there(root)? {
-        return say(out, format_args!("there is no cache at {root:?}"));
-    }
-    let cleared = FileStore::open(root, config.max_size.value.bytes())?.clear()?;
-    let size = ByteSize::approximate(cleared.bytes);
-    let files = cleared.files;
-    say(
+    let mut scene = Scene {
+        config: &config,
+        surroundings,
         out,
-        format_args!("removed {files} files ({size}) from {root:?}"),
-    )
+        err,
+    };
+    match command {
+        Command::Stats(arguments) => {
+            stats::run(arguments, &config, scene.out, scene.err).map(|()| Status::Fine)
+        }
+        Command::Explain(arguments) => {
+            explain::run(arguments, &config, scene.out).map(|()| Status::Fine)
+        }
+        Command::List(arguments) => list::run(arguments, &mut scene),
+        Command::Gc(arguments) => gc::run(arguments, &mut scene),
+        Command::Clear(arguments) => clear::run(arguments, &mut scene),
+        Command::Verify(arguments) => verify::run(arguments, &mut scene),
+        Command::Doctor(arguments) => doctor::run(arguments, &mut scene, &problems),
+        Command::Config(arguments) => config::run(arguments, &mut scene, &problems),
+        Command::Completions(_) | Command::Man(_) => Ok(Status::Fine),
+    }
 }
 
 /// Whether the cache directory exists.

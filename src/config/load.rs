@@ -175,11 +175,13 @@ impl<'a> Reader<'a> {
         let known: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
         for (key, value) in &file.table {
             if !known.contains(&key.as_str()) {
+                let meant = super::nearest(key).map(|row| format!("did you mean {}? ", row.key));
+                let meant = meant.unwrap_or_default();
                 self.problems.push(ConfigProblem {
                     setting: key.clone(),
                     value: as_written(value),
                     source: Source::File(file.path.clone()),
-                    hint: format!("no such setting; there are {}", known.join(", ")),
+                    hint: format!("no such setting; {meant}there are {}", known.join(", ")),
                 });
             }
         }

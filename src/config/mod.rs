@@ -2,20 +2,25 @@
 //! environment variables. A bad value is reported and the default is used, since trouble with the
 //! cache never fails a build. Does not know what the settings do, and prints nothing.
 
+mod edit;
 mod jobs;
 mod lifetime;
 mod load;
+mod nearest;
 mod policy;
 mod size;
 mod value;
 
+pub use edit::{EditError, set, unset};
 pub use jobs::{BadJobs, Jobs};
 pub use lifetime::{BadLifetime, Lifetime};
 pub use load::{ConfigProblem, Environment, config_file};
+pub use nearest::{nearest, setting};
 pub use policy::{BadPolicy, EvictionPolicy};
 pub use size::{BadSize, ByteSize};
-pub use value::{Effective, Source};
+pub use value::{Effective, Scalar, Source};
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,6 +37,9 @@ pub struct Setting {
     pub default: &'static str,
     /// What it does, in one sentence without an end.
     pub help: &'static str,
+    /// Text that somebody gives as its value, as the configuration file has it; or what is wrong with
+    /// it, and the way out.
+    pub read: fn(&OsStr) -> Result<Scalar, String>,
 }
 
 /// One setting with its value, for listings.
@@ -55,6 +63,7 @@ macro_rules! settings {
             kind: <$type as value::Kind>::KIND,
             default: $shown,
             help: $help,
+            read: |text| value::Kind::to_toml(&<$type as value::Kind>::from_text(text)?),
         },)*];
 
         /// Effective values. Each knows where it came from.

@@ -5,7 +5,7 @@ use super::policy::EvictionPolicy;
 use super::size::ByteSize;
 use std::ffi::OsStr;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Where a value came from.
@@ -38,6 +38,17 @@ pub struct Effective<T> {
     pub source: Source,
 }
 
+/// A value as the configuration file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Scalar {
+    /// `true` or `false`.
+    Boolean(bool),
+    /// Digits.
+    Integer(i64),
+    /// Text in quotes.
+    Text(String),
+}
+
 /// A type that a setting can have. Errors say what is wrong with a value and what would be right.
 pub trait Kind: Sized {
     /// What a value looks like, for documentation.
@@ -51,6 +62,12 @@ pub trait Kind: Sized {
 
     /// The value as it would be set; `None` where there is none.
     fn show(&self) -> Option<String>;
+
+    /// The value as the configuration file has it: what [`Kind::from_toml`] reads back.
+    fn to_toml(&self) -> Result<Scalar, String> {
+        let shown = self.show().ok_or("no value; unset it instead")?;
+        Ok(Scalar::Text(shown))
+    }
 }
 
 impl Kind for bool {
@@ -71,6 +88,10 @@ impl Kind for bool {
 
     fn show(&self) -> Option<String> {
         Some(self.to_string())
+    }
+
+    fn to_toml(&self) -> Result<Scalar, String> {
+        Ok(Scalar::Boolean(*self))
     }
 }
 
@@ -121,6 +142,12 @@ impl Kind for Duration {
     fn show(&self) -> Option<String> {
         Some(self.as_secs().to_string())
     }
+
+    fn to_toml(&self) -> Result<Scalar, String> {
+        // At most four bytes of seconds, as they are read.
+        let seconds = i64::try_from(self.as_secs()).map_err(|_| "too many seconds")?;
+        Ok(Scalar::Integer(seconds))
+    }
 }
 
 const SECONDS_HINT: &str = "write digits, such as 60";
@@ -143,6 +170,13 @@ impl Kind for Jobs {
 
     fn show(&self) -> Option<String> {
         Some(self.to_string())
+    }
+
+    fn to_toml(&self) -> Result<Scalar, String> {
+        Ok(match self {
+            Self::Cores => Scalar::Text(self.to_string()),
+            Self::Number(number) => Scalar::Integer(number.get().into()),
+        })
     }
 }
 
@@ -185,6 +219,10 @@ impl Kind for PathBuf {
     fn show(&self) -> Option<String> {
         (!self.as_os_str().is_empty()).then(|| self.display().to_string())
     }
+
+    fn to_toml(&self) -> Result<Scalar, String> {
+        path_toml(self)
+    }
 }
 
 impl Kind for Option<PathBuf> {
@@ -201,6 +239,18 @@ impl Kind for Option<PathBuf> {
 
     fn show(&self) -> Option<String> {
         self.as_ref().map(|path| path.display().to_string())
+    }
+
+    fn to_toml(&self) -> Result<Scalar, String> {
+        path_toml(self.as_deref().unwrap_or(Path::new("")))
+    }
+}
+
+fn path_toml(path: &Path) -> Result<Scalar, String> {
+    match path.to_str() {
+        Some("") => Err("no path; unset it instead".into()),
+        Some(path) => Ok(Scalar::Text(path.into())),
+        None => Err("not UTF-8, which the file must be; set the variable instead".into()),
     }
 }
 

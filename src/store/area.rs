@@ -63,12 +63,24 @@ impl Listing {
 
     /// The beginning of a file; empty where it cannot be read.
     pub(super) fn head(&self, file: &Listed, length: usize) -> Vec<u8> {
-        let name = file.name.to_str().unwrap_or_default();
         let mut head = vec![0; length];
-        let opened = self.directory.open(name).ok().flatten();
+        let opened = self.directory.open_unmarked(&file.name).ok().flatten();
         let read = opened.and_then(|file| io::Read::read(&mut &file, &mut head).ok());
         head.truncate(read.unwrap_or(0));
         head
+    }
+
+    /// All of a file, unless it is gone or another one is in its place.
+    pub(super) fn contents(&self, file: &Listed) -> Result<Option<Vec<u8>>, StoreError> {
+        let opened = self.directory.open_unmarked(&file.name);
+        let found = opened.and_then(|opened| match opened {
+            Some(opened) => read(&opened, None).map(Some),
+            None => Ok(None),
+        });
+        let path = self.path.join(file.name.to_string_lossy().as_ref());
+        let found = found.map_err(StoreError::io("read", &path))?;
+        let same = found.filter(|(facts, _)| facts.is_same(&file.facts));
+        Ok(same.map(|(_, bytes)| bytes))
     }
 }
 

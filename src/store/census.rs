@@ -5,7 +5,7 @@ use super::area::{Listed, Listing, name_of};
 use super::file::{Access, FileStore, Sort};
 use super::platform::{Directory, seconds};
 use super::policy::Candidate;
-use super::usage::{Known, load};
+use super::usage::{Known, forget, load};
 use super::{CLASS_HEAD, Class, Cleared, Entry, Policy, StoreError, tmp};
 use crate::stats::{Row, StoreSize, Totals};
 
@@ -217,7 +217,7 @@ impl FileStore {
         trouble.map(|()| gone.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    /// Removes all entries, records and stale temporary files. What others write meanwhile stays, and
+    /// Removes all entries, records, logs of uses and stale temporary files. What others write meanwhile stays, and
     /// so do empty shards: another program may be about to rename a file into one.
     ///
     /// # Errors
@@ -244,6 +244,11 @@ impl FileStore {
                     }
                 }
             }
+        }
+        if let Some(root) = self.directory()? {
+            let forgotten = forget(&root);
+            let forgotten = forgotten.map_err(StoreError::io("remove logs in", &self.root));
+            trouble = trouble.and(forgotten);
         }
         self.recount()?;
         trouble.map(|()| cleared)

@@ -29,15 +29,15 @@ const MOST_SHARE: u128 = 2;
 
 /// What one eviction has done so far.
 #[derive(Default)]
-struct Work {
+pub(super) struct Work {
     listed: u64,
     removed: usize,
     shards: usize,
-    trouble: Option<StoreError>,
+    pub(super) trouble: Option<StoreError>,
 }
 
 impl Work {
-    fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
+    pub(super) fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
         result
             .map_err(|error| self.trouble.get_or_insert(error))
             .ok()
@@ -153,7 +153,7 @@ impl FileStore {
     }
 
     /// Leaves out of the log of uses what is not there any more.
-    fn fold_log(&self, root: &Directory, shard: &Shard, work: &mut Work) {
+    pub(super) fn fold_log(&self, root: &Directory, shard: &Shard, work: &mut Work) {
         let named = shard.files().filter_map(|(_, sort, file)| {
             let name = name_of(shard.number, &file.name)?;
             Some((sort, name))

@@ -31,8 +31,10 @@ pub(super) enum Access {
 
 /// What a file counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) enum Sort {
+pub enum Sort {
+    /// An artefact, or another program's value.
     Entry,
+    /// A record, with its checksum.
     Record,
 }
 
@@ -192,7 +194,7 @@ impl FileStore {
         let name = Name::of(key);
         let found = self.read(Sort::Record, name, None)?;
         self.verified(Sort::Record, name, found, |found| {
-            record::unseal(key, found.bytes)
+            record::unseal(name, found.bytes)
         })
     }
 
@@ -201,8 +203,9 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let parts = [&record::header(key, value), value];
-        self.write(Sort::Record, Name::of(key), &parts, Durability::Verified)
+        let name = Name::of(key);
+        let parts = [&record::header(name, value), value];
+        self.write(Sort::Record, name, &parts, Durability::Verified)
     }
 
     /// Removes the record of `key`; whether there was one.

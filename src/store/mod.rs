@@ -23,24 +23,28 @@ mod error;
 mod evict;
 mod file;
 mod flight;
+mod gc;
 mod journal;
 mod memory;
 mod platform;
 pub mod policy;
 mod record;
 mod sharing;
+mod survey;
 mod tmp;
 mod turns;
 mod usage;
 
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
-pub use class::{CLASS_HEAD, Class};
+pub use class::{CLASS_HEAD, Class, Content};
 pub use error::StoreError;
-pub use file::FileStore;
+pub use file::{FileStore, Sort};
 pub use flight::{Flight, Flights, Guard};
+pub use gc::{Collected, Phase};
 pub use memory::MemoryStore;
 pub use policy::Policy;
+pub use survey::{Checked, Stored, Verdict};
 
 #[cfg(test)]
 mod tests;

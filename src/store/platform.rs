@@ -170,6 +170,23 @@ impl Directory {
         Ok(File::from(self.open_below(path, flags)?))
     }
 
+    /// Opens a file of this directory for whoever looks at everything: that is no use of it, so the
+    /// access time stays where the system lets the caller say so. `None` = gone.
+    pub(super) fn open_unmarked(&self, name: &CStr) -> io::Result<Option<File>> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = |flags| openat(&self.descriptor, name, flags, Mode::empty());
+        let opened = match open(flags | OFlags::NOATIME) {
+            // Another user's file.
+            Err(Errno::PERM) => open(flags),
+            opened => opened,
+        };
+        match opened {
+            Ok(file) => Ok(Some(file.into())),
+            Err(Errno::NOENT) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Opens a file that is only appended to or locked, making it where it is missing.
     pub(super) fn open_shared(&self, name: &str, sharing: Sharing) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;

@@ -116,6 +116,23 @@ pub(super) fn fold(
     Ok(())
 }
 
+/// Removes all logs. Who is appending to one adds to a file without a name, and has been counted for
+/// nothing.
+pub(super) fn forget(root: &Directory) -> io::Result<()> {
+    let directory = match root.directory(DIRECTORY) {
+        Ok(directory) => directory,
+        Err(error) if is_missing(&error) => return Ok(()),
+        Err(error) => return Err(error),
+    };
+    for child in directory.list()? {
+        match directory.remove(&child.name) {
+            Err(error) if !is_missing(&error) => return Err(error),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
 /// Opens a log to append to; the lock keeps it from being folded away meanwhile.
 fn open_log(root: &Directory, directory: &Directory, log: &str) -> io::Result<File> {
     let sharing = root.sharing()?;

@@ -167,6 +167,11 @@ pub fn recall(
     read_record(&memo?.join(memo_name(nvcc, ccbin)))?.toolchain(digests)
 }
 
+/// Whether the file at `path` remembers a toolchain of which every tool is still what it was.
+pub(super) fn is_current(path: &Path) -> bool {
+    read_record(path).is_some_and(|record| record.toolchain(None).is_some())
+}
+
 /// One tool as remembered.
 #[derive(Debug, Serialize, Deserialize)]
 struct ToolRecord {

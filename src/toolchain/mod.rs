@@ -4,6 +4,7 @@
 mod driver;
 mod find;
 mod identify;
+mod memos;
 mod names;
 mod profile;
 
@@ -13,4 +14,5 @@ pub use find::{
     NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
 };
 pub use identify::{Front, HostFamily, Toolchain, ToolchainError, identify, recall};
+pub use memos::{Memos, forget};
 pub use names::look_up;

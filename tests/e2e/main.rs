@@ -21,6 +21,7 @@ mod links;
 mod modes;
 mod one_step;
 mod outputs;
+mod pcache;
 mod semantic;
 mod semantic_messages;
 mod signals;

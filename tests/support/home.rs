@@ -1,38 +1,37 @@
-//! `pcache` in a home of its own.
+//! A home directory of its own for each test of `pcache`, and the real program run in it.
 
-// Each test program uses some of it.
+// Each test program uses its own part of this.
 #![allow(dead_code)]
 
 use pcache_nvcc::store::FileStore;
 use serde_json::Value;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 /// A home directory, in which `pcache` finds no settings but those that a test makes.
 pub struct Home {
-    /// Where it is.
-    pub dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Home {
-    /// A new one, removed at the end.
     pub fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
         }
     }
 
-    /// Where its cache is.
+    pub fn path(&self) -> &Path {
+        self.dir.path()
+    }
+
     pub fn cache(&self) -> PathBuf {
         self.dir.path().join(".cache/pcache-nvcc")
     }
 
-    /// Its cache as a store.
     pub fn store(&self) -> FileStore {
         FileStore::open(&self.cache(), 1 << 30).unwrap()
     }
 
-    /// The command `pcache` with these arguments.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pcache"));
         command
@@ -42,7 +41,6 @@ impl Home {
         command
     }
 
-    /// What it does.
     pub fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
@@ -57,7 +55,6 @@ impl Home {
         text.replace(self.dir.path().to_str().unwrap(), "~")
     }
 
-    /// The JSON that a request prints.
     #[track_caller]
     pub fn json(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.text(arguments)).unwrap()

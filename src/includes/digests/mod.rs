@@ -113,6 +113,15 @@ impl DigestTable {
         Self::with(Table::open(dir, Missing::Leave).ok())
     }
 
+    /// Removes the table of the cache in `dir`; how many bytes that frees. Whoever has it open goes on
+    /// with it, and whoever comes next makes a new one.
+    ///
+    /// # Errors
+    /// There is a table, and it cannot be removed.
+    pub fn remove(dir: &Path) -> io::Result<u64> {
+        table::remove(dir)
+    }
+
     /// A table that remembers nothing.
     pub fn nowhere() -> Self {
         Self::with(None)

@@ -46,6 +46,19 @@ pub(super) enum Missing {
     Leave,
 }
 
+/// Removes the file; its size. What is no regular file is none of ours.
+pub(super) fn remove(dir: &Path) -> io::Result<u64> {
+    let path = dir.join(NAME);
+    let removed = std::fs::symlink_metadata(&path).and_then(|found| match found.is_file() {
+        true => std::fs::remove_file(&path).map(|()| found.len()),
+        false => Ok(0),
+    });
+    match removed {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
+        removed => removed,
+    }
+}
+
 /// A mapped table of this boot.
 #[derive(Debug)]
 pub(super) struct Table {

@@ -1,0 +1,101 @@
+//! `pcache clear`: removes everything, or what is selected. Does not know how files are removed.
+
+use super::select::{Selection, now};
+use super::terminal::Progress;
+use super::{Scene, Status, print_json, say};
+use crate::config::ByteSize;
+use crate::includes::digests::DigestTable;
+use crate::store::{Cleared, FileStore, Sort, Verdict};
+use crate::toolchain::{Memos, forget};
+use anyhow::{Context, Error};
+use serde::Serialize;
+use std::path::Path;
+
+/// What `pcache clear` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct ClearArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The shape of `pcache clear --json`.
+#[derive(Serialize)]
+struct Report<'a> {
+    cache: &'a Path,
+    /// Artefacts and records.
+    files: u64,
+    /// Of all that was removed.
+    bytes: u64,
+}
+
+pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+    let root = scene.root().to_owned();
+    let store = scene.store_for("clear")?;
+    let cleared = match &store {
+        None => Cleared::default(),
+        Some(store) if arguments.selection.is_everything() => clear_all(store, &root)?,
+        Some(store) => clear_selected(store, arguments, scene)?,
+    };
+    if arguments.json {
+        let report = Report {
+            cache: &root,
+            files: cleared.files,
+            bytes: cleared.bytes,
+        };
+        print_json(scene.out, &report)?;
+    } else if store.is_none() {
+        scene.say_absent()?;
+    } else {
+        let (files, size) = (cleared.files, ByteSize::approximate(cleared.bytes));
+        say(
+            scene.out,
+            format_args!("removed {files} files ({size}) from {root:?}"),
+        )?;
+    }
+    Ok(Status::Fine)
+}
+
+/// Also what is remembered besides results: who clears a cache distrusts it or wants the room. The
+/// counters stay, and so do the files of locks, which others may hold.
+fn clear_all(store: &FileStore, root: &Path) -> Result<Cleared, Error> {
+    let mut cleared = store.clear()?;
+    let digests = DigestTable::remove(root);
+    cleared.bytes += digests.with_context(|| format!("cannot remove the digests in {root:?}"))?;
+    let memos = root.join("manifests/toolchains");
+    let forgotten = forget(&memos, Memos::All);
+    cleared.bytes += forgotten
+        .with_context(|| format!("cannot remove what is in {memos:?}"))?
+        .1;
+    Ok(cleared)
+}
+
+fn clear_selected(
+    store: &FileStore,
+    arguments: &ClearArguments,
+    scene: &mut Scene<'_>,
+) -> Result<Cleared, Error> {
+    let (now, mut cleared) = (now(), Cleared::default());
+    let most = store.stats().store_size().map_or(0, |size| size.files());
+    let (mut seen, mut trouble) = (0, None);
+    let mut progress = Progress::new("removing", scene.surroundings, scene.err);
+    for sort in [Sort::Record, Sort::Entry] {
+        let removed = store.survey(sort, |stored| {
+            seen += 1;
+            progress.show(seen, most);
+            match arguments.selection.take(sort, stored, now) {
+                Ok(Some(_)) => Verdict::Remove,
+                Ok(None) => Verdict::Keep,
+                Err(error) => {
+                    trouble.get_or_insert(error);
+                    Verdict::Keep
+                }
+            }
+        })?;
+        cleared.files += removed.files;
+        cleared.bytes += removed.bytes;
+    }
+    trouble.map_or(Ok(cleared), |error| Err(error.into()))
+}

@@ -1,0 +1,35 @@
+//! `pcache completions`: scripts for shells, from the definitions that parse the command line.
+
+use super::{Status, command};
+use anyhow::{Context, Error};
+use clap_complete::{Shell, generate};
+use std::io::Write;
+
+/// What `pcache completions` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct CompletionsArguments {
+    /// The shell
+    shell: ShellName,
+}
+
+/// The shells whose scripts are tested.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum ShellName {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+pub(super) fn run(arguments: &CompletionsArguments, out: &mut dyn Write) -> Result<Status, Error> {
+    let shell = match arguments.shell {
+        ShellName::Bash => Shell::Bash,
+        ShellName::Zsh => Shell::Zsh,
+        ShellName::Fish => Shell::Fish,
+    };
+    // `generate` panics where it cannot write.
+    let mut script = Vec::new();
+    generate(shell, &mut command(), "pcache", &mut script);
+    out.write_all(&script)
+        .context("cannot write to standard output")?;
+    Ok(Status::Fine)
+}

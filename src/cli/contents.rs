@@ -1,0 +1,151 @@
+//! What a file of the store is, and which files of the user's it names. Looks at the values alone, as
+//! `docs/store.md` draws them: keys are not kept, so nothing else is known.
+
+use crate::includes::path_set::PathSet;
+use crate::store::{Artefact, CLASS_HEAD, Checked, Content, Sort, StoreError, Stored};
+use serde_json::Value;
+use std::path::PathBuf;
+
+/// What is known of one file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Contents {
+    /// What it is, in listings.
+    pub(super) class: &'static str,
+    /// The files that a record names.
+    pub(super) files: Vec<PathBuf>,
+    /// The artefacts that a record names.
+    pub(super) artefacts: Vec<Artefact>,
+}
+
+/// A record whose value is none of those that are known.
+const UNKNOWN: &str = "record";
+/// A record that fails its checksum.
+const DAMAGED: &str = "damaged";
+
+/// Every class, in the order in which help names them.
+pub(super) const CLASSES: [&str; 19] = [
+    "object",
+    "archive",
+    "cubin",
+    "fatbin",
+    "ptx",
+    "ltoir",
+    "nvvm",
+    "text",
+    "other",
+    "result",
+    "direct-result",
+    "stage",
+    "path-sets",
+    "token-sets",
+    "plan",
+    "search-order",
+    "facts",
+    UNKNOWN,
+    DAMAGED,
+];
+
+impl Contents {
+    /// Looks at a file: at the head of an entry, at all of a record.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub(super) fn of(sort: Sort, stored: &Stored<'_>) -> Result<Self, StoreError> {
+        if sort == Sort::Entry {
+            return Ok(Self::nameless(Content::of(&stored.head(CLASS_HEAD)).code()));
+        }
+        Ok(match stored.check()? {
+            Checked::Whole(value) => Self::of_record(&value),
+            Checked::Damaged | Checked::Unproven => Self::nameless(DAMAGED),
+            Checked::Gone => Self::nameless(UNKNOWN),
+        })
+    }
+
+    /// Of the value of a record.
+    pub(super) fn of_record(value: &[u8]) -> Self {
+        if let Some(sets) = value.strip_prefix(b"pcache-nvcc path sets 1\n") {
+            let files = path_sets(sets).unwrap_or_default();
+            return Self {
+                files,
+                ..Self::nameless("path-sets")
+            };
+        }
+        if value.starts_with(b"pcache-nvcc token sets 1\n") {
+            return Self::nameless("token-sets");
+        }
+        let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Value>();
+        let Some(Ok(first)) = values.next() else {
+            return Self::nameless(UNKNOWN);
+        };
+        let is_alone = values.byte_offset() == value.len();
+        let mut found = Self::nameless(match is_alone {
+            true => class_of_json(&first),
+            false => "plan",
+        });
+        found.collect(&first);
+        found
+    }
+
+    fn nameless(class: &'static str) -> Self {
+        Self {
+            class,
+            files: Vec::new(),
+            artefacts: Vec::new(),
+        }
+    }
+
+    /// Every artefact, and every file that stands beside one or under `path` or `name`.
+    fn collect(&mut self, value: &Value) {
+        match value {
+            Value::Object(members) => {
+                if let Ok(artefact) = serde_json::from_value(value.clone()) {
+                    self.artefacts.push(artefact);
+                }
+                for (name, member) in members {
+                    match member {
+                        Value::String(file) if ["path", "name"].contains(&name.as_str()) => {
+                            self.files.push(file.into());
+                        }
+                        member => self.collect(member),
+                    }
+                }
+            }
+            Value::Array(items) => {
+                if let [Value::String(file), Value::Object(_)] = items.as_slice() {
+                    self.files.push(file.into());
+                }
+                items.iter().for_each(|item| self.collect(item));
+            }
+            _ => {}
+        }
+    }
+}
+
+fn class_of_json(value: &Value) -> &'static str {
+    let has = |name: &str| value.get(name).is_some();
+    match () {
+        () if has("request") || has("base") => "facts",
+        () if has("depfiles") => "direct-result",
+        () if has("milliseconds") => "result",
+        () if has("order") => "search-order",
+        () if has("outputs") && has("sources") => "stage",
+        () => UNKNOWN,
+    }
+}
+
+/// The files of every path set in a list.
+fn path_sets(mut bytes: &[u8]) -> Option<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    while !bytes.is_empty() {
+        let (digest, rest) = bytes.split_first_chunk::<32>()?;
+        let (length, rest) = rest.split_first_chunk::<8>()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (set, rest) = rest.split_at_checked(length)?;
+        let set = PathSet::named(*digest, set.to_vec());
+        files.extend(set.files()?.into_iter().map(PathBuf::from));
+        bytes = rest;
+    }
+    files.sort();
+    files.dedup();
+    Some(files)
+}

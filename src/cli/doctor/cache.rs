@@ -1,0 +1,282 @@
+//! The directory of the cache: space, rights, and what its file system can do for it.
+
+use super::probe::{Features, Reach, file_system, free_bytes, free_files, try_out};
+use super::{Findings, Level};
+use crate::cli::Surroundings;
+use crate::config::{ByteSize, Config};
+use crate::stats::Stats;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+const ABOUT: &str = "cache";
+const SYSTEM: &str = "file system";
+
+/// Fewer files than this are few for a cache.
+const FEW_FILES: u64 = 10_000;
+/// Room for the files of some large compiles at once.
+const LITTLE_ROOM: u64 = 1 << 30;
+/// A tick of a slow kernel, and some.
+const COARSE: Duration = Duration::from_millis(100);
+
+pub(super) fn examine(config: &Config, surroundings: &Surroundings<'_>, findings: &mut Findings) {
+    let root = &config.dir.value;
+    if !root.is_absolute() {
+        let advice = "set PCACHE_DIR to a directory for the cache";
+        findings.advise(Level::Error, ABOUT, "no home directory is known", advice);
+        return;
+    }
+    match root.is_dir() {
+        true => examine_size(config, findings),
+        false => findings.note(
+            ABOUT,
+            format!("{root:?} is not there yet; the first compile makes it"),
+        ),
+    }
+    let Some(place) = existing(root) else { return };
+    examine_space(config, &place, findings);
+    if root.is_dir() {
+        examine_rights(root, findings);
+    }
+    if !config.readonly.value {
+        examine_features(&place, findings);
+    }
+    examine_scratch(surroundings, findings);
+}
+
+/// The cache, or the directory in which it would be made.
+fn existing(root: &Path) -> Option<PathBuf> {
+    root.ancestors()
+        .find(|place| place.is_dir())
+        .map(Path::to_owned)
+}
+
+fn examine_size(config: &Config, findings: &mut Findings) {
+    let root = &config.dir.value;
+    let stats = Stats::open_existing(root);
+    let held = stats.store_size().map_or(0, |size| size.bytes);
+    let most = config.max_size.value.bytes();
+    let sizes = (ByteSize::approximate(held), ByteSize::approximate(most));
+    let text = format!("{root:?} holds {} of {}", sizes.0, sizes.1);
+    match held > most.saturating_add(most / 10) {
+        true => findings.advise(Level::Warning, ABOUT, text, "run pcache gc"),
+        false => findings.ok(ABOUT, text),
+    }
+    if root.join("counters").exists() && !stats.is_shared() {
+        let advice = "correct owner and mode of the files counters and shards, or remove them";
+        findings.advise(Level::Warning, ABOUT, "its counters cannot be used", advice);
+    }
+}
+
+/// Whether what is free is enough for what the cache may still grow by.
+fn examine_space(config: &Config, place: &Path, findings: &mut Findings) {
+    let held = Stats::open_existing(&config.dir.value).store_size();
+    let held = held.map_or(0, |size| size.bytes);
+    let Ok(free) = free_bytes(place) else { return };
+    let most = config.max_size.value.bytes();
+    let free_text = format!("{} free", ByteSize::approximate(free));
+    if free < most.saturating_sub(held) {
+        let text = format!(
+            "{free_text}: less than the cache may still grow by ({})",
+            ByteSize::approximate(most.saturating_sub(held))
+        );
+        let advice = "lower max_size, or set PCACHE_DIR to a place on a larger disk; a full disk fails no \
+                      build, but stores nothing";
+        findings.advise(Level::Warning, ABOUT, text, advice);
+    } else {
+        findings.ok(ABOUT, free_text);
+    }
+    if let Some(files) = free_files(place).filter(|files| *files < FEW_FILES) {
+        let text = format!("the file system has room for {files} more files");
+        findings.advise(
+            Level::Warning,
+            ABOUT,
+            text,
+            "remove files there, or set PCACHE_DIR",
+        );
+    }
+}
+
+fn examine_rights(root: &Path, findings: &mut Findings) {
+    let Ok(found) = std::fs::metadata(root) else {
+        return;
+    };
+    let mode = found.mode() & 0o7777;
+    if mode & 0o002 != 0 {
+        let text =
+            format!("everybody may write in it (mode {mode:o}), and so decide what you link");
+        findings.advise(
+            Level::Warning,
+            ABOUT,
+            text,
+            "chmod o-w, or share it with a group",
+        );
+    } else if mode & 0o020 != 0 {
+        findings.note(
+            ABOUT,
+            format!("its group shares it (mode {mode:o}, group {})", found.gid()),
+        );
+    }
+    let own = rustix::process::geteuid().as_raw();
+    if found.uid() != own {
+        findings.note(
+            ABOUT,
+            format!("it belongs to another user (number {})", found.uid()),
+        );
+    }
+}
+
+fn examine_features(place: &Path, findings: &mut Findings) {
+    let made = tempfile::Builder::new()
+        .prefix("pcache-doctor-")
+        .tempdir_in(place);
+    let features = made.and_then(|directory| try_out(directory.path()));
+    let features = match features {
+        Ok(features) => features,
+        Err(error) => {
+            let text = format!("cannot write in {place:?}: {error}");
+            let advice =
+                "correct its owner and mode, set PCACHE_DIR to another place, or PCACHE_READONLY";
+            findings.advise(Level::Error, ABOUT, text, advice);
+            return;
+        }
+    };
+    let (name, reach) = file_system(place).unwrap_or(("unknown", Reach::Local));
+    match reach {
+        Reach::Local => findings.ok(SYSTEM, name),
+        Reach::Remote => findings.advise(
+            Level::Warning,
+            SYSTEM,
+            format!("{name}: other hosts may change it, so that headers are read for every hit"),
+            "set PCACHE_DIR to a local disk, unless hosts are to share results",
+        ),
+    }
+    report(&features, findings);
+}
+
+/// A line for each feature: what is lost without it.
+fn report(features: &Features, findings: &mut Findings) {
+    let elsewhere = "set PCACHE_DIR to a place on another file system";
+    let needs = [
+        (
+            features.renames_over,
+            Level::Error,
+            "rename over a file",
+            "nothing can be stored whole",
+        ),
+        (
+            features.shared_mappings,
+            Level::Warning,
+            "shared mappings",
+            "nothing is counted",
+        ),
+        (
+            features.byte_locks,
+            Level::Warning,
+            "locks on bytes",
+            "equal compiles at once run several times",
+        ),
+        (
+            features.flocks,
+            Level::Warning,
+            "flock",
+            "several processes evict at once",
+        ),
+        (
+            features.access_times,
+            Level::Warning,
+            "times of access",
+            "what was written first is evicted first",
+        ),
+        (
+            features.hard_links,
+            Level::Warning,
+            "hard links",
+            "digests of headers are not remembered",
+        ),
+        (
+            features.digests,
+            Level::Warning,
+            "a table of digests",
+            "headers are read for every hit",
+        ),
+    ];
+    let (has, lacks): (Vec<_>, Vec<_>) = needs.into_iter().partition(|(has, ..)| *has);
+    let has: Vec<_> = has.into_iter().map(|(_, _, what, _)| what).collect();
+    findings.ok(SYSTEM, format!("has {}", has.join(", ")));
+    for (_, level, what, loss) in lacks {
+        findings.advise(level, SYSTEM, format!("has no {what}: {loss}"), elsewhere);
+    }
+    let reflinks = if features.reflinks {
+        "reflinks"
+    } else {
+        "no reflinks"
+    };
+    findings.note(
+        SYSTEM,
+        format!("has {reflinks}, which are not used: outputs are copies"),
+    );
+    match features.grain {
+        Some(grain) if grain <= COARSE => {
+            let text = match grain.as_micros() {
+                0..100 => "its clock steps by less than 0.1 ms".to_owned(),
+                micros => format!("its clock steps by {:.1} ms", micros as f64 / 1e3),
+            };
+            findings.ok(SYSTEM, text);
+        }
+        _ => findings.advise(
+            Level::Note,
+            SYSTEM,
+            "its clock steps by more than 100 ms",
+            "what was edited a moment ago is read anew; nothing needs to be done",
+        ),
+    }
+    if features.skew > Duration::from_secs(2) {
+        let text = format!(
+            "its clock is {:.0} s off the system's",
+            features.skew.as_secs_f64()
+        );
+        let advice =
+            "set the clocks of both hosts by one server: ages and lifetimes count from file times";
+        findings.advise(Level::Warning, SYSTEM, text, advice);
+    }
+}
+
+/// The directory of work directories, in which every miss runs.
+fn examine_scratch(surroundings: &Surroundings<'_>, findings: &mut Findings) {
+    let about = "TMPDIR";
+    let place = (surroundings.env)("TMPDIR").filter(|place| !place.is_empty());
+    let place = place.map_or_else(|| "/tmp".into(), PathBuf::from);
+    if place.to_string_lossy().contains(',') {
+        let text = format!("{place:?} has a comma, at which nvcc's tools cut arguments");
+        let advice = "set TMPDIR to a path without: until then every compile goes to nvcc uncached";
+        findings.advise(Level::Error, about, text, advice);
+        return;
+    }
+    let made = tempfile::Builder::new()
+        .prefix("pcache-doctor-")
+        .tempdir_in(&place);
+    if let Err(error) = made {
+        let advice = "set TMPDIR to a directory where you may write; nvcc needs one too";
+        findings.advise(
+            Level::Error,
+            about,
+            format!("cannot write in {place:?}: {error}"),
+            advice,
+        );
+        return;
+    }
+    match free_bytes(&place) {
+        Ok(free) if free < LITTLE_ROOM => findings.advise(
+            Level::Warning,
+            about,
+            format!("{place:?} has {} free", ByteSize::approximate(free)),
+            "a large compile may need more: set TMPDIR to a larger place",
+        ),
+        Ok(free) => findings.ok(
+            about,
+            format!("{place:?}, {} free", ByteSize::approximate(free)),
+        ),
+        Err(_) => {}
+    }
+}

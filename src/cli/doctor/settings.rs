@@ -1,0 +1,91 @@
+//! Settings that nobody reads, that cannot be used, or that switch the cache off.
+
+use super::{Findings, Level};
+use crate::config::{Config, ConfigProblem, nearest, setting};
+use std::ffi::OsString;
+
+const ABOUT: &str = "settings";
+
+pub(super) fn examine(
+    config: &Config,
+    variables: &[OsString],
+    problems: &[ConfigProblem],
+    findings: &mut Findings,
+) {
+    let before = findings.0.len();
+    examine_variables(variables, findings);
+    for problem in problems {
+        let advice = "correct it, or remove it: pcache config lists all settings";
+        findings.advise(Level::Warning, ABOUT, problem.to_string(), advice);
+    }
+    examine_switches(config, findings);
+    if findings.0.len() == before {
+        findings.ok(ABOUT, "all that are set are read");
+    }
+}
+
+/// A name that no setting has looks set and does nothing.
+fn examine_variables(variables: &[OsString], findings: &mut Findings) {
+    let names = variables.iter().filter_map(|name| name.to_str());
+    let mut names: Vec<_> = names.filter(|name| name.starts_with("PCACHE_")).collect();
+    names.sort_unstable();
+    for name in names {
+        if setting(name).is_some_and(|row| row.variable == name) {
+            continue;
+        }
+        let advice = match nearest(name) {
+            Some(row) => format!("did you mean {}?", row.variable),
+            None => "unset it; pcache config lists all settings".to_owned(),
+        };
+        let text = format!("{name} is set, and nobody reads it");
+        findings.advise(Level::Warning, ABOUT, text, &advice);
+    }
+}
+
+fn examine_switches(config: &Config, findings: &mut Findings) {
+    let from = |source| format!("({source})");
+    if config.disable.value {
+        findings.advise(
+            Level::Warning,
+            ABOUT,
+            format!(
+                "disable is set {}: every compile goes to nvcc",
+                from(&config.disable.source)
+            ),
+            "set it to false to use the cache",
+        );
+    }
+    if config.recache.value {
+        findings.advise(
+            Level::Warning,
+            ABOUT,
+            format!(
+                "recache is set {}: nothing is a hit",
+                from(&config.recache.source)
+            ),
+            "set it to false when the cache has been filled anew",
+        );
+    }
+    if config.readonly.value {
+        findings.note(
+            ABOUT,
+            format!(
+                "readonly is set {}: nothing is stored",
+                from(&config.readonly.source)
+            ),
+        );
+    }
+    for (name, setting) in [
+        ("direct", &config.direct),
+        ("stages", &config.stages),
+        ("semantic", &config.semantic),
+    ] {
+        if !setting.value {
+            let text = format!(
+                "{name} is off {}: hits are slower, or fewer",
+                from(&setting.source)
+            );
+            findings.note(ABOUT, text);
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! The compilers that a compile would use. Does not know what stands in front of them.
+
+use super::{Findings, Level};
+use crate::cli::Scene;
+use crate::toolchain::{
+    Front, Search, Toolchain, driver_version, find_nvcc, identify, look_up, nvcc_command,
+};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The releases that the end-to-end tests have seen, or whose plans are like theirs.
+const OLDEST: (u32, u32) = (11, 8);
+const NEWEST_MAJOR: u32 = 13;
+
+/// The real nvcc and what it uses, as far as it was found.
+pub(super) struct Compilers {
+    pub(super) nvcc: PathBuf,
+    pub(super) toolchain: Option<Toolchain>,
+}
+
+pub(super) fn examine(scene: &Scene<'_>, findings: &mut Findings) -> Option<Compilers> {
+    let env = scene.surroundings.env;
+    let path = env("PATH").unwrap_or_default();
+    let beside = scene.surroundings.program.as_deref().and_then(Path::parent);
+    let beside = beside.map(|directory| directory.join("pcache-nvcc"));
+    let wrapper = look_up("pcache-nvcc".as_ref(), &path);
+    match (&wrapper, &beside) {
+        (Some(place), _) => findings.ok("pcache-nvcc", place.display().to_string()),
+        (None, Some(place)) if place.is_file() => findings.advise(
+            Level::Warning,
+            "pcache-nvcc",
+            format!("{} is not on PATH", place.display()),
+            "add its directory to PATH, or give build systems its full path",
+        ),
+        _ => findings.advise(
+            Level::Error,
+            "pcache-nvcc",
+            "neither on PATH nor beside pcache",
+            "install it: cargo install --path . puts both into one directory",
+        ),
+    }
+    let search = Search {
+        setting: scene.config.nvcc.value.clone(),
+        launcher: None,
+        path: Some(path),
+        cuda_home: env("CUDA_HOME").or_else(|| env("CUDA_PATH")),
+        own: wrapper.or(beside),
+    };
+    let nvcc = match find_nvcc(&search) {
+        Ok(nvcc) => nvcc,
+        Err(error) => {
+            let advice = "install a CUDA toolkit, or set PCACHE_NVCC to the path of its nvcc";
+            findings.advise(Level::Error, "nvcc", error.to_string(), advice);
+            return None;
+        }
+    };
+    let toolchain = examine_parts(scene, &nvcc, findings);
+    examine_driver(&driver_version(env("LD_LIBRARY_PATH").as_deref()), findings);
+    Some(Compilers { nvcc, toolchain })
+}
+
+/// The tools that nvcc itself would run.
+fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Option<Toolchain> {
+    let scratch = tempfile::tempdir().ok()?;
+    let memo = scene.root().join("manifests/toolchains");
+    let memo = (memo.is_dir() && !scene.config.readonly.value).then_some(memo);
+    let toolchain = match identify(nvcc, None, memo.as_deref(), scratch.path()) {
+        Ok(toolchain) => toolchain,
+        Err(error) => {
+            let release = first_line(nvcc_command(nvcc).arg("--version"));
+            let release = release.unwrap_or_else(|| "which does not run".into());
+            findings.note("nvcc", format!("{}, {release}", nvcc.display()));
+            let advice = "every compile goes to nvcc uncached until nvcc --dryrun works; \
+                          install the missing part, or a host compiler that nvcc accepts";
+            findings.advise(Level::Error, "toolkit", error.to_string(), advice);
+            return None;
+        }
+    };
+    let line = toolchain
+        .release
+        .lines()
+        .find(|line| line.contains("release"));
+    examine_release(nvcc, line.unwrap_or("of unknown release"), findings);
+    for ((role, _), path) in toolchain.roles.iter().zip(&toolchain.tools) {
+        match role.as_str() {
+            "nvcc" | "nvcc.profile" | "cc1" | "cc1plus" | "as" => {}
+            "host" => {
+                let version = first_line(Command::new(path).arg("--version"));
+                let version = version.unwrap_or_else(|| "of unknown version".into());
+                findings.ok("host compiler", format!("{}, {version}", path.display()));
+            }
+            _ => findings.ok("toolkit", path.display().to_string()),
+        }
+    }
+    if toolchain.front == Front::Scripts {
+        let text = "nvcc or the host compiler is a script, which may read anything: an edited source \
+                    costs a dry run, and preprocessing is not skipped where that could matter";
+        let advice = "name the program itself with -ccbin, or set PCACHE_NVCC to it";
+        findings.advise(Level::Note, "toolkit", text, advice);
+    }
+    Some(toolchain)
+}
+
+fn examine_release(nvcc: &Path, line: &str, findings: &mut Findings) {
+    let text = format!("{}, {}", nvcc.display(), line.trim());
+    match release(line) {
+        Some(found) if found < OLDEST || found.0 > NEWEST_MAJOR => findings.advise(
+            Level::Warning,
+            "nvcc",
+            text,
+            "tested with releases 11.8 to 13.x; others work as far as their plans look the same, and \
+             go to nvcc uncached otherwise: see pcache stats",
+        ),
+        Some(_) => findings.ok("nvcc", text),
+        None => findings.note("nvcc", text),
+    }
+}
+
+/// Of `Cuda compilation tools, release 13.2, V13.2.51`.
+fn release(line: &str) -> Option<(u32, u32)> {
+    let (_, rest) = line.split_once("release ")?;
+    let (number, _) = rest.split_once(',')?;
+    let (major, minor) = number.split_once('.')?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+fn examine_driver(version: &str, findings: &mut Findings) {
+    match version {
+        "none" => findings.note(
+            "driver",
+            "none: compiles work; results are kept apart from those of machines with a driver",
+        ),
+        version => findings.ok("driver", version),
+    }
+}
+
+fn first_line(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.lines().next().map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::release;
+
+    #[test]
+    fn release_is_read_from_nvccs_line() {
+        let line = "Cuda compilation tools, release 13.2, V13.2.51";
+        assert_eq!(release(line), Some((13, 2)));
+        assert_eq!(release("Cuda compilation tools"), None);
+    }
+}

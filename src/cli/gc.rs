@@ -1,0 +1,111 @@
+//! `pcache gc`: brings the cache under its cap now. Does not know what is too much.
+
+use super::terminal::Progress;
+use super::{Scene, Status, print_json, say};
+use crate::config::ByteSize;
+use crate::store::{Collected, Phase};
+use crate::toolchain::{Memos, forget};
+use anyhow::{Context, Error};
+use serde::Serialize;
+
+/// What `pcache gc` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct GcArguments {
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The shape of `pcache gc --json`.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    before_bytes: u64,
+    after_bytes: u64,
+    max_bytes: u64,
+    expired: Gone,
+    evicted: Gone,
+    swept_bytes: u64,
+    toolchains: Gone,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Gone {
+    files: u64,
+    bytes: u64,
+}
+
+pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+    let memos = scene.root().join("manifests/toolchains");
+    let Some(store) = scene.store_for("collect garbage in")? else {
+        match arguments.json {
+            true => print_json(scene.out, &Report::default())?,
+            false => scene.say_absent()?,
+        }
+        return Ok(Status::Fine);
+    };
+    let mut progress = Progress::new("listing", scene.surroundings, scene.err);
+    let collected = store.collect(&mut |phase, done, most| {
+        progress.call(match phase {
+            Phase::Listing => "listing",
+            Phase::Removing => "removing",
+        });
+        progress.show(done, most);
+    })?;
+    drop(progress);
+    let forgotten = forget(&memos, Memos::Stale);
+    let (files, bytes) = forgotten.with_context(|| format!("cannot tidy {memos:?}"))?;
+    let report = Report {
+        max_bytes: scene.config.max_size.value.bytes(),
+        toolchains: Gone { files, bytes },
+        ..Report::of(&collected)
+    };
+    match arguments.json {
+        true => print_json(scene.out, &report)?,
+        false => report.print(scene)?,
+    }
+    Ok(Status::Fine)
+}
+
+impl Report {
+    fn of(collected: &Collected) -> Self {
+        let gone = |cleared: crate::store::Cleared| Gone {
+            files: cleared.files,
+            bytes: cleared.bytes,
+        };
+        Self {
+            before_bytes: collected.before.bytes,
+            after_bytes: collected.after.bytes,
+            expired: gone(collected.expired),
+            evicted: gone(collected.evicted),
+            swept_bytes: collected.swept,
+            ..Self::default()
+        }
+    }
+
+    fn print(&self, scene: &mut Scene<'_>) -> Result<(), Error> {
+        let size = ByteSize::approximate;
+        let rows = [
+            ("expired", &self.expired),
+            ("beyond the cap", &self.evicted),
+            ("stale toolchains", &self.toolchains),
+        ];
+        for (what, gone) in rows {
+            let (files, bytes) = (gone.files, size(gone.bytes));
+            say(
+                scene.out,
+                format_args!("{what:<20}{files:>10} files, {bytes}"),
+            )?;
+        }
+        let swept = size(self.swept_bytes);
+        say(
+            scene.out,
+            format_args!("{:<20}{swept:>10}", "left by the dead"),
+        )?;
+        let (before, after) = (size(self.before_bytes), size(self.after_bytes));
+        let most = size(self.max_bytes);
+        say(
+            scene.out,
+            format_args!("{:<20}{before} before, {after} now, of {most}", "size"),
+        )
+    }
+}

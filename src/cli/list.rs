@@ -1,0 +1,186 @@
+//! `pcache list`: the files of the cache as a table or as JSON. Does not know where they lie.
+
+use super::select::{Selection, now};
+use super::terminal::{Ink, Progress};
+use super::{Scene, Status, print_json, say};
+use crate::config::ByteSize;
+use crate::store::{FileStore, Sort, Verdict};
+use anyhow::Error;
+use serde::Serialize;
+use std::cmp::Reverse;
+
+/// What `pcache list` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct ListArguments {
+    #[command(flatten)]
+    selection: Selection,
+    /// What comes first: the largest, the oldest, the least recently used, the least often used, or
+    /// by class
+    #[arg(long, value_name = "ORDER", default_value = "size")]
+    sort: Order,
+    /// Show at most N files
+    #[arg(long, value_name = "N")]
+    limit: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Order {
+    Size,
+    Age,
+    Used,
+    Uses,
+    Class,
+}
+
+/// The shape of `pcache list --json`.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    /// Of all that are selected, whether they are shown or not.
+    files: usize,
+    bytes: u64,
+    entries: Vec<Row>,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    /// The path below `entries` or `manifests/results`.
+    name: String,
+    kind: &'static str,
+    class: &'static str,
+    bytes: u64,
+    /// Seconds since it was written.
+    age: u64,
+    /// Seconds since it was last read or written.
+    unused: u64,
+    /// `null` where the policy does not count uses.
+    uses: Option<u64>,
+    /// Files that a record names, the first of them.
+    names: Option<String>,
+}
+
+pub(super) fn run(arguments: &ListArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+    let store = scene.store_for_reading()?;
+    let mut report = Report::default();
+    if let Some(store) = &store {
+        report.entries = rows(store, arguments, scene)?;
+    } else if !arguments.json {
+        scene.say_absent()?;
+        return Ok(Status::Fine);
+    }
+    report.files = report.entries.len();
+    report.bytes = report.entries.iter().map(|row| row.bytes).sum();
+    sort(&mut report.entries, arguments.sort);
+    report
+        .entries
+        .truncate(arguments.limit.unwrap_or(usize::MAX));
+    match arguments.json {
+        true => print_json(scene.out, &report)?,
+        false => print(&report, scene)?,
+    }
+    Ok(Status::Fine)
+}
+
+fn rows(
+    store: &FileStore,
+    arguments: &ListArguments,
+    scene: &mut Scene<'_>,
+) -> Result<Vec<Row>, Error> {
+    let now = now();
+    let seconds = |since: i128| u64::try_from((now - since).max(0) / 1_000_000_000).unwrap_or(0);
+    let most = store.stats().store_size().map_or(0, |size| size.files());
+    let (mut rows, mut trouble) = (Vec::new(), None);
+    let mut seen = 0;
+    let mut progress = Progress::new("listing", scene.surroundings, scene.err);
+    for sort in [Sort::Entry, Sort::Record] {
+        store.survey(sort, |stored| {
+            seen += 1;
+            progress.show(seen, most);
+            match arguments.selection.take(sort, stored, now) {
+                Ok(None) => {}
+                Ok(Some(contents)) => rows.push(Row {
+                    name: stored.name.to_string(),
+                    kind: match sort {
+                        Sort::Entry => "entry",
+                        Sort::Record => "record",
+                    },
+                    class: contents.class,
+                    bytes: stored.size,
+                    age: seconds(stored.written),
+                    unused: seconds(stored.read),
+                    uses: stored.uses,
+                    names: contents
+                        .files
+                        .first()
+                        .map(|file| file.display().to_string()),
+                }),
+                Err(error) => {
+                    trouble.get_or_insert(error);
+                }
+            }
+            Verdict::Keep
+        })?;
+    }
+    trouble.map_or(Ok(rows), |error| Err(error.into()))
+}
+
+/// Equal ones by name, so that two listings of the same can be compared.
+fn sort(rows: &mut [Row], order: Order) {
+    rows.sort_by(|one, other| one.name.cmp(&other.name));
+    match order {
+        Order::Size => rows.sort_by_key(|row| Reverse(row.bytes)),
+        Order::Age => rows.sort_by_key(|row| Reverse(row.age)),
+        Order::Used => rows.sort_by_key(|row| Reverse(row.unused)),
+        Order::Uses => rows.sort_by_key(|row| row.uses),
+        Order::Class => rows.sort_by_key(|row| row.class),
+    }
+}
+
+fn print(report: &Report, scene: &mut Scene<'_>) -> Result<(), Error> {
+    let paint = scene.paint();
+    let heading = format!(
+        "{:<14}{:>10}{:>8}{:>8}{:>6}  {}",
+        "class", "size", "age", "unused", "uses", "name"
+    );
+    say(
+        scene.out,
+        format_args!("{}", paint.with(Ink::Strong, &heading)),
+    )?;
+    for row in &report.entries {
+        let uses = row.uses.map_or_else(|| "-".into(), |uses| uses.to_string());
+        let names = row.names.as_ref().map(|file| format!("  {file}"));
+        say(
+            scene.out,
+            format_args!(
+                "{:<14}{:>10}{:>8}{:>8}{uses:>6}  {}{}",
+                row.class,
+                ByteSize::approximate(row.bytes),
+                time(row.age),
+                time(row.unused),
+                paint.with(Ink::Faint, &row.name),
+                names.unwrap_or_default(),
+            ),
+        )?;
+    }
+    let (files, size) = (report.files, ByteSize::approximate(report.bytes));
+    let shown = report.entries.len();
+    match shown == files {
+        true => say(scene.out, format_args!("{files} files, {size}")),
+        false => say(
+            scene.out,
+            format_args!("{files} files, {size}; {shown} are shown"),
+        ),
+    }
+}
+
+/// Seconds in the largest unit that they fill.
+fn time(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3_600 => format!("{}m", seconds / 60),
+        3_600..86_400 => format!("{}h", seconds / 3_600),
+        _ => format!("{}d", seconds / 86_400),
+    }
+}

@@ -1,0 +1,171 @@
+//! What differs on a terminal: colours, and a line that shows how far a long request has come. Does
+//! not know what is shown.
+
+use super::Surroundings;
+use std::io::Write;
+use std::time::{Duration, Instant};
+
+/// A request that takes less long shows nothing.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two drawings.
+const PAUSE: Duration = Duration::from_millis(100);
+/// Places of the bar.
+const WIDTH: u64 = 30;
+
+/// Whether to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paint {
+    Colours,
+    Plain,
+}
+
+/// A colour, by its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ink {
+    Good,
+    Doubtful,
+    Bad,
+    Faint,
+    Strong,
+}
+
+impl Paint {
+    /// Colours on a terminal that knows them, unless `NO_COLOR` is set to anything.
+    pub(super) fn of(surroundings: &Surroundings<'_>) -> Self {
+        let value = |name: &str| (surroundings.env)(name).unwrap_or_default();
+        let is_wanted = value("NO_COLOR").is_empty() && value("TERM") != "dumb";
+        match surroundings.out_is_terminal && is_wanted {
+            true => Self::Colours,
+            false => Self::Plain,
+        }
+    }
+
+    pub(super) fn with(self, ink: Ink, text: &str) -> String {
+        let code = match ink {
+            Ink::Good => "32",
+            Ink::Doubtful => "33",
+            Ink::Bad => "31",
+            Ink::Faint => "2",
+            Ink::Strong => "1",
+        };
+        match self {
+            Self::Colours => format!("\x1b[{code}m{text}\x1b[0m"),
+            Self::Plain => text.to_owned(),
+        }
+    }
+}
+
+/// A line on a terminal's stderr that is drawn again and again, and removed at the end.
+pub(super) struct Progress<'a> {
+    err: Option<&'a mut dyn Write>,
+    what: &'static str,
+    began: Instant,
+    patience: Duration,
+    drawn: Option<Instant>,
+}
+
+impl<'a> Progress<'a> {
+    /// Progress of `what`, an "-ing" word; never drawn where stderr is no terminal.
+    pub(super) fn new(
+        what: &'static str,
+        surroundings: &Surroundings<'_>,
+        err: &'a mut dyn Write,
+    ) -> Self {
+        Self {
+            err: surroundings.err_is_terminal.then_some(err),
+            what,
+            began: Instant::now(),
+            patience: PATIENCE,
+            drawn: None,
+        }
+    }
+
+    /// Another part of the same request.
+    pub(super) fn call(&mut self, what: &'static str) {
+        self.what = what;
+    }
+
+    /// `done` of `most`; more than `most` counts as all.
+    pub(super) fn show(&mut self, done: u64, most: u64) {
+        let Some(err) = &mut self.err else { return };
+        let is_time = match self.drawn {
+            None => self.began.elapsed() >= self.patience,
+            Some(drawn) => drawn.elapsed() >= PAUSE,
+        };
+        if !is_time {
+            return;
+        }
+        self.drawn = Some(Instant::now());
+        let (done, most) = (u128::from(done.min(most)), u128::from(most.max(1)));
+        let full = (u128::from(WIDTH) * done / most) as usize;
+        let bar = format!("{}{}", "#".repeat(full), "-".repeat(WIDTH as usize - full));
+        let percent = 100 * done / most;
+        // A terminal that is gone needs no bar.
+        let _ = write!(err, "\r{:<10} [{bar}] {percent:>3} %\x1b[K", self.what);
+        let _ = err.flush();
+    }
+}
+
+impl Drop for Progress<'_> {
+    fn drop(&mut self) {
+        if let (Some(err), Some(_)) = (&mut self.err, self.drawn) {
+            let _ = write!(err, "\r\x1b[K").and_then(|()| err.flush());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ink, Paint, Progress, Surroundings};
+    use std::ffi::OsString;
+    use std::time::Duration;
+
+    fn surroundings<'a>(
+        env: &'a dyn Fn(&str) -> Option<OsString>,
+        is_terminal: bool,
+    ) -> Surroundings<'a> {
+        Surroundings {
+            env,
+            variables: Vec::new(),
+            program: None,
+            out_is_terminal: is_terminal,
+            err_is_terminal: is_terminal,
+        }
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_want_them() {
+        let none = |_: &str| None;
+        let refused = |name: &str| (name == "NO_COLOR").then(|| "1".into());
+        let empty = |name: &str| (name == "NO_COLOR").then(OsString::new);
+        let dumb = |name: &str| (name == "TERM").then(|| "dumb".into());
+        assert_eq!(Paint::of(&surroundings(&none, true)), Paint::Colours);
+        assert_eq!(Paint::of(&surroundings(&empty, true)), Paint::Colours);
+        assert_eq!(Paint::of(&surroundings(&none, false)), Paint::Plain);
+        assert_eq!(Paint::of(&surroundings(&refused, true)), Paint::Plain);
+        assert_eq!(Paint::of(&surroundings(&dumb, true)), Paint::Plain);
+        assert_eq!(Paint::Colours.with(Ink::Bad, "x"), "\x1b[31mx\x1b[0m");
+        assert_eq!(Paint::Plain.with(Ink::Bad, "x"), "x");
+    }
+
+    /// What three steps draw.
+    fn drawn(is_terminal: bool, patience: Duration) -> String {
+        let none = |_: &str| None;
+        let mut err = Vec::new();
+        let mut progress = Progress::new("checking", &surroundings(&none, is_terminal), &mut err);
+        progress.patience = patience;
+        for done in [5, 6, 20] {
+            progress.show(done, 10);
+        }
+        drop(progress);
+        String::from_utf8(err).unwrap()
+    }
+
+    #[test]
+    fn progress_is_drawn_when_patience_is_over_and_removed_at_the_end() {
+        let bar = "\rchecking   [###############---------------]  50 %\x1b[K\r\x1b[K";
+        assert_eq!(drawn(true, Duration::ZERO), bar, "the rest comes too soon");
+        assert_eq!(drawn(true, Duration::from_secs(3600)), "");
+        assert_eq!(drawn(false, Duration::ZERO), "");
+    }
+}

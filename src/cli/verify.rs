@@ -1,0 +1,177 @@
+//! `pcache verify`: reads everything, and removes what is not as it was stored. Records first, since
+//! they tell which entries are artefacts: an entry of another program in the same directory, under a
+//! key that only that program knows, looks like a damaged artefact otherwise.
+
+use super::contents::Contents;
+use super::terminal::{Ink, Progress};
+use super::{Scene, Status, print_json, say};
+use crate::config::ByteSize;
+use crate::store::{Checked, FileStore, Name, Sort, StoreError, Stored, Verdict};
+use anyhow::Error;
+use serde::Serialize;
+use std::collections::HashSet;
+
+/// What `pcache verify` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct VerifyArguments {
+    /// Remove nothing
+    #[arg(long)]
+    keep: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The shape of `pcache verify --json`.
+#[derive(Debug, Default, Serialize)]
+struct Report {
+    /// Files that are as they were stored, and their bytes.
+    whole: u64,
+    whole_bytes: u64,
+    /// Records and artefacts that are not.
+    damaged: Vec<Damaged>,
+    /// How many of them were removed.
+    removed: u64,
+    /// Entries that no record names and whose content does not tell their name: of other programs,
+    /// or damaged ones that nothing can serve.
+    unproven: u64,
+    /// Artefacts that records name and that are not there: their compiles are misses.
+    missing: u64,
+    /// Files that could not be read, with the reason.
+    unreadable: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct Damaged {
+    name: String,
+    kind: &'static str,
+    bytes: u64,
+}
+
+pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+    let store = match arguments.keep || scene.config.readonly.value {
+        true => scene.store_for_reading()?,
+        false => scene.store_for("verify")?,
+    };
+    let mut report = Report::default();
+    if let Some(store) = &store {
+        let mut progress = Progress::new("verifying", scene.surroundings, scene.err);
+        let most = store.stats().store_size().map_or(0, |size| size.bytes);
+        let mut read = 0;
+        report.check(store, &mut |bytes| {
+            read += bytes;
+            progress.show(read, most);
+        })?;
+    }
+    match (arguments.json, &store) {
+        (true, _) => print_json(scene.out, &report)?,
+        (false, None) => scene.say_absent()?,
+        (false, Some(_)) => report.print(scene)?,
+    }
+    Ok(report.status())
+}
+
+impl Report {
+    fn check(&mut self, store: &FileStore, watch: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
+        let mut named = HashSet::new();
+        let removed = store.survey(Sort::Record, |stored| {
+            watch(stored.size);
+            match stored.check() {
+                Ok(Checked::Whole(value)) => {
+                    let artefacts = Contents::of_record(&value).artefacts;
+                    named.extend(artefacts.iter().map(|artefact| Name::of(&artefact.key())));
+                    self.note_whole(stored)
+                }
+                Ok(Checked::Gone) => Verdict::Keep,
+                Ok(Checked::Damaged | Checked::Unproven) => self.note_damaged(stored, "record"),
+                Err(error) => self.note_unreadable(&error),
+            }
+        });
+        self.removed += removed?.files;
+        let mut found = HashSet::new();
+        let removed = store.survey(Sort::Entry, |stored| {
+            watch(stored.size);
+            match stored.check() {
+                Ok(Checked::Whole(_)) => {
+                    found.insert(stored.name);
+                    self.note_whole(stored)
+                }
+                Ok(Checked::Gone) => Verdict::Keep,
+                Ok(_) if named.contains(&stored.name) => self.note_damaged(stored, "entry"),
+                Ok(_) => {
+                    self.unproven += 1;
+                    Verdict::Keep
+                }
+                Err(error) => {
+                    found.insert(stored.name);
+                    self.note_unreadable(&error)
+                }
+            }
+        });
+        self.removed += removed?.files;
+        self.missing = named.difference(&found).count() as u64;
+        Ok(())
+    }
+
+    fn note_whole(&mut self, stored: &Stored<'_>) -> Verdict {
+        self.whole += 1;
+        self.whole_bytes += stored.size;
+        Verdict::Keep
+    }
+
+    fn note_damaged(&mut self, stored: &Stored<'_>, kind: &'static str) -> Verdict {
+        self.damaged.push(Damaged {
+            name: stored.name.to_string(),
+            kind,
+            bytes: stored.size,
+        });
+        Verdict::Remove
+    }
+
+    fn note_unreadable(&mut self, error: &StoreError) -> Verdict {
+        self.unreadable.push(error.to_string());
+        Verdict::Keep
+    }
+
+    fn status(&self) -> Status {
+        let is_left = self.removed < self.damaged.len() as u64 || !self.unreadable.is_empty();
+        match (self.damaged.is_empty(), is_left) {
+            (_, true) => Status::Trouble,
+            (false, false) => Status::Findings,
+            (true, false) => Status::Fine,
+        }
+    }
+
+    fn print(&self, scene: &mut Scene<'_>) -> Result<(), Error> {
+        let paint = scene.paint();
+        for damaged in &self.damaged {
+            let (kind, name, bytes) = (damaged.kind, &damaged.name, damaged.bytes);
+            let text = format!("damaged {kind} {name} ({bytes} bytes)");
+            say(scene.out, format_args!("{}", paint.with(Ink::Bad, &text)))?;
+        }
+        for trouble in &self.unreadable {
+            say(scene.out, format_args!("{}", paint.with(Ink::Bad, trouble)))?;
+        }
+        let (whole, size) = (self.whole, ByteSize::approximate(self.whole_bytes));
+        say(scene.out, format_args!("{whole} files are whole ({size})"))?;
+        let (damaged, removed) = (self.damaged.len(), self.removed);
+        say(
+            scene.out,
+            format_args!("{damaged} are damaged, {removed} of them removed"),
+        )?;
+        let rows = [
+            (
+                self.unproven,
+                "entries of other programs, or of no use to any record",
+            ),
+            (
+                self.missing,
+                "artefacts that records name are not there any more; their compiles are misses",
+            ),
+        ];
+        for (n, what) in rows.into_iter().filter(|(n, _)| *n > 0) {
+            say(scene.out, format_args!("{n} {what}"))?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,54 @@
+//! The setting that somebody may have meant. Knows no setting by itself.
+
+use super::{SETTINGS, Setting};
+
+/// The setting called `name`, by its key or its variable.
+pub fn setting(name: &str) -> Option<&'static Setting> {
+    SETTINGS
+        .iter()
+        .find(|row| row.key == name || row.variable == name)
+}
+
+/// The setting whose key or variable is nearest to `name`, if one is near.
+pub fn nearest(name: &str) -> Option<&'static Setting> {
+    let plain = |name: &str| {
+        let name = name.to_ascii_lowercase().replace('-', "_");
+        name.strip_prefix("pcache_")
+            .map_or(name.clone(), str::to_owned)
+    };
+    let name = plain(name);
+    let distance = |row: &&Setting| {
+        // `maxsize` and `size` are meant as well as `max_zise`.
+        match row.key.split('_').any(|word| word == name) {
+            true => 1,
+            false => strsim::damerau_levenshtein(row.key, &name),
+        }
+    };
+    let best = SETTINGS.iter().min_by_key(distance)?;
+    // Two mistakes in a long word, one in a short one.
+    (distance(&best) <= (name.len() / 3).clamp(1, 2)).then_some(best)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{nearest, setting};
+
+    #[test]
+    fn near_names_are_found_and_far_ones_are_not() {
+        let found = |name| nearest(name).map(|row| row.key);
+        for (name, key) in [
+            ("max-size", "max_size"),
+            ("PCACHE_MAXSIZE", "max_size"),
+            ("size", "max_size"),
+            ("redonly", "readonly"),
+            ("PCACHE_READ_ONLY", "readonly"),
+            ("jbos", "jobs"),
+        ] {
+            assert_eq!(found(name), Some(key), "{name}");
+        }
+        assert_eq!(found("speed"), None);
+        assert_eq!(found(""), None);
+        assert_eq!(setting("PCACHE_JOBS").map(|row| row.key), Some("jobs"));
+        assert!(setting("Jobs").is_none());
+    }
+}

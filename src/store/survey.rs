@@ -1,0 +1,133 @@
+//! Goes through every file of a store, for whoever lists, checks or removes by other rules than the
+//! policy's. Reading here is no use: it leaves the order of eviction alone. Does not know what the
+//! files are to a compile.
+
+use super::area::{Listed, Listing, name_of};
+use super::file::{Access, FileStore, Sort};
+use super::policy::{Nanos, Policy};
+use super::usage::load;
+use super::{Artefact, Cleared, Name, StoreError, record};
+
+/// One file as it was when listed.
+#[derive(Debug)]
+pub struct Stored<'a> {
+    /// Which.
+    pub name: Name,
+    /// Bytes, with the header of a record.
+    pub size: u64,
+    /// Last read, or written if it never was.
+    pub read: Nanos,
+    /// Last written.
+    pub written: Nanos,
+    /// How often it was written or read; `None` under policies that do not count it.
+    pub uses: Option<u64>,
+    sort: Sort,
+    listing: &'a Listing,
+    file: &'a Listed,
+}
+
+/// What becomes of a file that was looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It stays.
+    Keep,
+    /// It goes, if it is still the one that was looked at.
+    Remove,
+}
+
+/// The contents of a file, and whether they are what was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// An artefact, or the value of a record, as it was stored.
+    Whole(Vec<u8>),
+    /// An entry whose name is not made of its content: a damaged artefact, or another program's entry.
+    Unproven,
+    /// A record that is not as it was stored.
+    Damaged,
+    /// It went meanwhile, or another one has come to its place.
+    Gone,
+}
+
+impl Stored<'_> {
+    /// The beginning, at most `length` bytes; empty where it cannot be read.
+    pub fn head(&self, length: usize) -> Vec<u8> {
+        self.listing.head(self.file, length)
+    }
+
+    /// Reads all of it.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn check(&self) -> Result<Checked, StoreError> {
+        let Some(bytes) = self.listing.contents(self.file)? else {
+            return Ok(Checked::Gone);
+        };
+        Ok(match self.sort {
+            Sort::Entry if Name::of(&Artefact::of(&bytes).key()) == self.name => {
+                Checked::Whole(bytes)
+            }
+            Sort::Entry => Checked::Unproven,
+            Sort::Record => {
+                let value = record::unseal(self.name, bytes);
+                value.map_or(Checked::Damaged, Checked::Whole)
+            }
+        })
+    }
+}
+
+impl FileStore {
+    /// Shows every file of a sort to `each`, shard by shard, and removes what it says; what was
+    /// removed. A store that is open for reading removes nothing. Files that no store has made are
+    /// left out.
+    ///
+    /// # Errors
+    /// A directory cannot be listed; or the first file that cannot be removed, after all others have
+    /// been tried.
+    pub fn survey(
+        &self,
+        sort: Sort,
+        mut each: impl FnMut(&Stored<'_>) -> Verdict,
+    ) -> Result<Cleared, StoreError> {
+        let mut cleared = Cleared::default();
+        let Some(root) = self.directory()? else {
+            return Ok(cleared);
+        };
+        let mut trouble = Ok(());
+        for number in 0..=u8::MAX {
+            let shard = self.visit(&root, number)?;
+            let known = (self.policy == Policy::Lfu).then(|| load(&root, number));
+            for (at, _, file) in shard.files().filter(|(_, found, _)| *found == sort) {
+                let Some(name) = name_of(number, &file.name) else {
+                    continue;
+                };
+                let uses = known.as_ref().map(|known| {
+                    let noted = known.get(&(sort, name));
+                    noted.map_or(1, |usage| usage.uses.max(1))
+                });
+                let stored = Stored {
+                    name,
+                    size: file.facts.size,
+                    read: file.facts.read.max(file.facts.written),
+                    written: file.facts.written,
+                    uses,
+                    sort,
+                    listing: &shard.listings[at].1,
+                    file,
+                };
+                if each(&stored) == Verdict::Keep || self.access == Access::ReadOnly {
+                    continue;
+                }
+                match self.remove_listed(&shard, at, file) {
+                    Ok(true) => {
+                        cleared.files += 1;
+                        cleared.bytes += file.facts.size;
+                    }
+                    Ok(false) => {}
+                    Err(error) if trouble.is_ok() => trouble = Err(error),
+                    Err(_) => {}
+                }
+            }
+        }
+        trouble.map(|()| cleared)
+    }
+}
