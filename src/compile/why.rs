@@ -67,7 +67,7 @@ impl Collector<'_> {
         let tools = self.toolchain.roles.iter().zip(&self.toolchain.tools);
         let units = self.units.iter().map(|unit| UnitFacts {
             key: hex::encode(unit.key),
-            fields: fields(unit.fields, &SHARED),
+            fields: fields(unit.fields, SHARED),
         });
         let mut facts = Facts {
             schema: SCHEMA,

@@ -196,3 +196,81 @@ fn is_zero(value: &u64) -> bool {
 fn yes() -> bool {
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Compile, Level, Stage, Unit};
+
+    const LEAST: &str = r#"{"v":1,"start":5,"wall":7,"pid":9,"directory":"/src","sources":["a.cu"],"level":"direct_hit"}"#;
+
+    #[test]
+    fn what_says_nothing_is_left_out() {
+        let least = Compile::from_text(LEAST).unwrap();
+        assert_eq!(least.to_text(), LEAST);
+        let stage = r#"{"name":"cicc","begin":1,"wait":2,"run":3,"hit":false}"#;
+        let stage: Stage = serde_json::from_str(stage).unwrap();
+        assert!(stage.done && stage.unit.is_none() && stage.arch.is_none());
+    }
+
+    #[test]
+    fn everything_is_read_back() {
+        let unit = Unit {
+            source: "a \"b\"\n.cu".to_owned(),
+            level: Level::Miss,
+            semantic: true,
+            unstored: Some("why".to_owned()),
+            key: "00".to_owned(),
+        };
+        let stage = Stage {
+            unit: Some(1),
+            name: "ptxas".to_owned(),
+            arch: Some("sm_80".to_owned()),
+            begin: 1,
+            wait: 2,
+            run: 3,
+            hit: true,
+            done: false,
+        };
+        let text = |text: &str| Some(text.to_owned());
+        let all = Compile {
+            output: text("a.o"),
+            level: Level::Fallback,
+            semantic: true,
+            reason: text("stage_failed"),
+            detail: text("gcc"),
+            forgotten: text("__TIME__"),
+            stored: 11,
+            recache: true,
+            facts: text("11"),
+            key: text("22"),
+            units: vec![unit],
+            stages: vec![stage],
+            ..Compile::from_text(LEAST).unwrap()
+        };
+        let written = all.to_text();
+        assert!(!written.contains('\n'), "a record is a line");
+        assert_eq!(Compile::from_text(&written), Some(all));
+    }
+
+    #[test]
+    fn other_versions_are_passed_over_and_other_members_ignored() {
+        assert_eq!(
+            Compile::from_text(&LEAST.replace("\"v\":1", "\"v\":2")),
+            None
+        );
+        assert_eq!(Compile::from_text("{}"), None);
+        let more = LEAST.replace("\"v\":1", "\"v\":1,\"new\":[]");
+        assert!(Compile::from_text(&more).is_some());
+    }
+
+    #[test]
+    fn a_hit_saves_what_it_took_less_and_a_miss_costs_all() {
+        let mut compile = Compile::from_text(LEAST).unwrap();
+        (compile.stored, compile.wall) = (900, 2_000);
+        assert_eq!((compile.saved(), compile.spent()), (898, 0));
+        compile.wall = 2_000_000;
+        assert_eq!(compile.saved(), 0);
+        compile.level = Level::Miss;
+        assert_eq!((compile.saved(), compile.spent()), (0, 2000));
+    }
+}
