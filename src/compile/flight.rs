@@ -32,7 +32,12 @@ impl UnitWork<'_> {
         let mut ending = Ending::Hit;
         let mut followed = 0;
         while followed < LEADERS {
-            let lead = match flights.join(key, deadline, &mut || self.signals.pending()) {
+            let begin = self.account.elapsed();
+            let joined = flights.join(key, deadline, &mut || self.signals.pending());
+            if !matches!(joined, Flight::Leader(_)) {
+                self.account.add_flight(begin);
+            }
+            let lead = match joined {
                 Flight::Leader(lead) => Some(lead),
                 Flight::Followed => {
                     ending = Ending::Coalesced;

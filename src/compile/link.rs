@@ -4,11 +4,12 @@
 use super::commands::{Commands, Outputs, search_path};
 use super::stages;
 use super::{Detour, Printed};
-use crate::exec::{self, Command, Failure, Signals, Slots};
-use crate::journal::Account;
+use crate::exec::{self, Command, Failure, Signals, Slots, Step, Work};
+use crate::journal::{Account, StageAccount};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Resolve, Stage, Tool};
 use crate::toolchain::look_up;
+use std::convert::Infallible;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::ffi::OsStringExt;
@@ -43,18 +44,17 @@ impl Link<'_> {
             if let Resolve::PrintProgName(name) = &stage.resolve {
                 command.program = printed_program(plan, &command, name)?;
             }
-            let told = self
-                .account
-                .begin_stage(stages::name(stage), stages::arch(stage));
-            exec::run_all(
-                std::slice::from_ref(&command),
+            let (account, name) = (self.account, stages::name(stage));
+            let told = account.begin_stage(name, stages::arch(stage));
+            exec::run_steps(
+                &[Step::default()],
+                &mut Joining(&command, account, told),
                 &commands.environment,
                 1,
                 self.slots,
                 self.signals,
             )
             .map_err(|failure| detour(stage, failure))?;
-            self.account.end_stage(told, false);
             printed
                 .stdout
                 .extend(fs::read(&command.stdout).unwrap_or_default());
@@ -62,6 +62,26 @@ impl Link<'_> {
                 .stderr
                 .extend(fs::read(&command.stderr).unwrap_or_default());
         }
+        Ok(())
+    }
+}
+
+/// One command, told to the account.
+struct Joining<'a>(&'a Command, &'a Account, StageAccount);
+
+impl Work for Joining<'_> {
+    type Error = Infallible;
+
+    fn begin(&mut self, _step: usize) -> Result<Option<Command>, Infallible> {
+        Ok(Some(self.0.clone()))
+    }
+
+    fn started(&mut self, _step: usize) {
+        self.1.start_stage(self.2);
+    }
+
+    fn end(&mut self, _step: usize) -> Result<(), Infallible> {
+        self.1.end_stage(self.2, false);
         Ok(())
     }
 }

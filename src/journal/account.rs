@@ -1,7 +1,7 @@
 //! The account that a compile keeps of itself while it runs: the one place from which the journal's
 //! record and the log's block are made, so that they cannot disagree.
 
-use super::record::{Compile, Level, SCHEMA, Stage, Unit};
+use super::record::{Compile, Flight, Level, SCHEMA, Stage, Unit};
 use crate::log::Block;
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
@@ -46,6 +46,7 @@ impl Account {
             facts: None,
             key: None,
             units: Vec::new(),
+            flights: Vec::new(),
             stages: Vec::new(),
         };
         Self {
@@ -81,6 +82,16 @@ impl Account {
     /// Adds how a unit ended.
     pub fn add_unit(&self, unit: Unit) {
         self.tell(|found| found.units.push(unit));
+    }
+
+    /// The unit at work has waited since `begin` for another process that makes the same.
+    pub fn add_flight(&self, begin: u64) {
+        let flight = Flight {
+            unit: self.unit.get(),
+            begin,
+            wait: self.elapsed().saturating_sub(begin),
+        };
+        self.tell(|found| found.flights.push(flight));
     }
 
     /// A stage begins: it is looked for in the cache, or waits for a slot.

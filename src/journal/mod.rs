@@ -6,4 +6,4 @@ mod account;
 mod record;
 
 pub use account::{Account, StageAccount, text};
-pub use record::{Compile, Level, SCHEMA, Stage, Unit};
+pub use record::{Compile, Flight, Level, SCHEMA, Stage, Unit};

@@ -96,6 +96,9 @@ pub struct Compile {
     /// Its units; none of a direct hit, a bypass or a fallback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<Unit>,
+    /// Its waits for other processes that were making the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub flights: Vec<Flight>,
     /// Its stages in the order in which they began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<Stage>,
@@ -116,6 +119,18 @@ pub struct Unit {
     pub unstored: Option<String>,
     /// Its key.
     pub key: String,
+}
+
+/// A wait for another process.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Flight {
+    /// The unit's place among the compile's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<usize>,
+    /// When it began: microseconds since the compile did.
+    pub begin: u64,
+    /// How long it lasted.
+    pub wait: u64,
 }
 
 /// One stage.
@@ -199,7 +214,7 @@ fn yes() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Compile, Level, Stage, Unit};
+    use super::{Compile, Flight, Level, Stage, Unit};
 
     const LEAST: &str = r#"{"v":1,"start":5,"wall":7,"pid":9,"directory":"/src","sources":["a.cu"],"level":"direct_hit"}"#;
 
@@ -231,6 +246,11 @@ mod tests {
             hit: true,
             done: false,
         };
+        let flight = Flight {
+            unit: Some(1),
+            begin: 1,
+            wait: 2,
+        };
         let text = |text: &str| Some(text.to_owned());
         let all = Compile {
             output: text("a.o"),
@@ -244,6 +264,7 @@ mod tests {
             facts: text("11"),
             key: text("22"),
             units: vec![unit],
+            flights: vec![flight],
             stages: vec![stage],
             ..Compile::from_text(LEAST).unwrap()
         };
