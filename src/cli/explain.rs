@@ -74,14 +74,14 @@ pub(super) fn run(
 
 /// A compile with its explanation: the shape of `pcache explain --json`, in a list.
 #[derive(Serialize)]
-struct Explained<'a> {
+pub(super) struct Explained<'a> {
     compile: &'a Compile,
     /// The former compile that it is compared with.
     compared_with: Option<Former>,
     /// Everything that differs from it.
-    differences: Vec<Difference>,
+    pub(super) differences: Vec<Difference>,
     /// What is to be said besides, in sentences.
-    because: Vec<String>,
+    pub(super) because: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -102,7 +102,7 @@ impl Former {
 }
 
 impl<'a> Explained<'a> {
-    fn new(store: &FileStore, all: &'a [Compile], at: usize) -> Self {
+    pub(super) fn new(store: &FileStore, all: &'a [Compile], at: usize) -> Self {
         let compile = &all[at];
         let plain = |because: Vec<String>| Self {
             compile,

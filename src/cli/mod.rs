@@ -1,6 +1,7 @@
 //! `pcache`, the program for people: what is in the cache, what was decided, and why. Writes only to
 //! the streams that it is given. Does not know how a compile runs.
 
+mod builds;
 mod clear;
 mod completions;
 mod config;
@@ -11,10 +12,14 @@ mod gc;
 mod journal;
 mod list;
 mod man;
+mod range;
+mod report;
 mod select;
 mod since;
+mod spans;
 mod stats;
 mod terminal;
+mod trace;
 mod verify;
 
 use crate::config::{Config, Environment};
@@ -22,6 +27,7 @@ use crate::store::{FileStore, StoreError};
 use anyhow::{Context, Error};
 use clap::{CommandFactory, Parser, Subcommand};
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use terminal::Paint;
@@ -40,6 +46,10 @@ enum Command {
     Stats(stats::StatsArguments),
     /// Say how compiles ended, and what differed where the cache had no result
     Explain(explain::ExplainArguments),
+    /// Write a page that shows compiles: when, how long, what was found in the cache, and why not
+    Report(report::ReportArguments),
+    /// Write compiles and their stages as a trace for Perfetto and other viewers
+    Trace(trace::TraceArguments),
     /// List what is in the cache
     List(list::ListArguments),
     /// Remove what has expired, what is too much, and what dead processes have left
@@ -214,6 +224,8 @@ fn execute(
         Command::Explain(arguments) => {
             explain::run(arguments, &config, scene.out).map(|()| Status::Fine)
         }
+        Command::Report(arguments) => report::run(arguments, &mut scene),
+        Command::Trace(arguments) => trace::run(arguments, &mut scene),
         Command::List(arguments) => list::run(arguments, &mut scene),
         Command::Gc(arguments) => gc::run(arguments, &mut scene),
         Command::Clear(arguments) => clear::run(arguments, &mut scene),
@@ -235,6 +247,14 @@ fn is_there(root: &Path) -> Result<bool, Error> {
 
 fn say(out: &mut dyn Write, line: std::fmt::Arguments<'_>) -> Result<(), Error> {
     writeln!(out, "{line}").context("cannot write to standard output")
+}
+
+/// Writes `text` to the file that `-o` names, or to standard output.
+fn write_to(path: Option<&Path>, text: &str, out: &mut dyn Write) -> Result<(), Error> {
+    match path {
+        Some(path) => fs::write(path, text).with_context(|| format!("cannot write {path:?}")),
+        None => say(out, format_args!("{text}")),
+    }
 }
 
 /// Prints `value` as JSON that people can read too.

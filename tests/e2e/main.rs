@@ -22,6 +22,7 @@ mod modes;
 mod one_step;
 mod outputs;
 mod pcache;
+mod report;
 mod semantic;
 mod semantic_messages;
 mod signals;

@@ -4,10 +4,12 @@
 pub mod counters;
 pub mod judge;
 pub mod outcome;
+pub mod page;
 pub mod poll;
 pub mod stages;
 pub mod toolkit;
 pub mod tools;
+pub mod trace;
 pub mod trap;
 pub mod tree;
 pub mod workspace;

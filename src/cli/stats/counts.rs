@@ -150,7 +150,7 @@ impl Counts {
 }
 
 /// What the counters count a stage as.
-fn kind(name: &str) -> Option<StageKind> {
+pub(in crate::cli) fn kind(name: &str) -> Option<StageKind> {
     match name {
         "host_preprocess" => Some(StageKind::Preprocess),
         "stub_compile" => Some(StageKind::HostCompile),

@@ -9,15 +9,18 @@ mod prometheus;
 mod table;
 
 use super::journal::compiles;
-use super::since::Since;
+use super::range::Range;
 use super::{is_there, print_json, say};
 use crate::config::Config;
+use crate::journal::Compile;
 use crate::log::timestamp;
 use crate::stats::{Counter, Stats, StoreSize};
 use crate::store::FileStore;
 use anyhow::{Context, Error, bail};
 use counts::Counts;
+pub(super) use counts::kind;
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 use std::io::Write;
 use std::path::Path;
 
@@ -28,13 +31,12 @@ pub(super) struct StatsArguments {
     #[arg(long)]
     json: bool,
     /// Print text for Prometheus
-    #[arg(long, conflicts_with_all = ["json", "since"])]
+    #[arg(long, conflicts_with_all = ["json", "since", "last_build"])]
     prometheus: bool,
-    /// Count only what began then or later, as far as the journal reaches back: 2h, 2026-11-22T16:25
-    #[arg(long, value_name = "WHEN")]
-    since: Option<Since>,
+    #[command(flatten)]
+    range: Range,
     /// Set the counters to zero after showing them
-    #[arg(long, conflicts_with = "since")]
+    #[arg(long, conflicts_with_all = ["since", "last_build"])]
     zero: bool,
 }
 
@@ -67,34 +69,21 @@ pub(super) fn run(
     let root = &config.dir.value;
     let max_bytes = config.max_size.value.bytes();
     let exists = is_there(root)?;
-    let stats = match exists {
-        true => Stats::open(root),
-        false => Stats::nowhere(),
-    };
+    let stats = open(config, exists);
     let is_stuck = exists && !stats.is_shared();
     if is_stuck {
         let what = "cannot be written, or are of a newer version; showing what can be read";
         writeln!(err, "pcache: the counters in {root:?} {what}").context("cannot write")?;
     }
-    // A new page knows nothing of what is on the disk. What cannot be listed reads as nothing.
-    if exists && stats.store_size().is_none() {
-        let _ = FileStore::open_read_only(root, max_bytes).map(|store| store.recount());
-    }
-    let snapshot = stats.snapshot();
-    let (counts, since) = match &arguments.since {
-        None => (Counts::of_counters(&snapshot), None),
-        Some(since) => {
-            let (counts, span) = summed(root, max_bytes, exists, since)?;
-            (counts, Some(span))
+    let shown = match arguments.range.is_given() {
+        false => Shown::new(config, &stats, None),
+        true => {
+            let all = match exists {
+                true => compiles(&FileStore::open_read_only(root, max_bytes)?)?,
+                false => Vec::new(),
+            };
+            Shown::new(config, &stats, Some((&arguments.range, &all[..])))
         }
-    };
-    let shown = Shown {
-        root,
-        counts,
-        size: snapshot.store_size(),
-        max_bytes,
-        evicted: snapshot.get(Counter::Evicted),
-        since,
     };
     if arguments.prometheus {
         prometheus::print(out, &shown)?;
@@ -114,23 +103,62 @@ pub(super) fn run(
     }
 }
 
-/// Counts from the journal.
-fn summed(
-    root: &Path,
-    max_bytes: u64,
-    exists: bool,
-    since: &Since,
-) -> Result<(Counts, Span), Error> {
-    let all = match exists {
-        true => compiles(&FileStore::open_read_only(root, max_bytes)?)?,
-        false => Vec::new(),
+/// The counters, after a look at what the store holds where nobody knows that yet.
+fn open(config: &Config, exists: bool) -> Stats {
+    let (root, max_bytes) = (&config.dir.value, config.max_size.value.bytes());
+    let stats = match exists {
+        true => Stats::open(root),
+        false => Stats::nowhere(),
     };
-    let meant = all.iter().filter(|compile| since.includes(compile.start));
-    let span = Span {
-        asked: since.text().to_owned(),
-        journal_begins: all.first().map(|first| timestamp(first.start / 1000)),
-    };
-    Ok((Counts::of_journal(meant), span))
+    // A new page knows nothing of what is on the disk. What cannot be listed reads as nothing.
+    if exists && stats.store_size().is_none() {
+        let _ = FileStore::open_read_only(root, max_bytes).map(|store| store.recount());
+    }
+    stats
+}
+
+/// What `pcache stats --json` prints for a range of the journal, of which `all` is the whole.
+pub(super) fn numbers(config: &Config, range: &Range, all: &[Compile]) -> Result<Value, Error> {
+    let stats = open(config, true);
+    let shown = Shown::new(config, &stats, Some((range, all)));
+    serde_json::to_value(Report::new(&shown)).context("cannot write JSON")
+}
+
+/// How many units were direct hits, preprocessed hits, hits after waiting, and misses.
+pub(super) fn units(compiles: &[Compile]) -> [u64; 4] {
+    let counts = Counts::of_journal(compiles.iter());
+    [
+        counts.direct_hits,
+        counts.preprocessed_hits,
+        counts.coalesced,
+        counts.misses,
+    ]
+}
+
+impl<'a> Shown<'a> {
+    /// What `stats` counts, or what a range of the journal does.
+    fn new(config: &'a Config, stats: &Stats, journal: Option<(&Range, &[Compile])>) -> Self {
+        let snapshot = stats.snapshot();
+        let (counts, since) = match journal {
+            None => (Counts::of_counters(&snapshot), None),
+            Some((range, all)) => {
+                let meant = range.of(all);
+                let span = Span {
+                    asked: range.text(meant),
+                    journal_begins: all.first().map(|first| timestamp(first.start / 1000)),
+                };
+                (Counts::of_journal(meant.iter()), Some(span))
+            }
+        };
+        Self {
+            root: &config.dir.value,
+            counts,
+            size: snapshot.store_size(),
+            max_bytes: config.max_size.value.bytes(),
+            evicted: snapshot.get(Counter::Evicted),
+            since,
+        }
+    }
 }
 
 /// The shape of `pcache stats --json`. Names and nesting are a contract; every reason is there, with

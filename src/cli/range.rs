@@ -1,0 +1,47 @@
+//! Which compiles of the journal a request is about. Does not know what is told of them.
+
+use super::builds::builds;
+use super::since::Since;
+use crate::journal::Compile;
+use crate::log::timestamp;
+
+/// The options that choose a part of the journal.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(multiple = false)]
+pub(super) struct Range {
+    /// Only what began then or later, as far as the journal reaches back: 2h, 2026-11-22T16:25
+    #[arg(long, value_name = "WHEN")]
+    since: Option<Since>,
+    /// Only the last build: what follows no pause of 30 seconds, and makes no output twice
+    #[arg(long)]
+    last_build: bool,
+}
+
+impl Range {
+    /// Whether anything was chosen.
+    pub(super) fn is_given(&self) -> bool {
+        self.last_build || self.since.is_some()
+    }
+
+    /// The chosen ones of `all`, which are sorted by their beginnings; without a choice, all.
+    pub(super) fn of<'a>(&self, all: &'a [Compile]) -> &'a [Compile] {
+        match &self.since {
+            _ if self.last_build => builds(all).pop().unwrap_or_default(),
+            Some(since) => &all[all.partition_point(|compile| !since.includes(compile.start))..],
+            None => all,
+        }
+    }
+
+    /// The choice in words, when it has led to `chosen`.
+    pub(super) fn text(&self, chosen: &[Compile]) -> String {
+        match (&self.since, chosen.first()) {
+            (Some(since), _) => since.text().to_owned(),
+            (None, Some(first)) if self.last_build => {
+                let began = timestamp(first.start / 1000);
+                format!("the last build, which began {began}")
+            }
+            (None, _) if self.last_build => "the last build".to_owned(),
+            (None, _) => "the beginning".to_owned(),
+        }
+    }
+}

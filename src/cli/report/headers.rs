@@ -1,0 +1,145 @@
+//! The part of the page that says what a change of each header costs: how long the units took to
+//! compile that read it. How long the header itself takes within a compile, nobody measures.
+
+use super::html::{self, bar, path, share, table, time};
+use crate::cli::journal::{facts, sources};
+use crate::journal::Compile;
+use crate::store::FileStore;
+use crate::why::Facts;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Component, Path, PathBuf};
+
+/// Units that are looked at; of more, the last.
+const MOST_UNITS: usize = 1000;
+/// Rows at most.
+const MOST: usize = 20;
+
+/// Headers by their places, each with how many units read it and how long these took.
+#[derive(Default)]
+pub(super) struct Headers {
+    read: BTreeMap<PathBuf, (u64, u64)>,
+    /// Units whose facts are known.
+    units: u64,
+    /// Units of which nothing is known any more.
+    unknown: u64,
+}
+
+impl Headers {
+    /// Looks at the last compile of each unit; says how far it has come.
+    pub(super) fn of(
+        store: &FileStore,
+        chosen: &[Compile],
+        watch: &mut dyn FnMut(u64, u64),
+    ) -> Self {
+        let mut seen = BTreeSet::new();
+        let last = chosen.iter().rev();
+        // What depends on nothing was no compile.
+        let last = last.filter(|compile| compile.facts.is_some() && seen.insert(sources(compile)));
+        let last: Vec<_> = last.take(MOST_UNITS).collect();
+        let mut found = Self::default();
+        for (done, compile) in last.iter().enumerate() {
+            watch(done as u64, last.len() as u64);
+            match facts(store, compile) {
+                Some(facts) => found.add(compile, &facts),
+                None => found.unknown += 1,
+            }
+        }
+        found
+    }
+
+    fn add(&mut self, compile: &Compile, facts: &Facts) {
+        self.units += 1;
+        let cost = match compile.level.is_hit() {
+            true => compile.stored * 1000,
+            false => compile.wall,
+        };
+        let installed = installed(facts);
+        let own: BTreeSet<_> = sources(compile).iter().map(|path| plain(path)).collect();
+        let read = facts.files.iter().map(|file| {
+            let place = Path::new(facts.directory()).join(&file.path);
+            plain(&place)
+        });
+        let read: BTreeSet<_> = read.collect();
+        let is_header = |place: &PathBuf| {
+            !own.contains(place) && !installed.iter().any(|root| place.starts_with(root))
+        };
+        for place in read.into_iter().filter(is_header) {
+            let (units, took) = self.read.entry(place).or_default();
+            *units += 1;
+            *took += cost;
+        }
+    }
+}
+
+/// Where headers lie that nobody edits: those of the system, and of each tool's installation.
+fn installed(facts: &Facts) -> BTreeSet<PathBuf> {
+    let tools = facts.tools.iter().filter_map(|tool| {
+        // bin/ptxas, nvvm/bin/cicc
+        let folder = Path::new(&tool.path).parent()?;
+        let root = folder.parent()?;
+        let root = match root.file_name() {
+            Some(name) if name == "nvvm" => root.parent()?,
+            _ => root,
+        };
+        (folder.ends_with("bin") && root != Path::new("/")).then(|| plain(root))
+    });
+    tools.chain(["/usr".into()]).collect()
+}
+
+/// A path without dots, as text: no link is looked at.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+pub(super) fn section(headers: &Headers) -> String {
+    let mut rows: Vec<_> = headers.read.iter().collect();
+    rows.sort_by_key(|(_, (units, took))| std::cmp::Reverse((*took, *units)));
+    let most = rows.first().map_or(0, |(_, (_, took))| *took);
+    let left = rows.len().saturating_sub(MOST);
+    let rows = rows.iter().take(MOST).map(|(place, (units, took))| {
+        vec![
+            path(&place.to_string_lossy()),
+            units.to_string(),
+            share(*units, headers.units),
+            time(*took),
+            bar(*took, most, "header"),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    let mut note = "What it costs when a header changes: the time in which the units that read it were compiled. \
+        Headers of the system and of the toolkit are left out."
+        .to_owned();
+    if left > 0 {
+        note.push_str(&format!(" So are {left} that cost less."));
+    }
+    if headers.unknown > 0 {
+        let unknown = headers.unknown;
+        note.push_str(&format!(
+            " Of {unknown} units the cache does not know any more what they read."
+        ));
+    }
+    let (note, body) = match rows.is_empty() {
+        true => (
+            "The cache knows of no header that was read, but those of the system and of the toolkit.",
+            String::new(),
+        ),
+        false => (
+            note.as_str(),
+            table(
+                &["header", "#units", "#of all", "#their compiles", ""],
+                &rows,
+            ),
+        ),
+    };
+    html::section("headers", "Headers", note, &body)
+}

@@ -1,0 +1,146 @@
+//! The part of the page that says why there were misses: what `pcache explain` says of each, counted.
+
+use super::html::{self, Text, bar, table};
+use crate::cli::explain::Explained;
+use crate::journal::{Compile, Level};
+use crate::store::FileStore;
+use crate::why::Kind;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Misses that are explained; of more, the last. Each is compared with several former compiles.
+const MOST: usize = 300;
+/// Names that are shown of each reason.
+const NAMES: usize = 4;
+
+/// Why compiles were misses.
+#[derive(Default)]
+pub(super) struct Misses {
+    /// By the reason: how many, and what was named how often.
+    reasons: BTreeMap<String, (u64, BTreeMap<String, u64>)>,
+    explained: usize,
+    all: usize,
+}
+
+impl Misses {
+    /// Explains the misses among `chosen`, which is a part of `all`; says how far it has come.
+    pub(super) fn of(
+        store: &FileStore,
+        all: &[Compile],
+        chosen: &[Compile],
+        watch: &mut dyn FnMut(u64, u64),
+    ) -> Self {
+        let Some(first) = chosen.first() else {
+            return Self::default();
+        };
+        // What is chosen has an end in common with the whole.
+        let from = all.len() - chosen.len();
+        debug_assert_eq!(all.get(from), Some(first));
+        let places = (from..all.len()).filter(|at| all[*at].level == Level::Miss);
+        let places: Vec<_> = places.collect();
+        let explained = &places[places.len().saturating_sub(MOST)..];
+        let mut found = Self {
+            reasons: BTreeMap::new(),
+            explained: explained.len(),
+            all: places.len(),
+        };
+        for (done, &at) in explained.iter().enumerate() {
+            watch(done as u64, explained.len() as u64);
+            let explained = Explained::new(store, all, at);
+            let (count, names) = found.reasons.entry(reason(&explained)).or_default();
+            *count += 1;
+            for name in explained.differences.iter().map(|found| &found.name) {
+                *names.entry(name.clone()).or_default() += 1;
+            }
+        }
+        found
+    }
+}
+
+/// Why a compile was a miss, in words that other misses have too.
+fn reason(explained: &Explained<'_>) -> String {
+    let kinds: BTreeSet<_> = explained
+        .differences
+        .iter()
+        .map(|found| words(found.kind))
+        .collect();
+    if !kinds.is_empty() {
+        return kinds.into_iter().collect::<Vec<_>>().join(", ");
+    }
+    let said = explained.because.last().map_or("unknown", String::as_str);
+    match said.split_once(':') {
+        // What follows names one compile, or its time.
+        Some((said, _)) => said.to_owned(),
+        None if said.starts_with("nothing differs from") => "nothing differs".to_owned(),
+        None => said.to_owned(),
+    }
+}
+
+/// What a difference is, as a reason.
+fn words(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Flag => "other flags",
+        Kind::Environment => "other environment",
+        Kind::Driver => "another driver",
+        Kind::Release | Kind::Tool | Kind::Toolkit => "other tools",
+        Kind::Version => "another version of pcache-nvcc",
+        Kind::Directory => "another directory",
+        Kind::Machine => "another machine",
+        Kind::Diagnostics => "messages coloured otherwise",
+        Kind::Source => "source changed",
+        Kind::Header => "header changed",
+        Kind::Appeared => "file appeared",
+        Kind::Gone => "file gone",
+        Kind::Link => "link leads elsewhere",
+        Kind::Output => "another output",
+        Kind::Command => "other commands",
+        Kind::Text => "other text, though no file differs",
+    }
+}
+
+pub(super) fn section(misses: &Misses) -> String {
+    let mut reasons: Vec<_> = misses.reasons.iter().collect();
+    reasons.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
+    let most = reasons.first().map_or(0, |(_, (count, _))| *count);
+    let rows: Vec<_> = reasons
+        .iter()
+        .map(|(reason, (count, names))| {
+            vec![
+                Text(reason).to_string(),
+                count.to_string(),
+                bar(*count, most, "miss"),
+                named(names),
+            ]
+        })
+        .collect();
+    let note = match (misses.all, misses.all - misses.explained) {
+        (0, _) => "There were none.".to_owned(),
+        (_, 0) => "What <code>pcache explain</code> says of each compile.".to_owned(),
+        (_, left) => format!(
+            "What <code>pcache explain</code> says of the last {}; {left} before these are left out.",
+            misses.explained
+        ),
+    };
+    let body = match rows.is_empty() {
+        true => String::new(),
+        false => table(&["reason", "#compiles", "", "what"], &rows),
+    };
+    html::section("misses", "Why there were misses", &note, &body)
+}
+
+/// The names that occur most often.
+fn named(names: &BTreeMap<String, u64>) -> String {
+    let mut names: Vec<_> = names.iter().collect();
+    names.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
+    let shown = names.iter().take(NAMES).map(|(name, count)| {
+        let name = Text(name);
+        match count {
+            1 => format!("<code>{name}</code>"),
+            count => format!("<code>{name}</code> ×{count}"),
+        }
+    });
+    let mut shown: Vec<_> = shown.collect();
+    if names.len() > NAMES {
+        shown.push(format!("{} more", names.len() - NAMES));
+    }
+    shown.join(", ")
+}

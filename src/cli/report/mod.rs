@@ -1,0 +1,122 @@
+//! `pcache report`: one page of HTML that needs nothing else, for people to look at. Its numbers are
+//! those of `pcache stats --json` for the same range, which the page holds as JSON too. It can be read
+//! without its script, which only zooms and shows at once what titles tell.
+
+mod detours;
+mod headers;
+mod html;
+mod misses;
+mod numbers;
+mod rates;
+mod timeline;
+mod units;
+
+use super::builds::builds;
+use super::journal::compiles;
+use super::range::Range;
+use super::terminal::Progress;
+use super::{Scene, Status, is_there, stats, write_to};
+use crate::journal::Compile;
+use crate::log::timestamp;
+use anyhow::{Error, bail};
+use headers::Headers;
+use html::{Numbers, Text};
+use misses::Misses;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+const STYLE: &str = include_str!("page.css");
+const SCRIPT: &str = include_str!("page.js");
+
+/// What `pcache report` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct ReportArguments {
+    /// The file to write; without, standard output
+    #[arg(short, value_name = "FILE")]
+    output: Option<PathBuf>,
+    #[command(flatten)]
+    range: Range,
+}
+
+pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+    let root = scene.root().to_owned();
+    if !is_there(&root)? {
+        bail!("there is no cache at {root:?}");
+    }
+    let Some(store) = scene.store_for_reading()? else {
+        bail!("there is no cache at {root:?}");
+    };
+    let all = compiles(&store)?;
+    let chosen = arguments.range.of(&all);
+    let mut progress = Progress::new("explaining", scene.surroundings, scene.err);
+    let misses = Misses::of(&store, &all, chosen, &mut |done, most| {
+        progress.show(done, most);
+    });
+    progress.call("headers");
+    let headers = Headers::of(&store, chosen, &mut |done, most| progress.show(done, most));
+    drop(progress);
+    let page = Page {
+        root: &root,
+        range: arguments.range.text(chosen),
+        numbers: Numbers(stats::numbers(scene.config, &arguments.range, &all)?),
+        chosen,
+        misses,
+        headers,
+    };
+    write_to(arguments.output.as_deref(), &page.text(), scene.out)?;
+    Ok(Status::Fine)
+}
+
+/// What the page shows.
+struct Page<'a> {
+    root: &'a Path,
+    range: String,
+    numbers: Numbers,
+    chosen: &'a [Compile],
+    misses: Misses,
+    headers: Headers,
+}
+
+impl Page<'_> {
+    fn text(&self) -> String {
+        let builds = builds(self.chosen);
+        let sections = [
+            numbers::cards(&self.numbers),
+            numbers::results(&self.numbers),
+            rates::section(&builds),
+            timeline::section(&builds),
+            misses::section(&self.misses),
+            detours::section(&self.numbers, self.chosen),
+            units::section(self.chosen),
+            headers::section(&self.headers),
+            numbers::stages(&self.numbers, self.chosen),
+            numbers::store(&self.numbers),
+        ];
+        let [head, body] = [self.head(), sections.concat()];
+        let json = self.numbers.embedded();
+        format!(
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta name=\"color-scheme\" content=\"light dark\">\n\
+             <title>pcache report</title>\n<link rel=\"icon\" href=\"data:,\">\n\
+             <style>\n{STYLE}</style>\n</head>\n<body>\n{head}<main>\n{body}</main>\n\
+             <script type=\"application/json\" id=\"stats\">{json}</script>\n\
+             <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
+        )
+    }
+
+    fn head(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(0));
+        let root = self.root.to_string_lossy();
+        let compiles = self.chosen.len();
+        format!(
+            "<header><h1>pcache report</h1>\n<p>{compiles} compiles since {}, in the cache \
+             <code>{}</code></p>\n<p class=\"faint\">made {} by pcache {}; times are UTC</p></header>\n",
+            Text(&self.range),
+            Text(&root),
+            timestamp(now),
+            env!("CARGO_PKG_VERSION"),
+        )
+    }
+}

@@ -1,0 +1,192 @@
+//! The parts of the page that show what `pcache stats` counts: the most telling numbers, results,
+//! stages, the store.
+
+use super::html::{Numbers, bar, section, share, stack, stage_class, table, time};
+use crate::cli::stats::kind;
+use crate::config::ByteSize;
+use crate::journal::Compile;
+use crate::stats::StageKind;
+use std::collections::BTreeMap;
+
+/// How units come about: the name in `pcache stats --json`, that for people, and the colour.
+const RESULTS: [(&str, &str, &str); 4] = [
+    ("direct_hits", "direct hits", "direct"),
+    ("preprocessed_hits", "preprocessed hits", "preprocessed"),
+    ("coalesced", "hits after waiting", "coalesced"),
+    ("misses", "misses", "miss"),
+];
+
+/// The most telling numbers.
+pub(super) fn cards(numbers: &Numbers) -> String {
+    let units: u64 = RESULTS.iter().map(|(name, ..)| numbers.get(name)).sum();
+    let hits = units - numbers.get("misses");
+    let milliseconds = |name: &str| numbers.shown(name, &time(numbers.get(name) * 1000));
+    let detours = numbers.sum("bypassed") + numbers.sum("fallbacks");
+    let (held, cap) = (numbers.get("store.bytes"), numbers.get("store.max_bytes"));
+    let cards = [
+        (
+            "hit rate",
+            share(hits, units),
+            format!("{hits} of {units} units"),
+        ),
+        (
+            "time saved",
+            milliseconds("saved_milliseconds"),
+            "by hits, as measured when they were compiled".to_owned(),
+        ),
+        (
+            "time compiling",
+            milliseconds("spent_milliseconds"),
+            "in processes that had to compile".to_owned(),
+        ),
+        (
+            "left to nvcc",
+            detours.to_string(),
+            "compiles passed on or handed back".to_owned(),
+        ),
+        (
+            "cache",
+            ByteSize::approximate(held),
+            bar(held, cap, "store"),
+        ),
+    ];
+    let cards = cards.map(|(name, value, note)| {
+        format!(
+            "<div class=\"card\"><h2>{name}</h2><p class=\"value\">{value}</p><p>{note}</p></div>\n"
+        )
+    });
+    format!("<div class=\"cards\">\n{}</div>\n", cards.concat())
+}
+
+/// How translation units came about.
+pub(super) fn results(numbers: &Numbers) -> String {
+    let units: u64 = RESULTS.iter().map(|(name, ..)| numbers.get(name)).sum();
+    let parts = RESULTS.map(|(name, shown, class)| (numbers.get(name), class, shown));
+    let mut rows: Vec<_> = RESULTS
+        .iter()
+        .map(|(name, shown, class)| {
+            vec![
+                format!("<i class=\"key {class}\"></i>{shown}"),
+                numbers.count(name),
+                share(numbers.get(name), units),
+            ]
+        })
+        .collect();
+    for (name, shown) in [
+        (
+            "semantic_hits",
+            "of the hits, after edits that change nothing",
+        ),
+        ("uncacheable", "of the misses, not stored"),
+    ] {
+        let whole = match name {
+            "uncacheable" => numbers.get("misses"),
+            _ => units - numbers.get("misses"),
+        };
+        rows.push(vec![
+            shown.to_owned(),
+            numbers.count(name),
+            share(numbers.get(name), whole),
+        ]);
+    }
+    let body = format!(
+        "{}\n{}",
+        stack(&parts),
+        table(&["", "#units", "#share"], &rows)
+    );
+    section("results", "Translation units", "", &body)
+}
+
+/// Time that stages took, in microseconds.
+#[derive(Default)]
+struct Times {
+    run: u64,
+    waited: u64,
+}
+
+/// What became of stages, and how long they took.
+pub(super) fn stages(numbers: &Numbers, chosen: &[Compile]) -> String {
+    let mut times: BTreeMap<&str, Times> = BTreeMap::new();
+    for stage in chosen.iter().flat_map(|compile| &compile.stages) {
+        let known = kind(&stage.name).map(|kind| kind.code());
+        let name = known.unwrap_or(&stage.name);
+        let times = times.entry(name).or_default();
+        times.run = times.run.saturating_add(stage.run);
+        times.waited = times.waited.saturating_add(stage.wait);
+    }
+    let longest = times.values().map(|times| times.run).max().unwrap_or(0);
+    let mut names: Vec<&str> = StageKind::ALL.iter().map(|kind| kind.code()).collect();
+    names.extend(times.keys().filter(|name| kind(name).is_none()));
+    let nothing = Times::default();
+    let rows = names.into_iter().map(|name| {
+        let [hits, misses] = ["hits", "misses"].map(|what| format!("stages.{name}.{what}"));
+        let count = |path: &str| match kind(name) {
+            Some(_) => numbers.count(path),
+            None => String::new(),
+        };
+        let found = (numbers.get(&hits), "found", "from the cache");
+        let ran = (numbers.get(&misses), "ran", "run");
+        let times = times.get(name).unwrap_or(&nothing);
+        vec![
+            format!(
+                "<i class=\"key {}\"></i>{}",
+                stage_class(name),
+                super::Text(name)
+            ),
+            count(&hits),
+            count(&misses),
+            stack(&[found, ran]),
+            time(times.run),
+            bar(times.run, longest, stage_class(name)),
+            time(times.waited),
+        ]
+    });
+    let headings = [
+        "stage",
+        "#from the cache",
+        "#run",
+        "",
+        "#time",
+        "",
+        "#waited for slots",
+    ];
+    let note = "Counted are the stages of misses; the times are those of all compiles, of stages that run \
+        side by side each by itself.";
+    let rows: Vec<_> = rows.collect();
+    section("stages", "Stages", note, &table(&headings, &rows))
+}
+
+/// What the store holds.
+pub(super) fn store(numbers: &Numbers) -> String {
+    let (held, cap) = (numbers.get("store.bytes"), numbers.get("store.max_bytes"));
+    let bytes = |name: &str| numbers.shown(name, &ByteSize::approximate(numbers.get(name)));
+    let rows = [
+        vec![
+            "held".to_owned(),
+            bytes("store.bytes"),
+            bar(held, cap, "store"),
+        ],
+        vec![
+            "at most".to_owned(),
+            bytes("store.max_bytes"),
+            share(held, cap),
+        ],
+        vec![
+            "artefacts".to_owned(),
+            numbers.count("store.entries"),
+            String::new(),
+        ],
+        vec![
+            "records".to_owned(),
+            numbers.count("store.records"),
+            String::new(),
+        ],
+        vec![
+            "evicted".to_owned(),
+            numbers.count("store.evicted"),
+            "since the counters were zero".to_owned(),
+        ],
+    ];
+    let note = "As it is now, whatever the range.";
+    section("store", "Cache", note, &table(&["", "#", ""], &rows))
+}

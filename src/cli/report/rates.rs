@@ -1,0 +1,113 @@
+//! The part of the page that shows the hit rate over time: a column for each build, or for each slice
+//! of the only one.
+
+use super::html::{self, legend, percent, share, time};
+use crate::cli::spans::began;
+use crate::cli::stats::units;
+use crate::journal::Compile;
+use std::fmt::Write as _;
+
+/// Columns at most; of more builds, the last.
+const COLUMNS: usize = 48;
+/// Slices of an only build.
+const SLICES: u64 = 24;
+/// Columns that have words below them.
+const LABELS: usize = 12;
+
+/// What is in a column, from the bottom up.
+const COLOURS: [(&str, &str); 4] = [
+    ("direct", "direct hits"),
+    ("preprocessed", "preprocessed hits"),
+    ("coalesced", "hits after waiting"),
+    ("miss", "misses"),
+];
+
+struct Column {
+    title: String,
+    label: String,
+    units: [u64; 4],
+}
+
+pub(super) fn section(builds: &[&[Compile]]) -> String {
+    match builds {
+        [] => chart(&[], "Nothing was compiled."),
+        [only] => chart(
+            &slices(only),
+            "Slices of the only build, by when compiles began.",
+        ),
+        builds => {
+            let shown = &builds[builds.len().saturating_sub(COLUMNS)..];
+            let columns = shown.iter().map(|build| of_build(build));
+            let note = match builds.len() - shown.len() {
+                0 => "Each column is a build.".to_owned(),
+                left => format!("Each column is a build; {left} before these are left out."),
+            };
+            chart(&columns.collect::<Vec<_>>(), &note)
+        }
+    }
+}
+
+fn of_build(build: &[Compile]) -> Column {
+    let began = build.first().map(began).unwrap_or_default();
+    // Of 2026-11-22T16:25:00.000Z.
+    let label = began.get(11..16).unwrap_or_default().to_owned();
+    Column {
+        title: format!("build of {began}"),
+        label,
+        units: units(build),
+    }
+}
+
+fn slices(build: &[Compile]) -> Vec<Column> {
+    let first = build.first().map_or(0, |compile| compile.start);
+    let last = build.last().map_or(0, |compile| compile.start);
+    let length = (last - first) / SLICES + 1;
+    let slice = |n: u64| {
+        let (from, to) = (first + n * length, first + (n + 1) * length);
+        let begin = build.partition_point(|compile| compile.start < from);
+        let end = build.partition_point(|compile| compile.start < to);
+        let after = time(n * length);
+        Column {
+            title: format!("after {after}"),
+            label: after,
+            units: units(&build[begin..end]),
+        }
+    };
+    (0..SLICES).map(slice).collect()
+}
+
+fn chart(columns: &[Column], note: &str) -> String {
+    let every = columns.len().div_ceil(LABELS).max(1);
+    let mut text = legend(&COLOURS);
+    text.push_str("<div class=\"chart\"><div class=\"scale\"><span>100 %</span><span>50 %</span>");
+    text.push_str("<span>0 %</span></div><div class=\"columns\">\n");
+    for (at, column) in columns.iter().enumerate() {
+        let all: u64 = column.units.iter().sum();
+        let hits = all - column.units[3];
+        let title = format!(
+            "{}: {hits} of {all} units, {}",
+            column.title,
+            share(hits, all)
+        );
+        // Writing to a String cannot fail, here and below.
+        let _ = write!(
+            text,
+            "<div class=\"column\" title=\"{title}\"><div class=\"stack\">"
+        );
+        for ((class, _), n) in COLOURS.iter().zip(column.units).filter(|(_, n)| *n > 0) {
+            let height = percent(n, all);
+            let _ = write!(
+                text,
+                "<i class=\"{class}\" style=\"height:{height:.2}%\"></i>"
+            );
+        }
+        let label = if at % every == 0 {
+            column.label.as_str()
+        } else {
+            ""
+        };
+        let _ = writeln!(text, "</div><span class=\"under\">{label}</span></div>");
+    }
+    text.push_str("</div></div>\n");
+    html::section("rates", "Hit rate over time", note, &text)
+}

@@ -1,0 +1,87 @@
+//! The part of the page that lists what took longest to compile.
+
+use super::html::{self, bar, path, table, time};
+use crate::cli::journal::sources;
+use crate::cli::spans::spans;
+use crate::journal::{Compile, Level};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// Rows at most.
+const MOST: usize = 20;
+
+/// What is told of one source, or of several that are compiled together.
+#[derive(Default)]
+struct Row {
+    compiles: u64,
+    hits: u64,
+    total: u64,
+    longest: u64,
+    /// The longest stage of the longest compile.
+    stage: String,
+}
+
+pub(super) fn section(chosen: &[Compile]) -> String {
+    let mut found: BTreeMap<Vec<PathBuf>, Row> = BTreeMap::new();
+    for compile in chosen {
+        let row = found.entry(sources(compile)).or_default();
+        row.hits += u64::from(compile.level.is_hit());
+        if compile.level == Level::Miss {
+            row.add(compile);
+        }
+    }
+    let mut rows: Vec<_> = found.iter().filter(|(_, row)| row.compiles > 0).collect();
+    rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.longest));
+    let left = rows.len().saturating_sub(MOST);
+    let most = rows.first().map_or(0, |(_, row)| row.longest);
+    let rows = rows.iter().take(MOST).map(|(sources, row)| {
+        let names = sources.iter().map(|source| path(&source.to_string_lossy()));
+        vec![
+            names.collect::<Vec<_>>().join(" "),
+            time(row.longest),
+            bar(row.longest, most, "miss"),
+            row.stage.clone(),
+            row.compiles.to_string(),
+            time(row.total),
+            row.hits.to_string(),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
+    let note = match (rows.len(), left) {
+        (0, _) => "Nothing had to be compiled.".to_owned(),
+        (_, 0) => "By the longest compile.".to_owned(),
+        _ => format!("By the longest compile; {left} that took less long are left out."),
+    };
+    let headings = [
+        "source",
+        "#longest",
+        "",
+        "its longest stage",
+        "#compiles",
+        "#all of them",
+        "#hits",
+    ];
+    let body = match rows.is_empty() {
+        true => String::new(),
+        false => table(&headings, &rows),
+    };
+    html::section("units", "Slowest units", &note, &body)
+}
+
+impl Row {
+    fn add(&mut self, compile: &Compile) {
+        self.compiles += 1;
+        self.total += compile.wall;
+        if compile.wall <= self.longest {
+            return;
+        }
+        self.longest = compile.wall;
+        let spans = spans(compile);
+        let ran = spans.iter().filter(|span| span.stage.is_some());
+        let longest = ran.max_by_key(|span| span.end - span.start);
+        self.stage = longest.map_or_else(String::new, |span| {
+            let (name, took) = (span.name(), time(span.end - span.start));
+            format!("{} {took}", html::Text(&name))
+        });
+    }
+}
