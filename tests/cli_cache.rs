@@ -8,6 +8,8 @@ use pcache_nvcc::store::{Artefact, FileStore, Name};
 use serde_json::{Value, json};
 use std::fs::{self, FileTimes};
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, SystemTime};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -94,7 +96,7 @@ fn list_shows_class_size_age_and_names() {
     );
     assert_eq!(first["age"].as_u64().unwrap() / 86_400, 3);
     assert_eq!(first["uses"], Value::Null, "lru counts none");
-    assert_eq!(report["entries"][1]["names"], "/src/kernel.cu");
+    assert_eq!(report["entries"][1]["file"], "/src/kernel.cu");
 
     let report = home.json(&["list", "--json", "--sort", "used"]);
     assert_eq!(classes(&report), ["cubin", "text", "result"]);
@@ -328,4 +330,49 @@ fn verify_refuses_a_record_in_anothers_place() {
     fs::copy(one, &other).unwrap();
     assert_eq!(home.run(&["verify"]).status.code(), Some(3));
     assert!(!other.exists());
+}
+
+#[test]
+fn verify_and_gc_beside_writers_find_no_damage() {
+    let home = Home::new();
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        for writer in 0..3u32 {
+            let (home, stop) = (&home, &stop);
+            scope.spawn(move || {
+                let store = FileStore::open(&home.cache(), 200_000).unwrap();
+                let mut turn = writer;
+                while !stop.load(Ordering::Relaxed) {
+                    turn = turn.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let size = 100 + (turn >> 20) as usize;
+                    let artefact = store.put_artefact(&vec![turn as u8; size]).unwrap();
+                    let value = json!({"outputs": [{"artefact": artefact}], "milliseconds": turn});
+                    let key = (turn % 50).to_le_bytes();
+                    store
+                        .put_record(&key, value.to_string().as_bytes())
+                        .unwrap();
+                }
+            });
+        }
+        let looks: Vec<_> = (0..6)
+            .map(|turn| {
+                let arguments = [["verify", "--json"], ["gc", "--json"]][turn % 2];
+                let mut command = home.command(&arguments);
+                let output = command.env("PCACHE_MAX_SIZE", "200000").output().unwrap();
+                (
+                    output.status.code(),
+                    serde_json::from_slice::<Value>(&output.stdout),
+                )
+            })
+            .collect();
+        stop.store(true, Ordering::Relaxed);
+        for (status, report) in looks {
+            let report = report.unwrap();
+            assert_eq!(status, Some(0), "{report:#}");
+            assert_eq!(report.get("unproven").unwrap_or(&json!(0)), 0);
+        }
+    });
+    // A listing corrects what was counted twice.
+    let listed = home.json(&["list", "--json"]);
+    assert_eq!(listed["bytes"], home.store().bytes().unwrap());
 }

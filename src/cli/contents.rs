@@ -149,3 +149,79 @@ fn path_sets(mut bytes: &[u8]) -> Option<Vec<PathBuf>> {
     files.dedup();
     Some(files)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{CLASSES, Contents};
+    use crate::store::Artefact;
+    use serde_json::json;
+    use std::path::PathBuf;
+
+    fn of(value: &serde_json::Value) -> Contents {
+        Contents::of_record(value.to_string().as_bytes())
+    }
+
+    /// A list of path sets, each with these files.
+    fn path_sets(sets: &[&[&str]]) -> Vec<u8> {
+        let mut bytes = b"pcache-nvcc path sets 1\n".to_vec();
+        for files in sets {
+            let mut set = (files.len() as u32).to_le_bytes().to_vec();
+            files
+                .iter()
+                .for_each(|file| set.extend(format!("{file}\0").as_bytes()));
+            bytes.extend([0; 32]);
+            bytes.extend((set.len() as u64).to_le_bytes());
+            bytes.extend(set);
+        }
+        bytes
+    }
+
+    #[test]
+    fn path_sets_name_every_file_once() {
+        let found = Contents::of_record(&path_sets(&[&["/b.cu", "/a.h"], &["/b.cu"]]));
+        assert_eq!(found.class, "path-sets");
+        assert_eq!(found.files, ["/a.h", "/b.cu"].map(PathBuf::from));
+        let mut cut = path_sets(&[&["/b.cu"]]);
+        cut.pop();
+        let found = Contents::of_record(&cut);
+        assert_eq!((found.class, found.files.len()), ("path-sets", 0));
+    }
+
+    #[test]
+    fn records_of_results_name_artefacts_and_files_wherever_they_stand() {
+        let artefacts = [b"1", b"2", b"3"].map(|bytes| Artefact::of(bytes));
+        let [one, two, three] = artefacts;
+        let result = json!({ "outputs": [{ "command": 5, "artefact": one }], "milliseconds": 5,
+            "streams": [{ "stdout": null, "stderr": two }], "kept": [{ "name": "a.ptx", "artefact": three }],
+            "sources": [{ "path": "/a.cu", "sha256": "00" }] });
+        let found = of(&result);
+        assert_eq!((found.class, found.artefacts.len()), ("result", 3));
+        assert!(
+            artefacts
+                .iter()
+                .all(|artefact| found.artefacts.contains(artefact))
+        );
+        assert_eq!(found.files, ["a.ptx", "/a.cu"].map(PathBuf::from));
+
+        let direct = json!({ "units": 1, "outputs": [{ "path": "o", "artefact": one }],
+            "depfiles": [["a.d", two]], "stdout": null });
+        let found = of(&direct);
+        assert_eq!((found.class, found.artefacts.len()), ("direct-result", 2));
+        assert_eq!(found.files.len(), 2);
+
+        let stage = json!({ "outputs": [{ "flag": "-o", "artefact": one }], "sources": [] });
+        assert_eq!((of(&stage).class, of(&stage).artefacts.len()), ("stage", 1));
+    }
+
+    #[test]
+    fn other_records_have_their_classes() {
+        let of = |value: &[u8]| Contents::of_record(value).class;
+        assert_eq!(of(b"pcache-nvcc token sets 1\n..."), "token-sets");
+        assert_eq!(of(b"{\"order\":{},\"real\":[]}"), "search-order");
+        assert_eq!(of(b"{\"places\":[]}\n#$ _SPACE_=\n"), "plan");
+        for unknown in [&b""[..], b"\0\xff", b"{\"schema\":7}", b"[1, {\"a\": 2}]"] {
+            assert_eq!(of(unknown), "record");
+        }
+        assert!(CLASSES.contains(&"token-sets") && CLASSES.contains(&"damaged"));
+    }
+}

@@ -57,8 +57,8 @@ struct Row {
     unused: u64,
     /// `null` where the policy does not count uses.
     uses: Option<u64>,
-    /// Files that a record names, the first of them.
-    names: Option<String>,
+    /// The first file that a record names.
+    file: Option<String>,
 }
 
 pub(super) fn run(arguments: &ListArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
@@ -111,7 +111,7 @@ fn rows(
                     age: seconds(stored.written),
                     unused: seconds(stored.read),
                     uses: stored.uses,
-                    names: contents
+                    file: contents
                         .files
                         .first()
                         .map(|file| file.display().to_string()),
@@ -150,7 +150,7 @@ fn print(report: &Report, scene: &mut Scene<'_>) -> Result<(), Error> {
     )?;
     for row in &report.entries {
         let uses = row.uses.map_or_else(|| "-".into(), |uses| uses.to_string());
-        let names = row.names.as_ref().map(|file| format!("  {file}"));
+        let file = row.file.as_ref().map(|file| format!("  {file}"));
         say(
             scene.out,
             format_args!(
@@ -160,7 +160,7 @@ fn print(report: &Report, scene: &mut Scene<'_>) -> Result<(), Error> {
                 time(row.age),
                 time(row.unused),
                 paint.with(Ink::Faint, &row.name),
-                names.unwrap_or_default(),
+                file.unwrap_or_default(),
             ),
         )?;
     }

@@ -166,7 +166,7 @@ impl FileStore {
 
 /// The lock of who evicts; `None` where somebody else does. Where there can be no lock, several evict
 /// at once, which costs time and nothing else.
-fn lock(root: &Directory) -> Option<Option<File>> {
+pub(super) fn lock(root: &Directory) -> Option<Option<File>> {
     match try_lock(root) {
         Ok(file) => Some(Some(file)),
         Err(error) if Errno::from_io_error(&error) == Some(Errno::WOULDBLOCK) => None,

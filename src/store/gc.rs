@@ -2,7 +2,7 @@
 //! shard is listed, so that exactly what the policy names goes. Does not know who asks.
 
 use super::census::Shard;
-use super::evict::Work;
+use super::evict::{Work, lock};
 use super::file::{Access, FileStore};
 use super::platform::{Directory, now};
 use super::policy::{Candidate, Limits, Policy};
@@ -48,6 +48,8 @@ impl FileStore {
         if self.access == Access::ReadOnly {
             return Ok(done);
         }
+        // So that puts do not evict as well. Where somebody else evicts, both do, which costs time only.
+        let _lock = lock(&root);
         done.swept = self.sweep()?;
         let mut shards = Vec::new();
         for number in 0..=u8::MAX {
@@ -66,10 +68,11 @@ impl FileStore {
             }
         }
         let gone = |cleared: &Cleared| cleared.bytes;
-        done.after = self.stats.totals().size().unwrap_or(StoreSize {
+        let left = || StoreSize {
             bytes: done.before.bytes - gone(&done.expired) - gone(&done.evicted),
             ..done.before
-        });
+        };
+        done.after = self.stats.totals().size().unwrap_or_else(left);
         work.trouble.map_or(Ok(done), Err)
     }
 

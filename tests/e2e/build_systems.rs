@@ -92,6 +92,20 @@ impl Way {
                 assert!(tree.bytes(&name) == again.bytes(&name), "{name} differs");
             }
         }
+        self.doctor_finds_us(ws);
+    }
+
+    /// `pcache doctor` reads from the build directory that it uses pcache-nvcc.
+    #[track_caller]
+    fn doctor_finds_us(&self, ws: &Workspace) {
+        let mut command = ws.command(program("pcache"));
+        command.arg("doctor").arg(ws.path("build"));
+        let output = command.output().expect("pcache runs");
+        let said = String::from_utf8(output.stdout).expect("text");
+        let mut lines = said.lines();
+        let found = lines.find(|line| line.split_whitespace().nth(1) == Some("build"));
+        let found = found.unwrap_or_else(|| panic!("a line about the build in {said}"));
+        assert!(found.starts_with("ok "), "{said}");
     }
 
     #[track_caller]

@@ -58,7 +58,7 @@ fn every_file_of_a_compile_has_a_known_class() {
         assert!(!found.contains(class), "{class} in {report:#}");
     }
     let sets = entries.iter().filter(|one| one["class"] == "path-sets");
-    assert!(sets.clone().all(|one| one["names"].is_string()));
+    assert!(sets.clone().all(|one| one["file"].is_string()));
     let (_, report) = pcache(&ws, &["list", "--matching", "kernel.cu"]);
     assert!(report["files"].as_u64() > Some(0));
 }

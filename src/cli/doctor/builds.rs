@@ -47,7 +47,10 @@ fn examine_text(text: &str, path: &OsString, findings: &mut Findings) {
     for name in ENTRIES {
         if let Some(cache) = cache_in(value(name), path) {
             is_clean = false;
-            let text = format!("{name}={} puts {cache} around nvcc", value(name));
+            let text = format!(
+                "{name}={} puts {cache} around nvcc or behind it",
+                value(name)
+            );
             let advice =
                 format!("configure again with -D{name}= for pcache-nvcc or the compiler itself");
             findings.advise(Level::Warning, ABOUT, text, &advice);
@@ -87,10 +90,12 @@ fn examine_text(text: &str, path: &OsString, findings: &mut Findings) {
         "CUDA_NVCC_EXECUTABLE",
     ];
     let ours = ours.into_iter().find(|name| leads_to_us(value(name)));
+    let has_cuda = ["CMAKE_CUDA_COMPILER", "CUDA_NVCC_EXECUTABLE"].map(value) != ["", ""];
     match ours {
         Some(name) if is_clean => findings.ok(ABOUT, format!("{name} is pcache-nvcc")),
-        Some(_) => {}
-        None => findings.advise(
+        None if !has_cuda => findings.note(ABOUT, "CMake has not enabled CUDA in it"),
+        _ if !is_clean => {}
+        _ => findings.advise(
             Level::Warning,
             ABOUT,
             "nothing in CMakeCache.txt leads to pcache-nvcc",
@@ -171,5 +176,7 @@ mod tests {
         let found = findings("CMAKE_CUDA_COMPILER:FILEPATH=/usr/local/cuda/bin/nvcc\n");
         assert_eq!(found[0].0, Level::Warning);
         assert!(found[0].1.contains("nothing in CMakeCache.txt"));
+        let found = findings("CMAKE_CXX_COMPILER:FILEPATH=/usr/bin/c++\n");
+        assert_eq!((found.len(), found[0].0), (1, Level::Note));
     }
 }

@@ -128,16 +128,14 @@ fn examine_variables(surroundings: &Surroundings<'_>, path: &OsString, findings:
         let value = (surroundings.env)(name)?;
         value.into_string().ok().filter(|value| !value.is_empty())
     };
-    let rows = NVCC_VARIABLES.iter().map(|row| (row, "pcache-nvcc"));
-    let rows = rows.chain(
-        HOST_VARIABLES
-            .iter()
-            .map(|row| (row, "the compiler itself")),
-    );
-    for ((name, reader), instead) in rows {
+    let around = ("around nvcc", "pcache-nvcc");
+    let behind = ("between nvcc and its host compiler", "the compiler itself");
+    let rows = NVCC_VARIABLES.iter().map(|row| (row, around));
+    let rows = rows.chain(HOST_VARIABLES.iter().map(|row| (row, behind)));
+    for ((name, reader), (place, instead)) in rows {
         let Some(value) = value(name) else { continue };
         if let Some(cache) = cache_in(&value, path) {
-            let text = format!("{name}={value} puts {cache} around nvcc (read by {reader})");
+            let text = format!("{name}={value} puts {cache} {place} (read by {reader})");
             let advice = format!("unset it, or let it name {instead}");
             findings.advise(Level::Warning, ABOUT, text, &advice);
         }

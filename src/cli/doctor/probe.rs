@@ -3,7 +3,7 @@
 
 use crate::includes::digests::DigestTable;
 use crate::lock::LockFile;
-use crate::stats::Stats;
+use crate::stats::{Counter, Stats};
 use rustix::fs::{FlockOperation, StatVfs, flock, ioctl_ficlone, statfs, statvfs};
 use std::fs::{self, File, FileTimes};
 use std::io;
@@ -64,7 +64,6 @@ pub(super) fn try_out(directory: &Path) -> io::Result<Features> {
 
 /// Whether two mappings of one file see each other: the counters of two handles.
 fn maps_shared(directory: &Path) -> io::Result<bool> {
-    use crate::stats::Counter;
     let place = directory.join("mapped");
     fs::create_dir(&place)?;
     let (one, other) = (Stats::open(&place), Stats::open(&place));
