@@ -503,7 +503,7 @@ fn an_evicted_result_is_told() {
 
 #[test]
 fn hits_and_detours_are_told() {
-    let mut ws = unit();
+    let ws = unit();
     ws.build(ARGS).misses(1);
     ws.build(ARGS).hits_directly(1);
     let told = explained(&ws);
