@@ -6,6 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use insta::assert_snapshot;
 
+use crate::explain_more::without_former;
 use crate::support::toolkit::Toolkit;
 use crate::support::workspace::{Workspace, make_executable};
 use crate::traps_environment::{driver, toolkit_of_links};
@@ -355,12 +356,12 @@ fn another_working_directory_is_named() {
 #[test]
 fn another_output_is_named_where_it_counts() {
     let after = ["-c", "unit.cu", "-o", "other.o"];
-    assert_snapshot!(change_to(&mut unit(), ARGS, &after, |_| {}), @"
+    assert_snapshot!(without_former(&change_to(&mut unit(), ARGS, &after, |_| {})), @"
     preprocessed hit: unit.cu → other.o
         output: --output-file: unit.o → other.o
     ");
     let after = [ARGS, &["-MD"]].concat();
-    assert_snapshot!(change_to(&mut unit(), ARGS, &after, |_| {}), @"
+    assert_snapshot!(without_former(&change_to(&mut unit(), ARGS, &after, |_| {})), @"
     preprocessed hit: unit.cu → unit.o
         output: --generate-dependencies-with-compile: none → set
     ");
