@@ -6,9 +6,7 @@ use std::os::unix::fs::symlink;
 
 use insta::assert_snapshot;
 
-use crate::explain::{
-    ARGS, TWO, change, change_to, explained, two_folders, unit, without_digests, without_former,
-};
+use crate::explain::{ARGS, TWO, change, change_to, explained, two_folders, unit, without_digests};
 use crate::support::toolkit::Toolkit;
 use crate::support::workspace::Workspace;
 use crate::traps_environment::toolkit_of_links;
