@@ -112,19 +112,6 @@ fn a_header_that_keeps_size_and_time_is_named() {
 }
 
 #[test]
-fn a_new_include_is_its_includers_change() {
-    let mut ws = unit();
-    let edit = |ws: &mut Workspace| {
-        ws.write("more.h", "#include <vector>\n");
-        ws.edit("value.h", "#define", "#include \"more.h\"\n#define");
-    };
-    assert_snapshot!(change(&mut ws, ARGS, edit), @"
-    miss: unit.cu → unit.o
-        header value.h: ac32a92f4af3 → 76bfb30ac79e (included by unit.cu)
-    ");
-}
-
-#[test]
 fn two_changes_are_both_named() {
     let mut ws = unit();
     let after = [ARGS, &["-DX=1"]].concat();
@@ -464,6 +451,7 @@ fn what_is_never_stored_is_told() {
 #[test]
 fn the_time_of_day_is_told() {
     let mut ws = Workspace::with("unit.cu", "const char *when() { return __TIME__; }\n");
+    // `__TIME__` counts seconds.
     let wait = |_: &mut Workspace| std::thread::sleep(Duration::from_millis(1100));
     assert_snapshot!(change(&mut ws, ARGS, wait), @"
     miss: unit.cu → unit.o

@@ -221,3 +221,16 @@ fn edits_that_cost_nothing_are_not_named_later() {
     );
     assert_eq!(told.lines().count(), 2, "{told}");
 }
+
+#[test]
+fn a_new_include_is_its_includers_change() {
+    let mut ws = unit();
+    let edit = |ws: &mut Workspace| {
+        ws.write("more.h", "#include <vector>\n");
+        ws.edit("value.h", "#define", "#include \"more.h\"\n#define");
+    };
+    assert_snapshot!(change(&mut ws, ARGS, edit), @"
+    miss: unit.cu → unit.o
+        header value.h: ac32a92f4af3 → 76bfb30ac79e (included by unit.cu)
+    ");
+}
