@@ -23,16 +23,17 @@ def measure(unit, tools, work, rounds):
     for at in range(rounds):
         for tool in tools:
             tool.empty()
-            for name in ["cold", *EDITS]:
-                # The first build has every block, so that an edit changes one number.
-                number += 1
-                values = {edit: number if edit == name else 1 for edit in EDITS}
-                blocks = [text.replace(MARK, str(values[edit])) for edit, text in EDITS.items()]
-                source.write_text(base + "".join(blocks))
+        # Every tool compiles a state before any compiles the next one: a machine's speed changes.
+        for name in ["cold", *EDITS]:
+            # The first build has every block, so that an edit changes one number.
+            number += 1
+            values = {edit: number if edit == name else 1 for edit in EDITS}
+            blocks = [text.replace(MARK, str(values[edit])) for edit, text in EDITS.items()]
+            source.write_text(base + "".join(blocks))
+            for tool in tools:
                 sample = compile_once(unit, tool, work)
-                if sample is None:
-                    break
-                taken.setdefault((tool.name, name), []).append(sample)
+                if sample is not None:
+                    taken.setdefault((tool.name, name), []).append(sample)
         print(f"bench: edits: round {at + 1} of {rounds}", file=sys.stderr, flush=True)
     source.write_text(base)
     return table(unit, tools, taken, rounds)
@@ -47,10 +48,12 @@ def compile_once(unit, tool, work):
 
 def table(unit, tools, taken, rounds):
     names = ["cold", *EDITS]
-    base = median(taken[tools[0].name, "cold"])
+    base = {name: median(taken[tools[0].name, name]) for name in names}
     rows = [f"{unit.title}; rounds: {rounds}.", "", f"| | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
     for tool in tools:
-        values = [median(taken.get((tool.name, name), [])) for name in names]
-        cells = ["fails" if value is None else f"{seconds(value)} ({ratio(value / base)})" for value in values]
+        cells = []
+        for name in names:
+            value = median(taken.get((tool.name, name), []))
+            cells.append("fails" if value is None else f"{seconds(value)} ({ratio(value / base[name])})")
         rows.append(f"| {tool.name} | {' | '.join(cells)} |")
     return "\n".join(rows)

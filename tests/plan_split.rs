@@ -132,10 +132,9 @@ fn flags_of_unknown_consequence_keep_the_compile_whole() {
         .into_iter()
         .find(|(_, plan, unit)| plan.split_host_compile(unit).is_some())
         .expect("some can be split");
-    let number = unit.stages.iter().copied();
-    let number = number
-        .filter(|number| plan.stages[*number].tool == Tool::HostCompile)
-        .next()
+    let mut stages = unit.stages.iter().copied();
+    let number = stages
+        .find(|number| plan.stages[*number].tool == Tool::HostCompile)
         .expect("a host compile");
     for (flag, splits) in [
         ("-O3", true),

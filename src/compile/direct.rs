@@ -115,8 +115,12 @@ pub struct Made {
 }
 
 impl Followed {
-    /// The same where of the files at `paths` more than the tokens counts.
+    /// The same where of the files at `paths` more than the tokens counts; of all files, where one of
+    /// these goes by another name here.
     pub fn with_quoted(mut self, paths: &BTreeSet<PathBuf>) -> Self {
+        if !paths.iter().all(|path| self.lookups.files.contains(path)) {
+            self.tokens = None;
+        }
         let tokens = self.tokens.iter_mut().flatten();
         for (path, tokens) in self.lookups.files.iter().zip(tokens) {
             tokens.take_if(|_| paths.contains(path));

@@ -9,7 +9,7 @@ use super::stages::{self, Made, Stages};
 use super::unit::UnitWork;
 use crate::plan::{Plan, Unit};
 use crate::stats::Counter;
-use crate::toolchain::HostFamily;
+use crate::toolchain::{Front, HostFamily};
 
 impl UnitWork<'_> {
     /// Takes every stage but the passes, which have run, from the store, or runs it.
@@ -30,9 +30,11 @@ impl UnitWork<'_> {
         for number in &self.unit.passes {
             stages::count(self, self.stage(*number), Counter::StageMiss);
         }
-        // `--keep` leaves the files that nvcc's own steps write.
-        let may_split =
-            self.facts.keep.is_none() && self.commands.toolchain.host == HostFamily::Gnu;
+        // `--keep` leaves the files that nvcc's own steps write; a script may treat two steps in another
+        // way than one.
+        let toolchain = self.commands.toolchain;
+        let is_known = toolchain.host == HostFamily::Gnu && toolchain.front == Front::Programs;
+        let may_split = self.facts.keep.is_none() && is_known;
         let split = may_split.then(|| self.plan.split_host_compile(self.unit));
         if let Some(split) = split.flatten() {
             let work = self.with(&split.plan, &split.unit);

@@ -131,12 +131,16 @@ impl<'a> Told<'a> {
 
     fn start(&self, step: usize) {
         let told = self.stages[step].2;
-        told.map(|told| self.work.account.start_stage(told));
+        if let Some(told) = told {
+            self.work.account.start_stage(told);
+        }
     }
 
     fn end(&self, step: usize, hit: bool) {
         let told = self.stages[step].2;
-        told.map(|told| self.work.account.end_stage(told, hit));
+        if let Some(told) = told {
+            self.work.account.end_stage(told, hit);
+        }
     }
 }
 

@@ -167,12 +167,12 @@ fn add_followed(facts: &mut Facts, followed: &Followed) {
         .map(|(at, (path, digest))| file(path, digest, tokens(at).map(|found| &found.lines)))
         .collect();
     let absent = lookups.absent.iter().map(|(directory, names)| {
-        let names = names.iter().map(|name| shown(name)).collect();
+        let names = names.iter().map(shown).collect();
         (shown(directory), names)
     });
     facts.absent = absent.collect();
     let present = lookups.present.iter().chain(&lookups.directories);
-    facts.present = present.map(|path| shown(path)).collect();
+    facts.present = present.map(shown).collect();
     let links = lookups.same.iter();
     facts.links = links
         .map(|(path, real)| (shown(path), shown(real)))

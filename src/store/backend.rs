@@ -62,6 +62,21 @@ pub struct Cleared {
     pub bytes: u64,
 }
 
+impl Cleared {
+    /// Counts a file of `bytes` if it was `removed`.
+    pub(super) fn add(
+        &mut self,
+        removed: Result<bool, StoreError>,
+        bytes: u64,
+    ) -> Result<(), StoreError> {
+        if removed? {
+            self.files += 1;
+            self.bytes += bytes;
+        }
+        Ok(())
+    }
+}
+
 /// Values of bytes under keys of bytes, up to a size in bytes. Every method may be called from many
 /// threads at once. A missing key is `None`, never an error; a store that may hold nothing cannot be
 /// opened ([`StoreError::NoRoom`]). There is no `contains`: between its answer and a `get`, the entry

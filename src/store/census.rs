@@ -233,15 +233,8 @@ impl FileStore {
             for number in 0..=u8::MAX {
                 let shard = self.visit(&root, number)?;
                 for (listing, _, file) in shard.files() {
-                    match self.remove_listed(&shard, listing, file) {
-                        Ok(true) => {
-                            cleared.files += 1;
-                            cleared.bytes += file.facts.size;
-                        }
-                        Ok(false) => {}
-                        Err(error) if trouble.is_ok() => trouble = Err(error),
-                        Err(_) => {}
-                    }
+                    let removed = self.remove_listed(&shard, listing, file);
+                    trouble = trouble.and(cleared.add(removed, file.facts.size));
                 }
             }
         }

@@ -159,10 +159,7 @@ mod tests {
         let file = dir.path().join("journal/0");
         let whole = fs::read(&file).unwrap();
         for length in 0..whole.len() - 1 {
-            assert_eq!(
-                unframed(&whole[1..].get(..length).unwrap_or_default()[..]),
-                None
-            );
+            assert_eq!(unframed(whole[1..].get(..length).unwrap_or_default()), None);
         }
         let foreign = b"\x1e{\"check\":\"0000000000000000\",\"n\":7}\n\x1e\xff\n\x1enoise";
         fs::write(&file, [&whole[..9], foreign, &whole].concat()).unwrap();

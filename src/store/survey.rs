@@ -117,15 +117,8 @@ impl FileStore {
                 if each(&stored) == Verdict::Keep || self.access == Access::ReadOnly {
                     continue;
                 }
-                match self.remove_listed(&shard, at, file) {
-                    Ok(true) => {
-                        cleared.files += 1;
-                        cleared.bytes += file.facts.size;
-                    }
-                    Ok(false) => {}
-                    Err(error) if trouble.is_ok() => trouble = Err(error),
-                    Err(_) => {}
-                }
+                let removed = self.remove_listed(&shard, at, file);
+                trouble = trouble.and(cleared.add(removed, file.facts.size));
             }
         }
         trouble.map(|()| cleared)

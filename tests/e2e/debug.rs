@@ -12,12 +12,16 @@ use crate::support::workspace::Workspace;
 /// First and second build are equal; with nvcc's own lines only the work folder's path differs.
 #[track_caller]
 fn agrees_but_for_the_work_folder(args: &[&str]) {
-    let ws = sources();
+    agrees_in(&sources(), args);
+}
+
+#[track_caller]
+fn agrees_in(ws: &Workspace, args: &[&str]) {
     let cold = ws.build(args);
     cold.misses(1);
     ws.build(args).hits(1).same_as(&cold);
     cold.says_the_same_as(&ws.kept(args));
-    let judged = judge(&ws, args, &module_ids(&ws, args));
+    let judged = judge(ws, args, &module_ids(ws, args));
     let (ours, theirs) = (&cold.outputs, &judged.outputs);
     assert_eq!(ours.names(), theirs.names());
     assert_eq!(ours.mode("out.o"), theirs.mode("out.o"));
@@ -36,7 +40,7 @@ fn agrees_but_for_the_work_folder(args: &[&str]) {
         stripped(ours, "x.o") == stripped(theirs, "x.o"),
         "more than debug sections differs"
     );
-    assert_eq!(debug_info(&ws, ours), debug_info(&ws, theirs));
+    assert_eq!(debug_info(ws, ours), debug_info(ws, theirs));
 }
 
 /// The DWARF of the host code, without offsets into string sections and with the folder of
@@ -88,4 +92,28 @@ fn host_and_device_debug_objects_agree_but_for_the_work_folder() {
 #[test]
 fn relocatable_debug_objects_agree_but_for_the_work_folder() {
     agrees_but_for_the_work_folder(&["-g", "-dc", "plain.cu", "-o", "out.o", "-arch=sm_80"]);
+}
+
+/// What a wrapper adds stands on no command line that is seen.
+#[test]
+fn debug_information_that_only_the_host_compiler_asks_for_is_nvccs() {
+    let args = ["-c", "plain.cu", "-o", "out.o", "-ccbin=./my-g++"];
+    let ws = sources();
+    ws.script("my-g++", "#!/bin/sh\nexec g++ -g \"$@\"\n");
+    agrees_in(&ws, &args);
+    let ws = sources();
+    let source = ws.write(
+        "wrapper.c",
+        "#include <unistd.h>\nint main(int n, char **given) {\n  char *args[n + 2];\n  \
+         args[0] = \"g++\"; args[1] = \"-g\";\n  for (int i = 1; i <= n; ++i) args[i + 1] = given[i];\n  \
+         execvp(\"g++\", args);\n  return 1;\n}\n",
+    );
+    let program = ws.path("my-g++");
+    let made = Command::new("gcc")
+        .arg(source)
+        .arg("-o")
+        .arg(program)
+        .status();
+    assert!(made.expect("run gcc").success());
+    agrees_in(&ws, &args);
 }

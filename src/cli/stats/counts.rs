@@ -102,12 +102,16 @@ impl Counts {
             Level::Bypass => {
                 let mut known = self.bypassed.iter_mut();
                 let known = known.find(|(known, _)| Some(known.code()) == reason);
-                known.map(|(_, n)| *n += 1);
+                if let Some((_, n)) = known {
+                    *n += 1;
+                }
             }
             Level::Fallback => {
                 let mut known = self.fallbacks.iter_mut();
                 let known = known.find(|(known, _)| Some(known.code()) == reason);
-                known.map(|(_, n)| *n += 1);
+                if let Some((_, n)) = known {
+                    *n += 1;
+                }
             }
             Level::PreprocessedHit | Level::Coalesced | Level::Miss | Level::Interrupted => {}
         }

@@ -25,10 +25,14 @@ pub fn form(text: &[u8]) -> Option<Vec<u8>> {
     Some([before, &mark, &after[..size], b"1", &after[end..]].concat())
 }
 
-/// The assembly with the numbers of `text` in their place. None where `text` is not of this form, or
-/// the place is not there exactly once.
+/// The section of debug information, which tells the array's size. A wrapper around the host compiler may
+/// have asked for it.
+const DEBUG: &[u8] = b".debug_info";
+
+/// The assembly with the numbers of `text` in their place. None where `text` is not of this form, the place
+/// is not there exactly once, or the assembly may tell more of the form than its place.
 pub fn splice(assembly: &[u8], used: &[u8], text: &[u8]) -> Option<Vec<u8>> {
-    if form(text)? != used {
+    if form(text)? != used || memmem::find(assembly, DEBUG).is_some() {
         return None;
     }
     let line = [b"\n", PLACE, b"\n"].concat();
@@ -123,5 +127,7 @@ mod tests {
         let twice = [assembly(), assembly()].concat();
         assert_eq!(splice(&twice, &used, TEXT.as_bytes()), None);
         assert_eq!(splice(b"fatbinData:\n", &used, TEXT.as_bytes()), None);
+        let debug = [assembly(), b"\t.section\t.debug_info\n".to_vec()].concat();
+        assert_eq!(splice(&debug, &used, TEXT.as_bytes()), None);
     }
 }
