@@ -270,9 +270,9 @@ fn stages_lie_within_their_compiles_and_side_by_side_on_tracks_of_their_own() {
     // At 0.5 s the second compile had not begun, and cicc waited until 0.52 s.
     let at = |micros: u64| {
         let counters = all["traceEvents"].as_array().unwrap().iter();
-        let counters =
+        let mut counters =
             counters.filter(|event| event["ph"] == "C" && event["ts"].as_u64() <= Some(micros));
-        counters.last().unwrap()["args"].clone()
+        counters.next_back().unwrap()["args"].clone()
     };
     assert_eq!(at(500_000), json!({ "in use": 1, "waited for": 1 }));
     assert_eq!(at(550_000), json!({ "in use": 2, "waited for": 0 }));

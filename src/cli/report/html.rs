@@ -162,11 +162,11 @@ pub(super) fn time(micros: u64) -> String {
     let seconds = micros as f64 / 1e6;
     match micros {
         0 => "0".to_owned(),
-        ..10_000 => format!("{:.1} ms", seconds * 1e3),
-        ..1_000_000 => format!("{:.0} ms", seconds * 1e3),
-        ..10_000_000 => format!("{seconds:.2} s"),
-        ..100_000_000 => format!("{seconds:.1} s"),
-        ..6_000_000_000 => format!("{:.1} min", seconds / 60.0),
+        1..10_000 => format!("{:.1} ms", seconds * 1e3),
+        10_000..1_000_000 => format!("{:.0} ms", seconds * 1e3),
+        1_000_000..10_000_000 => format!("{seconds:.2} s"),
+        10_000_000..100_000_000 => format!("{seconds:.1} s"),
+        100_000_000..6_000_000_000 => format!("{:.1} min", seconds / 60.0),
         _ => format!("{:.1} h", seconds / 3600.0),
     }
 }
