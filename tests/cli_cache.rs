@@ -173,13 +173,33 @@ fn clear_takes_what_was_not_used_for_long() {
 fn clear_takes_what_matches_by_class_or_by_a_name_in_a_record() {
     let home = Home::new();
     let (store, cubin, text) = furnish(&home);
-    for (glob, taken) in [("*.cuh", 0), ("kernel.?u", 1), ("/src/*", 0), ("[ct]u*", 1)] {
+    // The cubin has another use.
+    let other = json!({"flag": "-o", "artefact": cubin});
+    let other = json!({"outputs": [other], "sources": [], "source": "/src/other.cu"});
+    store
+        .put_record(b"stage", other.to_string().as_bytes())
+        .unwrap();
+    for (glob, taken) in [
+        ("*.cuh", 0),
+        ("kernel.?u", 2),
+        ("/src/k*", 0),
+        ("[ct]u*", 1),
+    ] {
+        let listed = home.json(&["list", "--json", "--matching", glob]);
+        assert_eq!(listed["files"], taken, "{glob}");
         let report = home.json(&["clear", "--json", "--matching", glob]);
         assert_eq!(report["files"], taken, "{glob}");
     }
     assert_eq!(store.get_record(b"unit").unwrap(), None);
+    assert_eq!(
+        store.get_artefact(&text).unwrap(),
+        None,
+        "nothing else names it"
+    );
     assert_eq!(store.get_artefact(&cubin).unwrap(), None);
-    assert!(store.get_artefact(&text).unwrap().is_some());
+    let report = home.json(&["clear", "--json", "--matching", "/src/*"]);
+    assert_eq!(report["files"], 1, "by what it was made of");
+    assert_eq!(store.get_record(b"stage").unwrap(), None);
     let refused = home.run(&["clear", "--matching", "[x"]);
     assert_eq!(refused.status.code(), Some(2));
     let refused = home.run(&["clear", "--older-than", "long"]);

@@ -1,6 +1,6 @@
 //! `pcache clear`: removes everything, or what is selected. Does not know how files are removed.
 
-use super::select::{Selection, now};
+use super::select::{Selection, Sought, now};
 use super::terminal::Progress;
 use super::{Scene, Status, print_json, say};
 use crate::config::ByteSize;
@@ -34,11 +34,17 @@ struct Report<'a> {
 pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
     let root = scene.root().to_owned();
     let store = scene.store_for("clear")?;
+    let began = now();
     let cleared = match &store {
         None => Cleared::default(),
         Some(store) if arguments.selection.is_everything() => clear_all(store, &root)?,
         Some(store) => clear_selected(store, arguments, scene)?,
     };
+    if let Some(store) = &store {
+        let removal = arguments.selection.removal(began, cleared.files);
+        // Without it, later misses are explained with less certainty.
+        let _ = store.note(&removal.to_text());
+    }
     if arguments.json {
         let report = Report {
             cache: &root,
@@ -77,7 +83,8 @@ fn clear_selected(
     arguments: &ClearArguments,
     scene: &mut Scene<'_>,
 ) -> Result<Cleared, Error> {
-    let (now, mut cleared) = (now(), Cleared::default());
+    let mut cleared = Cleared::default();
+    let mut sought = Sought::new(&arguments.selection, store, now())?;
     let most = store.stats().store_size().map_or(0, |size| size.files());
     let (mut seen, mut trouble) = (0, None);
     let mut progress = Progress::new("removing", scene.surroundings, scene.err);
@@ -85,7 +92,7 @@ fn clear_selected(
         let removed = store.survey(sort, |stored| {
             seen += 1;
             progress.show(seen, most);
-            match arguments.selection.take(sort, stored, now) {
+            match sought.take(sort, stored) {
                 Ok(Some(_)) => Verdict::Remove,
                 Ok(None) => Verdict::Keep,
                 Err(error) => {

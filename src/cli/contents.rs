@@ -13,6 +13,8 @@ pub(super) struct Contents {
     pub(super) class: &'static str,
     /// The files that a record names.
     pub(super) files: Vec<PathBuf>,
+    /// The sources that a record was first made of.
+    pub(super) sources: Vec<PathBuf>,
     /// The artefacts that a record names.
     pub(super) artefacts: Vec<Artefact>,
 }
@@ -83,13 +85,20 @@ impl Contents {
             false => "plan",
         });
         found.collect(&first);
+        found.sources = sources(&first);
         found
+    }
+
+    /// The file that tells most of what it is.
+    pub(super) fn name(&self) -> Option<&PathBuf> {
+        self.sources.first().or(self.files.first())
     }
 
     fn nameless(class: &'static str) -> Self {
         Self {
             class,
             files: Vec::new(),
+            sources: Vec::new(),
             artefacts: Vec::new(),
         }
     }
@@ -131,6 +140,16 @@ fn class_of_json(value: &Value) -> &'static str {
         () if has("outputs") && has("sources") => "stage",
         () => UNKNOWN,
     }
+}
+
+/// What results, those of direct mode and stages say that they were made of.
+fn sources(value: &Value) -> Vec<PathBuf> {
+    let one = value.get("source").into_iter();
+    let many = value.get("sources").and_then(Value::as_array);
+    let named = one.chain(many.into_iter().flatten());
+    let named = named.filter_map(Value::as_str);
+    let named = named.filter(|source| !source.is_empty());
+    named.map(PathBuf::from).collect()
 }
 
 /// The files of every path set in a list.
@@ -211,6 +230,18 @@ mod tests {
 
         let stage = json!({ "outputs": [{ "flag": "-o", "artefact": one }], "sources": [] });
         assert_eq!((of(&stage).class, of(&stage).artefacts.len()), ("stage", 1));
+    }
+
+    #[test]
+    fn records_tell_what_they_were_made_of() {
+        let result = json!({ "milliseconds": 5, "source": "/a.cu",
+            "sources": [{ "path": "b.h", "sha256": "00" }] });
+        assert_eq!(of(&result).sources, [PathBuf::from("/a.cu")]);
+        assert_eq!(of(&result).files, [PathBuf::from("b.h")]);
+        let direct = json!({ "depfiles": [], "sources": ["/a.cu", "/b.cu"] });
+        assert_eq!(of(&direct).sources, ["/a.cu", "/b.cu"].map(PathBuf::from));
+        let older = json!({ "milliseconds": 5, "sources": [], "source": "" });
+        assert!(of(&older).sources.is_empty());
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! `pcache explain`: how compiles ended, and why. Compares what a compile depended on with what the
 //! nearest former one of the same thing did. Does not know how facts are compared.
 
-use super::journal::{compiles, facts, is_of, output, sources};
+use super::gone::Removals;
+use super::journal::{compiles_of, facts, is_of, output, sources};
 use super::{is_there, print_json, say};
 use crate::config::Config;
 use crate::journal::{Compile, Level};
@@ -9,7 +10,7 @@ use crate::log::timestamp;
 use crate::outcome::{BypassReason, FallbackReason};
 use crate::store::FileStore;
 use crate::why::{Difference, Facts, Kind, differences};
-use anyhow::{Error, bail};
+use anyhow::{Context, Error, bail};
 use serde::Serialize;
 use std::io::Write;
 use std::path::{Component, PathBuf};
@@ -40,7 +41,9 @@ pub(super) fn run(
         bail!("there is no cache at {root:?}");
     }
     let store = FileStore::open_read_only(root, config.max_size.value.bytes())?;
-    let compiles = compiles(&store)?;
+    let noted = store.noted().context("cannot read the journal")?;
+    let compiles = compiles_of(&noted);
+    let removals = Removals::of(&store, &noted);
     // `./a.o` is `a.o`.
     let what = arguments.what.as_ref().map(|what| {
         let parts = what.components().filter(|part| *part != Component::CurDir);
@@ -58,7 +61,7 @@ pub(super) fn run(
     }
     let explained: Vec<_> = meant
         .iter()
-        .map(|&at| Explained::new(&store, &compiles, at))
+        .map(|&at| Explained::new(&store, &compiles, &removals, at))
         .collect();
     if arguments.json {
         return print_json(out, &explained);
@@ -102,7 +105,12 @@ impl Former {
 }
 
 impl<'a> Explained<'a> {
-    pub(super) fn new(store: &FileStore, all: &'a [Compile], at: usize) -> Self {
+    pub(super) fn new(
+        store: &FileStore,
+        all: &'a [Compile],
+        removals: &Removals,
+        at: usize,
+    ) -> Self {
         let compile = &all[at];
         let plain = |because: Vec<String>| Self {
             compile,
@@ -121,11 +129,11 @@ impl<'a> Explained<'a> {
             return plain(because);
         };
         let Some((former, differences)) = nearest(store, all, at, &found) else {
-            because.push(without_former(&all[..at], compile));
+            because.push(without_former(&all[..at], removals, compile));
             return plain(because);
         };
         if compile.level == Level::Miss {
-            because.extend(besides(compile, former, &differences));
+            because.extend(besides(compile, former, removals, &differences));
         } else {
             because.extend(not_direct(compile, &differences));
         }
@@ -139,14 +147,13 @@ impl<'a> Explained<'a> {
 }
 
 /// What can be said where there is no former compile with facts.
-fn without_former(former: &[Compile], compile: &Compile) -> String {
+fn without_former(former: &[Compile], removals: &Removals, compile: &Compile) -> String {
     let is_key = |key: &String| compile.units.iter().any(|unit| unit.key == *key);
     let mut newest = former.iter().rev();
     let equal = newest.find(|other| other.units.iter().any(|unit| is_key(&unit.key)));
     let wanted = sources(compile);
     if let Some(equal) = equal {
-        let when = timestamp(equal.start / 1000);
-        return format!("nothing differs from the compile of {when}, but what it stored is gone");
+        return removals.between(equal, compile);
     }
     let is_known = former.iter().any(|other| sources(other) == wanted);
     let said = match is_known {
@@ -202,7 +209,12 @@ fn nearest<'a>(
 }
 
 /// Why a compile is a miss, besides what differs.
-fn besides(compile: &Compile, former: &Compile, differences: &[Difference]) -> Vec<String> {
+fn besides(
+    compile: &Compile,
+    former: &Compile,
+    removals: &Removals,
+    differences: &[Difference],
+) -> Vec<String> {
     let mut because = Vec::new();
     if compile.recache {
         because.push("PCACHE_RECACHE was set, so that nothing was looked up".to_owned());
@@ -220,10 +232,7 @@ fn besides(compile: &Compile, former: &Compile, differences: &[Difference]) -> V
         because.extend(compile.forgotten.clone());
     }
     if because.is_empty() && differences.is_empty() {
-        because.push(
-            "nothing differs: the former result was evicted or removed, or was not stored yet"
-                .to_owned(),
-        );
+        because.push(removals.between(former, compile));
     }
     because
 }

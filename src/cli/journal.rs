@@ -1,7 +1,7 @@
 //! The journal as `pcache` reads it: compiles in the order in which they began, and which of them are
 //! of one thing. Does not know what is told of them.
 
-use crate::journal::Compile;
+use crate::journal::{Compile, place};
 use crate::store::FileStore;
 use crate::why::{Facts, Later, SCHEMA};
 use anyhow::{Context, Error};
@@ -10,11 +10,16 @@ use std::path::{Path, PathBuf};
 
 /// Every compile that the journal holds.
 pub(super) fn compiles(store: &FileStore) -> Result<Vec<Compile>, Error> {
-    let records = store.noted().context("cannot read the journal")?;
-    let read = records.iter().filter_map(|text| Compile::from_text(text));
+    let noted = store.noted().context("cannot read the journal")?;
+    Ok(compiles_of(&noted))
+}
+
+/// Those among the journal's records.
+pub(super) fn compiles_of(noted: &[String]) -> Vec<Compile> {
+    let read = noted.iter().filter_map(|text| Compile::from_text(text));
     let mut compiles: Vec<_> = read.collect();
     compiles.sort_by_key(|compile| compile.start);
-    Ok(compiles)
+    compiles
 }
 
 /// What a compile depended on, if it is still stored.
@@ -53,9 +58,4 @@ pub(super) fn is_of(compile: &Compile, path: &Path) -> bool {
     let mut named = sources(compile);
     named.extend(output(compile));
     named.iter().any(|known| known.ends_with(path))
-}
-
-/// `path` as seen from `directory`, without dots that mean nothing.
-fn place(directory: &str, path: &str) -> PathBuf {
-    Path::new(directory).join(path).components().collect()
 }

@@ -1,6 +1,6 @@
 //! `pcache list`: the files of the cache as a table or as JSON. Does not know where they lie.
 
-use super::select::{Selection, now};
+use super::select::{Selection, Sought, now};
 use super::terminal::{Ink, Progress};
 use super::{Scene, Status, print_json, say};
 use crate::config::ByteSize;
@@ -94,11 +94,12 @@ fn rows(
     let (mut rows, mut trouble) = (Vec::new(), None);
     let mut seen = 0;
     let mut progress = Progress::new("listing", scene.surroundings, scene.err);
-    for sort in [Sort::Entry, Sort::Record] {
+    let mut sought = Sought::new(&arguments.selection, store, now)?;
+    for sort in [Sort::Record, Sort::Entry] {
         store.survey(sort, |stored| {
             seen += 1;
             progress.show(seen, most);
-            match arguments.selection.take(sort, stored, now) {
+            match sought.take(sort, stored) {
                 Ok(None) => {}
                 Ok(Some(contents)) => rows.push(Row {
                     name: stored.name.to_string(),
@@ -111,10 +112,7 @@ fn rows(
                     age: seconds(stored.written),
                     unused: seconds(stored.read),
                     uses: stored.uses,
-                    file: contents
-                        .files
-                        .first()
-                        .map(|file| file.display().to_string()),
+                    file: contents.name().map(|file| file.display().to_string()),
                 }),
                 Err(error) => {
                     trouble.get_or_insert(error);

@@ -9,10 +9,12 @@ mod contents;
 mod doctor;
 mod explain;
 mod gc;
+mod gone;
 mod journal;
 mod list;
 mod man;
 mod range;
+mod recompile;
 mod report;
 mod select;
 mod since;
@@ -104,7 +106,8 @@ const TROUBLE: u8 = 4;
 
 const STATUSES: &str = "Exit status: 0 done, and nothing is amiss; 1 the request failed; 2 the \
     command line makes no sense; 3 doctor has warnings, or verify found damage and removed it; \
-    4 doctor found errors, or verify found damage that it could not remove.";
+    4 doctor found errors, or verify found damage that it could not remove or compiles that give \
+    other bytes now.";
 
 /// What every request works with.
 struct Scene<'a> {

@@ -1,10 +1,14 @@
 //! Which files of the store a request is about. Does not know what becomes of them.
 
 use super::contents::{CLASSES, Contents};
+use super::journal::{compiles, output, sources};
 use crate::config::Lifetime;
-use crate::store::{Sort, StoreError, Stored};
+use crate::journal::{Removal, SCHEMA};
+use crate::store::{FileStore, Name, Sort, StoreError, Stored};
+use anyhow::Error;
 use glob::Pattern;
-use std::path::Path;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Which files a request is about; all where nothing is said.
@@ -13,7 +17,7 @@ pub(super) struct Selection {
     /// Only what was not used for AGE, such as 12h or 30d
     #[arg(long, value_name = "AGE")]
     older_than: Option<Lifetime>,
-    /// Only what GLOB matches: a class, or a file that a record names
+    /// Only what GLOB matches: a class, a source, an output, or a file that a record names
     #[arg(long, value_name = "GLOB", long_help = matching_help())]
     matching: Option<Pattern>,
 }
@@ -23,46 +27,121 @@ impl Selection {
         self.older_than.is_none() && self.matching.is_none()
     }
 
+    /// What the journal is told when `files` of these were removed.
+    pub(super) fn removal(&self, began: i128, files: u64) -> Removal {
+        Removal {
+            v: SCHEMA,
+            start: u64::try_from(began / 1000).unwrap_or_default(),
+            cleared: files,
+            older_than: self.older_than.map(|age| age.to_string()),
+            matching: self.matching.as_ref().map(|glob| glob.as_str().to_owned()),
+        }
+    }
+}
+
+/// Goes through a store in search of the files of a selection: through records first, since they tell
+/// which artefacts nobody else names.
+pub(super) struct Sought<'a> {
+    selection: &'a Selection,
+    now: i128,
+    /// The sources of the outputs that match, as far as the journal knows.
+    made_of: HashSet<PathBuf>,
+    /// Artefacts that selected records name, and those that others name.
+    named: HashSet<Name>,
+    needed: HashSet<Name>,
+}
+
+impl<'a> Sought<'a> {
+    /// # Errors
+    /// The journal cannot be read.
+    pub(super) fn new(
+        selection: &'a Selection,
+        store: &FileStore,
+        now: i128,
+    ) -> Result<Self, Error> {
+        let mut made_of = HashSet::new();
+        if let Some(glob) = &selection.matching {
+            let compiles = compiles(store)?;
+            let meant = compiles
+                .iter()
+                .filter(|compile| output(compile).is_some_and(|output| names(glob, &output)));
+            made_of.extend(meant.flat_map(sources));
+        }
+        Ok(Self {
+            selection,
+            now,
+            made_of,
+            named: HashSet::new(),
+            needed: HashSet::new(),
+        })
+    }
+
     /// What is known of the file, if it is one of these; records are read.
     ///
     /// # Errors
     /// A record cannot be read.
     pub(super) fn take(
-        &self,
+        &mut self,
         sort: Sort,
         stored: &Stored<'_>,
-        now: i128,
     ) -> Result<Option<Contents>, StoreError> {
-        if let Some(age) = self.older_than
-            && now.saturating_sub(stored.read) < i128::from(age.seconds()) * 1_000_000_000
-        {
-            return Ok(None);
-        }
+        let age = self
+            .selection
+            .older_than
+            .map(|age| i128::from(age.seconds()));
+        let unused = self.now.saturating_sub(stored.read);
+        let is_old = age.is_none_or(|age| unused >= age * 1_000_000_000);
+        let Some(glob) = &self.selection.matching else {
+            let contents = is_old.then(|| Contents::of(sort, stored)).transpose();
+            return contents;
+        };
         let contents = Contents::of(sort, stored)?;
-        Ok(self.matches(&contents).then_some(contents))
+        let is_useless = self.named.contains(&stored.name) && !self.needed.contains(&stored.name);
+        let is_meant = match sort {
+            Sort::Entry => glob.matches(contents.class) || is_useless,
+            Sort::Record => self.matches(glob, &contents),
+        };
+        let is_taken = is_old && is_meant;
+        let names = match is_taken {
+            true => &mut self.named,
+            false => &mut self.needed,
+        };
+        names.extend(
+            contents
+                .artefacts
+                .iter()
+                .map(|artefact| Name::of(&artefact.key())),
+        );
+        Ok(is_taken.then_some(contents))
     }
 
-    fn matches(&self, contents: &Contents) -> bool {
-        let Some(glob) = &self.matching else {
-            return true;
-        };
-        let names_file = |file: &Path| match glob.as_str().contains('/') {
-            true => glob.matches_path(file),
-            false => file
-                .file_name()
-                .is_some_and(|name| glob.matches_path(Path::new(name))),
-        };
-        glob.matches(contents.class) || contents.files.iter().any(|file| names_file(file))
+    fn matches(&self, glob: &Pattern, contents: &Contents) -> bool {
+        let mut files = contents.files.iter().chain(&contents.sources);
+        let mut sources = contents.sources.iter();
+        glob.matches(contents.class)
+            || files.any(|file| names(glob, file))
+            || sources.any(|source| self.made_of.contains(source))
+    }
+}
+
+/// Whether `glob` means `file`: without a slash, by its name alone.
+pub(super) fn names(glob: &Pattern, file: &Path) -> bool {
+    match glob.as_str().contains('/') {
+        true => glob.matches_path(file),
+        false => file
+            .file_name()
+            .is_some_and(|name| glob.matches_path(Path::new(name))),
     }
 }
 
 fn matching_help() -> String {
     let classes = CLASSES.join(", ");
     format!(
-        "Only what GLOB matches: a class, or a file that a record names.\n\nClasses are {classes}. Path \
-         sets name every file that a compile read; results name kept files and depfiles, and \
-         sources only where they quote them, so that no glob selects everything of one source. A \
-         glob without a slash is compared with names without directories."
+        "Only what GLOB matches: a class, a source, an output, or a file that a record names.\n\nClasses \
+         are {classes}. Results and stages name the source that they were first made of; facts and \
+         path sets name every file that a compile read. An output, as far as the journal knows it, \
+         stands for its sources. Artefacts go with the last record that names them. A glob without a \
+         slash is compared with names without directories."
     )
 }
 

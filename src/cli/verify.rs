@@ -3,13 +3,16 @@
 //! key that only that program knows, looks like a damaged artefact otherwise.
 
 use super::contents::Contents;
+use super::recompile::{Recompiled, Recompiler};
+use super::select::now;
 use super::terminal::{Ink, Progress};
-use super::{Scene, Status, print_json, say};
+use super::{Scene, Status, Surroundings, print_json, say};
 use crate::config::ByteSize;
 use crate::store::{Checked, FileStore, Name, Sort, StoreError, Stored, Verdict};
-use anyhow::Error;
+use anyhow::{Context, Error};
 use serde::Serialize;
 use std::collections::HashSet;
+use std::path::PathBuf;
 
 /// What `pcache verify` takes.
 #[derive(Debug, clap::Args)]
@@ -17,6 +20,9 @@ pub(super) struct VerifyArguments {
     /// Remove nothing
     #[arg(long)]
     keep: bool,
+    /// Also compile N results again, chosen by chance, and compare
+    #[arg(long, value_name = "N")]
+    recompile: Option<u64>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -39,6 +45,9 @@ struct Report {
     missing: u64,
     /// Files that could not be read, with the reason.
     unreadable: Vec<String>,
+    /// What came of compiling some again, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    recompiled: Option<Recompiled>,
 }
 
 #[derive(Debug, Serialize)]
@@ -62,6 +71,15 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
             read += bytes;
             progress.show(read, most);
         })?;
+        if let Some(wanted) = arguments.recompile {
+            progress.call("compiling");
+            let recompiler = Recompiler {
+                store,
+                config: scene.config,
+                wrapper: wrapper(scene.surroundings)?,
+            };
+            report.recompiled = Some(recompiler.run(wanted, now(), &mut progress)?);
+        }
     }
     match (arguments.json, &store) {
         (true, _) => print_json(scene.out, &report)?,
@@ -69,6 +87,14 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
         (false, Some(_)) => report.print(scene)?,
     }
     Ok(report.status())
+}
+
+/// `pcache-nvcc`, which is installed beside this program.
+fn wrapper(surroundings: &Surroundings<'_>) -> Result<PathBuf, Error> {
+    let own = surroundings.program.as_deref();
+    let wrapper = own.map(|own| own.with_file_name("pcache-nvcc"));
+    let found = wrapper.filter(|wrapper| wrapper.is_file());
+    found.context("there is no pcache-nvcc beside pcache, which would compile")
 }
 
 impl Report {
@@ -134,7 +160,10 @@ impl Report {
     }
 
     fn status(&self) -> Status {
-        let is_left = self.removed < self.damaged.len() as u64 || !self.unreadable.is_empty();
+        let differs = self.recompiled.as_ref();
+        let differs = differs.is_some_and(|found| !found.differ.is_empty());
+        let is_kept = self.removed < self.damaged.len() as u64;
+        let is_left = is_kept || !self.unreadable.is_empty() || differs;
         match (self.damaged.is_empty(), is_left) {
             (_, true) => Status::Trouble,
             (false, false) => Status::Findings,
@@ -172,6 +201,31 @@ impl Report {
         for (n, what) in rows.into_iter().filter(|(n, _)| *n > 0) {
             say(scene.out, format_args!("{n} {what}"))?;
         }
-        Ok(())
+        self.recompiled
+            .as_ref()
+            .map_or(Ok(()), |found| print_recompiled(found, scene))
     }
+}
+
+fn print_recompiled(found: &Recompiled, scene: &mut Scene<'_>) -> Result<(), Error> {
+    let paint = scene.paint();
+    for one in &found.differ {
+        let (source, compiled, parts) = (&one.source, &one.compiled, one.parts.join(" and "));
+        let text = format!("{source}, compiled {compiled}, gives other {parts} now");
+        say(scene.out, format_args!("{}", paint.with(Ink::Bad, &text)))?;
+    }
+    let (same, differ, passed) = (found.same, found.differ.len(), found.passed);
+    say(
+        scene.out,
+        format_args!("{same} compiles gave the same bytes again, {differ} others"),
+    )?;
+    if passed > 0 {
+        say(
+            scene.out,
+            format_args!(
+                "{passed} could not be compared: what they depended on has changed, or went"
+            ),
+        )?;
+    }
+    Ok(())
 }

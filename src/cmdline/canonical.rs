@@ -38,14 +38,21 @@ impl Job {
     pub fn whole_args(&self, keep_dir: &Path, output: &Path) -> Vec<OsString> {
         let mut args: Vec<OsString> = ["--keep", "--keep-dir"].map(OsString::from).into();
         args.push(keep_dir.as_os_str().to_os_string());
+        args.extend(self.nameless_args());
+        args.extend(["-o".into(), output.as_os_str().to_os_string()]);
+        args
+    }
+
+    /// The arguments of this job, with its inputs, without those that name, place or keep files. Run
+    /// them as for [`Job::dryrun_args`].
+    pub fn nameless_args(&self) -> Vec<OsString> {
         let names_files =
             |row: &&OptionRow| matches!(row.effect, Effect::Output | Effect::Dependencies);
         let kept = self.spellings.iter().filter(|spelling| {
             !is_left_out(spelling) && spelling.option.filter(names_files).is_none()
         });
-        args.extend(kept.flat_map(|spelling| spelling.words.iter().cloned()));
-        args.extend(["-o".into(), output.as_os_str().to_os_string()]);
-        args
+        let words = kept.flat_map(|spelling| spelling.words.iter().cloned());
+        words.collect()
     }
 
     /// The fields that name this job in a key: the same meaning gives the same fields.

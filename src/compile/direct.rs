@@ -16,7 +16,7 @@ use crate::includes::path_set::{Changed, PathSet};
 use crate::includes::search::SearchOrder;
 use crate::includes::settled;
 use crate::includes::tokens::{self, TokenDigests};
-use crate::journal::Account;
+use crate::journal::{Account, place, text};
 use crate::key::{Digest, Digester, result_key};
 use crate::store::Artefact;
 use crate::toolchain::{Front, HostFamily, Toolchain};
@@ -52,6 +52,9 @@ struct DirectRecord {
     /// The record of what it depended on.
     #[serde(default)]
     facts: Option<String>,
+    /// The sources that it was made of, for people: whole, without dots.
+    #[serde(default)]
+    sources: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -133,6 +136,7 @@ impl Followed {
 pub struct Direct<'a> {
     key: Digest,
     job: &'a Job,
+    facts: &'a Facts,
     cache: &'a Cache<'a>,
     table: &'a DigestTable,
     /// Whether what a compile makes may depend on nothing but the tokens of its sources.
@@ -146,7 +150,7 @@ impl<'a> Direct<'a> {
     pub fn new(
         request: &Request<'_>,
         job: &'a Job,
-        facts: &Facts,
+        facts: &'a Facts,
         toolchain: &Toolchain,
         cache: &'a Cache<'a>,
     ) -> Option<Self> {
@@ -162,6 +166,7 @@ impl<'a> Direct<'a> {
         Some(Self {
             key: key.finish(),
             job,
+            facts,
             cache,
             table,
             counts_tokens: false,
@@ -383,12 +388,21 @@ impl<'a> Direct<'a> {
             units: made.units,
             milliseconds: made.milliseconds,
             facts: made.facts,
+            sources: self.sources(),
             outputs: delivery.outputs.iter().map(output).collect::<Option<_>>()?,
             depfiles: plain(&delivery.depfiles)?,
             kept: plain(&delivery.kept)?,
             stdout: stream(&delivery.printed.stdout)?,
             stderr: stream(&delivery.printed.stderr)?,
         })
+    }
+
+    /// Its sources as the journal and its readers know them.
+    fn sources(&self) -> Vec<String> {
+        let directory = &self.facts.directories[0];
+        let sources = self.job.inputs.iter();
+        let places = sources.map(|path| place(directory, path));
+        places.map(|path| text(path.as_os_str())).collect()
     }
 
     /// Puts `set` first in the list. Of two processes that do so at once, one may lose its set, which

@@ -30,6 +30,7 @@ mod why;
 mod workspace;
 
 pub use cache::Cache;
+pub use environment::{KEYED, PLANNING};
 
 use crate::cmdline::{self, CommandLine, Job};
 use crate::exec::{Interrupted, Signals};

@@ -26,6 +26,9 @@ pub struct Record {
     pub sources: Vec<Source>,
     /// Wall time of the stages that a hit saves, in milliseconds.
     pub milliseconds: u64,
+    /// The source of the unit that it was first made of, for people: whole, without dots.
+    #[serde(default)]
+    pub source: String,
 }
 
 /// An output.

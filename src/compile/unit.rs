@@ -14,7 +14,7 @@ use super::stages::{self, Made};
 use super::whole::Whole;
 use super::{Cache, Detour, Facts};
 use crate::exec::Signals;
-use crate::journal::Account;
+use crate::journal::{Account, place, text};
 use crate::key::{Digest, Digester, Explanation, HostHeader, Pass, Sink, TuFacts, module_id};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
@@ -226,6 +226,12 @@ impl UnitWork<'_> {
     /// A stage of the plan.
     pub fn stage(&self, number: usize) -> &Stage {
         &self.plan.stages[number]
+    }
+
+    /// The unit's source as the journal and its readers know it.
+    pub fn source(&self) -> String {
+        let source = &self.plan.file(self.unit.source).path;
+        text(place(&self.facts.directories[0], source).as_os_str())
     }
 
     fn module_id(&self) -> Vec<u8> {
@@ -500,6 +506,7 @@ impl UnitWork<'_> {
             streams: Vec::new(),
             sources: product.sources.clone(),
             milliseconds: product.milliseconds,
+            source: self.source(),
         };
         for (file, bytes) in &product.outputs {
             let writer = |number: &&usize| self.stage(**number).output == Some(*file);

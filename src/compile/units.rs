@@ -104,6 +104,7 @@ impl Invocation<'_> {
         let facts = collector.and_then(|(request, work)| {
             let collector = Collector {
                 request,
+                job: self.job,
                 toolchain: work.commands.toolchain,
                 exact: finished
                     .iter()

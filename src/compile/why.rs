@@ -6,6 +6,7 @@ use super::Cache;
 use super::direct::Followed;
 use super::evidence::Known;
 use super::request::Request;
+use crate::cmdline::Job;
 use crate::includes::digests::DigestTable;
 use crate::includes::markers::Origin;
 use crate::includes::tokens;
@@ -36,6 +37,8 @@ pub struct Explained<'a> {
 pub struct Collector<'a> {
     /// The request.
     pub request: &'a Request<'a>,
+    /// What it asks for.
+    pub job: &'a Job,
     /// Its tools.
     pub toolchain: &'a Toolchain,
     /// Why every byte of the sources counts, if it does.
@@ -74,6 +77,7 @@ impl Collector<'_> {
             request: fields(&written, &["job"]),
             job: options(&written),
             folded: set.collect(),
+            command: words(self.job).unwrap_or_default(),
             tools: tools
                 .map(|((role, sha256), path)| Tool {
                     role: role.clone(),
@@ -157,6 +161,12 @@ fn keep(cache: &Cache<'_>, record: &[u8]) -> Option<String> {
     sink.one("content", &Sha256::digest(record));
     let key = sink.finish();
     cache.keep(&key, record).then(|| hex::encode(key))
+}
+
+/// The job's arguments as text.
+fn words(job: &Job) -> Option<Vec<String>> {
+    let words = job.nameless_args().into_iter();
+    words.map(|word| word.into_string().ok()).collect()
 }
 
 fn add_followed(facts: &mut Facts, followed: &Followed) {

@@ -7,6 +7,7 @@ use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// What a compile tells of itself.
@@ -196,4 +197,9 @@ pub fn text(bytes: &OsStr) -> String {
         Ok(text) => text.to_owned(),
         Err(_) => bytes.as_bytes().escape_ascii().to_string(),
     }
+}
+
+/// `path` as seen from `directory`, without dots that mean nothing.
+pub fn place(directory: impl AsRef<Path>, path: impl AsRef<Path>) -> PathBuf {
+    directory.as_ref().join(path).components().collect()
 }

@@ -4,6 +4,8 @@
 
 mod account;
 mod record;
+mod removal;
 
-pub use account::{Account, StageAccount, text};
+pub use account::{Account, StageAccount, place, text};
 pub use record::{Compile, Flight, Level, SCHEMA, Stage, Unit};
+pub use removal::Removal;

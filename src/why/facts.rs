@@ -33,6 +33,10 @@ pub struct Facts {
     pub job: Fields,
     /// `NVCC_PREPEND_FLAGS` and `NVCC_APPEND_FLAGS`, which are folded into the job.
     pub folded: BTreeMap<String, String>,
+    /// The arguments with which nvcc would compile the same, but for where things go; empty where they
+    /// are no text.
+    #[serde(default)]
+    pub command: Vec<String>,
     /// Its tools.
     pub tools: Vec<Tool>,
     /// Its units.

@@ -2,6 +2,7 @@
 
 use super::html::{self, Text, bar, table};
 use crate::cli::explain::Explained;
+use crate::cli::gone::Removals;
 use crate::journal::{Compile, Level};
 use crate::store::FileStore;
 use crate::why::Kind;
@@ -25,6 +26,7 @@ impl Misses {
     /// Explains the misses among `chosen`, which is a part of `all`; says how far it has come.
     pub(super) fn of(
         store: &FileStore,
+        removals: &Removals,
         all: &[Compile],
         chosen: &[Compile],
         watch: &mut dyn FnMut(u64, u64),
@@ -45,7 +47,7 @@ impl Misses {
         };
         for (done, &at) in explained.iter().enumerate() {
             watch(done as u64, explained.len() as u64);
-            let explained = Explained::new(store, all, at);
+            let explained = Explained::new(store, all, removals, at);
             let (count, names) = found.reasons.entry(reason(&explained)).or_default();
             *count += 1;
             for name in explained.differences.iter().map(|found| &found.name) {
@@ -67,12 +69,10 @@ fn reason(explained: &Explained<'_>) -> String {
         return kinds.into_iter().collect::<Vec<_>>().join(", ");
     }
     let said = explained.because.last().map_or("unknown", String::as_str);
-    match said.split_once(':') {
-        // What follows names one compile, or its time.
-        Some((said, _)) => said.to_owned(),
-        None if said.starts_with("nothing differs from") => "nothing differs".to_owned(),
-        None => said.to_owned(),
-    }
+    // What follows a colon names one compile, or its time.
+    said.split_once(':')
+        .map_or(said, |(said, _)| said)
+        .to_owned()
 }
 
 /// What a difference is, as a reason.

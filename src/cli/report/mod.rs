@@ -12,13 +12,14 @@ mod timeline;
 mod units;
 
 use super::builds::builds;
-use super::journal::compiles;
+use super::gone::Removals;
+use super::journal::compiles_of;
 use super::range::Range;
 use super::terminal::Progress;
 use super::{Scene, Status, is_there, stats, write_to};
 use crate::journal::Compile;
 use crate::log::timestamp;
-use anyhow::{Error, bail};
+use anyhow::{Context, Error, bail};
 use headers::Headers;
 use html::{Numbers, Text};
 use misses::Misses;
@@ -46,10 +47,12 @@ pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<
     let Some(store) = scene.store_for_reading()? else {
         bail!("there is no cache at {root:?}");
     };
-    let all = compiles(&store)?;
+    let noted = store.noted().context("cannot read the journal")?;
+    let all = compiles_of(&noted);
+    let removals = Removals::of(&store, &noted);
     let chosen = arguments.range.of(&all);
     let mut progress = Progress::new("explaining", scene.surroundings, scene.err);
-    let misses = Misses::of(&store, &all, chosen, &mut |done, most| {
+    let misses = Misses::of(&store, &removals, &all, chosen, &mut |done, most| {
         progress.show(done, most);
     });
     progress.call("headers");

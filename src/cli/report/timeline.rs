@@ -75,7 +75,7 @@ fn chart(build: &[Compile], shown: &[Compile], is_open: bool) -> String {
     let mut text = format!(
         "<details{}><summary><b>{}</b> · {} compiles in {} · {hits} hits and {misses} misses, {}{}</summary>\n",
         if is_open { " open" } else { "" },
-        build.first().map(began).unwrap_or_default(),
+        build.first().map(when).unwrap_or_default(),
         build.len(),
         time(length),
         share(hits, hits + misses),
@@ -94,6 +94,13 @@ fn chart(build: &[Compile], shown: &[Compile], is_open: bool) -> String {
     }
     text.push_str("</div></div></details>\n");
     text
+}
+
+/// When a compile began, to the second.
+fn when(compile: &Compile) -> String {
+    let began = began(compile);
+    let (day, time) = began.split_once('T').unwrap_or_default();
+    format!("{day} {}", time.split('.').next().unwrap_or_default())
 }
 
 /// Lines at round times, with these.

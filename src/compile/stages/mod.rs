@@ -442,6 +442,7 @@ impl<'a> Stages<'a> {
             stdout: stream(&stdout)?,
             stderr: stream(&stderr)?,
             sources,
+            source: self.work.source(),
         };
         // What is not stored is run again.
         cache.keep(&keys.exact, &serde_json::to_vec(&record).ok()?);

@@ -21,6 +21,9 @@ pub struct StageRecord {
     pub stderr: Option<Artefact>,
     /// Files that the result quotes: each must still be what it was.
     pub sources: Vec<Source>,
+    /// The source of the unit that it was first made for, for people: whole, without dots.
+    #[serde(default)]
+    pub source: String,
 }
 
 /// A file that a stage wrote.

@@ -6,17 +6,12 @@ use std::os::unix::fs::symlink;
 
 use insta::assert_snapshot;
 
-use crate::explain::{ARGS, TWO, change, change_to, explained, two_folders, unit, without_digests};
+use super::{
+    ARGS, TWO, change, change_to, explained, two_folders, unit, without_digests, without_former,
+};
 use crate::support::toolkit::Toolkit;
 use crate::support::workspace::Workspace;
 use crate::traps_environment::toolkit_of_links;
-
-/// What is told of a hit, but for the time of the compile whose result it is.
-pub fn without_former(told: &str) -> String {
-    let lines = told.lines();
-    let lines = lines.filter(|line| !line.starts_with("  the result is that of the compile"));
-    lines.collect::<Vec<_>>().join("\n")
-}
 
 #[test]
 fn options_of_depfiles_and_kept_files_are_named() {

@@ -1,4 +1,4 @@
-//! `pcache explain` names what was changed, and nothing else: for each single change of the traps.
+//! Single changes of sources, headers, flags, variables and tools; hits, and what is told of them.
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;
@@ -6,69 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use insta::assert_snapshot;
 
-use crate::explain_more::without_former;
+use super::{
+    ARGS, TWO, UNIT, change, change_to, explained, two_folders, unit, without_digests,
+    without_former,
+};
 use crate::support::toolkit::Toolkit;
-use crate::support::workspace::{Workspace, make_executable};
+use crate::support::workspace::{Workspace, make_executable, program};
 use crate::traps_environment::{driver, toolkit_of_links};
-
-pub const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o"];
-const UNIT: &str = "#include \"value.h\"\n#ifndef __CUDA_ARCH__\nint host() { return 1; }\n#endif\n\
-    __global__ void external(int *p) { *p = VALUE; }\n";
-
-/// A unit with a header beside it.
-pub fn unit() -> Workspace {
-    let ws = Workspace::with("unit.cu", UNIT);
-    ws.write("value.h", "#define VALUE 1\n");
-    ws
-}
-
-/// A unit whose header lies in the second of two folders.
-pub fn two_folders() -> Workspace {
-    let ws = Workspace::with("unit.cu", &UNIT.replace("\"value.h\"", "<value.h>"));
-    ws.write("first/.keep", "");
-    ws.write("second/value.h", "#define VALUE 1\n");
-    ws
-}
-
-pub const TWO: &[&str] = &["-c", "unit.cu", "-o", "unit.o", "-Ifirst", "-Isecond"];
-
-/// What is said of the last compile but times and stages: its first line, differences, sentences.
-pub fn explained(ws: &Workspace) -> String {
-    let mut command = ws.command(crate::support::workspace::program("pcache"));
-    let output = command.arg("explain").output().expect("pcache runs");
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    let varying = [
-        "  at ",
-        "  compared with ",
-        "  stages ",
-        "  compiling it took ",
-    ];
-    let told = text
-        .lines()
-        .filter(|line| !varying.iter().any(|start| line.starts_with(start)));
-    let root = ws.root().to_str().expect("UTF-8");
-    told.collect::<Vec<_>>().join("\n").replace(root, "$ROOT")
-}
-
-/// Builds, changes one thing, builds again with `after`; what is said then.
-#[track_caller]
-pub fn change_to(
-    ws: &mut Workspace,
-    before: &[&str],
-    after: &[&str],
-    change: impl FnOnce(&mut Workspace),
-) -> String {
-    ws.build(before).succeeds();
-    change(ws);
-    ws.build(after).succeeds();
-    explained(ws)
-}
-
-#[track_caller]
-pub fn change(ws: &mut Workspace, args: &[&str], change: impl FnOnce(&mut Workspace)) -> String {
-    change_to(ws, args, args, change)
-}
 
 #[test]
 fn an_edit_of_the_source_is_named() {
@@ -393,19 +337,6 @@ fn tools_are_named() {
     ");
 }
 
-/// Paths and digests of a real toolkit differ from one to the next.
-pub fn without_digests(text: &str) -> String {
-    let lines = text.lines().map(|line| match line.split_once(": ") {
-        Some((head, values)) if head.trim_start().starts_with("tool ") => {
-            let (old, new) = values.split_once(" → ").expect("old and new");
-            assert_ne!(old, new);
-            head.to_owned()
-        }
-        _ => line.to_owned(),
-    });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
 #[test]
 fn another_host_compiler_first_in_path_is_named() {
     let mut ws = unit();
@@ -479,18 +410,6 @@ fn comments_that_count_are_told() {
 }
 
 #[test]
-fn an_evicted_result_is_told() {
-    let mut ws = unit();
-    let evict = |ws: &mut Workspace| {
-        fs::remove_dir_all(ws.root().join("cache/entries")).expect("removed");
-    };
-    assert_snapshot!(change(&mut ws, ARGS, evict), @"
-    miss: unit.cu → unit.o
-      nothing differs: the former result was evicted or removed, or was not stored yet
-    ");
-}
-
-#[test]
 fn hits_and_detours_are_told() {
     let ws = unit();
     ws.build(ARGS).misses(1);
@@ -524,7 +443,7 @@ fn compiles_are_found_by_source_output_or_order() {
     ws.build(ARGS).misses(1);
     ws.build(&["-c", "other.cu", "-o", "sub.o"]).misses(1);
     let ask = |args: &[&str]| {
-        let mut command = ws.command(crate::support::workspace::program("pcache"));
+        let mut command = ws.command(program("pcache"));
         let output = command
             .arg("explain")
             .args(args)

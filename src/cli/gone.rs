@@ -1,0 +1,66 @@
+//! Why a result is not in the cache any more, though nothing differs from the compile that made it.
+//! Does not know how compiles are compared.
+
+use super::journal::{output, sources};
+use super::select::names;
+use crate::journal::{Compile, Removal};
+use crate::log::timestamp;
+use crate::stats::Counter;
+use crate::store::FileStore;
+use glob::Pattern;
+
+/// What has removed results, as far as it is known.
+pub(super) struct Removals {
+    cleared: Vec<Removal>,
+    evicted: u64,
+}
+
+impl Removals {
+    /// Those that the journal and the counters of `store` know.
+    pub(super) fn of(store: &FileStore, noted: &[String]) -> Self {
+        let cleared = noted.iter().filter_map(|text| Removal::from_text(text));
+        Self {
+            cleared: cleared.collect(),
+            evicted: store.stats().snapshot().get(Counter::Evicted),
+        }
+    }
+
+    /// What became of the result of `former` until `compile` looked for it.
+    pub(super) fn between(&self, former: &Compile, compile: &Compile) -> String {
+        if former.start + former.wall > compile.start {
+            return "nothing differs: the former result was not stored yet".to_owned();
+        }
+        let during = former.start..=compile.start;
+        let mut cleared = self.cleared.iter().rev();
+        let cleared = cleared.find(|one| one.cleared > 0 && during.contains(&one.start));
+        match cleared {
+            Some(one) if takes(one, former) => {
+                let (command, when) = (one.command(), timestamp(one.start / 1000));
+                format!("cleared: the former result was removed by `{command}` at {when}")
+            }
+            Some(one) => {
+                let (command, when) = (one.command(), timestamp(one.start / 1000));
+                format!(
+                    "cleared or evicted: since the former compile there was `{command}` at {when}"
+                )
+            }
+            None if self.evicted > 0 => {
+                "evicted: the former result is not in the cache any more".to_owned()
+            }
+            None => "nothing differs: the former result was removed by hand".to_owned(),
+        }
+    }
+}
+
+/// Whether it certainly took what `former` had made.
+fn takes(removal: &Removal, former: &Compile) -> bool {
+    let glob = removal.matching.as_deref().map(Pattern::new);
+    match (&removal.older_than, glob) {
+        (None, None) => true,
+        (None, Some(Ok(glob))) => {
+            let mut files = sources(former).into_iter().chain(output(former));
+            files.any(|file| names(&glob, &file))
+        }
+        _ => false,
+    }
+}
