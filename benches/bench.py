@@ -10,6 +10,7 @@ docs/benchmarks.md, which says what is measured and how.
     scripts/bench --edits                what a compile costs after one edit
     scripts/bench --semantic             what it costs after an edit of comments
     scripts/bench --build                a clean build of LightGBM's units by ninja
+    scripts/bench --against DIRECTORY    hits of this build beside those of another one's release folder
 
 Only runs without --quick and --unit write to the page.
 """
@@ -22,6 +23,7 @@ import sys
 import time
 
 import build
+import builds
 import edits
 import many
 import report
@@ -29,7 +31,7 @@ import semantic
 import trace
 import units
 from measure import run
-from tools import Ccache, KnownTools, Pcache, Sccache, Threads, Tool
+from tools import Ccache, KnownTools, OneJob, Pcache, Sccache, Threads, Tool
 
 TOP = units.TOP
 WORK = TOP / "target/bench"
@@ -161,6 +163,7 @@ def arguments():
     parser.add_argument("--edits", action="store_true", help="what a compile costs after one edit")
     parser.add_argument("--semantic", action="store_true", help="what a compile costs after an edit of comments")
     parser.add_argument("--build", action="store_true", help="a clean build of LightGBM's units by ninja")
+    parser.add_argument("--against", type=pathlib.Path, help="release folder of another build: its hits and ours in turn")
     parser.add_argument("--toolkit", required=True, help="the CUDA toolkit to copy (set by scripts/bench)")
     parser.add_argument("--release", required=True, type=pathlib.Path, help="folder of the release build")
     parser.add_argument("--ninja", required=True, type=pathlib.Path, help="ninja (set by scripts/bench)")
@@ -193,6 +196,10 @@ def main():
         return report.publish("build", text, writes)
     for name in names:
         known[name].place(WORK / "src" / name, nvcc)
+    if given.against:
+        two = [Pcache(nvcc, WORK / "other", given.against.resolve()), tools[1]]
+        text = builds.measure(known["trivial"], two, ["other", "this"], WORK, 200 if given.quick else 3000)
+        return report.publish("against", text, False)
     if given.strace:
         text = trace.measure(known["cub"] if not given.unit else known[names[0]], tools, WORK)
         return report.publish("strace", text, writes)
@@ -208,8 +215,8 @@ def main():
     for name in names:
         rounds = 1 if given.quick else ROUNDS[name]
         passes = 3 if given.quick else WARM_PASSES[name]
-        known_tools = KnownTools(nvcc, WORK / "pcache-known", given.release)
-        compilers = [tools[0], Threads(nvcc, WORK / "nvcc"), known_tools, *tools[1:]]
+        known_tools = [kind(nvcc, WORK / "pcache-known", given.release) for kind in (KnownTools, OneJob)]
+        compilers = [tools[0], Threads(nvcc, WORK / "nvcc"), *known_tools, *tools[1:]]
         bench = Bench(known[name], compilers, given.release, rounds, passes)
         bench.run()
         benches.append(bench)

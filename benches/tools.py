@@ -102,6 +102,17 @@ class KnownTools(Pcache):
         return None
 
 
+class OneJob(KnownTools):
+    """The same with one stage at a time. Cores slow each other down, so that stages side by side cost more
+    processor time than the same stages one after the other."""
+
+    name = "pcache-nvcc, tools known, one job"
+
+    def __init__(self, nvcc, directory, release):
+        super().__init__(nvcc, directory, release)
+        self.environment["PCACHE_JOBS"] = "1"
+
+
 class Ccache(Tool):
     name = "ccache"
 

@@ -64,6 +64,18 @@ fn every_setting_can_be_set_read_and_unset() {
 }
 
 #[test]
+fn changes_tell_as_json_what_is_in_force() {
+    let home = Home::new();
+    let set = home.json(&["config", "set", "jobs", "7", "--json"]);
+    assert_eq!(
+        (&set["name"], &set["value"], &set["source"]),
+        (&"jobs".into(), &"7".into(), &"file".into())
+    );
+    let unset = home.json(&["config", "unset", "jobs", "--json"]);
+    assert_eq!(unset["source"], "default");
+}
+
+#[test]
 fn comments_order_and_mode_of_the_file_stay() {
     let home = Home::new();
     let text = "# mine\njobs = 4   # as many as fit\n\n# room\nmax_size = '2G'\n";

@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<S
     let began = now();
     let cleared = match &store {
         None => Cleared::default(),
-        Some(store) if arguments.selection.is_everything() => clear_all(store, &root)?,
+        Some(store) if arguments.selection.is_everything() => clear_all(store, &root, scene)?,
         Some(store) => clear_selected(store, arguments, scene)?,
     };
     if let Some(store) = &store {
@@ -66,8 +66,10 @@ pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<S
 
 /// Also what is remembered besides results: who clears a cache distrusts it or wants the room. The
 /// counters stay, and so do the files of locks, which others may hold.
-fn clear_all(store: &FileStore, root: &Path) -> Result<Cleared, Error> {
-    let mut cleared = store.clear()?;
+fn clear_all(store: &FileStore, root: &Path, scene: &mut Scene<'_>) -> Result<Cleared, Error> {
+    let mut progress = Progress::new("removing", scene.surroundings, scene.err);
+    let mut cleared = store.clear_watched(&mut |done, most| progress.show(done, most))?;
+    drop(progress);
     let digests = DigestTable::remove(root);
     cleared.bytes += digests.with_context(|| format!("cannot remove the digests in {root:?}"))?;
     let memos = root.join("manifests/toolchains");

@@ -46,11 +46,17 @@ enum Action {
         key: String,
         /// Its value, as the variable of the setting would have it
         value: OsString,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Remove a setting from the configuration file
     Unset {
         /// The setting
         key: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -87,15 +93,15 @@ pub(super) fn run(
         None => show(&arguments.show, scene, problems),
         Some(Action::Show(arguments)) => show(arguments, scene, problems),
         Some(Action::Get { key, json }) => get(find(key)?, *json, scene),
-        Some(Action::Set { key, value }) => {
+        Some(Action::Set { key, value, json }) => {
             let row = find(key)?;
             let read = (row.read)(value);
             let value = read.map_err(|hint| anyhow!("{key} = {}: {hint}", value.display()))?;
-            edit(row, scene, |text| Ok(set(text, row.key, &value)?))
+            edit(row, *json, scene, |text| Ok(set(text, row.key, &value)?))
         }
-        Some(Action::Unset { key }) => {
+        Some(Action::Unset { key, json }) => {
             let row = find(key)?;
-            edit(row, scene, |text| match unset(text, row.key)? {
+            edit(row, *json, scene, |text| match unset(text, row.key)? {
                 (text, true) => Ok(text),
                 (_, false) => bail!("{key} is not set in the file"),
             })
@@ -154,9 +160,11 @@ fn get(row: &Setting, json: bool, scene: &mut Scene<'_>) -> Result<(), Error> {
     say(scene.out, format_args!("{value}"))
 }
 
-/// Replaces the text of the configuration file by what `change` makes of it.
+/// Replaces the text of the configuration file by what `change` makes of it; as JSON, what is in force
+/// then.
 fn edit(
     row: &Setting,
+    json: bool,
     scene: &mut Scene<'_>,
     change: impl FnOnce(&str) -> Result<String, Error>,
 ) -> Result<(), Error> {
@@ -176,7 +184,10 @@ fn edit(
         let note = format!("{variable} in the environment overrides the file");
         writeln!(scene.err, "pcache: {note}").context("cannot write to standard error")?;
     }
-    Ok(())
+    match in_force.filter(|_| json) {
+        Some(listed) => print_json(scene.out, &Row::new(listed)),
+        None => Ok(()),
+    }
 }
 
 /// Whole or not at all. A link, as many keep their settings in another place, stays a link.

@@ -3,8 +3,8 @@
 
 use super::gone::Removals;
 use super::journal::{compiles_of, facts, is_of, output, sources};
-use super::{is_there, print_json, say};
-use crate::config::Config;
+use super::terminal::Progress;
+use super::{Scene, Status, print_json, say};
 use crate::journal::{Compile, Level};
 use crate::log::timestamp;
 use crate::outcome::{BypassReason, FallbackReason};
@@ -31,16 +31,10 @@ pub(super) struct ExplainArguments {
     json: bool,
 }
 
-pub(super) fn run(
-    arguments: &ExplainArguments,
-    config: &Config,
-    out: &mut dyn Write,
-) -> Result<(), Error> {
-    let root = &config.dir.value;
-    if !is_there(root)? {
-        bail!("there is no cache at {root:?}");
-    }
-    let store = FileStore::open_read_only(root, config.max_size.value.bytes())?;
+pub(super) fn run(arguments: &ExplainArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+    let Some(store) = scene.store_for_reading()? else {
+        bail!("there is no cache at {:?}", scene.root());
+    };
     let noted = store.noted().context("cannot read the journal")?;
     let compiles = compiles_of(&noted);
     let removals = Removals::of(&store, &noted);
@@ -59,20 +53,24 @@ pub(super) fn run(
             None => bail!("the journal is empty: nothing was compiled with this cache"),
         }
     }
-    let explained: Vec<_> = meant
-        .iter()
-        .map(|&at| Explained::new(&store, &compiles, &removals, at))
-        .collect();
+    let mut progress = Progress::new("explaining", scene.surroundings, scene.err);
+    let mut explained = Vec::with_capacity(meant.len());
+    for &at in meant {
+        progress.show(explained.len() as u64, meant.len() as u64);
+        explained.push(Explained::new(&store, &compiles, &removals, at));
+    }
+    drop(progress);
     if arguments.json {
-        return print_json(out, &explained);
+        print_json(scene.out, &explained)?;
+        return Ok(Status::Fine);
     }
     for (at, explained) in explained.iter().enumerate() {
         if at > 0 {
-            say(out, format_args!(""))?;
+            say(scene.out, format_args!(""))?;
         }
-        print(out, explained)?;
+        print(scene.out, explained)?;
     }
-    Ok(())
+    Ok(Status::Fine)
 }
 
 /// A compile with its explanation: the shape of `pcache explain --json`, in a list.

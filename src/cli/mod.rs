@@ -224,9 +224,7 @@ fn execute(
         Command::Stats(arguments) => {
             stats::run(arguments, &config, scene.out, scene.err).map(|()| Status::Fine)
         }
-        Command::Explain(arguments) => {
-            explain::run(arguments, &config, scene.out).map(|()| Status::Fine)
-        }
+        Command::Explain(arguments) => explain::run(arguments, &mut scene),
         Command::Report(arguments) => report::run(arguments, &mut scene),
         Command::Trace(arguments) => trace::run(arguments, &mut scene),
         Command::List(arguments) => list::run(arguments, &mut scene),

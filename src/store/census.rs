@@ -223,6 +223,14 @@ impl FileStore {
     /// # Errors
     /// The first file that cannot be removed, after all others have been tried.
     pub fn clear(&self) -> Result<Cleared, StoreError> {
+        self.clear_watched(&mut |_, _| {})
+    }
+
+    /// The same, and tells `watch` how many parts of how many are done.
+    ///
+    /// # Errors
+    /// As for [`FileStore::clear`].
+    pub fn clear_watched(&self, watch: &mut dyn FnMut(u64, u64)) -> Result<Cleared, StoreError> {
         let mut cleared = Cleared::default();
         if self.access == Access::ReadOnly {
             return Ok(cleared);
@@ -231,6 +239,7 @@ impl FileStore {
         let mut trouble = Ok(());
         if let Some(root) = self.directory()? {
             for number in 0..=u8::MAX {
+                watch(number.into(), 1 << u8::BITS);
                 let shard = self.visit(&root, number)?;
                 for (listing, _, file) in shard.files() {
                     let removed = self.remove_listed(&shard, listing, file);

@@ -1,0 +1,45 @@
+"""Two builds of pcache-nvcc beside each other: the direct hits of a trivial kernel, in turn. What a change
+costs a hit is less than a machine's noise between two runs of a benchmark."""
+
+import sys
+import time
+
+from measure import median, run, seconds
+
+# A toolkit and a source that are younger are not remembered, and the first hits look into the files.
+REST = 2.5
+
+
+def measure(unit, tools, names, work, count):
+    taken = {name: [] for name in names}
+    for tool in tools:
+        tool.empty()
+        for _ in range(3):
+            compile_once(unit, tool, work)
+            time.sleep(REST)
+    before = [tool.hits() for tool in tools]
+    pairs = list(zip(names, tools))
+    for at in range(count):
+        for name, tool in pairs if at % 2 else reversed(pairs):
+            taken[name].append(compile_once(unit, tool, work).wall)
+    if any(tool.hits() - had != count for tool, had in zip(tools, before)):
+        sys.exit("bench: against: not every compile was a hit")
+    rows = [f"{unit.title}; hits of each: {count}.", "", "| build | median | fastest tenth |", "|---|---|---|"]
+    base = [value(taken[names[0]]) for value in (median, fastest)]
+    for name in names:
+        cells = [f"{seconds(value(taken[name]))} ({value(taken[name]) / by:.3f}×)" for value, by in zip((median, fastest), base)]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def fastest(values):
+    """The slowest of the fastest tenth: less of it is the machine's noise."""
+    return sorted(values)[len(values) // 10]
+
+
+def compile_once(unit, tool, work):
+    log = work / "builds.log"
+    sample = run(tool.command(unit.command(work / "builds.o")), unit.directory, tool.environment, log)
+    if sample.status:
+        sys.exit(log.read_text())
+    return sample
