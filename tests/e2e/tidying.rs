@@ -142,7 +142,7 @@ fn a_sample_is_compiled_again_and_compared() {
 #[test]
 fn a_result_that_the_tools_do_not_give_is_found() {
     let ws = two_units();
-    let store = FileStore::open(ws.root().join("cache"), 1 << 30).expect("a store");
+    let store = FileStore::open(&ws.root().join("cache"), 1 << 30).expect("a store");
     let (key, mut record) = last_result(&ws, &store);
     let other: Artefact = store
         .put_artefact(b"\x7fELF of another compile")
@@ -214,7 +214,7 @@ fn no_compile_waits_for_what_looks_after_the_cache() {
         let args = args(n);
         ws.ours(&args.iter().map(String::as_str).collect::<Vec<_>>())
     };
-    let store = FileStore::open(ws.root().join("cache"), 1 << 30).expect("a store");
+    let store = FileStore::open(&ws.root().join("cache"), 1 << 30).expect("a store");
     for n in 0..20_000u32 {
         store
             .put(&n.to_le_bytes(), &n.to_le_bytes())
