@@ -215,7 +215,7 @@ fn no_compile_waits_for_what_looks_after_the_cache() {
         ws.ours(&args.iter().map(String::as_str).collect::<Vec<_>>())
     };
     let store = FileStore::open(&ws.root().join("cache"), 1 << 30).expect("a store");
-    for n in 0..20_000u32 {
+    for n in 0..6_000u32 {
         store
             .put(&n.to_le_bytes(), &n.to_le_bytes())
             .expect("stored");
