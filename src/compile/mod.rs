@@ -260,7 +260,8 @@ impl Invocation<'_> {
             .map(|number| UnitPasses::add(&mut plan, number, &mut streams))
             .collect::<Result<Vec<_>, _>>()?;
         let commands = commands(&workspace, &toolchain, &plan, self.facts);
-        let began = settled::stamp_time();
+        // A build may have written a source just before it called us: the passes' beginning is no part of that tick.
+        let began = settled::stamp_after(planning);
         let exact = self.exact_because();
         let units = plan.units.iter().zip(&passes);
         let works: Vec<_> = units

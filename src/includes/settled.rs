@@ -7,7 +7,11 @@ use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::thread::sleep;
+use std::time::{Duration, SystemTime};
+
+/// More milliseconds than there are between two ticks of any kernel's clock.
+const LONGEST_TICK: u32 = 20;
 
 /// The time of the clock by which the kernel stamps files, which lags behind the finer one: what
 /// changes from now on is not older.
@@ -15,7 +19,21 @@ pub fn stamp_time() -> SystemTime {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
     let seconds = u64::try_from(now.tv_sec).unwrap_or_default();
     let nanoseconds = u32::try_from(now.tv_nsec).unwrap_or_default();
-    SystemTime::UNIX_EPOCH + std::time::Duration::new(seconds, nanoseconds)
+    SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
+}
+
+/// A time of that clock after `earlier`, waiting for its next tick if need be: what was written before `earlier`
+/// was taken is older, however short before that was. A clock that stands still is not waited for.
+pub fn stamp_after(earlier: SystemTime) -> SystemTime {
+    let mut now = stamp_time();
+    for _ in 0..LONGEST_TICK {
+        if now > earlier {
+            break;
+        }
+        sleep(Duration::from_millis(1));
+        now = stamp_time();
+    }
+    now
 }
 
 /// Checks every file of `lookups`, everything that only the disk told, and the directories and links
@@ -70,7 +88,7 @@ fn target(step: &Path, found: &Metadata) -> Option<PathBuf> {
 fn has_moved(found: &Metadata, began: SystemTime) -> bool {
     let is_older = Stat::from(found).is_older_than(began);
     let written = SystemTime::UNIX_EPOCH
-        + std::time::Duration::new(
+        + Duration::new(
             u64::try_from(found.mtime()).unwrap_or_default(),
             u32::try_from(found.mtime_nsec()).unwrap_or_default(),
         );
@@ -79,7 +97,7 @@ fn has_moved(found: &Metadata, began: SystemTime) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{check, stamp_time};
+    use super::{check, stamp_after, stamp_time};
     use crate::includes::lookups::Lookups;
     use std::fs;
     use std::thread::sleep;
@@ -88,6 +106,18 @@ mod tests {
     /// Longer than a tick of any kernel.
     fn wait() {
         sleep(Duration::from_millis(30));
+    }
+
+    #[test]
+    fn what_was_written_before_an_earlier_time_is_older_than_the_next_tick() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut lookups = Lookups::default();
+        lookups.files.insert(dir.path().join("f"));
+        for _ in 0..20 {
+            fs::write(dir.path().join("f"), "").unwrap();
+            let began = stamp_after(stamp_time());
+            assert_eq!(check(&lookups, began), Ok(()));
+        }
     }
 
     #[test]
