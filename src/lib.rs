@@ -15,6 +15,7 @@ pub mod journal;
 pub mod key;
 pub mod lock;
 pub mod log;
+pub mod nvrtc;
 pub mod outcome;
 pub mod plan;
 pub mod stat;
