@@ -71,6 +71,23 @@ reasons! {
     }
 }
 
+reasons! {
+    /// Why a program that is compiled at run time is left to NVRTC, without looking at the cache.
+    NvrtcReason {
+        Disabled "disabled" "PCACHE_DISABLE is set, or PCACHE_NVRTC is off",
+        Store "store" "the cache cannot be used",
+        Library "library" "libnvrtc or its builtins cannot be told by their content",
+        UnknownOption "unknown_option" "holds an option that this version does not know",
+        Precompiled "precompiled" "makes or uses a precompiled header",
+        Timing "timing" "measures the compile itself",
+        Files "files" "an option reads or writes files that are not headers",
+        TimeMacro "time_macro" "the program asks for the time of the compile",
+        Environment "environment" "an environment variable gives the compile effects beyond its output",
+        Callback "callback" "the program watches the compile (nvrtcSetFlowCallback)",
+        Internal "internal" "pcache-nvcc itself failed; please report it with PCACHE_LOG",
+    }
+}
+
 /// A request that goes straight to the real nvcc, with the part of it that decided so.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bypass {
@@ -111,7 +128,7 @@ impl Fallback {
 
 #[cfg(test)]
 mod tests {
-    use super::{BypassReason, FallbackReason};
+    use super::{BypassReason, FallbackReason, NvrtcReason};
     use std::collections::HashSet;
 
     #[test]
@@ -120,5 +137,7 @@ mod tests {
         assert_eq!(bypass.len(), BypassReason::ALL.len());
         let fallback: HashSet<_> = FallbackReason::ALL.iter().map(|r| r.code()).collect();
         assert_eq!(fallback.len(), FallbackReason::ALL.len());
+        let nvrtc: HashSet<_> = NvrtcReason::ALL.iter().map(|r| r.code()).collect();
+        assert_eq!(nvrtc.len(), NvrtcReason::ALL.len());
     }
 }

@@ -41,6 +41,7 @@ fn every_setting_can_be_set_read_and_unset() {
         ("direct", "false"),
         ("stages", "false"),
         ("semantic", "false"),
+        ("nvrtc", "false"),
         ("recache", "true"),
         ("wait", "60"),
         ("jobs", "8"),

@@ -220,13 +220,14 @@ fn config_shows_values_and_where_they_come_from() {
     direct    true  (default)
     stages    true  (default)
     semantic  true  (default)
+    nvrtc     true  (default)
     recache   false  (default)
     wait      300  (default)
     jobs      cores  (default)
     log       (none)  (default)
 
     configuration file: ~/.config/pcache/config.toml
-    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, direct, stages, semantic, recache, wait, jobs, log
+    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, direct, stages, semantic, nvrtc, recache, wait, jobs, log
     "#);
     let report = home.json(&["config", "--json"]);
     assert_eq!(report["file"], "~/.config/pcache/config.toml");

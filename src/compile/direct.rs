@@ -12,7 +12,7 @@ use super::{Cache, Facts, Printed, why};
 use crate::cmdline::Job;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::{Doubt, Lookups, Reads};
-use crate::includes::path_set::{Changed, PathSet};
+use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::search::SearchOrder;
 use crate::includes::settled;
 use crate::includes::tokens::{self, TokenDigests};
@@ -27,12 +27,6 @@ use std::time::SystemTime;
 
 /// The version of [`DirectRecord`].
 const SCHEMA: u32 = 1;
-
-/// Path sets of one direct key: what branches that are switched between may need.
-const MOST_SETS: usize = 8;
-
-/// What the list of path sets begins with.
-const TITLE: &[u8] = b"pcache-nvcc path sets 1\n";
 
 /// An invocation's result.
 #[derive(Debug, Serialize, Deserialize)]
@@ -187,7 +181,7 @@ impl<'a> Direct<'a> {
         let Some(sets) = self
             .cache
             .record(&self.key)
-            .and_then(|list| read_sets(&list))
+            .and_then(|list| path_set::read_list(&list))
         else {
             account.note("direct", "no such command line was compiled before");
             return None;
@@ -395,14 +389,11 @@ impl<'a> Direct<'a> {
     /// costs a preprocessing.
     fn keep_set(&self, set: PathSet) -> bool {
         let known = self.cache.record(&self.key);
-        let known = known.as_deref().and_then(read_sets).unwrap_or_default();
-        if known.first() == Some(&set) {
-            return true;
+        let known = known.as_deref().and_then(path_set::read_list);
+        match path_set::list_with(set, known.unwrap_or_default()) {
+            Some(list) => self.cache.keep(&self.key, &list),
+            None => true,
         }
-        let others = known.into_iter().filter(|other| *other != set);
-        let sets: Vec<_> = std::iter::once(set.clone()).chain(others).collect();
-        let sets = &sets[..sets.len().min(MOST_SETS)];
-        self.cache.keep(&self.key, &write_sets(sets))
     }
 }
 
@@ -411,30 +402,4 @@ fn tokens_of(lookups: &Lookups, trail: &Trail) -> Vec<Option<TokenDigests>> {
     let texts = lookups.files.iter();
     let texts = texts.map(|path| trail.reads.sources.get(path));
     texts.map(|text| tokens::digest(text?)).collect()
-}
-
-/// A list of path sets: a title, then each set as its digest, its length (u64, little endian) and its
-/// bytes.
-fn write_sets(sets: &[PathSet]) -> Vec<u8> {
-    let mut bytes = TITLE.to_vec();
-    for set in sets {
-        bytes.extend(set.digest);
-        bytes.extend((set.bytes().len() as u64).to_le_bytes());
-        bytes.extend(set.bytes());
-    }
-    bytes
-}
-
-fn read_sets(bytes: &[u8]) -> Option<Vec<PathSet>> {
-    let mut rest = bytes.strip_prefix(TITLE)?;
-    let mut sets = Vec::new();
-    while !rest.is_empty() {
-        let (digest, after) = rest.split_first_chunk()?;
-        let (length, after) = after.split_first_chunk()?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-        let (set, after) = after.split_at_checked(length)?;
-        sets.push(PathSet::named(*digest, set.to_vec()));
-        rest = after;
-    }
-    Some(sets)
 }

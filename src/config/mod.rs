@@ -113,6 +113,8 @@ settings! {
         "Run the stages of a compile side by side and remember each; otherwise the real nvcc compiles as one step";
     semantic: bool = |_| true, "PCACHE_SEMANTIC", "`true`",
         "Take edits that the compilers cannot see, in comments and blanks, for none";
+    nvrtc: bool = |_| true, "PCACHE_NVRTC", "`true`",
+        "Remember what programs compile with NVRTC, where `pcache run` has started them";
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even where the cache has an answer, and store the new one";
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",

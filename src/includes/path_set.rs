@@ -23,6 +23,43 @@ pub struct PathSet {
     bytes: Vec<u8>,
 }
 
+/// Path sets of one key: what branches that are switched between may need.
+const MOST_SETS: usize = 8;
+
+/// What a list of path sets begins with.
+const TITLE: &[u8] = b"pcache-nvcc path sets 1\n";
+
+/// The list `known` with `set` first, as bytes: a title, then each set as its digest, its length (u64,
+/// little endian) and its bytes. `None` where it is first already.
+pub fn list_with(set: PathSet, known: Vec<PathSet>) -> Option<Vec<u8>> {
+    if known.first() == Some(&set) {
+        return None;
+    }
+    let mut bytes = TITLE.to_vec();
+    let others = known.iter().filter(|other| **other != set);
+    for set in std::iter::once(&set).chain(others).take(MOST_SETS) {
+        bytes.extend(set.digest);
+        bytes.extend((set.bytes.len() as u64).to_le_bytes());
+        bytes.extend(&set.bytes);
+    }
+    Some(bytes)
+}
+
+/// The inverse; `None` for anything else.
+pub fn read_list(bytes: &[u8]) -> Option<Vec<PathSet>> {
+    let mut rest = bytes.strip_prefix(TITLE)?;
+    let mut sets = Vec::new();
+    while !rest.is_empty() {
+        let (digest, after) = rest.split_first_chunk()?;
+        let (length, after) = after.split_first_chunk()?;
+        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
+        let (set, after) = after.split_at_checked(length)?;
+        sets.push(PathSet::named(*digest, set.to_vec()));
+        rest = after;
+    }
+    Some(sets)
+}
+
 /// Digests of the files that one invocation has asked for: path sets of one compile share most.
 pub type Memo = HashMap<PathBuf, Option<Digest>>;
 

@@ -8,7 +8,7 @@ mod totals;
 
 pub use totals::{Row, SHARDS, ScanStart, StoreChange, StoreSize, Totals};
 
-use crate::outcome::{BypassReason, FallbackReason};
+use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use page::{Format, Missing, Page};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -27,6 +27,9 @@ const STORE: usize = 32;
 const BYPASSES: usize = 64;
 const FALLBACKS: usize = BYPASSES + REASONS;
 const STAGES: usize = FALLBACKS + REASONS;
+/// Outcomes of programs compiled at run time, then the reasons why they were not looked up.
+const NVRTC: usize = STAGES + REASONS;
+const NVRTC_BYPASSES: usize = NVRTC + 8;
 
 const STORE_EVICTED: usize = STORE + 4;
 const STORE_SWEPT: usize = STORE + 5;
@@ -40,7 +43,8 @@ const FORMAT: Format = Format {
 
 const _: () = assert!(BypassReason::ALL.len() <= REASONS);
 const _: () = assert!(FallbackReason::ALL.len() <= REASONS);
-const _: () = assert!(STAGES + 2 * 32 <= WORDS);
+const _: () = assert!(STAGES + 2 * StageKind::ALL.len() <= NVRTC);
+const _: () = assert!(NVRTC_BYPASSES + NvrtcReason::ALL.len() <= WORDS);
 
 /// A step of nvcc whose result is kept by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -116,6 +120,16 @@ pub enum Counter {
     StageHit(StageKind),
     /// A stage that was run.
     StageMiss(StageKind),
+    /// A program compiled at run time that was answered from the cache.
+    NvrtcHit,
+    /// One that NVRTC compiled and that was stored, or could not be.
+    NvrtcMiss,
+    /// One that waited for another thread or process that compiled the same, then was a hit.
+    NvrtcCoalesced,
+    /// Of those misses, one that was not stored.
+    NvrtcUncacheable,
+    /// One that was left to NVRTC at once.
+    NvrtcBypassed(NvrtcReason),
     /// Entries and records removed to stay below the size cap.
     Evicted,
 }
@@ -137,6 +151,11 @@ impl Counter {
             Self::Fallback(reason) => FALLBACKS + reason as usize,
             Self::StageHit(kind) => STAGES + 2 * kind as usize,
             Self::StageMiss(kind) => STAGES + 2 * kind as usize + 1,
+            Self::NvrtcHit => NVRTC,
+            Self::NvrtcMiss => NVRTC + 1,
+            Self::NvrtcCoalesced => NVRTC + 2,
+            Self::NvrtcUncacheable => NVRTC + 3,
+            Self::NvrtcBypassed(reason) => NVRTC_BYPASSES + reason as usize,
             Self::Evicted => STORE_EVICTED,
         }
     }
@@ -281,6 +300,12 @@ impl Snapshot {
     pub fn fallbacks(&self) -> impl Iterator<Item = (FallbackReason, u64)> + '_ {
         let count = |&reason| (reason, self.get(Counter::Fallback(reason)));
         FallbackReason::ALL.iter().map(count)
+    }
+
+    /// Every reason why NVRTC was left alone with its count, zeros too, in the order of the enum.
+    pub fn nvrtc_bypassed(&self) -> impl Iterator<Item = (NvrtcReason, u64)> + '_ {
+        let count = |&reason| (reason, self.get(Counter::NvrtcBypassed(reason)));
+        NvrtcReason::ALL.iter().map(count)
     }
 }
 

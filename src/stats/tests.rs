@@ -2,7 +2,7 @@
 
 use super::page::version_word;
 use super::{Counter, Row, SHARDS, StageKind, Stats, StoreSize};
-use crate::outcome::{BypassReason, FallbackReason};
+use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
@@ -19,9 +19,14 @@ fn every_counter() -> Vec<Counter> {
         Counter::SavedMilliseconds,
         Counter::SpentMilliseconds,
         Counter::Evicted,
+        Counter::NvrtcHit,
+        Counter::NvrtcMiss,
+        Counter::NvrtcCoalesced,
+        Counter::NvrtcUncacheable,
     ];
     all.extend(BypassReason::ALL.iter().map(|&r| Counter::Bypassed(r)));
     all.extend(FallbackReason::ALL.iter().map(|&r| Counter::Fallback(r)));
+    all.extend(NvrtcReason::ALL.iter().map(|&r| Counter::NvrtcBypassed(r)));
     all.extend(StageKind::ALL.iter().map(|&k| Counter::StageHit(k)));
     all.extend(StageKind::ALL.iter().map(|&k| Counter::StageMiss(k)));
     all

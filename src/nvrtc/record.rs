@@ -1,0 +1,63 @@
+//! What is remembered of a program compiled at run time: its log and what it was compiled to, by
+//! digest. The format is drawn in `docs/store.md`.
+
+use super::program;
+use crate::store::Artefact;
+use serde::{Deserialize, Serialize};
+
+/// The version of the record.
+pub const SCHEMA: u32 = 1;
+
+/// A program's result.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// The log, with its NUL.
+    pub log: Artefact,
+    /// Each name expression with its lowered name.
+    pub lowered: Vec<(String, String)>,
+    /// What it was compiled to.
+    pub artefacts: Vec<(Kind, Artefact)>,
+    /// Wall time of the compile, in milliseconds.
+    pub milliseconds: u64,
+    /// The record of what it depended on.
+    #[serde(default)]
+    pub facts: Option<String>,
+}
+
+/// [`program::Artefact`] by the name that records have for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// PTX.
+    Ptx,
+    /// CUBIN.
+    Cubin,
+    /// LTO-IR.
+    Ltoir,
+    /// OptiX IR.
+    OptixIr,
+}
+
+impl From<program::Artefact> for Kind {
+    fn from(artefact: program::Artefact) -> Self {
+        match artefact {
+            program::Artefact::Ptx => Self::Ptx,
+            program::Artefact::Cubin => Self::Cubin,
+            program::Artefact::Ltoir => Self::Ltoir,
+            program::Artefact::OptixIr => Self::OptixIr,
+        }
+    }
+}
+
+impl From<Kind> for program::Artefact {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Ptx => Self::Ptx,
+            Kind::Cubin => Self::Cubin,
+            Kind::Ltoir => Self::Ltoir,
+            Kind::OptixIr => Self::OptixIr,
+        }
+    }
+}
