@@ -11,6 +11,7 @@ mod gc;
 mod journal;
 mod list;
 mod man;
+mod run;
 mod select;
 mod since;
 mod stats;
@@ -40,6 +41,8 @@ enum Command {
     Stats(stats::StatsArguments),
     /// Say how compiles ended, and what differed where the cache had no result
     Explain(explain::ExplainArguments),
+    /// Run a program whose kernels that are compiled at run time are cached too
+    Run(run::RunArguments),
     /// List what is in the cache
     List(list::ListArguments),
     /// Remove what has expired, what is too much, and what dead processes have left
@@ -214,6 +217,7 @@ fn execute(
         Command::Explain(arguments) => {
             explain::run(arguments, &config, scene.out).map(|()| Status::Fine)
         }
+        Command::Run(arguments) => run::run(arguments, &mut scene),
         Command::List(arguments) => list::run(arguments, &mut scene),
         Command::Gc(arguments) => gc::run(arguments, &mut scene),
         Command::Clear(arguments) => clear::run(arguments, &mut scene),

@@ -13,7 +13,7 @@ use std::process::Command;
 const LIBRARY: &str = "libpcache_nvcc.so";
 
 /// Where it is looked for, from the folder of this program.
-const PLACES: [&str; 3] = ["", "../lib", "deps"];
+const PLACES: [&str; 2] = ["", "../lib"];
 
 /// What `pcache run` takes.
 #[derive(Debug, clap::Args)]
@@ -31,7 +31,10 @@ pub(super) struct RunArguments {
 
 /// Becomes the program; comes back only where that fails.
 pub(super) fn run(arguments: &RunArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let (program, rest) = arguments.command.split_first().context("no program given")?;
+    let (program, rest) = arguments
+        .command
+        .split_first()
+        .context("no program given")?;
     let mut command = Command::new(program);
     command.args(rest);
     if scene.config.nvrtc.value {
@@ -53,7 +56,7 @@ fn find(own: Option<&Path>) -> Result<PathBuf, Error> {
     let places = PLACES.map(|place| folder.join(place).join(LIBRARY));
     let found = places.iter().find_map(|place| place.canonicalize().ok());
     let found = found.with_context(|| {
-        let [beside, lib, _] = &places;
+        let [beside, lib] = &places;
         format!(
             "cannot find {LIBRARY}: looked for {} and {}; install it beside pcache or in ../lib",
             beside.display(),
@@ -64,7 +67,9 @@ fn find(own: Option<&Path>) -> Result<PathBuf, Error> {
     match bytes.iter().any(|byte| b": ".contains(byte)) {
         false => Ok(found),
         // Both end a name in LD_PRELOAD.
-        true => anyhow::bail!("the dynamic linker cannot load {found:?}: no colons and spaces, please"),
+        true => {
+            anyhow::bail!("the dynamic linker cannot load {found:?}: no colons and spaces, please")
+        }
     }
 }
 

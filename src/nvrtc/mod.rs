@@ -19,3 +19,6 @@ pub mod program;
 mod record;
 
 pub use cache::{Begin, Cache, Miss};
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod way;
