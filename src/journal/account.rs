@@ -36,6 +36,7 @@ impl Account {
             directory: String::new(),
             output: None,
             sources: Vec::new(),
+            nvrtc: false,
             level: Level::Interrupted,
             semantic: false,
             reason: None,

@@ -67,6 +67,9 @@ pub struct Compile {
     pub output: Option<String>,
     /// The inputs, as they were written.
     pub sources: Vec<String>,
+    /// Whether a running program compiled it with NVRTC: the source is the program's name.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub nvrtc: bool,
     /// How it ended: as the worst of its units.
     pub level: Level,
     /// Whether a hit's sources had changed in what no compiler sees.
@@ -234,6 +237,7 @@ mod tests {
         let text = |text: &str| Some(text.to_owned());
         let all = Compile {
             output: text("a.o"),
+            nvrtc: true,
             level: Level::Fallback,
             semantic: true,
             reason: text("stage_failed"),

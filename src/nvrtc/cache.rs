@@ -2,17 +2,21 @@
 //! is a bypass or a result that is not stored, and the program gets what NVRTC gives.
 //! Does not know how it came between the program and NVRTC.
 
-use super::key::{NvrtcFacts, Scope, result_key, shown_name};
+use super::account::{Stored, Told, keep_facts};
+use super::environment::{self, Start};
+use super::key::{NvrtcFacts, Scope, full_name, result_key};
 use super::level::Level;
 use super::library::Libraries;
-use super::options::Options;
-use super::program::{Access, Output, Request};
+use super::options::{Options, Refusal};
+use super::program::{Access, Library, Output, Program, Request};
+use super::reads::Place;
 use super::record::{Record, SCHEMA};
+use super::scope;
 use crate::config::Config;
 use crate::includes::digests::DigestTable;
-use crate::includes::lookups::Lookups;
 use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::settled;
+use crate::journal::Level as Ending;
 use crate::key::Digest;
 use crate::outcome::NvrtcReason;
 use crate::stats::Counter;
@@ -20,6 +24,11 @@ use crate::store::{FileStore, Flight, Flights, Guard};
 use crate::toolchain::driver_version;
 use std::convert::Infallible;
 use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -34,6 +43,7 @@ pub struct Cache {
     flights: Flights,
     libraries: Libraries,
     driver: String,
+    start: Start,
 }
 
 /// What is to be done for a compile.
@@ -51,18 +61,37 @@ pub enum Begin<'a> {
 pub struct Miss<'a> {
     cache: &'a Cache,
     level: &'a Level,
-    keys: Keys,
+    keyed: Keyed,
     /// A time before NVRTC began, of the clock that stamps files.
     began: SystemTime,
+    /// None when all is told.
+    told: Option<Told>,
     /// Held for its drop.
     _lead: Option<Guard>,
 }
 
-/// The keys of one request, by [`Scope`].
-#[derive(Clone, Copy)]
-struct Keys {
-    here: Digest,
+/// Everything that the keys of a request are made of, and these.
+pub struct Keyed {
+    /// Who compiles.
+    pub library: Library,
+    /// The contents of libnvrtc and of its builtins.
+    pub digests: [Digest; 2],
+    program: Program,
+    expressions: Vec<Vec<u8>>,
+    options: Options,
+    environment: Vec<Vec<u8>>,
+    directories: [PathBuf; 2],
     anywhere: Digest,
+    here: Digest,
+}
+
+/// A result in the cache.
+pub struct Found {
+    /// Its key.
+    pub key: Digest,
+    /// What is remembered of it.
+    pub record: Record,
+    output: Output,
 }
 
 impl Cache {
@@ -70,26 +99,31 @@ impl Cache {
     /// [`Begin::Bypass`].
     pub fn open() -> Self {
         let (config, _) = Config::load(&|name| env::var_os(name));
+        Self::with(config)
+    }
+
+    /// Opens the cache of these settings.
+    pub fn with(config: Config) -> Self {
         let root = &config.dir.value;
         let readonly = config.readonly.value;
         let max_bytes = config.max_size.value.bytes();
-        let is_on = config.nvrtc.value && !config.disable.value;
-        let opened = is_on.then(|| match readonly {
+        let opened = match readonly {
             true => FileStore::open_read_only(root, max_bytes),
             false => FileStore::open(root, max_bytes),
-        });
-        let store = opened.and_then(Result::ok);
+        };
+        let store = opened.ok();
         let store = store.map(|store| store.with_policy(config.policy.value.into()));
         Self {
-            level: store.map(|store| Level::new(store, readonly)),
-            digests: match (is_on, readonly) {
+            digests: match (store.is_some(), readonly) {
                 (false, _) => DigestTable::nowhere(),
                 (true, true) => DigestTable::open_existing(root),
                 (true, false) => DigestTable::open(root),
             },
+            level: store.map(|store| Level::new(store, readonly)),
             flights: Flights::new(root),
             libraries: Libraries::default(),
             driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
+            start: Start::read(),
             config,
         }
     }
@@ -99,100 +133,140 @@ impl Cache {
         let Some(level) = &self.level else {
             return Begin::Bypass;
         };
-        let keys = match self.keys(request) {
-            Ok(keys) => keys,
-            Err((reason, _)) => {
-                level.stats().add(Counter::NvrtcBypassed(reason), 1);
+        let told = Told::begin(request, &self.config);
+        let keyed = match self.keyed(request) {
+            Ok(keyed) => keyed,
+            Err((reason, detail)) => {
+                told.bypassed(level, reason, &detail);
                 return Begin::Bypass;
             }
         };
-        if let Some(output) = self.look_up(level, &keys) {
-            level.stats().add(Counter::NvrtcHit, 1);
-            return Begin::Hit(Arc::new(output));
-        }
-        match self.take_turn(level, &keys) {
-            Ok((output, counter)) => {
-                level.stats().add(counter, 1);
-                Begin::Hit(Arc::new(output))
+        let found = self.look_up(level, &keyed, &told);
+        let turn = match found {
+            Some(found) => Ok((found, Ending::DirectHit)),
+            None => self.take_turn(level, &keyed, &told),
+        };
+        match turn {
+            Ok((found, ending)) => {
+                told.hit(level, ending, &found);
+                Begin::Hit(Arc::new(found.output))
             }
             Err(lead) => Begin::Miss(Miss {
                 cache: self,
                 level,
-                keys,
+                keyed,
                 began: settled::stamp_time(),
+                told: Some(told),
                 _lead: lead,
             }),
         }
     }
 
-    /// Counts a compile that never came here, such as one with a flow callback.
-    pub fn note_bypass(&self, reason: NvrtcReason) {
+    /// Counts a compile that is not for the cache for a reason that only the hooks know.
+    pub fn note_bypass(&self, request: &Request<'_>, reason: NvrtcReason) {
         if let Some(level) = &self.level {
-            level.stats().add(Counter::NvrtcBypassed(reason), 1);
+            Told::begin(request, &self.config).bypassed(level, reason, b"");
         }
     }
 
-    fn keys(&self, request: &Request<'_>) -> Result<Keys, (NvrtcReason, Vec<u8>)> {
-        let options = Options::read(request.options)?;
-        let library = self.libraries.identify(request.library, &self.digests);
-        let path = || shown_name(request.program).as_encoded_bytes().to_vec();
-        let library = library.ok_or_else(|| (NvrtcReason::Library, path()))?;
-        let directory = env::current_dir().map_err(|_| (NvrtcReason::Files, b".".to_vec()))?;
-        let facts = NvrtcFacts {
-            library: [&library[0], &library[1]],
-            driver: self.driver.as_bytes(),
-            environment: &[],
-            request: *request,
-            options: &options,
-            directory: &directory,
-            scope: Scope::Here,
+    fn keyed(&self, request: &Request<'_>) -> Result<Keyed, Refusal> {
+        if self.config.disable.value || !self.config.nvrtc.value {
+            return Err((NvrtcReason::Disabled, Vec::new()));
+        }
+        let program = request.program;
+        let texts = program.headers.iter().map(|header| &header.source);
+        let mut texts = std::iter::once(&program.source).chain(texts);
+        if texts.any(|text| scope::asks_for_time(text)) {
+            return Err((NvrtcReason::TimeMacro, Vec::new()));
+        }
+        let appended = environment::appended();
+        let appended = appended.as_deref().map(OsStr::as_bytes);
+        let options = Options::read(request.options, appended)?;
+        let environment = self.start.keyed()?;
+        let digests = self.libraries.identify(request.library, &self.digests);
+        let path = request.library.path.as_os_str().as_bytes();
+        let digests = digests.ok_or_else(|| (NvrtcReason::Library, path.to_vec()))?;
+        let directories = environment::directories();
+        let directories = directories.map_err(|_| (NvrtcReason::Files, b".".to_vec()))?;
+        let mut keyed = Keyed {
+            library: request.library.clone(),
+            digests,
+            program: program.clone(),
+            expressions: request.expressions.to_vec(),
+            options,
+            environment,
+            directories,
+            anywhere: Digest::default(),
+            here: Digest::default(),
         };
-        let anywhere = NvrtcFacts {
-            scope: Scope::Anywhere,
-            ..facts
-        };
-        Ok(Keys {
-            here: facts.key(),
-            anywhere: anywhere.key(),
-        })
+        keyed.anywhere = keyed.facts(&self.driver, Scope::Anywhere, |facts| facts.key());
+        keyed.here = keyed.facts(&self.driver, Scope::Here, |facts| facts.key());
+        Ok(keyed)
     }
 
-    fn look_up(&self, level: &Level, keys: &Keys) -> Option<Output> {
+    fn look_up(&self, level: &Level, keyed: &Keyed, told: &Told) -> Option<Found> {
         if self.config.recache.value {
+            told.note("lookup", "none: PCACHE_RECACHE is set");
             return None;
         }
-        let mut keys = [&keys.anywhere, &keys.here].into_iter();
-        keys.find_map(|key| {
+        let mut scopes = [Scope::Anywhere, Scope::Here].into_iter();
+        // What follows from the options is known without a look.
+        scopes.find_map(|scope| {
+            let key = keyed.key(scope);
+            if scope == Scope::Anywhere && keyed.options.tells_names {
+                return None;
+            }
+            // A list in memory may lack what others have stored since, and nothing else.
             let known = level.known_record(key);
-            let known = known.and_then(|list| self.look_through(level, key, &list));
-            known.or_else(|| self.look_through(level, key, &level.record(key)?))
+            let known = known.and_then(|list| self.look_through(level, keyed, scope, &list, told));
+            known.or_else(|| {
+                let list = level.record(key)?;
+                self.look_through(level, keyed, scope, &list, told)
+            })
         })
     }
 
     /// The result of the first path set in `list` whose files have one.
-    fn look_through(&self, level: &Level, key: &Digest, list: &[u8]) -> Option<Output> {
+    fn look_through(
+        &self,
+        level: &Level,
+        keyed: &Keyed,
+        scope: Scope,
+        list: &[u8],
+        told: &Told,
+    ) -> Option<Found> {
         let began = SystemTime::now();
         let sets = path_set::read_list(list)?;
         sets.iter().find_map(|set| {
-            let contents = set.check(&self.digests, None, began).ok()?;
-            fetch(level, &result_key(key, &set.digest, &contents))
+            let contents = set.check(&self.digests, None, began);
+            let contents = contents.map_err(|Changed(path)| {
+                told.note("lookup", format_args!("{} has changed", path.display()));
+            });
+            let times = keyed.times(set);
+            let key = result_key(keyed.key(scope), &set.digest, &contents.ok()?, &times);
+            fetch(level, &key, scope, &keyed.program)
         })
     }
 
     /// Waits for others that compile the same, or takes the lead.
-    fn take_turn(&self, level: &Level, keys: &Keys) -> Result<(Output, Counter), Option<Guard>> {
+    fn take_turn(
+        &self,
+        level: &Level,
+        keyed: &Keyed,
+        told: &Told,
+    ) -> Result<(Found, Ending), Option<Guard>> {
         if level.is_readonly() || self.config.recache.value {
             return Err(None);
         }
         let deadline = Instant::now() + self.config.wait.value;
-        let mut counter = Counter::NvrtcHit;
+        let mut ending = Ending::DirectHit;
         let mut followed = 0;
         while followed < LEADERS {
-            let key = &keys.anywhere;
+            let key = &keyed.anywhere;
             let lead = match self.flights.join(key, deadline, &mut || None::<Infallible>) {
                 Flight::Leader(lead) => Some(lead),
                 Flight::Followed => {
-                    counter = Counter::NvrtcCoalesced;
+                    ending = Ending::Coalesced;
                     followed += 1;
                     None
                 }
@@ -204,8 +278,8 @@ impl Cache {
                 Flight::Interrupted(never) => match never {},
             };
             // For the leader again: another may have stored it since this one looked.
-            if let Some(output) = self.look_up(level, keys) {
-                return Ok((output, counter));
+            if let Some(found) = self.look_up(level, keyed, told) {
+                return Ok((found, ending));
             }
             if lead.is_some() {
                 return Err(lead);
@@ -215,65 +289,170 @@ impl Cache {
     }
 }
 
-/// The output under the key of a result.
-fn fetch(level: &Level, key: &Digest) -> Option<Output> {
+impl Keyed {
+    fn key(&self, scope: Scope) -> &Digest {
+        match scope {
+            Scope::Anywhere => &self.anywhere,
+            Scope::Here => &self.here,
+        }
+    }
+
+    fn facts<T>(&self, driver: &str, scope: Scope, then: impl FnOnce(&NvrtcFacts<'_>) -> T) -> T {
+        then(&NvrtcFacts {
+            library: [&self.digests[0], &self.digests[1]],
+            driver: driver.as_bytes(),
+            environment: &self.environment,
+            request: Request {
+                library: &self.library,
+                program: &self.program,
+                expressions: &self.expressions,
+                options: &[],
+            },
+            options: &self.options,
+            directories: &self.directories,
+            scope,
+        })
+    }
+
+    /// The sizes and times of everything that debug information names, where there is any.
+    fn times(&self, set: &PathSet) -> Vec<u64> {
+        if !self.options.tells_times {
+            return Vec::new();
+        }
+        let own = self.directories[0].join(OsStr::from_bytes(full_name(&self.program)));
+        let files = set.files().unwrap_or_default();
+        let files = std::iter::once(own.as_path()).chain(files);
+        let times = |path: &Path| match fs::metadata(path) {
+            Ok(found) => [found.len(), found.mtime().cast_unsigned()],
+            Err(_) => [u64::MAX; 2],
+        };
+        files.flat_map(times).collect()
+    }
+}
+
+/// The result under a key.
+fn fetch(level: &Level, key: &Digest, scope: Scope, program: &Program) -> Option<Found> {
     let stored = level.known_record(key).or_else(|| level.record(key))?;
     let record: Record = serde_json::from_slice(&stored).ok()?;
     if record.schema != SCHEMA {
         return None;
     }
-    let lowered = record.lowered.into_iter();
+    let log = level.artefact(&record.log)?;
+    let lowered = record.lowered.iter();
+    let lowered = lowered.map(|(name, lowered)| (name.clone().into(), lowered.clone().into()));
     let artefacts = record.artefacts.iter();
     let artefacts = artefacts.map(|(kind, found)| Some(((*kind).into(), level.artefact(found)?)));
-    Some(Output {
-        log: level.artefact(&record.log)?,
-        lowered: lowered
-            .map(|(name, lowered)| (name.into_bytes(), lowered.into_bytes()))
-            .collect(),
+    let output = Output {
+        log: match scope {
+            Scope::Anywhere => named_log(&log, program)?,
+            Scope::Here => log,
+        },
+        lowered: lowered.collect(),
         artefacts: artefacts.collect::<Option<_>>()?,
+    };
+    Some(Found {
+        key: *key,
+        record,
+        output,
     })
+}
+
+/// A log as [`unnamed_log`] made it, with the name of `program` in it.
+fn named_log(log: &[u8], program: &Program) -> Option<Vec<u8>> {
+    let parts: Vec<_> = log.strip_suffix(b"\0")?.split(|&byte| byte == 0).collect();
+    let mut log = parts.join(full_name(program));
+    log.push(0);
+    Some(log)
+}
+
+/// The log with NULs in the place of the program's name, if it is certain where that is.
+fn unnamed_log(log: &[u8], program: &Program) -> Option<Vec<u8>> {
+    let body = log.strip_suffix(b"\0")?;
+    let parts = scope::without_name(body, program).filter(|_| !body.contains(&0))?;
+    let mut log = parts.join(&0);
+    log.push(0);
+    Some(log)
 }
 
 impl Miss<'_> {
     /// Remembers the `output` of a successful compile that took so long, during which the library was
     /// `seen` to do these things.
-    pub fn commit(self, seen: Vec<Access>, output: &Output, took: Duration) {
-        let stats = self.level.stats();
-        stats.add(Counter::NvrtcMiss, 1);
+    pub fn commit(mut self, seen: Vec<Access>, output: &Output, took: Duration) {
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
-        if self.keep(&seen, output, milliseconds).is_err() {
-            stats.add(Counter::NvrtcUncacheable, 1);
+        let stored = self.keep(&seen, output, milliseconds);
+        if let Some(told) = self.told.take() {
+            told.missed(self.level, stored);
         }
     }
 
-    fn keep(&self, seen: &[Access], output: &Output, milliseconds: u64) -> Result<(), String> {
-        if !seen.is_empty() {
-            return Err("files were read".to_owned());
-        }
+    fn keep(&self, seen: &[Access], output: &Output, milliseconds: u64) -> Result<Stored, String> {
         let full = || "the store did not take it".to_owned();
-        let lookups = Lookups::default();
-        let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
+        if self.level.is_readonly() {
+            return Err("PCACHE_READONLY is set".to_owned());
+        }
+        let keyed = &self.keyed;
+        let place = Place {
+            directories: &keyed.directories,
+            program: &keyed.program,
+            includes: &keyed.options.includes,
+        };
+        let reads = place.follow(seen)?;
+        let set = PathSet::new(&reads.lookups).ok_or("a path with a NUL")?;
         let contents = set
             .check(&self.cache.digests, None, settled::stamp_time())
             .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
-        settled::check(&lookups, self.began)?;
-        let key = &self.keys.here;
-        let record = self.record(output, milliseconds).ok_or_else(full)?;
-        let record = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
-        let result = result_key(key, &set.digest, &contents);
-        let kept = self.level.keep(&result, &record);
-        (kept && self.keep_set(key, set))
-            .then_some(())
-            .ok_or_else(full)
+        self.check_still()?;
+        // Last, so that it speaks for everything that was looked at and read.
+        settled::check(&reads.lookups, self.began)?;
+        let tells_names = scope::program_tells_names(&keyed.program, &keyed.options);
+        let unnamed = unnamed_log(&output.log, &keyed.program);
+        let unnamed = unnamed.filter(|_| reads.is_anywhere && !tells_names);
+        let (scope, log) = match &unnamed {
+            Some(log) => (Scope::Anywhere, log),
+            None => (Scope::Here, &output.log),
+        };
+        let driver = &self.cache.driver;
+        let facts = keyed.facts(driver, scope, |written| {
+            keep_facts(self.level, keyed, written, &reads.lookups, &contents)
+        });
+        let record = Record {
+            facts,
+            ..self.record(log, output, milliseconds).ok_or_else(full)?
+        };
+        let bytes = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
+        let key = result_key(keyed.key(scope), &set.digest, &contents, &keyed.times(&set));
+        let kept = self.level.keep(&key, &bytes) && self.keep_set(keyed.key(scope), set);
+        let facts = record.facts;
+        kept.then_some(Stored { key, facts }).ok_or_else(full)
     }
 
-    fn record(&self, output: &Output, milliseconds: u64) -> Option<Record> {
+    /// What the keys were made of is what NVRTC has seen.
+    fn check_still(&self) -> Result<(), String> {
+        let keyed = &self.keyed;
+        let digests = self
+            .cache
+            .libraries
+            .identify(&keyed.library, &self.cache.digests);
+        if digests != Some(keyed.digests) {
+            return Err("libnvrtc or its builtins changed".to_owned());
+        }
+        let environment = self.cache.start.keyed().ok();
+        if environment.as_ref() != Some(&keyed.environment) {
+            return Err("the environment changed during the compile".to_owned());
+        }
+        match environment::directories() {
+            Ok(directories) if directories == keyed.directories => Ok(()),
+            _ => Err("the working directory changed during the compile".to_owned()),
+        }
+    }
+
+    fn record(&self, log: &[u8], output: &Output, milliseconds: u64) -> Option<Record> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         let lowered = output.lowered.iter();
         let artefacts = output.artefacts.iter();
         Some(Record {
             schema: SCHEMA,
-            log: self.level.keep_artefact(&output.log)?,
+            log: self.level.keep_artefact(log)?,
             lowered: lowered
                 .map(|(name, lowered)| Some((text(name)?, text(lowered)?)))
                 .collect::<Option<_>>()?,
@@ -292,6 +471,14 @@ impl Miss<'_> {
         match path_set::list_with(set, known.unwrap_or_default()) {
             Some(list) => self.level.keep(key, &list),
             None => true,
+        }
+    }
+}
+
+impl Drop for Miss<'_> {
+    fn drop(&mut self) {
+        if let Some(told) = self.told.take() {
+            told.failed(self.level);
         }
     }
 }

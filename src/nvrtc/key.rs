@@ -8,7 +8,7 @@ use crate::key::{Digest, Digester, Sink, list};
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::PathBuf;
 
 /// Raised when fields, or what a path set means, change.
 const SCHEMA: &[u8] = b"pcache-nvcc nvrtc 1";
@@ -38,8 +38,8 @@ pub struct NvrtcFacts<'a> {
     pub request: Request<'a>,
     /// Its options, those of the environment among them.
     pub options: &'a Options,
-    /// The working directory.
-    pub directory: &'a Path,
+    /// The working directory, physical and as `PWD` spells it.
+    pub directories: &'a [PathBuf; 2],
     /// What of name and directory counts.
     pub scope: Scope,
 }
@@ -79,17 +79,20 @@ impl NvrtcFacts<'_> {
         sink.one("driver", self.driver);
         let environment = self.environment.iter().map(Vec::as_slice);
         list(sink, "environment", environment);
-        let (scope, directory, name): (&[u8], &[u8], _) = match self.scope {
-            Scope::Anywhere => (b"anywhere", b"", base_name(program)),
-            Scope::Here => (
-                b"here",
-                self.directory.as_os_str().as_bytes(),
-                full_name(program),
-            ),
-        };
-        sink.one("scope", scope);
-        sink.one("directory", directory);
-        sink.one("name", name);
+        match self.scope {
+            Scope::Anywhere => {
+                sink.one("scope", b"anywhere");
+                sink.field("directory", 0);
+                sink.one("name", base_name(program));
+            }
+            Scope::Here => {
+                sink.one("scope", b"here");
+                let directories = self.directories.iter();
+                let directories = directories.map(|path| path.as_os_str().as_bytes());
+                list(sink, "directory", directories);
+                sink.one("name", full_name(program));
+            }
+        }
         self.options.write(sink);
         let expressions = expressions.iter().map(Vec::as_slice);
         list(sink, "expressions", expressions);
@@ -121,12 +124,162 @@ pub fn shown_name(program: &Program) -> &OsStr {
 }
 
 /// The key of the result of the compile `request` where the files of the path set `set` (its digest)
-/// have the digests `contents`, in the set's order.
-pub fn result_key(request: &Digest, set: &Digest, contents: &[Digest]) -> Digest {
+/// have the digests `contents`, in the set's order, and these `times`, where they count.
+pub fn result_key(request: &Digest, set: &Digest, contents: &[Digest], times: &[u64]) -> Digest {
     let mut sink = Digester::default();
     sink.one("schema", SCHEMA);
     sink.one("request", request);
     sink.one("set", set);
     sink.one("contents", contents.as_flattened());
+    let times: Vec<_> = times.iter().flat_map(|time| time.to_le_bytes()).collect();
+    sink.one("times", &times);
     sink.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{NVRTC_FIELDS, NvrtcFacts, Scope, result_key};
+    use crate::key::{Digest, Explanation};
+    use crate::nvrtc::options::Options;
+    use crate::nvrtc::program::{Header, Library, Program, Request};
+    use std::collections::HashSet;
+    use std::path::PathBuf;
+
+    /// Everything that a key is made of.
+    #[derive(Clone)]
+    struct Case {
+        library: [Digest; 2],
+        driver: Vec<u8>,
+        environment: Vec<Vec<u8>>,
+        program: Program,
+        expressions: Vec<Vec<u8>>,
+        options: Vec<Vec<u8>>,
+        directories: [PathBuf; 2],
+        scope: Scope,
+    }
+
+    impl Case {
+        fn new() -> Self {
+            Self {
+                library: [[1; 32], [2; 32]],
+                driver: b"none".to_vec(),
+                environment: Vec::new(),
+                program: Program {
+                    source: b"int x;".to_vec(),
+                    name: Some(b"/a/k.cu".to_vec()),
+                    headers: vec![header("h.h", "1")],
+                },
+                expressions: vec![b"f<int>".to_vec()],
+                options: vec![b"-DX".to_vec(), b"-DY".to_vec()],
+                directories: ["/d".into(), "/d".into()],
+                scope: Scope::Here,
+            }
+        }
+
+        fn write<T>(&self, finish: impl FnOnce(&NvrtcFacts<'_>) -> T) -> T {
+            let library = Library {
+                path: "/lib".into(),
+                builtins: None,
+            };
+            let request = Request {
+                library: &library,
+                program: &self.program,
+                expressions: &self.expressions,
+                options: &self.options,
+            };
+            finish(&NvrtcFacts {
+                library: [&self.library[0], &self.library[1]],
+                driver: &self.driver,
+                environment: &self.environment,
+                request,
+                options: &Options::read(&self.options, None).unwrap(),
+                directories: &self.directories,
+                scope: self.scope,
+            })
+        }
+
+        fn key(&self) -> Digest {
+            self.write(|facts| facts.key())
+        }
+
+        fn with(mut self, change: impl FnOnce(&mut Self)) -> Self {
+            change(&mut self);
+            self
+        }
+    }
+
+    fn header(name: &str, source: &str) -> Header {
+        Header {
+            name: name.into(),
+            source: source.into(),
+        }
+    }
+
+    #[test]
+    fn the_explanation_has_exactly_the_documented_fields() {
+        let page = include_str!("../../docs/keys.md");
+        let written = Case::new().write(|facts| {
+            let mut sink = Explanation::default();
+            facts.write(&mut sink);
+            sink
+        });
+        let names: Vec<_> = written.0.iter().map(|(name, _)| *name).collect();
+        assert_eq!(names, NVRTC_FIELDS);
+        for field in NVRTC_FIELDS {
+            let row = format!("| `{field}` |");
+            assert!(page.contains(&row), "docs/keys.md lacks {field}");
+        }
+    }
+
+    #[test]
+    fn every_field_reaches_the_key() {
+        let changes: [fn(&mut Case); 16] = [
+            |_| {},
+            |case| case.library[0] = [9; 32],
+            |case| case.library[1] = [9; 32],
+            |case| case.driver = b"595.1".to_vec(),
+            |case| case.environment.push(b"NVRTCWIZ=1".to_vec()),
+            |case| case.program.source = b"int y;".to_vec(),
+            |case| case.program.name = Some(b"/b/k.cu".to_vec()),
+            |case| case.program.headers[0] = header("h.h", "2"),
+            |case| case.program.headers[0] = header("g.h", "1"),
+            |case| case.program.headers.push(header("g.h", "1")),
+            |case| case.expressions[0] = b"f<char>".to_vec(),
+            |case| case.expressions.clear(),
+            |case| case.options.reverse(),
+            |case| case.directories[0] = "/e".into(),
+            |case| case.directories[1] = "/e".into(),
+            |case| case.scope = Scope::Anywhere,
+        ];
+        let keys = changes.map(|change| Case::new().with(change).key());
+        assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
+    }
+
+    #[test]
+    fn anywhere_only_the_last_part_of_the_name_counts() {
+        let anywhere = Case::new().with(|case| case.scope = Scope::Anywhere);
+        let moved = anywhere.clone().with(|case| {
+            case.program.name = Some(b"/tmp/random/k.cu".to_vec());
+            case.directories[0] = "/e".into();
+        });
+        assert_eq!(anywhere.key(), moved.key());
+        let renamed = anywhere.clone();
+        let renamed = renamed.with(|case| case.program.name = Some(b"/a/j.cu".to_vec()));
+        assert_ne!(anywhere.key(), renamed.key());
+        let unnamed = [None, Some(Vec::new()), Some(b"default_program".to_vec())];
+        let unnamed = unnamed.map(|name| Case::new().with(|case| case.program.name = name).key());
+        assert!(unnamed.iter().all(|key| *key == unnamed[0]));
+    }
+
+    #[test]
+    fn every_part_reaches_the_key_of_a_result() {
+        let all = [
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], &[]),
+            result_key(&[1; 32], &[0; 32], &[[0; 32]], &[]),
+            result_key(&[0; 32], &[1; 32], &[[0; 32]], &[]),
+            result_key(&[0; 32], &[0; 32], &[[0; 32], [0; 32]], &[]),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], &[1]),
+        ];
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+    }
 }

@@ -5,18 +5,26 @@
 //! | `program` | what a client asks and gets: plain data                          |
 //! | `options` | the command line: the table of options. Pure                     |
 //! | `key`     | the fields of the keys. Pure                                     |
+//! | `environment` | the variables that NVRTC reads                              |
+//! | `scope`   | whether name and directory of the program count. Pure            |
+//! | `reads`   | from what NVRTC was seen to read to all that a result depends on |
 //! | `library` | which libnvrtc it is, by content                                 |
 //! | `record`  | a result as it is stored                                         |
 //! | `level`   | the store, with the memory of this process before it             |
+//! | `account` | counters, journal, log, and what is kept for explanations        |
 //! | `cache`   | one compile: looked up, waited for, or remembered                |
 
+mod account;
 pub mod cache;
+mod environment;
 mod key;
 mod level;
 mod library;
 mod options;
 pub mod program;
+mod reads;
 mod record;
+mod scope;
 
 pub use cache::{Begin, Cache, Miss};
 

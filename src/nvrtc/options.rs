@@ -1,32 +1,477 @@
-//! NVRTC's command line: what the options of a compile mean to a cache.
+//! NVRTC's command line: a table of its options, and what they mean to a cache. Pure.
+//!
+//! Found by trying each form with NVRTC 12.0 to 13.5: a long name needs two dashes and a short one a
+//! single dash; a value follows `=` or is the next argument; `-D`, `-I` and `-U` take it attached too.
+//! What the table does not know is a bypass, never a guess.
 
 use crate::key::Sink;
 use crate::outcome::NvrtcReason;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+/// How an option takes its value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Arity {
+    /// Not at all.
+    Flag,
+    /// `--name=value`, or the next argument.
+    Value,
+    /// `-Xvalue` as well.
+    Attached,
+}
+
+/// What an option means to a cache, besides being part of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Effect {
+    /// Nothing.
+    Plain,
+    /// The value is a directory in which headers are looked for.
+    Include,
+    /// The whole name of the program and the working directory reach the result.
+    Names,
+    /// So do they, and the times of the files.
+    Times,
+    /// The value is for ptxas.
+    Ptxas,
+    /// Not for a cache.
+    Bypass(NvrtcReason),
+}
+
+/// One option: its long name, its short one, how it takes a value, what it means.
+type Row = (&'static str, &'static str, Arity, Effect);
+
+const PRECOMPILED: Effect = Effect::Bypass(NvrtcReason::Precompiled);
+const TIMING: Effect = Effect::Bypass(NvrtcReason::Timing);
+const FILES: Effect = Effect::Bypass(NvrtcReason::Files);
+
+/// Every option that is known, sorted.
+const TABLE: &[Row] = &[
+    ("Ofast-compile", "Ofc", Arity::Value, Effect::Plain),
+    ("Wconversion", "Wconversion", Arity::Flag, Effect::Plain),
+    ("Wreorder", "Wreorder", Arity::Flag, Effect::Plain),
+    (
+        "brief-diagnostics",
+        "brief-diag",
+        Arity::Value,
+        Effect::Plain,
+    ),
+    (
+        "builtin-initializer-list",
+        "builtin-initializer-list",
+        Arity::Value,
+        Effect::Plain,
+    ),
+    (
+        "builtin-move-forward",
+        "builtin-move-forward",
+        Arity::Value,
+        Effect::Plain,
+    ),
+    ("create-pch", "create-pch", Arity::Value, PRECOMPILED),
+    ("default-tile", "default-tile", Arity::Flag, Effect::Plain),
+    ("define-macro", "D", Arity::Attached, Effect::Plain),
+    (
+        "device-as-default-execution-space",
+        "default-device",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    ("device-c", "dc", Arity::Flag, Effect::Plain),
+    ("device-debug", "G", Arity::Flag, Effect::Times),
+    (
+        "device-float128",
+        "device-float128",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    ("device-int128", "device-int128", Arity::Flag, Effect::Plain),
+    (
+        "device-stack-protector",
+        "device-stack-protector",
+        Arity::Value,
+        Effect::Plain,
+    ),
+    ("device-w", "dw", Arity::Flag, Effect::Plain),
+    ("diag-error", "diag-error", Arity::Value, Effect::Plain),
+    (
+        "diag-suppress",
+        "diag-suppress",
+        Arity::Value,
+        Effect::Plain,
+    ),
+    ("diag-warn", "diag-warn", Arity::Value, Effect::Plain),
+    (
+        "diagnose-implicit-tile-var",
+        "diagnose-implicit-tile-var",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    ("disable-warnings", "w", Arity::Flag, Effect::Plain),
+    ("display-error-number", "err-no", Arity::Flag, Effect::Plain),
+    ("dlink-time-opt", "dlto", Arity::Flag, Effect::Names),
+    ("dopt", "dopt", Arity::Value, Effect::Plain),
+    ("enable-tile", "enable-tile", Arity::Flag, Effect::Plain),
+    (
+        "extensible-whole-program",
+        "ewp",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    (
+        "extra-device-vectorization",
+        "extra-device-vectorization",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    (
+        "fdevice-syntax-only",
+        "fdevice-syntax-only",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    (
+        "fdevice-time-trace",
+        "fdevice-time-trace",
+        Arity::Value,
+        TIMING,
+    ),
+    (
+        "ffinite-math-only",
+        "ffinite-math-only",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    ("fmad", "fmad", Arity::Value, Effect::Plain),
+    ("fmax-errors", "fmax-errors", Arity::Value, Effect::Plain),
+    (
+        "fno-signed-zeros",
+        "fno-signed-zeros",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    ("frandom-seed", "frandom-seed", Arity::Value, Effect::Plain),
+    ("ftz", "ftz", Arity::Value, Effect::Plain),
+    ("gen-opt-lto", "gen-opt-lto", Arity::Flag, Effect::Names),
+    ("generate-line-info", "lineinfo", Arity::Flag, Effect::Times),
+    ("gpu-architecture", "arch", Arity::Value, Effect::Plain),
+    ("include-path", "I", Arity::Attached, Effect::Include),
+    (
+        "instantiate-templates-in-pch",
+        "instantiate-templates-in-pch",
+        Arity::Value,
+        PRECOMPILED,
+    ),
+    ("jump-table-density", "jtd", Arity::Value, Effect::Plain),
+    ("maxrregcount", "maxrregcount", Arity::Value, Effect::Plain),
+    ("minimal", "minimal", Arity::Flag, Effect::Plain),
+    (
+        "modify-stack-limit",
+        "modify-stack-limit",
+        Arity::Value,
+        Effect::Plain,
+    ),
+    ("no-cache", "no-cache", Arity::Flag, Effect::Plain),
+    (
+        "no-display-error-number",
+        "no-err-no",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    (
+        "no-source-include",
+        "no-source-include",
+        Arity::Flag,
+        Effect::Plain,
+    ),
+    ("optimization-info", "opt-info", Arity::Value, Effect::Plain),
+    ("optix-ir", "optix-ir", Arity::Flag, Effect::Names),
+    ("pch", "pch", Arity::Flag, PRECOMPILED),
+    ("pch-dir", "pch-dir", Arity::Value, PRECOMPILED),
+    ("pch-messages", "pch-messages", Arity::Value, PRECOMPILED),
+    ("pch-verbose", "pch-verbose", Arity::Value, PRECOMPILED),
+    ("pre-include", "include", Arity::Value, Effect::Names),
+    ("prec-div", "prec-div", Arity::Value, Effect::Plain),
+    ("prec-sqrt", "prec-sqrt", Arity::Value, Effect::Plain),
+    ("ptxas-options", "Xptxas", Arity::Value, Effect::Ptxas),
+    (
+        "relocatable-device-code",
+        "rdc",
+        Arity::Value,
+        Effect::Plain,
+    ),
+    ("restrict", "restrict", Arity::Flag, Effect::Plain),
+    ("simt-only", "simt-only", Arity::Flag, Effect::Plain),
+    (
+        "split-compile",
+        "split-compile",
+        Arity::Value,
+        Effect::Plain,
+    ),
+    ("std", "std", Arity::Value, Effect::Plain),
+    ("tile-only", "tile-only", Arity::Flag, Effect::Plain),
+    ("tile-preview", "tile-preview", Arity::Value, Effect::Plain),
+    ("time", "time", Arity::Value, TIMING),
+    ("undefine-macro", "U", Arity::Attached, Effect::Plain),
+    (
+        "use-bundled-headers",
+        "use-bundled-headers",
+        Arity::Value,
+        FILES,
+    ),
+    ("use-pch", "use-pch", Arity::Value, PRECOMPILED),
+    ("use_fast_math", "use_fast_math", Arity::Flag, Effect::Plain),
+    ("utf-8", "utf-8", Arity::Flag, Effect::Plain),
+    (
+        "version-ident",
+        "version-ident",
+        Arity::Value,
+        Effect::Plain,
+    ),
+    ("warning-as-error", "Werror", Arity::Value, Effect::Plain),
+];
+
+/// What ptxas may be told: whole words, and beginnings up to a value.
+const PTXAS_WORDS: &[&[u8]] = &[
+    b"--disable-warnings",
+    b"--verbose",
+    b"--warn-on-double-precision-use",
+    b"--warn-on-local-memory-usage",
+    b"--warn-on-spills",
+    b"-O0",
+    b"-O1",
+    b"-O2",
+    b"-O3",
+    b"-O4",
+    b"-v",
+    b"-w",
+    b"-warn-double-usage",
+    b"-warn-lmem-usage",
+    b"-warn-spills",
+];
+const PTXAS_VALUES: &[&[u8]] = &[
+    b"--def-load-cache=",
+    b"--def-store-cache=",
+    b"--fmad=",
+    b"--maxrregcount=",
+    b"--opt-level=",
+    b"-dlcm=",
+    b"-dscm=",
+    b"-fmad=",
+    b"-maxrregcount=",
+];
+
+/// Why a compile with an option is not for a cache, and the option.
+pub type Refusal = (NvrtcReason, Vec<u8>);
 
 /// The options of one compile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Name and value, in order.
-    all: Vec<(Vec<u8>, Vec<u8>)>,
+    /// Long name and value, in order.
+    all: Vec<(&'static str, Option<Vec<u8>>)>,
+    /// The directories of `-I`, in order.
+    pub includes: Vec<PathBuf>,
+    /// Whether the program's whole name and the working directory reach the result.
+    pub tells_names: bool,
+    /// Whether the times of files do.
+    pub tells_times: bool,
 }
 
 impl Options {
-    /// Reads the options in order.
+    /// Reads `arguments`, and behind them the words of `NVRTC_APPEND_FLAGS`.
     ///
     /// # Errors
-    /// Why a compile with these is not for a cache, and the option.
-    pub fn read(arguments: &[Vec<u8>]) -> Result<Self, (NvrtcReason, Vec<u8>)> {
-        let all = arguments.iter().map(|one| (one.clone(), Vec::new()));
-        Ok(Self { all: all.collect() })
+    /// See [`Refusal`].
+    pub fn read(arguments: &[Vec<u8>], appended: Option<&[u8]>) -> Result<Self, Refusal> {
+        let mut options = Self::default();
+        options.add_all(arguments)?;
+        if let Some(text) = appended {
+            let quotes = |byte: &u8| matches!(byte, b'"' | b'\'' | b'\\');
+            if text.iter().any(quotes) {
+                return Err((NvrtcReason::Environment, b"NVRTC_APPEND_FLAGS".to_vec()));
+            }
+            let words = text.split(u8::is_ascii_whitespace);
+            let words = words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec);
+            options.add_all(&words.collect::<Vec<_>>())?;
+        }
+        Ok(options)
+    }
+
+    fn add_all(&mut self, arguments: &[Vec<u8>]) -> Result<(), Refusal> {
+        let mut arguments = arguments.iter();
+        while let Some(argument) = arguments.next() {
+            let unknown = || (NvrtcReason::UnknownOption, argument.clone());
+            let (row, value) = find(argument).ok_or_else(unknown)?;
+            let value = match (row.2, value) {
+                (Arity::Flag, value) => value,
+                (_, Some(value)) => Some(value),
+                // What looks like another option may be read as one.
+                (_, None) => {
+                    let next = arguments.next().ok_or_else(unknown)?;
+                    let is_option = next.starts_with(b"-") && row.3 != Effect::Ptxas;
+                    Some(
+                        (!is_option)
+                            .then_some(next.as_slice())
+                            .ok_or_else(unknown)?,
+                    )
+                }
+            };
+            self.add(row, value, argument)?;
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, row: &Row, value: Option<&[u8]>, argument: &[u8]) -> Result<(), Refusal> {
+        match row.3 {
+            Effect::Plain => {}
+            Effect::Include => {
+                let directory = OsStr::from_bytes(value.unwrap_or_default());
+                self.includes.push(directory.into());
+            }
+            Effect::Names => self.tells_names = true,
+            Effect::Times => {
+                self.tells_names = true;
+                self.tells_times = true;
+            }
+            Effect::Ptxas if value.is_some_and(is_known_to_ptxas) => {}
+            Effect::Ptxas => return Err((NvrtcReason::UnknownOption, argument.to_vec())),
+            Effect::Bypass(reason) => return Err((reason, argument.to_vec())),
+        }
+        self.all.push((row.0, value.map(<[u8]>::to_vec)));
+        Ok(())
     }
 
     /// Writes the field `job`, in the shape of the other keys' jobs.
     pub fn write(&self, sink: &mut impl Sink) {
-        sink.field("job", 3 * self.all.len());
+        let count = |value: &Option<Vec<u8>>| 2 + usize::from(value.is_some());
+        let counts = self.all.iter().map(|(_, value)| count(value));
+        sink.field("job", counts.sum());
         for (name, value) in &self.all {
-            sink.value(name);
-            sink.value(&1_u64.to_le_bytes());
-            sink.value(value);
+            sink.value(name.as_bytes());
+            sink.value(&u64::from(value.is_some()).to_le_bytes());
+            if let Some(value) = value {
+                sink.value(value);
+            }
+        }
+    }
+}
+
+/// The option that `argument` is, and the value in it.
+fn find(argument: &[u8]) -> Option<(&'static Row, Option<&[u8]>)> {
+    let split = argument.iter().position(|&byte| byte == b'=');
+    let (name, value) = match split {
+        Some(at) => (&argument[..at], Some(&argument[at + 1..])),
+        None => (argument, None),
+    };
+    let is_named = |row: &&Row| match name.strip_prefix(b"--") {
+        Some(long) => row.0.as_bytes() == long,
+        None => name.strip_prefix(b"-") == Some(row.1.as_bytes()) && row.2 != Arity::Attached,
+    };
+    if let Some(row) = TABLE.iter().find(is_named) {
+        let is_flag_with_value = row.2 == Arity::Flag && value.is_some();
+        return (!is_flag_with_value).then_some((row, value));
+    }
+    let attached = TABLE.iter().filter(|row| row.2 == Arity::Attached);
+    let mut attached = attached.map(|row| (row, argument.strip_prefix(b"-")));
+    attached.find_map(|(row, rest)| {
+        let rest = rest?.strip_prefix(row.1.as_bytes())?;
+        Some((row, (!rest.is_empty()).then_some(rest)))
+    })
+}
+
+fn is_known_to_ptxas(value: &[u8]) -> bool {
+    let mut words = value.split(|&byte| byte == b',');
+    words.all(|word| {
+        let has_value = PTXAS_VALUES.iter().any(|start| word.starts_with(start));
+        PTXAS_WORDS.contains(&word) || has_value
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Arity, Effect, Options, TABLE};
+    use crate::outcome::NvrtcReason;
+    use std::path::PathBuf;
+
+    fn read(arguments: &[&str]) -> Result<Options, NvrtcReason> {
+        let arguments: Vec<_> = arguments
+            .iter()
+            .map(|one| one.as_bytes().to_vec())
+            .collect();
+        Options::read(&arguments, None).map_err(|(reason, _)| reason)
+    }
+
+    #[test]
+    fn the_table_is_sorted_and_names_each_option_once() {
+        assert!(TABLE.is_sorted_by(|one, other| one.0 < other.0));
+        let mut shorts: Vec<_> = TABLE.iter().map(|row| row.1).collect();
+        shorts.sort_unstable();
+        assert!(shorts.is_sorted_by(|one, other| one < other));
+    }
+
+    #[test]
+    fn spellings_of_one_meaning_are_one() {
+        for [one, other] in [
+            [&["-arch=sm_90"][..], &["--gpu-architecture", "sm_90"][..]],
+            [&["-arch", "sm_90"], &["--gpu-architecture=sm_90"]],
+            [&["-DX=1"], &["--define-macro=X=1"]],
+            [&["-D", "X"], &["-DX"]],
+            [&["-I/a b"], &["--include-path", "/a b"]],
+            [&["-lineinfo"], &["--generate-line-info"]],
+            [&["-Xptxas", "-v,-O2"], &["--ptxas-options=-v,-O2"]],
+        ] {
+            assert_eq!(read(one), read(other), "{one:?}");
+            assert!(read(one).is_ok(), "{one:?}");
+        }
+        assert_ne!(read(&["-DA", "-DB"]), read(&["-DB", "-DA"]));
+        assert_ne!(read(&["-DA"]), read(&["-UA"]));
+    }
+
+    #[test]
+    fn what_is_not_certain_is_refused() {
+        let unknown = Err(NvrtcReason::UnknownOption);
+        for arguments in [
+            &["--nope"][..],
+            &["arch=sm_90"],
+            &["--arch=sm_90"],
+            &["-gpu-architecture=sm_90"],
+            &["-lineinfo=true"],
+            &["-arch"],
+            &["-dopt", "-lineinfo"],
+            &[""],
+            &[" -lineinfo"],
+            &["-Xptxas", "-v,--output-file=x"],
+            &["@file"],
+        ] {
+            assert_eq!(read(arguments), unknown, "{arguments:?}");
+        }
+        assert_eq!(read(&["--pch"]), Err(NvrtcReason::Precompiled));
+        assert_eq!(read(&["-use-pch=x"]), Err(NvrtcReason::Precompiled));
+        assert_eq!(read(&["--time", "-"]), Err(NvrtcReason::UnknownOption));
+        assert_eq!(read(&["--time=-"]), Err(NvrtcReason::Timing));
+        assert_eq!(read(&["--use-bundled-headers=d"]), Err(NvrtcReason::Files));
+    }
+
+    #[test]
+    fn effects_are_noticed_in_the_environment_too() {
+        let appended = |text: &str| Options::read(&[], Some(text.as_bytes()));
+        assert!(appended(" -lineinfo -DX ").unwrap().tells_times);
+        let (reason, _) = appended("-DX=\"1\"").unwrap_err();
+        assert_eq!(reason, NvrtcReason::Environment);
+        assert_eq!(appended("--pch").unwrap_err().0, NvrtcReason::Precompiled);
+        let options = read(&["-I/x", "-Irel"]).unwrap();
+        assert_eq!(options.includes, [PathBuf::from("/x"), "rel".into()]);
+        assert!(!options.tells_names);
+    }
+
+    #[test]
+    fn what_bypasses_says_so_whatever_its_value() {
+        for (long, short, arity, effect) in TABLE {
+            if let Effect::Bypass(reason) = effect {
+                let value = if *arity == Arity::Flag { "" } else { "=x" };
+                assert_eq!(read(&[&format!("--{long}{value}")]), Err(*reason));
+                assert_eq!(read(&[&format!("-{short}{value}")]), Err(*reason));
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ pub const SCHEMA: u32 = 1;
 pub struct Record {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The log, with its NUL.
+    /// The log. Of a result that is the same anywhere, with a NUL in the place of the program's name.
     pub log: Artefact,
     /// Each name expression with its lowered name.
     pub lowered: Vec<(String, String)>,

@@ -1,0 +1,219 @@
+//! What a compile tells of itself: to the counters, the journal, the log, and whoever asks later what
+//! it depended on. Nothing here reaches a result.
+
+use super::cache::Keyed;
+use super::key::{NvrtcFacts, full_name, shown_name};
+use super::level::Level;
+use super::program::Request;
+use crate::config::Config;
+use crate::includes::lookups::Lookups;
+use crate::journal::{self, Account, Level as Ending, Unit};
+use crate::key::{Digest, Digester, Explanation, Sink};
+use crate::log::Log;
+use crate::outcome::NvrtcReason;
+use crate::stats::Counter;
+use crate::why::{self, Facts, File, Tool, fields, options, text};
+use sha2::{Digest as _, Sha256};
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+/// The account of one compile, from its beginning.
+pub struct Told {
+    account: Account,
+    log: Log,
+    /// The command as the log shows it; empty without one.
+    command: Vec<OsString>,
+    name: String,
+}
+
+impl Told {
+    /// Begins.
+    pub fn begin(request: &Request<'_>, config: &Config) -> Self {
+        let log = Log::open(config.log.value.as_deref());
+        let mut command: Vec<OsString> = Vec::new();
+        if config.log.value.is_some() {
+            let shown = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+            command.push("nvrtc".into());
+            command.extend(request.options.iter().map(|option| shown(option)));
+            command.push(shown(full_name(request.program)));
+        }
+        let told = Self {
+            account: Account::begin(!command.is_empty()),
+            log,
+            command,
+            name: journal::text(shown_name(request.program)),
+        };
+        told.account.note("library", request.library.path.display());
+        told.account.tell(|found| {
+            found.nvrtc = true;
+            found.directory = journal::text(env::current_dir().unwrap_or_default().as_os_str());
+            found.sources = vec![told.name.clone()];
+            found.recache = config.recache.value;
+        });
+        told
+    }
+
+    /// A line of the log.
+    pub fn note(&self, name: &'static str, value: impl std::fmt::Display) {
+        self.account.note(name, value);
+    }
+
+    /// It was left to NVRTC.
+    pub fn bypassed(self, level: &Level, reason: NvrtcReason, detail: &[u8]) {
+        level.stats().add(Counter::NvrtcBypassed(reason), 1);
+        let detail = text(detail);
+        self.account
+            .note("bypass", format_args!("{} {detail}", reason.code()));
+        self.account.tell(|found| {
+            found.level = Ending::Bypass;
+            found.reason = Some(reason.code().to_owned());
+            found.detail = Some(detail).filter(|detail| !detail.is_empty());
+        });
+        self.end(level);
+    }
+
+    /// It was a hit on the result under `key`.
+    pub fn hit(self, level: &Level, ending: Ending, hit: &super::cache::Found) {
+        let counter = match ending {
+            Ending::Coalesced => Counter::NvrtcCoalesced,
+            _ => Counter::NvrtcHit,
+        };
+        level.stats().add(counter, 1);
+        let key = hex::encode(hit.key);
+        self.account
+            .note("outcome", format_args!("{} ({key})", ending.text()));
+        self.account.tell(|found| {
+            found.level = ending;
+            found.stored = hit.record.milliseconds;
+            found.facts.clone_from(&hit.record.facts);
+            found.key = Some(key);
+        });
+        self.end(level);
+    }
+
+    /// NVRTC compiled it; the result is stored under a key, or is not.
+    pub fn missed(self, level: &Level, stored: Result<Stored, String>) {
+        level.stats().add(Counter::NvrtcMiss, 1);
+        let (stored, unstored) = match stored {
+            Ok(stored) => (stored, None),
+            Err(why) => (Stored::default(), Some(why)),
+        };
+        if let Some(why) = &unstored {
+            level.stats().add(Counter::NvrtcUncacheable, 1);
+            self.account
+                .note("outcome", format_args!("miss, not stored: {why}"));
+        } else {
+            let key = hex::encode(stored.key);
+            self.account
+                .note("outcome", format_args!("miss, stored ({key})"));
+        }
+        self.account.add_unit(Unit {
+            source: self.name.clone(),
+            level: Ending::Miss,
+            semantic: false,
+            unstored,
+            key: hex::encode(stored.key),
+        });
+        self.account.tell(|found| {
+            found.level = Ending::Miss;
+            found.facts = stored.facts;
+        });
+        self.end(level);
+    }
+
+    /// NVRTC refused the program, or the client gave it up.
+    pub fn failed(self, level: &Level) {
+        self.account
+            .note("outcome", "not compiled, or not successfully");
+        self.account.tell(|found| found.level = Ending::Interrupted);
+        self.end(level);
+    }
+
+    fn end(self, level: &Level) {
+        let record = self.account.finish();
+        for (counter, milliseconds) in [
+            (Counter::SavedMilliseconds, record.saved()),
+            (Counter::SpentMilliseconds, record.spent()),
+        ] {
+            if milliseconds > 0 {
+                level.stats().add(counter, milliseconds);
+            }
+        }
+        // A record that cannot be kept is missed by nobody but its readers.
+        let _ = level.store().note(&record.to_text());
+        let mut block = self.log.block(&self.command);
+        self.account.write_block(&record, &mut block);
+        if self.log.append(block).is_err() {
+            level.stats().add(Counter::Error, 1);
+        }
+    }
+}
+
+/// What was stored of a compile.
+#[derive(Default)]
+pub struct Stored {
+    /// The key of the result.
+    pub key: Digest,
+    /// The record of what it depended on.
+    pub facts: Option<String>,
+}
+
+/// Stores what a compile depended on; the name by which it is found again.
+pub fn keep_facts(
+    level: &Level,
+    keyed: &Keyed,
+    written: &NvrtcFacts<'_>,
+    lookups: &Lookups,
+    contents: &[Digest],
+) -> Option<String> {
+    let mut explained = Explanation::default();
+    written.write(&mut explained);
+    let tool = |role: &str, path: &Path, digest: &Digest| Tool {
+        role: role.to_owned(),
+        path: shown(path),
+        sha256: hex::encode(digest),
+    };
+    let builtins = keyed.library.builtins.as_deref().unwrap_or(Path::new(""));
+    let absent = lookups.absent.iter().map(|(directory, names)| {
+        let names = names.iter().map(shown).collect();
+        (shown(directory), names)
+    });
+    let files = lookups.files.iter().zip(contents);
+    let facts = Facts {
+        schema: why::SCHEMA,
+        request: fields(&explained, &["job", "library", "scope"]),
+        job: options(&explained),
+        tools: vec![
+            tool("libnvrtc", &keyed.library.path, &keyed.digests[0]),
+            tool("libnvrtc-builtins", builtins, &keyed.digests[1]),
+        ],
+        files: files
+            .map(|(path, digest)| File {
+                path: shown(path),
+                digest: hex::encode(&digest[..8]),
+                tokens: None,
+                by: None,
+            })
+            .collect(),
+        absent: absent.collect(),
+        present: lookups
+            .present
+            .iter()
+            .chain(&lookups.directories)
+            .map(shown)
+            .collect(),
+        ..Facts::default()
+    };
+    let record = serde_json::to_vec(&facts).ok()?;
+    let mut sink = Digester::default();
+    sink.one("schema", b"pcache-nvcc facts 1");
+    sink.one("content", &Sha256::digest(&record));
+    let key = sink.finish();
+    level.keep(&key, &record).then(|| hex::encode(key))
+}
+
+fn shown(path: impl AsRef<OsStr>) -> String {
+    text(path.as_ref().as_bytes())
+}

@@ -1,0 +1,295 @@
+//! Whether a result depends on the program's whole name and on the working directory, or would be the
+//! same anywhere. Programs such as CuPy name each compile in a new random directory. Found by
+//! compiling under other names and in other directories (`docs/nvrtc.md`); where it is not certain
+//! that neither counts, both do. Pure.
+
+use super::key::{base_name, full_name};
+use super::options::Options;
+use super::program::Program;
+use crate::includes::scan::{Form, HAS_INCLUDE, Mentions, scan};
+use memchr::memmem;
+use std::collections::BTreeSet;
+
+/// Words that give a program its file's name. `assert` is a macro of NVRTC's own that does.
+const NAMING: &[&[u8]] = &[
+    b"__FILE__",
+    b"__BASE_FILE__",
+    b"__FILE_NAME__",
+    b"__builtin_FILE",
+    b"__builtin_FILE_NAME",
+    b"__builtin_source_location",
+    b"assert",
+];
+
+/// Those that give the main file's name wherever they stand, or the caller's.
+const NAMING_ANYWHERE: &[&[u8]] = &[
+    b"__BASE_FILE__",
+    b"__builtin_FILE",
+    b"__builtin_FILE_NAME",
+    b"__builtin_source_location",
+    b"assert",
+];
+
+/// Words that give the time of the compile.
+const TIMING: &[&[u8]] = &[b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
+
+/// Whether the text asks for the time of the compile.
+pub fn asks_for_time(text: &[u8]) -> bool {
+    TIMING.iter().any(|word| holds_word(text, word))
+}
+
+/// Whether the texts of a program, without any file, tell that name and directory count.
+pub fn program_tells_names(program: &Program, options: &Options) -> bool {
+    let mut texts = texts(program);
+    options.tells_names
+        || texts.any(|text| {
+            NAMING.iter().any(|word| holds_word(text, word)) || looks_around(text, program)
+        })
+}
+
+/// Whether a search may begin beside the program: a name in quotes that was not passed in memory.
+fn looks_around(text: &[u8], program: &Program) -> bool {
+    let mentions = mentions(text);
+    let all = mentions
+        .includes
+        .iter()
+        .chain(&mentions.nexts)
+        .chain(&mentions.asked);
+    let is_passed = |name: &[u8]| program.headers.iter().any(|header| header.name == name);
+    let mut found = all.filter(|name| name.form == Form::Quote || name.text.starts_with(b"/"));
+    mentions.computes_names
+        || mentions.doubt.is_some()
+        || !mentions.aliases.is_empty()
+        || found.any(|name| !is_passed(&name.text))
+}
+
+/// Whether the program may include anything that was not passed in memory.
+pub fn reads_files(program: &Program) -> bool {
+    let is_passed = |name: &[u8]| program.headers.iter().any(|header| header.name == name);
+    texts(program).any(|text| {
+        let found = mentions(text);
+        let mut all = found
+            .includes
+            .iter()
+            .chain(&found.nexts)
+            .chain(&found.asked);
+        found.computes_names || found.doubt.is_some() || all.any(|name| !is_passed(&name.text))
+    })
+}
+
+/// Whether the text of a header that was read may give the program's name to the result: at a place of
+/// its own, or by a macro that the program's texts or other headers use. `macros` are those found so
+/// far.
+pub fn header_tells_names(text: &[u8]) -> bool {
+    NAMING_ANYWHERE.iter().any(|word| holds_word(text, word))
+}
+
+/// The macros by which the headers' `texts` hand on the name of whoever uses them.
+pub fn naming_macros<'t>(texts: impl Iterator<Item = &'t [u8]> + Clone) -> BTreeSet<Vec<u8>> {
+    let mut found: BTreeSet<Vec<u8>> = BTreeSet::from([b"__FILE__".to_vec()]);
+    loop {
+        let defining = texts.clone().flat_map(|text| definitions(text, &found));
+        let fresh: BTreeSet<_> = defining.filter(|name| !found.contains(name)).collect();
+        if fresh.is_empty() {
+            return found;
+        }
+        found.extend(fresh);
+    }
+}
+
+/// Whether one of the program's own texts uses one of `macros`.
+pub fn uses_any(program: &Program, macros: &BTreeSet<Vec<u8>>) -> bool {
+    let mut texts = texts(program);
+    texts.any(|text| macros.iter().any(|name| holds_word(text, name)))
+}
+
+/// The log with the program's whole name cut out wherever it begins a message; `None` where the name
+/// stands in any other place, so that nobody could say what it would be under another one.
+pub fn without_name(log: &[u8], program: &Program) -> Option<Vec<Vec<u8>>> {
+    let (full, base) = (full_name(program), base_name(program));
+    let head = [base, b"("].concat();
+    if texts(program).any(|text| memmem::find(text, &head).is_some()) {
+        return None;
+    }
+    let head = [full, b"("].concat();
+    let mut parts = vec![Vec::new()];
+    for (number, line) in log.split(|&byte| byte == b'\n').enumerate() {
+        let rest = match line.strip_prefix(head.as_slice()) {
+            Some(_) => &line[full.len()..],
+            None => line,
+        };
+        if memmem::find(rest, base).is_some() {
+            return None;
+        }
+        let mut last = parts.pop().unwrap_or_default();
+        last.extend((number > 0).then_some(b'\n'));
+        parts.push(last);
+        if rest.len() < line.len() {
+            parts.push(Vec::new());
+        }
+        if let Some(last) = parts.last_mut() {
+            last.extend(rest);
+        }
+    }
+    Some(parts)
+}
+
+fn texts(program: &Program) -> impl Iterator<Item = &[u8]> {
+    let headers = program
+        .headers
+        .iter()
+        .map(|header| header.source.as_slice());
+    std::iter::once(program.source.as_slice()).chain(headers)
+}
+
+fn mentions(text: &[u8]) -> Mentions {
+    scan(
+        text,
+        &HAS_INCLUDE.iter().map(|word| word.to_vec()).collect(),
+    )
+}
+
+/// The macros in `text` whose definitions hold one of `words`.
+fn definitions(text: &[u8], words: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
+    let text = joined(text);
+    let mut found = Vec::new();
+    for at in memmem::find_iter(&text, b"define") {
+        let rest = &text[at + b"define".len()..];
+        let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let line = rest[..end].trim_ascii_start();
+        let length = line.iter().take_while(|byte| is_word(**byte)).count();
+        let (name, body) = line.split_at(length);
+        if length > 0 && words.iter().any(|word| holds_word(body, word)) {
+            found.push(name.to_vec());
+        }
+    }
+    found
+}
+
+/// Without escaped ends of lines.
+fn joined(text: &[u8]) -> Vec<u8> {
+    let mut joined = Vec::with_capacity(text.len());
+    let mut lines = text.split_inclusive(|&byte| byte == b'\n');
+    for line in &mut lines {
+        let bare = line.trim_ascii_end();
+        match bare.strip_suffix(b"\\") {
+            Some(start) if line.ends_with(b"\n") => joined.extend(start),
+            _ => joined.extend(line),
+        }
+    }
+    joined
+}
+
+/// Whether `word` stands in `text` by itself, or pasted to something.
+fn holds_word(text: &[u8], word: &[u8]) -> bool {
+    memmem::find_iter(text, word).any(|at| {
+        let before = at.checked_sub(1).and_then(|at| text.get(at));
+        let after = text.get(at + word.len());
+        ![before, after]
+            .into_iter()
+            .flatten()
+            .any(|byte| is_word(*byte))
+    })
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        asks_for_time, naming_macros, program_tells_names, reads_files, uses_any, without_name,
+    };
+    use crate::nvrtc::options::Options;
+    use crate::nvrtc::program::{Header, Program};
+
+    fn program(source: &str) -> Program {
+        let header = Header {
+            name: b"passed.h".to_vec(),
+            source: b"#define PASSED 1\n".to_vec(),
+        };
+        Program {
+            source: source.as_bytes().to_vec(),
+            name: Some(b"/tmp/random/k.cu".to_vec()),
+            headers: vec![header],
+        }
+    }
+
+    #[track_caller]
+    fn tells(source: &str, expected: bool) {
+        let found = program_tells_names(&program(source), &Options::default());
+        assert_eq!(found, expected, "{source}");
+    }
+
+    #[test]
+    fn names_count_where_the_program_asks_for_them_or_looks_beside_itself() {
+        tells("__global__ void k() {}", false);
+        tells("#include <cuda/std/span>\n#include \"passed.h\"", false);
+        tells("// assertion of my__FILE__", false);
+        tells("void f() { g(__FILE__); }", true);
+        tells("assert(x);", true);
+        tells("#include \"other.h\"", true);
+        tells("#if __has_include(\"other.h\")\n#endif", true);
+        tells("#include </absolute.h>", true);
+        tells("#include NAME", true);
+        let mut lines = Options::default();
+        lines.tells_names = true;
+        assert!(program_tells_names(&program(""), &lines));
+    }
+
+    #[test]
+    fn whatever_is_not_passed_is_read_from_files() {
+        assert!(!reads_files(&program("#include \"passed.h\"")));
+        assert!(!reads_files(&program("#include <passed.h>")));
+        assert!(reads_files(&program("#include <a.h>")));
+        assert!(reads_files(&program("#if __has_include(<a.h>)\n#endif")));
+        assert!(reads_files(&program("#include NAME")));
+    }
+
+    #[test]
+    fn time_macros_are_words() {
+        assert!(asks_for_time(b"x = __TIME__;"));
+        assert!(!asks_for_time(b"x = __TIME__2;"));
+    }
+
+    #[test]
+    fn macros_that_hand_on_a_name_are_followed() {
+        let texts: [&[u8]; 2] = [
+            b"#define CHECK(x) fail(x, \\\n  __FILE__)\n#define PLAIN 1",
+            b"#  define OUTER(x) CHECK(x)",
+        ];
+        let macros = naming_macros(texts.into_iter());
+        let found: Vec<_> = macros
+            .iter()
+            .map(|name| String::from_utf8_lossy(name))
+            .collect();
+        assert_eq!(found, ["CHECK", "OUTER", "__FILE__"]);
+        assert!(uses_any(&program("OUTER(1);"), &macros));
+        assert!(!uses_any(&program("PLAIN;"), &macros));
+    }
+
+    #[test]
+    fn the_name_is_cut_out_where_messages_begin_and_nowhere_else() {
+        let cut = |log: &str| without_name(log.as_bytes(), &program("int x;"));
+        let parts = |texts: &[&str]| {
+            Some(
+                texts
+                    .iter()
+                    .map(|text| text.as_bytes().to_vec())
+                    .collect::<Vec<_>>(),
+            )
+        };
+        assert_eq!(cut("\0"), parts(&["\0"]));
+        assert_eq!(cut("nothing\nhere\n\0"), parts(&["nothing\nhere\n\0"]));
+        let warned = "/tmp/random/k.cu(3): warning\n  int x;\n/tmp/random/k.cu(4): note\n\0";
+        assert_eq!(
+            cut(warned),
+            parts(&["", "(3): warning\n  int x;\n", "(4): note\n\0"])
+        );
+        assert_eq!(cut("at line 4 of \"/tmp/random/k.cu\"\n\0"), None);
+        assert_eq!(cut("k.cu(3): warning\n\0"), None);
+        let quoting = program("// k.cu(3): warning");
+        assert_eq!(without_name(b"/tmp/random/k.cu(3): x\n\0", &quoting), None);
+    }
+}
