@@ -27,8 +27,11 @@ impl Libraries {
     /// What this process has loaded stays what it was when it was first asked for, so a file that has
     /// changed since is another one.
     fn digest(&self, path: &Path, table: &DigestTable) -> Option<Digest> {
-        let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-        let known = known.get(path).copied();
+        let known = {
+            // Given back before what is new is written below.
+            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
+            known.get(path).copied()
+        };
         if let Some((seen, digest)) = known {
             let now = Sighting::at(path).ok()?;
             return (now == seen).then_some(digest);

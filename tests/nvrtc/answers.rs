@@ -26,7 +26,10 @@ fn assert_all_say_the_same(what: &str) {
         let before = scene.counts();
         assert_eq!(run(scene.cached(&client)), plain, "{version}, empty cache");
         let between = scene.counts();
-        assert!(between.misses > before.misses, "{version}: nothing was cached");
+        assert!(
+            between.misses > before.misses,
+            "{version}: nothing was cached"
+        );
         assert_eq!(run(scene.cached(&client)), plain, "{version}, full cache");
         let after = scene.counts();
         assert!(after.hits > between.hits, "{version}: nothing was a hit");
@@ -105,7 +108,11 @@ fn every_change_of_what_is_included_is_seen() {
         assert_eq!(run(scene.cached(&client)), plain, "after {change:?}");
         let between = scene.counts();
         assert_eq!(between.misses, before.misses + 1, "after {change:?}");
-        assert_eq!(run(scene.cached(&client)), plain, "once more after {change:?}");
+        assert_eq!(
+            run(scene.cached(&client)),
+            plain,
+            "once more after {change:?}"
+        );
         assert_eq!(scene.counts().hits, before.hits + 1, "after {change:?}");
         told.push(plain);
     }

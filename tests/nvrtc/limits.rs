@@ -10,7 +10,12 @@ fn switched_off_it_does_nothing() {
     let arguments = [&libnvrtc("13.2"), "basic"];
     let plain = text(scene.command(&client).args(arguments));
     // By the setting of `pcache run`, and by that of a program that it has started.
-    let outer = text(scene.cached(&client).args(arguments).env("PCACHE_NVRTC", "0"));
+    let outer = text(
+        scene
+            .cached(&client)
+            .args(arguments)
+            .env("PCACHE_NVRTC", "0"),
+    );
     assert_eq!(outer, plain);
     let mut inner = scene.cached("env");
     let inner = text(inner.arg("PCACHE_NVRTC=0").arg(&client).args(arguments));
@@ -61,7 +66,10 @@ fn missing_program_is_said() {
     let scene = Scene::new();
     let output = scene.cached("no-such-program").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.starts_with("pcache: cannot start \"no-such-program\""), "{said}");
+    assert!(
+        said.starts_with("pcache: cannot start \"no-such-program\""),
+        "{said}"
+    );
 }
 
 /// A program that looks for NVRTC's functions among all that is loaded must not find ours.
@@ -70,7 +78,18 @@ fn library_exports_nothing_but_what_ld_so_asks_for() {
     let scene = Scene::new();
     let mut nm = scene.command("nm");
     let told = text(nm.args(["-D", "--defined-only"]).arg(scene.library()));
-    let mut names: Vec<_> = told.lines().filter_map(|line| line.split(' ').nth(2)).collect();
+    let mut names: Vec<_> = told
+        .lines()
+        .filter_map(|line| line.split(' ').nth(2))
+        .collect();
     names.sort_unstable();
-    assert_eq!(names, ["la_objclose", "la_objopen", "la_version", "pcache_nvcc_slots"]);
+    assert_eq!(
+        names,
+        [
+            "la_objclose",
+            "la_objopen",
+            "la_version",
+            "pcache_nvcc_slots"
+        ]
+    );
 }

@@ -119,7 +119,10 @@ impl Scene {
     }
 
     pub fn counts(&self) -> Counts {
-        let told = self.command(self.pcache()).args(["stats", "--json"]).output();
+        let told = self
+            .command(self.pcache())
+            .args(["stats", "--json"])
+            .output();
         let stats: Value = serde_json::from_slice(&told.unwrap().stdout).unwrap();
         let nvrtc = &stats["nvrtc"];
         let reasons = nvrtc["bypassed"].as_object().unwrap().values();
@@ -147,7 +150,11 @@ impl Scene {
         let warm = text(with(&mut self.cached(&program)));
         assert_eq!(warm, plain, "the second run");
         let after = self.counts();
-        assert_eq!((after.hits, after.misses), (misses, misses), "the second run");
+        assert_eq!(
+            (after.hits, after.misses),
+            (misses, misses),
+            "the second run"
+        );
     }
 }
 
@@ -159,8 +166,14 @@ pub fn text(command: &mut Command) -> String {
         stdout,
         stderr,
     } = command.output().unwrap();
-    let (said, told) = (String::from_utf8_lossy(&stderr), String::from_utf8(stdout).unwrap());
-    assert!(status.success() && said.is_empty(), "{status} {said}\n{told}");
+    let (said, told) = (
+        String::from_utf8_lossy(&stderr),
+        String::from_utf8(stdout).unwrap(),
+    );
+    assert!(
+        status.success() && said.is_empty(),
+        "{status} {said}\n{told}"
+    );
     assert!(!told.is_empty());
     told
 }

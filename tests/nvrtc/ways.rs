@@ -75,7 +75,9 @@ fn two_majors_in_one_process() {
     let scene = Scene::new();
     let client = scene.client(&[]);
     let (old, new) = (libnvrtc("12.9"), libnvrtc("13.2"));
-    let arguments = [&old, "version", "basic", &new, "version", "basic", &old, "basic"];
+    let arguments = [
+        &old, "version", "basic", &new, "version", "basic", &old, "basic",
+    ];
     let told = text(scene.command(&client).args(arguments));
     assert!(told.contains("NVRTC 12.9") && told.contains("NVRTC 13.2"));
     let first = text(scene.cached(&client).args(arguments));
