@@ -8,7 +8,7 @@ use super::functions::{COUNT, Function, MARK, NAMES};
 use super::hooks;
 use super::slots::{self, Slot, Slots};
 use libc::Elf64_Sym;
-use std::ffi::{CStr, c_char, c_long, c_uint};
+use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -83,6 +83,24 @@ pub unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
         slots.get(number).release();
     }
     0
+}
+
+/// Brings a libnvrtc in that is loaded already, with the hooks of this very copy: for those who forward to it and
+/// ask for its functions afterwards. Zero where that is done, or was done by an auditor.
+///
+/// # Safety
+/// `object` is a loaded object's record, as `dlinfo` gives it, and nobody is loading or unloading it.
+// SAFETY: nothing else has this name.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pcache_nvcc_adopt(object: *const LinkMap) -> c_int {
+    PRELOADED.store(own_base(), Ordering::Relaxed);
+    // SAFETY: as promised.
+    let slot = unsafe { object.as_ref() }.and_then(|map| {
+        let known = slots::own().of(map.base);
+        // SAFETY: as promised.
+        known.or_else(|| unsafe { meet(map) })
+    });
+    slot.map_or(1, |_| 0)
 }
 
 /// Notes the preloaded copy; brings libnvrtc in, and gives its slot.

@@ -46,6 +46,12 @@ impl Slots {
         &self.0[number]
     }
 
+    /// The slot of the library at `base`.
+    pub(super) fn of(&self, base: usize) -> Option<usize> {
+        let is_its = |slot: &Slot| slot.real(MARK).is_some() && slot.place().0 == base;
+        self.0.iter().position(is_its)
+    }
+
     /// A slot that has no library, and its number.
     pub(super) fn free(&self) -> Option<(usize, &Slot)> {
         let mut slots = self.0.iter().enumerate();
