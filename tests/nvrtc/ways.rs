@@ -1,6 +1,7 @@
 //! Every way by which a program comes to libnvrtc.
 
 use super::scene::{Scene, libnvrtc, nvrtc, soname, text};
+use std::path::Path;
 
 const VERSION: &str = "13.2";
 
@@ -99,4 +100,30 @@ fn closed_and_opened_again_more_often_than_there_are_slots() {
     assert_eq!(cached, told);
     let counts = scene.counts();
     assert_eq!((counts.hits, counts.misses), (12, 1));
+}
+
+/// The second way: no auditor and nothing preloaded, but a library that stands for libnvrtc.
+#[test]
+fn through_the_shim() {
+    let scene = Scene::new();
+    let client = scene.client(&[]);
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/nvrtc-shim");
+    let mut make = scene.command(script);
+    make.arg("shim")
+        .args([&libnvrtc(VERSION)])
+        .arg(scene.library());
+    assert_eq!(text(&mut make), "shim/libnvrtc.so.13\n");
+    let shim = scene.path("work/shim");
+    let run = |folder: &Path, mut command: std::process::Command| {
+        let command = command.env("LD_LIBRARY_PATH", folder);
+        text(command.args([&soname(VERSION), "version", "basic", "rare"]))
+    };
+    let plain = run(&nvrtc(VERSION), scene.command(&client));
+    assert_eq!(run(&shim, scene.command(&client)), plain);
+    assert_eq!(scene.counts().misses, 2);
+    assert_eq!(run(&shim, scene.command(&client)), plain);
+    assert_eq!((scene.counts().hits, scene.counts().misses), (2, 2));
+    // Both ways at once are one: the auditor takes no shim for a libnvrtc.
+    assert_eq!(run(&shim, scene.cached(&client)), plain);
+    assert_eq!((scene.counts().hits, scene.counts().misses), (4, 2));
 }

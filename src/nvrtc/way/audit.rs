@@ -25,6 +25,9 @@ pub struct LinkMap {
 const PROGRAM: c_long = 0;
 const FUNCTION: u8 = 2;
 
+/// What `scripts/nvrtc-shim` gives the libraries that only forward to a libnvrtc.
+const SHIM: &CStr = c"pcache_nvcc_shim";
+
 /// Where the preloaded copy of this file lies; zero before it is loaded. ld.so hands nothing from call to call.
 static PRELOADED: AtomicUsize = AtomicUsize::new(0);
 
@@ -111,6 +114,9 @@ unsafe fn meet(map: &LinkMap) -> Option<usize> {
     // SAFETY: as promised.
     let object = unsafe { Object::new(map.base, map.dynamic) }?;
     if object.symbol(MARK.name()).is_some() {
+        if object.symbol(SHIM).is_some() {
+            return None;
+        }
         return bring_in(&object, map, preloaded()?);
     }
     if PRELOADED.load(Ordering::Relaxed) == 0 && is_same_file(map, &object) {
