@@ -5,7 +5,7 @@ mod home;
 
 use home::Home;
 use pcache_nvcc::config::SETTINGS;
-use pcache_nvcc::outcome::{BypassReason, FallbackReason};
+use pcache_nvcc::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use pcache_nvcc::stats::{Counter, StageKind, Stats};
 use serde_json::Value;
 use std::fs;
@@ -53,6 +53,13 @@ fn json_has_every_reason_and_stage_under_its_name() {
         stats.add(Counter::StageHit(kind), n as u64 + 30);
         stats.add(Counter::StageMiss(kind), n as u64 + 40);
     }
+    stats.add(Counter::NvrtcHit, 50);
+    stats.add(Counter::NvrtcCoalesced, 51);
+    stats.add(Counter::NvrtcMiss, 52);
+    stats.add(Counter::NvrtcUncacheable, 53);
+    for (n, &reason) in NvrtcReason::ALL.iter().enumerate() {
+        stats.add(Counter::NvrtcBypassed(reason), n as u64 + 60);
+    }
     store.put(b"key", b"value").unwrap();
     store.put_record(b"key", b"").unwrap();
     let report = home.json(&["stats", "--json"]);
@@ -77,6 +84,16 @@ fn json_has_every_reason_and_stage_under_its_name() {
     for (n, kind) in StageKind::ALL.iter().enumerate() {
         assert_eq!(report["stages"][kind.code()]["hits"], n + 30);
         assert_eq!(report["stages"][kind.code()]["misses"], n + 40);
+    }
+    let nvrtc = &report["nvrtc"];
+    for (n, name) in ["hits", "coalesced", "misses", "uncacheable"]
+        .iter()
+        .enumerate()
+    {
+        assert_eq!(nvrtc[name], n + 50, "{name}");
+    }
+    for (n, reason) in NvrtcReason::ALL.iter().enumerate() {
+        assert_eq!(nvrtc["bypassed"][reason.code()], n + 60);
     }
     let expected = serde_json::json!(
         {"entries": 1, "records": 1, "bytes": 92, "max_bytes": 10u64 << 30, "evicted": 0});

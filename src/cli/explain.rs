@@ -6,7 +6,7 @@ use super::{is_there, print_json, say};
 use crate::config::Config;
 use crate::journal::{Compile, Level};
 use crate::log::timestamp;
-use crate::outcome::{BypassReason, FallbackReason};
+use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use crate::store::FileStore;
 use crate::why::{Difference, Facts, Kind, differences};
 use anyhow::{Error, bail};
@@ -111,7 +111,9 @@ impl<'a> Explained<'a> {
             because,
         };
         match compile.level {
-            Level::Bypass | Level::Fallback | Level::Interrupted => return plain(detour(compile)),
+            Level::Bypass | Level::Fallback | Level::Interrupted | Level::Failed => {
+                return plain(detour(compile));
+            }
             Level::DirectHit => return plain(reused(all, at)),
             Level::PreprocessedHit | Level::Coalesced | Level::Miss => {}
         }
@@ -312,7 +314,9 @@ fn detour(compile: &Compile) -> Vec<String> {
     let fallback = FallbackReason::ALL
         .iter()
         .find(|reason| reason.code() == code);
+    let nvrtc = NvrtcReason::ALL.iter().find(|reason| reason.code() == code);
     let sentence = match compile.level {
+        Level::Bypass if compile.nvrtc => nvrtc.map(|reason| reason.sentence()),
         Level::Bypass => bypass.map(|reason| reason.sentence()),
         Level::Fallback => fallback.map(|reason| reason.sentence()),
         _ => None,
@@ -327,7 +331,10 @@ fn print(out: &mut dyn Write, explained: &Explained<'_>) -> Result<(), Error> {
     let output = compile.output.as_ref();
     let output = output.map_or_else(String::new, |output| format!(" → {output}"));
     let semantic = if compile.semantic { "semantic " } else { "" };
-    let level = compile.level.text();
+    let level = match compile.level {
+        Level::Bypass if compile.nvrtc => "passed to NVRTC",
+        level => level.text(),
+    };
     say(out, format_args!("{semantic}{level}: {sources}{output}"))?;
     let (when, took) = (timestamp(compile.start / 1000), compile.wall as f64 / 1e6);
     let (pid, directory) = (compile.pid, &compile.directory);

@@ -36,6 +36,11 @@ fn read<T: DeserializeOwned>(store: &FileStore, record: &str) -> Option<T> {
 /// Where a compile's sources are.
 pub(super) fn sources(compile: &Compile) -> Vec<PathBuf> {
     let sources = compile.sources.iter();
+    if compile.nvrtc {
+        // Programs name what they compile as they like, and often in a new directory each time.
+        let names = sources.map(|name| Path::new(name).file_name().unwrap_or_default());
+        return names.map(PathBuf::from).collect();
+    }
     sources
         .map(|path| place(&compile.directory, path))
         .collect()

@@ -24,6 +24,8 @@ pub enum Level {
     Fallback,
     /// A signal ended it.
     Interrupted,
+    /// NVRTC did not compile it, or its result was not fetched.
+    Failed,
 }
 
 impl Level {
@@ -37,6 +39,7 @@ impl Level {
             Self::Bypass => "passed to nvcc",
             Self::Fallback => "fell back to nvcc",
             Self::Interrupted => "interrupted",
+            Self::Failed => "not compiled",
         }
     }
 

@@ -127,7 +127,7 @@ impl Told {
     pub fn failed(self, level: &Level) {
         self.account
             .note("outcome", "not compiled, or not successfully");
-        self.account.tell(|found| found.level = Ending::Interrupted);
+        self.account.tell(|found| found.level = Ending::Failed);
         self.end(level);
     }
 

@@ -45,7 +45,8 @@ pub struct NvrtcFacts<'a> {
 }
 
 /// The fields in their order.
-pub const NVRTC_FIELDS: &[&str] = &[
+#[cfg(test)]
+const NVRTC_FIELDS: &[&str] = &[
     "schema",
     "library",
     "driver",

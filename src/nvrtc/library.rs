@@ -5,7 +5,7 @@ use crate::includes::digests::{DigestTable, Sighting};
 use crate::key::Digest;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::{PoisonError, RwLock};
+use std::sync::RwLock;
 
 /// The libraries that were asked for, each with what it looked like first.
 #[derive(Debug, Default)]
@@ -27,18 +27,19 @@ impl Libraries {
     /// What this process has loaded stays what it was when it was first asked for, so a file that has
     /// changed since is another one.
     fn digest(&self, path: &Path, table: &DigestTable) -> Option<Digest> {
-        let known = {
-            // Given back before what is new is written below.
-            let known = self.known.read().unwrap_or_else(PoisonError::into_inner);
-            known.get(path).copied()
-        };
-        if let Some((seen, digest)) = known {
+        if let Some((seen, digest)) = self.recall(path) {
             let now = Sighting::at(path).ok()?;
             return (now == seen).then_some(digest);
         }
         let found = table.digest_of(path).ok()?;
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        known.insert(path.to_owned(), found);
+        // Nobody waits here: in the child of a fork, whoever holds the lock may be gone.
+        if let Ok(mut known) = self.known.try_write() {
+            known.insert(path.to_owned(), found);
+        }
         Some(found.1)
+    }
+
+    fn recall(&self, path: &Path) -> Option<(Sighting, Digest)> {
+        self.known.try_read().ok()?.get(path).copied()
     }
 }

@@ -5,6 +5,7 @@
 use super::facts::{Facts, Fields, Tool, values};
 use super::files;
 use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What sort of thing differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -90,9 +91,11 @@ pub fn differences(old: &Facts, new: &Facts) -> Vec<Difference> {
         (Kind::Release, "release"),
         (Kind::Directory, "directory"),
         (Kind::Diagnostics, "diagnostics"),
+        (Kind::Source, "source"),
     ] {
         found.extend(field(kind, name, old, new));
     }
+    found.extend(program(old, new));
     let chosen = found.iter().any(chooses_tools);
     found.extend(tools(old, new, chosen));
     found.extend(machine(old, new));
@@ -123,6 +126,33 @@ fn field(kind: Kind, name: &str, old: &Facts, new: &Facts) -> Option<Difference>
             note: None,
         }
     })
+}
+
+/// What a program compiled at run time was given besides its text and its options.
+fn program(old: &Facts, new: &Facts) -> Vec<Difference> {
+    let (was, is) = (old.request("name"), new.request("name"));
+    let mut found = value_changes(Kind::Source, "name", was, is);
+    let (was, is) = (old.request("expressions"), new.request("expressions"));
+    found.extend(value_changes(Kind::Flag, "name expression", was, is));
+    // Names and digests by turns.
+    let headers = |facts: &Facts| -> BTreeMap<String, String> {
+        let pairs = facts.request("headers").chunks_exact(2);
+        pairs
+            .map(|pair| (pair[0].clone(), pair[1].clone()))
+            .collect()
+    };
+    let (was, is) = (headers(old), headers(new));
+    let names: BTreeSet<_> = was.keys().chain(is.keys()).collect();
+    for name in names {
+        let (was, is) = (was.get(name), is.get(name));
+        if was != is {
+            let digest = |digest: Option<&String>| digest.map(|digest| short(digest).to_owned());
+            let (was, is) = (digest(was), digest(is));
+            let changed = Difference::new(Kind::Header, name, was.as_deref(), is.as_deref());
+            found.push(changed.noting(Some("passed in memory".to_owned())));
+        }
+    }
+    found
 }
 
 fn flags(old: &Facts, new: &Facts) -> Vec<Difference> {

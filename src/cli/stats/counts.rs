@@ -2,7 +2,7 @@
 //! the same things in the same way.
 
 use crate::journal::{self, Compile, Level};
-use crate::outcome::{BypassReason, FallbackReason};
+use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use crate::stats::{Counter, Snapshot, StageKind};
 
 /// Counts of units, but for detours, which are of compiles.
@@ -20,6 +20,48 @@ pub(super) struct Counts {
     pub(super) bypassed: Vec<(BypassReason, u64)>,
     pub(super) fallbacks: Vec<(FallbackReason, u64)>,
     pub(super) stages: Vec<StageCounts>,
+    pub(super) nvrtc: NvrtcCounts,
+}
+
+/// Counts of programs that were compiled at run time.
+#[derive(Default)]
+pub(super) struct NvrtcCounts {
+    pub(super) hits: u64,
+    pub(super) coalesced: u64,
+    pub(super) misses: u64,
+    pub(super) uncacheable: u64,
+    pub(super) bypassed: Vec<(NvrtcReason, u64)>,
+}
+
+impl NvrtcCounts {
+    fn of_counters(snapshot: &Snapshot) -> Self {
+        Self {
+            hits: snapshot.get(Counter::NvrtcHit),
+            coalesced: snapshot.get(Counter::NvrtcCoalesced),
+            misses: snapshot.get(Counter::NvrtcMiss),
+            uncacheable: snapshot.get(Counter::NvrtcUncacheable),
+            bypassed: snapshot.nvrtc_bypassed().collect(),
+        }
+    }
+
+    fn add(&mut self, compile: &Compile) {
+        match compile.level {
+            Level::DirectHit | Level::PreprocessedHit => self.hits += 1,
+            Level::Coalesced => self.coalesced += 1,
+            Level::Miss => self.misses += 1,
+            Level::Bypass => {
+                let mut known = self.bypassed.iter_mut();
+                let known =
+                    known.find(|(known, _)| Some(known.code()) == compile.reason.as_deref());
+                if let Some((_, n)) = known {
+                    *n += 1;
+                }
+            }
+            Level::Fallback | Level::Interrupted | Level::Failed => {}
+        }
+        let mut units = compile.units.iter();
+        self.uncacheable += u64::from(units.any(|unit| unit.unstored.is_some()));
+    }
 }
 
 /// Counts of one kind of stage.
@@ -49,6 +91,7 @@ impl Counts {
             bypassed: snapshot.bypassed().collect(),
             fallbacks: snapshot.fallbacks().collect(),
             stages: StageKind::ALL.iter().map(stage).collect(),
+            nvrtc: NvrtcCounts::of_counters(snapshot),
         }
     }
 
@@ -77,6 +120,10 @@ impl Counts {
                 .map(|reason| (*reason, 0))
                 .collect(),
             stages: StageKind::ALL.iter().map(none).collect(),
+            nvrtc: NvrtcCounts {
+                bypassed: NvrtcReason::ALL.iter().map(|reason| (*reason, 0)).collect(),
+                ..NvrtcCounts::default()
+            },
         };
         compiles.for_each(|compile| counts.add(compile));
         counts
@@ -93,6 +140,12 @@ impl Counts {
     }
 
     fn add(&mut self, compile: &Compile) {
+        self.saved_milliseconds += compile.saved();
+        self.spent_milliseconds += compile.spent();
+        if compile.nvrtc {
+            self.nvrtc.add(compile);
+            return;
+        }
         let reason = compile.reason.as_deref();
         match compile.level {
             Level::DirectHit => {
@@ -113,7 +166,11 @@ impl Counts {
                     *n += 1;
                 }
             }
-            Level::PreprocessedHit | Level::Coalesced | Level::Miss | Level::Interrupted => {}
+            Level::PreprocessedHit
+            | Level::Coalesced
+            | Level::Miss
+            | Level::Interrupted
+            | Level::Failed => {}
         }
         for unit in &compile.units {
             match unit.level {
@@ -124,8 +181,6 @@ impl Counts {
             self.semantic_hits += u64::from(unit.semantic);
             self.uncacheable += u64::from(unit.unstored.is_some());
         }
-        self.saved_milliseconds += compile.saved();
-        self.spent_milliseconds += compile.spent();
         self.add_stages(compile);
     }
 

@@ -16,7 +16,7 @@ use crate::log::timestamp;
 use crate::stats::{Counter, Stats, StoreSize};
 use crate::store::FileStore;
 use anyhow::{Context, Error, bail};
-use counts::Counts;
+use counts::{Counts, NvrtcCounts};
 use serde::{Serialize, Serializer};
 use std::io::Write;
 use std::path::Path;
@@ -150,6 +150,7 @@ struct Report<'a> {
     bypassed: InOrder<u64>,
     fallbacks: InOrder<u64>,
     stages: InOrder<Stage>,
+    nvrtc: Nvrtc,
     store: Store,
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<&'a Span>,
@@ -159,6 +160,30 @@ struct Report<'a> {
 struct Stage {
     hits: u64,
     misses: u64,
+}
+
+/// Programs that were compiled at run time.
+#[derive(Serialize)]
+struct Nvrtc {
+    hits: u64,
+    coalesced: u64,
+    misses: u64,
+    uncacheable: u64,
+    bypassed: InOrder<u64>,
+}
+
+impl Nvrtc {
+    fn new(counts: &NvrtcCounts) -> Self {
+        let bypassed = counts.bypassed.iter();
+        let bypassed = bypassed.map(|(reason, n)| (reason.code(), *n));
+        Self {
+            hits: counts.hits,
+            coalesced: counts.coalesced,
+            misses: counts.misses,
+            uncacheable: counts.uncacheable,
+            bypassed: InOrder(bypassed.collect()),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -207,6 +232,7 @@ impl<'a> Report<'a> {
             bypassed: InOrder(bypassed.collect()),
             fallbacks: InOrder(fallbacks.collect()),
             stages: InOrder(stages.collect()),
+            nvrtc: Nvrtc::new(&counts.nvrtc),
             store: Store {
                 entries: size.entries,
                 records: size.records,

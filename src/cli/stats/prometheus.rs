@@ -2,6 +2,7 @@
 //! textfile collector or the like. Totals of counters only grow until `pcache stats --zero`.
 
 use super::Shown;
+use super::counts::NvrtcCounts;
 use crate::cli::say;
 use anyhow::Error;
 use std::io::Write;
@@ -66,7 +67,40 @@ pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error>
         "stage",
         stages.map(|stage| (stage.kind.code(), stage.misses)),
     )?;
+    print_nvrtc(out, &counts.nvrtc)?;
     plain(out, shown)
+}
+
+fn print_nvrtc(out: &mut dyn Write, counts: &NvrtcCounts) -> Result<(), Error> {
+    let programs = Metric {
+        name: "pcache_nvrtc_programs_total",
+        kind: "counter",
+        help: "Programs that were compiled at run time, by how each came about",
+    };
+    let levels = [
+        ("hit", counts.hits),
+        ("coalesced", counts.coalesced),
+        ("miss", counts.misses),
+    ];
+    labelled(out, &programs, "level", levels.into_iter())?;
+    let uncacheable = Metric {
+        name: "pcache_nvrtc_uncacheable_total",
+        kind: "counter",
+        help: "Programs that NVRTC compiled and that were not stored",
+    };
+    head(out, &uncacheable)?;
+    say(
+        out,
+        format_args!("{} {}", uncacheable.name, counts.uncacheable),
+    )?;
+    let bypassed = Metric {
+        name: "pcache_nvrtc_bypassed_total",
+        kind: "counter",
+        help: "Programs that were left to NVRTC at once, by reason",
+    };
+    let reasons = counts.bypassed.iter();
+    let reasons = reasons.map(|(reason, n)| (reason.code(), *n));
+    labelled(out, &bypassed, "reason", reasons)
 }
 
 /// Metrics of one sample.

@@ -2,6 +2,7 @@
 //! every reason why it was not asked.
 
 use super::Shown;
+use super::counts::NvrtcCounts;
 use crate::cli::say;
 use crate::config::ByteSize;
 use anyhow::Error;
@@ -28,7 +29,35 @@ pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error>
             )?;
         }
     }
+    print_nvrtc(out, &shown.counts.nvrtc)?;
     print_store(out, shown)
+}
+
+/// Only where there is any: most caches are nvcc's alone.
+fn print_nvrtc(out: &mut dyn Write, counts: &NvrtcCounts) -> Result<(), Error> {
+    let hits = counts.hits + counts.coalesced;
+    let all = hits + counts.misses;
+    let bypassed = counts.bypassed.iter().filter(|(_, n)| *n > 0);
+    if all == 0 && bypassed.clone().next().is_none() {
+        return Ok(());
+    }
+    for (name, n) in [
+        ("NVRTC programs", all),
+        ("  hits", hits),
+        ("  after waiting", counts.coalesced),
+        ("  misses", counts.misses),
+        ("  not stored", counts.uncacheable),
+    ] {
+        let share = Share(n, all);
+        say(out, format_args!("{name:<20}{n:>10} {share:>8}"))?;
+    }
+    let left = bypassed.clone().map(|(_, n)| n).sum();
+    line(out, "left to NVRTC", left)?;
+    for (reason, n) in bypassed {
+        let (code, sentence) = (reason.code(), reason.sentence());
+        say(out, format_args!("{n:>12}  {code}: {sentence}"))?;
+    }
+    Ok(())
 }
 
 fn print_units(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
