@@ -57,6 +57,19 @@ fn one_program_compiled_again_with_other_options() {
 }
 
 #[test]
+fn clients_that_are_called_back_are_left_alone() {
+    let scene = Scene::new();
+    let client = scene.client(&[]);
+    let arguments = [&libnvrtc("13.2"), "basic", "callbacks"];
+    let plain = text(scene.command(&client).args(arguments));
+    assert!(plain.contains("called back often"), "{plain}");
+    for run in 1..3 {
+        assert_eq!(text(scene.cached(&client).args(arguments)), plain);
+        assert_eq!(scene.counts().bypassed, run);
+    }
+}
+
+#[test]
 fn headers_passed_in_memory() {
     assert_all_say_the_same("headers");
 }

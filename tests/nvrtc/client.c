@@ -176,6 +176,24 @@ static void codes(void) {
   nvrtcDestroyProgram(&p);
 }
 
+static int callback(void *payload, void *unused) {
+  (void)unused;
+  ++*(int *)payload;
+  return 0;
+}
+
+/* The client counts how often it is called back: never by a hit. */
+static void callbacks(void) {
+  Program p = make(SOURCE, "x.cu");
+  int calls = 0;
+  int (*set)(Program, int (*)(void *, void *), void *) =
+      (int (*)(Program, int (*)(void *, void *), void *))find("nvrtcSetFlowCallback");
+  printf("set %d\n", set(p, callback, &calls));
+  compile_show(p, "-arch=sm_80", 0);
+  printf("called back %s\n", calls ? "often" : "never");
+  nvrtcDestroyProgram(&p);
+}
+
 static void headers(void) {
   Program p = 0;
   const char *texts[] = {"#define A 1\n", "#include \"a.h\"\n"};
@@ -305,6 +323,7 @@ int main(int count, char **arguments) {
     else if (!strcmp(what, "rare")) rare();
     else if (!strcmp(what, "again")) again();
     else if (!strcmp(what, "codes")) codes();
+    else if (!strcmp(what, "callbacks")) callbacks();
     else if (!strcmp(what, "headers")) headers();
     else if (!strcmp(what, "includes")) includes();
     else if (!strcmp(what, "threads")) threads();

@@ -9,6 +9,7 @@ use super::slots::{self, Slot};
 use super::watch::{Watch, errno, set_errno};
 use crate::nvrtc::cache::{Begin, Cache, Miss};
 use crate::nvrtc::program::{Artefact, Output, Program, Request};
+use crate::outcome::NvrtcReason;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
@@ -132,6 +133,8 @@ pub(super) use real;
 enum Turn {
     /// Its first.
     First(Arc<Program>, Vec<Vec<u8>>),
+    /// The same, but the client wants to be called back from it.
+    Callback(Arc<Program>, Vec<Vec<u8>>),
     /// Another, after a hit.
     Again(Arc<Hit>),
     /// One that is the real library's business.
@@ -152,11 +155,15 @@ pub(super) fn compile(key: Key, options: Option<Vec<CString>>) -> Option<c_int> 
                 entry.kept.push(hit.clone());
                 Turn::Again(hit)
             }
+            Stage::Callback => Turn::Callback(entry.program.clone(), entry.expressions.clone()),
             Stage::Real => Turn::Real,
         }
     })?;
+    let is_watched = matches!(turn, Turn::Callback(..));
     let (program, expressions) = match turn {
-        Turn::First(program, expressions) => (program, expressions),
+        Turn::First(program, expressions) | Turn::Callback(program, expressions) => {
+            (program, expressions)
+        }
         Turn::Again(hit) => {
             hit.compile(key);
             return None;
@@ -175,6 +182,10 @@ pub(super) fn compile(key: Key, options: Option<Vec<CString>>) -> Option<c_int> 
         expressions: &expressions,
         options: &plain,
     };
+    if is_watched {
+        quietly(|| cache().note_bypass(&request, NvrtcReason::Callback));
+        return None;
+    }
     match quietly(|| cache().begin(&request)) {
         Begin::Hit(output) => {
             let hit = Hit::new(output, options, &expressions)?;

@@ -99,7 +99,7 @@ fn generation<const SLOT: usize>() -> u32 {
 fn hit<const SLOT: usize>(program: Handle) -> Option<Arc<Hit>> {
     let look = |entry: &mut Entry| match &entry.stage {
         Stage::Hit(hit) => Some(hit.clone()),
-        Stage::Fresh | Stage::Real => None,
+        Stage::Fresh | Stage::Callback | Stage::Real => None,
     };
     guarded(|| {
         PROGRAMS
@@ -366,9 +366,14 @@ unsafe extern "C" fn set_flow_callback<const SLOT: usize>(
     settle::<SLOT>(program);
     guarded(|| {
         PROGRAMS.with(key::<SLOT>(program), generation::<SLOT>(), |entry| {
-            if let Stage::Hit(hit) = std::mem::replace(&mut entry.stage, Stage::Real) {
-                entry.kept.push(hit);
-            }
+            entry.stage = match std::mem::replace(&mut entry.stage, Stage::Real) {
+                Stage::Fresh => Stage::Callback,
+                Stage::Hit(hit) => {
+                    entry.kept.push(hit);
+                    Stage::Real
+                }
+                other => other,
+            };
         })
     });
     match real!(slots::own().get(SLOT), Function::SetFlowCallback, OtherFn) {

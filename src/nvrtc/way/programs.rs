@@ -38,6 +38,8 @@ pub(super) enum Stage {
     Fresh,
     /// The cache had its result; the real library has only made it.
     Hit(Arc<Hit>),
+    /// The client wants to be called back while it compiles, and so from a real compile.
+    Callback,
     /// The real library has been asked to compile it, or must be.
     Real,
 }
