@@ -53,9 +53,9 @@ fn longest(pauses: &[u64], first: usize, last: usize) -> Option<usize> {
     longest.filter(|at| pauses[*at] > 0)
 }
 
-/// What a compile makes. A bypass need not make anything.
+/// What a compile makes. A bypass need not make anything, and running programs compile the same again.
 fn target(compile: &Compile) -> Option<Vec<PathBuf>> {
-    if compile.level == Level::Bypass {
+    if compile.level == Level::Bypass || compile.nvrtc {
         return None;
     }
     let made = output(compile).map_or_else(|| sources(compile), |output| vec![output]);

@@ -16,6 +16,7 @@ mod man;
 mod range;
 mod recompile;
 mod report;
+mod run;
 mod select;
 mod since;
 mod spans;
@@ -52,6 +53,8 @@ enum Command {
     Report(report::ReportArguments),
     /// Write compiles and their stages as a trace for Perfetto and other viewers
     Trace(trace::TraceArguments),
+    /// Run a program whose kernels that are compiled at run time are cached too
+    Run(run::RunArguments),
     /// List what is in the cache
     List(list::ListArguments),
     /// Remove what has expired, what is too much, and what dead processes have left
@@ -227,6 +230,7 @@ fn execute(
         Command::Explain(arguments) => explain::run(arguments, &mut scene),
         Command::Report(arguments) => report::run(arguments, &mut scene),
         Command::Trace(arguments) => trace::run(arguments, &mut scene),
+        Command::Run(arguments) => run::run(arguments, &mut scene),
         Command::List(arguments) => list::run(arguments, &mut scene),
         Command::Gc(arguments) => gc::run(arguments, &mut scene),
         Command::Clear(arguments) => clear::run(arguments, &mut scene),

@@ -27,3 +27,6 @@ mod record;
 mod scope;
 
 pub use cache::{Begin, Cache, Miss};
+
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+mod way;

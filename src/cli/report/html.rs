@@ -180,7 +180,7 @@ pub(super) fn level_class(level: Level) -> &'static str {
         Level::Miss => "miss",
         Level::Bypass => "bypass",
         Level::Fallback => "fallback",
-        Level::Interrupted => "interrupted",
+        Level::Interrupted | Level::Failed => "interrupted",
     }
 }
 

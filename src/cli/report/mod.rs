@@ -48,7 +48,10 @@ pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<
         bail!("there is no cache at {root:?}");
     };
     let noted = store.noted().context("cannot read the journal")?;
-    let all = compiles_of(&noted);
+    let mut all = compiles_of(&noted);
+    let numbers = Numbers(stats::numbers(scene.config, &arguments.range, &all)?);
+    // What running programs compile has neither stages nor headers of nvcc's, and takes no time that could be drawn.
+    all.retain(|compile| !compile.nvrtc);
     let removals = Removals::of(&store, &noted);
     let chosen = arguments.range.of(&all);
     let mut progress = Progress::new("explaining", scene.surroundings, scene.err);
@@ -61,7 +64,7 @@ pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<
     let page = Page {
         root: &root,
         range: arguments.range.text(chosen),
-        numbers: Numbers(stats::numbers(scene.config, &arguments.range, &all)?),
+        numbers,
         chosen,
         misses,
         headers,

@@ -90,11 +90,26 @@ pub(super) fn results(numbers: &Numbers) -> String {
         ]);
     }
     let body = format!(
-        "{}\n{}",
+        "{}\n{}{}",
         stack(&parts),
-        table(&["", "#units", "#share"], &rows)
+        table(&["", "#units", "#share"], &rows),
+        run_time(numbers)
     );
     section("results", "Translation units", "", &body)
+}
+
+/// Programs that were compiled at run time, if there were any.
+fn run_time(numbers: &Numbers) -> String {
+    let names = [("nvrtc.hits", "hits"), ("nvrtc.misses", "misses")];
+    let programs: u64 = names.iter().map(|(name, _)| numbers.get(name)).sum();
+    if programs == 0 {
+        return String::new();
+    }
+    let rows = names.map(|(name, shown)| {
+        let part = share(numbers.get(name), programs);
+        vec![shown.to_owned(), numbers.count(name), part]
+    });
+    table(&["compiled at run time", "#programs", "#share"], &rows)
 }
 
 /// Time that stages took, in microseconds.

@@ -1,0 +1,319 @@
+//! One compile as the hooks see it: asked of the cache, else done by the real library under watch and handed
+//! in; and the compile that is done after all, when a client wants what a hit has not. Does not know C's shapes
+//! of the client's calls.
+
+use super::functions::{CompileFn, Function, GetFn, Handle, LoweredFn, SizeFn};
+use super::loaded;
+use super::programs::{Hit, Key, Programs, Stage};
+use super::slots::{self, Slot};
+use super::watch::{Watch, errno, set_errno};
+use crate::nvrtc::cache::{Begin, Cache, Miss};
+use crate::nvrtc::program::{Artefact, Output, Program, Request};
+use crate::outcome::NvrtcReason;
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::{Arc, Once, OnceLock};
+use std::time::Instant;
+
+/// `NVRTC_SUCCESS`.
+pub(super) const SUCCESS: c_int = 0;
+
+/// All programs of this process: C's callers keep nothing for us but their handles.
+pub(super) static PROGRAMS: Programs = Programs::new();
+
+/// The cache of this process, opened at the first compile. Never freed: a hit may still be looking at it.
+static CACHE: AtomicPtr<Cache> = AtomicPtr::new(ptr::null_mut());
+
+/// What each artefact is asked by, and its size when there is none.
+pub(super) const ARTEFACTS: [(Artefact, Function, Function, usize); 4] = [
+    (Artefact::Ptx, Function::GetPtxSize, Function::GetPtx, 1),
+    (
+        Artefact::Cubin,
+        Function::GetCubinSize,
+        Function::GetCubin,
+        0,
+    ),
+    (
+        Artefact::Ltoir,
+        Function::GetLtoirSize,
+        Function::GetLtoir,
+        0,
+    ),
+    (
+        Artefact::OptixIr,
+        Function::GetOptixIrSize,
+        Function::GetOptixIr,
+        0,
+    ),
+];
+
+/// The cache.
+fn cache() -> &'static Cache {
+    let known = CACHE.load(Ordering::Acquire);
+    if !known.is_null() {
+        // SAFETY: what is there stays for ever.
+        return unsafe { &*known };
+    }
+    let opened = Box::into_raw(Box::new(Cache::open()));
+    let ours = CACHE.compare_exchange(ptr::null_mut(), opened, Ordering::AcqRel, Ordering::Acquire);
+    match ours {
+        // SAFETY: it is ours and stays for ever.
+        Ok(_) => unsafe { &*opened },
+        Err(theirs) => {
+            // SAFETY: nobody else has seen ours; theirs stays for ever.
+            drop(unsafe { Box::from_raw(opened) });
+            unsafe { &*theirs }
+        }
+    }
+}
+
+/// Gets ready for clients; done once, when the first program is made.
+pub(super) fn prepare() {
+    static READY: Once = Once::new();
+    READY.call_once(|| {
+        // This file has a standard library of its own: a client's panics are not concerned, and ours are
+        // answered by the real functions, in silence.
+        std::panic::set_hook(Box::new(|_| {}));
+        // SAFETY: the functions stay, as a preloaded library is never unmapped.
+        unsafe { libc::pthread_atfork(Some(fork::prepare), Some(fork::parent), Some(fork::child)) };
+    });
+}
+
+/// What a fork must leave usable in the child, which has no thread but the one that forks.
+mod fork {
+    use super::super::programs::Frozen;
+    use super::{CACHE, PROGRAMS};
+    use std::cell::RefCell;
+    use std::panic::catch_unwind;
+    use std::ptr;
+    use std::sync::atomic::Ordering;
+
+    thread_local! {
+        /// The locks that are held while the thread forks.
+        static HELD: RefCell<Frozen<'static>> = const { RefCell::new(Vec::new()) };
+    }
+
+    pub(super) extern "C" fn prepare() {
+        let _ = catch_unwind(|| HELD.set(PROGRAMS.freeze()));
+    }
+
+    pub(super) extern "C" fn parent() {
+        let _ = catch_unwind(|| HELD.take());
+    }
+
+    pub(super) extern "C" fn child() {
+        parent();
+        // Its locks may be held by threads that do not exist here, and its files are shared with the
+        // parent. The child opens a cache of its own.
+        CACHE.store(ptr::null_mut(), Ordering::Release);
+    }
+}
+
+/// Does `work` without leaving a trace in errno.
+fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    let before = errno();
+    let result = work();
+    set_errno(before);
+    result
+}
+
+/// The real function of a library, as what it is.
+macro_rules! real {
+    ($slot:expr, $function:expr, $kind:ty) => {{
+        let address = $slot.real($function);
+        // SAFETY: the address is that of the function with this shape.
+        address.map(|address| unsafe { std::mem::transmute::<usize, $kind>(address) })
+    }};
+}
+pub(super) use real;
+
+/// What a compile of a program is.
+enum Turn {
+    /// Its first.
+    First(Arc<Program>, Vec<Vec<u8>>),
+    /// The same, but the client wants to be called back from it.
+    Callback(Arc<Program>, Vec<Vec<u8>>),
+    /// Another, after a hit.
+    Again(Arc<Hit>),
+    /// One that is the real library's business.
+    Real,
+}
+
+/// Compiles; `None` leaves it to the real library, as does a panic.
+///
+/// Only the first compile of a program is the cache's. The real library keeps what a former one gave and the
+/// new one does not (a CUBIN, when the new one makes PTX only), so that the result of a further compile depends
+/// on those before it.
+pub(super) fn compile(key: Key, options: Option<Vec<CString>>) -> Option<c_int> {
+    let slot = slots::own().get(key.slot);
+    let turn = PROGRAMS.with(key, slot.generation(), |entry| {
+        match std::mem::replace(&mut entry.stage, Stage::Real) {
+            Stage::Fresh => Turn::First(entry.program.clone(), entry.expressions.clone()),
+            Stage::Hit(hit) => {
+                entry.kept.push(hit.clone());
+                Turn::Again(hit)
+            }
+            Stage::Callback => Turn::Callback(entry.program.clone(), entry.expressions.clone()),
+            Stage::Real => Turn::Real,
+        }
+    })?;
+    let is_watched = matches!(turn, Turn::Callback(..));
+    let (program, expressions) = match turn {
+        Turn::First(program, expressions) | Turn::Callback(program, expressions) => {
+            (program, expressions)
+        }
+        Turn::Again(hit) => {
+            hit.compile(key);
+            return None;
+        }
+        Turn::Real => return None,
+    };
+    let options = options?;
+    let library = quietly(|| loaded::library(key.slot))?;
+    let plain: Vec<Vec<u8>> = options
+        .iter()
+        .map(|text| text.to_bytes().to_vec())
+        .collect();
+    let request = Request {
+        library,
+        program: &program,
+        expressions: &expressions,
+        options: &plain,
+    };
+    if is_watched {
+        quietly(|| cache().note_bypass(&request, NvrtcReason::Callback));
+        return None;
+    }
+    match quietly(|| cache().begin(&request)) {
+        Begin::Hit(output) => {
+            let hit = Hit::new(output, options, &expressions)?;
+            PROGRAMS.with(key, slot.generation(), |entry| {
+                entry.stage = Stage::Hit(Arc::new(hit));
+                SUCCESS
+            })
+        }
+        Begin::Miss(miss) => compile_watched(key, slot, &request, &options, miss),
+        Begin::Bypass => None,
+    }
+}
+
+/// Lets the real library compile, and hands in what came of it.
+fn compile_watched(
+    key: Key,
+    slot: &Slot,
+    request: &Request<'_>,
+    options: &[CString],
+    miss: Miss<'_>,
+) -> Option<c_int> {
+    let watch = quietly(|| Watch::begin(slot))?;
+    let began = Instant::now();
+    let result = compile_really(key, slot, options)?;
+    let took = began.elapsed();
+    let seen = watch.end();
+    // The client has its result, whatever happens to ours.
+    let _ = catch_unwind(AssertUnwindSafe(|| {
+        quietly(|| {
+            let seen = seen.filter(|_| result == SUCCESS)?;
+            let is_right = loaded::is_confirmed(key.slot, request.library);
+            let output = collect(key, slot, request.expressions).filter(|_| is_right)?;
+            miss.commit(seen, &output, took);
+            Some(())
+        })
+    }));
+    Some(result)
+}
+
+fn compile_really(key: Key, slot: &Slot, options: &[CString]) -> Option<c_int> {
+    let compile = real!(slot, Function::CompileProgram, CompileFn)?;
+    let pointers: Vec<*const c_char> = options.iter().map(|text| text.as_ptr()).collect();
+    let given = match pointers.is_empty() {
+        true => ptr::null(),
+        false => pointers.as_ptr(),
+    };
+    // SAFETY: the client's own program, and as many options as are said.
+    Some(unsafe { compile(key.handle as Handle, pointers.len() as c_int, given) })
+}
+
+/// All that the real library gives of a compile that has just succeeded; `None` where it refuses something.
+fn collect(key: Key, slot: &Slot, expressions: &[Vec<u8>]) -> Option<Output> {
+    let mut output = Output {
+        log: bytes(
+            key,
+            slot,
+            Function::GetProgramLogSize,
+            Function::GetProgramLog,
+        )?,
+        ..Output::default()
+    };
+    for expression in expressions {
+        let name = lowered_name(key, slot, &CString::new(expression.as_slice()).ok()?)?;
+        output.lowered.push((expression.clone(), name));
+    }
+    for (artefact, size, get, empty) in ARTEFACTS {
+        if slot.real(size).is_none() {
+            continue;
+        }
+        let bytes = bytes(key, slot, size, get)?;
+        if bytes.len() > empty {
+            output.artefacts.push((artefact, bytes));
+        }
+    }
+    Some(output)
+}
+
+fn bytes(key: Key, slot: &Slot, size: Function, get: Function) -> Option<Vec<u8>> {
+    let size_of = real!(slot, size, SizeFn)?;
+    let get = real!(slot, get, GetFn)?;
+    let mut size = 0;
+    // SAFETY: the client's own program.
+    if unsafe { size_of(key.handle as Handle, &mut size) } != SUCCESS {
+        return None;
+    }
+    let mut bytes = vec![0u8; size];
+    if size == 0 {
+        return Some(bytes);
+    }
+    // SAFETY: there is room for as much as the library has said.
+    let result = unsafe { get(key.handle as Handle, bytes.as_mut_ptr().cast()) };
+    (result == SUCCESS).then_some(bytes)
+}
+
+fn lowered_name(key: Key, slot: &Slot, expression: &CStr) -> Option<Vec<u8>> {
+    let lowered = real!(slot, Function::GetLoweredName, LoweredFn)?;
+    let mut name = ptr::null();
+    // SAFETY: the client's own program; a name that is given is a string until the program goes.
+    unsafe {
+        let result = lowered(key.handle as Handle, expression.as_ptr(), &mut name);
+        (result == SUCCESS && !name.is_null()).then(|| CStr::from_ptr(name).to_bytes().to_vec())
+    }
+}
+
+impl Hit {
+    /// `None` where the output has not all that the program was asked for.
+    fn new(output: Arc<Output>, options: Vec<CString>, expressions: &[Vec<u8>]) -> Option<Self> {
+        let names = output.lowered.iter();
+        let lowered: Option<_> = names
+            .map(|(_, name)| CString::new(name.as_slice()).ok())
+            .collect();
+        let has = |wanted| output.lowered.iter().any(|(name, _)| name == wanted);
+        let is_whole = expressions.iter().all(has) && output.log.last() == Some(&0);
+        Some(Self {
+            lowered: lowered.filter(|_| is_whole)?,
+            output,
+            options,
+            compiled: OnceLock::new(),
+        })
+    }
+
+    /// Lets the real library compile the program after all, once, so that it can answer for itself. Whoever
+    /// else needs the same waits.
+    pub(super) fn compile(&self, key: Key) {
+        self.compiled.get_or_init(|| {
+            let slot = slots::own().get(key.slot);
+            // If it fails now, its own functions say so.
+            let _ = compile_really(key, slot, &self.options);
+        });
+    }
+}

@@ -1,0 +1,309 @@
+//! What a loaded object says of itself in its dynamic section: its symbols, found through either kind of
+//! hash table, and where its calls of other libraries go. Reads memory that ld.so has mapped; does not
+//! know why. The format is the System V ABI's; `DT_GNU_HASH` is glibc's.
+
+use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Sym};
+use rustix::param::page_size;
+use std::ffi::{CStr, c_char, c_int};
+use std::ptr;
+use std::slice;
+
+const DT_NULL: i64 = 0;
+const DT_PLTRELSZ: i64 = 2;
+const DT_HASH: i64 = 4;
+const DT_STRTAB: i64 = 5;
+const DT_SYMTAB: i64 = 6;
+const DT_RELA: i64 = 7;
+const DT_RELASZ: i64 = 8;
+const DT_RPATH: i64 = 15;
+const DT_JMPREL: i64 = 23;
+const DT_RUNPATH: i64 = 29;
+const DT_GNU_HASH: i64 = 0x6fff_fef5;
+
+/// Relocations that hold the plain address of a symbol: of a call, and of a call without a table (`-fno-plt`).
+#[cfg(target_arch = "x86_64")]
+const ADDRESSES: [u32; 2] = [7, 6];
+#[cfg(target_arch = "aarch64")]
+const ADDRESSES: [u32; 2] = [1026, 1025];
+
+#[repr(C)]
+struct Dynamic {
+    tag: i64,
+    value: usize,
+}
+
+#[repr(C)]
+struct Relocation {
+    offset: usize,
+    info: u64,
+    addend: i64,
+}
+
+/// A loaded object.
+#[derive(Clone, Copy)]
+pub(super) struct Object {
+    base: usize,
+    symbols: *mut Elf64_Sym,
+    strings: *const c_char,
+    hash: *const u32,
+    gnu_hash: *const u32,
+    /// Address and size in bytes of its two lists of relocations.
+    relocations: [(usize, usize); 2],
+    has_rpath: bool,
+    has_runpath: bool,
+}
+
+impl Object {
+    /// The object at `base` with this dynamic section; `None` where it has no symbols that can be found.
+    ///
+    /// # Safety
+    /// Both are of one object that stays mapped while the result is used.
+    pub(super) unsafe fn new(base: usize, dynamic: *const u8) -> Option<Self> {
+        let mut object = Self {
+            base,
+            symbols: ptr::null_mut(),
+            strings: ptr::null(),
+            hash: ptr::null(),
+            gnu_hash: ptr::null(),
+            relocations: [(0, 0); 2],
+            has_rpath: false,
+            has_runpath: false,
+        };
+        // ld.so makes addresses of these in place, but not of a section that is read-only.
+        let address = |value: usize| match value < base {
+            true => base + value,
+            false => value,
+        };
+        let mut entry = dynamic.cast::<Dynamic>();
+        loop {
+            // SAFETY: the section ends with DT_NULL, and no step goes beyond that.
+            let Dynamic { tag, value } = unsafe { entry.read() };
+            match tag {
+                DT_NULL => break,
+                DT_HASH => object.hash = address(value) as *const u32,
+                DT_GNU_HASH => object.gnu_hash = address(value) as *const u32,
+                DT_SYMTAB => object.symbols = address(value) as *mut Elf64_Sym,
+                DT_STRTAB => object.strings = address(value) as *const c_char,
+                DT_RELA => object.relocations[0].0 = address(value),
+                DT_RELASZ => object.relocations[0].1 = value,
+                DT_JMPREL => object.relocations[1].0 = address(value),
+                DT_PLTRELSZ => object.relocations[1].1 = value,
+                DT_RPATH => object.has_rpath = true,
+                DT_RUNPATH => object.has_runpath = true,
+                _ => {}
+            }
+            // SAFETY: this was not the last one.
+            entry = unsafe { entry.add(1) };
+        }
+        let is_whole = !object.symbols.is_null() && !object.strings.is_null();
+        (is_whole && !(object.hash.is_null() && object.gnu_hash.is_null())).then_some(object)
+    }
+
+    /// Where the object lies: what its symbols' values are counted from.
+    pub(super) fn base(&self) -> usize {
+        self.base
+    }
+
+    /// Whether its own search path comes before `LD_LIBRARY_PATH`.
+    pub(super) fn searches_itself_first(&self) -> bool {
+        self.has_rpath && !self.has_runpath
+    }
+
+    /// The symbol that this object defines by `name`.
+    pub(super) fn symbol(&self, name: &CStr) -> Option<*mut Elf64_Sym> {
+        // SAFETY: the tables are the object's own, by the promise of `new`.
+        let found = unsafe {
+            match self.gnu_hash.is_null() {
+                false => self.by_gnu_hash(name),
+                true => self.by_hash(name),
+            }
+        }?;
+        // SAFETY: an index from a hash table is one of the symbol table.
+        let symbol = unsafe { self.symbols.add(found as usize) };
+        // SAFETY: as above.
+        let is_defined = unsafe { (*symbol).st_shndx != 0 && (*symbol).st_value != 0 };
+        is_defined.then_some(symbol)
+    }
+
+    /// # Safety
+    /// The object is mapped and `gnu_hash` is its table.
+    unsafe fn by_gnu_hash(&self, name: &CStr) -> Option<u32> {
+        let hash = gnu_hash(name.to_bytes());
+        let table = self.gnu_hash;
+        // SAFETY: buckets, first symbol, words of the filter and shift come first, then the filter of
+        // 64-bit words, the buckets, and a chain for each symbol from the first, which ends at an odd hash.
+        unsafe {
+            let [buckets, first, words, shift] = [0, 1, 2, 3].map(|at| table.add(at).read());
+            if buckets == 0 || words == 0 {
+                return None;
+            }
+            let filter = table.add(4).cast::<u64>();
+            let word = filter.add((hash / 64 % words) as usize).read_unaligned();
+            if word >> (hash % 64) & word >> ((hash >> shift) % 64) & 1 == 0 {
+                return None;
+            }
+            let bucket = table.add(4 + 2 * words as usize);
+            let chain = bucket.add(buckets as usize);
+            let mut index = bucket.add((hash % buckets) as usize).read();
+            if index < first {
+                return None;
+            }
+            loop {
+                let found = chain.add((index - first) as usize).read();
+                if found | 1 == hash | 1 && self.is_named(index, name) {
+                    return Some(index);
+                }
+                if found & 1 == 1 {
+                    return None;
+                }
+                index += 1;
+            }
+        }
+    }
+
+    /// # Safety
+    /// The object is mapped and `hash` is its table.
+    unsafe fn by_hash(&self, name: &CStr) -> Option<u32> {
+        // SAFETY: the numbers of buckets and of chains come first, then both; zero ends a chain.
+        unsafe {
+            let buckets = self.hash.read();
+            if buckets == 0 {
+                return None;
+            }
+            let bucket = self.hash.add(2);
+            let chain = bucket.add(buckets as usize);
+            let mut index = bucket
+                .add((hash(name.to_bytes()) % buckets) as usize)
+                .read();
+            while index != 0 {
+                if self.is_named(index, name) {
+                    return Some(index);
+                }
+                index = chain.add(index as usize).read();
+            }
+            None
+        }
+    }
+
+    /// # Safety
+    /// The object is mapped and has a symbol with this index.
+    unsafe fn is_named(&self, index: u32, name: &CStr) -> bool {
+        // SAFETY: names are strings of the string table.
+        unsafe {
+            let at = (*self.symbols.add(index as usize)).st_name;
+            CStr::from_ptr(self.strings.add(at as usize)) == name
+        }
+    }
+
+    /// Every place of the object that holds the address of something of another library, with the name.
+    pub(super) fn imports(&self) -> impl Iterator<Item = (*mut usize, &CStr)> {
+        let lists = self.relocations.iter().filter(|(at, _)| *at != 0);
+        let relocations = lists.flat_map(|&(at, bytes)| {
+            // SAFETY: ld.so has just worked through the same list.
+            unsafe {
+                slice::from_raw_parts(at as *const Relocation, bytes / size_of::<Relocation>())
+            }
+        });
+        relocations
+            .filter(|relocation| ADDRESSES.contains(&(relocation.info as u32)))
+            .map(|relocation| {
+                // SAFETY: a relocation names a symbol of the table.
+                let name = unsafe {
+                    let symbol = self.symbols.add((relocation.info >> 32) as usize);
+                    CStr::from_ptr(self.strings.add((*symbol).st_name as usize))
+                };
+                ((self.base + relocation.offset) as *mut usize, name)
+            })
+    }
+
+    /// Writes `value` at `place`, which may lie in pages that are read-only, and leaves those as they were.
+    ///
+    /// # Safety
+    /// `place` is in the object and holds a word that may change.
+    pub(super) unsafe fn write(&self, place: *mut usize, value: usize) -> Option<()> {
+        let before = self.protection(place as usize)?;
+        let size = page_size();
+        let page = (place as usize & !(size - 1)) as *mut libc::c_void;
+        if before & libc::PROT_WRITE == 0 {
+            // SAFETY: the page is the object's.
+            let opened = unsafe { libc::mprotect(page, size, libc::PROT_READ | libc::PROT_WRITE) };
+            if opened != 0 {
+                return None;
+            }
+        }
+        // SAFETY: the page can be written now; an aligned word changes at once for all threads.
+        unsafe { place.write_volatile(value) };
+        if before & libc::PROT_WRITE == 0 {
+            // SAFETY: as above.
+            unsafe { libc::mprotect(page, size, before) };
+        }
+        Some(())
+    }
+
+    /// How the page at `address` is protected, by the object's own headers.
+    fn protection(&self, address: usize) -> Option<c_int> {
+        let mut resident = 0u8;
+        // SAFETY: asks about a page; the answer goes to the one byte that it needs.
+        let mapped = unsafe { libc::mincore(self.base as *mut libc::c_void, 1, &mut resident) };
+        if mapped != 0 {
+            return None;
+        }
+        // SAFETY: the page is mapped, and where an object starts with its header, it is looked at below.
+        let header = unsafe { (self.base as *const Elf64_Ehdr).read_unaligned() };
+        if header.e_ident[..4] != *b"\x7fELF" {
+            return None;
+        }
+        let at = (self.base + header.e_phoff as usize) as *const Elf64_Phdr;
+        // SAFETY: the program headers lie in the first segment of every object that ld.so loads.
+        let segments = unsafe { slice::from_raw_parts(at, header.e_phnum as usize) };
+        let holds = |segment: &&Elf64_Phdr| {
+            let start = self.base + segment.p_vaddr as usize & !(page_size() - 1);
+            let end = self.base + (segment.p_vaddr + segment.p_memsz) as usize;
+            (start..end).contains(&address)
+        };
+        let of_kind = |kind| {
+            segments
+                .iter()
+                .filter(move |segment| segment.p_type == kind)
+        };
+        if of_kind(libc::PT_GNU_RELRO).any(|segment| holds(&segment)) {
+            return Some(libc::PROT_READ);
+        }
+        let segment = of_kind(libc::PT_LOAD).find(holds)?;
+        let flag = |of: u32, means: c_int| match segment.p_flags & of {
+            0 => 0,
+            _ => means,
+        };
+        Some(
+            flag(libc::PF_R, libc::PROT_READ)
+                | flag(libc::PF_W, libc::PROT_WRITE)
+                | flag(libc::PF_X, libc::PROT_EXEC),
+        )
+    }
+}
+
+fn gnu_hash(name: &[u8]) -> u32 {
+    let step = |hash: u32, &byte: &u8| hash.wrapping_mul(33).wrapping_add(byte.into());
+    name.iter().fold(5381, step)
+}
+
+fn hash(name: &[u8]) -> u32 {
+    name.iter().fold(0, |hash, &byte| {
+        let hash = (hash << 4).wrapping_add(byte.into());
+        let high = hash & 0xf000_0000;
+        (hash ^ high >> 24) & !high
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{gnu_hash, hash};
+
+    /// The values are those of `readelf` and of the ABI's own text.
+    #[test]
+    fn hashes_are_the_linkers() {
+        assert_eq!(gnu_hash(b"printf"), 0x156b_2bb8);
+        assert_eq!(gnu_hash(b""), 5381);
+        assert_eq!(hash(b"printf"), 0x077905a6);
+    }
+}

@@ -1,0 +1,389 @@
+//! What clients call in the place of libnvrtc's functions. Each hook knows its slot, and so its library; it
+//! answers for programs that the cache had a result of, and passes everything else on to the real function.
+//! Whatever is unusual (a null pointer, a name that is not known, a panic of ours) is the real function's to
+//! answer, after the real compile where the program has had none: then the answer is right by itself.
+
+use super::compiles::{self, ARTEFACTS, PROGRAMS, SUCCESS, real};
+use super::functions::{
+    COUNT, CompileFn, CreateFn, DestroyFn, ExpressionFn, Function, GetFn, Handle, LoweredFn,
+    OtherFn, SizeFn,
+};
+use super::programs::{Entry, Hit, Key, Stage};
+use super::slots::{self, SLOTS};
+use crate::nvrtc::program::{Header, Program};
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr;
+use std::slice;
+use std::sync::Arc;
+
+/// `NVRTC_ERROR_INTERNAL_ERROR`: a function was called that its library does not have, which cannot be.
+const INTERNAL_ERROR: c_int = 11;
+
+/// The address of a function.
+struct Address(*const ());
+
+// SAFETY: nobody writes through the address of a function.
+unsafe impl Sync for Address {}
+
+static HOOKS: [[Address; COUNT]; SLOTS] = [
+    hooks::<0>(),
+    hooks::<1>(),
+    hooks::<2>(),
+    hooks::<3>(),
+    hooks::<4>(),
+    hooks::<5>(),
+    hooks::<6>(),
+    hooks::<7>(),
+];
+
+/// Where the hook of a slot for the function at `index` lies in this copy.
+pub(super) fn address(slot: usize, index: usize) -> usize {
+    HOOKS[slot][index].0 as usize
+}
+
+/// The hooks of a slot, in the order of [`Function`].
+const fn hooks<const SLOT: usize>() -> [Address; COUNT] {
+    const fn size<const SLOT: usize, const FUNCTION: usize>() -> Address {
+        Address(get_size::<SLOT, FUNCTION> as *const ())
+    }
+    const fn bytes<const SLOT: usize, const FUNCTION: usize>() -> Address {
+        Address(get_bytes::<SLOT, FUNCTION> as *const ())
+    }
+    const fn pass<const SLOT: usize, const FUNCTION: usize>() -> Address {
+        Address(other::<SLOT, FUNCTION> as *const ())
+    }
+    [
+        Address(create::<SLOT> as *const ()),
+        Address(destroy::<SLOT> as *const ()),
+        Address(compile::<SLOT> as *const ()),
+        Address(add_name_expression::<SLOT> as *const ()),
+        Address(get_lowered_name::<SLOT> as *const ()),
+        size::<SLOT, { Function::GetProgramLogSize.index() }>(),
+        bytes::<SLOT, { Function::GetProgramLog.index() }>(),
+        size::<SLOT, { Function::GetPtxSize.index() }>(),
+        bytes::<SLOT, { Function::GetPtx.index() }>(),
+        size::<SLOT, { Function::GetCubinSize.index() }>(),
+        bytes::<SLOT, { Function::GetCubin.index() }>(),
+        size::<SLOT, { Function::GetLtoirSize.index() }>(),
+        bytes::<SLOT, { Function::GetLtoir.index() }>(),
+        size::<SLOT, { Function::GetOptixIrSize.index() }>(),
+        bytes::<SLOT, { Function::GetOptixIr.index() }>(),
+        pass::<SLOT, { Function::GetNvvmSize.index() }>(),
+        pass::<SLOT, { Function::GetNvvm.index() }>(),
+        pass::<SLOT, { Function::GetTileIrSize.index() }>(),
+        pass::<SLOT, { Function::GetTileIr.index() }>(),
+        pass::<SLOT, { Function::GetPchCreateStatus.index() }>(),
+        pass::<SLOT, { Function::GetPchHeapSizeRequired.index() }>(),
+        Address(set_flow_callback::<SLOT> as *const ()),
+    ]
+}
+
+fn key<const SLOT: usize>(program: Handle) -> Key {
+    Key {
+        slot: SLOT,
+        handle: program as usize,
+    }
+}
+
+/// What `work` says, if it ends without a panic.
+fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(work)).ok().flatten()
+}
+
+fn generation<const SLOT: usize>() -> u32 {
+    slots::own().get(SLOT).generation()
+}
+
+/// The hit that answers for a program.
+fn hit<const SLOT: usize>(program: Handle) -> Option<Arc<Hit>> {
+    let look = |entry: &mut Entry| match &entry.stage {
+        Stage::Hit(hit) => Some(hit.clone()),
+        Stage::Fresh | Stage::Callback | Stage::Real => None,
+    };
+    guarded(|| {
+        PROGRAMS
+            .with(key::<SLOT>(program), generation::<SLOT>(), look)
+            .flatten()
+    })
+}
+
+/// Makes the real library able to answer for a program.
+fn settle<const SLOT: usize>(program: Handle) {
+    if let Some(hit) = hit::<SLOT>(program) {
+        let _ = catch_unwind(AssertUnwindSafe(|| hit.compile(key::<SLOT>(program))));
+    }
+}
+
+unsafe extern "C" fn create<const SLOT: usize>(
+    program: *mut Handle,
+    source: *const c_char,
+    name: *const c_char,
+    count: c_int,
+    headers: *const *const c_char,
+    names: *const *const c_char,
+) -> c_int {
+    let Some(create) = real!(slots::own().get(SLOT), Function::CreateProgram, CreateFn) else {
+        return INTERNAL_ERROR;
+    };
+    // SAFETY: the client's own call.
+    let result = unsafe { create(program, source, name, count, headers, names) };
+    if result == SUCCESS {
+        guarded(|| {
+            compiles::prepare();
+            // SAFETY: the real function has just read the same strings, and has set the handle.
+            let (made, program) =
+                unsafe { (read_program(source, name, count, headers, names)?, *program) };
+            let entry = Entry {
+                generation: generation::<SLOT>(),
+                program: Arc::new(made),
+                expressions: Vec::new(),
+                stage: Stage::Fresh,
+                kept: Vec::new(),
+            };
+            PROGRAMS.insert(key::<SLOT>(program), entry);
+            Some(())
+        });
+    }
+    result
+}
+
+/// # Safety
+/// The arguments are those of a `nvrtcCreateProgram` that succeeded.
+unsafe fn read_program(
+    source: *const c_char,
+    name: *const c_char,
+    count: c_int,
+    headers: *const *const c_char,
+    names: *const *const c_char,
+) -> Option<Program> {
+    // SAFETY: as promised.
+    let (source, name, headers, names) = unsafe {
+        (
+            bytes(source)?,
+            bytes(name),
+            strings(count, headers)?,
+            strings(count, names)?,
+        )
+    };
+    let headers = headers.into_iter().zip(names).map(|(source, name)| Header {
+        name: name.into_bytes(),
+        source: source.into_bytes(),
+    });
+    Some(Program {
+        source,
+        name: name.filter(|name| !name.is_empty()),
+        headers: headers.collect(),
+    })
+}
+
+/// # Safety
+/// What is not null is a string.
+unsafe fn bytes(text: *const c_char) -> Option<Vec<u8>> {
+    // SAFETY: as promised.
+    (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes().to_vec())
+}
+
+/// An array of strings; `None` where one is missing, or the array.
+///
+/// # Safety
+/// What is not null is an array of `count`, or a string.
+unsafe fn strings(count: c_int, texts: *const *const c_char) -> Option<Vec<CString>> {
+    let count = usize::try_from(count).ok()?;
+    if count == 0 {
+        return Some(Vec::new());
+    }
+    if texts.is_null() {
+        return None;
+    }
+    // SAFETY: as promised.
+    let texts = unsafe { slice::from_raw_parts(texts, count) };
+    let own = |&text: &*const c_char| {
+        // SAFETY: as promised.
+        (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_owned())
+    };
+    texts.iter().map(own).collect()
+}
+
+unsafe extern "C" fn destroy<const SLOT: usize>(program: *mut Handle) -> c_int {
+    let Some(destroy) = real!(slots::own().get(SLOT), Function::DestroyProgram, DestroyFn) else {
+        return INTERNAL_ERROR;
+    };
+    // Before the real one: afterwards another thread may be given the same handle.
+    // SAFETY: the client's handle, if there is one.
+    if let Some(program) = unsafe { program.as_ref() } {
+        guarded(|| PROGRAMS.remove(key::<SLOT>(*program)));
+    }
+    // SAFETY: the client's own call.
+    unsafe { destroy(program) }
+}
+
+unsafe extern "C" fn compile<const SLOT: usize>(
+    program: Handle,
+    count: c_int,
+    options: *const *const c_char,
+) -> c_int {
+    let Some(compile) = real!(slots::own().get(SLOT), Function::CompileProgram, CompileFn) else {
+        return INTERNAL_ERROR;
+    };
+    // SAFETY: the client's own strings.
+    let given = guarded(|| unsafe { strings(count, options) });
+    let result = guarded(|| compiles::compile(key::<SLOT>(program), given));
+    // SAFETY: the client's own call.
+    result.unwrap_or_else(|| unsafe { compile(program, count, options) })
+}
+
+unsafe extern "C" fn add_name_expression<const SLOT: usize>(
+    program: Handle,
+    expression: *const c_char,
+) -> c_int {
+    let slot = slots::own().get(SLOT);
+    let Some(add) = real!(slot, Function::AddNameExpression, ExpressionFn) else {
+        return INTERNAL_ERROR;
+    };
+    settle::<SLOT>(program);
+    // SAFETY: the client's own call.
+    let result = unsafe { add(program, expression) };
+    if result == SUCCESS {
+        guarded(|| {
+            // SAFETY: the real function has just read it.
+            let expression = unsafe { bytes(expression) }?;
+            PROGRAMS.with(key::<SLOT>(program), generation::<SLOT>(), |entry| {
+                entry.expressions.push(expression);
+            })
+        });
+    }
+    result
+}
+
+unsafe extern "C" fn get_lowered_name<const SLOT: usize>(
+    program: Handle,
+    expression: *const c_char,
+    name: *mut *const c_char,
+) -> c_int {
+    let slot = slots::own().get(SLOT);
+    let Some(lowered) = real!(slot, Function::GetLoweredName, LoweredFn) else {
+        return INTERNAL_ERROR;
+    };
+    let found = hit::<SLOT>(program).and_then(|hit| {
+        if expression.is_null() || name.is_null() {
+            return None;
+        }
+        // SAFETY: what is not null is a string.
+        let wanted = unsafe { CStr::from_ptr(expression) }.to_bytes();
+        let at = hit
+            .output
+            .lowered
+            .iter()
+            .position(|(known, _)| known == wanted)?;
+        Some(hit.lowered[at].as_ptr())
+    });
+    match found {
+        Some(found) => {
+            // SAFETY: a place for the answer, which stays as long as the program.
+            unsafe { name.write(found) };
+            SUCCESS
+        }
+        None => {
+            settle::<SLOT>(program);
+            // SAFETY: the client's own call.
+            unsafe { lowered(program, expression, name) }
+        }
+    }
+}
+
+/// What a hit has of what `function`, or its size, asks for.
+fn stored(hit: &Hit, function: usize) -> Option<&[u8]> {
+    let is_asked = |one: Function| one.index() == function;
+    if is_asked(Function::GetProgramLogSize) || is_asked(Function::GetProgramLog) {
+        return Some(&hit.output.log);
+    }
+    let row = ARTEFACTS
+        .iter()
+        .find(|(_, size, get, _)| is_asked(*size) || is_asked(*get))?;
+    let mut stored = hit.output.artefacts.iter();
+    let stored = stored.find(|(artefact, _)| *artefact == row.0);
+    // A result is stored with all that is not empty: the real functions say so of all kinds.
+    Some(stored.map_or(&[0; 1][..row.3], |(_, bytes)| bytes))
+}
+
+unsafe extern "C" fn get_size<const SLOT: usize, const FUNCTION: usize>(
+    program: Handle,
+    size: *mut usize,
+) -> c_int {
+    let found = hit::<SLOT>(program).filter(|_| !size.is_null());
+    if let Some(bytes) = found.as_deref().and_then(|hit| stored(hit, FUNCTION)) {
+        // SAFETY: a place for the answer.
+        unsafe { size.write(bytes.len()) };
+        return SUCCESS;
+    }
+    settle::<SLOT>(program);
+    match real!(slots::own().get(SLOT), function::<FUNCTION>(), SizeFn) {
+        // SAFETY: the client's own call.
+        Some(real) => unsafe { real(program, size) },
+        None => INTERNAL_ERROR,
+    }
+}
+
+unsafe extern "C" fn get_bytes<const SLOT: usize, const FUNCTION: usize>(
+    program: Handle,
+    place: *mut c_char,
+) -> c_int {
+    let found = hit::<SLOT>(program).filter(|_| !place.is_null());
+    if let Some(bytes) = found.as_deref().and_then(|hit| stored(hit, FUNCTION)) {
+        // SAFETY: the client has made room for as much as it was told.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place.cast(), bytes.len()) };
+        return SUCCESS;
+    }
+    settle::<SLOT>(program);
+    match real!(slots::own().get(SLOT), function::<FUNCTION>(), GetFn) {
+        // SAFETY: the client's own call.
+        Some(real) => unsafe { real(program, place) },
+        None => INTERNAL_ERROR,
+    }
+}
+
+/// A function that no result holds the answer of.
+unsafe extern "C" fn other<const SLOT: usize, const FUNCTION: usize>(
+    program: Handle,
+    place: *mut c_void,
+    more: *mut c_void,
+) -> c_int {
+    settle::<SLOT>(program);
+    match real!(slots::own().get(SLOT), function::<FUNCTION>(), OtherFn) {
+        // SAFETY: the client's own call.
+        Some(real) => unsafe { real(program, place, more) },
+        None => INTERNAL_ERROR,
+    }
+}
+
+/// Whoever is called back while it compiles wants to be called back: such a program is not the cache's.
+unsafe extern "C" fn set_flow_callback<const SLOT: usize>(
+    program: Handle,
+    callback: *mut c_void,
+    payload: *mut c_void,
+) -> c_int {
+    settle::<SLOT>(program);
+    guarded(|| {
+        PROGRAMS.with(key::<SLOT>(program), generation::<SLOT>(), |entry| {
+            entry.stage = match std::mem::replace(&mut entry.stage, Stage::Real) {
+                Stage::Fresh => Stage::Callback,
+                Stage::Hit(hit) => {
+                    entry.kept.push(hit);
+                    Stage::Real
+                }
+                other => other,
+            };
+        })
+    });
+    match real!(slots::own().get(SLOT), Function::SetFlowCallback, OtherFn) {
+        // SAFETY: the client's own call.
+        Some(real) => unsafe { real(program, callback, payload) },
+        None => INTERNAL_ERROR,
+    }
+}
+
+/// The function of a hook that was made for its place in the table.
+const fn function<const FUNCTION: usize>() -> Function {
+    super::functions::ALL[FUNCTION]
+}

@@ -1,0 +1,104 @@
+//! The place of each loaded libnvrtc. A hook is a plain C function that is not told which library it
+//! stands for; so there are as many of each as there are slots, and each knows its slot.
+//!
+//! This memory is how the copy of this library that ld.so loads as auditor tells the preloaded copy where the
+//! real functions are: the auditor finds it by its exported name and fills it in.
+
+use super::functions::{COUNT, Function, MARK};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+/// How many libnvrtc can be cached at a time in one process; further ones are left alone.
+pub(super) const SLOTS: usize = 8;
+
+/// One loaded libnvrtc.
+#[repr(C)]
+pub(super) struct Slot {
+    /// Counts the libraries that had this slot.
+    generation: AtomicU32,
+    /// The real functions; zero where the library has none.
+    real: [AtomicUsize; COUNT],
+    /// Where the library lies and where its dynamic section is.
+    base: AtomicUsize,
+    dynamic: AtomicUsize,
+}
+
+/// All slots of a process.
+#[repr(C)]
+pub(super) struct Slots([Slot; SLOTS]);
+
+/// The slots of this copy. C calls the hooks without any context, so that there is no other place for it.
+// SAFETY: nothing else has this name, and who finds it by name only looks at its address.
+#[unsafe(no_mangle)]
+#[allow(non_upper_case_globals)]
+pub(super) static pcache_nvcc_slots: Slots = Slots([const { Slot::EMPTY }; SLOTS]);
+
+/// The exported name of the slots.
+pub(super) const NAME: &std::ffi::CStr = c"pcache_nvcc_slots";
+
+/// The slots of this copy.
+pub(super) fn own() -> &'static Slots {
+    &pcache_nvcc_slots
+}
+
+impl Slots {
+    /// The slot with this number.
+    pub(super) fn get(&self, number: usize) -> &Slot {
+        &self.0[number]
+    }
+
+    /// The slot of the library at `base`.
+    pub(super) fn of(&self, base: usize) -> Option<usize> {
+        let is_its = |slot: &Slot| slot.real(MARK).is_some() && slot.place().0 == base;
+        self.0.iter().position(is_its)
+    }
+
+    /// A slot that has no library, and its number.
+    pub(super) fn free(&self) -> Option<(usize, &Slot)> {
+        let mut slots = self.0.iter().enumerate();
+        slots.find(|(_, slot)| slot.real(MARK).is_none())
+    }
+}
+
+impl Slot {
+    const EMPTY: Self = Self {
+        generation: AtomicU32::new(0),
+        real: [const { AtomicUsize::new(0) }; COUNT],
+        base: AtomicUsize::new(0),
+        dynamic: AtomicUsize::new(0),
+    };
+
+    /// The address of a real function of this slot's library.
+    pub(super) fn real(&self, function: Function) -> Option<usize> {
+        let address = self.real[function.index()].load(Ordering::Relaxed);
+        (address != 0).then_some(address)
+    }
+
+    /// Which of the libraries that had this slot has it now.
+    pub(super) fn generation(&self) -> u32 {
+        self.generation.load(Ordering::Acquire)
+    }
+
+    /// Where the library lies, and where its dynamic section is.
+    pub(super) fn place(&self) -> (usize, usize) {
+        let load = |value: &AtomicUsize| value.load(Ordering::Acquire);
+        (load(&self.base), load(&self.dynamic))
+    }
+
+    /// Gives the slot to the library at `base`.
+    pub(super) fn take(&self, base: usize, dynamic: usize, real: &[usize; COUNT]) {
+        for (place, address) in self.real.iter().zip(real) {
+            place.store(*address, Ordering::Relaxed);
+        }
+        self.base.store(base, Ordering::Relaxed);
+        self.dynamic.store(dynamic, Ordering::Relaxed);
+        self.generation.fetch_add(1, Ordering::Release);
+    }
+
+    /// The library has gone.
+    pub(super) fn release(&self) {
+        self.generation.fetch_add(1, Ordering::Release);
+        for place in &self.real {
+            place.store(0, Ordering::Relaxed);
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! What libnvrtc reads while it compiles. It has no output that would tell; but it asks the C library
+//! through its own table of addresses, in the thread that called it. There these functions take the place of
+//! the C library's, note what was asked and what came of it, and pass it on. Of the whole process only libnvrtc's own calls
+//! come this way, and only once something has to be compiled.
+
+use super::elf::Object;
+use super::slots::Slot;
+use crate::nvrtc::program::Access;
+use std::cell::RefCell;
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+thread_local! {
+    /// What the compile of this thread was seen to do; `None` while none is watched.
+    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+}
+
+/// What one compile was seen to do.
+#[derive(Default)]
+struct Seen {
+    accesses: Vec<Access>,
+    /// Something that cannot be told by an [`Access`]: what depends on it must not be stored.
+    is_strange: bool,
+}
+
+/// Watches the compiles of the library in `slot` that this thread does until [`Watch::end`].
+pub(super) struct Watch(());
+
+impl Watch {
+    /// Begins; `None` where the library's calls cannot be seen.
+    pub(super) fn begin(slot: &Slot) -> Option<Self> {
+        tap(slot)?;
+        SEEN.set(Some(Seen::default()));
+        Some(Self(()))
+    }
+
+    /// What was seen; `None` where something happened that cannot be told.
+    pub(super) fn end(self) -> Option<Vec<Access>> {
+        let seen = SEEN.take()?;
+        (!seen.is_strange).then_some(seen.accesses)
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        SEEN.set(None);
+    }
+}
+
+/// A function of the C library that is watched, what stands in its place, and where it really is.
+struct Tap {
+    name: &'static CStr,
+    ours: fn() -> usize,
+    real: AtomicUsize,
+}
+
+macro_rules! taps {
+    ($($at:ident: $name:literal => $ours:ident,)*) => {
+        #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
+        enum At { $($at,)* }
+
+        // The functions in the C library's place are called without any context.
+        static TAPS: [Tap; [$($name,)*].len()] = [$(Tap {
+            name: $name,
+            ours: || $ours as *const () as usize,
+            real: AtomicUsize::new(0),
+        },)*];
+    };
+}
+
+taps! {
+    Fopen: c"fopen" => fopen,
+    Fopen64: c"fopen64" => fopen64,
+    Open: c"open" => open,
+    Open64: c"open64" => open64,
+    Openat: c"openat" => openat,
+    Xstat: c"__xstat" => xstat,
+    Lxstat: c"__lxstat" => lxstat,
+    Stat: c"stat" => stat,
+    Lstat: c"lstat" => lstat,
+    Access: c"access" => access,
+    Opendir: c"opendir" => opendir,
+    Readlink: c"readlink" => readlink,
+    Realpath: c"realpath" => realpath,
+}
+
+/// Without these, what a library reads is not seen: it asks in ways that are not known.
+const NEEDED: [&[&CStr]; 2] = [&[c"fopen", c"fopen64"], &[c"__xstat", c"stat"]];
+
+/// Puts our functions into the library's table; `None` where it has no such places.
+///
+/// Looked at before each compile: a library that is bound lazily may have put back the C library's
+/// function in the very moment in which ours was put there.
+fn tap(slot: &Slot) -> Option<()> {
+    let (base, dynamic) = slot.place();
+    // SAFETY: the slot's library is mapped as long as somebody calls its functions.
+    let object = unsafe { Object::new(base, dynamic as *const u8) }?;
+    let mut found = Vec::new();
+    for (place, name) in object.imports() {
+        let Some(tap) = TAPS.iter().find(|tap| tap.name == name) else {
+            continue;
+        };
+        if tap.real.load(Ordering::Acquire) == 0 {
+            // SAFETY: looks a name up; nothing is run.
+            let real = unsafe { libc::dlsym(libc::RTLD_DEFAULT, name.as_ptr()) };
+            if real.is_null() {
+                return None;
+            }
+            tap.real.store(real as usize, Ordering::Release);
+        }
+        // SAFETY: a place for an address in the library's table.
+        unsafe {
+            let ours = (tap.ours)();
+            if place.read_volatile() != ours {
+                object.write(place, ours)?;
+            }
+        }
+        found.push(tap.name);
+    }
+    let is_seen = |names: &&[&CStr]| names.iter().any(|name| found.contains(name));
+    NEEDED.iter().all(|names| is_seen(&names)).then_some(())
+}
+
+fn real(at: At) -> usize {
+    TAPS[at as usize].real.load(Ordering::Acquire)
+}
+
+/// How a question about a path was meant, and so what a "yes" tells.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Question {
+    /// It was opened for reading.
+    Read,
+    /// Its state was asked for.
+    Look,
+    /// Something that an [`Access`] cannot tell, unless the answer is that nothing is there.
+    Strange,
+}
+
+/// Notes what came of a question, and leaves errno as it is.
+fn note(path: *const c_char, question: Question, is_there: bool) {
+    let errno = errno();
+    let _ = std::panic::catch_unwind(|| {
+        SEEN.with(|seen| {
+            if let Ok(mut seen) = seen.try_borrow_mut()
+                && let Some(seen) = &mut *seen
+            {
+                seen.note(path, question, is_there.then_some(()).ok_or(errno));
+            }
+        });
+    });
+    set_errno(errno);
+}
+
+impl Seen {
+    fn note(&mut self, path: *const c_char, question: Question, found: Result<(), c_int>) {
+        let Some(path) = absolute(path) else {
+            self.is_strange = true;
+            return;
+        };
+        match (found, question) {
+            (Ok(()), Question::Read) => self.accesses.push(Access::Opened(path)),
+            (Ok(()), Question::Look) => self.accesses.push(Access::Looked(path)),
+            (Err(libc::ENOENT | libc::ENOTDIR), _) => self.accesses.push(Access::Absent(path)),
+            _ => self.is_strange = true,
+        }
+    }
+}
+
+/// The path as it is meant now, whatever the working directory will be.
+fn absolute(path: *const c_char) -> Option<PathBuf> {
+    if path.is_null() {
+        return None;
+    }
+    // SAFETY: what is not null is a string: the caller gives it to the C library.
+    let path = Path::new(OsStr::from_bytes(
+        unsafe { CStr::from_ptr(path) }.to_bytes(),
+    ));
+    match path.is_absolute() {
+        true => Some(path.to_owned()),
+        // Not `Path::join` of nothing: an empty name is the directory to nobody.
+        false if path.as_os_str().is_empty() => None,
+        false => Some(std::env::current_dir().ok()?.join(path)),
+    }
+}
+
+pub(super) fn errno() -> c_int {
+    // SAFETY: the place of this thread's errno is always there.
+    unsafe { *libc::__errno_location() }
+}
+
+pub(super) fn set_errno(errno: c_int) {
+    // SAFETY: as above.
+    unsafe { *libc::__errno_location() = errno };
+}
+
+fn reads(mode: *const c_char) -> Question {
+    // SAFETY: the caller gives the mode to fopen, as a string.
+    let mode = match mode.is_null() {
+        true => b"".as_slice(),
+        false => unsafe { CStr::from_ptr(mode) }.to_bytes(),
+    };
+    match mode.first() == Some(&b'r') && !mode.contains(&b'+') {
+        true => Question::Read,
+        false => Question::Strange,
+    }
+}
+
+fn reads_only(flags: c_int) -> Question {
+    match flags & (libc::O_ACCMODE | libc::O_DIRECTORY | libc::O_CREAT | libc::O_TRUNC) {
+        libc::O_RDONLY => Question::Read,
+        _ => Question::Strange,
+    }
+}
+
+/// The C library's function at a tap, as what it is.
+macro_rules! real {
+    ($at:ident as fn($($argument:ty),*) -> $result:ty) => {
+        // SAFETY: the tap's name is this function's, and its address was found before ours could be called.
+        unsafe { std::mem::transmute::<usize, unsafe extern "C" fn($($argument),*) -> $result>(real(At::$at)) }
+    };
+}
+
+type Name = *const c_char;
+
+unsafe extern "C" fn fopen(path: Name, mode: *const c_char) -> *mut c_void {
+    let real = real!(Fopen as fn(Name, *const c_char) -> *mut c_void);
+    // SAFETY: the caller's own call.
+    let file = unsafe { real(path, mode) };
+    note(path, reads(mode), !file.is_null());
+    file
+}
+
+unsafe extern "C" fn fopen64(path: Name, mode: *const c_char) -> *mut c_void {
+    let real = real!(Fopen64 as fn(Name, *const c_char) -> *mut c_void);
+    // SAFETY: the caller's own call.
+    let file = unsafe { real(path, mode) };
+    note(path, reads(mode), !file.is_null());
+    file
+}
+
+// The mode of a new file is passed on whether or not there is one: C lets callers leave it out.
+unsafe extern "C" fn open(path: Name, flags: c_int, mode: c_int) -> c_int {
+    let real = real!(Open as fn(Name, c_int, c_int) -> c_int);
+    // SAFETY: the caller's own call.
+    let file = unsafe { real(path, flags, mode) };
+    note(path, reads_only(flags), file >= 0);
+    file
+}
+
+unsafe extern "C" fn open64(path: Name, flags: c_int, mode: c_int) -> c_int {
+    let real = real!(Open64 as fn(Name, c_int, c_int) -> c_int);
+    // SAFETY: the caller's own call.
+    let file = unsafe { real(path, flags, mode) };
+    note(path, reads_only(flags), file >= 0);
+    file
+}
+
+unsafe extern "C" fn openat(dir: c_int, path: Name, flags: c_int, mode: c_int) -> c_int {
+    let real = real!(Openat as fn(c_int, Name, c_int, c_int) -> c_int);
+    // SAFETY: the caller's own call.
+    let file = unsafe { real(dir, path, flags, mode) };
+    let question = match dir {
+        libc::AT_FDCWD => reads_only(flags),
+        _ => Question::Strange,
+    };
+    note(path, question, file >= 0);
+    file
+}
+
+unsafe extern "C" fn xstat(version: c_int, path: Name, state: *mut c_void) -> c_int {
+    let real = real!(Xstat as fn(c_int, Name, *mut c_void) -> c_int);
+    // SAFETY: the caller's own call.
+    let result = unsafe { real(version, path, state) };
+    note(path, Question::Look, result == 0);
+    result
+}
+
+unsafe extern "C" fn lxstat(version: c_int, path: Name, state: *mut c_void) -> c_int {
+    let real = real!(Lxstat as fn(c_int, Name, *mut c_void) -> c_int);
+    // SAFETY: the caller's own call.
+    let result = unsafe { real(version, path, state) };
+    note(path, Question::Look, result == 0);
+    result
+}
+
+unsafe extern "C" fn stat(path: Name, state: *mut c_void) -> c_int {
+    let real = real!(Stat as fn(Name, *mut c_void) -> c_int);
+    // SAFETY: the caller's own call.
+    let result = unsafe { real(path, state) };
+    note(path, Question::Look, result == 0);
+    result
+}
+
+unsafe extern "C" fn lstat(path: Name, state: *mut c_void) -> c_int {
+    let real = real!(Lstat as fn(Name, *mut c_void) -> c_int);
+    // SAFETY: the caller's own call.
+    let result = unsafe { real(path, state) };
+    note(path, Question::Look, result == 0);
+    result
+}
+
+unsafe extern "C" fn access(path: Name, mode: c_int) -> c_int {
+    let real = real!(Access as fn(Name, c_int) -> c_int);
+    // SAFETY: the caller's own call.
+    let result = unsafe { real(path, mode) };
+    note(path, Question::Look, result == 0);
+    result
+}
+
+unsafe extern "C" fn opendir(path: Name) -> *mut c_void {
+    let real = real!(Opendir as fn(Name) -> *mut c_void);
+    // SAFETY: the caller's own call.
+    let listing = unsafe { real(path) };
+    note(path, Question::Strange, !listing.is_null());
+    listing
+}
+
+unsafe extern "C" fn readlink(path: Name, buffer: *mut c_char, size: usize) -> isize {
+    let real = real!(Readlink as fn(Name, *mut c_char, usize) -> isize);
+    // SAFETY: the caller's own call.
+    let result = unsafe { real(path, buffer, size) };
+    note(path, Question::Strange, result >= 0);
+    result
+}
+
+unsafe extern "C" fn realpath(path: Name, buffer: *mut c_char) -> *mut c_char {
+    let real = real!(Realpath as fn(Name, *mut c_char) -> *mut c_char);
+    // SAFETY: the caller's own call.
+    let result = unsafe { real(path, buffer) };
+    note(path, Question::Strange, !result.is_null());
+    result
+}
