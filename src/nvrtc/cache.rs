@@ -61,11 +61,11 @@ pub enum Begin<'a> {
 pub struct Miss<'a> {
     cache: &'a Cache,
     level: &'a Level,
-    keyed: Keyed,
+    keyed: Box<Keyed>,
     /// A time before NVRTC began, of the clock that stamps files.
     began: SystemTime,
     /// None when all is told.
-    told: Option<Told>,
+    told: Option<Box<Told>>,
     /// Held for its drop.
     _lead: Option<Guard>,
 }
@@ -154,9 +154,9 @@ impl Cache {
             Err(lead) => Begin::Miss(Miss {
                 cache: self,
                 level,
-                keyed,
+                keyed: Box::new(keyed),
                 began: settled::stamp_time(),
-                told: Some(told),
+                told: Some(Box::new(told)),
                 _lead: lead,
             }),
         }
@@ -390,7 +390,7 @@ impl Miss<'_> {
         if self.level.is_readonly() {
             return Err("PCACHE_READONLY is set".to_owned());
         }
-        let keyed = &self.keyed;
+        let keyed = &*self.keyed;
         let place = Place {
             directories: &keyed.directories,
             program: &keyed.program,
@@ -428,7 +428,7 @@ impl Miss<'_> {
 
     /// What the keys were made of is what NVRTC has seen.
     fn check_still(&self) -> Result<(), String> {
-        let keyed = &self.keyed;
+        let keyed = &*self.keyed;
         let digests = self
             .cache
             .libraries

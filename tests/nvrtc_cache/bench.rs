@@ -138,6 +138,15 @@ impl Bench {
         self.root.path().join("cache")
     }
 
+    /// What `pcache explain` says of the last compile.
+    pub fn explain(&self) -> String {
+        let mut pcache = Command::new(env!("CARGO_BIN_EXE_pcache"));
+        pcache.arg("explain").env("PCACHE_DIR", self.store());
+        let said = pcache.env("HOME", self.root.path()).output().unwrap();
+        assert!(said.status.success(), "{said:?}");
+        String::from_utf8(said.stdout).unwrap()
+    }
+
     pub fn counted(&self) -> Snapshot {
         Stats::open(&self.store()).snapshot()
     }

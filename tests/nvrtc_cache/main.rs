@@ -73,7 +73,7 @@ fn the_same_process_hits_and_still_sees_an_edited_header() {
     bench.write("inc/value.h", "#define VALUE 1\n");
     let case = Case::new(&included("<value.h>"), &["-Iinc"]);
     let cache = bench.cache();
-    let mut run = |wanted: &[Ended]| {
+    let run = |wanted: &[Ended]| {
         for ended in wanted {
             assert_eq!(bench.run_in(&cache, &case), *ended, "{}", bench.log());
         }
@@ -132,7 +132,7 @@ fn a_header_that_appears_earlier_in_the_order_is_a_miss() {
     bench.write("value.h", "#define VALUE 4\n");
     expect(&bench, &case, ONCE);
     fs::remove_file(bench.path("value.h")).unwrap();
-    fs::remove_file(bench.path("missing/value.h")).unwrap();
+    fs::remove_dir_all(bench.path("missing")).unwrap();
     settle();
     expect(&bench, &case, &[Ended::Hit]);
 }
@@ -260,18 +260,16 @@ fn the_environment_counts() {
     let bench = Bench::new();
     let case = Case::new(PLAIN, &["-DVALUE=1"]);
     expect(&bench, &case, ONCE);
-    let set = |value: Option<&str>| {
+    let set = |value: &str| {
         // SAFETY: the tests of this program run one at a time, and no other thread reads the environment.
-        match value {
-            Some(value) => unsafe { std::env::set_var("NVRTC_APPEND_FLAGS", value) },
-            None => unsafe { std::env::remove_var("NVRTC_APPEND_FLAGS") },
-        }
+        unsafe { std::env::set_var("NVRTC_APPEND_FLAGS", value) }
     };
-    set(Some("-use_fast_math"));
+    set("-use_fast_math");
     expect(&bench, &case, ONCE);
-    set(Some("--pch"));
+    set("--pch");
     expect(&bench, &case, &[Ended::Bypass]);
-    set(None);
+    // SAFETY: as above.
+    unsafe { std::env::remove_var("NVRTC_APPEND_FLAGS") };
     expect(&bench, &case, &[Ended::Hit]);
 }
 
@@ -370,6 +368,47 @@ fn nothing_is_left_of_what_nvrtc_refuses() {
     let case = Case::new("nonsense", &[]);
     expect(&bench, &case, &[Ended::Refused, Ended::Refused]);
     assert_eq!(bench.count(Counter::NvrtcMiss), 0);
+}
+
+#[test]
+fn explain_names_what_differed() {
+    let _alone = alone();
+    let bench = Bench::new();
+    bench.write("inc/value.h", "#define VALUE 1\n");
+    let case = Case::new(&included("<value.h>"), &["-Iinc", "-arch=sm_90"]);
+    expect(&bench, &case, ONCE);
+    assert!(
+        bench.explain().starts_with("direct hit: kernel.cu"),
+        "{}",
+        bench.explain()
+    );
+    bench.write("inc/value.h", "#define VALUE 2\n");
+    expect(&bench, &case, &[Ended::Miss]);
+    assert!(
+        bench.explain().contains("inc/value.h"),
+        "{}",
+        bench.explain()
+    );
+    expect(&bench, &case.clone().option("-DX=1"), &[Ended::Miss]);
+    assert!(
+        bench.explain().contains("--define-macro"),
+        "{}",
+        bench.explain()
+    );
+    expect(&bench, &case.clone().asking("&k"), &[Ended::Miss]);
+    assert!(
+        bench.explain().contains("name expression: none → &k"),
+        "{}",
+        bench.explain()
+    );
+    expect(&bench, &case.clone().option("--pch"), &[Ended::Bypass]);
+    let said = bench.explain();
+    assert!(
+        said.contains("passed to NVRTC") && said.contains("precompiled header"),
+        "{said}"
+    );
+    let blocks = bench.log().matches(" nvrtc -Iinc").count();
+    assert_eq!(blocks, 6, "{}", bench.log());
 }
 
 #[test]
