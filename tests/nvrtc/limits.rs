@@ -89,6 +89,7 @@ fn library_exports_nothing_but_what_ld_so_asks_for() {
             "la_objclose",
             "la_objopen",
             "la_version",
+            "pcache_nvcc_adopt",
             "pcache_nvcc_slots"
         ]
     );
