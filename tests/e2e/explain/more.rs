@@ -154,9 +154,14 @@ fn the_host_compiler_of_the_environment_is_named() {
         ");
     } else {
         changed.hits(1);
+        let (told, result) = told.rsplit_once('\n').expect("three lines");
         assert_eq!(
             told,
             "preprocessed hit: unit.cu → unit.o\n    environment variable NVCC_CCBIN: none → $ROOT/work/my-g++"
+        );
+        assert!(
+            result.contains("the result is that of the compile of"),
+            "{result}"
         );
     }
 }
