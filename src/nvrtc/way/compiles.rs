@@ -62,8 +62,9 @@ fn cache() -> &'static Cache {
         // SAFETY: it is ours and stays for ever.
         Ok(_) => unsafe { &*opened },
         Err(theirs) => {
-            // SAFETY: nobody else has seen ours; theirs stays for ever.
+            // SAFETY: nobody else has seen ours.
             drop(unsafe { Box::from_raw(opened) });
+            // SAFETY: theirs stays for ever.
             unsafe { &*theirs }
         }
     }

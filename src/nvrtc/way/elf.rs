@@ -257,7 +257,7 @@ impl Object {
         // SAFETY: the program headers lie in the first segment of every object that ld.so loads.
         let segments = unsafe { slice::from_raw_parts(at, header.e_phnum as usize) };
         let holds = |segment: &&Elf64_Phdr| {
-            let start = self.base + segment.p_vaddr as usize & !(page_size() - 1);
+            let start = (self.base + segment.p_vaddr as usize) & !(page_size() - 1);
             let end = self.base + (segment.p_vaddr + segment.p_memsz) as usize;
             (start..end).contains(&address)
         };

@@ -30,7 +30,7 @@ pub(super) struct Slots([Slot; SLOTS]);
 // SAFETY: nothing else has this name, and who finds it by name only looks at its address.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-pub(super) static pcache_nvcc_slots: Slots = Slots([const { Slot::EMPTY }; SLOTS]);
+pub(super) static pcache_nvcc_slots: Slots = Slots([const { Slot::empty() }; SLOTS]);
 
 /// The exported name of the slots.
 pub(super) const NAME: &std::ffi::CStr = c"pcache_nvcc_slots";
@@ -60,12 +60,15 @@ impl Slots {
 }
 
 impl Slot {
-    const EMPTY: Self = Self {
-        generation: AtomicU32::new(0),
-        real: [const { AtomicUsize::new(0) }; COUNT],
-        base: AtomicUsize::new(0),
-        dynamic: AtomicUsize::new(0),
-    };
+    /// Without a library.
+    const fn empty() -> Self {
+        Self {
+            generation: AtomicU32::new(0),
+            real: [const { AtomicUsize::new(0) }; COUNT],
+            base: AtomicUsize::new(0),
+            dynamic: AtomicUsize::new(0),
+        }
+    }
 
     /// The address of a real function of this slot's library.
     pub(super) fn real(&self, function: Function) -> Option<usize> {

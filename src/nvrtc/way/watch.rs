@@ -120,7 +120,7 @@ fn tap(slot: &Slot) -> Option<()> {
         found.push(tap.name);
     }
     let is_seen = |names: &&[&CStr]| names.iter().any(|name| found.contains(name));
-    NEEDED.iter().all(|names| is_seen(&names)).then_some(())
+    NEEDED.iter().all(is_seen).then_some(())
 }
 
 fn real(at: At) -> usize {
@@ -196,9 +196,9 @@ pub(super) fn set_errno(errno: c_int) {
 }
 
 fn reads(mode: *const c_char) -> Question {
-    // SAFETY: the caller gives the mode to fopen, as a string.
     let mode = match mode.is_null() {
         true => b"".as_slice(),
+        // SAFETY: the caller gives the mode to fopen, as a string.
         false => unsafe { CStr::from_ptr(mode) }.to_bytes(),
     };
     match mode.first() == Some(&b'r') && !mode.contains(&b'+') {
