@@ -40,3 +40,8 @@ fn cuda_core() {
 fn cupy_in_its_random_directories() {
     assert_second_hits("venv-13", "cupy_kernels.py", 3);
 }
+
+#[test]
+fn what_cuda_cores_own_cache_refuses_or_loses() {
+    assert_second_hits("venv-13", "core_cache.py", 2);
+}
