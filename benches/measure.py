@@ -72,4 +72,6 @@ def seconds(value):
         return f"{value:.2f} s"
     if value >= 0.1:
         return f"{value * 1e3:.0f} ms"
-    return f"{value * 1e3:.1f} ms"
+    if value >= 1e-3:
+        return f"{value * 1e3:.1f} ms"
+    return f"{value * 1e6:.0f} µs"
