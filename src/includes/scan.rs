@@ -63,6 +63,12 @@ pub const HAS_INCLUDE: [&[u8]; 4] = [
     b"__has_include_next__",
 ];
 
+/// Words that give the time of the compile.
+pub const TIMES: [&[u8]; 3] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
+
+/// The shortest piece of a name that is told from other words.
+const LEAST_PIECE: usize = 4;
+
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads `text`. `askers` are [`HAS_INCLUDE`] and the aliases found so far in any file of the
@@ -86,6 +92,19 @@ pub fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
         at = end;
     }
     mentions
+}
+
+/// Whether `word` may be the first or the last piece of one of `wholes`, which `##` makes of pieces anywhere. Pieces of
+/// fewer than four letters are too common to tell, and so is a whole one without its last underscores (types are called so).
+pub fn is_piece(word: &[u8], wholes: &[&[u8]]) -> bool {
+    let ends = |whole: &[u8]| {
+        let is_shorter = (LEAST_PIECE..whole.len()).contains(&word.len());
+        is_shorter && (whole.starts_with(word) || whole.ends_with(word))
+    };
+    wholes.iter().any(|whole| ends(whole))
+        && wholes
+            .iter()
+            .all(|whole| whole.strip_suffix(b"__") != Some(word))
 }
 
 /// Whether one of `words` may stand in `text`.
@@ -128,8 +147,12 @@ impl Place<'_> {
             b"include_next" if self.is_directive() => self.read_include(word, mentions),
             b"embed" if self.is_directive() => mentions.doubt = Some("a source embeds a file"),
             b"__has_embed" => mentions.doubt = Some("a source asks for files to embed"),
-            b"__DATE__" | b"__TIME__" | b"__TIMESTAMP__" => {
+            // All of these words begin and end so.
+            [b'_', b'_', ..] | [.., b'_', b'_'] if TIMES.contains(&word) => {
                 mentions.doubt = Some("a source mentions the time of the compile");
+            }
+            [b'_', b'_', ..] | [.., b'_', b'_'] if is_piece(word, &TIMES) => {
+                mentions.doubt = Some("a source may paste the name of a time macro");
             }
             b"once" => mentions.reads_once = true,
             b"dependency" if self.previous_word() == b"GCC" => {
@@ -368,7 +391,7 @@ fn literal(text: &[u8], at: usize) -> Option<(Name, usize)> {
 
 /// The text without its escaped newlines. Blanks between backslash and newline are allowed, as gcc
 /// allows them.
-fn spliced(text: &[u8]) -> Cow<'_, [u8]> {
+pub fn spliced(text: &[u8]) -> Cow<'_, [u8]> {
     let mut joined: Option<Vec<u8>> = None;
     let mut from = 0;
     let mut at = 0;

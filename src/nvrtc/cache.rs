@@ -173,15 +173,15 @@ impl Cache {
         if self.config.disable.value || !self.config.nvrtc.value {
             return Err((NvrtcReason::Disabled, Vec::new()));
         }
-        let program = request.program;
-        let texts = program.headers.iter().map(|header| &header.source);
-        let mut texts = std::iter::once(&program.source).chain(texts);
-        if texts.any(|text| scope::asks_for_time(text)) {
-            return Err((NvrtcReason::TimeMacro, Vec::new()));
-        }
         let appended = environment::appended();
         let appended = appended.as_deref().map(OsStr::as_bytes);
         let options = Options::read(request.options, appended)?;
+        let program = request.program;
+        if scope::texts(program).any(scope::asks_for_time)
+            || options.values().any(scope::asks_for_time)
+        {
+            return Err((NvrtcReason::TimeMacro, Vec::new()));
+        }
         let environment = self.start.keyed()?;
         let digests = self.libraries.identify(request.library, &self.digests);
         let path = request.library.path.as_os_str().as_bytes();
@@ -396,6 +396,10 @@ impl Miss<'_> {
             program: &keyed.program,
             includes: &keyed.options.includes,
         };
+        let mut texts = scope::texts(&keyed.program).chain(keyed.options.values());
+        if texts.any(scope::may_paste_time) {
+            return Err("the program may paste the name of a time macro".to_owned());
+        }
         let reads = place.follow(seen)?;
         let set = PathSet::new(&reads.lookups).ok_or("a path with a NUL")?;
         let contents = set

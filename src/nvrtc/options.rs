@@ -341,6 +341,11 @@ impl Options {
         Ok(())
     }
 
+    /// The values of all options: what a macro stands for is among them.
+    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+        self.all.iter().filter_map(|(_, value)| value.as_deref())
+    }
+
     /// Writes the field `job`, in the shape of the other keys' jobs.
     pub fn write(&self, sink: &mut impl Sink) {
         let count = |value: &Option<Vec<u8>>| 2 + usize::from(value.is_some());

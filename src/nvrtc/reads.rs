@@ -114,7 +114,7 @@ impl Place<'_> {
         for path in &lookups.files {
             let failed = |error| format!("{}: {error}", path.display());
             let text = fs::read(path).map_err(failed)?;
-            if scope::asks_for_time(&text) {
+            if scope::asks_for_time(&text) || scope::may_paste_time(&text) {
                 return Err(format!(
                     "{} mentions the time of the compile",
                     path.display()

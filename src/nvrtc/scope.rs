@@ -6,7 +6,7 @@
 use super::key::{base_name, full_name};
 use super::options::Options;
 use super::program::Program;
-use crate::includes::scan::{Form, HAS_INCLUDE, Mentions, scan};
+use crate::includes::scan::{Form, HAS_INCLUDE, Mentions, TIMES, is_piece, scan, spliced};
 use memchr::memmem;
 use std::collections::BTreeSet;
 
@@ -30,21 +30,25 @@ const NAMING_ANYWHERE: &[&[u8]] = &[
     b"assert",
 ];
 
-/// Words that give the time of the compile.
-const TIMING: &[&[u8]] = &[b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
+/// Those of them that somebody may paste together; pieces of the others are in every header.
+const PASTED: &[&[u8]] = &[b"__FILE__", b"__BASE_FILE__"];
 
 /// Whether the text asks for the time of the compile.
 pub fn asks_for_time(text: &[u8]) -> bool {
-    TIMING.iter().any(|word| holds_word(text, word))
+    holds_any(text, &TIMES)
+}
+
+/// Whether it may do so by a name that it pastes together: found out after a compile only, as it takes longer.
+pub fn may_paste_time(text: &[u8]) -> bool {
+    holds_pieces(text, &TIMES)
 }
 
 /// Whether the texts of a program, without any file, tell that name and directory count.
 pub fn program_tells_names(program: &Program, options: &Options) -> bool {
-    let mut texts = texts(program);
+    let names = |text: &[u8]| holds_any(text, NAMING) || holds_pieces(text, PASTED);
     options.tells_names
-        || texts.any(|text| {
-            NAMING.iter().any(|word| holds_word(text, word)) || looks_around(text, program)
-        })
+        || options.values().any(names)
+        || texts(program).any(|text| names(text) || looks_around(text, program))
 }
 
 /// Whether a search may begin beside the program: a name in quotes that was not passed in memory.
@@ -81,7 +85,7 @@ pub fn reads_files(program: &Program) -> bool {
 /// its own, or by a macro that the program's texts or other headers use. `macros` are those found so
 /// far.
 pub fn header_tells_names(text: &[u8]) -> bool {
-    NAMING_ANYWHERE.iter().any(|word| holds_word(text, word))
+    holds_any(text, NAMING_ANYWHERE) || holds_pieces(text, &[b"__BASE_FILE__"])
 }
 
 /// The macros by which the headers' `texts` hand on the name of whoever uses them.
@@ -99,8 +103,8 @@ pub fn naming_macros<'t>(texts: impl Iterator<Item = &'t [u8]> + Clone) -> BTree
 
 /// Whether one of the program's own texts uses one of `macros`.
 pub fn uses_any(program: &Program, macros: &BTreeSet<Vec<u8>>) -> bool {
-    let mut texts = texts(program);
-    texts.any(|text| macros.iter().any(|name| holds_word(text, name)))
+    let mut texts = texts(program).map(spliced);
+    texts.any(|text| macros.iter().any(|name| holds_word(&text, name)))
 }
 
 /// The log with the program's whole name cut out wherever it begins a message; `None` where the name
@@ -134,7 +138,8 @@ pub fn without_name(log: &[u8], program: &Program) -> Option<Vec<Vec<u8>>> {
     Some(parts)
 }
 
-fn texts(program: &Program) -> impl Iterator<Item = &[u8]> {
+/// The texts that a program was given.
+pub fn texts(program: &Program) -> impl Iterator<Item = &[u8]> {
     let headers = program
         .headers
         .iter()
@@ -149,9 +154,9 @@ fn mentions(text: &[u8]) -> Mentions {
     )
 }
 
-/// The macros in `text` whose definitions hold one of `words`.
+/// The macros in `text` whose definitions hold one of `words`, or may paste it together.
 fn definitions(text: &[u8], words: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
-    let text = joined(text);
+    let text = spliced(text);
     let mut found = Vec::new();
     for at in memmem::find_iter(&text, b"define") {
         let rest = &text[at + b"define".len()..];
@@ -159,25 +164,26 @@ fn definitions(text: &[u8], words: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
         let line = rest[..end].trim_ascii_start();
         let length = line.iter().take_while(|byte| is_word(**byte)).count();
         let (name, body) = line.split_at(length);
-        if length > 0 && words.iter().any(|word| holds_word(body, word)) {
+        let tells =
+            || words.iter().any(|word| holds_word(body, word)) || holds_pieces(body, PASTED);
+        if length > 0 && tells() {
             found.push(name.to_vec());
         }
     }
     found
 }
 
-/// Without escaped ends of lines.
-fn joined(text: &[u8]) -> Vec<u8> {
-    let mut joined = Vec::with_capacity(text.len());
-    let mut lines = text.split_inclusive(|&byte| byte == b'\n');
-    for line in &mut lines {
-        let bare = line.trim_ascii_end();
-        match bare.strip_suffix(b"\\") {
-            Some(start) if line.ends_with(b"\n") => joined.extend(start),
-            _ => joined.extend(line),
-        }
-    }
-    joined
+/// Whether one of `words` stands in `text`.
+fn holds_any(text: &[u8], words: &[&[u8]]) -> bool {
+    let text = spliced(text);
+    words.iter().any(|word| holds_word(&text, word))
+}
+
+/// Whether a piece of one of `wholes` stands in `text`.
+fn holds_pieces(text: &[u8], wholes: &[&[u8]]) -> bool {
+    let text = spliced(text);
+    let mut words = text.split(|byte| !is_word(*byte));
+    words.any(|word| is_piece(word, wholes))
 }
 
 /// Whether `word` stands in `text` by itself, or pasted to something.
@@ -199,7 +205,8 @@ fn is_word(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        asks_for_time, naming_macros, program_tells_names, reads_files, uses_any, without_name,
+        asks_for_time, may_paste_time, naming_macros, program_tells_names, reads_files, uses_any,
+        without_name,
     };
     use crate::nvrtc::options::Options;
     use crate::nvrtc::program::{Header, Program};
@@ -233,6 +240,10 @@ mod tests {
         tells("#if __has_include(\"other.h\")\n#endif", true);
         tells("#include </absolute.h>", true);
         tells("#include NAME", true);
+        tells("g(__FI\\\nLE__);", true);
+        tells("g(PASTE(__FI, LE__));", true);
+        let named = Options::read(&[b"-DNAME=__FILE__".to_vec()], None).unwrap();
+        assert!(program_tells_names(&program("g(NAME);"), &named));
         let mut lines = Options::default();
         lines.tells_names = true;
         assert!(program_tells_names(&program(""), &lines));
@@ -250,21 +261,25 @@ mod tests {
     #[test]
     fn time_macros_are_words() {
         assert!(asks_for_time(b"x = __TIME__;"));
+        assert!(asks_for_time(b"x = __TI\\\nME__;"));
         assert!(!asks_for_time(b"x = __TIME__2;"));
+        assert!(may_paste_time(b"x = PASTE(__TI, ME__);"));
+        assert!(!may_paste_time(b"x = __TIME__;"));
     }
 
     #[test]
     fn macros_that_hand_on_a_name_are_followed() {
-        let texts: [&[u8]; 2] = [
+        let texts: [&[u8]; 3] = [
             b"#define CHECK(x) fail(x, \\\n  __FILE__)\n#define PLAIN 1",
             b"#  define OUTER(x) CHECK(x)",
+            b"#define PASTED JOIN(__FI, LE__)",
         ];
         let macros = naming_macros(texts.into_iter());
         let found: Vec<_> = macros
             .iter()
             .map(|name| String::from_utf8_lossy(name))
             .collect();
-        assert_eq!(found, ["CHECK", "OUTER", "__FILE__"]);
+        assert_eq!(found, ["CHECK", "OUTER", "PASTED", "__FILE__"]);
         assert!(uses_any(&program("OUTER(1);"), &macros));
         assert!(!uses_any(&program("PLAIN;"), &macros));
     }

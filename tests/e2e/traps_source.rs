@@ -174,6 +174,17 @@ fn the_time_of_day_is_not_cached() {
 }
 
 #[test]
+fn the_time_of_day_under_a_pasted_name_is_not_cached() {
+    let text = "#define PASTE(a, b) a##b\nconst char *when() { return PASTE(__TI, ME__); }\n";
+    let ws = Workspace::with("unit.cu", text);
+    let first = ws.build(ARGS);
+    first.succeeds();
+    poll::until("another __TIME__ in the object", || {
+        (ws.build(ARGS).succeeds().outputs != first.outputs).then_some(())
+    });
+}
+
+#[test]
 fn the_time_of_day_in_device_code_is_not_cached() {
     let text = "__device__ const char when[] = __TIME__;\n";
     let ws = Workspace::with("unit.cu", text);

@@ -229,6 +229,26 @@ fn the_name_of_the_file_counts_where_a_program_asks_for_it() {
 }
 
 #[test]
+fn the_name_of_the_file_counts_however_it_is_asked_for() {
+    let _alone = alone();
+    let bench = Bench::new();
+    let kernel = "extern \"C\" __global__ void k(const char **p) { *p = NAME; }\n";
+    let spliced = format!("#define NAME __FI\\\nLE__\n{kernel}");
+    let pasted = format!("#define PASTE(a, b) a##b\n#define NAME PASTE(__FI, LE__)\n{kernel}");
+    let checked = "extern \"C\" __global__ void k(int *p) { NAME(*p); }\n";
+    for case in [
+        Case::new(kernel, &["-DNAME=__FILE__"]),
+        Case::new(checked, &["-DNAME=assert"]),
+        Case::new(&spliced, &[]),
+        Case::new(&pasted, &[]),
+    ] {
+        for name in ["/src/one/kernel.cu", "/src/two/kernel.cu"] {
+            expect(&bench, &case.clone().named(name), ONCE);
+        }
+    }
+}
+
+#[test]
 fn warnings_are_told_under_the_name_at_hand() {
     let _alone = alone();
     let bench = Bench::new();
@@ -326,6 +346,11 @@ fn times_of_the_compile_and_unknown_options_are_left_to_nvrtc() {
     let bench = Bench::new();
     let source = "extern \"C\" __global__ void k(const char **p) { *p = __TIME__; }\n";
     expect(&bench, &Case::new(source, &[]), &[Ended::Bypass]);
+    let asked = "extern \"C\" __global__ void k(const char **p) { *p = WHEN; }\n";
+    let given = Case::new(asked, &["-DWHEN=__TIME__"]);
+    expect(&bench, &given, &[Ended::Bypass]);
+    let spliced = format!("#define WHEN __TI\\\nME__\n{asked}");
+    expect(&bench, &Case::new(&spliced, &[]), &[Ended::Bypass]);
     let plain = Case::new(PLAIN, &["-DVALUE=1"]);
     for option in [
         "--time=t.csv",
@@ -337,7 +362,10 @@ fn times_of_the_compile_and_unknown_options_are_left_to_nvrtc() {
     bench.write("inc/when.h", "#define VALUE sizeof(__DATE__)\n");
     let case = Case::new(&included("<when.h>"), &["-Iinc"]);
     expect(&bench, &case, &[Ended::Miss, Ended::Miss]);
-    assert_eq!(bench.count(Counter::NvrtcUncacheable), 2);
+    let pasted = format!("#define PASTE(a, b) a##b\n#define WHEN PASTE(__TI, ME__)\n{asked}");
+    let pasted = Case::new(&pasted, &[]);
+    expect(&bench, &pasted, &[Ended::Miss, Ended::Miss]);
+    assert_eq!(bench.count(Counter::NvrtcUncacheable), 4);
 }
 
 #[test]

@@ -114,12 +114,22 @@ fn what_a_path_set_cannot_describe_is_a_doubt() {
         "#if __has_embed(<a.bin>)",
         "const char *t = __TIME__;",
         "const char *t = __TIME\\\nSTAMP__;",
+        "const char *t = PASTE(__TI, ME__);",
+        "const char *t = PASTE(__, DATE__);",
+        "const char *t = PASTE(__T, IMESTAMP__);",
         "#pragma GCC dependency \"a.y\"",
         "#import <a.h>",
         "??=include <a.h>",
         "#inc??/\nlude <a.h>",
     ] {
         assert!(of(text).doubt.is_some(), "{text}");
+    }
+}
+
+#[test]
+fn common_words_are_no_pieces_of_a_name() {
+    for text in ["__T x", "/* __TIME*_T_TYPE */", "__TIMESIZE", "int __t__"] {
+        assert_eq!(of(text).doubt, None, "{text}");
     }
 }
 
