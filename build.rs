@@ -8,7 +8,23 @@ fn main() {
         // looked up when they are first called: together 7 % of a small hit. Libraries, heap and stack
         // are at random addresses all the same.
         for argument in ["-no-pie", "-Wl,-z,lazy"] {
-            println!("cargo:rustc-link-arg-bin=pcache-nvcc={argument}");
+            for program in ["pcache-nvcc", "pcache"] {
+                println!("cargo:rustc-link-arg-bin={program}={argument}");
+            }
+        }
+        // What unwinds after a panic becomes a part of programs and library: ld.so need not look for libgcc_s
+        // at each start, in each namespace.
+        if has_static_unwinder() {
+            println!("cargo:rustc-link-lib=gcc_eh");
         }
     }
+}
+
+/// Whether the C compiler, which links, comes with libgcc_eh. GCC does; without, libgcc_s does the same.
+fn has_static_unwinder() -> bool {
+    let linker = std::env::var("RUSTC_LINKER").unwrap_or_else(|_| "cc".into());
+    let mut question = std::process::Command::new(linker);
+    let answer = question.arg("-print-file-name=libgcc_eh.a").output();
+    // A name alone is what is not found.
+    answer.is_ok_and(|found| found.status.success() && found.stdout.contains(&b'/'))
 }

@@ -27,9 +27,11 @@ toolkit_release() {
   "$PCACHE_TEST_CUDA/bin/nvcc" --version | sed -n 's/.*release [^,]*, V//p'
 }
 
-# Runs a command under a heading.
+# Runs a command under a heading, and says what it took.
 step() {
-  echo "== $1"
+  local name=$1 began=$SECONDS
+  echo "== $name"
   shift
   "$@"
+  echo "== $name: $((SECONDS - began)) s"
 }

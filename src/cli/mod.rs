@@ -176,11 +176,14 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
-    let parsed = match Arguments::try_parse_from(arguments) {
-        Ok(parsed) => parsed,
-        Err(refused) => return explain_usage(&refused, out, err),
+    let command = match run::RunArguments::read(arguments) {
+        Some(plain) => Command::Run(plain),
+        None => match Arguments::try_parse_from(arguments) {
+            Ok(parsed) => parsed.command,
+            Err(refused) => return explain_usage(&refused, out, err),
+        },
     };
-    let done = execute(&parsed.command, surroundings, out, err).and_then(|status| {
+    let done = execute(&command, surroundings, out, err).and_then(|status| {
         out.flush().context("cannot write to standard output")?;
         Ok(status)
     });

@@ -29,6 +29,24 @@ pub(super) struct RunArguments {
     command: Vec<OsString>,
 }
 
+impl RunArguments {
+    /// What a command line says that names `run` and a program, and asks for nothing besides. Almost all do,
+    /// and definitions of every other command would take longer than the rest of this one.
+    pub(super) fn read(arguments: &[OsString]) -> Option<Self> {
+        let (name, rest) = arguments.get(1..)?.split_first()?;
+        let (first, others) = rest.split_first()?;
+        let command = match first.as_bytes() {
+            b"--" => others,
+            option if option.starts_with(b"-") => return None,
+            _ => rest,
+        };
+        let is_plain = name == "run" && !command.is_empty();
+        is_plain.then(|| Self {
+            command: command.to_vec(),
+        })
+    }
+}
+
 /// Becomes the program; comes back only where that fails.
 pub(super) fn run(arguments: &RunArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
     let (program, rest) = arguments
@@ -50,11 +68,9 @@ pub(super) fn run(arguments: &RunArguments, scene: &mut Scene<'_>) -> Result<Sta
 
 fn find(own: Option<&Path>) -> Result<PathBuf, Error> {
     let own = own.context("cannot tell where this program lies, and so where its library does")?;
-    // A link leads to where both were installed.
-    let own = own.canonicalize().unwrap_or_else(|_| own.to_owned());
     let folder = own.parent().unwrap_or(Path::new("/"));
     let places = PLACES.map(|place| folder.join(place).join(LIBRARY));
-    let found = places.iter().find_map(|place| place.canonicalize().ok());
+    let found = places.iter().find(|place| place.is_file());
     let found = found.with_context(|| {
         let [beside, lib] = &places;
         format!(
@@ -65,7 +81,7 @@ fn find(own: Option<&Path>) -> Result<PathBuf, Error> {
     })?;
     let bytes = found.as_os_str().as_bytes();
     match bytes.iter().any(|byte| b": ".contains(byte)) {
-        false => Ok(found),
+        false => Ok(found.clone()),
         // Both end a name in LD_PRELOAD.
         true => {
             anyhow::bail!("the dynamic linker cannot load {found:?}: no colons and spaces, please")
@@ -88,8 +104,10 @@ fn listed(library: &Path, given: Option<&OsStr>) -> OsString {
 
 #[cfg(test)]
 mod tests {
-    use super::listed;
-    use std::ffi::OsStr;
+    use super::{RunArguments, listed};
+    use crate::cli::{Arguments, Command};
+    use clap::Parser;
+    use std::ffi::{OsStr, OsString};
     use std::path::Path;
 
     #[track_caller]
@@ -104,5 +122,33 @@ mod tests {
         assert_listed(Some(""), "/lib/p.so");
         assert_listed(Some("a.so b.so"), "/lib/p.so:a.so:b.so");
         assert_listed(Some("a.so:/lib/p.so"), "/lib/p.so:a.so");
+    }
+
+    /// Whatever is read without the definitions is read with them, and alike.
+    #[test]
+    fn command_lines_are_read_as_defined() {
+        for (line, is_plain) in [
+            ("pcache run -- a -b c", true),
+            ("pcache run a -b -- c", true),
+            ("pcache run -- -a", true),
+            ("pcache run -- -- a", true),
+            ("pcache run a --help", true),
+            ("pcache run --", false),
+            ("pcache run", false),
+            ("pcache run --help", false),
+            ("pcache run -a", false),
+            ("pcache stats", false),
+            ("pcache", false),
+        ] {
+            let arguments: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let read = RunArguments::read(&arguments).map(|read| read.command);
+            assert_eq!(read.is_some(), is_plain, "{line}");
+            if let Some(read) = read {
+                let Command::Run(defined) = Arguments::parse_from(&arguments).command else {
+                    panic!("{line} is not run")
+                };
+                assert_eq!(read, defined.command, "{line}");
+            }
+        }
     }
 }
