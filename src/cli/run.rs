@@ -12,9 +12,6 @@ use std::process::Command;
 /// The library's file.
 const LIBRARY: &str = "libpcache_nvcc.so";
 
-/// Where it is looked for, from the folder of this program.
-const PLACES: [&str; 2] = ["", "../lib"];
-
 /// What `pcache run` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct RunArguments {
@@ -68,8 +65,10 @@ pub(super) fn run(arguments: &RunArguments, scene: &mut Scene<'_>) -> Result<Sta
 
 fn find(own: Option<&Path>) -> Result<PathBuf, Error> {
     let own = own.context("cannot tell where this program lies, and so where its library does")?;
+    // The system has followed every link to it.
     let folder = own.parent().unwrap_or(Path::new("/"));
-    let places = PLACES.map(|place| folder.join(place).join(LIBRARY));
+    let beside = folder.parent().unwrap_or(folder).join("lib");
+    let places = [folder.join(LIBRARY), beside.join(LIBRARY)];
     let found = places.iter().find(|place| place.is_file());
     let found = found.with_context(|| {
         let [beside, lib] = &places;

@@ -6,6 +6,7 @@
 use super::digests::{DigestTable, Sighting};
 use super::lookups::Lookups;
 use crate::key::Digest;
+use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
@@ -102,6 +103,24 @@ impl PathSet {
     /// The set as bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
+    }
+
+    /// Whether `text` stands in a path.
+    pub fn names(&self, text: &str) -> bool {
+        memmem::find(&self.bytes, text.as_bytes()).is_some()
+    }
+
+    /// The set under the same name, with `directory` wherever `text` stands in a path.
+    pub fn with(&self, text: &str, directory: &Path) -> Self {
+        let mut bytes = Vec::with_capacity(self.bytes.len());
+        let mut rest = 0;
+        for at in memmem::find_iter(&self.bytes, text.as_bytes()) {
+            bytes.extend(&self.bytes[rest..at]);
+            bytes.extend(directory.as_os_str().as_bytes());
+            rest = at + text.len();
+        }
+        bytes.extend(&self.bytes[rest..]);
+        Self::named(self.digest, bytes)
     }
 
     /// The set's files, in its order.

@@ -238,7 +238,8 @@ impl Cache {
         let began = SystemTime::now();
         let sets = path_set::read_list(list)?;
         sets.iter().find_map(|set| {
-            let contents = set.check(&self.digests, None, began);
+            let settled = keyed.place().settle(set)?;
+            let contents = settled.check(&self.digests, None, began);
             let contents = contents.map_err(|Changed(path)| {
                 told.note("lookup", format_args!("{} has changed", path.display()));
             });
@@ -294,6 +295,14 @@ impl Keyed {
         match scope {
             Scope::Anywhere => &self.anywhere,
             Scope::Here => &self.here,
+        }
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place {
+            directories: &self.directories,
+            program: &self.program,
+            includes: &self.options.includes,
         }
     }
 
@@ -391,33 +400,30 @@ impl Miss<'_> {
             return Err("PCACHE_READONLY is set".to_owned());
         }
         let keyed = &*self.keyed;
-        let place = Place {
-            directories: &keyed.directories,
-            program: &keyed.program,
-            includes: &keyed.options.includes,
-        };
+        let place = keyed.place();
         let mut texts = scope::texts(&keyed.program).chain(keyed.options.values());
         if texts.any(scope::may_paste_time) {
             return Err("the program may paste the name of a time macro".to_owned());
         }
         let reads = place.follow(seen)?;
-        let set = PathSet::new(&reads.lookups).ok_or("a path with a NUL")?;
-        let contents = set
+        let unnamed = unnamed_log(&output.log, &keyed.program);
+        let anywhere = reads.anywhere.as_ref().zip(unnamed.as_ref());
+        let tells_names = scope::program_tells_names(&keyed.program, &keyed.options);
+        let (scope, lookups, log) = match anywhere.filter(|_| !tells_names) {
+            Some((lookups, log)) => (Scope::Anywhere, lookups, log),
+            None => (Scope::Here, &reads.here, &output.log),
+        };
+        let set = PathSet::new(lookups).ok_or("a path with a NUL")?;
+        let settled = place.settle(&set).ok_or("no directory of the program")?;
+        let contents = settled
             .check(&self.cache.digests, None, settled::stamp_time())
             .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
         self.check_still()?;
         // Last, so that it speaks for everything that was looked at and read.
-        settled::check(&reads.lookups, self.began)?;
-        let tells_names = scope::program_tells_names(&keyed.program, &keyed.options);
-        let unnamed = unnamed_log(&output.log, &keyed.program);
-        let unnamed = unnamed.filter(|_| reads.is_anywhere && !tells_names);
-        let (scope, log) = match &unnamed {
-            Some(log) => (Scope::Anywhere, log),
-            None => (Scope::Here, &output.log),
-        };
+        settled::check(&reads.here, self.began)?;
         let driver = &self.cache.driver;
         let facts = keyed.facts(driver, scope, |written| {
-            keep_facts(self.level, keyed, written, &reads.lookups, &contents)
+            keep_facts(self.level, keyed, written, &reads.here, &contents)
         });
         let record = Record {
             facts,

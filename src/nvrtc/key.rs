@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// Raised when fields, or what a path set means, change.
-const SCHEMA: &[u8] = b"pcache-nvcc nvrtc 1";
+const SCHEMA: &[u8] = b"pcache-nvcc nvrtc 2";
 
 /// What NVRTC calls a program without a name.
 const UNNAMED: &[u8] = b"default_program";

@@ -7,8 +7,11 @@ use super::key::shown_name;
 use super::program::{Access, Program};
 use super::scope;
 use crate::includes::lookups::{Doubt, Lookups};
+use crate::includes::path_set::PathSet;
 use crate::includes::probe::{Found, Probe};
 use crate::stat::Stat;
+use memchr::memmem;
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
@@ -26,12 +29,27 @@ pub struct Place<'a> {
     pub includes: &'a [PathBuf],
 }
 
-/// What a compile has read.
+/// What stands in a path set for the program's directory where that may be any; no path of a compile has it.
+const BESIDE: &str = "\u{1}beside the program";
+
+/// What a compile depends on.
 pub struct Reads {
-    /// Everything that it depends on.
-    pub lookups: Lookups,
-    /// Whether all of it was found without asking where the program is and what it is called.
-    pub is_anywhere: bool,
+    /// Everything, as it is in this place.
+    pub here: Lookups,
+    /// The same for any place; none where another place would count.
+    pub anywhere: Option<Lookups>,
+}
+
+/// Accesses as they are sorted.
+struct Sorted {
+    /// What no other place of the program would change.
+    fixed: Lookups,
+    /// What is missing beside the program.
+    beside: Lookups,
+    /// The same, from the program's directory.
+    moving: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+    is_anywhere: bool,
+    probe: Probe,
 }
 
 impl Place<'_> {
@@ -40,37 +58,90 @@ impl Place<'_> {
     /// # Errors
     /// They cannot be all, or something cannot be remembered.
     pub fn follow(&self, seen: &[Access]) -> Result<Reads, Doubt> {
-        let (own, implied) = (self.own(), self.implied());
-        let base = own.iter().next_back().and_then(|path| path.file_name());
-        let mut reads = Reads {
-            lookups: Lookups::default(),
+        let mut sorted = Sorted {
+            fixed: Lookups::default(),
+            beside: Lookups::default(),
+            moving: BTreeMap::new(),
             is_anywhere: true,
+            probe: Probe::default(),
         };
-        let mut probe = Probe::default();
+        let own = self.own();
+        let was_observed = self.sort(seen, &own, &mut sorted)?;
+        if !was_observed && scope::reads_files(self.program) {
+            return Err("what NVRTC reads was not observed".to_owned());
+        }
+        let Lookups { files, present, .. } = &mut sorted.fixed;
+        present.retain(|path| !files.contains(path));
+        let texts = self.read(&mut sorted.fixed)?;
+        let texts = texts.iter().map(Vec::as_slice);
+        sorted.is_anywhere &= !scope::headers_tell_names(self.program, texts);
+        Ok(sorted.finish())
+    }
+
+    /// Sorts accesses; whether those to the program's `own` places are among them.
+    fn sort(
+        &self,
+        seen: &[Access],
+        own: &BTreeSet<PathBuf>,
+        sorted: &mut Sorted,
+    ) -> Result<bool, Doubt> {
+        let implied = self.implied();
+        let base = own.iter().next_back().and_then(|path| path.file_name());
+        let beside = self.beside();
+        let by_source = scope::looks_beside(&self.program.source);
+        // What is beside a passed header is in the working directory.
+        let mut headers = self.program.headers.iter();
+        let by_headers = headers.any(|header| scope::looks_beside(&header.source));
+        let around_own = own.iter().filter_map(|own| own.parent());
+        let around_own = around_own.filter(|_| by_source);
+        let directories = self.directories.iter().filter(|_| by_headers);
+        let around: Vec<_> = around_own
+            .chain(directories.map(PathBuf::as_path))
+            .collect();
         let mut was_observed = false;
         for access in seen {
             let (Access::Opened(path) | Access::Absent(path) | Access::Looked(path)) = access;
+            if memmem::find(path.as_os_str().as_bytes(), BESIDE.as_bytes()).is_some() {
+                return Err(format!("{} has a name of ours", path.display()));
+            }
             let place = plain(&self.directories[0].join(path));
             was_observed |= own.contains(&place);
             let is_opened = matches!(access, Access::Opened(_));
             if implied.contains(&place) && !is_opened {
                 // Whether it is the same file as a header. The program itself may well be there.
                 let is_other_file = !own.contains(&place) && place.is_file();
-                reads.is_anywhere &= !is_other_file;
+                sorted.is_anywhere &= !is_other_file;
                 continue;
             }
-            reads.is_anywhere &= self.is_reached_by_search(path);
-            reads.is_anywhere &= !(is_opened && place.file_name() == base);
-            note(&mut reads.lookups, &mut probe, access)?;
+            sorted.is_anywhere &= !(is_opened && place.file_name() == base);
+            let reached = self.reached(&place);
+            let below = beside.as_ref().and_then(|dir| place.strip_prefix(dir).ok());
+            let below = below.filter(|_| by_source && !by_headers && reached == Reached::Not);
+            match (below, access) {
+                (Some(below), Access::Absent(_)) => sorted.note_beside(below, access)?,
+                _ => {
+                    let is_around = around.iter().any(|near| place.starts_with(near));
+                    sorted.is_anywhere &= reached == Reached::Alike && !is_around;
+                    note(&mut sorted.fixed, &mut sorted.probe, access)?;
+                }
+            }
         }
-        if !was_observed && scope::reads_files(self.program) {
-            return Err("what NVRTC reads was not observed".to_owned());
+        Ok(was_observed)
+    }
+
+    /// The program's directory; none where the working directory has two spellings and counts.
+    fn beside(&self) -> Option<PathBuf> {
+        let own = self.own();
+        let parent = own.first()?.parent()?.to_owned();
+        (own.len() == 1).then_some(parent)
+    }
+
+    /// A path set for any place as it is in this one.
+    pub fn settle<'s>(&self, set: &'s PathSet) -> Option<Cow<'s, PathSet>> {
+        match set.names(BESIDE) {
+            true => Some(Cow::Owned(set.with(BESIDE, &self.beside()?))),
+            false => Some(Cow::Borrowed(set)),
         }
-        let Lookups { files, present, .. } = &mut reads.lookups;
-        present.retain(|path| !files.contains(path));
-        let texts = self.read(&mut reads.lookups)?;
-        reads.is_anywhere &= !self.tells_names(&texts);
-        Ok(reads)
     }
 
     /// The place of the program, where NVRTC looks for it although it has the text.
@@ -96,14 +167,20 @@ impl Place<'_> {
         places
     }
 
-    /// Whether a place follows from a directory of `-I` alone.
-    fn is_reached_by_search(&self, path: &Path) -> bool {
-        let own = self.own();
-        let beside = own.iter().filter_map(|path| path.parent());
-        let mut around = beside.chain(self.directories.iter().map(PathBuf::as_path));
-        let is_around = around.any(|near| path.starts_with(near));
-        let mut named = self.includes.iter().filter(|include| include.is_absolute());
-        !is_around && named.any(|include| path.starts_with(include))
+    /// Whether a search through the directories of `-I` may come to a place.
+    fn reached(&self, place: &Path) -> Reached {
+        let is_below = |include: &PathBuf| {
+            let mut spelled = self.directories.iter().map(|path| path.join(include));
+            spelled.any(|directory| place.starts_with(plain(&directory)))
+        };
+        let mut below = self.includes.iter().filter(|include| is_below(include));
+        let Some(first) = below.next() else {
+            return Reached::Not;
+        };
+        match first.is_absolute() && below.all(|include| include.is_absolute()) {
+            true => Reached::Alike,
+            false => Reached::FromHere,
+        }
     }
 
     /// The texts of the files, checked for what cannot be remembered.
@@ -126,7 +203,7 @@ impl Place<'_> {
             } else {
                 spellings.insert(stat.identity(), path.clone());
                 // Two names of one file are read once; whether they are one, nobody asks later.
-                let may_be_once = memchr::memmem::find(&text, b"once").is_some();
+                let may_be_once = memmem::find(&text, b"once").is_some();
                 if may_be_once && let Some(other) = once.insert(text.clone(), path.clone()) {
                     return Err(format!(
                         "{} is a copy of {}",
@@ -139,13 +216,48 @@ impl Place<'_> {
         }
         Ok(texts)
     }
+}
 
-    fn tells_names(&self, texts: &[Vec<u8>]) -> bool {
-        let all = texts.iter().map(Vec::as_slice);
-        if all.clone().any(scope::header_tells_names) {
-            return true;
+/// How a search comes to a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reached {
+    /// In no way.
+    Not,
+    /// From every working directory alike.
+    Alike,
+    /// From this working directory.
+    FromHere,
+}
+
+impl Sorted {
+    /// Something that is missing at the place `below` the program's directory.
+    fn note_beside(&mut self, below: &Path, access: &Access) -> Result<(), Doubt> {
+        note(&mut self.beside, &mut self.probe, access)?;
+        let directory = below.parent().unwrap_or(Path::new(""));
+        let name = below.file_name().map(PathBuf::from);
+        let directory = match directory.as_os_str().is_empty() {
+            true => PathBuf::from(BESIDE),
+            false => Path::new(BESIDE).join(directory),
+        };
+        self.moving.entry(directory).or_default().extend(name);
+        // A directory or a file in the way is there, and may be in no other place.
+        self.is_anywhere &= self.beside.directories.is_empty() && self.beside.present.is_empty();
+        Ok(())
+    }
+
+    fn finish(self) -> Reads {
+        let mut here = self.fixed.clone();
+        here.present.extend(self.beside.present);
+        here.directories.extend(self.beside.directories);
+        for (directory, names) in self.beside.absent {
+            here.absent.entry(directory).or_default().extend(names);
         }
-        scope::uses_any(self.program, &scope::naming_macros(all))
+        let mut anywhere = self.fixed;
+        anywhere.absent.extend(self.moving);
+        Reads {
+            here,
+            anywhere: self.is_anywhere.then_some(anywhere),
+        }
     }
 }
 

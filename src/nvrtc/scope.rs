@@ -10,7 +10,7 @@ use crate::includes::scan::{Form, HAS_INCLUDE, Mentions, TIMES, is_piece, scan, 
 use memchr::memmem;
 use std::collections::BTreeSet;
 
-/// Words that give a program its file's name. `assert` is a macro of NVRTC's own that does.
+/// Words that give a program its file's name. `assert` is a macro of NVRTC's own, with `__FILE__` in it.
 const NAMING: &[&[u8]] = &[
     b"__FILE__",
     b"__BASE_FILE__",
@@ -27,7 +27,14 @@ const NAMING_ANYWHERE: &[&[u8]] = &[
     b"__builtin_FILE",
     b"__builtin_FILE_NAME",
     b"__builtin_source_location",
-    b"assert",
+];
+
+/// Those that give the name of the file in which they, or the macros around them, stand.
+const NAMING_HERE: &[&[u8]] = &[b"__FILE__", b"assert"];
+
+/// Directives by which no name comes into a result. What `#define` defines is looked for by its name.
+const SILENT: &[&[u8]] = &[
+    b"if", b"ifdef", b"ifndef", b"elif", b"else", b"endif", b"define", b"undef",
 ];
 
 /// Those of them that somebody may paste together; pieces of the others are in every header.
@@ -46,25 +53,21 @@ pub fn may_paste_time(text: &[u8]) -> bool {
 /// Whether the texts of a program, without any file, tell that name and directory count.
 pub fn program_tells_names(program: &Program, options: &Options) -> bool {
     let names = |text: &[u8]| holds_any(text, NAMING) || holds_pieces(text, PASTED);
-    options.tells_names
-        || options.values().any(names)
-        || texts(program).any(|text| names(text) || looks_around(text, program))
+    options.tells_names || options.values().any(names) || texts(program).any(names)
 }
 
-/// Whether a search may begin beside the program: a name in quotes that was not passed in memory.
-fn looks_around(text: &[u8], program: &Program) -> bool {
-    let mentions = mentions(text);
-    let all = mentions
+/// Whether a search may begin beside whoever has this text: for a name in quotes, or one that is computed.
+pub fn looks_beside(text: &[u8]) -> bool {
+    let found = mentions(text);
+    let mut all = found
         .includes
         .iter()
-        .chain(&mentions.nexts)
-        .chain(&mentions.asked);
-    let is_passed = |name: &[u8]| program.headers.iter().any(|header| header.name == name);
-    let mut found = all.filter(|name| name.form == Form::Quote || name.text.starts_with(b"/"));
-    mentions.computes_names
-        || mentions.doubt.is_some()
-        || !mentions.aliases.is_empty()
-        || found.any(|name| !is_passed(&name.text))
+        .chain(&found.nexts)
+        .chain(&found.asked);
+    found.computes_names
+        || found.doubt.is_some()
+        || !found.aliases.is_empty()
+        || all.any(|name| name.form == Form::Quote)
 }
 
 /// Whether the program may include anything that was not passed in memory.
@@ -81,16 +84,27 @@ pub fn reads_files(program: &Program) -> bool {
     })
 }
 
-/// Whether the text of a header that was read may give the program's name to the result: at a place of
-/// its own, or by a macro that the program's texts or other headers use. `macros` are those found so
-/// far.
-pub fn header_tells_names(text: &[u8]) -> bool {
-    holds_any(text, NAMING_ANYWHERE) || holds_pieces(text, &[b"__BASE_FILE__"])
+/// Whether headers, of which these are the `texts`, may give the program's name to the result: in their own code,
+/// or by a macro that the program uses.
+pub fn headers_tell_names<'t>(
+    program: &Program,
+    texts: impl Iterator<Item = &'t [u8]> + Clone,
+) -> bool {
+    let here = naming_macros(texts.clone(), NAMING_HERE);
+    let anywhere = naming_macros(texts.clone(), NAMING_ANYWHERE);
+    let mut texts = texts;
+    uses_any(program, &here)
+        || uses_any(program, &anywhere)
+        || texts
+            .any(|text| holds_pieces(text, &[b"__BASE_FILE__"]) || code_holds_any(text, &anywhere))
 }
 
-/// The macros by which the headers' `texts` hand on the name of whoever uses them.
-pub fn naming_macros<'t>(texts: impl Iterator<Item = &'t [u8]> + Clone) -> BTreeSet<Vec<u8>> {
-    let mut found: BTreeSet<Vec<u8>> = BTreeSet::from([b"__FILE__".to_vec()]);
+/// The macros by which the headers' `texts` hand on what `words` give, and these.
+fn naming_macros<'t>(
+    texts: impl Iterator<Item = &'t [u8]> + Clone,
+    words: &[&[u8]],
+) -> BTreeSet<Vec<u8>> {
+    let mut found: BTreeSet<_> = words.iter().map(|word| word.to_vec()).collect();
     loop {
         let defining = texts.clone().flat_map(|text| definitions(text, &found));
         let fresh: BTreeSet<_> = defining.filter(|name| !found.contains(name)).collect();
@@ -101,8 +115,31 @@ pub fn naming_macros<'t>(texts: impl Iterator<Item = &'t [u8]> + Clone) -> BTree
     }
 }
 
+/// Whether one of `words` stands in `text` where it is not certain that it is in a silent directive.
+fn code_holds_any(text: &[u8], words: &BTreeSet<Vec<u8>>) -> bool {
+    let text = spliced(text);
+    let mut places = words.iter().flat_map(|word| word_places(&text, word));
+    places.any(|at| {
+        let start = memchr::memrchr(b'\n', &text[..at]).map_or(0, |end| end + 1);
+        let end = memchr::memchr(b'\n', &text[at..]).map_or(text.len(), |end| at + end);
+        !is_silent(&text[start..end])
+    })
+}
+
+/// Whether a line is one of [`SILENT`], and not the end of a comment or of a text that began before it.
+fn is_silent(line: &[u8]) -> bool {
+    let Some(rest) = line.trim_ascii_start().strip_prefix(b"#") else {
+        return false;
+    };
+    let rest = rest.trim_ascii_start();
+    let length = rest.iter().take_while(|byte| is_word(**byte)).count();
+    SILENT.contains(&&rest[..length])
+        && !line.contains(&b'"')
+        && memmem::find(line, b"*/").is_none()
+}
+
 /// Whether one of the program's own texts uses one of `macros`.
-pub fn uses_any(program: &Program, macros: &BTreeSet<Vec<u8>>) -> bool {
+fn uses_any(program: &Program, macros: &BTreeSet<Vec<u8>>) -> bool {
     let mut texts = texts(program).map(spliced);
     texts.any(|text| macros.iter().any(|name| holds_word(&text, name)))
 }
@@ -188,7 +225,11 @@ fn holds_pieces(text: &[u8], wholes: &[&[u8]]) -> bool {
 
 /// Whether `word` stands in `text` by itself, or pasted to something.
 fn holds_word(text: &[u8], word: &[u8]) -> bool {
-    memmem::find_iter(text, word).any(|at| {
+    word_places(text, word).next().is_some()
+}
+
+fn word_places<'t>(text: &'t [u8], word: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+    memmem::find_iter(text, word).filter(move |at| {
         let before = at.checked_sub(1).and_then(|at| text.get(at));
         let after = text.get(at + word.len());
         ![before, after]
@@ -205,8 +246,8 @@ fn is_word(byte: u8) -> bool {
 #[cfg(test)]
 mod tests {
     use super::{
-        asks_for_time, may_paste_time, naming_macros, program_tells_names, reads_files, uses_any,
-        without_name,
+        asks_for_time, headers_tell_names, looks_beside, may_paste_time, naming_macros,
+        program_tells_names, reads_files, uses_any, without_name,
     };
     use crate::nvrtc::options::Options;
     use crate::nvrtc::program::{Header, Program};
@@ -236,10 +277,6 @@ mod tests {
         tells("// assertion of my__FILE__", false);
         tells("void f() { g(__FILE__); }", true);
         tells("assert(x);", true);
-        tells("#include \"other.h\"", true);
-        tells("#if __has_include(\"other.h\")\n#endif", true);
-        tells("#include </absolute.h>", true);
-        tells("#include NAME", true);
         tells("g(__FI\\\nLE__);", true);
         tells("g(PASTE(__FI, LE__));", true);
         let named = Options::read(&[b"-DNAME=__FILE__".to_vec()], None).unwrap();
@@ -247,6 +284,21 @@ mod tests {
         let mut lines = Options::default();
         lines.tells_names = true;
         assert!(program_tells_names(&program(""), &lines));
+    }
+
+    #[test]
+    fn quotes_and_computed_names_look_beside_the_program() {
+        for (source, expected) in [
+            ("#include <a.h>", false),
+            ("#if __has_include(<a.h>)\n#endif", false),
+            ("#include \"a.h\"", true),
+            ("#include \"passed.h\"", true),
+            ("#if __has_include(\"a.h\")\n#endif", true),
+            ("#define ASK __has_include\n", true),
+            ("#include NAME", true),
+        ] {
+            assert_eq!(looks_beside(source.as_bytes()), expected, "{source}");
+        }
     }
 
     #[test]
@@ -274,7 +326,7 @@ mod tests {
             b"#  define OUTER(x) CHECK(x)",
             b"#define PASTED JOIN(__FI, LE__)",
         ];
-        let macros = naming_macros(texts.into_iter());
+        let macros = naming_macros(texts.into_iter(), &[b"__FILE__"]);
         let found: Vec<_> = macros
             .iter()
             .map(|name| String::from_utf8_lossy(name))
@@ -282,6 +334,40 @@ mod tests {
         assert_eq!(found, ["CHECK", "OUTER", "PASTED", "__FILE__"]);
         assert!(uses_any(&program("OUTER(1);"), &macros));
         assert!(!uses_any(&program("PLAIN;"), &macros));
+    }
+
+    #[test]
+    fn headers_tell_names_in_code_and_by_macros_alone() {
+        for (header, source, expected) in [
+            ("void f() { assert(1); g(__FILE__); }", "f();", false),
+            ("#define CHECK(x) assert(x)", "CHECK(1);", true),
+            (
+                "#define CHECK(x) assert(x)\nvoid f() { CHECK(1); }",
+                "f();",
+                false,
+            ),
+            ("void f(char *at = __builtin_FILE());", "f();", true),
+            ("g(__BASE_FILE__);", "", true),
+            (
+                "#if HAS(__builtin_FILE) // __builtin_FILE\n# define AT() __builtin_FILE()\n#endif",
+                "f();",
+                false,
+            ),
+            (
+                "#define AT __builtin_FILE()\nvoid f(char *at = AT);",
+                "f();",
+                true,
+            ),
+            ("#define AT __builtin_FILE()", "f(AT);", true),
+            ("/*\n#if */ f(__builtin_FILE());", "", true),
+            ("x = R\"(\n#if )\" + f(__builtin_FILE());", "", true),
+            ("#if X\\\n\nf(__builtin_FILE());", "", true),
+            ("#pragma message(__builtin_FILE())", "", true),
+        ] {
+            let texts = [header.as_bytes()];
+            let found = headers_tell_names(&program(source), texts.into_iter());
+            assert_eq!(found, expected, "{header}\n{source}");
+        }
     }
 
     #[test]

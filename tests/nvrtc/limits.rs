@@ -42,7 +42,7 @@ fn other_preloaded_libraries_stay() {
     let scene = Scene::new();
     let mut command = scene.cached("sh");
     command.args(["-c", "echo \"$LD_PRELOAD $LD_AUDIT\""]);
-    let library = scene.library().canonicalize().unwrap();
+    let library = scene.library();
     let own = library.to_str().unwrap();
     let told = text(command.env("LD_PRELOAD", "libdl.so.2:libm.so.6"));
     assert_eq!(told, format!("{own}:libdl.so.2:libm.so.6 {own}\n"));
@@ -55,7 +55,7 @@ fn missing_library_is_said_with_the_places() {
     let output = scene.cached("echo").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1));
-    for place in ["bin/libpcache_nvcc.so", "bin/../lib/libpcache_nvcc.so"] {
+    for place in ["bin/libpcache_nvcc.so", "lib/libpcache_nvcc.so"] {
         let place = scene.path(place);
         assert!(said.contains(place.to_str().unwrap()), "{said}");
     }
