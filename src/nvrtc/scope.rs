@@ -37,8 +37,18 @@ const SILENT: &[&[u8]] = &[
     b"if", b"ifdef", b"ifndef", b"elif", b"else", b"endif", b"define", b"undef",
 ];
 
-/// Those of them that somebody may paste together; pieces of the others are in every header.
+/// Those that somebody may paste together of pieces of four letters or more.
 const PASTED: &[&[u8]] = &[b"__FILE__", b"__BASE_FILE__"];
+
+/// Those whose ends are common words.
+const BUILTINS: &[&[u8]] = &[
+    b"__builtin_FILE",
+    b"__builtin_FILE_NAME",
+    b"__builtin_source_location",
+];
+
+/// The pieces of `assert`, one of any two.
+const ASSERT: &[&[u8]] = &[b"ass", b"asse", b"asser", b"ert", b"sert", b"ssert"];
 
 /// Whether the text asks for the time of the compile.
 pub fn asks_for_time(text: &[u8]) -> bool {
@@ -47,12 +57,12 @@ pub fn asks_for_time(text: &[u8]) -> bool {
 
 /// Whether it may do so by a name that it pastes together: found out after a compile only, as it takes longer.
 pub fn may_paste_time(text: &[u8]) -> bool {
-    holds_pieces(text, &TIMES)
+    words(&spliced(text)).any(|word| is_piece(word, &TIMES))
 }
 
 /// Whether the texts of a program, without any file, tell that name and directory count.
 pub fn program_tells_names(program: &Program, options: &Options) -> bool {
-    let names = |text: &[u8]| holds_any(text, NAMING) || holds_pieces(text, PASTED);
+    let names = |text: &[u8]| holds_any(text, NAMING) || may_paste_name(text);
     options.tells_names || options.values().any(names) || texts(program).any(names)
 }
 
@@ -95,8 +105,7 @@ pub fn headers_tell_names<'t>(
     let mut texts = texts;
     uses_any(program, &here)
         || uses_any(program, &anywhere)
-        || texts
-            .any(|text| holds_pieces(text, &[b"__BASE_FILE__"]) || code_holds_any(text, &anywhere))
+        || texts.any(|text| may_paste_anywhere(text) || code_holds_any(text, &anywhere))
 }
 
 /// The macros by which the headers' `texts` hand on what `words` give, and these.
@@ -201,8 +210,7 @@ fn definitions(text: &[u8], words: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
         let line = rest[..end].trim_ascii_start();
         let length = line.iter().take_while(|byte| is_word(**byte)).count();
         let (name, body) = line.split_at(length);
-        let tells =
-            || words.iter().any(|word| holds_word(body, word)) || holds_pieces(body, PASTED);
+        let tells = || words.iter().any(|word| holds_word(body, word)) || may_paste_name(body);
         if length > 0 && tells() {
             found.push(name.to_vec());
         }
@@ -216,11 +224,33 @@ fn holds_any(text: &[u8], words: &[&[u8]]) -> bool {
     words.iter().any(|word| holds_word(&text, word))
 }
 
-/// Whether a piece of one of `wholes` stands in `text`.
-fn holds_pieces(text: &[u8], wholes: &[&[u8]]) -> bool {
-    let text = spliced(text);
-    let mut words = text.split(|byte| !is_word(*byte));
-    words.any(|word| is_piece(word, wholes))
+/// Whether a piece of a word that gives the name stands in `text`.
+fn may_paste_name(text: &[u8]) -> bool {
+    let is_piece =
+        |word: &[u8]| is_piece(word, PASTED) || is_builtin_piece(word) || ASSERT.contains(&word);
+    words(&spliced(text)).any(is_piece)
+}
+
+/// The same of a word that gives the program's name in a header's code, too.
+fn may_paste_anywhere(text: &[u8]) -> bool {
+    let is_piece = |word: &[u8]| is_piece(word, &[b"__BASE_FILE__"]) || is_builtin_piece(word);
+    words(&spliced(text)).any(is_piece)
+}
+
+/// Whether `word` may be a piece of one of [`BUILTINS`]: of any two, the first that is long enough to tell, or
+/// else the second.
+fn is_builtin_piece(word: &[u8]) -> bool {
+    const LEAST: usize = 4;
+    let is_of = |whole: &&&[u8]| {
+        let starts = word.len() >= LEAST && whole.starts_with(word);
+        let ends = word.len() + LEAST > whole.len() && whole.ends_with(word);
+        word.len() < whole.len() && (starts || ends)
+    };
+    BUILTINS.iter().any(|whole| is_of(&whole)) && !BUILTINS.contains(&word)
+}
+
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    text.split(|byte| !is_word(*byte))
 }
 
 /// Whether `word` stands in `text` by itself, or pasted to something.
@@ -279,6 +309,11 @@ mod tests {
         tells("assert(x);", true);
         tells("g(__FI\\\nLE__);", true);
         tells("g(PASTE(__FI, LE__));", true);
+        tells("g(PASTE(__builtin_, FILE)());", true);
+        tells("g(PASTE(_, _builtin_FILE)());", true);
+        tells("PASTE(ass, ert)(x);", true);
+        tells("PASTE(a, ssert)(x);", true);
+        tells("FILE *location; __builtin_popc(1);", false);
         let named = Options::read(&[b"-DNAME=__FILE__".to_vec()], None).unwrap();
         assert!(program_tells_names(&program("g(NAME);"), &named));
         let mut lines = Options::default();
@@ -363,6 +398,12 @@ mod tests {
             ("x = R\"(\n#if )\" + f(__builtin_FILE());", "", true),
             ("#if X\\\n\nf(__builtin_FILE());", "", true),
             ("#pragma message(__builtin_FILE())", "", true),
+            (
+                "void f(char *at = PASTE(__builtin_, FILE)());",
+                "f();",
+                true,
+            ),
+            ("#define CHECK(x) PASTE(ass, ert)(x)", "CHECK(1);", true),
         ] {
             let texts = [header.as_bytes()];
             let found = headers_tell_names(&program(source), texts.into_iter());

@@ -250,6 +250,52 @@ fn the_name_of_the_file_counts_however_it_is_asked_for() {
 }
 
 #[test]
+fn the_name_of_the_file_counts_where_a_header_hands_it_on() {
+    let _alone = alone();
+    let bench = Bench::new();
+    let folder = bench.path("inc");
+    let include = format!("-I{}", folder.display());
+    let keep = "__device__ const char *at;\n#define KEEP(x) at = x\n";
+    for (number, (header, body, second)) in [
+        ("#define CHECK(x) assert(x)", "CHECK(*p);", Ended::Miss),
+        ("__device__ void f(int *p) { assert(*p); }", "f(p);", Ended::Hit),
+        ("__device__ void f() { KEEP(__FILE__); }", "f();", Ended::Hit),
+        ("__device__ void f(const char *x = __builtin_FILE()) { KEEP(x); }", "f();", Ended::Miss),
+        (
+            "#define AT __builtin_FILE()\n__device__ void f(const char *x = AT) { KEEP(x); }",
+            "f();",
+            Ended::Miss,
+        ),
+        (
+            "#define JOIN(a, b) a##b\n__device__ void f(const char *x = JOIN(__builtin_, FILE)()) { KEEP(x); }",
+            "f();",
+            Ended::Miss,
+        ),
+        ("#define JOIN(a, b) a##b\n#define CHECK JOIN(ass, ert)", "CHECK(*p);", Ended::Miss),
+        ("__device__ void f() { KEEP(__BASE_FILE__); }", "f();", Ended::Miss),
+        (
+            "#if __has_builtin(__builtin_FILE)\n# define AT() __builtin_FILE()\n#endif // __builtin_FILE",
+            "",
+            Ended::Hit,
+        ),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("h{number}.h");
+        bench.write(&format!("inc/{name}"), &format!("{keep}{header}\n"));
+        let source = format!(
+            "#include <{name}>\nextern \"C\" __global__ void k(int *p) {{ {body} *p = 1; }}\n"
+        );
+        let case = Case::new(&source, &[&include]);
+        let named = |name: &str| case.clone().named(name);
+        assert_eq!(bench.run(&named("/one/k.cu")), Ended::Miss, "{header}");
+        assert_eq!(bench.run(&named("/two/k.cu")), second, "{header}");
+        assert_eq!(bench.run(&named("/one/k.cu")), Ended::Hit, "{header}");
+    }
+}
+
+#[test]
 fn warnings_are_told_under_the_name_at_hand() {
     let _alone = alone();
     let bench = Bench::new();
