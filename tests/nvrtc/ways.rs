@@ -103,6 +103,33 @@ fn closed_and_opened_again_more_often_than_there_are_slots() {
 }
 
 /// The second way: no auditor and nothing preloaded, but a library that stands for libnvrtc.
+/// A ninth library at once is its own, and so is one in a namespace of `dlmopen`; a closed one makes room.
+#[test]
+fn more_libraries_than_slots_and_other_namespaces_are_left_alone() {
+    let scene = Scene::new();
+    let made = |name: &str, source: &str, flags: &[&str]| {
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join(source);
+        let mut gcc = scene.command("gcc");
+        let gcc = gcc.args(["-Wall", "-Werror", "-o", name]).arg(source);
+        let made = gcc.args(flags).output().unwrap();
+        assert!(made.status.success(), "{made:?}");
+        scene.path("work").join(name)
+    };
+    let libraries: Vec<_> = (1..=9)
+        .map(|number| {
+            let name = format!("fake{number}.so");
+            made(&name, "tests/nvrtc/fake.c", &["-shared", "-fPIC"])
+        })
+        .collect();
+    let client = made("slots", "tests/nvrtc/slots.c", &["-ldl"]);
+    let told = text(scene.cached(&client).args(&libraries));
+    let mut expected = vec!["caught"; 8];
+    expected.extend(["alone", "caught", "alone"]);
+    assert_eq!(told.lines().collect::<Vec<_>>(), expected);
+    let plain = text(scene.command(&client).args(&libraries));
+    assert!(plain.lines().all(|line| line == "alone"), "{plain}");
+}
+
 #[test]
 fn through_the_shim() {
     let scene = Scene::new();
