@@ -98,10 +98,12 @@ impl Place<'_> {
         let around: Vec<_> = around_own
             .chain(directories.map(PathBuf::as_path))
             .collect();
+        let searched = self.searched();
+        let ours = memmem::Finder::new(BESIDE);
         let mut was_observed = false;
         for access in seen {
             let (Access::Opened(path) | Access::Absent(path) | Access::Looked(path)) = access;
-            if memmem::find(path.as_os_str().as_bytes(), BESIDE.as_bytes()).is_some() {
+            if ours.find(path.as_os_str().as_bytes()).is_some() {
                 return Err(format!("{} has a name of ours", path.display()));
             }
             let place = plain(&self.directories[0].join(path));
@@ -114,7 +116,7 @@ impl Place<'_> {
                 continue;
             }
             sorted.is_anywhere &= !(is_opened && place.file_name() == base);
-            let reached = self.reached(&place);
+            let reached = reached(&place, &searched);
             let below = beside.as_ref().and_then(|dir| place.strip_prefix(dir).ok());
             let below = below.filter(|_| by_source && !by_headers && reached == Reached::Not);
             match (below, access) {
@@ -167,20 +169,15 @@ impl Place<'_> {
         places
     }
 
-    /// Whether a search through the directories of `-I` may come to a place.
-    fn reached(&self, place: &Path) -> Reached {
-        let is_below = |include: &PathBuf| {
-            let mut spelled = self.directories.iter().map(|path| path.join(include));
-            spelled.any(|directory| place.starts_with(plain(&directory)))
+    /// The directories of `-I`, as searches spell them, and whether they are the same from everywhere.
+    fn searched(&self) -> Vec<(PathBuf, bool)> {
+        let spelled = |include: &PathBuf| {
+            let places = self.directories.iter().map(|path| path.join(include));
+            let is_alike = include.is_absolute();
+            places.map(|place| (plain(&place), is_alike)).collect()
         };
-        let mut below = self.includes.iter().filter(|include| is_below(include));
-        let Some(first) = below.next() else {
-            return Reached::Not;
-        };
-        match first.is_absolute() && below.all(|include| include.is_absolute()) {
-            true => Reached::Alike,
-            false => Reached::FromHere,
-        }
+        let all: Vec<Vec<_>> = self.includes.iter().map(spelled).collect();
+        all.concat()
     }
 
     /// The texts of the files, checked for what cannot be remembered.
@@ -215,6 +212,16 @@ impl Place<'_> {
             texts.push(text);
         }
         Ok(texts)
+    }
+}
+
+/// How a search through the directories `searched` comes to a place.
+fn reached(place: &Path, searched: &[(PathBuf, bool)]) -> Reached {
+    let mut below = searched.iter().filter(|(path, _)| place.starts_with(path));
+    match below.next() {
+        None => Reached::Not,
+        Some((_, true)) if below.all(|(_, is_alike)| *is_alike) => Reached::Alike,
+        Some(_) => Reached::FromHere,
     }
 }
 

@@ -200,8 +200,8 @@ fn mentions(text: &[u8]) -> Mentions {
     )
 }
 
-/// The macros in `text` whose definitions hold one of `words`, or may paste it together.
-fn definitions(text: &[u8], words: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
+/// The macros in `text` whose definitions hold one of `wanted`, or may paste it together.
+fn definitions(text: &[u8], wanted: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
     let text = spliced(text);
     let mut found = Vec::new();
     for at in memmem::find_iter(&text, b"define") {
@@ -210,7 +210,7 @@ fn definitions(text: &[u8], words: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
         let line = rest[..end].trim_ascii_start();
         let length = line.iter().take_while(|byte| is_word(**byte)).count();
         let (name, body) = line.split_at(length);
-        let tells = || words.iter().any(|word| holds_word(body, word)) || may_paste_name(body);
+        let tells = || words(body).any(|word| wanted.contains(word) || may_be_pasted(word));
         if length > 0 && tells() {
             found.push(name.to_vec());
         }
@@ -226,9 +226,12 @@ fn holds_any(text: &[u8], words: &[&[u8]]) -> bool {
 
 /// Whether a piece of a word that gives the name stands in `text`.
 fn may_paste_name(text: &[u8]) -> bool {
-    let is_piece =
-        |word: &[u8]| is_piece(word, PASTED) || is_builtin_piece(word) || ASSERT.contains(&word);
-    words(&spliced(text)).any(is_piece)
+    words(&spliced(text)).any(may_be_pasted)
+}
+
+/// Whether `word` may be a piece of a word that gives the name.
+fn may_be_pasted(word: &[u8]) -> bool {
+    is_piece(word, PASTED) || is_builtin_piece(word) || ASSERT.contains(&word)
 }
 
 /// The same of a word that gives the program's name in a header's code, too.
