@@ -39,9 +39,8 @@ class Bench:
         self.given = given
         shutil.rmtree(WORK, ignore_errors=True)
         WORK.mkdir(parents=True)
-        self.client = WORK / "client"
-        source = TOP / "benches/nvrtc/client.c"
-        subprocess.run(["gcc", "-O2", "-o", self.client, source, "-ldl", "-lpthread"], check=True)
+        self.client = self.made("client", "-ldl", "-lpthread")
+        self.launcher, self.empty_library = self.made("launcher", "-static"), self.made("empty", "-shared", "-fPIC", "-nostdlib")
         self.pcache = given.release / "pcache"
         self.library = given.nvrtc / "lib/libnvrtc.so.13"
         include = given.toolkit / "include"
@@ -51,11 +50,20 @@ class Bench:
             for number in range(PROGRAMS):
                 (WORK / f"{name}_{number}.cu").write_text(text % (number, number))
 
+    def made(self, name, *flags):
+        source = TOP / f"benches/nvrtc/{name}.c"
+        subprocess.run(["gcc", "-O2", "-o", WORK / name, source, *flags], check=True)
+        return WORK / name
+
+    def command(self, name, numbers, repeat, threads):
+        """A client that compiles the sources of these numbers."""
+        sources = [WORK / f"{name}_{number}.cu" for number in numbers]
+        options = self.options if name == "block_reduce" else self.options[:2]
+        return [self.client, str(repeat), str(threads), self.library, *sources, "--", *options]
+
     def run(self, cached, name, programs=1, repeat=1, threads=1):
         """What the client prints: first and median of each program, and the time of all, in seconds."""
-        sources = [WORK / f"{name}_{number}.cu" for number in range(programs)]
-        options = self.options if name == "block_reduce" else self.options[:2]
-        client = [self.client, str(repeat), str(threads), self.library, *sources, "--", *options]
+        client = self.command(name, range(programs), repeat, threads)
         command = [self.pcache, "run", "--", *client] if cached else client
         done = subprocess.run(command, env=self.environment, cwd=WORK, stdout=subprocess.PIPE, check=True)
         *rows, last = [[float(value) / 1e6 for value in line.split()] for line in done.stdout.decode().splitlines()]
@@ -84,12 +92,20 @@ class Bench:
     def threads(self, rounds):
         self.empty()
         self.run(True, "block_reduce", programs=PROGRAMS)
-        turn, side = [], []
+        turn, side, apart = [], [], []
         for _ in range(rounds):
             turn.append(self.run(True, "block_reduce", programs=PROGRAMS, repeat=100, threads=1)[1])
             side.append(self.run(True, "block_reduce", programs=PROGRAMS, repeat=100, threads=0)[1])
-        ratio = median(side) / median(turn)
-        return f"{PROGRAMS} programs, 100 hits each: {seconds(median(turn))} one after the other, {seconds(median(side))} in {PROGRAMS} threads ({ratio:.2f}×)."
+            apart.append(self.in_two_processes())
+        base = median(turn)
+        side, apart = (f"{seconds(median(taken))} in {where} ({median(taken) / base:.2f}×)" for taken, where in ((side, f"{PROGRAMS} threads"), (apart, "two processes")))
+        return f"{PROGRAMS} programs, 100 hits each: {seconds(base)} one after the other, {side}, {apart}."
+
+    def in_two_processes(self):
+        """The time of the slower of two that share the programs: what the machine's two cores can do."""
+        halves = (self.command("block_reduce", range(first, PROGRAMS, 2), 100, 1) for first in (0, 1))
+        running = [subprocess.Popen([self.pcache, "run", "--", *half], env=self.environment, cwd=WORK, stdout=subprocess.PIPE) for half in halves]
+        return max(float(process.communicate()[0].split()[-1]) / 1e6 for process in running)
 
     def start(self, rounds):
         """The start of programs that compile nothing."""
@@ -98,17 +114,28 @@ class Bench:
             "python with cuda-bindings": [python, "-c", "from cuda.bindings import nvrtc; nvrtc.nvrtcVersion()"],
             "C program with libnvrtc": [self.client, "0", "1", self.library],
         }
-        lines = ["| start of | plain | under `pcache run` |", "|---|---|---|"]
+        columns = ["plain", "under `pcache run`", "its library alone", "an empty launcher and library"]
+        lines = [f"| start of | {' | '.join(columns)} |", "|---|---|---|---|---|"]
+        library = os.fspath(self.given.release / "libpcache_nvcc.so")
+        brought_in = self.environment | {"LD_AUDIT": library, "LD_PRELOAD": library}
         for name, program in programs.items():
-            taken = {False: [], True: []}
-            command = {False: program, True: [self.pcache, "run", "--", *program]}
+            ways = [
+                (program, self.environment),
+                ([self.pcache, "run", "--", *program], self.environment),
+                (program, brought_in),
+                ([self.launcher, self.empty_library, *program], self.environment),
+            ]
+            taken = [[] for _ in ways]
             for at in range(rounds):
-                for cached in (False, True) if at % 2 else (True, False):
+                for way in range(len(ways)):
+                    way = (way + at) % len(ways)
+                    command, environment = ways[way]
                     began = time.perf_counter()
-                    subprocess.run(command[cached], env=self.environment, stdout=subprocess.DEVNULL, check=True)
-                    taken[cached].append(time.perf_counter() - began)
-            plain, cached = (median(taken[which]) for which in (False, True))
-            lines.append(f"| {name} | {seconds(plain)} | {seconds(cached)} ({cached / plain:.2f}×) |")
+                    subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
+                    taken[way].append(time.perf_counter() - began)
+            plain, *others = (median(times) for times in taken)
+            cells = [seconds(plain), *(f"{seconds(other)} ({other / plain:.3f}×)" for other in others)]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
         return lines
 
 
