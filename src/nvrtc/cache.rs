@@ -302,7 +302,7 @@ impl Keyed {
         Place {
             directories: &self.directories,
             program: &self.program,
-            includes: &self.options.includes,
+            options: &self.options,
         }
     }
 

@@ -4,6 +4,7 @@
 //! same. Looks at the disk when the compile is done.
 
 use super::key::shown_name;
+use super::options::Options;
 use super::program::{Access, Program};
 use super::scope;
 use crate::includes::lookups::{Doubt, Lookups};
@@ -25,8 +26,8 @@ pub struct Place<'a> {
     pub directories: &'a [PathBuf; 2],
     /// The program.
     pub program: &'a Program,
-    /// The directories of `-I`.
-    pub includes: &'a [PathBuf],
+    /// Its options.
+    pub options: &'a Options,
 }
 
 /// What stands in a path set for the program's directory where that may be any; no path of a compile has it.
@@ -74,7 +75,7 @@ impl Place<'_> {
         present.retain(|path| !files.contains(path));
         let texts = self.read(&mut sorted.fixed)?;
         let texts = texts.iter().map(Vec::as_slice);
-        sorted.is_anywhere &= !scope::headers_tell_names(self.program, texts);
+        sorted.is_anywhere &= !scope::headers_tell_names(self.program, self.options, texts);
         Ok(sorted.finish())
     }
 
@@ -90,14 +91,13 @@ impl Place<'_> {
         let beside = self.beside();
         let by_source = scope::looks_beside(&self.program.source);
         // What is beside a passed header is in the working directory.
-        let mut headers = self.program.headers.iter();
-        let by_headers = headers.any(|header| scope::looks_beside(&header.source));
-        let around_own = own.iter().filter_map(|own| own.parent());
-        let around_own = around_own.filter(|_| by_source);
-        let directories = self.directories.iter().filter(|_| by_headers);
-        let around: Vec<_> = around_own
-            .chain(directories.map(PathBuf::as_path))
-            .collect();
+        let headers = &self.program.headers;
+        let by_headers = headers
+            .iter()
+            .any(|header| scope::looks_beside(&header.source));
+        let directories = self.directories.iter().filter(|_| !headers.is_empty());
+        let around = own.iter().filter_map(|own| own.parent());
+        let around: Vec<_> = around.chain(directories.map(PathBuf::as_path)).collect();
         let searched = self.searched();
         let ours = memmem::Finder::new(BESIDE);
         let mut was_observed = false;
@@ -176,7 +176,7 @@ impl Place<'_> {
             let is_alike = include.is_absolute();
             places.map(|place| (plain(&place), is_alike)).collect()
         };
-        let all: Vec<Vec<_>> = self.includes.iter().map(spelled).collect();
+        let all: Vec<Vec<_>> = self.options.includes.iter().map(spelled).collect();
         all.concat()
     }
 

@@ -98,13 +98,14 @@ pub fn reads_files(program: &Program) -> bool {
 /// or by a macro that the program uses.
 pub fn headers_tell_names<'t>(
     program: &Program,
+    options: &Options,
     texts: impl Iterator<Item = &'t [u8]> + Clone,
 ) -> bool {
     let here = naming_macros(texts.clone(), NAMING_HERE);
     let anywhere = naming_macros(texts.clone(), NAMING_ANYWHERE);
     let mut texts = texts;
-    uses_any(program, &here)
-        || uses_any(program, &anywhere)
+    uses_any(program, options, &here)
+        || uses_any(program, options, &anywhere)
         || texts.any(|text| may_paste_anywhere(text) || code_holds_any(text, &anywhere))
 }
 
@@ -147,10 +148,15 @@ fn is_silent(line: &[u8]) -> bool {
         && memmem::find(line, b"*/").is_none()
 }
 
-/// Whether one of the program's own texts uses one of `macros`.
-fn uses_any(program: &Program, macros: &BTreeSet<Vec<u8>>) -> bool {
-    let mut texts = texts(program).map(spliced);
-    texts.any(|text| macros.iter().any(|name| holds_word(&text, name)))
+/// Whether one of the program's own texts, or the value of an option, uses one of `macros`, or may paste its name.
+fn uses_any(program: &Program, options: &Options, macros: &BTreeSet<Vec<u8>>) -> bool {
+    // Of any two pieces, one is as long as half of the name.
+    let is_half = |word: &[u8], name: &[u8]| {
+        2 * word.len() >= name.len() && (name.starts_with(word) || name.ends_with(word))
+    };
+    let is_one = |word: &[u8]| macros.iter().any(|name| is_half(word, name));
+    let mut texts = texts(program).chain(options.values()).map(spliced);
+    texts.any(|text| words(&text).any(is_one))
 }
 
 /// The log with the program's whole name cut out wherever it begins a message; `None` where the name
@@ -370,8 +376,12 @@ mod tests {
             .map(|name| String::from_utf8_lossy(name))
             .collect();
         assert_eq!(found, ["CHECK", "OUTER", "PASTED", "__FILE__"]);
-        assert!(uses_any(&program("OUTER(1);"), &macros));
-        assert!(!uses_any(&program("PLAIN;"), &macros));
+        assert!(uses_any(
+            &program("OUTER(1);"),
+            &Options::default(),
+            &macros
+        ));
+        assert!(!uses_any(&program("PLAIN;"), &Options::default(), &macros));
     }
 
     #[test]
@@ -409,7 +419,8 @@ mod tests {
             ("#define CHECK(x) PASTE(ass, ert)(x)", "CHECK(1);", true),
         ] {
             let texts = [header.as_bytes()];
-            let found = headers_tell_names(&program(source), texts.into_iter());
+            let found =
+                headers_tell_names(&program(source), &Options::default(), texts.into_iter());
             assert_eq!(found, expected, "{header}\n{source}");
         }
     }

@@ -102,7 +102,6 @@ fn closed_and_opened_again_more_often_than_there_are_slots() {
     assert_eq!((counts.hits, counts.misses), (12, 1));
 }
 
-/// The second way: no auditor and nothing preloaded, but a library that stands for libnvrtc.
 /// A ninth library at once is its own, and so is one in a namespace of `dlmopen`; a closed one makes room.
 #[test]
 fn more_libraries_than_slots_and_other_namespaces_are_left_alone() {
@@ -130,6 +129,7 @@ fn more_libraries_than_slots_and_other_namespaces_are_left_alone() {
     assert!(plain.lines().all(|line| line == "alone"), "{plain}");
 }
 
+/// The second way: no auditor and nothing preloaded, but a library that stands for libnvrtc.
 #[test]
 fn through_the_shim() {
     let scene = Scene::new();

@@ -300,6 +300,43 @@ fn the_name_of_the_file_counts_where_a_header_hands_it_on() {
 }
 
 #[test]
+fn the_name_of_the_file_counts_where_a_headers_macro_is_named_in_other_ways() {
+    let _alone = alone();
+    let bench = Bench::new();
+    bench.write(
+        "inc/check.h",
+        "#define CHECK(x) assert(x)\n#define JOIN(a, b) a##b\n",
+    );
+    let include = format!("-I{}", bench.path("inc").display());
+    let source = |call: &str| {
+        format!("#include <check.h>\nextern \"C\" __global__ void k(int *p) {{ {call}(*p); }}\n")
+    };
+    for case in [
+        Case::new(&source("SURE"), &[&include, "-DSURE=CHECK"]),
+        Case::new(&source("JOIN(CHE, CK)"), &[&include]),
+    ] {
+        for name in ["/src/one/kernel.cu", "/src/two/kernel.cu"] {
+            expect(&bench, &case.clone().named(name), ONCE);
+        }
+    }
+}
+
+#[test]
+fn questions_that_an_option_asks_are_asked_beside_the_program() {
+    let _alone = alone();
+    let bench = Bench::new();
+    let source =
+        format!("#if ASK(\"there.h\")\n#define VALUE 1\n#else\n#define VALUE 2\n#endif\n{PLAIN}");
+    let include = format!("-I{}", bench.work().display());
+    let case = Case::new(&source, &[&include, "-DASK=__has_include"]);
+    bench.write("two/there.h", "");
+    let named = |place: &str| case.clone().named(bench.path(place).to_str().unwrap());
+    for place in ["one/k.cu", "two/k.cu"] {
+        expect(&bench, &named(place), ONCE);
+    }
+}
+
+#[test]
 fn warnings_are_told_under_the_name_at_hand() {
     let _alone = alone();
     let bench = Bench::new();
