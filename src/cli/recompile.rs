@@ -125,8 +125,7 @@ impl Recompiler<'_> {
                 command.env_remove(&name);
             }
         }
-        let set = facts.request("environment").iter();
-        command.envs(set.filter_map(|set| set.split_once('=')));
+        command.envs(facts.variables());
         let directory = facts.request("directory");
         if let [physical, spelled] = directory {
             command.current_dir(physical).env("PWD", spelled);

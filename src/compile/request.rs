@@ -2,7 +2,7 @@
 
 use super::{Facts, environment};
 use crate::cmdline::Job;
-use crate::key::{DirectFacts, Sink};
+use crate::key::{CommonFacts, DirectFacts, Sink};
 use crate::toolchain::Toolchain;
 use std::ffi::OsStr;
 use std::fs;
@@ -14,8 +14,7 @@ pub struct Request<'a> {
     facts: &'a Facts,
     toolchain: &'a Toolchain,
     programs: Vec<Vec<u8>>,
-    environment: Vec<Vec<u8>>,
-    job: Vec<(&'static str, Vec<Vec<u8>>)>,
+    planning: Vec<Vec<u8>>,
     sources: Vec<Vec<u8>>,
     outputs: Vec<Vec<u8>>,
 }
@@ -26,10 +25,6 @@ impl<'a> Request<'a> {
         let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
         let mut programs = vec![nvcc.as_os_str().as_bytes().to_vec()];
         programs.extend(toolchain.found.iter().map(bytes));
-        let mut variables = facts.environment.clone();
-        variables.extend(environment::planned(&toolchain.profile_variables));
-        let mut named = facts.job.clone();
-        named.push(("input", facts.inputs.clone()));
         let real = |input: &Vec<u8>| fs::canonicalize(OsStr::from_bytes(input)).ok();
         let sources = facts.inputs.iter().map(real).collect::<Option<Vec<_>>>()?;
         let outputs = job.outputs().into_iter();
@@ -37,8 +32,7 @@ impl<'a> Request<'a> {
             facts,
             toolchain,
             programs,
-            environment: variables,
-            job: named,
+            planning: environment::planned(&toolchain.profile_variables),
             sources: sources.iter().map(bytes).collect(),
             outputs: outputs.map(OsStringExt::into_vec).collect(),
         })
@@ -46,22 +40,34 @@ impl<'a> Request<'a> {
 
     /// Writes every field of direct mode's key to `sink`.
     pub fn write(&self, sink: &mut impl Sink) {
-        let directories = &self.facts.directories;
         DirectFacts {
-            toolchain: &self.toolchain.id,
-            release: self.toolchain.release.as_bytes(),
+            common: self.facts.common(self.toolchain),
             programs: &self.programs,
-            driver: self.facts.driver.as_bytes(),
-            directory: [
-                directories[0].as_os_str().as_bytes(),
-                directories[1].as_os_str().as_bytes(),
-            ],
-            environment: &self.environment,
-            diagnostics: self.facts.diagnostics.name(),
-            job: &self.job,
+            planning: &self.planning,
+            inputs: &self.facts.inputs,
             sources: &self.sources,
             outputs: &self.outputs,
         }
         .write(sink);
+    }
+}
+
+impl Facts {
+    /// The fields that the keys of the invocation and of its units share.
+    pub fn common<'a>(&'a self, toolchain: &'a Toolchain) -> CommonFacts<'a> {
+        let [physical, spelled] = &self.directories;
+        CommonFacts {
+            toolchain: &toolchain.id,
+            release: toolchain.release.as_bytes(),
+            driver: self.driver.as_bytes(),
+            directory: [
+                physical.as_os_str().as_bytes(),
+                spelled.as_os_str().as_bytes(),
+            ],
+            environment: &self.environment,
+            diagnostics: self.diagnostics.name(),
+            keep: self.keep.as_ref().map(|keep| keep.prefix.as_bytes()),
+            job: &self.job,
+        }
     }
 }

@@ -272,18 +272,8 @@ impl UnitWork<'_> {
             Vec::new()
         };
         TuFacts {
-            toolchain: &self.commands.toolchain.id,
-            release: self.commands.toolchain.release.as_bytes(),
-            driver: facts.driver.as_bytes(),
-            directory: [
-                facts.directories[0].as_os_str().as_bytes(),
-                facts.directories[1].as_os_str().as_bytes(),
-            ],
-            environment: &facts.environment,
+            common: facts.common(self.commands.toolchain),
             machine: &machine,
-            diagnostics: self.commands.diagnostics.name(),
-            keep: facts.keep.as_ref().map(|keep| keep.prefix.as_bytes()),
-            job: &facts.job,
             source: self.plan.file(self.unit.source).path.as_bytes(),
             module_id: id,
             commands,

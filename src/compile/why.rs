@@ -12,7 +12,7 @@ use crate::includes::markers::Origin;
 use crate::includes::tokens;
 use crate::key::{Digest, Digester, Explanation, Sink};
 use crate::toolchain::Toolchain;
-use crate::why::{Facts, File, Later, SCHEMA, SHARED, Tool, UnitFacts, fields, options, text};
+use crate::why::{Facts, File, Later, SCHEMA, Tool, UnitFacts, fields, options, shared, text};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::env;
@@ -68,9 +68,10 @@ impl Collector<'_> {
             Some(((*name).to_owned(), text(value.as_bytes())))
         });
         let tools = self.toolchain.roles.iter().zip(&self.toolchain.tools);
+        let shared = shared();
         let units = self.units.iter().map(|unit| UnitFacts {
             key: hex::encode(unit.key),
-            fields: fields(unit.fields, SHARED),
+            fields: fields(unit.fields, &shared),
         });
         let mut facts = Facts {
             schema: SCHEMA,

@@ -1,50 +1,34 @@
 //! The keys of direct mode: which path sets belong to a compile, and which result to a path set
 //! whose files have certain contents. Knows no file and no plan.
 
-use super::{Digest, Digester, Sink, list, write_job};
+use super::common::{COMMON_FIELDS, with_common};
+use super::{CommonFacts, Digest, Digester, Sink, list};
 
 /// Raised when fields, or what a path set means, change.
-const SCHEMA: &[u8] = b"pcache-nvcc direct 1";
+const SCHEMA: &[u8] = b"pcache-nvcc direct 2";
 
 /// Everything that is known of a compile before any tool has run and any source was read.
 #[derive(Clone, Copy, Debug)]
 pub struct DirectFacts<'a> {
-    /// SHA-256 over the contents of all tools.
-    pub toolchain: &'a Digest,
-    /// What `nvcc --version` prints.
-    pub release: &'a [u8],
+    /// What a unit's key holds of it.
+    pub common: CommonFacts<'a>,
     /// nvcc's path as started, and where its tools were found: headers are looked for beside them.
     pub programs: &'a [Vec<u8>],
-    /// The driver's version.
-    pub driver: &'a [u8],
-    /// The working directory, physical and as `PWD` spells it.
-    pub directory: [&'a [u8]; 2],
-    /// `NAME=value` of every variable that reaches nvcc's plan or its tools.
-    pub environment: &'a [Vec<u8>],
-    /// How messages look.
-    pub diagnostics: &'a [u8],
-    /// The canonical command line with its inputs.
-    pub job: &'a [(&'static str, Vec<Vec<u8>>)],
+    /// `NAME=value` of every variable that nvcc reads to make its plan.
+    pub planning: &'a [Vec<u8>],
+    /// The inputs as they were written.
+    pub inputs: &'a [Vec<u8>],
     /// The real path of each input: nvcc tells it to its tools.
     pub sources: &'a [Vec<u8>],
     /// The options that name outputs, in order.
     pub outputs: &'a [Vec<u8>],
 }
 
+/// The fields that are this key's own, behind [`COMMON_FIELDS`].
+const OWN: &[&str] = &["programs", "planning", "inputs", "sources", "outputs"];
+
 /// The fields in their order.
-pub const DIRECT_FIELDS: &[&str] = &[
-    "schema",
-    "toolchain",
-    "release",
-    "programs",
-    "driver",
-    "directory",
-    "environment",
-    "diagnostics",
-    "job",
-    "sources",
-    "outputs",
-];
+pub const DIRECT_FIELDS: &[&str] = &with_common::<{ 1 + COMMON_FIELDS.len() + OWN.len() }>(OWN);
 
 impl DirectFacts<'_> {
     /// The key of the path sets.
@@ -55,19 +39,24 @@ impl DirectFacts<'_> {
     }
 
     /// Writes every field.
+    #[deny(unused_variables)]
     pub fn write(&self, sink: &mut impl Sink) {
+        // Without `..`, so that a fact which is not written does not compile.
+        let Self {
+            common,
+            programs,
+            planning,
+            inputs,
+            sources,
+            outputs,
+        } = self;
         sink.one("schema", SCHEMA);
-        sink.one("toolchain", self.toolchain);
-        sink.one("release", self.release);
-        list(sink, "programs", self.programs.iter().map(Vec::as_slice));
-        sink.one("driver", self.driver);
-        list(sink, "directory", self.directory.iter().copied());
-        let environment = self.environment.iter().map(Vec::as_slice);
-        list(sink, "environment", environment);
-        sink.one("diagnostics", self.diagnostics);
-        write_job(sink, self.job);
-        list(sink, "sources", self.sources.iter().map(Vec::as_slice));
-        list(sink, "outputs", self.outputs.iter().map(Vec::as_slice));
+        common.write(sink);
+        list(sink, "programs", programs.iter().map(Vec::as_slice));
+        list(sink, "planning", planning.iter().map(Vec::as_slice));
+        list(sink, "inputs", inputs.iter().map(Vec::as_slice));
+        list(sink, "sources", sources.iter().map(Vec::as_slice));
+        list(sink, "outputs", outputs.iter().map(Vec::as_slice));
     }
 }
 
@@ -86,18 +75,15 @@ pub fn result_key(direct: &Digest, set: &Digest, contents: &[Digest]) -> Digest 
 mod tests {
     use super::{DIRECT_FIELDS, DirectFacts, result_key};
     use crate::key::Explanation;
+    use crate::key::common::tests as common;
     use std::collections::HashSet;
 
     fn base<'a>() -> DirectFacts<'a> {
         DirectFacts {
-            toolchain: &[1; 32],
-            release: b"13.2",
+            common: common::base(),
             programs: &[],
-            driver: b"none",
-            directory: [b"/src", b"/src"],
-            environment: &[],
-            diagnostics: b"plain",
-            job: &[],
+            planning: &[],
+            inputs: &[],
             sources: &[],
             outputs: &[],
         }
@@ -120,59 +106,15 @@ mod tests {
     fn every_field_reaches_the_key() {
         let text = [b"X=1".to_vec()];
         let job = [("mode", vec![b"object".to_vec()])];
-        let changes: [fn(&mut DirectFacts<'_>); 6] = [
-            |facts| facts.toolchain = &[9; 32],
-            |facts| facts.release = b"13.5",
-            |facts| facts.driver = b"595.1",
-            |facts| facts.directory = [b"/other", b"/src"],
-            |facts| facts.directory = [b"/src", b"/link"],
-            |facts| facts.diagnostics = b"colour",
-        ];
-        let mut all: Vec<_> = changes
-            .iter()
-            .map(|change| {
-                let mut facts = base();
-                change(&mut facts);
-                facts.key()
-            })
-            .collect();
-        all.push(
-            DirectFacts {
-                programs: &text,
-                ..base()
-            }
-            .key(),
-        );
-        all.push(
-            DirectFacts {
-                environment: &text,
-                ..base()
-            }
-            .key(),
-        );
-        all.push(
-            DirectFacts {
-                job: &job,
-                ..base()
-            }
-            .key(),
-        );
-        all.push(
-            DirectFacts {
-                sources: &text,
-                ..base()
-            }
-            .key(),
-        );
-        all.push(
-            DirectFacts {
-                outputs: &text,
-                ..base()
-            }
-            .key(),
-        );
-        all.push(base().key());
-        let distinct: HashSet<_> = all.iter().collect();
+        let mut all = vec![base(); 6];
+        all[0].programs = &text;
+        all[1].planning = &text;
+        all[2].inputs = &text;
+        all[3].sources = &text;
+        all[4].outputs = &text;
+        let common = common::changed(&text, &job).into_iter();
+        all.extend(common.map(|common| DirectFacts { common, ..base() }));
+        let distinct: HashSet<_> = all.iter().map(DirectFacts::key).collect();
         assert_eq!(distinct.len(), all.len());
     }
 

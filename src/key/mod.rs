@@ -2,6 +2,7 @@
 //! once, to a sink; the sinks are the digest and the explanation, so that they cannot drift apart.
 //! Pure: every fact arrives as an argument. `docs/keys.md` lists the fields, with reasons.
 
+mod common;
 mod direct;
 mod fields;
 mod module_id;
@@ -12,6 +13,7 @@ mod tu;
 pub use fields::list;
 use fields::{pairs, write_job};
 
+pub use common::{COMMON_FIELDS, CommonFacts};
 pub use direct::{DIRECT_FIELDS, DirectFacts, result_key};
 pub use module_id::module_id;
 pub use sink::{Digester, Explanation, Sink};

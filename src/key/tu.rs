@@ -1,23 +1,15 @@
 //! The key of a translation unit: every fact that can reach its outputs. Pure: `compile` collects
 //! the facts. See `docs/keys.md`, which a test ties to [`FIELDS`].
 
-use super::{Digest, Digester, Sink, list, pairs, write_job};
+use super::common::{COMMON_FIELDS, with_common};
+use super::{CommonFacts, Digest, Digester, Sink, list, pairs};
 
 /// The version of this list of fields; raised when their meaning changes.
-pub const SCHEMA: &[u8] = b"pcache-nvcc tu 2";
+pub const SCHEMA: &[u8] = b"pcache-nvcc tu 3";
 
-/// Every field of the key, in order.
-pub const FIELDS: &[&str] = &[
-    "schema",
-    "toolchain",
-    "release",
-    "driver",
-    "directory",
-    "environment",
+/// The fields that are this key's own, behind [`COMMON_FIELDS`].
+const OWN: &[&str] = &[
     "machine",
-    "diagnostics",
-    "keep",
-    "job",
     "source",
     "module_id",
     "commands",
@@ -25,6 +17,9 @@ pub const FIELDS: &[&str] = &[
     "printed",
     "host_headers",
 ];
+
+/// Every field of the key, in order.
+pub const FIELDS: &[&str] = &with_common::<{ 1 + COMMON_FIELDS.len() + OWN.len() }>(OWN);
 
 /// One preprocessed pass, or the content of an input that is not preprocessed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,24 +44,10 @@ pub struct HostHeader {
 /// The facts of one translation unit's compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TuFacts<'a> {
-    /// The toolchain's identity: contents of every tool.
-    pub toolchain: &'a Digest,
-    /// nvcc's own release string.
-    pub release: &'a [u8],
-    /// The CUDA driver's version, or `none`.
-    pub driver: &'a [u8],
-    /// The working directory: physical, and as `PWD` names it.
-    pub directory: [&'a [u8]; 2],
-    /// `NAME=value` of the variables that reach the tools' output, sorted.
-    pub environment: &'a [Vec<u8>],
+    /// What was known before the plan.
+    pub common: CommonFacts<'a>,
     /// What `-march=native` and its like mean here; empty when nothing asks.
     pub machine: &'a [u8],
-    /// `plain` or `colour`: how the host compiler prints.
-    pub diagnostics: &'a [u8],
-    /// The keep directory as spelled, when intermediate files are outputs too.
-    pub keep: Option<&'a [u8]>,
-    /// The canonical job.
-    pub job: &'a [(&'static str, Vec<Vec<u8>>)],
     /// The source's path as spelled.
     pub source: &'a [u8],
     /// The module id given to the front ends.
@@ -88,34 +69,33 @@ impl<'a> TuFacts<'a> {
     }
 
     /// Writes every field to `sink`, in the order of [`FIELDS`].
+    #[deny(unused_variables)]
     pub fn write(&self, sink: &mut impl Sink) {
+        // Without `..`, so that a fact which is not written does not compile.
+        let Self {
+            common,
+            machine,
+            source,
+            module_id,
+            commands,
+            passes,
+            host_headers,
+        } = self;
         sink.one("schema", SCHEMA);
-        sink.one("toolchain", self.toolchain);
-        sink.one("release", self.release);
-        sink.one("driver", self.driver);
-        list(sink, "directory", self.directory.iter().copied());
-        list(
-            sink,
-            "environment",
-            self.environment.iter().map(Vec::as_slice),
-        );
-        sink.one("machine", self.machine);
-        sink.one("diagnostics", self.diagnostics);
-        list(sink, "keep", self.keep.into_iter());
-        write_job(sink, self.job);
-        sink.one("source", self.source);
-        sink.one("module_id", self.module_id);
-        list(sink, "commands", self.commands.iter().map(Vec::as_slice));
+        common.write(sink);
+        sink.one("machine", machine);
+        sink.one("source", source);
+        sink.one("module_id", module_id);
+        list(sink, "commands", commands.iter().map(Vec::as_slice));
+        let texts = passes.iter();
         pairs(
             sink,
             "passes",
-            self.passes
-                .iter()
-                .map(|pass| (&pass.command[..], &pass.digest)),
+            texts.map(|pass| (&pass.command[..], &pass.digest)),
         );
         let printed = |pass: &'a Pass| Some((&pass.command[..], pass.printed.as_ref()?));
-        pairs(sink, "printed", self.passes.iter().filter_map(printed));
-        let headers = self.host_headers.iter();
+        pairs(sink, "printed", passes.iter().filter_map(printed));
+        let headers = host_headers.iter();
         pairs(
             sink,
             "host_headers",
@@ -128,19 +108,13 @@ impl<'a> TuFacts<'a> {
 mod tests {
     use super::{FIELDS, HostHeader, Pass, TuFacts};
     use crate::key::Explanation;
+    use crate::key::common::tests as common;
     use std::collections::HashSet;
 
     fn base<'a>() -> TuFacts<'a> {
         TuFacts {
-            toolchain: &[1; 32],
-            release: b"13.2",
-            driver: b"none",
-            directory: [b"/src", b"/src"],
-            environment: &[],
+            common: common::base(),
             machine: b"",
-            diagnostics: b"plain",
-            keep: None,
-            job: &[],
             source: b"a.cu",
             module_id: b"_0_4_a_cu_0",
             commands: &[],
@@ -181,72 +155,16 @@ mod tests {
             digest: [3; 32],
         }];
         let text = [b"X=1".to_vec()];
-        let changed = [
-            TuFacts {
-                toolchain: &[9; 32],
-                ..base()
-            },
-            TuFacts {
-                release: b"13.5",
-                ..base()
-            },
-            TuFacts {
-                driver: b"595.1",
-                ..base()
-            },
-            TuFacts {
-                directory: [b"/other", b"/src"],
-                ..base()
-            },
-            TuFacts {
-                directory: [b"/src", b"/link"],
-                ..base()
-            },
-            TuFacts {
-                environment: &text,
-                ..base()
-            },
-            TuFacts {
-                machine: b"cpu",
-                ..base()
-            },
-            TuFacts {
-                diagnostics: b"colour",
-                ..base()
-            },
-            TuFacts {
-                keep: Some(b""),
-                ..base()
-            },
-            TuFacts {
-                job: &job,
-                ..base()
-            },
-            TuFacts {
-                source: b"b.cu",
-                ..base()
-            },
-            TuFacts {
-                module_id: b"_1",
-                ..base()
-            },
-            TuFacts {
-                commands: &text,
-                ..base()
-            },
-            TuFacts {
-                passes: &pass,
-                ..base()
-            },
-            TuFacts {
-                passes: &loud,
-                ..base()
-            },
-            TuFacts {
-                host_headers: &header,
-                ..base()
-            },
-        ];
+        let mut changed = vec![base(); 7];
+        changed[0].machine = b"cpu";
+        changed[1].source = b"b.cu";
+        changed[2].module_id = b"_1";
+        changed[3].commands = &text;
+        changed[4].passes = &pass;
+        changed[5].passes = &loud;
+        changed[6].host_headers = &header;
+        let common = common::changed(&text, &job).into_iter();
+        changed.extend(common.map(|common| TuFacts { common, ..base() }));
         let mut keys: HashSet<_> = changed.iter().map(TuFacts::key).collect();
         keys.insert(base().key());
         assert_eq!(keys.len(), changed.len() + 1);

@@ -289,8 +289,8 @@ fn folded_from(difference: &Difference, old: &Facts, new: &Facts) -> Option<Stri
 
 fn environment(old: &Facts, new: &Facts) -> Vec<Difference> {
     let split = |facts: &Facts| -> Vec<(String, String)> {
-        let set = facts.request("environment").iter();
-        set.filter_map(|set| set.split_once('='))
+        facts
+            .variables()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
     };
@@ -436,31 +436,35 @@ fn output_names(old: &Facts, new: &Facts) -> Vec<Difference> {
     found
 }
 
-/// What follows from everything else, where nothing else differs.
+/// What follows from everything else, where nothing else differs, and fields that nothing else names.
 fn derived(old: &Facts, new: &Facts) -> Vec<Difference> {
-    let mut found = Vec::new();
+    let mut found = others(&old.request, &new.request);
     for (was, is) in old.units.iter().zip(&new.units) {
         let (left, right) = (
             values(&was.fields, "commands"),
             values(&is.fields, "commands"),
         );
         found.extend(value_changes(Kind::Command, "commands", left, right));
-        let others = is.fields.iter().filter(|(name, _)| name != "commands");
-        for (name, right) in others {
-            if values(&was.fields, name) != right {
-                let note = match name.as_str() {
-                    "passes" => "the text after preprocessing differs, though no file does",
-                    "printed" => "what the preprocessor prints differs",
-                    "keep" => "where --keep leaves files differs",
-                    "host_headers" => "headers of the host compile differ",
-                    _ => "differs",
-                };
-                let changed = Difference::new(Kind::Text, name, None, None);
-                found.push(changed.noting(Some(note.to_owned())));
-            }
-        }
+        found.extend(others(&was.fields, &is.fields));
     }
     found
+}
+
+/// The fields that differ, by their names alone.
+fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
+    let fields = new.iter().filter(|(name, _)| name != "commands");
+    let differing = fields.filter(|(name, is)| values(old, name) != is);
+    let named = differing.map(|(name, _)| {
+        let note = match name.as_str() {
+            "passes" => "the text after preprocessing differs, though no file does",
+            "printed" => "what the preprocessor prints differs",
+            "keep" => "where --keep leaves files differs",
+            "host_headers" => "headers of the host compile differ",
+            _ => "differs",
+        };
+        Difference::new(Kind::Text, name, None, None).noting(Some(note.to_owned()))
+    });
+    named.collect()
 }
 
 /// The first digits of a digest.

@@ -1,23 +1,11 @@
 //! What one compile depended on, as text. Stored for later; never read by a compile.
 
-use crate::key::Explanation;
+use crate::key::{COMMON_FIELDS, Explanation};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of [`Facts`]; others are not read.
 pub const SCHEMA: u32 = 1;
-
-/// Fields of a unit's key that the request has too, or that follow from it.
-pub const SHARED: &[&str] = &[
-    "toolchain",
-    "release",
-    "driver",
-    "directory",
-    "environment",
-    "diagnostics",
-    "job",
-    "module_id",
-];
 
 /// Names and values, in the order of a key.
 pub type Fields = Vec<(String, Vec<String>)>;
@@ -121,6 +109,13 @@ impl Facts {
         self.request(name).first().map_or("", String::as_str)
     }
 
+    /// The environment variables that counted, by name with their values.
+    pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
+        let planning = self.request("planning").iter();
+        let set = self.request("environment").iter().chain(planning);
+        set.filter_map(|set| set.split_once('='))
+    }
+
     /// The directory against which relative paths count.
     pub fn directory(&self) -> &str {
         self.one("directory")
@@ -161,7 +156,13 @@ pub fn fields(written: &Explanation, left_out: &[&str]) -> Fields {
     .collect()
 }
 
-/// The options in the field `job` of a key: each is its name, the number of its values, and these.
+/// Fields of a unit's key that the request has too, or that follow from it.
+pub fn shared() -> Vec<&'static str> {
+    [COMMON_FIELDS, &["module_id"]].concat()
+}
+
+/// The options in the field `job` of a key: each is its name, the number of its values, and these. The
+/// inputs are one more.
 pub fn options(written: &Explanation) -> Fields {
     let job = written.0.iter().find(|(name, _)| *name == "job");
     let mut rest = job.map_or(&[][..], |(_, values)| values);
@@ -173,6 +174,12 @@ pub fn options(written: &Explanation) -> Fields {
         found.push((text(name), values.iter().map(|value| text(value)).collect()));
         rest = after;
     }
+    let inputs = written.0.iter().find(|(name, _)| *name == "inputs");
+    let inputs = inputs.filter(|(_, values)| !values.is_empty());
+    found.extend(inputs.map(|(_, values)| {
+        let values = values.iter().map(|value| text(value)).collect();
+        ("input".to_owned(), values)
+    }));
     found
 }
 
@@ -189,7 +196,7 @@ pub fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{Facts, File, options};
-    use crate::key::{DirectFacts, Explanation};
+    use crate::key::{CommonFacts, DirectFacts, Explanation};
 
     #[test]
     fn options_are_those_that_the_key_holds() {
@@ -199,14 +206,19 @@ mod tests {
         ];
         let mut written = Explanation::default();
         DirectFacts {
-            toolchain: &[1; 32],
-            release: b"13.2",
+            common: CommonFacts {
+                toolchain: &[1; 32],
+                release: b"13.2",
+                driver: b"none",
+                directory: [b"/src", b"/src"],
+                environment: &[],
+                diagnostics: b"plain",
+                keep: None,
+                job: &job,
+            },
             programs: &[],
-            driver: b"none",
-            directory: [b"/src", b"/src"],
-            environment: &[],
-            diagnostics: b"plain",
-            job: &job,
+            planning: &[],
+            inputs: &[b"a.cu".to_vec()],
             sources: &[],
             outputs: &[],
         }
@@ -218,6 +230,7 @@ mod tests {
                 "define-macro".to_owned(),
                 vec!["DA=1".to_owned(), "DB".to_owned()],
             ),
+            ("input".to_owned(), vec!["a.cu".to_owned()]),
         ];
         assert_eq!(found, expected);
     }

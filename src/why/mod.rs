@@ -9,7 +9,7 @@ mod files;
 
 pub use difference::{Difference, Kind, differences};
 pub use facts::{
-    Facts, Fields, File, Later, SCHEMA, SHARED, Tool, UnitFacts, fields, options, text,
+    Facts, Fields, File, Later, SCHEMA, Tool, UnitFacts, fields, options, shared, text,
 };
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! What is named of facts that differ, and what is not.
 
-use super::{Difference, Facts, File, SCHEMA, SHARED, Tool, UnitFacts, differences};
+use super::{Difference, Facts, Fields, File, SCHEMA, Tool, UnitFacts, differences, shared};
 use crate::key::{DIRECT_FIELDS, FIELDS};
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -26,10 +26,16 @@ fn base() -> Facts {
         ("directory", &["/src", "/src"]),
         ("environment", &["LC_ALL=C"]),
         ("diagnostics", &["plain"]),
+        ("planning", &["PTXAS_FLAGS=-v"]),
         ("sources", &["/src/a.cu"]),
         ("outputs", &["output-file=a.o"]),
     ];
-    let request = request.map(|(name, values)| (name.to_owned(), words(values)));
+    let mut request: Fields = request
+        .map(|(name, values)| (name.to_owned(), words(values)))
+        .into();
+    let absent = |name: &&&str| !request.iter().any(|(known, _)| known == **name);
+    let others: Vec<_> = DIRECT_FIELDS.iter().filter(absent).collect();
+    request.extend(others.iter().map(|name| ((**name).to_owned(), Vec::new())));
     let job = [("define-macro", &["DN=1"][..]), ("input", &["a.cu"])];
     let fields = [
         ("machine", &["model : 1"][..]),
@@ -38,7 +44,7 @@ fn base() -> Facts {
     ];
     Facts {
         schema: SCHEMA,
-        request: request.into(),
+        request,
         job: job
             .map(|(name, values)| (name.to_owned(), words(values)))
             .into(),
@@ -96,6 +102,16 @@ fn each_field_is_named_alone() {
             "Diagnostics diagnostics: plain > colour",
         ),
         ("environment", "LC_ALL=de", "Environment LC_ALL: C > de"),
+        (
+            "planning",
+            "PTXAS_FLAGS=-w",
+            "Environment PTXAS_FLAGS: -v > -w",
+        ),
+        (
+            "keep",
+            "tmp/",
+            "Text keep: - > - (where --keep leaves files differs)",
+        ),
         (
             "programs",
             "/other/nvcc",
@@ -173,7 +189,8 @@ fn no_field_of_a_key_is_passed_over() {
         let found = told(|facts| set(facts, name, &["other"]));
         assert!(!found.is_empty(), "{name}");
     }
-    let own = FIELDS.iter().filter(|name| !SHARED.contains(name));
+    let shared = shared();
+    let own = FIELDS.iter().filter(|name| !shared.contains(name));
     for name in own.filter(|name| **name != "machine") {
         let of = |value: &str| {
             let mut facts = base();
