@@ -3,7 +3,7 @@
 use super::workspace::Workspace;
 use crate::exec::Command;
 use crate::outcome::{Fallback, FallbackReason};
-use crate::plan::{FileId, FileKind, Plan, PlanFile, Stage, Tool};
+use crate::plan::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Stage, Tool};
 use crate::toolchain::{HostFamily, Toolchain, look_up};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -187,6 +187,21 @@ pub fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
         text.extend(plan.render(arg, &mut name).into_vec());
     }
     text
+}
+
+/// The stage's arguments without files, and without the `-o` before one.
+pub fn plain_arguments(plan: &Plan, stage: &Stage) -> Vec<OsString> {
+    let mut args: Vec<OsString> = Vec::new();
+    let mut nothing = |_| OsString::new();
+    for argument in &stage.args {
+        let Argument(pieces) = argument;
+        if pieces.iter().any(|piece| matches!(piece, Piece::File(_))) {
+            args.pop_if(|last| last.as_os_str() == "-o");
+        } else {
+            args.push(plan.render(argument, &mut nothing));
+        }
+    }
+    args
 }
 
 fn joined(prefix: &str, rest: &OsStr) -> OsString {

@@ -5,6 +5,7 @@
 //! digests of its files a [`DirectRecord`]. Does not know how anything was compiled.
 
 use super::deliver::{Delivery, Placed};
+use super::host::{self, Answers, HostCompiler, Question};
 use super::place::{Manner, Site};
 use super::request::Request;
 use super::semantic::{Sight, TokenSet};
@@ -19,7 +20,7 @@ use crate::includes::tokens::{self, TokenDigests};
 use crate::journal::{Account, place, text};
 use crate::key::{Digest, Digester, result_key};
 use crate::store::Artefact;
-use crate::toolchain::{Front, HostFamily, Toolchain};
+use crate::toolchain::{Front, HostDriver, HostFamily, Toolchain};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -129,6 +130,8 @@ impl Followed {
 /// One invocation as direct mode sees it.
 pub struct Direct<'a> {
     key: Digest,
+    /// What a program in front of the host compiler was asked, and the key without its answers.
+    questions: Option<(Digest, BTreeSet<Question>)>,
     job: &'a Job,
     facts: &'a Facts,
     cache: &'a Cache<'a>,
@@ -138,33 +141,56 @@ pub struct Direct<'a> {
 }
 
 impl<'a> Direct<'a> {
-    /// None where direct mode is off or cannot tell what the invocation depends on: another host
-    /// compiler than GCC, whose lookups are known; a script as nvcc or host compiler, which the ordinary
-    /// way runs and sees the effect of; `native`, which is the machine's affair.
+    /// `None` where direct mode is off or cannot tell what the invocation depends on: another host
+    /// compiler than GCC, whose lookups are known; a script as nvcc or as a part of the host compiler, which
+    /// the ordinary way runs and sees the effect of; `native`, which is the machine's affair.
+    ///
+    /// A program in front of the host compiler is asked what it does, unless its `answers` are known.
     pub fn new(
         request: &Request<'_>,
         job: &'a Job,
         facts: &'a Facts,
         toolchain: &Toolchain,
         cache: &'a Cache<'a>,
+        answers: Option<&Answers>,
     ) -> Option<Self> {
         let table = cache.digests.filter(|_| cache.store.is_some())?;
         let asks_native = |value: &Vec<u8>| value.windows(6).any(|word| word == b"native");
         let mut values = facts.job.iter().flat_map(|(_, values)| values);
-        let known = toolchain.host == HostFamily::Gnu && toolchain.front == Front::Programs;
-        if !known || values.any(asks_native) {
+        if toolchain.front != Front::Programs || values.any(asks_native) {
             return None;
         }
-        let mut key = Digester::default();
-        request.write(&mut key);
-        Some(Self {
-            key: key.finish(),
+        let mut base = Digester::default();
+        request.write(&mut base);
+        let mut this = Self {
+            key: base.finish(),
+            questions: None,
             job,
             facts,
             cache,
             table,
             counts_tokens: false,
-        })
+        };
+        let mut family = Some(toolchain.host);
+        if toolchain.driver == HostDriver::Wrapper {
+            let answers = match answers {
+                Some(answers) => answers,
+                None => &this.ask(toolchain)?,
+            };
+            family = answers.family.filter(|_| answers.doubt.is_none());
+            this.questions = Some((this.key, answers.questions.clone()));
+            this.key = answers.key(&this.key);
+        }
+        (family == Some(HostFamily::Gnu)).then_some(this)
+    }
+
+    /// What the program in front of the host compiler answers to the questions of a former compile.
+    fn ask(&self, toolchain: &Toolchain) -> Option<Answers> {
+        let compiler = HostCompiler {
+            toolchain,
+            digests: Some(self.table),
+        };
+        compiler.ask(&host::recall(self.cache, &self.key)?).ok()
     }
 
     /// The same for an invocation of which it is known whether what it makes may depend on nothing but
@@ -345,7 +371,13 @@ impl<'a> Direct<'a> {
         if let (Some(sight), Some(tokens)) = (sight, tokens) {
             self.keep_tokens(&set, TokenSet::new(key, sight, contents, &tokens));
         }
-        self.keep_set(set).then_some(()).ok_or_else(full)
+        let is_kept = self.keep_set(set) && self.keep_questions();
+        is_kept.then_some(()).ok_or_else(full)
+    }
+
+    fn keep_questions(&self) -> bool {
+        let asked = self.questions.as_ref();
+        asked.is_none_or(|(base, asked)| host::remember(self.cache, base, asked))
     }
 
     /// Puts `tokens` first in the list of `set`. Without, the next edit of a comment costs a

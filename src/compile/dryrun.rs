@@ -13,7 +13,7 @@ use crate::journal::Account;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
-use crate::toolchain::{Front, Toolchain, nvcc_command};
+use crate::toolchain::{Front, HostDriver, Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -137,6 +137,7 @@ impl Planner<'_> {
         let searched: [&[u8]; 3] = [b"CPATH=", b"CPLUS_INCLUDE_PATH=", b"C_INCLUDE_PATH="];
         let is_searched = |found: &Vec<u8>| searched.iter().any(|name| found.starts_with(name));
         self.toolchain.front == Front::Programs
+            && self.toolchain.driver == HostDriver::Own
             && !self.facts.environment.iter().any(is_searched)
             && root.iter().all(is_plain)
             && !args.iter().any(asks_native)

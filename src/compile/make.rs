@@ -30,10 +30,12 @@ impl UnitWork<'_> {
         for number in &self.unit.passes {
             stages::count(self, self.stage(*number), Counter::StageMiss);
         }
-        // `--keep` leaves the files that nvcc's own steps write; a script may treat two steps in another
-        // way than one.
+        // `--keep` leaves the files that nvcc's own steps write; a program in front of the compiler may treat
+        // two steps in another way than one, and add flags that two steps do not allow.
         let toolchain = self.commands.toolchain;
-        let is_known = toolchain.host == HostFamily::Gnu && toolchain.front == Front::Programs;
+        let is_known = toolchain.host == HostFamily::Gnu
+            && toolchain.front == Front::Programs
+            && self.host.additions.is_none();
         let may_split = self.facts.keep.is_none() && is_known;
         let split = may_split.then(|| self.plan.split_host_compile(self.unit));
         if let Some(split) = split.flatten() {
@@ -78,6 +80,7 @@ impl UnitWork<'_> {
             cache: self.cache,
             whole: None,
             exact: self.exact,
+            host: self.host,
             signals: self.signals,
             began: self.began,
             account: self.account,

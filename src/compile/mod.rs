@@ -10,6 +10,7 @@ mod dryrun;
 mod environment;
 mod evidence;
 mod flight;
+mod host;
 mod link;
 mod make;
 mod messages;
@@ -44,6 +45,7 @@ use crate::toolchain::{Toolchain, driver_version, identify, recall};
 use commands::{Commands, Diagnostics};
 use direct::{Direct, Hit};
 use dryrun::Planner;
+use host::HostCompiler;
 use passes::UnitPasses;
 use place::Manner;
 use request::Request;
@@ -142,7 +144,7 @@ pub fn compile(
     let known = recall(nvcc, ccbin, cache.memo.as_deref(), cache.digests);
     if let Some(toolchain) = &known
         && let Some(request) = Request::new(nvcc, &job, &facts, toolchain)
-        && let Some(direct) = Direct::new(&request, &job, &facts, toolchain, cache)
+        && let Some(direct) = Direct::new(&request, &job, &facts, toolchain, cache, None)
         && let Some(hit) = direct.look_up(account)
     {
         return serve(hit, cache, account);
@@ -233,7 +235,7 @@ impl Invocation<'_> {
     fn run(&self, known: Option<Toolchain>) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
         let planning = settled::stamp_time();
-        let (toolchain, asked) = match known {
+        let (mut toolchain, asked) = match known {
             Some(known) => (known, None),
             None => {
                 self.account
@@ -259,6 +261,13 @@ impl Invocation<'_> {
         let passes = (0..plan.units.len())
             .map(|number| UnitPasses::add(&mut plan, number, &mut streams))
             .collect::<Result<Vec<_>, _>>()?;
+        let compiler = HostCompiler {
+            toolchain: &toolchain,
+            digests: self.cache.digests,
+        };
+        let host = compiler.ask(&host::questions(&plan, &passes, toolchain.driver))?;
+        // A wrapper may start another compiler than when the toolchain was identified.
+        toolchain.host = host.family.unwrap_or(toolchain.host);
         let commands = commands(&workspace, &toolchain, &plan, self.facts);
         // A build may have written a source just before it called us: the passes' beginning is no part of that tick.
         let began = settled::stamp_after(planning);
@@ -277,15 +286,17 @@ impl Invocation<'_> {
                     job: self.job,
                 }),
                 exact: exact.as_deref(),
+                host: &host,
                 signals: self.signals,
                 began,
                 account: self.account,
             })
             .collect();
         let request = Request::new(self.nvcc, self.job, self.facts, &toolchain);
-        let direct = request
-            .as_ref()
-            .and_then(|request| Direct::new(request, self.job, self.facts, &toolchain, self.cache));
+        let direct = request.as_ref().and_then(|request| {
+            let (facts, cache) = (self.facts, self.cache);
+            Direct::new(request, self.job, facts, &toolchain, cache, Some(&host))
+        });
         // Link stages always run, so that they are never answered directly.
         let direct = direct.filter(|_| plan.link.is_empty());
         let direct = direct.map(|direct| direct.counting_tokens(exact.is_none()));

@@ -40,7 +40,8 @@ pub fn exact_because(work: &UnitWork<'_>, read: &Read) -> Option<String> {
     let known = toolchain.host == HostFamily::Gnu && toolchain.front == Front::Programs;
     let reason = match () {
         () if work.exact.is_some() => return work.exact.map(str::to_owned),
-        () if !known => "the host compiler is not GCC itself",
+        () if !known => "the host compiler is not GCC",
+        () if work.host.additions.is_some() => return work.host.additions.clone(),
         () if work.passes.compile_sources() => "a host source is compiled without a pass",
         () if read.known.raw().next().is_some() => "an input is not preprocessed",
         () if read.passes.iter().any(|pass| pass.printed.is_some()) => "the preprocessor prints",

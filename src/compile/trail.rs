@@ -1,14 +1,15 @@
 //! What an ordinary compile leaves for direct mode: the search orders of its passes, asked before
 //! they run, and what they read.
 
+use super::commands::plain_arguments;
 use super::direct::Trail;
 use super::evidence::Known;
+use super::host::{included, steering};
 use super::orders::{Asker, Question};
 use super::passes::HOST_RUNTIME;
 use super::unit::UnitWork;
 use crate::includes::lookups::{Doubt, Reads};
 use crate::includes::settled;
-use crate::plan::{Argument, Piece, Stage};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -23,7 +24,7 @@ impl Trail {
         let mut snippets = BTreeSet::new();
         for work in works {
             for (_, stage) in work.passes.stages(work.plan, work.unit) {
-                let args = plain_arguments(work, stage);
+                let args = plain_arguments(work.plan, stage);
                 reads.forced.extend(forced(&args)?);
                 snippets.extend(definitions(&args));
                 questions.insert(Question {
@@ -74,21 +75,6 @@ impl Trail {
     }
 }
 
-/// The stage's arguments without files, and without the `-o` before one.
-fn plain_arguments(work: &UnitWork<'_>, stage: &Stage) -> Vec<OsString> {
-    let mut args: Vec<OsString> = Vec::new();
-    let mut nothing = |_| OsString::new();
-    for argument in &stage.args {
-        let Argument(pieces) = argument;
-        if pieces.iter().any(|piece| matches!(piece, Piece::File(_))) {
-            args.pop_if(|last| last.as_os_str() == "-o");
-        } else {
-            args.push(work.plan.render(argument, &mut nothing));
-        }
-    }
-    args
-}
-
 /// The names that options include before the source.
 fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, Doubt> {
     let mut names = Vec::new();
@@ -129,39 +115,9 @@ fn definitions(args: &[OsString]) -> Vec<Vec<u8>> {
     found
 }
 
-/// What follows `-include` and its kin within the same argument.
-fn included(arg: &[u8]) -> Option<&[u8]> {
-    const SPELLINGS: [&[u8]; 4] = [b"--include", b"--imacros", b"-include", b"-imacros"];
-    let joined = SPELLINGS
-        .iter()
-        .find_map(|spelling| arg.strip_prefix(*spelling))?;
-    let is_other = joined.starts_with(b"-");
-    (!is_other).then_some(joined)
-}
-
-/// The arguments but for macros and included files, which change no directory, and for what would
-/// silence the answer.
-fn steering(args: &[OsString]) -> Vec<OsString> {
-    let mut kept = Vec::new();
-    let mut rest = args.iter();
-    while let Some(arg) = rest.next() {
-        let bytes = arg.as_bytes();
-        if included(bytes) == Some(b"") || bytes == b"-D" || bytes == b"-U" {
-            rest.next();
-        } else if included(bytes).is_none() && !is_macro(bytes) && bytes != b"-w" {
-            kept.push(arg.clone());
-        }
-    }
-    kept
-}
-
-fn is_macro(arg: &[u8]) -> bool {
-    arg.starts_with(b"-D") || arg.starts_with(b"-U")
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{definitions, forced, steering};
+    use super::{definitions, forced};
     use std::ffi::OsString;
 
     fn args(text: &str) -> Vec<OsString> {
@@ -192,13 +148,5 @@ mod tests {
                 "#define ASK(x) __has_include(x)"
             ]
         );
-    }
-
-    #[test]
-    fn macros_and_included_names_steer_nothing() {
-        let kept = steering(&args(
-            "-E -w -DX -D Y -UZ -include a -includeb -Ix -isystem y --include-directory z",
-        ));
-        assert_eq!(kept, args("-E -Ix -isystem y --include-directory z"));
     }
 }

@@ -6,6 +6,7 @@ use super::evidence::{
     Doubt, Known, are_unchanged, check_assembly, check_directives, check_headers,
 };
 use super::flight::Turn;
+use super::host::{Answers, HostCompiler};
 use super::messages;
 use super::passes::{Read, UnitPasses};
 use super::record::{Kept, Output, Record, SCHEMA, Source, Stream};
@@ -75,6 +76,8 @@ pub struct UnitWork<'a> {
     pub whole: Option<Whole<'a>>,
     /// Why every byte of the sources counts, if the invocation tells.
     pub exact: Option<&'a str>,
+    /// What the host compiler says of the job's flags.
+    pub host: &'a Answers,
     /// Notices signals.
     pub signals: &'a Signals,
     /// A time before any pass, by the clock that stamps files.
@@ -273,6 +276,7 @@ impl UnitWork<'_> {
         };
         TuFacts {
             common: facts.common(self.commands.toolchain),
+            host: &self.host.commands,
             machine: &machine,
             source: self.plan.file(self.unit.source).path.as_bytes(),
             module_id: id,
@@ -403,6 +407,7 @@ impl UnitWork<'_> {
     /// were stored.
     fn evidence(&self, known: &Known, made: &Made) -> Result<(), Doubt> {
         let files = known.resolve()?;
+        self.check_host()?;
         if let Some(assembled) = &made.assembled {
             assembled.clone()?;
         }
@@ -424,6 +429,22 @@ impl UnitWork<'_> {
             }
         }
         files.check_settled(self.began)
+    }
+
+    /// The host compiler is known by its answers, and still gives the same.
+    pub fn check_host(&self) -> Result<(), Doubt> {
+        if let Some(doubt) = &self.host.doubt {
+            return Err(doubt.clone());
+        }
+        let compiler = HostCompiler {
+            toolchain: self.commands.toolchain,
+            digests: self.cache.digests,
+        };
+        let again = compiler.ask(&self.host.questions);
+        match again.is_ok_and(|again| again == *self.host) {
+            true => Ok(()),
+            false => Err("the host compiler changed during the compile".to_owned()),
+        }
     }
 
     /// GNU as says what it read, but for files called like its own source. There, and where clang

@@ -4,7 +4,7 @@
 use super::{Digest, Digester, HostHeader, Sink, list, pairs};
 
 /// The version of this list of fields; raised when their meaning changes.
-pub const STAGE_SCHEMA: &[u8] = b"pcache-nvcc stage 1";
+pub const STAGE_SCHEMA: &[u8] = b"pcache-nvcc stage 2";
 
 /// Every field of the key, in order.
 pub const STAGE_FIELDS: &[&str] = &[
@@ -17,6 +17,7 @@ pub const STAGE_FIELDS: &[&str] = &[
     "machine",
     "diagnostics",
     "debug_directory",
+    "host",
     "host_headers",
 ];
 
@@ -39,6 +40,8 @@ pub struct StageFacts<'a> {
     pub diagnostics: &'a [u8],
     /// What debug information calls the work directory; none where none is written.
     pub debug_directory: Option<&'a [u8]>,
+    /// The host compiler's account of the commands that it would run; empty for other tools.
+    pub host: &'a [Vec<u8>],
     /// Headers that the tool finds by itself, sorted by path.
     pub host_headers: &'a [HostHeader],
 }
@@ -71,6 +74,7 @@ impl StageFacts<'_> {
         sink.one("machine", self.machine);
         sink.one("diagnostics", self.diagnostics);
         list(sink, "debug_directory", self.debug_directory.into_iter());
+        list(sink, "host", self.host.iter().map(Vec::as_slice));
         let headers = self.host_headers.iter();
         pairs(
             sink,
@@ -96,6 +100,7 @@ mod tests {
             machine: b"",
             diagnostics: b"plain",
             debug_directory: None,
+            host: &[],
             host_headers: &[],
         }
     }
@@ -128,7 +133,7 @@ mod tests {
             path: b"h".to_vec(),
             digest: [3; 32],
         }];
-        let mut changed = vec![base(); 11];
+        let mut changed = vec![base(); 12];
         changed[1].tool = &[9; 32];
         changed[2].arguments = &text;
         changed[3].inputs = &input;
@@ -139,6 +144,7 @@ mod tests {
         changed[8].machine = b"cpu";
         changed[9].diagnostics = b"colour";
         changed[10].debug_directory = Some(b".");
+        changed[11].host = &text;
         changed.push(StageFacts {
             host_headers: &header,
             ..base()

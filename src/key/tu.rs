@@ -9,6 +9,7 @@ pub const SCHEMA: &[u8] = b"pcache-nvcc tu 3";
 
 /// The fields that are this key's own, behind [`COMMON_FIELDS`].
 const OWN: &[&str] = &[
+    "host",
     "machine",
     "source",
     "module_id",
@@ -46,6 +47,9 @@ pub struct HostHeader {
 pub struct TuFacts<'a> {
     /// What was known before the plan.
     pub common: CommonFacts<'a>,
+    /// The host compiler's own account of the commands that it would run for a compile, and after each the
+    /// digest of its program; empty where it only preprocesses.
+    pub host: &'a [Vec<u8>],
     /// What `-march=native` and its like mean here; empty when nothing asks.
     pub machine: &'a [u8],
     /// The source's path as spelled.
@@ -74,6 +78,7 @@ impl<'a> TuFacts<'a> {
         // Without `..`, so that a fact which is not written does not compile.
         let Self {
             common,
+            host,
             machine,
             source,
             module_id,
@@ -83,6 +88,7 @@ impl<'a> TuFacts<'a> {
         } = self;
         sink.one("schema", SCHEMA);
         common.write(sink);
+        list(sink, "host", host.iter().map(Vec::as_slice));
         sink.one("machine", machine);
         sink.one("source", source);
         sink.one("module_id", module_id);
@@ -114,6 +120,7 @@ mod tests {
     fn base<'a>() -> TuFacts<'a> {
         TuFacts {
             common: common::base(),
+            host: &[],
             machine: b"",
             source: b"a.cu",
             module_id: b"_0_4_a_cu_0",
@@ -155,7 +162,7 @@ mod tests {
             digest: [3; 32],
         }];
         let text = [b"X=1".to_vec()];
-        let mut changed = vec![base(); 7];
+        let mut changed = vec![base(); 8];
         changed[0].machine = b"cpu";
         changed[1].source = b"b.cu";
         changed[2].module_id = b"_1";
@@ -163,6 +170,7 @@ mod tests {
         changed[4].passes = &pass;
         changed[5].passes = &loud;
         changed[6].host_headers = &header;
+        changed[7].host = &text;
         let common = common::changed(&text, &job).into_iter();
         changed.extend(common.map(|common| TuFacts { common, ..base() }));
         let mut keys: HashSet<_> = changed.iter().map(TuFacts::key).collect();

@@ -2,45 +2,35 @@
 //! own parts. The answer is remembered in a file, and believed as long as every tool's `stat` and
 //! every place on PATH says the same. Knows nothing of the compile.
 
+use super::error::ToolchainError;
 use super::find::{nvcc_command, program};
+use super::host::{HostDriver, HostFamily};
 use super::names::{FoundName, Names, SearchPath};
+use super::parts::{Host, Parts};
 use super::profile;
-use crate::includes::digests::DigestTable;
+use super::tools::{Seen, Targets, ToolRecord, canonical, tool_records};
+use crate::includes::digests::{Boot, DigestTable};
 use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
 use crate::stat::Stat;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::fs::FileExt;
-use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread;
 use std::time::SystemTime;
 
 /// The version of the remembered record.
-const SCHEMA: u32 = 5;
+const SCHEMA: u32 = 6;
 /// CUDA's own tools, by the names that plans use.
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
 /// The host compiler's parts, as `-print-prog-name` knows them.
 const HOST_PARTS: &[&str] = &["cc1plus", "cc1", "as"];
 /// Names below which the probe's temporaries would lie; nothing is written there.
 const PROBE_DIRECTORY: &str = "/pcache-nvcc-probe";
-
-/// What family of options the host compiler understands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum HostFamily {
-    /// GCC, with GNU as.
-    Gnu,
-    /// Clang, or something that is neither.
-    Other,
-}
 
 /// The tools of a compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -49,8 +39,14 @@ pub struct Toolchain {
     pub id: Digest,
     /// What `nvcc --version` prints.
     pub release: String,
-    /// The host compiler's family.
+    /// The host compiler's family. That of a wrapper may change; see `compile::host`.
     pub host: HostFamily,
+    /// What the host compiler is.
+    pub driver: HostDriver,
+    /// Where the host compiler was found, links as they are.
+    pub host_place: PathBuf,
+    /// nvcc's PATH for its tools.
+    pub search: OsString,
     /// The file of every tool, links resolved.
     pub tools: Vec<PathBuf>,
     /// The role of each of them, such as `ptxas`, and the SHA-256 of its content.
@@ -62,7 +58,7 @@ pub struct Toolchain {
     pub variables: BTreeMap<String, String>,
     /// Environment variables that `nvcc.profile` reads, sorted.
     pub profile_variables: Vec<String>,
-    /// Whether what a preprocessing would start is known by its content.
+    /// Whether nvcc and the host compiler's parts are known by their contents.
     pub front: Front,
 }
 
@@ -84,48 +80,14 @@ impl Toolchain {
     }
 }
 
-/// What nvcc and the host compiler are.
+/// What nvcc and the host compiler's parts are. The host compiler's driver is a matter of its own
+/// ([`HostDriver`]), since it can be asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
     /// Programs, which read what is known that nvcc and compilers read.
     Programs,
     /// One at least is a script, which may read anything: another file, a variable.
     Scripts,
-}
-
-/// Why a toolchain could not be identified.
-#[derive(Debug, thiserror::Error)]
-pub enum ToolchainError {
-    /// A tool could not be run.
-    #[error("cannot run {}: {source}", program.display())]
-    Run {
-        /// The tool.
-        program: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// nvcc would not print its plan.
-    #[error("{} --dryrun: {text}", nvcc.display())]
-    Probe {
-        /// The nvcc in question.
-        nvcc: PathBuf,
-        /// What it said, or what was wrong with what it said.
-        text: String,
-    },
-    /// A tool could not be read.
-    #[error("cannot read {}: {source}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// A tool is nowhere to be found.
-    #[error("no {} on nvcc's PATH", name.display())]
-    Missing {
-        /// The name in nvcc's plan.
-        name: OsString,
-    },
 }
 
 /// Identifies the toolchain of `nvcc` with the host compiler `ccbin` (nvcc's own choice without),
@@ -144,8 +106,8 @@ pub fn identify(
     let now = SystemTime::now();
     let record = Record::take(nvcc, ccbin, scratch)?;
     if let Some(file) = file
-        && record.tools.iter().all(|tool| tool.stat.is_settled(now))
-        && record.targets.stat.is_none_or(|stat| stat.is_settled(now))
+        && record.tools.iter().all(|tool| tool.seen.is_proof(now))
+        && record.targets.seen.is_none_or(|seen| seen.is_proof(now))
     {
         // A memo that cannot be written costs time, nothing else.
         let _ = write_record(&file, &record);
@@ -172,56 +134,18 @@ pub(super) fn is_current(path: &Path) -> bool {
     read_record(path).is_some_and(|record| record.toolchain(None).is_some())
 }
 
-/// One tool as remembered.
-#[derive(Debug, Serialize, Deserialize)]
-struct ToolRecord {
-    role: String,
-    path: PathBuf,
-    stat: Stat,
-    sha256: String,
-    /// Whether it is no ELF program.
-    script: bool,
-}
-
-/// The directory beside nvcc's whose presence, and what it holds, steers where nvcc has headers and
-/// libraries looked for (`_TARGET_DIR_`).
-#[derive(Debug, Serialize, Deserialize)]
-struct Targets {
-    path: PathBuf,
-    stat: Option<Stat>,
-    names: Vec<OsString>,
-}
-
-impl Targets {
-    fn at(path: PathBuf) -> Self {
-        // The stat first: names that change later change it too.
-        let path = std::path::absolute(&path).unwrap_or(path);
-        let stat = fs::metadata(&path).ok().map(|found| Stat::from(&found));
-        let entries = fs::read_dir(&path).into_iter().flatten().flatten();
-        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
-        names.sort();
-        Self { path, stat, names }
-    }
-
-    fn write(&self, sink: &mut Digester) {
-        sink.field(
-            "targets",
-            usize::from(self.stat.is_some()) + self.names.len(),
-        );
-        if self.stat.is_some() {
-            sink.value(b"");
-        }
-        let names = self.names.iter();
-        names.for_each(|name| sink.value(name.as_bytes()));
-    }
-}
-
 /// Everything remembered of a toolchain.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     schema: u32,
+    /// The boot in which the numbers of devices and mounts mean what they mean here.
+    boot: Option<Boot>,
     release: String,
     host: HostFamily,
+    driver: HostDriver,
+    host_place: PathBuf,
+    /// Where GCC's driver would find other parts.
+    parts: Parts,
     /// nvcc's PATH, along which the names below were found.
     search: OsString,
     /// What was found along it.
@@ -267,17 +191,24 @@ impl Record {
             files.extend(libdevices(Path::new(directory)));
         }
         let host = host_program(&plan, nvcc)?;
-        let driver = names.find(&host)?;
-        files.push(("host".to_owned(), canonical(&driver)?));
-        files.extend(host_parts(&driver, &mut names)?);
+        let place = names.find(&host)?;
+        files.push(("host".to_owned(), canonical(&place)?));
+        files.extend(host_parts(&place, &mut names)?);
+        let host = Host::examine(&place, &search)?;
+        let specs = host.parts.specs.values().cloned();
+        files.extend(specs.map(|path| ("specs".to_owned(), path)));
         let kept = ["CICC_PATH", "NVVMIR_LIBRARY_DIR"].into_iter();
         let profile = files.iter().find(|(role, _)| role == "nvcc.profile");
         let profile = profile.and_then(|(_, path)| fs::read(path).ok());
         let profile_variables = profile::variables(&profile.unwrap_or_default());
         Ok(Self {
             schema: SCHEMA,
+            boot: boot(None),
             release: run(nvcc_command(nvcc).arg("--version"))?,
-            host: family(&driver)?,
+            host: host.family,
+            driver: host.driver,
+            host_place: place,
+            parts: host.parts,
             search,
             tools: tool_records(files)?,
             targets,
@@ -290,7 +221,7 @@ impl Record {
     }
 
     fn front(&self) -> Front {
-        let is_front = |role: &str| role == "nvcc" || role == "host" || HOST_PARTS.contains(&role);
+        let is_front = |role: &str| role == "nvcc" || HOST_PARTS.contains(&role);
         let mut tools = self.tools.iter();
         match tools.any(|tool| tool.script && is_front(&tool.role)) {
             true => Front::Scripts,
@@ -300,18 +231,19 @@ impl Record {
 
     /// The toolchain, if every tool is still what it was, where it was.
     fn toolchain(&self, digests: Option<&DigestTable>) -> Option<Toolchain> {
-        let stat = |path: &Path| fs::metadata(path).ok().map(|found| Stat::from(&found));
-        let is_same = |tool: &ToolRecord| stat(&tool.path) == Some(tool.stat);
+        let is_same = |tool: &ToolRecord| Seen::at(&tool.path) == Some(tool.seen);
         if self.schema != SCHEMA
+            || boot(digests) != self.boot
             || !self.tools.iter().all(is_same)
-            || stat(&self.targets.path) != self.targets.stat
+            || Seen::at(&self.targets.path) != self.targets.seen
+            || !self.parts.hold(digests.unwrap_or(&DigestTable::nowhere()))
         {
             return None;
         }
         // A tool that was looked at above, by its own name, is a program and what it was.
         let seen = |path: &Path| {
             let tool = self.tools.iter().find(|tool| tool.path == *path);
-            tool.map(|tool| tool.stat)
+            tool.map(|tool| tool.seen.stat)
         };
         let look = |path: &Path| seen(path).or_else(|| Some(Stat::from(&program(path)?)));
         let search = SearchPath::new(&self.search);
@@ -337,6 +269,9 @@ impl Record {
             id: sink.finish(),
             release: self.release.clone(),
             host: self.host,
+            driver: self.driver,
+            host_place: self.host_place.clone(),
+            search: self.search.clone(),
             tools: self.tools.iter().map(|tool| tool.path.clone()).collect(),
             found: self.names.iter().map(|name| name.place.clone()).collect(),
             roles: self
@@ -349,6 +284,11 @@ impl Record {
             front: self.front(),
         })
     }
+}
+
+/// The present boot. A table knows it already.
+fn boot(digests: Option<&DigestTable>) -> Option<Boot> {
+    digests.map_or_else(|| DigestTable::nowhere().boot(), DigestTable::boot)
 }
 
 fn probe(nvcc: &Path, ccbin: Option<&OsStr>, scratch: &Path) -> Result<Plan, ToolchainError> {
@@ -427,16 +367,6 @@ fn host_parts(driver: &Path, names: &mut Names) -> Result<Vec<(String, PathBuf)>
     Ok(parts)
 }
 
-fn family(driver: &Path) -> Result<HostFamily, ToolchainError> {
-    let text = run(Command::new(driver).arg("--version"))?;
-    let gnu = text.contains("Free Software Foundation");
-    Ok(if gnu {
-        HostFamily::Gnu
-    } else {
-        HostFamily::Other
-    })
-}
-
 fn run(command: &mut Command) -> Result<String, ToolchainError> {
     let output = command
         .stdin(Stdio::null())
@@ -448,61 +378,6 @@ fn run(command: &mut Command) -> Result<String, ToolchainError> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// Reads all tools, some hundred megabytes, on all cores.
-fn tool_records(files: Vec<(String, PathBuf)>) -> Result<Vec<ToolRecord>, ToolchainError> {
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    let next = AtomicUsize::new(0);
-    let read_some = || {
-        let mut read = Vec::new();
-        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            read.push(tool_record(file.clone()));
-        }
-        read
-    };
-    let read = thread::scope(|scope| {
-        let readers: Vec<_> = (1..cores).map(|_| scope.spawn(read_some)).collect();
-        let mut read = read_some();
-        for reader in readers {
-            read.extend(reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
-        }
-        read
-    });
-    let mut records = read.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let place = |record: &ToolRecord| {
-        let is_it = |(role, path): &(String, PathBuf)| *role == record.role && *path == record.path;
-        files.iter().position(is_it)
-    };
-    records.sort_by_key(place);
-    Ok(records)
-}
-
-fn tool_record((role, path): (String, PathBuf)) -> Result<ToolRecord, ToolchainError> {
-    let error = |source| ToolchainError::Read {
-        path: path.clone(),
-        source,
-    };
-    let mut file = fs::File::open(&path).map_err(error)?;
-    let stat = Stat::from(&file.metadata().map_err(error)?);
-    let mut magic = [0; 4];
-    let script = file.read_exact_at(&mut magic, 0).is_err() || &magic != b"\x7fELF";
-    let mut hasher = Sha256::new();
-    io::copy(&mut file, &mut hasher).map_err(error)?;
-    Ok(ToolRecord {
-        role,
-        path,
-        stat,
-        sha256: hex::encode(hasher.finalize()),
-        script,
-    })
-}
-
-pub(super) fn canonical(path: &Path) -> Result<PathBuf, ToolchainError> {
-    fs::canonicalize(path).map_err(|source| ToolchainError::Read {
-        path: path.into(),
-        source,
-    })
-}
-
 fn own_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
@@ -512,7 +387,13 @@ fn memo_name(nvcc: &Path, ccbin: Option<&OsStr>) -> String {
     let mut sink = Digester::default();
     sink.one("nvcc", nvcc.as_os_str().as_bytes());
     sink.one("ccbin", ccbin.unwrap_or_default().as_bytes());
-    for name in ["PATH", "NVCC_CCBIN", "COMPILER_PATH", "GCC_EXEC_PREFIX"] {
+    for name in [
+        "PATH",
+        "NVCC_CCBIN",
+        "COMPILER_PATH",
+        "GCC_EXEC_PREFIX",
+        "LIBRARY_PATH",
+    ] {
         sink.one(
             "variable",
             std::env::var_os(name).unwrap_or_default().as_bytes(),

@@ -2,17 +2,23 @@
 //! nvcc's release, the driver's version. Knows nothing of sources and options.
 
 mod driver;
+mod error;
 mod find;
+mod host;
 mod identify;
 mod memos;
 mod names;
+mod parts;
 mod profile;
+mod tools;
 
 pub use crate::stat::Stat;
 pub use driver::driver_version;
+pub use error::ToolchainError;
 pub use find::{
     NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
 };
-pub use identify::{Front, HostFamily, Toolchain, ToolchainError, identify, recall};
+pub use host::{Account, HostDriver, HostFamily, Inquiry, SearchPlaces};
+pub use identify::{Front, Toolchain, identify, recall};
 pub use memos::{Memos, forget};
 pub use names::look_up;

@@ -1,8 +1,9 @@
 //! Programs along a search path such as PATH: where they are found, and whether they still would be.
 //! Does not know what the programs are for.
 
+use super::error::ToolchainError;
 use super::find::program;
-use super::identify::{ToolchainError, canonical};
+use super::tools::canonical;
 use crate::includes::digests::{DigestTable, Sighting};
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};

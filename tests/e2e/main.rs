@@ -15,6 +15,7 @@ mod explain;
 mod failures;
 mod finding;
 mod flight;
+mod host_compilers;
 mod journal;
 mod links;
 mod modes;

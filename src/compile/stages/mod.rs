@@ -259,6 +259,10 @@ impl<'a> Stages<'a> {
                 false => b"plain",
             },
             debug_directory: host.then(|| work.commands.mapped.as_bytes()),
+            host: match host {
+                true => &work.host.commands,
+                false => &[],
+            },
             host_headers: match host {
                 true => &self.read.host_headers,
                 false => &[],
@@ -284,7 +288,7 @@ impl<'a> Stages<'a> {
             Tool::Fatbinary | Tool::EmptyFatbinary => {
                 toolchain.part("fatbinary", &real, |role| role == "fatbinary")
             }
-            // A script may do something else each time; the passes, which show it, are not in the key.
+            // A script in the place of a part may do something else each time.
             Tool::HostCompile if toolchain.front == Front::Programs => {
                 toolchain.part("host", &real, |role| HOST.contains(&role))
             }
@@ -371,6 +375,7 @@ impl<'a> Stages<'a> {
                     headers.map(|header| Path::new(std::ffi::OsStr::from_bytes(&header.path)));
                 let headers = RealFiles::of(headers)?;
                 check_headers(workspace, number, &headers)?;
+                work.check_host()?;
                 if self.two_steps.is_none() {
                     work.check_assembly(stage, number)?;
                 }

@@ -33,6 +33,7 @@ use std::time::SystemTime;
 use table::{Missing, Table};
 
 pub use sighting::Sighting;
+pub use slot::Boot;
 
 /// How often a file is read that changes while it is being read.
 const ATTEMPTS: u32 = 3;
@@ -129,6 +130,13 @@ impl DigestTable {
 
     fn with(table: Option<Table>) -> Self {
         Self { table }
+    }
+
+    /// The boot in which the numbers of devices and mounts mean what they mean now. Costs nothing where there is
+    /// a table. `None` where the kernel does not tell.
+    pub fn boot(&self) -> Option<Boot> {
+        let known = self.table.as_ref().map(Table::boot);
+        known.or_else(|| table::read_boot().ok())
     }
 
     /// Whether digests of other processes are seen here.
@@ -244,32 +252,11 @@ impl DigestTable {
 }
 
 /// For how long the stat means what it means. `None` where the kernel cannot tell.
-///
-/// A change time with a fraction was drawn from a clock, at a moment when that file was changed. Another
-/// one has it only by the most unlikely chance, so it counts as long as device numbers do: for a boot.
-///
-/// One without a fraction has either of two causes. The kernel has not drawn it at all: a tool wrote
-/// it into an image, and may write the same, beside the same inode and size, into another image, which
-/// may be given the device number of the first one as soon as that is unmounted. So it only counts
-/// through this mount: a mount keeps its one file system for life, with no time in between at which
-/// somebody else could change it, and its number is not given again.
-///
-/// Or the file system keeps no fractions, and a later change may be rounded down to the second of an
-/// earlier one. That a mount does not help against, but [`Stat::is_settled`] does, which has been asked
-/// before anything is remembered: the last change lies 2 s before the first look (4 s, if the time of
-/// modification is a whole second too, as it is on such a file system), a later one can be dated back
-/// by the grain, 1 s on the file systems that are trusted, and by a tick of the kernel, 10 ms; so its
-/// time is another one. What is left is a clock that was set back: to be changed unseen, a file must be
-/// written in the very second that its change time names.
-///
-/// [`Stat::is_settled`]: crate::stat::Stat::is_settled
 fn epoch(table: &Table, seen: &Sighting) -> Option<Epoch> {
-    let boot = table.boot();
-    let mount = match seen.stat.is_changed_on_the_second() {
-        true => seen.mount?.get(),
-        false => 0,
-    };
-    Some(Epoch { boot, mount })
+    Some(Epoch {
+        boot: table.boot(),
+        mount: seen.believed_through()?,
+    })
 }
 
 /// Opens without waiting for a writer, should it be a named pipe.

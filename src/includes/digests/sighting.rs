@@ -57,6 +57,32 @@ impl Sighting {
         }
     }
 
+    /// The mount through which the stat means what it means: 0 for every mount of this boot. `None` where that
+    /// cannot be told, so that an equal stat later proves nothing.
+    ///
+    /// A change time with a fraction was drawn from a clock, at a moment when that file was changed. Another
+    /// one has it only by the most unlikely chance, so it counts as long as device numbers do: for a boot.
+    ///
+    /// One without a fraction has either of two causes. The kernel has not drawn it at all: a tool wrote
+    /// it into an image, and may write the same, beside the same inode and size, into another image, which
+    /// may be given the device number of the first one as soon as that is unmounted. So it only counts
+    /// through this mount: a mount keeps its one file system for life, with no time in between at which
+    /// another process could change it, and its number is not given again.
+    ///
+    /// Or the file system keeps no fractions, and a later change may be rounded down to the second of an
+    /// earlier one. That a mount does not help against, but [`Stat::is_settled`] does, which is to be asked
+    /// before anything is remembered: the last change lies 2 s before the first look (4 s, if the time of
+    /// modification is a whole second too, as it is on such a file system), a later one can be dated back
+    /// by the grain, 1 s on the file systems that are trusted, and by a tick of the kernel, 10 ms; so its
+    /// time is another one. What is left is a clock that was set back: to be changed unseen, a file must be
+    /// written in the very second that its change time names.
+    pub fn believed_through(&self) -> Option<u64> {
+        match self.stat.is_changed_on_the_second() {
+            true => self.mount.map(NonZero::get),
+            false => Some(0),
+        }
+    }
+
     fn without_mount(found: &fs::Metadata) -> Self {
         Self {
             stat: Stat::from(found),

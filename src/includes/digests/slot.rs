@@ -29,7 +29,7 @@ const MOUNT: usize = 13;
 pub(super) type SlotWords = [u64; SLOT_WORDS];
 
 /// The boot of the machine, as the kernel names it.
-pub(super) type Boot = [u64; 2];
+pub type Boot = [u64; 2];
 
 /// How long a stat means what it means: a boot of the machine, or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

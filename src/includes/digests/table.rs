@@ -339,7 +339,7 @@ fn fresh_table(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
 }
 
 /// The kernel's random number for this boot: 32 hexadecimal digits in five groups.
-fn read_boot() -> io::Result<Boot> {
+pub(super) fn read_boot() -> io::Result<Boot> {
     let mut text = [0; 36];
     File::open("/proc/sys/kernel/random/boot_id")?.read_exact(&mut text)?;
     let digits = String::from_utf8_lossy(&text).replace('-', "");

@@ -1,0 +1,40 @@
+//! Why a toolchain could not be identified.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::PathBuf;
+
+/// Why a toolchain could not be identified.
+#[derive(Debug, thiserror::Error)]
+pub enum ToolchainError {
+    /// A tool could not be run.
+    #[error("cannot run {}: {source}", program.display())]
+    Run {
+        /// The tool.
+        program: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// nvcc would not print its plan.
+    #[error("{} --dryrun: {text}", nvcc.display())]
+    Probe {
+        /// The nvcc in question.
+        nvcc: PathBuf,
+        /// What it said, or what was wrong with what it said.
+        text: String,
+    },
+    /// A tool could not be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A tool is nowhere to be found.
+    #[error("no {} on nvcc's PATH", name.display())]
+    Missing {
+        /// The name in nvcc's plan.
+        name: OsString,
+    },
+}

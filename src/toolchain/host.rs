@@ -1,0 +1,300 @@
+//! What the host compiler would run: its driver's own answer to `-###`, and what kind of program the driver
+//! is. Starts the driver; does not know which flags a compile has, nor what its answer is compared with.
+//!
+//! ```text
+//! COLLECT_GCC=/usr/bin/g++                                    GCC's driver, as it was started
+//!  /usr/lib/gcc/x86_64-linux-gnu/12/cc1plus -quiet … -o - |   each command behind one blank
+//!  as --64 -o /dev/null
+//! ```
+//! clang quotes each word, and starts itself: ` "/usr/lib/llvm-14/bin/clang" "-cc1" …`. Programs in front of a
+//! driver (scripts, OpenMPI's `mpicxx`, ccache) pass the question on, so that the answer tells what they add.
+
+use memchr::memmem;
+use serde::{Deserialize, Serialize};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+/// What family of options the host compiler understands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostFamily {
+    /// GCC, with GNU as.
+    Gnu,
+    /// Clang, or something that is neither.
+    Other,
+}
+
+/// What the program is that nvcc calls the host compiler.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HostDriver {
+    /// GCC's or clang's own driver: it starts its parts itself, and what it starts depends on its arguments,
+    /// on known variables and on files at known places.
+    Own,
+    /// Any other program or script. It may add flags, and choose another compiler, by anything it likes.
+    Wrapper,
+}
+
+/// Words that only GCC's driver has.
+const GNU_DRIVER: &[u8] = b"Using built-in specs.";
+
+/// One question to a driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Inquiry {
+    /// Which commands it would start for a compile.
+    Commands,
+    /// Which command preprocesses, and where that searches for headers: what the variables that a wrapper
+    /// sets come to. Runs the preprocessor on nothing.
+    Search,
+    /// Where GCC's driver looks for its parts.
+    Places,
+}
+
+impl Inquiry {
+    /// What goes behind the flags of a compile. Without `-pipe`, the answer would name a random temporary file.
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Commands => &["-pipe", "-###", "-o", "/dev/null", "/dev/null"],
+            Self::Search => &["-v", "-o", "/dev/null", "/dev/null"],
+            Self::Places => &["-print-search-dirs"],
+        }
+    }
+
+    /// Starts `driver` with the flags of a compile, which name no file. `path` is the PATH along which its parts
+    /// are found.
+    ///
+    /// # Errors
+    /// The driver cannot be started.
+    pub fn ask(self, driver: &Path, flags: &[OsString], path: &OsStr) -> io::Result<Child> {
+        Command::new(driver)
+            .args(flags)
+            .args(self.arguments())
+            .env("PATH", path)
+            .env("LC_ALL", "C")
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+    }
+}
+
+/// A driver's account of the commands that it would start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Each command as the driver prints it.
+    pub commands: Vec<Vec<u8>>,
+    /// The program of each: a path, or a name that is looked up in PATH.
+    pub programs: Vec<OsString>,
+    /// Whose options these programs understand.
+    pub family: HostFamily,
+    /// The program that GCC's driver takes itself for.
+    pub(super) started_as: Option<PathBuf>,
+    /// A specs file that GCC's driver has read.
+    pub read_specs: Option<PathBuf>,
+    /// Directories in which GCC's driver looks for specs files whatever its search path.
+    pub specs: Vec<PathBuf>,
+}
+
+impl Account {
+    /// Reads what a driver printed on standard error. `None` where it names no compiler.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let mut commands = Vec::new();
+        let mut programs = Vec::new();
+        let mut family = None;
+        for line in text.split(|&byte| byte == b'\n') {
+            // clang says ` (in-process)` before its command.
+            let Some(line) = line
+                .strip_prefix(b" ")
+                .filter(|line| !line.starts_with(b"("))
+            else {
+                continue;
+            };
+            let program = first_word(line)?;
+            let name = program.rsplit(|&byte| byte == b'/').next();
+            if matches!(name.unwrap_or_default(), b"cc1plus" | b"cc1") {
+                family = Some(HostFamily::Gnu);
+            } else if memmem::find(line, b"\"-cc1\"").is_some() {
+                family = Some(HostFamily::Other);
+            }
+            programs.push(OsString::from_vec(program));
+            commands.push(line.to_vec());
+        }
+        Some(Self {
+            commands,
+            programs,
+            family: family?,
+            started_as: value(text, b"COLLECT_GCC=").map(PathBuf::from),
+            read_specs: value(text, b"Reading specs from ").map(PathBuf::from),
+            specs: configured(text),
+        })
+    }
+
+    /// What `driver`, which gave this account, is. `content` is its file's.
+    pub fn kind_of(&self, driver: &Path, content: &[u8]) -> HostDriver {
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let is_own = match self.family {
+            // The name alone can be given to another program, and the words be in a script.
+            HostFamily::Gnu => {
+                self.started_as.as_deref() == Some(driver)
+                    && content.starts_with(b"\x7fELF")
+                    && memmem::find(content, GNU_DRIVER).is_some()
+            }
+            HostFamily::Other => {
+                let mut programs = self.programs.iter().map(Path::new);
+                real(driver).is_some() && programs.all(|program| real(program) == real(driver))
+            }
+        };
+        match is_own {
+            true => HostDriver::Own,
+            false => HostDriver::Wrapper,
+        }
+    }
+}
+
+/// The first word of a command: bare, or in double quotes. `None` for an unclosed one.
+fn first_word(line: &[u8]) -> Option<Vec<u8>> {
+    let Some(quoted) = line.strip_prefix(b"\"") else {
+        let bare = line.split(|&byte| byte == b' ').next();
+        return bare.filter(|word| !word.is_empty()).map(<[u8]>::to_vec);
+    };
+    let mut word = Vec::new();
+    let mut bytes = quoted.iter();
+    loop {
+        match bytes.next()? {
+            b'"' => return Some(word),
+            b'\\' => word.push(*bytes.next()?),
+            byte => word.push(*byte),
+        }
+    }
+}
+
+/// What stands behind `name` at the beginning of a line.
+fn value<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t OsStr> {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    lines
+        .find_map(|line| line.strip_prefix(name))
+        .map(OsStr::from_bytes)
+}
+
+/// `LIBDIR/gcc/TARGET`, as GCC was configured: a specs file there is read even where the compiler was moved.
+fn configured(text: &[u8]) -> Vec<PathBuf> {
+    let options = value(text, b"Configured with: ").unwrap_or_default();
+    let option = |name: &[u8]| {
+        let mut words = options.as_bytes().split(|&byte| byte == b' ');
+        let found = words.find_map(|word| word.strip_prefix(name))?;
+        Some(Path::new(OsStr::from_bytes(found)))
+    };
+    let prefix = option(b"--prefix=").unwrap_or(Path::new("/usr/local"));
+    let libdir = option(b"--libdir=").map_or_else(|| prefix.join("lib"), Path::to_owned);
+    let target = value(text, b"Target: ").map(|target| libdir.join("gcc").join(target));
+    target.into_iter().collect()
+}
+
+/// Where GCC's driver looks for its parts, as `-print-search-dirs` prints it.
+///
+/// ```text
+/// install: /usr/lib/gcc/x86_64-linux-gnu/12/
+/// programs: =/usr/lib/gcc/x86_64-linux-gnu/12/:…
+/// libraries: =/usr/lib/gcc/x86_64-linux-gnu/12/:…
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SearchPlaces {
+    /// Prefixes of programs, in order.
+    pub programs: Vec<PathBuf>,
+    /// Prefixes of startup files, among which specs files are looked for.
+    pub startup: Vec<PathBuf>,
+}
+
+impl SearchPlaces {
+    /// Reads standard output. `None` where a line is missing.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let list = |name: &[u8]| {
+            let list = value(text, name)?.as_bytes();
+            let parts = list.split(|&byte| byte == b':');
+            Some(
+                parts
+                    .map(|part| PathBuf::from(OsStr::from_bytes(part)))
+                    .collect(),
+            )
+        };
+        Some(Self {
+            programs: list(b"programs: =")?,
+            startup: list(b"libraries: =")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Account, HostDriver, HostFamily, SearchPlaces};
+    use std::path::Path;
+
+    const GNU: &[u8] = b"Using built-in specs.\nCOLLECT_GCC=/usr/bin/g++\nTarget: x86_64-linux-gnu\n\
+        Configured with: ../src/configure -v --with-pkgversion='Debian 12' --prefix=/usr --libdir=/usr/lib\n\
+        COLLECT_GCC_OPTIONS='-c' '-pipe'\n \
+        /usr/lib/gcc/x86_64-linux-gnu/12/cc1plus -quiet \"-march=x86-64\" -o - |\n \
+        as --64 -o /dev/null\nCOMPILER_PATH=/usr/lib/gcc/\n";
+
+    const CLANG: &[u8] = b"clang version 14.0.6\nInstalledDir: /usr/bin\n (in-process)\n \
+        \"/usr/lib/llvm-14/bin/clang\" \"-cc1\" \"-triple\" \"x86_64\"\n";
+
+    #[test]
+    fn the_commands_of_both_compilers_are_read() {
+        let found = Account::parse(GNU).unwrap();
+        assert_eq!(found.family, HostFamily::Gnu);
+        assert_eq!(
+            found.programs,
+            ["/usr/lib/gcc/x86_64-linux-gnu/12/cc1plus", "as"]
+        );
+        assert_eq!(found.commands[1], b"as --64 -o /dev/null");
+        assert_eq!(found.specs, [Path::new("/usr/lib/gcc/x86_64-linux-gnu")]);
+        let found = Account::parse(CLANG).unwrap();
+        assert_eq!(found.family, HostFamily::Other);
+        assert_eq!(found.programs, ["/usr/lib/llvm-14/bin/clang"]);
+    }
+
+    #[test]
+    fn an_answer_without_a_compiler_is_none() {
+        for text in [
+            &b""[..],
+            b"wrapper: unknown option\n",
+            b" as --64\n",
+            b" \"open\n",
+        ] {
+            assert_eq!(Account::parse(text), None);
+        }
+    }
+
+    #[test]
+    fn a_driver_is_gccs_own_by_name_and_content() {
+        let driver = b"\x7fELF... Using built-in specs.\n";
+        let account = Account::parse(GNU).unwrap();
+        let kind = |path: &str, content: &[u8]| account.kind_of(Path::new(path), content);
+        assert_eq!(kind("/usr/bin/g++", driver), HostDriver::Own);
+        assert_eq!(
+            kind("/opt/bin/g++", driver),
+            HostDriver::Wrapper,
+            "starts another"
+        );
+        assert_eq!(
+            kind("/usr/bin/g++", b"\x7fELF"),
+            HostDriver::Wrapper,
+            "a launcher"
+        );
+        assert_eq!(
+            kind("/usr/bin/g++", b"#!/bin/sh # Using built-in specs."),
+            HostDriver::Wrapper
+        );
+    }
+
+    #[test]
+    fn search_places_are_in_order() {
+        let text = b"install: /x/\nprograms: =/a/:/b/\nlibraries: =/c/\n";
+        let found = SearchPlaces::parse(text).unwrap();
+        assert_eq!(found.programs, [Path::new("/a/"), Path::new("/b/")]);
+        assert_eq!(found.startup, [Path::new("/c/")]);
+        assert_eq!(SearchPlaces::parse(b"programs: =/a/\n"), None);
+    }
+}

@@ -1,0 +1,231 @@
+//! Where GCC's driver looks for its parts and for specs files before it takes what it takes: the places that
+//! must stay empty for a toolchain to stay what it is. Does not know what the parts are.
+
+use super::error::ToolchainError;
+use super::host::{Account, HostDriver, HostFamily, Inquiry, SearchPlaces};
+use crate::includes::digests::{DigestTable, Sighting};
+use crate::includes::probe::{Found, Probe};
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::SystemTime;
+
+/// The programs of a compile. The assembler is tried behind the target's name as well.
+const PROGRAMS: [&str; 3] = ["cc1plus", "cc1", "as"];
+
+/// What stands, and does not stand, where a driver looks.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Parts {
+    /// Names that must stay absent, by the directory, which exists.
+    absent: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+    /// Places that must stay something that no driver takes for a file to read or run.
+    occupied: BTreeSet<PathBuf>,
+    /// Specs files, each of which the driver reads, and where their links lead.
+    pub(super) specs: BTreeMap<PathBuf, PathBuf>,
+}
+
+impl Parts {
+    /// Looks at every place in `places` and where the compiler of `account` was configured to look.
+    ///
+    /// # Errors
+    /// A place that cannot be looked at.
+    pub(super) fn find(places: &SearchPlaces, account: &Account) -> std::io::Result<Self> {
+        let mut parts = Self::default();
+        let mut probe = Probe::default();
+        let configured = account
+            .specs
+            .iter()
+            .flat_map(|target| with_versions(target));
+        let searched = places.startup.iter().chain(&places.programs);
+        for prefix in configured.chain(searched.cloned()) {
+            let place = prefix.join("specs");
+            if parts.look(&mut probe, &place)? {
+                let real = fs::canonicalize(&place)?;
+                parts.specs.insert(place, real);
+            }
+        }
+        for name in names(account) {
+            for prefix in &places.programs {
+                if parts.look(&mut probe, &prefix.join(&name))? {
+                    break;
+                }
+            }
+        }
+        Ok(parts)
+    }
+
+    /// Notes what is at `place`; whether a file is there.
+    fn look(&mut self, probe: &mut Probe, place: &Path) -> std::io::Result<bool> {
+        match probe.look(place)? {
+            Found::File => return Ok(true),
+            Found::Directory => drop(self.occupied.insert(place.to_owned())),
+            Found::Blocked { by } => drop(self.occupied.insert(by)),
+            Found::Nothing { directory, missing } => {
+                self.absent.entry(directory).or_default().insert(missing);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether nothing has come to a place that was empty.
+    pub(super) fn hold(&self, table: &DigestTable) -> bool {
+        let began = SystemTime::now();
+        let lacks = |(directory, names): (&PathBuf, &BTreeSet<PathBuf>)| {
+            let names = names
+                .iter()
+                .flat_map(|name| [name.as_os_str().as_bytes(), b"\0"]);
+            let names = names.collect::<Vec<_>>().concat();
+            match Sighting::at(directory) {
+                Ok(seen) => table.lacks_all(directory, &seen, &names, began),
+                Err(error) => error.kind() == ErrorKind::NotFound,
+            }
+        };
+        let leads = |(place, real): (&PathBuf, &PathBuf)| {
+            fs::canonicalize(place).is_ok_and(|found| found == *real)
+        };
+        self.absent.iter().all(lacks)
+            && self.occupied.iter().all(|path| path.exists())
+            && self.specs.iter().all(leads)
+    }
+}
+
+/// What the host compiler is.
+pub(super) struct Host {
+    pub(super) family: HostFamily,
+    pub(super) driver: HostDriver,
+    /// Of GCC's own driver.
+    pub(super) parts: Parts,
+}
+
+impl Host {
+    /// By its own account. A program that names no compiler is nothing that is known.
+    pub(super) fn examine(place: &Path, search: &OsStr) -> Result<Self, ToolchainError> {
+        let failed = |source| ToolchainError::Run {
+            program: place.into(),
+            source,
+        };
+        let flags = ["-c", "-x", "c++"].map(OsString::from);
+        let asked =
+            [Inquiry::Commands, Inquiry::Places].map(|inquiry| inquiry.ask(place, &flags, search));
+        let answers = asked.map(|asked| asked.and_then(Child::wait_with_output));
+        let [commands, places] = answers;
+        let (commands, places) = (commands.map_err(failed)?, places.map_err(failed)?);
+        let mut host = Self {
+            family: HostFamily::Other,
+            driver: HostDriver::Wrapper,
+            parts: Parts::default(),
+        };
+        let Some(account) = Account::parse(&commands.stderr) else {
+            return Ok(host);
+        };
+        let content = fs::read(place).map_err(|source| ToolchainError::Read {
+            path: place.into(),
+            source,
+        })?;
+        host.family = account.family;
+        if account.kind_of(place, &content) == HostDriver::Wrapper {
+            return Ok(host);
+        }
+        // One that does not tell where it looks is asked each time, like a wrapper.
+        let places = SearchPlaces::parse(&places.stdout);
+        if let (HostFamily::Gnu, Some(places)) = (host.family, &places) {
+            host.parts = Parts::find(places, &account).map_err(failed)?;
+            host.driver = HostDriver::Own;
+        }
+        Ok(host)
+    }
+}
+
+fn names(account: &Account) -> BTreeSet<OsString> {
+    let mut names: BTreeSet<_> = PROGRAMS.map(OsString::from).into();
+    for target in account.specs.iter().filter_map(|path| path.file_name()) {
+        names.insert([target, OsStr::new("-as")].into_iter().collect());
+    }
+    names
+}
+
+/// The directory of a target, and of each version of the compiler below it.
+fn with_versions(target: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(target).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries.map(|entry| entry.path()).collect();
+    found.retain(|path| path.is_dir());
+    found.push(target.to_owned());
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Parts;
+    use crate::includes::digests::DigestTable;
+    use crate::toolchain::{Account, HostFamily, SearchPlaces};
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    fn account(target: PathBuf) -> Account {
+        Account {
+            commands: Vec::new(),
+            programs: Vec::new(),
+            family: HostFamily::Gnu,
+            started_as: None,
+            read_specs: None,
+            specs: vec![target],
+        }
+    }
+
+    /// Directories `first` and `second` with a compiler proper in the second; `third` does not exist.
+    fn places(root: &Path) -> SearchPlaces {
+        let [first, second, third] = ["first", "second", "third"].map(|name| root.join(name));
+        fs::create_dir(&first).unwrap();
+        fs::create_dir(&second).unwrap();
+        fs::create_dir_all(root.join("gcc/target/12")).unwrap();
+        fs::write(second.join("cc1plus"), "").unwrap();
+        SearchPlaces {
+            programs: vec![first.clone(), second.clone(), third.clone()],
+            startup: vec![first, third],
+        }
+    }
+
+    #[test]
+    fn what_comes_before_a_part_or_is_a_specs_file_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let parts = Parts::find(&places(root), &account(root.join("gcc/target"))).unwrap();
+        let table = DigestTable::nowhere();
+        assert!(parts.hold(&table) && parts.specs.is_empty());
+        for place in [
+            "first/cc1plus",
+            "first/as",
+            "second/target-as",
+            "first/specs",
+            "gcc/target/specs",
+            "gcc/target/12/specs",
+            "third",
+        ] {
+            fs::write(root.join(place), "").unwrap();
+            assert!(!parts.hold(&table), "{place} appeared");
+            fs::remove_file(root.join(place)).unwrap();
+            assert!(parts.hold(&table), "{place} is gone again");
+        }
+        fs::write(root.join("first/other"), "").unwrap();
+        assert!(parts.hold(&table), "of no concern");
+    }
+
+    #[test]
+    fn specs_files_that_are_there_are_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let places = places(root);
+        fs::write(root.join("first/specs"), "").unwrap();
+        let parts = Parts::find(&places, &account(root.join("gcc/target"))).unwrap();
+        let place = root.join("first/specs");
+        assert_eq!(parts.specs.keys().collect::<Vec<_>>(), [&place]);
+        assert!(parts.hold(&DigestTable::nowhere()));
+        fs::rename(&place, root.join("elsewhere")).unwrap();
+        assert!(!parts.hold(&DigestTable::nowhere()), "gone");
+    }
+}

@@ -1,0 +1,148 @@
+//! The files of a toolchain as they are remembered: contents, and the looks by which these are believed later.
+//! Does not know which files a toolchain has.
+
+use super::error::ToolchainError;
+use crate::includes::digests::Sighting;
+use crate::key::{Digester, Sink};
+use crate::stat::Stat;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::panic::resume_unwind;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::SystemTime;
+
+/// One tool as remembered.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct ToolRecord {
+    pub(super) role: String,
+    pub(super) path: PathBuf,
+    pub(super) seen: Seen,
+    pub(super) sha256: String,
+    /// Whether it is no ELF program.
+    pub(super) script: bool,
+}
+
+/// What a file or directory looked like, and the mount that is a part of that. The rule of the digest table:
+/// see [`Sighting::believed_through`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Seen {
+    pub(super) stat: Stat,
+    mount: Option<u64>,
+}
+
+impl Seen {
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        Sighting::at(path).ok().map(Self::from)
+    }
+
+    /// Whether an equal look later proves that nothing has changed.
+    pub(super) fn is_proof(&self, now: SystemTime) -> bool {
+        self.mount.is_some() && self.stat.is_settled(now)
+    }
+}
+
+impl From<Sighting> for Seen {
+    fn from(seen: Sighting) -> Self {
+        Self {
+            stat: seen.stat,
+            mount: seen.believed_through(),
+        }
+    }
+}
+
+/// The directory beside nvcc's whose presence, and what it holds, steers where nvcc has headers and
+/// libraries looked for (`_TARGET_DIR_`).
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Targets {
+    pub(super) path: PathBuf,
+    pub(super) seen: Option<Seen>,
+    names: Vec<OsString>,
+}
+
+impl Targets {
+    pub(super) fn at(path: PathBuf) -> Self {
+        // The stat first: names that change later change it too.
+        let path = std::path::absolute(&path).unwrap_or(path);
+        let seen = Seen::at(&path);
+        let entries = fs::read_dir(&path).into_iter().flatten().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
+        names.sort();
+        Self { path, seen, names }
+    }
+
+    pub(super) fn write(&self, sink: &mut Digester) {
+        sink.field(
+            "targets",
+            usize::from(self.seen.is_some()) + self.names.len(),
+        );
+        if self.seen.is_some() {
+            sink.value(b"");
+        }
+        let names = self.names.iter();
+        names.for_each(|name| sink.value(name.as_bytes()));
+    }
+}
+
+/// Reads all tools, some hundred megabytes, on all cores.
+pub(super) fn tool_records(
+    files: Vec<(String, PathBuf)>,
+) -> Result<Vec<ToolRecord>, ToolchainError> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let next = AtomicUsize::new(0);
+    let read_some = || {
+        let mut read = Vec::new();
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            read.push(tool_record(file.clone()));
+        }
+        read
+    };
+    let read = thread::scope(|scope| {
+        let readers: Vec<_> = (1..cores).map(|_| scope.spawn(read_some)).collect();
+        let mut read = read_some();
+        for reader in readers {
+            read.extend(reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
+        }
+        read
+    });
+    let mut records = read.into_iter().collect::<Result<Vec<_>, _>>()?;
+    let place = |record: &ToolRecord| {
+        let is_it = |(role, path): &(String, PathBuf)| *role == record.role && *path == record.path;
+        files.iter().position(is_it)
+    };
+    records.sort_by_key(place);
+    Ok(records)
+}
+
+fn tool_record((role, path): (String, PathBuf)) -> Result<ToolRecord, ToolchainError> {
+    let error = |source| ToolchainError::Read {
+        path: path.clone(),
+        source,
+    };
+    let mut file = fs::File::open(&path).map_err(error)?;
+    let seen = Seen::from(Sighting::of(&file).map_err(error)?);
+    let mut magic = [0; 4];
+    let script = file.read_exact_at(&mut magic, 0).is_err() || &magic != b"\x7fELF";
+    let mut hasher = Sha256::new();
+    io::copy(&mut file, &mut hasher).map_err(error)?;
+    Ok(ToolRecord {
+        role,
+        path,
+        seen,
+        sha256: hex::encode(hasher.finalize()),
+        script,
+    })
+}
+
+pub(super) fn canonical(path: &Path) -> Result<PathBuf, ToolchainError> {
+    fs::canonicalize(path).map_err(|source| ToolchainError::Read {
+        path: path.into(),
+        source,
+    })
+}
