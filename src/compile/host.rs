@@ -11,7 +11,6 @@ use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Tool};
 use crate::toolchain::{Account, HostDriver, HostFamily, Inquiry, Toolchain, look_up};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest as _, Sha256};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
@@ -186,13 +185,13 @@ impl HostCompiler<'_> {
         for (command, program) in account.commands.into_iter().zip(&account.programs) {
             let digest = self.digest(program, answers)?;
             answers.commands.push(command);
-            answers.commands.push(digest.to_vec());
+            answers.commands.push(digest.into_bytes());
         }
         Ok(())
     }
 
-    /// The content of a program that the driver would start.
-    fn digest(&self, program: &OsStr, answers: &mut Answers) -> Result<Digest, Fallback> {
+    /// SHA-256 of a program that the driver would start, in hexadecimal digits.
+    fn digest(&self, program: &OsStr, answers: &mut Answers) -> Result<String, Fallback> {
         let place = look_up(program, &self.toolchain.search).ok_or_else(|| {
             let text = format!("no {} on PATH", program.display());
             Fallback::new(FallbackReason::Toolchain, text)
@@ -207,12 +206,12 @@ impl HostCompiler<'_> {
         let tools = self.toolchain.tools.iter();
         let mut known = tools.zip(&self.toolchain.roles);
         if let Some((_, (_, sha256))) = known.find(|(path, _)| **path == real) {
-            return Ok(Sha256::digest(sha256).into());
+            return Ok(sha256.clone());
         }
         let nowhere = DigestTable::nowhere();
         let found = self.digests.unwrap_or(&nowhere).digest_of(&real);
         let (_, digest) = found.map_err(|error| self.failed(&error))?;
-        Ok(Sha256::digest(hex::encode(digest)).into())
+        Ok(hex::encode(digest))
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Fallback {

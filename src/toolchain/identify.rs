@@ -5,6 +5,7 @@
 use super::error::ToolchainError;
 use super::find::{nvcc_command, program};
 use super::host::{HostDriver, HostFamily};
+use super::loaded::{self, Loaded};
 use super::names::{FoundName, Names, SearchPath};
 use super::parts::{Host, Parts};
 use super::profile;
@@ -14,7 +15,7 @@ use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
 use crate::stat::Stat;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, Write};
@@ -29,6 +30,8 @@ const SCHEMA: u32 = 6;
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
 /// The host compiler's parts, as `-print-prog-name` knows them.
 const HOST_PARTS: &[&str] = &["cc1plus", "cc1", "as"];
+/// The role of a library that the loader's variables bring into tools.
+const LOADED: &str = "loaded";
 /// Names below which the probe's temporaries would lie; nothing is written there.
 const PROBE_DIRECTORY: &str = "/pcache-nvcc-probe";
 
@@ -64,14 +67,16 @@ pub struct Toolchain {
 
 impl Toolchain {
     /// The identity of one tool with what it loads: SHA-256 over the contents of all tools whose role
-    /// `is_part` of it. None if the file `real` has not the role `main`.
+    /// `is_part` of it, and of the libraries that the loader's variables bring into any tool. `None` if the
+    /// file `real` does not have the role `main`.
     pub fn part(&self, main: &str, real: &Path, is_part: impl Fn(&str) -> bool) -> Option<Digest> {
         let mut known = self.roles.iter().zip(&self.tools);
         if !known.any(|((role, _), path)| role == main && path == real) {
             return None;
         }
         let mut sink = Digester::default();
-        for (role, sha256) in self.roles.iter().filter(|(role, _)| is_part(role)) {
+        let is_in = |role: &str| is_part(role) || role == LOADED;
+        for (role, sha256) in self.roles.iter().filter(|(role, _)| is_in(role)) {
             sink.field("tool", 2);
             sink.value(role.as_bytes());
             sink.value(sha256.as_bytes());
@@ -146,6 +151,8 @@ struct Record {
     host_place: PathBuf,
     /// Where GCC's driver would find other parts.
     parts: Parts,
+    /// What the loader's variables bring into the tools.
+    loaded: Loaded,
     /// nvcc's PATH, along which the names below were found.
     search: OsString,
     /// What was found along it.
@@ -197,6 +204,11 @@ impl Record {
         let host = Host::examine(&place, &search)?;
         let specs = host.parts.specs.values().cloned();
         files.extend(specs.map(|path| ("specs".to_owned(), path)));
+        let programs: BTreeSet<_> = files.iter().map(|(_, path)| path.as_path()).collect();
+        let loaded = Loaded::find(&programs, variable("LD_LIBRARY_PATH"))?;
+        for path in &loaded.files {
+            files.push((LOADED.to_owned(), canonical(path)?));
+        }
         let kept = ["CICC_PATH", "NVVMIR_LIBRARY_DIR"].into_iter();
         let profile = files.iter().find(|(role, _)| role == "nvcc.profile");
         let profile = profile.and_then(|(_, path)| fs::read(path).ok());
@@ -209,6 +221,7 @@ impl Record {
             driver: host.driver,
             host_place: place,
             parts: host.parts,
+            loaded,
             search,
             tools: tool_records(files)?,
             targets,
@@ -231,12 +244,15 @@ impl Record {
 
     /// The toolchain, if every tool is still what it was, where it was.
     fn toolchain(&self, digests: Option<&DigestTable>) -> Option<Toolchain> {
+        let nowhere = DigestTable::nowhere();
+        let table = digests.unwrap_or(&nowhere);
         let is_same = |tool: &ToolRecord| Seen::at(&tool.path) == Some(tool.seen);
         if self.schema != SCHEMA
             || boot(digests) != self.boot
             || !self.tools.iter().all(is_same)
             || Seen::at(&self.targets.path) != self.targets.seen
-            || !self.parts.hold(digests.unwrap_or(&DigestTable::nowhere()))
+            || !self.parts.hold(table)
+            || !self.loaded.hold(table)
         {
             return None;
         }
@@ -398,6 +414,18 @@ fn memo_name(nvcc: &Path, ccbin: Option<&OsStr>) -> String {
             "variable",
             std::env::var_os(name).unwrap_or_default().as_bytes(),
         );
+    }
+    for name in loaded::VARIABLES {
+        sink.one(
+            "variable",
+            std::env::var_os(name).unwrap_or_default().as_bytes(),
+        );
+    }
+    let searched = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let is_relative = |path: PathBuf| !path.is_absolute();
+    if !searched.is_empty() && std::env::split_paths(&searched).any(is_relative) {
+        let directory = std::env::current_dir().unwrap_or_default();
+        sink.one("directory", directory.as_os_str().as_bytes());
     }
     format!("{}.json", hex::encode(sink.finish()))
 }

@@ -6,9 +6,11 @@ mod error;
 mod find;
 mod host;
 mod identify;
+mod loaded;
 mod memos;
 mod names;
 mod parts;
+mod places;
 mod profile;
 mod tools;
 

@@ -3,17 +3,15 @@
 
 use super::error::ToolchainError;
 use super::host::{Account, HostDriver, HostFamily, Inquiry, SearchPlaces};
-use crate::includes::digests::{DigestTable, Sighting};
-use crate::includes::probe::{Found, Probe};
+use super::places::EmptyPlaces;
+use crate::includes::digests::DigestTable;
+use crate::includes::probe::Probe;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::SystemTime;
 
 /// The programs of a compile. The assembler is tried behind the target's name as well.
 const PROGRAMS: [&str; 3] = ["cc1plus", "cc1", "as"];
@@ -21,10 +19,8 @@ const PROGRAMS: [&str; 3] = ["cc1plus", "cc1", "as"];
 /// What stands, and does not stand, where a driver looks.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Parts {
-    /// Names that must stay absent, by the directory, which exists.
-    absent: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
-    /// Places that must stay something that no driver takes for a file to read or run.
-    occupied: BTreeSet<PathBuf>,
+    /// Where the driver looks before it takes what it takes.
+    empty: EmptyPlaces,
     /// Specs files, each of which the driver reads, and where their links lead.
     pub(super) specs: BTreeMap<PathBuf, PathBuf>,
 }
@@ -44,14 +40,14 @@ impl Parts {
         let searched = places.startup.iter().chain(&places.programs);
         for prefix in configured.chain(searched.cloned()) {
             let place = prefix.join("specs");
-            if parts.look(&mut probe, &place)? {
+            if parts.empty.look(&mut probe, &place)? {
                 let real = fs::canonicalize(&place)?;
                 parts.specs.insert(place, real);
             }
         }
         for name in names(account) {
             for prefix in &places.programs {
-                if parts.look(&mut probe, &prefix.join(&name))? {
+                if parts.empty.look(&mut probe, &prefix.join(&name))? {
                     break;
                 }
             }
@@ -59,38 +55,12 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Notes what is at `place`; whether a file is there.
-    fn look(&mut self, probe: &mut Probe, place: &Path) -> std::io::Result<bool> {
-        match probe.look(place)? {
-            Found::File => return Ok(true),
-            Found::Directory => drop(self.occupied.insert(place.to_owned())),
-            Found::Blocked { by } => drop(self.occupied.insert(by)),
-            Found::Nothing { directory, missing } => {
-                self.absent.entry(directory).or_default().insert(missing);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Whether nothing has come to a place that was empty.
+    /// Whether nothing has come to a place that was empty, and each specs file is where it was.
     pub(super) fn hold(&self, table: &DigestTable) -> bool {
-        let began = SystemTime::now();
-        let lacks = |(directory, names): (&PathBuf, &BTreeSet<PathBuf>)| {
-            let names = names
-                .iter()
-                .flat_map(|name| [name.as_os_str().as_bytes(), b"\0"]);
-            let names = names.collect::<Vec<_>>().concat();
-            match Sighting::at(directory) {
-                Ok(seen) => table.lacks_all(directory, &seen, &names, began),
-                Err(error) => error.kind() == ErrorKind::NotFound,
-            }
-        };
         let leads = |(place, real): (&PathBuf, &PathBuf)| {
             fs::canonicalize(place).is_ok_and(|found| found == *real)
         };
-        self.absent.iter().all(lacks)
-            && self.occupied.iter().all(|path| path.exists())
-            && self.specs.iter().all(leads)
+        self.empty.hold(table) && self.specs.iter().all(leads)
     }
 }
 

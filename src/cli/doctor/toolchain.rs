@@ -3,7 +3,8 @@
 use super::{Findings, Level};
 use crate::cli::Scene;
 use crate::toolchain::{
-    Front, Search, Toolchain, driver_version, find_nvcc, identify, look_up, nvcc_command,
+    Front, HostDriver, Search, Toolchain, driver_version, find_nvcc, identify, look_up,
+    nvcc_command,
 };
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -93,10 +94,16 @@ fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Opt
         }
     }
     if toolchain.front == Front::Scripts {
-        let text = "nvcc or the host compiler is a script, which may read anything: an edited source \
-                    costs a dry run, and preprocessing is not skipped where that could matter";
-        let advice = "name the program itself with -ccbin, or set PCACHE_NVCC to it";
+        let text = "nvcc, or cc1plus or as of the host compiler, is a script, which may read anything: an \
+                    edited source costs a dry run, and preprocessing is not skipped where that could matter";
+        let advice = "set PCACHE_NVCC to nvcc's own program";
         findings.advise(Level::Note, "toolkit", text, advice);
+    }
+    if toolchain.driver == HostDriver::Wrapper {
+        let text = "the host compiler is a program or script in front of another: each compile asks it what \
+                    it would run, which costs a process or two";
+        let advice = "name the compiler itself with -ccbin where the wrapper adds nothing";
+        findings.advise(Level::Note, "host compiler", text, advice);
     }
     Some(toolchain)
 }

@@ -1,0 +1,244 @@
+//! What the loader's variables bring into the tools: `LD_PRELOAD`, `LD_AUDIT` and `LD_LIBRARY_PATH`. The loader
+//! itself is asked what it would load with them and without, so that what reaches no tool does not count.
+
+use super::error::ToolchainError;
+use super::places::EmptyPlaces;
+use crate::includes::digests::DigestTable;
+use crate::includes::probe::Probe;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+/// The variables, which name the memo too.
+pub(super) const VARIABLES: [&str; 3] = ["LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD"];
+
+/// The library that `pcache run` names in two of them. It changes nothing in a tool.
+const OWN: &str = "libpcache_nvcc.so";
+
+/// Directories below those of `LD_LIBRARY_PATH` in which the loader looks first: of all versions of glibc.
+const VARIANTS: [&str; 7] = [
+    "glibc-hwcaps/x86-64-v4",
+    "glibc-hwcaps/x86-64-v3",
+    "glibc-hwcaps/x86-64-v2",
+    "tls",
+    "haswell",
+    "avx512_1",
+    "x86_64",
+];
+
+/// Libraries in tools that would not be there without the variables.
+#[derive(Debug, Default, Serialize, Deserialize)]
+pub(super) struct Loaded {
+    /// Their files.
+    pub(super) files: BTreeSet<PathBuf>,
+    /// Where libraries of the tools are looked for and are not.
+    empty: EmptyPlaces,
+}
+
+impl Loaded {
+    /// Looks at each of `tools`. `library_path` is what nvcc gives its tools as `LD_LIBRARY_PATH`, with the
+    /// user's own value behind its own.
+    ///
+    /// # Errors
+    /// The loader cannot be asked, or a name in a variable is found by a rule that is not known here.
+    pub(super) fn find(
+        tools: &BTreeSet<&Path>,
+        library_path: Option<&OsStr>,
+    ) -> Result<Self, ToolchainError> {
+        let mut loaded = Self::default();
+        let value = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
+        if VARIABLES.iter().all(|name| value(name).is_none()) {
+            return Ok(loaded);
+        }
+        for name in names(value("LD_AUDIT")) {
+            let path = PathBuf::from(&name);
+            let is_path = name.as_bytes().contains(&b'/');
+            is_path
+                .then_some(())
+                .ok_or(ToolchainError::Missing { name })?;
+            loaded.files.insert(path);
+        }
+        let users = value("LD_LIBRARY_PATH").unwrap_or_default();
+        let with = library_path.map_or_else(|| users.clone(), OsStr::to_owned);
+        let without = with.as_bytes().strip_suffix(users.as_bytes());
+        let without = OsStr::from_bytes(without.unwrap_or_default());
+        let mut sonames = BTreeSet::new();
+        for tool in tools {
+            let Some(loader) = interpreter(tool) else {
+                continue;
+            };
+            let present = list(&loader, tool, &with, value("LD_PRELOAD").as_deref())?;
+            let absent = list(&loader, tool, without, None)?;
+            sonames.extend(
+                present
+                    .iter()
+                    .chain(&absent)
+                    .map(|library| library.name.clone()),
+            );
+            let files = present
+                .into_iter()
+                .filter(|library| !absent.contains(library));
+            loaded.files.extend(files.map(|library| library.file));
+        }
+        loaded
+            .files
+            .retain(|path| path.file_name() != Some(OWN.as_ref()));
+        loaded.look(&users, &sonames)?;
+        Ok(loaded)
+    }
+
+    /// Notes where libraries of these names would be taken from if they were there.
+    fn look(&mut self, users: &OsStr, names: &BTreeSet<OsString>) -> Result<(), ToolchainError> {
+        let mut probe = Probe::default();
+        for directory in env::split_paths(users) {
+            for variant in ["."].iter().chain(&VARIANTS) {
+                let below = directory.join(variant);
+                for name in names {
+                    let place = below.join(name);
+                    let looked = self.empty.look(&mut probe, &place);
+                    looked.map_err(|source| ToolchainError::Read {
+                        path: place.clone(),
+                        source,
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the same libraries would be loaded, as long as those that are have not changed.
+    pub(super) fn hold(&self, table: &DigestTable) -> bool {
+        self.empty.hold(table)
+    }
+}
+
+/// The parts of a variable: blanks and colons separate them.
+fn names(value: Option<OsString>) -> Vec<OsString> {
+    let value = value.unwrap_or_default();
+    let parts = value.as_bytes().split(|byte| b": ".contains(byte));
+    let parts = parts.filter(|part| !part.is_empty());
+    parts
+        .map(|part| OsStr::from_bytes(part).to_owned())
+        .collect()
+}
+
+/// A library of a program.
+#[derive(Debug, PartialEq, Eq)]
+struct Library {
+    /// As the program asks for it.
+    name: OsString,
+    file: PathBuf,
+}
+
+/// What `loader` would load into `program`, which does not run.
+fn list(
+    loader: &Path,
+    program: &Path,
+    library_path: &OsStr,
+    preload: Option<&OsStr>,
+) -> Result<Vec<Library>, ToolchainError> {
+    let mut command = Command::new(loader);
+    command
+        .arg("--list")
+        .arg(program)
+        .env_remove("LD_AUDIT")
+        .env_remove("LD_PRELOAD")
+        .env("LD_LIBRARY_PATH", library_path)
+        .stdin(Stdio::null());
+    if let Some(preload) = preload {
+        command.env("LD_PRELOAD", preload);
+    }
+    let output = command.output().map_err(|source| ToolchainError::Run {
+        program: loader.into(),
+        source,
+    })?;
+    Ok(output
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter_map(library)
+        .collect())
+}
+
+/// A line of the loader's list: `\tlibz.so.1 => /lib/libz.so.1 (0x…)`, or a path alone.
+fn library(line: &[u8]) -> Option<Library> {
+    let line = line.strip_prefix(b"\t")?;
+    let end = line.windows(4).rposition(|word| word == b" (0x")?;
+    let line = &line[..end];
+    let arrow = line.windows(4).position(|word| word == b" => ");
+    let (name, file) = match arrow {
+        Some(at) => (&line[..at], &line[at + 4..]),
+        None => (line, line),
+    };
+    // The kernel's own has no file.
+    let has_file = file.contains(&b'/');
+    has_file.then(|| Library {
+        name: Path::new(OsStr::from_bytes(name))
+            .file_name()
+            .unwrap_or_default()
+            .into(),
+        file: PathBuf::from(OsStr::from_bytes(file)),
+    })
+}
+
+/// The loader that a 64-bit ELF program names. `None` for scripts and for programs that load nothing.
+fn interpreter(program: &Path) -> Option<PathBuf> {
+    const PT_INTERP: u32 = 3;
+    let file = File::open(program).ok()?;
+    let mut header = [0; 64];
+    file.read_exact_at(&mut header, 0).ok()?;
+    let is_elf64 = header.starts_with(b"\x7fELF\x02");
+    let start = u64::from_ne_bytes(header[32..40].try_into().ok()?);
+    let size = u64::from(u16::from_ne_bytes(header[54..56].try_into().ok()?));
+    let count = u64::from(u16::from_ne_bytes(header[56..58].try_into().ok()?));
+    for number in (0..count).filter(|_| is_elf64) {
+        let mut segment = [0; 56];
+        file.read_exact_at(&mut segment, start + number * size)
+            .ok()?;
+        if u32::from_ne_bytes(segment[..4].try_into().ok()?) == PT_INTERP {
+            let at = u64::from_ne_bytes(segment[8..16].try_into().ok()?);
+            let length = u64::from_ne_bytes(segment[32..40].try_into().ok()?);
+            let mut path = vec![0; usize::try_from(length.min(4096)).ok()?];
+            file.read_exact_at(&mut path, at).ok()?;
+            let path = path.strip_suffix(b"\0").unwrap_or(&path);
+            return fs::canonicalize(OsStr::from_bytes(path)).ok();
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{interpreter, library, names};
+    use std::path::Path;
+
+    #[test]
+    fn lines_of_the_loader_are_read() {
+        let found = library(b"\tlibz.so.1 => /a b/libz.so.1 (0x00007f)").unwrap();
+        assert_eq!(
+            (found.name.to_str(), found.file.to_str()),
+            (Some("libz.so.1"), Some("/a b/libz.so.1"))
+        );
+        let found = library(b"\t/tmp/libpre.so (0x00007f)").unwrap();
+        assert_eq!(found.file, Path::new("/tmp/libpre.so"));
+        for line in ["\tlinux-vdso.so.1 (0x00007f)", "\tlibx.so => not found", ""] {
+            assert_eq!(library(line.as_bytes()), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn names_are_separated_by_blanks_and_colons() {
+        assert_eq!(names(Some("/a.so: /b.so".into())), ["/a.so", "/b.so"]);
+    }
+
+    #[test]
+    fn a_program_names_its_loader_and_a_script_none() {
+        assert!(interpreter(Path::new("/proc/self/exe")).is_some());
+        assert_eq!(interpreter(Path::new("/proc/self/status")), None);
+    }
+}
