@@ -30,4 +30,5 @@ mod stages_sharing;
 mod tidying;
 mod traps_environment;
 mod traps_headers;
+mod traps_macros;
 mod traps_source;
