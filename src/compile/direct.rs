@@ -26,8 +26,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The version of [`DirectRecord`].
-const SCHEMA: u32 = 1;
+/// The version of [`DirectRecord`]: raised too where results of older versions are not to be believed any more.
+const SCHEMA: u32 = 2;
 
 /// An invocation's result.
 #[derive(Debug, Serialize, Deserialize)]
@@ -325,6 +325,7 @@ impl<'a> Direct<'a> {
 
     /// What `trail` leads to, once it holds everything that was read.
     pub fn follow(&self, trail: &Trail) -> Result<Followed, Doubt> {
+        trail.check_times(&self.facts.environment)?;
         let lookups = Lookups::follow(&trail.reads, &trail.orders)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set

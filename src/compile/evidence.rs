@@ -6,6 +6,7 @@ use super::record::Source;
 use super::workspace::Workspace;
 use crate::includes::markers::Origin;
 use crate::includes::prerequisites::prerequisites;
+use crate::includes::times;
 use crate::toolchain::Stat;
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
@@ -24,6 +25,7 @@ pub struct Known {
     preprocessed: BTreeMap<PathBuf, Entered>,
     raw: BTreeSet<PathBuf>,
     precompilable: BTreeSet<PathBuf>,
+    times: BTreeSet<Vec<u8>>,
 }
 
 /// How a pass came to a file.
@@ -54,6 +56,16 @@ impl Known {
     /// Adds a header in whose place a compile would take a precompiled one.
     pub fn add_precompilable(&mut self, path: PathBuf) {
         self.precompilable.insert(path);
+    }
+
+    /// Adds whatever a pass has written or printed that may tell a time.
+    pub fn add_times(&mut self, text: &[u8]) {
+        self.times.extend(times::find(text));
+    }
+
+    /// What may tell a time in the passes.
+    pub fn times(&self) -> impl Iterator<Item = &Vec<u8>> {
+        self.times.iter()
     }
 
     /// The files that passes preprocessed.

@@ -9,7 +9,7 @@ use crate::includes::digests::DigestTable;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Tool};
-use crate::toolchain::{Account, HostDriver, HostFamily, Inquiry, Toolchain, look_up};
+use crate::toolchain::{Account, HostDriver, HostFamily, Inquiry, Toolchain, look_up, words};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -91,6 +91,8 @@ pub struct Answers {
     pub questions: BTreeSet<Question>,
     /// For keys: each command of a compile, and behind it the digest of its program's content.
     pub commands: Vec<Vec<u8>>,
+    /// The words of every command that was told.
+    pub arguments: Vec<Vec<OsString>>,
     /// What the preprocessings say, where they were asked about.
     searches: Vec<Vec<u8>>,
     /// Whose options the compiler understands; `None` where nothing is compiled for the host.
@@ -148,7 +150,12 @@ impl HostCompiler<'_> {
         for (question, output) in questions.iter().zip(outputs) {
             match question.inquiry {
                 Inquiry::Commands => self.add_commands(&output.stderr, &mut answers)?,
-                Inquiry::Search => answers.searches.push(searched(&output.stderr)),
+                Inquiry::Search => {
+                    let text = searched(&output.stderr);
+                    let lines = text.split(|&byte| byte == b'\n');
+                    answers.arguments.extend(lines.filter_map(words));
+                    answers.searches.push(text);
+                }
                 Inquiry::Places => {}
             }
         }
@@ -182,10 +189,11 @@ impl HostCompiler<'_> {
         if let Some(specs) = account.read_specs {
             answers.additions = Some(format!("the host compiler read {}", specs.display()));
         }
-        for (command, program) in account.commands.into_iter().zip(&account.programs) {
-            let digest = self.digest(program, answers)?;
-            answers.commands.push(command);
+        for command in account.commands {
+            let digest = self.digest(&command.words[0], answers)?;
+            answers.commands.push(command.text);
             answers.commands.push(digest.into_bytes());
+            answers.arguments.push(command.words);
         }
         Ok(())
     }

@@ -220,10 +220,13 @@ fn pass(
     for file in &files {
         known.add(file.path.clone().into(), entered(work, &files, file));
     }
+    let printed = printed(work, number)?;
+    known.add_times(&bytes);
+    known.add_times(&printed);
     Ok(Pass {
         command: template(work.plan, stage),
         digest: Sha256::digest(&bytes).into(),
-        printed: printed(work, number)?,
+        printed: (!printed.is_empty()).then(|| Sha256::digest(&printed).into()),
     })
 }
 
@@ -236,14 +239,14 @@ fn entered(work: &UnitWork<'_>, files: &[SourceFile], file: &SourceFile) -> Ente
     }
 }
 
-/// The digest of what stage `number` printed. A message may leave no trace in the text.
-fn printed(work: &UnitWork<'_>, number: usize) -> Result<Option<Digest>, Detour> {
+/// What stage `number` printed. A message may leave no trace in the text.
+fn printed(work: &UnitWork<'_>, number: usize) -> Result<Vec<u8>, Detour> {
     let mut printed = Vec::new();
     for suffix in ["out", "err"] {
         let path = work.commands.workspace.stream(number, suffix);
         printed.extend(fs::read(&path).map_err(|error| unreadable(&path, &error))?);
     }
-    Ok((!printed.is_empty()).then(|| Sha256::digest(&printed).into()))
+    Ok(printed)
 }
 
 /// gcc takes `x.h.gch` in place of `x.h` when it compiles a host source, and not when it only
@@ -271,6 +274,7 @@ fn host_headers(
     known: &mut Known,
 ) -> Result<Vec<HostHeader>, Detour> {
     let bytes = text(work, stage)?;
+    known.add_times(&bytes);
     let mut found = Vec::new();
     let files = markers::files(&bytes);
     for file in &files {

@@ -8,6 +8,7 @@ use crate::includes::probe::{Found, Probe};
 use crate::includes::scan::{HAS_INCLUDE, Mentions, scan};
 use crate::includes::search::SearchOrder;
 use crate::includes::settled;
+use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs;
@@ -77,7 +78,8 @@ fn digest(text: &[u8]) -> String {
 /// Whether the text may include or ask for another file. The system's own does not.
 fn includes_others(text: &[u8]) -> bool {
     let askers = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
-    scan(text, &askers) != Mentions::default()
+    // Its words may be made of pieces.
+    scan(text, &askers) != Mentions::default() || memmem::find(text, b"##").is_some()
 }
 
 #[cfg(test)]

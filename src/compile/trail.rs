@@ -10,11 +10,15 @@ use super::passes::HOST_RUNTIME;
 use super::unit::UnitWork;
 use crate::includes::lookups::{Doubt, Reads};
 use crate::includes::settled;
+use crate::includes::times::{self, Moments};
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::SystemTime;
 
 impl Trail {
     /// Asks every preprocessor of `works` where it searches. To be called before any pass.
@@ -31,6 +35,11 @@ impl Trail {
                     program: stage.program.clone(),
                     args: steering(&args),
                 });
+            }
+            // A program in front of the compiler, or a specs file, may add to them.
+            for args in &work.host.arguments {
+                reads.forced.extend(forced(args)?);
+                snippets.extend(definitions(args));
             }
             if work.passes.include_runtime() {
                 snippets.insert(HOST_RUNTIME.as_bytes().to_vec());
@@ -59,11 +68,37 @@ impl Trail {
         })
     }
 
+    /// No pass tells a time, but for those that stand in a source or that `environment` gives.
+    pub fn check_times(&self, environment: &[Vec<u8>]) -> Result<(), Doubt> {
+        let reads = &self.reads;
+        if reads.times.is_empty() {
+            return Ok(());
+        }
+        let stamp = |path: &PathBuf| {
+            let found = fs::metadata(path);
+            let found = found.map_err(|error| format!("{}: {error}", path.display()))?;
+            Ok::<_, Doubt>(found.mtime())
+        };
+        let mut given = environment.iter();
+        let given = given.find_map(|one| one.strip_prefix(b"SOURCE_DATE_EPOCH="));
+        let moments = Moments {
+            compile: seconds(self.began)..=seconds(SystemTime::now()),
+            files: reads.sources.keys().map(stamp).collect::<Result<_, _>>()?,
+            given: given.and_then(|given| std::str::from_utf8(given).ok()?.parse().ok()),
+        };
+        let sources = reads.sources.values().map(|text| text.as_slice());
+        let snippets = reads.snippets.iter().map(Vec::as_slice);
+        let sources: Vec<_> = sources.chain(snippets).collect();
+        let asked = times::asked(&reads.times, &sources, &moments);
+        asked.map_or(Ok(()), |what| Err(what.to_owned()))
+    }
+
     /// Adds what a unit's passes read.
     pub fn add(&mut self, known: &Known) -> Result<(), Doubt> {
         self.reads.raw.extend(known.raw().cloned());
         let precompilable = known.precompilable().cloned();
         self.reads.precompilable.extend(precompilable);
+        self.reads.times.extend(known.times().cloned());
         for path in known.preprocessed() {
             if self.reads.sources.contains_key(path) {
                 continue;
@@ -75,12 +110,29 @@ impl Trail {
     }
 }
 
+/// Options by which a source holds other words than its bytes tell.
+const READ_OTHERWISE: [&[u8]; 3] = [b"-finput-charset", b"-traditional", b"-fpreprocessed"];
+
+/// Seconds since 1970.
+fn seconds(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+    })
+}
+
 /// The names that options include before the source.
 fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, Doubt> {
     let mut names = Vec::new();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
         let bytes = arg.as_bytes();
+        if READ_OTHERWISE
+            .iter()
+            .any(|option| bytes.starts_with(option))
+        {
+            return Err(format!("{} changes how sources are read", arg.display()));
+        }
         if bytes.starts_with(b"@") || bytes == b"-I-" || bytes.starts_with(b"-fmodule") {
             return Err(format!("{} changes how headers are found", arg.display()));
         }
@@ -130,6 +182,7 @@ mod tests {
         assert_eq!(found, [b"a", b"b", b"c", b"d"]);
         assert!(forced(&args("-E @x")).is_err());
         assert!(forced(&args("-I- -Ix")).is_err());
+        assert!(forced(&args("-finput-charset=UTF-7")).is_err());
         assert!(forced(&args("--include-directory x")).unwrap().is_empty());
     }
 

@@ -5,7 +5,9 @@
 //! Looks at the disk after the compile's passes. Does not know what the files are used for.
 
 use super::probe::{Found, Probe};
-use super::scan::{Form, HAS_INCLUDE, Mentions, Name, defines_any, mentions_any, scan};
+use super::scan::{
+    Form, HAS_EMBED, HAS_INCLUDE, Mentions, Name, defines_any, mentions_any, pieces, scan,
+};
 use super::search::SearchOrder;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -37,6 +39,8 @@ pub struct Reads {
     /// Headers in whose place a precompiled one (`x.h.gch`) would be taken: those of a compile, which
     /// unlike a preprocessing takes them.
     pub precompilable: BTreeSet<PathBuf>,
+    /// What the preprocessors wrote that may tell a time.
+    pub times: BTreeSet<Vec<u8>>,
 }
 
 /// Everything that the includes of a compile depend on. All paths are as a compiler would spell
@@ -127,13 +131,34 @@ fn all_mentions(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
         askers.extend(found.iter().cloned());
         fresh = found;
     }
-    let pastes = all.iter().any(|(_, found)| found.pastes_questions);
-    let handing = all.iter().find(|(_, found)| found.hands_on_include);
-    if let (true, Some((path, _))) = (pastes, handing) {
-        return Err(format!("{}: a question may be pasted", path.display()));
-    }
+    check_pieces(&texts, &all, &askers)?;
     check_expanded(&texts, &all)?;
     Ok(all)
+}
+
+/// No macro may make one of `askers` of pieces, or ask where the word seems to be asked for.
+fn check_pieces(
+    texts: &[(&Path, &[u8])],
+    all: &[(&Path, Mentions)],
+    askers: &BTreeSet<Vec<u8>>,
+) -> Result<(), Doubt> {
+    let words = askers.iter().map(Vec::as_slice);
+    let mut pieces = pieces::Found::of(words.chain([HAS_EMBED]));
+    for (_, text) in texts {
+        pieces.read(text);
+    }
+    if let Some(word) = pieces.made() {
+        let word = String::from_utf8_lossy(word);
+        return Err(format!("macros may make the word {word} of its pieces"));
+    }
+    let asks = all.iter().find(|(_, found)| found.asks_for_the_word);
+    match asks.filter(|_| pieces.hides_defined()) {
+        Some((path, _)) => Err(format!(
+            "{}: a macro may stand for `defined`",
+            path.display()
+        )),
+        None => Ok(()),
+    }
 }
 
 /// Names in macros that ask for headers are expanded: no word of theirs may be a macro.

@@ -9,6 +9,7 @@
 //! | `prerequisites` | what a make rule of GCC's or the assembler's names    |
 //! | `lexer`   | preprocessing tokens of a text, and what stands between them  |
 //! | `tokens`  | digests of the tokens of a text                               |
+//! | `times`   | texts of the forms that the macros of the time give           |
 //! | `scan`    | what one source's text asks the preprocessor to look for     |
 //! | `search`  | the search order of a preprocessor, as its `-v` tells it     |
 //! | `probe`   | what is at a path, and where a path ends that leads nowhere  |
@@ -32,4 +33,5 @@ pub mod probe;
 pub mod scan;
 pub mod search;
 pub mod settled;
+pub mod times;
 pub mod tokens;

@@ -6,6 +6,8 @@
 //! the file. Too many names cost a look at a directory; one too few would be a stale object.
 //! Knows no directory and reads no file.
 
+pub mod pieces;
+
 use memchr::{memchr, memmem, memrchr};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -41,11 +43,8 @@ pub struct Mentions {
     pub computes_names: bool,
     /// Whether the file may ask to be read only once: `#pragma once`.
     pub reads_once: bool,
-    /// Whether `__has_` is pasted to something, as libstdc++ does for other questions.
-    pub pastes_questions: bool,
-    /// Whether the bare word `include` is an argument of something: together with the former, it may
-    /// make a `__has_include` that nobody sees.
-    pub hands_on_include: bool,
+    /// Whether `defined` stands before such a word, which asks nothing then.
+    pub asks_for_the_word: bool,
     /// Words of names in angle brackets that are asked for through a macro, which expands them.
     pub expanded: BTreeSet<Vec<u8>>,
     /// Macros found to stand for `__has_include`.
@@ -62,6 +61,9 @@ pub const HAS_INCLUDE: [&[u8]; 4] = [
     b"__has_include__",
     b"__has_include_next__",
 ];
+
+/// The word by which a file to embed is asked for.
+pub const HAS_EMBED: &[u8] = b"__has_embed";
 
 /// Words that give the time of the compile.
 pub const TIMES: [&[u8]; 3] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
@@ -146,23 +148,18 @@ impl Place<'_> {
             b"include" | b"import" if self.is_directive() => self.read_include(word, mentions),
             b"include_next" if self.is_directive() => self.read_include(word, mentions),
             b"embed" if self.is_directive() => mentions.doubt = Some("a source embeds a file"),
-            b"__has_embed" => mentions.doubt = Some("a source asks for files to embed"),
-            // All of these words begin and end so.
-            [b'_', b'_', ..] | [.., b'_', b'_'] if TIMES.contains(&word) => {
-                mentions.doubt = Some("a source mentions the time of the compile");
-            }
-            [b'_', b'_', ..] | [.., b'_', b'_'] if is_piece(word, &TIMES) => {
-                mentions.doubt = Some("a source may paste the name of a time macro");
-            }
+            HAS_EMBED => mentions.doubt = Some("a source asks for files to embed"),
             b"once" => mentions.reads_once = true,
             b"dependency" if self.previous_word() == b"GCC" => {
                 mentions.doubt = Some("a source compares the times of files");
             }
-            b"include" | b"include_next" if self.is_argument() => mentions.hands_on_include = true,
             _ if self.is_pasted() => match word {
-                [b'_', b'_', b'h', b'a', b's', b'_'] => mentions.pastes_questions = true,
                 _ if word.starts_with(b"__has_i") || is_end_of_include(word) => {
                     mentions.doubt = Some("a source pastes the name of __has_include");
+                }
+                // To nothing, perhaps.
+                _ if askers.hold(word) => {
+                    mentions.doubt = Some("a source pastes the name of a macro that asks");
                 }
                 _ => {}
             },
@@ -196,12 +193,6 @@ impl Place<'_> {
         let before = before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before);
         let first = &before[skip_blanks(before, 0)..];
         first.starts_with(b"#") || first.starts_with(b"%:") || holds(before, b"*/")
-    }
-
-    fn is_argument(&self) -> bool {
-        let next = self.text.get(skip_blanks(self.text, self.end));
-        let before = trim_end(&self.text[..self.start]).last();
-        matches!(before, Some(b'(' | b',')) && matches!(next, Some(b')' | b','))
     }
 
     fn is_pasted(&self) -> bool {
@@ -265,16 +256,11 @@ impl Place<'_> {
             return;
         }
         // `#ifdef`, `defined`, `#define` and the like ask nothing of the file system.
-        const HARMLESS: [&[u8]; 7] = [
-            b"defined",
-            b"ifdef",
-            b"ifndef",
-            b"elifdef",
-            b"elifndef",
-            b"define",
-            b"undef",
-        ];
-        if HARMLESS.contains(&self.previous_word()) {
+        if self.previous_word() == b"defined" {
+            mentions.asks_for_the_word = true;
+            return;
+        }
+        if self.is_named_by_directive() {
             return;
         }
         match self.alias(inner) {
@@ -332,6 +318,21 @@ impl Place<'_> {
             .get(skip_blanks(self.text, at + parameter.len()))
             .is_some_and(|&byte| byte == b')');
         (known && closed && !parameter.is_empty() && !name.is_empty()).then(|| name.to_vec())
+    }
+
+    /// Whether `#ifdef`, `#define` and the like name the word. (A macro may be called `ifdef`, too.)
+    fn is_named_by_directive(&self) -> bool {
+        const NAMING: [&[u8]; 6] = [
+            b"ifdef",
+            b"ifndef",
+            b"elifdef",
+            b"elifndef",
+            b"define",
+            b"undef",
+        ];
+        let before = trim_end(&self.text[..self.start]);
+        let mut directives = NAMING.iter().filter_map(|name| before.strip_suffix(*name));
+        directives.any(|mark| matches!(trim_end(mark), [.., b'#'] | [.., b'%', b':']))
     }
 
     /// The word before this one, if only blanks, comments and `(` lie between.

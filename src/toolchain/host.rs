@@ -80,13 +80,20 @@ impl Inquiry {
     }
 }
 
+/// A command that a driver would start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HostCommand {
+    /// As the driver prints it.
+    pub text: Vec<u8>,
+    /// Its program, a path or a name that is looked up in PATH, and its arguments.
+    pub words: Vec<OsString>,
+}
+
 /// A driver's account of the commands that it would start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account {
-    /// Each command as the driver prints it.
-    pub commands: Vec<Vec<u8>>,
-    /// The program of each: a path, or a name that is looked up in PATH.
-    pub programs: Vec<OsString>,
+    /// Each command, in order.
+    pub commands: Vec<HostCommand>,
     /// Whose options these programs understand.
     pub family: HostFamily,
     /// The program that GCC's driver takes itself for.
@@ -101,7 +108,6 @@ impl Account {
     /// Reads what a driver printed on standard error. `None` where it names no compiler.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut commands = Vec::new();
-        let mut programs = Vec::new();
         let mut family = None;
         for line in text.split(|&byte| byte == b'\n') {
             // clang says ` (in-process)` before its command.
@@ -111,19 +117,21 @@ impl Account {
             else {
                 continue;
             };
-            let program = first_word(line)?;
-            let name = program.rsplit(|&byte| byte == b'/').next();
-            if matches!(name.unwrap_or_default(), b"cc1plus" | b"cc1") {
+            let words = words(line)?;
+            let program = words.first()?;
+            let name = Path::new(program).file_name().unwrap_or_default();
+            if name == "cc1plus" || name == "cc1" {
                 family = Some(HostFamily::Gnu);
-            } else if memmem::find(line, b"\"-cc1\"").is_some() {
+            } else if words.iter().any(|word| word == "-cc1") {
                 family = Some(HostFamily::Other);
             }
-            programs.push(OsString::from_vec(program));
-            commands.push(line.to_vec());
+            commands.push(HostCommand {
+                text: line.to_vec(),
+                words,
+            });
         }
         Some(Self {
             commands,
-            programs,
             family: family?,
             started_as: value(text, b"COLLECT_GCC=").map(PathBuf::from),
             read_specs: value(text, b"Reading specs from ").map(PathBuf::from),
@@ -142,7 +150,10 @@ impl Account {
                     && memmem::find(content, GNU_DRIVER).is_some()
             }
             HostFamily::Other => {
-                let mut programs = self.programs.iter().map(Path::new);
+                let mut programs = self
+                    .commands
+                    .iter()
+                    .map(|command| Path::new(&command.words[0]));
                 real(driver).is_some() && programs.all(|program| real(program) == real(driver))
             }
         };
@@ -153,21 +164,31 @@ impl Account {
     }
 }
 
-/// The first word of a command: bare, or in double quotes. `None` for an unclosed one.
-fn first_word(line: &[u8]) -> Option<Vec<u8>> {
-    let Some(quoted) = line.strip_prefix(b"\"") else {
-        let bare = line.split(|&byte| byte == b' ').next();
-        return bare.filter(|word| !word.is_empty()).map(<[u8]>::to_vec);
-    };
-    let mut word = Vec::new();
-    let mut bytes = quoted.iter();
-    loop {
-        match bytes.next()? {
-            b'"' => return Some(word),
+/// The words of a command that a driver printed: bare, or in double quotes with backslashes. `None` where a
+/// quote is not closed.
+pub fn words(line: &[u8]) -> Option<Vec<OsString>> {
+    let mut found = Vec::new();
+    let mut word: Option<Vec<u8>> = None;
+    let mut quoted = false;
+    let mut bytes = line.iter();
+    while let Some(&byte) = bytes.next() {
+        match byte {
+            b'"' => quoted = !quoted,
+            b' ' if !quoted => {
+                found.extend(word.take());
+                continue;
+            }
+            _ => {}
+        }
+        let word = word.get_or_insert_default();
+        match byte {
+            b'"' => {}
             b'\\' => word.push(*bytes.next()?),
-            byte => word.push(*byte),
+            _ => word.push(byte),
         }
     }
+    found.extend(word);
+    (!quoted).then(|| found.into_iter().map(OsString::from_vec).collect())
 }
 
 /// What stands behind `name` at the beginning of a line.
@@ -228,7 +249,7 @@ impl SearchPlaces {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, HostDriver, HostFamily, SearchPlaces};
+    use super::{Account, HostDriver, HostFamily, SearchPlaces, words};
     use std::path::Path;
 
     const GNU: &[u8] = b"Using built-in specs.\nCOLLECT_GCC=/usr/bin/g++\nTarget: x86_64-linux-gnu\n\
@@ -245,14 +266,28 @@ mod tests {
         let found = Account::parse(GNU).unwrap();
         assert_eq!(found.family, HostFamily::Gnu);
         assert_eq!(
-            found.programs,
+            programs(&found),
             ["/usr/lib/gcc/x86_64-linux-gnu/12/cc1plus", "as"]
         );
-        assert_eq!(found.commands[1], b"as --64 -o /dev/null");
+        assert_eq!(found.commands[1].text, b"as --64 -o /dev/null");
+        assert_eq!(found.commands[0].words[2], "-march=x86-64");
         assert_eq!(found.specs, [Path::new("/usr/lib/gcc/x86_64-linux-gnu")]);
         let found = Account::parse(CLANG).unwrap();
         assert_eq!(found.family, HostFamily::Other);
-        assert_eq!(found.programs, ["/usr/lib/llvm-14/bin/clang"]);
+        assert_eq!(programs(&found), ["/usr/lib/llvm-14/bin/clang"]);
+    }
+
+    fn programs(account: &Account) -> Vec<&str> {
+        let commands = account.commands.iter();
+        commands
+            .filter_map(|command| command.words[0].to_str())
+            .collect()
+    }
+
+    #[test]
+    fn words_are_told_from_quotes_and_blanks() {
+        let found = words(br#"cc1plus  -D "X=\"a b\"" -D"Y" "" z"#).unwrap();
+        assert_eq!(found, ["cc1plus", "-D", "X=\"a b\"", "-DY", "", "z"]);
     }
 
     #[test]

@@ -139,7 +139,6 @@ mod tests {
     fn account(target: PathBuf) -> Account {
         Account {
             commands: Vec::new(),
-            programs: Vec::new(),
             family: HostFamily::Gnu,
             started_as: None,
             read_specs: None,

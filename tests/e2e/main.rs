@@ -33,4 +33,5 @@ mod tidying;
 mod toolchain_mounts;
 mod traps_environment;
 mod traps_headers;
+mod traps_macros;
 mod traps_source;

@@ -112,11 +112,7 @@ fn what_a_path_set_cannot_describe_is_a_doubt() {
         "#define ASK(x) x ## nclude",
         "#embed \"a.bin\"",
         "#if __has_embed(<a.bin>)",
-        "const char *t = __TIME__;",
-        "const char *t = __TIME\\\nSTAMP__;",
-        "const char *t = PASTE(__TI, ME__);",
-        "const char *t = PASTE(__, DATE__);",
-        "const char *t = PASTE(__T, IMESTAMP__);",
+        "#if ifdef(__has_include)",
         "#pragma GCC dependency \"a.y\"",
         "#import <a.h>",
         "??=include <a.h>",
@@ -127,17 +123,16 @@ fn what_a_path_set_cannot_describe_is_a_doubt() {
 }
 
 #[test]
-fn common_words_are_no_pieces_of_a_name() {
-    for text in ["__T x", "/* __TIME*_T_TYPE */", "__TIMESIZE", "int __t__"] {
-        assert_eq!(of(text).doubt, None, "{text}");
+fn a_macro_that_asks_is_not_pasted() {
+    let mut askers = askers();
+    askers.insert(b"ASK".to_vec());
+    for text in [
+        "#if X(ASK)",
+        "#define X(x) ASK##x(<a.h>)",
+        "#define X(x) x ## ASK(<a.h>)",
+    ] {
+        assert!(scan(text.as_bytes(), &askers).doubt.is_some(), "{text}");
     }
-}
-
-#[test]
-fn pasted_questions_are_noticed() {
-    assert!(of("#define ASK(x) __has_ ## x").pastes_questions);
-    assert!(of("#if ASK( include )(NAME)").hands_on_include);
-    assert!(!of("#include <a.h>\n/* an include, say */").hands_on_include);
 }
 
 #[test]

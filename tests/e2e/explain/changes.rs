@@ -387,7 +387,7 @@ fn the_time_of_day_is_told() {
     assert_snapshot!(change(&mut ws, ARGS, wait), @"
     miss: unit.cu → unit.o
         text: passes (the text after preprocessing differs, though no file does)
-      unit.cu: a source mentions the time of the compile
+      a source tells the time of the compile
     ");
 }
 

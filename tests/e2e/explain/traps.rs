@@ -179,7 +179,7 @@ fn the_time_stamp_of_the_source_is_told() {
     assert_snapshot!(change(&mut ws, ARGS, |ws| touch(ws, 11_000)), @"
     miss: unit.cu → unit.o
         text: passes (the text after preprocessing differs, though no file does)
-      unit.cu: a source mentions the time of the compile
+      a source tells the time of a file
     ");
 }
 

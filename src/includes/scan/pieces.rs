@@ -1,0 +1,266 @@
+//! Words that macros may make of pieces. A question is asked in a directive alone, so that its word is made of words that
+//! stand in directives: in the bodies of macros and in the lines that expand them. From the first letter to the last one
+//! they are put together with `##`, by whichever macros; so it is enough to know which words there are.
+//!
+//! Expands nothing and evaluates no condition. Too many pieces cost the direct hit of a compile.
+
+use super::{BYTE_ORDER_MARK, HAS_INCLUDE, next_word, skip_blanks, spliced, word_end};
+use crate::includes::lexer::{Kind, Piece, Pieces};
+use memchr::{memchr2_iter, memmem, memrchr};
+use std::collections::{BTreeSet, HashSet};
+
+/// Directives whose words are never expanded.
+const SILENT: [&[u8]; 9] = [
+    b"ifdef",
+    b"ifndef",
+    b"elifdef",
+    b"elifndef",
+    b"undef",
+    b"else",
+    b"endif",
+    b"error",
+    b"warning",
+];
+
+/// The pieces of some words that are found in the directives of any number of texts.
+pub struct Found<'w> {
+    wholes: Vec<&'w [u8]>,
+    /// Every part of `wholes`, but for these themselves.
+    parts: HashSet<&'w [u8]>,
+    found: HashSet<&'w [u8]>,
+    /// Whether a macro may take the place of `defined`.
+    hides_defined: bool,
+}
+
+impl<'w> Found<'w> {
+    /// Nothing, to begin with.
+    pub fn of(wholes: impl IntoIterator<Item = &'w [u8]>) -> Self {
+        let wholes: Vec<_> = wholes.into_iter().collect();
+        let mut parts = HashSet::new();
+        for whole in &wholes {
+            let starts = 0..whole.len();
+            let all = starts.flat_map(|at| (at + 1..=whole.len()).map(move |end| &whole[at..end]));
+            // What asks already is no piece of another word: pasted, it is told from others by itself.
+            parts.extend(all.filter(|part| part != whole && !HAS_INCLUDE.contains(part)));
+        }
+        Self {
+            wholes,
+            parts,
+            found: HashSet::new(),
+            hides_defined: false,
+        }
+    }
+
+    /// Adds the pieces in `text`.
+    pub fn read(&mut self, text: &[u8]) {
+        let text = &*spliced(text);
+        let mut doubtful = false;
+        for at in memchr2_iter(b'#', b'%', text) {
+            let is_mark = text[at] == b'#' || text.get(at + 1) == Some(&b':');
+            if is_mark && begins_line(text, at) {
+                doubtful |= self.read_directive(&text[at..]).is_err();
+            }
+        }
+        if doubtful {
+            self.read_words(text);
+        }
+    }
+
+    /// A word that the pieces make, and whether a macro may ask behind `defined`.
+    pub fn made(&self) -> Option<&'w [u8]> {
+        let mut wholes = self.wholes.iter().copied();
+        wholes.find(|whole| self.make(whole))
+    }
+
+    /// Whether `defined(__has_include)` may be the argument of something else.
+    pub fn hides_defined(&self) -> bool {
+        self.hides_defined
+    }
+
+    /// Whether one found piece after the other gives `whole`.
+    fn make(&self, whole: &[u8]) -> bool {
+        let mut reached = vec![false; whole.len() + 1];
+        reached[0] = true;
+        for start in 0..whole.len() {
+            if !reached[start] {
+                continue;
+            }
+            for end in start + 1..=whole.len() {
+                let part = &whole[start..end];
+                reached[end] |= part.len() < whole.len() && self.found.contains(part);
+            }
+        }
+        reached[whole.len()]
+    }
+
+    /// The directive at the beginning of `text`.
+    fn read_directive(&mut self, text: &[u8]) -> Result<(), &'static str> {
+        let mut pieces = Pieces::new(text);
+        let line = pieces
+            .by_ref()
+            .take_while(|piece| piece.kind != Kind::Newline);
+        let line: Vec<_> = line.filter(|piece| !is_gap_after_name(piece)).collect();
+        pieces.doubt().map_or(Ok(()), Err)?;
+        let mut tokens = line.iter().filter(|piece| piece.kind.is_token());
+        let name = tokens.nth(1).map(|piece| piece.of(text));
+        match name {
+            Some(b"define") => self.read_definition(text, &line),
+            Some(name) if SILENT.contains(&name) => {}
+            _ => tokens.for_each(|piece| self.add(text, piece)),
+        }
+        Ok(())
+    }
+
+    /// `#define NAME(…) …`: what is in the body and no parameter.
+    fn read_definition(&mut self, text: &[u8], line: &[Piece]) {
+        let is_define = |piece: &Piece| piece.kind == Kind::Identifier;
+        let define = line.iter().position(is_define).map_or(0, |at| at + 1);
+        let Some(at) = line[define..]
+            .iter()
+            .position(|piece| piece.kind.is_token())
+        else {
+            return;
+        };
+        let (name, rest) = (line[define + at].of(text), &line[define + at + 1..]);
+        let is = |piece: &Piece, mark: &[u8]| piece.of(text) == mark;
+        let has_parameters = rest.first().is_some_and(|next| is(next, b"("));
+        let close = rest.iter().position(|piece| is(piece, b")"));
+        let body = close
+            .filter(|_| has_parameters)
+            .map_or(0, |close| close + 1);
+        let (parameters, body) = rest.split_at(body);
+        let parameters: BTreeSet<_> = parameters.iter().map(|piece| piece.of(text)).collect();
+        let mut words = body
+            .iter()
+            .filter(|piece| piece.kind == Kind::Identifier)
+            .filter(|piece| !parameters.contains(piece.of(text)))
+            .peekable();
+        let is_named_so = name.ends_with(b"defined") && (has_parameters || words.peek().is_some());
+        self.hides_defined |= is_named_so || parameters.contains(&b"defined"[..]);
+        words.for_each(|piece| self.add(text, piece));
+        let numbers = body.iter().filter(|piece| piece.kind == Kind::Number);
+        numbers.for_each(|piece| self.add(text, piece));
+    }
+
+    fn add(&mut self, text: &[u8], piece: &Piece) {
+        if matches!(piece.kind, Kind::Identifier | Kind::Number) {
+            self.add_word(piece.of(text));
+        }
+    }
+
+    fn add_word(&mut self, word: &[u8]) {
+        if let Some(&part) = self.parts.get(word) {
+            self.found.insert(part);
+        }
+    }
+
+    /// Every word, of a text whose directives are not certain.
+    fn read_words(&mut self, text: &[u8]) {
+        let mut at = 0;
+        while let Some(start) = next_word(text, at) {
+            at = word_end(text, start);
+            self.add_word(&text[start..at]);
+        }
+        self.hides_defined |= memmem::find(text, b"defined").is_some();
+    }
+}
+
+/// Blanks count where a macro's parameters may follow its name, and nowhere else: they stay, comments go.
+fn is_gap_after_name(piece: &Piece) -> bool {
+    matches!(piece.kind, Kind::Splice | Kind::Mark)
+}
+
+/// Whether only blanks precede `at` on its line, or a comment ends there.
+fn begins_line(text: &[u8], at: usize) -> bool {
+    let start = memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
+    let before = &text[start..at];
+    let before = before.strip_prefix(BYTE_ORDER_MARK).unwrap_or(before);
+    let is_blank = |byte: &u8| *byte == 0 || byte.is_ascii_whitespace() || *byte == 11;
+    skip_blanks(before, 0) == before.len()
+        || before.iter().all(is_blank)
+        || memmem::find(before, b"*/").is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Found;
+
+    fn made(text: &str) -> Option<String> {
+        let mut found = Found::of([&b"__has_include"[..], b"ASK"]);
+        found.read(text.as_bytes());
+        found
+            .made()
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+    }
+
+    #[track_caller]
+    fn makes(text: &str) {
+        assert!(made(text).is_some(), "{text}");
+    }
+
+    #[track_caller]
+    fn makes_nothing(text: &str) {
+        assert_eq!(made(text), None, "{text}");
+    }
+
+    #[test]
+    fn pieces_are_found_in_every_directive_that_expands() {
+        for (one, other) in [
+            ("#define A __has_\n", "#define B include\n"),
+            ("#if X(__has_)\n", "%:elif include\n"),
+        ] {
+            makes(&[one, other].concat());
+            makes(&["/* x\n */", one, "  /* y */ ", other].concat());
+            makes_nothing(one);
+            makes_nothing(other);
+        }
+        makes("#define A(x) __has_##x\n#if A(in\\\nclude)");
+        makes("#define A /* \n */ __has_ // x\n#line include");
+        makes("#define A(x) __%:%:x\n#if A(has_include)");
+        makes("#define A 1'0 /* don't \n */ __has_\n#include include");
+        makes("\u{feff}#define A __has_ include\n");
+        makes("#pragma X(A, SK)");
+        makes("#unknown A SK");
+    }
+
+    #[test]
+    fn any_cut_is_found() {
+        makes("#if P(_, _, h, a, s, _, i, n, c, l, u, d, e)");
+        makes("#if P(__has_includ, e)");
+        makes("#if P(_, _has_include)");
+        makes_nothing("#if P(__has_, _include)");
+        makes("#if P(_, has_, include)");
+        makes_nothing("#if P(h, has_, include)");
+    }
+
+    #[test]
+    fn other_words_are_no_pieces() {
+        makes_nothing("int __has_, include;\n");
+        makes_nothing("#define A __has_ /* include */ // include\n");
+        makes_nothing("#define A __has_ \"include\" 'include'\n");
+        makes_nothing("#define A(__has_, include) __has_##include\n");
+        makes_nothing("#define __has_ include\n");
+        makes_nothing("#include <include>\n#define A __has_\n");
+        makes_nothing("#ifdef __has_\n#define B include\n#endif // __has_\n#error __has_\n");
+        makes_nothing("#if defined(__has_include) && __has_include(<x.y>)\n#endif\n");
+    }
+
+    #[test]
+    fn every_word_counts_where_directives_are_uncertain() {
+        makes("#define A R\"(\n)\" 1\nint __has_, include;\n");
+    }
+
+    #[test]
+    fn a_macro_in_place_of_defined_is_noticed() {
+        let hides = |text: &str| {
+            let mut found = Found::of([&b"ASK"[..]]);
+            found.read(text.as_bytes());
+            found.hides_defined()
+        };
+        assert!(hides("#define ASK_defined(x) x\n"));
+        assert!(hides("#define undefined A\n"));
+        assert!(hides("#define A(defined) defined(x)\n"));
+        assert!(!hides("#define __mode_t_defined\n#define x_defined 1\n"));
+        assert!(!hides("#define A (x) defined(B)\n"));
+    }
+}
