@@ -3,7 +3,8 @@
 use super::commands::{Commands, template};
 use super::environment;
 use super::evidence::{
-    Doubt, Known, are_unchanged, check_assembly, check_directives, check_headers,
+    Doubt, Known, RealFiles, are_unchanged, check_assembly, check_directives, check_headers,
+    line_files,
 };
 use super::flight::Turn;
 use super::messages;
@@ -13,6 +14,7 @@ use super::semantic::{self, Alike, Sight};
 use super::stages::{self, Made};
 use super::whole::Whole;
 use super::{Cache, Detour, Facts};
+use crate::cmdline::Observed;
 use crate::exec::Signals;
 use crate::journal::{Account, place, text};
 use crate::key::{Digest, Digester, Explanation, HostHeader, Pass, Sink, TuFacts, module_id};
@@ -24,7 +26,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime};
 
 /// What a unit leaves behind.
@@ -409,6 +411,11 @@ impl UnitWork<'_> {
         if let Some(whole) = &self.whole {
             whole.evidence(self, known)?;
         }
+        for number in &self.unit.stages {
+            if self.stage(*number).tool == Tool::Ptxas {
+                self.check_line_files(self.stage(*number), &files)?;
+            }
+        }
         let ran = self.unit.stages.iter();
         for number in ran.filter(|number| !made.served.contains(number)) {
             let stage = self.stage(*number);
@@ -424,6 +431,21 @@ impl UnitWork<'_> {
             }
         }
         files.check_settled(self.began)
+    }
+
+    /// ptxas looks at the files that its PTX names for lines, which `#line` or the PTX's author may have
+    /// chosen. The result is only known to be right while these are sources that it is tied to.
+    pub fn check_line_files(&self, stage: &Stage, files: &RealFiles) -> Result<(), Doubt> {
+        let paths = stage.reads.iter();
+        for path in paths.map(|file| self.commands.workspace.locate(self.plan, *file)) {
+            let ptx = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+            let named = line_files(&ptx).ok_or("line information names files in no plain way")?;
+            let is_tied = |path: &PathBuf| self.measures_sources() && files.holds(path);
+            if let Some(stray) = named.iter().find(|path| !is_tied(path)) {
+                return Err(format!("line information names {}", stray.display()));
+            }
+        }
+        Ok(())
     }
 
     /// GNU as says what it read, but for files called like its own source. There, and where clang
@@ -455,7 +477,9 @@ impl UnitWork<'_> {
         known: &Known,
         alike: Option<&Alike>,
     ) -> Option<Vec<Source>> {
-        if self.copies_sources() || self.measures_sources() {
+        // What the host compiler reads itself it may warn of or digest as it is written, whatever a pass shows.
+        let whole = self.passes.compile_sources();
+        if whole || self.copies_sources() || self.measures_sources() {
             return messages::all(known);
         }
         // ptxas speaks of the PTX.
@@ -473,17 +497,15 @@ impl UnitWork<'_> {
         }
     }
 
-    /// Whether device code holds lines of the sources as they are written.
+    /// Whether device code holds lines of the sources as they are written, or may.
     pub fn copies_sources(&self) -> bool {
-        let mut job = self.facts.job.iter();
-        job.any(|(name, _)| *name == "source-in-ptx")
+        self.facts.observed >= Observed::Text
     }
 
-    /// Whether device code tells the sizes of the sources: ptxas looks at the files that line
+    /// Whether device code tells the sizes of the sources, or may: ptxas looks at the files that line
     /// information names.
     pub fn measures_sources(&self) -> bool {
-        let mut job = self.facts.job.iter();
-        job.any(|(name, _)| matches!(*name, "generate-line-info" | "device-debug"))
+        self.facts.observed >= Observed::Sizes
     }
 
     /// Stores the product's bytes and describes it.
