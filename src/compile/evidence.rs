@@ -183,45 +183,9 @@ pub fn line_files(ptx: &[u8]) -> Option<Vec<PathBuf>> {
     found.collect()
 }
 
-/// The preprocessed text holds no assembler directive that reads a file, adjacent string literals
-/// taken as one. An over-approximation: the words may stand anywhere.
-pub fn check_directives(text: &[u8]) -> Result<(), Doubt> {
-    let mut joined = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((byte, after)) = rest.split_first() {
-        let blanks = after
-            .iter()
-            .take_while(|byte| byte.is_ascii_whitespace())
-            .count();
-        if *byte == b'"' && after.get(blanks) == Some(&b'"') {
-            rest = &after[blanks + 1..];
-            continue;
-        }
-        joined.push(*byte);
-        rest = after;
-    }
-    // `incbin` has no other use; `.include` is also a member's name, which costs a miss.
-    let found = ["incbin", ".include"].into_iter().find(|word| {
-        joined
-            .windows(word.len())
-            .any(|window| window == word.as_bytes())
-    });
-    match found {
-        Some(word) => Err(format!("the sources mention {word}")),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{check_directives, line_files};
-
-    #[test]
-    fn directives_are_found_across_adjacent_literals() {
-        assert!(check_directives(b"asm(\".inc\" \n \"bin \\\"x\\\"\");").is_err());
-        assert!(check_directives(b"asm(\".include x\");").is_err());
-        assert!(check_directives(b"# 1 \"include/a.h\" 1\nint included;").is_ok());
-    }
+    use super::line_files;
 
     #[test]
     fn files_of_lines_are_named_or_a_doubt() {

@@ -6,6 +6,7 @@ mod cache;
 mod commands;
 mod deliver;
 mod direct;
+mod directives;
 mod dryrun;
 mod environment;
 mod evidence;

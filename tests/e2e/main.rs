@@ -11,6 +11,7 @@ mod depfiles;
 mod diagnostics;
 mod direct;
 mod direct_races;
+mod directives;
 mod explain;
 mod failures;
 mod finding;
