@@ -2,6 +2,7 @@
 //! table's effects, not how arguments are spelled.
 
 use super::effects::{self, Verdict};
+use super::host;
 use super::inputs::{self, Kind};
 use super::job::{Arg, CommandLine, Dependencies, Job, Mode, Spelling, has_option, last_value};
 use super::options::{Arity, Effect, OptionRow};
@@ -126,7 +127,7 @@ fn check_values(arg: &Arg) -> Result<(), Bypass> {
             check_words(
                 word,
                 word.as_bytes(),
-                effects::host,
+                host::verdict,
                 BypassReason::HostOption,
             )?;
             check_words(
@@ -158,12 +159,11 @@ const QUOTED: &[&str] = &[
 fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
     let bytes = value.as_bytes();
     match option.effect {
-        Effect::Host => check_words(value, bytes, effects::host, BypassReason::HostOption),
+        Effect::Host => check_words(value, bytes, host::verdict, BypassReason::HostOption),
         Effect::Linker => check_words(value, bytes, effects::linker, BypassReason::HostOption),
-        Effect::Tool if option.long == "cudafe-options" => {
-            check_words(value, bytes, effects::cudafe, BypassReason::ToolOption)
+        Effect::Tool(judge) => {
+            check_words(value, bytes, effects::of(judge), BypassReason::ToolOption)
         }
-        Effect::Tool => check_words(value, bytes, effects::tool, BypassReason::ToolOption),
         // nvcc copies these into the make rules itself; no shell sees them.
         Effect::Dependencies => match bytes.iter().any(|b| matches!(b, b'\n' | b'\r')) {
             true => Err(bypass(BypassReason::ShellExpansion, value)),
@@ -177,7 +177,7 @@ fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
             "an empty output name",
         )),
         // A precompiled header may be named like any other.
-        Effect::Code if option.long == "pre-include" => match effects::host(bytes) {
+        Effect::Code if option.long == "pre-include" => match host::verdict(bytes) {
             Verdict::Precompiled => Err(bypass(BypassReason::Precompiled, value)),
             _ => check_quoted(value),
         },

@@ -1,155 +1,22 @@
-//! Options of the host compiler, the linker and the CUDA tools that read or write more than the
-//! stage's own files, as tables. Unaware of nvcc's options.
+//! Options of the linker and the CUDA tools that read or write more than the stage's own files, as
+//! tables. Unaware of nvcc's options; those of the host compiler are in [`host`](super::host).
 //!
-//! Host options are many and mostly harmless, so the table names the harmful ones. cudafe++ has
-//! few that people pass, so there the table names the harmless ones. The other tools' options are
-//! judged by the words in their names: a tool that reads, writes or times says so.
+//! Of the tools whose results are stored (cudafe++, cicc, ptxas, fatbinary) the tables name the
+//! harmless options: what they do not name may do anything. Linkers always run, so that what they
+//! write is written; their tables name the options that would spoil the command.
 
-/// How a row's text is compared with a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Match {
-    /// The word is the text.
-    Whole,
-    /// The word begins with the text.
-    Start,
-}
+use super::options::Judge;
 
-use Match::{Start, Whole};
-
-/// Host options that no cache should answer, each with its effect.
-const HOST: &[(Match, &str, &str)] = &[
-    (Start, "@", "reads an option file"),
-    (Start, "-###", "prints commands"),
-    (Whole, "--", "ends the options"),
-    (Start, "--coverage", "writes coverage notes"),
-    (Start, "--help", "prints help"),
-    (
-        Start,
-        "--serialize-diagnostics",
-        "writes diagnostics to a file",
-    ),
-    (Start, "--specs", "reads a specs file"),
-    (Whole, "--version", "prints the version"),
-    (Start, "-B", "finds the tools elsewhere"),
-    (Whole, "-E", "stops after preprocessing"),
-    (Start, "-H", "prints header names"),
-    (Start, "-M", "writes make rules"),
-    (
-        Whole,
-        "-P",
-        "leaves out the line markers that name the headers",
-    ),
-    (Whole, "-Q", "prints statistics"),
-    (Whole, "-S", "stops after compilation"),
-    (Start, "-Wa,", "passes options to the assembler"),
-    (Start, "-Wp,", "passes options to the preprocessor"),
-    (Start, "-Xassembler", "passes options to the assembler"),
-    (Start, "-Xclang", "passes options to clang's inner compiler"),
-    (
-        Start,
-        "-Xpreprocessor",
-        "passes options to the preprocessor",
-    ),
-    (Start, "-aux-info", "writes prototypes"),
-    (Start, "-d", "dumps the compiler's state"),
-    (Start, "-fauto-profile", "reads a profile"),
-    (Start, "-fbranch-probabilities", "reads a profile"),
-    (Start, "-fcallgraph-info", "writes a call graph"),
-    (Start, "-fcompare-debug", "compiles twice and compares"),
-    (Start, "-fcondition-coverage", "writes coverage notes"),
-    (Start, "-fcoverage", "writes coverage notes"),
-    (Start, "-fcrash-diagnostics", "writes crash reports"),
-    (Start, "-fcs-profile", "reads or writes a profile"),
-    (
-        Start,
-        "-fdiagnostics-add-output",
-        "writes diagnostics to a file",
-    ),
-    (
-        Start,
-        "-fdiagnostics-format",
-        "writes diagnostics to a file",
-    ),
-    (
-        Start,
-        "-fdiagnostics-set-output",
-        "writes diagnostics to a file",
-    ),
-    (Start, "-fdump", "dumps the compiler's state"),
-    (Start, "-fmem-report", "reports memory use"),
-    (Start, "-fmodule", "reads or writes modules"),
-    (Start, "-fopt-info", "writes an optimisation report"),
-    (
-        Start,
-        "-foptimization-record",
-        "writes an optimisation record",
-    ),
-    (Start, "-fpath-coverage", "writes coverage notes"),
-    (Start, "-fplugin", "loads a plugin"),
-    (Start, "-fpost-ipa-mem-report", "reports memory use"),
-    (Start, "-fpre-ipa-mem-report", "reports memory use"),
-    (Start, "-fprebuilt-module-path", "reads modules"),
-    (Start, "-fproc-stat-report", "writes statistics"),
-    (Start, "-fprofile", "reads or writes a profile"),
-    (
-        Start,
-        "-fsave-optimization-record",
-        "writes an optimisation record",
-    ),
-    (Start, "-fself-test", "runs the compiler's own tests"),
-    (Start, "-fstack-usage", "writes stack sizes"),
-    (Start, "-fthinlto-index", "reads an index"),
-    (Start, "-ftest-coverage", "writes coverage notes"),
-    (Start, "-ftime-report", "reports times"),
-    (Start, "-ftime-trace", "writes a trace"),
-    (
-        Start,
-        "-gen-cdb-fragment-path",
-        "writes a compilation database",
-    ),
-    (
-        Start,
-        "-gsplit-dwarf",
-        "writes debug information beside the object",
-    ),
-    (
-        Start,
-        "-imacros",
-        "reads a header that leaves no trace in the output",
-    ),
-    (Start, "-mllvm", "passes options to LLVM"),
-    (Start, "-no-integrated-cpp", "finds the tools elsewhere"),
-    (Start, "-o", "names another output"),
-    (Start, "-print-", "prints the compiler's settings"),
-    (Start, "-save-stats", "writes statistics"),
-    (Start, "-save-temps", "keeps intermediate files"),
-    (Start, "-specs", "reads a specs file"),
-    (Start, "-time", "reports times"),
-    (Whole, "-v", "prints commands"),
-    (Start, "-wrapper", "runs the tools through another program"),
-    (Start, "-x", "sets the language"),
-];
-
-/// Assembler options that only change the object.
-const ASSEMBLER: &[&str] = &[
-    "-Wa,--noexecstack",
-    "-Wa,--compress-debug-sections",
-    "-Wa,--nocompress-debug-sections",
-    "-Wa,--no-warn",
-    "-Wa,-W",
-    "-Wa,-mbig-obj",
-];
-
-/// Linker options that write files or read more of them.
-const LINKER: &[(Match, &str, &str)] = &[
-    (Start, "@", "reads an option file"),
-    (Start, "--Map", "writes a map"),
-    (Start, "--dependency-file", "writes make rules"),
-    (Start, "--out-implib", "writes an import library"),
-    (Start, "--plugin", "loads a plugin"),
-    (Start, "-Map", "writes a map"),
-    (Start, "-o", "names another output"),
-    (Start, "-plugin", "loads a plugin"),
+/// Beginnings of linker options that write files or read more of them.
+const LINKER: &[(&str, &str)] = &[
+    ("@", "reads an option file"),
+    ("--Map", "writes a map"),
+    ("--dependency-file", "writes make rules"),
+    ("--out-implib", "writes an import library"),
+    ("--plugin", "loads a plugin"),
+    ("-Map", "writes a map"),
+    ("-o", "names another output"),
+    ("-plugin", "loads a plugin"),
 ];
 
 /// cudafe++ options that only change diagnostics, by their beginnings.
@@ -169,13 +36,144 @@ const CUDAFE: &[&str] = &[
     "-w",
 ];
 
-/// Pieces of names by which CUDA tools' options tell that they read, write or time something.
+/// ptxas options that only change the cubin or what is said, by their long and short names.
+const PTXAS: &[&str] = &[
+    "--32",
+    "--64",
+    "--Ofast-compile",
+    "--allow-expensive-optimizations",
+    "--compile-only",
+    "--compiler-annotations",
+    "--def-load-cache",
+    "--def-store-cache",
+    "--device-debug",
+    "--device-function-maxrregcount",
+    "--device-stack-protector",
+    "--disable-optimizer-constants",
+    "--disable-warnings",
+    "--dont-merge-basicblocks",
+    "--enable-func-clone-sc",
+    "--entry",
+    "--extensible-whole-program",
+    "--fmad",
+    "--force-load-cache",
+    "--force-store-cache",
+    "--g-tensor-memory-access-check",
+    "--generate-line-info",
+    "--gno-fabric-access-check",
+    "--gno-tensor-memory-access-check",
+    "--gpu-name",
+    "--legacy-bar-warp-wide-behavior",
+    "--machine",
+    "--make-errors-visible-at-exit",
+    "--maxntid",
+    "--maxrregcount",
+    "--minnctapersm",
+    "--opt-level",
+    "--optimize-float-atomics",
+    "--override-directive-values",
+    "--position-independent-code",
+    "--preserve-relocs",
+    "--register-usage-level",
+    "--return-at-end",
+    "--sp-bounds-check",
+    "--split-compile",
+    "--suppress-async-bulk-multicast-advisory-warning",
+    "--suppress-debug-info",
+    "--suppress-double-demote-warning",
+    "--suppress-position-independent-code-warning",
+    "--suppress-sparse-mma-advisory-info",
+    "--suppress-stack-size-warning",
+    "--verbose",
+    "--warn-on-double-precision-use",
+    "--warn-on-local-memory-usage",
+    "--warn-on-spills",
+    "--warning-as-error",
+    "-32",
+    "-64",
+    "-O",
+    "-Ofc",
+    "-Werror",
+    "-allow-expensive-optimizations",
+    "-annotate",
+    "-arch",
+    "-c",
+    "-device-stack-protector",
+    "-disable-optimizer-consts",
+    "-dlcm",
+    "-dscm",
+    "-e",
+    "-enable-func-clone-sc",
+    "-ewp",
+    "-flcm",
+    "-fmad",
+    "-fscm",
+    "-func-maxrregcount",
+    "-g",
+    "-g-tmem-access-check",
+    "-gno-fabric-access-check",
+    "-gno-tmem-access-check",
+    "-legacy-bar-warp-wide-behavior",
+    "-lineinfo",
+    "-m",
+    "-make-errors-visible-at-exit",
+    "-maxntid",
+    "-maxrregcount",
+    "-minnctapersm",
+    "-no-bb-merge",
+    "-opt-fp-atomics",
+    "-opt-level",
+    "-override-directive-values",
+    "-pic",
+    "-preserve-relocs",
+    "-regUsageLevel",
+    "-ret-end",
+    "-sp-bounds-check",
+    "-split-compile",
+    "-suppress-async-bulk-multicast-advisory-warning",
+    "-suppress-debug-info",
+    "-suppress-double-demote-warning",
+    "-suppress-position-independent-code-warning",
+    "-suppress-sparse-mma-advisory-info",
+    "-suppress-stack-size-warning",
+    "-v",
+    "-w",
+    "-warn-double-usage",
+    "-warn-lmem-usage",
+    "-warn-spills",
+];
+
+/// The same of fatbinary.
+const FATBINARY: &[&str] = &[
+    "--32",
+    "--64",
+    "--compress",
+    "--compress-all",
+    "--compress-mode",
+    "--concat",
+    "--debug",
+    "--ident",
+    "--no-asm",
+    "-32",
+    "-64",
+    "-compress",
+    "-compress-all",
+    "-compress-mode",
+    "-concat",
+    "-g",
+    "-ident",
+    "-no-asm",
+    "-no-compress",
+    "-w",
+];
+
+/// Pieces of names by which nvlink's options tell that they read, write or time something.
 const TELLING: &[&str] = &[
     "controls", "create", "dep", "dump", "fatbin", "file", "image", "input", "keep", "optf",
     "output", "path", "print", "report", "save", "stats", "time", "trace", "uidx",
 ];
 
-/// Whole names of CUDA tools' options that read or write something.
+/// Whole names of nvlink's options that read or write something.
 const SHORT_TELLING: &[&str] = &["-ias", "-o", "-ghls"];
 
 /// A verdict on one word: why it keeps the compile out of the cache.
@@ -188,52 +186,15 @@ pub(super) enum Verdict {
     Harmful(&'static str),
 }
 
-fn look_up(rows: &[(Match, &str, &'static str)], word: &[u8]) -> Verdict {
-    let hit = rows.iter().find(|(kind, text, _)| match kind {
-        Whole => word == text.as_bytes(),
-        Start => word.starts_with(text.as_bytes()),
-    });
-    hit.map_or(Verdict::Harmless, |(_, _, effect)| Verdict::Harmful(effect))
-}
-
-/// What the host compiler would do beyond its output, given `word`.
-pub(super) fn host(word: &[u8]) -> Verdict {
-    let text = String::from_utf8_lossy(word);
-    if text.starts_with("-include-pch")
-        || text.starts_with("-fpch")
-        || text.starts_with("--pch")
-        || text.starts_with("-emit-pch")
-        || (text.starts_with("-x") && text.ends_with("-header"))
-        || text.ends_with(".gch")
-        || text.ends_with(".pch")
-        || text.ends_with("-header")
-    {
-        return Verdict::Precompiled;
-    }
-    if ASSEMBLER.iter().any(|known| *known == text) {
-        return Verdict::Harmless;
-    }
-    if let Some(words) = text.strip_prefix("-Wl,") {
-        let verdicts = words.split(',').map(|word| linker(word.as_bytes()));
-        return verdicts
-            .into_iter()
-            .find(|v| *v != Verdict::Harmless)
-            .unwrap_or(Verdict::Harmless);
-    }
-    // A list of sanitizer exceptions: -fsanitize-ignorelist=, -fsanitize-coverage-allowlist=, …
-    if text.starts_with("-fsanitize-") && text.contains("list=") {
-        return Verdict::Harmful("reads a list of exceptions");
-    }
-    look_up(HOST, word)
-}
-
 /// What the host linker would do beyond its output, given `word`.
 pub(super) fn linker(word: &[u8]) -> Verdict {
-    look_up(LINKER, word)
+    let mut rows = LINKER.iter();
+    let hit = rows.find(|(start, _)| word.starts_with(start.as_bytes()));
+    hit.map_or(Verdict::Harmless, |(_, effect)| Verdict::Harmful(effect))
 }
 
 /// What cudafe++ would do beyond its output, given `word`.
-pub(super) fn cudafe(word: &[u8]) -> Verdict {
+fn cudafe(word: &[u8]) -> Verdict {
     let text = String::from_utf8_lossy(word);
     if text.contains("pch") {
         return Verdict::Precompiled;
@@ -248,8 +209,54 @@ pub(super) fn cudafe(word: &[u8]) -> Verdict {
     Verdict::Harmful("is not known to be harmless to cudafe++")
 }
 
-/// What a CUDA tool other than cudafe++ would do beyond its output, given `word`.
-pub(super) fn tool(word: &[u8]) -> Verdict {
+/// What ptxas would do beyond its output, given `word`.
+pub(super) fn ptxas(word: &[u8]) -> Verdict {
+    let level = |rest: &[u8]| rest.iter().all(u8::is_ascii_digit);
+    match word.strip_prefix(b"-O") {
+        Some(rest) if level(rest) => Verdict::Harmless,
+        _ => known(PTXAS, word, "is not known to be harmless to ptxas"),
+    }
+}
+
+/// What fatbinary would do beyond its output, given `word`.
+fn fatbinary(word: &[u8]) -> Verdict {
+    known(FATBINARY, word, "is not known to be harmless to fatbinary")
+}
+
+/// What the tool of `judge` would do beyond its output, given a word.
+pub(super) fn of(judge: Judge) -> fn(&[u8]) -> Verdict {
+    match judge {
+        Judge::Cudafe => cudafe,
+        Judge::Ptxas => ptxas,
+        Judge::Fatbinary => fatbinary,
+        Judge::Nvlink => nvlink,
+        Judge::Undocumented => undocumented,
+    }
+}
+
+/// What a tool would do beyond its output, given `word`, of whose options nothing is known: cicc has no
+/// documented ones.
+fn undocumented(_word: &[u8]) -> Verdict {
+    Verdict::Harmful("is for a tool whose options are not documented")
+}
+
+/// Whether `word` is one of the options in `table`, perhaps with a value, or a value that names no file.
+fn known(table: &[&str], word: &[u8], otherwise: &'static str) -> Verdict {
+    let text = String::from_utf8_lossy(word);
+    let (name, value) = text.split_once('=').unwrap_or((&text, ""));
+    let is_plain = |value: &str| !value.contains(['/', '.', '@']);
+    let is_known = match name.starts_with('-') {
+        true => table.contains(&name) && is_plain(value),
+        false => is_plain(&text),
+    };
+    match is_known {
+        true => Verdict::Harmless,
+        false => Verdict::Harmful(otherwise),
+    }
+}
+
+/// What nvlink would do beyond its output, given `word`.
+fn nvlink(word: &[u8]) -> Verdict {
     let text = String::from_utf8_lossy(word);
     let name = text.split('=').next().unwrap_or_default();
     // A value that is no option is a file, unless it looks like a number or a choice.
@@ -266,18 +273,18 @@ pub(super) fn tool(word: &[u8]) -> Verdict {
 
 #[cfg(test)]
 mod tests {
-    use super::{HOST, LINKER, Verdict, cudafe, host, linker, tool};
+    use super::{
+        FATBINARY, LINKER, PTXAS, Verdict, cudafe, fatbinary, linker, nvlink, ptxas, undocumented,
+    };
 
     #[test]
-    fn tables_are_unique() {
-        for rows in [HOST, LINKER] {
-            for (at, row) in rows.iter().enumerate() {
-                assert!(
-                    rows[..at].iter().all(|other| other.1 != row.1),
-                    "{} twice",
-                    row.1
-                );
-            }
+    fn tables_are_unique_and_sorted() {
+        for (at, row) in LINKER.iter().enumerate() {
+            let mut before = LINKER[..at].iter();
+            assert!(before.all(|other| other.0 != row.0), "{} twice", row.0);
+        }
+        for table in [PTXAS, FATBINARY] {
+            assert!(table.is_sorted_by(|one, other| one < other));
         }
     }
 
@@ -303,126 +310,52 @@ mod tests {
 
     #[test]
     fn options_that_only_change_the_object_are_harmless() {
-        harmless(
-            host,
-            &[
-                "-fPIC",
-                "-Wall",
-                "-O2",
-                "-g",
-                "-march=x86-64",
-                "-fopenmp",
-                "-DX=1",
-                "-frandom-seed=1",
-                "-Wa,--noexecstack",
-                "-fvisibility=hidden",
-                "-pthread",
-                "-m64",
-                "-fsanitize=address",
-                "-Wno-unused",
-                "-isystem",
-                "/x",
-                "-std=c++17",
-                "-fdata-sections",
-                "-fno-exceptions",
-            ],
-        );
-        harmless(
-            tool,
-            &[
-                "-v",
-                "-O3",
-                "--warn-on-spills",
-                "-dlcm=ca",
-                "-compress-all",
-                "3",
-            ],
-        );
-        harmless(
-            tool,
-            &[
-                "--opt-level=2",
-                "--allow-expensive-optimizations",
-                "true",
-                "-split-compile",
-            ],
-        );
-        harmless(
-            cudafe,
-            &[
-                "--diag_suppress=1",
-                "--diag_error",
-                "1,2",
-                "--display_error_number",
-            ],
-        );
-        harmless(host, &["-Wl,-z,now", "-Wl,--as-needed"]);
+        let words = [
+            "-v",
+            "-O3",
+            "--opt-level=2",
+            "--warn-on-spills",
+            "-dlcm=ca",
+            "3",
+            "--allow-expensive-optimizations",
+            "true",
+            "-split-compile",
+            "-maxrregcount=32",
+            "-regUsageLevel=5",
+        ];
+        harmless(ptxas, &words);
+        harmless(fatbinary, &["-compress-all", "--compress-mode=size"]);
+        harmless(nvlink, &["-v", "--suppress-stack-size-warning"]);
+        let words = ["--diag_suppress=1", "--diag_error", "1,2"];
+        harmless(cudafe, &words);
+        harmless(cudafe, &["--display_error_number"]);
         harmless(linker, &["-z", "now", "-rpath", "/x"]);
     }
 
     #[test]
     fn options_with_effects_beyond_the_object_are_harmful() {
+        let files = ["-o", "--output-file=x", "-optf", "-ias", "x.txt"];
+        for judge in [ptxas, fatbinary, nvlink, undocumented] {
+            harmful(judge, &files);
+            harmful(
+                judge,
+                &["--apply-controls", "@x", "/x", "--fdevice-time-trace"],
+            );
+        }
+        for judge in [ptxas, fatbinary, undocumented] {
+            harmful(judge, &["--new-in-a-later-version", "-new", "-v=a/b"]);
+        }
         harmful(
-            host,
-            &[
-                "-fplugin=x.so",
-                "-fprofile-use",
-                "--coverage",
-                "-ftest-coverage",
-                "-specs=x",
-                "-B/x",
-                "-wrapper",
-                "-save-temps=obj",
-                "-dM",
-                "-dumpdir",
-                "-gsplit-dwarf",
-                "-fstack-usage",
-                "-MD",
-                "-MF",
-                "-Wp,-MD,x",
-                "-Wa,-al",
-                "-fopt-info-vec=x",
-                "-fmodules-ts",
-                "-E",
-                "-S",
-                "-ox",
-                "-v",
-                "@x",
-                "-time",
-                "-ftime-report",
-                "-fsanitize-coverage-allowlist=x",
-                "-Q",
-            ],
+            undocumented,
+            &["-profuse", "-covinfo", "--source-in-ptx", "-g"],
         );
-        harmful(
-            tool,
-            &[
-                "-o",
-                "--output-file=x",
-                "-optf",
-                "-ias",
-                "--apply-controls",
-                "x.txt",
-            ],
-        );
-        harmful(
-            tool,
-            &[
-                "--generate-dependencies-with-compile",
-                "-fdevice-time-trace",
-            ],
-        );
+        harmful(fatbinary, &["--create=x", "--image3=x", "-fatbin=x"]);
         harmful(cudafe, &["--list", "--xref=x", "-o", "x.cpp"]);
-        harmful(host, &["-Wl,-z,now,-Map=x", "-Wl,@x"]);
         harmful(linker, &["-Map=x", "-o", "@x"]);
     }
 
     #[test]
     fn precompiled_headers_are_told_apart() {
-        assert_eq!(host(b"-include-pch"), Verdict::Precompiled);
-        assert_eq!(host(b"-xc++-header"), Verdict::Precompiled);
-        assert_eq!(host(b"c++-header"), Verdict::Precompiled);
-        assert_eq!(host(b"x.h.gch"), Verdict::Precompiled);
         assert_eq!(cudafe(b"--create_pch"), Verdict::Precompiled);
     }
 }

@@ -1,33 +1,10 @@
 //! Which jobs tell what no token does: lines, columns and comments of their sources. `docs/semantic.md`
 //! says what follows for the others.
 
-use super::job::{Arg, Job, Mode};
-use super::options::Effect;
-use std::ffi::OsStr;
+use super::effects;
+use super::job::{Arg, Job};
+use super::observed::Observed;
 use std::os::unix::ffi::OsStrExt;
-
-/// Options of nvcc that put lines of sources into outputs, or change what they are put into.
-const TELLING: &[&str] = &[
-    "cicc-options",
-    "compile-as-tools-patch",
-    "debug",
-    "device-debug",
-    "dlink-time-opt",
-    "dopt",
-    "enable-tile",
-    "fdevice-sanitize",
-    "gen-opt-lto",
-    "generate-line-info",
-    "keep",
-    "lto",
-    "okey",
-    "optimization-info",
-    "profile",
-    "sanitize",
-    "save-temps",
-    "source-in-ptx",
-    "tile-only",
-];
 
 /// How options of the host compiler begin that tell nothing of lines.
 const SILENT: &[&str] = &[
@@ -87,33 +64,39 @@ const DIALECTS: &[&str] = &[
 impl Job {
     /// Why equal tokens are not enough for equal outputs: what tells more of the sources.
     pub fn tells_lines(&self) -> Option<String> {
-        if let Mode::OptixIr | Mode::Ltoir | Mode::CudaSource = self.mode {
-            return Some("this kind of output may tell lines".to_owned());
-        }
-        self.args.iter().find_map(|arg| match arg {
-            Arg::Input(_) => None,
-            Arg::Forwarded(word) => host(word),
-            Arg::Option { option, value } => {
-                let value = value.as_deref().unwrap_or_default();
-                match option.long {
-                    long if TELLING.contains(&long) => Some(format!("--{long}")),
-                    "std" if !is_known_dialect(value.as_bytes()) => {
-                        Some(format!("--std={}", value.display()))
-                    }
-                    "generate-code" | "gpu-architecture" | "gpu-code" if holds_lto(value) => {
-                        Some(format!("--{}={}", option.long, value.display()))
-                    }
-                    _ if option.effect == Effect::Host => host(value),
-                    _ => None,
-                }
-            }
-        })
+        let mut found = self.args.iter();
+        found.find_map(|arg| (observed(arg) > Observed::Nothing).then(|| name(arg)))
+    }
+
+    /// What its options let a compile observe of sources besides their tokens.
+    pub fn observed(&self) -> Observed {
+        let found = self.args.iter().map(observed);
+        found.max().unwrap_or_default()
     }
 }
 
-/// The option, unless it is known to be silent.
-fn host(word: &OsStr) -> Option<String> {
-    let text = word.as_bytes();
+fn observed(arg: &Arg) -> Observed {
+    match arg {
+        Arg::Input(_) => Observed::Nothing,
+        Arg::Forwarded(word) => host(word.as_bytes()),
+        Arg::Option { option, value } => option.observes.with(value.as_deref().unwrap_or_default()),
+    }
+}
+
+/// The option for people: one of the host compiler as it takes it.
+fn name(arg: &Arg) -> String {
+    match arg {
+        Arg::Input(word) | Arg::Forwarded(word) => word.display().to_string(),
+        Arg::Option { option, value } => match value {
+            Some(value) if option.long == "compiler-options" => value.display().to_string(),
+            Some(value) => format!("--{}={}", option.long, value.display()),
+            None => format!("--{}", option.long),
+        },
+    }
+}
+
+/// What an option of the host compiler lets it observe. What is not known to be silent is not.
+pub(super) fn host(text: &[u8]) -> Observed {
     let starts = |known: &&str| text.starts_with(known.as_bytes());
     let feature = text
         .strip_prefix(b"-fno-")
@@ -130,21 +113,33 @@ fn host(word: &OsStr) -> Option<String> {
         _ if !text.starts_with(b"-") => !text.starts_with(b"@"),
         _ => SILENT.iter().any(starts) && !text.starts_with(b"-mllvm"),
     };
-    (!is_silent).then(|| word.display().to_string())
+    match is_silent {
+        true => Observed::Nothing,
+        false => Observed::Lines,
+    }
 }
 
-fn is_known_dialect(name: &[u8]) -> bool {
+/// What an option of ptxas lets it observe: it reads PTX, and looks at the files that PTX names.
+pub(super) fn ptxas(text: &[u8]) -> Observed {
+    let looks = [
+        &b"-g"[..],
+        b"--device-debug",
+        b"-lineinfo",
+        b"--generate-line-info",
+    ];
+    match effects::ptxas(text) == effects::Verdict::Harmless && !looks.contains(&text) {
+        true => Observed::Nothing,
+        false => Observed::Sizes,
+    }
+}
+
+/// Whether the dialect `name` has raw strings and digit separators, and no trigraphs that others lack.
+pub(super) fn is_known_dialect(name: &[u8]) -> bool {
     DIALECTS.iter().any(|known| known.as_bytes() == name)
-}
-
-fn holds_lto(value: &OsStr) -> bool {
-    memchr::memmem::find(value.as_bytes(), b"lto").is_some()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::TELLING;
-    use crate::cmdline::options::by_long;
     use crate::cmdline::{CommandLine, read};
     use std::ffi::OsString;
     use std::io;
@@ -158,13 +153,6 @@ mod tests {
         let job = read(&line, &mut |_| Err(io::ErrorKind::NotFound.into()));
         job.unwrap_or_else(|bypass| panic!("{line:?}: {bypass:?}"))
             .tells_lines()
-    }
-
-    #[test]
-    fn telling_options_exist() {
-        for long in TELLING {
-            assert!(by_long(long.as_bytes()).is_some(), "{long}");
-        }
     }
 
     #[test]

@@ -16,13 +16,16 @@ mod canonical;
 mod classify;
 mod effects;
 mod expand;
+mod host;
 mod inputs;
 mod job;
 mod lines;
+mod observed;
 mod options;
 mod parse;
 mod shell;
 
 pub use classify::read;
 pub use job::{Arg, CommandLine, Dependencies, Job, Mode};
-pub use options::{Arity, Effect, JOINED, OPTIONS, OptionRow};
+pub use observed::{Observed, Observes};
+pub use options::{Arity, Effect, JOINED, Judge, OPTIONS, OptionRow};

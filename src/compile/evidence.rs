@@ -114,7 +114,8 @@ impl RealFiles {
         digests.collect()
     }
 
-    fn holds(&self, path: &Path) -> bool {
+    /// Whether the file at `path` is one of them.
+    pub fn holds(&self, path: &Path) -> bool {
         fs::canonicalize(path).is_ok_and(|real| self.0.contains(&real))
     }
 
@@ -179,43 +180,32 @@ fn is_removed_assembly(name: &OsString) -> bool {
     name.as_bytes().ends_with(b".s") && !Path::new(name).exists()
 }
 
-/// The preprocessed text holds no assembler directive that reads a file, adjacent string literals
-/// taken as one. An over-approximation: the words may stand anywhere.
-pub fn check_directives(text: &[u8]) -> Result<(), Doubt> {
-    let mut joined = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((byte, after)) = rest.split_first() {
-        let blanks = after
-            .iter()
-            .take_while(|byte| byte.is_ascii_whitespace())
-            .count();
-        if *byte == b'"' && after.get(blanks) == Some(&b'"') {
-            rest = &after[blanks + 1..];
-            continue;
-        }
-        joined.push(*byte);
-        rest = after;
-    }
-    // `incbin` has no other use; `.include` is also a member's name, which costs a miss.
-    let found = ["incbin", ".include"].into_iter().find(|word| {
-        joined
-            .windows(word.len())
-            .any(|window| window == word.as_bytes())
+/// The files that `ptx` names for its lines: ptxas looks at their sizes and times, whatever its options.
+/// None where a name cannot be read.
+pub fn line_files(ptx: &[u8]) -> Option<Vec<PathBuf>> {
+    let word = b".file";
+    let found = memchr::memmem::find_iter(ptx, word).map(|at| {
+        let rest = ptx[at + word.len()..].trim_ascii_start();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let quoted = rest[digits..].trim_ascii_start().strip_prefix(b"\"")?;
+        let name = &quoted[..quoted.iter().position(|byte| *byte == b'"')?];
+        let is_plain = digits > 0 && !name.iter().any(|byte| matches!(byte, b'\\' | b'\n'));
+        is_plain.then(|| PathBuf::from(OsStr::from_bytes(name)))
     });
-    match found {
-        Some(word) => Err(format!("the sources mention {word}")),
-        None => Ok(()),
-    }
+    found.collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::check_directives;
+    use super::line_files;
 
     #[test]
-    fn directives_are_found_across_adjacent_literals() {
-        assert!(check_directives(b"asm(\".inc\" \n \"bin \\\"x\\\"\");").is_err());
-        assert!(check_directives(b"asm(\".include x\");").is_err());
-        assert!(check_directives(b"# 1 \"include/a.h\" 1\nint included;").is_ok());
+    fn files_of_lines_are_named_or_a_doubt() {
+        let names = |ptx: &str| line_files(ptx.as_bytes()).map(|found| found.len());
+        assert_eq!(names("ret;\n\n\t.file\t1 \"/a/b.cu\"\n"), Some(1));
+        assert_eq!(names(".file 1 \"a\", 12, 34\n.file 2\n \"b\""), Some(2));
+        assert_eq!(names(".version 9.0\n.target sm_75"), Some(0));
+        assert_eq!(names("// .file"), None);
+        assert_eq!(names(".file 1 \"a\\x62\""), None);
     }
 }

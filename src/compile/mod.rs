@@ -6,6 +6,7 @@ mod cache;
 mod commands;
 mod deliver;
 mod direct;
+mod directives;
 mod dryrun;
 mod environment;
 mod evidence;
@@ -33,7 +34,7 @@ mod workspace;
 pub use cache::Cache;
 pub use environment::{KEYED, PLANNING};
 
-use crate::cmdline::{self, CommandLine, Job};
+use crate::cmdline::{self, CommandLine, Job, Observed};
 use crate::exec::{Interrupted, Signals};
 use crate::includes::settled;
 use crate::journal::{self, Account, Level};
@@ -102,6 +103,8 @@ struct Facts {
     environment: Vec<Vec<u8>>,
     diagnostics: Diagnostics,
     keep: Option<Keep>,
+    /// What the options let a compile observe of its sources besides their tokens.
+    observed: Observed,
     /// What `-t` says.
     threads: Option<usize>,
 }
@@ -398,6 +401,7 @@ fn facts(job: &Job) -> Result<Facts, Fallback> {
         environment: environment::keyed(),
         diagnostics: diagnostics(),
         keep,
+        observed: job.observed(),
         threads: job
             .threads
             .as_deref()

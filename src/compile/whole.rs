@@ -2,7 +2,7 @@
 //! the stages in it, but that it runs one at a time.
 
 use super::Detour;
-use super::evidence::{Doubt, Known, check_directives};
+use super::evidence::{Doubt, Known};
 use super::unit::UnitWork;
 use crate::cmdline::Job;
 use crate::exec::{self, Command, Failure};
@@ -92,9 +92,7 @@ impl Whole<'_> {
                 return Err(format!("{} may have been read", name.display()));
             }
         }
-        let texts = work.passes.texts(work);
-        let texts = texts.map_err(|_| "a pass is gone".to_owned())?;
-        texts.iter().try_for_each(|text| check_directives(text))
+        work.check_directives()
     }
 }
 

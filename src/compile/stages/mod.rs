@@ -359,7 +359,11 @@ impl<'a> Stages<'a> {
         }
         match stage.tool {
             Tool::Cudafe => self.check_stub_name(stage, &printed),
-            Tool::Ptxas if !shape::names_count(stage) => {
+            Tool::Ptxas => {
+                work.check_line_files(stage, &self.read.known.resolve()?)?;
+                if shape::names_count(stage) {
+                    return Ok(());
+                }
                 let files = stage.reads.iter().chain(&stage.writes);
                 let mut names = files.map(|file| shape::base_name(&work.plan.file(*file).path));
                 let mentions =

@@ -89,9 +89,10 @@ impl<'a> TwoSteps<'a> {
                 let sources = compiles.flat_map(|stage| &stage.reads);
                 // It names its own source in full, others as the assembly does.
                 let own = locate(work, self.split.assembly);
-                let names = sources.map(|file| base_name(work, *file));
-                let names: Vec<_> = names.chain([own.as_os_str()]).collect();
-                self.assembled = check_assembly(workspace, number, &names);
+                let others: Vec<_> = sources.map(|file| base_name(work, *file)).collect();
+                let names = [&others[..], &[own.as_os_str()]].concat();
+                self.assembled = check_assembly(workspace, number, &names)
+                    .and_then(|()| work.check_own_names(&others));
                 Ok(())
             }
             _ => Ok(()),

@@ -1,0 +1,387 @@
+//! Whether a host compiler's input may hold assembler directives that read files, where no assembler tells:
+//! clang assembles by itself, and one step of nvcc keeps its assembler's account to itself. Knows no stage.
+//!
+//! Reads preprocessed C++ or what cudafe++ writes: macros are expanded there and pieces of names pasted, so that
+//! every string stands as the compiler takes it. All literals are judged, joined and with their escapes decoded,
+//! since names of sections and symbols reach the assembler as they are. Of `asm` the text is judged besides, since
+//! operands and alternatives make words of it. What cannot be read is a doubt: docs/keys.md has the rule.
+
+use super::evidence::Doubt;
+
+/// Pieces of directives that read files, or that make other directives of pieces: these have no other way.
+const READING: [&str; 5] = ["incbin", ".include", "macro", ".irp", ".mri"];
+
+const ODD: &str = "the sources hold assembly that is no string";
+
+/// What may stand between `asm` and its text.
+const QUALIFIERS: [&[u8]; 10] = [
+    b"volatile",
+    b"__volatile",
+    b"__volatile__",
+    b"goto",
+    b"inline",
+    b"__inline",
+    b"__inline__",
+    b"const",
+    b"__const",
+    b"__const__",
+];
+
+/// A doubt unless `text` certainly makes the assembler read nothing.
+pub fn check(text: &[u8]) -> Result<(), Doubt> {
+    let mut lexer = Lexer {
+        rest: text,
+        at_line_start: true,
+    };
+    let mut assembly = Assembly::Outside;
+    let mut literal: Option<Vec<u8>> = None;
+    while let Some(token) = lexer.next()? {
+        if let Token::Literal(bytes) = token {
+            literal.get_or_insert_default().extend(bytes);
+            continue;
+        }
+        if let Some(whole) = literal.take() {
+            judge(&whole)?;
+            if assembly == Assembly::Open {
+                match token {
+                    Token::Byte(b')') => judge_template(&whole, false)?,
+                    Token::Byte(b':') => judge_template(&whole, true)?,
+                    _ => return Err(ODD.to_owned()),
+                }
+                assembly = Assembly::Outside;
+            }
+        }
+        assembly = assembly.after(&token)?;
+    }
+    literal.map_or(Ok(()), |whole| judge(&whole))
+}
+
+/// Where among the tokens of `asm volatile ("text" …)` the last one was.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Assembly {
+    Outside,
+    /// Behind the word or a qualifier.
+    Named,
+    /// Behind the parenthesis.
+    Open,
+}
+
+impl Assembly {
+    fn after(self, token: &Token<'_>) -> Result<Self, Doubt> {
+        match (self, token) {
+            (Self::Named, Token::Word(word)) if QUALIFIERS.contains(word) => Ok(Self::Named),
+            (Self::Named, Token::Byte(b'(')) => Ok(Self::Open),
+            (Self::Outside, Token::Word(b"asm" | b"__asm" | b"__asm__")) => Ok(Self::Named),
+            (Self::Outside, _) => Ok(Self::Outside),
+            _ => Err(ODD.to_owned()),
+        }
+    }
+}
+
+fn judge(text: &[u8]) -> Result<(), Doubt> {
+    let lower = text.to_ascii_lowercase();
+    let mut words = READING.into_iter();
+    let found = words.find(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some());
+    match found {
+        // "macro" alone is a word of messages.
+        Some("macro") if !mentions_macros(&lower) => Ok(()),
+        Some(word) => Err(format!("the sources mention {word}")),
+        None => Ok(()),
+    }
+}
+
+/// Whether `.macro`, `.altmacro` or its like stands in `text`: a dot, letters, and the word.
+fn mentions_macros(text: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, b"macro").any(|at| {
+        let before = text[..at].iter().rev();
+        let mut before = before.skip_while(|byte| byte.is_ascii_alphabetic());
+        before.next() == Some(&b'.')
+    })
+}
+
+/// A doubt where an operand or an alternative (`{a|b}`) may make a directive of what begins a statement.
+fn judge_template(text: &[u8], has_operands: bool) -> Result<(), Doubt> {
+    let lower = text.to_ascii_lowercase();
+    if memchr::memmem::find(&lower, b"include").is_some() {
+        return Err("the sources mention include in assembly".to_owned());
+    }
+    if !has_operands {
+        return Ok(());
+    }
+    let mut rest = text;
+    while let Some((byte, after)) = rest.split_first() {
+        match byte {
+            b' ' | b'\t' | b'\n' | b'\r' | b';' => rest = after,
+            b'#' => rest = &after[end_of(after, b"\n")..],
+            byte if byte.is_ascii_alphanumeric() || b"_.$".contains(byte) => {
+                let word = &rest[..end_of(rest, b" \t\r\n;:\",")];
+                rest = &rest[word.len()..];
+                if rest.starts_with(b":") {
+                    rest = &rest[1..];
+                    continue;
+                }
+                let is_made = word.iter().any(|byte| b"%{|}&\\".contains(byte));
+                if *byte == b'.' && is_made {
+                    return Err("operands make a directive of assembly".to_owned());
+                }
+                rest = &rest[end_of(rest, b"\n;")..];
+            }
+            _ => return Err("a statement of assembly is made by operands".to_owned()),
+        }
+    }
+    Ok(())
+}
+
+/// The number of bytes of `text` before the first one of `ends`.
+fn end_of(text: &[u8], ends: &[u8]) -> usize {
+    let found = text.iter().position(|byte| ends.contains(byte));
+    found.unwrap_or(text.len())
+}
+
+enum Token<'a> {
+    Word(&'a [u8]),
+    /// A string, decoded.
+    Literal(Vec<u8>),
+    Byte(u8),
+}
+
+/// The tokens of preprocessed text, without comments, line markers, pragmas, and what `#if 0` hides.
+struct Lexer<'a> {
+    rest: &'a [u8],
+    at_line_start: bool,
+}
+
+impl<'a> Lexer<'a> {
+    fn next(&mut self) -> Result<Option<Token<'a>>, Doubt> {
+        while let Some((&byte, after)) = self.rest.split_first() {
+            let at_line_start = std::mem::replace(&mut self.at_line_start, byte == b'\n');
+            match byte {
+                b'\n' => self.rest = after,
+                byte if byte.is_ascii_whitespace() => {
+                    self.rest = after;
+                    self.at_line_start = at_line_start;
+                }
+                b'#' if at_line_start => self.skip_directive()?,
+                b'/' if after.starts_with(b"/") => self.rest = &after[end_of(after, b"\n")..],
+                b'/' if after.starts_with(b"*") => {
+                    let end = memchr::memmem::find(after, b"*/");
+                    self.rest = &after[end.ok_or("a comment without an end")? + 2..];
+                    self.at_line_start = at_line_start;
+                }
+                _ => return self.token().map(Some),
+            }
+        }
+        Ok(None)
+    }
+
+    fn token(&mut self) -> Result<Token<'a>, Doubt> {
+        let (rest, byte) = (self.rest, self.rest[0]);
+        let is_word =
+            |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || b"_$".contains(byte);
+        let is_number =
+            byte.is_ascii_digit() || (byte == b'.' && rest.get(1).is_some_and(u8::is_ascii_digit));
+        if is_number {
+            let part = |byte: &u8| is_word(byte) || b".'".contains(byte);
+            let length = rest.iter().take_while(|byte| part(byte)).count();
+            self.rest = &rest[length..];
+            return Ok(Token::Byte(b'0'));
+        }
+        if is_word(&byte) {
+            let length = rest.iter().take_while(|byte| is_word(byte)).count();
+            let (word, after) = rest.split_at(length);
+            let is_prefix = matches!(word, b"L" | b"u" | b"U" | b"u8");
+            if matches!(word, b"R" | b"LR" | b"uR" | b"UR" | b"u8R") && after.starts_with(b"\"") {
+                return self.raw(&after[1..]);
+            }
+            self.rest = after;
+            if is_prefix && after.starts_with(b"\"") {
+                return self.quoted();
+            }
+            return Ok(Token::Word(word));
+        }
+        match byte {
+            b'"' => self.quoted(),
+            b'\'' => {
+                self.quoted_by(b'\'')?;
+                Ok(Token::Byte(b'0'))
+            }
+            _ => {
+                self.rest = &rest[1..];
+                Ok(Token::Byte(byte))
+            }
+        }
+    }
+
+    fn quoted(&mut self) -> Result<Token<'a>, Doubt> {
+        self.quoted_by(b'"').map(Token::Literal)
+    }
+
+    fn quoted_by(&mut self, quote: u8) -> Result<Vec<u8>, Doubt> {
+        let odd = || Doubt::from("the sources hold a string that cannot be read");
+        let mut found = Vec::new();
+        let mut rest = &self.rest[1..];
+        loop {
+            let (&byte, after) = rest.split_first().ok_or_else(odd)?;
+            rest = after;
+            match byte {
+                b'\n' => return Err(odd()),
+                b'\\' => {
+                    let (byte, after) = escape(rest).ok_or_else(odd)?;
+                    found.push(byte);
+                    rest = after;
+                }
+                byte if byte == quote => break,
+                byte => found.push(byte),
+            }
+        }
+        self.rest = rest;
+        Ok(found)
+    }
+
+    /// A raw string, whose text begins with its delimiter.
+    fn raw(&mut self, text: &'a [u8]) -> Result<Token<'a>, Doubt> {
+        let odd = || Doubt::from("the sources hold a raw string that cannot be read");
+        let open = text.iter().position(|byte| *byte == b'(').ok_or_else(odd)?;
+        let end = [b")", &text[..open], b"\""].concat();
+        let body = &text[open + 1..];
+        let length = memchr::memmem::find(body, &end).ok_or_else(odd)?;
+        self.rest = &body[length + end.len()..];
+        Ok(Token::Literal(body[..length].to_vec()))
+    }
+
+    /// Skips the line, and behind `#if 0` everything to its `#endif` or `#else`.
+    fn skip_directive(&mut self) -> Result<(), Doubt> {
+        let line = &self.rest[..end_of(self.rest, b"\n")];
+        self.rest = &self.rest[line.len()..];
+        if line.trim_ascii_end() != b"#if 0" {
+            return Ok(());
+        }
+        let mut depth = 1;
+        while depth > 0 {
+            let (&byte, after) = self.rest.split_first().ok_or("an #if 0 without an end")?;
+            let at_line_start = std::mem::replace(&mut self.at_line_start, byte == b'\n');
+            if byte == b'#' && at_line_start {
+                let line = &self.rest[..end_of(self.rest, b"\n")];
+                let name = line[1..].trim_ascii_start();
+                self.rest = &self.rest[line.len()..];
+                if name.starts_with(b"if") {
+                    depth += 1;
+                } else if name.starts_with(b"endif") || (depth == 1 && name.starts_with(b"el")) {
+                    depth -= 1;
+                }
+            } else if byte.is_ascii_whitespace() {
+                self.rest = after;
+                self.at_line_start |= at_line_start;
+            } else {
+                // Strings may hold lines that look like directives.
+                self.token()?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The byte that the escape behind a backslash stands for, and what follows; a character beyond ASCII is `0xff`.
+/// None for escapes of later dialects, which may stand for any.
+fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (&byte, after) = text.split_first()?;
+    let value = match byte {
+        b'n' => b'\n',
+        b't' => b'\t',
+        b'r' => b'\r',
+        b'a' => 7,
+        b'b' => 8,
+        b'f' => 12,
+        b'v' => 11,
+        b'e' => 27,
+        b'0'..=b'7' => return number(text, 8, 3),
+        b'x' => return number(after, 16, usize::MAX),
+        b'u' => return number(after, 16, 4),
+        b'U' => return number(after, 16, 8),
+        b'N' | b'o' => return None,
+        byte => byte,
+    };
+    Some((value, after))
+}
+
+/// The character whose number begins `text`.
+fn number(text: &[u8], radix: u32, most: usize) -> Option<(u8, &[u8])> {
+    let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
+    let length = text.iter().take(most).take_while(is_digit).count();
+    let (digits, after) = text.split_at(length);
+    let digits = std::str::from_utf8(digits)
+        .ok()
+        .filter(|digits| !digits.is_empty())?;
+    let value = u32::from_str_radix(digits, radix).ok();
+    let value = value.and_then(|value| u8::try_from(value).ok());
+    Some((value.unwrap_or(0xff), after))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::check;
+
+    /// Every way that we know to have a file read.
+    #[test]
+    fn directives_are_found_however_they_are_written() {
+        for text in [
+            r#"asm(".incbin \"x\"");"#,
+            r#"asm(".inc\x62in \"x\"");"#,
+            r#"asm(".inc\142in \"x\"");"#,
+            r#"asm(".inc\u0062in \"x\"");"#,
+            r#"asm(".INCBIN \"x\"");"#,
+            r#"asm(".IncLude \"x\"");"#,
+            "asm(\".inc\" \n# 3 \"f.h\"\n \"bin x\");",
+            "asm(R\"(.incbin \"x\")\");",
+            "asm(R\"a(.inc)\" /* ) */ \"bin\\t\\\"x\\\");",
+            "asm(u8R\"--(.incbin x)--\");",
+            r#"__asm__ volatile (".incbin \"x\"" : : "r"(1));"#,
+            r#"__asm goto(".incbin x" : : : : l);"#,
+            r#"asm(".macro m a b\n.\\a\\()\\b \"x\"\n.endm\nm inc bin");"#,
+            r#"asm(".altmacro\n");"#,
+            r#"asm(".irp w, bin\n.inc\\w \"x\"\n.endr");"#,
+            r#"asm(".irpc c, n\n.incbi\\c \"x\"\n.endr");"#,
+            r#"asm(".in{cbin|valid} \"x\"" : : );"#,
+            r#"asm(".inc%P0 \"x\"" : : "i"(bin));"#,
+            r#"asm("nop\n\t.inc%P0 \"x\"" : : "i"(bin));"#,
+            r#"asm("l: %P0 \"x\"" : : "i"(dot));"#,
+            r#"asm("%P0%P1 \"x\"" : : "i"(dot), "i"(bin));"#,
+            r#"asm("{.incbi|x}n \"x\"" : : );"#,
+            r#"int y asm(".incbin");"#,
+            r#"__attribute__((section("a\n.incbin \"x\"\n#"))) int z;"#,
+            r#"asm((make()));"#,
+            r#"asm(".inc" PIECE);"#,
+            "asm(u8\"\\N{LATIN SMALL LETTER I}\");",
+            "asm(\"unfinished",
+            "__asm { mov eax, 1 }",
+            "#if 0\n#endif\nasm(\".incbin x\");",
+            "#if 0\nR\"(\n#if\n)\" \n#endif\nasm(\".incbin x\");",
+            "int a = 1'000'000; asm(\".incbin x\");",
+            "char c = '\"'; asm(\".incbin x\");",
+        ] {
+            assert!(check(text.as_bytes()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn ordinary_sources_are_no_doubt() {
+        for text in [
+            "# 1 \"include/a.h\" 1\nint included, incbin;\n",
+            r#"asm("");"#,
+            r#"asm volatile("" : : "r"(x) : "memory");"#,
+            r#"__asm__ __volatile__("movl %1, %0; addl $1, %0 # %2" : "=r"(x) : "r"(*q));"#,
+            r#"asm("lock; cmpxchgb %b1,%2" : "=a"(p));"#,
+            r#"asm("mov{l %1, %0| %0, %1}\n\tret" : "=r"(x) : "r"(y));"#,
+            r#"asm(".L%=:\n\t.byte 0x0f\n 1:\tnop\n" : : );"#,
+            r#"asm(".section .rodata\n.ascii \"a\\n\"\n.text\n");"#,
+            r#"extern int f() __asm__("" "__isoc99_sscanf") __attribute__((nothrow));"#,
+            "const char *s = \"#include <x>\\nmacro { %0 }\";",
+            "wchar_t *s = L\"\\x1234 \\u00e9\"; char c = '\\'';",
+            "#if 0\nasm(\"{ .incbin }\" : : );\n#if 1\n#endif\n#endif\nint x;",
+            "#pragma GCC diagnostic ignored \"-Wincbin\"\n",
+            "const char *s = R\"x(a \" b)x\"; int i = 0x1p-3;",
+        ] {
+            assert_eq!(check(text.as_bytes()), Ok(()), "{text}");
+        }
+    }
+}

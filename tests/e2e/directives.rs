@@ -1,0 +1,134 @@
+//! Assembler directives that read files, in every spelling, where the assembler tells nothing of it.
+
+use crate::support::workspace::Workspace;
+
+/// Directives that put `blob` into the object.
+const MEMBERS: &[(&str, &str)] = &[
+    ("plain", r#"asm(S "\n.incbin \"blob\"\n" T);"#),
+    (
+        "hexadecimal escape",
+        r#"asm(S "\n.inc\x62in \"blob\"\n" T);"#,
+    ),
+    ("octal escape", r#"asm(S "\n.inc\142in \"blob\"\n" T);"#),
+    ("raw string", "asm(S R\"(\n.incbin \"blob\"\n)\" T);"),
+    ("upper case", r#"asm(S "\n.INCBIN \"blob\"\n" T);"#),
+    ("pieces", r#"asm(S "\n.inc" "bin \"bl" "ob\"\n" T);"#),
+    (
+        "stringification",
+        "#define STR(x) #x\n#define CAT(a, b) STR(.a##b)\nasm(S \"\\n\" CAT(inc, bin) \" \\\"blob\\\"\\n\" T);",
+    ),
+    (
+        "assembler macro",
+        r#"asm(".macro m a b\n.\\a\\b \"blob\"\n.endm\n" S "\nm inc bin\n" T);"#,
+    ),
+    (
+        "assembler loop",
+        r#"asm(S "\n.irp w, bin\n.inc\\w \"blob\"\n.endr\n" T);"#,
+    ),
+    ("other file", r#"asm(S "\n.include \"more.s\"\n" T);"#),
+    (
+        "operand",
+        r#"extern "C" void bin(); void g() { asm(S "\n.inc%P0 \"blob\"\n" T : : "i"(bin)); }"#,
+    ),
+    (
+        "alternatives",
+        r#"void g() { asm(S "\n.in{cbin|valid} \"blob\"\n" T : : ); }"#,
+    ),
+];
+
+fn source(member: &str) -> String {
+    format!(
+        "#define S \".section .rodata,\\\"a\\\"\"\n#define T \".text\\n\"\n{member}\nint f() {{ return 1; }}\n"
+    )
+}
+
+/// Builds each member in two states of the blob. Where a compiler cannot compile it, nvcc says so.
+fn blobs_count(prepare: impl Fn(&mut Workspace), flags: &[&str], name: &str) {
+    let mut tried = 0;
+    for (what, member) in MEMBERS {
+        let mut ws = Workspace::with(name, &source(member));
+        prepare(&mut ws);
+        ws.write("more.s", ".incbin \"blob\"\n");
+        ws.write("blob", "one");
+        let args = [&["-c", name, "-o", "a.o"], flags].concat();
+        let first = ws.build(&args);
+        if first.status != 0 {
+            continue;
+        }
+        tried += 1;
+        ws.write("blob", "other");
+        let changed = ws.build(&args);
+        changed.succeeds();
+        let object = changed.outputs.bytes("a.o");
+        let holds = object.windows(5).any(|bytes| bytes == b"other");
+        assert!(holds, "{what} of {name} with {flags:?} is stale");
+    }
+    assert!(tried >= 9, "{tried} members compile");
+}
+
+#[test]
+fn clang_reads_no_file_unnoticed() {
+    blobs_count(|_| (), &["-ccbin", "clang++"], "a.cu");
+    blobs_count(|_| (), &["-ccbin", "clang++"], "a.cpp");
+}
+
+#[test]
+fn one_step_reads_no_file_unnoticed() {
+    let one_step = |ws: &mut Workspace| ws.set_env("PCACHE_STAGES", "0");
+    blobs_count(one_step, &[], "a.cu");
+    blobs_count(one_step, &[], "a.cpp");
+}
+
+#[test]
+fn gcc_tells_what_its_assembler_reads() {
+    blobs_count(|_| (), &[], "a.cu");
+    blobs_count(|_| (), &[], "a.cpp");
+}
+
+/// GNU as tells names, and its own source is one of them.
+#[test]
+fn files_called_like_the_assemblers_source_count() {
+    for (name, directory, flags) in [
+        ("a.cudafe1.cpp", "", &[][..]),
+        ("a.cudafe1.stub.c", "", &[]),
+        ("a.fatbin.c", "", &[]),
+        ("a.cudafe1.cpp", "sub/", &["-Isub"]),
+        ("a.cudafe1.cpp", "sub/", &["-I", "sub"]),
+        ("a.cudafe1.cpp", "", &["-rdc=true"]),
+    ] {
+        let text = format!(
+            "asm(\".section .rodata\\n.inc\\x62in \\\"{name}\\\"\\n.text\\n\");\nint f() {{ return 1; }}\n"
+        );
+        let ws = Workspace::with("a.cu", &text);
+        let blob = format!("{directory}{name}");
+        ws.write(&blob, "one");
+        let args = [&["-c", "a.cu", "-o", "a.o"], flags].concat();
+        ws.build(&args).succeeds();
+        ws.write(&blob, "other");
+        let changed = ws.build(&args);
+        let object = changed.succeeds().outputs.bytes("a.o");
+        let holds = object.windows(5).any(|bytes| bytes == b"other");
+        assert!(holds, "{blob} with {flags:?} is stale");
+    }
+}
+
+/// What reads nothing is stored, though headers are full of assembly.
+#[test]
+fn ordinary_assembly_is_stored() {
+    let text = "#include <cstdio>\n#include <vector>\n#include <string>\n#include <atomic>\n\
+        __device__ int g(int a) { int r; asm(\"{ .reg .pred p; mov.b32 %0, %1; }\" : \"=r\"(r) : \"r\"(a)); return r; }\n\
+        __global__ void k(int *p) { *p = g(*p); }\n\
+        int host(int x) { asm volatile(\"addl $1, %0\\n\\tnop\" : \"+r\"(x)); puts(\"#include <x>\"); return x; }\n";
+    for (clang, one_step) in [(true, false), (false, true)] {
+        let mut ws = Workspace::with("a.cu", text);
+        let mut args = vec!["-c", "a.cu", "-o", "a.o"];
+        if clang {
+            args.extend(["-ccbin", "clang++"]);
+        }
+        if one_step {
+            ws.set_env("PCACHE_STAGES", "0");
+        }
+        ws.build(&args).misses(1);
+        ws.build(&args).hits(1);
+    }
+}
