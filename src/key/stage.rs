@@ -4,7 +4,7 @@
 use super::{Digest, Digester, HostHeader, Sink, list, pairs};
 
 /// The version of this list of fields; raised when their meaning changes.
-pub const STAGE_SCHEMA: &[u8] = b"pcache-nvcc stage 1";
+pub const STAGE_SCHEMA: &[u8] = b"pcache-nvcc stage 2";
 
 /// Every field of the key, in order.
 pub const STAGE_FIELDS: &[&str] = &[

@@ -4,7 +4,7 @@
 use super::{Digest, Digester, Sink, list, pairs, write_job};
 
 /// The version of this list of fields; raised when their meaning changes.
-pub const SCHEMA: &[u8] = b"pcache-nvcc tu 2";
+pub const SCHEMA: &[u8] = b"pcache-nvcc tu 3";
 
 /// Every field of the key, in order.
 pub const FIELDS: &[&str] = &[
@@ -19,7 +19,7 @@ pub const FIELDS: &[&str] = &[
     "keep",
     "job",
     "source",
-    "module_id",
+    "output",
     "commands",
     "passes",
     "printed",
@@ -69,8 +69,8 @@ pub struct TuFacts<'a> {
     pub job: &'a [(&'static str, Vec<Vec<u8>>)],
     /// The source's path as spelled.
     pub source: &'a [u8],
-    /// The module id given to the front ends.
-    pub module_id: &'a [u8],
+    /// The output's path as spelled, where the module id tells it apart from others of the same contents.
+    pub output: Option<&'a [u8]>,
     /// The unit's stages, temporary and output names replaced, sorted.
     pub commands: &'a [Vec<u8>],
     /// Every preprocessed pass, sorted by command.
@@ -104,7 +104,7 @@ impl<'a> TuFacts<'a> {
         list(sink, "keep", self.keep.into_iter());
         write_job(sink, self.job);
         sink.one("source", self.source);
-        sink.one("module_id", self.module_id);
+        list(sink, "output", self.output.into_iter());
         list(sink, "commands", self.commands.iter().map(Vec::as_slice));
         pairs(
             sink,
@@ -142,7 +142,7 @@ mod tests {
             keep: None,
             job: &[],
             source: b"a.cu",
-            module_id: b"_0_4_a_cu_0",
+            output: None,
             commands: &[],
             passes: &[],
             host_headers: &[],
@@ -227,7 +227,11 @@ mod tests {
                 ..base()
             },
             TuFacts {
-                module_id: b"_1",
+                output: Some(b""),
+                ..base()
+            },
+            TuFacts {
+                output: Some(b"a.o"),
                 ..base()
             },
             TuFacts {

@@ -452,6 +452,7 @@ fn derived(old: &Facts, new: &Facts) -> Vec<Difference> {
                     "passes" => "the text after preprocessing differs, though no file does",
                     "printed" => "what the preprocessor prints differs",
                     "keep" => "where --keep leaves files differs",
+                    "output" => "each output of this source is a module of its own",
                     "host_headers" => "headers of the host compile differ",
                     _ => "differs",
                 };

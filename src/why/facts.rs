@@ -16,7 +16,6 @@ pub const SHARED: &[&str] = &[
     "environment",
     "diagnostics",
     "job",
-    "module_id",
 ];
 
 /// Names and values, in the order of a key.

@@ -18,6 +18,7 @@ mod flight;
 mod journal;
 mod links;
 mod modes;
+mod modules;
 mod one_step;
 mod outputs;
 mod pcache;
