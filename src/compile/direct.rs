@@ -9,6 +9,7 @@ use super::host::{self, Answers, HostCompiler, Question};
 use super::place::{Manner, Site};
 use super::request::Request;
 use super::semantic::{Sight, TokenSet};
+use super::tie::Tie;
 use super::{Cache, Facts, Printed, why};
 use crate::cmdline::Job;
 use crate::includes::digests::DigestTable;
@@ -23,6 +24,7 @@ use crate::store::Artefact;
 use crate::toolchain::{Front, HostDriver, HostFamily, Toolchain};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -41,6 +43,9 @@ struct DirectRecord {
     kept: Vec<(PathBuf, Artefact)>,
     stdout: Option<Artefact>,
     stderr: Option<Artefact>,
+    /// What `-o` says, where the result is right for that alone.
+    #[serde(default)]
+    only: Option<PathBuf>,
     /// Wall time of the compile, passes included, in milliseconds.
     #[serde(default)]
     milliseconds: u64,
@@ -106,6 +111,8 @@ pub struct Followed {
 pub struct Made {
     /// Translation units.
     pub units: u64,
+    /// Whether one of them is right for its output alone.
+    pub tie: Tie,
     /// Milliseconds that it took to compile them.
     pub milliseconds: u64,
     /// The record of what it depended on.
@@ -229,18 +236,21 @@ impl<'a> Direct<'a> {
                     continue;
                 }
             };
-            let key = result_key(&self.key, &set.digest, &contents);
-            match self.fetch(&key) {
-                Some((hit, _)) => return Some(hit),
-                None => others.push((set, contents, key)),
+            let ties = [Tie::Free, Tie::Output];
+            let mut keys = ties
+                .map(|tie| self.result_key(set, &contents, tie))
+                .into_iter();
+            if let Some((hit, _)) = keys.find_map(|key| self.fetch(&key)) {
+                return Some(hit);
             }
+            others.push((set, contents));
             account.note(
                 "direct",
                 format_args!("{}: no result of these contents", nth()),
             );
         }
         let mut others = others.iter().filter(|_| self.cache.semantic);
-        let found = others.find_map(|(set, contents, key)| self.fetch_alike(set, contents, key));
+        let found = others.find_map(|(set, contents)| self.fetch_alike(set, contents));
         if found.is_none() && account.keeps_notes() {
             let what = match self.cache.semantic {
                 true => "no former state of these files had their tokens",
@@ -252,7 +262,7 @@ impl<'a> Direct<'a> {
     }
 
     /// The result of files whose tokens were the same, which is remembered for these contents too.
-    fn fetch_alike(&self, set: &PathSet, contents: &[Digest], key: &Digest) -> Option<Hit> {
+    fn fetch_alike(&self, set: &PathSet, contents: &[Digest]) -> Option<Hit> {
         let known = self.cache.record(&TokenSet::key(&self.key, set))?;
         let known = TokenSet::read_all(&known)?;
         let paths = set.files()?;
@@ -263,8 +273,13 @@ impl<'a> Direct<'a> {
         let base = record.facts.take();
         let changed = tokens.changed(&paths, contents);
         record.facts = base.and_then(|base| why::keep_later(self.cache, base, changed));
+        let tie = match record.only {
+            Some(_) => Tie::Output,
+            None => Tie::Free,
+        };
         if let Ok(record) = serde_json::to_vec(&record) {
-            self.cache.keep(key, &record);
+            let key = self.result_key(set, contents, tie);
+            self.cache.keep(&key, &record);
         }
         Some(Hit {
             is_semantic: true,
@@ -273,11 +288,24 @@ impl<'a> Direct<'a> {
         })
     }
 
+    /// The key of the result of `set` with these `contents`.
+    fn result_key(&self, set: &PathSet, contents: &[Digest], tie: Tie) -> Digest {
+        let output = self.output();
+        let output = (tie == Tie::Output).then(|| output.as_os_str().as_bytes());
+        result_key(&self.key, &set.digest, contents, output)
+    }
+
+    /// What `-o` says; empty where there is none, so that the key names the output with the source.
+    fn output(&self) -> PathBuf {
+        self.job.output.clone().unwrap_or_default().into()
+    }
+
     /// The result under `key`, and its record.
     fn fetch(&self, key: &Digest) -> Option<(Hit, DirectRecord)> {
         let stored = self.cache.record(key)?;
         let record: DirectRecord = serde_json::from_slice(&stored).ok()?;
-        if record.schema != SCHEMA {
+        let is_other = |only: &PathBuf| *only != self.output();
+        if record.schema != SCHEMA || record.only.as_ref().is_some_and(is_other) {
             return None;
         }
         let bytes = |artefact: &Option<Artefact>| match artefact {
@@ -362,8 +390,8 @@ impl<'a> Direct<'a> {
         // Last, so that it speaks for everything that was looked at and read.
         settled::check(&lookups, began)?;
         let full = || Doubt::from("the store did not take it");
+        let key = self.result_key(&set, &contents, made.tie);
         let record = self.record(delivery, made).ok_or_else(full)?;
-        let key = result_key(&self.key, &set.digest, &contents);
         let bytes = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
         self.cache
             .keep(&key, &bytes)
@@ -413,6 +441,7 @@ impl<'a> Direct<'a> {
         Some(DirectRecord {
             schema: SCHEMA,
             units: made.units,
+            only: (made.tie == Tie::Output).then(|| self.output()),
             milliseconds: made.milliseconds,
             facts: made.facts,
             sources: self.sources(),

@@ -3,7 +3,8 @@
 //! here. Does not know how a unit is made.
 
 use super::Detour;
-use super::unit::{Ending, Product, UnitWork};
+use super::stored::Stored;
+use super::unit::{Ending, UnitWork};
 use crate::key::Digest;
 use crate::stats::Counter;
 use crate::store::{Flight, Guard};
@@ -17,7 +18,7 @@ const LEADERS: u32 = 2;
 /// What a unit is to do.
 pub enum Turn {
     /// Nothing: somebody else has made it meanwhile.
-    Served(Product, Ending),
+    Served(Stored, Ending),
     /// Make it; with the lead, others wait for it until that is dropped.
     Make(Option<Guard>),
 }
@@ -52,8 +53,8 @@ impl UnitWork<'_> {
                 }
             };
             // For the leader again: another may have stored it since this one looked.
-            if let Some(product) = self.fetch(key, commands) {
-                return Ok(Turn::Served(product, ending));
+            if let Some(stored) = self.fetch(key, commands) {
+                return Ok(Turn::Served(stored, ending));
             }
             if lead.is_some() {
                 return Ok(Turn::Make(lead));

@@ -4,6 +4,7 @@
 
 use super::Cache;
 use super::commands::plain_arguments;
+use super::evidence::Doubt;
 use super::passes::UnitPasses;
 use crate::includes::digests::DigestTable;
 use crate::key::{Digest, Digester, Sink, list};
@@ -160,6 +161,20 @@ impl HostCompiler<'_> {
             }
         }
         Ok(answers)
+    }
+
+    /// Whether results may be stored under `answers`: they tell everything, and the compiler still gives the same.
+    ///
+    /// # Errors
+    /// Says what is not so.
+    pub fn confirm(&self, answers: &Answers) -> Result<(), Doubt> {
+        if let Some(doubt) = &answers.doubt {
+            return Err(doubt.clone());
+        }
+        match self.ask(&answers.questions) {
+            Ok(again) if again == *answers => Ok(()),
+            _ => Err("the host compiler changed during the compile".to_owned()),
+        }
     }
 
     /// Starts all before it waits for the first.

@@ -27,9 +27,6 @@ impl UnitWork<'_> {
                 assembled: None,
             });
         }
-        for number in &self.unit.passes {
-            stages::count(self, self.stage(*number), Counter::StageMiss);
-        }
         // `--keep` leaves the files that nvcc's own steps write; a program in front of the compiler may treat
         // two steps in another way than one, and add flags that two steps do not allow.
         let toolchain = self.commands.toolchain;
@@ -50,6 +47,12 @@ impl UnitWork<'_> {
         let stages = Stages::new(self, read, alike, id, None)?;
         let made = self.run_stages(stages, beside)?;
         Ok(made.unwrap_or_default())
+    }
+
+    /// Counts the passes of a unit that is to be made stage by stage.
+    pub fn count_passes(&self) {
+        let passes = self.unit.passes.iter().filter(|_| self.whole.is_none());
+        passes.for_each(|number| stages::count(self, self.stage(*number), Counter::StageMiss));
     }
 
     /// None where the host compile cannot be done in the two steps that `stages` has.

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The version of the record.
-pub const SCHEMA: u32 = 2;
+pub const SCHEMA: u32 = 3;
 
 /// A translation unit's result. Stages are named by their place among the unit's commands as the
 /// key sorts them, so that a plan that prints its lines in another order finds the same.
@@ -24,6 +24,10 @@ pub struct Record {
     /// lines and quote them with their comments, and `--source-in-ptx` copies them. Each must still be
     /// what it was. Empty where nothing was printed.
     pub sources: Vec<Source>,
+    /// Whether the result is another one for each output, and so under a key with the output's path. Then
+    /// nothing else is here.
+    #[serde(default)]
+    pub tied: bool,
     /// Wall time of the stages that a hit saves, in milliseconds.
     pub milliseconds: u64,
     /// The source of the unit that it was first made of, for people: whole, without dots.

@@ -3,26 +3,26 @@
 use super::commands::{Commands, template};
 use super::directives;
 use super::environment;
-use super::evidence::{
-    Doubt, Known, RealFiles, are_unchanged, check_assembly, check_headers, line_files,
-};
+use super::evidence::{Doubt, Known, RealFiles, check_assembly, check_headers, line_files};
 use super::flight::Turn;
 use super::host::{Answers, HostCompiler};
 use super::messages;
 use super::passes::{Read, UnitPasses};
-use super::record::{Kept, Output, Record, SCHEMA, Source, Stream};
+use super::record::Source;
 use super::semantic::{self, Alike, Sight};
 use super::stages::{self, Made};
+use super::stored::Stored;
+use super::tie::Tie;
 use super::whole::Whole;
 use super::{Cache, Detour, Facts};
 use crate::cmdline::Observed;
 use crate::exec::Signals;
 use crate::journal::{Account, place, text};
-use crate::key::{Digest, Digester, Explanation, HostHeader, Pass, Sink, TuFacts, module_id};
+use crate::key::{Digest, Digester, Explanation, HostHeader, Pass, Sink, TuFacts};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Piece, Plan, Stage, Tool, Unit};
-use crate::store::Artefact;
 use crate::toolchain::HostFamily;
+use std::cell::Cell;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
@@ -90,13 +90,20 @@ pub struct UnitWork<'a> {
 
 /// What is known of a unit that is not in the store under its exact key.
 struct Making<'a> {
-    id: &'a [u8],
-    key: Digest,
-    /// The key without the numbers of lines that nobody sees; none where every byte counts.
-    alike_key: Option<Digest>,
+    keys: &'a dyn Fn(Tie, &[Pass]) -> Digest,
     commands: &'a [(Vec<u8>, usize)],
     read: &'a Read,
+    /// The passes without the numbers of lines that nobody sees; none where every byte counts.
     alike: Option<&'a Alike>,
+    /// Whether the passes have been counted.
+    counted: Cell<bool>,
+}
+
+/// What became of a unit that was looked up, or made, under one key.
+enum Round {
+    Done(Product, Ending, Tie),
+    /// It has to be made, or taken, for this output.
+    Tied,
 }
 
 /// A unit's product and how it came about.
@@ -113,6 +120,8 @@ pub struct Finished {
     pub passes: u64,
     /// What its passes read.
     pub known: Known,
+    /// Whether it is right for its output alone.
+    pub tie: Tie,
     /// What else than tokens the compile could see; none where every byte counts.
     pub sight: Option<Sight>,
     /// Why that is so, for people.
@@ -126,33 +135,30 @@ impl UnitWork<'_> {
         let started = Instant::now();
         let read = self.passes.run(self)?;
         let passes = milliseconds(started);
-        let id = self.module_id();
         let commands = self.sorted_commands();
         let texts: Vec<_> = commands.iter().map(|(text, _)| text.clone()).collect();
-        let key = |passes: &[Pass]| {
+        let output = self.output();
+        let output = |tie| (tie == Tie::Output).then(|| output.as_bytes());
+        let keys = |tie: Tie, passes: &[Pass]| {
             let mut key = Digester::default();
-            self.write_key(&id, &texts, passes, &read.host_headers, &mut key);
+            self.write_key(output(tie), &texts, passes, &read.host_headers, &mut key);
             key.finish()
         };
-        let exact = key(&read.passes);
         let exact_because = semantic::exact_because(self, &read);
         let is_exact = exact_because.is_some();
-        let known = self.fetch_unless_told(&exact, &commands);
-        let (product, ending) = match known {
-            Some(product) => (product, Ending::Hit),
-            None => {
+        let known = self.fetch_any(&|tie| keys(tie, &read.passes), &commands);
+        let (product, ending, tie) = match known {
+            (Some(product), tie) => (product, Ending::Hit, tie),
+            (None, tie) => {
                 let alike = (!is_exact).then(|| Alike::of(self)).flatten();
-                let made = Making {
-                    id: &id,
-                    alike_key: alike
-                        .as_ref()
-                        .map(|alike| semantic::alike_key(&key(&alike.passes))),
-                    key: exact,
+                let making = Making {
+                    keys: &keys,
                     commands: &commands,
                     read: &read,
                     alike: alike.as_ref(),
+                    counted: Cell::new(false),
                 };
-                self.fetch_alike_or_make(&made, beside)?
+                self.fetch_alike_or_make(&making, tie, beside)?
             }
         };
         Ok(Finished {
@@ -162,16 +168,40 @@ impl UnitWork<'_> {
             ending,
             fields: {
                 let mut fields = Explanation::default();
-                self.write_key(&id, &texts, &read.passes, &read.host_headers, &mut fields);
+                self.write_key(
+                    output(tie),
+                    &texts,
+                    &read.passes,
+                    &read.host_headers,
+                    &mut fields,
+                );
                 fields
             },
-            key: exact,
+            key: keys(tie, &read.passes),
             passes,
+            tie,
             known: read.known,
         })
     }
 
-    fn fetch_unless_told(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Product> {
+    /// What is stored under the key for any output, or under the one for this output; and which of them
+    /// it is.
+    fn fetch_any(
+        &self,
+        key: &dyn Fn(Tie) -> Digest,
+        commands: &[(Vec<u8>, usize)],
+    ) -> (Option<Product>, Tie) {
+        match self.fetch_unless_told(&key(Tie::Free), commands) {
+            Some(Stored::Product(product)) => (Some(product), Tie::Free),
+            None => (None, Tie::Free),
+            Some(Stored::Tied) => {
+                let found = self.fetch_unless_told(&key(Tie::Output), commands);
+                (found.and_then(Stored::product), Tie::Output)
+            }
+        }
+    }
+
+    fn fetch_unless_told(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Stored> {
         match self.cache.recache {
             true => None,
             false => self.fetch(key, commands),
@@ -181,43 +211,78 @@ impl UnitWork<'_> {
     fn fetch_alike_or_make(
         &self,
         making: &Making<'_>,
+        tie: Tie,
         beside: &mut dyn FnMut(&Known),
-    ) -> Result<(Product, Ending), Detour> {
+    ) -> Result<(Product, Ending, Tie), Detour> {
+        let mut tie = tie;
+        loop {
+            match self.round(making, tie, beside)? {
+                Round::Done(product, ending, tie) => return Ok((product, ending, tie)),
+                Round::Tied => tie = Tie::Output,
+            }
+        }
+    }
+
+    /// Takes the unit from the store under the key without the numbers of lines, or makes it.
+    fn round(
+        &self,
+        making: &Making<'_>,
+        tie: Tie,
+        beside: &mut dyn FnMut(&Known),
+    ) -> Result<Round, Detour> {
         let Making {
-            id,
-            key,
-            alike_key,
+            keys,
             commands,
             read,
             alike,
-        } = making;
-        if let Some(alike_key) = alike_key
-            && let Some(product) = self.fetch_unless_told(alike_key, commands)
+            ref counted,
+        } = *making;
+        let exact = |tie| keys(tie, &read.passes);
+        let moved = |tie| alike.map(|alike| semantic::alike_key(&keys(tie, &alike.passes)));
+        if let Some(alike_key) = moved(tie)
+            && let Some(stored) = self.fetch_unless_told(&alike_key, commands)
         {
             // The next time, the exact key will do.
-            let record = self.cache.record(alike_key);
-            record.map(|record| self.cache.keep(key, &record));
-            return Ok((product, Ending::Alike));
+            let record = self.cache.record(&alike_key);
+            record.map(|record| self.cache.keep(&exact(tie), &record));
+            return Ok(ended(stored, Ending::Alike, tie));
         }
         // Held until the record is stored.
-        let _lead = match self.take_turn(key, commands)? {
-            Turn::Served(product, ending) => return Ok((product, ending)),
+        let _lead = match self.take_turn(&exact(tie), commands)? {
+            Turn::Served(stored, ending) => return Ok(ended(stored, ending, tie)),
             Turn::Make(lead) => lead,
         };
+        if !counted.replace(true) {
+            self.count_passes();
+        }
         let began = Instant::now();
-        let made = self.make(id, read, *alike, &mut || beside(&read.known))?;
+        let id = self.module_id(read, alike, tie);
+        let made = self.make(&id, read, alike, &mut || beside(&read.known))?;
         let mut product = self.collect()?;
         product.milliseconds = milliseconds(began);
+        let found = match tie == Tie::Output || self.is_tied(&product, &id) {
+            true => Tie::Output,
+            false => Tie::Free,
+        };
+        if found != tie {
+            let keys = [Some(exact(tie)), moved(tie)];
+            keys.iter().flatten().for_each(|key| self.keep_tie(key));
+            if self.whole.is_none() {
+                self.account
+                    .note("module id", "each output of this source has its own");
+                return Ok(Round::Tied);
+            }
+        }
         let settled = self.evidence(&read.known, &made).and_then(|()| {
-            let sources = self.quoted(&product, &read.known, *alike);
+            let sources = self.quoted(&product, &read.known, alike);
             sources.ok_or_else(|| "a source is gone".to_owned())
         });
         let ending = match settled {
             Ok(sources) => {
                 product.sources = sources;
                 match self.record(commands, &product) {
-                    Some(record) if self.cache.keep_record(key, &record) => {
-                        alike_key.map(|alike_key| self.cache.keep_record(&alike_key, &record));
+                    Some(record) if self.cache.keep_record(&exact(found), &record) => {
+                        moved(found).map(|key| self.cache.keep_record(&key, &record));
                         Ending::Miss
                     }
                     _ => Ending::Unstored("the store did not take it".to_owned()),
@@ -225,7 +290,7 @@ impl UnitWork<'_> {
             }
             Err(doubt) => Ending::Unstored(doubt),
         };
-        Ok((product, ending))
+        Ok(Round::Done(product, ending, found))
     }
 
     /// A stage of the plan.
@@ -237,17 +302,6 @@ impl UnitWork<'_> {
     pub fn source(&self) -> String {
         let source = &self.plan.file(self.unit.source).path;
         text(place(&self.facts.directories[0], source).as_os_str())
-    }
-
-    fn module_id(&self) -> Vec<u8> {
-        let source = &self.plan.file(self.unit.source).path;
-        let path = Path::new(&self.facts.directories[1]).join(source);
-        let job = self
-            .facts
-            .job
-            .iter()
-            .map(|(name, values)| (*name, values.as_slice()));
-        module_id(path.as_os_str().as_bytes(), job)
     }
 
     /// The unit's commands as text, sorted, each with its stage.
@@ -263,7 +317,7 @@ impl UnitWork<'_> {
     /// Writes the fields of the unit's key to `sink`.
     fn write_key(
         &self,
-        id: &[u8],
+        output: Option<&[u8]>,
         commands: &[Vec<u8>],
         passes: &[Pass],
         host_headers: &[HostHeader],
@@ -281,54 +335,12 @@ impl UnitWork<'_> {
             host: &self.host.commands,
             machine: &machine,
             source: self.plan.file(self.unit.source).path.as_bytes(),
-            module_id: id,
+            output,
             commands,
             passes,
             host_headers,
         }
         .write(sink);
-    }
-
-    /// The stored product, if all of it can be read and is what it was.
-    pub fn fetch(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Product> {
-        let record: Record = serde_json::from_slice(&self.cache.record(key)?).ok()?;
-        if record.schema != SCHEMA || !are_unchanged(&record.sources) {
-            return None;
-        }
-        let stage_of = |command: usize| commands.get(command).map(|(_, number)| *number);
-        let bytes = |artefact: &Option<Artefact>| match artefact {
-            Some(artefact) => self.cache.artefact(artefact),
-            None => Some(Vec::new()),
-        };
-        let mut product = Product {
-            milliseconds: record.milliseconds,
-            ..Product::default()
-        };
-        for output in &record.outputs {
-            let file = self.stage(stage_of(output.command)?).output?;
-            product
-                .outputs
-                .push((file, self.cache.artefact(&output.artefact)?));
-        }
-        let complete = self
-            .unit
-            .results
-            .iter()
-            .all(|result| product.outputs.iter().any(|(file, _)| file == result));
-        for kept in &record.kept {
-            product
-                .kept
-                .push((kept.name.clone(), self.cache.artefact(&kept.artefact)?));
-        }
-        for stream in &record.streams {
-            let number = stage_of(stream.command)?;
-            product
-                .streams
-                .push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
-        }
-        product.streams.sort_by_key(|(number, ..)| *number);
-        product.sources = record.sources;
-        complete.then_some(product)
     }
 
     fn collect(&self) -> Result<Product, Detour> {
@@ -438,20 +450,13 @@ impl UnitWork<'_> {
         files.check_settled(self.began)
     }
 
-    /// The host compiler is known by its answers, and still gives the same.
+    /// The host compiler still answers as it did.
     pub fn check_host(&self) -> Result<(), Doubt> {
-        if let Some(doubt) = &self.host.doubt {
-            return Err(doubt.clone());
-        }
         let compiler = HostCompiler {
             toolchain: self.commands.toolchain,
             digests: self.cache.digests,
         };
-        let again = compiler.ask(&self.host.questions);
-        match again.is_ok_and(|again| again == *self.host) {
-            true => Ok(()),
-            false => Err("the host compiler changed during the compile".to_owned()),
-        }
+        compiler.confirm(self.host)
     }
 
     /// ptxas looks at the files that its PTX names for lines, which `#line` or the PTX's author may have
@@ -556,46 +561,12 @@ impl UnitWork<'_> {
     pub fn measures_sources(&self) -> bool {
         self.facts.observed >= Observed::Sizes
     }
+}
 
-    /// Stores the product's bytes and describes it.
-    fn record(&self, commands: &[(Vec<u8>, usize)], product: &Product) -> Option<Record> {
-        let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
-        let mut record = Record {
-            schema: SCHEMA,
-            outputs: Vec::new(),
-            kept: Vec::new(),
-            streams: Vec::new(),
-            sources: product.sources.clone(),
-            milliseconds: product.milliseconds,
-            source: self.source(),
-        };
-        for (file, bytes) in &product.outputs {
-            let writer = |number: &&usize| self.stage(**number).output == Some(*file);
-            let command = command_of(*self.unit.stages.iter().find(writer)?)?;
-            let artefact = self.cache.keep_artefact(bytes)?;
-            record.outputs.push(Output { command, artefact });
-        }
-        for (name, bytes) in &product.kept {
-            let artefact = self.cache.keep_artefact(bytes)?;
-            record.kept.push(Kept {
-                name: name.clone(),
-                artefact,
-            });
-        }
-        let stream = |bytes: &[u8]| match bytes {
-            [] => Some(None),
-            bytes => self.cache.keep_artefact(bytes).map(Some),
-        };
-        for (number, stdout, stderr) in &product.streams {
-            let command = command_of(*number)?;
-            let (stdout, stderr) = (stream(stdout)?, stream(stderr)?);
-            record.streams.push(Stream {
-                command,
-                stdout,
-                stderr,
-            });
-        }
-        Some(record)
+fn ended(stored: Stored, ending: Ending, tie: Tie) -> Round {
+    match stored {
+        Stored::Product(product) => Round::Done(product, ending, tie),
+        Stored::Tied => Round::Tied,
     }
 }
 

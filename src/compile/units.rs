@@ -6,6 +6,7 @@ use super::direct::{Direct, Followed, Made, Trail};
 use super::evidence::Known;
 use super::request::Request;
 use super::semantic::Sight;
+use super::tie::Tie;
 use super::unit::{Ending, Finished, UnitWork};
 use super::why::{Collector, Explained};
 use super::{Cache, Detour, Invocation, Printed};
@@ -118,6 +119,10 @@ impl Invocation<'_> {
         let stages: u64 = endings.iter().map(|ended| ended.milliseconds).sum();
         let made = Made {
             units: works.len() as u64,
+            tie: match finished.iter().any(|unit| unit.tie == Tie::Output) {
+                true => Tie::Output,
+                false => Tie::Free,
+            },
             milliseconds: passes + stages,
             facts: facts.clone(),
         };

@@ -61,13 +61,20 @@ impl DirectFacts<'_> {
 }
 
 /// The key of the result of the compile `direct` where the files of the path set `set` (its digest)
-/// have the digests `contents`, in the set's order.
-pub fn result_key(direct: &Digest, set: &Digest, contents: &[Digest]) -> Digest {
+/// have the digests `contents`, in the set's order; of a result that is right for one `output` alone, with
+/// its path as spelled.
+pub fn result_key(
+    direct: &Digest,
+    set: &Digest,
+    contents: &[Digest],
+    output: Option<&[u8]>,
+) -> Digest {
     let mut sink = Digester::default();
     sink.one("schema", SCHEMA);
     sink.one("direct", direct);
     sink.one("set", set);
     sink.one("contents", contents.as_flattened());
+    list(&mut sink, "output", output.into_iter());
     sink.finish()
 }
 
@@ -121,11 +128,13 @@ mod tests {
     #[test]
     fn every_part_reaches_the_key_of_a_result() {
         let all = [
-            result_key(&[0; 32], &[0; 32], &[[0; 32]]),
-            result_key(&[1; 32], &[0; 32], &[[0; 32]]),
-            result_key(&[0; 32], &[1; 32], &[[0; 32]]),
-            result_key(&[0; 32], &[0; 32], &[[1; 32]]),
-            result_key(&[0; 32], &[0; 32], &[[0; 32], [0; 32]]),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], None),
+            result_key(&[1; 32], &[0; 32], &[[0; 32]], None),
+            result_key(&[0; 32], &[1; 32], &[[0; 32]], None),
+            result_key(&[0; 32], &[0; 32], &[[1; 32]], None),
+            result_key(&[0; 32], &[0; 32], &[[0; 32], [0; 32]], None),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], Some(b"")),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], Some(b"a.o")),
         ];
         let distinct: HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

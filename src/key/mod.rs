@@ -15,7 +15,7 @@ use fields::{pairs, write_job};
 
 pub use common::{COMMON_FIELDS, CommonFacts};
 pub use direct::{DIRECT_FIELDS, DirectFacts, result_key};
-pub use module_id::module_id;
+pub use module_id::{Module, RELOCATABLE, digits, middle};
 pub use sink::{Digester, Explanation, Sink};
 pub use stage::{STAGE_FIELDS, STAGE_SCHEMA, StageFacts};
 pub use tu::{FIELDS, HostHeader, Pass, SCHEMA, TuFacts};

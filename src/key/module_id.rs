@@ -1,7 +1,7 @@
 //! The module id: the name by which a translation unit's internal-linkage and relocatable device
 //! symbols are told apart in a link.
 
-use super::{Digester, Sink};
+use super::{Digest, Digester, Sink};
 
 /// Options that say how far to compile, and for which architectures. Whole programs in device code,
 /// whatever their form, are of one module.
@@ -17,32 +17,54 @@ const FORM: &[&str] = &[
 ];
 
 /// Options with which device code takes part in a link, where every difference counts.
-const RELOCATABLE: &[&str] = &[
+pub const RELOCATABLE: &[&str] = &[
     "device-c",
     "dlink-time-opt",
     "ltoir",
     "relocatable-device-code",
 ];
 
-/// The id for the source at `path` (absolute) compiled as `job` says: unique among the objects of a
-/// link, and independent of the source's content, so that it is known before any stage has run.
-/// Without relocatable device code it does not depend on the form of the output nor on the
-/// architectures, so that the stages of one form serve another.
-///
-/// Its shape is nvcc's, `_<digest>_<length of the file name>_<file name>_<suffix>`, with a longer
-/// digest and without the first symbol's name, which nvcc can only know after cudafe++.
-pub fn module_id<'a>(
-    path: &[u8],
-    job: impl Iterator<Item = (&'static str, &'a [Vec<u8>])> + Clone,
-) -> Vec<u8> {
-    let mut sink = Digester::default();
-    sink.one("path", path);
-    let relocatable = job.clone().any(|(name, _)| RELOCATABLE.contains(&name));
-    for (name, values) in job.filter(|(name, _)| relocatable || !FORM.contains(name)) {
-        sink.field(name, values.len());
-        values.iter().for_each(|value| sink.value(value));
+/// What tells one module of a link from another.
+pub struct Module<'a> {
+    /// The source's absolute path.
+    pub path: &'a [u8],
+    /// Of the text that the host's front end reads; of each text that cicc reads where there is none.
+    pub contents: &'a [Digest],
+    /// The output's absolute path, where one more output of the same contents would be a module of its
+    /// own.
+    pub output: Option<&'a [u8]>,
+}
+
+impl Module<'_> {
+    /// The id of the module as `job` compiles it. Without relocatable device code it does not depend
+    /// on the form of the output nor on the architectures, so that the stages of one form serve another.
+    ///
+    /// Its shape is nvcc's, `_<digest>_<length of the file name>_<file name>_<suffix>`, with a longer
+    /// digest, and another one in place of the first symbol's name. All ids of a file name are equally
+    /// long, and differ in nothing but digits.
+    pub fn id<'a>(
+        &self,
+        job: impl Iterator<Item = (&'static str, &'a [Vec<u8>])> + Clone,
+    ) -> Vec<u8> {
+        let mut sink = Digester::default();
+        sink.one("path", self.path);
+        sink.one("contents", self.contents.as_flattened());
+        sink.field("output", usize::from(self.output.is_some()));
+        self.output.into_iter().for_each(|path| sink.value(path));
+        let relocatable = job.clone().any(|(name, _)| RELOCATABLE.contains(&name));
+        for (name, values) in job.filter(|(name, _)| relocatable || !FORM.contains(name)) {
+            sink.field(name, values.len());
+            values.iter().for_each(|value| sink.value(value));
+        }
+        let digest = hex::encode(sink.finish());
+        let (first, last) = (&digest[..16], &digest[16..32]);
+        let middle = String::from_utf8_lossy(&middle(self.path)).into_owned();
+        format!("_{first}{middle}{last}").into_bytes()
     }
-    let digest = hex::encode(sink.finish());
+}
+
+/// What every id of a module made of the file at `path` has in its middle, nvcc's own ids too.
+pub fn middle(path: &[u8]) -> Vec<u8> {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let word: String = name
         .iter()
@@ -54,30 +76,53 @@ pub fn module_id<'a>(
             }
         })
         .collect();
-    format!(
-        "_{}_{}_{word}_{}",
-        &digest[..16],
-        word.len(),
-        &digest[16..32]
-    )
-    .into_bytes()
+    format!("_{}_{word}_", word.len()).into_bytes()
+}
+
+/// The two parts of an `id` in which it differs from others of its length.
+pub fn digits(id: &[u8]) -> Option<[&[u8]; 2]> {
+    let first = id.get(1..17)?;
+    let last = id.get(id.len().checked_sub(16)?..)?;
+    (id.len() > 32).then_some([first, last])
 }
 
 #[cfg(test)]
 mod tests {
-    use super::module_id;
+    use super::{Module, digits, middle};
+    use crate::key::Digest;
+    use std::collections::HashSet;
 
-    fn id(path: &str, job: &[(&'static str, Vec<Vec<u8>>)]) -> String {
+    type Job<'a> = &'a [(&'static str, Vec<Vec<u8>>)];
+
+    fn made(path: &str, contents: &[Digest], output: Option<&str>, job: Job<'_>) -> String {
         let fields = job.iter().map(|(name, values)| (*name, values.as_slice()));
-        String::from_utf8(module_id(path.as_bytes(), fields)).expect("ids are ASCII")
+        let module = Module {
+            path: path.as_bytes(),
+            contents,
+            output: output.map(str::as_bytes),
+        };
+        String::from_utf8(module.id(fields)).expect("ids are ASCII")
+    }
+
+    fn id(path: &str, job: Job<'_>) -> String {
+        made(path, &[[1; 32]], None, job)
     }
 
     #[test]
-    fn the_path_and_the_job_tell_modules_apart() {
-        let plain = id("/src/a.cu", &[]);
-        assert_ne!(plain, id("/lib/a.cu", &[]));
-        assert_ne!(plain, id("/src/a.cu", &[("macros", vec![b"D X".to_vec()])]));
-        assert_eq!(plain, id("/src/a.cu", &[]));
+    fn path_contents_output_and_job_tell_modules_apart() {
+        let all = [
+            id("/src/a.cu", &[]),
+            id("/lib/a.cu", &[]),
+            id("/src/a.cu", &[("macros", vec![b"D X".to_vec()])]),
+            made("/src/a.cu", &[[2; 32]], None, &[]),
+            made("/src/a.cu", &[[1; 32], [2; 32]], None, &[]),
+            made("/src/a.cu", &[[1; 32]], Some("/a.o"), &[]),
+            made("/src/a.cu", &[[1; 32]], Some("/b.o"), &[]),
+            made("/src/a.cu", &[[1; 32]], Some(""), &[]),
+        ];
+        assert_eq!(all.iter().collect::<HashSet<_>>().len(), all.len());
+        assert!(all.iter().all(|id| id.len() == all[0].len()), "{all:?}");
+        assert_eq!(all[0], id("/src/a.cu", &[]));
     }
 
     #[test]
@@ -101,5 +146,18 @@ mod tests {
             "{odd}"
         );
         assert!(odd.contains("_9____b_c_cu_"), "{odd}");
+        assert_eq!(middle("/src/ä-b c.cu".as_bytes()), b"_9____b_c_cu_");
+    }
+
+    #[test]
+    fn ids_differ_in_their_digits_alone() {
+        let (one, other) = (id("/src/a.cu", &[]), id("/lib/a.cu", &[]));
+        let [first, last] = digits(one.as_bytes()).expect("an id");
+        let [other_first, other_last] = digits(other.as_bytes()).expect("an id");
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let moved = one.replace(&text(first), &text(other_first));
+        assert_eq!(moved.replace(&text(last), &text(other_last)), other);
+        assert_eq!(digits(b""), None);
+        assert_eq!(digits(b"_0_4_a_cu_0"), None);
     }
 }

@@ -12,7 +12,7 @@ const OWN: &[&str] = &[
     "host",
     "machine",
     "source",
-    "module_id",
+    "output",
     "commands",
     "passes",
     "printed",
@@ -54,8 +54,8 @@ pub struct TuFacts<'a> {
     pub machine: &'a [u8],
     /// The source's path as spelled.
     pub source: &'a [u8],
-    /// The module id given to the front ends.
-    pub module_id: &'a [u8],
+    /// The output's path as spelled, where the module id tells it apart from others of the same contents.
+    pub output: Option<&'a [u8]>,
     /// The unit's stages, temporary and output names replaced, sorted.
     pub commands: &'a [Vec<u8>],
     /// Every preprocessed pass, sorted by command.
@@ -81,7 +81,7 @@ impl<'a> TuFacts<'a> {
             host,
             machine,
             source,
-            module_id,
+            output,
             commands,
             passes,
             host_headers,
@@ -91,7 +91,7 @@ impl<'a> TuFacts<'a> {
         list(sink, "host", host.iter().map(Vec::as_slice));
         sink.one("machine", machine);
         sink.one("source", source);
-        sink.one("module_id", module_id);
+        list(sink, "output", output.iter().copied());
         list(sink, "commands", commands.iter().map(Vec::as_slice));
         let texts = passes.iter();
         pairs(
@@ -123,7 +123,7 @@ mod tests {
             host: &[],
             machine: b"",
             source: b"a.cu",
-            module_id: b"_0_4_a_cu_0",
+            output: None,
             commands: &[],
             passes: &[],
             host_headers: &[],
@@ -162,10 +162,11 @@ mod tests {
             digest: [3; 32],
         }];
         let text = [b"X=1".to_vec()];
-        let mut changed = vec![base(); 8];
+        let mut changed = vec![base(); 9];
         changed[0].machine = b"cpu";
         changed[1].source = b"b.cu";
-        changed[2].module_id = b"_1";
+        changed[2].output = Some(b"");
+        changed[8].output = Some(b"a.o");
         changed[3].commands = &text;
         changed[4].passes = &pass;
         changed[5].passes = &loud;

@@ -459,6 +459,8 @@ fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
             "passes" => "the text after preprocessing differs, though no file does",
             "printed" => "what the preprocessor prints differs",
             "keep" => "where --keep leaves files differs",
+            "output" => "each output of this source is a module of its own",
+            "host" => "the host compiler would run other commands",
             "host_headers" => "headers of the host compile differ",
             _ => "differs",
         };

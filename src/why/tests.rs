@@ -18,7 +18,7 @@ fn file(path: &str, digest: &str, by: Option<usize>) -> File {
 
 fn base() -> Facts {
     let request = [
-        ("schema", &["direct 1"][..]),
+        ("schema", &["direct 2"][..]),
         ("toolchain", &["11"]),
         ("release", &["13.2"]),
         ("programs", &["/cuda/bin/nvcc"]),

@@ -187,7 +187,7 @@ fn one_relocatable_source_under_two_defines_links_together() {
 }
 
 #[test]
-fn module_ids_survive_an_edit_and_differ_between_sources() {
+fn module_ids_survive_edits_of_comments_and_differ_between_sources() {
     let ws = sources();
     let ids = |file: &str| {
         let dir = ws.fresh("ids");
@@ -199,6 +199,8 @@ fn module_ids_survive_an_edit_and_differ_between_sources() {
     let (device, caller) = (ids("device.cu"), ids("caller.cu"));
     assert_eq!((device.len(), caller.len()), (1, 1));
     assert_ne!(device, caller);
-    ws.edit("device.cu", "return 2 * x", "return x + x");
+    ws.edit("device.cu", "return 2 * x", "// twice\n return 2 * x");
     assert_eq!(ids("device.cu"), device);
+    ws.edit("device.cu", "return 2 * x", "return x + x");
+    assert_ne!(ids("device.cu"), device);
 }

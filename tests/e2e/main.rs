@@ -21,6 +21,7 @@ mod journal;
 mod links;
 mod loader;
 mod modes;
+mod modules;
 mod observed;
 mod one_step;
 mod outputs;

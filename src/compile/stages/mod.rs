@@ -2,6 +2,8 @@
 //! redoes what has changed. One stage at a time: `begin` takes it from the store or says what to
 //! run, `end` stores it. Unaware of when stages run, and of the unit's own record.
 
+mod keys;
+mod nameless;
 pub mod portable;
 mod record;
 mod shape;
@@ -10,7 +12,6 @@ mod two_steps;
 
 use super::Detour;
 use super::commands::Outputs;
-use super::environment::{self, Reader};
 use super::evidence::{Doubt, RealFiles, are_unchanged, check_headers};
 use super::messages;
 use super::passes::Read;
@@ -18,13 +19,12 @@ use super::record::Source;
 use super::semantic::Alike;
 use super::unit::UnitWork;
 use crate::exec::Command;
-use crate::includes::moved;
-use crate::key::{Digest, StageFacts};
+use crate::key::Digest;
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, Piece, Split, Stage, Tool};
 use crate::stats::{Counter, StageKind};
 use crate::store::Artefact;
-use crate::toolchain::Front;
+use keys::{Form, Keys};
 use portable::mentions;
 use record::{SCHEMA, StageOutput, StageRecord};
 use sha2::{Digest as _, Sha256};
@@ -42,8 +42,12 @@ pub struct Stages<'a> {
     read: &'a Read,
     /// The passes without the numbers of lines; none where every byte counts.
     alike: Option<&'a Alike>,
+    /// The module id.
+    id: &'a [u8],
     /// Of the portable form of each file in the workspace that a key may need.
     digests: HashMap<FileId, Digest>,
+    /// The same without the module id, of files that hold it in names alone.
+    nameless: HashMap<FileId, Digest>,
     /// Of the stages that run.
     keys: HashMap<usize, Keys>,
     served: BTreeSet<usize>,
@@ -59,7 +63,7 @@ impl<'a> Stages<'a> {
         work: &'a UnitWork<'a>,
         read: &'a Read,
         alike: Option<&'a Alike>,
-        id: &[u8],
+        id: &'a [u8],
         split: Option<&'a Split>,
     ) -> Result<Self, Fallback> {
         let mut digests = read.digests.clone();
@@ -71,7 +75,9 @@ impl<'a> Stages<'a> {
             work,
             read,
             alike,
+            id,
             digests,
+            nameless: HashMap::new(),
             keys: HashMap::new(),
             served: BTreeSet::new(),
             two_steps: split.map(TwoSteps::new),
@@ -93,8 +99,8 @@ impl<'a> Stages<'a> {
             .commands
             .command(work.plan, stage, number, Outputs::Private)?;
         if let Some(keys) = self.keys(stage, &command) {
-            for key in keys.all().filter(|_| !work.cache.recache) {
-                if self.restore(stage, number, key)? {
+            for (key, form) in keys.all().filter(|_| !work.cache.recache) {
+                if self.restore(stage, number, key, form)? {
                     self.served.insert(number);
                     count(work, stage, Counter::StageHit);
                     return Ok(None);
@@ -139,20 +145,61 @@ impl<'a> Stages<'a> {
         let Some(contents) = contents else {
             return;
         };
-        let doubt = self.may_be_stored(stage, number, &contents).err();
-        if let Some(doubt) = &doubt {
+        let (contents, form) = self.formed(keys, contents);
+        let form = self
+            .may_be_stored(stage, number, &contents)
+            .and_then(|()| form.ok_or_else(|| "the module id is in more than names".to_owned()));
+        if let Err(doubt) = &form {
             let name = name(stage);
             let text = format_args!("{name}: {doubt}");
             self.work.account.note("stage not stored", text);
         }
-        let artefacts = doubt
-            .is_none()
-            .then(|| self.store(stage, number, keys, &contents));
-        let artefacts = artefacts.flatten().unwrap_or_default();
-        for (index, (file, bytes)) in contents.iter().enumerate() {
-            let known = artefacts.get(index).map(|artefact| artefact.sha256);
-            let digest = || known.unwrap_or_else(|| Sha256::digest(bytes).into());
-            self.digests.extend(file.file.map(|file| (file, digest())));
+        if let Ok(form) = form {
+            self.store(stage, number, (keys, form), &contents);
+        }
+        for content in contents {
+            self.note_digests(content.file.file, &content.bytes, content.nameless);
+        }
+    }
+
+    /// The contents, each without the module id too where the stage's key may do without it, and the form
+    /// in which they are stored; none where only one without the id could be, and there is none.
+    fn formed(
+        &self,
+        keys: &Keys,
+        contents: Vec<(Written, Vec<u8>)>,
+    ) -> (Vec<Content>, Option<Form>) {
+        let is_carried = keys.nameless.is_some();
+        let without = |bytes: &[u8]| nameless::remove(bytes, self.id);
+        let contents = contents.into_iter().map(|(file, bytes)| Content {
+            nameless: is_carried.then(|| without(&bytes)).flatten(),
+            file,
+            bytes,
+        });
+        let mut contents: Vec<_> = contents.collect();
+        let is_nameless = is_carried && contents.iter().all(|content| content.nameless.is_some());
+        if !is_nameless {
+            contents
+                .iter_mut()
+                .for_each(|content| content.nameless = None);
+        }
+        let form = match (is_nameless, &keys.named) {
+            (true, _) => Some(Form::Nameless),
+            (false, Some(_)) => Some(Form::Named),
+            (false, None) => None,
+        };
+        (contents, form)
+    }
+
+    /// Notes of a file what a later stage's key needs: its content in portable form, and that without
+    /// the module id.
+    fn note_digests(&mut self, file: Option<FileId>, bytes: &[u8], nameless: Option<Vec<u8>>) {
+        let Some(file) = file else {
+            return;
+        };
+        self.digests.insert(file, Sha256::digest(bytes).into());
+        if let Some(nameless) = nameless {
+            self.nameless.insert(file, Sha256::digest(&nameless).into());
         }
     }
 
@@ -169,146 +216,35 @@ impl<'a> Stages<'a> {
         self.two_steps.as_ref().is_some_and(TwoSteps::is_misfit)
     }
 
-    /// The stage's keys; none for one that always runs, or reads what nobody has digested.
-    fn keys(&self, stage: &Stage, command: &Command) -> Option<Keys> {
-        Some(Keys {
-            exact: self.key(stage, command, &self.digests)?,
-            alike: self
-                .without_lines(stage)
-                .and_then(|digests| self.key(stage, command, &digests)),
-        })
-    }
-
-    /// The digests of what the stage reads, without the numbers of lines that do not reach what it
-    /// writes; none where they do, or where every byte counts. cudafe++ writes them all.
-    fn without_lines(&self, stage: &Stage) -> Option<HashMap<FileId, Digest>> {
-        let alike = self.alike?;
-        let mut digests = self.digests.clone();
-        match stage.tool {
-            Tool::Cicc => digests.extend(&alike.texts),
-            Tool::HostCompile => {
-                for &file in &stage.reads {
-                    if let Some(text) = self.generated(file) {
-                        digests.insert(file, moved::marker_free(&text?).ok()?.digest);
-                    }
-                }
-            }
-            _ => return None,
-        }
-        Some(digests)
-    }
-
-    /// The text of a file of C++ that cudafe++ or cicc has written, whatever its stub is called here; none
-    /// inside where there is no such text.
-    fn generated(&self, file: FileId) -> Option<Option<Vec<u8>>> {
-        let mut stages = self.work.unit.stages.iter().copied();
-        let writer = stages.find(|&number| {
-            let stage = self.work.stage(number);
-            matches!(stage.tool, Tool::Cudafe | Tool::Cicc) && stage.writes.contains(&file)
-        })?;
-        let written = shape::written(self.work, self.work.stage(writer), writer);
-        let written = written.and_then(|files| {
-            let mut files = files.into_iter();
-            files.find(|written| written.file == Some(file))
-        });
-        Some(written.and_then(|written| written.mention.rename(fs::read(&written.path).ok()?)))
-    }
-
-    fn key(
-        &self,
-        stage: &Stage,
-        command: &Command,
-        digests: &HashMap<FileId, Digest>,
-    ) -> Option<Digest> {
-        let work = self.work;
-        if work.cache.store.is_none() || shape::reads_sources(work, stage) {
-            return None;
-        }
-        let tool = self.tool(stage, &command.program)?;
-        let host = stage.tool == Tool::HostCompile;
-        let named = shape::names_count(stage);
-        let mut inputs = Vec::with_capacity(stage.reads.len());
-        for file in &stage.reads {
-            let name = shape::base_name(&work.plan.file(*file).path);
-            let name = if named { name.as_bytes() } else { b"" };
-            inputs.push((name.to_vec(), *digests.get(file)?));
-        }
-        let mut arguments = shape::arguments(work, stage);
-        let directories = [&work.facts.directories[0], &work.facts.directories[1]];
-        let directories = directories.map(|path| path.as_os_str().as_bytes());
-        let located = named || matches!(stage.tool, Tool::Cudafe | Tool::Cicc);
-        let reader = if host {
-            // Compilers look for their parts beside themselves.
-            arguments.insert(0, stage.program.as_bytes().to_vec());
-            Reader::HostCompiler
-        } else {
-            Reader::CudaTool
-        };
-        let asks_native = |text: &Vec<u8>| mentions(text, b"=native");
-        let facts = StageFacts {
-            tool: &tool,
-            inputs: &inputs,
-            directory: if located { &directories } else { &[] },
-            environment: &environment::reaching(reader, &work.facts.environment),
-            machine: &match arguments.iter().any(asks_native) {
-                true => environment::machine(),
-                false => Vec::new(),
-            },
-            diagnostics: match host {
-                true => work.commands.diagnostics.name(),
-                false => b"plain",
-            },
-            debug_directory: host.then(|| work.commands.mapped.as_bytes()),
-            host: match host {
-                true => &work.host.commands,
-                false => &[],
-            },
-            host_headers: match host {
-                true => &self.read.host_headers,
-                false => &[],
-            },
-            arguments: &arguments,
-        };
-        Some(facts.key())
-    }
-
-    /// The identity of the stage's tool; none for tools whose stages always run.
-    fn tool(&self, stage: &Stage, program: &Path) -> Option<Digest> {
-        const HOST: [&str; 4] = ["host", "cc1plus", "cc1", "as"];
-        let toolchain = self.work.commands.toolchain;
-        let real = fs::canonicalize(program).ok()?;
-        match stage.tool {
-            Tool::Cudafe => toolchain.part("cudafe++", &real, |role| role == "cudafe++"),
-            Tool::Cicc => {
-                // And libdevice.
-                let is_part = |role: &str| role == "cicc" || role.ends_with(".bc");
-                toolchain.part("cicc", &real, is_part)
-            }
-            Tool::Ptxas => toolchain.part("ptxas", &real, |role| role == "ptxas"),
-            Tool::Fatbinary | Tool::EmptyFatbinary => {
-                toolchain.part("fatbinary", &real, |role| role == "fatbinary")
-            }
-            // A script in the place of a part may do something else each time.
-            Tool::HostCompile if toolchain.front == Front::Programs => {
-                toolchain.part("host", &real, |role| HOST.contains(&role))
-            }
-            _ => None,
-        }
-    }
-
     /// Puts everything that the stored stage wrote and printed into the workspace; false if it is not
     /// all there.
-    fn restore(&mut self, stage: &Stage, number: usize, key: &Digest) -> Result<bool, Fallback> {
+    fn restore(
+        &mut self,
+        stage: &Stage,
+        number: usize,
+        key: &Digest,
+        form: Form,
+    ) -> Result<bool, Fallback> {
         let Some(found) = self.fetch(stage, number, key) else {
             return Ok(false);
         };
         let workspace = self.work.commands.workspace;
-        for (file, sha256, bytes) in found.outputs {
+        let id = self.id;
+        let named = |bytes: &[u8]| nameless::insert(bytes, id);
+        for (file, bytes) in found.outputs {
+            let (bytes, nameless) = match form {
+                Form::Named => (bytes, None),
+                Form::Nameless => (named(&bytes), Some(bytes)),
+            };
+            self.note_digests(file.file, &bytes, nameless);
             write(&file.path, &file.mention.insert(bytes))?;
-            self.digests.extend(file.file.map(|file| (file, sha256)));
         }
         for (suffix, bytes) in [("out", found.stdout), ("err", found.stderr)] {
             if !bytes.is_empty() {
+                let bytes = match form {
+                    Form::Named => bytes,
+                    Form::Nameless => named(&bytes),
+                };
                 write(&workspace.stream(number, suffix), &bytes)?;
             }
         }
@@ -333,7 +269,7 @@ impl<'a> Stages<'a> {
                 .iter()
                 .find(|known| known.flag == file.flag)?;
             let bytes = cache.artefact(&output.artefact)?;
-            Some((file, output.artefact.sha256, bytes))
+            Some((file, bytes))
         });
         Some(Found {
             outputs: outputs.collect::<Option<_>>()?,
@@ -347,13 +283,13 @@ impl<'a> Stages<'a> {
         &self,
         stage: &Stage,
         number: usize,
-        contents: &[(Written, Vec<u8>)],
+        contents: &[Content],
     ) -> Result<(), Doubt> {
         let work = self.work;
         let workspace = work.commands.workspace;
         let root = workspace.root().as_os_str().as_bytes();
         let printed = [self.printed(number, "out"), self.printed(number, "err")];
-        let bytes = contents.iter().map(|(_, bytes)| bytes);
+        let bytes = contents.iter().map(|content| &content.bytes);
         if bytes.chain(&printed).any(|bytes| mentions(bytes, root)) {
             return Err("it names the work directory".to_owned());
         }
@@ -366,8 +302,10 @@ impl<'a> Stages<'a> {
                 }
                 let files = stage.reads.iter().chain(&stage.writes);
                 let mut names = files.map(|file| shape::base_name(&work.plan.file(*file).path));
-                let mentions =
-                    |name: &[u8]| contents.iter().any(|(_, cubin)| mentions(cubin, name));
+                let mentions = |name: &[u8]| {
+                    let mut cubins = contents.iter().map(|content| &content.bytes);
+                    cubins.any(|cubin| mentions(cubin, name))
+                };
                 match names.find(|name| mentions(name.as_bytes())) {
                     Some(name) => Err(format!("it names {}", name.display())),
                     None => Ok(()),
@@ -410,14 +348,14 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// Stores the stage's result; the artefacts in the order of `contents`.
+    /// Stores the stage's result under the keys of its form. What is not stored is run again.
     fn store(
         &self,
         stage: &Stage,
         number: usize,
-        keys: &Keys,
-        contents: &[(Written, Vec<u8>)],
-    ) -> Option<Vec<Artefact>> {
+        (keys, form): (&Keys, Form),
+        contents: &[Content],
+    ) -> Option<()> {
         let cache = self.work.cache;
         let (stdout, stderr) = (self.printed(number, "out"), self.printed(number, "err"));
         // Messages tell lines.
@@ -430,30 +368,34 @@ impl<'a> Stages<'a> {
             _ => false,
         };
         let sources = if quotes { self.sources()? } else { Vec::new() };
-        let artefacts: Option<Vec<_>> = contents
-            .iter()
-            .map(|(_, bytes)| cache.keep_artefact(bytes))
-            .collect();
-        let artefacts = artefacts?;
-        let stream = |bytes: &[u8]| match bytes {
-            [] => Some(None),
-            bytes => cache.keep_artefact(bytes).map(Some),
+        let mut outputs = Vec::with_capacity(contents.len());
+        for content in contents {
+            let bytes = content.nameless.as_ref().unwrap_or(&content.bytes);
+            outputs.push(StageOutput {
+                flag: content.file.flag.clone(),
+                artefact: cache.keep_artefact(bytes)?,
+            });
+        }
+        let stream = |bytes: &[u8]| match (bytes, form) {
+            ([], _) => Some(None),
+            (bytes, Form::Named) => cache.keep_artefact(bytes).map(Some),
+            (bytes, Form::Nameless) => {
+                let bytes = nameless::remove(bytes, self.id)?;
+                cache.keep_artefact(&bytes).map(Some)
+            }
         };
-        let outputs = contents.iter().zip(&artefacts);
         let record = StageRecord {
             schema: SCHEMA,
-            outputs: outputs
-                .map(|((file, _), artefact)| StageOutput {
-                    flag: file.flag.clone(),
-                    artefact: *artefact,
-                })
-                .collect(),
+            outputs,
             stdout: stream(&stdout)?,
             stderr: stream(&stderr)?,
             sources,
             source: self.work.source(),
         };
-        // What is not stored is run again.
+        let keys = match form {
+            Form::Named => keys.named.as_ref()?,
+            Form::Nameless => keys.nameless.as_ref()?,
+        };
         cache.keep(&keys.exact, &serde_json::to_vec(&record).ok()?);
         if let Some(alike) = &keys.alike
             && let Some(sources) = self.named(&[&stdout, &stderr])
@@ -461,7 +403,7 @@ impl<'a> Stages<'a> {
             let record = StageRecord { sources, ..record };
             cache.keep(alike, &serde_json::to_vec(&record).ok()?);
         }
-        Some(artefacts)
+        Some(())
     }
 
     /// The files of which `printed` may speak; none where nobody can tell.
@@ -500,23 +442,19 @@ pub struct Made {
     pub assembled: Option<Result<(), Doubt>>,
 }
 
-/// The keys of one stage.
-struct Keys {
-    exact: Digest,
-    /// Without the numbers of lines that do not reach what the stage writes; none where they do.
-    alike: Option<Digest>,
-}
-
-impl Keys {
-    fn all(&self) -> impl Iterator<Item = &Digest> {
-        std::iter::once(&self.exact).chain(&self.alike)
-    }
+/// A file that a stage wrote.
+struct Content {
+    file: Written,
+    /// Its portable form.
+    bytes: Vec<u8>,
+    /// The same without the module id, if all of the stage's files have that form.
+    nameless: Option<Vec<u8>>,
 }
 
 /// A stored stage.
 struct Found {
-    /// Files with the digests of their portable forms, and these.
-    outputs: Vec<(Written, Digest, Vec<u8>)>,
+    /// Files with their bytes, in the form in which they are stored.
+    outputs: Vec<(Written, Vec<u8>)>,
     stdout: Vec<u8>,
     stderr: Vec<u8>,
 }

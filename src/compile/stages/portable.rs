@@ -46,7 +46,8 @@ impl Mention {
     }
 }
 
-fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+/// `bytes` with `to` wherever `from` was.
+pub fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut found = Vec::with_capacity(bytes.len());
     let mut rest = 0;
     for at in memmem::find_iter(bytes, from) {

@@ -6,7 +6,7 @@ use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
 /// The version of the record.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// A stage's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,119 @@
+//! What a device compiler wrote, without the module id that it was told: all that it does with the id
+//! is to put it into names, which `docs/keys.md` shows by experiment. Knows bytes alone.
+
+use super::portable::{mentions, replaced};
+use crate::key::digits;
+use memchr::memmem;
+
+/// Stands for the id.
+const PLACE: &[u8] = b"\0module id\0";
+
+/// Words of PTX that tells lines or names for a debugger: ptxas takes sums over all of that.
+const LINES: [&[u8]; 3] = [b".loc", b".file", b".section"];
+
+/// `bytes` with a place for the module `id`. None where they hold the id, or a part of it, in any other
+/// way than as it is: then only the tool can put another one in.
+pub fn remove(bytes: &[u8], id: &[u8]) -> Option<Vec<u8>> {
+    let digits = digits(id)?;
+    let count = |word: &[u8]| memmem::find_iter(bytes, word).count();
+    let whole = count(id);
+    let spelled = spelled(bytes);
+    let is_whole = |part: &&[u8]| count(part) == whole && !mentions(&spelled, part);
+    let free = !mentions(bytes, PLACE) && digits.iter().all(is_whole);
+    free.then(|| match whole {
+        0 => bytes.to_vec(),
+        _ => replaced(bytes, id, PLACE),
+    })
+}
+
+/// The inverse of [`remove`]: `bytes` with this `id` in its places.
+pub fn insert(bytes: &[u8], id: &[u8]) -> Vec<u8> {
+    replaced(bytes, PLACE, id)
+}
+
+/// Whether ptxas makes of this `ptx` with another id what it makes of it with this one, but for names.
+pub fn is_carried_through(ptx: &[u8]) -> bool {
+    !LINES.iter().any(|word| mentions(ptx, word))
+}
+
+/// Every number that fits a byte, whatever is between them: strings in PTX are such lists, and cut into
+/// lines.
+fn spelled(text: &[u8]) -> Vec<u8> {
+    let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
+    let words = text.split(|byte| !is_word(byte));
+    let number = |word: &[u8]| {
+        let word = std::str::from_utf8(word).ok()?;
+        match word.strip_prefix("0x") {
+            Some(digits) => u8::from_str_radix(digits, 16).ok(),
+            None => word.parse().ok(),
+        }
+    };
+    words
+        .filter(|word| matches!(word.len(), 1..=4))
+        .filter_map(number)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{insert, is_carried_through, remove};
+
+    const ID: &[u8] = b"_0123456789abcdef_4_a_cu_fedcba9876543210";
+    const OTHER: &[u8] = b"_00112233aabbccdd_4_a_cu_ffeeddcc99887766";
+
+    fn text(id: &[u8]) -> Vec<u8> {
+        let text = ".visible .entry _ZN52_INTERNALID52_GLOBAL__NID1kEv(\n.b8 95,48,49,50;\n";
+        let text = text.replace("ID", &String::from_utf8_lossy(id));
+        text.into_bytes()
+    }
+
+    #[test]
+    fn one_id_takes_the_place_of_another() {
+        let nameless = remove(&text(ID), ID).expect("it is free");
+        assert_eq!(remove(&text(OTHER), OTHER), Some(nameless.clone()));
+        assert_eq!(insert(&nameless, OTHER), text(OTHER));
+        assert_eq!(insert(&nameless, ID), text(ID));
+        let none = b".visible .entry k()\n";
+        assert_eq!(remove(none, ID).as_deref(), Some(&none[..]));
+    }
+
+    #[test]
+    fn an_id_that_is_there_in_another_way_stays() {
+        let list = |separator: &str| {
+            let numbers: Vec<_> = ID[..20].iter().map(u8::to_string).collect();
+            [
+                &text(ID),
+                ".b8 ".as_bytes(),
+                numbers.join(separator).as_bytes(),
+            ]
+            .concat()
+        };
+        for other in [
+            list(","),
+            list(", "),
+            list(",\n.b8 "),
+            [&text(ID), &b" 0123456789abcdef"[..]].concat(),
+            [&text(ID), &b" fedcba9876543210"[..]].concat(),
+            [&text(ID), &b"\0module id\0"[..]].concat(),
+            ID[1..17]
+                .iter()
+                .flat_map(|byte| format!("0x{byte:02x},").into_bytes())
+                .collect(),
+        ] {
+            assert_eq!(remove(&other, ID), None, "{}", other.escape_ascii());
+        }
+        assert_eq!(remove(b"", b"_short"), None);
+    }
+
+    #[test]
+    fn ptx_that_tells_lines_is_ptxas_own() {
+        assert!(is_carried_through(&text(ID)));
+        for word in [
+            "\t.loc\t1 3 5\n",
+            ".file\t1 \"a.cu\"\n",
+            "\t.section\t.debug_str\n",
+        ] {
+            assert!(!is_carried_through(&[&text(ID), word.as_bytes()].concat()));
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! A unit's product in the store: what is written of it, and how it is read again. Does not know under
+//! which key.
+
+use super::evidence::are_unchanged;
+use super::record::{Kept, Output, Record, SCHEMA, Stream};
+use super::unit::{Product, UnitWork};
+use crate::key::Digest;
+use crate::store::Artefact;
+
+/// What is stored under a unit's key.
+pub enum Stored {
+    /// What it leaves behind.
+    Product(Product),
+    /// That each output has a key of its own.
+    Tied,
+}
+
+impl Stored {
+    /// The product, if it is one.
+    pub fn product(self) -> Option<Product> {
+        match self {
+            Self::Product(product) => Some(product),
+            Self::Tied => None,
+        }
+    }
+}
+
+impl UnitWork<'_> {
+    /// The stored product, if all of it can be read and is what it was.
+    pub fn fetch(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Stored> {
+        let record: Record = serde_json::from_slice(&self.cache.record(key)?).ok()?;
+        if record.schema != SCHEMA || !are_unchanged(&record.sources) {
+            return None;
+        }
+        if record.tied {
+            return Some(Stored::Tied);
+        }
+        let stage_of = |command: usize| commands.get(command).map(|(_, number)| *number);
+        let bytes = |artefact: &Option<Artefact>| match artefact {
+            Some(artefact) => self.cache.artefact(artefact),
+            None => Some(Vec::new()),
+        };
+        let mut product = Product {
+            milliseconds: record.milliseconds,
+            ..Product::default()
+        };
+        for output in &record.outputs {
+            let file = self.stage(stage_of(output.command)?).output?;
+            product
+                .outputs
+                .push((file, self.cache.artefact(&output.artefact)?));
+        }
+        let complete = self
+            .unit
+            .results
+            .iter()
+            .all(|result| product.outputs.iter().any(|(file, _)| file == result));
+        for kept in &record.kept {
+            product
+                .kept
+                .push((kept.name.clone(), self.cache.artefact(&kept.artefact)?));
+        }
+        for stream in &record.streams {
+            let number = stage_of(stream.command)?;
+            product
+                .streams
+                .push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
+        }
+        product.streams.sort_by_key(|(number, ..)| *number);
+        product.sources = record.sources;
+        complete.then_some(Stored::Product(product))
+    }
+
+    /// Stores the product's bytes and describes it.
+    pub fn record(&self, commands: &[(Vec<u8>, usize)], product: &Product) -> Option<Record> {
+        let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
+        let mut record = Record {
+            sources: product.sources.clone(),
+            milliseconds: product.milliseconds,
+            ..self.empty_record()
+        };
+        for (file, bytes) in &product.outputs {
+            let writer = |number: &&usize| self.stage(**number).output == Some(*file);
+            let command = command_of(*self.unit.stages.iter().find(writer)?)?;
+            let artefact = self.cache.keep_artefact(bytes)?;
+            record.outputs.push(Output { command, artefact });
+        }
+        for (name, bytes) in &product.kept {
+            let artefact = self.cache.keep_artefact(bytes)?;
+            record.kept.push(Kept {
+                name: name.clone(),
+                artefact,
+            });
+        }
+        let stream = |bytes: &[u8]| match bytes {
+            [] => Some(None),
+            bytes => self.cache.keep_artefact(bytes).map(Some),
+        };
+        for (number, stdout, stderr) in &product.streams {
+            let command = command_of(*number)?;
+            let (stdout, stderr) = (stream(stdout)?, stream(stderr)?);
+            record.streams.push(Stream {
+                command,
+                stdout,
+                stderr,
+            });
+        }
+        Some(record)
+    }
+
+    /// Stores under `key` that each output has a key of its own.
+    pub fn keep_tie(&self, key: &Digest) {
+        let record = Record {
+            tied: true,
+            ..self.empty_record()
+        };
+        self.cache.keep_record(key, &record);
+    }
+
+    fn empty_record(&self) -> Record {
+        Record {
+            schema: SCHEMA,
+            outputs: Vec::new(),
+            kept: Vec::new(),
+            streams: Vec::new(),
+            sources: Vec::new(),
+            tied: false,
+            milliseconds: 0,
+            source: self.source(),
+        }
+    }
+}
