@@ -8,6 +8,7 @@ use super::key::{NvrtcFacts, Scope, full_name, result_key};
 use super::level::Level;
 use super::library::Libraries;
 use super::options::{Options, Refusal};
+use super::process;
 use super::program::{Access, Library, Output, Program, Request};
 use super::reads::Place;
 use super::record::{Record, SCHEMA};
@@ -80,6 +81,7 @@ pub struct Keyed {
     expressions: Vec<Vec<u8>>,
     options: Options,
     environment: Vec<Vec<u8>>,
+    floating_point: String,
     directories: [PathBuf; 2],
     anywhere: Digest,
     here: Digest,
@@ -195,6 +197,7 @@ impl Cache {
             expressions: request.expressions.to_vec(),
             options,
             environment,
+            floating_point: process::floating_point_mode(),
             directories,
             anywhere: Digest::default(),
             here: Digest::default(),
@@ -311,6 +314,7 @@ impl Keyed {
             library: [&self.digests[0], &self.digests[1]],
             driver: driver.as_bytes(),
             environment: &self.environment,
+            floating_point: &self.floating_point,
             request: Request {
                 library: &self.library,
                 program: &self.program,
@@ -449,6 +453,9 @@ impl Miss<'_> {
         let environment = self.cache.start.keyed().ok();
         if environment.as_ref() != Some(&keyed.environment) {
             return Err("the environment changed during the compile".to_owned());
+        }
+        if process::floating_point_mode() != keyed.floating_point {
+            return Err("the floating-point mode changed during the compile".to_owned());
         }
         match environment::directories() {
             Ok(directories) if directories == keyed.directories => Ok(()),

@@ -6,6 +6,7 @@
 //! | `options` | the command line: the table of options. Pure                     |
 //! | `key`     | the fields of the keys. Pure                                     |
 //! | `environment` | the variables that NVRTC reads                              |
+//! | `process` | how the process computes, and what its earlier compiles left behind |
 //! | `scope`   | whether name and directory of the program count. Pure            |
 //! | `reads`   | from what NVRTC was seen to read to all that a result depends on |
 //! | `library` | which libnvrtc it is, by content                                 |
@@ -21,6 +22,7 @@ mod key;
 mod level;
 mod library;
 mod options;
+mod process;
 pub mod program;
 mod reads;
 mod record;

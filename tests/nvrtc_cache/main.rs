@@ -2,6 +2,7 @@
 //! that moment. Each test is a chain of edits that a stale result would betray.
 
 mod bench;
+mod modes;
 mod places;
 
 use bench::{Bench, Case, Ended, settle};
