@@ -8,7 +8,7 @@ use super::key::{NvrtcFacts, Scope, full_name, result_key};
 use super::level::Level;
 use super::library::Libraries;
 use super::options::{Options, Refusal};
-use super::process;
+use super::process::{self, Leaks};
 use super::program::{Access, Library, Output, Program, Request};
 use super::reads::Place;
 use super::record::{Record, SCHEMA};
@@ -45,6 +45,7 @@ pub struct Cache {
     libraries: Libraries,
     driver: String,
     start: Start,
+    leaks: Leaks,
 }
 
 /// What is to be done for a compile.
@@ -126,12 +127,31 @@ impl Cache {
             libraries: Libraries::default(),
             driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
             start: Start::read(),
+            leaks: Leaks::default(),
             config,
         }
     }
 
+    /// Takes note of a compile of this process, whoever does it: some change what later ones give.
+    pub fn observe(&self, library: Option<&Library>, options: &[Vec<u8>]) {
+        let appended = environment::appended();
+        let appended = appended.as_deref().map(OsStr::as_bytes);
+        self.leaks.observe(library, options, appended);
+    }
+
+    /// Whether a compile of this process was seen that changes what later ones give.
+    pub fn is_tainted(&self) -> bool {
+        self.leaks.any()
+    }
+
+    /// Treats later compiles as if such a one had been seen.
+    pub fn taint(&self) {
+        self.leaks.note();
+    }
+
     /// Looks for the result of `request`, and waits for whoever is compiling the same.
     pub fn begin(&self, request: &Request<'_>) -> Begin<'_> {
+        self.observe(Some(request.library), request.options);
         let Some(level) = &self.level else {
             return Begin::Bypass;
         };
@@ -174,6 +194,9 @@ impl Cache {
     fn keyed(&self, request: &Request<'_>) -> Result<Keyed, Refusal> {
         if self.config.disable.value || !self.config.nvrtc.value {
             return Err((NvrtcReason::Disabled, Vec::new()));
+        }
+        if self.is_tainted() {
+            return Err((NvrtcReason::Process, Vec::new()));
         }
         let appended = environment::appended();
         let appended = appended.as_deref().map(OsStr::as_bytes);
@@ -443,6 +466,9 @@ impl Miss<'_> {
     /// What the keys were made of is what NVRTC has seen.
     fn check_still(&self) -> Result<(), String> {
         let keyed = &*self.keyed;
+        if self.cache.is_tainted() {
+            return Err("another compile of the process changes what is in the log".to_owned());
+        }
         let digests = self
             .cache
             .libraries

@@ -59,3 +59,73 @@ fn flags_that_operations_leave_are_no_mode() {
         expect(&bench, &case, &[Ended::Hit]);
     }
 }
+
+/// With a blank before their values, NVRTC refuses these options, or the values.
+#[test]
+fn options_that_take_their_value_behind_an_equals_sign_alone_are_left_to_nvrtc_without_it() {
+    let _alone = alone();
+    let bench = Bench::new();
+    let source = "extern \"C\" __global__ void k(int *p) { *p = __cplusplus / 100; }\n";
+    let mut compared = 0;
+    for (option, value) in [
+        ("-std", "c++17"),
+        ("--std", "c++17"),
+        ("-std", "c++14"),
+        ("--std", "c++20"),
+        ("-frandom-seed", "5"),
+        ("--frandom-seed", "5"),
+    ] {
+        let joined = Case::new(source, &[&format!("{option}={value}")]);
+        let apart = Case::new(source, &[option, value]);
+        if bench.run(&joined) != Ended::Refused {
+            expect(&bench, &joined, &[Ended::Hit]);
+            assert!(bench.compile(&apart).is_none(), "{option} {value}");
+            compared += 1;
+        }
+        assert_eq!(bench.run(&apart), Ended::Bypass, "{option} {value}");
+    }
+    assert!(compared >= 3);
+    // The others mean the same with either.
+    for (option, value) in [
+        ("-arch", "compute_90"),
+        ("-rdc", "true"),
+        ("-ftz", "true"),
+        ("-prec-div", "false"),
+        ("-fmad", "false"),
+        ("-maxrregcount", "32"),
+        ("-diag-suppress", "177"),
+    ] {
+        let joined = Case::new(source, &[&format!("{option}={value}")]);
+        expect(&bench, &joined, ONCE);
+        expect(&bench, &Case::new(source, &[option, value]), &[Ended::Hit]);
+    }
+}
+
+#[test]
+fn directives_in_the_value_of_a_macro_are_left_to_nvrtc() {
+    let _alone = alone();
+    let bench = Bench::new();
+    let source = "extern \"C\" __global__ void k(int *p) { *p = VALUE; }\n";
+    for value in ["VALUE=1\n#define OTHER", "VALUE=__LINE__\n#line 7 \"k.cu\""] {
+        let joined = Case::new(source, &[&format!("-D{value}")]);
+        expect(&bench, &joined, &[Ended::Bypass]);
+        expect(&bench, &Case::new(source, &["-D", value]), &[Ended::Bypass]);
+    }
+}
+
+#[test]
+fn a_process_that_has_asked_for_remarks_is_left_to_nvrtc() {
+    let _alone = alone();
+    let bench = Bench::new();
+    let plain = Case::new(CONSTANTS, &[]);
+    expect(&bench, &plain, ONCE);
+    for option in ["-opt-info=inline", "--optimization-info=inline"] {
+        let process = bench.cache();
+        assert_eq!(bench.run_in(&process, &plain), Ended::Hit);
+        let asking = plain.clone().option(option);
+        assert_eq!(bench.run_in(&process, &asking), Ended::Bypass);
+        assert_eq!(bench.run_in(&process, &plain), Ended::Bypass);
+        assert_eq!(bench.run_in(&process, &plain.clone().option("-DX")), Ended::Bypass);
+    }
+    expect(&bench, &plain, &[Ended::Hit]);
+}
