@@ -7,12 +7,13 @@ use super::environment::{self, Start};
 use super::key::{NvrtcFacts, Scope, full_name, result_key};
 use super::level::Level;
 use super::library::Libraries;
+use super::log;
 use super::options::{Options, Refusal};
 use super::process::{self, Leaks};
 use super::program::{Access, Library, Output, Program, Request};
 use super::reads::Place;
 use super::record::{Record, SCHEMA};
-use super::scope;
+use super::scope::{self, Given};
 use crate::config::Config;
 use crate::includes::digests::DigestTable;
 use crate::includes::path_set::{self, Changed, PathSet};
@@ -202,9 +203,11 @@ impl Cache {
         let appended = appended.as_deref().map(OsStr::as_bytes);
         let options = Options::read(request.options, appended)?;
         let program = request.program;
-        if scope::texts(program).any(scope::asks_for_time)
-            || options.values().any(scope::asks_for_time)
-        {
+        let given = Given {
+            options: &options,
+            expressions: request.expressions,
+        };
+        if scope::all_texts(program, &given).any(scope::asks_for_time) {
             return Err((NvrtcReason::TimeMacro, Vec::new()));
         }
         let environment = self.start.keyed()?;
@@ -264,7 +267,12 @@ impl Cache {
         let began = SystemTime::now();
         let sets = path_set::read_list(list)?;
         sets.iter().find_map(|set| {
-            let settled = keyed.place().settle(set)?;
+            let place = keyed.place();
+            let is_told_apart = scope == Scope::Here || keyed.program.headers.is_empty();
+            if !is_told_apart && set.has_files() && place.has_stand_ins() {
+                return None;
+            }
+            let settled = place.settle(set)?;
             let contents = settled.check(&self.digests, None, began);
             let contents = contents.map_err(|Changed(path)| {
                 told.note("lookup", format_args!("{} has changed", path.display()));
@@ -328,7 +336,14 @@ impl Keyed {
         Place {
             directories: &self.directories,
             program: &self.program,
+            given: self.given(),
+        }
+    }
+
+    fn given(&self) -> Given<'_> {
+        Given {
             options: &self.options,
+            expressions: &self.expressions,
         }
     }
 
@@ -380,7 +395,7 @@ fn fetch(level: &Level, key: &Digest, scope: Scope, program: &Program) -> Option
     let artefacts = artefacts.map(|(kind, found)| Some(((*kind).into(), level.artefact(found)?)));
     let output = Output {
         log: match scope {
-            Scope::Anywhere => named_log(&log, program)?,
+            Scope::Anywhere => log::named(&log, program)?,
             Scope::Here => log,
         },
         lowered: lowered.collect(),
@@ -391,23 +406,6 @@ fn fetch(level: &Level, key: &Digest, scope: Scope, program: &Program) -> Option
         record,
         output,
     })
-}
-
-/// A log as [`unnamed_log`] made it, with the name of `program` in it.
-fn named_log(log: &[u8], program: &Program) -> Option<Vec<u8>> {
-    let parts: Vec<_> = log.strip_suffix(b"\0")?.split(|&byte| byte == 0).collect();
-    let mut log = parts.join(full_name(program));
-    log.push(0);
-    Some(log)
-}
-
-/// The log with NULs in the place of the program's name, if it is certain where that is.
-fn unnamed_log(log: &[u8], program: &Program) -> Option<Vec<u8>> {
-    let body = log.strip_suffix(b"\0")?;
-    let parts = scope::without_name(body, program).filter(|_| !body.contains(&0))?;
-    let mut log = parts.join(&0);
-    log.push(0);
-    Some(log)
 }
 
 impl Miss<'_> {
@@ -428,14 +426,10 @@ impl Miss<'_> {
         }
         let keyed = &*self.keyed;
         let place = keyed.place();
-        let mut texts = scope::texts(&keyed.program).chain(keyed.options.values());
-        if texts.any(scope::may_paste_time) {
-            return Err("the program may paste the name of a time macro".to_owned());
-        }
         let reads = place.follow(seen)?;
-        let unnamed = unnamed_log(&output.log, &keyed.program);
+        let unnamed = log::unnamed(&output.log, &keyed.program, reads.renames_lines);
         let anywhere = reads.anywhere.as_ref().zip(unnamed.as_ref());
-        let tells_names = scope::program_tells_names(&keyed.program, &keyed.options);
+        let tells_names = scope::program_tells_names(&keyed.program, &keyed.given());
         let (scope, lookups, log) = match anywhere.filter(|_| !tells_names) {
             Some((lookups, log)) => (Scope::Anywhere, lookups, log),
             None => (Scope::Here, &reads.here, &output.log),

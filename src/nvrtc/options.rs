@@ -320,11 +320,7 @@ impl Options {
                     let next = arguments.next().ok_or_else(unknown)?;
                     let is_option = next.starts_with(b"-") && row.3 != Effect::Ptxas;
                     let is_certain = !is_option && !next.contains(&b'\n');
-                    Some(
-                        is_certain
-                            .then_some(next.as_slice())
-                            .ok_or_else(unknown)?,
-                    )
+                    Some(is_certain.then_some(next.as_slice()).ok_or_else(unknown)?)
                 }
             };
             self.add(row, value, argument)?;
@@ -355,6 +351,12 @@ impl Options {
     /// The values of all options: what a macro stands for is among them.
     pub fn values(&self) -> impl Iterator<Item = &[u8]> {
         self.all.iter().filter_map(|(_, value)| value.as_deref())
+    }
+
+    /// The macros that options define, as `NAME=value`.
+    pub fn macros(&self) -> impl Iterator<Item = &[u8]> {
+        let macros = self.all.iter().filter(|(name, _)| *name == "define-macro");
+        macros.filter_map(|(_, value)| value.as_deref())
     }
 
     /// Writes the field `job`, in the shape of the other keys' jobs.

@@ -52,10 +52,12 @@ impl Leaks {
 /// Whether a library is, or may be, older than 12.4, as the name of its builtins tells.
 fn is_early(library: &Library) -> bool {
     let name = library.builtins.as_deref().and_then(|path| path.to_str());
-    let version = name.and_then(|name| name.rsplit_once(".so.")).and_then(|(_, version)| {
-        let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
-        Some((parts.next()??, parts.next()??))
-    });
+    let version = name
+        .and_then(|name| name.rsplit_once(".so."))
+        .and_then(|(_, version)| {
+            let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
+            Some((parts.next()??, parts.next()??))
+        });
     version.is_none_or(|version| version < (12, 4))
 }
 

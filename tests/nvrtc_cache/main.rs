@@ -3,6 +3,8 @@
 
 mod bench;
 mod modes;
+mod names;
+mod pasted;
 mod places;
 
 use bench::{Bench, Case, Ended, settle};

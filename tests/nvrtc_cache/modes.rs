@@ -125,7 +125,10 @@ fn a_process_that_has_asked_for_remarks_is_left_to_nvrtc() {
         let asking = plain.clone().option(option);
         assert_eq!(bench.run_in(&process, &asking), Ended::Bypass);
         assert_eq!(bench.run_in(&process, &plain), Ended::Bypass);
-        assert_eq!(bench.run_in(&process, &plain.clone().option("-DX")), Ended::Bypass);
+        assert_eq!(
+            bench.run_in(&process, &plain.clone().option("-DX")),
+            Ended::Bypass
+        );
     }
     expect(&bench, &plain, &[Ended::Hit]);
 }
