@@ -85,6 +85,7 @@ reasons! {
         Environment "environment" "an environment variable gives the compile effects beyond its output",
         Callback "callback" "the program watches the compile (nvrtcSetFlowCallback)",
         Internal "internal" "pcache-nvcc itself failed; please report it with PCACHE_LOG",
+        Process "process" "an option of this compile, or of an earlier one of the process, changes what later ones give",
     }
 }
 

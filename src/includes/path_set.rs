@@ -123,6 +123,13 @@ impl PathSet {
         Self::named(self.digest, bytes)
     }
 
+    /// Whether there are files in the set.
+    pub fn has_files(&self) -> bool {
+        Reader(&self.bytes)
+            .group()
+            .is_some_and(|files| files.count > 0)
+    }
+
     /// The set's files, in its order.
     pub fn files(&self) -> Option<Vec<&Path>> {
         Some(Reader(&self.bytes).group()?.collect())

@@ -7,11 +7,13 @@ use super::environment::{self, Start};
 use super::key::{NvrtcFacts, Scope, full_name, result_key};
 use super::level::Level;
 use super::library::Libraries;
+use super::log;
 use super::options::{Options, Refusal};
+use super::process::{self, Leaks};
 use super::program::{Access, Library, Output, Program, Request};
 use super::reads::Place;
 use super::record::{Record, SCHEMA};
-use super::scope;
+use super::scope::{self, Given};
 use crate::config::Config;
 use crate::includes::digests::DigestTable;
 use crate::includes::path_set::{self, Changed, PathSet};
@@ -44,6 +46,7 @@ pub struct Cache {
     libraries: Libraries,
     driver: String,
     start: Start,
+    leaks: Leaks,
 }
 
 /// What is to be done for a compile.
@@ -80,6 +83,7 @@ pub struct Keyed {
     expressions: Vec<Vec<u8>>,
     options: Options,
     environment: Vec<Vec<u8>>,
+    floating_point: String,
     directories: [PathBuf; 2],
     anywhere: Digest,
     here: Digest,
@@ -124,12 +128,31 @@ impl Cache {
             libraries: Libraries::default(),
             driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
             start: Start::read(),
+            leaks: Leaks::default(),
             config,
         }
     }
 
+    /// Takes note of a compile of this process, whoever does it: some change what later ones give.
+    pub fn observe(&self, library: Option<&Library>, options: &[Vec<u8>]) {
+        let appended = environment::appended();
+        let appended = appended.as_deref().map(OsStr::as_bytes);
+        self.leaks.observe(library, options, appended);
+    }
+
+    /// Whether a compile of this process was seen that changes what later ones give.
+    pub fn is_tainted(&self) -> bool {
+        self.leaks.any()
+    }
+
+    /// Treats later compiles as if such a one had been seen.
+    pub fn taint(&self) {
+        self.leaks.note();
+    }
+
     /// Looks for the result of `request`, and waits for whoever is compiling the same.
     pub fn begin(&self, request: &Request<'_>) -> Begin<'_> {
+        self.observe(Some(request.library), request.options);
         let Some(level) = &self.level else {
             return Begin::Bypass;
         };
@@ -173,13 +196,18 @@ impl Cache {
         if self.config.disable.value || !self.config.nvrtc.value {
             return Err((NvrtcReason::Disabled, Vec::new()));
         }
+        if self.is_tainted() {
+            return Err((NvrtcReason::Process, Vec::new()));
+        }
         let appended = environment::appended();
         let appended = appended.as_deref().map(OsStr::as_bytes);
         let options = Options::read(request.options, appended)?;
         let program = request.program;
-        if scope::texts(program).any(scope::asks_for_time)
-            || options.values().any(scope::asks_for_time)
-        {
+        let given = Given {
+            options: &options,
+            expressions: request.expressions,
+        };
+        if scope::all_texts(program, &given).any(scope::asks_for_time) {
             return Err((NvrtcReason::TimeMacro, Vec::new()));
         }
         let environment = self.start.keyed()?;
@@ -195,6 +223,7 @@ impl Cache {
             expressions: request.expressions.to_vec(),
             options,
             environment,
+            floating_point: process::floating_point_mode(),
             directories,
             anywhere: Digest::default(),
             here: Digest::default(),
@@ -238,7 +267,12 @@ impl Cache {
         let began = SystemTime::now();
         let sets = path_set::read_list(list)?;
         sets.iter().find_map(|set| {
-            let settled = keyed.place().settle(set)?;
+            let place = keyed.place();
+            let is_told_apart = scope == Scope::Here || keyed.program.headers.is_empty();
+            if !is_told_apart && set.has_files() && place.has_stand_ins() {
+                return None;
+            }
+            let settled = place.settle(set)?;
             let contents = settled.check(&self.digests, None, began);
             let contents = contents.map_err(|Changed(path)| {
                 told.note("lookup", format_args!("{} has changed", path.display()));
@@ -302,7 +336,14 @@ impl Keyed {
         Place {
             directories: &self.directories,
             program: &self.program,
+            given: self.given(),
+        }
+    }
+
+    fn given(&self) -> Given<'_> {
+        Given {
             options: &self.options,
+            expressions: &self.expressions,
         }
     }
 
@@ -311,6 +352,7 @@ impl Keyed {
             library: [&self.digests[0], &self.digests[1]],
             driver: driver.as_bytes(),
             environment: &self.environment,
+            floating_point: &self.floating_point,
             request: Request {
                 library: &self.library,
                 program: &self.program,
@@ -353,7 +395,7 @@ fn fetch(level: &Level, key: &Digest, scope: Scope, program: &Program) -> Option
     let artefacts = artefacts.map(|(kind, found)| Some(((*kind).into(), level.artefact(found)?)));
     let output = Output {
         log: match scope {
-            Scope::Anywhere => named_log(&log, program)?,
+            Scope::Anywhere => log::named(&log, program)?,
             Scope::Here => log,
         },
         lowered: lowered.collect(),
@@ -364,23 +406,6 @@ fn fetch(level: &Level, key: &Digest, scope: Scope, program: &Program) -> Option
         record,
         output,
     })
-}
-
-/// A log as [`unnamed_log`] made it, with the name of `program` in it.
-fn named_log(log: &[u8], program: &Program) -> Option<Vec<u8>> {
-    let parts: Vec<_> = log.strip_suffix(b"\0")?.split(|&byte| byte == 0).collect();
-    let mut log = parts.join(full_name(program));
-    log.push(0);
-    Some(log)
-}
-
-/// The log with NULs in the place of the program's name, if it is certain where that is.
-fn unnamed_log(log: &[u8], program: &Program) -> Option<Vec<u8>> {
-    let body = log.strip_suffix(b"\0")?;
-    let parts = scope::without_name(body, program).filter(|_| !body.contains(&0))?;
-    let mut log = parts.join(&0);
-    log.push(0);
-    Some(log)
 }
 
 impl Miss<'_> {
@@ -401,14 +426,10 @@ impl Miss<'_> {
         }
         let keyed = &*self.keyed;
         let place = keyed.place();
-        let mut texts = scope::texts(&keyed.program).chain(keyed.options.values());
-        if texts.any(scope::may_paste_time) {
-            return Err("the program may paste the name of a time macro".to_owned());
-        }
         let reads = place.follow(seen)?;
-        let unnamed = unnamed_log(&output.log, &keyed.program);
+        let unnamed = log::unnamed(&output.log, &keyed.program, reads.renames_lines);
         let anywhere = reads.anywhere.as_ref().zip(unnamed.as_ref());
-        let tells_names = scope::program_tells_names(&keyed.program, &keyed.options);
+        let tells_names = scope::program_tells_names(&keyed.program, &keyed.given());
         let (scope, lookups, log) = match anywhere.filter(|_| !tells_names) {
             Some((lookups, log)) => (Scope::Anywhere, lookups, log),
             None => (Scope::Here, &reads.here, &output.log),
@@ -439,6 +460,9 @@ impl Miss<'_> {
     /// What the keys were made of is what NVRTC has seen.
     fn check_still(&self) -> Result<(), String> {
         let keyed = &*self.keyed;
+        if self.cache.is_tainted() {
+            return Err("another compile of the process changes what is in the log".to_owned());
+        }
         let digests = self
             .cache
             .libraries
@@ -449,6 +473,9 @@ impl Miss<'_> {
         let environment = self.cache.start.keyed().ok();
         if environment.as_ref() != Some(&keyed.environment) {
             return Err("the environment changed during the compile".to_owned());
+        }
+        if process::floating_point_mode() != keyed.floating_point {
+            return Err("the floating-point mode changed during the compile".to_owned());
         }
         match environment::directories() {
             Ok(directories) if directories == keyed.directories => Ok(()),

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// Raised when fields, or what a path set means, change.
-const SCHEMA: &[u8] = b"pcache-nvcc nvrtc 2";
+const SCHEMA: &[u8] = b"pcache-nvcc nvrtc 3";
 
 /// What NVRTC calls a program without a name.
 const UNNAMED: &[u8] = b"default_program";
@@ -34,6 +34,8 @@ pub struct NvrtcFacts<'a> {
     pub driver: &'a [u8],
     /// `NAME=value` of every variable that NVRTC reads.
     pub environment: &'a [Vec<u8>],
+    /// How the calling thread computes: [`super::process::floating_point_mode`].
+    pub floating_point: &'a str,
     /// What is compiled.
     pub request: Request<'a>,
     /// Its options, those of the environment among them.
@@ -51,6 +53,7 @@ const NVRTC_FIELDS: &[&str] = &[
     "library",
     "driver",
     "environment",
+    "floating_point",
     "scope",
     "directory",
     "name",
@@ -80,6 +83,7 @@ impl NvrtcFacts<'_> {
         sink.one("driver", self.driver);
         let environment = self.environment.iter().map(Vec::as_slice);
         list(sink, "environment", environment);
+        sink.one("floating_point", self.floating_point.as_bytes());
         match self.scope {
             Scope::Anywhere => {
                 sink.one("scope", b"anywhere");
@@ -152,6 +156,7 @@ mod tests {
         library: [Digest; 2],
         driver: Vec<u8>,
         environment: Vec<Vec<u8>>,
+        floating_point: String,
         program: Program,
         expressions: Vec<Vec<u8>>,
         options: Vec<Vec<u8>>,
@@ -165,6 +170,7 @@ mod tests {
                 library: [[1; 32], [2; 32]],
                 driver: b"none".to_vec(),
                 environment: Vec::new(),
+                floating_point: "mxcsr 1f80, x87 037f".to_owned(),
                 program: Program {
                     source: b"int x;".to_vec(),
                     name: Some(b"/a/k.cu".to_vec()),
@@ -192,6 +198,7 @@ mod tests {
                 library: [&self.library[0], &self.library[1]],
                 driver: &self.driver,
                 environment: &self.environment,
+                floating_point: &self.floating_point,
                 request,
                 options: &Options::read(&self.options, None).unwrap(),
                 directories: &self.directories,
@@ -234,12 +241,13 @@ mod tests {
 
     #[test]
     fn every_field_reaches_the_key() {
-        let changes: [fn(&mut Case); 16] = [
+        let changes: [fn(&mut Case); 17] = [
             |_| {},
             |case| case.library[0] = [9; 32],
             |case| case.library[1] = [9; 32],
             |case| case.driver = b"595.1".to_vec(),
             |case| case.environment.push(b"NVRTCWIZ=1".to_vec()),
+            |case| case.floating_point = "mxcsr 9f80, x87 037f".to_owned(),
             |case| case.program.source = b"int y;".to_vec(),
             |case| case.program.name = Some(b"/b/k.cu".to_vec()),
             |case| case.program.headers[0] = header("h.h", "2"),

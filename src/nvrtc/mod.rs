@@ -6,9 +6,13 @@
 //! | `options` | the command line: the table of options. Pure                     |
 //! | `key`     | the fields of the keys. Pure                                     |
 //! | `environment` | the variables that NVRTC reads                              |
+//! | `process` | how the process computes, and what its earlier compiles left behind |
 //! | `scope`   | whether name and directory of the program count. Pure            |
+//! | `pasted` | which names macros may paste together. Pure             |
+//! | `relation` | which names must stay names of one file, and which of different ones |
 //! | `reads`   | from what NVRTC was seen to read to all that a result depends on |
 //! | `library` | which libnvrtc it is, by content                                 |
+//! | `log`     | where a log names the program. Pure                            |
 //! | `record`  | a result as it is stored                                         |
 //! | `level`   | the store, with the memory of this process before it             |
 //! | `account` | counters, journal, log, and what is kept for explanations        |
@@ -20,10 +24,14 @@ mod environment;
 mod key;
 mod level;
 mod library;
+mod log;
 mod options;
+mod pasted;
+mod process;
 pub mod program;
 mod reads;
 mod record;
+mod relation;
 mod scope;
 
 pub use cache::{Begin, Cache, Miss};

@@ -1,7 +1,8 @@
 //! NVRTC's command line: a table of its options, and what they mean to a cache. Pure.
 //!
 //! Found by trying each form with NVRTC 12.0 to 13.5: a long name needs two dashes and a short one a
-//! single dash; a value follows `=` or is the next argument; `-D`, `-I` and `-U` take it attached too.
+//! single dash; a value follows `=` or, for most options, is the next argument; `-D`, `-I` and `-U` take it
+//! attached too.
 //! What the table does not know is a bypass, never a guess.
 
 use crate::key::Sink;
@@ -17,6 +18,8 @@ enum Arity {
     Flag,
     /// `--name=value`, or the next argument.
     Value,
+    /// `--name=value` alone: without `=`, NVRTC refuses the option, or the value.
+    Joined,
     /// `-Xvalue` as well.
     Attached,
 }
@@ -44,6 +47,8 @@ type Row = (&'static str, &'static str, Arity, Effect);
 const PRECOMPILED: Effect = Effect::Bypass(NvrtcReason::Precompiled);
 const TIMING: Effect = Effect::Bypass(NvrtcReason::Timing);
 const FILES: Effect = Effect::Bypass(NvrtcReason::Files);
+/// What it asks for is in the logs of later compiles as well ([`super::process`]).
+const LEAKING: Effect = Effect::Bypass(NvrtcReason::Process);
 
 /// Every option that is known, sorted.
 const TABLE: &[Row] = &[
@@ -150,7 +155,7 @@ const TABLE: &[Row] = &[
         Arity::Flag,
         Effect::Plain,
     ),
-    ("frandom-seed", "frandom-seed", Arity::Value, Effect::Plain),
+    ("frandom-seed", "frandom-seed", Arity::Joined, Effect::Plain),
     ("ftz", "ftz", Arity::Value, Effect::Plain),
     ("gen-opt-lto", "gen-opt-lto", Arity::Flag, Effect::Names),
     ("generate-line-info", "lineinfo", Arity::Flag, Effect::Times),
@@ -184,7 +189,7 @@ const TABLE: &[Row] = &[
         Arity::Flag,
         Effect::Plain,
     ),
-    ("optimization-info", "opt-info", Arity::Value, Effect::Plain),
+    ("optimization-info", "opt-info", Arity::Joined, LEAKING),
     ("optix-ir", "optix-ir", Arity::Flag, Effect::Names),
     ("pch", "pch", Arity::Flag, PRECOMPILED),
     ("pch-dir", "pch-dir", Arity::Value, PRECOMPILED),
@@ -208,7 +213,7 @@ const TABLE: &[Row] = &[
         Arity::Value,
         Effect::Plain,
     ),
-    ("std", "std", Arity::Value, Effect::Plain),
+    ("std", "std", Arity::Joined, Effect::Plain),
     ("tile-only", "tile-only", Arity::Flag, Effect::Plain),
     ("tile-preview", "tile-preview", Arity::Value, Effect::Plain),
     ("time", "time", Arity::Value, TIMING),
@@ -301,19 +306,21 @@ impl Options {
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let unknown = || (NvrtcReason::UnknownOption, argument.clone());
+            // A macro's value with an end of a line in it may hold directives.
+            if argument.contains(&b'\n') {
+                return Err(unknown());
+            }
             let (row, value) = find(argument).ok_or_else(unknown)?;
             let value = match (row.2, value) {
                 (Arity::Flag, value) => value,
                 (_, Some(value)) => Some(value),
+                (Arity::Joined, None) => return Err(unknown()),
                 // What looks like another option may be read as one.
                 (_, None) => {
                     let next = arguments.next().ok_or_else(unknown)?;
                     let is_option = next.starts_with(b"-") && row.3 != Effect::Ptxas;
-                    Some(
-                        (!is_option)
-                            .then_some(next.as_slice())
-                            .ok_or_else(unknown)?,
-                    )
+                    let is_certain = !is_option && !next.contains(&b'\n');
+                    Some(is_certain.then_some(next.as_slice()).ok_or_else(unknown)?)
                 }
             };
             self.add(row, value, argument)?;
@@ -344,6 +351,12 @@ impl Options {
     /// The values of all options: what a macro stands for is among them.
     pub fn values(&self) -> impl Iterator<Item = &[u8]> {
         self.all.iter().filter_map(|(_, value)| value.as_deref())
+    }
+
+    /// The macros that options define, as `NAME=value`.
+    pub fn macros(&self) -> impl Iterator<Item = &[u8]> {
+        let macros = self.all.iter().filter(|(name, _)| *name == "define-macro");
+        macros.filter_map(|(_, value)| value.as_deref())
     }
 
     /// Writes the field `job`, in the shape of the other keys' jobs.
@@ -447,6 +460,12 @@ mod tests {
             &[" -lineinfo"],
             &["-Xptxas", "-v,--output-file=x"],
             &["@file"],
+            &["-std", "c++17"],
+            &["--std", "c++17"],
+            &["--frandom-seed", "5"],
+            &["-opt-info", "inline"],
+            &["-DX=1\n#line 5"],
+            &["-D", "X=1\n#line 5"],
         ] {
             assert_eq!(read(arguments), unknown, "{arguments:?}");
         }

@@ -55,6 +55,10 @@ pub enum Artefact {
     Ltoir,
     /// `nvrtcGetOptiXIR`.
     OptixIr,
+    /// `nvrtcGetNVVM`, up to 12.9: the same as LTO-IR.
+    Nvvm,
+    /// `nvrtcGetTileIR`, from 13.2 on.
+    TileIr,
 }
 
 /// All that a successful compile gave, as the real functions return it.

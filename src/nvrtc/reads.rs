@@ -4,13 +4,14 @@
 //! same. Looks at the disk when the compile is done.
 
 use super::key::shown_name;
-use super::options::Options;
+use super::log::renames_lines;
+use super::pasted::Pieces;
 use super::program::{Access, Program};
-use super::scope;
+use super::relation::relate;
+use super::scope::{self, Given};
 use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::path_set::PathSet;
 use crate::includes::probe::{Found, Probe};
-use crate::stat::Stat;
 use memchr::memmem;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -26,8 +27,8 @@ pub struct Place<'a> {
     pub directories: &'a [PathBuf; 2],
     /// The program.
     pub program: &'a Program,
-    /// Its options.
-    pub options: &'a Options,
+    /// Its options, and its name expressions.
+    pub given: Given<'a>,
 }
 
 /// What stands in a path set for the program's directory where that may be any; no path of a compile has it.
@@ -39,6 +40,8 @@ pub struct Reads {
     pub here: Lookups,
     /// The same for any place; none where another place would count.
     pub anywhere: Option<Lookups>,
+    /// Whether a log does not tell where it names the program.
+    pub renames_lines: bool,
 }
 
 /// Accesses as they are sorted.
@@ -49,6 +52,12 @@ struct Sorted {
     beside: Lookups,
     /// The same, from the program's directory.
     moving: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+    /// What NVRTC looks at for every compile, as it is here.
+    local: Lookups,
+    /// Places of what was passed in memory at which there is a file.
+    stand_ins: BTreeSet<PathBuf>,
+    /// What is missing where NVRTC looks anyway, and how often it looked.
+    implied: BTreeMap<PathBuf, u32>,
     is_anywhere: bool,
     probe: Probe,
 }
@@ -63,9 +72,13 @@ impl Place<'_> {
             fixed: Lookups::default(),
             beside: Lookups::default(),
             moving: BTreeMap::new(),
+            local: Lookups::default(),
+            stand_ins: BTreeSet::new(),
+            implied: BTreeMap::new(),
             is_anywhere: true,
             probe: Probe::default(),
         };
+        check_answers(seen)?;
         let own = self.own();
         let was_observed = self.sort(seen, &own, &mut sorted)?;
         if !was_observed && scope::reads_files(self.program) {
@@ -73,10 +86,59 @@ impl Place<'_> {
         }
         let Lookups { files, present, .. } = &mut sorted.fixed;
         present.retain(|path| !files.contains(path));
-        let texts = self.read(&mut sorted.fixed)?;
-        let texts = texts.iter().map(Vec::as_slice);
-        sorted.is_anywhere &= !scope::headers_tell_names(self.program, self.options, texts);
-        Ok(sorted.finish())
+        let texts = read(files)?;
+        let headers = texts.iter().map(Vec::as_slice);
+        let pieces = self.pieces(headers.clone());
+        if let Some(word) = scope::pasted_time(&pieces) {
+            let word = String::from_utf8_lossy(word);
+            return Err(format!("{word} may be pasted"));
+        }
+        let all = scope::all_texts(self.program, &self.given).chain(headers.clone());
+        self.note_implied(&mut sorted, scope::asks_for_files(all, &pieces))?;
+        sorted.is_anywhere &=
+            !scope::headers_tell_names(self.program, &self.given, headers.clone(), &pieces);
+        let mut all = scope::texts(self.program).chain(headers);
+        let renames_lines = all.any(|text| renames_lines(text, self.program));
+        sorted.finish(&texts, renames_lines)
+    }
+
+    /// What macros may paste names of.
+    fn pieces<'t>(&'t self, headers: impl Iterator<Item = &'t [u8]>) -> Pieces<'t> {
+        let texts = scope::texts(self.program).chain(headers);
+        let expressions = self.given.expressions.iter().map(Vec::as_slice);
+        Pieces::of(texts, self.given.options.macros(), expressions)
+    }
+
+    /// Whether there is a file in the place of a header that was passed in memory: NVRTC takes every header that is a
+    /// link to it for that one.
+    pub fn has_stand_ins(&self) -> bool {
+        let passed = self.passed();
+        passed.iter().any(|place| place.is_file())
+    }
+
+    /// Notes what is missing where NVRTC looks anyway: for headers that were passed, whose places count when it tells
+    /// files apart; and where it looked more than once and a text asks for files: 12.0 looks at the disk for
+    /// the program and such headers too.
+    fn note_implied(&self, sorted: &mut Sorted, asks: bool) -> Result<(), Doubt> {
+        let passed = self.passed();
+        let tells_apart = !sorted.fixed.files.is_empty();
+        for (place, looks) in std::mem::take(&mut sorted.implied) {
+            let is_asked = asks && looks > 1;
+            sorted.is_anywhere &= !is_asked;
+            if is_asked || tells_apart && passed.contains(&place) {
+                note(&mut sorted.local, &mut sorted.probe, &Access::Absent(place))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The places of headers that were passed in memory.
+    fn passed(&self) -> BTreeSet<PathBuf> {
+        let names = self.program.headers.iter();
+        let names = names.map(|header| OsStr::from_bytes(&header.name));
+        let places =
+            names.flat_map(|name| self.directories.iter().map(move |path| path.join(name)));
+        places.map(|place| plain(&place)).collect()
     }
 
     /// Sorts accesses; whether those to the program's `own` places are among them.
@@ -110,9 +172,7 @@ impl Place<'_> {
             was_observed |= own.contains(&place);
             let is_opened = matches!(access, Access::Opened(_));
             if implied.contains(&place) && !is_opened {
-                // Whether it is the same file as a header. The program itself may well be there.
-                let is_other_file = !own.contains(&place) && place.is_file();
-                sorted.is_anywhere &= !is_other_file;
+                sorted.note_look(place, access, own)?;
                 continue;
             }
             sorted.is_anywhere &= !(is_opened && place.file_name() == base);
@@ -159,10 +219,9 @@ impl Place<'_> {
         let parents = own.iter().filter_map(|path| path.parent());
         let mut places: BTreeSet<_> = parents.map(Path::to_owned).collect();
         places.extend(own);
-        let headers = self.program.headers.iter();
-        let headers = headers.map(|header| header.name.as_slice());
+        places.extend(self.passed());
         let internal: [&[u8]; 3] = [b"", b"__nv_nvrtc_builtin_header.h", b"__nv_name_map"];
-        for name in internal.into_iter().chain(headers) {
+        for name in internal {
             let name = OsStr::from_bytes(name);
             places.extend(self.directories.iter().map(|path| plain(&path.join(name))));
         }
@@ -176,43 +235,43 @@ impl Place<'_> {
             let is_alike = include.is_absolute();
             places.map(|place| (plain(&place), is_alike)).collect()
         };
-        let all: Vec<Vec<_>> = self.options.includes.iter().map(spelled).collect();
+        let all: Vec<Vec<_>> = self.given.options.includes.iter().map(spelled).collect();
         all.concat()
     }
+}
 
-    /// The texts of the files, checked for what cannot be remembered.
-    fn read(&self, lookups: &mut Lookups) -> Result<Vec<Vec<u8>>, Doubt> {
-        let mut texts = Vec::with_capacity(lookups.files.len());
-        let mut spellings: HashMap<(u64, u64), PathBuf> = HashMap::new();
-        let mut once: BTreeMap<Vec<u8>, PathBuf> = BTreeMap::new();
-        for path in &lookups.files {
-            let failed = |error| format!("{}: {error}", path.display());
-            let text = fs::read(path).map_err(failed)?;
-            if scope::asks_for_time(&text) || scope::may_paste_time(&text) {
-                return Err(format!(
-                    "{} mentions the time of the compile",
-                    path.display()
-                ));
-            }
-            let stat = Stat::from(&fs::metadata(path).map_err(failed)?);
-            if let Some(other) = spellings.get(&stat.identity()) {
-                lookups.same.insert((path.clone(), other.clone()));
-            } else {
-                spellings.insert(stat.identity(), path.clone());
-                // Two names of one file are read once; whether they are one, nobody asks later.
-                let may_be_once = memmem::find(&text, b"once").is_some();
-                if may_be_once && let Some(other) = once.insert(text.clone(), path.clone()) {
-                    return Err(format!(
-                        "{} is a copy of {}",
-                        path.display(),
-                        other.display()
-                    ));
-                }
-            }
-            texts.push(text);
+/// The texts of `files`, checked for what cannot be remembered.
+fn read(files: &BTreeSet<PathBuf>) -> Result<Vec<Vec<u8>>, Doubt> {
+    let read = |path: &PathBuf| {
+        let failed = |error| format!("{}: {error}", path.display());
+        let text = fs::read(path).map_err(failed)?;
+        if scope::asks_for_time(&text) {
+            let path = path.display();
+            return Err(format!("{path} mentions the time of the compile"));
         }
-        Ok(texts)
+        Ok(text)
+    };
+    files.iter().map(read).collect()
+}
+
+/// Checks that nothing came or went between two looks at one place.
+fn check_answers(seen: &[Access]) -> Result<(), Doubt> {
+    let mut answers: HashMap<&Path, bool> = HashMap::new();
+    for access in seen {
+        let (path, is_there) = match access {
+            Access::Opened(path) | Access::Looked(path) => (path, true),
+            Access::Absent(path) => (path, false),
+        };
+        let before = *answers.entry(path).or_insert(is_there);
+        // A directory is there, and cannot be opened.
+        if before != is_there && !path.is_dir() {
+            return Err(format!(
+                "{} came or went during the compile",
+                path.display()
+            ));
+        }
     }
+    Ok(())
 }
 
 /// How a search through the directories `searched` comes to a place.
@@ -252,19 +311,45 @@ impl Sorted {
         Ok(())
     }
 
-    fn finish(self) -> Reads {
-        let mut here = self.fixed.clone();
-        here.present.extend(self.beside.present);
-        here.directories.extend(self.beside.directories);
-        for (directory, names) in self.beside.absent {
-            here.absent.entry(directory).or_default().extend(names);
+    /// Notes a look at a place where NVRTC looks anyway: whether it is the same file or directory as another one.
+    fn note_look(
+        &mut self,
+        place: PathBuf,
+        access: &Access,
+        own: &BTreeSet<PathBuf>,
+    ) -> Result<(), Doubt> {
+        if matches!(access, Access::Absent(_)) {
+            *self.implied.entry(place).or_default() += 1;
+        } else if place.is_dir() {
+            note(&mut self.local, &mut self.probe, access)?;
+        } else if !own.contains(&place) {
+            // The program itself may well be there: what it includes is never taken for it.
+            self.is_anywhere = false;
+            note(&mut self.local, &mut self.probe, access)?;
+            self.stand_ins.extend(self.local.present.iter().cloned());
         }
+        Ok(())
+    }
+
+    fn finish(self, texts: &[Vec<u8>], renames_lines: bool) -> Result<Reads, Doubt> {
+        let mut here = self.fixed.clone();
+        for near in [self.beside, self.local] {
+            here.present.extend(near.present);
+            here.directories.extend(near.directories);
+            for (directory, names) in near.absent {
+                here.absent.entry(directory).or_default().extend(names);
+            }
+        }
+        here.present.retain(|path| !here.files.contains(path));
         let mut anywhere = self.fixed;
         anywhere.absent.extend(self.moving);
-        Reads {
+        relate(&mut here, texts, &self.stand_ins)?;
+        relate(&mut anywhere, texts, &BTreeSet::new())?;
+        Ok(Reads {
             here,
             anywhere: self.is_anywhere.then_some(anywhere),
-        }
+            renames_lines,
+        })
     }
 }
 

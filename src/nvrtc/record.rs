@@ -38,6 +38,10 @@ pub enum Kind {
     Ltoir,
     /// OptiX IR.
     OptixIr,
+    /// NVVM IR.
+    Nvvm,
+    /// Tile IR.
+    TileIr,
 }
 
 impl From<program::Artefact> for Kind {
@@ -47,6 +51,8 @@ impl From<program::Artefact> for Kind {
             program::Artefact::Cubin => Self::Cubin,
             program::Artefact::Ltoir => Self::Ltoir,
             program::Artefact::OptixIr => Self::OptixIr,
+            program::Artefact::Nvvm => Self::Nvvm,
+            program::Artefact::TileIr => Self::TileIr,
         }
     }
 }
@@ -58,6 +64,8 @@ impl From<Kind> for program::Artefact {
             Kind::Cubin => Self::Cubin,
             Kind::Ltoir => Self::Ltoir,
             Kind::OptixIr => Self::OptixIr,
+            Kind::Nvvm => Self::Nvvm,
+            Kind::TileIr => Self::TileIr,
         }
     }
 }

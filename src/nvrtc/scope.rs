@@ -3,10 +3,10 @@
 //! compiling under other names and in other directories (`docs/nvrtc.md`); where it is not certain
 //! that neither counts, both do. Pure.
 
-use super::key::{base_name, full_name};
 use super::options::Options;
+use super::pasted::Pieces;
 use super::program::Program;
-use crate::includes::scan::{Form, HAS_INCLUDE, Mentions, TIMES, is_piece, scan, spliced};
+use crate::includes::scan::{Form, HAS_INCLUDE, Mentions, TIMES, scan, spliced};
 use memchr::memmem;
 use std::collections::BTreeSet;
 
@@ -37,33 +37,25 @@ const SILENT: &[&[u8]] = &[
     b"if", b"ifdef", b"ifndef", b"elif", b"else", b"endif", b"define", b"undef",
 ];
 
-/// Those that somebody may paste together of pieces of four letters or more.
-const PASTED: &[&[u8]] = &[b"__FILE__", b"__BASE_FILE__"];
-
-/// Those whose ends are common words.
-const BUILTINS: &[&[u8]] = &[
-    b"__builtin_FILE",
-    b"__builtin_FILE_NAME",
-    b"__builtin_source_location",
-];
-
-/// The pieces of `assert`, one of any two.
-const ASSERT: &[&[u8]] = &[b"ass", b"asse", b"asser", b"ert", b"sert", b"ssert"];
-
 /// Whether the text asks for the time of the compile.
 pub fn asks_for_time(text: &[u8]) -> bool {
     holds_any(text, &TIMES)
 }
 
-/// Whether it may do so by a name that it pastes together: found out after a compile only, as it takes longer.
-pub fn may_paste_time(text: &[u8]) -> bool {
-    words(&spliced(text)).any(|word| is_piece(word, &TIMES))
+/// Which of the words that give the time the pieces of a compile may make.
+pub fn pasted_time(pieces: &Pieces<'_>) -> Option<&'static [u8]> {
+    TIMES.into_iter().find(|word| pieces.may_make(word))
+}
+
+/// Whether any text may ask the disk a question, by `__has_include` or what is pasted to it.
+pub fn asks_for_files<'t>(mut texts: impl Iterator<Item = &'t [u8]>, pieces: &Pieces<'_>) -> bool {
+    texts.any(|text| memmem::find(&spliced(text), b"__has_include").is_some())
+        || HAS_INCLUDE.iter().any(|word| pieces.may_make(word))
 }
 
 /// Whether the texts of a program, without any file, tell that name and directory count.
-pub fn program_tells_names(program: &Program, options: &Options) -> bool {
-    let names = |text: &[u8]| holds_any(text, NAMING) || may_paste_name(text);
-    options.tells_names || options.values().any(names) || texts(program).any(names)
+pub fn program_tells_names(program: &Program, given: &Given<'_>) -> bool {
+    given.options.tells_names || all_texts(program, given).any(|text| holds_any(text, NAMING))
 }
 
 /// Whether a search may begin beside whoever has this text: for a name in quotes, or one that is computed.
@@ -98,15 +90,19 @@ pub fn reads_files(program: &Program) -> bool {
 /// or by a macro that the program uses.
 pub fn headers_tell_names<'t>(
     program: &Program,
-    options: &Options,
+    given: &Given<'_>,
     texts: impl Iterator<Item = &'t [u8]> + Clone,
+    pieces: &Pieces<'_>,
 ) -> bool {
     let here = naming_macros(texts.clone(), NAMING_HERE);
     let anywhere = naming_macros(texts.clone(), NAMING_ANYWHERE);
     let mut texts = texts;
-    uses_any(program, options, &here)
-        || uses_any(program, options, &anywhere)
-        || texts.any(|text| may_paste_anywhere(text) || code_holds_any(text, &anywhere))
+    let mut named = here.iter().chain(&anywhere);
+    uses_any(program, given, &here)
+        || uses_any(program, given, &anywhere)
+        || NAMING.iter().any(|word| pieces.may_make(word))
+        || named.any(|word| pieces.may_make(word))
+        || texts.any(|text| code_holds_any(text, &anywhere))
 }
 
 /// The macros by which the headers' `texts` hand on what `words` give, and these.
@@ -148,46 +144,27 @@ fn is_silent(line: &[u8]) -> bool {
         && memmem::find(line, b"*/").is_none()
 }
 
-/// Whether one of the program's own texts, or the value of an option, uses one of `macros`, or may paste its name.
-fn uses_any(program: &Program, options: &Options, macros: &BTreeSet<Vec<u8>>) -> bool {
-    // Of any two pieces, one is as long as half of the name.
-    let is_half = |word: &[u8], name: &[u8]| {
-        2 * word.len() >= name.len() && (name.starts_with(word) || name.ends_with(word))
-    };
-    let is_one = |word: &[u8]| macros.iter().any(|name| is_half(word, name));
-    let mut texts = texts(program).chain(options.values()).map(spliced);
-    texts.any(|text| words(&text).any(is_one))
+/// Whether one of the program's own texts, or the value of an option, uses one of `macros`.
+fn uses_any(program: &Program, given: &Given<'_>, macros: &BTreeSet<Vec<u8>>) -> bool {
+    let mut texts = all_texts(program, given).map(spliced);
+    texts.any(|text| words(&text).any(|word| macros.contains(word)))
 }
 
-/// The log with the program's whole name cut out wherever it begins a message; `None` where the name
-/// stands in any other place, so that nobody could say what it would be under another one.
-pub fn without_name(log: &[u8], program: &Program) -> Option<Vec<Vec<u8>>> {
-    let (full, base) = (full_name(program), base_name(program));
-    let head = [base, b"("].concat();
-    if texts(program).any(|text| memmem::find(text, &head).is_some()) {
-        return None;
-    }
-    let head = [full, b"("].concat();
-    let mut parts = vec![Vec::new()];
-    for (number, line) in log.split(|&byte| byte == b'\n').enumerate() {
-        let rest = match line.strip_prefix(head.as_slice()) {
-            Some(_) => &line[full.len()..],
-            None => line,
-        };
-        if memmem::find(rest, base).is_some() {
-            return None;
-        }
-        let mut last = parts.pop().unwrap_or_default();
-        last.extend((number > 0).then_some(b'\n'));
-        parts.push(last);
-        if rest.len() < line.len() {
-            parts.push(Vec::new());
-        }
-        if let Some(last) = parts.last_mut() {
-            last.extend(rest);
-        }
-    }
-    Some(parts)
+/// What a compile is given besides its program.
+#[derive(Clone, Copy)]
+pub struct Given<'a> {
+    /// The options.
+    pub options: &'a Options,
+    /// The name expressions: NVRTC compiles them behind the program's text.
+    pub expressions: &'a [Vec<u8>],
+}
+
+/// The program's texts, its name expressions, and the values of options.
+pub fn all_texts<'a>(program: &'a Program, given: &Given<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let expressions = given.expressions.iter().map(Vec::as_slice);
+    texts(program)
+        .chain(expressions)
+        .chain(given.options.values())
 }
 
 /// The texts that a program was given.
@@ -206,7 +183,7 @@ fn mentions(text: &[u8]) -> Mentions {
     )
 }
 
-/// The macros in `text` whose definitions hold one of `wanted`, or may paste it together.
+/// The macros in `text` whose definitions hold one of `wanted`.
 fn definitions(text: &[u8], wanted: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
     let text = spliced(text);
     let mut found = Vec::new();
@@ -216,7 +193,7 @@ fn definitions(text: &[u8], wanted: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
         let line = rest[..end].trim_ascii_start();
         let length = line.iter().take_while(|byte| is_word(**byte)).count();
         let (name, body) = line.split_at(length);
-        let tells = || words(body).any(|word| wanted.contains(word) || may_be_pasted(word));
+        let tells = || words(body).any(|word| wanted.contains(word));
         if length > 0 && tells() {
             found.push(name.to_vec());
         }
@@ -230,34 +207,6 @@ fn holds_any(text: &[u8], words: &[&[u8]]) -> bool {
     words.iter().any(|word| holds_word(&text, word))
 }
 
-/// Whether a piece of a word that gives the name stands in `text`.
-fn may_paste_name(text: &[u8]) -> bool {
-    words(&spliced(text)).any(may_be_pasted)
-}
-
-/// Whether `word` may be a piece of a word that gives the name.
-fn may_be_pasted(word: &[u8]) -> bool {
-    is_piece(word, PASTED) || is_builtin_piece(word) || ASSERT.contains(&word)
-}
-
-/// The same of a word that gives the program's name in a header's code, too.
-fn may_paste_anywhere(text: &[u8]) -> bool {
-    let is_piece = |word: &[u8]| is_piece(word, &[b"__BASE_FILE__"]) || is_builtin_piece(word);
-    words(&spliced(text)).any(is_piece)
-}
-
-/// Whether `word` may be a piece of one of [`BUILTINS`]: of any two, the first that is long enough to tell, or
-/// else the second.
-fn is_builtin_piece(word: &[u8]) -> bool {
-    const LEAST: usize = 4;
-    let is_of = |whole: &&&[u8]| {
-        let starts = word.len() >= LEAST && whole.starts_with(word);
-        let ends = word.len() + LEAST > whole.len() && whole.ends_with(word);
-        word.len() < whole.len() && (starts || ends)
-    };
-    BUILTINS.iter().any(|whole| is_of(&whole)) && !BUILTINS.contains(&word)
-}
-
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| !is_word(*byte))
 }
@@ -267,7 +216,7 @@ fn holds_word(text: &[u8], word: &[u8]) -> bool {
     word_places(text, word).next().is_some()
 }
 
-fn word_places<'t>(text: &'t [u8], word: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+pub(super) fn word_places<'t>(text: &'t [u8], word: &'t [u8]) -> impl Iterator<Item = usize> + 't {
     memmem::find_iter(text, word).filter(move |at| {
         let before = at.checked_sub(1).and_then(|at| text.get(at));
         let after = text.get(at + word.len());
@@ -278,17 +227,18 @@ fn word_places<'t>(text: &'t [u8], word: &'t [u8]) -> impl Iterator<Item = usize
     })
 }
 
-fn is_word(byte: u8) -> bool {
+pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        asks_for_time, headers_tell_names, looks_beside, may_paste_time, naming_macros,
-        program_tells_names, reads_files, uses_any, without_name,
+        Given, asks_for_time, headers_tell_names, looks_beside, naming_macros, program_tells_names,
+        reads_files, texts, uses_any,
     };
     use crate::nvrtc::options::Options;
+    use crate::nvrtc::pasted::Pieces;
     use crate::nvrtc::program::{Header, Program};
 
     fn program(source: &str) -> Program {
@@ -303,9 +253,24 @@ mod tests {
         }
     }
 
+    /// Whether a header and a program that includes it tell the program's name.
+    fn tell_names(header: &str, source: &str, options: &Options, expression: &str) -> bool {
+        let program = program(source);
+        let expressions = [expression.as_bytes().to_vec()];
+        let given = Given {
+            options,
+            expressions: &expressions,
+        };
+        let headers = [header.as_bytes()];
+        let all = texts(&program).chain(headers);
+        let pieces = Pieces::of(all, options.macros(), [expression.as_bytes()].into_iter());
+        program_tells_names(&program, &given)
+            || headers_tell_names(&program, &given, headers.into_iter(), &pieces)
+    }
+
     #[track_caller]
     fn tells(source: &str, expected: bool) {
-        let found = program_tells_names(&program(source), &Options::default());
+        let found = tell_names("", source, &Options::default(), "");
         assert_eq!(found, expected, "{source}");
     }
 
@@ -317,17 +282,36 @@ mod tests {
         tells("void f() { g(__FILE__); }", true);
         tells("assert(x);", true);
         tells("g(__FI\\\nLE__);", true);
-        tells("g(PASTE(__FI, LE__));", true);
-        tells("g(PASTE(__builtin_, FILE)());", true);
-        tells("g(PASTE(_, _builtin_FILE)());", true);
-        tells("PASTE(ass, ert)(x);", true);
-        tells("PASTE(a, ssert)(x);", true);
+        let paste = "#define PASTE(a, b) a##b\n";
+        for call in [
+            "g(PASTE(__FI, LE__));",
+            "g(PASTE(PASTE(_, _F), PASTE(ILE, __)));",
+            "g(PASTE(__builtin_, FILE)());",
+            "g(PASTE(_, _builtin_FILE)());",
+            "PASTE(ass, ert)(x);",
+            "PASTE(a, PASTE(ss, ert))(x);",
+        ] {
+            tells(&format!("{paste}{call}"), true);
+            tells(call, false);
+        }
         tells("FILE *location; __builtin_popc(1);", false);
         let named = Options::read(&[b"-DNAME=__FILE__".to_vec()], None).unwrap();
-        assert!(program_tells_names(&program("g(NAME);"), &named));
+        assert!(tell_names("", "g(NAME);", &named, ""));
+        assert!(tell_names(
+            "",
+            "",
+            &Options::default(),
+            "k<sizeof(__FILE__)>"
+        ));
+        assert!(tell_names(
+            "",
+            paste,
+            &Options::default(),
+            "k<sizeof(PASTE(__FI, LE__))>"
+        ));
         let mut lines = Options::default();
         lines.tells_names = true;
-        assert!(program_tells_names(&program(""), &lines));
+        assert!(tell_names("", "", &lines, ""));
     }
 
     #[test]
@@ -359,8 +343,6 @@ mod tests {
         assert!(asks_for_time(b"x = __TIME__;"));
         assert!(asks_for_time(b"x = __TI\\\nME__;"));
         assert!(!asks_for_time(b"x = __TIME__2;"));
-        assert!(may_paste_time(b"x = PASTE(__TI, ME__);"));
-        assert!(!may_paste_time(b"x = __TIME__;"));
     }
 
     #[test]
@@ -368,20 +350,20 @@ mod tests {
         let texts: [&[u8]; 3] = [
             b"#define CHECK(x) fail(x, \\\n  __FILE__)\n#define PLAIN 1",
             b"#  define OUTER(x) CHECK(x)",
-            b"#define PASTED JOIN(__FI, LE__)",
+            b"#define OTHER PLAIN",
         ];
         let macros = naming_macros(texts.into_iter(), &[b"__FILE__"]);
         let found: Vec<_> = macros
             .iter()
             .map(|name| String::from_utf8_lossy(name))
             .collect();
-        assert_eq!(found, ["CHECK", "OUTER", "PASTED", "__FILE__"]);
-        assert!(uses_any(
-            &program("OUTER(1);"),
-            &Options::default(),
-            &macros
-        ));
-        assert!(!uses_any(&program("PLAIN;"), &Options::default(), &macros));
+        assert_eq!(found, ["CHECK", "OUTER", "__FILE__"]);
+        let given = Given {
+            options: &Options::default(),
+            expressions: &[],
+        };
+        assert!(uses_any(&program("OUTER(1);"), &given, &macros));
+        assert!(!uses_any(&program("PLAIN;"), &given, &macros));
     }
 
     #[test]
@@ -412,40 +394,33 @@ mod tests {
             ("#if X\\\n\nf(__builtin_FILE());", "", true),
             ("#pragma message(__builtin_FILE())", "", true),
             (
-                "void f(char *at = PASTE(__builtin_, FILE)());",
+                "#define PASTE(a, b) a##b\nvoid f(char *at = PASTE(__builtin_, FILE)());",
                 "f();",
                 true,
             ),
-            ("#define CHECK(x) PASTE(ass, ert)(x)", "CHECK(1);", true),
+            (
+                "#define PASTE(a, b) a##b\n#define CHECK(x) PASTE(ass, ert)(x)",
+                "CHECK(1);",
+                true,
+            ),
+            (
+                "#define JOIN(a, b) a##b\n#define MY_FILE __builtin_FILE\nvoid f(char *at = JOIN(MY_, FILE)());",
+                "f();",
+                true,
+            ),
+            (
+                "#define JOIN(a, b) a##b\n#define MY_CHECK(x) assert(x)",
+                "JOIN(MY_, CHECK)(1);",
+                true,
+            ),
+            (
+                "#define JOIN(a, b) a##b\n#define MY_CHECK(x) assert(x)",
+                "JOIN(MY_, OTHER)(1);",
+                false,
+            ),
         ] {
-            let texts = [header.as_bytes()];
-            let found =
-                headers_tell_names(&program(source), &Options::default(), texts.into_iter());
+            let found = tell_names(header, source, &Options::default(), "");
             assert_eq!(found, expected, "{header}\n{source}");
         }
-    }
-
-    #[test]
-    fn the_name_is_cut_out_where_messages_begin_and_nowhere_else() {
-        let cut = |log: &str| without_name(log.as_bytes(), &program("int x;"));
-        let parts = |texts: &[&str]| {
-            Some(
-                texts
-                    .iter()
-                    .map(|text| text.as_bytes().to_vec())
-                    .collect::<Vec<_>>(),
-            )
-        };
-        assert_eq!(cut("\0"), parts(&["\0"]));
-        assert_eq!(cut("nothing\nhere\n\0"), parts(&["nothing\nhere\n\0"]));
-        let warned = "/tmp/random/k.cu(3): warning\n  int x;\n/tmp/random/k.cu(4): note\n\0";
-        assert_eq!(
-            cut(warned),
-            parts(&["", "(3): warning\n  int x;\n", "(4): note\n\0"])
-        );
-        assert_eq!(cut("at line 4 of \"/tmp/random/k.cu\"\n\0"), None);
-        assert_eq!(cut("k.cu(3): warning\n\0"), None);
-        let quoting = program("// k.cu(3): warning");
-        assert_eq!(without_name(b"/tmp/random/k.cu(3): x\n\0", &quoting), None);
     }
 }

@@ -57,6 +57,17 @@ fn one_program_compiled_again_with_other_options() {
 }
 
 #[test]
+fn what_is_asked_when_the_header_has_gone_and_the_directory_is_another_one() {
+    assert_all_say_the_same("late");
+}
+
+/// The remarks that one compile has asked for come with every compile after it.
+#[test]
+fn logs_after_a_compile_that_asked_for_remarks() {
+    assert_all_say_the_same("remarks");
+}
+
+#[test]
 fn clients_that_are_called_back_are_left_alone() {
     let scene = Scene::new();
     let client = scene.client(&[]);

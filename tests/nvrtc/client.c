@@ -144,6 +144,61 @@ static void rare(void) {
   nvrtcDestroyProgram(&p);
 }
 
+/* Asks only when the header has gone and the working directory is another one. */
+static void late(void) {
+  FILE *header = fopen("gone.h", "w");
+  fputs("#define T int\n", header);
+  fclose(header);
+  usleep(40000);
+  Program p = make("#include \"gone.h\"\ntemplate <class U> __global__ void k(U *a) { a[0] = T(1); }\n", "x.cu");
+  printf("compiled %d\n", compile(p, "-arch=sm_80", 0));
+  remove("gone.h");
+  if (chdir("/")) exit(2);
+  static const char *const kinds[] = {"ProgramLog", "PTX", "CUBIN", "LTOIR", "OptiXIR", "NVVM", "TileIR"};
+  for (int i = 0; i < 7; i++) artefact(p, kinds[i]);
+  lowered(p, "k<int>");
+  lowered(p, "k<float>");
+  printf("  late name %d\n", nvrtcAddNameExpression(p, "k<float>"));
+  printf("  no place %d %d %d\n", nvrtcGetPTXSize(p, 0), nvrtcGetCUBIN(p, 0), nvrtcGetProgramLog(p, 0));
+  int (*status)(Program) = (int (*)(Program))find("nvrtcGetPCHCreateStatus");
+  int (*heap)(Program, size_t *) = (int (*)(Program, size_t *))find("nvrtcGetPCHHeapSizeRequired");
+  size_t size = 7;
+  if (status && heap) printf("  pch %d %d %d %zu\n", status(p), heap(p, 0), heap(p, &size), size);
+  show(p);
+  nvrtcDestroyProgram(&p);
+}
+
+static void log_of(const char *option) {
+  const char *source = "__device__ int f(int a) { return a * a; }\n__global__ void k(int *a) { a[0] = f(a[1]); }\n";
+  Program p = 0;
+  nvrtcCreateProgram(&p, source, "x.cu", 0, 0, 0);
+  printf("%s: compiled %d\n", option, compile(p, "-arch=sm_80", option));
+  size_t size = 0;
+  nvrtcGetProgramLogSize(p, &size);
+  char *log = malloc(size + 1);
+  nvrtcGetProgramLog(p, log);
+  printf("%s\n", log);
+  free(log);
+  nvrtcDestroyProgram(&p);
+}
+
+/* Remarks that one compile asks for are in the logs of those after it, in children too. */
+static void remarks(void) {
+  log_of("-DFIRST");
+  log_of("-opt-info=inline");
+  log_of("-DFIRST");
+  log_of("-DSECOND");
+  fflush(stdout);
+  pid_t child = fork();
+  if (child == 0) {
+    log_of("-DFIRST");
+    fflush(stdout);
+    _exit(0);
+  }
+  int status = 0;
+  waitpid(child, &status, 0);
+}
+
 static void again(void) {
   Program p = make(SOURCE, "x.cu");
   compile_show(p, "-arch=sm_80", 0);
@@ -321,6 +376,8 @@ int main(int count, char **arguments) {
     if (!strcmp(what, "basic")) basic();
     else if (!strcmp(what, "kinds")) kinds();
     else if (!strcmp(what, "rare")) rare();
+    else if (!strcmp(what, "late")) late();
+    else if (!strcmp(what, "remarks")) remarks();
     else if (!strcmp(what, "again")) again();
     else if (!strcmp(what, "codes")) codes();
     else if (!strcmp(what, "callbacks")) callbacks();

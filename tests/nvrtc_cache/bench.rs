@@ -31,6 +31,8 @@ pub struct Case {
     pub program: Program,
     pub expressions: Vec<Vec<u8>>,
     pub options: Vec<Vec<u8>>,
+    /// MXCSR and the x87 control word of the thread that compiles, if they are not the usual ones.
+    pub computing: Option<(u32, u16)>,
 }
 
 impl Case {
@@ -47,6 +49,7 @@ impl Case {
                 .iter()
                 .map(|option| option.as_bytes().to_vec())
                 .collect(),
+            computing: None,
         }
     }
 
@@ -70,6 +73,11 @@ impl Case {
 
     pub fn option(mut self, option: &str) -> Self {
         self.options.push(option.into());
+        self
+    }
+
+    pub fn computing(mut self, mxcsr: u32, x87: u16) -> Self {
+        self.computing = Some((mxcsr, x87));
         self
     }
 
@@ -166,7 +174,8 @@ impl Bench {
     #[track_caller]
     pub fn run_in(&self, cache: &Cache, case: &Case) -> Ended {
         let began = Instant::now();
-        match cache.begin(&case.request()) {
+        let begun = computing(case.computing, || cache.begin(&case.request()));
+        match begun {
             Begin::Hit(output) => {
                 let (judged, _) = self.compile(case).expect("a hit on what NVRTC refuses");
                 assert_same(&output, &judged);
@@ -175,7 +184,8 @@ impl Bench {
             Begin::Bypass => Ended::Bypass,
             Begin::Miss(miss) => match self.compile(case) {
                 Some((output, seen)) => {
-                    miss.commit(seen, &output, began.elapsed());
+                    let took = began.elapsed();
+                    computing(case.computing, || miss.commit(seen, &output, took));
                     Ended::Miss
                 }
                 None => Ended::Refused,
@@ -225,6 +235,10 @@ impl Bench {
         for expression in &case.expressions {
             command.arg("--expression").arg(bytes(expression));
         }
+        if let Some((mxcsr, x87)) = case.computing {
+            command.arg("--computing");
+            command.args([format!("{mxcsr:x}"), format!("{x87:x}")]);
+        }
         command.arg("--");
         command.args(case.options.iter().map(|option| bytes(option)));
         let ended = command.output().unwrap();
@@ -239,6 +253,31 @@ impl Bench {
 /// Longer than a tick of any kernel: what is written before is older than what begins afterwards.
 pub fn settle() {
     sleep(Duration::from_millis(40));
+}
+
+/// Does `work` in a mode of computing.
+fn computing<T>(mode: Option<(u32, u16)>, work: impl FnOnce() -> T) -> T {
+    let Some(mode) = mode else {
+        return work();
+    };
+    let before = switch(mode);
+    let result = work();
+    switch(before);
+    result
+}
+
+/// Puts the calling thread into a mode of computing; the one it was in.
+#[cfg(target_arch = "x86_64")]
+fn switch((mxcsr, x87): (u32, u16)) -> (u32, u16) {
+    let mut before = (0u32, 0u16);
+    // SAFETY: every test leaves the mode as it was, and no exception is unmasked.
+    unsafe {
+        std::arch::asm!("stmxcsr [{}]", in(reg) &raw mut before.0);
+        std::arch::asm!("fnstcw [{}]", in(reg) &raw mut before.1);
+        std::arch::asm!("ldmxcsr [{}]", in(reg) &raw const mxcsr);
+        std::arch::asm!("fldcw [{}]", in(reg) &raw const x87);
+    }
+    before
 }
 
 fn assert_same(served: &Output, judged: &Output) {

@@ -1,7 +1,7 @@
 // Compiles one program with the real NVRTC and writes down what it gave, and what it was seen to do in
 // the file system: this program's own `__xstat` and `fopen` come before those of the C library.
 //
-//   driver LIBRARY DIRECTORY NAME [--header NAME FILE]... [--expression E]... -- OPTIONS...
+//   driver LIBRARY DIRECTORY NAME [--header NAME FILE]... [--expression E]... [--computing MXCSR X87] -- OPTIONS...
 //
 // DIRECTORY holds `source`. Status 0: compiled; 3: NVRTC refused; anything else: trouble of our own.
 #define _GNU_SOURCE
@@ -76,12 +76,32 @@ static void fetch(void *program, const char *what) {
   }
 }
 
+static unsigned mxcsr;
+static unsigned short x87;
+
+// Compiles, in the mode of computing that was asked for.
+static int compile_in_mode(int (*compile)(void *, int, const char **), void *program, int count,
+                           const char **options) {
+  unsigned before = 0;
+  unsigned short x87_before = 0;
+  if (mxcsr) {
+    __asm__ volatile("stmxcsr %0\n fnstcw %1" : "=m"(before), "=m"(x87_before));
+    __asm__ volatile("ldmxcsr %0\n fldcw %1" : : "m"(mxcsr), "m"(x87));
+  }
+  int refused = compile(program, count, options);
+  if (mxcsr) __asm__ volatile("ldmxcsr %0\n fldcw %1" : : "m"(before), "m"(x87_before));
+  return refused;
+}
+
 int main(int count, char **arguments) {
   const char *names[64], *texts[64], *expressions[64];
   int headers = 0, wanted = 0, at = 4;
   directory = arguments[2];
   for (; strcmp(arguments[at], "--"); at++) {
-    if (!strcmp(arguments[at], "--header")) {
+    if (!strcmp(arguments[at], "--computing")) {
+      mxcsr = strtoul(arguments[++at], NULL, 16);
+      x87 = strtoul(arguments[++at], NULL, 16);
+    } else if (!strcmp(arguments[at], "--header")) {
       names[headers] = arguments[++at];
       texts[headers++] = read_all(arguments[++at]);
     } else {
@@ -107,7 +127,7 @@ int main(int count, char **arguments) {
   for (int n = 0; n < wanted; n++) add(program, expressions[n]);
   seen = result("seen");
   watching = 1;
-  int refused = compile(program, count - at, (const char **)arguments + at);
+  int refused = compile_in_mode(compile, program, count - at, (const char **)arguments + at);
   watching = 0;
   fetch(program, "ProgramLog");
   if (refused) return 3;

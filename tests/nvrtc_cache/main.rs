@@ -2,6 +2,9 @@
 //! that moment. Each test is a chain of edits that a stale result would betray.
 
 mod bench;
+mod modes;
+mod names;
+mod pasted;
 mod places;
 
 use bench::{Bench, Case, Ended, settle};

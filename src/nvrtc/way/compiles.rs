@@ -13,7 +13,7 @@ use crate::outcome::NvrtcReason;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
-use std::sync::atomic::{AtomicPtr, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Once, OnceLock};
 use std::time::Instant;
 
@@ -26,8 +26,11 @@ pub(super) static PROGRAMS: Programs = Programs::new();
 /// The cache of this process, opened at the first compile. Never freed: a hit may still be looking at it.
 static CACHE: AtomicPtr<Cache> = AtomicPtr::new(ptr::null_mut());
 
+/// Whether the process that forked this one had compiled what changes all later compiles.
+static TAINTED: AtomicBool = AtomicBool::new(false);
+
 /// What each artefact is asked by, and its size when there is none.
-pub(super) const ARTEFACTS: [(Artefact, Function, Function, usize); 4] = [
+pub(super) const ARTEFACTS: [(Artefact, Function, Function, usize); 6] = [
     (Artefact::Ptx, Function::GetPtxSize, Function::GetPtx, 1),
     (
         Artefact::Cubin,
@@ -47,6 +50,13 @@ pub(super) const ARTEFACTS: [(Artefact, Function, Function, usize); 4] = [
         Function::GetOptixIr,
         0,
     ),
+    (Artefact::Nvvm, Function::GetNvvmSize, Function::GetNvvm, 0),
+    (
+        Artefact::TileIr,
+        Function::GetTileIrSize,
+        Function::GetTileIr,
+        0,
+    ),
 ];
 
 /// The cache.
@@ -56,7 +66,11 @@ fn cache() -> &'static Cache {
         // SAFETY: what is there stays for ever.
         return unsafe { &*known };
     }
-    let opened = Box::into_raw(Box::new(Cache::open()));
+    let opened = Cache::open();
+    if TAINTED.load(Ordering::Acquire) {
+        opened.taint();
+    }
+    let opened = Box::into_raw(Box::new(opened));
     let ours = CACHE.compare_exchange(ptr::null_mut(), opened, Ordering::AcqRel, Ordering::Acquire);
     match ours {
         // SAFETY: it is ours and stays for ever.
@@ -85,7 +99,7 @@ pub(super) fn prepare() {
 /// What a fork must leave usable in the child, which has no thread but the one that forks.
 mod fork {
     use super::super::programs::Frozen;
-    use super::{CACHE, PROGRAMS};
+    use super::{CACHE, PROGRAMS, TAINTED};
     use std::cell::RefCell;
     use std::panic::catch_unwind;
     use std::ptr;
@@ -108,7 +122,11 @@ mod fork {
         parent();
         // Its locks may be held by threads that do not exist here, and its files are shared with the
         // parent. The child opens a cache of its own.
-        CACHE.store(ptr::null_mut(), Ordering::Release);
+        let former = CACHE.swap(ptr::null_mut(), Ordering::AcqRel);
+        // SAFETY: what was there stays for ever.
+        if unsafe { former.as_ref() }.is_some_and(super::Cache::is_tainted) {
+            TAINTED.store(true, Ordering::Release);
+        }
     }
 }
 
@@ -159,7 +177,11 @@ pub(super) fn compile(key: Key, options: Option<Vec<CString>>) -> Option<c_int> 
             Stage::Callback => Turn::Callback(entry.program.clone(), entry.expressions.clone()),
             Stage::Real => Turn::Real,
         }
-    })?;
+    });
+    if matches!(turn, None | Some(Turn::Again(_) | Turn::Real)) {
+        quietly(|| observe(key, options.as_deref()));
+    }
+    let turn = turn?;
     let is_watched = matches!(turn, Turn::Callback(..));
     let (program, expressions) = match turn {
         Turn::First(program, expressions) | Turn::Callback(program, expressions) => {
@@ -173,10 +195,7 @@ pub(super) fn compile(key: Key, options: Option<Vec<CString>>) -> Option<c_int> 
     };
     let options = options?;
     let library = quietly(|| loaded::library(key.slot))?;
-    let plain: Vec<Vec<u8>> = options
-        .iter()
-        .map(|text| text.to_bytes().to_vec())
-        .collect();
+    let plain = plain(&options);
     let request = Request {
         library,
         program: &program,
@@ -198,6 +217,17 @@ pub(super) fn compile(key: Key, options: Option<Vec<CString>>) -> Option<c_int> 
         Begin::Miss(miss) => compile_watched(key, slot, &request, &options, miss),
         Begin::Bypass => None,
     }
+}
+
+/// Tells the cache of a compile that is not its business, for what it may leave behind in the library.
+fn observe(key: Key, options: Option<&[CString]>) {
+    let plain = plain(options.unwrap_or_default());
+    cache().observe(loaded::library(key.slot), &plain);
+}
+
+fn plain(options: &[CString]) -> Vec<Vec<u8>> {
+    let options = options.iter();
+    options.map(|text| text.to_bytes().to_vec()).collect()
 }
 
 /// Lets the real library compile, and hands in what came of it.

@@ -28,6 +28,8 @@ pub(super) type LoweredFn =
 pub(super) type SizeFn = unsafe extern "C" fn(Handle, *mut usize) -> c_int;
 /// `nvrtcGetPTX` and its like.
 pub(super) type GetFn = unsafe extern "C" fn(Handle, *mut c_char) -> c_int;
+/// `nvrtcGetPCHCreateStatus`.
+pub(super) type StatusFn = unsafe extern "C" fn(Handle) -> c_int;
 /// What takes a program and something else that is only passed on.
 pub(super) type OtherFn = unsafe extern "C" fn(Handle, *mut c_void, *mut c_void) -> c_int;
 

@@ -1,12 +1,13 @@
 //! What clients call in the place of libnvrtc's functions. Each hook knows its slot, and so its library; it
 //! answers for programs that the cache had a result of, and passes everything else on to the real function.
-//! Whatever is unusual (a null pointer, a name that is not known, a panic of ours) is the real function's to
-//! answer, after the real compile where the program has had none: then the answer is right by itself.
+//! What all releases answer alike of a compiled program is answered here: a compile that is made up for later may
+//! find its headers gone. The rest (a null pointer for a name, a panic of ours) is the real function's to answer,
+//! after the real compile where the program has had none.
 
 use super::compiles::{self, ARTEFACTS, PROGRAMS, SUCCESS, real};
 use super::functions::{
     COUNT, CompileFn, CreateFn, DestroyFn, ExpressionFn, Function, GetFn, Handle, LoweredFn,
-    OtherFn, SizeFn,
+    OtherFn, SizeFn, StatusFn,
 };
 use super::programs::{Entry, Hit, Key, Stage};
 use super::slots::{self, SLOTS};
@@ -19,6 +20,14 @@ use std::sync::Arc;
 
 /// `NVRTC_ERROR_INTERNAL_ERROR`: a function was called that its library does not have, which cannot be.
 const INTERNAL_ERROR: c_int = 11;
+
+/// What all releases say of a compiled program: `NVRTC_ERROR_INVALID_INPUT` where a place for the answer is missing,
+/// `NVRTC_ERROR_NO_NAME_EXPRESSIONS_AFTER_COMPILATION`, `NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID` of one that was not
+/// added, and `NVRTC_ERROR_NO_PCH_CREATE_ATTEMPTED` where no option asked for it, as of all that are cached.
+const INVALID_INPUT: c_int = 3;
+const TOO_LATE: c_int = 8;
+const NOT_VALID: c_int = 10;
+const NO_PCH: c_int = 13;
 
 /// The address of a function.
 struct Address(*const ());
@@ -50,9 +59,6 @@ const fn hooks<const SLOT: usize>() -> [Address; COUNT] {
     const fn bytes<const SLOT: usize, const FUNCTION: usize>() -> Address {
         Address(get_bytes::<SLOT, FUNCTION> as *const ())
     }
-    const fn pass<const SLOT: usize, const FUNCTION: usize>() -> Address {
-        Address(other::<SLOT, FUNCTION> as *const ())
-    }
     [
         Address(create::<SLOT> as *const ()),
         Address(destroy::<SLOT> as *const ()),
@@ -69,12 +75,12 @@ const fn hooks<const SLOT: usize>() -> [Address; COUNT] {
         bytes::<SLOT, { Function::GetLtoir.index() }>(),
         size::<SLOT, { Function::GetOptixIrSize.index() }>(),
         bytes::<SLOT, { Function::GetOptixIr.index() }>(),
-        pass::<SLOT, { Function::GetNvvmSize.index() }>(),
-        pass::<SLOT, { Function::GetNvvm.index() }>(),
-        pass::<SLOT, { Function::GetTileIrSize.index() }>(),
-        pass::<SLOT, { Function::GetTileIr.index() }>(),
-        pass::<SLOT, { Function::GetPchCreateStatus.index() }>(),
-        pass::<SLOT, { Function::GetPchHeapSizeRequired.index() }>(),
+        size::<SLOT, { Function::GetNvvmSize.index() }>(),
+        bytes::<SLOT, { Function::GetNvvm.index() }>(),
+        size::<SLOT, { Function::GetTileIrSize.index() }>(),
+        bytes::<SLOT, { Function::GetTileIr.index() }>(),
+        Address(get_pch_create_status::<SLOT> as *const ()),
+        Address(get_pch_heap_size_required::<SLOT> as *const ()),
         Address(set_flow_callback::<SLOT> as *const ()),
     ]
 }
@@ -241,6 +247,9 @@ unsafe extern "C" fn add_name_expression<const SLOT: usize>(
     let Some(add) = real!(slot, Function::AddNameExpression, ExpressionFn) else {
         return INTERNAL_ERROR;
     };
+    if !expression.is_null() && hit::<SLOT>(program).is_some() {
+        return TOO_LATE;
+    }
     settle::<SLOT>(program);
     // SAFETY: the client's own call.
     let result = unsafe { add(program, expression) };
@@ -271,15 +280,13 @@ unsafe extern "C" fn get_lowered_name<const SLOT: usize>(
         }
         // SAFETY: what is not null is a string.
         let wanted = unsafe { CStr::from_ptr(expression) }.to_bytes();
-        let at = hit
-            .output
-            .lowered
-            .iter()
-            .position(|(known, _)| known == wanted)?;
-        Some(hit.lowered[at].as_ptr())
+        let mut known = hit.output.lowered.iter();
+        let at = known.position(|(known, _)| known == wanted);
+        Some(at.map(|at| hit.lowered[at].as_ptr()))
     });
     match found {
-        Some(found) => {
+        Some(None) => NOT_VALID,
+        Some(Some(found)) => {
             // SAFETY: a place for the answer, which stays as long as the program.
             unsafe { name.write(found) };
             SUCCESS
@@ -311,7 +318,10 @@ unsafe extern "C" fn get_size<const SLOT: usize, const FUNCTION: usize>(
     program: Handle,
     size: *mut usize,
 ) -> c_int {
-    let found = hit::<SLOT>(program).filter(|_| !size.is_null());
+    let found = hit::<SLOT>(program);
+    if found.is_some() && size.is_null() {
+        return INVALID_INPUT;
+    }
     if let Some(bytes) = found.as_deref().and_then(|hit| stored(hit, FUNCTION)) {
         // SAFETY: a place for the answer.
         unsafe { size.write(bytes.len()) };
@@ -329,7 +339,10 @@ unsafe extern "C" fn get_bytes<const SLOT: usize, const FUNCTION: usize>(
     program: Handle,
     place: *mut c_char,
 ) -> c_int {
-    let found = hit::<SLOT>(program).filter(|_| !place.is_null());
+    let found = hit::<SLOT>(program);
+    if found.is_some() && place.is_null() {
+        return INVALID_INPUT;
+    }
     if let Some(bytes) = found.as_deref().and_then(|hit| stored(hit, FUNCTION)) {
         // SAFETY: the client has made room for as much as it was told.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place.cast(), bytes.len()) };
@@ -343,16 +356,36 @@ unsafe extern "C" fn get_bytes<const SLOT: usize, const FUNCTION: usize>(
     }
 }
 
-/// A function that no result holds the answer of.
-unsafe extern "C" fn other<const SLOT: usize, const FUNCTION: usize>(
-    program: Handle,
-    place: *mut c_void,
-    more: *mut c_void,
-) -> c_int {
-    settle::<SLOT>(program);
-    match real!(slots::own().get(SLOT), function::<FUNCTION>(), OtherFn) {
+unsafe extern "C" fn get_pch_create_status<const SLOT: usize>(program: Handle) -> c_int {
+    if hit::<SLOT>(program).is_some() {
+        return NO_PCH;
+    }
+    let slot = slots::own().get(SLOT);
+    match real!(slot, Function::GetPchCreateStatus, StatusFn) {
         // SAFETY: the client's own call.
-        Some(real) => unsafe { real(program, place, more) },
+        Some(real) => unsafe { real(program) },
+        None => INTERNAL_ERROR,
+    }
+}
+
+unsafe extern "C" fn get_pch_heap_size_required<const SLOT: usize>(
+    program: Handle,
+    size: *mut usize,
+) -> c_int {
+    if hit::<SLOT>(program).is_some() {
+        // SAFETY: what is not null is a place for the answer.
+        return match unsafe { size.as_mut() } {
+            Some(size) => {
+                *size = 0;
+                SUCCESS
+            }
+            None => INVALID_INPUT,
+        };
+    }
+    let slot = slots::own().get(SLOT);
+    match real!(slot, Function::GetPchHeapSizeRequired, SizeFn) {
+        // SAFETY: the client's own call.
+        Some(real) => unsafe { real(program, size) },
         None => INTERNAL_ERROR,
     }
 }

@@ -1,0 +1,498 @@
+//! Which names `##` may make out of the words of a compile, whatever the number of pieces. A name can be made if it
+//! is a row of words that may be pasted, so that this never misses; how the words would come together is not asked.
+//!
+//! Words that may be pasted stand in the replacement of a macro, and not for one of its parameters, or between the
+//! parentheses of a call of one. That rule holds where calls can be told: where not (parentheses that macros open, a
+//! header that is included between them, a text that may be read in two ways), all words count. Conditions are not
+//! evaluated. Pure.
+
+use crate::includes::lexer::{Kind, Token, Tokens};
+use crate::includes::scan::spliced;
+use memchr::memmem;
+use std::cell::OnceCell;
+use std::collections::{HashMap, HashSet};
+
+/// Macros with parameters that NVRTC has of its own, 12.0 to 13.5, found by asking for every word of its files. None
+/// of them pastes its arguments to a name that counts, but one may hand them on.
+const OWN: &[&[u8]] = &[
+    b"__ASSERT_STR_HELPER",
+    b"__CUDA_ARCH_HAS_FEATURE__",
+    b"__CUDA_HAS_ARCH_FAMILY_SPECIFIC",
+    b"__CUDA_HAS_ARCH_SPECIFIC",
+    b"__NV_ATOMIC_ADDRESSOF",
+    b"__NV_ATOMIC_REQUIRES",
+    b"__NV_ATOMIC_RET",
+    b"__NV_ATOMIC_RET_TYPE",
+    b"__NV_ATOMIC_TEMP",
+    b"__NV_ATOMIC_TRIVIALLY_COPYABLE",
+    b"__align__",
+    b"__annotate__",
+    b"__block_size__",
+    b"__builtin_align__",
+    b"__cluster_dims__",
+    b"__has_attribute",
+    b"__has_builtin",
+    b"__has_cpp_attribute",
+    b"__has_extension",
+    b"__has_feature",
+    b"__has_include",
+    b"__has_include_next",
+    b"__is_identifier",
+    b"__launch_bounds__",
+    b"__local_maxnreg__",
+    b"__location__",
+    b"__maxnreg__",
+    b"assert",
+    b"va_arg",
+    b"va_copy",
+    b"va_end",
+    b"va_start",
+];
+
+/// What NVRTC's own macros without parameters stand for, where that is words.
+const OWN_WORDS: &[&[u8]] = &[
+    b"__alignof__",
+    b"__attribute__",
+    b"__inline__",
+    b"__thread",
+    b"_Pragma",
+    b"always_inline",
+    b"int",
+    b"long",
+    b"static",
+    b"unsigned",
+    b"volatile",
+];
+
+/// Marks that paste, or may be read as one that does.
+const MARKS: [&[u8]; 4] = [b"##", b"%:%:", b"??=", b"??/"];
+
+/// The pieces of a compile.
+pub struct Pieces<'t> {
+    texts: Vec<&'t [u8]>,
+    /// Texts that are macros: the values of options, and what is compiled as part of a text.
+    given: Vec<Vec<u8>>,
+    pastes: bool,
+    /// Every word.
+    loose: OnceCell<HashSet<&'t [u8]>>,
+    /// The words that may be pasted.
+    strict: OnceCell<HashSet<Vec<u8>>>,
+}
+
+impl<'t> Pieces<'t> {
+    /// Those of `texts`, of the `macros` that options define (as `NAME=value`), and of `expressions`.
+    pub fn of<'g>(
+        texts: impl Iterator<Item = &'t [u8]>,
+        macros: impl Iterator<Item = &'g [u8]>,
+        expressions: impl Iterator<Item = &'g [u8]>,
+    ) -> Self {
+        let texts: Vec<_> = texts.collect();
+        let macros = macros.map(|value| {
+            let mut line = [b"#define ", value, b"\n"].concat();
+            if let Some(at) = memchr::memchr(b'=', &line) {
+                line[at] = b' ';
+            }
+            line
+        });
+        let expressions = expressions.map(|text| [b"#define E ", text, b"\n"].concat());
+        let given: Vec<_> = macros.chain(expressions).collect();
+        let given_texts = given.iter().map(Vec::as_slice);
+        let pastes = texts.iter().copied().chain(given_texts).any(may_paste);
+        Self {
+            texts,
+            given,
+            pastes,
+            loose: OnceCell::new(),
+            strict: OnceCell::new(),
+        }
+    }
+
+    /// Whether `whole` may be made of two pieces or more.
+    pub fn may_make(&self, whole: &[u8]) -> bool {
+        self.pastes && is_row(whole, |word| self.has_loose(word)) && {
+            let strict = self.strict.get_or_init(|| self.strict());
+            is_row(whole, |word| strict.contains(word))
+        }
+    }
+
+    fn has_loose(&self, word: &[u8]) -> bool {
+        let loose = self.loose.get_or_init(|| {
+            let words = self.texts.iter().flat_map(|text| words(text));
+            words.collect()
+        });
+        let mut given = self.given.iter().flat_map(|text| words(text));
+        loose.contains(word) || OWN_WORDS.contains(&word) || given.any(|given| given == word)
+    }
+
+    fn strict(&self) -> HashSet<Vec<u8>> {
+        let given = self.given.iter().map(Vec::as_slice);
+        let texts = self.texts.iter().copied().chain(given);
+        let mut found = match Read::all(texts.clone()) {
+            Some(read) => Calls::of(&read).into_words(),
+            None => None,
+        };
+        let all = || texts.flat_map(words).map(<[u8]>::to_vec).collect();
+        let mut words = found.take().unwrap_or_else(all);
+        words.extend(OWN_WORDS.iter().map(|word| word.to_vec()));
+        words
+    }
+}
+
+/// Whether anything in `text` may paste.
+fn may_paste(text: &[u8]) -> bool {
+    let text = spliced(text);
+    MARKS.iter().any(|mark| memmem::find(&text, mark).is_some())
+}
+
+/// Whether `whole` is a row of two words or more.
+fn is_row(whole: &[u8], is_word: impl Fn(&[u8]) -> bool) -> bool {
+    let mut reached = vec![false; whole.len() + 1];
+    reached[0] = true;
+    for start in 0..whole.len() {
+        if !reached[start] {
+            continue;
+        }
+        for end in start + 1..=whole.len() {
+            let is_whole = start == 0 && end == whole.len();
+            reached[end] |= !is_whole && !reached[end] && is_word(&whole[start..end]);
+        }
+    }
+    reached[whole.len()]
+}
+
+fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let is_word = |byte: &u8| super::scope::is_word(*byte);
+    text.split(move |byte| !is_word(byte))
+        .filter(|word| !word.is_empty())
+}
+
+/// A piece of a text, as far as calls go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Item {
+    /// By its number.
+    Word(u32),
+    Open,
+    Close,
+    /// `##`.
+    Paste,
+    Other,
+    /// `#if` and its like.
+    Condition,
+    /// `#include`.
+    Include,
+}
+
+/// One `#define`.
+struct Definition {
+    name: u32,
+    parameters: Vec<u32>,
+    body: Vec<Item>,
+}
+
+/// All texts, read.
+#[derive(Default)]
+struct Read {
+    numbers: HashMap<Vec<u8>, u32>,
+    definitions: Vec<Definition>,
+    /// What is no directive, by text; and every other directive.
+    code: Vec<Vec<Item>>,
+    lines: Vec<Vec<Item>>,
+}
+
+impl Read {
+    /// `None` where a text may be read in two ways.
+    fn all<'t>(texts: impl Iterator<Item = &'t [u8]>) -> Option<Self> {
+        let mut read = Self::default();
+        for text in texts {
+            read.add(text)?;
+        }
+        Some(read)
+    }
+
+    fn add(&mut self, text: &[u8]) -> Option<()> {
+        let trigraph = |mark| memmem::find(text, mark).is_some();
+        if trigraph(b"??=") || trigraph(b"??/") || has_blank_splice(text) || text.contains(&0) {
+            return None;
+        }
+        let mut code = Vec::new();
+        let mut line: Vec<(Item, Token)> = Vec::new();
+        let mut in_directive = false;
+        let mut tokens = Tokens::new(text);
+        for token in tokens.by_ref() {
+            if token.kind == Kind::Newline {
+                if std::mem::take(&mut in_directive) {
+                    self.directive(&line, &mut code);
+                    line.clear();
+                }
+                continue;
+            }
+            if token.starts_line && matches!(token.of(text), b"#" | b"%:") {
+                in_directive = true;
+                continue;
+            }
+            let item = self.item(&token, text);
+            match in_directive {
+                true => line.push((item, token)),
+                false => code.push(item),
+            }
+        }
+        if in_directive {
+            self.directive(&line, &mut code);
+        }
+        self.code.push(code);
+        tokens.doubt().is_none().then_some(())
+    }
+
+    fn item(&mut self, token: &Token, text: &[u8]) -> Item {
+        match (token.kind, token.of(text)) {
+            (Kind::Identifier, word) => Item::Word(self.number(&spliced(word))),
+            (_, b"(") => Item::Open,
+            (_, b")") => Item::Close,
+            (_, b"##" | b"%:%:") => Item::Paste,
+            _ => Item::Other,
+        }
+    }
+
+    fn number(&mut self, word: &[u8]) -> u32 {
+        if let Some(number) = self.numbers.get(word) {
+            return *number;
+        }
+        let number = self.numbers.len() as u32;
+        self.numbers.insert(word.to_vec(), number);
+        number
+    }
+
+    fn directive(&mut self, line: &[(Item, Token)], code: &mut Vec<Item>) {
+        let Some(((Item::Word(name), _), rest)) = line.split_first() else {
+            return;
+        };
+        let is = |read: &Self, words: &[&[u8]]| {
+            words
+                .iter()
+                .any(|word| read.numbers.get(*word) == Some(name))
+        };
+        const CONDITIONS: &[&[u8]] = &[
+            b"if",
+            b"ifdef",
+            b"ifndef",
+            b"elif",
+            b"elifdef",
+            b"elifndef",
+            b"else",
+            b"endif",
+        ];
+        if is(self, &[b"define"]) {
+            self.definitions.extend(definition(rest));
+            return;
+        }
+        if is(self, CONDITIONS) {
+            code.push(Item::Condition);
+        } else if is(self, &[b"include", b"include_next", b"import"]) {
+            code.push(Item::Include);
+        }
+        self.lines
+            .push(rest.iter().map(|(item, _)| *item).collect());
+    }
+}
+
+/// What follows `#define`.
+fn definition(line: &[(Item, Token)]) -> Option<Definition> {
+    let ((Item::Word(name), _), rest) = line.split_first()? else {
+        return None;
+    };
+    let has_parameters = matches!(rest.first(), Some((Item::Open, token)) if !token.blank_before);
+    let end = rest.iter().position(|(item, _)| *item == Item::Close);
+    let (parameters, body) = match (has_parameters, end) {
+        (true, Some(end)) => rest.split_at(end + 1),
+        _ => (&[][..], rest),
+    };
+    let parameter = |(item, _): &(Item, Token)| match item {
+        Item::Word(word) => Some(*word),
+        _ => None,
+    };
+    Some(Definition {
+        name: *name,
+        parameters: parameters.iter().filter_map(parameter).collect(),
+        body: body.iter().map(|(item, _)| *item).collect(),
+    })
+}
+
+/// A backslash, blanks and the end of a line: a splice to some.
+fn has_blank_splice(text: &[u8]) -> bool {
+    memchr::memchr_iter(b'\\', text).any(|at| {
+        let rest = &text[at + 1..];
+        let blanks = rest
+            .iter()
+            .take_while(|byte| matches!(byte, b' ' | b'\t' | 0x0b | 0x0c | b'\r'));
+        let blanks = blanks.count();
+        let is_end = rest.get(blanks) == Some(&b'\n');
+        is_end && blanks > 0 && rest[..blanks] != *b"\r"
+    })
+}
+
+/// Looks for the calls of macros.
+struct Calls<'r> {
+    read: &'r Read,
+    macros: HashSet<u32>,
+    /// Macros that begin with a parenthesis which they leave open.
+    openers: HashSet<u32>,
+    found: HashSet<u32>,
+    is_certain: bool,
+}
+
+/// What came last, before a parenthesis.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Last {
+    Macro,
+    Word,
+    /// The end of a call.
+    Call,
+    Other,
+}
+
+impl<'r> Calls<'r> {
+    fn of(read: &'r Read) -> Self {
+        let own = OWN
+            .iter()
+            .filter_map(|word| read.numbers.get(*word))
+            .copied();
+        let macros = read.definitions.iter().map(|found| found.name).chain(own);
+        let openers = read
+            .definitions
+            .iter()
+            .filter(|found| leaves_open(&found.body) == Some(0));
+        let mut calls = Self {
+            read,
+            macros: macros.collect(),
+            openers: openers.map(|found| found.name).collect(),
+            found: HashSet::new(),
+            is_certain: true,
+        };
+        for definition in &read.definitions {
+            calls.read_definition(definition);
+        }
+        for code in &read.code {
+            let is_open = calls.read_calls(code);
+            calls.is_certain &= !is_open;
+        }
+        for line in &read.lines {
+            calls.read_calls(line);
+        }
+        calls
+    }
+
+    /// The words that may be pasted; `None` where they may be any.
+    fn into_words(self) -> Option<HashSet<Vec<u8>>> {
+        let words = self.read.numbers.iter();
+        let words = words.filter(|(_, number)| self.found.contains(number));
+        let words: HashSet<_> = words.map(|(word, _)| word.clone()).collect();
+        let name = |number: &u32| {
+            let mut all = self.read.numbers.iter();
+            all.find(|(_, known)| *known == number)
+                .map(|(word, _)| word)
+        };
+        let mut openers = self.openers.iter().filter_map(name);
+        let is_made = openers.any(|name| is_row(name, |word| words.contains(word)));
+        (self.is_certain && !is_made).then_some(words)
+    }
+
+    fn read_definition(&mut self, definition: &Definition) {
+        let mut last = Last::Other;
+        let mut is_pasted = false;
+        // Of each parenthesis that is open, whether it may be that of a call.
+        let mut open = Vec::new();
+        for item in &definition.body {
+            let is_opener = matches!(item, Item::Word(word) if self.openers.contains(word));
+            match item {
+                Item::Open => open.push(last != Last::Word),
+                Item::Word(_) if is_opener => open.push(last != Last::Word),
+                Item::Close => drop(open.pop()),
+                _ => {}
+            }
+            last = match item {
+                Item::Word(word) if definition.parameters.contains(word) => Last::Other,
+                Item::Word(word) => {
+                    self.found.insert(*word);
+                    match is_pasted {
+                        true => Last::Other,
+                        false => self.kind(*word),
+                    }
+                }
+                _ => Last::Other,
+            };
+            is_pasted = *item == Item::Paste;
+        }
+        // An opener is told wherever it is used.
+        let is_plain = definition.body.first() == Some(&Item::Open) && open.len() == 1;
+        let is_opener = self.openers.contains(&definition.name) && is_plain;
+        self.is_certain &= is_opener || !open.contains(&true);
+    }
+
+    fn kind(&self, word: u32) -> Last {
+        match self.macros.contains(&word) {
+            true => Last::Macro,
+            false => Last::Word,
+        }
+    }
+
+    /// Finds the words in calls; whether the last call has no end.
+    fn read_calls(&mut self, items: &[Item]) -> bool {
+        let mut depth = 0_usize;
+        // A condition decides where the call ends.
+        let mut is_endless = false;
+        let mut last = Last::Other;
+        for item in items {
+            let is_inside = depth > 0;
+            let is_opener = matches!(item, Item::Word(word) if self.openers.contains(word));
+            self.is_certain &= !(is_opener && last != Last::Word);
+            last = match item {
+                Item::Word(word) => {
+                    if is_inside {
+                        self.found.insert(*word);
+                    }
+                    depth += usize::from(is_inside && is_opener);
+                    self.kind(*word)
+                }
+                Item::Open => {
+                    let is_call = matches!(last, Last::Macro | Last::Call);
+                    depth += usize::from(is_inside || is_call);
+                    Last::Other
+                }
+                Item::Close => {
+                    let least = usize::from(is_endless);
+                    depth = depth.saturating_sub(1).max(least);
+                    match is_inside && depth == 0 {
+                        true => Last::Call,
+                        false => Last::Other,
+                    }
+                }
+                Item::Condition => {
+                    is_endless |= is_inside;
+                    last
+                }
+                Item::Include => {
+                    self.is_certain &= !is_inside;
+                    last
+                }
+                Item::Paste | Item::Other => Last::Other,
+            };
+        }
+        depth > 0
+    }
+}
+
+/// Where in a body the first parenthesis stands that is left open.
+fn leaves_open(body: &[Item]) -> Option<usize> {
+    let mut open = Vec::new();
+    for (at, item) in body.iter().enumerate() {
+        match item {
+            Item::Open => open.push(at),
+            Item::Close => drop(open.pop()),
+            _ => {}
+        }
+    }
+    open.first().copied()
+}
+
+#[cfg(test)]
+mod tests;
