@@ -80,6 +80,7 @@ impl UnitWork<'_> {
             exact: self.exact,
             signals: self.signals,
             began: self.began,
+            mounts: self.mounts,
             account: self.account,
         }
     }

@@ -31,10 +31,11 @@ mod why;
 mod workspace;
 
 pub use cache::Cache;
-pub use environment::{KEYED, PLANNING};
+pub use environment::{PLANNING, is_keyed};
 
 use crate::cmdline::{self, CommandLine, Job, Observed};
 use crate::exec::{Interrupted, Signals};
+use crate::includes::mounts::Mounts;
 use crate::includes::settled;
 use crate::journal::{self, Account, Level};
 use crate::key::Digest;
@@ -235,6 +236,7 @@ struct Invocation<'a> {
 impl Invocation<'_> {
     fn run(&self, known: Option<Toolchain>) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
+        let mounts = Mounts::watch();
         let planning = settled::stamp_time();
         let (toolchain, asked) = match known {
             Some(known) => (known, None),
@@ -282,6 +284,7 @@ impl Invocation<'_> {
                 exact: exact.as_deref(),
                 signals: self.signals,
                 began,
+                mounts: &mounts,
                 account: self.account,
             })
             .collect();

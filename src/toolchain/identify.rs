@@ -512,7 +512,15 @@ fn memo_name(nvcc: &Path, ccbin: Option<&OsStr>) -> String {
     let mut sink = Digester::default();
     sink.one("nvcc", nvcc.as_os_str().as_bytes());
     sink.one("ccbin", ccbin.unwrap_or_default().as_bytes());
-    for name in ["PATH", "NVCC_CCBIN", "COMPILER_PATH", "GCC_EXEC_PREFIX"] {
+    for name in [
+        "PATH",
+        "NVCC_CCBIN",
+        "COMPILER_PATH",
+        "GCC_EXEC_PREFIX",
+        "GCC_ROOT",
+        "G++_ROOT",
+        "BINUTILS_ROOT",
+    ] {
         sink.one(
             "variable",
             std::env::var_os(name).unwrap_or_default().as_bytes(),

@@ -19,6 +19,7 @@ mod flight;
 mod journal;
 mod links;
 mod modes;
+mod mounts;
 mod observed;
 mod one_step;
 mod outputs;

@@ -346,6 +346,7 @@ impl<'a> Stages<'a> {
         contents: &[(Written, Vec<u8>)],
     ) -> Result<(), Doubt> {
         let work = self.work;
+        work.mounts.check()?;
         let workspace = work.commands.workspace;
         let root = workspace.root().as_os_str().as_bytes();
         let printed = [self.printed(number, "out"), self.printed(number, "err")];
