@@ -4,7 +4,7 @@
 
 use super::journal::{compiles, facts};
 use super::terminal::Progress;
-use crate::compile::{KEYED, PLANNING};
+use crate::compile::{PLANNING, is_keyed};
 use crate::config::Config;
 use crate::journal::{Compile, Level};
 use crate::log::timestamp;
@@ -117,7 +117,7 @@ impl Recompiler<'_> {
         let name = name.unwrap_or("output".as_ref());
         let mut command = Command::new(&self.wrapper);
         let is_ours = |name: &str| {
-            let counts = KEYED.contains(&name) || PLANNING.contains(&name);
+            let counts = is_keyed(name) || PLANNING.contains(&name);
             counts || name.starts_with("PCACHE_") || name.starts_with("NVCC_")
         };
         for (name, _) in env::vars_os() {

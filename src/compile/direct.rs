@@ -14,6 +14,7 @@ use super::{Cache, Facts, Printed, why};
 use crate::cmdline::Job;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::{Doubt, Lookups, Reads};
+use crate::includes::mounts::Mounts;
 use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::search::SearchOrder;
 use crate::includes::settled;
@@ -86,17 +87,19 @@ pub struct Hit {
 }
 
 /// What an ordinary compile read, for the next time.
-pub struct Trail {
+pub struct Trail<'a> {
     /// Files and names.
     pub reads: Reads,
     /// The search orders of all passes.
     pub orders: BTreeSet<SearchOrder>,
     /// A time before any of the passes began.
     pub began: SystemTime,
+    /// The mounts since then.
+    pub mounts: &'a Mounts,
 }
 
 /// What a trail leads to: the path set, and what its files hold.
-pub struct Followed {
+pub struct Followed<'a> {
     /// What the includes depend on.
     pub lookups: Lookups,
     set: PathSet,
@@ -105,6 +108,7 @@ pub struct Followed {
     /// Of each file's tokens, where they count.
     pub tokens: Option<Vec<Option<TokenDigests>>>,
     began: SystemTime,
+    mounts: &'a Mounts,
 }
 
 /// How a result came about.
@@ -119,7 +123,7 @@ pub struct Made {
     pub facts: Option<String>,
 }
 
-impl Followed {
+impl Followed<'_> {
     /// The same where of the files at `paths` more than the tokens counts; of all files, where one of
     /// these goes by another name here.
     pub fn with_quoted(mut self, paths: &BTreeSet<PathBuf>) -> Self {
@@ -352,7 +356,7 @@ impl<'a> Direct<'a> {
     }
 
     /// What `trail` leads to, once it holds everything that was read.
-    pub fn follow(&self, trail: &Trail) -> Result<Followed, Doubt> {
+    pub fn follow<'t>(&self, trail: &Trail<'t>) -> Result<Followed<'t>, Doubt> {
         trail.check_times(&self.facts.environment)?;
         let lookups = Lookups::follow(&trail.reads, &trail.orders)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
@@ -365,6 +369,7 @@ impl<'a> Direct<'a> {
             set,
             contents,
             began: trail.began,
+            mounts: trail.mounts,
         })
     }
 
@@ -372,7 +377,7 @@ impl<'a> Direct<'a> {
     /// in `sight`. What cannot be remembered is no trouble; the reason is for the log.
     pub fn keep(
         &self,
-        followed: Followed,
+        followed: Followed<'_>,
         sight: Option<Sight>,
         delivery: &Delivery,
         made: Made,
@@ -386,9 +391,11 @@ impl<'a> Direct<'a> {
             contents,
             tokens,
             began,
+            mounts,
         } = followed;
         // Last, so that it speaks for everything that was looked at and read.
         settled::check(&lookups, began)?;
+        mounts.check()?;
         let full = || Doubt::from("the store did not take it");
         let key = self.result_key(&set, &contents, made.tie);
         let record = self.record(delivery, made).ok_or_else(full)?;
@@ -474,7 +481,7 @@ impl<'a> Direct<'a> {
 }
 
 /// The digests of the tokens of each file, in the order of a path set.
-fn tokens_of(lookups: &Lookups, trail: &Trail) -> Vec<Option<TokenDigests>> {
+fn tokens_of(lookups: &Lookups, trail: &Trail<'_>) -> Vec<Option<TokenDigests>> {
     let texts = lookups.files.iter();
     let texts = texts.map(|path| trail.reads.sources.get(path));
     texts.map(|text| tokens::digest(text?)).collect()

@@ -8,90 +8,99 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Variables whose values are part of the key. NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS are not
-/// among them: they are folded into the job; nor is NVCC_CCBIN: the plan shows what came of it.
-pub const KEYED: &[&str] = &[
-    "CPATH",
-    "CPLUS_INCLUDE_PATH",
-    "C_INCLUDE_PATH",
-    "COMPILER_PATH",
-    "CUDA_VISIBLE_DEVICES",
-    "EDG_BASE",
-    "EDG_MODULES_PATH",
-    "GCC_COLORS",
-    "GCC_EXEC_PREFIX",
-    "LANG",
-    "LANGUAGE",
-    "LC_ALL",
-    "LC_CTYPE",
-    "LC_MESSAGES",
-    "LIBNVVM_DISABLE_CONCURRENT_API",
-    "LLVM_OVERRIDE_PRODUCER",
-    "NVVM_IR_VER_CHK",
-    "NV_NVVM_VERSION",
-    "SOURCE_DATE_EPOCH",
-];
-
-/// Those of [`KEYED`] that only the host compiler reads.
-const HOST_COMPILER: &[&str] = &[
-    "COMPILER_PATH",
-    "CPATH",
-    "CPLUS_INCLUDE_PATH",
-    "C_INCLUDE_PATH",
-    "GCC_COLORS",
-    "GCC_EXEC_PREFIX",
-    "SOURCE_DATE_EPOCH",
-];
-
-/// Those of [`KEYED`] that only CUDA's own tools read.
-const CUDA_TOOLS: &[&str] = &[
-    "EDG_BASE",
-    "EDG_MODULES_PATH",
-    "LIBNVVM_DISABLE_CONCURRENT_API",
-    "LLVM_OVERRIDE_PRODUCER",
-    "NVVM_IR_VER_CHK",
-    "NV_NVVM_VERSION",
-];
-
-/// Those of [`KEYED`] that reach stages by what nvcc makes of them in its plan.
-const PLAN_ONLY: &[&str] = &["CUDA_VISIBLE_DEVICES"];
-
-/// Whose environment is asked for.
+/// Who reads a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reader {
     /// The host compiler, with its parts.
     HostCompiler,
     /// One of CUDA's own tools.
     CudaTool,
+    /// Any tool.
+    All,
+    /// nvcc, which makes something of it in its plan. No stage sees it.
+    Plan,
 }
+
+/// Variables whose values are part of the key, and who reads them. NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS are not
+/// among them: they are folded into the job; nor is NVCC_CCBIN: the plan shows what came of it.
+pub const KEYED: &[(&str, Reader)] = &[
+    ("BINUTILS_ROOT", Reader::HostCompiler),
+    ("CLANG_NO_DEFAULT_CONFIG", Reader::HostCompiler),
+    ("COMPILER_PATH", Reader::HostCompiler),
+    ("CPATH", Reader::HostCompiler),
+    ("CPLUS_INCLUDE_PATH", Reader::HostCompiler),
+    ("CUDA_VISIBLE_DEVICES", Reader::Plan),
+    ("C_INCLUDE_PATH", Reader::HostCompiler),
+    ("DRIVERKIT_DEPLOYMENT_TARGET", Reader::HostCompiler),
+    ("EDG_BASE", Reader::CudaTool),
+    ("EDG_MODULES_PATH", Reader::CudaTool),
+    ("G++_ROOT", Reader::HostCompiler),
+    ("GCC_COLORS", Reader::HostCompiler),
+    ("GCC_EXEC_PREFIX", Reader::HostCompiler),
+    ("GCC_EXTRA_DIAGNOSTIC_OUTPUT", Reader::HostCompiler),
+    ("GCC_ROOT", Reader::HostCompiler),
+    ("GCC_URLS", Reader::HostCompiler),
+    ("GCONV_PATH", Reader::All),
+    ("IPHONEOS_DEPLOYMENT_TARGET", Reader::HostCompiler),
+    ("LANG", Reader::All),
+    ("LANGUAGE", Reader::All),
+    ("LC_ALL", Reader::All),
+    ("LC_CTYPE", Reader::All),
+    ("LC_MESSAGES", Reader::All),
+    ("LIBNVVM_DISABLE_CONCURRENT_API", Reader::CudaTool),
+    ("LLVM_OVERRIDE_PRODUCER", Reader::All),
+    ("LOCPATH", Reader::All),
+    ("MACOSX_DEPLOYMENT_TARGET", Reader::HostCompiler),
+    ("NLSPATH", Reader::All),
+    ("NO_COLOR", Reader::HostCompiler),
+    ("NVVM_IR_VER_CHK", Reader::CudaTool),
+    ("NV_NVVM_VERSION", Reader::CudaTool),
+    ("OUTPUT_CHARSET", Reader::All),
+    ("POSIXLY_CORRECT", Reader::All),
+    ("SDKROOT", Reader::HostCompiler),
+    ("SOURCE_DATE_EPOCH", Reader::HostCompiler),
+    ("TERM_URLS", Reader::HostCompiler),
+    ("TVOS_DEPLOYMENT_TARGET", Reader::HostCompiler),
+    ("WATCHOS_DEPLOYMENT_TARGET", Reader::HostCompiler),
+    ("XROS_DEPLOYMENT_TARGET", Reader::HostCompiler),
+];
 
 /// Those `assignments` of [`keyed`] variables that reach a stage of `reader`.
 pub fn reaching(reader: Reader, assignments: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let others = match reader {
-        Reader::HostCompiler => CUDA_TOOLS,
-        Reader::CudaTool => HOST_COMPILER,
+    let name = |assignment: &[u8]| assignment.iter().position(|byte| *byte == b'=');
+    let reaches = |assignment: &&Vec<u8>| {
+        let name = name(assignment).map(|end| &assignment[..end]);
+        let mut rows = KEYED.iter();
+        let row = rows.find(|(known, _)| Some(known.as_bytes()) == name);
+        // What is not in the table counts for all.
+        row.is_none_or(|(_, by)| *by == Reader::All || *by == reader)
     };
-    let is_set = |name: &str, assignment: &[u8]| {
-        let rest = assignment.strip_prefix(name.as_bytes());
-        rest.is_some_and(|rest| rest.starts_with(b"="))
-    };
-    let foreign = |assignment: &Vec<u8>| {
-        let mut names = others.iter().chain(PLAN_ONLY);
-        names.any(|name| is_set(name, assignment))
-    };
-    let reaching = assignments.iter().filter(|found| !foreign(found));
-    reaching.cloned().collect()
+    assignments.iter().filter(reaches).cloned().collect()
+}
+
+/// Whether the variable's value is part of the key.
+pub fn is_keyed(name: &str) -> bool {
+    KEYED.iter().any(|(known, _)| *known == name)
 }
 
 /// Variables by which a tool writes files that nobody asked for on the command line, or changes it.
 pub const FORBIDDEN: &[&str] = &[
+    "AS_SECURE_LOG_FILE",
     "CCC_ADD_ARGS",
     "CCC_OVERRIDE_OPTIONS",
+    "CC_LOG_DIAGNOSTICS",
+    "CC_PRINT_HEADERS",
+    "CC_PRINT_INTERNAL_STAT",
+    "CC_PRINT_OPTIONS",
+    "CC_PRINT_PROC_STAT",
     "COMPILER_PROFILE_FILE",
     "DEPENDENCIES_OUTPUT",
     "EDG_AUXILIARY_INFO_DIR_NAME",
     "EDG_FRONT_END_DAEMON",
+    "EXPERIMENTAL_SARIF_SOCKET",
+    "FORCE_CLANG_DIAGNOSTICS_CRASH",
     "GCC_COMPARE_DEBUG",
+    "QA_OVERRIDE_GCC3_OPTIONS",
     "SUNPRO_DEPENDENCIES",
 ];
 
@@ -140,7 +149,7 @@ pub fn searched() -> Vec<Vec<u8>> {
 
 /// `NAME=value` of every keyed variable that is set, sorted by name.
 pub fn keyed() -> Vec<Vec<u8>> {
-    assignments(KEYED.iter().copied())
+    assignments(KEYED.iter().map(|(name, _)| *name))
 }
 
 fn assignments<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
@@ -197,41 +206,42 @@ pub fn machine() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CUDA_TOOLS, FORBIDDEN, HOST_COMPILER, KEYED, PLAN_ONLY, PLANNING};
-    use super::{Reader, reaching};
+    use super::{FORBIDDEN, KEYED, PLANNING, Reader, is_keyed, reaching};
 
     #[test]
     fn tables_are_sorted_and_documented() {
         let page = include_str!("../../docs/keys.md");
-        for table in [KEYED, FORBIDDEN, PLANNING] {
-            for name in table {
-                assert!(
-                    page.contains(&format!("`{name}`")),
-                    "docs/keys.md lacks {name}"
-                );
-            }
+        let keyed = KEYED.iter().map(|(name, _)| *name);
+        let all = keyed.chain([FORBIDDEN, PLANNING].concat());
+        for name in all {
+            assert!(
+                page.contains(&format!("`{name}`")),
+                "docs/keys.md lacks {name}"
+            );
         }
-        assert!(FORBIDDEN.is_sorted() && KEYED.iter().all(|name| !FORBIDDEN.contains(name)));
+        assert!(FORBIDDEN.is_sorted() && FORBIDDEN.iter().all(|name| !is_keyed(name)));
+        assert!(KEYED.is_sorted_by(|one, other| one.0 < other.0));
     }
 
     #[test]
     fn a_stage_sees_its_own_tools_variables_alone() {
-        let parts = [HOST_COMPILER, CUDA_TOOLS, PLAN_ONLY];
-        assert!(
-            parts
-                .iter()
-                .all(|part| part.iter().all(|name| KEYED.contains(name)))
-        );
         let set = [
             "CPATH=/x",
             "EDG_BASE=/y",
             "LC_ALL=C",
             "CUDA_VISIBLE_DEVICES=1",
+            "UNKNOWN=1",
         ];
         let set = set.map(|text| text.as_bytes().to_vec());
         let host = reaching(Reader::HostCompiler, &set);
-        assert_eq!(host, [b"CPATH=/x".to_vec(), b"LC_ALL=C".to_vec()]);
+        assert_eq!(
+            host,
+            ["CPATH=/x", "LC_ALL=C", "UNKNOWN=1"].map(|text| text.as_bytes().to_vec())
+        );
         let cuda = reaching(Reader::CudaTool, &set);
-        assert_eq!(cuda, [b"EDG_BASE=/y".to_vec(), b"LC_ALL=C".to_vec()]);
+        assert_eq!(
+            cuda,
+            ["EDG_BASE=/y", "LC_ALL=C", "UNKNOWN=1"].map(|text| text.as_bytes().to_vec())
+        );
     }
 }

@@ -86,6 +86,7 @@ impl UnitWork<'_> {
             host: self.host,
             signals: self.signals,
             began: self.began,
+            mounts: self.mounts,
             account: self.account,
         }
     }

@@ -35,10 +35,11 @@ mod why;
 mod workspace;
 
 pub use cache::Cache;
-pub use environment::{KEYED, PLANNING};
+pub use environment::{PLANNING, is_keyed};
 
 use crate::cmdline::{self, CommandLine, Job, Observed};
 use crate::exec::{Interrupted, Signals};
+use crate::includes::mounts::Mounts;
 use crate::includes::settled;
 use crate::journal::{self, Account, Level};
 use crate::key::Digest;
@@ -240,6 +241,7 @@ struct Invocation<'a> {
 impl Invocation<'_> {
     fn run(&self, known: Option<Toolchain>) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
+        let mounts = Mounts::watch();
         let planning = settled::stamp_time();
         let (mut toolchain, asked) = match known {
             Some(known) => (known, None),
@@ -295,6 +297,7 @@ impl Invocation<'_> {
                 host: &host,
                 signals: self.signals,
                 began,
+                mounts: &mounts,
                 account: self.account,
             })
             .collect();

@@ -20,9 +20,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-impl Trail {
+impl<'a> Trail<'a> {
     /// Asks every preprocessor of `works` where it searches. To be called before any pass.
-    pub fn begin(works: &[UnitWork<'_>]) -> Result<Self, Doubt> {
+    pub fn begin(works: &[UnitWork<'a>]) -> Result<Self, Doubt> {
         let mut questions = BTreeSet::new();
         let mut reads = Reads::default();
         let mut snippets = BTreeSet::new();
@@ -65,6 +65,7 @@ impl Trail {
             reads,
             orders: orders.collect::<Result<_, _>>()?,
             began: settled::stamp_time(),
+            mounts: work.mounts,
         })
     }
 

@@ -17,6 +17,7 @@ use super::whole::Whole;
 use super::{Cache, Detour, Facts};
 use crate::cmdline::Observed;
 use crate::exec::Signals;
+use crate::includes::mounts::Mounts;
 use crate::journal::{Account, place, text};
 use crate::key::{Digest, Digester, Explanation, HostHeader, Pass, Sink, TuFacts};
 use crate::outcome::{Fallback, FallbackReason};
@@ -84,6 +85,8 @@ pub struct UnitWork<'a> {
     pub signals: &'a Signals,
     /// A time before any pass, by the clock that stamps files.
     pub began: SystemTime,
+    /// The mounts since then.
+    pub mounts: &'a Mounts,
     /// Where it tells what it does.
     pub account: &'a Account,
 }
@@ -447,6 +450,7 @@ impl UnitWork<'_> {
                 self.check_assembly(stage, *number)?;
             }
         }
+        self.mounts.check()?;
         files.check_settled(self.began)
     }
 

@@ -28,10 +28,10 @@ pub struct Ended {
 
 impl Invocation<'_> {
     /// Runs every unit, puts what it makes in place, and remembers what all of them read.
-    pub fn units(
+    pub fn units<'w>(
         &self,
-        works: &[UnitWork<'_>],
-        direct: Option<&Direct<'_>>,
+        works: &[UnitWork<'w>],
+        direct: Option<&'w Direct<'w>>,
         request: Option<&Request<'_>>,
     ) -> Result<(Delivery, Vec<Ended>), Detour> {
         let mut tracks = Tracks {
@@ -208,9 +208,9 @@ impl Ended {
 struct Tracks<'a> {
     /// None where nothing is to be remembered.
     direct: Option<&'a Direct<'a>>,
-    trail: Option<Result<Trail, Doubt>>,
+    trail: Option<Result<Trail<'a>, Doubt>>,
     /// Where the trail of an only unit leads: found while its stages ran.
-    followed: Option<Result<Followed, Doubt>>,
+    followed: Option<Result<Followed<'a>, Doubt>>,
     /// What else than tokens the units could see; none where every byte counts.
     sight: Option<Sight>,
     /// Files of which every byte counts, since what is printed speaks of them.

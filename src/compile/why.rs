@@ -50,7 +50,7 @@ pub struct Collector<'a> {
 impl Collector<'_> {
     /// Collects the facts, with those that direct mode has `followed`, and stores them; the name by
     /// which they are found again.
-    pub fn keep(&self, cache: &Cache<'_>, followed: Option<&Followed>) -> Option<String> {
+    pub fn keep(&self, cache: &Cache<'_>, followed: Option<&Followed<'_>>) -> Option<String> {
         if cache.store.is_none() || cache.readonly {
             return None;
         }
@@ -60,7 +60,7 @@ impl Collector<'_> {
         )
     }
 
-    fn facts(&self, cache: &Cache<'_>, followed: Option<&Followed>) -> Facts {
+    fn facts(&self, cache: &Cache<'_>, followed: Option<&Followed<'_>>) -> Facts {
         let mut written = Explanation::default();
         self.request.write(&mut written);
         let set = FOLDED.iter().filter_map(|name| {
@@ -170,7 +170,7 @@ fn words(job: &Job) -> Option<Vec<String>> {
     words.map(|word| word.into_string().ok()).collect()
 }
 
-fn add_followed(facts: &mut Facts, followed: &Followed) {
+fn add_followed(facts: &mut Facts, followed: &Followed<'_>) {
     let lookups = &followed.lookups;
     let files = lookups.files.iter().zip(&followed.contents).enumerate();
     let tokens = |at: usize| followed.tokens.as_ref()?.get(at)?.as_ref();

@@ -26,6 +26,7 @@ pub mod digests;
 pub mod lexer;
 pub mod lookups;
 pub mod markers;
+pub mod mounts;
 pub mod moved;
 pub mod path_set;
 pub mod prerequisites;

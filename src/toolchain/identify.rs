@@ -409,6 +409,9 @@ fn memo_name(nvcc: &Path, ccbin: Option<&OsStr>) -> String {
         "COMPILER_PATH",
         "GCC_EXEC_PREFIX",
         "LIBRARY_PATH",
+        "GCC_ROOT",
+        "G++_ROOT",
+        "BINUTILS_ROOT",
     ] {
         sink.one(
             "variable",

@@ -22,6 +22,7 @@ mod links;
 mod loader;
 mod modes;
 mod modules;
+mod mounts;
 mod observed;
 mod one_step;
 mod outputs;

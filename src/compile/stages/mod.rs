@@ -286,6 +286,7 @@ impl<'a> Stages<'a> {
         contents: &[Content],
     ) -> Result<(), Doubt> {
         let work = self.work;
+        work.mounts.check()?;
         let workspace = work.commands.workspace;
         let root = workspace.root().as_os_str().as_bytes();
         let printed = [self.printed(number, "out"), self.printed(number, "err")];
