@@ -199,7 +199,11 @@ fn module_ids_survive_edits_of_comments_and_differ_between_sources() {
     let (device, caller) = (ids("device.cu"), ids("caller.cu"));
     assert_eq!((device.len(), caller.len()), (1, 1));
     assert_ne!(device, caller);
-    ws.edit("device.cu", "return 2 * x", "// twice\n return 2 * x");
+    ws.edit(
+        "device.cu",
+        "__device__ int twice",
+        "// callee\n__device__ int twice",
+    );
     assert_eq!(ids("device.cu"), device);
     ws.edit("device.cu", "return 2 * x", "return x + x");
     assert_ne!(ids("device.cu"), device);

@@ -145,7 +145,7 @@ impl<'a> Stages<'a> {
         let Some(contents) = contents else {
             return;
         };
-        let (contents, form) = self.formed(keys, contents);
+        let (contents, form) = self.formed(stage, keys, contents);
         let form = self
             .may_be_stored(stage, number, &contents)
             .and_then(|()| form.ok_or_else(|| "the module id is in more than names".to_owned()));
@@ -166,13 +166,18 @@ impl<'a> Stages<'a> {
     /// in which they are stored; none where only one without the id could be, and there is none.
     fn formed(
         &self,
+        stage: &Stage,
         keys: &Keys,
         contents: Vec<(Written, Vec<u8>)>,
     ) -> (Vec<Content>, Option<Form>) {
         let is_carried = keys.nameless.is_some();
-        let without = |bytes: &[u8]| nameless::remove(bytes, self.id);
+        let without = |file: &Written, bytes: &[u8]| {
+            let device = stage.output.is_some() && file.file == stage.output;
+            let is_plain = stage.tool == Tool::Ptxas || nameless::is_plain(bytes, device);
+            is_plain.then(|| nameless::remove(bytes, self.id)).flatten()
+        };
         let contents = contents.into_iter().map(|(file, bytes)| Content {
-            nameless: is_carried.then(|| without(&bytes)).flatten(),
+            nameless: is_carried.then(|| without(&file, &bytes)).flatten(),
             file,
             bytes,
         });

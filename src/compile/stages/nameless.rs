@@ -31,6 +31,13 @@ pub fn insert(bytes: &[u8], id: &[u8]) -> Vec<u8> {
     replaced(bytes, PLACE, id)
 }
 
+/// Whether a front end wrote this as text, in which names stand as they are: PTX where it is `device` code,
+/// and neither bitcode nor what is compressed.
+pub fn is_plain(bytes: &[u8], device: bool) -> bool {
+    let is_text = !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok();
+    is_text && (!device || mentions(bytes, b"\n.version "))
+}
+
 /// Whether ptxas makes of this `ptx` with another id what it makes of it with this one, but for names.
 pub fn is_carried_through(ptx: &[u8]) -> bool {
     !LINES.iter().any(|word| mentions(ptx, word))
@@ -56,7 +63,7 @@ fn spelled(text: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{insert, is_carried_through, remove};
+    use super::{insert, is_carried_through, is_plain, remove};
 
     const ID: &[u8] = b"_0123456789abcdef_4_a_cu_fedcba9876543210";
     const OTHER: &[u8] = b"_00112233aabbccdd_4_a_cu_ffeeddcc99887766";
@@ -103,6 +110,21 @@ mod tests {
             assert_eq!(remove(&other, ID), None, "{}", other.escape_ascii());
         }
         assert_eq!(remove(b"", b"_short"), None);
+    }
+
+    #[test]
+    fn names_may_hide_in_what_is_no_text() {
+        let ptx = b"//\n// Generated\n//\n.version 8.4\n.target sm_80\n";
+        assert!(is_plain(ptx, true) && is_plain(b"int x;\n", false));
+        for device in [
+            &b"BC\xc0\xde\n.version "[..],
+            b"\n.version \0",
+            b"int x;\n",
+            b"",
+        ] {
+            assert!(!is_plain(device, true), "{}", device.escape_ascii());
+        }
+        assert!(!is_plain(b"\xff", false));
     }
 
     #[test]
