@@ -9,6 +9,8 @@
     reason = "how much was tried is for those who run it with --nocapture"
 )]
 
+#[path = "direct_properties/cuts.rs"]
+mod cuts;
 #[path = "direct_properties/forest.rs"]
 mod forest;
 #[path = "direct_properties/random.rs"]

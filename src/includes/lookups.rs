@@ -4,10 +4,10 @@
 //!
 //! Looks at the disk after the compile's passes. Does not know what the files are used for.
 
+mod mentions;
+
 use super::probe::{Found, Probe};
-use super::scan::{
-    Form, HAS_EMBED, HAS_INCLUDE, Mentions, Name, defines_any, mentions_any, pieces, scan,
-};
+use super::scan::{Form, Mentions, Name};
 use super::search::SearchOrder;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -18,9 +18,6 @@ use std::rc::Rc;
 
 /// What GCC includes first of all, if it is anywhere in the search order.
 const UNASKED: &[u8] = b"stdc-predef.h";
-
-/// Words that GCC itself defines and that may be parts of a header's name.
-const PREDEFINED: [&[u8]; 3] = [b"i386", b"linux", b"unix"];
 
 /// Why a compile's lookups cannot be described; a sentence.
 pub type Doubt = String;
@@ -70,7 +67,7 @@ impl Lookups {
     /// # Errors
     /// A source does what a set of paths cannot describe, or the disk cannot be asked.
     pub fn follow(reads: &Reads, orders: &BTreeSet<SearchOrder>) -> Result<Self, Doubt> {
-        let mentions = all_mentions(reads)?;
+        let mentions = mentions::all(reads)?;
         let mut walk = Walk::new(reads, &mentions)?;
         for order in orders {
             walk.enter(order)?;
@@ -92,89 +89,6 @@ impl Lookups {
         let Lookups { files, present, .. } = &mut walk.found;
         present.retain(|path| !files.contains(path));
         Ok(walk.found)
-    }
-}
-
-/// What every source mentions; snippets under the empty path. Scans again while macros turn up that
-/// stand for `__has_include`.
-fn all_mentions(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
-    let mut askers: BTreeSet<_> = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
-    let snippets = reads
-        .snippets
-        .iter()
-        .map(|text| (Path::new(""), text.as_slice()));
-    let sources = reads
-        .sources
-        .iter()
-        .map(|(path, text)| (path.as_path(), text.as_slice()));
-    let texts: Vec<_> = sources.chain(snippets).collect();
-    let mut all: Vec<(&Path, Mentions)> = Vec::with_capacity(texts.len());
-    // Words that the scans so far did not know.
-    let mut fresh = askers.clone();
-    while !fresh.is_empty() {
-        let mut found = BTreeSet::new();
-        for (index, (path, text)) in texts.iter().enumerate() {
-            let is_known = index < all.len();
-            if is_known && !mentions_any(text, &fresh) {
-                continue;
-            }
-            let mentions = scan(text, &askers);
-            if let Some(doubt) = mentions.doubt {
-                return Err(format!("{}: {doubt}", path.display()));
-            }
-            found.extend(mentions.aliases.difference(&askers).cloned());
-            match is_known {
-                true => all[index].1 = mentions,
-                false => all.push((*path, mentions)),
-            }
-        }
-        askers.extend(found.iter().cloned());
-        fresh = found;
-    }
-    check_pieces(&texts, &all, &askers)?;
-    check_expanded(&texts, &all)?;
-    Ok(all)
-}
-
-/// No macro may make one of `askers` of pieces, or ask where the word seems to be asked for.
-fn check_pieces(
-    texts: &[(&Path, &[u8])],
-    all: &[(&Path, Mentions)],
-    askers: &BTreeSet<Vec<u8>>,
-) -> Result<(), Doubt> {
-    let words = askers.iter().map(Vec::as_slice);
-    let mut pieces = pieces::Found::of(words.chain([HAS_EMBED]));
-    for (_, text) in texts {
-        pieces.read(text);
-    }
-    if let Some(word) = pieces.made() {
-        let word = String::from_utf8_lossy(word);
-        return Err(format!("macros may make the word {word} of its pieces"));
-    }
-    let asks = all.iter().find(|(_, found)| found.asks_for_the_word);
-    match asks.filter(|_| pieces.hides_defined()) {
-        Some((path, _)) => Err(format!(
-            "{}: a macro may stand for `defined`",
-            path.display()
-        )),
-        None => Ok(()),
-    }
-}
-
-/// Names in macros that ask for headers are expanded: no word of theirs may be a macro.
-fn check_expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Result<(), Doubt> {
-    let words = all.iter().flat_map(|(_, found)| &found.expanded);
-    let words: BTreeSet<_> = words.cloned().collect();
-    let predefined = PREDEFINED.iter().any(|word| words.contains(*word));
-    let definer = texts.iter().find(|(_, text)| defines_any(text, &words));
-    match definer {
-        _ if words.is_empty() => Ok(()),
-        Some((path, _)) => Err(format!(
-            "{} defines a word of a header's name",
-            path.display()
-        )),
-        None if predefined => Err("a header's name has a word that GCC defines".to_owned()),
-        None => Ok(()),
     }
 }
 

@@ -452,6 +452,11 @@ fn word_end(text: &[u8], at: usize) -> usize {
     at + rest.iter().take_while(|&&byte| is_word(byte)).count()
 }
 
+fn word_start(text: &[u8], at: usize) -> usize {
+    let letters = text[..at].iter().rev().take_while(|&&byte| is_word(byte));
+    at - letters.count()
+}
+
 fn line_start(text: &[u8], at: usize) -> usize {
     memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1)
 }

@@ -189,15 +189,19 @@ fn each_year(text: &[u8], mut take: impl FnMut(usize)) {
     let is_digit = |byte: u8| byte.wrapping_sub(b'0') < 10;
     let fits = |place: &[u8]| {
         let digits = [0, 2, 3, 4, 5].map(|at| is_digit(place[at]));
-        digits.iter().fold(place[1] == b' ', |all, one| all & one)
+        place[1] == b' ' && digits == [true; 5]
     };
     let mut at = 0;
     while let Some(block) = text[at..].first_chunk::<{ STEP + SHAPE - 1 }>() {
-        let mut any = false;
+        // Plain loops over bytes, which the compiler makes wide ones of.
+        let digits = block.map(|byte| u8::from(is_digit(byte)));
+        let mut any = 0;
         for start in 0..STEP {
-            any |= fits(&block[start..start + SHAPE]);
+            let year =
+                digits[start + 2] & digits[start + 3] & digits[start + 4] & digits[start + 5];
+            any |= digits[start] & u8::from(block[start + 1] == b' ') & year;
         }
-        if any {
+        if any != 0 {
             let starts = (0..STEP).filter(|&start| fits(&block[start..start + SHAPE]));
             starts.for_each(|start| take(at + start));
         }

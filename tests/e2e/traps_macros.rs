@@ -228,3 +228,58 @@ fn a_question_whose_name_macros_make_is_watched() {
     });
     assert!(same.is_empty(), "stale: {same:#?}");
 }
+
+/// Compiled twice, the second time with a direct hit.
+const HARMLESS: &[Member] = &[
+    (
+        "a mention of the time that no pass uses",
+        "// __TIME__\n#define WHEN __DATE__ __TIME__\n__device__ int x;\n",
+        &[],
+    ),
+    (
+        "a date of its own",
+        "__device__ const char when[] = \"Jan  1 2001\";\n",
+        &[],
+    ),
+    (
+        "a date that an option holds",
+        "__device__ const char when[] = TEXT(DAY);\n",
+        &["-DDAY=Jan 1 2001"],
+    ),
+    (
+        "pieces that are no question's",
+        "#define A __has_\n#define B feature\n#if defined(__has_include) && PASTE(1, 2)\n\
+         __device__ int x;\n#endif\n// include\n",
+        &[],
+    ),
+];
+
+#[test]
+fn what_only_looks_like_a_time_or_a_question_is_a_direct_hit() {
+    let ws = Workspace::new();
+    for (number, member) in HARMLESS.iter().enumerate() {
+        let (source, output) = (format!("unit{number}.cu"), format!("unit{number}.ptx"));
+        ws.write(&source, [PASTING, member.1].concat());
+        let first = ws.build(&args(&source, &output, member));
+        first.misses(1);
+        let again = ws.build(&args(&source, &output, member));
+        eprintln!("{}", member.0);
+        again.hits_directly(1).same_as(&first);
+    }
+}
+
+#[test]
+fn a_time_that_the_environment_gives_is_a_direct_hit() {
+    let text = "#define D(x) __##x##__\n__device__ const char when[] = D(TIME) __DATE__;\n";
+    let mut ws = Workspace::with("unit.cu", text);
+    let args = ["-ptx", "unit.cu", "-o", "unit.ptx"];
+    let mut build = |seconds: &str| {
+        ws.set_env("SOURCE_DATE_EPOCH", seconds);
+        let first = ws.build(&args);
+        first.misses(1).same_as(&ws.kept(&args));
+        ws.build(&args).hits_directly(1).same_as(&first);
+        first
+    };
+    let early = build("100000000");
+    build("200000000").differs_from(&early);
+}

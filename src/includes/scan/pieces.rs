@@ -4,9 +4,11 @@
 //!
 //! Expands nothing and evaluates no condition. Too many pieces cost the direct hit of a compile.
 
-use super::{BYTE_ORDER_MARK, HAS_INCLUDE, next_word, skip_blanks, spliced, word_end};
+use super::{
+    BYTE_ORDER_MARK, HAS_INCLUDE, is_word, next_word, skip_blanks, spliced, word_end, word_start,
+};
 use crate::includes::lexer::{Kind, Piece, Pieces};
-use memchr::{memchr2_iter, memmem, memrchr};
+use memchr::{memchr, memchr2_iter, memmem, memrchr};
 use std::collections::{BTreeSet, HashSet};
 
 /// Directives whose words are never expanded.
@@ -22,13 +24,42 @@ const SILENT: [&[u8]; 9] = [
     b"warning",
 ];
 
+/// What asks whether a word is a macro's.
+pub const DEFINED: &[u8] = b"defined";
+
+/// The names of macros in `text` that end in [`DEFINED`]: pasted to something, `defined(__has_include)` is a use of them.
+/// Those that stand for nothing or a number hand nothing on.
+pub fn ends_of_defined(text: &[u8]) -> BTreeSet<Vec<u8>> {
+    let text = &*spliced(text);
+    let mut names = BTreeSet::new();
+    for at in memmem::find_iter(text, DEFINED) {
+        let end = word_end(text, at);
+        let start = word_start(text, at);
+        let line = memrchr(b'\n', &text[..start]).map_or(0, |newline| newline + 1);
+        let is_name = start < at && end == at + DEFINED.len();
+        let defines = is_name && memmem::find(&text[line..start], b"define").is_some();
+        if defines && hands_on(&text[end..]) {
+            names.insert(text[start..end].to_vec());
+        }
+    }
+    names
+}
+
+/// Whether what follows a macro's name begins with parameters or holds a word, perhaps after a comment.
+fn hands_on(text: &[u8]) -> bool {
+    let body = &text[..memchr(b'\n', text).unwrap_or(text.len())];
+    let mut words = body.split(|&byte| !is_word(byte));
+    let is_name = |word: &[u8]| word.first().is_some_and(|first| !first.is_ascii_digit());
+    body.starts_with(b"(") || memmem::find(body, b"/*").is_some() || words.any(is_name)
+}
+
 /// The pieces of some words that are found in the directives of any number of texts.
 pub struct Found<'w> {
     wholes: Vec<&'w [u8]>,
     /// Every part of `wholes`, but for these themselves.
     parts: HashSet<&'w [u8]>,
     found: HashSet<&'w [u8]>,
-    /// Whether a macro may take the place of `defined`.
+    /// Whether a macro has a parameter that is called `defined`.
     hides_defined: bool,
 }
 
@@ -66,13 +97,13 @@ impl<'w> Found<'w> {
         }
     }
 
-    /// A word that the pieces make, and whether a macro may ask behind `defined`.
-    pub fn made(&self) -> Option<&'w [u8]> {
-        let mut wholes = self.wholes.iter().copied();
-        wholes.find(|whole| self.make(whole))
+    /// The words that the pieces make.
+    pub fn made(&self) -> impl Iterator<Item = &'w [u8]> {
+        let wholes = self.wholes.iter().copied();
+        wholes.filter(|whole| self.make(whole))
     }
 
-    /// Whether `defined(__has_include)` may be the argument of something else.
+    /// Whether `defined` may be the name of a parameter, and so stand for anything.
     pub fn hides_defined(&self) -> bool {
         self.hides_defined
     }
@@ -121,7 +152,7 @@ impl<'w> Found<'w> {
         else {
             return;
         };
-        let (name, rest) = (line[define + at].of(text), &line[define + at + 1..]);
+        let rest = &line[define + at + 1..];
         let is = |piece: &Piece, mark: &[u8]| piece.of(text) == mark;
         let has_parameters = rest.first().is_some_and(|next| is(next, b"("));
         let close = rest.iter().position(|piece| is(piece, b")"));
@@ -130,16 +161,10 @@ impl<'w> Found<'w> {
             .map_or(0, |close| close + 1);
         let (parameters, body) = rest.split_at(body);
         let parameters: BTreeSet<_> = parameters.iter().map(|piece| piece.of(text)).collect();
-        let mut words = body
-            .iter()
-            .filter(|piece| piece.kind == Kind::Identifier)
-            .filter(|piece| !parameters.contains(piece.of(text)))
-            .peekable();
-        let is_named_so = name.ends_with(b"defined") && (has_parameters || words.peek().is_some());
-        self.hides_defined |= is_named_so || parameters.contains(&b"defined"[..]);
+        self.hides_defined |= parameters.contains(&DEFINED);
+        let words = body.iter();
+        let words = words.filter(|piece| !parameters.contains(piece.of(text)));
         words.for_each(|piece| self.add(text, piece));
-        let numbers = body.iter().filter(|piece| piece.kind == Kind::Number);
-        numbers.for_each(|piece| self.add(text, piece));
     }
 
     fn add(&mut self, text: &[u8], piece: &Piece) {
@@ -161,7 +186,7 @@ impl<'w> Found<'w> {
             at = word_end(text, start);
             self.add_word(&text[start..at]);
         }
-        self.hides_defined |= memmem::find(text, b"defined").is_some();
+        self.hides_defined |= memmem::find(text, DEFINED).is_some();
     }
 }
 
@@ -183,14 +208,13 @@ fn begins_line(text: &[u8], at: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Found;
+    use super::{Found, ends_of_defined};
 
     fn made(text: &str) -> Option<String> {
         let mut found = Found::of([&b"__has_include"[..], b"ASK"]);
         found.read(text.as_bytes());
-        found
-            .made()
-            .map(|word| String::from_utf8_lossy(word).into_owned())
+        let word = found.made().next();
+        word.map(|word| String::from_utf8_lossy(word).into_owned())
     }
 
     #[track_caller]
@@ -257,10 +281,26 @@ mod tests {
             found.read(text.as_bytes());
             found.hides_defined()
         };
-        assert!(hides("#define ASK_defined(x) x\n"));
-        assert!(hides("#define undefined A\n"));
         assert!(hides("#define A(defined) defined(x)\n"));
-        assert!(!hides("#define __mode_t_defined\n#define x_defined 1\n"));
         assert!(!hides("#define A (x) defined(B)\n"));
+        let names = |text: &str| {
+            let names = ends_of_defined(text.as_bytes()).into_iter();
+            let names: Result<Vec<_>, _> = names.map(String::from_utf8).collect();
+            names.unwrap()
+        };
+        assert_eq!(names("#define ASK_defined(x) x\n"), ["ASK_defined"]);
+        assert_eq!(names(" # define un\\\ndefined x\n"), ["undefined"]);
+        assert_eq!(
+            names("#define X defined(Y)\n#if defined(Z)\n#define defined_x\n"),
+            [""; 0]
+        );
+        assert_eq!(
+            names("#define A_defined\n# define B_defined 1 // 1\n"),
+            [""; 0]
+        );
+        assert_eq!(names("#define A_defined /*\n*/ ASK\n"), ["A_defined"]);
+        let mut found = Found::of([&b"undefined"[..]]);
+        found.read(b"#if A(un, defined(__has_include))\n");
+        assert_eq!(found.made().count(), 1);
     }
 }
