@@ -2,6 +2,7 @@
 //! it depended on. Nothing here reaches a result.
 
 use super::cache::Keyed;
+use super::found::Found;
 use super::key::{NvrtcFacts, full_name, shown_name};
 use super::level::Level;
 use super::program::Request;
@@ -75,7 +76,7 @@ impl Told {
     }
 
     /// It was a hit on the result under `key`.
-    pub fn hit(self, level: &Level, ending: Ending, hit: &super::cache::Found) {
+    pub fn hit(self, level: &Level, ending: Ending, hit: &Found) {
         let counter = match ending {
             Ending::Coalesced => Counter::NvrtcCoalesced,
             _ => Counter::NvrtcHit,

@@ -4,6 +4,7 @@
 
 use super::account::{Stored, Told, keep_facts};
 use super::environment::{self, Start};
+use super::found::{Found, fetch};
 use super::key::{NvrtcFacts, Scope, full_name, result_key};
 use super::level::Level;
 use super::library::Libraries;
@@ -87,15 +88,6 @@ pub struct Keyed {
     directories: [PathBuf; 2],
     anywhere: Digest,
     here: Digest,
-}
-
-/// A result in the cache.
-pub struct Found {
-    /// Its key.
-    pub key: Digest,
-    /// What is remembered of it.
-    pub record: Record,
-    output: Output,
 }
 
 impl Cache {
@@ -379,33 +371,6 @@ impl Keyed {
         };
         files.flat_map(times).collect()
     }
-}
-
-/// The result under a key.
-fn fetch(level: &Level, key: &Digest, scope: Scope, program: &Program) -> Option<Found> {
-    let stored = level.known_record(key).or_else(|| level.record(key))?;
-    let record: Record = serde_json::from_slice(&stored).ok()?;
-    if record.schema != SCHEMA {
-        return None;
-    }
-    let log = level.artefact(&record.log)?;
-    let lowered = record.lowered.iter();
-    let lowered = lowered.map(|(name, lowered)| (name.clone().into(), lowered.clone().into()));
-    let artefacts = record.artefacts.iter();
-    let artefacts = artefacts.map(|(kind, found)| Some(((*kind).into(), level.artefact(found)?)));
-    let output = Output {
-        log: match scope {
-            Scope::Anywhere => log::named(&log, program)?,
-            Scope::Here => log,
-        },
-        lowered: lowered.collect(),
-        artefacts: artefacts.collect::<Option<_>>()?,
-    };
-    Some(Found {
-        key: *key,
-        record,
-        output,
-    })
 }
 
 impl Miss<'_> {

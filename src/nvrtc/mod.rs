@@ -14,6 +14,7 @@
 //! | `library` | which libnvrtc it is, by content                                 |
 //! | `log`     | where a log names the program. Pure                            |
 //! | `record`  | a result as it is stored                                         |
+//! | `found`   | a result that is fetched from the store                        |
 //! | `level`   | the store, with the memory of this process before it             |
 //! | `account` | counters, journal, log, and what is kept for explanations        |
 //! | `cache`   | one compile: looked up, waited for, or remembered                |
@@ -21,6 +22,7 @@
 mod account;
 pub mod cache;
 mod environment;
+mod found;
 mod key;
 mod level;
 mod library;

@@ -1,8 +1,7 @@
 //! NVRTC's command line: a table of its options, and what they mean to a cache. Pure.
 //!
 //! Found by trying each form with NVRTC 12.0 to 13.5: a long name needs two dashes and a short one a
-//! single dash; a value follows `=` or, for most options, is the next argument; `-D`, `-I` and `-U` take it
-//! attached too.
+//! single dash; a value follows `=`, or is the next argument of most; `-D`, `-I` and `-U` take it attached too.
 //! What the table does not know is a bypass, never a guess.
 
 use crate::key::Sink;
@@ -47,7 +46,7 @@ type Row = (&'static str, &'static str, Arity, Effect);
 const PRECOMPILED: Effect = Effect::Bypass(NvrtcReason::Precompiled);
 const TIMING: Effect = Effect::Bypass(NvrtcReason::Timing);
 const FILES: Effect = Effect::Bypass(NvrtcReason::Files);
-/// What it asks for is in the logs of later compiles as well ([`super::process`]).
+/// It is in later logs as well ([`super::process`]).
 const LEAKING: Effect = Effect::Bypass(NvrtcReason::Process);
 
 /// Every option that is known, sorted.

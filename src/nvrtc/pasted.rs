@@ -14,40 +14,12 @@ use std::collections::{HashMap, HashSet};
 
 /// Macros with parameters that NVRTC has of its own, 12.0 to 13.5, found by asking for every word of its files. None
 /// of them pastes its arguments to a name that counts, but one may hand them on.
-const OWN: &[&[u8]] = &[
-    b"__ASSERT_STR_HELPER",
-    b"__CUDA_ARCH_HAS_FEATURE__",
-    b"__CUDA_HAS_ARCH_FAMILY_SPECIFIC",
-    b"__CUDA_HAS_ARCH_SPECIFIC",
-    b"__NV_ATOMIC_ADDRESSOF",
-    b"__NV_ATOMIC_REQUIRES",
-    b"__NV_ATOMIC_RET",
-    b"__NV_ATOMIC_RET_TYPE",
-    b"__NV_ATOMIC_TEMP",
-    b"__NV_ATOMIC_TRIVIALLY_COPYABLE",
-    b"__align__",
-    b"__annotate__",
-    b"__block_size__",
-    b"__builtin_align__",
-    b"__cluster_dims__",
-    b"__has_attribute",
-    b"__has_builtin",
-    b"__has_cpp_attribute",
-    b"__has_extension",
-    b"__has_feature",
-    b"__has_include",
-    b"__has_include_next",
-    b"__is_identifier",
-    b"__launch_bounds__",
-    b"__local_maxnreg__",
-    b"__location__",
-    b"__maxnreg__",
-    b"assert",
-    b"va_arg",
-    b"va_copy",
-    b"va_end",
-    b"va_start",
-];
+const OWN: &str = "__ASSERT_STR_HELPER __CUDA_ARCH_HAS_FEATURE__ __CUDA_HAS_ARCH_FAMILY_SPECIFIC \
+    __CUDA_HAS_ARCH_SPECIFIC __NV_ATOMIC_ADDRESSOF __NV_ATOMIC_REQUIRES __NV_ATOMIC_RET \
+    __NV_ATOMIC_RET_TYPE __NV_ATOMIC_TEMP __NV_ATOMIC_TRIVIALLY_COPYABLE __align__ __annotate__ \
+    __block_size__ __builtin_align__ __cluster_dims__ __has_attribute __has_builtin __has_cpp_attribute \
+    __has_extension __has_feature __has_include __has_include_next __is_identifier __launch_bounds__ \
+    __local_maxnreg__ __location__ __maxnreg__ assert va_arg va_copy va_end va_start";
 
 /// What NVRTC's own macros without parameters stand for, where that is words.
 const OWN_WORDS: &[&[u8]] = &[
@@ -231,6 +203,13 @@ impl Read {
                 continue;
             }
             let item = self.item(&token, text);
+            if token.kind == Kind::Other && token.of(text).len() > 1 {
+                // A quote without its partner: what follows it may be code, but for a directive that only speaks.
+                let name = line.first().map(|(_, token)| token.of(text));
+                let speaks =
+                    |name: &&[u8]| [b"error".as_slice(), b"warning", b"pragma"].contains(name);
+                name.filter(speaks)?;
+            }
             match in_directive {
                 true => line.push((item, token)),
                 false => code.push(item),
@@ -352,10 +331,8 @@ enum Last {
 
 impl<'r> Calls<'r> {
     fn of(read: &'r Read) -> Self {
-        let own = OWN
-            .iter()
-            .filter_map(|word| read.numbers.get(*word))
-            .copied();
+        let own = OWN.split(' ').map(str::as_bytes);
+        let own = own.filter_map(|word| read.numbers.get(word)).copied();
         let macros = read.definitions.iter().map(|found| found.name).chain(own);
         let openers = read
             .definitions
@@ -471,7 +448,7 @@ impl<'r> Calls<'r> {
                     last
                 }
                 Item::Include => {
-                    self.is_certain &= !is_inside;
+                    self.is_certain &= !is_inside && !matches!(last, Last::Macro | Last::Call);
                     last
                 }
                 Item::Paste | Item::Other => Last::Other,

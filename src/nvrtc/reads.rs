@@ -58,6 +58,8 @@ struct Sorted {
     stand_ins: BTreeSet<PathBuf>,
     /// What is missing where NVRTC looks anyway, and how often it looked.
     implied: BTreeMap<PathBuf, u32>,
+    /// The place of the program, if there is a file.
+    program: Option<PathBuf>,
     is_anywhere: bool,
     probe: Probe,
 }
@@ -75,6 +77,7 @@ impl Place<'_> {
             local: Lookups::default(),
             stand_ins: BTreeSet::new(),
             implied: BTreeMap::new(),
+            program: None,
             is_anywhere: true,
             probe: Probe::default(),
         };
@@ -116,18 +119,31 @@ impl Place<'_> {
         passed.iter().any(|place| place.is_file())
     }
 
-    /// Notes what is missing where NVRTC looks anyway: for headers that were passed, whose places count when it tells
-    /// files apart; and where it looked more than once and a text asks for files: 12.0 looks at the disk for
-    /// the program and such headers too.
+    /// Notes what NVRTC looks at anyway, where that counts: the places of passed headers when it tells files apart; that
+    /// of the program, to which `__has_include` leads as well; and where it looked more than once, as
+    /// 12.0 does when it is asked for passed headers.
     fn note_implied(&self, sorted: &mut Sorted, asks: bool) -> Result<(), Doubt> {
         let passed = self.passed();
+        let own = self.own();
+        let beside = self.beside();
         let tells_apart = !sorted.fixed.files.is_empty();
         for (place, looks) in std::mem::take(&mut sorted.implied) {
-            let is_asked = asks && looks > 1;
+            let below = beside.as_ref().filter(|_| own.contains(&place));
+            let below = below.and_then(|beside| place.strip_prefix(beside).ok());
+            let access = Access::Absent(place.clone());
+            if let (true, Some(below)) = (asks && looks == 1, below) {
+                sorted.note_beside(below, &access)?;
+                continue;
+            }
+            let is_asked = asks && (looks > 1 || own.contains(&place));
             sorted.is_anywhere &= !is_asked;
             if is_asked || tells_apart && passed.contains(&place) {
-                note(&mut sorted.local, &mut sorted.probe, &Access::Absent(place))?;
+                note(&mut sorted.local, &mut sorted.probe, &access)?;
             }
+        }
+        if let (true, Some(place)) = (asks, sorted.program.take()) {
+            sorted.is_anywhere = false;
+            note(&mut sorted.local, &mut sorted.probe, &Access::Looked(place))?;
         }
         Ok(())
     }
@@ -322,8 +338,10 @@ impl Sorted {
             *self.implied.entry(place).or_default() += 1;
         } else if place.is_dir() {
             note(&mut self.local, &mut self.probe, access)?;
-        } else if !own.contains(&place) {
+        } else if own.contains(&place) {
             // The program itself may well be there: what it includes is never taken for it.
+            self.program = Some(place);
+        } else {
             self.is_anywhere = false;
             note(&mut self.local, &mut self.probe, access)?;
             self.stand_ins.extend(self.local.present.iter().cloned());

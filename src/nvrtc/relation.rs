@@ -47,14 +47,19 @@ pub fn relate(
     // Files of different content cannot become one unseen.
     let copies = equal.into_values().filter(|paths| paths.len() > 1);
     distinct.extend(copies.flatten());
+    for path in present.intersection(stand_ins) {
+        let place = identity(path)?;
+        if !first.contains_key(&place) {
+            distinct.insert(path.clone());
+            distinct.extend(first.values().cloned());
+            first.insert(place, path.clone());
+        }
+    }
     for path in present.iter() {
         // What was skipped was not read, and nothing else tells that it is as it was.
         settled.insert(path.clone());
-        if let Some(other) = first.get(&identity(path)?) {
+        if let Some(other) = first.get(&identity(path)?).filter(|other| *other != path) {
             same.insert((path.clone(), other.clone()));
-        } else if stand_ins.contains(path) {
-            distinct.insert(path.clone());
-            distinct.extend(first.values().cloned());
         }
     }
     let mut known: HashMap<Identity, &Path> = HashMap::new();
@@ -113,7 +118,10 @@ mod tests {
         assert_eq!(lookups.settled, before.present);
 
         let mut lookups = before;
+        symlink("p", at("q")).unwrap();
+        lookups.present.insert(at("q"));
         relate(&mut lookups, &texts, &[at("p")].into()).unwrap();
+        assert!(lookups.same.contains(&(at("q"), at("p"))));
         let apart = ["a", "b", "c", "d", "p"].map(at).into_iter();
         let apart = apart.chain([dir.path().to_owned()]);
         assert_eq!(lookups.distinct, apart.collect());

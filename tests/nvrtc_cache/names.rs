@@ -23,11 +23,10 @@ enum Second {
 }
 
 /// Every one comes after several others.
-const WALK: [Second; 13] = {
+const WALK: [Second; 10] = {
     use Second::{Copy, Directory, Hard, Link, Other, OtherLink};
     [
-        Link, Copy, Hard, Copy, Directory, Copy, Link, Other, Directory, OtherLink, Hard, Other,
-        Link,
+        Link, Copy, Hard, Other, Directory, Copy, Link, OtherLink, Hard, Copy,
     ]
 };
 
@@ -122,12 +121,13 @@ fn next_headers_depend_on_which_directories_and_files_are_the_same() {
 fn headers_that_are_links_to_the_place_of_a_passed_one_are_told_from_others() {
     let _alone = alone();
     let bench = Bench::new();
-    fs::create_dir(bench.path("inc")).unwrap();
-    let include = format!("-I{}", bench.path("inc").display());
+    fs::create_dir(bench.path("../inc")).unwrap();
+    let folder = bench.path("../inc").canonicalize().unwrap();
+    let include = format!("-I{}", folder.display());
     let source = format!("#include \"p.h\"\n#include <q.h>\n{PLAIN}");
     let passed = "#pragma once\n#define VALUE 1\n";
     let case = Case::new(&source, &[&include]).with_header("p.h", passed);
-    let (p, q) = (bench.path("p.h"), bench.path("inc/q.h"));
+    let (p, q) = (bench.path("p.h"), folder.join("q.h"));
     let fresh = |text: &str| {
         let _ = fs::remove_file(&q);
         fs::write(&q, text).unwrap();
@@ -136,13 +136,13 @@ fn headers_that_are_links_to_the_place_of_a_passed_one_are_told_from_others() {
     let link = || {
         let _ = (fs::remove_file(&q), fs::remove_file(&p));
         fs::write(&p, "#undef VALUE\n#define VALUE 2\n").unwrap();
-        symlink("../p.h", &q).unwrap();
+        symlink("../work/p.h", &q).unwrap();
         settle();
     };
     let turned = || {
         let _ = (fs::remove_file(&q), fs::remove_file(&p));
         fs::write(&q, "#undef VALUE\n#define VALUE 2\n").unwrap();
-        symlink("inc/q.h", &p).unwrap();
+        symlink("../inc/q.h", &p).unwrap();
         settle();
     };
     let apart = || {
@@ -189,6 +189,7 @@ fn questions_for_the_program_itself_and_for_passed_headers_are_asked_again() {
         "__has_include(<k.cu>)",
         "__has_include(\"p.h\")",
         "__has_include(<p.h>)",
+        "0\n#include \"p.h\"\n#endif\n#if __has_include(\"p.h\")",
         "ASK(\"k.cu\")",
         "D(include)(\"p.h\")",
     ];
@@ -203,13 +204,14 @@ fn questions_for_the_program_itself_and_for_passed_headers_are_asked_again() {
             continue; // a question that is pasted is none to some
         }
         expect(&bench, &case, &[Ended::Hit]);
-        for name in ["k.cu", "p.h", "inc/k.cu", "inc/p.h"] {
-            bench.write(name, "// there\n");
+        let folder = if question.contains('<') { "inc/" } else { "" };
+        for name in ["k.cu", "p.h"] {
+            let path = format!("{folder}{name}");
+            bench.write(&path, "// there\n");
             assert_ne!(bench.run(&case), Ended::Bypass);
-            expect(&bench, &case, &[Ended::Hit]);
             let moved = case.clone().named(bench.path("k.cu").to_str().unwrap());
             assert_ne!(bench.run(&moved), Ended::Bypass);
-            fs::remove_file(bench.path(name)).unwrap();
+            fs::remove_file(bench.path(&path)).unwrap();
             settle();
             expect(&bench, &case, &[Ended::Hit]);
             assert_ne!(bench.run(&moved), Ended::Bypass);

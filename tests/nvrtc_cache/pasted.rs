@@ -42,9 +42,8 @@ fn times_that_are_pasted_are_never_served() {
         ("G2(__TI, ME__)", 9),
         ("VA(__TI, ME__)", 9),
         ("ID(C2)(__DA, TE__)", 12),
-        ("ID(C2) ID() (__DA, TE__)", 12),
-        ("C2(C2(_, _T), C2(IM, C2(E_, _)))", 9),
-        ("X2(C2(_, _), C3(T, I, C2(M, C3(E, _, _))))", 9),
+        ("X2(X2(_, _T), X2(IM, X2(E_, _)))", 9),
+        ("X2(X2(_, _), X2(T, X2(I, X2(M, X2(E, X2(_, _))))))", 9),
     ] {
         never_hits(&bench, &Case::new(&sized(name, size), &[]), name);
     }
@@ -84,7 +83,6 @@ fn times_are_pasted_of_options_headers_and_name_expressions_too() {
     bench.write("inc/begin.h", "= C2(__TI,\n");
     for (number, body) in [
         "static const char *const s = X2(HALF, ME__);",
-        "static const char *const s = ID(OPEN) ME__);",
         "static const char *const s = ID(C2 LP) __TI, ME__);",
         "static const char *const s = C2(\n#include <args.h>\n);",
         "static const char *const s\n#include <begin.h>\nME__);",
@@ -247,7 +245,10 @@ fn the_programs_name_is_pasted_of_any_number_of_pieces() {
         ("macros.h", "D(FILE)"),
         ("macros.h", "C3(__, FILE, __)"),
         ("macros.h", "C4(__, FI, LE, __)"),
-        ("macros.h", "X2(C2(_, _), C3(F, I, C2(L, C3(E, _, _))))"),
+        (
+            "macros.h",
+            "X2(X2(_, _), X2(F, X2(I, X2(L, X2(E, X2(_, _))))))",
+        ),
         ("macros.h", "C3(__, BASE_FI, LE__)"),
         ("macros.h", "JOIN(MY_, NAME)"),
         ("macros.h", "C3(M, Y, _NAME)"),

@@ -37,7 +37,7 @@ fn pieces_of_any_number_are_seen() {
 fn words_that_no_macro_is_given_are_no_pieces() {
     makes_not("#define CAT(a, b) a##b\nint T, I, M, E, __, x = CAT(A, B);");
     makes_not(
-        "#define CAT(a, b) a##b\n/* CAT(__TI, ME__) */ // CAT(__TI, ME__)\nx = \"CAT(__TI, ME__)\";",
+        "#define CAT(a, b) a##b\n\n#error don't CAT(__TI, ME__)\n/* CAT(__TI, ME__) */ // CAT(__TI, ME__)\nx = \"CAT(__TI, ME__)\";",
     );
     makes_not("#define CAT(a, b) a b\nx = CAT(__TI, ME__);");
     makes_not("#define CAT(a, b) a##b\nf(__TI, ME__);");
@@ -63,6 +63,8 @@ fn calls_are_found_wherever_they_may_begin_and_end() {
         "CAT(\n#include \"pieces.h\"\n) __TI ME__",
         "CAT(__TI\n#if 1\n,\n#else\n)\n#endif\nME__)",
         "CAT(__TI,",
+        "CAT\n#include \"args.h\"\n(__TI, ME__)",
+        "it's CAT(__TI, ME__)",
         "// a comment \\ \nCAT(__TI, ME__)",
         "\"\nCAT(__TI, ME__)",
     ] {

@@ -21,6 +21,8 @@ thread_local! {
 #[derive(Default)]
 struct Seen {
     accesses: Vec<Access>,
+    /// The working directory when it began.
+    directory: Option<PathBuf>,
     /// Something that cannot be told by an [`Access`]: what depends on it must not be stored.
     is_strange: bool,
 }
@@ -32,7 +34,10 @@ impl Watch {
     /// Begins; `None` where the library's calls cannot be seen.
     pub(super) fn begin(slot: &Slot) -> Option<Self> {
         tap(slot)?;
-        SEEN.set(Some(Seen::default()));
+        SEEN.set(Some(Seen {
+            directory: std::env::current_dir().ok(),
+            ..Seen::default()
+        }));
         Some(Self(()))
     }
 
@@ -155,7 +160,7 @@ fn note(path: *const c_char, question: Question, is_there: bool) {
 
 impl Seen {
     fn note(&mut self, path: *const c_char, question: Question, found: Result<(), c_int>) {
-        let Some(path) = absolute(path) else {
+        let Some(path) = self.absolute(path) else {
             self.is_strange = true;
             return;
         };
@@ -166,22 +171,24 @@ impl Seen {
             _ => self.is_strange = true,
         }
     }
-}
 
-/// The path as it is meant now, whatever the working directory will be.
-fn absolute(path: *const c_char) -> Option<PathBuf> {
-    if path.is_null() {
-        return None;
-    }
-    // SAFETY: what is not null is a string: the caller gives it to the C library.
-    let path = Path::new(OsStr::from_bytes(
-        unsafe { CStr::from_ptr(path) }.to_bytes(),
-    ));
-    match path.is_absolute() {
-        true => Some(path.to_owned()),
-        // Not `Path::join` of nothing: an empty name is the directory to nobody.
-        false if path.as_os_str().is_empty() => None,
-        false => Some(std::env::current_dir().ok()?.join(path)),
+    /// The path as it is meant, if the working directory is the one that it was: another thread may leave it for a
+    /// moment, in which a name means something else.
+    fn absolute(&self, path: *const c_char) -> Option<PathBuf> {
+        if path.is_null() {
+            return None;
+        }
+        // SAFETY: what is not null is a string: the caller gives it to the C library.
+        let path = Path::new(OsStr::from_bytes(
+            unsafe { CStr::from_ptr(path) }.to_bytes(),
+        ));
+        if path.is_absolute() {
+            return Some(path.to_owned());
+        }
+        let now = std::env::current_dir().ok();
+        // Not `Path::join` of nothing: an empty name is no directory.
+        let is_meant = !path.as_os_str().is_empty() && now == self.directory;
+        Some(now.filter(|_| is_meant)?.join(path))
     }
 }
 

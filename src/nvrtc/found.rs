@@ -1,0 +1,45 @@
+//! A result as the store has it: fetched whole, or not at all.
+
+use super::key::Scope;
+use super::level::Level;
+use super::log;
+use super::program::{Output, Program};
+use super::record::{Record, SCHEMA};
+use crate::key::Digest;
+
+/// A result in the cache.
+pub struct Found {
+    /// Its key.
+    pub key: Digest,
+    /// What is remembered of it.
+    pub record: Record,
+    /// What it is.
+    pub output: Output,
+}
+
+/// The result under a key.
+pub fn fetch(level: &Level, key: &Digest, scope: Scope, program: &Program) -> Option<Found> {
+    let stored = level.known_record(key).or_else(|| level.record(key))?;
+    let record: Record = serde_json::from_slice(&stored).ok()?;
+    if record.schema != SCHEMA {
+        return None;
+    }
+    let log = level.artefact(&record.log)?;
+    let lowered = record.lowered.iter();
+    let lowered = lowered.map(|(name, lowered)| (name.clone().into(), lowered.clone().into()));
+    let artefacts = record.artefacts.iter();
+    let artefacts = artefacts.map(|(kind, found)| Some(((*kind).into(), level.artefact(found)?)));
+    let output = Output {
+        log: match scope {
+            Scope::Anywhere => log::named(&log, program)?,
+            Scope::Here => log,
+        },
+        lowered: lowered.collect(),
+        artefacts: artefacts.collect::<Option<_>>()?,
+    };
+    Some(Found {
+        key: *key,
+        record,
+        output,
+    })
+}
