@@ -83,7 +83,7 @@ pub fn is_keyed(name: &str) -> bool {
     KEYED.iter().any(|(known, _)| *known == name)
 }
 
-/// Variables by which a tool writes files that nobody asked for on the command line, or changes it.
+/// Variables by which a tool writes files that the command line does not ask for, or changes it.
 pub const FORBIDDEN: &[&str] = &[
     "AS_SECURE_LOG_FILE",
     "CCC_ADD_ARGS",

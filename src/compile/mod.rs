@@ -2,6 +2,7 @@
 //! and a new entry. Anything unexpected is a [`Detour`], on which the caller runs the real nvcc with
 //! the original arguments. `docs/architecture.md` follows the whole way.
 
+mod assembly;
 mod cache;
 mod commands;
 mod deliver;
