@@ -1,23 +1,31 @@
 //! A digest of a preprocessed text that does not change when lines only move: equal digests mean
 //! that compiles without any debug information give equal results. docs/semantic.md has the proof.
 //!
-//! | module   | part                                                            |
-//! |----------|-----------------------------------------------------------------|
-//! | `lines`  | lines, markers, and the number of each line                     |
-//! | `names`  | whether markers name others than the files that were entered     |
-//! | `chunks` | the declarations of a text, and the brackets of one of them     |
-//! | `places` | where in a declaration a name stands, and what that means       |
-//! | `taint`  | the functions that take their callers' lines, and who names them |
+//! | module      | part                                                              |
+//! |-------------|-------------------------------------------------------------------|
+//! | `lines`     | lines, markers, and the number of each line                       |
+//! | `names`     | whether markers name others than the files that were entered       |
+//! | `chunks`    | the declarations of a text, and the brackets of one of them       |
+//! | `shapes`    | where declarations begin, and the words that say what they are    |
+//! | `places`    | the places in which calls are known to take no line of another one |
+//! | `variables` | mentions that are none of the function                            |
+//! | `classes`   | classes that are only thrown                                      |
+//! | `taint`     | the functions that take their callers' lines, and who names them   |
 //!
 //! Knows nothing of compilers' options: whoever asks sees to it that none of them wants lines.
 
 mod chunks;
+mod classes;
 mod lines;
 mod names;
 mod places;
+mod shapes;
 mod taint;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_shapes;
+mod variables;
 
 use lines::{Change, Lines, Sort};
 use names::Names;
@@ -26,7 +34,7 @@ use std::ops::Range;
 pub use taint::Unnamed;
 
 /// Changes with the meaning of the digest.
-const SCHEMA: &[u8] = b"pcache-nvcc moved 2\0";
+const SCHEMA: &[u8] = b"pcache-nvcc moved 3\0";
 
 /// The digest of a text, and which of its lines keep their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,11 +59,11 @@ pub enum Keeps {
         /// How many declarations.
         count: usize,
     },
-    /// All: someone may take a line without naming whom it calls.
+    /// All: a line may be taken by a declaration that does not name whom it calls.
     Everything {
-        /// Who.
+        /// The function or class that takes it.
         name: Vec<u8>,
-        /// How.
+        /// What its name does where it cannot be followed.
         why: Unnamed,
     },
 }

@@ -29,6 +29,7 @@ mod outputs;
 mod pcache;
 mod report;
 mod semantic;
+mod semantic_lines;
 mod semantic_messages;
 mod signals;
 mod stages;

@@ -5,6 +5,7 @@
 //! what a compiler reads before it goes on to the next.
 
 use super::Doubt;
+use super::shapes::is_operator;
 use crate::includes::lexer::{Kind, Token, Tokens};
 use std::ops::Range;
 
@@ -189,7 +190,7 @@ impl<'t> Cutter<'t> {
 
     /// Whether `token` after a closing brace is the first one of another declaration.
     fn begins_another(&self, token: &Token, text: &[u8]) -> bool {
-        let is_word = token.kind == Kind::Identifier && text != b"catch";
+        let is_word = token.kind == Kind::Identifier && text != b"catch" && !is_operator(text);
         !self.is_open_ended && (is_word || matches!(text, b"::" | b"[" | b"~" | b"}"))
     }
 

@@ -236,7 +236,7 @@ pub fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, Doubt> {
 }
 
 /// Reads from `start` to the end of the line that holds `suspect`, or of a literal there. What begins with
-/// comments may turn out to be a directive, which nobody else looks for.
+/// comments may turn out to be a directive, which no other part looks for.
 fn read_line(
     text: &[u8],
     start: usize,

@@ -2,8 +2,8 @@
 //! of functions which take their caller's. Finds that set, or says why names do not do.
 
 use super::chunks::{Chunk, cut};
-use super::places;
-use super::{Doubt, Keeps};
+use super::places::{self, Place};
+use super::{Doubt, Keeps, classes, shapes, variables};
 use memchr::{memmem, memrchr};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -24,17 +24,13 @@ const PRAGMA: &[u8] = b"_Pragma";
 /// More names than this are not followed.
 const MOST_NAMES: usize = 64;
 
-/// Why a line-taking call may have no name at its own line.
+/// Why all lines keep their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unnamed {
-    /// An operator, a lambda, or something in parentheses.
-    Operator,
-    /// A default argument of a template.
-    TemplateParameter,
-    /// An alias template or a concept.
-    TemplateAlias,
-    /// A default member initialiser.
-    Member,
+    /// A line is taken in a place that is on no list of harmless ones.
+    Shape,
+    /// A function that takes lines is mentioned, and not called.
+    Mention,
     /// A class with such a constructor is more than thrown.
     Class,
     /// The language calls a function of this name by itself.
@@ -138,22 +134,15 @@ impl<'t> Search<'t> {
             };
             let chunk = &self.chunks[&number];
             let mut sort = self.names[name];
-            if sort == Sort::Function && places::class_key(chunk, token).is_some() {
+            if sort == Sort::Function && classes::may_name_class(chunk, token) {
                 sort = Sort::Class;
                 self.names.insert(name.to_owned(), sort);
                 self.left.push(name.to_owned());
             }
             // Whatever the language makes of it there.
             self.tainted.insert(number);
-            match sort {
-                Sort::Function if !places::is_call(chunk, token) => continue,
-                Sort::Class if !places::is_harmless_class(chunk, token) => {
-                    return Err(Stop::Unnamed(name.to_owned(), Unnamed::Class));
-                }
-                _ => {}
-            }
-            let found = places::through(chunk, token);
-            for found in found.map_err(|why| Stop::Unnamed(name.to_owned(), why))? {
+            let found = passed_by(chunk, token, sort);
+            if let Some(found) = found.map_err(|why| Stop::Unnamed(name.to_owned(), why))? {
                 self.add(found)?;
             }
         }
@@ -213,6 +202,23 @@ impl<'t> Search<'t> {
         };
         Taken { ranges, keeps }
     }
+}
+
+/// The function through which the mention of a name of this `sort` at `at` takes its caller's line.
+fn passed_by(chunk: &Chunk<'_>, at: usize, sort: Sort) -> Result<Option<Vec<u8>>, Unnamed> {
+    match sort {
+        Sort::Class if classes::is_harmless(chunk, at) => return Ok(None),
+        Sort::Class => return Err(Unnamed::Class),
+        Sort::Function if variables::is_variable(chunk, at) => return Ok(None),
+        Sort::Function | Sort::Builtin if !shapes::is_call(chunk, at) => {
+            return Err(Unnamed::Mention);
+        }
+        Sort::Function | Sort::Builtin => {}
+    }
+    Ok(match places::place(chunk, at)? {
+        Place::Default(name) => Some(name.to_owned()),
+        Place::Own | Place::Declared => None,
+    })
 }
 
 /// Where `name` stands as a word.

@@ -1,0 +1,324 @@
+//! Parts of declarations as they stand in their tokens: where one begins, its lists of template
+//! parameters, and words that say what it is.
+
+use super::chunks::{Chunk, angle};
+use super::taint::Unnamed;
+
+/// Operators that are spelled as words.
+const OPERATORS: &[&[u8]] = &[
+    b"and", b"and_eq", b"bitand", b"bitor", b"not_eq", b"or", b"or_eq", b"xor", b"xor_eq",
+];
+
+/// Words that no function has for a name, and that may stand before parentheses.
+const NO_NAMES: &[&[u8]] = &[
+    b"if",
+    b"for",
+    b"while",
+    b"switch",
+    b"return",
+    b"constexpr",
+    b"consteval",
+    b"constinit",
+    b"catch",
+    b"sizeof",
+    b"alignof",
+    b"_Alignof",
+    b"__alignof__",
+    b"__alignof",
+    b"decltype",
+    b"__decltype",
+    b"typeof",
+    b"__typeof__",
+    b"__typeof",
+    b"typeid",
+    b"alignas",
+    b"_Alignas",
+    b"noexcept",
+    b"static_assert",
+    b"_Static_assert",
+    b"explicit",
+    b"requires",
+    b"throw",
+    b"co_return",
+    b"co_yield",
+    b"co_await",
+    b"case",
+    b"asm",
+    b"__asm__",
+    b"__asm",
+    b"volatile",
+    b"const",
+    b"__attribute__",
+    b"__attribute",
+    b"__declspec",
+    b"__extension__",
+    b"else",
+    b"do",
+    b"auto",
+    b"void",
+    b"bool",
+    b"char",
+    b"char8_t",
+    b"char16_t",
+    b"char32_t",
+    b"wchar_t",
+    b"short",
+    b"int",
+    b"long",
+    b"float",
+    b"double",
+    b"signed",
+    b"unsigned",
+    b"__signed__",
+    b"__int128",
+    b"__float128",
+    b"static",
+    b"mutable",
+    b"inline",
+    b"virtual",
+    b"new",
+    b"delete",
+    b"and",
+    b"or",
+    b"not",
+    b"operator",
+    b"this",
+];
+
+/// Words of declarations that are on no list of harmless ones.
+const ODD: &[&[u8]] = &[
+    b"using",
+    b"typedef",
+    b"namespace",
+    b"concept",
+    b"enum",
+    b"static_assert",
+    b"_Static_assert",
+    b"asm",
+    b"__asm__",
+    b"__asm",
+    b"export",
+    b"import",
+    b"module",
+    b"goto",
+    b"case",
+    b"default",
+];
+
+/// Words whose parentheses hold an operand that gives its type.
+const TYPE_OF: &[&[u8]] = &[
+    b"decltype",
+    b"__decltype",
+    b"typeof",
+    b"__typeof__",
+    b"__typeof",
+    b"typeid",
+];
+
+/// Attributes and their like, whose parentheses are no parameter list.
+pub fn is_attribute(word: &[u8]) -> bool {
+    matches!(
+        word,
+        b"__attribute__" | b"__attribute" | b"alignas" | b"_Alignas" | b"__declspec"
+    )
+}
+
+/// Whether `word` begins the name of a class.
+pub fn is_class_key(word: &[u8]) -> bool {
+    matches!(word, b"class" | b"struct" | b"union")
+}
+
+/// Whether `word` is an operator.
+pub fn is_operator(word: &[u8]) -> bool {
+    OPERATORS.contains(&word)
+}
+
+/// Whether a function may be called `word`.
+pub fn is_name(word: &[u8]) -> bool {
+    !NO_NAMES.contains(&word) && !ODD.contains(&word) && !is_class_key(word)
+}
+
+/// Whether the parentheses after `word` hold an operand that gives its type.
+pub fn is_type_of(word: &[u8]) -> bool {
+    TYPE_OF.contains(&word)
+}
+
+/// What ends the declaration before.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// A semicolon or an access label.
+    Plain,
+    /// A closing brace that a word follows, too.
+    WithBraces,
+}
+
+/// The first token of the declaration or statement that `at` belongs to, in its bracket.
+pub fn declaration_start(chunk: &Chunk<'_>, at: usize, ends: Ends) -> usize {
+    let mut start = at;
+    while let Some(before) = chunk.sibling_before(start) {
+        let is_label = chunk.text(before) == b":"
+            && matches!(chunk.before(before), b"public" | b"private" | b"protected");
+        let is_brace = ends == Ends::WithBraces
+            && chunk.text(before) == b"{"
+            && begins_declaration(chunk, start);
+        if chunk.text(before) == b";" || is_label || is_brace {
+            break;
+        }
+        start = before;
+    }
+    start
+}
+
+/// Whether token `at` after a closing brace may be the first one of another declaration.
+fn begins_declaration(chunk: &Chunk<'_>, at: usize) -> bool {
+    let is_word = chunk.is_word(at) && !is_operator(chunk.text(at));
+    is_word || matches!(chunk.text(at), b"::" | b"[" | b"~")
+}
+
+/// Whether the braces at `open` end a declaration without a semicolon, as only those of a function do.
+pub fn ends_function(chunk: &Chunk<'_>, open: usize) -> bool {
+    let after = chunk.partner(open) + 1;
+    after == chunk.len() || chunk.text(after) == b"}" || begins_declaration(chunk, after)
+}
+
+/// Where the list that `<` at `list` begins ends, if that is before `end`.
+pub fn list_end(chunk: &Chunk<'_>, list: usize, end: usize) -> Option<usize> {
+    let mut depth = 0;
+    chunk.siblings(list, end).find(|&token| {
+        depth = angle(depth, chunk.text(token), chunk.before(token));
+        depth == 0
+    })
+}
+
+/// Whether a `<` between `start` and `at`, of the same bracket, may still be open there.
+pub fn is_in_list(chunk: &Chunk<'_>, start: usize, at: usize) -> bool {
+    let mut depth = 0;
+    for token in chunk.siblings(start, at) {
+        let text = chunk.text(token);
+        depth = match text {
+            // A launch, or a shift in front of a list.
+            b"<<" | b"<<<" => depth + 1,
+            _ => angle(depth, text, chunk.before(token)),
+        };
+    }
+    depth > 0
+}
+
+/// A declaration up to one of its tokens, of the same bracket.
+pub struct Head<'c, 't> {
+    chunk: &'c Chunk<'t>,
+    /// The first token after lists of template parameters.
+    pub start: usize,
+    /// The token that ends what is looked at.
+    pub end: usize,
+    /// Whether there are such lists.
+    pub is_template: bool,
+    /// Whether a constraint follows them, or the declarator.
+    pub is_constrained: bool,
+}
+
+impl<'c, 't> Head<'c, 't> {
+    /// What stands before `end`. Fails for what may be part of a template's parameters, and for
+    /// declarations that are on no list.
+    pub fn read(chunk: &'c Chunk<'t>, end: usize) -> Result<Self, Unnamed> {
+        let mut start = declaration_start(chunk, end, Ends::WithBraces);
+        let mut is_template = false;
+        while chunk.text(start) == b"template" && start < end {
+            is_template = true;
+            if chunk.text(start + 1) != b"<" {
+                return Err(Unnamed::Shape);
+            }
+            start = list_end(chunk, start + 1, end).ok_or(Unnamed::Shape)? + 1;
+        }
+        let mut head = Self {
+            chunk,
+            start,
+            end,
+            is_template,
+            is_constrained: false,
+        };
+        head.is_constrained = head.has(b"requires");
+        let is_odd = head.tokens().any(|token| {
+            let text = chunk.text(token);
+            ODD.contains(&text) || (text == b"template" && chunk.before(token) != b"::")
+        });
+        if is_odd {
+            return Err(Unnamed::Shape);
+        }
+        Ok(head)
+    }
+
+    /// The tokens and groups.
+    pub fn tokens(&self) -> impl Iterator<Item = usize> {
+        self.chunk.siblings(self.start, self.end)
+    }
+
+    /// Whether `word` is among them.
+    pub fn has(&self, word: &[u8]) -> bool {
+        self.tokens().any(|token| self.chunk.text(token) == word)
+    }
+
+    /// The first class-key.
+    pub fn class_key(&self) -> Option<usize> {
+        self.tokens()
+            .find(|&token| is_class_key(self.chunk.text(token)))
+    }
+
+    /// Whether an initialiser may have begun.
+    pub fn has_equals(&self) -> bool {
+        has_equals(self.chunk, self.start, self.end)
+    }
+
+    /// The first parentheses that may be parameters.
+    pub fn parameters(&self) -> Option<usize> {
+        self.tokens().find(|&token| {
+            let before = self.chunk.before(token);
+            let is_list = self.chunk.text(token) == b"(";
+            is_list && !is_attribute(before) && !is_type_of(before) && before != b"explicit"
+        })
+    }
+
+    /// The first colon.
+    pub fn colon(&self) -> Option<usize> {
+        self.tokens().find(|&token| self.chunk.text(token) == b":")
+    }
+}
+
+/// Whether there is a `=` between `start` and `end`, of the same bracket.
+pub fn has_equals(chunk: &Chunk<'_>, start: usize, end: usize) -> bool {
+    let mut tokens = chunk.siblings(start, end);
+    tokens.any(|token| chunk.text(token) == b"=" && chunk.before(token) != b"operator")
+}
+
+/// Whether token `at` is called by its name there: `f(`, `f<…>(`, `(n::f)(` or a launch.
+pub fn is_call(chunk: &Chunk<'_>, at: usize) -> bool {
+    let mut after = at + 1;
+    let is_launch = chunk.text(after) == b"<<" && chunk.text(after + 1) == b"<";
+    if is_launch || chunk.text(after) == b"<<<" {
+        return true;
+    }
+    if chunk.text(after) == b"<" {
+        let end = chunk
+            .parent(at)
+            .map_or(chunk.len(), |open| chunk.partner(open));
+        let Some(end) = list_end(chunk, after, end) else {
+            return false;
+        };
+        after = end + 1;
+    }
+    while chunk.text(after) == b")" {
+        let open = chunk.partner(after);
+        let is_plain = |token: usize| {
+            let text = chunk.text(token);
+            chunk.is_word(token) || matches!(text, b"(" | b"::" | b"&" | b"*" | b"." | b"->")
+        };
+        let before = chunk.before(open);
+        let is_argument = matches!(before, b")" | b"]" | b">" | b">>" | b"}")
+            || (open > 0 && chunk.is_word(open - 1) && before != b"return");
+        if open == after || is_argument || !(open..at).all(is_plain) {
+            return false;
+        }
+        after += 1;
+    }
+    chunk.text(after) == b"("
+}

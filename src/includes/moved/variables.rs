@@ -1,0 +1,184 @@
+//! Mentions of a line-taking function's name that are no calls, or none of that function.
+//!
+//! What has the function itself may hand it on: `decltype(f) g;` gives g the default arguments of f, and a
+//! template that gets `f` for an argument may call it. So such a mention is only let through where
+//! the name is plainly that of something else: a variable that is declared before in the same
+//! class, function or block.
+
+use super::chunks::Chunk;
+use super::places::{self, Place, path};
+use super::shapes::{
+    Ends, Head, declaration_start, has_equals, is_call, is_class_key, is_in_list, is_name,
+    is_type_of,
+};
+
+/// Whether `at` names a variable and no function.
+pub fn is_variable(chunk: &Chunk<'_>, at: usize) -> bool {
+    let name = chunk.text(at);
+    match chunk.before(at) {
+        b"::" => return false,
+        b"." | b"->" => {
+            return !is_call(chunk, at) && is_value(chunk, at) && is_member_value(chunk, at);
+        }
+        _ => {}
+    }
+    let mut mentions = (0..=at).filter(|&token| chunk.text(token) == name && chunk.is_word(token));
+    mentions.any(|declared| declares(chunk, declared, at))
+}
+
+/// Whether the declaration that names a variable at `declared`, if it is one, is what `at` means.
+fn declares(chunk: &Chunk<'_>, declared: usize, at: usize) -> bool {
+    let Some(scope) = chunk.parent(declared) else {
+        return false;
+    };
+    let after = chunk.text(declared + 1);
+    match chunk.text(scope) {
+        b"{" if is_class_body(chunk, scope) => {
+            let end = matches!(after, b";" | b"=" | b"{");
+            end && chunk.partner(scope) > at
+                && is_typed(chunk, declared, Ends::WithBraces)
+                && !has_function(chunk, scope, chunk.partner(scope), chunk.text(declared))
+        }
+        b"{" => {
+            // In a block, `F f;` may declare a function.
+            after == b"="
+                && chunk.partner(scope) > at
+                && is_typed(chunk, declared, Ends::Plain)
+                && places::place(chunk, declared) == Ok(Place::Own)
+                && !has_function(chunk, scope, chunk.partner(scope), chunk.text(declared))
+        }
+        b"(" => matches!(after, b"," | b")" | b"=") && is_parameter(chunk, scope, declared, at),
+        _ => false,
+    }
+}
+
+/// Whether a class has its members between the braces at `open`.
+fn is_class_body(chunk: &Chunk<'_>, open: usize) -> bool {
+    Head::read(chunk, open).is_ok_and(|head| {
+        let key = head.class_key();
+        key.is_some_and(|key| places::is_class_head(chunk, key, open))
+    })
+}
+
+/// Whether a function of this name, too, may be declared between `start` and `end`.
+fn has_function(chunk: &Chunk<'_>, start: usize, end: usize, name: &[u8]) -> bool {
+    (start..end).any(|token| {
+        let is_named = chunk.text(token) == name && matches!(chunk.text(token + 1), b"(" | b"<");
+        let is_use = match chunk.before(token) {
+            b"(" | b"return" | b"=" | b"." | b"->" | b";" | b"{" | b":" => true,
+            b"," => is_initialised(chunk, token),
+            _ => false,
+        };
+        is_named && !is_use
+    })
+}
+
+/// Whether `at` stands behind a colon, where constructors have their initialisers.
+fn is_initialised(chunk: &Chunk<'_>, at: usize) -> bool {
+    let start = declaration_start(chunk, at, Ends::WithBraces);
+    let mut tokens = chunk.siblings(start, at);
+    tokens.any(|token| chunk.text(token) == b"(") && tokens.any(|token| chunk.text(token) == b":")
+}
+
+/// Whether the declaration before `at` is a plain type.
+fn is_typed(chunk: &Chunk<'_>, at: usize, ends: Ends) -> bool {
+    let start = declaration_start(chunk, at, ends);
+    start < at && is_type(chunk, start, at)
+}
+
+/// Whether a type and nothing else stands between `start` and `end`.
+fn is_type(chunk: &Chunk<'_>, start: usize, end: usize) -> bool {
+    let is_plain = |token: usize| {
+        let text = chunk.text(token);
+        let is_other = matches!(
+            text,
+            b"return"
+                | b"throw"
+                | b"co_return"
+                | b"co_yield"
+                | b"co_await"
+                | b"new"
+                | b"delete"
+                | b"else"
+                | b"do"
+                | b"goto"
+                | b"case"
+                | b"using"
+                | b"typedef"
+                | b"friend"
+                | b"enum"
+                | b"namespace"
+                | b"template"
+                | b"operator"
+                | b"sizeof"
+                | b"extern"
+                | b"not"
+                | b"compl"
+                | b"and"
+                | b"or"
+                | b"asm"
+        );
+        let is_mark = matches!(text, b"::" | b"*" | b"&" | b"&&" | b"<" | b">" | b">>");
+        (chunk.is_word(token) && !is_other && !is_class_key(text)) || is_mark
+    };
+    let mut tokens = chunk.siblings(start, end);
+    let ends_plainly = chunk.text(end.wrapping_sub(1)) != b"::";
+    tokens.all(is_plain) && ends_plainly && !is_in_list(chunk, start, end) && chunk.is_word(start)
+}
+
+/// Whether `declared` is one of the parameters at `scope`, and `at` stands in the same function.
+fn is_parameter(chunk: &Chunk<'_>, scope: usize, declared: usize, at: usize) -> bool {
+    let outer = chunk.parent(scope);
+    let is_member = outer.is_none_or(|outer| is_class_body(chunk, outer));
+    let is_function = scope > 0 && chunk.is_word(scope - 1) && is_name(chunk.before(scope));
+    let head = Head::read(chunk, scope);
+    let is_first =
+        head.is_ok_and(|head| head.parameters().is_none() && !has_equals(chunk, head.start, scope));
+    if !is_member || !is_function || !is_first {
+        return false;
+    }
+    let mut start = declared;
+    while let Some(before) = chunk.sibling_before(start) {
+        if chunk.text(before) == b"," {
+            break;
+        }
+        start = before;
+    }
+    if start == declared || !is_type(chunk, start, declared) {
+        return false;
+    }
+    let same = path(chunk, at)
+        .into_iter()
+        .find(|&node| chunk.parent(node) == outer);
+    let Some(node) = same else {
+        return false;
+    };
+    let first = declaration_start(chunk, scope, Ends::WithBraces);
+    declaration_start(chunk, node, Ends::WithBraces) == first
+        && !has_function(chunk, first, chunk.partner(node), chunk.text(declared))
+}
+
+/// Whether `at` is used for its value: it stands in no list of template arguments and in no
+/// operand that gives its type.
+fn is_value(chunk: &Chunk<'_>, at: usize) -> bool {
+    path(chunk, at).into_iter().all(|node| {
+        let start = declaration_start(chunk, node, Ends::Plain);
+        let is_operand = chunk.text(node) == b"(" && is_type_of(chunk.before(node));
+        !is_operand && !is_in_list(chunk, start, node)
+    })
+}
+
+/// Whether the class around `at` has a variable of this name, or the value is used in a function.
+fn is_member_value(chunk: &Chunk<'_>, at: usize) -> bool {
+    if places::place(chunk, at) == Ok(Place::Own) {
+        return true;
+    }
+    let name = chunk.text(at);
+    let mut mentions = (0..at).filter(|&token| chunk.text(token) == name);
+    mentions.any(|declared| {
+        let scope = chunk.parent(declared);
+        let is_class =
+            scope.is_some_and(|scope| chunk.text(scope) == b"{" && is_class_body(chunk, scope));
+        is_class && declares(chunk, declared, at)
+    })
+}
