@@ -99,6 +99,18 @@ struct Making<'a> {
     counted: Cell<bool>,
 }
 
+impl Making<'_> {
+    fn key(&self, tie: Tie) -> Digest {
+        (self.keys)(tie, &self.read.passes)
+    }
+
+    /// The key without the numbers of lines that nobody sees.
+    fn alike_key(&self, tie: Tie) -> Option<Digest> {
+        let alike = self.alike?;
+        Some(semantic::alike_key(&(self.keys)(tie, &alike.passes)))
+    }
+}
+
 /// What became of a unit that was looked up, or made, under one key.
 enum Round {
     Done(Product, Ending, Tie),
@@ -231,28 +243,25 @@ impl UnitWork<'_> {
         beside: &mut dyn FnMut(&Known),
     ) -> Result<Round, Detour> {
         let Making {
-            keys,
             commands,
             read,
             alike,
-            ref counted,
+            ..
         } = *making;
-        let exact = |tie| keys(tie, &read.passes);
-        let moved = |tie| alike.map(|alike| semantic::alike_key(&keys(tie, &alike.passes)));
-        if let Some(alike_key) = moved(tie)
+        if let Some(alike_key) = making.alike_key(tie)
             && let Some(stored) = self.fetch_unless_told(&alike_key, commands)
         {
             // The next time, the exact key will do.
             let record = self.cache.record(&alike_key);
-            record.map(|record| self.cache.keep(&exact(tie), &record));
+            record.map(|record| self.cache.keep(&making.key(tie), &record));
             return Ok(ended(stored, Ending::Alike, tie));
         }
         // Held until the record is stored.
-        let _lead = match self.take_turn(&exact(tie), commands)? {
+        let _lead = match self.take_turn(&making.key(tie), commands)? {
             Turn::Served(stored, ending) => return Ok(ended(stored, ending, tie)),
             Turn::Make(lead) => lead,
         };
-        if !counted.replace(true) {
+        if !making.counted.replace(true) {
             self.count_passes();
         }
         let began = Instant::now();
@@ -265,7 +274,7 @@ impl UnitWork<'_> {
             false => Tie::Free,
         };
         if found != tie {
-            let keys = [Some(exact(tie)), moved(tie)];
+            let keys = [Some(making.key(tie)), making.alike_key(tie)];
             keys.iter().flatten().for_each(|key| self.keep_tie(key));
             if self.whole.is_none() {
                 self.account
@@ -273,24 +282,31 @@ impl UnitWork<'_> {
                 return Ok(Round::Tied);
             }
         }
-        let settled = self.evidence(&read.known, &made).and_then(|()| {
-            let sources = self.quoted(&product, &read.known, alike);
+        let ending = self.settle(making, &made, &mut product, found);
+        Ok(Round::Done(product, ending, found))
+    }
+
+    /// Stores the product, if it was made of nothing but what its keys hold.
+    fn settle(&self, making: &Making<'_>, made: &Made, product: &mut Product, tie: Tie) -> Ending {
+        let known = &making.read.known;
+        let settled = self.evidence(known, made).and_then(|()| {
+            let sources = self.quoted(product, known, making.alike);
             sources.ok_or_else(|| "a source is gone".to_owned())
         });
-        let ending = match settled {
+        match settled {
             Ok(sources) => {
                 product.sources = sources;
-                match self.record(commands, &product) {
-                    Some(record) if self.cache.keep_record(&exact(found), &record) => {
-                        moved(found).map(|key| self.cache.keep_record(&key, &record));
+                match self.record(making.commands, product) {
+                    Some(record) if self.cache.keep_record(&making.key(tie), &record) => {
+                        let alike_key = making.alike_key(tie);
+                        alike_key.map(|key| self.cache.keep_record(&key, &record));
                         Ending::Miss
                     }
                     _ => Ending::Unstored("the store did not take it".to_owned()),
                 }
             }
             Err(doubt) => Ending::Unstored(doubt),
-        };
-        Ok(Round::Done(product, ending, found))
+        }
     }
 
     /// A stage of the plan.

@@ -381,7 +381,7 @@ fn edits_that_no_compiler_sees_rename_nothing() {
         ws.edit(
             "statics.cu",
             "static __global__",
-            "// moved\n\nstatic __global__",
+            "// moved\n\n        static __global__",
         );
         assert_eq!(ids(&ws), first);
         ws.set_env("PCACHE_SEMANTIC", "0");
