@@ -327,6 +327,7 @@ fn libraries_that_paste_other_things_hit_from_everywhere() {
     let includes = [
         "cupy/_core/include/cupy/_cccl/cub",
         "cupy/_core/include/cupy/_cccl/libcudacxx",
+        "cupy/_core/include/cupy/_cccl/thrust",
         "nvidia/cu13/include",
     ];
     let includes = includes.map(|folder| format!("-I{}", packages.join(folder).display()));
