@@ -337,7 +337,7 @@ fn libraries_that_paste_other_things_hit_from_everywhere() {
                   extern \"C\" __global__ void k(int *p) { *p = f<3>(p[0], VALUE); }\n";
     for header in ["cuda/std/complex", "cub/warp/warp_reduce.cuh"] {
         let source = format!(
-            "#define CAT(a, b) a##b\n#define VALUE CAT(1, 2)\n#include <{header}>\n{kernel}"
+            "#include <{header}>\n#define CAT(a, b) a##b\n#define VALUE CAT(1, 2)\n{kernel}"
         );
         let case = Case::new(&source, &includes);
         let first = bench.run(&case.clone().named("/src/one/k.cu"));
