@@ -350,7 +350,9 @@ impl<'r> Calls<'r> {
         }
         for code in &read.code {
             let is_open = calls.read_calls(code);
-            calls.is_certain &= !is_open;
+            // It may be the rest of a call that another text begins.
+            let goes_on = code.first() == Some(&Item::Open);
+            calls.is_certain &= !is_open && !goes_on;
         }
         for line in &read.lines {
             calls.read_calls(line);
@@ -448,7 +450,7 @@ impl<'r> Calls<'r> {
                     last
                 }
                 Item::Include => {
-                    self.is_certain &= !is_inside && !matches!(last, Last::Macro | Last::Call);
+                    self.is_certain &= !is_inside;
                     last
                 }
                 Item::Paste | Item::Other => Last::Other,

@@ -150,7 +150,7 @@ static void late(void) {
   fputs("#define T int\n", header);
   fclose(header);
   usleep(40000);
-  Program p = make("#include \"gone.h\"\ntemplate <class U> __global__ void k(U *a) { a[0] = T(1); }\n", "x.cu");
+  Program p = make("#include \"gone.h\"\n__global__ void z() {}\ntemplate <class U> __global__ void k(U *a) { a[0] = T(1); }\n", "x.cu");
   printf("compiled %d\n", compile(p, "-arch=sm_80", 0));
   remove("gone.h");
   if (chdir("/")) exit(2);
