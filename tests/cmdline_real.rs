@@ -61,7 +61,7 @@ const TEXTS: &[&str] = &[
     "-D -DA -DB",
     "-I\"/a b\"",
     "-I \"/a b\" -I/c\\ d",
-    "-Xcompiler \"-DA -b\"",
+    "-Xcompiler \"-DA -p\"",
     "-Xcompiler \"-DA,-p\"",
     "-Xcompiler -DA\\\\,-b",
     "-Xcompiler ,\"-g\"",
