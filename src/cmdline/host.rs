@@ -7,6 +7,8 @@
 
 use super::effects::{self, Verdict};
 
+const UNKNOWN: &str = "is not known to read and write nothing but the stage's own files";
+
 /// Options behind `-f`.
 const FEATURES: &str = include_str!("features.txt");
 
@@ -190,6 +192,86 @@ const NOT_MACHINE: &[&str] = &[
     "-mverbose",
 ];
 
+/// What some options that are not harmless do, for people: by their whole text where that ends in a blank here,
+/// and by their beginning.
+const KNOWN: &[(&str, &str)] = &[
+    ("@", "reads an option file"),
+    ("-###", "prints commands"),
+    ("-- ", "ends the options"),
+    ("--coverage", "writes coverage notes"),
+    ("--help", "prints help"),
+    ("--serialize-diagnostics", "writes diagnostics to a file"),
+    ("--specs", "reads a specs file"),
+    ("--version ", "prints the version"),
+    ("-B", "finds the tools elsewhere"),
+    ("-E ", "stops after preprocessing"),
+    ("-H", "prints header names"),
+    ("-M", "writes make rules"),
+    ("-P ", "leaves out the line markers that name the headers"),
+    ("-Q ", "prints statistics"),
+    ("-S ", "stops after compilation"),
+    ("-Wa,", "passes options to the assembler"),
+    ("-Wp,", "passes options to the preprocessor"),
+    ("-Xassembler", "passes options to the assembler"),
+    ("-Xclang", "passes options to clang's inner compiler"),
+    ("-Xpreprocessor", "passes options to the preprocessor"),
+    ("-aux-info", "writes prototypes"),
+    ("-d", "dumps the compiler's state"),
+    ("-fauto-profile", "reads a profile"),
+    ("-fbranch-probabilities", "reads a profile"),
+    ("-fcallgraph-info", "writes a call graph"),
+    ("-fcompare-debug", "compiles twice and compares"),
+    ("-fcondition-coverage", "writes coverage notes"),
+    ("-fcoverage", "writes coverage notes"),
+    ("-fcrash-diagnostics", "writes crash reports"),
+    ("-fcs-profile", "reads or writes a profile"),
+    ("-fdiagnostics-add-output", "writes diagnostics to a file"),
+    ("-fdiagnostics-format", "writes diagnostics to a file"),
+    ("-fdiagnostics-set-output", "writes diagnostics to a file"),
+    ("-fdump", "dumps the compiler's state"),
+    ("-fmem-report", "reports memory use"),
+    ("-fmodule", "reads or writes modules"),
+    ("-fopt-info", "writes an optimisation report"),
+    ("-foptimization-record", "writes an optimisation record"),
+    ("-fpath-coverage", "writes coverage notes"),
+    ("-fplugin", "loads a plugin"),
+    ("-fpost-ipa-mem-report", "reports memory use"),
+    ("-fpre-ipa-mem-report", "reports memory use"),
+    ("-fprebuilt-module-path", "reads modules"),
+    ("-fproc-stat-report", "writes statistics"),
+    ("-fprofile", "reads or writes a profile"),
+    (
+        "-fsave-optimization-record",
+        "writes an optimisation record",
+    ),
+    ("-fself-test", "runs the compiler's own tests"),
+    ("-fstack-usage", "writes stack sizes"),
+    ("-fthinlto-index", "reads an index"),
+    ("-ftest-coverage", "writes coverage notes"),
+    ("-ftime-report", "reports times"),
+    ("-ftime-trace", "writes a trace"),
+    ("-gen-cdb-fragment-path", "writes a compilation database"),
+    (
+        "-gsplit-dwarf",
+        "writes debug information beside the object",
+    ),
+    (
+        "-imacros",
+        "reads a header that leaves no trace in the output",
+    ),
+    ("-mllvm", "passes options to LLVM"),
+    ("-no-integrated-cpp", "finds the tools elsewhere"),
+    ("-o", "names another output"),
+    ("-print-", "prints the compiler's settings"),
+    ("-save-stats", "writes statistics"),
+    ("-save-temps", "keeps intermediate files"),
+    ("-specs", "reads a specs file"),
+    ("-time", "reports times"),
+    ("-v ", "prints commands"),
+    ("-wrapper", "runs the tools through another program"),
+    ("-x", "sets the language"),
+];
+
 /// Assembler options that only change the object.
 const ASSEMBLER: &[&str] = &[
     "-Wa,--noexecstack",
@@ -221,12 +303,15 @@ pub(super) fn verdict(word: &[u8]) -> Verdict {
         let harmful = verdicts.find(|verdict| *verdict != Verdict::Harmless);
         return harmful.unwrap_or(Verdict::Harmless);
     }
-    match is_harmless(&text) {
-        true => Verdict::Harmless,
-        false => {
-            Verdict::Harmful("is not known to read and write nothing but the stage's own files")
-        }
+    if is_harmless(&text) {
+        return Verdict::Harmless;
     }
+    let mut known = KNOWN.iter();
+    let known = known.find(|(option, _)| match option.strip_suffix(' ') {
+        Some(whole) => text == whole,
+        None => text.starts_with(option),
+    });
+    Verdict::Harmful(known.map_or(UNKNOWN, |(_, effect)| effect))
 }
 
 fn is_harmless(text: &str) -> bool {
