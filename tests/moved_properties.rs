@@ -66,9 +66,12 @@ fn chain(random: &mut Random, forms: &Forms) -> String {
     }
 }
 
+/// The digest of a pass, and why it is what it is.
+type PassDigest = ([u8; 32], Keeps);
+
 /// What nvcc makes of `text`, always under the same names: the object, and what the digests of its
 /// passes are. None where nvcc refuses.
-fn build(directory: &Path, text: &str) -> Option<(Vec<u8>, Vec<([u8; 32], Keeps)>)> {
+fn build(directory: &Path, text: &str) -> Option<(Vec<u8>, Vec<PassDigest>)> {
     let _ = fs::remove_dir_all(directory);
     fs::create_dir_all(directory.join("kept")).unwrap();
     fs::write(directory.join("unit.cu"), text).unwrap();
@@ -139,7 +142,7 @@ fn objects_are_equal_where_the_digests_of_all_passes_are() {
             };
             objects += 1;
             let digests =
-                |passes: &[([u8; 32], Keeps)]| passes.iter().map(|pass| pass.0).collect::<Vec<_>>();
+                |passes: &[PassDigest]| passes.iter().map(|pass| pass.0).collect::<Vec<_>>();
             let is_same = digests(&passes) == digests(&other_passes);
             assert!(
                 !is_same || object == other,
