@@ -103,7 +103,12 @@ impl Way {
         let output = command.output().expect("pcache runs");
         let said = String::from_utf8(output.stdout).expect("text");
         let mut lines = said.lines();
-        let found = lines.find(|line| line.split_whitespace().nth(1) == Some("build"));
+        // Advice begins with an arrow.
+        let is_about_the_build = |line: &&str| {
+            let mut words = line.split_whitespace();
+            words.next() != Some("→") && words.next() == Some("build")
+        };
+        let found = lines.find(is_about_the_build);
         let found = found.unwrap_or_else(|| panic!("a line about the build in {said}"));
         assert!(found.starts_with("ok "), "{said}");
     }
