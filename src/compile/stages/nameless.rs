@@ -32,10 +32,10 @@ pub fn insert(bytes: &[u8], id: &[u8]) -> Vec<u8> {
 }
 
 /// Whether a front end wrote this as text, in which names stand as they are: PTX where it is `device` code,
-/// and neither bitcode nor what is compressed.
+/// and neither bitcode nor what is compressed. Of other text the portable form will do, which holds NUL.
 pub fn is_plain(bytes: &[u8], device: bool) -> bool {
-    let is_text = !bytes.contains(&0) && std::str::from_utf8(bytes).is_ok();
-    is_text && (!device || mentions(bytes, b"\n.version "))
+    let is_ptx = || !bytes.contains(&0) && mentions(bytes, b"\n.version ");
+    std::str::from_utf8(bytes).is_ok() && (!device || is_ptx())
 }
 
 /// Whether ptxas makes of this `ptx` with another id what it makes of it with this one, but for names.
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn names_may_hide_in_what_is_no_text() {
         let ptx = b"//\n// Generated\n//\n.version 8.4\n.target sm_80\n";
-        assert!(is_plain(ptx, true) && is_plain(b"int x;\n", false));
+        assert!(is_plain(ptx, true) && is_plain(b"#include \"\0name\0\"\n", false));
         for device in [
             &b"BC\xc0\xde\n.version "[..],
             b"\n.version \0",
