@@ -315,9 +315,9 @@ fn logs_of_lines_that_bear_the_programs_name_are_told_under_that_name_alone() {
     expect(&bench, &case.named("/src/two/k.cu"), &[Ended::Hit]);
 }
 
-/// CUB and libcu++ paste a great deal, and hit under every name.
+/// CUB and libcu++ paste a great deal.
 #[test]
-fn libraries_that_paste_other_things_hit_from_everywhere() {
+fn libraries_that_paste_other_things_hit() {
     let _alone = alone();
     let bench = Bench::new();
     let clients = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/nvrtc/venv-13/lib");
@@ -335,7 +335,11 @@ fn libraries_that_paste_other_things_hit_from_everywhere() {
     let includes: Vec<_> = includes.chain(["-std=c++17"]).collect();
     let kernel = "template <int I, class T> __device__ T f(T A, T E) { return I * A + E; }\n\
                   extern \"C\" __global__ void k(int *p) { *p = f<3>(p[0], VALUE); }\n";
-    for header in ["cuda/std/complex", "cub/warp/warp_reduce.cuh"] {
+    // CUB includes a header whose default argument takes the name of its caller.
+    for (header, second) in [
+        ("cuda/std/complex", "/src/two/k.cu"),
+        ("cub/warp/warp_reduce.cuh", "/src/one/k.cu"),
+    ] {
         let source = format!(
             "#include <{header}>\n#define CAT(a, b) a##b\n#define VALUE CAT(1, 2)\n{kernel}"
         );
@@ -349,7 +353,7 @@ fn libraries_that_paste_other_things_hit_from_everywhere() {
         let log = bench.log();
         assert_eq!(first, Ended::Miss, "{header}");
         assert!(!log.contains("not stored"), "{header}\n{log}");
-        expect(&bench, &case.named("/src/two/k.cu"), &[Ended::Hit]);
+        expect(&bench, &case.named(second), &[Ended::Hit]);
     }
     let plain = Case::new(PLAIN, &["-DVALUE=1"]);
     expect(&bench, &plain, ONCE);
