@@ -70,7 +70,7 @@ fn chain(random: &mut Random, forms: &Forms) -> String {
 type PassDigest = ([u8; 32], Keeps);
 
 /// What nvcc makes of `text`, always under the same names: the object, and what the digests of its
-/// passes are. None where nvcc refuses.
+/// passes are. `None` if nvcc refuses.
 fn build(directory: &Path, text: &str) -> Option<(Vec<u8>, Vec<PassDigest>)> {
     let _ = fs::remove_dir_all(directory);
     fs::create_dir_all(directory.join("kept")).unwrap();

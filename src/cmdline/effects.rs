@@ -22,9 +22,7 @@ const LINKER: &[(&str, &str)] = &[
 /// cudafe++ options that only change diagnostics, by their beginnings.
 const CUDAFE: &[&str] = &[
     "--brief_diagnostics",
-    "--diag_",
     "--display_error_number",
-    "--error_limit",
     "--no_brief_diagnostics",
     "--no_display_error_number",
     "--no_warnings",
@@ -35,6 +33,9 @@ const CUDAFE: &[&str] = &[
     "-r",
     "-w",
 ];
+
+/// The same, by their beginnings: numbers of messages and their count follow.
+const CUDAFE_BEGINNINGS: &[&str] = &["--diag_", "--error_limit"];
 
 /// ptxas options that only change the cubin or what is said, by their long and short names.
 const PTXAS: &[&str] = &[
@@ -143,7 +144,7 @@ const PTXAS: &[&str] = &[
     "-warn-spills",
 ];
 
-/// The same of fatbinary.
+/// Options of fatbinary that are harmless.
 const FATBINARY: &[&str] = &[
     "--32",
     "--64",
@@ -203,7 +204,13 @@ fn cudafe(word: &[u8]) -> Verdict {
         text.bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"_,".contains(&b))
     };
-    if plain(&text) || CUDAFE.iter().any(|known| text.starts_with(known)) {
+    let is_known = CUDAFE.contains(&text.as_ref());
+    if plain(&text)
+        || is_known
+        || CUDAFE_BEGINNINGS
+            .iter()
+            .any(|known| text.starts_with(known))
+    {
         return Verdict::Harmless;
     }
     Verdict::Harmful("is not known to be harmless to cudafe++")

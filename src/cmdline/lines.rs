@@ -127,7 +127,8 @@ pub(super) fn ptxas(text: &[u8]) -> Observed {
         b"-lineinfo",
         b"--generate-line-info",
     ];
-    match effects::ptxas(text) == effects::Verdict::Harmless && !looks.contains(&text) {
+    let name = text.split(|&byte| byte == b'=').next().unwrap_or(text);
+    match effects::ptxas(text) == effects::Verdict::Harmless && !looks.contains(&name) {
         true => Observed::Nothing,
         false => Observed::Sizes,
     }

@@ -240,10 +240,8 @@ impl<'a> Direct<'a> {
                     continue;
                 }
             };
-            let ties = [Tie::Free, Tie::Output];
-            let mut keys = ties
-                .map(|tie| self.result_key(set, &contents, tie))
-                .into_iter();
+            let ties = [Tie::Free, Tie::Output].into_iter();
+            let mut keys = ties.map(|tie| self.result_key(set, &contents, tie));
             if let Some((hit, _)) = keys.find_map(|key| self.fetch(&key)) {
                 return Some(hit);
             }

@@ -13,7 +13,7 @@ use crate::journal::Account;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
-use crate::toolchain::{Front, HostDriver, Toolchain, nvcc_command};
+use crate::toolchain::{Front, HostDriver, HostFamily, Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -138,6 +138,8 @@ impl Planner<'_> {
         let is_searched = |found: &Vec<u8>| searched.iter().any(|name| found.starts_with(name));
         self.toolchain.front == Front::Programs
             && self.toolchain.driver == HostDriver::Own
+            // A configuration file of clang's may change what it tells nvcc.
+            && self.toolchain.host == HostFamily::Gnu
             && !self.facts.environment.iter().any(is_searched)
             && root.iter().all(is_plain)
             && !args.iter().any(asks_native)

@@ -181,7 +181,7 @@ fn is_removed_assembly(name: &OsString) -> bool {
 }
 
 /// The files that `ptx` names for its lines: ptxas looks at their sizes and times, whatever its options.
-/// None where a name cannot be read.
+/// `None` if a name cannot be read.
 pub fn line_files(ptx: &[u8]) -> Option<Vec<PathBuf>> {
     let word = b".file";
     let found = memchr::memmem::find_iter(ptx, word).map(|at| {

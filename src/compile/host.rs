@@ -207,18 +207,19 @@ impl HostCompiler<'_> {
         for command in account.commands {
             let digest = self.digest(&command.words[0], answers)?;
             answers.commands.push(command.text);
-            answers.commands.push(digest.into_bytes());
+            answers.commands.extend(digest.map(String::into_bytes));
             answers.arguments.push(command.words);
         }
         Ok(())
     }
 
-    /// SHA-256 of a program that the driver would start, in hexadecimal digits.
-    fn digest(&self, program: &OsStr, answers: &mut Answers) -> Result<String, Fallback> {
-        let place = look_up(program, &self.toolchain.search).ok_or_else(|| {
-            let text = format!("no {} on PATH", program.display());
-            Fallback::new(FallbackReason::Toolchain, text)
-        })?;
+    /// SHA-256 of a program that the driver would start, in hexadecimal digits. `None` for one that only a
+    /// wrapper finds, by a PATH of its own.
+    fn digest(&self, program: &OsStr, answers: &mut Answers) -> Result<Option<String>, Fallback> {
+        let Some(place) = look_up(program, &self.toolchain.search) else {
+            answers.doubt = Some(format!("no {} on PATH", program.display()));
+            return Ok(None);
+        };
         let real = fs::canonicalize(&place).map_err(|error| self.failed(&error))?;
         if is_script(&real) {
             answers.doubt = Some(format!(
@@ -229,12 +230,12 @@ impl HostCompiler<'_> {
         let tools = self.toolchain.tools.iter();
         let mut known = tools.zip(&self.toolchain.roles);
         if let Some((_, (_, sha256))) = known.find(|(path, _)| **path == real) {
-            return Ok(sha256.clone());
+            return Ok(Some(sha256.clone()));
         }
         let nowhere = DigestTable::nowhere();
         let found = self.digests.unwrap_or(&nowhere).digest_of(&real);
         let (_, digest) = found.map_err(|error| self.failed(&error))?;
-        Ok(hex::encode(digest))
+        Ok(Some(hex::encode(digest)))
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Fallback {

@@ -12,7 +12,7 @@ pub enum Binding {
 
 const SYMBOL_TABLE: u32 = 2;
 
-/// Every name that the object defines for others. None where the bytes are no such object.
+/// Every name that the object defines for others. `None` if the bytes are no such object.
 pub fn defined(object: &[u8]) -> Option<Vec<(&[u8], Binding)>> {
     if !object.starts_with(b"\x7fELF\x02\x01") {
         return None;

@@ -93,7 +93,7 @@ struct Making<'a> {
     keys: &'a dyn Fn(Tie, &[Pass]) -> Digest,
     commands: &'a [(Vec<u8>, usize)],
     read: &'a Read,
-    /// The passes without the numbers of lines that nobody sees; none where every byte counts.
+    /// The passes without the numbers of lines that reach no output; `None` if every byte counts.
     alike: Option<&'a Alike>,
     /// Whether the passes have been counted.
     counted: Cell<bool>,
@@ -104,7 +104,7 @@ impl Making<'_> {
         (self.keys)(tie, &self.read.passes)
     }
 
-    /// The key without the numbers of lines that nobody sees.
+    /// The key without the numbers of lines that reach no output.
     fn alike_key(&self, tie: Tie) -> Option<Digest> {
         let alike = self.alike?;
         Some(semantic::alike_key(&(self.keys)(tie, &alike.passes)))

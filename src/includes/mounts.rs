@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// The mounts of this process since a moment.
 #[derive(Debug)]
 pub struct Mounts {
-    /// The kernel says once of an open mount table that it has changed. None where there is none to open.
+    /// The kernel says once of an open mount table that it has changed. `None` if there is no table to open.
     table: Option<File>,
     /// Whether it has said so.
     changed: AtomicBool,

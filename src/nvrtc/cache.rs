@@ -17,6 +17,7 @@ use super::record::{Record, SCHEMA};
 use super::scope::{self, Given};
 use crate::config::Config;
 use crate::includes::digests::DigestTable;
+use crate::includes::mounts::Mounts;
 use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::settled;
 use crate::journal::Level as Ending;
@@ -68,6 +69,8 @@ pub struct Miss<'a> {
     keyed: Box<Keyed>,
     /// A time before NVRTC began, of the clock that stamps files.
     began: SystemTime,
+    /// The mounts since then.
+    mounts: Mounts,
     /// None when all is told.
     told: Option<Box<Told>>,
     /// Held for its drop.
@@ -125,7 +128,7 @@ impl Cache {
         }
     }
 
-    /// Takes note of a compile of this process, whoever does it: some change what later ones give.
+    /// Takes note of a compile of this process, by the cache or by NVRTC alone: some change what later ones give.
     pub fn observe(&self, library: Option<&Library>, options: &[Vec<u8>]) {
         let appended = environment::appended();
         let appended = appended.as_deref().map(OsStr::as_bytes);
@@ -171,6 +174,7 @@ impl Cache {
                 level,
                 keyed: Box::new(keyed),
                 began: settled::stamp_time(),
+                mounts: Mounts::watch(),
                 told: Some(Box::new(told)),
                 _lead: lead,
             }),
@@ -407,6 +411,7 @@ impl Miss<'_> {
         self.check_still()?;
         // Last, so that it speaks for everything that was looked at and read.
         settled::check(&reads.here, self.began)?;
+        self.mounts.check()?;
         let driver = &self.cache.driver;
         let facts = keyed.facts(driver, scope, |written| {
             keep_facts(self.level, keyed, written, &reads.here, &contents)

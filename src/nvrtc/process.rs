@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Parts of the names of options that change later compiles.
 const LEAKING: [&[u8]; 2] = [b"opt-info", b"optimization-info"];
 
-/// The same of releases before 12.4.
+/// Options of releases before 12.4 that change later compiles.
 const LEAKING_EARLY: &[u8] = b"split-compile";
 
 /// Whether a compile of this process was asked for what later compiles show.

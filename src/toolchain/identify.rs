@@ -25,7 +25,7 @@ use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 /// The version of the remembered record.
-const SCHEMA: u32 = 6;
+const SCHEMA: u32 = 7;
 /// CUDA's own tools, by the names that plans use.
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
 /// The host compiler's parts, as `-print-prog-name` knows them.
@@ -424,9 +424,7 @@ fn memo_name(nvcc: &Path, ccbin: Option<&OsStr>) -> String {
             std::env::var_os(name).unwrap_or_default().as_bytes(),
         );
     }
-    let searched = std::env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
-    let is_relative = |path: PathBuf| !path.is_absolute();
-    if !searched.is_empty() && std::env::split_paths(&searched).any(is_relative) {
+    if loaded::is_relative() {
         let directory = std::env::current_dir().unwrap_or_default();
         sink.one("directory", directory.as_os_str().as_bytes());
     }

@@ -21,7 +21,8 @@ pub(super) const VARIABLES: [&str; 3] = ["LD_AUDIT", "LD_LIBRARY_PATH", "LD_PREL
 /// The library that `pcache run` names in two of them. It changes nothing in a tool.
 const OWN: &str = "libpcache_nvcc.so";
 
-/// Directories below those of `LD_LIBRARY_PATH` in which the loader looks first: of all versions of glibc.
+/// Directories below those of `LD_LIBRARY_PATH` in which the loader looks first, on x86-64. Those of glibc before 2.37
+/// are nested; where one is there, what it holds below is not looked at.
 const VARIANTS: [&str; 7] = [
     "glibc-hwcaps/x86-64-v4",
     "glibc-hwcaps/x86-64-v3",
@@ -86,6 +87,7 @@ impl Loaded {
                 .filter(|library| !absent.contains(library));
             loaded.files.extend(files.map(|library| library.file));
         }
+        loaded.look_for_preloads(value("LD_PRELOAD"))?;
         loaded
             .files
             .retain(|path| path.file_name() != Some(OWN.as_ref()));
@@ -93,29 +95,67 @@ impl Loaded {
         Ok(loaded)
     }
 
+    /// Notes which preloaded libraries are not there: the loader goes on without. A bare name is looked up by rules
+    /// of the system's own.
+    fn look_for_preloads(&mut self, value: Option<OsString>) -> Result<(), ToolchainError> {
+        for name in names(value) {
+            if name.as_bytes().contains(&b'/') {
+                self.look_at(&mut Probe::default(), Path::new(&name))?;
+                continue;
+            }
+            let mut files = self.files.iter();
+            let is_found = files.any(|file| file.file_name() == Some(&name));
+            is_found
+                .then_some(())
+                .ok_or(ToolchainError::Missing { name })?;
+        }
+        Ok(())
+    }
+
     /// Notes where libraries of these names would be taken from if they were there.
     fn look(&mut self, users: &OsStr, names: &BTreeSet<OsString>) -> Result<(), ToolchainError> {
         let mut probe = Probe::default();
-        for directory in env::split_paths(users) {
+        for directory in directories(users) {
             for variant in ["."].iter().chain(&VARIANTS) {
                 let below = directory.join(variant);
                 for name in names {
-                    let place = below.join(name);
-                    let looked = self.empty.look(&mut probe, &place);
-                    looked.map_err(|source| ToolchainError::Read {
-                        path: place.clone(),
-                        source,
-                    })?;
+                    self.look_at(&mut probe, &below.join(name))?;
                 }
             }
         }
         Ok(())
     }
 
+    fn look_at(&mut self, probe: &mut Probe, place: &Path) -> Result<(), ToolchainError> {
+        let looked = self.empty.look(probe, place);
+        looked.map(drop).map_err(|source| ToolchainError::Read {
+            path: place.into(),
+            source,
+        })
+    }
+
     /// Whether the same libraries would be loaded, as long as those that are have not changed.
     pub(super) fn hold(&self, table: &DigestTable) -> bool {
         self.empty.hold(table)
     }
+}
+
+/// Whether a library is looked for from the working directory.
+pub(super) fn is_relative() -> bool {
+    let listed = ["LD_AUDIT", "LD_PRELOAD"].map(|name| names(env::var_os(name)));
+    let mut listed = listed.iter().flatten().map(Path::new);
+    let searched = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
+    let mut searched = directories(&searched);
+    listed.any(|path| path.is_relative() && path.components().count() > 1)
+        || searched.any(|directory| directory.is_relative())
+}
+
+/// The directories of `LD_LIBRARY_PATH`. An empty one is the working directory.
+fn directories(users: &OsStr) -> impl Iterator<Item = PathBuf> {
+    let parts = users.as_bytes().split(|byte| b":;".contains(byte));
+    parts
+        .filter(|_| !users.is_empty())
+        .map(|part| PathBuf::from(OsStr::from_bytes(part)))
 }
 
 /// The parts of a variable: blanks and colons separate them.

@@ -101,11 +101,15 @@ impl Host {
         if account.kind_of(place, &content) == HostDriver::Wrapper {
             return Ok(host);
         }
-        // One that does not tell where it looks is asked each time, like a wrapper.
-        let places = SearchPlaces::parse(&places.stdout);
-        if let (HostFamily::Gnu, Some(places)) = (host.family, &places) {
-            host.parts = Parts::find(places, &account).map_err(failed)?;
-            host.driver = HostDriver::Own;
+        match (host.family, SearchPlaces::parse(&places.stdout)) {
+            (HostFamily::Gnu, Some(places)) => {
+                host.parts = Parts::find(&places, &account).map_err(failed)?;
+                host.driver = HostDriver::Own;
+            }
+            // It does not tell where it looks, so it is asked each time, like a wrapper.
+            (HostFamily::Gnu, None) => {}
+            // Asked each time too, and without direct mode.
+            (HostFamily::Other, _) => host.driver = HostDriver::Own,
         }
         Ok(host)
     }

@@ -15,8 +15,10 @@ use std::time::SystemTime;
 pub(super) struct EmptyPlaces {
     /// Names that must stay absent, by the directory, which exists.
     absent: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
-    /// What is no file, or stands where a directory would have to be.
-    occupied: BTreeSet<PathBuf>,
+    /// Directories in the place of a file.
+    directories: BTreeSet<PathBuf>,
+    /// Files in the place of a directory.
+    blocking: BTreeSet<PathBuf>,
 }
 
 impl EmptyPlaces {
@@ -27,8 +29,8 @@ impl EmptyPlaces {
     pub(super) fn look(&mut self, probe: &mut Probe, place: &Path) -> io::Result<bool> {
         match probe.look(place)? {
             Found::File => return Ok(true),
-            Found::Directory => drop(self.occupied.insert(place.to_owned())),
-            Found::Blocked { by } => drop(self.occupied.insert(by)),
+            Found::Directory => drop(self.directories.insert(place.to_owned())),
+            Found::Blocked { by } => drop(self.blocking.insert(by)),
             Found::Nothing { directory, missing } => {
                 self.absent.entry(directory).or_default().insert(missing);
             }
@@ -53,6 +55,40 @@ impl EmptyPlaces {
                 Err(error) => error.kind() == ErrorKind::NotFound,
             }
         };
-        self.absent.iter().all(lacks) && self.occupied.iter().all(|path| path.exists())
+        self.absent.iter().all(lacks)
+            && self.directories.iter().all(|path| path.is_dir())
+            && self.blocking.iter().all(|path| path.is_file())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::EmptyPlaces;
+    use crate::includes::digests::DigestTable;
+    use crate::includes::probe::Probe;
+    use std::fs;
+
+    #[test]
+    fn directory_that_becomes_a_file_and_file_that_becomes_a_directory_are_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let [directory, file] = ["directory", "file"].map(|name| dir.path().join(name));
+        fs::create_dir(&directory).unwrap();
+        fs::write(&file, "").unwrap();
+        let mut places = EmptyPlaces::default();
+        let mut probe = Probe::default();
+        for place in [directory.clone(), file.join("part")] {
+            assert!(!places.look(&mut probe, &place).unwrap());
+        }
+        let table = DigestTable::nowhere();
+        assert!(places.hold(&table));
+        fs::remove_dir(&directory).unwrap();
+        fs::write(&directory, "").unwrap();
+        assert!(!places.hold(&table));
+        fs::remove_file(&directory).unwrap();
+        fs::create_dir(&directory).unwrap();
+        assert!(places.hold(&table));
+        fs::remove_file(&file).unwrap();
+        fs::create_dir(&file).unwrap();
+        assert!(!places.hold(&table));
     }
 }

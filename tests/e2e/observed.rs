@@ -1,5 +1,5 @@
 //! What compiles observe of sources besides their tokens: text that no pass shows, sizes of files that
-//! only line information names, options that nobody has listed.
+//! only line information names, options that are in no list.
 
 use crate::support::outcome::Outcome;
 use crate::support::workspace::Workspace;

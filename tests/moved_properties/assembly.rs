@@ -75,7 +75,7 @@ pub fn preprocessed(program: &Program) -> String {
     text
 }
 
-/// What GCC makes of `text`; none where it refuses.
+/// What GCC makes of `text`; `None` if it refuses.
 pub fn assembly(text: &str) -> Option<Vec<u8>> {
     let mut child = Command::new("g++")
         .args([

@@ -25,9 +25,9 @@ pub enum Form {
 
 /// The keys of one stage by the form of what is under them.
 pub struct Keys {
-    /// Of the form without the module id; none where the tool makes more of that than names.
+    /// Of the form without the module id; `None` if the tool makes more of that than names.
     pub nameless: Option<Pair>,
-    /// None where every result has the other form.
+    /// `None` if every result has the other form.
     pub named: Option<Pair>,
 }
 
@@ -35,7 +35,7 @@ pub struct Keys {
 pub struct Pair {
     /// Of what it reads as it is.
     pub exact: Digest,
-    /// Without the numbers of lines that do not reach what the stage writes; none where they do.
+    /// Without the numbers of lines that do not reach what the stage writes; `None` if they do.
     pub alike: Option<Digest>,
 }
 
@@ -53,7 +53,7 @@ impl Keys {
 }
 
 impl Stages<'_> {
-    /// The stage's keys; none for one that always runs, or reads what nobody has digested.
+    /// The stage's keys; `None` for one that always runs, or reads a file without a known digest.
     pub fn keys(&self, stage: &Stage, command: &Command) -> Option<Keys> {
         let pair = |exact: HashMap<FileId, Digest>, alike: Option<HashMap<FileId, Digest>>| {
             Some(Pair {
@@ -84,7 +84,7 @@ impl Stages<'_> {
         (nameless.is_some() || named.is_some()).then_some(Keys { nameless, named })
     }
 
-    /// The digests of what ptxas reads, without the module id; none where it makes more of that than
+    /// The digests of what ptxas reads, without the module id; `None` if it makes more of that than
     /// names.
     fn carried(&self, stage: &Stage) -> Option<HashMap<FileId, Digest>> {
         if self.id.is_empty() || shape::names_count(stage) {
@@ -102,7 +102,7 @@ impl Stages<'_> {
     }
 
     /// The digests of what the stage reads, without the numbers of lines that do not reach what it
-    /// writes; none where they do, or where every byte counts. cudafe++ writes them all.
+    /// writes; `None` if they do, or if every byte counts. cudafe++ writes them all.
     fn without_lines(&self, stage: &Stage) -> Option<HashMap<FileId, Digest>> {
         let alike = self.alike?;
         let mut digests = self.digests.clone();

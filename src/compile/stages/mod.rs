@@ -163,7 +163,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The contents, each without the module id too where the stage's key may do without it, and the form
-    /// in which they are stored; none where only one without the id could be, and there is none.
+    /// in which they are stored; `None` if only one without the id could be, and there is none.
     fn formed(
         &self,
         stage: &Stage,

@@ -11,7 +11,7 @@ const PLACE: &[u8] = b"\0module id\0";
 /// Words of PTX that tells lines or names for a debugger: ptxas takes sums over all of that.
 const LINES: [&[u8]; 3] = [b".loc", b".file", b".section"];
 
-/// `bytes` with a place for the module `id`. None where they hold the id, or a part of it, in any other
+/// `bytes` with a place for the module `id`. `None` if they hold the id, or a part of it, in any other
 /// way than as it is: then only the tool can put another one in.
 pub fn remove(bytes: &[u8], id: &[u8]) -> Option<Vec<u8>> {
     let digits = digits(id)?;

@@ -8,7 +8,7 @@
 //! | a function's body, or the initialisers of a constructor | its own |
 //! | the initialiser of a variable of a namespace | its own |
 //! | the type of an alias that is no template | its own |
-//! | a default argument of a function that has a name | that of who calls the function |
+//! | a default argument of a function that has a name | that of the function's caller |
 //! | no call, but a declaration of the function | none |
 //!
 //! docs/semantic.md says why these are safe.
