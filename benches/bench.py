@@ -10,6 +10,7 @@ docs/benchmarks.md, which says what is measured and how.
     scripts/bench --edits                what a compile costs after one edit
     scripts/bench --semantic             what it costs after an edit of comments
     scripts/bench --build                a clean build of LightGBM's units by ninja
+    scripts/bench --wrapper              direct hits with mpicxx in front of g++
     scripts/bench --against DIRECTORY    hits of this build beside those of another one's release folder
 
 Only runs without --quick and --unit write to the page.
@@ -30,6 +31,7 @@ import report
 import semantic
 import trace
 import units
+import wrappers
 from measure import run
 from tools import Ccache, KnownTools, OneJob, Pcache, Sccache, Threads, Tool
 
@@ -164,6 +166,7 @@ def arguments():
     parser.add_argument("--semantic", action="store_true", help="what a compile costs after an edit of comments")
     parser.add_argument("--build", action="store_true", help="a clean build of LightGBM's units by ninja")
     parser.add_argument("--against", type=pathlib.Path, help="release folder of another build: its hits and ours in turn")
+    parser.add_argument("--wrapper", action="store_true", help="direct hits with mpicxx in front of g++")
     parser.add_argument("--toolkit", required=True, help="the CUDA toolkit to copy (set by scripts/bench)")
     parser.add_argument("--release", required=True, type=pathlib.Path, help="folder of the release build")
     parser.add_argument("--ninja", required=True, type=pathlib.Path, help="ninja (set by scripts/bench)")
@@ -200,6 +203,9 @@ def main():
         two = [Pcache(nvcc, WORK / "other", given.against.resolve()), tools[1]]
         text = builds.measure(known["trivial"], two, ["other", "this"], WORK, 200 if given.quick else 3000)
         return report.publish("against", text, False)
+    if given.wrapper:
+        text = wrappers.measure(known["trivial"], tools[1], WORK, 50 if given.quick else 300)
+        return report.publish("wrapper", text, writes)
     if given.strace:
         text = trace.measure(known["cub"] if not given.unit else known[names[0]], tools, WORK)
         return report.publish("strace", text, writes)

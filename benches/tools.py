@@ -69,8 +69,14 @@ class Pcache(Tool):
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def hits(self):
-        stats = json.loads(self.ask(self.release / "pcache", "stats", "--json"))
+        stats = self.stats()
         return stats["direct_hits"] + stats["preprocessed_hits"]
+
+    def direct_hits(self):
+        return self.stats()["direct_hits"]
+
+    def stats(self):
+        return json.loads(self.ask(self.release / "pcache", "stats", "--json"))
 
     def version(self):
         commit = subprocess.run(

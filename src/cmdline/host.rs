@@ -282,6 +282,78 @@ const ASSEMBLER: &[&str] = &[
     "-Wa,-mbig-obj",
 ];
 
+/// Options of GCC's compiler proper, and of GNU as, with a value behind them that names what the driver was told.
+const VALUED: &[&str] = &[
+    "--param",
+    "-D",
+    "-I",
+    "-U",
+    "-auxbase",
+    "-auxbase-strip",
+    "-dumpbase",
+    "-dumpbase-ext",
+    "-dumpdir",
+    "-idirafter",
+    "-imultiarch",
+    "-imultilib",
+    "-include",
+    "-iprefix",
+    "-iquote",
+    "-isysroot",
+    "-isystem",
+    "-o",
+    "-x",
+];
+
+/// What the compiler proper is told besides, and the driver's signs.
+const OWN: &[&str] = &["-", "-E", "-S", "-quiet", "-version", "/dev/null", "|"];
+
+/// GNU as's options that only change what is generated or said; `=` is followed by a name that is no file's.
+const GNU_AS: &[&str] = &[
+    "--32",
+    "--64",
+    "--x32",
+    "--noexecstack",
+    "-EB",
+    "-EL",
+    "--gdwarf-",
+    "-mabi=",
+    "-march=",
+    "-mcpu=",
+];
+
+/// Whether a command that GCC's driver would start, its program first, reads and writes nothing but what the
+/// driver was told to: flags that a program in front of the driver or a specs file adds are in no command line
+/// that was judged.
+///
+/// # Errors
+/// The word that may do more.
+pub fn check_command(words: &[Vec<u8>]) -> Result<(), String> {
+    let (program, words) = words.split_first().ok_or("no program")?;
+    let is_assembler = program.ends_with(b"as");
+    let mut words = words.iter().map(|word| String::from_utf8_lossy(word));
+    while let Some(word) = words.next() {
+        if VALUED.contains(&word.as_ref()) {
+            words.next();
+            continue;
+        }
+        let is_plain = OWN.contains(&word.as_ref())
+            || match is_assembler {
+                true => GNU_AS
+                    .iter()
+                    .any(|known| match known.ends_with(['-', '=']) {
+                        true => word.starts_with(known),
+                        false => word == *known,
+                    }),
+                false => word.starts_with('-') && verdict(word.as_bytes()) == Verdict::Harmless,
+            };
+        if !is_plain {
+            return Err(word.into_owned());
+        }
+    }
+    Ok(())
+}
+
 /// What the host compiler would do beyond its output, given `word`.
 pub(super) fn verdict(word: &[u8]) -> Verdict {
     let text = String::from_utf8_lossy(word);

@@ -26,6 +26,7 @@ mod parse;
 mod shell;
 
 pub use classify::read;
+pub use host::check_command;
 pub use job::{Arg, CommandLine, Dependencies, Job, Mode};
 pub use observed::{Observed, Observes};
 pub use options::{Arity, Effect, JOINED, Judge, OPTIONS, OptionRow};

@@ -108,6 +108,11 @@ fn judge_template(text: &[u8], has_operands: bool) -> Result<(), Doubt> {
     if !has_operands {
         return Ok(());
     }
+    let mut words = text.split(|byte| b" \t\r\n;\",".contains(byte));
+    // Wherever it stands: what begins a statement, and what is a comment, depends on what operands give.
+    if words.any(is_made_by_operands) {
+        return Err("operands make a word of assembly".to_owned());
+    }
     let mut rest = text;
     while let Some((byte, after)) = rest.split_first() {
         match byte {
@@ -130,6 +135,47 @@ fn judge_template(text: &[u8], has_operands: bool) -> Result<(), Doubt> {
         }
     }
     Ok(())
+}
+
+/// Whether an operand or an alternative is a part of a word with a dot, or stands beside other parts of a word.
+fn is_made_by_operands(word: &[u8]) -> bool {
+    let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.$[".contains(byte);
+    let is_name = |byte: &u8| byte.is_ascii_alphabetic();
+    let (mut rest, mut before) = (word, None);
+    let mut operands = 0;
+    while let Some((&byte, after)) = rest.split_first() {
+        match byte {
+            // A percent sign; a number.
+            b'%' if after.starts_with(b"%") || after.starts_with(b"=") => rest = &after[1..],
+            b'%' => {
+                operands += 1;
+                let letters = after.iter().take_while(|byte| is_name(byte)).count();
+                let after = &after[letters..];
+                let length = match after.first() {
+                    Some(b'[') => end_of(after, b"]") + 1,
+                    _ => after
+                        .iter()
+                        .take_while(|byte| byte.is_ascii_digit())
+                        .count(),
+                };
+                rest = after.get(length..).unwrap_or_default();
+                let beside = before.is_some_and(|byte| is_part(&byte) && byte != b'$');
+                if beside
+                    || rest
+                        .first()
+                        .is_some_and(|byte| is_part(byte) || *byte == b'%')
+                {
+                    return true;
+                }
+            }
+            _ => {
+                operands += usize::from(b"{|}&\\".contains(&byte));
+                rest = after;
+            }
+        }
+        before = Some(byte);
+    }
+    operands > 0 && word.contains(&b'.')
 }
 
 /// The number of bytes of `text` before the first one of `ends`.

@@ -4,15 +4,20 @@
 
 use super::Cache;
 use super::commands::plain_arguments;
+use super::environment;
 use super::evidence::Doubt;
 use super::passes::UnitPasses;
+use crate::cmdline::check_command;
 use crate::includes::digests::DigestTable;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Tool};
-use crate::toolchain::{Account, HostDriver, HostFamily, Inquiry, Toolchain, look_up, words};
+use crate::toolchain::{
+    Account, HostDriver, HostFamily, Inquiry, Surroundings, Toolchain, look_up,
+};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
+use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
@@ -29,29 +34,34 @@ pub struct Question {
 }
 
 /// What to ask about the host compiler's part in `plan`: what it would run for a compile; of a
-/// program in front of it, which may add anything, what it does before a preprocessing too.
+/// program in front of it, which may add anything, for each preprocessing too, and what surrounds that.
 pub fn questions(plan: &Plan, passes: &[UnitPasses], driver: HostDriver) -> BTreeSet<Question> {
     let passes = plan.units.iter().zip(passes);
     let passes = passes.flat_map(|(unit, passes)| passes.stages(plan, unit));
     let stages = plan.stages.iter().chain(passes.map(|(_, stage)| stage));
     let mut questions = BTreeSet::new();
+    // One of the compiles, or else of the preprocessings.
+    let mut surrounded = None;
     for stage in stages {
-        let inquiry = match stage.tool {
-            Tool::HostCompile | Tool::StubCompile => Inquiry::Commands,
-            Tool::Preprocess | Tool::HostPreprocess => Inquiry::Search,
-            _ => continue,
+        let compiles = matches!(stage.tool, Tool::HostCompile | Tool::StubCompile);
+        let preprocesses = matches!(stage.tool, Tool::Preprocess | Tool::HostPreprocess);
+        let asks = match driver {
+            HostDriver::Own => compiles,
+            HostDriver::Wrapper => compiles || preprocesses,
         };
+        if !asks {
+            continue;
+        }
+        // All of them: a wrapper may look at macros, specs files ask for them.
         let flags = plain_arguments(plan, stage);
-        match (inquiry, driver) {
-            // Specs files may ask for macros too.
-            (Inquiry::Search, HostDriver::Wrapper) => {
-                let flags = steering(&flags);
-                questions.insert(Question { inquiry, flags })
-            }
-            (Inquiry::Search, HostDriver::Own) => false,
-            _ => questions.insert(Question { inquiry, flags }),
-        };
+        if driver == HostDriver::Wrapper && (compiles || surrounded.is_none()) {
+            surrounded = Some(flags.clone());
+        }
+        let inquiry = Inquiry::Commands;
+        questions.insert(Question { inquiry, flags });
     }
+    let inquiry = Inquiry::Surroundings;
+    questions.extend(surrounded.map(|flags| Question { inquiry, flags }));
     questions
 }
 
@@ -90,12 +100,11 @@ pub fn included(arg: &[u8]) -> Option<&[u8]> {
 pub struct Answers {
     /// What was asked.
     pub questions: BTreeSet<Question>,
-    /// For keys: each command of a compile, and behind it the digest of its program's content.
+    /// For keys: each command that was told, and behind it the digest of its program's content; then what a program
+    /// in front of GCC gives its parts besides arguments.
     pub commands: Vec<Vec<u8>>,
     /// The words of every command that was told.
     pub arguments: Vec<Vec<OsString>>,
-    /// What the preprocessings say, where they were asked about.
-    searches: Vec<Vec<u8>>,
     /// Whose options the compiler understands; `None` where nothing is compiled for the host.
     pub family: Option<HostFamily>,
     /// Why the compiler may be given flags that the job does not have, such as one that writes lines.
@@ -108,17 +117,12 @@ impl Answers {
     /// The key of direct mode for the invocation `base`, where the host compiler has to be asked.
     pub fn key(&self, base: &Digest) -> Digest {
         let mut sink = Digester::default();
-        sink.one("schema", b"pcache-nvcc asked 1");
+        sink.one("schema", b"pcache-nvcc asked 2");
         sink.one("direct", base);
         list(
             &mut sink,
             "commands",
             self.commands.iter().map(Vec::as_slice),
-        );
-        list(
-            &mut sink,
-            "searches",
-            self.searches.iter().map(Vec::as_slice),
         );
         sink.finish()
     }
@@ -151,12 +155,7 @@ impl HostCompiler<'_> {
         for (question, output) in questions.iter().zip(outputs) {
             match question.inquiry {
                 Inquiry::Commands => self.add_commands(&output.stderr, &mut answers)?,
-                Inquiry::Search => {
-                    let text = searched(&output.stderr);
-                    let lines = text.split(|&byte| byte == b'\n');
-                    answers.arguments.extend(lines.filter_map(words));
-                    answers.searches.push(text);
-                }
+                Inquiry::Surroundings => self.add_surroundings(&output.stdout, &mut answers)?,
                 Inquiry::Places => {}
             }
         }
@@ -204,7 +203,16 @@ impl HostCompiler<'_> {
         if let Some(specs) = account.read_specs {
             answers.additions = Some(format!("the host compiler read {}", specs.display()));
         }
+        let is_wrapped = self.toolchain.driver == HostDriver::Wrapper;
+        if is_wrapped && account.family == HostFamily::Other {
+            return Err(
+                self.failed(&"it starts another compiler than GCC, whose flags are not known")
+            );
+        }
         for command in account.commands {
+            if answers.additions.is_some() {
+                self.judge(&command.words)?;
+            }
             let digest = self.digest(&command.words[0], answers)?;
             answers.commands.push(command.text);
             answers.commands.extend(digest.map(String::into_bytes));
@@ -213,11 +221,56 @@ impl HostCompiler<'_> {
         Ok(())
     }
 
+    /// A command with flags of a program's or file's own does nothing but its part of a compile.
+    fn judge(&self, words: &[OsString]) -> Result<(), Fallback> {
+        let words: Vec<_> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let judged = check_command(&words);
+        judged.map_err(|word| self.failed(&format!("it adds {word}, which may do anything")))
+    }
+
+    /// Adds what a program in front of GCC gives the compiler's parts besides arguments.
+    fn add_surroundings(&self, text: &[u8], answers: &mut Answers) -> Result<(), Fallback> {
+        let found = Surroundings::parse(text);
+        let mut surroundings = Vec::new();
+        if found.programs.is_empty() {
+            answers.doubt = Some("the host compiler does not tell what surrounds it".to_owned());
+        }
+        for program in &found.programs {
+            let digest = self.digest(program.as_os_str(), answers)?;
+            surroundings.push(program.as_os_str().as_bytes().to_vec());
+            surroundings.extend(digest.map(String::into_bytes));
+        }
+        let here = env::current_dir().ok();
+        if found
+            .directories
+            .iter()
+            .any(|directory| here.as_ref() != Some(directory))
+        {
+            answers.doubt = Some("the host compiler works in another directory".to_owned());
+        }
+        for assignment in found.variables {
+            let text = String::from_utf8_lossy(&assignment);
+            let Some((name, value)) = text.split_once('=') else {
+                continue;
+            };
+            let is_ours = || env::var_os(name).is_some_and(|ours| ours == *value);
+            let is_odd = environment::FORBIDDEN.contains(&name) || name.starts_with("LD_");
+            if is_odd && !is_ours() {
+                answers.doubt = Some(format!("a program sets {name} for the host compiler"));
+            }
+            if environment::is_keyed(name) {
+                surroundings.push(assignment);
+            }
+        }
+        surroundings.sort();
+        answers.commands.extend(surroundings);
+        Ok(())
+    }
+
     /// SHA-256 of a program that the driver would start, in hexadecimal digits. `None` for one that only a
-    /// wrapper finds, by a PATH of its own.
+    /// wrapper finds, by a PATH of its own: what surrounds the compiler tells which that is.
     fn digest(&self, program: &OsStr, answers: &mut Answers) -> Result<Option<String>, Fallback> {
         let Some(place) = look_up(program, &self.toolchain.search) else {
-            answers.doubt = Some(format!("no {} on PATH", program.display()));
             return Ok(None);
         };
         let real = fs::canonicalize(&place).map_err(|error| self.failed(&error))?;
@@ -244,14 +297,6 @@ impl HostCompiler<'_> {
     }
 }
 
-/// The commands and directories in what a driver and its preprocessor print with `-v`: what stands behind a
-/// blank, and which directories it ignores. The rest depends on the machine's memory.
-fn searched(text: &[u8]) -> Vec<u8> {
-    let lines = text.split_inclusive(|&byte| byte == b'\n');
-    let kept = lines.filter(|line| line.starts_with(b" ") || line.starts_with(b"ignoring"));
-    kept.collect::<Vec<_>>().concat()
-}
-
 fn is_script(path: &Path) -> bool {
     let mut magic = [0; 4];
     let read = File::open(path).and_then(|file| file.read_exact_at(&mut magic, 0));
@@ -272,14 +317,14 @@ pub fn remember(cache: &Cache<'_>, base: &Digest, questions: &BTreeSet<Question>
 
 fn place(base: &Digest) -> Digest {
     let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc questions 1");
+    sink.one("schema", b"pcache-nvcc questions 2");
     sink.one("direct", base);
     sink.finish()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{searched, steering};
+    use super::steering;
     use std::ffi::OsString;
 
     fn args(text: &str) -> Vec<OsString> {
@@ -292,13 +337,5 @@ mod tests {
             "-E -w -DX -D Y -UZ -include a -includeb -Ix -isystem y --include-directory z",
         ));
         assert_eq!(kept, args("-E -Ix -isystem y --include-directory z"));
-    }
-
-    #[test]
-    fn commands_and_directories_are_kept_of_a_search() {
-        let text = b"Using built-in specs.\n cc1plus -E\nignoring nonexistent directory \"/a\"\n\
-            #include <...> search starts here:\n /usr/include\nEnd of search list.\nGGC heuristics: 1\n";
-        let kept = " cc1plus -E\nignoring nonexistent directory \"/a\"\n /usr/include\n";
-        assert_eq!(String::from_utf8_lossy(&searched(text)), kept);
     }
 }

@@ -40,14 +40,18 @@ pub enum HostDriver {
 /// Words that only GCC's driver has.
 const GNU_DRIVER: &[u8] = b"Using built-in specs.";
 
+/// The shell in the place of each command, as GCC's `-wrapper` splits it at commas.
+const TELL: &str =
+    "/bin/sh,-c,echo =program; command -v \"$0\"; echo =directory; pwd -P; echo =variables; env";
+
 /// One question to a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Inquiry {
     /// Which commands it would start for a compile.
     Commands,
-    /// Which command preprocesses, and where that searches for headers: what the variables that a wrapper
-    /// sets come to. Runs the preprocessor on nothing.
-    Search,
+    /// Which programs these commands are, in which directory they run, and with which variables: a program in
+    /// front of GCC may change all of these. Each command is replaced by a shell that tells.
+    Surroundings,
     /// Where GCC's driver looks for its parts.
     Places,
 }
@@ -57,7 +61,7 @@ impl Inquiry {
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Commands => &["-pipe", "-###", "-o", "/dev/null", "/dev/null"],
-            Self::Search => &["-v", "-o", "/dev/null", "/dev/null"],
+            Self::Surroundings => &["-wrapper", TELL, "-o", "/dev/null", "/dev/null"],
             Self::Places => &["-print-search-dirs"],
         }
     }
@@ -191,6 +195,36 @@ pub fn words(line: &[u8]) -> Option<Vec<OsString>> {
     (!quoted).then(|| found.into_iter().map(OsString::from_vec).collect())
 }
 
+/// What the commands of a driver are surrounded by.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// The file of each program.
+    pub programs: Vec<PathBuf>,
+    /// The working directory of each.
+    pub directories: Vec<PathBuf>,
+    /// `NAME=value`, of all.
+    pub variables: Vec<Vec<u8>>,
+}
+
+impl Surroundings {
+    /// Reads what [`Inquiry::Surroundings`] printed on standard output.
+    pub fn parse(text: &[u8]) -> Self {
+        let mut found = Self::default();
+        let mut section: &[u8] = b"";
+        for line in text.split(|&byte| byte == b'\n') {
+            let path = || PathBuf::from(OsStr::from_bytes(line));
+            match (line, section) {
+                (b"=program" | b"=directory" | b"=variables", _) => section = line,
+                (b"", _) => {}
+                (_, b"=program") => found.programs.push(path()),
+                (_, b"=directory") => found.directories.push(path()),
+                _ => found.variables.push(line.to_vec()),
+            }
+        }
+        found
+    }
+}
+
 /// What stands behind `name` at the beginning of a line.
 fn value<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t OsStr> {
     let mut lines = text.split(|&byte| byte == b'\n');
@@ -249,7 +283,7 @@ impl SearchPlaces {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, HostDriver, HostFamily, SearchPlaces, words};
+    use super::{Account, HostDriver, HostFamily, SearchPlaces, Surroundings, words};
     use std::path::Path;
 
     const GNU: &[u8] = b"Using built-in specs.\nCOLLECT_GCC=/usr/bin/g++\nTarget: x86_64-linux-gnu\n\
@@ -322,6 +356,15 @@ mod tests {
             kind("/usr/bin/g++", b"#!/bin/sh # Using built-in specs."),
             HostDriver::Wrapper
         );
+    }
+
+    #[test]
+    fn surroundings_are_read() {
+        let text = b"=program\n/usr/bin/as\n=directory\n/src\n=variables\nCPATH=/x\nTERM=\n";
+        let found = Surroundings::parse(text);
+        assert_eq!(found.programs, [Path::new("/usr/bin/as")]);
+        assert_eq!(found.directories, [Path::new("/src")]);
+        assert_eq!(found.variables, [&b"CPATH=/x"[..], b"TERM="]);
     }
 
     #[test]

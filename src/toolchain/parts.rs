@@ -104,7 +104,10 @@ impl Host {
         match (host.family, SearchPlaces::parse(&places.stdout)) {
             (HostFamily::Gnu, Some(places)) => {
                 host.parts = Parts::find(&places, &account).map_err(failed)?;
-                host.driver = HostDriver::Own;
+                // Specs files may ask for variables and other files.
+                if host.parts.specs.is_empty() {
+                    host.driver = HostDriver::Own;
+                }
             }
             // It does not tell where it looks, so it is asked each time, like a wrapper.
             (HostFamily::Gnu, None) => {}

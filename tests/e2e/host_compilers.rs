@@ -194,14 +194,105 @@ fn headers_that_a_script_finds_by_variables_of_its_own_are_a_miss() {
     });
 }
 
+/// Nothing judges what a program in front of clang adds.
 #[test]
-fn compiler_that_a_script_chooses_anew_is_a_miss() {
+fn compiler_that_a_script_chooses_anew_is_nvccs_own_affair() {
     let mut ws = unit();
     let wrapper = ws.script("wrapper", "#!/bin/sh\nexec ${CHOSEN:-g++} \"$@\"\n");
-    // clang has no direct mode.
+    let args = args(&wrapper);
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let first = ws.build(&args);
+    first.misses(1);
+    ws.set_env("CHOSEN", "clang++");
+    let changed = ws.build(&args);
+    changed.succeeds().differs_from(&first);
+    assert_eq!(changed.counted.fallbacks.get("toolchain"), Some(&1));
+}
+
+#[test]
+fn macros_that_a_script_looks_at_are_in_its_questions() {
+    for (looks_at, args) in [("*DEBUG*", "-DDEBUG"), ("*forced.h*", "-include=forced.h")] {
+        let mut ws = unit();
+        ws.write("forced.h", "");
+        let script = format!(
+            "#!/bin/sh\ncase \" $* \" in {looks_at}) exec g++ $FLAGS \"$@\";; esac\nexec g++ \"$@\"\n"
+        );
+        let wrapper = ws.script("wrapper", &script);
+        let ccbin = format!("-ccbin={}", wrapper.display());
+        let all = ["-c", "unit.cu", "-o", "unit.o", &ccbin, args];
+        ws.set_env("FLAGS", "-DVALUE=5");
+        println!("{args}");
+        rebuild_and_compare(&mut ws, &all, |ws| ws.set_env("FLAGS", "-DVALUE=7"));
+    }
+}
+
+#[test]
+fn assembler_on_a_path_of_a_scripts_own_is_a_miss() {
+    let mut ws = unit();
+    let place = ws.side("tools").join("as");
+    part(&ws, &place, &which("as"), "--defsym=one=1");
+    let script = format!(
+        "#!/bin/sh\nPATH={}:$PATH\nexport PATH\nexec /usr/bin/g++ \"$@\"\n",
+        place.parent().expect("a folder").display()
+    );
+    let wrapper = ws.script("wrapper", &script);
     change_shows(&mut ws, &wrapper, Again::Hits, |ws| {
-        ws.set_env("CHOSEN", "clang++")
+        part(ws, &place, &which("as"), "--defsym=two=1");
     });
+}
+
+#[test]
+fn variables_of_a_script_are_a_miss_and_another_directory_is_not_stored() {
+    let mut ws = Workspace::with(
+        "unit.cu",
+        "__global__ void external(int *p) { *p = 1; }\nconst char *date() { return __DATE__; }\n",
+    );
+    ws.write("epoch", "100000000");
+    ws.set_env("SOURCE_DATE_EPOCH", "100000000");
+    let script = "#!/bin/sh\nexport SOURCE_DATE_EPOCH=$(cat \"${0%/*}/epoch\")\nexec g++ \"$@\"\n";
+    let wrapper = ws.script("wrapper", script);
+    change_shows(&mut ws, &wrapper, Again::Hits, |ws| {
+        drop(ws.write("epoch", "200000000"))
+    });
+    let ws = unit();
+    let wrapper = ws.script("wrapper", "#!/bin/sh\ncd /\nexec g++ \"$@\"\n");
+    let source = ws.path("unit.cu").display().to_string();
+    let ccbin = format!("-ccbin={}", wrapper.display());
+    for _ in 0..2 {
+        ws.build(&["-c", &source, "-o", "unit.o", &ccbin]).misses(1);
+    }
+}
+
+/// What the tables of host options do not know to be harmless is nvcc's own affair, also where a script adds it.
+#[test]
+fn flags_of_a_script_that_may_read_or_write_files_go_to_nvcc() {
+    for flags in [
+        "-Wa,@/dev/null",
+        "--coverage",
+        "-gsplit-dwarf",
+        "-fplugin=/no/such.so",
+        "-MD",
+    ] {
+        let ws = Workspace::with(
+            "host.cpp",
+            "int host(int a) { return a > 3 ? a * 2 : a; }\n",
+        );
+        let script = format!("#!/bin/sh\nexec g++ \"$@\" {flags}\n");
+        let wrapper = ws.script("wrapper", &script);
+        let ccbin = format!("-ccbin={}", wrapper.display());
+        let args = ["-c", "host.cpp", "-o", "host.o", &ccbin];
+        let built = ws.build(&args);
+        println!("{flags}");
+        let theirs = ws.plain(&args);
+        // What coverage is counted in has a number of its own each time.
+        assert_eq!(built.outputs.names(), theirs.outputs.names());
+        built.says_the_same_as(&theirs);
+        assert_eq!(
+            built.counted.hits + built.counted.misses,
+            0,
+            "{flags} was cached"
+        );
+    }
 }
 
 #[test]
@@ -280,6 +371,16 @@ fn specs_file_that_is_edited_is_a_miss() {
     change_shows(&mut ws, &gcc, Again::Hits, |_| {
         fs::write(&specs, SPECS).expect("a specs file")
     });
+}
+
+#[test]
+fn variable_that_a_specs_file_asks_for_is_a_miss() {
+    let mut ws = unit();
+    let (gcc, lib) = own_gcc(&ws);
+    let specs = "*cc1plus:\n+ -DVALUE=%:getenv(MY_VALUE 0)\n\n";
+    fs::write(lib.join("specs"), specs).expect("a specs file");
+    ws.set_env("MY_VALUE", "3");
+    change_shows(&mut ws, &gcc, Again::Hits, |ws| ws.set_env("MY_VALUE", "8"));
 }
 
 #[test]

@@ -107,3 +107,25 @@ fn search_path_that_is_relative_is_looked_at_from_each_directory() {
     .expect("copy the library");
     ws.build(ARGS).misses(1);
 }
+
+#[test]
+fn preload_that_appears_later_is_a_miss_in_each_directory() {
+    let mut ws = unit();
+    let place = ws.side("libraries").join("libmark.so");
+    ws.set_env("LD_PRELOAD", &place);
+    ws.build(ARGS).misses(1);
+    library(&ws, &place, "one");
+    ws.build(ARGS).misses(1);
+    ws.set_env("LD_PRELOAD", "./libmark.so");
+    library(&ws, &ws.path("libmark.so"), "two");
+    ws.build(ARGS).misses(1);
+    ws.write(
+        "sub/unit.cu",
+        "__global__ void external(int *p) { *p = 1; }\n",
+    );
+    ws.cd("sub");
+    library(&ws, &ws.path("sub/libmark.so"), "three");
+    ws.build(ARGS).misses(1);
+    library(&ws, &ws.path("sub/libmark.so"), "four");
+    ws.build(ARGS).misses(1);
+}
