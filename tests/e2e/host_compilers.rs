@@ -271,7 +271,6 @@ fn flags_of_a_script_that_may_read_or_write_files_go_to_nvcc() {
         "--coverage",
         "-gsplit-dwarf",
         "-fplugin=/no/such.so",
-        "-MD",
     ] {
         let ws = Workspace::with(
             "host.cpp",
