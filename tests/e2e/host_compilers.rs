@@ -96,7 +96,8 @@ fn flags_that_a_launching_program_takes_from_a_variable_are_a_miss() {
 #[test]
 fn what_openmpis_wrapper_is_told_is_a_miss() {
     let mpicxx = Path::new("mpicxx");
-    let change: [(&str, fn(&mut Workspace)); 4] = [
+    type Change = fn(&mut Workspace);
+    let change: [(&str, Change); 4] = [
         ("flags", |ws| ws.set_env("OMPI_CXXFLAGS", UNSEEN[1])),
         ("preprocessor flags", |ws| {
             ws.set_env("OMPI_CPPFLAGS", "-DVALUE=2")
@@ -124,7 +125,7 @@ fn what_openmpis_wrapper_is_told_is_a_miss() {
             fs::copy(&from, data.join(name)).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
         }
         ws.set_env("OPAL_DATADIR", ws.path("prefix/share"));
-        println!("the wrapper's {what}");
+        eprintln!("the wrapper's {what}");
         change_shows(&mut ws, mpicxx, Again::HitsDirectly, change);
     }
 }
@@ -169,7 +170,7 @@ fn flags_that_a_script_takes_from_elsewhere_are_a_miss() {
         ws.write("flags", "SOURCED=-fno-stack-protector\n");
         ws.write("list", "-fno-stack-protector\n");
         ws.set_env("FLAGS", UNSEEN[0]);
-        println!("{script}");
+        eprintln!("{script}");
         change_shows(&mut ws, &wrapper, Again::HitsDirectly, |ws| {
             ws.set_env("FLAGS", UNSEEN[1]);
             ws.write("flags", "SOURCED=-finstrument-functions\n");
@@ -221,7 +222,7 @@ fn macros_that_a_script_looks_at_are_in_its_questions() {
         let ccbin = format!("-ccbin={}", wrapper.display());
         let all = ["-c", "unit.cu", "-o", "unit.o", &ccbin, args];
         ws.set_env("FLAGS", "-DVALUE=5");
-        println!("{args}");
+        eprintln!("{args}");
         rebuild_and_compare(&mut ws, &all, |ws| ws.set_env("FLAGS", "-DVALUE=7"));
     }
 }
@@ -281,7 +282,7 @@ fn flags_of_a_script_that_may_read_or_write_files_go_to_nvcc() {
         let ccbin = format!("-ccbin={}", wrapper.display());
         let args = ["-c", "host.cpp", "-o", "host.o", &ccbin];
         let built = ws.build(&args);
-        println!("{flags}");
+        eprintln!("{flags}");
         let theirs = ws.plain(&args);
         // What coverage is counted in has a number of its own each time.
         assert_eq!(built.outputs.names(), theirs.outputs.names());
@@ -353,7 +354,7 @@ fn specs_file_that_appears_is_a_miss() {
         let mut ws = unit();
         let (gcc, lib) = own_gcc(&ws);
         let place = place(&lib);
-        println!("{}", place.display());
+        eprintln!("{}", place.display());
         fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
         change_shows(&mut ws, &gcc, Again::Hits, |_| {
             fs::write(place, SPECS).expect("a specs file")
@@ -393,7 +394,7 @@ fn specs_file_below_a_directory_of_a_variable_is_a_miss() {
         };
         let directory = directory.canonicalize().expect("a folder");
         ws.set_env(variable, format!("{}/", directory.display()));
-        println!("{variable}");
+        eprintln!("{variable}");
         change_shows(&mut ws, &gcc, Again::Hits, |_| {
             fs::write(directory.join("specs"), SPECS).expect("a specs file");
         });
@@ -446,7 +447,7 @@ fn part_of_the_compiler_that_appears_earlier_is_a_miss() {
                 .expect("the compiler proper"),
             _ => assembler.clone(),
         };
-        println!("{name} in {where_}");
+        eprintln!("{name} in {where_}");
         change_shows(&mut ws, &gcc, Again::Hits, |ws| {
             part(ws, &directory.join(name), &real, flag)
         });

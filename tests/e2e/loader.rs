@@ -51,7 +51,7 @@ fn library_that_is_loaded_into_every_tool_counts_by_its_content() {
         let place = ws.side("libraries").join("libmark.so");
         library(&ws, &place, "one");
         ws.set_env(variable, &place);
-        println!("{variable}");
+        eprintln!("{variable}");
         ws.build(ARGS).misses(1);
         ws.build(ARGS).hits(1);
         library(&ws, &place, "two");
