@@ -282,7 +282,7 @@ const ASSEMBLER: &[&str] = &[
     "-Wa,-mbig-obj",
 ];
 
-/// Options of GCC's compiler proper, and of GNU as, with a value behind them that names what the driver was told.
+/// Options of GCC's compiler proper with a value behind them that names what the driver was told.
 const VALUED: &[&str] = &[
     "--param",
     "-D",
@@ -304,6 +304,9 @@ const VALUED: &[&str] = &[
     "-o",
     "-x",
 ];
+
+/// Options of GNU as with such a value. Others of the compiler's mean something else to it: its `-D` has no value.
+const VALUED_BY_AS: &[&str] = &["-I", "-o"];
 
 /// What the compiler proper is told besides, and the driver's signs.
 const OWN: &[&str] = &["-", "-E", "-S", "-quiet", "-version", "/dev/null", "|"];
@@ -331,9 +334,13 @@ const GNU_AS: &[&str] = &[
 pub fn check_command(words: &[Vec<u8>]) -> Result<(), String> {
     let (program, words) = words.split_first().ok_or("no program")?;
     let is_assembler = program.ends_with(b"as");
+    let valued = match is_assembler {
+        true => VALUED_BY_AS,
+        false => VALUED,
+    };
     let mut words = words.iter().map(|word| String::from_utf8_lossy(word));
     while let Some(word) = words.next() {
-        if VALUED.contains(&word.as_ref()) {
+        if valued.contains(&word.as_ref()) {
             words.next();
             continue;
         }
@@ -449,7 +456,27 @@ fn is_feature(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{DEBUG, FEATURES, JOINED, NOT_MACHINE, Verdict, WHOLE, verdict};
+    use super::{DEBUG, FEATURES, JOINED, NOT_MACHINE, Verdict, WHOLE, check_command, verdict};
+
+    #[track_caller]
+    fn is_plain(command: &str) -> bool {
+        let words = command.split(' ').map(|word| word.as_bytes().to_vec());
+        check_command(&words.collect::<Vec<_>>()).is_ok()
+    }
+
+    #[test]
+    fn commands_of_a_driver_are_plain_until_a_word_may_name_a_file() {
+        assert!(is_plain(
+            "/x/cc1plus -quiet -I a -D X=1 /dev/null -dumpbase null -O2 -o - |"
+        ));
+        assert!(is_plain("as -I a --64 -o /dev/null"));
+        for added in ["-fplugin=x.so", "-fprofile-use", "-ftest-coverage", "@x"] {
+            assert!(!is_plain(&format!("/x/cc1plus -quiet {added}")), "{added}");
+        }
+        for added in ["@x", "-D @x", "--defsym x=1", "--MD x.d"] {
+            assert!(!is_plain(&format!("as --64 {added}")), "{added}");
+        }
+    }
 
     #[test]
     fn tables_are_sorted_and_unique() {
