@@ -13,7 +13,7 @@ use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Tool};
 use crate::toolchain::{
-    Account, HostDriver, HostFamily, Inquiry, Surroundings, Toolchain, look_up,
+    Account, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, look_up,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -33,36 +33,40 @@ pub struct Question {
     flags: Vec<OsString>,
 }
 
-/// What to ask about the host compiler's part in `plan`: what it would run for a compile; of a
-/// program in front of it, which may add anything, for each preprocessing too, and what surrounds that.
+/// What to ask about the host compiler's part in `plan`: what it would run for a compile; of a program in front of
+/// it, which may add anything and for anything, the same for each preprocessing, and what surrounds the compile.
 pub fn questions(plan: &Plan, passes: &[UnitPasses], driver: HostDriver) -> BTreeSet<Question> {
     let passes = plan.units.iter().zip(passes);
     let passes = passes.flat_map(|(unit, passes)| passes.stages(plan, unit));
     let stages = plan.stages.iter().chain(passes.map(|(_, stage)| stage));
-    let mut questions = BTreeSet::new();
-    // One of the compiles, or else of the preprocessings.
-    let mut surrounded = None;
+    let (mut compiles, mut preprocesses) = (BTreeSet::new(), BTreeSet::new());
     for stage in stages {
-        let compiles = matches!(stage.tool, Tool::HostCompile | Tool::StubCompile);
-        let preprocesses = matches!(stage.tool, Tool::Preprocess | Tool::HostPreprocess);
-        let asks = match driver {
-            HostDriver::Own => compiles,
-            HostDriver::Wrapper => compiles || preprocesses,
-        };
-        if !asks {
-            continue;
+        // All arguments: a wrapper may look at macros, specs files ask for them.
+        let flags = || plain_arguments(plan, stage);
+        match stage.tool {
+            Tool::HostCompile | Tool::StubCompile => drop(compiles.insert(flags())),
+            Tool::Preprocess | Tool::HostPreprocess if driver == HostDriver::Wrapper => {
+                preprocesses.insert(flags());
+            }
+            _ => {}
         }
-        // All of them: a wrapper may look at macros, specs files ask for them.
-        let flags = plain_arguments(plan, stage);
-        if driver == HostDriver::Wrapper && (compiles || surrounded.is_none()) {
-            surrounded = Some(flags.clone());
-        }
-        let inquiry = Inquiry::Commands;
-        questions.insert(Question { inquiry, flags });
     }
-    let inquiry = Inquiry::Surroundings;
-    questions.extend(surrounded.map(|flags| Question { inquiry, flags }));
-    questions
+    let surrounded = match (driver, compiles.is_empty()) {
+        (HostDriver::Own, _) => BTreeSet::new(),
+        (HostDriver::Wrapper, false) => std::mem::take(&mut compiles),
+        (HostDriver::Wrapper, true) => preprocesses.first().cloned().into_iter().collect(),
+    };
+    let ask = |inquiry| move |flags| Question { inquiry, flags };
+    let commands = compiles.into_iter().chain(preprocesses);
+    let commands = commands.map(ask(Inquiry::Commands));
+    let surrounded = surrounded.into_iter().map(|mut flags| {
+        // With a pipe between its parts, what the first one prints would not come back.
+        flags.retain(|flag| flag != "-pipe");
+        flags
+    });
+    commands
+        .chain(surrounded.map(ask(Inquiry::Parts)))
+        .collect()
 }
 
 /// The arguments but for macros and included files, which steer neither the search for headers nor the
@@ -117,7 +121,7 @@ impl Answers {
     /// The key of direct mode for the invocation `base`, where the host compiler has to be asked.
     pub fn key(&self, base: &Digest) -> Digest {
         let mut sink = Digester::default();
-        sink.one("schema", b"pcache-nvcc asked 2");
+        sink.one("schema", b"pcache-nvcc asked 3");
         sink.one("direct", base);
         list(
             &mut sink,
@@ -155,7 +159,7 @@ impl HostCompiler<'_> {
         for (question, output) in questions.iter().zip(outputs) {
             match question.inquiry {
                 Inquiry::Commands => self.add_commands(&output.stderr, &mut answers)?,
-                Inquiry::Surroundings => self.add_surroundings(&output.stdout, &mut answers)?,
+                Inquiry::Parts => self.add_parts(&output.stdout, &mut answers)?,
                 Inquiry::Places => {}
             }
         }
@@ -228,43 +232,53 @@ impl HostCompiler<'_> {
         judged.map_err(|word| self.failed(&format!("it adds {word}, which may do anything")))
     }
 
-    /// Adds what a program in front of GCC gives the compiler's parts besides arguments.
-    fn add_surroundings(&self, text: &[u8], answers: &mut Answers) -> Result<(), Fallback> {
-        let found = Surroundings::parse(text);
-        let mut surroundings = Vec::new();
-        if found.programs.is_empty() {
-            answers.doubt = Some("the host compiler does not tell what surrounds it".to_owned());
+    /// Adds what GCC behind a program would run, and what that program gives it besides arguments.
+    fn add_parts(&self, text: &[u8], answers: &mut Answers) -> Result<(), Fallback> {
+        let parts = Part::parse_all(text).unwrap_or_default();
+        let is_compiler = |part: &Part| {
+            let program = part.words.first().map(Path::new);
+            let name = program.and_then(Path::file_name).unwrap_or_default();
+            name == "cc1plus" || name == "cc1"
+        };
+        if !parts.iter().any(is_compiler) {
+            answers.doubt = Some("the host compiler does not tell what it would run".to_owned());
+            answers.commands.push(text.to_vec());
         }
-        for program in &found.programs {
-            let digest = self.digest(program.as_os_str(), answers)?;
-            surroundings.push(program.as_os_str().as_bytes().to_vec());
-            surroundings.extend(digest.map(String::into_bytes));
+        for part in parts {
+            answers.family.get_or_insert(HostFamily::Gnu);
+            self.judge(&part.words)?;
+            let file = part.file.unwrap_or_default();
+            let digest = self.digest(file.as_os_str(), answers)?;
+            let bytes = |word: &OsString| word.as_bytes().to_vec();
+            let words = part.words.iter().map(bytes);
+            answers.commands.push(words.collect::<Vec<_>>().join(&0));
+            answers.commands.push(bytes(&file.into_os_string()));
+            answers.commands.extend(digest.map(String::into_bytes));
+            answers.arguments.push(part.words);
+            if env::current_dir().ok().as_ref() != Some(&part.directory) {
+                answers.doubt = Some("the host compiler works in another directory".to_owned());
+            }
+            self.add_variables(&part.variables, answers);
         }
-        let here = env::current_dir().ok();
-        if found
-            .directories
-            .iter()
-            .any(|directory| here.as_ref() != Some(directory))
-        {
-            answers.doubt = Some("the host compiler works in another directory".to_owned());
-        }
-        for assignment in found.variables {
-            let text = String::from_utf8_lossy(&assignment);
-            let Some((name, value)) = text.split_once('=') else {
-                continue;
+        Ok(())
+    }
+
+    fn add_variables(&self, variables: &[Variable], answers: &mut Answers) {
+        for variable in variables {
+            let name = variable.name.as_str();
+            let is_ours = || {
+                let ours = env::var_os(name);
+                ours.as_ref().map(|ours| ours.as_bytes()) == variable.plain()
             };
-            let is_ours = || env::var_os(name).is_some_and(|ours| ours == *value);
             let is_odd = environment::FORBIDDEN.contains(&name) || name.starts_with("LD_");
             if is_odd && !is_ours() {
                 answers.doubt = Some(format!("a program sets {name} for the host compiler"));
             }
             if environment::is_keyed(name) {
-                surroundings.push(assignment);
+                let text = [name.as_bytes(), b"=", &variable.quoted].concat();
+                answers.commands.push(text);
             }
         }
-        surroundings.sort();
-        answers.commands.extend(surroundings);
-        Ok(())
     }
 
     /// SHA-256 of a program that the driver would start, in hexadecimal digits. `None` for one that only a
@@ -317,7 +331,7 @@ pub fn remember(cache: &Cache<'_>, base: &Digest, questions: &BTreeSet<Question>
 
 fn place(base: &Digest) -> Digest {
     let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc questions 2");
+    sink.one("schema", b"pcache-nvcc questions 3");
     sink.one("direct", base);
     sink.finish()
 }

@@ -7,6 +7,7 @@
 //! evaluated. Pure.
 
 use crate::includes::lexer::{Kind, Token, Tokens};
+use crate::includes::scan::pieces::is_row;
 use crate::includes::scan::spliced;
 use memchr::memmem;
 use std::cell::OnceCell;
@@ -114,22 +115,6 @@ impl<'t> Pieces<'t> {
 fn may_paste(text: &[u8]) -> bool {
     let text = spliced(text);
     MARKS.iter().any(|mark| memmem::find(&text, mark).is_some())
-}
-
-/// Whether `whole` is a row of two words or more.
-fn is_row(whole: &[u8], is_word: impl Fn(&[u8]) -> bool) -> bool {
-    let mut reached = vec![false; whole.len() + 1];
-    reached[0] = true;
-    for start in 0..whole.len() {
-        if !reached[start] {
-            continue;
-        }
-        for end in start + 1..=whole.len() {
-            let is_whole = start == 0 && end == whole.len();
-            reached[end] |= !is_whole && !reached[end] && is_word(&whole[start..end]);
-        }
-    }
-    reached[whole.len()]
 }
 
 fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {

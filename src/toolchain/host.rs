@@ -40,18 +40,18 @@ pub enum HostDriver {
 /// Words that only GCC's driver has.
 const GNU_DRIVER: &[u8] = b"Using built-in specs.";
 
-/// The shell in the place of each command, as GCC's `-wrapper` splits it at commas.
-const TELL: &str =
-    "/bin/sh,-c,echo =program; command -v \"$0\"; echo =directory; pwd -P; echo =variables; env";
+/// The shell in the place of each command, as GCC's `-wrapper` splits it at commas. It starts nothing itself.
+const TELL: &str = "/bin/sh,-c,echo =program; command -v \"$0\"; echo =directory; pwd -P; \
+    echo =variables; export -p; echo =words $#; printf '%s\\0' \"$0\" \"$@\"; echo";
 
 /// One question to a driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Inquiry {
     /// Which commands it would start for a compile.
     Commands,
-    /// Which programs these commands are, in which directory they run, and with which variables: a program in
-    /// front of GCC may change all of these. Each command is replaced by a shell that tells.
-    Surroundings,
+    /// The same of GCC behind another program, and besides which files the commands are, in which directory they run,
+    /// and with which variables: that program may change all of these. Each command is replaced by a shell that tells.
+    Parts,
     /// Where GCC's driver looks for its parts.
     Places,
 }
@@ -61,7 +61,7 @@ impl Inquiry {
     fn arguments(self) -> &'static [&'static str] {
         match self {
             Self::Commands => &["-pipe", "-###", "-o", "/dev/null", "/dev/null"],
-            Self::Surroundings => &["-wrapper", TELL, "-o", "/dev/null", "/dev/null"],
+            Self::Parts => &["-wrapper", TELL, "-o", "/dev/null", "/dev/null"],
             Self::Places => &["-print-search-dirs"],
         }
     }
@@ -195,34 +195,111 @@ pub fn words(line: &[u8]) -> Option<Vec<OsString>> {
     (!quoted).then(|| found.into_iter().map(OsString::from_vec).collect())
 }
 
-/// What the commands of a driver are surrounded by.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Surroundings {
-    /// The file of each program.
-    pub programs: Vec<PathBuf>,
-    /// The working directory of each.
-    pub directories: Vec<PathBuf>,
-    /// `NAME=value`, of all.
-    pub variables: Vec<Vec<u8>>,
+/// A variable as a shell prints it: `export NAME='value'`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: String,
+    /// The value with its quotes, as the shell has chosen them.
+    pub quoted: Vec<u8>,
 }
 
-impl Surroundings {
-    /// Reads what [`Inquiry::Surroundings`] printed on standard output.
-    pub fn parse(text: &[u8]) -> Self {
-        let mut found = Self::default();
-        let mut section: &[u8] = b"";
-        for line in text.split(|&byte| byte == b'\n') {
-            let path = || PathBuf::from(OsStr::from_bytes(line));
-            match (line, section) {
-                (b"=program" | b"=directory" | b"=variables", _) => section = line,
-                (b"", _) => {}
-                (_, b"=program") => found.programs.push(path()),
-                (_, b"=directory") => found.directories.push(path()),
-                _ => found.variables.push(line.to_vec()),
-            }
-        }
-        found
+impl Variable {
+    fn parse(line: &[u8]) -> Option<Self> {
+        let line = line.strip_prefix(b"export ")?;
+        let end = line.iter().position(|&byte| byte == b'=')?;
+        Some(Self {
+            name: str::from_utf8(&line[..end]).ok()?.to_owned(),
+            quoted: line[end + 1..].to_vec(),
+        })
     }
+
+    /// The value, where the shell had to escape nothing in it.
+    pub fn plain(&self) -> Option<&[u8]> {
+        let (quote, rest) = self.quoted.split_first()?;
+        let value = rest.strip_suffix(&[*quote])?;
+        let is_special = |byte: &u8| b"'\"\\$`".contains(byte);
+        (b"'\"".contains(quote) && !value.iter().any(is_special)).then_some(value)
+    }
+}
+
+/// A command that GCC starts, as a shell in its place sees it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Part {
+    /// The file of its program; `None` where the shell finds none.
+    pub file: Option<PathBuf>,
+    /// The working directory.
+    pub directory: PathBuf,
+    /// The variables, as the shell would read them again.
+    pub variables: Vec<Variable>,
+    /// The program, as GCC names it, and its arguments. The name of the temporary file between compiler and assembler,
+    /// which is another one each time, is [`BETWEEN`].
+    pub words: Vec<OsString>,
+}
+
+/// Stands for the temporary file between compiler and assembler, as if there were a pipe between them.
+pub const BETWEEN: &str = "-";
+
+impl Part {
+    /// Reads what [`Inquiry::Parts`] printed on standard output. `None` where that is something else.
+    pub fn parse_all(mut text: &[u8]) -> Option<Vec<Self>> {
+        let mut parts = Vec::new();
+        while !text.is_empty() {
+            parts.push(Self::parse(&mut text)?);
+        }
+        let between = match &parts[..] {
+            [first, _, ..] => first.output().cloned(),
+            _ => None,
+        };
+        let words = parts.iter_mut().flat_map(|part| &mut part.words);
+        for word in words.filter(|word| between.as_ref() == Some(*word)) {
+            *word = BETWEEN.into();
+        }
+        Some(parts)
+    }
+
+    fn output(&self) -> Option<&OsString> {
+        let mut words = self.words.iter();
+        words.find(|word| *word == "-o").and_then(|_| words.next())
+    }
+
+    fn parse(text: &mut &[u8]) -> Option<Self> {
+        let mut part = Self::default();
+        (take_line(text)? == b"=program").then_some(())?;
+        let mut line = take_line(text)?;
+        if line != b"=directory" {
+            part.file = Some(OsStr::from_bytes(line).into());
+            line = take_line(text)?;
+        }
+        (line == b"=directory").then_some(())?;
+        part.directory = OsStr::from_bytes(take_line(text)?).into();
+        (take_line(text)? == b"=variables").then_some(())?;
+        let count = loop {
+            let line = take_line(text)?;
+            if let Some(count) = line.strip_prefix(b"=words ") {
+                break str::from_utf8(count).ok()?.parse::<usize>().ok()?;
+            }
+            match (Variable::parse(line), part.variables.last_mut()) {
+                (Some(variable), _) => part.variables.push(variable),
+                // A value of several lines.
+                (None, Some(last)) => last.quoted.extend([b"\n", line].concat()),
+                (None, None) => {}
+            }
+        };
+        for _ in 0..=count {
+            let end = memchr::memchr(0, text)?;
+            part.words.push(OsStr::from_bytes(&text[..end]).into());
+            *text = &text[end + 1..];
+        }
+        (take_line(text)? == b"").then_some(part)
+    }
+}
+
+fn take_line<'t>(text: &mut &'t [u8]) -> Option<&'t [u8]> {
+    let end = memchr::memchr(b'\n', text)?;
+    let line = &text[..end];
+    *text = &text[end + 1..];
+    Some(line)
 }
 
 /// What stands behind `name` at the beginning of a line.
@@ -283,7 +360,7 @@ impl SearchPlaces {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, HostDriver, HostFamily, SearchPlaces, Surroundings, words};
+    use super::{Account, BETWEEN, HostDriver, HostFamily, Part, SearchPlaces, words};
     use std::path::Path;
 
     const GNU: &[u8] = b"Using built-in specs.\nCOLLECT_GCC=/usr/bin/g++\nTarget: x86_64-linux-gnu\n\
@@ -359,12 +436,36 @@ mod tests {
     }
 
     #[test]
-    fn surroundings_are_read() {
-        let text = b"=program\n/usr/bin/as\n=directory\n/src\n=variables\nCPATH=/x\nTERM=\n";
-        let found = Surroundings::parse(text);
-        assert_eq!(found.programs, [Path::new("/usr/bin/as")]);
-        assert_eq!(found.directories, [Path::new("/src")]);
-        assert_eq!(found.variables, [&b"CPATH=/x"[..], b"TERM="]);
+    fn what_a_shell_in_a_parts_place_prints_is_read() {
+        let text = b"=program\n/usr/lib/cc1plus\n=directory\n/src\n=variables\nexport CPATH='/x'\n\
+            export TWO='a\n\nb'\nexport ODD=\"a\\\"b\"\n=words 3\ncc1plus\0-DX=a\nb\0-o\0/tmp/1.s\0\n\
+            =program\n=directory\n/\n=variables\n=words 2\nas\0\0/tmp/1.s\0\n";
+        let found = Part::parse_all(text).unwrap();
+        let [compiler, assembler] = &found[..] else {
+            panic!("{found:?}")
+        };
+        assert_eq!(
+            compiler.file.as_deref(),
+            Some(Path::new("/usr/lib/cc1plus"))
+        );
+        assert_eq!(compiler.directory, Path::new("/src"));
+        assert_eq!(compiler.words, ["cc1plus", "-DX=a\nb", "-o", BETWEEN]);
+        let variables = compiler.variables.iter();
+        let variables: Vec<_> = variables.map(|it| (it.name.as_str(), it.plain())).collect();
+        assert_eq!(
+            variables,
+            [
+                ("CPATH", Some(&b"/x"[..])),
+                ("TWO", Some(b"a\n\nb")),
+                ("ODD", None)
+            ]
+        );
+        assert_eq!((&assembler.file, assembler.words.len()), (&None, 3));
+        assert_eq!(assembler.words[2], BETWEEN);
+        for cut in 1..text.len() - 1 {
+            let whole = Part::parse_all(&text[..cut]);
+            assert!(whole.is_none_or(|parts| parts.len() == 1), "cut at {cut}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::find::{nvcc_command, program};
 use super::host::{HostDriver, HostFamily};
 use super::loaded::{self, Loaded};
 use super::names::{FoundName, Names, SearchPath};
-use super::parts::{Host, Parts};
+use super::parts::{Host, PROGRAMS, Parts};
 use super::profile;
 use super::tools::{Seen, Targets, ToolRecord, canonical, tool_records};
 use crate::includes::digests::{Boot, DigestTable};
@@ -25,11 +25,9 @@ use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 /// The version of the remembered record.
-const SCHEMA: u32 = 7;
+const SCHEMA: u32 = 8;
 /// CUDA's own tools, by the names that plans use.
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
-/// The host compiler's parts, as `-print-prog-name` knows them.
-const HOST_PARTS: &[&str] = &["cc1plus", "cc1", "as"];
 /// The role of a library that the loader's variables bring into tools.
 const LOADED: &str = "loaded";
 /// Names below which the probe's temporaries would lie; nothing is written there.
@@ -234,7 +232,7 @@ impl Record {
     }
 
     fn front(&self) -> Front {
-        let is_front = |role: &str| role == "nvcc" || HOST_PARTS.contains(&role);
+        let is_front = |role: &str| role == "nvcc" || PROGRAMS.contains(&role);
         let mut tools = self.tools.iter();
         match tools.any(|tool| tool.script && is_front(&tool.role)) {
             true => Front::Scripts,
@@ -371,13 +369,13 @@ fn libdevices(directory: &Path) -> Vec<(String, PathBuf)> {
 /// arguments on). A part that the driver does not know (clang's) is the driver's own content.
 fn host_parts(driver: &Path, names: &mut Names) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
     let mut parts = Vec::new();
-    for part in HOST_PARTS {
+    for part in PROGRAMS {
         let Ok(text) = run(Command::new(driver).arg(format!("-print-prog-name={part}"))) else {
             continue;
         };
         let name = OsString::from_vec(text.trim_end().into());
         if let Ok(path) = names.find(&name) {
-            parts.push(((*part).to_owned(), canonical(&path)?));
+            parts.push((part.to_owned(), canonical(&path)?));
         }
     }
     Ok(parts)

@@ -92,6 +92,7 @@ impl Loaded {
             .files
             .retain(|path| path.file_name() != Some(OWN.as_ref()));
         loaded.look(&users, &sonames)?;
+        loaded.empty.settle();
         Ok(loaded)
     }
 

@@ -20,7 +20,7 @@ pub use error::ToolchainError;
 pub use find::{
     NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
 };
-pub use host::{Account, HostDriver, HostFamily, Inquiry, SearchPlaces, Surroundings};
+pub use host::{Account, HostDriver, HostFamily, Inquiry, Part, SearchPlaces, Variable};
 pub use identify::{Front, Toolchain, identify, recall};
 pub use memos::{Memos, forget};
 pub use names::look_up;

@@ -13,8 +13,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
-/// The programs of a compile. The assembler is tried behind the target's name as well.
-const PROGRAMS: [&str; 3] = ["cc1plus", "cc1", "as"];
+/// The programs behind a driver. The assembler is tried behind the target's name as well.
+pub(super) const PROGRAMS: [&str; 3] = ["cc1plus", "cc1", "as"];
 
 /// What stands, and does not stand, where a driver looks.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -52,6 +52,7 @@ impl Parts {
                 }
             }
         }
+        parts.empty.settle();
         Ok(parts)
     }
 

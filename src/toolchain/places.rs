@@ -1,6 +1,7 @@
 //! Places that must stay empty, or stay something that is not taken for a file, for what was found elsewhere to
 //! be found again. Does not know what is looked for.
 
+use super::tools::Seen;
 use crate::includes::digests::{DigestTable, Sighting};
 use crate::includes::probe::{Found, Probe};
 use serde::{Deserialize, Serialize};
@@ -14,11 +15,40 @@ use std::time::SystemTime;
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct EmptyPlaces {
     /// Names that must stay absent, by the directory, which exists.
-    absent: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
+    absent: BTreeMap<PathBuf, Vacancies>,
     /// Directories in the place of a file.
     directories: BTreeSet<PathBuf>,
     /// Files in the place of a directory.
     blocking: BTreeSet<PathBuf>,
+}
+
+/// Names that are not in a directory.
+#[derive(Debug, Default, Serialize, Deserialize)]
+struct Vacancies {
+    names: BTreeSet<PathBuf>,
+    /// What the directory looked like, where an equal look later proves that it has not changed.
+    seen: Option<Seen>,
+}
+
+impl Vacancies {
+    /// Whether none of the names has come to `directory`.
+    fn hold(&self, directory: &Path, table: &DigestTable, began: SystemTime) -> bool {
+        let directory = match directory.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => directory,
+        };
+        let sighting = match Sighting::at(directory) {
+            Ok(sighting) => sighting,
+            Err(error) => return error.kind() == ErrorKind::NotFound,
+        };
+        if self.seen == Some(Seen::from(sighting)) {
+            return true;
+        }
+        let names = self.names.iter();
+        let names = names.flat_map(|name| [name.as_os_str().as_bytes(), b"\0"]);
+        let names = names.collect::<Vec<_>>().concat();
+        table.lacks_all(directory, &sighting, &names, began)
+    }
 }
 
 impl EmptyPlaces {
@@ -32,30 +62,30 @@ impl EmptyPlaces {
             Found::Directory => drop(self.directories.insert(place.to_owned())),
             Found::Blocked { by } => drop(self.blocking.insert(by)),
             Found::Nothing { directory, missing } => {
-                self.absent.entry(directory).or_default().insert(missing);
+                let vacancies = self.absent.entry(directory).or_default();
+                vacancies.names.insert(missing);
             }
         }
         Ok(false)
     }
 
+    /// Remembers what the directories look like, so that the names need not be looked for as long as that stays.
+    pub(super) fn settle(&mut self) {
+        for (directory, vacancies) in &mut self.absent {
+            let now = SystemTime::now();
+            let seen = Seen::at(directory).filter(|seen| seen.is_proof(now));
+            vacancies.seen = seen.filter(|_| {
+                // The look first: a name that comes later changes it.
+                vacancies.hold(directory, &DigestTable::nowhere(), now)
+            });
+        }
+    }
+
     /// Whether no file has come to any of them.
     pub(super) fn hold(&self, table: &DigestTable) -> bool {
         let began = SystemTime::now();
-        let lacks = |(directory, names): (&PathBuf, &BTreeSet<PathBuf>)| {
-            let names = names
-                .iter()
-                .flat_map(|name| [name.as_os_str().as_bytes(), b"\0"]);
-            let names = names.collect::<Vec<_>>().concat();
-            let directory = match directory.as_os_str().is_empty() {
-                true => Path::new("."),
-                false => directory,
-            };
-            match Sighting::at(directory) {
-                Ok(seen) => table.lacks_all(directory, &seen, &names, began),
-                Err(error) => error.kind() == ErrorKind::NotFound,
-            }
-        };
-        self.absent.iter().all(lacks)
+        let mut absent = self.absent.iter();
+        absent.all(|(directory, vacancies)| vacancies.hold(directory, table, began))
             && self.directories.iter().all(|path| path.is_dir())
             && self.blocking.iter().all(|path| path.is_file())
     }

@@ -170,6 +170,7 @@ fn link_first_in_path(ws: &mut Workspace) -> PathBuf {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn cmake_3_launcher_with_make_builds_twice() {
     launcher("cmake-3.25", "Unix Makefiles").builds_twice(&project(), 6, &[]);
 }
@@ -180,6 +181,7 @@ fn cmake_4_launcher_with_ninja_builds_twice() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn cmake_3_finds_the_link_first_in_path() {
     let mut ws = project();
     link_first_in_path(&mut ws);
@@ -188,6 +190,7 @@ fn cmake_3_finds_the_link_first_in_path() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn cmake_4_with_the_link_as_its_compiler_builds_twice() {
     let mut ws = project();
     let nvcc = link_first_in_path(&mut ws);
@@ -198,6 +201,7 @@ fn cmake_4_with_the_link_as_its_compiler_builds_twice() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn cmake_with_our_own_name_as_its_compiler_builds_twice() {
     let way = Way::new("cmake-4", "Ninja")
         .with("CMAKE_CUDA_COMPILER", program("pcache-nvcc"))
@@ -206,6 +210,7 @@ fn cmake_with_our_own_name_as_its_compiler_builds_twice() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn find_cuda_with_us_in_the_environment_builds_twice() {
     let mut ws = project();
     ws.set_env("CUDA_NVCC_EXECUTABLE", program("pcache-nvcc"));
@@ -216,6 +221,7 @@ fn find_cuda_with_us_in_the_environment_builds_twice() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn an_edit_in_a_cmake_project_recompiles_only_what_it_reaches() {
     let ws = project();
     let way = launcher("cmake-4", "Ninja");

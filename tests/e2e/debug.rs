@@ -96,6 +96,7 @@ fn relocatable_debug_objects_agree_but_for_the_work_folder() {
 
 /// What a wrapper adds stands on no command line that is seen.
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn debug_information_that_only_the_host_compiler_asks_for_is_nvccs() {
     let args = ["-c", "plain.cu", "-o", "out.o", "-ccbin=./my-g++"];
     let ws = sources();

@@ -120,6 +120,7 @@ fn another_object_name_gets_its_own_target_in_the_depfile() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn a_depfile_asked_for_later_is_written() {
     let ws = project();
     let base = ["-c", "src/unit.cu", "-Iinc", "-o", "unit.o"];

@@ -157,6 +157,7 @@ fn header_that_appears_earlier_is_no_direct_hit_until_it_is_gone() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn has_include_name_that_appears_is_no_direct_hit() {
     for asked in [
         "#if __has_include(<extra.h>)\n",
@@ -291,6 +292,7 @@ fn output_of_the_same_name_elsewhere_is_a_direct_hit() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn depfiles_of_other_names_and_targets_are_right() {
     let (ws, _) = built();
     for more in [
@@ -437,6 +439,7 @@ fn option_file_is_read_before_a_direct_hit() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn folder_in_the_place_of_a_file_is_no_direct_hit() {
     for more in [&[][..], &["-w"]] {
         let (ws, _) = built();

@@ -100,6 +100,7 @@ fn header_that_appears_earlier_during_the_compile_is_seen() {
 
 /// What a script reads besides its arguments is in its answer, and in no path set.
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn host_compiler_that_is_a_script_is_asked_what_it_adds() {
     let ws = unit();
     let flags = ws.root().join("flags");
@@ -124,6 +125,7 @@ fn host_compiler_that_is_a_script_is_asked_what_it_adds() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn nvcc_that_is_a_script_keeps_a_compile_out() {
     let mut ws = unit();
     let flags = ws.root().join("flags");

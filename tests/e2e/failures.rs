@@ -109,6 +109,7 @@ fn read_only_depfile_ends_as_with_nvcc() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn read_only_folder_ends_as_with_nvcc() {
     for (kind, name) in [
         ("-c", "locked/k.o"),

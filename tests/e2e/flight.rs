@@ -122,6 +122,7 @@ fn of_many_processes_at_once_one_compiles() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn when_the_one_that_compiles_is_killed_another_takes_over() {
     let ws = slow();
     let expected = expected(&ws);
@@ -146,6 +147,7 @@ fn when_the_one_that_compiles_is_killed_another_takes_over() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn sources_in_error_are_reported_by_all() {
     let ws = Workspace::with("k.cu", "__global__ void k() { nonsense; }\n");
     let theirs = ws.plain(ARGS);
@@ -175,6 +177,7 @@ fn waiting_ends_with_the_leader_and_no_sooner() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn impatient_compile_goes_on_alone() {
     let mut ws = kernel();
     let _guard = lead(&mut ws);
@@ -207,6 +210,7 @@ fn ctrl_c_ends_the_wait_as_it_ends_a_compile() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn who_stores_or_looks_up_nothing_takes_no_lock() {
     let mut ws = kernel();
     let flights = ws.root().join("cache/locks/flights");

@@ -6,6 +6,8 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::{Duration, SystemTime};
 
 use crate::support::trap::rebuild_and_compare;
 use crate::support::workspace::{Workspace, make_executable};
@@ -48,6 +50,9 @@ fn change_shows(
 ) {
     let args = args(ccbin);
     let args: Vec<_> = args.iter().map(String::as_str).collect();
+    if matches!(expected, Again::HitsDirectly) {
+        settle(ccbin);
+    }
     let rebuilt = rebuild_and_compare(ws, &args, change);
     let again = ws.build(&args);
     again.same_as(&rebuilt.changed);
@@ -55,6 +60,17 @@ fn change_shows(
         Again::HitsDirectly => again.hits_directly(1),
         Again::Hits => again.hits(1),
     };
+}
+
+/// Waits until a compiler that the test made is old enough to be remembered.
+fn settle(ccbin: &Path) {
+    let Ok(written) = ccbin.symlink_metadata().and_then(|file| file.modified()) else {
+        return;
+    };
+    let old_enough = written + Duration::from_millis(2100);
+    if let Ok(rest) = old_enough.duration_since(SystemTime::now()) {
+        thread::sleep(rest);
+    }
 }
 
 /// A C program in the workspace that starts a compiler.
@@ -414,6 +430,7 @@ fn part(ws: &Workspace, place: &Path, real: &Path, flag: &str) {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn part_of_the_compiler_that_appears_earlier_is_a_miss() {
     const MARK: &str = "--defsym=marker=1";
     let assembler = which("as");

@@ -88,6 +88,7 @@ modes! {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn nvccs_unmodified_lines_give_what_nvcc_keep_gives() {
     let ws = sources();
     for args in [

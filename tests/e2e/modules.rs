@@ -136,6 +136,7 @@ fn folders(ws: &Workspace, parent: &str, children: &[&str]) {
 
 /// A generated file that is overwritten.
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn two_contents_of_one_path_link_together() {
     for mode in MODES {
         let ws = sources();
@@ -158,6 +159,7 @@ fn two_contents_of_one_path_link_together() {
 
 /// As in containers that all mount their project at `/src`.
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn two_projects_at_one_path_link_together() {
     for mode in &MODES[..2] {
         let ws = sources();
@@ -183,6 +185,7 @@ fn two_projects_at_one_path_link_together() {
 
 /// Two targets of one build that share a source.
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn one_source_for_two_outputs_links_with_itself_where_nvccs_does() {
     for mode in MODES {
         let ws = sources();
@@ -205,6 +208,7 @@ fn one_source_for_two_outputs_links_with_itself_where_nvccs_does() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn one_source_for_two_outputs_is_a_hit_for_each() {
     for mode in &MODES[..2] {
         let mut ws = sources();
@@ -251,6 +255,7 @@ fn one_source_for_two_outputs_is_a_hit_for_each() {
 
 /// Where nvcc's own objects cannot be linked with themselves, an output may have any name.
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn another_output_of_a_source_with_names_for_others_is_a_hit() {
     for mode in &MODES[..2] {
         let ws = sources();
@@ -329,6 +334,7 @@ fn exported(ws: &Workspace, object: &str) -> BTreeSet<String> {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn nvccs_own_ids_in_one_step_link_as_nvccs() {
     let mut ws = sources();
     ws.set_env("PCACHE_STAGES", "0");
@@ -454,6 +460,7 @@ fn crowd(value: u32) -> String {
 /// After a host-only edit the ids are others, and what the device compilers wrote is what they would
 /// write now: all internal names, in their order, in texts and cubins and in what was printed.
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn device_stages_from_the_store_are_what_the_tools_write_for_another_id() {
     let all = ["cicc", "ptxas"];
     for (flags, ran) in [

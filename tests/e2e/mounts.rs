@@ -56,6 +56,7 @@ fn unit(change: &str, include: &str) -> Workspace {
 /// Mounts and unmounts between the passes and the end. The result is of the old files, and is not to be
 /// found by the new ones.
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn what_was_mounted_during_a_compile_is_not_remembered() {
     if !may_mount("mounts::what_was_mounted_during_a_compile_is_not_remembered") {
         return;

@@ -26,6 +26,7 @@ fn sources() -> Workspace {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn one_step_and_stages_give_the_same() {
     for args in [
         &["-c", "k.cu"][..],

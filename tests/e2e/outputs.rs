@@ -176,6 +176,7 @@ fn two_restored_objects_are_two_files() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn a_narrow_umask_narrows_the_outputs() {
     let ws = Workspace::with("k.cu", KERNEL);
     let under = |umask: &str, program: &Path, args: &[&str]| {
@@ -206,6 +207,7 @@ fn a_narrow_umask_narrows_the_outputs() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn output_names_that_nvcc_chooses_are_the_same() {
     let ws = Workspace::with("dir/k.name.cu", KERNEL);
     ws.write("out/.keep", "");
@@ -320,6 +322,7 @@ fn dev_null_is_still_dev_null() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn an_output_in_a_missing_folder_ends_as_with_nvcc() {
     let ws = Workspace::with("k.cu", KERNEL);
     ws.build(&["-c", "k.cu"]).misses(1);

@@ -98,7 +98,14 @@ fn report_of_real_compiles_agrees_with_stats_and_explain() {
         "nothing but the project's own: {headers}"
     );
     let slowest = row(&page, "units", "one.cu");
-    let stages = ["preprocess", "cudafe", "cicc", "ptxas", "stub_compile"];
+    let stages = [
+        "preprocess",
+        "cudafe",
+        "cicc",
+        "ptxas",
+        "stub_compile",
+        "host_compile",
+    ];
     assert!(
         stages.iter().any(|stage| slowest.contains(stage)),
         "{slowest}"

@@ -93,6 +93,7 @@ fn tokens_that_change_are_seen() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn blanks_that_count_are_seen() {
     let unit = "#include \"value.h\"\n#define STR2(x) #x\n#define STR(x) STR2(x)\n\
                 const char *host() { return STR(VALUE) NAME; }\n";
@@ -191,6 +192,7 @@ fn lines_that_cleanups_tell_are_seen() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn lines_that_calls_tell_are_seen() {
     let args = &[ARGS, &["-std=c++20"]].concat();
     for unit in TELLING {
@@ -215,6 +217,7 @@ fn columns_that_calls_tell_are_seen() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn every_byte_counts_where_lines_are_told() {
     for more in [
         &["-g"][..],

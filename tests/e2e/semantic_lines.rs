@@ -48,6 +48,7 @@ const TAKERS: &[(&str, &str)] = &[
 ];
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn lines_that_are_taken_without_a_name_are_seen() {
     for (kind, unit) in TAKERS {
         let (ws, first) = built_with(ARGS, &unit.replace("INSERT\n", "// here\n"), "");

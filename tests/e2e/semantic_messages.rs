@@ -50,6 +50,7 @@ fn files_of_which_messages_speak_count_byte_by_byte() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn files_of_which_no_message_speaks_may_change_in_what_no_compiler_sees() {
     let ws = loud(ARGS, LOUD_UNIT, QUIET_HEADER);
     ws.edit("value.h", "// one", "// another");
@@ -74,6 +75,7 @@ fn files_of_which_no_message_speaks_may_change_in_what_no_compiler_sees() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn includers_of_which_messages_speak_count_too() {
     // The host compiler says whence a file was included, and cudafe++ where a template was instantiated.
     let args = [ARGS, &["-Xcompiler", "-Wall"]].concat();
@@ -146,6 +148,7 @@ fn headers_reached_by_another_link_are_other_files() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn a_stage_with_messages_is_served_while_the_files_that_they_name_stay() {
     // Device code that is gone in the end, and takes its line.
     let unit = "// one\n#include \"value.h\"\n#ifdef __CUDA_ARCH__\n\

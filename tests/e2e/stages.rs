@@ -118,6 +118,7 @@ fn lines_that_move_do_not_reach_ptxas() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn an_added_arch_compiles_for_that_arch_alone() {
     let mut ws = unit();
     let mut args = vec!["-c", "unit.cu", "-o", "unit.o"];
@@ -153,6 +154,7 @@ fn a_unit_that_sees_its_archs_is_another_with_an_added_arch() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn another_driver_runs_nothing_but_preprocessing() {
     for flags in [&[][..], &["-g"], &["-G"], &["-lineinfo"], &["-rdc=true"]] {
         let mut ws = unit();
@@ -215,6 +217,7 @@ fn a_plan_is_not_remembered_beyond_what_it_depends_on() {
 
 /// nvcc asks the host compiler for its version, and that reads a header that no option names.
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn a_plan_is_not_remembered_beyond_the_predefined_header() {
     let text = "__global__ void k(int *p) { *p = 1; }\nint host() { return 1 + 1; }\n";
     let ws = Workspace::with("unit.cu", text);
@@ -445,6 +448,7 @@ fn a_host_compile_that_cannot_be_done_in_two_steps_is_done_in_one() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn host_flags_and_forms_give_nvccs_objects() {
     for flags in [
         &[

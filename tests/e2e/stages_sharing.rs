@@ -32,6 +32,7 @@ fn shares(ws: &mut Workspace, args: &[&str], ran: &[&str]) {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn other_forms_take_the_stages_of_an_object() {
     // A cubin holds sums over PTX that tells lines, and the module id there is another one.
     for (flags, ptxas) in [(&[][..], &[][..]), (&["-lineinfo"], &["ptxas"])] {
@@ -70,6 +71,7 @@ fn ptx_that_ptxas_checks_takes_the_stages_of_an_object() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn what_the_check_of_ptx_says_is_nvccs() {
     let mut ws = sources();
     let asm =
@@ -111,6 +113,7 @@ fn what_the_check_of_ptx_says_is_nvccs() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn an_object_takes_the_stages_of_other_forms() {
     let mut ws = sources();
     ws.build(PTX).misses(1);
@@ -154,6 +157,7 @@ fn a_source_that_names_its_stub_is_not_mistaken() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn outputs_do_not_depend_on_where_they_were_made() {
     for flags in [
         &["-c"][..],

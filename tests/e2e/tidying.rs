@@ -46,6 +46,7 @@ fn classes(listed: &Value) -> BTreeSet<&str> {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn everything_that_was_made_of_a_source_is_cleared_and_nothing_else() {
     for glob in ["one.cu", "one.o", "*/work/one.*"] {
         let ws = two_units();
@@ -105,6 +106,7 @@ fn last_result(ws: &Workspace, store: &FileStore) -> (Vec<u8>, Value) {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn a_sample_is_compiled_again_and_compared() {
     let mut ws = two_units();
     // With what else can count: flags of the environment, a depfile, a link.
@@ -140,6 +142,7 @@ fn a_sample_is_compiled_again_and_compared() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn a_result_that_the_tools_do_not_give_is_found() {
     let ws = two_units();
     let store = FileStore::open(&ws.root().join("cache"), 1 << 30).expect("a store");
@@ -199,6 +202,7 @@ fn compiles(mut command: Command, beside: &str) {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn no_compile_waits_for_what_looks_after_the_cache() {
     let mut ws = Workspace::with("k.cu", "__global__ void k(int *p) { *p = N; }\n");
     let args = |n: usize| {

@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use crate::support::toolkit::Toolkit;
-use crate::support::workspace::Workspace;
+use crate::support::workspace::{Workspace, make_executable};
 
 const INSIDE: &str = "PCACHE_TEST_INSIDE";
 const ARGS: [&str; 4] = ["-c", "unit.cu", "-o", "unit.o"];
@@ -21,18 +21,70 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?}");
 }
 
-/// A squashfs image of one `nvcc.profile` that defines `VALUE`, a digit, all of whose times are equal.
-fn image(root: &Path, value: u32) -> PathBuf {
+/// A file of a toolkit that differs between two images.
+struct Member {
+    /// Below the toolkit's `bin`, or below a directory of COMPILER_PATH.
+    name: &'static str,
+    in_toolkit: bool,
+    /// Its content in the image of that number, a digit.
+    content: fn(u32) -> String,
+}
+
+fn script(name: &str, arguments: &str) -> String {
+    let real = match Toolkit::get().bin().join(name) {
+        real if real.exists() => real,
+        _ => PathBuf::from(format!("/usr/bin/{name}")),
+    };
+    format!("#!/bin/sh\nexec {} {arguments} \"$@\"\n", real.display())
+}
+
+const MEMBERS: [Member; 5] = [
+    Member {
+        name: "nvcc.profile",
+        in_toolkit: true,
+        content: |value| {
+            let profile = Toolkit::get().bin().join("nvcc.profile");
+            let mut text = fs::read_to_string(profile).expect("the toolkit's profile");
+            text.push_str(&format!("\nINCLUDES += -DVALUE={value} $(_SPACE_)\n"));
+            text
+        },
+    },
+    Member {
+        name: "ptxas",
+        in_toolkit: true,
+        content: |value| script("ptxas", &format!("-O{value}")),
+    },
+    Member {
+        name: "cudafe++",
+        in_toolkit: true,
+        content: |value| {
+            let change =
+                format!("for last; do :; done\nsed -i s/VALUE_OF_TOOL/{value}/ \"$last\"\nexec");
+            script("cudafe++", "").replacen("exec", &change, 1)
+        },
+    },
+    Member {
+        name: "fatbinary",
+        in_toolkit: true,
+        content: |value| script("fatbinary", &format!("--ident=image-{value}")),
+    },
+    Member {
+        name: "as",
+        in_toolkit: false,
+        content: |value| script("as", &format!("--defsym=image=0{value}")),
+    },
+];
+
+/// A squashfs image of the `member` alone, all of whose times are equal.
+fn image(root: &Path, member: &Member, value: u32) -> PathBuf {
     let (folder, image) = (
         root.join(format!("from-{value}")),
         root.join(format!("{value}.squashfs")),
     );
     fs::create_dir(&folder).expect("a folder");
-    let profile = Toolkit::get().bin().join("nvcc.profile");
-    let mut text = fs::read_to_string(profile).expect("the toolkit's profile");
-    text.push_str(&format!("\nINCLUDES += -DVALUE={value} $(_SPACE_)\n"));
-    let path = folder.join("nvcc.profile");
-    fs::write(&path, text).expect("a profile");
+    let path = folder.join(member.name);
+    fs::write(&path, (member.content)(value)).expect("the file");
+    make_executable(&path);
     let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let times = FileTimes::new().set_modified(long_ago);
     File::options()
@@ -46,8 +98,8 @@ fn image(root: &Path, value: u32) -> PathBuf {
     image
 }
 
-/// A toolkit of links, whose profile leads into `mounted`.
-fn toolkit(root: &Path, mounted: &Path) -> PathBuf {
+/// A toolkit of links, whose file of the name `member` leads into `mounted`.
+fn toolkit(root: &Path, member: &str, mounted: &Path) -> PathBuf {
     let theirs = Toolkit::get();
     let ours = root.join("toolkit");
     fs::create_dir_all(ours.join("bin")).expect("a folder");
@@ -62,7 +114,7 @@ fn toolkit(root: &Path, mounted: &Path) -> PathBuf {
     {
         let place = ours.join("bin").join(entry.file_name());
         match entry.file_name().to_str() {
-            Some("nvcc.profile") => symlink(mounted.join("nvcc.profile"), place).expect("a link"),
+            Some(name) if name == member => symlink(mounted.join(name), place).expect("a link"),
             // nvcc looks for its profile beside its own file.
             Some("nvcc") => drop(fs::copy(entry.path(), place).expect("copy nvcc")),
             _ => symlink(entry.path(), place).expect("a link"),
@@ -72,9 +124,9 @@ fn toolkit(root: &Path, mounted: &Path) -> PathBuf {
 }
 
 #[test]
-fn profile_on_another_image_of_the_same_size_and_times_is_another() {
+fn tool_on_another_image_of_the_same_size_and_times_is_another() {
     const NAME: &str =
-        "toolchain_mounts::profile_on_another_image_of_the_same_size_and_times_is_another";
+        "toolchain_mounts::tool_on_another_image_of_the_same_size_and_times_is_another";
     if env::var_os(INSIDE).is_none() {
         let mut command = Command::new("unshare");
         if !rustix::process::geteuid().is_root() {
@@ -87,14 +139,28 @@ fn profile_on_another_image_of_the_same_size_and_times_is_another() {
             .args(["--exact", NAME, "--nocapture"])
             .env(INSIDE, "1"));
     }
+    for member in &MEMBERS {
+        eprintln!("{}", member.name);
+        images_are_told_apart(member);
+    }
+}
+
+fn images_are_told_apart(member: &Member) {
     let mut ws = Workspace::with(
         "unit.cu",
-        "__global__ void external(int *p) { *p = VALUE; }\nint host() { return VALUE; }\n",
+        "#ifndef VALUE\n#define VALUE 3\n#endif\n\
+         __global__ void external(int *p) { for (int i = 0; i < p[0]; i++) p[i] += VALUE * p[i + 1]; }\n\
+         int host() { return VALUE; }\nconst char *tool() { return \"VALUE_OF_TOOL\"; }\n",
     );
     let mounted = ws.side("mounted");
-    let images = [1, 2].map(|value| image(ws.root(), value));
-    let nvcc = toolkit(ws.root(), &mounted);
-    ws.use_nvcc(nvcc);
+    let images = [1, 2].map(|value| image(ws.root(), member, value));
+    match member.in_toolkit {
+        true => {
+            let nvcc = toolkit(ws.root(), member.name, &mounted);
+            ws.use_nvcc(nvcc);
+        }
+        false => ws.set_env("COMPILER_PATH", &mounted),
+    }
     let build = |image: &Path| {
         run(Command::new("mount")
             .args(["-o", "loop,ro"])
@@ -102,7 +168,10 @@ fn profile_on_another_image_of_the_same_size_and_times_is_another() {
         let built = ws.build(&ARGS);
         built.succeeds().same_as(&ws.kept(&ARGS));
         let again = ws.build(&ARGS);
-        again.hits(1).same_as(&built);
+        again.same_as(&built);
+        if member.in_toolkit {
+            again.hits(1);
+        }
         run(Command::new("umount").arg(&mounted));
         built
     };

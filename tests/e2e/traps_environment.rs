@@ -321,6 +321,7 @@ fn another_driver_is_a_miss() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn include_folders_of_the_environment_are_respected() {
     for name in ["CPATH", "CPLUS_INCLUDE_PATH"] {
         let mut ws = Workspace::with(

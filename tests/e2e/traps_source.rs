@@ -232,6 +232,7 @@ fn the_time_stamp_of_the_source_is_watched() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn file_name_of_another_source_with_the_same_text_is_its_own() {
     let text = "const char *name() { return __FILE__; }\n__global__ void k() {}\n";
     let mut ws = Workspace::new();

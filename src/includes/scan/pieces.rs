@@ -63,6 +63,22 @@ pub struct Found<'w> {
     hides_defined: bool,
 }
 
+/// Whether `whole` is a row of two pieces or more.
+pub fn is_row(whole: &[u8], is_piece: impl Fn(&[u8]) -> bool) -> bool {
+    let mut reached = vec![false; whole.len() + 1];
+    reached[0] = true;
+    for start in 0..whole.len() {
+        if !reached[start] {
+            continue;
+        }
+        for end in start + 1..=whole.len() {
+            let is_whole = start == 0 && end == whole.len();
+            reached[end] |= !is_whole && !reached[end] && is_piece(&whole[start..end]);
+        }
+    }
+    reached[whole.len()]
+}
+
 impl<'w> Found<'w> {
     /// Nothing, to begin with.
     pub fn of(wholes: impl IntoIterator<Item = &'w [u8]>) -> Self {
@@ -100,28 +116,12 @@ impl<'w> Found<'w> {
     /// The words that the pieces make.
     pub fn made(&self) -> impl Iterator<Item = &'w [u8]> {
         let wholes = self.wholes.iter().copied();
-        wholes.filter(|whole| self.make(whole))
+        wholes.filter(|whole| is_row(whole, |part| self.found.contains(part)))
     }
 
     /// Whether `defined` may be the name of a parameter, and so stand for anything.
     pub fn hides_defined(&self) -> bool {
         self.hides_defined
-    }
-
-    /// Whether one found piece after the other gives `whole`.
-    fn make(&self, whole: &[u8]) -> bool {
-        let mut reached = vec![false; whole.len() + 1];
-        reached[0] = true;
-        for start in 0..whole.len() {
-            if !reached[start] {
-                continue;
-            }
-            for end in start + 1..=whole.len() {
-                let part = &whole[start..end];
-                reached[end] |= part.len() < whole.len() && self.found.contains(part);
-            }
-        }
-        reached[whole.len()]
     }
 
     /// The directive at the beginning of `text`.

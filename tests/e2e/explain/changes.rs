@@ -72,6 +72,7 @@ fn two_changes_are_both_named() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn flags_are_named_with_their_values() {
     let with = |flags: &[&'static str]| [ARGS, flags].concat();
     let told = |before: &[&'static str], after: &[&'static str]| {
@@ -180,6 +181,7 @@ fn variables_that_tools_read_are_named() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn a_header_that_appears_earlier_is_named() {
     let put = |ws: &mut Workspace| drop(ws.write("first/value.h", "#define VALUE 2\n"));
     assert_snapshot!(change(&mut two_folders(), TWO, put), @"

@@ -35,6 +35,7 @@ fn a_result_that_was_removed_by_hand_is_told() {
 }
 
 #[test]
+#[ignore = "long: scripts/test-long"]
 fn a_cleared_result_is_told() {
     let clear = |ws: &mut Workspace| pcache(ws, &["clear"]);
     assert_snapshot!(without_times(&change(&mut unit(), ARGS, clear)), @"
