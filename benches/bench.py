@@ -200,7 +200,10 @@ def main():
     for name in names:
         known[name].place(WORK / "src" / name, nvcc)
     if given.against:
-        two = [Pcache(nvcc, WORK / "other", given.against.resolve()), tools[1]]
+        two = [
+            Pcache(nvcc, WORK / name, builds.fresh_copy(release, WORK / f"{name}-build"))
+            for name, release in (("other", given.against), ("this", given.release))
+        ]
         text = builds.measure(known["trivial"], two, ["other", "this"], WORK, 200 if given.quick else 3000)
         return report.publish("against", text, False)
     if given.wrapper:

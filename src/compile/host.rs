@@ -13,7 +13,7 @@ use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Tool};
 use crate::toolchain::{
-    Account, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, look_up,
+    Account, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, look_up, text,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -30,6 +30,7 @@ use std::process::Output;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Question {
     inquiry: Inquiry,
+    #[serde(with = "text::list")]
     flags: Vec<OsString>,
 }
 
@@ -331,7 +332,7 @@ pub fn remember(cache: &Cache<'_>, base: &Digest, questions: &BTreeSet<Question>
 
 fn place(base: &Digest) -> Digest {
     let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc questions 3");
+    sink.one("schema", b"pcache-nvcc questions 4");
     sink.one("direct", base);
     sink.finish()
 }

@@ -9,6 +9,7 @@ use super::loaded::{self, Loaded};
 use super::names::{FoundName, Names, SearchPath};
 use super::parts::{Host, PROGRAMS, Parts};
 use super::profile;
+use super::text;
 use super::tools::{Seen, Targets, ToolRecord, canonical, tool_records};
 use crate::includes::digests::{Boot, DigestTable};
 use crate::key::{Digest, Digester, Sink};
@@ -152,6 +153,7 @@ struct Record {
     /// What the loader's variables bring into the tools.
     loaded: Loaded,
     /// nvcc's PATH, along which the names below were found.
+    #[serde(with = "text")]
     search: OsString,
     /// What was found along it.
     names: Vec<FoundName>,

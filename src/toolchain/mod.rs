@@ -12,6 +12,7 @@ mod names;
 mod parts;
 mod places;
 mod profile;
+pub mod text;
 mod tools;
 
 pub use crate::stat::Stat;

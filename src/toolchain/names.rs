@@ -3,6 +3,7 @@
 
 use super::error::ToolchainError;
 use super::find::program;
+use super::text;
 use super::tools::canonical;
 use crate::includes::digests::{DigestTable, Sighting};
 use serde::{Deserialize, Serialize};
@@ -21,6 +22,7 @@ pub fn look_up(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
 /// A program that was found.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct FoundName {
+    #[serde(with = "text")]
     pub(super) name: OsString,
     /// Where it was found.
     pub(super) place: PathBuf,

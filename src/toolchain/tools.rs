@@ -2,6 +2,7 @@
 //! Does not know which files a toolchain has.
 
 use super::error::ToolchainError;
+use super::text;
 use crate::includes::digests::Sighting;
 use crate::key::{Digester, Sink};
 use crate::stat::Stat;
@@ -63,6 +64,7 @@ impl From<Sighting> for Seen {
 pub(super) struct Targets {
     pub(super) path: PathBuf,
     pub(super) seen: Option<Seen>,
+    #[serde(with = "text::list")]
     names: Vec<OsString>,
 }
 
