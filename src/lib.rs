@@ -21,5 +21,6 @@ pub mod plan;
 pub mod stat;
 pub mod stats;
 pub mod store;
+mod text;
 pub mod toolchain;
 pub mod why;

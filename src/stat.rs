@@ -17,7 +17,7 @@ const SECOND: i64 = 1_000_000_000;
 
 /// Identity and times of a file. Times in nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(from = "Numbers", into = "Numbers")]
+#[serde(from = "[u64; 5]", into = "[u64; 5]")]
 pub struct Stat {
     dev: u64,
     ino: u64,
@@ -26,24 +26,15 @@ pub struct Stat {
     ctime: i64,
 }
 
-/// A [`Stat`] in a record: its fields in order, since a hit reads two dozen of them.
-type Numbers = (u64, u64, u64, i64, i64);
-
-impl From<Stat> for Numbers {
+impl From<Stat> for [u64; 5] {
     fn from(stat: Stat) -> Self {
-        (stat.dev, stat.ino, stat.size, stat.mtime, stat.ctime)
+        stat.words()
     }
 }
 
-impl From<Numbers> for Stat {
-    fn from((dev, ino, size, mtime, ctime): Numbers) -> Self {
-        Self {
-            dev,
-            ino,
-            size,
-            mtime,
-            ctime,
-        }
+impl From<[u64; 5]> for Stat {
+    fn from(words: [u64; 5]) -> Self {
+        Self::from_words(words)
     }
 }
 

@@ -13,7 +13,7 @@ const FLOORS: [&[&str]; 6] = [
     &["key"],
     &["plan", "cmdline"],
     &[
-        "config", "stats", "journal", "stat", "outcome", "log", "lock",
+        "config", "stats", "journal", "stat", "outcome", "log", "lock", "text",
     ],
 ];
 

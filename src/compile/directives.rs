@@ -7,9 +7,11 @@
 //! operands and alternatives make words of it. What cannot be read is a doubt: docs/keys.md has the rule.
 
 use super::evidence::Doubt;
+use memchr::memmem;
 
-/// Pieces of directives that read files, or that make other directives of pieces: these have no other way.
-const READING: [&str; 5] = ["incbin", ".include", "macro", ".irp", ".mri"];
+/// Pieces of directives that read files, or that make other directives of pieces. These have no other way, but for
+/// `.macro` and `.altmacro`: see [`mentions_macros`].
+const READING: [&[u8]; 5] = [b"incbin", b".include", b".irp", b".irep", b".mri"];
 
 const ODD: &str = "the sources hold assembly that is no string";
 
@@ -80,30 +82,52 @@ impl Assembly {
 
 fn judge(text: &[u8]) -> Result<(), Doubt> {
     let lower = text.to_ascii_lowercase();
-    let mut words = READING.into_iter();
-    let found = words.find(|word| memchr::memmem::find(&lower, word.as_bytes()).is_some());
-    match found {
-        // "macro" alone is a word of messages.
-        Some("macro") if !mentions_macros(&lower) => Ok(()),
-        Some(word) => Err(format!("the sources mention {word}")),
-        None => Ok(()),
+    // GNU as takes names in quotes, and pieces in quotes for one name.
+    for text in [&unquoted(&lower), &lower] {
+        let mut words = READING.iter();
+        if let Some(word) = words.find(|word| memmem::find(text, word).is_some()) {
+            let word = String::from_utf8_lossy(word);
+            return Err(format!("the sources mention {word}"));
+        }
+        if mentions_macros(text) {
+            return Err("the sources mention macros of an assembler".to_owned());
+        }
     }
+    Ok(())
+}
+
+/// The text without quotes, and without blanks between two of them.
+fn unquoted(text: &[u8]) -> Vec<u8> {
+    let pieces: Vec<_> = text.split(|&byte| byte == b'"').collect();
+    let last = pieces.len() - 1;
+    let is_gap = |(at, piece): &(usize, &&[u8])| {
+        *at > 0 && *at < last && piece.iter().all(|byte| b" \t".contains(byte))
+    };
+    let pieces = pieces.iter().enumerate().filter(|piece| !is_gap(piece));
+    pieces
+        .flat_map(|(_, piece)| piece.iter().copied())
+        .collect()
 }
 
 /// Whether `.macro`, `.altmacro` or its like stands in `text`: a dot, letters, and the word.
 fn mentions_macros(text: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, b"macro").any(|at| {
+    memmem::find_iter(text, b"macro").any(|at| {
         let before = text[..at].iter().rev();
         let mut before = before.skip_while(|byte| byte.is_ascii_alphabetic());
         before.next() == Some(&b'.')
     })
 }
 
-/// A doubt where an operand or an alternative (`{a|b}`) may make a directive of what begins a statement.
+/// A doubt where an operand or an alternative (`{a|b}`) may make a directive of what begins a statement, or where that
+/// is in quotes.
 fn judge_template(text: &[u8], has_operands: bool) -> Result<(), Doubt> {
     let lower = text.to_ascii_lowercase();
-    if memchr::memmem::find(&lower, b"include").is_some() {
+    if memmem::find(&lower, b"include").is_some() {
         return Err("the sources mention include in assembly".to_owned());
+    }
+    let mut statements = text.split(|byte| b"\n;".contains(byte));
+    if statements.any(begins_with_quote) {
+        return Err("a statement of assembly begins with a quote".to_owned());
     }
     if !has_operands {
         return Ok(());
@@ -135,6 +159,12 @@ fn judge_template(text: &[u8], has_operands: bool) -> Result<(), Doubt> {
         }
     }
     Ok(())
+}
+
+/// Whether a quote follows the labels of a statement, if it has any.
+fn begins_with_quote(statement: &[u8]) -> bool {
+    let mut parts = statement.split(|&byte| byte == b':');
+    parts.any(|part| part.trim_ascii_start().starts_with(b"\""))
 }
 
 /// Whether an operand or an alternative is a part of a word with a dot, or stands beside other parts of a word.
@@ -210,7 +240,7 @@ impl<'a> Lexer<'a> {
                 b'#' if at_line_start => self.skip_directive()?,
                 b'/' if after.starts_with(b"/") => self.rest = &after[end_of(after, b"\n")..],
                 b'/' if after.starts_with(b"*") => {
-                    let end = memchr::memmem::find(after, b"*/");
+                    let end = memmem::find(after, b"*/");
                     self.rest = &after[end.ok_or("a comment without an end")? + 2..];
                     self.at_line_start = at_line_start;
                 }
@@ -290,7 +320,7 @@ impl<'a> Lexer<'a> {
         let open = text.iter().position(|byte| *byte == b'(').ok_or_else(odd)?;
         let end = [b")", &text[..open], b"\""].concat();
         let body = &text[open + 1..];
-        let length = memchr::memmem::find(body, &end).ok_or_else(odd)?;
+        let length = memmem::find(body, &end).ok_or_else(odd)?;
         self.rest = &body[length + end.len()..];
         Ok(Token::Literal(body[..length].to_vec()))
     }
@@ -299,6 +329,10 @@ impl<'a> Lexer<'a> {
     fn skip_directive(&mut self) -> Result<(), Doubt> {
         let line = &self.rest[..end_of(self.rest, b"\n")];
         self.rest = &self.rest[line.len()..];
+        let name = line[1..].trim_ascii_start();
+        if name.starts_with(b"ident") || name.starts_with(b"sccs") {
+            return Err("the sources hand a text to the assembler by #ident".to_owned());
+        }
         if line.trim_ascii_end() != b"#if 0" {
             return Ok(());
         }
@@ -385,6 +419,14 @@ mod tests {
             r#"__asm goto(".incbin x" : : : : l);"#,
             r#"asm(".macro m a b\n.\\a\\()\\b \"x\"\n.endm\nm inc bin");"#,
             r#"asm(".altmacro\n");"#,
+            r#"asm("\"a macro\"\n.irp w, bin\n.inc\\w x\n.endr");"#,
+            r##"asm("# a macro\n.irp w, bin\n.inc\\w x\n.endr");"##,
+            r#"asm(".irep w, bin\n.inc\\w \"x\"\n.endr");"#,
+            r#"asm("\".mac\" \"ro\" m a\n.inc\\a \"x\"\n.endm\nm bin");"#,
+            r#"asm("\".i\" \"rp\" w, bin\n.inc\\w x\n.endr");"#,
+            r#"asm("l: \"\\056irp\" w, bin\n");"#,
+            r#"__attribute__((section("a\n\".\" \"macro\" m"))) int z;"#,
+            "#ident \"x\\\"\\n.inc\"\nint x;",
             r#"asm(".irp w, bin\n.inc\\w \"x\"\n.endr");"#,
             r#"asm(".irpc c, n\n.incbi\\c \"x\"\n.endr");"#,
             r#"asm(".in{cbin|valid} \"x\"" : : );"#,

@@ -1,9 +1,9 @@
-//! What the host compiler answers to the flags of a job: the commands that it would run for a compile, which are
-//! a field of the keys of units and host stages, and, of a program in front of a compiler, what it does before a
-//! preprocessing, which only direct mode's key needs. See `docs/keys.md#the-host-compiler`.
+//! What the host compiler answers to the flags of a job: the commands that it would run for a compile and, behind
+//! another program, for each preprocessing, and what surrounds them. A field of the keys of units and host stages,
+//! and of direct mode's key where it has to be asked at a hit. See `docs/keys.md#the-host-compiler`.
 
 use super::Cache;
-use super::commands::plain_arguments;
+use super::commands::{plain_arguments, search_path};
 use super::environment;
 use super::evidence::Doubt;
 use super::passes::UnitPasses;
@@ -11,9 +11,11 @@ use crate::cmdline::check_command;
 use crate::includes::digests::DigestTable;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
-use crate::plan::{Plan, Tool};
+use crate::plan::{Plan, Stage, Tool};
+use crate::text;
 use crate::toolchain::{
-    Account, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, look_up, text,
+    Account, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, is_compiler_of_gcc,
+    look_up, split_assignment,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -32,42 +34,44 @@ pub struct Question {
     inquiry: Inquiry,
     #[serde(with = "text::list")]
     flags: Vec<OsString>,
+    /// `NAME=value`: what nvcc gives its tools, where a program in front of the host compiler may look at it.
+    #[serde(with = "text::list")]
+    environment: Vec<OsString>,
 }
 
-/// What to ask about the host compiler's part in `plan`: what it would run for a compile; of a program in front of
-/// it, which may add anything and for anything, the same for each preprocessing, and what surrounds the compile.
+/// What to ask about the host compiler's part in `plan`: what it would run for a compile. A program in front of it may
+/// add anything, for anything, so it is asked for each preprocessing too, and exactly as the stages start it.
 pub fn questions(plan: &Plan, passes: &[UnitPasses], driver: HostDriver) -> BTreeSet<Question> {
     let passes = plan.units.iter().zip(passes);
     let passes = passes.flat_map(|(unit, passes)| passes.stages(plan, unit));
     let stages = plan.stages.iter().chain(passes.map(|(_, stage)| stage));
-    let (mut compiles, mut preprocesses) = (BTreeSet::new(), BTreeSet::new());
-    for stage in stages {
-        // All arguments: a wrapper may look at macros, specs files ask for them.
-        let flags = || plain_arguments(plan, stage);
-        match stage.tool {
-            Tool::HostCompile | Tool::StubCompile => drop(compiles.insert(flags())),
-            Tool::Preprocess | Tool::HostPreprocess if driver == HostDriver::Wrapper => {
-                preprocesses.insert(flags());
-            }
-            _ => {}
+    let compiles = |tool| matches!(tool, Tool::HostCompile | Tool::StubCompile);
+    let preprocesses = |tool| matches!(tool, Tool::Preprocess | Tool::HostPreprocess);
+    let (inquiry, environment) = match driver {
+        HostDriver::Own => {
+            let path = joined("PATH".as_ref(), &search_path(plan));
+            (Inquiry::Commands, vec![path])
         }
-    }
-    let surrounded = match (driver, compiles.is_empty()) {
-        (HostDriver::Own, _) => BTreeSet::new(),
-        (HostDriver::Wrapper, false) => std::mem::take(&mut compiles),
-        (HostDriver::Wrapper, true) => preprocesses.first().cloned().into_iter().collect(),
+        HostDriver::Wrapper => {
+            let given = plan.env.iter();
+            let given = given.map(|(name, value)| joined(name, value));
+            (Inquiry::Parts, given.collect())
+        }
     };
-    let ask = |inquiry| move |flags| Question { inquiry, flags };
-    let commands = compiles.into_iter().chain(preprocesses);
-    let commands = commands.map(ask(Inquiry::Commands));
-    let surrounded = surrounded.into_iter().map(|mut flags| {
-        // With a pipe between its parts, what the first one prints would not come back.
-        flags.retain(|flag| flag != "-pipe");
-        flags
-    });
-    commands
-        .chain(surrounded.map(ask(Inquiry::Parts)))
-        .collect()
+    let is_asked = |stage: &&Stage| {
+        compiles(stage.tool) || (driver == HostDriver::Wrapper && preprocesses(stage.tool))
+    };
+    let ask = |stage| Question {
+        inquiry,
+        // All arguments: a wrapper may look at macros, specs files ask for them.
+        flags: plain_arguments(plan, stage),
+        environment: environment.clone(),
+    };
+    stages.filter(is_asked).map(ask).collect()
+}
+
+fn joined(name: &OsStr, value: &OsStr) -> OsString {
+    [name, "=".as_ref(), value].into_iter().collect()
 }
 
 /// The arguments but for macros and included files, which steer neither the search for headers nor the
@@ -122,7 +126,7 @@ impl Answers {
     /// The key of direct mode for the invocation `base`, where the host compiler has to be asked.
     pub fn key(&self, base: &Digest) -> Digest {
         let mut sink = Digester::default();
-        sink.one("schema", b"pcache-nvcc asked 3");
+        sink.one("schema", b"pcache-nvcc asked 4");
         sink.one("direct", base);
         list(
             &mut sink,
@@ -147,8 +151,9 @@ impl HostCompiler<'_> {
     /// # Errors
     /// The compiler cannot be run, or one of its programs not be read.
     pub fn ask(&self, questions: &BTreeSet<Question>) -> Result<Answers, Fallback> {
-        let outputs = self.outputs(questions.iter().map(|asked| (asked.inquiry, &asked.flags)));
+        let outputs = self.outputs(questions);
         let outputs = outputs.map_err(|error| self.failed(&error))?;
+        let mut additions = BTreeSet::new();
         let mut answers = Answers {
             questions: questions.clone(),
             additions: match self.toolchain.driver {
@@ -160,9 +165,14 @@ impl HostCompiler<'_> {
         for (question, output) in questions.iter().zip(outputs) {
             match question.inquiry {
                 Inquiry::Commands => self.add_commands(&output.stderr, &mut answers)?,
-                Inquiry::Parts => self.add_parts(&output.stdout, &mut answers)?,
-                Inquiry::Places => {}
+                Inquiry::Parts => {
+                    additions.extend(self.add_parts(question, &output.stdout, &mut answers)?);
+                }
             }
+        }
+        if additions.len() > 1 {
+            let text = "a program gives the compiler and the preprocessor different flags";
+            answers.doubt = Some(text.to_owned());
         }
         Ok(answers)
     }
@@ -182,14 +192,17 @@ impl HostCompiler<'_> {
     }
 
     /// Starts all before it waits for the first.
-    fn outputs<'q>(
-        &self,
-        asked: impl Iterator<Item = (Inquiry, &'q Vec<OsString>)>,
-    ) -> io::Result<Vec<Output>> {
-        let Toolchain {
-            host_place, search, ..
-        } = self.toolchain;
-        let started = asked.map(|(inquiry, flags)| inquiry.ask(host_place, flags, search));
+    fn outputs(&self, questions: &BTreeSet<Question>) -> io::Result<Vec<Output>> {
+        let place = &self.toolchain.host_place;
+        let ask = |question: &Question| {
+            let Question {
+                inquiry,
+                flags,
+                environment,
+            } = question;
+            inquiry.ask(place, flags, environment)
+        };
+        let started = questions.iter().map(ask);
         let started = started.collect::<io::Result<Vec<_>>>()?;
         let answers = started.into_iter().map(|child| child.wait_with_output());
         answers.collect()
@@ -207,12 +220,6 @@ impl HostCompiler<'_> {
         };
         if let Some(specs) = account.read_specs {
             answers.additions = Some(format!("the host compiler read {}", specs.display()));
-        }
-        let is_wrapped = self.toolchain.driver == HostDriver::Wrapper;
-        if is_wrapped && account.family == HostFamily::Other {
-            return Err(
-                self.failed(&"it starts another compiler than GCC, whose flags are not known")
-            );
         }
         for command in account.commands {
             if answers.additions.is_some() {
@@ -233,57 +240,47 @@ impl HostCompiler<'_> {
         judged.map_err(|word| self.failed(&format!("it adds {word}, which may do anything")))
     }
 
-    /// Adds what GCC behind a program would run, and what that program gives it besides arguments.
-    fn add_parts(&self, text: &[u8], answers: &mut Answers) -> Result<(), Fallback> {
+    /// Adds what GCC behind a program would run, and what that program gives it besides arguments. Gives what was
+    /// added for each compiler proper.
+    fn add_parts(
+        &self,
+        question: &Question,
+        text: &[u8],
+        answers: &mut Answers,
+    ) -> Result<Vec<Additions>, Fallback> {
         let parts = Part::parse_all(text).unwrap_or_default();
-        let is_compiler = |part: &Part| {
-            let program = part.words.first().map(Path::new);
-            let name = program.and_then(Path::file_name).unwrap_or_default();
-            name == "cc1plus" || name == "cc1"
-        };
+        let is_compiler = |part: &Part| part.words.first().is_some_and(|it| is_compiler_of_gcc(it));
         if !parts.iter().any(is_compiler) {
-            answers.doubt = Some("the host compiler does not tell what it would run".to_owned());
-            answers.commands.push(text.to_vec());
+            return Err(self.failed(&"it tells nothing that GCC would run"));
         }
+        let mut additions = Vec::new();
         for part in parts {
             answers.family.get_or_insert(HostFamily::Gnu);
             self.judge(&part.words)?;
-            let file = part.file.unwrap_or_default();
-            let digest = self.digest(file.as_os_str(), answers)?;
-            let bytes = |word: &OsString| word.as_bytes().to_vec();
-            let words = part.words.iter().map(bytes);
-            answers.commands.push(words.collect::<Vec<_>>().join(&0));
-            answers.commands.push(bytes(&file.into_os_string()));
-            answers.commands.extend(digest.map(String::into_bytes));
-            answers.arguments.push(part.words);
+            let words: Vec<_> = part.words.iter().map(|word| word.as_bytes()).collect();
+            answers.commands.push(words.join(&0));
+            let file = part.file.as_deref().unwrap_or(Path::new(""));
+            answers.commands.push(file.as_os_str().as_bytes().to_vec());
+            match self.digest(file.as_os_str(), answers)? {
+                Some(digest) => answers.commands.push(digest.into_bytes()),
+                None => answers.doubt = Some("a part of the host compiler is not found".to_owned()),
+            }
             if env::current_dir().ok().as_ref() != Some(&part.directory) {
                 answers.doubt = Some("the host compiler works in another directory".to_owned());
             }
-            self.add_variables(&part.variables, answers);
+            let variables = kept_variables(question, &part.variables, answers);
+            answers.commands.extend(variables.iter().cloned());
+            if is_compiler(&part) {
+                let words = added_words(&part.words[1..], &question.flags);
+                additions.push(Additions { words, variables });
+            }
+            answers.arguments.push(part.words);
         }
-        Ok(())
+        Ok(additions)
     }
 
-    fn add_variables(&self, variables: &[Variable], answers: &mut Answers) {
-        for variable in variables {
-            let name = variable.name.as_str();
-            let is_ours = || {
-                let ours = env::var_os(name);
-                ours.as_ref().map(|ours| ours.as_bytes()) == variable.plain()
-            };
-            let is_odd = environment::FORBIDDEN.contains(&name) || name.starts_with("LD_");
-            if is_odd && !is_ours() {
-                answers.doubt = Some(format!("a program sets {name} for the host compiler"));
-            }
-            if environment::is_keyed(name) {
-                let text = [name.as_bytes(), b"=", &variable.quoted].concat();
-                answers.commands.push(text);
-            }
-        }
-    }
-
-    /// SHA-256 of a program that the driver would start, in hexadecimal digits. `None` for one that only a
-    /// wrapper finds, by a PATH of its own: what surrounds the compiler tells which that is.
+    /// SHA-256 of a program that the driver would start, in hexadecimal digits. `None` for one that is not found: a
+    /// program in front of the driver may have a PATH of its own.
     fn digest(&self, program: &OsStr, answers: &mut Answers) -> Result<Option<String>, Fallback> {
         let Some(place) = look_up(program, &self.toolchain.search) else {
             return Ok(None);
@@ -312,6 +309,105 @@ impl HostCompiler<'_> {
     }
 }
 
+/// What a compiler proper is given that the job does not give: where headers are found, and which names are defined, may
+/// depend on it. A pass tells what its compile would find only where both have the same.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Additions {
+    words: Vec<OsString>,
+    variables: Vec<Vec<u8>>,
+}
+
+/// The `words` that are not among `flags`. An empty word stands for each directory to search among the flags, since
+/// it counts on which side of it an added one stands.
+fn added_words(words: &[OsString], flags: &[OsString]) -> Vec<OsString> {
+    /// What GCC's driver says to a compiler and not to a preprocessor, or otherwise; with a value, and without.
+    const VALUED: [&str; 7] = [
+        "-o",
+        "-dumpbase",
+        "-dumpbase-ext",
+        "-dumpdir",
+        "-auxbase",
+        "-auxbase-strip",
+        "-main-input-filename",
+    ];
+    const OWN: [&str; 8] = [
+        "-E",
+        "-quiet",
+        "-version",
+        "-fworking-directory",
+        "-fpreprocessed",
+        "-fpch-preprocess",
+        "/dev/null",
+        "-",
+    ];
+    const DIRECTORIES: [&str; 4] = ["-I", "-isystem", "-iquote", "-idirafter"];
+    let mut rest = joined_words(flags);
+    let mut added = Vec::new();
+    let mut words = joined_words(words).into_iter();
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        if VALUED.contains(&text.as_ref()) {
+            words.next();
+        } else if let Some(at) = rest.iter().position(|flag| *flag == word) {
+            rest.remove(at);
+            if DIRECTORIES.iter().any(|option| text.starts_with(option)) {
+                added.push(OsString::new());
+            }
+        } else if !OWN.contains(&text.as_ref()) {
+            added.push(word);
+        }
+    }
+    added
+}
+
+/// GCC's driver takes some options apart from their values.
+fn joined_words(words: &[OsString]) -> Vec<OsString> {
+    let mut joined = Vec::new();
+    let mut words = words.iter().cloned();
+    while let Some(mut word) = words.next() {
+        if ["-A", "-D", "-I", "-U"]
+            .iter()
+            .any(|option| word == *option)
+        {
+            word.extend(words.next());
+        }
+        joined.push(word);
+    }
+    joined
+}
+
+/// The variables of a part that count, as `NAME=value`. Where a program has set one that lets a tool do anything, that
+/// is a doubt.
+fn kept_variables(
+    question: &Question,
+    variables: &[Variable],
+    answers: &mut Answers,
+) -> Vec<Vec<u8>> {
+    let given = |name: &str| {
+        let given = question.environment.iter().rev();
+        let mut given = given.filter_map(|assignment| split_assignment(assignment));
+        let found = given.find(|(known, _)| *known == name);
+        found.map_or_else(|| env::var_os(name), |(_, value)| Some(value.to_owned()))
+    };
+    let mut kept = Vec::new();
+    for variable in variables {
+        let name = variable.name.as_str();
+        let is_given = || {
+            let theirs = variable.plain();
+            theirs.is_some_and(|theirs| given(name).is_some_and(|ours| ours.as_bytes() == theirs))
+        };
+        let is_odd = environment::FORBIDDEN.contains(&name) || name.starts_with("LD_");
+        if is_odd && !is_given() {
+            answers.doubt = Some(format!("a program sets {name} for the host compiler"));
+        }
+        // The compiler names the directory in debug information as PWD spells it.
+        if environment::is_keyed(name) || name == "PWD" {
+            kept.push([name.as_bytes(), b"=", &variable.quoted].concat());
+        }
+    }
+    kept
+}
+
 fn is_script(path: &Path) -> bool {
     let mut magic = [0; 4];
     let read = File::open(path).and_then(|file| file.read_exact_at(&mut magic, 0));
@@ -332,7 +428,7 @@ pub fn remember(cache: &Cache<'_>, base: &Digest, questions: &BTreeSet<Question>
 
 fn place(base: &Digest) -> Digest {
     let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc questions 4");
+    sink.one("schema", b"pcache-nvcc questions 5");
     sink.one("direct", base);
     sink.finish()
 }

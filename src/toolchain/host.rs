@@ -40,48 +40,83 @@ pub enum HostDriver {
 /// Words that only GCC's driver has.
 const GNU_DRIVER: &[u8] = b"Using built-in specs.";
 
-/// The shell in the place of each command, as GCC's `-wrapper` splits it at commas. It starts nothing itself.
-const TELL: &str = "/bin/sh,-c,echo =program; command -v \"$0\"; echo =directory; pwd -P; \
-    echo =variables; export -p; echo =words $#; printf '%s\\0' \"$0\" \"$@\"; echo";
+/// The shell in the place of each command, as GCC's `-wrapper` splits it at commas. Behind a pipe it passes on what the
+/// part before it has told. Otherwise it starts nothing itself.
+const TELL: &str = "/bin/sh,-c,[ -p /dev/stdin ] && cat; echo =program; command -v \"$0\"; \
+    echo =directory; pwd -P; echo =variables; export -p; \
+    echo =words $#; printf '%s\\0' \"$0\" \"$@\"; echo";
 
-/// One question to a driver.
+/// One question to a driver, with the flags of a compile, which name no file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Inquiry {
-    /// Which commands it would start for a compile.
+    /// Which commands it would start: for a driver that starts them itself.
     Commands,
-    /// The same of GCC behind another program, and besides which files the commands are, in which directory they run,
-    /// and with which variables: that program may change all of these. Each command is replaced by a shell that tells.
+    /// What these are where another program stands in front of GCC, which may change anything: the arguments, the
+    /// files, the directory, the variables. Each command is replaced by a shell that tells.
     Parts,
-    /// Where GCC's driver looks for its parts.
-    Places,
 }
 
 impl Inquiry {
-    /// What goes behind the flags of a compile. Without `-pipe`, the answer would name a random temporary file.
-    fn arguments(self) -> &'static [&'static str] {
-        match self {
-            Self::Commands => &["-pipe", "-###", "-o", "/dev/null", "/dev/null"],
-            Self::Parts => &["-wrapper", TELL, "-o", "/dev/null", "/dev/null"],
-            Self::Places => &["-print-search-dirs"],
-        }
-    }
-
-    /// Starts `driver` with the flags of a compile, which name no file. `path` is the PATH along which its parts
-    /// are found.
+    /// Starts `driver` with `flags`, and with `environment` (`NAME=value`) on top of our own.
     ///
     /// # Errors
     /// The driver cannot be started.
-    pub fn ask(self, driver: &Path, flags: &[OsString], path: &OsStr) -> io::Result<Child> {
-        Command::new(driver)
-            .args(flags)
-            .args(self.arguments())
-            .env("PATH", path)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
+    pub fn ask(
+        self,
+        driver: &Path,
+        flags: &[OsString],
+        environment: &[OsString],
+    ) -> io::Result<Child> {
+        // Without `-pipe`, the answer would name a random temporary file.
+        const COMMANDS: &[&str] = &["-pipe", "-###", "-o", "/dev/null", "/dev/null"];
+        const PARTS: &[&str] = &["-wrapper", TELL, "-o", "/dev/null", "/dev/null"];
+        let behind = match self {
+            Self::Commands => COMMANDS,
+            Self::Parts => PARTS,
+        };
+        let mut command = question(driver);
+        command.args(flags).args(behind);
+        for assignment in environment {
+            if let Some((name, value)) = split_assignment(assignment) {
+                command.env(name, value);
+            }
+        }
+        // What a program in front of GCC does may depend on the locale.
+        if self == Self::Commands {
+            command.env("LC_ALL", "C");
+        }
+        command.spawn()
     }
+}
+
+/// The two sides of `NAME=value`.
+pub fn split_assignment(assignment: &OsStr) -> Option<(&OsStr, &OsStr)> {
+    let bytes = assignment.as_bytes();
+    let equals = bytes.iter().position(|&byte| byte == b'=')?;
+    let sides = (&bytes[..equals], &bytes[equals + 1..]);
+    Some((OsStr::from_bytes(sides.0), OsStr::from_bytes(sides.1)))
+}
+
+/// Asks where GCC's driver looks for its parts: see [`SearchPlaces`].
+pub(super) fn ask_places(driver: &Path, path: &OsStr) -> io::Result<Child> {
+    let mut command = question(driver);
+    command.arg("-print-search-dirs").env("PATH", path);
+    command.env("LC_ALL", "C").spawn()
+}
+
+fn question(driver: &Path) -> Command {
+    let mut command = Command::new(driver);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+/// Whether a program is a compiler proper of GCC's, which every compile has.
+pub fn is_compiler_of_gcc(program: &OsStr) -> bool {
+    let name = Path::new(program).file_name().unwrap_or_default();
+    name == "cc1plus" || name == "cc1"
 }
 
 /// A command that a driver would start.
@@ -123,8 +158,7 @@ impl Account {
             };
             let words = words(line)?;
             let program = words.first()?;
-            let name = Path::new(program).file_name().unwrap_or_default();
-            if name == "cc1plus" || name == "cc1" {
+            if is_compiler_of_gcc(program) {
                 family = Some(HostFamily::Gnu);
             } else if words.iter().any(|word| word == "-cc1") {
                 family = Some(HostFamily::Other);
@@ -195,113 +229,6 @@ pub fn words(line: &[u8]) -> Option<Vec<OsString>> {
     (!quoted).then(|| found.into_iter().map(OsString::from_vec).collect())
 }
 
-/// A variable as a shell prints it: `export NAME='value'`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Variable {
-    /// Its name.
-    pub name: String,
-    /// The value with its quotes, as the shell has chosen them.
-    pub quoted: Vec<u8>,
-}
-
-impl Variable {
-    fn parse(line: &[u8]) -> Option<Self> {
-        let line = line.strip_prefix(b"export ")?;
-        let end = line.iter().position(|&byte| byte == b'=')?;
-        Some(Self {
-            name: str::from_utf8(&line[..end]).ok()?.to_owned(),
-            quoted: line[end + 1..].to_vec(),
-        })
-    }
-
-    /// The value, where the shell had to escape nothing in it.
-    pub fn plain(&self) -> Option<&[u8]> {
-        let (quote, rest) = self.quoted.split_first()?;
-        let value = rest.strip_suffix(&[*quote])?;
-        let is_special = |byte: &u8| b"'\"\\$`".contains(byte);
-        (b"'\"".contains(quote) && !value.iter().any(is_special)).then_some(value)
-    }
-}
-
-/// A command that GCC starts, as a shell in its place sees it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Part {
-    /// The file of its program; `None` where the shell finds none.
-    pub file: Option<PathBuf>,
-    /// The working directory.
-    pub directory: PathBuf,
-    /// The variables, as the shell would read them again.
-    pub variables: Vec<Variable>,
-    /// The program, as GCC names it, and its arguments. The name of the temporary file between compiler and assembler,
-    /// which is another one each time, is [`BETWEEN`].
-    pub words: Vec<OsString>,
-}
-
-/// Stands for the temporary file between compiler and assembler, as if there were a pipe between them.
-pub const BETWEEN: &str = "-";
-
-impl Part {
-    /// Reads what [`Inquiry::Parts`] printed on standard output. `None` where that is something else.
-    pub fn parse_all(mut text: &[u8]) -> Option<Vec<Self>> {
-        let mut parts = Vec::new();
-        while !text.is_empty() {
-            parts.push(Self::parse(&mut text)?);
-        }
-        let between = match &parts[..] {
-            [first, _, ..] => first.output().cloned(),
-            _ => None,
-        };
-        let words = parts.iter_mut().flat_map(|part| &mut part.words);
-        for word in words.filter(|word| between.as_ref() == Some(*word)) {
-            *word = BETWEEN.into();
-        }
-        Some(parts)
-    }
-
-    fn output(&self) -> Option<&OsString> {
-        let mut words = self.words.iter();
-        words.find(|word| *word == "-o").and_then(|_| words.next())
-    }
-
-    fn parse(text: &mut &[u8]) -> Option<Self> {
-        let mut part = Self::default();
-        (take_line(text)? == b"=program").then_some(())?;
-        let mut line = take_line(text)?;
-        if line != b"=directory" {
-            part.file = Some(OsStr::from_bytes(line).into());
-            line = take_line(text)?;
-        }
-        (line == b"=directory").then_some(())?;
-        part.directory = OsStr::from_bytes(take_line(text)?).into();
-        (take_line(text)? == b"=variables").then_some(())?;
-        let count = loop {
-            let line = take_line(text)?;
-            if let Some(count) = line.strip_prefix(b"=words ") {
-                break str::from_utf8(count).ok()?.parse::<usize>().ok()?;
-            }
-            match (Variable::parse(line), part.variables.last_mut()) {
-                (Some(variable), _) => part.variables.push(variable),
-                // A value of several lines.
-                (None, Some(last)) => last.quoted.extend([b"\n", line].concat()),
-                (None, None) => {}
-            }
-        };
-        for _ in 0..=count {
-            let end = memchr::memchr(0, text)?;
-            part.words.push(OsStr::from_bytes(&text[..end]).into());
-            *text = &text[end + 1..];
-        }
-        (take_line(text)? == b"").then_some(part)
-    }
-}
-
-fn take_line<'t>(text: &mut &'t [u8]) -> Option<&'t [u8]> {
-    let end = memchr::memchr(b'\n', text)?;
-    let line = &text[..end];
-    *text = &text[end + 1..];
-    Some(line)
-}
-
 /// What stands behind `name` at the beginning of a line.
 fn value<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t OsStr> {
     let mut lines = text.split(|&byte| byte == b'\n');
@@ -360,7 +287,7 @@ impl SearchPlaces {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, BETWEEN, HostDriver, HostFamily, Part, SearchPlaces, words};
+    use super::{Account, HostDriver, HostFamily, SearchPlaces, words};
     use std::path::Path;
 
     const GNU: &[u8] = b"Using built-in specs.\nCOLLECT_GCC=/usr/bin/g++\nTarget: x86_64-linux-gnu\n\
@@ -433,39 +360,6 @@ mod tests {
             kind("/usr/bin/g++", b"#!/bin/sh # Using built-in specs."),
             HostDriver::Wrapper
         );
-    }
-
-    #[test]
-    fn what_a_shell_in_a_parts_place_prints_is_read() {
-        let text = b"=program\n/usr/lib/cc1plus\n=directory\n/src\n=variables\nexport CPATH='/x'\n\
-            export TWO='a\n\nb'\nexport ODD=\"a\\\"b\"\n=words 3\ncc1plus\0-DX=a\nb\0-o\0/tmp/1.s\0\n\
-            =program\n=directory\n/\n=variables\n=words 2\nas\0\0/tmp/1.s\0\n";
-        let found = Part::parse_all(text).unwrap();
-        let [compiler, assembler] = &found[..] else {
-            panic!("{found:?}")
-        };
-        assert_eq!(
-            compiler.file.as_deref(),
-            Some(Path::new("/usr/lib/cc1plus"))
-        );
-        assert_eq!(compiler.directory, Path::new("/src"));
-        assert_eq!(compiler.words, ["cc1plus", "-DX=a\nb", "-o", BETWEEN]);
-        let variables = compiler.variables.iter();
-        let variables: Vec<_> = variables.map(|it| (it.name.as_str(), it.plain())).collect();
-        assert_eq!(
-            variables,
-            [
-                ("CPATH", Some(&b"/x"[..])),
-                ("TWO", Some(b"a\n\nb")),
-                ("ODD", None)
-            ]
-        );
-        assert_eq!((&assembler.file, assembler.words.len()), (&None, 3));
-        assert_eq!(assembler.words[2], BETWEEN);
-        for cut in 1..text.len() - 1 {
-            let whole = Part::parse_all(&text[..cut]);
-            assert!(whole.is_none_or(|parts| parts.len() == 1), "cut at {cut}");
-        }
     }
 
     #[test]

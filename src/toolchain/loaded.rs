@@ -14,6 +14,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::SystemTime;
 
 /// The variables, which name the memo too.
 pub(super) const VARIABLES: [&str; 3] = ["LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD"];
@@ -52,6 +53,7 @@ impl Loaded {
         tools: &BTreeSet<&Path>,
         library_path: Option<&OsStr>,
     ) -> Result<Self, ToolchainError> {
+        let began = SystemTime::now();
         let mut loaded = Self::default();
         let value = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         if VARIABLES.iter().all(|name| value(name).is_none()) {
@@ -88,11 +90,11 @@ impl Loaded {
             loaded.files.extend(files.map(|library| library.file));
         }
         loaded.look_for_preloads(value("LD_PRELOAD"))?;
+        loaded.look(&users, &sonames)?;
         loaded
             .files
             .retain(|path| path.file_name() != Some(OWN.as_ref()));
-        loaded.look(&users, &sonames)?;
-        loaded.empty.settle();
+        loaded.empty.settle(began);
         Ok(loaded)
     }
 
@@ -101,7 +103,10 @@ impl Loaded {
     fn look_for_preloads(&mut self, value: Option<OsString>) -> Result<(), ToolchainError> {
         for name in names(value) {
             if name.as_bytes().contains(&b'/') {
-                self.look_at(&mut Probe::default(), Path::new(&name))?;
+                let place = PathBuf::from(&name);
+                if self.look_at(&mut Probe::default(), &place)? {
+                    self.files.insert(place);
+                }
                 continue;
             }
             let mut files = self.files.iter();
@@ -120,16 +125,21 @@ impl Loaded {
             for variant in ["."].iter().chain(&VARIANTS) {
                 let below = directory.join(variant);
                 for name in names {
-                    self.look_at(&mut probe, &below.join(name))?;
+                    let place = below.join(name);
+                    // One that the loader passes over, of another machine, may become one that it takes.
+                    if self.look_at(&mut probe, &place)? {
+                        self.files.insert(place);
+                    }
                 }
             }
         }
         Ok(())
     }
 
-    fn look_at(&mut self, probe: &mut Probe, place: &Path) -> Result<(), ToolchainError> {
+    /// Whether a file is at `place`. Where none is, that is noted.
+    fn look_at(&mut self, probe: &mut Probe, place: &Path) -> Result<bool, ToolchainError> {
         let looked = self.empty.look(probe, place);
-        looked.map(drop).map_err(|source| ToolchainError::Read {
+        looked.map_err(|source| ToolchainError::Read {
             path: place.into(),
             source,
         })

@@ -12,7 +12,7 @@ mod names;
 mod parts;
 mod places;
 mod profile;
-pub mod text;
+mod told;
 mod tools;
 
 pub use crate::stat::Stat;
@@ -21,7 +21,10 @@ pub use error::ToolchainError;
 pub use find::{
     NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
 };
-pub use host::{Account, HostDriver, HostFamily, Inquiry, Part, SearchPlaces, Variable};
+pub use host::{
+    Account, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc, split_assignment,
+};
 pub use identify::{Front, Toolchain, identify, recall};
 pub use memos::{Memos, forget};
 pub use names::look_up;
+pub use told::{Part, Variable};

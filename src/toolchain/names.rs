@@ -3,9 +3,9 @@
 
 use super::error::ToolchainError;
 use super::find::program;
-use super::text;
 use super::tools::canonical;
 use crate::includes::digests::{DigestTable, Sighting};
+use crate::text;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;

@@ -2,7 +2,8 @@
 //! must stay empty for a toolchain to stay what it is. Does not know what the parts are.
 
 use super::error::ToolchainError;
-use super::host::{Account, HostDriver, HostFamily, Inquiry, SearchPlaces};
+use super::find::is_program;
+use super::host::{Account, HostDriver, HostFamily, Inquiry, SearchPlaces, ask_places};
 use super::places::EmptyPlaces;
 use crate::includes::digests::DigestTable;
 use crate::includes::probe::Probe;
@@ -12,6 +13,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
+use std::time::SystemTime;
 
 /// The programs behind a driver. The assembler is tried behind the target's name as well.
 pub(super) const PROGRAMS: [&str; 3] = ["cc1plus", "cc1", "as"];
@@ -23,6 +25,8 @@ pub(super) struct Parts {
     empty: EmptyPlaces,
     /// Specs files, each of which the driver reads, and where their links lead.
     pub(super) specs: BTreeMap<PathBuf, PathBuf>,
+    /// Whether a file that is no program has the place of a part.
+    hides_a_part: bool,
 }
 
 impl Parts {
@@ -31,6 +35,7 @@ impl Parts {
     /// # Errors
     /// A place that cannot be looked at.
     pub(super) fn find(places: &SearchPlaces, account: &Account) -> std::io::Result<Self> {
+        let began = SystemTime::now();
         let mut parts = Self::default();
         let mut probe = Probe::default();
         let configured = account
@@ -38,8 +43,9 @@ impl Parts {
             .iter()
             .flat_map(|target| with_versions(target));
         let searched = places.startup.iter().chain(&places.programs);
+        let configured = configured.map(|directory| directory.join(""));
         for prefix in configured.chain(searched.cloned()) {
-            let place = prefix.join("specs");
+            let place = behind(&prefix, "specs".as_ref());
             if parts.empty.look(&mut probe, &place)? {
                 let real = fs::canonicalize(&place)?;
                 parts.specs.insert(place, real);
@@ -47,12 +53,17 @@ impl Parts {
         }
         for name in names(account) {
             for prefix in &places.programs {
-                if parts.empty.look(&mut probe, &prefix.join(&name))? {
-                    break;
+                let place = behind(prefix, &name);
+                if parts.empty.look(&mut probe, &place)? {
+                    if is_program(&place) {
+                        break;
+                    }
+                    // GCC goes on to the next place, until the file may be executed.
+                    parts.hides_a_part = true;
                 }
             }
         }
-        parts.empty.settle();
+        parts.empty.settle(began);
         Ok(parts)
     }
 
@@ -81,8 +92,12 @@ impl Host {
             source,
         };
         let flags = ["-c", "-x", "c++"].map(OsString::from);
-        let asked =
-            [Inquiry::Commands, Inquiry::Places].map(|inquiry| inquiry.ask(place, &flags, search));
+        let mut path = OsString::from("PATH=");
+        path.push(search);
+        let asked = [
+            Inquiry::Commands.ask(place, &flags, &[path]),
+            ask_places(place, search),
+        ];
         let answers = asked.map(|asked| asked.and_then(Child::wait_with_output));
         let [commands, places] = answers;
         let (commands, places) = (commands.map_err(failed)?, places.map_err(failed)?);
@@ -106,7 +121,7 @@ impl Host {
             (HostFamily::Gnu, Some(places)) => {
                 host.parts = Parts::find(&places, &account).map_err(failed)?;
                 // Specs files may ask for variables and other files.
-                if host.parts.specs.is_empty() {
+                if host.parts.specs.is_empty() && !host.parts.hides_a_part {
                     host.driver = HostDriver::Own;
                 }
             }
@@ -117,6 +132,14 @@ impl Host {
         }
         Ok(host)
     }
+}
+
+/// What GCC looks for behind a prefix, which need not end with a slash.
+fn behind(prefix: &Path, name: &OsStr) -> PathBuf {
+    [prefix.as_os_str(), name]
+        .into_iter()
+        .collect::<OsString>()
+        .into()
 }
 
 fn names(account: &Account) -> BTreeSet<OsString> {
@@ -161,8 +184,9 @@ mod tests {
         fs::create_dir(&second).unwrap();
         fs::create_dir_all(root.join("gcc/target/12")).unwrap();
         fs::write(second.join("cc1plus"), "").unwrap();
+        let [first, second, third] = [first, second, third].map(|place| place.join(""));
         SearchPlaces {
-            programs: vec![first.clone(), second.clone(), third.clone()],
+            programs: vec![first.clone(), second, third.clone()],
             startup: vec![first, third],
         }
     }

@@ -2,7 +2,7 @@
 //! be found again. Does not know what is looked for.
 
 use super::tools::Seen;
-use crate::includes::digests::{DigestTable, Sighting};
+use crate::includes::digests::{DigestTable, Sighting, shows_changes};
 use crate::includes::probe::{Found, Probe};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -70,14 +70,15 @@ impl EmptyPlaces {
     }
 
     /// Remembers what the directories look like, so that the names need not be looked for as long as that stays.
-    pub(super) fn settle(&mut self) {
+    /// `now` is a time before the first look at them.
+    pub(super) fn settle(&mut self, now: SystemTime) {
         for (directory, vacancies) in &mut self.absent {
-            let now = SystemTime::now();
-            let seen = Seen::at(directory).filter(|seen| seen.is_proof(now));
-            vacancies.seen = seen.filter(|_| {
-                // The look first: a name that comes later changes it.
-                vacancies.hold(directory, &DigestTable::nowhere(), now)
-            });
+            // The look first: a name that comes later changes it.
+            let sighting = Sighting::at(directory).ok();
+            let sighting = sighting.filter(|sighting| shows_changes(directory, sighting));
+            let seen = sighting.map(Seen::from).filter(|seen| seen.is_proof(now));
+            let holds = vacancies.hold(directory, &DigestTable::nowhere(), now);
+            vacancies.seen = seen.filter(|_| holds);
         }
     }
 
@@ -95,8 +96,10 @@ impl EmptyPlaces {
 mod tests {
     use super::EmptyPlaces;
     use crate::includes::digests::DigestTable;
+    use crate::includes::digests::Sighting;
     use crate::includes::probe::Probe;
     use std::fs;
+    use std::time::{Duration, SystemTime};
 
     #[test]
     fn directory_that_becomes_a_file_and_file_that_becomes_a_directory_are_noticed() {
@@ -120,5 +123,24 @@ mod tests {
         fs::remove_file(&file).unwrap();
         fs::create_dir(&file).unwrap();
         assert!(!places.hold(&table));
+    }
+
+    #[test]
+    fn name_that_comes_to_a_directory_whose_look_is_remembered_is_noticed() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut places = EmptyPlaces::default();
+        let place = dir.path().join("specs");
+        assert!(!places.look(&mut Probe::default(), &place).unwrap());
+        places.settle(SystemTime::now() + Duration::from_secs(10));
+        let is_remembered = places.absent.values().all(|it| it.seen.is_some());
+        let sighting = Sighting::at(dir.path()).unwrap();
+        assert_eq!(is_remembered, super::shows_changes(dir.path(), &sighting));
+        let table = DigestTable::nowhere();
+        assert!(places.hold(&table));
+        fs::write(&place, "").unwrap();
+        assert!(!places.hold(&table));
+        fs::remove_file(&place).unwrap();
+        fs::write(dir.path().join("other"), "").unwrap();
+        assert!(places.hold(&table), "another name");
     }
 }

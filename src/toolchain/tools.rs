@@ -2,10 +2,10 @@
 //! Does not know which files a toolchain has.
 
 use super::error::ToolchainError;
-use super::text;
 use crate::includes::digests::Sighting;
 use crate::key::{Digester, Sink};
 use crate::stat::Stat;
+use crate::text;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsString;

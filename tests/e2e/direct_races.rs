@@ -125,7 +125,6 @@ fn host_compiler_that_is_a_script_is_asked_what_it_adds() {
 }
 
 #[test]
-#[ignore = "long: scripts/test-long"]
 fn nvcc_that_is_a_script_keeps_a_compile_out() {
     let mut ws = unit();
     let flags = ws.root().join("flags");

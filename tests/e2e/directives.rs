@@ -48,6 +48,24 @@ const MEMBERS: &[(&str, &str)] = &[
         r#"int y asm("y\n.incbin \"blob\"\n#") = 1;"#,
     ),
     (
+        "words of messages",
+        r##"asm("# a macro\n" S "\n.irp w, bin\n.inc\\w \"blob\"\n.endr\n" T);"##,
+    ),
+    (
+        "assembler loop by its other name",
+        r#"asm(S "\n.irep w, bin\n.inc\\w \"blob\"\n.endr\n" T);"#,
+    ),
+    (
+        "quoted name in pieces",
+        r#"asm("\".mac\" \"ro\" m a\n.inc\\a \"blob\"\n.endm\n" S "\nm bin\n" T);"#,
+    ),
+    (
+        "#ident",
+        r##"
+#ident "x\"\n.section .rodata\n.incbin \"blob\"\n.text\n.ident \"y"
+"##,
+    ),
+    (
         "alternatives",
         r#"void g() { asm(S "\n.in{cbin|valid} \"blob\"\n" T : : ); }"#,
     ),
@@ -63,7 +81,7 @@ fn source(member: &str) -> String {
 fn blobs_count(prepare: impl Fn(&mut Workspace), flags: &[&str], name: &str) {
     let mut tried = 0;
     // cudafe++ writes strings anew, whatever they were; each takes it a second.
-    let step = if name.ends_with(".cu") { 4 } else { 1 };
+    let step = if name.ends_with(".cu") { 5 } else { 1 };
     for (what, member) in MEMBERS.iter().step_by(step) {
         let mut ws = Workspace::with(name, &source(member));
         prepare(&mut ws);

@@ -10,13 +10,13 @@ use std::thread;
 use std::time::{Duration, SystemTime};
 
 use crate::support::trap::rebuild_and_compare;
-use crate::support::workspace::{Workspace, make_executable};
+use crate::support::workspace::Workspace;
 
 /// Flags that no pass shows: only the host compile's own object does.
-const UNSEEN: [&str; 2] = ["-fno-stack-protector", "-finstrument-functions"];
+pub const UNSEEN: [&str; 2] = ["-fno-stack-protector", "-finstrument-functions"];
 
 /// A unit in whose object the host compiler's flags show.
-fn unit() -> Workspace {
+pub fn unit() -> Workspace {
     Workspace::with(
         "unit.cu",
         "#ifndef VALUE\n#define VALUE 1\n#endif\n\
@@ -24,7 +24,7 @@ fn unit() -> Workspace {
     )
 }
 
-fn args(ccbin: &Path) -> Vec<String> {
+pub fn args(ccbin: &Path) -> Vec<String> {
     let ccbin = format!("-ccbin={}", ccbin.display());
     ["-c", "unit.cu", "-o", "unit.o", &ccbin]
         .map(str::to_owned)
@@ -33,7 +33,7 @@ fn args(ccbin: &Path) -> Vec<String> {
 
 /// How the build after a changed one is answered.
 #[derive(Clone, Copy)]
-enum Again {
+pub enum Again {
     /// By direct mode.
     HitsDirectly,
     /// In any way: tools that are younger than 2 s are not remembered, and clang has no direct mode.
@@ -42,7 +42,7 @@ enum Again {
 
 /// Builds with `ccbin` before and after `change`, which must show as it does with nvcc. The next build hits.
 #[track_caller]
-fn change_shows(
+pub fn change_shows(
     ws: &mut Workspace,
     ccbin: &Path,
     expected: Again,
@@ -63,7 +63,7 @@ fn change_shows(
 }
 
 /// Waits until a compiler that the test made is old enough to be remembered.
-fn settle(ccbin: &Path) {
+pub fn settle(ccbin: &Path) {
     let Ok(written) = ccbin.symlink_metadata().and_then(|file| file.modified()) else {
         return;
     };
@@ -99,6 +99,18 @@ int main(int argc, char **argv) {
     return 127;
 }
 "#;
+
+/// A program that passes on to GCC's own part, whose object or text shows that it ran.
+pub fn part(ws: &Workspace, place: &Path, real: &Path, flag: &str) {
+    let text = LAUNCHER.replace("/usr/bin/g++", &real.display().to_string());
+    let text = text.replace(
+        "getenv(\"FLAGS\") ? getenv(\"FLAGS\") : \"-g0\"",
+        &format!("\"{flag}\""),
+    );
+    let built = program(ws, "part", &text);
+    fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
+    fs::rename(built, place).expect("put the part in its place");
+}
 
 #[test]
 fn flags_that_a_launching_program_takes_from_a_variable_are_a_miss() {
@@ -162,7 +174,7 @@ fn compiler_that_ccache_is_told_to_use_is_a_miss() {
     });
 }
 
-fn which(name: &str) -> PathBuf {
+pub fn which(name: &str) -> PathBuf {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let mut places = std::env::split_paths(&path).map(|dir| dir.join(name));
     places
@@ -312,223 +324,132 @@ fn flags_of_a_script_that_may_read_or_write_files_go_to_nvcc() {
 }
 
 #[test]
-fn wrapper_that_does_not_tell_what_it_runs_is_not_stored() {
+fn wrapper_that_does_not_tell_what_it_runs_is_nvccs_own_affair() {
     let ws = unit();
-    let script = "#!/bin/sh\nfor arg; do [ \"$arg\" = '-###' ] && exit 0; done\nexec g++ \"$@\"\n";
+    let script =
+        "#!/bin/sh\nfor arg; do [ \"$arg\" = '-wrapper' ] && exit 0; done\nexec g++ \"$@\"\n";
     let wrapper = ws.script("wrapper", script);
     let args = args(&wrapper);
     let args: Vec<_> = args.iter().map(String::as_str).collect();
-    for _ in 0..2 {
-        ws.build(&args).misses(1).same_as(&ws.kept(&args));
+    let built = ws.build(&args);
+    built.succeeds();
+    assert_eq!(built.counted.fallbacks.get("toolchain"), Some(&1));
+}
+
+/// A wrapper whose first line does what it does by the file `state`, which holds `one` and later `two`.
+fn state_shows(what: &str, line: &str, source: &str, flags: &[&str]) {
+    eprintln!("{what}");
+    let text = "enum { one = 1, two = 2 };\n#ifndef VALUE\n#include <value.h>\n#endif\nint f() { return VALUE; }\n\
+        #ifdef __CUDACC__\n__global__ void external(int *p) { *p = VALUE; }\n#endif\n";
+    let mut ws = Workspace::with(source, text);
+    for (directory, value) in [("one", 1), ("two", 2)] {
+        ws.write(
+            &format!("{directory}/value.h"),
+            format!("#define VALUE {value}\n"),
+        );
     }
-}
-
-/// A GCC of the workspace's own: a copy of the driver, with links to its parts below `lib/gcc`.
-fn own_gcc(ws: &Workspace) -> (PathBuf, PathBuf) {
-    let asked = Command::new("g++").arg("-print-libgcc-file-name").output();
-    let asked = String::from_utf8(asked.expect("run g++").stdout).expect("a path");
-    let from = Path::new(asked.trim())
-        .parent()
-        .expect("its folder")
-        .to_owned();
-    let mut names = from
-        .components()
-        .rev()
-        .map(|name| PathBuf::from(name.as_os_str()));
-    let (version, target) = (
-        names.next().expect("a version"),
-        names.next().expect("a target"),
-    );
-    let root = ws.side("gcc");
-    let lib = root.join("lib/gcc").join(target).join(version);
-    fs::create_dir_all(&lib).expect("a folder");
-    fs::create_dir_all(root.join("bin")).expect("a folder");
-    for entry in fs::read_dir(&from).expect("GCC's parts") {
-        let entry = entry.expect("a part");
-        symlink(entry.path(), lib.join(entry.file_name())).expect("a link");
+    for state in ["one", "two"] {
+        let link = ws.root().join(format!("{state}-link"));
+        symlink(ws.path(""), link).expect("a link to the work folder");
     }
-    // The headers of C++ are looked for from here too.
-    symlink("/usr/include", root.join("include")).expect("a link");
-    for name in ["g++", "gcc"] {
-        fs::copy(which(name), root.join("bin").join(name)).expect("copy the driver");
-    }
-    (root.join("bin/g++"), lib)
-}
-
-/// Adds a flag to every run of the compiler proper.
-const SPECS: &str = "*cc1plus:\n+ -finstrument-functions\n\n";
-
-#[test]
-fn specs_file_that_appears_is_a_miss() {
-    let places: [fn(&Path) -> PathBuf; 4] = [
-        |lib| lib.join("specs"),
-        |lib| lib.join("../../../../x86_64-linux-gnu/lib/x86_64-linux-gnu/12/specs"),
-        |lib| lib.join("../../specs"),
-        |lib| lib.join("../../../../x86_64-linux-gnu/lib/specs"),
-    ];
-    for place in places {
-        let mut ws = unit();
-        let (gcc, lib) = own_gcc(&ws);
-        let place = place(&lib);
-        eprintln!("{}", place.display());
-        fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
-        change_shows(&mut ws, &gcc, Again::Hits, |_| {
-            fs::write(place, SPECS).expect("a specs file")
-        });
-    }
-}
-
-#[test]
-fn specs_file_that_is_edited_is_a_miss() {
-    let mut ws = unit();
-    let (gcc, lib) = own_gcc(&ws);
-    let specs = lib.join("specs");
-    fs::write(&specs, SPECS.replace("-finstrument-functions", UNSEEN[0])).expect("a specs file");
-    change_shows(&mut ws, &gcc, Again::Hits, |_| {
-        fs::write(&specs, SPECS).expect("a specs file")
-    });
-}
-
-#[test]
-fn variable_that_a_specs_file_asks_for_is_a_miss() {
-    let mut ws = unit();
-    let (gcc, lib) = own_gcc(&ws);
-    let specs = "*cc1plus:\n+ -DVALUE=%:getenv(MY_VALUE 0)\n\n";
-    fs::write(lib.join("specs"), specs).expect("a specs file");
-    ws.set_env("MY_VALUE", "3");
-    change_shows(&mut ws, &gcc, Again::Hits, |ws| ws.set_env("MY_VALUE", "8"));
-}
-
-#[test]
-fn specs_file_below_a_directory_of_a_variable_is_a_miss() {
-    for variable in ["GCC_EXEC_PREFIX", "LIBRARY_PATH"] {
-        let mut ws = unit();
-        let (gcc, lib) = own_gcc(&ws);
-        let directory = match variable {
-            "GCC_EXEC_PREFIX" => lib.join("../.."),
-            _ => ws.side("libraries"),
-        };
-        let directory = directory.canonicalize().expect("a folder");
-        ws.set_env(variable, format!("{}/", directory.display()));
-        eprintln!("{variable}");
-        change_shows(&mut ws, &gcc, Again::Hits, |_| {
-            fs::write(directory.join("specs"), SPECS).expect("a specs file");
-        });
-    }
-}
-
-/// A program that passes on to GCC's own part, whose object or text shows that it ran.
-fn part(ws: &Workspace, place: &Path, real: &Path, flag: &str) {
-    let text = LAUNCHER.replace("/usr/bin/g++", &real.display().to_string());
-    let text = text.replace(
-        "getenv(\"FLAGS\") ? getenv(\"FLAGS\") : \"-g0\"",
-        &format!("\"{flag}\""),
-    );
-    let built = program(ws, "part", &text);
-    fs::create_dir_all(place.parent().expect("a folder")).expect("a folder");
-    fs::rename(built, place).expect("put the part in its place");
-}
-
-#[test]
-#[ignore = "long: scripts/test-long"]
-fn part_of_the_compiler_that_appears_earlier_is_a_miss() {
-    const MARK: &str = "--defsym=marker=1";
-    let assembler = which("as");
-    let members: [(&str, &str, &str); 5] = [
-        ("COMPILER_PATH", "cc1plus", "-finstrument-functions"),
-        ("COMPILER_PATH", "as", MARK),
-        ("COMPILER_PATH", "x86_64-linux-gnu-as", MARK),
-        ("beside", "as", MARK),
-        ("tools", "as", MARK),
-    ];
-    for (where_, name, flag) in members {
-        let mut ws = unit();
-        let (gcc, lib) = own_gcc(&ws);
-        let directory = match where_ {
-            "COMPILER_PATH" => ws.side("parts"),
-            "beside" => lib.clone(),
-            _ => lib.join("../../../../x86_64-linux-gnu/bin"),
-        };
-        // A driver that was moved looks below itself first.
-        let gcc = match where_ {
-            "COMPILER_PATH" => PathBuf::from("g++"),
-            _ => gcc,
-        };
-        if where_ == "COMPILER_PATH" {
-            ws.set_env("COMPILER_PATH", &directory);
-        }
-        let real = match name {
-            "cc1plus" => lib
-                .join("cc1plus")
-                .canonicalize()
-                .expect("the compiler proper"),
-            _ => assembler.clone(),
-        };
-        eprintln!("{name} in {where_}");
-        change_shows(&mut ws, &gcc, Again::Hits, |ws| {
-            part(ws, &directory.join(name), &real, flag)
-        });
-    }
-}
-
-#[test]
-fn assembler_that_is_a_script_is_not_stored() {
-    let mut ws = unit();
-    let (gcc, lib) = own_gcc(&ws);
-    let script = ws.script("as", "#!/bin/sh\nexec as $ASFLAGS \"$@\"\n");
-    fs::rename(script, lib.join("as")).expect("put the assembler in its place");
-    let args = args(&gcc);
-    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    ws.set_env("LC_ALL", "C.UTF-8");
+    ws.write("state", "one");
+    let script = format!("#!/bin/sh\nstate=$(cat \"${{0%/*}}/state\")\n{line}\nexec g++ \"$@\"\n");
+    let wrapper = ws.script("wrapper", &script);
+    settle(&wrapper);
+    let ccbin = format!("-ccbin={}", wrapper.display());
+    let args = [&["-c", source, "-o", "a.o", &ccbin], flags].concat();
     let first = ws.build(&args);
-    first.misses(1).same_as(&ws.kept(&args));
-    ws.set_env("ASFLAGS", "--defsym=marker=1");
-    ws.build(&args)
-        .misses(1)
-        .same_as(&ws.kept(&args))
-        .differs_from(&first);
+    first.succeeds();
+    ws.build(&args).same_as(&first);
+    ws.write("state", "two");
+    let changed = ws.build(&args);
+    changed.same_as(&ws.kept(&args)).differs_from(&first);
 }
 
 #[test]
-fn configuration_file_of_clang_is_a_miss() {
-    let mut ws = unit();
-    let clang = which("clang++").canonicalize().expect("clang");
-    let resources = Command::new(&clang).arg("-print-resource-dir").output();
-    let resources = String::from_utf8(resources.expect("run clang").stdout).expect("a path");
-    let resources = Path::new(resources.trim());
-    let version = resources.file_name().expect("a version");
-    let root = ws.side("clang");
-    fs::create_dir_all(root.join("bin")).expect("a folder");
-    fs::create_dir_all(root.join("lib/clang")).expect("a folder");
-    symlink(resources, root.join("lib/clang").join(version)).expect("a link");
-    let driver = root.join("bin/x86_64-linux-gnu-clang++");
-    fs::copy(&clang, &driver).expect("copy the driver");
-    make_executable(&driver);
-    let settings = root.join("bin/x86_64-linux-gnu-clang++.cfg");
-    change_shows(&mut ws, &driver, Again::Hits, |_| {
-        fs::write(&settings, "-finstrument-functions\n").expect("a configuration file");
-    });
-    let args = args(&driver);
-    let args: Vec<_> = args.iter().map(String::as_str).collect();
-    let before = ws.build(&args);
-    fs::write(&settings, "-fno-stack-protector\n").expect("a configuration file");
-    ws.build(&args)
-        .same_as(&ws.kept(&args))
-        .differs_from(&before);
+fn what_a_script_does_for_some_of_its_calls_is_a_miss() {
+    let only_if = |condition: &str| format!("{condition} && set -- -DVALUE=$state \"$@\"");
+    let in_utf8 = "case $LC_ALL in *UTF-8) true;; *) false;; esac";
+    for (what, line, source, flags) in [
+        (
+            "with a pipe",
+            "case \" $* \" in *\" -E \"*) ;; *\" -pipe \"*) [ $state = one ] || set -- -O2 \"$@\";; esac",
+            "a.cpp",
+            &["-Xcompiler", "-pipe", "-DVALUE=one"][..],
+        ),
+        (
+            "started by nvcc",
+            &only_if("[ -n \"$NVVMIR_LIBRARY_DIR\" ]"),
+            "a.cpp",
+            &[],
+        ),
+        ("in a locale", &only_if(in_utf8), "a.cpp", &[]),
+        (
+            "for preprocessings",
+            "case \" $* \" in *\" -E \"*) export CPATH=\"${0%/*}/$state\";; esac",
+            "a.cu",
+            &[],
+        ),
+        (
+            "in a directory by another name",
+            "cd -L \"$(dirname \"$0\")/../$state-link\"",
+            "a.cpp",
+            &["-g", "-DVALUE=one"],
+        ),
+    ] {
+        state_shows(what, line, source, flags);
+    }
+}
+
+/// What is defined, and where headers are looked for, is what a pass shows of the compile.
+#[test]
+fn what_a_script_adds_for_compiles_alone_is_not_stored() {
+    for (what, line, text) in [
+        (
+            "a directory",
+            "case \" $* \" in *\" -E \"*) set -- -Ione \"$@\";; *) set -- -Ithree -Ione \"$@\";; esac",
+            "#include <value.h>\nint f() { return VALUE; }\n",
+        ),
+        (
+            "a macro",
+            "case \" $* \" in *\" -E \"*) ;; *) set -- -DASKS \"$@\";; esac",
+            "#ifdef ASKS\n#if __has_include(\"three/value.h\")\nint g;\n#endif\n#endif\nint f;\n",
+        ),
+        (
+            "a variable",
+            "case \" $* \" in *\" -E \"*) export CPATH=one;; *) export CPATH=three:one;; esac",
+            "#include <value.h>\nint f() { return VALUE; }\n",
+        ),
+    ] {
+        eprintln!("{what}");
+        let ws = Workspace::with("a.cpp", text);
+        ws.write("one/value.h", "#define VALUE 1\n");
+        ws.write("three/other.h", "");
+        let script = format!("#!/bin/sh\n{line}\nexec g++ \"$@\"\n");
+        let wrapper = ws.script("wrapper", &script);
+        settle(&wrapper);
+        let ccbin = format!("-ccbin={}", wrapper.display());
+        let args = ["-c", "a.cpp", "-o", "a.o", &ccbin];
+        let first = ws.build(&args);
+        first.succeeds();
+        ws.build(&args).same_as(&first);
+        ws.write("three/value.h", "#define VALUE 3\n");
+        let changed = ws.build(&args);
+        changed.same_as(&ws.kept(&args)).differs_from(&first);
+    }
 }
 
 #[test]
-fn wrappers_of_a_kind_share_no_results_by_name() {
-    // The same script text in two places that choose other flags by their own names.
-    let ws = unit();
-    let script =
-        "#!/bin/sh\ncase $0 in *loud*) flag=-finstrument-functions;; esac\nexec g++ $flag \"$@\"\n";
-    let (quiet, loud) = (ws.script("quiet", script), ws.script("loud", script));
-    let built = [&quiet, &loud].map(|wrapper| {
-        let args = args(wrapper);
+fn libraries_that_a_script_loads_are_not_stored() {
+    for value in ["'/no/$LIB/such.so'", "'/no/such.so'"] {
+        let ws = unit();
+        let script = format!("#!/bin/sh\nexport LD_LIBRARY_PATH={value}\nexec g++ \"$@\"\n");
+        let wrapper = ws.script("wrapper", &script);
+        let args = args(&wrapper);
         let args: Vec<_> = args.iter().map(String::as_str).collect();
-        let built = ws.build(&args);
-        built.same_as(&ws.kept(&args));
-        built
-    });
-    built[0].differs_from(&built[1]);
+        for _ in 0..2 {
+            ws.build(&args).misses(1).same_as(&ws.kept(&args));
+        }
+    }
 }

@@ -91,6 +91,31 @@ fn search_path_for_libraries_counts_where_a_tool_finds_one_there() {
     ws.build(ARGS).same_as(&first);
 }
 
+/// The loader passes over libraries of another class, without a word.
+#[test]
+fn library_that_the_loader_passes_over_counts_once_it_is_taken() {
+    let mut ws = unit();
+    let theirs = assemblers_library();
+    let name = theirs.file_name().expect("a name");
+    let of_32_bits = |bytes: &[u8]| [&b"\x7fELF\x01"[..], &bytes[5..]].concat();
+    let bytes = fs::read(&theirs).expect("the library");
+    for variable in ["LD_LIBRARY_PATH", "LD_PRELOAD"] {
+        let directory = ws.side(variable);
+        let place = directory.join(name);
+        fs::write(&place, of_32_bits(&bytes)).expect("a library that is passed over");
+        let value = match variable {
+            "LD_PRELOAD" => &place,
+            _ => &directory,
+        };
+        ws.set_env(variable, value);
+        ws.build(ARGS).misses(1);
+        ws.build(ARGS).hits(1);
+        fs::write(&place, &bytes).expect("the library");
+        ws.build(ARGS).misses(1);
+        ws.set_env(variable, "");
+    }
+}
+
 #[test]
 fn search_path_that_is_relative_is_looked_at_from_each_directory() {
     let mut ws = unit();

@@ -17,6 +17,7 @@ mod failures;
 mod finding;
 mod flight;
 mod host_compilers;
+mod host_parts;
 mod journal;
 mod links;
 mod loader;

@@ -159,7 +159,6 @@ fn two_contents_of_one_path_link_together() {
 
 /// As in containers that all mount their project at `/src`.
 #[test]
-#[ignore = "long: scripts/test-long"]
 fn two_projects_at_one_path_link_together() {
     for mode in &MODES[..2] {
         let ws = sources();

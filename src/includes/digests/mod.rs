@@ -208,12 +208,7 @@ impl DigestTable {
         if !self.may_remember(seen, began) {
             return;
         }
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let Ok(directory) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else {
-            return;
-        };
-        let is_same = Sighting::of(&directory).is_ok_and(|now| now == *seen);
-        if is_same && Trust::in_file_system_of(&directory) == Trust::All {
+        if shows_changes(path, seen) {
             self.write(seen, Aspect::fact(fact), fact);
         }
     }
@@ -249,6 +244,17 @@ impl DigestTable {
             table.put(&Subject::new(epoch, &seen.stat, aspect), digest);
         }
     }
+}
+
+/// Whether the directory at `path`, which was `seen`, lies in a file system that shows in a directory's stat
+/// whatever happens to its names.
+pub fn shows_changes(path: &Path, seen: &Sighting) -> bool {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let Ok(directory) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else {
+        return false;
+    };
+    let is_same = Sighting::of(&directory).is_ok_and(|now| now == *seen);
+    is_same && Trust::in_file_system_of(&directory) == Trust::All
 }
 
 /// For how long the stat means what it means. `None` where the kernel cannot tell.
