@@ -171,8 +171,13 @@ impl HostCompiler<'_> {
             }
         }
         if additions.len() > 1 {
-            let text = "a program gives the compiler and the preprocessor different flags";
-            answers.doubt = Some(text.to_owned());
+            let mut words = additions.iter().flat_map(|all| &all.words);
+            let is_single =
+                |word: &&OsString| additions.iter().any(|all| !all.words.contains(word));
+            let word = words.find(is_single);
+            let word = word.map_or("a variable".into(), |word| word.to_string_lossy());
+            let text = format!("only some commands of the host compiler are given {word}");
+            answers.doubt = Some(text);
         }
         Ok(answers)
     }
@@ -309,71 +314,74 @@ impl HostCompiler<'_> {
     }
 }
 
-/// What a compiler proper is given that the job does not give: where headers are found, and which names are defined, may
-/// depend on it. A pass tells what its compile would find only where both have the same.
+/// What a compiler proper is given that the job does not give and that decides where headers are found, and which names
+/// are defined. A pass tells what its compile would find only where both are given the same.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Additions {
     words: Vec<OsString>,
     variables: Vec<Vec<u8>>,
 }
 
-/// The `words` that are not among `flags`. An empty word stands for each directory to search among the flags, since
-/// it counts on which side of it an added one stands.
+/// Options that decide it, with a value behind them; `-I`, `-D` and their like may be joined to theirs.
+const DECIDING: [&str; 16] = [
+    "-A",
+    "-D",
+    "-I",
+    "-U",
+    "--sysroot",
+    "-idirafter",
+    "-imacros",
+    "-imultiarch",
+    "-imultilib",
+    "-include",
+    "-iprefix",
+    "-iquote",
+    "-isysroot",
+    "-isystem",
+    "-iwithprefix",
+    "-iwithprefixbefore",
+];
+
+/// Such options without a value, or with one that is joined.
+const DECIDING_ALONE: [&str; 4] = ["-ansi", "-nostdinc", "-std=", "-undef"];
+
+/// The deciding ones of `words` that are not among `flags`. An empty word stands for each directory to search among the
+/// flags, since it counts on which side of it an added one stands.
 fn added_words(words: &[OsString], flags: &[OsString]) -> Vec<OsString> {
-    /// What GCC's driver says to a compiler and not to a preprocessor, or otherwise; with a value, and without.
-    const VALUED: [&str; 7] = [
-        "-o",
-        "-dumpbase",
-        "-dumpbase-ext",
-        "-dumpdir",
-        "-auxbase",
-        "-auxbase-strip",
-        "-main-input-filename",
-    ];
-    const OWN: [&str; 8] = [
-        "-E",
-        "-quiet",
-        "-version",
-        "-fworking-directory",
-        "-fpreprocessed",
-        "-fpch-preprocess",
-        "/dev/null",
-        "-",
-    ];
     const DIRECTORIES: [&str; 4] = ["-I", "-isystem", "-iquote", "-idirafter"];
-    let mut rest = joined_words(flags);
+    let mut rest = deciding(flags);
     let mut added = Vec::new();
-    let mut words = joined_words(words).into_iter();
-    while let Some(word) = words.next() {
+    for word in deciding(words) {
         let text = word.to_string_lossy();
-        if VALUED.contains(&text.as_ref()) {
-            words.next();
-        } else if let Some(at) = rest.iter().position(|flag| *flag == word) {
-            rest.remove(at);
-            if DIRECTORIES.iter().any(|option| text.starts_with(option)) {
-                added.push(OsString::new());
+        match rest.iter().position(|flag| *flag == word) {
+            None => added.push(word),
+            Some(at) => {
+                rest.remove(at);
+                if DIRECTORIES.iter().any(|option| text.starts_with(option)) {
+                    added.push(OsString::new());
+                }
             }
-        } else if !OWN.contains(&text.as_ref()) {
-            added.push(word);
         }
     }
     added
 }
 
-/// GCC's driver takes some options apart from their values.
-fn joined_words(words: &[OsString]) -> Vec<OsString> {
-    let mut joined = Vec::new();
-    let mut words = words.iter().cloned();
-    while let Some(mut word) = words.next() {
-        if ["-A", "-D", "-I", "-U"]
-            .iter()
-            .any(|option| word == *option)
-        {
-            word.extend(words.next());
+/// The deciding ones of `words`, each with its value, which GCC's driver may take apart.
+fn deciding(words: &[OsString]) -> Vec<OsString> {
+    let mut found = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        let is_deciding = |options: &[&str]| options.iter().any(|option| text.starts_with(option));
+        if DECIDING.contains(&text.as_ref()) {
+            let mut whole = word.clone();
+            whole.extend(words.next().cloned());
+            found.push(whole);
+        } else if is_deciding(&DECIDING) || is_deciding(&DECIDING_ALONE) {
+            found.push(word.clone());
         }
-        joined.push(word);
     }
-    joined
+    found
 }
 
 /// The variables of a part that count, as `NAME=value`. Where a program has set one that lets a tool do anything, that

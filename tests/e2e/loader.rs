@@ -99,7 +99,9 @@ fn library_that_the_loader_passes_over_counts_once_it_is_taken() {
     let name = theirs.file_name().expect("a name");
     let of_32_bits = |bytes: &[u8]| [&b"\x7fELF\x01"[..], &bytes[5..]].concat();
     let bytes = fs::read(&theirs).expect("the library");
-    for variable in ["LD_LIBRARY_PATH", "LD_PRELOAD"] {
+    for (number, variable) in ["LD_LIBRARY_PATH", "LD_PRELOAD"].into_iter().enumerate() {
+        // Another content for each, so that neither is found again.
+        let bytes = [&bytes[..], &vec![b'x'; number]].concat();
         let directory = ws.side(variable);
         let place = directory.join(name);
         fs::write(&place, of_32_bits(&bytes)).expect("a library that is passed over");
