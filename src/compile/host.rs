@@ -40,10 +40,10 @@ pub struct Question {
 }
 
 /// What to ask about the host compiler's part in `plan`: what it would run for a compile. A program in front of it may
-/// add anything, for anything, so it is asked for each preprocessing too, and exactly as the stages start it.
+/// add anything, for anything, so it is asked for each preprocessing of a source too, exactly as the stages start it.
 pub fn questions(plan: &Plan, passes: &[UnitPasses], driver: HostDriver) -> BTreeSet<Question> {
     let passes = plan.units.iter().zip(passes);
-    let passes = passes.flat_map(|(unit, passes)| passes.stages(plan, unit));
+    let passes = passes.flat_map(|(unit, passes)| passes.of_source(plan, unit));
     let stages = plan.stages.iter().chain(passes.map(|(_, stage)| stage));
     let compiles = |tool| matches!(tool, Tool::HostCompile | Tool::StubCompile);
     let preprocesses = |tool| matches!(tool, Tool::Preprocess | Tool::HostPreprocess);

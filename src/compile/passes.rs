@@ -103,10 +103,18 @@ impl UnitPasses {
 
     /// Every pass with the number of its streams: the plan's own, variants, runtime headers.
     pub fn stages<'a>(&'a self, plan: &'a Plan, unit: &Unit) -> Vec<(usize, &'a Stage)> {
+        let mut stages = self.of_source(plan, unit);
+        let runtime = self.runtime.iter();
+        stages.extend(runtime.map(|(number, stage)| (*number, stage)));
+        stages
+    }
+
+    /// The passes of the source itself: all but those that only show what the compile of cudafe++'s text will read.
+    pub fn of_source<'a>(&'a self, plan: &'a Plan, unit: &Unit) -> Vec<(usize, &'a Stage)> {
         let own = unit.passes.iter();
         let own = own.map(|number| (*number, &plan.stages[*number]));
-        let added = self.variants.iter().chain(&self.runtime);
-        own.chain(added.map(|(number, stage)| (*number, stage)))
+        let variants = self.variants.iter();
+        own.chain(variants.map(|(number, stage)| (*number, stage)))
             .collect()
     }
 
