@@ -68,7 +68,7 @@ pub struct Part {
     /// The variables, as the shell would read them again.
     pub variables: Vec<Variable>,
     /// The program, as GCC names it, and its arguments. The name of the temporary file between compiler and assembler,
-    /// which is another one each time, is [`BETWEEN`].
+    /// which is another one each time, is `-`.
     pub words: Vec<OsString>,
 }
 
@@ -76,7 +76,7 @@ pub struct Part {
 const BETWEEN: &str = "-";
 
 impl Part {
-    /// Reads what [`Inquiry::Parts`] printed on standard output, behind anything that a program in front of GCC
+    /// Reads what [`Inquiry::Parts`](super::host::Inquiry::Parts) printed on standard output, behind anything that a program in front of GCC
     /// prints there. `None` where the end is something else.
     pub fn parse_all(text: &[u8]) -> Option<Vec<Self>> {
         const FIRST: &[u8] = b"=program\n";
