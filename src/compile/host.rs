@@ -3,6 +3,7 @@
 //! and of direct mode's key where it has to be asked at a hit. See `docs/keys.md#the-host-compiler`.
 
 use super::Cache;
+use super::additions::{Additions, added_words, without_evidence};
 use super::commands::{plain_arguments, search_path};
 use super::environment;
 use super::evidence::Doubt;
@@ -61,14 +62,27 @@ pub fn questions(plan: &Plan, passes: &[UnitPasses], driver: HostDriver) -> BTre
     let is_asked = |stage: &&Stage| {
         compiles(stage.tool) || (driver == HostDriver::Wrapper && preprocesses(stage.tool))
     };
-    let ask = |stage| Question {
+    let ask = |flags| Question {
         inquiry,
-        // All arguments: a wrapper may look at macros, specs files ask for them.
-        flags: plain_arguments(plan, stage),
+        flags,
         environment: environment.clone(),
     };
-    stages.filter(is_asked).map(ask).collect()
+    let mut questions = BTreeSet::new();
+    for stage in stages.filter(is_asked) {
+        // All arguments: a wrapper may look at macros, specs files ask for them.
+        let flags = plain_arguments(plan, stage);
+        if inquiry == Inquiry::Parts && flags.iter().any(|flag| flag == PIPE) {
+            // Behind a pipe, the assembler does not tell.
+            let apart = flags.iter().filter(|flag| *flag != PIPE);
+            questions.insert(ask(apart.cloned().collect()));
+        }
+        questions.insert(ask(flags));
+    }
+    questions
 }
+
+/// Has GCC's driver start compiler and assembler side by side.
+const PIPE: &str = "-pipe";
 
 fn joined(name: &OsStr, value: &OsStr) -> OsString {
     [name, "=".as_ref(), value].into_iter().collect()
@@ -126,7 +140,7 @@ impl Answers {
     /// The key of direct mode for the invocation `base`, where the host compiler has to be asked.
     pub fn key(&self, base: &Digest) -> Digest {
         let mut sink = Digester::default();
-        sink.one("schema", b"pcache-nvcc asked 4");
+        sink.one("schema", b"pcache-nvcc asked 5");
         sink.one("direct", base);
         list(
             &mut sink,
@@ -151,7 +165,7 @@ impl HostCompiler<'_> {
     /// # Errors
     /// The compiler cannot be run, or one of its programs not be read.
     pub fn ask(&self, questions: &BTreeSet<Question>) -> Result<Answers, Fallback> {
-        let outputs = self.outputs(questions);
+        let outputs = self.outputs(questions.iter());
         let outputs = outputs.map_err(|error| self.failed(&error))?;
         let mut additions = BTreeSet::new();
         let mut answers = Answers {
@@ -166,7 +180,7 @@ impl HostCompiler<'_> {
             match question.inquiry {
                 Inquiry::Commands => self.add_commands(&output.stderr, &mut answers)?,
                 Inquiry::Parts => {
-                    additions.extend(self.add_parts(question, &output.stdout, &mut answers)?);
+                    additions.extend(self.add_parts(question, &output.stderr, &mut answers)?);
                 }
             }
         }
@@ -180,6 +194,52 @@ impl HostCompiler<'_> {
             answers.doubt = Some(text);
         }
         Ok(answers)
+    }
+
+    /// A program in front of the compiler does the same where the stages have dependencies written, which nvcc does not
+    /// ask for.
+    ///
+    /// # Errors
+    /// It does something else.
+    pub fn check_evidence(&self, questions: &BTreeSet<Question>) -> Result<(), Fallback> {
+        /// What a stage adds, which names no file here.
+        const COMPILE: [&str; 5] = [
+            "-MD",
+            "-MF",
+            "/dev/null",
+            "-Wa,--MD,/dev/null",
+            "-fdebug-prefix-map=/no/such=.",
+        ];
+        if self.toolchain.driver == HostDriver::Own {
+            return Ok(());
+        }
+        let told = |question: &Question| question.flags.iter().all(|flag| flag != PIPE);
+        let plain: BTreeSet<_> = questions.iter().filter(|it| told(it)).cloned().collect();
+        let with = plain.iter().cloned().map(|mut question| {
+            let compiles = question.flags.iter().any(|flag| flag == "-c");
+            let added = if compiles {
+                &COMPILE[..]
+            } else {
+                &COMPILE[..3]
+            };
+            question.flags.extend(added.iter().map(OsString::from));
+            question
+        });
+        let with: Vec<_> = with.collect();
+        let words = |outputs: Vec<Output>| -> Vec<Option<Vec<Vec<OsString>>>> {
+            let parts = outputs.iter().map(|output| Part::parse_all(&output.stderr));
+            let words = parts.map(|parts| {
+                let parts = parts?.1.into_iter();
+                Some(parts.map(|part| without_evidence(&part.words)).collect())
+            });
+            words.collect()
+        };
+        let plain = self.outputs(plain.iter()).map(words);
+        let with = self.outputs(with.iter()).map(words);
+        match (plain, with) {
+            (Ok(plain), Ok(with)) if plain == with => Ok(()),
+            _ => Err(self.failed(&"it does something else where dependencies are written")),
+        }
     }
 
     /// Whether results may be stored under `answers`: they tell everything, and the compiler still gives the same.
@@ -197,7 +257,10 @@ impl HostCompiler<'_> {
     }
 
     /// Starts all before it waits for the first.
-    fn outputs(&self, questions: &BTreeSet<Question>) -> io::Result<Vec<Output>> {
+    fn outputs<'q>(
+        &self,
+        questions: impl Iterator<Item = &'q Question>,
+    ) -> io::Result<Vec<Output>> {
         let place = &self.toolchain.host_place;
         let ask = |question: &Question| {
             let Question {
@@ -207,7 +270,7 @@ impl HostCompiler<'_> {
             } = question;
             inquiry.ask(place, flags, environment)
         };
-        let started = questions.iter().map(ask);
+        let started = questions.map(ask);
         let started = started.collect::<io::Result<Vec<_>>>()?;
         let answers = started.into_iter().map(|child| child.wait_with_output());
         answers.collect()
@@ -253,11 +316,17 @@ impl HostCompiler<'_> {
         text: &[u8],
         answers: &mut Answers,
     ) -> Result<Vec<Additions>, Fallback> {
-        let parts = Part::parse_all(text).unwrap_or_default();
+        let (said, parts) = Part::parse_all(text).unwrap_or_default();
         let is_compiler = |part: &Part| part.words.first().is_some_and(|it| is_compiler_of_gcc(it));
         if !parts.iter().any(is_compiler) {
             return Err(self.failed(&"it tells nothing that GCC would run"));
         }
+        let has = |flag: &str| question.flags.iter().any(|known| known == flag);
+        if has("-c") && !has(PIPE) && parts.iter().all(is_compiler) {
+            answers.doubt = Some("the host compiler does not tell its assembler".to_owned());
+        }
+        // What it says beside the compiler's messages is printed at each compile.
+        answers.commands.push(said.to_vec());
         let mut additions = Vec::new();
         for part in parts {
             answers.family.get_or_insert(HostFamily::Gnu);
@@ -314,76 +383,6 @@ impl HostCompiler<'_> {
     }
 }
 
-/// What a compiler proper is given that the job does not give and that decides where headers are found, and which names
-/// are defined. A pass tells what its compile would find only where both are given the same.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Additions {
-    words: Vec<OsString>,
-    variables: Vec<Vec<u8>>,
-}
-
-/// Options that decide it, with a value behind them; `-I`, `-D` and their like may be joined to theirs.
-const DECIDING: [&str; 16] = [
-    "-A",
-    "-D",
-    "-I",
-    "-U",
-    "--sysroot",
-    "-idirafter",
-    "-imacros",
-    "-imultiarch",
-    "-imultilib",
-    "-include",
-    "-iprefix",
-    "-iquote",
-    "-isysroot",
-    "-isystem",
-    "-iwithprefix",
-    "-iwithprefixbefore",
-];
-
-/// Such options without a value, or with one that is joined.
-const DECIDING_ALONE: [&str; 4] = ["-ansi", "-nostdinc", "-std=", "-undef"];
-
-/// The deciding ones of `words` that are not among `flags`. An empty word stands for each directory to search among the
-/// flags, since it counts on which side of it an added one stands.
-fn added_words(words: &[OsString], flags: &[OsString]) -> Vec<OsString> {
-    const DIRECTORIES: [&str; 4] = ["-I", "-isystem", "-iquote", "-idirafter"];
-    let mut rest = deciding(flags);
-    let mut added = Vec::new();
-    for word in deciding(words) {
-        let text = word.to_string_lossy();
-        match rest.iter().position(|flag| *flag == word) {
-            None => added.push(word),
-            Some(at) => {
-                rest.remove(at);
-                if DIRECTORIES.iter().any(|option| text.starts_with(option)) {
-                    added.push(OsString::new());
-                }
-            }
-        }
-    }
-    added
-}
-
-/// The deciding ones of `words`, each with its value, which GCC's driver may take apart.
-fn deciding(words: &[OsString]) -> Vec<OsString> {
-    let mut found = Vec::new();
-    let mut words = words.iter();
-    while let Some(word) = words.next() {
-        let text = word.to_string_lossy();
-        let is_deciding = |options: &[&str]| options.iter().any(|option| text.starts_with(option));
-        if DECIDING.contains(&text.as_ref()) {
-            let mut whole = word.clone();
-            whole.extend(words.next().cloned());
-            found.push(whole);
-        } else if is_deciding(&DECIDING) || is_deciding(&DECIDING_ALONE) {
-            found.push(word.clone());
-        }
-    }
-    found
-}
-
 /// The variables of a part that count, as `NAME=value`. Where a program has set one that lets a tool do anything, that
 /// is a doubt.
 fn kept_variables(
@@ -436,7 +435,7 @@ pub fn remember(cache: &Cache<'_>, base: &Digest, questions: &BTreeSet<Question>
 
 fn place(base: &Digest) -> Digest {
     let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc questions 5");
+    sink.one("schema", b"pcache-nvcc questions 6");
     sink.one("direct", base);
     sink.finish()
 }

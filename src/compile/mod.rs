@@ -2,6 +2,7 @@
 //! and a new entry. Anything unexpected is a [`Detour`], on which the caller runs the real nvcc with
 //! the original arguments. `docs/architecture.md` follows the whole way.
 
+mod additions;
 mod assembly;
 mod cache;
 mod commands;
@@ -275,6 +276,7 @@ impl Invocation<'_> {
             digests: self.cache.digests,
         };
         let host = compiler.ask(&host::questions(&plan, &passes, toolchain.driver))?;
+        compiler.check_evidence(&host.questions)?;
         // A wrapper may start another compiler than when the toolchain was identified.
         toolchain.host = host.family.unwrap_or(toolchain.host);
         let commands = commands(&workspace, &toolchain, &plan, self.facts);

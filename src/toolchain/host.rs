@@ -40,9 +40,9 @@ pub enum HostDriver {
 /// Words that only GCC's driver has.
 const GNU_DRIVER: &[u8] = b"Using built-in specs.";
 
-/// The shell in the place of each command, as GCC's `-wrapper` splits it at commas. Behind a pipe it passes on what the
-/// part before it has told. Otherwise it starts nothing itself.
-const TELL: &str = "/bin/sh,-c,[ -p /dev/stdin ] && cat; echo =program; command -v \"$0\"; \
+/// The shell in the place of each command, as GCC's `-wrapper` splits it at commas. It starts nothing itself. With
+/// `-pipe`, the assembler behind it is the real one, and must be given nothing.
+const TELL: &str = "/bin/sh,-c,exec >&2; echo =program; command -v \"$0\"; \
     echo =directory; pwd -P; echo =variables; export -p; \
     echo =words $#; printf '%s\\0' \"$0\" \"$@\"; echo";
 

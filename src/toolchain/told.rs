@@ -76,11 +76,11 @@ pub struct Part {
 const BETWEEN: &str = "-";
 
 impl Part {
-    /// Reads what [`Inquiry::Parts`](super::host::Inquiry::Parts) printed on standard output, behind anything that a program in front of GCC
-    /// prints there. `None` where the end is something else.
-    pub fn parse_all(text: &[u8]) -> Option<Vec<Self>> {
+    /// Reads what [`Inquiry::Parts`](super::host::Inquiry::Parts) printed on standard error: what a program in front of
+    /// GCC says, then the parts. `None` where that is something else.
+    pub fn parse_all(text: &[u8]) -> Option<(&[u8], Vec<Self>)> {
         const FIRST: &[u8] = b"=program\n";
-        let mut text = &text[memmem::find(text, FIRST)?..];
+        let (said, mut text) = text.split_at(memmem::find(text, FIRST)?);
         let mut parts = Vec::new();
         while !text.is_empty() {
             parts.push(Self::parse(&mut text)?);
@@ -91,7 +91,7 @@ impl Part {
         for word in words.filter(|word| between.contains(word)) {
             *word = BETWEEN.into();
         }
-        Some(parts)
+        Some((said, parts))
     }
 
     fn output(&self) -> Option<&OsString> {
@@ -142,7 +142,8 @@ mod tests {
             export OLDPWD\nexport TWO='a\nexport CPATH=b'\nexport ODD=\"a\\\"\n\"'\"'\nexport ANSI=$'\\'\n'\n\
             =words 3\ncc1plus\0-DX=a\nb\0-o\0/tmp/1.s\0\n\
             =program\n=directory\n/\n=variables\n=words 2\nas\0\0/tmp/1.s\0\n";
-        let found = Part::parse_all(text).unwrap();
+        let (said, found) = Part::parse_all(text).unwrap();
+        assert_eq!(said, b"Welcome!\n");
         let [compiler, assembler] = &found[..] else {
             panic!("{found:?}")
         };
@@ -167,7 +168,10 @@ mod tests {
         assert_eq!(assembler.words[2], BETWEEN);
         for cut in 1..text.len() - 1 {
             let whole = Part::parse_all(&text[..cut]);
-            assert!(whole.is_none_or(|parts| parts.len() == 1), "cut at {cut}");
+            assert!(
+                whole.is_none_or(|(_, parts)| parts.len() == 1),
+                "cut at {cut}"
+            );
         }
     }
 }

@@ -447,6 +447,36 @@ fn what_a_script_adds_for_compiles_alone_is_not_stored() {
     }
 }
 
+/// The stages have dependencies written, which nvcc does not ask for.
+#[test]
+fn script_that_looks_at_what_only_we_ask_for_is_nvccs_own_affair() {
+    let ws = Workspace::with(
+        "a.cpp",
+        "#ifndef X\n#define X 1\n#endif\nint f() { return X; }\n",
+    );
+    let script =
+        "#!/bin/sh\ncase \" $* \" in *\" -MD \"*) set -- -DX=2 \"$@\";; esac\nexec g++ \"$@\"\n";
+    let wrapper = ws.script("wrapper", script);
+    let ccbin = format!("-ccbin={}", wrapper.display());
+    let args = ["-c", "a.cpp", "-o", "a.o", &ccbin];
+    let built = ws.build(&args);
+    built.same_as(&ws.kept(&args));
+    assert_eq!(built.counted.fallbacks.get("toolchain"), Some(&1));
+}
+
+#[test]
+fn pipe_between_compiler_and_assembler_hits_directly() {
+    let ws = unit();
+    let wrapper = ws.script("wrapper", "#!/bin/sh\nexec g++ \"$@\"\n");
+    settle(&wrapper);
+    let mut all: Vec<_> = args(&wrapper);
+    all.extend(["-Xcompiler".to_owned(), "-pipe,-fPIC,-Wall".to_owned()]);
+    let all: Vec<_> = all.iter().map(String::as_str).collect();
+    let first = ws.build(&all);
+    first.misses(1).same_as(&ws.kept(&all));
+    ws.build(&all).hits_directly(1).same_as(&first);
+}
+
 #[test]
 fn libraries_that_a_script_loads_are_not_stored() {
     for value in ["'/no/$LIB/such.so'", "'/no/such.so'"] {

@@ -1,0 +1,208 @@
+//! How the arguments of a compiler proper differ from those that its driver was given, as far as headers and names go.
+//! Pure; does not know who has added what.
+
+use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+/// The words of a command but for those by which dependencies are written.
+pub fn without_evidence(words: &[OsString]) -> Vec<OsString> {
+    const VALUED: [&str; 5] = ["-MD", "-MF", "-MQ", "-MT", "--MD"];
+    let mut kept = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        if VALUED.iter().any(|option| word == *option) {
+            words.next();
+        } else if word != "-fdebug-prefix-map=/no/such=." {
+            kept.push(word.clone());
+        }
+    }
+    kept
+}
+
+/// What a compiler proper is given that the job does not give, or given otherwise, and that may decide where headers are
+/// found and which names are defined. A pass tells what its compile would find only where both are given the same.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Additions {
+    /// Arguments.
+    pub words: Vec<OsString>,
+    /// `NAME=value` of the variables that count.
+    pub variables: Vec<Vec<u8>>,
+}
+
+/// The differences between the `words` of a compiler proper and the `flags` of its driver: words that are new, each with
+/// the number of those of its kind before it; words that stand elsewhere; and flags that are missing.
+pub fn added_words(words: &[OsString], flags: &[OsString]) -> Vec<OsString> {
+    let mut rest: Vec<_> = deciding(flags).into_iter().map(Some).collect();
+    let mut reached: HashMap<Vec<u8>, (usize, usize)> = HashMap::new();
+    let mut found = Vec::new();
+    for word in deciding(words) {
+        let (last, count) = reached.entry(kind(&word)).or_default();
+        let mut flags = rest.iter();
+        match flags.position(|flag| flag.as_ref() == Some(&word)) {
+            None => found.push(tagged(&format!("new {count} "), &word)),
+            Some(at) => {
+                if at < *last {
+                    found.push(tagged("moved ", &word));
+                }
+                rest[at] = None;
+                (*last, *count) = (at, *count + 1);
+            }
+        }
+    }
+    let counts = |flag: &OsString| {
+        let counted = [
+            "-A", "-D", "-I", "-O", "-U", "-ansi", "-f", "-i", "-m", "-nostd", "-std", "-undef",
+        ];
+        counted
+            .iter()
+            .any(|option| flag.as_bytes().starts_with(option.as_bytes()))
+    };
+    let missing = rest.into_iter().flatten().filter(counts);
+    found.extend(missing.map(|flag| tagged("missing ", &flag)));
+    found
+}
+
+fn tagged(tag: &str, word: &OsStr) -> OsString {
+    [tag.as_ref(), word].into_iter().collect()
+}
+
+/// Words of one kind mean what they mean by their order: directories of one option, definitions of one name.
+fn kind(word: &OsStr) -> Vec<u8> {
+    let bytes = word.as_bytes();
+    match bytes {
+        [b'-', b'D' | b'U', rest @ ..] => {
+            let name = rest.split(|&byte| byte == b'=' || byte == b'(').next();
+            [b"-D", name.unwrap_or_default()].concat()
+        }
+        [b'-', b'I', ..] => b"-I".to_vec(),
+        [b'-', b'i', ..] => b"-i".to_vec(),
+        [b'-', b's', b't', b'd', ..] => b"-std".to_vec(),
+        _ => bytes.to_vec(),
+    }
+}
+
+/// The words that may decide it, each with its value, which GCC's driver may take apart.
+fn deciding(words: &[OsString]) -> Vec<OsString> {
+    /// Options with a value behind them; `-I`, `-D` and their like may be joined to theirs.
+    const VALUED: [&str; 16] = [
+        "-A",
+        "-D",
+        "-I",
+        "-U",
+        "--sysroot",
+        "-idirafter",
+        "-imacros",
+        "-imultiarch",
+        "-imultilib",
+        "-include",
+        "-iprefix",
+        "-iquote",
+        "-isysroot",
+        "-isystem",
+        "-iwithprefix",
+        "-iwithprefixbefore",
+    ];
+    /// What GCC's driver says to a compiler and not to a preprocessor, or otherwise, with a value.
+    const DRIVERS: [&str; 7] = [
+        "-o",
+        "-x",
+        "-dumpbase",
+        "-dumpbase-ext",
+        "-dumpdir",
+        "-auxbase",
+        "-auxbase-strip",
+    ];
+    /// This too, without a value.
+    const ALONE: [&str; 10] = [
+        "-",
+        "-E",
+        "-S",
+        "-c",
+        "-pipe",
+        "-quiet",
+        "-version",
+        "-fworking-directory",
+        "-fpch-preprocess",
+        "/dev/null",
+    ];
+    /// How options begin that define no name and find no header.
+    const HARMLESS: [&str; 12] = [
+        "-W",
+        "-g",
+        "-w",
+        "-falign",
+        "-fdata-sections",
+        "-fdebug-prefix-map=",
+        "-fdiagnostics",
+        "-ffunction-sections",
+        "-finstrument-functions",
+        "-fmessage-length",
+        "-frandom-seed=",
+        "-fvisibility",
+    ];
+    let mut found = Vec::new();
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let text = word.to_string_lossy();
+        if DRIVERS.contains(&text.as_ref()) {
+            words.next();
+        } else if VALUED.contains(&text.as_ref()) {
+            let mut whole = word.clone();
+            whole.extend(words.next().cloned());
+            found.push(whole);
+        } else if !ALONE.contains(&text.as_ref())
+            && !HARMLESS.iter().any(|option| text.starts_with(option))
+        {
+            found.push(word.clone());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::added_words;
+    use std::ffi::OsString;
+
+    fn added(words: &str, flags: &str) -> String {
+        let [words, flags] = [words, flags].map(|text| {
+            let words = text.split_whitespace().map(OsString::from);
+            words.collect::<Vec<_>>()
+        });
+        let found = added_words(&words, &flags);
+        let found: Vec<_> = found.iter().map(|word| word.to_string_lossy()).collect();
+        found.join("; ")
+    }
+
+    #[test]
+    fn what_gccs_own_driver_does_with_flags_is_the_same_for_compile_and_pass() {
+        let pass = added(
+            "-E -quiet -I one -I two -imultiarch x -D _GNU_SOURCE -D A=1 -isystem three /dev/null -o - -m64 -std=c++17",
+            "-DA=1 -E -x c++ -std=c++17 -Ione -I two -isystem three -m64",
+        );
+        let compile = added(
+            "-quiet -I one -I two -imultiarch x -D _GNU_SOURCE -isystem three /dev/null -dumpbase null -m64 -g -std=c++17 -o /tmp/1.s",
+            "-c -x c++ -std=c++17 -Ione -I two -isystem three -m64 -g -Wall",
+        );
+        assert_eq!(pass, compile);
+        assert_eq!(pass, "new 0 -imultiarchx; new 0 -D_GNU_SOURCE");
+    }
+
+    #[test]
+    fn additions_permutations_and_omissions_are_told() {
+        for (words, expected) in [
+            ("-I one -I two -D A", ""),
+            ("-I two -I one -D A", "moved -Ione"),
+            ("-I one -I two -I three -D A", "new 2 -Ithree"),
+            ("-I three -I one -I two -D A", "new 0 -Ithree"),
+            ("-I one -I two", "missing -DA"),
+            ("-I one -I two -D A -U A", "new 1 -UA"),
+            ("-I one -I two -U A -D A", "new 0 -UA"),
+            ("-I one -I two -D A -mavx2", "new 0 -mavx2"),
+            ("-I one -I two -D A -finstrument-functions -g0", ""),
+        ] {
+            assert_eq!(added(words, "-Ione -Itwo -DA"), expected, "{words}");
+        }
+    }
+}
