@@ -433,10 +433,14 @@ pub fn remember(cache: &Cache<'_>, base: &Digest, questions: &BTreeSet<Question>
     is_known || record().is_some_and(|bytes| cache.keep(&place(base), &bytes))
 }
 
+/// The questions hold what nvcc gives its tools, which follows from the invocation and from the variables along which
+/// tools are found.
 fn place(base: &Digest) -> Digest {
     let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc questions 6");
+    sink.one("schema", b"pcache-nvcc questions 7");
     sink.one("direct", base);
+    let searched = environment::searched();
+    list(&mut sink, "searched", searched.iter().map(Vec::as_slice));
     sink.finish()
 }
 

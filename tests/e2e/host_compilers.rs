@@ -478,6 +478,27 @@ fn pipe_between_compiler_and_assembler_hits_directly() {
 }
 
 #[test]
+fn compiler_that_a_script_finds_along_another_path_is_a_miss() {
+    let mut ws = unit();
+    let wrapper = ws.script("wrapper", "#!/bin/sh\nexec g++ \"$@\"\n");
+    let other = "#!/bin/sh\nexec /usr/bin/g++ -finstrument-functions \"$@\"\n";
+    let other = ws.script("other/g++", other);
+    settle(&other);
+    let nvcc = ws.real_nvcc().parent().expect("a folder").to_owned();
+    let args = args(&wrapper);
+    let args: Vec<_> = args.iter().map(String::as_str).collect();
+    let paths = [vec![], vec![other.parent().expect("a folder")]];
+    for turn in 0..3 {
+        for (number, first) in paths.iter().enumerate() {
+            ws.set_path(&[&first[..], &[&nvcc]].concat());
+            eprintln!("turn {turn}, path {number}");
+            ws.build(&args).same_as(&ws.kept(&args));
+        }
+    }
+    ws.build(&args).hits_directly(1);
+}
+
+#[test]
 fn libraries_that_a_script_loads_are_not_stored() {
     for value in ["'/no/$LIB/such.so'", "'/no/such.so'"] {
         let ws = unit();
