@@ -305,6 +305,11 @@ const VALUED: &[&str] = &[
     "-x",
 ];
 
+/// Whether a value follows `word` among the arguments of GCC's compiler proper.
+pub fn takes_value(word: &str) -> bool {
+    VALUED.contains(&word)
+}
+
 /// Options of GNU as with such a value. Others of the compiler's mean something else to it: its `-D` has no value.
 const VALUED_BY_AS: &[&str] = &["-I", "-o"];
 
@@ -334,13 +339,13 @@ const GNU_AS: &[&str] = &[
 pub fn check_command(words: &[Vec<u8>]) -> Result<(), String> {
     let (program, words) = words.split_first().ok_or("no program")?;
     let is_assembler = program.ends_with(b"as");
-    let valued = match is_assembler {
-        true => VALUED_BY_AS,
-        false => VALUED,
+    let is_valued = |word: &str| match is_assembler {
+        true => VALUED_BY_AS.contains(&word),
+        false => takes_value(word),
     };
     let mut words = words.iter().map(|word| String::from_utf8_lossy(word));
     while let Some(word) = words.next() {
-        if valued.contains(&word.as_ref()) {
+        if is_valued(&word) {
             words.next();
             continue;
         }

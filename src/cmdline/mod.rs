@@ -26,7 +26,7 @@ mod parse;
 mod shell;
 
 pub use classify::read;
-pub use host::check_command;
+pub use host::{check_command, takes_value};
 pub use job::{Arg, CommandLine, Dependencies, Job, Mode};
 pub use observed::{Observed, Observes};
 pub use options::{Arity, Effect, JOINED, Judge, OPTIONS, OptionRow};

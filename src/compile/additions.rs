@@ -1,11 +1,15 @@
 //! How the arguments of a compiler proper differ from those that its driver was given, as far as headers and names go.
 //! Pure; does not know who has added what.
 
+use crate::cmdline::takes_value;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// The words of a command but for those by which dependencies are written.
+/// Stands for the map of debug information that a stage is given.
+pub const NO_MAP: &str = "-fdebug-prefix-map=/no/such=.";
+
+/// The words of a command but for those by which a stage has dependencies written and debug information mapped.
 pub fn without_evidence(words: &[OsString]) -> Vec<OsString> {
     const VALUED: [&str; 5] = ["-MD", "-MF", "-MQ", "-MT", "--MD"];
     let mut kept = Vec::new();
@@ -13,7 +17,7 @@ pub fn without_evidence(words: &[OsString]) -> Vec<OsString> {
     while let Some(word) = words.next() {
         if VALUED.iter().any(|option| word == *option) {
             words.next();
-        } else if word != "-fdebug-prefix-map=/no/such=." {
+        } else if word != NO_MAP {
             kept.push(word.clone());
         }
     }
@@ -50,15 +54,7 @@ pub fn added_words(words: &[OsString], flags: &[OsString]) -> Vec<OsString> {
             }
         }
     }
-    let counts = |flag: &OsString| {
-        let counted = [
-            "-A", "-D", "-I", "-O", "-U", "-ansi", "-f", "-i", "-m", "-nostd", "-std", "-undef",
-        ];
-        counted
-            .iter()
-            .any(|option| flag.as_bytes().starts_with(option.as_bytes()))
-    };
-    let missing = rest.into_iter().flatten().filter(counts);
+    let missing = rest.into_iter().flatten();
     found.extend(missing.map(|flag| tagged("missing ", &flag)));
     found
 }
@@ -67,42 +63,19 @@ fn tagged(tag: &str, word: &OsStr) -> OsString {
     [tag.as_ref(), word].into_iter().collect()
 }
 
-/// Words of one kind mean what they mean by their order: directories of one option, definitions of one name.
+/// Words of one kind mean what they mean by their order: definitions of one name, options with one letter.
 fn kind(word: &OsStr) -> Vec<u8> {
-    let bytes = word.as_bytes();
-    match bytes {
+    match word.as_bytes() {
         [b'-', b'D' | b'U', rest @ ..] => {
             let name = rest.split(|&byte| byte == b'=' || byte == b'(').next();
             [b"-D", name.unwrap_or_default()].concat()
         }
-        [b'-', b'I', ..] => b"-I".to_vec(),
-        [b'-', b'i', ..] => b"-i".to_vec(),
-        [b'-', b's', b't', b'd', ..] => b"-std".to_vec(),
-        _ => bytes.to_vec(),
+        bytes => bytes[..bytes.len().min(2)].to_vec(),
     }
 }
 
 /// The words that may decide it, each with its value, which GCC's driver may take apart.
 fn deciding(words: &[OsString]) -> Vec<OsString> {
-    /// Options with a value behind them; `-I`, `-D` and their like may be joined to theirs.
-    const VALUED: [&str; 16] = [
-        "-A",
-        "-D",
-        "-I",
-        "-U",
-        "--sysroot",
-        "-idirafter",
-        "-imacros",
-        "-imultiarch",
-        "-imultilib",
-        "-include",
-        "-iprefix",
-        "-iquote",
-        "-isysroot",
-        "-isystem",
-        "-iwithprefix",
-        "-iwithprefixbefore",
-    ];
     /// What GCC's driver says to a compiler and not to a preprocessor, or otherwise, with a value.
     const DRIVERS: [&str; 7] = [
         "-o",
@@ -147,7 +120,7 @@ fn deciding(words: &[OsString]) -> Vec<OsString> {
         let text = word.to_string_lossy();
         if DRIVERS.contains(&text.as_ref()) {
             words.next();
-        } else if VALUED.contains(&text.as_ref()) {
+        } else if takes_value(&text) {
             let mut whole = word.clone();
             whole.extend(words.next().cloned());
             found.push(whole);

@@ -89,36 +89,18 @@ impl Commands<'_> {
     /// Arguments of ours behind nvcc's own. None of them changes a byte of the output, but for the
     /// work directory's name in debug information.
     fn additions(&self, stage: &Stage, number: usize) -> Vec<OsString> {
+        let (tool, family) = (stage.tool, self.toolchain.host);
         let mut added = Vec::new();
-        let gnu = self.toolchain.host == HostFamily::Gnu;
-        let assembles = joined(
-            "-Wa,--MD,",
-            self.workspace.stream(number, "asd").as_os_str(),
-        );
-        if stage.tool == Tool::Assemble {
-            added.push(assembles);
-            return added;
-        }
-        if !matches!(
-            stage.tool,
+        let preprocesses = matches!(
+            tool,
             Tool::Preprocess | Tool::HostPreprocess | Tool::HostCompile
-        ) {
-            return added;
-        }
-        if gnu && self.diagnostics == Diagnostics::Colour {
+        );
+        if preprocesses && family == HostFamily::Gnu && self.diagnostics == Diagnostics::Colour {
             added.push("-fdiagnostics-color=always".into());
         }
-        if stage.tool != Tool::Preprocess {
-            // What the compiler and the assembler really read, for `evidence`.
-            added.extend(["-MD".into(), "-MF".into()]);
-            added.push(self.workspace.stream(number, "d").into());
-        }
-        if stage.tool == Tool::HostCompile {
-            if gnu {
-                added.push(assembles);
-            }
-            added.push(self.debug_map());
-        }
+        let [read, assembled] = ["d", "asd"].map(|name| self.workspace.stream(number, name));
+        let files = [read.as_os_str(), assembled.as_os_str()];
+        added.extend(evidence_flags(tool, family, files, || self.debug_map()));
         added
     }
 
@@ -151,6 +133,28 @@ impl Commands<'_> {
             _ => Err(unknown_tool(program)),
         }
     }
+}
+
+/// What a stage is given besides so that it tells what compiler and assembler really read, for `evidence`, into two
+/// `files`; and the `map` of debug information.
+pub fn evidence_flags(
+    tool: Tool,
+    family: HostFamily,
+    [read, assembled]: [&OsStr; 2],
+    map: impl FnOnce() -> OsString,
+) -> Vec<OsString> {
+    let mut added = Vec::new();
+    if matches!(tool, Tool::HostPreprocess | Tool::HostCompile) {
+        added.extend(["-MD".into(), "-MF".into(), read.to_owned()]);
+    }
+    let gnu = family == HostFamily::Gnu;
+    if tool == Tool::Assemble || (tool == Tool::HostCompile && gnu) {
+        added.push(joined("-Wa,--MD,", assembled));
+    }
+    if tool == Tool::HostCompile {
+        added.push(map());
+    }
+    added
 }
 
 fn unknown_tool(program: &OsStr) -> Fallback {

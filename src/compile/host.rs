@@ -3,8 +3,8 @@
 //! and of direct mode's key where it has to be asked at a hit. See `docs/keys.md#the-host-compiler`.
 
 use super::Cache;
-use super::additions::{Additions, added_words, without_evidence};
-use super::commands::{plain_arguments, search_path};
+use super::additions::{Additions, NO_MAP, added_words, without_evidence};
+use super::commands::{evidence_flags, plain_arguments, search_path};
 use super::environment;
 use super::evidence::Doubt;
 use super::passes::UnitPasses;
@@ -40,53 +40,75 @@ pub struct Question {
     environment: Vec<OsString>,
 }
 
-/// What to ask about the host compiler's part in `plan`: what it would run for a compile. A program in front of it may
-/// add anything, for anything, so it is asked for each preprocessing of a source too, exactly as the stages start it.
-pub fn questions(plan: &Plan, passes: &[UnitPasses], driver: HostDriver) -> BTreeSet<Question> {
+/// The commands of the host compiler that it is asked about: compiles. A program in front of it may add anything, for
+/// anything, so it is asked about each preprocessing of a source too.
+pub fn asked<'a>(
+    plan: &'a Plan,
+    passes: &'a [UnitPasses],
+    driver: HostDriver,
+) -> impl Iterator<Item = &'a Stage> {
     let passes = plan.units.iter().zip(passes);
     let passes = passes.flat_map(|(unit, passes)| passes.of_source(plan, unit));
     let stages = plan.stages.iter().chain(passes.map(|(_, stage)| stage));
-    let compiles = |tool| matches!(tool, Tool::HostCompile | Tool::StubCompile);
-    let preprocesses = |tool| matches!(tool, Tool::Preprocess | Tool::HostPreprocess);
-    let (inquiry, environment) = match driver {
-        HostDriver::Own => {
-            let path = joined("PATH".as_ref(), &search_path(plan));
-            (Inquiry::Commands, vec![path])
-        }
-        HostDriver::Wrapper => {
-            let given = plan.env.iter();
-            let given = given.map(|(name, value)| joined(name, value));
-            (Inquiry::Parts, given.collect())
-        }
-    };
-    let is_asked = |stage: &&Stage| {
-        compiles(stage.tool) || (driver == HostDriver::Wrapper && preprocesses(stage.tool))
-    };
-    let ask = |flags| Question {
-        inquiry,
-        flags,
-        environment: environment.clone(),
-    };
+    stages.filter(move |stage| match stage.tool {
+        Tool::HostCompile | Tool::StubCompile => true,
+        Tool::Preprocess | Tool::HostPreprocess => driver == HostDriver::Wrapper,
+        _ => false,
+    })
+}
+
+/// What to ask about the host compiler's part in `plan`, exactly as the stages start it.
+pub fn questions<'a>(
+    plan: &Plan,
+    asked: impl Iterator<Item = &'a Stage>,
+    driver: HostDriver,
+) -> BTreeSet<Question> {
     let mut questions = BTreeSet::new();
-    for stage in stages.filter(is_asked) {
-        // All arguments: a wrapper may look at macros, specs files ask for them.
-        let flags = plain_arguments(plan, stage);
-        if inquiry == Inquiry::Parts && flags.iter().any(|flag| flag == PIPE) {
+    for stage in asked {
+        let question = Question::about(plan, stage, driver);
+        if question.inquiry == Inquiry::Parts && question.has(PIPE) {
             // Behind a pipe, the assembler does not tell.
-            let apart = flags.iter().filter(|flag| *flag != PIPE);
-            questions.insert(ask(apart.cloned().collect()));
+            let mut apart = question.clone();
+            apart.flags.retain(|flag| flag != PIPE);
+            questions.insert(apart);
         }
-        questions.insert(ask(flags));
+        questions.insert(question);
     }
     questions
 }
 
-/// Has GCC's driver start compiler and assembler side by side.
-const PIPE: &str = "-pipe";
+impl Question {
+    fn about(plan: &Plan, stage: &Stage, driver: HostDriver) -> Self {
+        let (inquiry, environment) = match driver {
+            HostDriver::Own => {
+                let path = joined("PATH".as_ref(), &search_path(plan));
+                (Inquiry::Commands, vec![path])
+            }
+            HostDriver::Wrapper => {
+                let given = plan.env.iter();
+                let given = given.map(|(name, value)| joined(name, value));
+                (Inquiry::Parts, given.collect())
+            }
+        };
+        Self {
+            inquiry,
+            // All arguments: a wrapper may look at macros, specs files ask for them.
+            flags: plain_arguments(plan, stage),
+            environment,
+        }
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|known| known == flag)
+    }
+}
 
 fn joined(name: &OsStr, value: &OsStr) -> OsString {
     [name, "=".as_ref(), value].into_iter().collect()
 }
+
+/// Has GCC's driver start compiler and assembler side by side.
+const PIPE: &str = "-pipe";
 
 /// The arguments but for macros and included files, which steer neither the search for headers nor the
 /// driver, and for what would silence the answer.
@@ -196,48 +218,44 @@ impl HostCompiler<'_> {
         Ok(answers)
     }
 
-    /// A program in front of the compiler does the same where the stages have dependencies written, which nvcc does not
-    /// ask for.
+    /// A program in front of the compiler does the same where the `asked` stages of `plan` have dependencies written,
+    /// which nvcc does not ask for.
     ///
     /// # Errors
     /// It does something else.
-    pub fn check_evidence(&self, questions: &BTreeSet<Question>) -> Result<(), Fallback> {
-        /// What a stage adds, which names no file here.
-        const COMPILE: [&str; 5] = [
-            "-MD",
-            "-MF",
-            "/dev/null",
-            "-Wa,--MD,/dev/null",
-            "-fdebug-prefix-map=/no/such=.",
-        ];
-        if self.toolchain.driver == HostDriver::Own {
+    pub fn check_evidence<'a>(
+        &self,
+        plan: &Plan,
+        asked: impl Iterator<Item = &'a Stage>,
+    ) -> Result<(), Fallback> {
+        let driver = self.toolchain.driver;
+        if driver == HostDriver::Own {
             return Ok(());
         }
-        let told = |question: &Question| question.flags.iter().all(|flag| flag != PIPE);
-        let plain: BTreeSet<_> = questions.iter().filter(|it| told(it)).cloned().collect();
-        let with = plain.iter().cloned().map(|mut question| {
-            let compiles = question.flags.iter().any(|flag| flag == "-c");
-            let added = if compiles {
-                &COMPILE[..]
-            } else {
-                &COMPILE[..3]
-            };
-            question.flags.extend(added.iter().map(OsString::from));
-            question
-        });
-        let with: Vec<_> = with.collect();
-        let words = |outputs: Vec<Output>| -> Vec<Option<Vec<Vec<OsString>>>> {
-            let parts = outputs.iter().map(|output| Part::parse_all(&output.stderr));
-            let words = parts.map(|parts| {
-                let parts = parts?.1.into_iter();
+        let null = OsStr::new("/dev/null");
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for stage in asked {
+            let added = evidence_flags(stage.tool, HostFamily::Gnu, [null; 2], || NO_MAP.into());
+            if added.is_empty() {
+                continue;
+            }
+            let mut question = Question::about(plan, stage, driver);
+            question.flags.retain(|flag| flag != PIPE);
+            without.push(question.clone());
+            question.flags.extend(added);
+            with.push(question);
+        }
+        let words = |questions: &[Question]| -> io::Result<Vec<Option<Vec<_>>>> {
+            let outputs = self.outputs(questions.iter())?;
+            let words = outputs.iter().map(|output| {
+                let (_, parts) = Part::parse_all(&output.stderr)?;
+                let parts = parts.iter();
                 Some(parts.map(|part| without_evidence(&part.words)).collect())
             });
-            words.collect()
+            Ok(words.collect())
         };
-        let plain = self.outputs(plain.iter()).map(words);
-        let with = self.outputs(with.iter()).map(words);
-        match (plain, with) {
-            (Ok(plain), Ok(with)) if plain == with => Ok(()),
+        match (words(&without), words(&with)) {
+            (Ok(without), Ok(with)) if without == with => Ok(()),
             _ => Err(self.failed(&"it does something else where dependencies are written")),
         }
     }
@@ -321,8 +339,7 @@ impl HostCompiler<'_> {
         if !parts.iter().any(is_compiler) {
             return Err(self.failed(&"it tells nothing that GCC would run"));
         }
-        let has = |flag: &str| question.flags.iter().any(|known| known == flag);
-        if has("-c") && !has(PIPE) && parts.iter().all(is_compiler) {
+        if question.has("-c") && !question.has(PIPE) && parts.iter().all(is_compiler) {
             answers.doubt = Some("the host compiler does not tell its assembler".to_owned());
         }
         // What it says beside the compiler's messages is printed at each compile.

@@ -275,8 +275,10 @@ impl Invocation<'_> {
             toolchain: &toolchain,
             digests: self.cache.digests,
         };
-        let host = compiler.ask(&host::questions(&plan, &passes, toolchain.driver))?;
-        compiler.check_evidence(&host.questions)?;
+        let driver = toolchain.driver;
+        let asked = || host::asked(&plan, &passes, driver);
+        let host = compiler.ask(&host::questions(&plan, asked(), driver))?;
+        compiler.check_evidence(&plan, asked())?;
         // A wrapper may start another compiler than when the toolchain was identified.
         toolchain.host = host.family.unwrap_or(toolchain.host);
         let commands = commands(&workspace, &toolchain, &plan, self.facts);
