@@ -65,6 +65,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::thread;
+use std::time::SystemTime;
 use unit::UnitWork;
 use whole::Whole;
 use workspace::Workspace;
@@ -244,6 +245,7 @@ impl Invocation<'_> {
     fn run(&self, known: Option<Toolchain>) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
         let mounts = Mounts::watch();
+        let start = SystemTime::now();
         let planning = settled::stamp_time();
         let (mut toolchain, asked) = match known {
             Some(known) => (known, None),
@@ -283,7 +285,7 @@ impl Invocation<'_> {
         toolchain.host = host.family.unwrap_or(toolchain.host);
         let commands = commands(&workspace, &toolchain, &plan, self.facts);
         // A build may have written a source just before it called us: the passes' beginning is no part of that tick.
-        let began = settled::stamp_after(planning);
+        let began = settled::stamp_after(start);
         let exact = self.exact_because();
         let units = plan.units.iter().zip(&passes);
         let works: Vec<_> = units

@@ -22,8 +22,9 @@ pub fn stamp_time() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::new(seconds, nanoseconds)
 }
 
-/// A time of that clock after `earlier`, waiting for its next tick if need be: what was written before `earlier`
-/// was taken is older, however short before that was. A clock that stands still is not waited for.
+/// A time of that clock after `earlier`, waiting for its next ticks if need be: what was written before `earlier`
+/// is older, however short before that was. `earlier` is of the finer clock, by which kernels since 6.13 stamp a
+/// file that changes soon after it was looked at. A clock that stands still is not waited for.
 pub fn stamp_after(earlier: SystemTime) -> SystemTime {
     let mut now = stamp_time();
     for _ in 0..LONGEST_TICK {
@@ -101,7 +102,7 @@ mod tests {
     use crate::includes::lookups::Lookups;
     use std::fs;
     use std::thread::sleep;
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime};
 
     /// Longer than a tick of any kernel.
     fn wait() {
@@ -115,10 +116,10 @@ mod tests {
         lookups.files.insert(dir.path().join("f"));
         for _ in 0..20 {
             fs::write(dir.path().join("f"), "").unwrap();
-            let earlier = stamp_time();
+            let earlier = SystemTime::now();
             let mut began = stamp_after(earlier);
             // On a busy virtual machine the clock stands still for longer than a compile waits.
-            while began == earlier {
+            while began <= earlier {
                 began = stamp_after(earlier);
             }
             assert_eq!(check(&lookups, began), Ok(()));
