@@ -131,8 +131,7 @@ impl Scene<'_> {
 
     /// The store for reading; `None` where there is none.
     fn store_for_reading(&self) -> Result<Option<FileStore>, Error> {
-        let max_bytes = self.config.max_size.value.bytes();
-        self.store(FileStore::open_read_only(self.root(), max_bytes))
+        self.store(FileStore::reading(self.config))
     }
 
     /// The store, to `change` it; `None` where there is none.
@@ -148,12 +147,12 @@ impl Scene<'_> {
         if !is_there(root)? {
             return Ok(None);
         }
-        self.store(FileStore::open(root, self.config.max_size.value.bytes()))
+        self.store(FileStore::from_config(self.config))
     }
 
     fn store(&self, opened: Result<FileStore, StoreError>) -> Result<Option<FileStore>, Error> {
         match is_there(self.root())? {
-            true => Ok(Some(opened?.with_policy(self.config.policy.value.into()))),
+            true => Ok(Some(opened?)),
             false => Ok(None),
         }
     }

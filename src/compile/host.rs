@@ -440,14 +440,14 @@ fn is_script(path: &Path) -> bool {
 
 /// The questions that a former compile of the invocation `base` led to.
 pub fn recall(cache: &Cache<'_>, base: &Digest) -> Option<BTreeSet<Question>> {
-    serde_json::from_slice(&cache.record(&place(base))?).ok()
+    serde_json::from_slice(&cache.order(&place(base))?).ok()
 }
 
 /// Remembers the questions of the invocation `base`; whether that succeeded.
 pub fn remember(cache: &Cache<'_>, base: &Digest, questions: &BTreeSet<Question>) -> bool {
     let is_known = recall(cache, base).as_ref() == Some(questions);
     let record = || serde_json::to_vec(questions).ok();
-    is_known || record().is_some_and(|bytes| cache.keep(&place(base), &bytes))
+    is_known || record().is_some_and(|bytes| cache.keep_order(&place(base), &bytes))
 }
 
 /// The questions hold what nvcc gives its tools, which follows from the invocation and from the variables along which

@@ -20,6 +20,7 @@ mod messages;
 mod orders;
 mod passes;
 mod place;
+mod places;
 mod predefined;
 mod record;
 mod request;
@@ -41,6 +42,7 @@ pub use environment::{PLANNING, is_keyed};
 
 use crate::cmdline::{self, CommandLine, Job, Observed};
 use crate::exec::{Interrupted, Signals};
+use crate::includes::digests::DigestTable;
 use crate::includes::mounts::Mounts;
 use crate::includes::settled;
 use crate::journal::{self, Account, Level};
@@ -56,7 +58,6 @@ use host::HostCompiler;
 use passes::UnitPasses;
 use place::Manner;
 use request::Request;
-use sha2::{Digest as _, Sha256};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -151,7 +152,7 @@ pub fn compile(
         facts.job.push(("one-step", Vec::new()));
     }
     let ccbin = job.value_of("compiler-bindir");
-    let known = recall(nvcc, ccbin, cache.memo.as_deref(), cache.digests);
+    let known = recall(nvcc, ccbin, cache.memos.as_ref(), cache.digests);
     if let Some(toolchain) = &known
         && let Some(request) = Request::new(nvcc, &job, &facts, toolchain)
         && let Some(direct) = Direct::new(&request, &job, &facts, toolchain, cache, None)
@@ -339,10 +340,10 @@ impl Invocation<'_> {
     fn identify(&self, workspace: &Workspace) -> Result<(Toolchain, Option<Vec<u8>>), Fallback> {
         let args = self.job.dryrun_args(&workspace.temporaries());
         let ccbin = self.job.value_of("compiler-bindir");
-        let (nvcc, memo) = (self.nvcc, self.cache.memo.as_deref());
+        let (nvcc, memos) = (self.nvcc, self.cache.memos.as_ref());
         thread::scope(|scope| {
             let asked = scope.spawn(|| dryrun::ask(nvcc, &args, workspace));
-            let toolchain = identify(nvcc, ccbin, memo, &workspace.scratch());
+            let toolchain = identify(nvcc, ccbin, memos, &workspace.scratch());
             let asked = asked.join().unwrap_or_else(|panic| resume_unwind(panic));
             let toolchain = toolchain
                 .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
@@ -507,5 +508,7 @@ fn work_directory(error: &dyn std::fmt::Display) -> Fallback {
 }
 
 fn digest_file(path: &Path) -> io::Result<Digest> {
-    Ok(Sha256::digest(fs::read(path)?).into())
+    // Not `fs::read`: a record may name a pipe, a device, or a file larger than memory.
+    let found = DigestTable::nowhere().digest_of(path);
+    found.map(|(_, digest)| digest).map_err(io::Error::other)
 }

@@ -1,9 +1,11 @@
 //! One sharded tree of files that are named by the SHA-256 of their key: `ab/cdef…`. Reads, places,
 //! lists and removes files; does not know what is in them, how many there may be, or who counts.
 
-use super::platform::{Child, Directory, Facts, Root, is_missing, is_symlink, mark_as_read, read};
 use super::tmp::Temporary;
 use super::{Name, StoreError};
+use crate::files::{
+    Child, Directory, Facts, Root, Size, is_missing, is_symlink, mark_as_read, read,
+};
 use std::ffi::{CStr, CString};
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
@@ -74,7 +76,7 @@ impl Listing {
     pub(super) fn contents(&self, file: &Listed) -> Result<Option<Vec<u8>>, StoreError> {
         let opened = self.directory.open_unmarked(&file.name);
         let found = opened.and_then(|opened| match opened {
-            Some(opened) => read(&opened, None).map(Some),
+            Some(opened) => read(&opened, Size::AtMost(file.facts.size)).map(Some),
             None => Ok(None),
         });
         let path = self.path.join(file.name.to_string_lossy().as_ref());
@@ -103,7 +105,7 @@ impl Area {
         &self,
         name: Name,
         touch: Touch,
-        expected: Option<u64>,
+        expected: Size,
     ) -> Result<Option<Found>, StoreError> {
         let path = self.path(name);
         let file = match self.root.open(&path) {

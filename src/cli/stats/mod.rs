@@ -67,7 +67,7 @@ pub(super) fn run(
     err: &mut dyn Write,
 ) -> Result<(), Error> {
     let root = &config.dir.value;
-    let max_bytes = config.max_size.value.bytes();
+
     let exists = is_there(root)?;
     let stats = open(config, exists);
     let is_stuck = exists && !stats.is_shared();
@@ -79,7 +79,7 @@ pub(super) fn run(
         false => Shown::new(config, &stats, None),
         true => {
             let all = match exists {
-                true => compiles(&FileStore::open_read_only(root, max_bytes)?)?,
+                true => compiles(&FileStore::reading(config)?)?,
                 false => Vec::new(),
             };
             Shown::new(config, &stats, Some((&arguments.range, &all[..])))
@@ -105,14 +105,14 @@ pub(super) fn run(
 
 /// The counters, after a look at what the store holds where nobody knows that yet.
 fn open(config: &Config, exists: bool) -> Stats {
-    let (root, max_bytes) = (&config.dir.value, config.max_size.value.bytes());
+    let root = &config.dir.value;
     let stats = match exists {
         true => Stats::open(root),
         false => Stats::nowhere(),
     };
     // A new page knows nothing of what is on the disk. What cannot be listed reads as nothing.
     if exists && stats.store_size().is_none() {
-        let _ = FileStore::open_read_only(root, max_bytes).map(|store| store.recount());
+        let _ = FileStore::reading(config).map(|store| store.recount());
     }
     stats
 }
