@@ -2,6 +2,7 @@
 
 use super::terminal::Progress;
 use super::{Scene, Status, print_json, say};
+use crate::compile::sweep_work_directories;
 use crate::config::ByteSize;
 use crate::store::{Collected, Phase};
 use crate::toolchain::{Memos, Which, forget};
@@ -52,6 +53,7 @@ pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Stat
         progress.show(done, most);
     })?;
     drop(progress);
+    sweep_work_directories();
     let forgotten = forget(&memos, Which::Stale);
     let (files, bytes) =
         forgotten.with_context(|| format!("cannot tidy the toolchains in {:?}", scene.root()))?;

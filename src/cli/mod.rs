@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod gc;
 mod gone;
+mod init;
 mod journal;
 mod list;
 mod man;
@@ -55,6 +56,8 @@ enum Command {
     Trace(trace::TraceArguments),
     /// Run a program whose kernels that are compiled at run time are cached too
     Run(run::RunArguments),
+    /// Make a cache, for yourself or for a group that shares it
+    Init(init::InitArguments),
     /// List what is in the cache
     List(list::ListArguments),
     /// Remove what has expired, what is too much, and what dead processes have left
@@ -233,6 +236,7 @@ fn execute(
         Command::Report(arguments) => report::run(arguments, &mut scene),
         Command::Trace(arguments) => trace::run(arguments, &mut scene),
         Command::Run(arguments) => run::run(arguments, &mut scene),
+        Command::Init(arguments) => init::run(arguments, &mut scene),
         Command::List(arguments) => list::run(arguments, &mut scene),
         Command::Gc(arguments) => gc::run(arguments, &mut scene),
         Command::Clear(arguments) => clear::run(arguments, &mut scene),

@@ -39,6 +39,7 @@ mod workspace;
 
 pub use cache::Cache;
 pub use environment::{PLANNING, is_keyed};
+pub use workspace::sweep as sweep_work_directories;
 
 use crate::cmdline::{self, CommandLine, Job, Observed};
 use crate::exec::{Interrupted, Signals};
@@ -58,10 +59,14 @@ use host::HostCompiler;
 use passes::UnitPasses;
 use place::Manner;
 use request::Request;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::stdio::{stderr, stdout};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -70,6 +75,9 @@ use std::time::SystemTime;
 use unit::UnitWork;
 use whole::Whole;
 use workspace::Workspace;
+
+/// How often a compile looks for work directories of processes that were killed: once an hour, for all.
+const TIDY_SECONDS: u64 = 3600;
 
 /// Why a compile is handed to the real nvcc, or ends.
 #[derive(Debug)]
@@ -154,9 +162,7 @@ pub fn compile(
     let ccbin = job.value_of("compiler-bindir");
     let known = recall(nvcc, ccbin, cache.memos.as_ref(), cache.digests);
     if let Some(toolchain) = &known
-        && let Some(request) = Request::new(nvcc, &job, &facts, toolchain)
-        && let Some(direct) = Direct::new(&request, &job, &facts, toolchain, cache, None)
-        && let Some(hit) = direct.look_up(account)
+        && let Some(hit) = look_up(nvcc, (&job, &facts), toolchain, cache, account)
     {
         return serve(hit, cache, account);
     }
@@ -176,6 +182,19 @@ pub fn compile(
         (Err(_), Some(signal)) => Err(Detour::Interrupted(signal)),
         (Err(detour), None) => Err(detour),
     }
+}
+
+/// What direct mode finds.
+fn look_up(
+    nvcc: &Path,
+    (job, facts): (&Job, &Facts),
+    toolchain: &Toolchain,
+    cache: &Cache<'_>,
+    account: &Account,
+) -> Option<Hit> {
+    let request = Request::new(nvcc, job, facts, toolchain)?;
+    let direct = Direct::new(&request, job, facts, toolchain, cache, None)?;
+    direct.look_up(account)
 }
 
 /// Tells the account what is asked for.
@@ -245,6 +264,9 @@ struct Invocation<'a> {
 impl Invocation<'_> {
     fn run(&self, known: Option<Toolchain>) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
+        if self.cache.stats.is_time_to_tidy(TIDY_SECONDS) {
+            workspace::sweep();
+        }
         let mounts = Mounts::watch();
         let start = SystemTime::now();
         let planning = settled::stamp_time();
@@ -253,7 +275,13 @@ impl Invocation<'_> {
             None => {
                 self.account
                     .note("toolchain", "not remembered, or changed; identified");
-                self.identify(&workspace)?
+                let (toolchain, asked) = self.identify(&workspace)?;
+                // Another user, or a build whose files are here, may have compiled this before.
+                let asks = (self.job, self.facts);
+                if let Some(hit) = look_up(self.nvcc, asks, &toolchain, self.cache, self.account) {
+                    return serve(hit, self.cache, self.account);
+                }
+                (toolchain, asked)
             }
         };
         let planner = Planner {
@@ -373,9 +401,28 @@ struct Printed {
 impl Printed {
     fn show(&self) {
         // A reader that went away is not the compile's failure.
-        let _ = io::stdout().lock().write_all(&self.stdout);
-        let _ = io::stderr().lock().write_all(&self.stderr);
+        let _ = write_patiently(stdout(), &self.stdout);
+        let _ = write_patiently(stderr(), &self.stderr);
     }
+}
+
+/// Writes all of `bytes`, also to a pipe that a build tool has made non-blocking.
+fn write_patiently(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(stream, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut room = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+                match poll(&mut room, None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 impl Keep {

@@ -229,6 +229,11 @@ impl Directory {
         attempt(Operation::Rename, rename)
     }
 
+    /// Moves whatever is at `path` below this directory to another one.
+    pub fn move_aside(&self, path: &CStr, to: &Self, new: &str) -> io::Result<()> {
+        Ok(renameat(&self.descriptor, path, &to.descriptor, new)?)
+    }
+
     /// Removes a file of this directory. `None` = busy.
     pub fn remove(&self, name: &CStr) -> io::Result<Option<()>> {
         let remove = || Ok(unlinkat(&self.descriptor, name, AtFlags::empty())?);

@@ -47,7 +47,7 @@ fn locks_of(process: &Path, (dev, ino): (u64, u64)) -> Vec<i64> {
     texts.flat_map(|text| starts(&text)).collect()
 }
 
-/// Of lines such as `lock:	1: OFDLCK  ADVISORY  WRITE -1 fd:00:1234 17 17`, the last but one word.
+/// Of lines such as `lock: 1: OFDLCK  ADVISORY  WRITE -1 fd:00:1234 17 17`, the last but one word.
 fn starts(text: &str) -> Vec<i64> {
     let locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
     let starts = locks.filter_map(|line| line.split_whitespace().rev().nth(1)?.parse().ok());

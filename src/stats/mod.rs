@@ -12,6 +12,7 @@ use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use page::{Format, Missing, Page};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Room for reasons of one kind; slots are never reused for another meaning.
 const REASONS: usize = 64;
@@ -29,6 +30,7 @@ const NVRTC_BYPASSES: usize = NVRTC + 8;
 
 const STORE_EVICTED: usize = STORE + 4;
 const STORE_SWEPT: usize = STORE + 5;
+const WORK_TIDIED: usize = STORE + 6;
 
 const WORDS: usize = 512;
 const FORMAT: Format = Format {
@@ -255,6 +257,14 @@ impl Stats {
     /// of several processes, one is told so.
     pub fn is_time_to_sweep(&self, now: u64, seconds: u64) -> bool {
         totals::claim(&self.page, STORE_SWEPT, now, seconds)
+    }
+
+    /// Whether `seconds` have passed since work directories were last tidied away; of several processes, one
+    /// is told so, and none where the counters are this process's alone.
+    pub fn is_time_to_tidy(&self, seconds: u64) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_secs());
+        self.is_shared() && totals::claim(&self.page, WORK_TIDIED, now, seconds)
     }
 
     /// Which file of the journal is written to: a number that only grows.

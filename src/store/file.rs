@@ -7,7 +7,7 @@ use super::policy::Candidate;
 use super::record::Unsealed;
 use super::tmp;
 use super::tmp::{Durability, Temporary};
-use super::trust::{Credentials, Use};
+use super::trust::{Credentials, Standing, Use};
 use super::turns::Turns;
 use super::usage::{Usage, note};
 use super::{Artefact, Backend, CLASS_HEAD, Class, Cleared, Entry, Info, Name, Policy, StoreError};
@@ -59,6 +59,11 @@ impl FileStore {
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// By what its records are believed.
+    pub fn standing(&self) -> Standing {
+        self.credentials.standing()
     }
 
     /// The counters of the same directory.

@@ -36,6 +36,7 @@ mod trust;
 mod turns;
 mod usage;
 
+pub use area::STRANGE_PREFIX;
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
 pub use class::{CLASS_HEAD, Class, Content};

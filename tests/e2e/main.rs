@@ -24,6 +24,7 @@ mod loader;
 mod modes;
 mod modules;
 mod mounts;
+mod neighbours;
 mod observed;
 mod one_step;
 mod outputs;

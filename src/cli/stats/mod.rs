@@ -173,6 +173,7 @@ struct Report<'a> {
     uncacheable: u64,
     /// Null with `--since`: the journal does not tell.
     errors: Option<u64>,
+    distrusted: Option<u64>,
     saved_milliseconds: u64,
     spent_milliseconds: u64,
     bypassed: InOrder<u64>,
@@ -255,6 +256,7 @@ impl<'a> Report<'a> {
             coalesced: counts.coalesced,
             uncacheable: counts.uncacheable,
             errors: counts.errors,
+            distrusted: counts.distrusted,
             saved_milliseconds: counts.saved_milliseconds,
             spent_milliseconds: counts.spent_milliseconds,
             bypassed: InOrder(bypassed.collect()),
