@@ -7,7 +7,7 @@
 use pcache_nvcc::compile::{Cache, Detour, compile};
 use pcache_nvcc::config::Config;
 use pcache_nvcc::exec::{Interrupted, Slots};
-use pcache_nvcc::includes::digests::DigestTable;
+use pcache_nvcc::includes::digests::{DigestTable, Guard};
 use pcache_nvcc::journal::{self, Account, Compile, Level};
 use pcache_nvcc::log::Log;
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
@@ -100,14 +100,10 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     if let Err(error) = &opened {
         account.note("cache", error);
     }
-    let digests = config
-        .direct
-        .value
-        .then(|| match (&opened, config.readonly.value) {
-            (Err(_), _) => DigestTable::nowhere(),
-            (Ok(_), true) => DigestTable::open_existing(root),
-            (Ok(_), false) => DigestTable::open(root),
-        });
+    let digests = config.direct.value.then(|| match &opened {
+        Err(_) => DigestTable::nowhere(),
+        Ok(_) => DigestTable::open_mapped(root, config.readonly.value, Guard::set().as_ref()),
+    });
     let memos = opened.is_ok().then(|| match config.readonly.value {
         true => Memos::read_only(root),
         false => Memos::new(root),

@@ -27,7 +27,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -338,13 +338,12 @@ pub fn read(file: &File, expected: Size) -> io::Result<(Facts, Vec<u8>)> {
     Ok((facts, bytes))
 }
 
-/// All of an open file, unless it is longer than `most` bytes.
+/// All of an open regular file, unless it is longer than `most` bytes.
 pub fn read_bounded(file: &File, most: u64) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    file.take(most + 1).read_to_end(&mut bytes)?;
-    match bytes.len() as u64 > most {
-        true => Err(ErrorKind::FileTooLarge.into()),
-        false => Ok(bytes),
+    let (facts, bytes) = read(file, Size::AtMost(most))?;
+    match facts.is_file && facts.size <= most {
+        true => Ok(bytes),
+        false => Err(ErrorKind::FileTooLarge.into()),
     }
 }
 

@@ -3,7 +3,8 @@
 //!
 //! | module        | part                                                    |
 //! |---------------|---------------------------------------------------------|
-//! | `table`       | the mapped file                                         |
+//! | `table`       | the file                                                |
+//! | `guard`       | what lets it be mapped                                  |
 //! | `slot`        | one slot of it, and where it lies                       |
 //! | `sighting`    | one look at a file                                      |
 //! | `file_system` | where an unchanged `stat` proves unchanged content      |
@@ -14,6 +15,7 @@
 //! one mount only (`epoch`). Does not know what the files are to a compile.
 
 mod file_system;
+mod guard;
 mod sighting;
 mod slot;
 mod table;
@@ -32,6 +34,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use table::{Missing, Table};
 
+pub use guard::Guard;
 pub use sighting::Sighting;
 pub use slot::Boot;
 
@@ -106,12 +109,22 @@ impl DigestTable {
     /// Opens the table of the cache in `dir`, making directory and table where they are missing.
     /// Never fails; without a usable table it remembers nothing.
     pub fn open(dir: &Path) -> Self {
-        Self::with(Table::open(dir, Missing::Create).ok())
+        Self::with(Table::open(dir, Missing::Create, None).ok())
     }
 
     /// Like [`DigestTable::open`] for a cache that is only read: makes and changes nothing.
     pub fn open_existing(dir: &Path) -> Self {
-        Self::with(Table::open(dir, Missing::Leave).ok())
+        Self::with(Table::open(dir, Missing::Leave, None).ok())
+    }
+
+    /// The table of the cache in `dir`, mapped: faster, and for programs that own their process. It is made where
+    /// it is missing unless it `is_read_only`.
+    pub fn open_mapped(dir: &Path, is_read_only: bool, guard: Option<&Guard>) -> Self {
+        let missing = match is_read_only {
+            true => Missing::Leave,
+            false => Missing::Create,
+        };
+        Self::with(Table::open(dir, missing, guard).ok())
     }
 
     /// Removes the table of the cache in `dir`; how many bytes that frees. Whoever has it open goes on

@@ -2,19 +2,23 @@
 //! cache has its own, since digests are believed unseen. Does not know what a digest is of, nor when one may
 //! be remembered.
 //!
-//! The file is not mapped: another program that shortens a mapped file ends every process that looks at it.
+//! The file is mapped where a guard is set, and read otherwise: another program that shortens a mapped file ends every
+//! process that looks at it.
 
 use super::file_system::Trust;
+use super::guard::Guard;
 use super::slot::{Boot, INODE, SLOT_WORDS, SLOTS, SlotWords, Subject};
 use crate::files::{Directory, Held, Kind, is_strange, write_fresh};
 use crate::key::Digest;
 use rustix::fs::OFlags;
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use rustix::process::{Resource, getrlimit};
 use std::ffi::CString;
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
+use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -75,14 +79,77 @@ pub(super) struct Table {
     /// Whether slots may be written: no, in a table that is only read. Else whether the limit on file sizes
     /// admits that: asked before the first of them.
     may_write: OnceLock<bool>,
-    /// What was read of it so far. Zeros stand for what could not be read.
-    blocks: Vec<OnceLock<Box<[AtomicU64]>>>,
+    slots: Slots,
     boot: Boot,
+}
+
+/// The slots as this process sees them.
+#[derive(Debug)]
+enum Slots {
+    Mapped(Mapping),
+    /// What was read so far. Zeros stand for what could not be read.
+    Read(Vec<OnceLock<Box<[AtomicU64]>>>),
+}
+
+impl Slots {
+    fn new(file: &File, guard: Option<&Guard>) -> Self {
+        let mapping = guard.and_then(|guard| Mapping::new(file, guard).ok());
+        let read = || Self::Read((0..BLOCKS).map(|_| OnceLock::new()).collect());
+        mapping.map_or_else(read, Self::Mapped)
+    }
+}
+
+/// A table mapped for reading; unmapped when dropped.
+#[derive(Debug)]
+struct Mapping {
+    words: NonNull<[AtomicU64; WORDS]>,
+}
+
+// SAFETY: the mapping belongs to no thread, and its words are only reached as atomics.
+unsafe impl Send for Mapping {}
+// SAFETY: as above; `&Mapping` gives nothing but `&[AtomicU64; WORDS]`, which is `Sync`.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps a regular file of exactly `BYTES` bytes.
+    fn new(file: &File, guard: &Guard) -> io::Result<Self> {
+        // SAFETY: the kernel picks a free address range, so no memory of ours is replaced.
+        let address = unsafe {
+            mmap(
+                std::ptr::null_mut(),
+                BYTES,
+                ProtFlags::READ,
+                MapFlags::SHARED,
+                file,
+                0,
+            )?
+        };
+        guard.watch(address.cast(), BYTES);
+        let words = NonNull::new(address.cast()).ok_or(ErrorKind::OutOfMemory)?;
+        Ok(Self { words })
+    }
+
+    fn words(&self) -> &[AtomicU64; WORDS] {
+        // SAFETY: the mapping is page-aligned, `BYTES` long and lives as long as `self`; any bit
+        // pattern is a valid word. Words are only loaded, and with `Relaxed`, which is allowed on
+        // memory mapped for reading. The kernel changes them on behalf of writers, which atomics
+        // permit. Where the file is shortened, the guard puts zeros.
+        unsafe { self.words.as_ref() }
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        Guard::forget();
+        // SAFETY: the range was mapped by `new` with this length, and no reference outlives `self`.
+        // An error would leave it mapped until the process ends, which harms nothing.
+        let _ = unsafe { munmap(self.words.as_ptr().cast(), BYTES) };
+    }
 }
 
 impl Table {
     /// This user's table of the cache in `dir`.
-    pub(super) fn open(dir: &Path, missing: Missing) -> io::Result<Self> {
+    pub(super) fn open(dir: &Path, missing: Missing, guard: Option<&Guard>) -> io::Result<Self> {
         // A relative or empty path means that no cache directory is known.
         if !dir.is_absolute() {
             return Err(ErrorKind::InvalidInput.into());
@@ -109,9 +176,9 @@ impl Table {
                         Access::ReadOnly => OnceLock::from(false),
                     };
                     return Ok(Self {
+                        slots: Slots::new(&file, guard),
                         file,
                         may_write,
-                        blocks: (0..BLOCKS).map(|_| OnceLock::new()).collect(),
                         boot,
                     });
                 }
@@ -155,9 +222,10 @@ impl Table {
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let offset = (HEADER_WORDS + place * SLOT_WORDS) * 8;
         // What could not be written is forgotten, what was written in part fails its checksum.
-        if self.file.write_all_at(&bytes, offset as u64).is_ok() {
+        let written = self.file.write_all_at(&bytes, offset as u64);
+        if let (Ok(()), Slots::Read(blocks)) = (written, &self.slots) {
             for (at, word) in words.into_iter().enumerate() {
-                let held = &self.block(place)[place * SLOT_WORDS % BLOCK + at];
+                let held = &self.block(blocks, place)[place * SLOT_WORDS % BLOCK + at];
                 held.store(word, Ordering::Relaxed);
             }
         }
@@ -169,13 +237,17 @@ impl Table {
 
     fn word(&self, place: usize, at: usize) -> u64 {
         // Nothing is ordered by this load: a slot is believed by its checksum alone.
-        self.block(place)[place * SLOT_WORDS % BLOCK + at].load(Ordering::Relaxed)
+        let word = match &self.slots {
+            Slots::Mapped(mapping) => &mapping.words()[HEADER_WORDS + place * SLOT_WORDS + at],
+            Slots::Read(blocks) => &self.block(blocks, place)[place * SLOT_WORDS % BLOCK + at],
+        };
+        word.load(Ordering::Relaxed)
     }
 
     /// The block with the slot at `place`, read when it is first asked for.
-    fn block(&self, place: usize) -> &[AtomicU64] {
+    fn block<'a>(&self, blocks: &'a [OnceLock<Box<[AtomicU64]>>], place: usize) -> &'a [AtomicU64] {
         let block = place * SLOT_WORDS / BLOCK;
-        self.blocks[block].get_or_init(|| {
+        blocks[block].get_or_init(|| {
             let mut bytes = [0; BLOCK * 8];
             let offset = (HEADER_WORDS + block * BLOCK) * 8;
             // What was read in part is told by its checksum.
