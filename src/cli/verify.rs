@@ -223,7 +223,7 @@ fn print_recompiled(found: &Recompiled, scene: &mut Scene<'_>) -> Result<(), Err
         say(
             scene.out,
             format_args!(
-                "{passed} could not be compared: what they depended on has changed, or went"
+                "{passed} could not be compared: what they depended on has changed, went, or is not kept"
             ),
         )?;
     }
