@@ -201,7 +201,9 @@ impl<'a> Direct<'a> {
             toolchain,
             digests: Some(self.table),
         };
-        compiler.ask(&host::recall(self.cache, &self.key)?).ok()
+        compiler
+            .ask(&host::recall(self.cache, &self.key, self.job)?)
+            .ok()
     }
 
     /// The same for an invocation of which it is known whether what it makes may depend on nothing but
@@ -411,7 +413,7 @@ impl<'a> Direct<'a> {
 
     fn keep_questions(&self) -> bool {
         let asked = self.questions.as_ref();
-        asked.is_none_or(|(base, asked)| host::remember(self.cache, base, asked))
+        asked.is_none_or(|(base, asked)| host::remember(self.cache, base, self.job, asked))
     }
 
     /// Puts `tokens` first in the list of `set`. Without, the next edit of a comment costs a

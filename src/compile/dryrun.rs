@@ -13,6 +13,7 @@ use crate::journal::Account;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
+use crate::secret::Values;
 use crate::toolchain::{Front, HostDriver, HostFamily, Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -44,6 +45,8 @@ struct Memo {
     key: Digest,
     /// The work directory.
     root: Vec<u8>,
+    /// Secrets of the command line, without which the answer is kept.
+    secrets: Values,
 }
 
 impl Planner<'_> {
@@ -59,6 +62,7 @@ impl Planner<'_> {
         let memo = self.is_repeatable(&args, root).then(|| Memo {
             key: self.key(&args, root),
             root: root.to_vec(),
+            secrets: Values::of(args.iter().map(|arg| arg.as_bytes())),
         });
         let parse = |text: &[u8]| {
             let plan = Plan::parse(text, &workspace.temporaries());
@@ -111,7 +115,8 @@ impl Planner<'_> {
         let known = known.filter(|_| !self.cache.recache)?;
         let end = memchr::memchr(b'\n', &known)?;
         let found: Predefined = serde_json::from_slice(&known[..end]).ok()?;
-        let text = || Mention::Name(memo.root.clone()).insert(known[end + 1..].to_vec());
+        let text = memo.secrets.restore(&known[end + 1..])?;
+        let text = || Mention::Name(memo.root.clone()).insert(text);
         found.holds().then(text)
     }
 
@@ -119,6 +124,7 @@ impl Planner<'_> {
     fn remember(&self, memo: Memo, found: &Predefined, text: Vec<u8>) {
         if let Ok(mut record) = serde_json::to_vec(found)
             && let Some(text) = Mention::Name(memo.root.clone()).remove(text)
+            && let Some(text) = memo.secrets.hide_commands(&text)
             // A part of the name, or another spelling of it, must not stay.
             && !mentions_work(&text, &memo.root)
         {
