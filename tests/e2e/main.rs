@@ -29,6 +29,7 @@ mod one_step;
 mod outputs;
 mod pcache;
 mod report;
+mod secrets;
 mod semantic;
 mod semantic_lines;
 mod semantic_messages;

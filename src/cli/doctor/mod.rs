@@ -20,6 +20,7 @@ mod toolchain;
 use super::terminal::{Ink, Paint};
 use super::{Scene, Status, print_json, say};
 use crate::config::ConfigProblem;
+use crate::secret::hide_text;
 use anyhow::Error;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -85,10 +86,12 @@ impl Findings {
         text: impl Into<String>,
         advice: Option<String>,
     ) {
+        let text: String = text.into();
         self.0.push(Finding {
             level,
             about,
-            text: text.into(),
+            // Variables and settings are shown with their values, which may be commands.
+            text: hide_text(&text).into_owned(),
             advice,
         });
     }
