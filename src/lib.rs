@@ -1,7 +1,7 @@
 //! The library behind `pcache-nvcc` and `pcache`: a compile cache for NVIDIA's CUDA compilers.
 //!
 //! Import downwards only (a test holds it):
-//! `cli → compile → {exec, store, includes, toolchain, why} → key → {plan, cmdline} → {config, stats, journal, stat, text, secret, lock}`.
+//! `cli → compile → {exec, store, includes, toolchain, why} → key → {plan, cmdline} → {config, stats, journal, stat, text, secret, visible, lock}`.
 //! `cmdline`, `plan`, `key` and `why` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
@@ -24,4 +24,5 @@ pub mod stats;
 pub mod store;
 mod text;
 pub mod toolchain;
+pub mod visible;
 pub mod why;

@@ -2,7 +2,7 @@
 //! so that blocks of parallel compiles do not mix. Says only what it is given, secret values hidden: no
 //! environment, and nothing to stdout or stderr. Does not know what is worth saying.
 
-use crate::secret;
+use crate::{secret, visible};
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
@@ -68,11 +68,12 @@ impl Block {
     }
 
     /// Adds a line `name: value`. Control characters in `value` are escaped, so that no value looks
-    /// like another line; secrets in it are hidden.
+    /// like another line or steers a terminal; secrets in it are hidden.
     pub fn note(&mut self, name: &str, value: impl fmt::Display) {
         if let Some(text) = &mut self.text {
             let value = value.to_string();
-            let value = escape(&secret::hide_text(&value));
+            let value = secret::hide_text(&value);
+            let value = visible::line(&value);
             // Writing to a String cannot fail.
             let _ = writeln!(text, "    {name}: {value}");
         }
@@ -94,22 +95,12 @@ fn heading<A: AsRef<OsStr>>(millis: u64, pid: u32, argv: &[A]) -> String {
 /// `argument` as a shell would read it back; bytes that are not text are shown as U+FFFD.
 fn quote(argument: &OsStr) -> String {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./=,:+@%".contains(b);
-    let text = escape(&argument.to_string_lossy());
+    let text = argument.to_string_lossy();
+    let text = visible::line(&text);
     match !argument.is_empty() && argument.as_bytes().iter().all(plain) {
-        true => text,
+        true => text.into_owned(),
         false => format!("'{}'", text.replace('\'', r"'\''")),
     }
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => escaped.extend(c.escape_default()),
-            false => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// Milliseconds since 1970 as `2025-11-22T01:05:09.123Z`.

@@ -4,10 +4,11 @@
 
 use super::journal::compiles;
 use super::range::Range;
+use super::screen::json_text;
 use super::spans::{Span, began, name, spans};
 use super::{Scene, Status, is_there, write_to};
 use crate::journal::Compile;
-use anyhow::{Context, Error, bail};
+use anyhow::{Error, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -33,8 +34,8 @@ pub(super) fn run(arguments: &TraceArguments, scene: &mut Scene<'_>) -> Result<S
         None => Vec::new(),
     };
     let trace = Trace::of(arguments.range.of(&all));
-    let text = serde_json::to_string(&trace).context("cannot write JSON")?;
-    write_to(arguments.output.as_deref(), &text, scene.out)?;
+    let text = json_text(&trace)?;
+    write_to(arguments.output.as_deref(), &text, &mut scene.out)?;
     Ok(Status::Fine)
 }
 

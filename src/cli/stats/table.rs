@@ -3,13 +3,12 @@
 
 use super::Shown;
 use super::counts::NvrtcCounts;
-use crate::cli::say;
+use crate::cli::{Screen, say};
 use crate::config::ByteSize;
 use anyhow::Error;
 use std::fmt;
-use std::io::Write;
 
-pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     say(out, format_args!("{:<20}{}", "cache", shown.root.display()))?;
     if let Some(span) = &shown.since {
         let begins = span.journal_begins.as_deref().unwrap_or("(empty)");
@@ -34,7 +33,7 @@ pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error>
 }
 
 /// Only where there is any: most caches are nvcc's alone.
-fn print_nvrtc(out: &mut dyn Write, counts: &NvrtcCounts) -> Result<(), Error> {
+fn print_nvrtc(out: &mut Screen<'_>, counts: &NvrtcCounts) -> Result<(), Error> {
     let hits = counts.hits + counts.coalesced;
     let all = hits + counts.misses;
     let bypassed = counts.bypassed.iter().filter(|(_, n)| *n > 0);
@@ -60,7 +59,7 @@ fn print_nvrtc(out: &mut dyn Write, counts: &NvrtcCounts) -> Result<(), Error> {
     Ok(())
 }
 
-fn print_units(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+fn print_units(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let counts = &shown.counts;
     let all = counts.units();
     for (name, n) in [
@@ -87,7 +86,7 @@ fn print_units(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
     )
 }
 
-fn print_detours(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+fn print_detours(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let counts = &shown.counts;
     line(
         out,
@@ -111,7 +110,7 @@ fn print_detours(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
 }
 
 /// What the store holds now, whatever is counted since.
-fn print_store(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+fn print_store(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let held = ByteSize::approximate(shown.size.bytes);
     let most = ByteSize::approximate(shown.max_bytes);
     let share = Share(shown.size.bytes, shown.max_bytes);
@@ -124,7 +123,7 @@ fn print_store(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
     )
 }
 
-fn line(out: &mut dyn Write, name: &str, n: u64) -> Result<(), Error> {
+fn line(out: &mut Screen<'_>, name: &str, n: u64) -> Result<(), Error> {
     say(out, format_args!("{name:<20}{n:>10}"))
 }
 
