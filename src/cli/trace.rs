@@ -172,7 +172,7 @@ impl Process<'_> {
             name,
             cat,
             ph: "X",
-            ts: self.begin + begin,
+            ts: self.begin.saturating_add(begin),
             dur: Some(end - begin),
             pid: self.pid,
             tid,
@@ -224,16 +224,17 @@ fn slots(compiles: &[Compile], zero: u64) -> Vec<Event> {
     let mut changes: BTreeMap<u64, (i64, i64)> = BTreeMap::new();
     for compile in compiles {
         let begin = compile.start - zero;
+        let at = |within: u64| begin.saturating_add(within);
         let spans = spans(compile);
         // What is in the cache needs no slot.
         let run = spans
             .iter()
             .filter(|span| span.stage.is_some_and(|stage| !stage.hit));
         for span in run {
-            changes.entry(begin + span.begin).or_default().1 += 1;
-            let started = changes.entry(begin + span.start).or_default();
+            changes.entry(at(span.begin)).or_default().1 += 1;
+            let started = changes.entry(at(span.start)).or_default();
             *started = (started.0 + 1, started.1 - 1);
-            changes.entry(begin + span.end).or_default().0 -= 1;
+            changes.entry(at(span.end)).or_default().0 -= 1;
         }
     }
     let (mut used, mut awaited) = (0, 0);

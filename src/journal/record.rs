@@ -204,6 +204,11 @@ impl Compile {
         }
     }
 
+    /// When it was over: microseconds since 1970. A record may hold any numbers.
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.wall)
+    }
+
     /// Milliseconds that a hit took less than the compile whose result it delivered.
     pub fn saved(&self) -> u64 {
         match self.level.is_hit() {

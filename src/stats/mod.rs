@@ -263,7 +263,8 @@ impl Stats {
     /// Ends `turn`; of several processes, one is told that it did.
     pub fn end_journal_turn(&self, turn: u64) -> bool {
         let word = self.word(JOURNAL);
-        let ended = word.compare_exchange(turn, turn + 1, Ordering::Relaxed, Ordering::Relaxed);
+        let next = turn.wrapping_add(1);
+        let ended = word.compare_exchange(turn, next, Ordering::Relaxed, Ordering::Relaxed);
         ended.is_ok()
     }
 

@@ -56,8 +56,9 @@ impl FileStore {
         };
         let turn = self.stats.journal_turn();
         let mut records = Vec::new();
-        for turn in turn..turn + FILES {
-            let path = format!("{DIRECTORY}/{}", (turn + 1) % FILES);
+        // The counters may hold any number, and their file may be damaged.
+        for step in 1..=FILES {
+            let path = format!("{DIRECTORY}/{}", turn.wrapping_add(step) % FILES);
             let read = read(&root, &path);
             let bytes = read.map_err(StoreError::io("read", &self.root.join(&path)))?;
             records.extend(bytes.split(|&byte| byte == START).filter_map(unframed));
@@ -80,7 +81,8 @@ impl FileStore {
         }
         if file.stream_position()? >= FULL && self.stats.end_journal_turn(turn) {
             // The file of the turn that has begun was removed when the last one began.
-            let oldest = CString::new(((turn + 2) % FILES).to_string()).unwrap_or_default();
+            let oldest =
+                CString::new((turn.wrapping_add(2) % FILES).to_string()).unwrap_or_default();
             match root.directory(DIRECTORY)?.remove(&oldest) {
                 Err(error) if is_missing(&error) => {}
                 removed => drop(removed?),

@@ -2,7 +2,7 @@
 //! every reason why it was not asked.
 
 use super::Shown;
-use super::counts::NvrtcCounts;
+use super::counts::{NvrtcCounts, sum};
 use crate::cli::{Screen, say};
 use crate::config::ByteSize;
 use anyhow::Error;
@@ -19,9 +19,10 @@ pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error
     print_detours(out, shown)?;
     for stage in &shown.counts.stages {
         let (hits, misses) = (stage.hits, stage.misses);
-        if hits + misses > 0 {
+        let all = sum([hits, misses]);
+        if all > 0 {
             let name = format!("stage {}", stage.kind.code());
-            let share = Share(hits, hits + misses);
+            let share = Share(hits, all);
             say(
                 out,
                 format_args!("{name:<20}{hits:>10} {share:>8}  {misses} run"),
@@ -34,8 +35,8 @@ pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error
 
 /// Only where there is any: most caches are nvcc's alone.
 fn print_nvrtc(out: &mut Screen<'_>, counts: &NvrtcCounts) -> Result<(), Error> {
-    let hits = counts.hits + counts.coalesced;
-    let all = hits + counts.misses;
+    let hits = sum([counts.hits, counts.coalesced]);
+    let all = sum([hits, counts.misses]);
     let bypassed = counts.bypassed.iter().filter(|(_, n)| *n > 0);
     if all == 0 && bypassed.clone().next().is_none() {
         return Ok(());
@@ -50,7 +51,7 @@ fn print_nvrtc(out: &mut Screen<'_>, counts: &NvrtcCounts) -> Result<(), Error> 
         let share = Share(n, all);
         say(out, format_args!("{name:<20}{n:>10} {share:>8}"))?;
     }
-    let left = bypassed.clone().map(|(_, n)| n).sum();
+    let left = sum(bypassed.clone().map(|(_, n)| *n));
     line(out, "left to NVRTC", left)?;
     for (reason, n) in bypassed {
         let (code, sentence) = (reason.code(), reason.sentence());
@@ -91,7 +92,7 @@ fn print_detours(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     line(
         out,
         "passed to nvcc",
-        counts.bypassed.iter().map(|(_, n)| n).sum(),
+        sum(counts.bypassed.iter().map(|(_, n)| *n)),
     )?;
     for (reason, n) in counts.bypassed.iter().filter(|(_, n)| *n > 0) {
         let (code, sentence) = (reason.code(), reason.sentence());
@@ -100,7 +101,7 @@ fn print_detours(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     line(
         out,
         "fell back to nvcc",
-        counts.fallbacks.iter().map(|(_, n)| n).sum(),
+        sum(counts.fallbacks.iter().map(|(_, n)| *n)),
     )?;
     for (reason, n) in counts.fallbacks.iter().filter(|(_, n)| *n > 0) {
         let (code, sentence) = (reason.code(), reason.sentence());
