@@ -34,7 +34,7 @@ const SCHEMA: u32 = 2;
 
 /// An invocation's result.
 #[derive(Debug, Serialize, Deserialize)]
-struct DirectRecord {
+pub(super) struct DirectRecord {
     schema: u32,
     /// Translation units, for the counters.
     units: u64,

@@ -41,12 +41,30 @@ pub struct Planner<'a> {
 }
 
 /// An answer to be remembered.
-struct Memo {
+pub(super) struct Memo {
     key: Digest,
     /// The work directory.
     root: Vec<u8>,
     /// Secrets of the command line, without which the answer is kept.
     secrets: Values,
+}
+
+impl Memo {
+    pub(super) fn new<W: AsRef<[u8]>>(key: Digest, root: &Path, words: &[W]) -> Self {
+        Self {
+            key,
+            root: root.as_os_str().as_bytes().to_vec(),
+            secrets: Values::of(words),
+        }
+    }
+
+    /// What was remembered: what it depends on, and the answer.
+    pub(super) fn read(&self, known: &[u8]) -> Option<(Predefined, Vec<u8>)> {
+        let end = memchr::memchr(b'\n', known)?;
+        let found = serde_json::from_slice(&known[..end]).ok()?;
+        let text = self.secrets.restore(&known[end + 1..])?;
+        Some((found, Mention::Name(self.root.clone()).insert(text)))
+    }
 }
 
 impl Planner<'_> {
@@ -59,11 +77,9 @@ impl Planner<'_> {
     ) -> Result<Plan, Fallback> {
         let args = job.dryrun_args(&workspace.temporaries());
         let root = workspace.root().as_os_str().as_bytes();
-        let memo = self.is_repeatable(&args, root).then(|| Memo {
-            key: self.key(&args, root),
-            root: root.to_vec(),
-            secrets: Values::of(args.iter().map(|arg| arg.as_bytes())),
-        });
+        let words: Vec<_> = args.iter().map(|arg| arg.as_bytes()).collect();
+        let memo = self.is_repeatable(&args, root);
+        let memo = memo.then(|| Memo::new(self.key(&args, root), workspace.root(), &words));
         let parse = |text: &[u8]| {
             let plan = Plan::parse(text, &workspace.temporaries());
             plan.map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))
@@ -113,11 +129,8 @@ impl Planner<'_> {
     fn recall(&self, memo: &Memo) -> Option<Vec<u8>> {
         let known = self.cache.record(&memo.key);
         let known = known.filter(|_| !self.cache.recache)?;
-        let end = memchr::memchr(b'\n', &known)?;
-        let found: Predefined = serde_json::from_slice(&known[..end]).ok()?;
-        let text = memo.secrets.restore(&known[end + 1..])?;
-        let text = || Mention::Name(memo.root.clone()).insert(text);
-        found.holds().then(text)
+        let (found, text) = memo.read(&known)?;
+        found.holds().then_some(text)
     }
 
     /// A line of JSON, then the answer. What is not remembered is asked again.

@@ -4,7 +4,7 @@ use super::key::Scope;
 use super::level::Level;
 use super::log;
 use super::program::{Output, Program};
-use super::record::{Record, SCHEMA};
+use super::record::Record;
 use crate::key::Digest;
 
 /// A result in the cache.
@@ -20,10 +20,7 @@ pub struct Found {
 /// The result under a key.
 pub fn fetch(level: &Level, key: &Digest, scope: Scope, program: &Program) -> Option<Found> {
     let stored = level.known_record(key).or_else(|| level.record(key))?;
-    let record: Record = serde_json::from_slice(&stored).ok()?;
-    if record.schema != SCHEMA {
-        return None;
-    }
+    let record = Record::read(&stored)?;
     let log = level.artefact(&record.log)?;
     let lowered = record.lowered.iter();
     let lowered = lowered.map(|(name, lowered)| (name.clone().into(), lowered.clone().into()));
