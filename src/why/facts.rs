@@ -230,8 +230,12 @@ pub fn options(written: &Explanation) -> Fields {
         let count = <[u8; 8]>::try_from(count.as_slice()).map_or(0, u64::from_le_bytes);
         let count = usize::try_from(count).map_or(after.len(), |count| count.min(after.len()));
         let (values, after) = after.split_at(count);
-        let values = values.iter().map(|value| hidden("job", value));
-        found.push((text(name), values.collect()));
+        let (name, values) = (text(name), values.iter().map(|value| hidden("job", value)));
+        // NVRTC's keys have an option as often as it was given.
+        match found.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => known.extend(values),
+            None => found.push((name, values.collect())),
+        }
         rest = after;
     }
     let inputs = written.0.iter().find(|(name, _)| *name == "inputs");
@@ -267,7 +271,8 @@ mod tests {
     fn options_are_those_that_the_key_holds() {
         let job = [
             ("arch", vec![]),
-            ("define-macro", vec![b"DA=1".to_vec(), b"DB".to_vec()]),
+            ("define-macro", vec![b"DA=1".to_vec()]),
+            ("define-macro", vec![b"DB".to_vec()]),
         ];
         let mut written = Explanation::default();
         DirectFacts {
