@@ -13,7 +13,7 @@ use pcache_nvcc::log::Log;
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::{FileStore, Flights};
-use pcache_nvcc::toolchain::{Search, find_nvcc, is_program, is_recursive, nvcc_command};
+use pcache_nvcc::toolchain::{Memos, Search, find_nvcc, is_program, is_recursive, nvcc_command};
 use pcache_nvcc::visible;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stderr, stdin, stdout};
@@ -95,26 +95,28 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let mut block = log.block(args);
     let account = Account::begin(block.is_kept());
     let root = &config.dir.value;
-    let max_bytes = config.max_size.value.bytes();
-    let opened = if config.readonly.value {
-        FileStore::open_read_only(root, max_bytes)
-    } else {
-        FileStore::open(root, max_bytes)
-    };
-    let opened = opened.map(|store| store.with_policy(config.policy.value.into()));
+    let opened = FileStore::from_config(config);
     let elsewhere = Stats::nowhere();
     let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
     if let Err(error) = &opened {
         account.note("cache", error);
     }
-    let digests = config.direct.value.then(|| match config.readonly.value {
-        true => DigestTable::open_existing(root),
-        false => DigestTable::open(root),
+    let digests = config
+        .direct
+        .value
+        .then(|| match (&opened, config.readonly.value) {
+            (Err(_), _) => DigestTable::nowhere(),
+            (Ok(_), true) => DigestTable::open_existing(root),
+            (Ok(_), false) => DigestTable::open(root),
+        });
+    let memos = opened.is_ok().then(|| match config.readonly.value {
+        true => Memos::read_only(root),
+        false => Memos::new(root),
     });
     let cache = Cache {
         store: opened.as_ref().ok(),
         stats,
-        memo: (!config.readonly.value).then(|| root.join("manifests/toolchains")),
+        memos,
         readonly: config.readonly.value,
         recache: config.recache.value,
         flights: Flights::new(root),
@@ -122,7 +124,8 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
             config.jobs.value.number(),
             opened.is_ok().then_some(root.as_path()),
             env::var_os("MAKEFLAGS"),
-        ),
+        )
+        .with_patience(config.wait.value),
         stages: config.stages.value,
         semantic: config.semantic.value,
         wait: config.wait.value,

@@ -38,6 +38,8 @@ fn every_setting_can_be_set_read_and_unset() {
         ("nvcc", "/opt/cuda/bin/nvcc"),
         ("disable", "true"),
         ("readonly", "true"),
+        ("trust", "owner"),
+        ("key", "/etc/pcache/key"),
         ("direct", "false"),
         ("stages", "false"),
         ("semantic", "false"),

@@ -307,7 +307,7 @@ fn cache_is_examined_and_left_as_it_was() {
     bench.finding(
         &[],
         "file system",
-        "rename over a file, shared mappings, locks on bytes, flock",
+        "rename over a file, shared counters, locks on bytes, flock",
     );
     is(
         &bench.finding(
@@ -326,8 +326,8 @@ fn cache_is_examined_and_left_as_it_was() {
     assert_eq!(list(), before);
     fs::set_permissions(bench.home.cache(), fs::Permissions::from_mode(0o777)).unwrap();
     is(
-        &bench.finding(&[], "cache", "everybody may write"),
-        "warning",
+        &bench.finding(&[], "cache", "others can write in it (mode 777)"),
+        "error",
         "chmod",
     );
 }

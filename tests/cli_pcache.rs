@@ -234,6 +234,8 @@ fn config_shows_values_and_where_they_come_from() {
     nvcc      (none)  (default)
     disable   false  (default)
     readonly  false  (default)
+    trust     mine  (default)
+    key       (none)  (default)
     direct    true  (default)
     stages    true  (default)
     semantic  true  (default)
@@ -244,7 +246,7 @@ fn config_shows_values_and_where_they_come_from() {
     log       (none)  (default)
 
     configuration file: ~/.config/pcache/config.toml
-    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, direct, stages, semantic, nvrtc, recache, wait, jobs, log
+    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, trust, key, direct, stages, semantic, nvrtc, recache, wait, jobs, log
     "#);
     let report = home.json(&["config", "--json"]);
     assert_eq!(report["file"], "~/.config/pcache/config.toml");

@@ -300,16 +300,20 @@ fn links_in_the_place_of_shards_lead_nowhere() {
         fs::write(elsewhere.path().join(name), b"object").unwrap();
     }
     assert!(store.get_artefact(&artefact).is_err());
-    assert!(store.put_artefact(b"object").is_err());
     assert!(store.get_record(b"key").is_err());
-    assert!(store.put_record(b"key", b"value").is_err());
     assert!(store.remove(&artefact.key()).is_err());
     assert_eq!(store.len().unwrap(), 0);
     assert_eq!(store.recount().unwrap().records, 1);
     store.put(b"large", &[0; 990]).unwrap();
     store.clear().unwrap();
-    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 2);
     assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 0);
+    // A put moves the link itself aside.
+    store.put_artefact(b"object").unwrap();
+    store.put_record(b"key", b"value").unwrap();
+    assert_eq!(store.get_artefact(&artefact).unwrap().unwrap(), b"object");
+    assert_eq!(store.get_record(b"key").unwrap().unwrap(), b"value");
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 2);
+    assert_eq!(fs::read_dir(dir.path().join("tmp")).unwrap().count(), 2);
 }
 
 #[test]
@@ -347,13 +351,13 @@ fn shared_root_makes_shared_files() {
     }
     store.put(b"a", &[0; 60]).unwrap();
     assert_eq!(mode(&shard), 0o2770);
-    for made in [
-        &format!("entries/{}", Name::of(b"a")),
-        "counters",
-        "shards",
-        "locks/evict",
-    ] {
+    for made in ["counters", "shards"] {
         assert_eq!(mode(made), 0o660, "{made}");
+    }
+    // What one user has made, others replace and do not change.
+    let evict = format!("locks/evict-{}", rustix::process::geteuid().as_raw());
+    for made in [&format!("entries/{}", Name::of(b"a")), &evict] {
+        assert_eq!(mode(made), 0o640, "{made}");
     }
     let own = tempfile::tempdir().unwrap();
     fs::set_permissions(own.path(), Permissions::from_mode(0o700)).unwrap();
@@ -462,4 +466,35 @@ fn directories_that_vanish_at_any_moment_are_a_miss_or_made_again() {
         assert!(store.is_empty().unwrap());
     }
     assert_eq!(errors(&store), 0);
+}
+
+#[test]
+fn what_is_in_the_way_is_moved_aside_and_never_followed() {
+    let elsewhere = tempfile::tempdir().unwrap();
+    fs::write(elsewhere.path().join("thesis"), "years of work").unwrap();
+    let plant: [fn(&Path, &Path); 4] = [
+        |record, _| fs::create_dir_all(record).unwrap(),
+        |record, _| fs::create_dir_all(record.join("full")).unwrap(),
+        |record, _| {
+            fs::create_dir_all(record.parent().unwrap().parent().unwrap()).unwrap();
+            fs::write(record.parent().unwrap(), "").unwrap();
+        },
+        |record, elsewhere| {
+            fs::create_dir_all(record.parent().unwrap().parent().unwrap()).unwrap();
+            std::os::unix::fs::symlink(elsewhere, record.parent().unwrap()).unwrap();
+        },
+    ];
+    for plant in plant {
+        let dir = tempfile::tempdir().unwrap();
+        let store = FileStore::open(dir.path(), PLENTY).unwrap();
+        plant(&record_path(dir.path(), b"key"), elsewhere.path());
+        store.put_record(b"key", b"record").unwrap();
+        assert_eq!(store.get_record(b"key").unwrap().unwrap(), b"record");
+        let aside = fs::read_dir(dir.path().join("tmp")).unwrap();
+        let aside = aside.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        assert_eq!(aside.filter(|name| name.starts_with("strange-")).count(), 1);
+        store.collect(&mut |_, _, _| {}).unwrap();
+        store.clear().unwrap();
+    }
+    assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 1);
 }

@@ -6,7 +6,7 @@ use super::{Scene, Status, print_json, say};
 use crate::config::ByteSize;
 use crate::includes::digests::DigestTable;
 use crate::store::{Cleared, FileStore, Sort, Verdict};
-use crate::toolchain::{Memos, forget};
+use crate::toolchain::{Memos, Which, forget};
 use anyhow::{Context, Error};
 use serde::Serialize;
 use std::path::Path;
@@ -72,10 +72,9 @@ fn clear_all(store: &FileStore, root: &Path, scene: &mut Scene<'_>) -> Result<Cl
     drop(progress);
     let digests = DigestTable::remove(root);
     cleared.bytes += digests.with_context(|| format!("cannot remove the digests in {root:?}"))?;
-    let memos = root.join("manifests/toolchains");
-    let forgotten = forget(&memos, Memos::All);
+    let forgotten = forget(&Memos::new(root), Which::All);
     cleared.bytes += forgotten
-        .with_context(|| format!("cannot remove what is in {memos:?}"))?
+        .with_context(|| format!("cannot remove the toolchains in {root:?}"))?
         .1;
     Ok(cleared)
 }

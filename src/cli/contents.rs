@@ -59,7 +59,7 @@ impl Contents {
         Ok(match stored.check()? {
             Checked::Whole(value) => Self::of_record(&value),
             Checked::Damaged | Checked::Unproven => Self::nameless(DAMAGED),
-            Checked::Gone => Self::nameless(UNKNOWN),
+            Checked::Gone | Checked::Signed => Self::nameless(UNKNOWN),
         })
     }
 

@@ -2,9 +2,10 @@
 
 use super::terminal::Progress;
 use super::{Scene, Status, print_json, say};
+use crate::compile::sweep_work_directories;
 use crate::config::ByteSize;
 use crate::store::{Collected, Phase};
-use crate::toolchain::{Memos, forget};
+use crate::toolchain::{Memos, Which, forget};
 use anyhow::{Context, Error};
 use serde::Serialize;
 
@@ -35,7 +36,7 @@ struct Gone {
 }
 
 pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let memos = scene.root().join("manifests/toolchains");
+    let memos = Memos::new(scene.root());
     let Some(store) = scene.store_for("collect garbage in")? else {
         match arguments.json {
             true => print_json(&mut scene.out, &Report::default())?,
@@ -52,8 +53,10 @@ pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Stat
         progress.show(done, most);
     })?;
     drop(progress);
-    let forgotten = forget(&memos, Memos::Stale);
-    let (files, bytes) = forgotten.with_context(|| format!("cannot tidy {memos:?}"))?;
+    sweep_work_directories();
+    let forgotten = forget(&memos, Which::Stale);
+    let (files, bytes) =
+        forgotten.with_context(|| format!("cannot tidy the toolchains in {:?}", scene.root()))?;
     let report = Report {
         max_bytes: scene.config.max_size.value.bytes(),
         toolchains: Gone { files, bytes },

@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod gc;
 mod gone;
+mod init;
 mod journal;
 mod list;
 mod man;
@@ -56,6 +57,8 @@ enum Command {
     Trace(trace::TraceArguments),
     /// Run a program whose kernels that are compiled at run time are cached too
     Run(run::RunArguments),
+    /// Make a cache, for yourself or for a group that shares it
+    Init(init::InitArguments),
     /// List what is in the cache
     List(list::ListArguments),
     /// Remove what has expired, what is too much, and what dead processes have left
@@ -128,8 +131,7 @@ impl Scene<'_> {
 
     /// The store for reading; `None` where there is none.
     fn store_for_reading(&self) -> Result<Option<FileStore>, Error> {
-        let max_bytes = self.config.max_size.value.bytes();
-        self.store(FileStore::open_read_only(self.root(), max_bytes))
+        self.store(FileStore::reading(self.config))
     }
 
     /// The store, to `change` it; `None` where there is none.
@@ -145,12 +147,12 @@ impl Scene<'_> {
         if !is_there(root)? {
             return Ok(None);
         }
-        self.store(FileStore::open(root, self.config.max_size.value.bytes()))
+        self.store(FileStore::from_config(self.config))
     }
 
     fn store(&self, opened: Result<FileStore, StoreError>) -> Result<Option<FileStore>, Error> {
         match is_there(self.root())? {
-            true => Ok(Some(opened?.with_policy(self.config.policy.value.into()))),
+            true => Ok(Some(opened?)),
             false => Ok(None),
         }
     }
@@ -234,6 +236,7 @@ fn execute(
         Command::Report(arguments) => report::run(arguments, &mut scene),
         Command::Trace(arguments) => trace::run(arguments, &mut scene),
         Command::Run(arguments) => run::run(arguments, &mut scene),
+        Command::Init(arguments) => init::run(arguments, &mut scene),
         Command::List(arguments) => list::run(arguments, &mut scene),
         Command::Gc(arguments) => gc::run(arguments, &mut scene),
         Command::Clear(arguments) => clear::run(arguments, &mut scene),

@@ -108,7 +108,7 @@ impl Report {
                     named.extend(artefacts.iter().map(|artefact| Name::of(&artefact.key())));
                     self.note_whole(stored)
                 }
-                Ok(Checked::Gone) => Verdict::Keep,
+                Ok(Checked::Gone | Checked::Signed) => Verdict::Keep,
                 Ok(Checked::Damaged | Checked::Unproven) => self.note_damaged(stored, "record"),
                 Err(error) => self.note_unreadable(&error),
             }

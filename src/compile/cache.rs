@@ -5,7 +5,7 @@ use crate::includes::digests::DigestTable;
 use crate::key::Digest;
 use crate::stats::{Counter, Stats};
 use crate::store::{Artefact, FileStore, Flights, StoreError};
-use std::path::PathBuf;
+use crate::toolchain::Memos;
 use std::time::Duration;
 
 use super::record::Record;
@@ -17,7 +17,7 @@ pub struct Cache<'a> {
     /// The counters.
     pub stats: &'a Stats,
     /// Where toolchains are remembered.
-    pub memo: Option<PathBuf>,
+    pub memos: Option<Memos>,
     /// PCACHE_READONLY: nothing is stored.
     pub readonly: bool,
     /// PCACHE_RECACHE: nothing is looked up.
@@ -42,6 +42,11 @@ impl Cache<'_> {
         self.tried(self.store?.get_record(key)).flatten()
     }
 
+    /// The record under `key`, if it is this user's own: one that steers which programs run, with what.
+    pub(super) fn order(&self, key: &Digest) -> Option<Vec<u8>> {
+        self.tried(self.store?.get_order(key)).flatten()
+    }
+
     /// The bytes of an artefact, verified.
     pub(super) fn artefact(&self, artefact: &Artefact) -> Option<Vec<u8>> {
         self.tried(self.store?.get_artefact(artefact)).flatten()
@@ -64,6 +69,13 @@ impl Cache<'_> {
     pub(super) fn keep(&self, key: &Digest, bytes: &[u8]) -> bool {
         let store = self.store.filter(|_| !self.readonly);
         let stored = store.and_then(|store| self.tried(store.put_record(key, bytes)));
+        stored.is_some()
+    }
+
+    /// Stores the bytes of a record that steers; whether that succeeded.
+    pub(super) fn keep_order(&self, key: &Digest, bytes: &[u8]) -> bool {
+        let store = self.store.filter(|_| !self.readonly);
+        let stored = store.and_then(|store| self.tried(store.put_order(key, bytes)));
         stored.is_some()
     }
 

@@ -7,6 +7,7 @@
 use super::deliver::{Delivery, Placed};
 use super::host::{self, Answers, HostCompiler, Question};
 use super::place::{Manner, Site};
+use super::places::Places;
 use super::request::Request;
 use super::semantic::{Sight, TokenSet};
 use super::tie::Tie;
@@ -309,7 +310,10 @@ impl<'a> Direct<'a> {
         let stored = self.cache.record(key)?;
         let record: DirectRecord = serde_json::from_slice(&stored).ok()?;
         let is_other = |only: &PathBuf| *only != self.output();
-        if record.schema != SCHEMA || record.only.as_ref().is_some_and(is_other) {
+        if record.schema != SCHEMA
+            || record.only.as_ref().is_some_and(is_other)
+            || !self.may_place(&record)
+        {
             return None;
         }
         let bytes = |artefact: &Option<Artefact>| match artefact {
@@ -346,13 +350,23 @@ impl<'a> Direct<'a> {
             sites: delivery.sites().ok()?,
             kept_sites: delivery.kept_sites().ok()?,
             delivery,
-            units: record.units,
+            units: record.units.min(self.job.inputs.len() as u64),
             key: *key,
             is_semantic: false,
             milliseconds: record.milliseconds,
             facts: record.facts.clone(),
         };
         Some((hit, record))
+    }
+
+    /// Whether a result puts things only where this invocation does, and all that it makes.
+    fn may_place(&self, record: &DirectRecord) -> bool {
+        let places = Places::of(self.job, self.facts.keep.as_ref());
+        let outputs = record.outputs.iter().map(|output| output.path.as_deref());
+        let depfiles = record.depfiles.iter().map(|(path, _)| path.as_path());
+        places.are_outputs(&outputs.collect::<Vec<_>>())
+            && places.are_depfiles(&depfiles.collect::<Vec<_>>())
+            && places.are_kept(record.kept.iter().map(|(path, _)| path))
     }
 
     /// What `trail` leads to, once it holds everything that was read.
@@ -399,6 +413,9 @@ impl<'a> Direct<'a> {
         let full = || Doubt::from("the store did not take it");
         let key = self.result_key(&set, &contents, made.tie);
         let record = self.record(delivery, made).ok_or_else(full)?;
+        if !self.may_place(&record) {
+            return Err("its files are not where the command line alone says".to_owned());
+        }
         let bytes = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
         self.cache
             .keep(&key, &bytes)

@@ -127,7 +127,7 @@ impl Planner<'_> {
 
     /// The remembered answer, while nothing that it depends on has changed.
     fn recall(&self, memo: &Memo) -> Option<Vec<u8>> {
-        let known = self.cache.record(&memo.key);
+        let known = self.cache.order(&memo.key);
         let known = known.filter(|_| !self.cache.recache)?;
         let (found, text) = memo.read(&known)?;
         found.holds().then_some(text)
@@ -143,7 +143,7 @@ impl Planner<'_> {
         {
             record.push(b'\n');
             record.extend(text);
-            self.cache.keep(&memo.key, &record);
+            self.cache.keep_order(&memo.key, &record);
         }
     }
 

@@ -454,7 +454,7 @@ fn is_script(path: &Path) -> bool {
 
 /// The questions that a former compile of `job`, which is the invocation `base`, led to.
 pub fn recall(cache: &Cache<'_>, base: &Digest, job: &Job) -> Option<BTreeSet<Question>> {
-    let kept: BTreeSet<Question> = serde_json::from_slice(&cache.record(&place(base))?).ok()?;
+    let kept: BTreeSet<Question> = serde_json::from_slice(&cache.order(&place(base))?).ok()?;
     let secrets = secrets(job);
     let whole = kept
         .iter()
@@ -477,7 +477,7 @@ pub fn remember(
             .map(|question| question.changed(|word| secrets.hide(word)));
         serde_json::to_vec(&kept.collect::<Option<BTreeSet<_>>>()?).ok()
     };
-    is_known || record().is_some_and(|bytes| cache.keep(&place(base), &bytes))
+    is_known || record().is_some_and(|bytes| cache.keep_order(&place(base), &bytes))
 }
 
 /// The secrets that the questions of a job may hold.

@@ -22,6 +22,7 @@ mod messages;
 mod orders;
 mod passes;
 mod place;
+mod places;
 mod predefined;
 mod record;
 mod request;
@@ -40,9 +41,11 @@ mod workspace;
 
 pub use cache::Cache;
 pub use environment::{PLANNING, is_keyed};
+pub use workspace::sweep as sweep_work_directories;
 
 use crate::cmdline::{self, CommandLine, Job, Observed};
 use crate::exec::{Interrupted, Signals};
+use crate::includes::digests::DigestTable;
 use crate::includes::mounts::Mounts;
 use crate::includes::settled;
 use crate::journal::{self, Account, Level};
@@ -58,11 +61,14 @@ use host::HostCompiler;
 use passes::UnitPasses;
 use place::Manner;
 use request::Request;
-use sha2::{Digest as _, Sha256};
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::stdio::{stderr, stdout};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -71,6 +77,9 @@ use std::time::SystemTime;
 use unit::UnitWork;
 use whole::Whole;
 use workspace::Workspace;
+
+/// How often a compile looks for work directories of processes that were killed: once an hour, for all.
+const TIDY_SECONDS: u64 = 3600;
 
 /// Why a compile is handed to the real nvcc, or ends.
 #[derive(Debug)]
@@ -153,11 +162,9 @@ pub fn compile(
         facts.job.push(("one-step", Vec::new()));
     }
     let ccbin = job.value_of("compiler-bindir");
-    let known = recall(nvcc, ccbin, cache.memo.as_deref(), cache.digests);
+    let known = recall(nvcc, ccbin, cache.memos.as_ref(), cache.digests);
     if let Some(toolchain) = &known
-        && let Some(request) = Request::new(nvcc, &job, &facts, toolchain)
-        && let Some(direct) = Direct::new(&request, &job, &facts, toolchain, cache, None)
-        && let Some(hit) = direct.look_up(account)
+        && let Some(hit) = look_up(nvcc, (&job, &facts), toolchain, cache, account)
     {
         return serve(hit, cache, account);
     }
@@ -177,6 +184,19 @@ pub fn compile(
         (Err(_), Some(signal)) => Err(Detour::Interrupted(signal)),
         (Err(detour), None) => Err(detour),
     }
+}
+
+/// What direct mode finds.
+fn look_up(
+    nvcc: &Path,
+    (job, facts): (&Job, &Facts),
+    toolchain: &Toolchain,
+    cache: &Cache<'_>,
+    account: &Account,
+) -> Option<Hit> {
+    let request = Request::new(nvcc, job, facts, toolchain)?;
+    let direct = Direct::new(&request, job, facts, toolchain, cache, None)?;
+    direct.look_up(account)
 }
 
 /// Tells the account what is asked for.
@@ -246,6 +266,9 @@ struct Invocation<'a> {
 impl Invocation<'_> {
     fn run(&self, known: Option<Toolchain>) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
+        if self.cache.stats.is_time_to_tidy(TIDY_SECONDS) {
+            workspace::sweep();
+        }
         let mounts = Mounts::watch();
         let start = SystemTime::now();
         let planning = settled::stamp_time();
@@ -254,7 +277,13 @@ impl Invocation<'_> {
             None => {
                 self.account
                     .note("toolchain", "not remembered, or changed; identified");
-                self.identify(&workspace)?
+                let (toolchain, asked) = self.identify(&workspace)?;
+                // Another user, or a build whose files are here, may have compiled this before.
+                let asks = (self.job, self.facts);
+                if let Some(hit) = look_up(self.nvcc, asks, &toolchain, self.cache, self.account) {
+                    return serve(hit, self.cache, self.account);
+                }
+                (toolchain, asked)
             }
         };
         let planner = Planner {
@@ -341,10 +370,10 @@ impl Invocation<'_> {
     fn identify(&self, workspace: &Workspace) -> Result<(Toolchain, Option<Vec<u8>>), Fallback> {
         let args = self.job.dryrun_args(&workspace.temporaries());
         let ccbin = self.job.value_of("compiler-bindir");
-        let (nvcc, memo) = (self.nvcc, self.cache.memo.as_deref());
+        let (nvcc, memos) = (self.nvcc, self.cache.memos.as_ref());
         thread::scope(|scope| {
             let asked = scope.spawn(|| dryrun::ask(nvcc, &args, workspace));
-            let toolchain = identify(nvcc, ccbin, memo, &workspace.scratch());
+            let toolchain = identify(nvcc, ccbin, memos, &workspace.scratch());
             let asked = asked.join().unwrap_or_else(|panic| resume_unwind(panic));
             let toolchain = toolchain
                 .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
@@ -374,9 +403,28 @@ struct Printed {
 impl Printed {
     fn show(&self) {
         // A reader that went away is not the compile's failure.
-        let _ = io::stdout().lock().write_all(&self.stdout);
-        let _ = io::stderr().lock().write_all(&self.stderr);
+        let _ = write_patiently(stdout(), &self.stdout);
+        let _ = write_patiently(stderr(), &self.stderr);
     }
+}
+
+/// Writes all of `bytes`, also to a pipe that a build tool has made non-blocking.
+fn write_patiently(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
+    while !bytes.is_empty() {
+        match rustix::io::write(stream, bytes) {
+            Ok(count) => bytes = &bytes[count..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let mut room = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+                match poll(&mut room, None) {
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
 }
 
 impl Keep {
@@ -509,5 +557,7 @@ fn work_directory(error: &dyn std::fmt::Display) -> Fallback {
 }
 
 fn digest_file(path: &Path) -> io::Result<Digest> {
-    Ok(Sha256::digest(fs::read(path)?).into())
+    // Not `fs::read`: a record may name a pipe, a device, or a file larger than memory.
+    let found = DigestTable::nowhere().digest_of(path);
+    found.map(|(_, digest)| digest).map_err(io::Error::other)
 }

@@ -54,7 +54,7 @@ impl Asker<'_> {
         let key = self.key(question);
         // A program in front of the preprocessor may give another answer each time.
         let is_own = self.toolchain.driver == HostDriver::Own;
-        let known = is_own.then(|| self.cache.record(&key)).flatten();
+        let known = is_own.then(|| self.cache.order(&key)).flatten();
         let known = known.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
         Ok(Asked(match known.filter(OrderRecord::holds) {
             Some(known) => State::Known(known.order),
@@ -76,7 +76,7 @@ impl Asker<'_> {
         let record = OrderRecord::new(order.clone());
         if let Some(bytes) = record.and_then(|record| serde_json::to_vec(&record).ok()) {
             // What is not remembered is asked again.
-            self.cache.keep(&key, &bytes);
+            self.cache.keep_order(&key, &bytes);
         }
         Ok(order)
     }

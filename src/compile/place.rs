@@ -2,10 +2,17 @@
 
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::fs::{self, Metadata};
-use std::io::{self, Write};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+use tempfile::NamedTempFile;
+
+/// A file that is being placed takes no time; one that is older was left by a process that was killed.
+const STALE: Duration = Duration::from_secs(60);
 
 /// How nvcc's own tool treats a file that is already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -95,11 +102,7 @@ fn write_to_device(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn put(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
-    // 0666 less the umask, as every compiler makes its files.
-    let mut file = tempfile::Builder::new()
-        .prefix(".pcache-")
-        .permissions(fs::Permissions::from_mode(0o666))
-        .tempfile_in(directory(path))?;
+    let mut file = temporary(path)?;
     file.write_all(bytes)?;
     if let Some(mode) = mode {
         let mode = fs::Permissions::from_mode(mode);
@@ -107,6 +110,35 @@ fn put(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
     }
     file.persist(path)?;
     Ok(())
+}
+
+/// A file beside `path`, whose name follows from that: what a process leaves that is killed, the next one that
+/// writes there finds. A younger one may be of a process at work.
+fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+    let name = path.file_name().unwrap_or_default();
+    let name = Sha256::digest(name.as_bytes());
+    let name = format!(".pcache-{}", hex::encode(&name[..8]));
+    let directory = directory(path);
+    match named_in(&directory, &name, 0) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        made => return made,
+    }
+    let left = directory.join(&name);
+    let found = fs::symlink_metadata(&left).and_then(|found| found.modified());
+    let age = found.map(|written| SystemTime::now().duration_since(written));
+    if matches!(age, Ok(Ok(age)) if age > STALE) {
+        fs::remove_file(&left)?;
+    }
+    named_in(&directory, ".pcache-", 6)
+}
+
+/// 0666 less the umask, as every compiler makes its files.
+fn named_in(directory: &Path, prefix: &str, random: usize) -> io::Result<NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(prefix)
+        .rand_bytes(random)
+        .permissions(fs::Permissions::from_mode(0o666))
+        .tempfile_in(directory)
 }
 
 fn is_device(path: &Path) -> bool {

@@ -3,9 +3,12 @@
 
 use super::evidence::are_unchanged;
 use super::record::{Kept, Output, Record, SCHEMA, Stream};
-use super::unit::{Product, UnitWork};
+use super::unit::{Product, UnitWork, intermediates};
 use crate::key::Digest;
+use crate::plan::FileKind;
 use crate::store::Artefact;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 
 /// What is stored under a unit's key.
 pub enum Stored {
@@ -50,12 +53,16 @@ impl UnitWork<'_> {
                 .outputs
                 .push((file, self.cache.artefact(&output.artefact)?));
         }
-        let complete = self
-            .unit
-            .results
-            .iter()
-            .all(|result| product.outputs.iter().any(|(file, _)| file == result));
+        let results = self.unit.results.iter();
+        let files = product.outputs.iter().map(|(file, _)| file);
+        // All that the unit makes, each once, and nothing else.
+        let complete = results.collect::<BTreeSet<_>>() == files.clone().collect::<BTreeSet<_>>()
+            && files.count() == self.unit.results.len();
+        let temporaries = self.temporaries();
         for kept in &record.kept {
+            if !temporaries.contains(&OsStr::new(&kept.name)) {
+                return None;
+            }
             product
                 .kept
                 .push((kept.name.clone(), self.cache.artefact(&kept.artefact)?));
@@ -69,6 +76,14 @@ impl UnitWork<'_> {
         product.streams.sort_by_key(|(number, ..)| *number);
         product.sources = record.sources;
         complete.then_some(Stored::Product(product))
+    }
+
+    /// The names of the unit's intermediate files.
+    fn temporaries(&self) -> BTreeSet<&OsStr> {
+        let files = intermediates(self.plan, self.unit).into_iter();
+        let files = files.map(|file| self.plan.file(file));
+        let files = files.filter(|file| file.kind == FileKind::Temp);
+        files.map(|file| file.path.as_os_str()).collect()
     }
 
     /// Stores the product's bytes and describes it.

@@ -3,17 +3,56 @@
 
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use rustix::process::geteuid;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
 /// Four directories below `TMPDIR`: the plan's temporaries, outputs before they are placed, what
 /// stages print, and a `TMPDIR` of their own.
 pub struct Workspace {
     root: TempDir,
+    /// Locked as long as this process lives, so that others can tell.
+    _held: Option<File>,
+}
+
+/// How the names of such directories begin.
+const PREFIX: &str = "pcache-nvcc-";
+
+/// A younger one may be in the making.
+const STALE: Duration = Duration::from_secs(3600);
+
+/// Removes the work directories of this user's processes that were killed. What cannot be removed is left for
+/// another time.
+pub fn sweep() {
+    let entries = fs::read_dir(std::env::temp_dir());
+    for entry in entries.into_iter().flatten().flatten() {
+        let is_named = entry.file_name().as_bytes().starts_with(PREFIX.as_bytes());
+        if is_named && is_dead(&entry.path()) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Whether a directory is this user's, old, and held by no process.
+fn is_dead(path: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let Ok(directory) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else {
+        return false;
+    };
+    let is_old = directory.metadata().is_ok_and(|found| {
+        let age = found
+            .modified()
+            .map(|written| SystemTime::now().duration_since(written));
+        found.uid() == geteuid().as_raw() && matches!(age, Ok(Ok(age)) if age > STALE)
+    });
+    is_old && flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 impl Workspace {
@@ -30,11 +69,15 @@ impl Workspace {
         if std::env::temp_dir().as_os_str().as_bytes().contains(&b',') {
             return Err(io::Error::other("a comma in the name"));
         }
-        let root = tempfile::Builder::new().prefix("pcache-nvcc-").tempdir()?;
+        let root = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
+        // Without the lock, an hour is how long it is safe.
+        let held = File::open(root.path()).ok();
+        let held =
+            held.filter(|held| flock(held, FlockOperation::NonBlockingLockExclusive).is_ok());
         for part in ["t", "o", "s", "x"] {
             fs::create_dir(root.path().join(part))?;
         }
-        Ok(Self { root })
+        Ok(Self { root, _held: held })
     }
 
     /// The directory that holds all others.

@@ -11,6 +11,7 @@ mod policy;
 mod size;
 mod value;
 
+pub use crate::files::Trust;
 pub use edit::{EditError, set, unset};
 pub use jobs::{BadJobs, Jobs};
 pub use lifetime::{BadLifetime, Lifetime};
@@ -107,6 +108,10 @@ settings! {
         "Run the real nvcc at once, without looking at the cache";
     readonly: bool = |_| false, "PCACHE_READONLY", "`false`",
         "Use what is in the cache, but store and remove nothing; counters still count";
+    trust: Trust = |_| Trust::Mine, "PCACHE_TRUST", "`mine`",
+        "Whose results are believed where others can write in the cache, besides what its key has signed: this user's and root's, also those of the directory's owner, or all";
+    key: Option<PathBuf> = |_| None, "PCACHE_KEY", "`key` in a cache that `pcache init --shared` has made",
+        "File with the key by which results are signed, and without whose signature none is believed";
     direct: bool = |_| true, "PCACHE_DIRECT", "`true`",
         "Answer from the files that a former compile read, without preprocessing, where all are unchanged";
     stages: bool = |_| true, "PCACHE_STAGES", "`true`",

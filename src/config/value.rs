@@ -3,6 +3,7 @@
 use super::jobs::Jobs;
 use super::policy::EvictionPolicy;
 use super::size::ByteSize;
+use crate::files::Trust;
 use std::ffi::OsStr;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -197,6 +198,26 @@ impl Kind for EvictionPolicy {
 
     fn show(&self) -> Option<String> {
         Some(self.to_string())
+    }
+}
+
+impl Kind for Trust {
+    const KIND: &'static str = "`mine`, `owner` or `everyone`";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|(name, _)| text == *name);
+        let hint = "not one of mine, owner and everyone; write one of them";
+        found.map(|(_, trust)| *trust).ok_or_else(|| hint.into())
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let hint = "not a text; write \"mine\", \"owner\" or \"everyone\"";
+        Self::from_text(OsStr::new(value.as_str().ok_or(hint)?))
+    }
+
+    fn show(&self) -> Option<String> {
+        let found = Self::ALL.iter().find(|(_, trust)| trust == self);
+        found.map(|(name, _)| (*name).to_owned())
     }
 }
 

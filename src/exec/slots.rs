@@ -15,6 +15,7 @@ use std::num::NonZeroUsize;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::{Path, PathBuf};
 use std::thread::available_parallelism;
+use std::time::{Duration, Instant};
 
 const FILE: &str = "slots";
 
@@ -22,12 +23,16 @@ const FILE: &str = "slots";
 /// a large pool, each needs not see all of it.
 const LOOK: usize = 16;
 
+/// How long a child waits for a slot where nothing else is said.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(300);
+
 /// The slots that this process may take. Nothing is looked at or made before one is wanted.
 #[derive(Debug)]
 pub struct Slots {
     jobs: Option<NonZeroUsize>,
     cache: Option<PathBuf>,
     makeflags: Option<OsString>,
+    patience: Duration,
     supply: OnceCell<Supply>,
 }
 
@@ -60,8 +65,15 @@ impl Slots {
             jobs,
             cache: cache.map(Path::to_owned),
             makeflags,
+            patience: DEFAULT_PATIENCE,
             supply: OnceCell::new(),
         }
+    }
+
+    /// The same, of which a child that has waited for so long needs none.
+    #[must_use]
+    pub fn with_patience(self, patience: Duration) -> Self {
+        Self { patience, ..self }
     }
 
     pub(super) fn take(&self) -> Option<Slot<'_>> {
@@ -85,7 +97,10 @@ impl Slots {
             }
             let cores = || available_parallelism().unwrap_or(NonZeroUsize::MIN);
             let size = self.jobs.unwrap_or_else(cores).get();
-            let pool = self.cache.as_deref().map(|cache| Pool::open(cache, size));
+            let pool = self
+                .cache
+                .as_deref()
+                .map(|cache| Pool::open(cache, size, self.patience));
             match pool {
                 Some(Ok(pool)) => Supply::Pool(pool),
                 _ => Supply::Own(Cell::new(size)),
@@ -175,20 +190,31 @@ impl Make {
     }
 }
 
-/// One byte of the lock file for each slot.
+/// How long a process waits before it looks for slots that stopped processes have; doubled with each look.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
+/// One byte of the lock file for each slot. A process that is stopped keeps its slot, which others then have one
+/// more of.
 #[derive(Debug)]
 struct Pool {
     file: LockFile,
     /// The offset of this machine's first slot.
     first: i64,
+    size: usize,
     /// Which ones this process has. To the system they look free to it.
     taken: RefCell<Vec<bool>>,
+    /// How many children run without a slot, since none was to be had for too long.
+    without: Cell<usize>,
+    /// How long a child waits for a slot.
+    patience: Duration,
+    /// Since when this process has waited, and when it looks for stopped ones.
+    waiting: Cell<Option<(Instant, Instant)>>,
     /// Where the next look begins.
     next: Cell<usize>,
 }
 
 impl Pool {
-    fn open(cache: &Path, size: usize) -> io::Result<Self> {
+    fn open(cache: &Path, size: usize, patience: Duration) -> io::Result<Self> {
         let file = LockFile::open(cache, FILE)?;
         let first = machine();
         // Whether there are such locks at all.
@@ -196,15 +222,54 @@ impl Pool {
         Ok(Self {
             file,
             first,
+            size,
             taken: RefCell::new(vec![false; size]),
+            without: Cell::new(0),
+            patience,
+            waiting: Cell::new(None),
             next: Cell::new(std::process::id() as usize % size),
         })
     }
 
     fn take(&self) -> bool {
+        let is_granted = self.try_take() || self.take_late();
+        if is_granted {
+            self.waiting.set(None);
+        }
+        is_granted
+    }
+
+    /// After a while, slots of stopped processes are made up for; in the end, the child runs without one.
+    fn take_late(&self) -> bool {
+        let now = Instant::now();
+        let (since, look) = self.waiting.get().unwrap_or((now, now + FIRST_LOOK));
+        self.waiting.set(Some((since, look)));
+        if now.duration_since(since) >= self.patience {
+            self.without.set(self.without.get() + 1);
+            return true;
+        }
+        if now < look {
+            return false;
+        }
+        let next = now + now.duration_since(since);
+        self.waiting.set(Some((since, next)));
+        let slots = self.first..self.first + MOST_SLOTS;
+        let stopped = self.file.stopped();
+        let stopped = stopped.iter().filter(|slot| slots.contains(slot)).count();
+        let mut taken = self.taken.borrow_mut();
+        let held = taken
+            .iter()
+            .rposition(|taken| *taken)
+            .map_or(0, |at| at + 1);
+        taken.resize(held.max(self.size + stopped), false);
+        drop(taken);
+        self.try_take()
+    }
+
+    fn try_take(&self) -> bool {
         let mut taken = self.taken.borrow_mut();
         for _ in 0..taken.len().min(LOOK) {
-            let at = self.next.get();
+            let at = self.next.get() % taken.len();
             self.next.set((at + 1) % taken.len());
             if taken[at] {
                 continue;
@@ -225,6 +290,8 @@ impl Pool {
             taken[at] = false;
             // Should this fail, the end of the process does it.
             let _ = self.file.unlock(self.offset(at));
+        } else {
+            self.without.set(self.without.get().saturating_sub(1));
         }
     }
 
@@ -232,6 +299,9 @@ impl Pool {
         self.first + at as i64
     }
 }
+
+/// Room for the slots of one machine.
+const MOST_SLOTS: i64 = 1 << 20;
 
 /// Where the slots of this machine begin in the lock file, which a network file system may show to
 /// many: 42 bits of its boot's own number, with room for a million slots.
@@ -249,6 +319,7 @@ mod tests {
     use std::num::NonZeroUsize;
     use std::os::fd::AsRawFd;
     use std::path::Path;
+    use std::time::Duration;
 
     fn slots(jobs: usize, cache: Option<&Path>) -> Slots {
         Slots::new(NonZeroUsize::new(jobs), cache, None)
@@ -294,6 +365,20 @@ mod tests {
         let _only = small.take().unwrap();
         let _more = large.take().unwrap();
         assert!(small.take().is_none() && large.take().is_none());
+    }
+
+    #[test]
+    fn child_that_has_waited_long_enough_runs_without_a_slot() {
+        let dir = tempfile::tempdir().unwrap();
+        let [one, two] = [1, 1].map(|jobs| slots(jobs, Some(dir.path())));
+        let two = two.with_patience(Duration::ZERO);
+        let only = one.take().unwrap();
+        let without = [two.take().unwrap(), two.take().unwrap()];
+        assert!(one.take().is_none());
+        drop(only);
+        drop(without);
+        let _only = two.take().unwrap();
+        assert!(one.take().is_none());
     }
 
     #[test]

@@ -105,13 +105,7 @@ impl Cache {
     pub fn with(config: Config) -> Self {
         let root = &config.dir.value;
         let readonly = config.readonly.value;
-        let max_bytes = config.max_size.value.bytes();
-        let opened = match readonly {
-            true => FileStore::open_read_only(root, max_bytes),
-            false => FileStore::open(root, max_bytes),
-        };
-        let store = opened.ok();
-        let store = store.map(|store| store.with_policy(config.policy.value.into()));
+        let store = FileStore::from_config(&config).ok();
         Self {
             digests: match (store.is_some(), readonly) {
                 (false, _) => DigestTable::nowhere(),
@@ -275,7 +269,7 @@ impl Cache {
             });
             let times = keyed.times(set);
             let key = result_key(keyed.key(scope), &set.digest, &contents.ok()?, &times);
-            fetch(level, &key, scope, &keyed.program)
+            fetch(level, &key, scope, &keyed.program, &keyed.expressions)
         })
     }
 

@@ -6,6 +6,7 @@ use super::log;
 use super::program::{Output, Program};
 use super::record::Record;
 use crate::key::Digest;
+use std::collections::BTreeSet;
 
 /// A result in the cache.
 pub struct Found {
@@ -18,9 +19,22 @@ pub struct Found {
 }
 
 /// The result under a key.
-pub fn fetch(level: &Level, key: &Digest, scope: Scope, program: &Program) -> Option<Found> {
+pub fn fetch(
+    level: &Level,
+    key: &Digest,
+    scope: Scope,
+    program: &Program,
+    expressions: &[Vec<u8>],
+) -> Option<Found> {
     let stored = level.known_record(key).or_else(|| level.record(key))?;
     let record = Record::read(&stored)?;
+    let lowered = record.lowered.iter().map(|(name, _)| name.as_bytes());
+    let lowered: BTreeSet<_> = lowered.collect();
+    let expressions: BTreeSet<_> = expressions.iter().map(Vec::as_slice).collect();
+    // A result without code, or without a name that was asked for, is none.
+    if record.artefacts.is_empty() || lowered != expressions {
+        return None;
+    }
     let log = level.artefact(&record.log)?;
     let lowered = record.lowered.iter();
     let lowered = lowered.map(|(name, lowered)| (name.clone().into(), lowered.clone().into()));

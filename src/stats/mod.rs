@@ -12,10 +12,7 @@ use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use page::{Format, Missing, Page};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicU64, Ordering};
-
-/// How the names of pages begin that are being made in `tmp/`.
-pub const PAGE_PREFIX: &str = "counters-";
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Room for reasons of one kind; slots are never reused for another meaning.
 const REASONS: usize = 64;
@@ -33,6 +30,7 @@ const NVRTC_BYPASSES: usize = NVRTC + 8;
 
 const STORE_EVICTED: usize = STORE + 4;
 const STORE_SWEPT: usize = STORE + 5;
+const WORK_TIDIED: usize = STORE + 6;
 
 const WORDS: usize = 512;
 const FORMAT: Format = Format {
@@ -112,6 +110,8 @@ pub enum Counter {
     SavedMilliseconds,
     /// Milliseconds that compiles took which were stored.
     SpentMilliseconds,
+    /// Records that were not believed: others have made or signed them.
+    Distrusted,
     /// Went straight to the real nvcc.
     Bypassed(BypassReason),
     /// Handed to the real nvcc after it was begun.
@@ -147,6 +147,7 @@ impl Counter {
             Self::SemanticHit => OUTCOMES + 6,
             Self::SavedMilliseconds => OUTCOMES + 7,
             Self::SpentMilliseconds => OUTCOMES + 8,
+            Self::Distrusted => OUTCOMES + 9,
             Self::Bypassed(reason) => BYPASSES + reason as usize,
             Self::Fallback(reason) => FALLBACKS + reason as usize,
             Self::StageHit(kind) => STAGES + 2 * kind as usize,
@@ -215,25 +216,28 @@ impl Stats {
 
     /// Adds `n` to `counter`.
     pub fn add(&self, counter: Counter, n: u64) {
-        self.word(counter.slot()).fetch_add(n, Ordering::Relaxed);
+        // What cannot be counted in time is not: no build waits for its counters.
+        let _ = self
+            .page
+            .change(counter.slot(), |[word]| *word = word.wrapping_add(n));
     }
 
     /// A copy of all counters. Each is exact; together they are no single moment's.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
-            words: (0..WORDS)
-                .map(|slot| self.word(slot).load(Ordering::Relaxed))
-                .collect(),
+            words: self.page.all(FORMAT),
             store: self.store_size().unwrap_or_default(),
         }
     }
 
     /// Sets every count to zero. What the store holds is kept, since the files are still there.
     pub fn zero(&self) {
-        let counts = (OUTCOMES..STORE).chain(STORE_EVICTED..WORDS);
-        for slot in counts {
-            self.word(slot).store(0, Ordering::Relaxed);
-        }
+        let _ = self
+            .page
+            .change(OUTCOMES, |words| *words = [0; STORE - OUTCOMES]);
+        let _ = self
+            .page
+            .change(STORE_EVICTED, |words| *words = [0; WORDS - STORE_EVICTED]);
     }
 
     /// What the store holds, or `None` before the first scan of a new page of totals.
@@ -252,24 +256,31 @@ impl Stats {
     /// Whether `seconds` have passed by `now` (since 1970) since the temporary files were last swept;
     /// of several processes, one is told so.
     pub fn is_time_to_sweep(&self, now: u64, seconds: u64) -> bool {
-        totals::claim(self.word(STORE_SWEPT), now, seconds)
+        totals::claim(&self.page, STORE_SWEPT, now, seconds)
+    }
+
+    /// Whether `seconds` have passed since work directories were last tidied away; of several processes, one
+    /// is told so, and none where the counters are this process's alone.
+    pub fn is_time_to_tidy(&self, seconds: u64) -> bool {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_secs());
+        self.is_shared() && totals::claim(&self.page, WORK_TIDIED, now, seconds)
     }
 
     /// Which file of the journal is written to: a number that only grows.
     pub fn journal_turn(&self) -> u64 {
-        self.word(JOURNAL).load(Ordering::Relaxed)
+        let [turn] = self.page.read(JOURNAL);
+        turn
     }
 
     /// Ends `turn`; of several processes, one is told that it did.
     pub fn end_journal_turn(&self, turn: u64) -> bool {
-        let word = self.word(JOURNAL);
-        let next = turn.wrapping_add(1);
-        let ended = word.compare_exchange(turn, next, Ordering::Relaxed, Ordering::Relaxed);
-        ended.is_ok()
-    }
-
-    fn word(&self, slot: usize) -> &AtomicU64 {
-        &self.page.words()[slot]
+        let ended = self.page.change(JOURNAL, |[word]| {
+            let is_it = *word == turn;
+            *word = word.wrapping_add(is_it.into());
+            is_it
+        });
+        ended.unwrap_or(false)
     }
 }
 

@@ -1,17 +1,20 @@
-//! A page of shared words: 8 bytes each, in a file that is mapped by every process of a cache.
-//! Makes a missing page, replaces a damaged one, leaves a newer version's alone. Does not know what
-//! the words count.
+//! A page of shared words: 8 bytes each, in a file that every process of a cache opens. Makes a missing
+//! page, replaces a damaged one, leaves a newer version's alone. Does not know what the words count.
+//!
+//! The file is read and written, not mapped: another program that shortens a mapped file ends every
+//! process that looks at it.
 
-use rustix::fs::{FlockOperation, Mode, OFlags, flock};
+use crate::files::{Directory, Held, Kind, write_fresh};
+use crate::lock::{self, Bytes};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
-use std::fs::{DirBuilder, File, Permissions, set_permissions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::fs::{DirBuilder, File};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::Path;
-use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread::sleep;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{sleep, yield_now};
 use std::time::Duration;
 
 /// One sort of page.
@@ -38,6 +41,14 @@ const VERSION: u32 = 1;
 /// takes no second, unless its process was stopped: then this one counts into nowhere.
 const ATTEMPTS: u32 = 1000;
 
+/// How often words that another process is changing are tried again at once, and then after a pause. A
+/// change takes microseconds, and on a busy machine some time slices; one that takes a second is that of a
+/// stopped process, or a stranger's lock. Then little is waited for until the words can be had again.
+const AT_ONCE: u32 = 100;
+const LATER: u32 = 1000;
+const LATER_IF_IMPATIENT: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(1);
+
 /// What to do when there is no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Missing {
@@ -50,8 +61,8 @@ pub(super) enum Missing {
 /// Counter words, shared or not.
 #[derive(Debug)]
 pub(super) enum Page {
-    Shared(Mapping),
-    Private(Box<[AtomicU64]>),
+    Shared(Shared),
+    Private(Mutex<Vec<u64>>),
 }
 
 impl Page {
@@ -62,94 +73,160 @@ impl Page {
             return Self::private(format);
         }
         match open_shared(dir, format, missing) {
-            Ok(mapping) => Self::Shared(mapping),
+            Ok(shared) => Self::Shared(shared),
             Err(_) => Self::private_copy(dir, format).unwrap_or_else(|_| Self::private(format)),
         }
     }
 
     /// Zeros that no other process sees.
     pub(super) fn private(format: Format) -> Self {
-        Self::Private((0..format.words).map(|_| AtomicU64::new(0)).collect())
+        Self::Private(Mutex::new(vec![0; format.words]))
     }
 
     pub(super) fn is_shared(&self) -> bool {
         matches!(self, Self::Shared(_))
     }
 
-    pub(super) fn words(&self) -> &[AtomicU64] {
+    /// Words in a row, from `first` on. Zeros where the file cannot be read any more.
+    pub(super) fn read<const N: usize>(&self, first: usize) -> [u64; N] {
+        let mut words = [0; N];
         match self {
-            Self::Shared(mapping) => mapping.words(),
-            Self::Private(words) => words,
+            Self::Shared(shared) => {
+                // What was read in part is worth nothing.
+                if read_words(&shared.held(), first, &mut words).is_err() {
+                    words = [0; N];
+                }
+            }
+            Self::Private(held) => words.copy_from_slice(&locked(held)[first..first + N]),
+        }
+        words
+    }
+
+    /// Every word.
+    pub(super) fn all(&self, format: Format) -> Vec<u64> {
+        match self {
+            Self::Shared(shared) => {
+                let mut words = vec![0; format.words];
+                let read = read_words(&shared.held(), 0, &mut words);
+                read.map_or_else(|_| vec![0; format.words], |()| words)
+            }
+            Self::Private(held) => locked(held).clone(),
+        }
+    }
+
+    /// Changes words in a row, from `first` on, while no other process does. Gives what `change` gives, or
+    /// nothing where the words could not be had: then nothing has changed.
+    pub(super) fn change<const N: usize, T>(
+        &self,
+        first: usize,
+        change: impl FnOnce(&mut [u64; N]) -> T,
+    ) -> Option<T> {
+        match self {
+            Self::Shared(shared) => shared.change(first, change),
+            Self::Private(held) => {
+                let mut held = locked(held);
+                let words = held[first..first + N].first_chunk_mut()?;
+                Some(change(words))
+            }
         }
     }
 
     /// The values of a page that can be read but not written, so that statistics of a read-only
     /// cache can be shown.
     fn private_copy(dir: &Path, format: Format) -> io::Result<Self> {
-        let mut bytes = Vec::with_capacity(format.bytes());
-        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
-        let file = open_file(dir, format, flags)?;
-        let most = format.bytes() as u64 + 1;
-        file.take(most).read_to_end(&mut bytes)?;
-        let words: Vec<u64> = bytes
-            .chunks_exact(8)
-            .map(|word| u64::from_ne_bytes(std::array::from_fn(|i| word[i])))
-            .collect();
-        let is_whole = bytes.len() == format.bytes();
-        if !is_whole || words[0] != format.magic || words[1] != version_word(VERSION) {
-            return Err(io::ErrorKind::InvalidData.into());
+        let file = Directory::root(dir)?.open_regular(format.name, OFlags::RDONLY)?;
+        match examine(&file, format)? {
+            Header::Ours => {
+                let mut words = vec![0; format.words];
+                read_words(&file, 0, &mut words)?;
+                Ok(Self::Private(Mutex::new(words)))
+            }
+            Header::Newer | Header::Damaged => Err(io::ErrorKind::InvalidData.into()),
         }
-        Ok(Self::Private(
-            words.into_iter().map(AtomicU64::new).collect(),
-        ))
     }
 }
 
-/// A mapped page; unmapped when dropped.
+/// An open page.
 #[derive(Debug)]
-pub(super) struct Mapping {
-    first: NonNull<AtomicU64>,
-    format: Format,
+pub(super) struct Shared {
+    /// One thread at a time: the locks below are the open file's, which threads share.
+    file: Mutex<File>,
+    /// Whether words could not be had in time.
+    is_impatient: AtomicBool,
 }
 
-// SAFETY: the mapping belongs to no thread, and its words are only reached as atomics.
-unsafe impl Send for Mapping {}
-// SAFETY: as above; `&Mapping` gives nothing but `&[AtomicU64]`, which is `Sync`.
-unsafe impl Sync for Mapping {}
+impl Shared {
+    fn held(&self) -> MutexGuard<'_, File> {
+        locked(&self.file)
+    }
 
-impl Mapping {
-    /// Maps a regular file of exactly the format's size.
-    fn new(file: &File, format: Format) -> io::Result<Self> {
-        // SAFETY: the kernel picks a free address range, so no memory of ours is replaced.
-        let address = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                format.bytes(),
-                ProtFlags::READ | ProtFlags::WRITE,
-                MapFlags::SHARED,
-                file,
-                0,
-            )?
+    fn change<const N: usize, T>(
+        &self,
+        first: usize,
+        change: impl FnOnce(&mut [u64; N]) -> T,
+    ) -> Option<T> {
+        let file = self.held();
+        let bytes = Bytes {
+            first: (first * 8) as i64,
+            count: (N * 8) as i64,
         };
-        let first = NonNull::new(address.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        Ok(Self { first, format })
+        let is_locked = self.lock(&file, bytes)?;
+        let mut words = [0; N];
+        let changed = read_words(&file, first, &mut words).and_then(|()| {
+            let before = words;
+            let given = change(&mut words);
+            // What is not on the disk, or only in part, is noticed by its next reader.
+            if words != before {
+                write_words(&file, first, &words)?;
+            }
+            Ok(given)
+        });
+        if is_locked {
+            // Should this fail, closing is what is left.
+            let _ = lock::unlock(&*file, bytes);
+        }
+        changed.ok()
     }
 
-    fn words(&self) -> &[AtomicU64] {
-        // SAFETY: the mapping is page-aligned, holds this many words and lives as long as `self`; any
-        // bit pattern is a valid word, and other processes change it through atomics as well. The
-        // file is never shortened by any version: it is written whole, then only replaced by rename.
-        // (Another program that shortens it gets us a SIGBUS, which is an end, not a wrong value.)
-        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.format.words) }
+    /// Whether the words are locked; `None` where they cannot be had. File systems without locks count
+    /// nearly right.
+    fn lock(&self, file: &File, bytes: Bytes) -> Option<bool> {
+        let later = match self.is_impatient.load(Ordering::Relaxed) {
+            true => LATER_IF_IMPATIENT,
+            false => LATER,
+        };
+        for attempt in 0..AT_ONCE + later {
+            match lock::try_lock(file, bytes) {
+                Ok(true) => {
+                    self.is_impatient.store(false, Ordering::Relaxed);
+                    return Some(true);
+                }
+                Ok(false) if attempt < AT_ONCE => yield_now(),
+                Ok(false) => sleep(PAUSE),
+                Err(_) => return Some(false),
+            }
+        }
+        self.is_impatient.store(true, Ordering::Relaxed);
+        None
     }
 }
 
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the range was mapped by `new` with this length, and no reference outlives `self`.
-        // An error would leave the page mapped until the process ends, which harms nobody.
-        let _ = unsafe { munmap(self.first.as_ptr().cast(), self.format.bytes()) };
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read_words(file: &File, first: usize, words: &mut [u64]) -> io::Result<()> {
+    let mut bytes = vec![0; words.len() * 8];
+    file.read_exact_at(&mut bytes, (first * 8) as u64)?;
+    for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
+        *word = u64::from_ne_bytes(std::array::from_fn(|at| bytes[at]));
     }
+    Ok(())
+}
+
+fn write_words(file: &File, first: usize, words: &[u64]) -> io::Result<()> {
+    let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+    file.write_all_at(&bytes, (first * 8) as u64)
 }
 
 /// What was found in a page's header.
@@ -160,9 +237,12 @@ enum Header {
     Damaged,
 }
 
-fn open_shared(dir: &Path, format: Format, missing: Missing) -> io::Result<Mapping> {
+fn open_shared(dir: &Path, format: Format, missing: Missing) -> io::Result<Shared> {
     for _ in 0..ATTEMPTS {
-        let file = match open_file(dir, format, OFlags::RDWR | OFlags::NONBLOCK) {
+        // A symlink is nothing that this program made, and could make others' files grow counters.
+        let opened =
+            Directory::root(dir).and_then(|root| root.open_regular(format.name, OFlags::RDWR));
+        let file = match opened {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Create => {
                 create(dir, format)?;
@@ -170,36 +250,31 @@ fn open_shared(dir: &Path, format: Format, missing: Missing) -> io::Result<Mappi
             }
             Err(error) => return Err(error),
         };
-        let (header, mapping) = examine(&file, format)?;
-        match (header, mapping) {
-            (Header::Ours, Some(mapping)) => return Ok(mapping),
-            (Header::Newer, _) => return Err(io::ErrorKind::Unsupported.into()),
-            _ => replace(dir, format, &file)?,
+        match examine(&file, format)? {
+            Header::Ours => {
+                return Ok(Shared {
+                    file: Mutex::new(file),
+                    is_impatient: AtomicBool::new(false),
+                });
+            }
+            Header::Newer => return Err(io::ErrorKind::Unsupported.into()),
+            Header::Damaged => replace(dir, format, &file)?,
         }
     }
     Err(io::ErrorKind::TimedOut.into())
 }
 
-fn open_file(dir: &Path, format: Format, access: OFlags) -> io::Result<File> {
-    // A symlink is nothing that this program made, and could make others' files grow counters.
-    let flags = access | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = rustix::fs::open(dir.join(format.name), flags, Mode::empty())?;
-    Ok(File::from(file))
-}
-
-/// Reads the header. A mapping comes with every file of the right kind and size.
-fn examine(file: &File, format: Format) -> io::Result<(Header, Option<Mapping>)> {
-    let metadata = file.metadata()?;
-    if !metadata.is_file() || metadata.len() != format.bytes() as u64 {
-        return Ok((Header::Damaged, None));
+/// Reads the header of a regular file.
+fn examine(file: &File, format: Format) -> io::Result<Header> {
+    if file.metadata()?.len() != format.bytes() as u64 {
+        return Ok(Header::Damaged);
     }
-    let mapping = Mapping::new(file, format)?;
-    let magic = mapping.words()[0].load(Ordering::Relaxed);
-    let version = mapping.words()[1].load(Ordering::Relaxed);
-    Ok((read_header(format, magic, version), Some(mapping)))
+    let mut words = [0; 2];
+    read_words(file, 0, &mut words)?;
+    Ok(read_header(format, words))
 }
 
-fn read_header(format: Format, magic: u64, version: u64) -> Header {
+fn read_header(format: Format, [magic, version]: [u64; 2]) -> Header {
     let number = (version >> 32) as u32;
     if magic != format.magic || version != version_word(number) || number == 0 {
         Header::Damaged
@@ -216,12 +291,12 @@ pub(super) const fn version_word(version: u32) -> u64 {
     ((version as u64) << 32) | (!version as u64)
 }
 
-/// Makes directory and page. That somebody else was faster is no error.
+/// Makes directory and page. That another process was faster is no error.
 fn create(dir: &Path, format: Format) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    match fresh_page(dir, format)?.persist_noclobber(dir.join(format.name)) {
-        Err(error) if error.error.kind() != io::ErrorKind::AlreadyExists => Err(error.error),
-        _ => Ok(()),
+    match write_page(dir, format, Held::Kept) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        created => created,
     }
 }
 
@@ -236,41 +311,20 @@ fn replace(dir: &Path, format: Format, damaged: &File) -> io::Result<()> {
         }
         Err(error) => return Err(error.into()),
     }
-    let path = dir.join(format.name);
     let held = damaged.metadata()?;
-    match std::fs::symlink_metadata(&path) {
+    match std::fs::symlink_metadata(dir.join(format.name)) {
         Ok(now) if (now.dev(), now.ino()) == (held.dev(), held.ino()) => {}
         // Replaced or removed meanwhile: look again.
         _ => return Ok(()),
     }
-    fresh_page(dir, format)?
-        .persist(path)
-        .map_err(|error| error.error)?;
-    Ok(())
+    write_page(dir, format, Held::Replaced)
 }
 
-/// A page of zeros in `tmp/`. All of it is written: a hole would be filled on first use, and a disk
-/// that is full at that moment would kill the process.
-fn fresh_page(dir: &Path, format: Format) -> io::Result<tempfile::NamedTempFile> {
-    let tmp = dir.join("tmp");
-    // Who may use the root may use what is in it, whatever the umask.
-    let mode = std::fs::metadata(dir)?.permissions().mode();
-    let is_shared = mode & 0o077 != 0;
-    match DirBuilder::new().mode(0o700).create(&tmp) {
-        Ok(()) if is_shared => set_permissions(&tmp, Permissions::from_mode(mode & 0o2777))?,
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+/// A page of zeros.
+fn write_page(dir: &Path, format: Format, held: Held) -> io::Result<()> {
     let mut bytes = vec![0; format.bytes()];
     bytes[..8].copy_from_slice(&format.magic.to_ne_bytes());
     bytes[8..16].copy_from_slice(&version_word(VERSION).to_ne_bytes());
-    let mut file = tempfile::Builder::new()
-        .prefix(super::PAGE_PREFIX)
-        .tempfile_in(tmp)?;
-    if is_shared {
-        file.as_file()
-            .set_permissions(Permissions::from_mode(mode & 0o666))?;
-    }
-    file.write_all(&bytes)?;
-    Ok(file)
+    let root = Directory::root(dir)?;
+    write_fresh(&root, (&root, format.name), Kind::Shared, &bytes, held)
 }

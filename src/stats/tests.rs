@@ -18,6 +18,7 @@ fn every_counter() -> Vec<Counter> {
         Counter::SemanticHit,
         Counter::SavedMilliseconds,
         Counter::SpentMilliseconds,
+        Counter::Distrusted,
         Counter::Evicted,
         Counter::NvrtcHit,
         Counter::NvrtcMiss,

@@ -4,7 +4,6 @@
 
 use super::page::{Format, Missing, Page};
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Shards of a store: the first byte of a name.
 pub const SHARDS: usize = 256;
@@ -45,12 +44,13 @@ impl Row {
         (0..=u8::MAX).map(Self::Shard)
     }
 
-    const fn word(self, at: usize) -> usize {
+    /// The first of its words.
+    const fn first(self) -> usize {
         let row = match self {
             Self::Shard(shard) => shard as usize,
             Self::Unfinished => SHARDS,
         };
-        ROWS + ROW * row + at
+        ROWS + ROW * row
     }
 }
 
@@ -129,9 +129,10 @@ impl Totals {
     /// is a fair sample. Exact when [`Totals::unknown`] is `None`.
     pub fn size(&self) -> Option<StoreSize> {
         let (mut known, mut guessed) = (StoreSize::default(), 0);
+        let all = self.all();
         for row in Row::shards() {
-            match self.is_known(row) {
-                true => known = known.plus(self.row(row)),
+            match all.is_known(row) {
+                true => known = known.plus(all.size(row)),
                 false => guessed += 1,
             }
         }
@@ -143,7 +144,7 @@ impl Totals {
             let whole = u128::from(sum) * SHARDS as u128 / u128::from(listed);
             u64::try_from(whole).unwrap_or(u64::MAX)
         };
-        let unfinished = self.row(Row::Unfinished).bytes;
+        let unfinished = all.size(Row::Unfinished).bytes;
         Some(StoreSize {
             entries: scale(known.entries),
             records: scale(known.records),
@@ -153,38 +154,35 @@ impl Totals {
 
     /// What is counted for one row, whether it has been listed or not.
     pub fn row(&self, row: Row) -> StoreSize {
-        let read = |at| self.word(row.word(at)).load(Ordering::Relaxed);
-        StoreSize {
-            entries: read(ENTRIES),
-            records: read(RECORDS),
-            bytes: read(BYTES),
-        }
+        size(self.page.read(row.first()))
     }
 
-    /// A shard that nobody has listed yet.
+    /// A shard that has not been listed yet.
     pub fn unknown(&self) -> Option<u8> {
-        (0..=u8::MAX).find(|&shard| !self.is_known(Row::Shard(shard)))
+        let all = self.all();
+        (0..=u8::MAX).find(|&shard| !all.is_known(Row::Shard(shard)))
     }
 
     /// The shard with the most bytes as counted.
     pub fn fullest(&self) -> u8 {
-        let bytes = |&shard: &u8| self.row(Row::Shard(shard)).bytes;
+        let all = self.all();
+        let bytes = |&shard: &u8| all.size(Row::Shard(shard)).bytes;
         (0..=u8::MAX).max_by_key(bytes).unwrap_or(0)
     }
 
     /// Records that a row has changed. Totals stop at zero instead of wrapping.
     pub fn change(&self, row: Row, change: StoreChange) {
-        self.shift(row.word(ENTRIES), change.entries);
-        self.shift(row.word(RECORDS), change.records);
-        self.shift(row.word(BYTES), change.bytes);
+        // What cannot be counted in time is found by the next listing.
+        let _ = self.page.change(row.first(), |words| shift(words, change));
     }
 
     /// To be called before the files of `row` are listed.
     pub fn begin_scan(&self, row: Row) -> ScanStart {
+        let words: RowWords = self.page.read(row.first());
         ScanStart {
             row,
-            scans: self.word(row.word(SCANS)).load(Ordering::Relaxed),
-            counted: self.row(row),
+            scans: words[SCANS],
+            counted: size(words),
         }
     }
 
@@ -192,66 +190,100 @@ impl Totals {
     /// so that changes made meanwhile by others stay counted. Of listings that overlap, the first to
     /// end corrects; the others would correct the same error twice.
     pub fn finish_scan(&self, start: ScanStart, found: StoreSize) {
-        let claimed = self.word(start.row.word(SCANS)).compare_exchange(
-            start.scans,
-            start.scans.wrapping_add(1).max(1),
-            Ordering::Relaxed,
-            Ordering::Relaxed,
-        );
-        if claimed.is_ok() {
-            let change = StoreChange {
-                entries: difference(found.entries, start.counted.entries),
-                records: difference(found.records, start.counted.records),
-                bytes: difference(found.bytes, start.counted.bytes),
-            };
-            self.change(start.row, change);
-        }
+        let change = StoreChange {
+            entries: difference(found.entries, start.counted.entries),
+            records: difference(found.records, start.counted.records),
+            bytes: difference(found.bytes, start.counted.bytes),
+        };
+        let _ = self.page.change(start.row.first(), |words| {
+            if words[SCANS] == start.scans {
+                words[SCANS] = start.scans.wrapping_add(1).max(1);
+                shift(words, change);
+            }
+        });
     }
 
     /// The shard whose turn it is, for every process of the cache; `steps` shards are done then.
     pub fn take_turns(&self, steps: u64) -> u8 {
-        self.word(CURSOR).fetch_add(steps, Ordering::Relaxed) as u8
+        let taken = self.page.change(CURSOR, |[word]| {
+            let turn = *word;
+            *word = turn.wrapping_add(steps);
+            turn
+        });
+        taken.unwrap_or(0) as u8
     }
 
-    /// Whether `seconds` have passed by `now` since somebody last asked this and was told so. The
-    /// first to ask is told, and so is one who finds a time that lies ahead.
+    /// Whether `seconds` have passed by `now` since a process last asked this and was told so. The
+    /// first to ask is told, and so is one that finds a time that lies ahead.
     pub fn is_time(&self, now: u64, seconds: u64) -> bool {
-        claim(self.word(VISITED), now, seconds)
+        claim(&self.page, VISITED, now, seconds)
     }
 
     /// Listings that have ended, over all rows.
     pub fn scans(&self) -> u64 {
-        let scans = |row: Row| self.word(row.word(SCANS)).load(Ordering::Relaxed);
+        let all = self.all();
+        let scans = |row| all.words(row)[SCANS];
         Row::all().map(scans).fold(0, u64::saturating_add)
     }
 
-    fn is_known(&self, row: Row) -> bool {
-        self.word(row.word(SCANS)).load(Ordering::Relaxed) > 0
-    }
-
-    fn shift(&self, slot: usize, change: i64) {
-        if change == 0 {
-            return;
-        }
-        let add = |value: u64| Some(value.saturating_add_signed(change));
-        // The closure always gives a value, so the update cannot be refused.
-        let _ = self
-            .word(slot)
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-    }
-
-    fn word(&self, slot: usize) -> &AtomicU64 {
-        &self.page.words()[slot]
+    fn all(&self) -> All {
+        All(self.page.all(FORMAT))
     }
 }
 
-/// Sets `word` to `now` unless it holds a time less than `seconds` ago; whether it did. Of several
-/// processes one does.
-pub(super) fn claim(word: &AtomicU64, now: u64, seconds: u64) -> bool {
-    let last = word.load(Ordering::Relaxed);
-    let is_recent = last <= now && now - last < seconds;
-    let claimed = |last| word.compare_exchange(last, now, Ordering::Relaxed, Ordering::Relaxed);
-    !is_recent && claimed(last).is_ok()
+/// The words of one row.
+type RowWords = [u64; ROW];
+
+/// Every row, as read at once.
+struct All(Vec<u64>);
+
+impl All {
+    fn words(&self, row: Row) -> RowWords {
+        let first = row.first();
+        std::array::from_fn(|at| self.0[first + at])
+    }
+
+    fn size(&self, row: Row) -> StoreSize {
+        size(self.words(row))
+    }
+
+    fn is_known(&self, row: Row) -> bool {
+        self.words(row)[SCANS] > 0
+    }
+}
+
+fn size(words: RowWords) -> StoreSize {
+    StoreSize {
+        entries: words[ENTRIES],
+        records: words[RECORDS],
+        bytes: words[BYTES],
+    }
+}
+
+fn shift(words: &mut RowWords, change: StoreChange) {
+    let changes = [
+        (ENTRIES, change.entries),
+        (RECORDS, change.records),
+        (BYTES, change.bytes),
+    ];
+    for (at, change) in changes {
+        words[at] = words[at].saturating_add_signed(change);
+    }
+}
+
+/// Sets the word at `slot` to `now` unless it holds a time less than `seconds` ago; whether it did. Of
+/// several processes one does.
+pub(super) fn claim(page: &Page, slot: usize, now: u64, seconds: u64) -> bool {
+    let is_recent = |last: u64| last <= now && now - last < seconds;
+    let [last] = page.read(slot);
+    let claim = |[word]: &mut [u64; 1]| {
+        let is_first = !is_recent(*word);
+        if is_first {
+            *word = now;
+        }
+        is_first
+    };
+    !is_recent(last) && page.change(slot, claim).unwrap_or(false)
 }
 
 /// `to - from`, clamped to what an `i64` holds; real totals are far from either end.

@@ -1,13 +1,18 @@
 //! One sharded tree of files that are named by the SHA-256 of their key: `ab/cdef…`. Reads, places,
 //! lists and removes files; does not know what is in them, how many there may be, or who counts.
 
-use super::platform::{Child, Directory, Facts, Root, is_missing, is_symlink, mark_as_read, read};
 use super::tmp::Temporary;
 use super::{Name, StoreError};
+use crate::files::{
+    Child, Directory, Facts, Root, Size, is_missing, is_symlink, mark_as_read, now, read,
+};
 use std::ffi::{CStr, CString};
 use std::io::{self, ErrorKind};
 use std::path::PathBuf;
 use std::sync::Arc;
+
+/// How the names begin of what was in the way, in `tmp/`.
+pub const STRANGE_PREFIX: &str = "strange-";
 
 /// How often a shard is made again for one file: others tidy up empty shards at any moment.
 const ATTEMPTS: u32 = 10;
@@ -74,7 +79,7 @@ impl Listing {
     pub(super) fn contents(&self, file: &Listed) -> Result<Option<Vec<u8>>, StoreError> {
         let opened = self.directory.open_unmarked(&file.name);
         let found = opened.and_then(|opened| match opened {
-            Some(opened) => read(&opened, None).map(Some),
+            Some(opened) => read(&opened, Size::AtMost(file.facts.size)).map(Some),
             None => Ok(None),
         });
         let path = self.path.join(file.name.to_string_lossy().as_ref());
@@ -103,7 +108,7 @@ impl Area {
         &self,
         name: Name,
         touch: Touch,
-        expected: Option<u64>,
+        expected: Size,
     ) -> Result<Option<Found>, StoreError> {
         let path = self.path(name);
         let file = match self.root.open(&path) {
@@ -139,6 +144,11 @@ impl Area {
             match placed {
                 // Tidied away between the making and the rename.
                 Err(error) if error.kind() == ErrorKind::NotFound && attempts.next().is_some() => {}
+                // Something else is where the shard or the file belongs.
+                Err(error) if is_in_the_way(&error) && attempts.next().is_some() => {
+                    let cleared = clear_way(root, shard, &target);
+                    cleared.map_err(self.trouble("make room for", &path))?;
+                }
                 placed => break placed.map_err(self.trouble("place", &path))?,
             }
         };
@@ -254,6 +264,27 @@ pub(super) fn name_of(shard: u8, rest: &CStr) -> Option<Name> {
     let is_ours = digits.bytes().all(|digit| !digit.is_ascii_uppercase());
     hex::decode_to_slice(digits, &mut name[1..]).ok()?;
     is_ours.then_some(Name(name))
+}
+
+/// Whether a directory is where a file belongs, or something else where a directory does.
+fn is_in_the_way(error: &io::Error) -> bool {
+    use ErrorKind::{DirectoryNotEmpty, IsADirectory, NotADirectory};
+    matches!(
+        error.kind(),
+        IsADirectory | DirectoryNotEmpty | NotADirectory
+    ) || is_symlink(error)
+}
+
+/// Moves what is in the place of a shard, or of a file in it, to `tmp/`: what is in a directory there may be of
+/// value to another, and a link is moved, not followed.
+fn clear_way(root: &Directory, shard: &str, name: &CStr) -> io::Result<()> {
+    let tmp = root.make("tmp")?;
+    let aside = format!("{STRANGE_PREFIX}{}-{:x}", std::process::id(), now());
+    match root.directory(shard) {
+        Ok(directory) => directory.move_aside(name, &tmp, &aside),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(_) => root.move_aside(&CString::new(shard)?, &tmp, &aside),
+    }
 }
 
 /// Directory and children; `None` where it is missing.

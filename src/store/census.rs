@@ -3,10 +3,10 @@
 
 use super::area::{Listed, Listing, name_of};
 use super::file::{Access, FileStore, Sort};
-use super::platform::{Directory, seconds};
 use super::policy::Candidate;
 use super::usage::{Known, forget, load};
 use super::{CLASS_HEAD, Class, Cleared, Entry, Policy, StoreError, tmp};
+use crate::files::{Directory, seconds};
 use crate::stats::{Row, StoreSize, Totals};
 
 /// So many files may be listed on behalf of one put, unless a single shard has more: with a million
@@ -173,7 +173,7 @@ impl FileStore {
     pub fn entries(&self) -> Result<Vec<Entry>, StoreError> {
         let mut entries = Vec::new();
         self.each_shard(|_, shard, candidates| {
-            let now = super::platform::now();
+            let now = crate::files::now();
             for ((_, sort, file), candidate) in shard.files().zip(candidates) {
                 if sort == Sort::Entry && !self.policy.is_expired(candidate, now) {
                     entries.extend(entry_of(shard.number, file));
@@ -197,7 +197,7 @@ impl FileStore {
         let mut trouble = Ok(());
         self.each_shard(|_, shard, candidates| {
             let files: Vec<_> = shard.files().collect();
-            for at in self.policy.expired(candidates, super::platform::now()) {
+            for at in self.policy.expired(candidates, crate::files::now()) {
                 let (listing, sort, file) = files[at];
                 match self.remove_listed(shard, listing, file) {
                     Ok(true) if sort == Sort::Entry => {

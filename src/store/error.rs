@@ -22,6 +22,24 @@ pub enum StoreError {
         /// The place.
         path: PathBuf,
     },
+    /// The cache belongs to another user, and this process is root's.
+    #[error(
+        "{path:?} belongs to user {owner}; set PCACHE_TRUST=owner to use it as root, or name another place with PCACHE_DIR"
+    )]
+    OfAnother {
+        /// The cache.
+        path: PathBuf,
+        /// The number of its owner.
+        owner: u32,
+    },
+    /// The file that the setting `key` names cannot be used.
+    #[error("cannot use the key {path:?}: {why}")]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it, and the way out.
+        why: String,
+    },
     /// A maximum size of zero.
     #[error("a store of no size holds nothing; set PCACHE_MAX_SIZE, such as 10G")]
     NoRoom,

@@ -3,14 +3,15 @@
 //! single put pays for all of it. `docs/store.md#eviction` says how near that comes to a whole listing.
 
 use super::StoreError;
+use super::area::name_of;
 use super::census::{MOST_LISTED, Shard};
 use super::file::FileStore;
-use super::platform::Directory;
 use super::policy::{Candidate, Limits, Nanos, Policy};
 use super::usage::fold;
-use super::{area::name_of, platform};
+use crate::files;
+use crate::files::Directory;
 use crate::stats::{Counter, Row, SHARDS};
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::collections::HashSet;
 use std::fs::File;
@@ -54,9 +55,11 @@ impl FileStore {
         let Some(root) = self.directory()? else {
             return Ok(());
         };
-        let Some(_lock) = lock(&root) else {
+        let held = lock(&root);
+        // A process that was stopped while it evicts keeps the others from it for a while only.
+        if held.is_none() && self.counted() / 11 * 10 <= self.max_bytes {
             return Ok(());
-        };
+        }
         self.sweep()?;
         let mut work = Work::default();
         let totals = self.stats.totals();
@@ -111,7 +114,7 @@ impl FileStore {
     /// Removes what the policy says from the shards of a group: as large a part of their bytes as
     /// all shards together have too many.
     fn thin_out(&self, root: &Directory, group: &[Shard], before: u64, work: &mut Work) {
-        let now = platform::now();
+        let now = files::now();
         let candidates = |shard| self.candidates(root, shard);
         let candidates: Vec<Candidate> = group.iter().flat_map(candidates).collect();
         let files = group.iter().flat_map(|shard| {
@@ -182,7 +185,10 @@ pub(super) fn lock(root: &Directory) -> Option<Option<File>> {
 }
 
 fn try_lock(root: &Directory) -> io::Result<File> {
-    let file = root.make("locks")?.open_shared("evict", root.sharing()?)?;
+    // Each user's own, so that no other user keeps it from evicting. Two evictions at once cost time only.
+    let rights = root.rights()?;
+    let name = rights.own_name("evict");
+    let file = root.make("locks")?.make_own(&name, OFlags::RDWR, rights)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
 }

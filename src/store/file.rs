@@ -3,24 +3,22 @@
 //! in a page of counters, so that a put lists no directory. Does not know what it stores.
 
 use super::area::{Area, Found, Placed, Touch};
-use super::platform::{Directory, Facts, Root, is_directory, is_missing, now, seconds};
 use super::policy::Candidate;
+use super::record::Unsealed;
+use super::tmp;
 use super::tmp::{Durability, Temporary};
+use super::trust::{Credentials, Standing, Use};
 use super::turns::Turns;
 use super::usage::{Usage, note};
 use super::{Artefact, Backend, CLASS_HEAD, Class, Cleared, Entry, Info, Name, Policy, StoreError};
-use super::{record, tmp};
+use crate::files::{Directory, Facts, Root, Size, is_missing, now};
 use crate::stats::{Counter, Row, Stats, StoreChange, StoreSize};
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// How often an opening looks for temporary files of dead writers: once an hour, for all processes
-/// together, so that a hit pays for no listing.
-const SWEEP_SECONDS: u64 = 3600;
+/// A longer record is not read: those of real units have a few MB at most.
+const LONGEST_RECORD: u64 = 32 << 20;
 
 /// Whether the store may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,8 +45,9 @@ pub struct FileStore {
     pub(super) max_bytes: u64,
     pub(super) policy: Policy,
     pub(super) access: Access,
-    entries: Area,
-    records: Area,
+    pub(super) credentials: Credentials,
+    pub(super) entries: Area,
+    pub(super) records: Area,
     pub(super) stats: Stats,
     pub(super) hits: AtomicU64,
     pub(super) misses: AtomicU64,
@@ -56,70 +55,15 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// Opens the store in `root`, making the directory (mode 0700) where it is missing. It holds at
-    /// most about `max_bytes` bytes: a put may exceed them until its eviction is done.
-    ///
-    /// # Errors
-    /// `max_bytes` of zero; a root that cannot be made; something else than a directory in the place
-    /// of one of the store's own.
-    pub fn open(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
-        refuse_no_room(max_bytes)?;
-        let root = absolute(root)?;
-        let held = make(&root)?;
-        // Who made the counters has examined the rest, and what came later is not followed.
-        let known = Stats::open_existing(&root);
-        let stats = match known.is_shared() {
-            true => known.making_pages(),
-            false => {
-                refuse_strangers(&root)?;
-                Stats::open(&root)
-            }
-        };
-        let root = Root::new(root, Some(held));
-        let store = Self::with(root, max_bytes, Access::ReadWrite, stats);
-        if store.stats.is_time_to_sweep(seconds(), SWEEP_SECONDS) && store.sweep().is_err() {
-            store.stats.add(Counter::Error, 1);
-        }
-        Ok(store)
-    }
-
-    /// Opens the store in `root` for reading. Puts, removals and clearing do nothing, and reads leave
-    /// no mark. Counters count where they can. A root that does not exist is an empty store.
-    ///
-    /// # Errors
-    /// As for [`FileStore::open`], apart from making the root.
-    pub fn open_read_only(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
-        refuse_no_room(max_bytes)?;
-        let root = absolute(root)?;
-        refuse_strangers(&root)?;
-        let stats = Stats::open_existing(&root);
-        let held = Directory::root(&root).ok();
-        let root = Root::new(root, held);
-        Ok(Self::with(root, max_bytes, Access::ReadOnly, stats))
-    }
-
-    fn with(root: Root, max_bytes: u64, access: Access, stats: Stats) -> Self {
-        let path = root.path.clone();
-        let root = Arc::new(root);
-        Self {
-            max_bytes,
-            policy: Policy::default(),
-            access,
-            entries: Area::new(Arc::clone(&root), "entries"),
-            records: Area::new(Arc::clone(&root), "manifests/results"),
-            opened: root,
-            root: path,
-            stats,
-            hits: AtomicU64::new(0),
-            misses: AtomicU64::new(0),
-            turns: Turns::default(),
-        }
-    }
-
     /// The same store under another policy than [`Policy::Lru`].
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// By what its records are believed.
+    pub fn standing(&self) -> Standing {
+        self.credentials.standing()
     }
 
     /// The counters of the same directory.
@@ -132,7 +76,8 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.read(Sort::Entry, Name::of(key), None)?;
+        let found = self.read(Sort::Entry, Name::of(key), Size::AtMost(u64::MAX))?;
+        let found = found.filter(|found| self.credentials.may_be_believed(&found.facts));
         self.count_lookup(found.is_some());
         Ok(found.map(|found| found.bytes))
     }
@@ -163,7 +108,7 @@ impl FileStore {
         let artefact = Artefact::of(bytes);
         let name = Name::of(&artefact.key());
         // Reading and comparing costs less than a write. An entry that cannot be read is replaced.
-        let held = self.read(Sort::Entry, name, Some(artefact.size));
+        let held = self.read(Sort::Entry, name, Size::Exactly(artefact.size));
         if held.ok().flatten().is_none_or(|held| held.bytes != bytes) {
             self.write(Sort::Entry, name, &[bytes], Durability::Verified)?;
         }
@@ -177,43 +122,70 @@ impl FileStore {
     /// The entry exists and cannot be read.
     pub fn get_artefact(&self, artefact: &Artefact) -> Result<Option<Vec<u8>>, StoreError> {
         let name = Name::of(&artefact.key());
-        let found = self.read(Sort::Entry, name, Some(artefact.size))?;
+        let found = self.read(Sort::Entry, name, Size::Exactly(artefact.size))?;
         let whole = |found: &Found| {
             found.facts.size == artefact.size && Artefact::of(&found.bytes) == *artefact
         };
-        self.verified(Sort::Entry, name, found, |found| {
-            whole(&found).then_some(found.bytes)
+        self.verified(Sort::Entry, name, found, |found| match whole(&found) {
+            true => Unsealed::Whole(found.bytes),
+            false => Unsealed::Damaged,
         })
     }
 
-    /// The record under `key`, or `None`. A damaged record is removed and counted as an error.
+    /// The record of a result under `key`, or `None`. A damaged record is removed and counted as an error; one
+    /// that is not believed is counted and left alone.
     ///
     /// # Errors
     /// The record exists and cannot be read.
     pub fn get_record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let name = Name::of(key);
-        let found = self.read(Sort::Record, name, None)?;
+        self.unsealed(key, Use::Result)
+    }
+
+    /// The same of a record that steers what the program does: only this user's own is there.
+    ///
+    /// # Errors
+    /// As for [`FileStore::get_record`].
+    pub fn get_order(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.unsealed(key, Use::Order)
+    }
+
+    fn unsealed(&self, key: &[u8], usage: Use) -> Result<Option<Vec<u8>>, StoreError> {
+        let name = self.credentials.name(key, usage);
+        let found = self.read(Sort::Record, name, Size::AtMost(LONGEST_RECORD))?;
         self.verified(Sort::Record, name, found, |found| {
-            record::unseal(name, found.bytes)
+            self.credentials
+                .unseal(name, &found.facts, found.bytes, usage)
         })
     }
 
-    /// Stores a record with its checksum under `key`, in the place of what was there.
+    /// Stores a record of a result with its checksum under `key`, in the place of what was there.
     ///
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let name = Name::of(key);
-        let parts = [&record::header(name, value), value];
+        self.seal(key, value, Use::Result)
+    }
+
+    /// The same of a record that steers what the program does.
+    ///
+    /// # Errors
+    /// As for [`FileStore::put`].
+    pub fn put_order(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.seal(key, value, Use::Order)
+    }
+
+    fn seal(&self, key: &[u8], value: &[u8], usage: Use) -> Result<(), StoreError> {
+        let name = self.credentials.name(key, usage);
+        let parts = [&self.credentials.header(name, value, usage), value];
         self.write(Sort::Record, name, &parts, Durability::Verified)
     }
 
-    /// Removes the record of `key`; whether there was one.
+    /// Removes the record of a result of `key`; whether there was one.
     ///
     /// # Errors
     /// The record exists and cannot be removed.
     pub fn remove_record(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.take_out(Sort::Record, Name::of(key))
+        self.take_out(Sort::Record, self.credentials.name(key, Use::Result))
     }
 
     pub(super) fn area(&self, sort: Sort) -> &Area {
@@ -237,7 +209,7 @@ impl FileStore {
         &self,
         sort: Sort,
         name: Name,
-        expected: Option<u64>,
+        expected: Size,
     ) -> Result<Option<Found>, StoreError> {
         let touch = match self.access {
             Access::ReadWrite => Touch::Mark,
@@ -265,20 +237,24 @@ impl FileStore {
         sort: Sort,
         name: Name,
         found: Option<Found>,
-        check: impl FnOnce(Found) -> Option<Vec<u8>>,
+        check: impl FnOnce(Found) -> Unsealed,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(found) = found else {
             self.count_lookup(false);
             return Ok(None);
         };
         let facts = found.facts;
-        let value = check(found);
-        self.count_lookup(value.is_some());
-        if value.is_none() {
-            self.stats.add(Counter::Error, 1);
-            let _ = self.discard(sort, name, &facts);
+        let checked = check(found);
+        self.count_lookup(matches!(checked, Unsealed::Whole(_)));
+        match checked {
+            Unsealed::Whole(value) => return Ok(Some(value)),
+            Unsealed::Foreign => self.stats.add(Counter::Distrusted, 1),
+            Unsealed::Damaged => {
+                self.stats.add(Counter::Error, 1);
+                let _ = self.discard(sort, name, &facts);
+            }
         }
-        Ok(value)
+        Ok(None)
     }
 
     pub(super) fn count_lookup(&self, found: bool) {
@@ -381,7 +357,7 @@ impl FileStore {
 
     /// The root, made again where somebody removed it.
     fn root_made(&self) -> Result<Directory, StoreError> {
-        make(&self.root)
+        super::open::make(&self.root)
     }
 
     fn take_out(&self, sort: Sort, name: Name) -> Result<bool, StoreError> {
@@ -419,7 +395,7 @@ impl FileStore {
         make: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Vec<u8>, E> {
         // Somebody may have made it while this thread waited. The lookup is counted already.
-        let made = self.read(Sort::Entry, Name::of(key), None);
+        let made = self.read(Sort::Entry, Name::of(key), Size::AtMost(u64::MAX));
         if let Ok(Some(found)) = made {
             return Ok(found.bytes);
         }
@@ -531,41 +507,4 @@ fn one(sort: Sort, sign: Sign) -> StoreChange {
         Sort::Record => change.records = signed(1, sign),
     }
     change
-}
-
-fn refuse_no_room(max_bytes: u64) -> Result<(), StoreError> {
-    match max_bytes {
-        0 => Err(StoreError::NoRoom),
-        _ => Ok(()),
-    }
-}
-
-/// The store outlives a change of the working directory.
-fn absolute(root: &Path) -> Result<PathBuf, StoreError> {
-    std::path::absolute(root).map_err(StoreError::io("find", root))
-}
-
-/// The root, made where it is missing.
-fn make(root: &Path) -> Result<Directory, StoreError> {
-    let opened = match Directory::root(root) {
-        Err(error) if is_missing(&error) => {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
-            made.and_then(|()| Directory::root(root))
-        }
-        opened => opened,
-    };
-    opened.map_err(StoreError::io("make directory", root))
-}
-
-/// Something else in the place of a directory. A symlink, too, is refused: it would lead the counters
-/// elsewhere, and everything else finds nothing behind it.
-fn refuse_strangers(root: &Path) -> Result<(), StoreError> {
-    for name in ["entries", "manifests", "manifests/results", "tmp"] {
-        let path = root.join(name);
-        let found: io::Result<Option<bool>> = is_directory(&path);
-        if found.map_err(StoreError::io("examine", &path))? == Some(false) {
-            return Err(StoreError::NotADirectory { path });
-        }
-    }
-    Ok(())
 }

@@ -19,6 +19,9 @@ const FILE: &str = "flights";
 /// block cannot be given up on time without a signal of our own.
 const PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
 
+/// How long a waiter waits before it looks whether the leader is stopped; doubled with each look.
+const FIRST_LOOK: Duration = Duration::from_secs(1);
+
 /// What became of [`Flights::join`]; `S` is what interrupted it.
 #[derive(Debug)]
 pub enum Flight<S> {
@@ -28,7 +31,7 @@ pub enum Flight<S> {
     /// Somebody else had the key, and is done or dead. Look for what it has made; where nothing is,
     /// join again.
     Followed,
-    /// The deadline passed while somebody else had the key.
+    /// The deadline passed while another had the key, or who has it is stopped.
     Impatient,
     /// The caller was told to stop.
     Interrupted(S),
@@ -108,6 +111,8 @@ fn wait<S>(
 ) -> io::Result<Flight<S>> {
     let mut pauses = PAUSES.into_iter();
     let mut pause = Duration::ZERO;
+    let began = Instant::now();
+    let mut look = began + FIRST_LOOK;
     while file.is_locked(offset)? {
         if let Some(signal) = interrupted() {
             return Ok(Flight::Interrupted(signal));
@@ -115,6 +120,13 @@ fn wait<S>(
         let left = deadline.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Ok(Flight::Impatient);
+        }
+        let now = Instant::now();
+        if now >= look {
+            look = now + now.duration_since(began);
+            if file.stopped().contains(&offset) {
+                return Ok(Flight::Impatient);
+            }
         }
         pause = pauses.next().map_or(pause, Duration::from_millis);
         sleep(pause.min(left));

@@ -4,9 +4,9 @@
 use super::census::Shard;
 use super::evict::{Work, lock};
 use super::file::{Access, FileStore};
-use super::platform::{Directory, now};
 use super::policy::{Candidate, Limits, Policy};
 use super::{Cleared, StoreError};
+use crate::files::{Directory, now};
 use crate::stats::{Counter, Row, StoreSize};
 
 /// What [`FileStore::collect`] did.

@@ -4,8 +4,9 @@
 //! full. Does not know what a record says. `docs/store.md#journal` draws one.
 
 use super::file::Access;
-use super::platform::{Directory, is_missing};
 use super::{FileStore, StoreError};
+use crate::files::{Directory, Rights, is_missing, is_strange};
+use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use std::ffi::CString;
 use std::io::{self, Read, Seek, Write};
@@ -56,10 +57,14 @@ impl FileStore {
         };
         let turn = self.stats.journal_turn();
         let mut records = Vec::new();
-        // The counters may hold any number, and their file may be damaged.
-        for step in 1..=FILES {
-            let path = format!("{DIRECTORY}/{}", turn.wrapping_add(step) % FILES);
-            let read = read(&root, &path);
+        let rights = root
+            .rights()
+            .map_err(StoreError::io("examine", &self.root))?;
+        let directory = rights.own_name(DIRECTORY);
+        // A turn that is the largest number comes from a damaged page.
+        for turn in (0..FILES).map(|at| turn.wrapping_add(at)) {
+            let path = format!("{directory}/{}", turn.wrapping_add(1) % FILES);
+            let read = read(&root, &path, rights);
             let bytes = read.map_err(StoreError::io("read", &self.root.join(&path)))?;
             records.extend(bytes.split(|&byte| byte == START).filter_map(unframed));
         }
@@ -68,10 +73,12 @@ impl FileStore {
 
     fn append(&self, root: &Directory, turn: u64, framed: &[u8]) -> io::Result<()> {
         let name = (turn % FILES).to_string();
-        let mut file = match root.open_to_append(&format!("{DIRECTORY}/{name}")) {
-            Err(error) if is_missing(&error) => {
-                let directory = root.make(DIRECTORY)?;
-                directory.open_shared(&name, root.sharing()?)?
+        let rights = root.rights()?;
+        let directory = rights.own_name(DIRECTORY);
+        let access = OFlags::WRONLY | OFlags::APPEND;
+        let mut file = match root.open_own(&format!("{directory}/{name}"), access, rights) {
+            Err(error) if is_missing(&error) || is_strange(&error) => {
+                root.make(&directory)?.make_own(&name, access, rights)?
             }
             opened => opened?,
         };
@@ -81,9 +88,9 @@ impl FileStore {
         }
         if file.stream_position()? >= FULL && self.stats.end_journal_turn(turn) {
             // The file of the turn that has begun was removed when the last one began.
-            let oldest =
-                CString::new((turn.wrapping_add(2) % FILES).to_string()).unwrap_or_default();
-            match root.directory(DIRECTORY)?.remove(&oldest) {
+            let oldest = turn.wrapping_add(2) % FILES;
+            let oldest = CString::new(oldest.to_string()).unwrap_or_default();
+            match root.directory(&directory)?.remove(&oldest) {
                 Err(error) if is_missing(&error) => {}
                 removed => drop(removed?),
             }
@@ -92,12 +99,12 @@ impl FileStore {
     }
 }
 
-fn read(root: &Directory, path: &str) -> io::Result<Vec<u8>> {
+fn read(root: &Directory, path: &str, rights: Rights) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    match root.open(path) {
-        Ok(Some(file)) => file.take(4 * FULL).read_to_end(&mut bytes)?,
-        Ok(None) => 0,
-        Err(error) if is_missing(&error) => 0,
+    match root.open_own(path, OFlags::RDONLY, rights) {
+        Ok(file) => file.take(4 * FULL).read_to_end(&mut bytes)?,
+        // What is not this user's own says nothing that is believed.
+        Err(error) if is_missing(&error) || is_strange(&error) => 0,
         Err(error) => return Err(error),
     };
     Ok(bytes)

@@ -25,16 +25,18 @@ mod file;
 mod flight;
 mod gc;
 mod journal;
+mod key;
 mod memory;
-mod platform;
+mod open;
 pub mod policy;
 mod record;
-mod sharing;
 mod survey;
 mod tmp;
+mod trust;
 mod turns;
 mod usage;
 
+pub use area::STRANGE_PREFIX;
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
 pub use class::{CLASS_HEAD, Class, Content};
@@ -42,9 +44,11 @@ pub use error::StoreError;
 pub use file::{FileStore, Sort};
 pub use flight::{Flight, Flights, Guard};
 pub use gc::{Collected, Phase};
+pub use key::{KEY_FILE, Key};
 pub use memory::MemoryStore;
 pub use policy::Policy;
 pub use survey::{Checked, Stored, Verdict};
+pub use trust::Standing;
 
 #[cfg(test)]
 mod tests;

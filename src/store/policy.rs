@@ -5,8 +5,7 @@
 use super::Class;
 use crate::config::{EvictionPolicy, Lifetime};
 
-/// Nanoseconds since 1970; negative before.
-pub type Nanos = i128;
+pub use crate::files::Nanos;
 
 /// What a policy knows of one entry.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -1,44 +1,87 @@
-//! Result records: bytes under one line of text that holds their checksum, so that people can read
-//! what follows and damage is noticed. Does not know what a result is.
+//! Records: bytes under one line of text that holds their checksum, so that people can read what follows and
+//! damage is noticed. With a key the checksum is one that only those can make who have the key. Does not know
+//! what a record is of.
 
 use super::Name;
+use super::key::Key;
 use sha2::{Digest, Sha256};
 
 const TITLE: &str = "pcache-nvcc record v2 ";
+const SIGNED: &str = "pcache-nvcc signed v2 ";
+const _: () = assert!(TITLE.len() == SIGNED.len());
 
 /// Title, 64 digits, end of line.
 const HEADER: usize = TITLE.len() + 64 + 1;
 
 /// The header for `value` in the file called `name`. The name is in the checksum, so that a record
-/// that was moved to another one counts as damaged; the key is not, so that whoever goes through
-/// the directory can check it.
-pub(super) fn header(name: Name, value: &[u8]) -> Vec<u8> {
-    let mut digest = Sha256::new();
-    digest.update(name.0);
-    digest.update(value);
-    format!("{TITLE}{}\n", hex::encode(digest.finalize())).into_bytes()
+/// that was moved to another one counts as damaged; the key of the record is not, so that a listing
+/// of the directory can check it.
+pub(super) fn header(name: Name, value: &[u8], key: Option<&Key>) -> Vec<u8> {
+    let (title, digest) = match key {
+        Some(key) => (SIGNED, key.authenticate(&[&name.0, value])),
+        None => {
+            let mut digest = Sha256::new();
+            digest.update(name.0);
+            digest.update(value);
+            (TITLE, digest.finalize().into())
+        }
+    };
+    format!("{title}{}\n", hex::encode(digest)).into_bytes()
 }
 
-/// The value in `bytes`, or `None` where one bit is not as [`header`] had it.
-pub(super) fn unseal(name: Name, mut bytes: Vec<u8>) -> Option<Vec<u8>> {
-    let (found, value) = bytes.split_at_checked(HEADER)?;
-    if found != header(name, value) {
-        return None;
+/// What a file in the place of a record holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Unsealed {
+    /// The value, as it was sealed.
+    Whole(Vec<u8>),
+    /// A signed record where none is expected, or one that another key has signed, or none.
+    Foreign,
+    /// One bit at least is not as [`header`] had it.
+    Damaged,
+}
+
+/// The value in `bytes`, which `key` must have signed if there is one.
+pub(super) fn unseal(name: Name, mut bytes: Vec<u8>, key: Option<&Key>) -> Unsealed {
+    let is_signed = bytes.starts_with(SIGNED.as_bytes());
+    let Some((found, value)) = bytes.split_at_checked(HEADER) else {
+        return Unsealed::Damaged;
+    };
+    let is_whole = match key {
+        // In constant time: how much of a forged checksum is right must not show.
+        Some(key) => {
+            let digits = &found[SIGNED.len()..HEADER - 1];
+            found.ends_with(b"\n") && key.matches(digits, &[&name.0, value])
+        }
+        None => found == header(name, value, None),
+    };
+    match (is_signed == key.is_some(), is_whole) {
+        (true, true) => {
+            bytes.drain(..HEADER);
+            Unsealed::Whole(bytes)
+        }
+        (true, false) if key.is_none() => Unsealed::Damaged,
+        _ => Unsealed::Foreign,
     }
-    bytes.drain(..HEADER);
-    Some(bytes)
+}
+
+/// Whether a record that is not signed is damaged. Of a signed one, only who has its key can tell.
+pub(super) fn is_signed(bytes: &[u8]) -> bool {
+    bytes.starts_with(SIGNED.as_bytes())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{HEADER, Name, header, unseal as unseal_named};
+    use super::{HEADER, Key, Name, Unsealed, header, unseal as unseal_named};
 
     fn sealed(key: &[u8], value: &[u8]) -> Vec<u8> {
-        [header(Name::of(key), value), value.to_vec()].concat()
+        [header(Name::of(key), value, None), value.to_vec()].concat()
     }
 
     fn unseal(key: &[u8], bytes: Vec<u8>) -> Option<Vec<u8>> {
-        unseal_named(Name::of(key), bytes)
+        match unseal_named(Name::of(key), bytes, None) {
+            Unsealed::Whole(value) => Some(value),
+            Unsealed::Damaged | Unsealed::Foreign => None,
+        }
     }
 
     #[test]
@@ -71,5 +114,33 @@ mod tests {
         assert_eq!(unseal(b"key", [&good[..], b"s"].concat()), None);
         assert_eq!(unseal(b"yek", good), None);
         assert_eq!(unseal(b"keyv", sealed(b"key", b"value")), None);
+    }
+
+    #[test]
+    fn only_what_the_key_has_signed_is_whole() {
+        let (key, other) = (Key::from_bytes([7; 32]), Key::from_bytes([8; 32]));
+        let name = Name::of(b"key");
+        let signed = [header(name, b"value", Some(&key)), b"value".to_vec()].concat();
+        let opened = |name, bytes: &[u8], key| unseal_named(name, bytes.to_vec(), key);
+        assert_eq!(
+            opened(name, &signed, Some(&key)),
+            Unsealed::Whole(b"value".to_vec())
+        );
+        assert_eq!(opened(name, &signed, Some(&other)), Unsealed::Foreign);
+        assert_eq!(opened(name, &signed, None), Unsealed::Foreign);
+        assert_eq!(
+            opened(Name::of(b"yek"), &signed, Some(&key)),
+            Unsealed::Foreign
+        );
+        let plain = sealed(b"key", b"value");
+        assert_eq!(opened(name, &plain, Some(&key)), Unsealed::Foreign);
+        for bit in 0..signed.len() * 8 {
+            let mut bad = signed.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(!matches!(
+                opened(name, &bad, Some(&key)),
+                Unsealed::Whole(_)
+            ));
+        }
     }
 }

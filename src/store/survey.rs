@@ -5,8 +5,10 @@
 use super::area::{Listed, Listing, name_of};
 use super::file::{Access, FileStore, Sort};
 use super::policy::{Nanos, Policy};
+use super::record::Unsealed;
+use super::trust::Credentials;
 use super::usage::load;
-use super::{Artefact, Cleared, Name, StoreError, record};
+use super::{Artefact, Cleared, Name, StoreError};
 
 /// One file as it was when listed.
 #[derive(Debug)]
@@ -22,6 +24,7 @@ pub struct Stored<'a> {
     /// How often it was written or read; `None` under policies that do not count it.
     pub uses: Option<u64>,
     sort: Sort,
+    credentials: &'a Credentials,
     listing: &'a Listing,
     file: &'a Listed,
 }
@@ -42,6 +45,8 @@ pub enum Checked {
     Whole(Vec<u8>),
     /// An entry whose name is not made of its content: a damaged artefact, or another program's entry.
     Unproven,
+    /// A record that another key has signed: whether it is whole, only those can tell who have that.
+    Signed,
     /// A record that is not as it was stored.
     Damaged,
     /// It went meanwhile, or another one has come to its place.
@@ -67,10 +72,11 @@ impl Stored<'_> {
                 Checked::Whole(bytes)
             }
             Sort::Entry => Checked::Unproven,
-            Sort::Record => {
-                let value = record::unseal(self.name, bytes);
-                value.map_or(Checked::Damaged, Checked::Whole)
-            }
+            Sort::Record => match self.credentials.check(self.name, bytes) {
+                Unsealed::Whole(value) => Checked::Whole(value),
+                Unsealed::Foreign => Checked::Signed,
+                Unsealed::Damaged => Checked::Damaged,
+            },
         })
     }
 }
@@ -111,6 +117,7 @@ impl FileStore {
                     written: file.facts.written,
                     uses,
                     sort,
+                    credentials: &self.credentials,
                     listing: &shard.listings[at].1,
                     file,
                 };

@@ -1,8 +1,8 @@
 //! The file store by the rules of Windows, on any system: with errors that are planted where files
 //! are opened, renamed and removed.
 
-use super::sharing::{Operation, faults};
 use super::{Artefact, FileStore, StoreError};
+use crate::files::{Operation, faults};
 use crate::stats::Counter;
 use std::fs::{self, FileTimes};
 use std::time::{Duration, UNIX_EPOCH};

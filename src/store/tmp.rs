@@ -3,9 +3,8 @@
 
 use super::StoreError;
 use super::area::remove_unchanged;
-use super::platform::{Directory, Facts, is_missing, now};
 use super::policy::Nanos;
-use crate::stats::PAGE_PREFIX;
+use crate::files::{Directory, FRESH_PREFIX, Facts, Kind, is_missing, now};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -48,14 +47,14 @@ impl Temporary {
     fn make(root: &Directory) -> io::Result<Self> {
         /// Tells the threads of a process apart.
         static TURN: AtomicU64 = AtomicU64::new(0);
-        let sharing = root.sharing()?;
+        let rights = root.rights()?;
         let mut last = ErrorKind::AlreadyExists.into();
         for _ in 0..ATTEMPTS {
             // On first use, or removed by somebody who tidied up.
             let directory = root.make(DIRECTORY)?;
             let turn = TURN.fetch_add(1, Ordering::Relaxed);
             let name = format!("entry-{}-{turn}-{:x}", std::process::id(), now());
-            match directory.create(&name, sharing) {
+            match directory.create(&name, rights, Kind::Owned) {
                 Ok(file) => {
                     return Ok(Self {
                         directory,
@@ -149,7 +148,7 @@ fn visit(
             && matches!(remove_unchanged(&directory, &child.name, &facts), Ok(true));
         // Nobody adds or takes off the bytes of a counter page that is being made, so a listing must
         // not see them either.
-        let is_page = child.name.to_bytes().starts_with(PAGE_PREFIX.as_bytes());
+        let is_page = child.name.to_bytes().starts_with(FRESH_PREFIX.as_bytes());
         match (is_gone, is_page) {
             (true, _) => swept.freed += facts.size,
             (false, true) => {}

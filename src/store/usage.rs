@@ -4,8 +4,8 @@
 //! neither, no log is read or written. `docs/store.md#uses` draws a line.
 
 use super::file::Sort;
-use super::platform::{Directory, is_missing};
 use super::{Class, Name, StoreError};
+use crate::files::{Directory, Kind, is_missing};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -55,10 +55,14 @@ pub(super) fn note(
 fn append(root: &Directory, (sort, name): (Sort, Name), usage: Usage) -> io::Result<()> {
     let log = name_of_log(name.0[0]);
     let directory = root.make(DIRECTORY)?;
-    let mut file = open_log(root, &directory, &log)?;
+    let mut file = match open_log(root, &directory, &log) {
+        // A use that cannot be noted is one too few.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
+        opened => opened?,
+    };
     file.write_all(&line((sort, name), usage))?;
     let length = file.metadata()?.len();
-    if length / LONG > (length - LINE as u64) / LONG {
+    if length / LONG > length.saturating_sub(LINE as u64) / LONG {
         drop(file);
         fold(root, name.0[0], |_| true)?;
     }
@@ -71,7 +75,7 @@ pub(super) fn load(root: &Directory, shard: u8) -> Known {
     let mut bytes = Vec::new();
     let read = root
         .open(&path)
-        .and_then(|file| file.map_or(Ok(0), |mut file| file.read_to_end(&mut bytes)));
+        .and_then(|file| file.map_or(Ok(0), |file| file.take(4 * LONG).read_to_end(&mut bytes)));
     // Files of unknown use are what a new log would say of them.
     match read {
         Ok(_) => parse(&bytes),
@@ -92,7 +96,7 @@ pub(super) fn fold(
         Err(error) => return Err(error),
     };
     let log = name_of_log(shard);
-    let held = directory.open_shared(&log, root.sharing()?)?;
+    let held = directory.open_shared(&log, root.rights()?)?;
     let locked = flock(&held, FlockOperation::NonBlockingLockExclusive);
     // Busy, or folded by somebody else meanwhile.
     if locked.is_err() || rustix::fs::fstat(&held)?.st_nlink == 0 {
@@ -104,7 +108,7 @@ pub(super) fn fold(
     let name = std::ffi::CString::new(new.as_str()).unwrap_or_default();
     // Left by one who died: nobody else is here, by the lock.
     let _ = directory.remove(&name);
-    let mut folded = directory.create(&new, root.sharing()?)?;
+    let mut folded = directory.create(&new, root.rights()?, Kind::Shared)?;
     let mut lines: Vec<_> = known.into_iter().collect();
     lines.sort_by_key(|((sort, name), _)| (*sort as u8, *name));
     let lines: Vec<u8> = lines
@@ -135,10 +139,11 @@ pub(super) fn forget(root: &Directory) -> io::Result<()> {
 
 /// Opens a log to append to; the lock keeps it from being folded away meanwhile.
 fn open_log(root: &Directory, directory: &Directory, log: &str) -> io::Result<File> {
-    let sharing = root.sharing()?;
+    let rights = root.rights()?;
     loop {
-        let file = directory.open_shared(log, sharing)?;
-        flock(&file, FlockOperation::LockShared)?;
+        let file = directory.open_shared(log, rights)?;
+        // A lock that a stopped process or a stranger holds is not waited for.
+        flock(&file, FlockOperation::NonBlockingLockShared)?;
         // Folded between the two: the name is another file's now.
         if rustix::fs::fstat(&file)?.st_nlink > 0 {
             return Ok(file);
@@ -214,8 +219,8 @@ fn parse_line(line: &[u8]) -> Option<((Sort, Name), Usage)> {
 #[cfg(test)]
 mod tests {
     use super::{Known, LINE, LONG, Usage, append, line, load, name_of_log, parse};
+    use crate::files::Directory;
     use crate::store::file::Sort;
-    use crate::store::platform::Directory;
     use crate::store::{Class, Name};
     use std::fs;
 

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -83,7 +84,7 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
         let trouble = match resolve(path, search.path.as_deref(), &is_same) {
             Some((_, found)) if is_same(Some(&found)) => "pcache-nvcc itself",
             Some((path, _)) => return Ok(path),
-            None => "no such program",
+            None => &why_none(path),
         };
         return Err(NotFound {
             looked: vec![format!("{what}: {trouble}")],
@@ -93,7 +94,12 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
     for (whence, path) in places(search) {
         let found = program(&path);
         if found.is_none() {
-            looked.push(format!("{} ({whence})", path.display()));
+            let why = match fs::metadata(&path) {
+                // Most places have none.
+                Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
+                _ => format!("; {}", why_none(&path)),
+            };
+            looked.push(format!("{} ({whence}{why})", path.display()));
         } else if is_same(found.as_ref()) {
             looked.push(format!("{} ({whence}; pcache-nvcc itself)", path.display()));
         } else {
@@ -101,6 +107,16 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
         }
     }
     Err(NotFound { looked })
+}
+
+/// Why there is no program at `path`.
+fn why_none(path: &Path) -> String {
+    match fs::metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => "no such program".to_owned(),
+        Err(error) => format!("cannot look at it: {error}"),
+        Ok(found) if found.is_file() => "it may not be run; set its mode".to_owned(),
+        Ok(_) => "no program, but something else".to_owned(),
+    }
 }
 
 /// Whether `path` is a file that may be run.

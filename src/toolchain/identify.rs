@@ -6,6 +6,7 @@ use super::error::ToolchainError;
 use super::find::{nvcc_command, program};
 use super::host::{HostDriver, HostFamily};
 use super::loaded::{self, Loaded};
+use super::memos::{Memos, Which};
 use super::names::{FoundName, Names, SearchPath};
 use super::parts::{Host, PROGRAMS, Parts};
 use super::profile;
@@ -19,14 +20,14 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::SystemTime;
 
 /// The version of the remembered record.
-const SCHEMA: u32 = 8;
+const SCHEMA: u32 = 9;
 /// CUDA's own tools, by the names that plans use.
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
 /// The role of a library that the loader's variables bring into tools.
@@ -95,26 +96,25 @@ pub enum Front {
 }
 
 /// Identifies the toolchain of `nvcc` with the host compiler `ccbin` (nvcc's own choice without),
-/// remembering the answer in `memo`, a directory that need not exist. Tools that are asked leave
-/// what they leave in `scratch`.
+/// remembering the answer in `memos`. Tools that are asked leave what they leave in `scratch`.
 pub fn identify(
     nvcc: &Path,
     ccbin: Option<&OsStr>,
-    memo: Option<&Path>,
+    memos: Option<&Memos>,
     scratch: &Path,
 ) -> Result<Toolchain, ToolchainError> {
-    if let Some(known) = recall(nvcc, ccbin, memo, None) {
+    if let Some(known) = recall(nvcc, ccbin, memos, None) {
         return Ok(known);
     }
-    let file = memo.map(|directory| directory.join(memo_name(nvcc, ccbin)));
     let now = SystemTime::now();
     let record = Record::take(nvcc, ccbin, scratch)?;
-    if let Some(file) = file
+    if let Some(memos) = memos
         && record.tools.iter().all(|tool| tool.seen.is_proof(now))
         && record.targets.seen.is_none_or(|seen| seen.is_proof(now))
+        && let Ok(bytes) = serde_json::to_vec(&record)
     {
         // A memo that cannot be written costs time, nothing else.
-        let _ = write_record(&file, &record);
+        let _ = memos.write(&record.name, &bytes);
     }
     record.toolchain(None).ok_or_else(|| ToolchainError::Probe {
         nvcc: nvcc.into(),
@@ -122,26 +122,38 @@ pub fn identify(
     })
 }
 
-/// The toolchain as it is remembered in `memo`, if every tool is still what and where it was. Starts
+/// The toolchain as it is remembered in `memos`, if every tool is still what and where it was. Starts
 /// no process. `digests` may know that directories have not changed.
 pub fn recall(
     nvcc: &Path,
     ccbin: Option<&OsStr>,
-    memo: Option<&Path>,
+    memos: Option<&Memos>,
     digests: Option<&DigestTable>,
 ) -> Option<Toolchain> {
-    read_record(&memo?.join(memo_name(nvcc, ccbin)))?.toolchain(digests)
+    let name = memo_name(nvcc, ccbin);
+    let record: Record = serde_json::from_slice(&memos?.read(&name)?).ok()?;
+    // A memo that was moved to another one's place is none.
+    let record = (record.name == name).then_some(record)?;
+    record.toolchain(digests)
 }
 
-/// Whether the file at `path` remembers a toolchain of which every tool is still what it was.
-pub(super) fn is_current(path: &Path) -> bool {
-    read_record(path).is_some_and(|record| record.toolchain(None).is_some())
+/// Removes memos; how many, and their bytes.
+///
+/// # Errors
+/// The directory cannot be listed, or a file not removed.
+pub fn forget(memos: &Memos, which: Which) -> io::Result<(u64, u64)> {
+    memos.remove(which, |bytes| {
+        let record = serde_json::from_slice::<Record>(bytes);
+        record.is_ok_and(|record| record.toolchain(None).is_some())
+    })
 }
 
 /// Everything remembered of a toolchain.
 #[derive(Debug, Serialize, Deserialize)]
 struct Record {
     schema: u32,
+    /// Of the memo.
+    name: String,
     /// The boot in which the numbers of devices and mounts mean what they mean here.
     boot: Option<Boot>,
     release: String,
@@ -215,6 +227,7 @@ impl Record {
         let profile_variables = profile::variables(&profile.unwrap_or_default());
         Ok(Self {
             schema: SCHEMA,
+            name: memo_name(nvcc, ccbin),
             boot: boot(None),
             release: run(nvcc_command(nvcc).arg("--version"))?,
             host: host.family,
@@ -428,18 +441,5 @@ fn memo_name(nvcc: &Path, ccbin: Option<&OsStr>) -> String {
         let directory = std::env::current_dir().unwrap_or_default();
         sink.one("directory", directory.as_os_str().as_bytes());
     }
-    format!("{}.json", hex::encode(sink.finish()))
-}
-
-fn read_record(path: &Path) -> Option<Record> {
-    serde_json::from_slice(&fs::read(path).ok()?).ok()
-}
-
-fn write_record(path: &Path, record: &Record) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(directory)?;
-    let mut file = tempfile::NamedTempFile::new_in(directory)?;
-    file.write_all(&serde_json::to_vec(record)?)?;
-    file.persist(path)?;
-    Ok(())
+    hex::encode(sink.finish())
 }

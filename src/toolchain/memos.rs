@@ -1,17 +1,29 @@
-//! Tidies the directory where toolchains are remembered. Does not know what a toolchain is.
+//! Where toolchains are remembered: `manifests/toolchains/` in the cache. A memo steers which programs run, so
+//! that each user has its own, and another user's is none. Does not know what a toolchain is.
 
-use super::identify::is_current;
-use std::fs::{self, DirEntry};
-use std::io::{self, ErrorKind};
-use std::path::Path;
-use std::time::{Duration, SystemTime};
+use crate::files::{Child, Directory, Held, Kind, is_missing, now, read_bounded, write_fresh};
+use rustix::fs::OFlags;
+use std::io;
+use std::path::{Path, PathBuf};
 
-/// A file without its final name that is older was left by a process that died.
-const STALE: Duration = Duration::from_secs(3600);
+const DIRECTORY: &str = "manifests/toolchains";
 
-/// Which of the files are to go.
+/// Longer files are none of ours: a memo has a few KiB.
+const LONGEST: u64 = 4 * 1024 * 1024;
+
+/// A file without its final name that is older was left by a process that died: one hour, in nanoseconds.
+const STALE: i128 = 3600 * 1_000_000_000;
+
+/// The memos of one cache.
+#[derive(Clone, Debug)]
+pub struct Memos {
+    root: PathBuf,
+    may_write: bool,
+}
+
+/// Which memos are to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Memos {
+pub enum Which {
     /// All.
     All,
     /// Those that no compile would believe, because of another version or changed tools, and what
@@ -19,61 +31,129 @@ pub enum Memos {
     Stale,
 }
 
-/// Removes files from `directory`, which need not exist; how many, and their bytes. A compile that
-/// looks for one identifies its toolchain anew.
-///
-/// # Errors
-/// The directory cannot be listed, or a file not removed.
-pub fn forget(directory: &Path, which: Memos) -> io::Result<(u64, u64)> {
-    let entries = match fs::read_dir(directory) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok((0, 0));
+impl Memos {
+    /// Those of the cache in `root`, which need not exist.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.into(),
+            may_write: true,
         }
-        Err(error) => return Err(error),
-    };
-    let (mut files, mut bytes) = (0, 0);
-    for entry in entries {
-        let entry = entry?;
-        let found = entry.metadata()?;
-        if found.is_file() && (which == Memos::All || is_stale(&entry)) {
-            match fs::remove_file(entry.path()) {
-                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+    }
+
+    /// The same, of which none is written.
+    pub fn read_only(root: &Path) -> Self {
+        Self {
+            may_write: false,
+            ..Self::new(root)
+        }
+    }
+
+    /// The memo called `name`, if there is one of this user's.
+    pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
+        let root = Directory::root(&self.root).ok()?;
+        let rights = root.rights().ok()?;
+        let path = format!("{DIRECTORY}/{}.json", rights.own_name(name));
+        let file = root.open_own(&path, OFlags::RDONLY, rights).ok()?;
+        read_bounded(&file, LONGEST).ok()
+    }
+
+    /// Remembers `bytes` under `name`.
+    pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        if !self.may_write {
+            return Ok(());
+        }
+        let root = Directory::root(&self.root)?;
+        let directory = root.make(DIRECTORY)?;
+        let file = format!("{}.json", root.rights()?.own_name(name));
+        write_fresh(
+            &root,
+            (&directory, &file),
+            Kind::Owned,
+            bytes,
+            Held::Replaced,
+        )
+    }
+
+    /// Removes memos; how many, and their bytes. A compile that looks for one identifies its toolchain anew.
+    /// `is_current` says of a memo's bytes whether a compile would believe them.
+    ///
+    /// # Errors
+    /// The directory cannot be listed, or a file not removed.
+    pub(super) fn remove(
+        &self,
+        which: Which,
+        is_current: impl Fn(&[u8]) -> bool,
+    ) -> io::Result<(u64, u64)> {
+        let listed = Directory::root(&self.root)
+            .and_then(|root| Ok((root.directory(DIRECTORY)?, root.rights()?)))
+            .and_then(|(directory, rights)| Ok((directory.list()?, directory, rights)));
+        let (children, directory, rights) = match listed {
+            Err(error) if is_missing(&error) => return Ok((0, 0)),
+            listed => listed?,
+        };
+        let (mut files, mut bytes) = (0, 0);
+        for Child { name, .. } in children {
+            let Some(found) = directory.look(&name)?.filter(|found| found.is_file) else {
+                continue;
+            };
+            // Another user's memo is not for this one to judge.
+            let is_own = found.rights.is_own(rights);
+            let is_stale = || match name.to_bytes().ends_with(b".json") {
+                true => is_own && !read(&directory, &name).is_some_and(|bytes| is_current(&bytes)),
+                false => found.written < now() - STALE,
+            };
+            if which == Which::Stale && !is_stale() {
+                continue;
+            }
+            match directory.remove(&name) {
+                Err(error) if !is_missing(&error) => return Err(error),
                 _ => {}
             }
             files += 1;
-            bytes += found.len();
+            bytes += found.size;
         }
+        Ok((files, bytes))
     }
-    Ok((files, bytes))
 }
 
-fn is_stale(entry: &DirEntry) -> bool {
-    let path = entry.path();
-    if path.extension() == Some("json".as_ref()) {
-        return !is_current(&path);
-    }
-    let written = entry.metadata().and_then(|found| found.modified());
-    let age = written.map(|written| SystemTime::now().duration_since(written));
-    matches!(age, Ok(Ok(age)) if age > STALE)
+fn read(directory: &Directory, name: &std::ffi::CStr) -> Option<Vec<u8>> {
+    let file = directory.open_unmarked(name).ok()??;
+    read_bounded(&file, LONGEST).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Memos, forget};
+    use super::{Memos, Which};
     use std::fs;
 
     #[test]
     fn unreadable_memos_are_stale_and_files_being_written_are_not() {
         let dir = tempfile::tempdir().unwrap();
-        assert_eq!(
-            forget(&dir.path().join("absent"), Memos::All).unwrap(),
-            (0, 0)
-        );
-        fs::write(dir.path().join("aa.json"), "{\"schema\":1}").unwrap();
-        fs::write(dir.path().join(".tmp123"), "{").unwrap();
-        assert_eq!(forget(dir.path(), Memos::Stale).unwrap(), (1, 12));
-        assert!(dir.path().join(".tmp123").exists());
-        assert_eq!(forget(dir.path(), Memos::All).unwrap(), (1, 1));
+        let memos = Memos::new(dir.path());
+        assert_eq!(memos.remove(Which::All, |_| false).unwrap(), (0, 0));
+        let place = dir.path().join("manifests/toolchains");
+        fs::create_dir_all(&place).unwrap();
+        fs::write(place.join("aa.json"), "{\"schema\":1}").unwrap();
+        fs::write(place.join(".tmp123"), "{").unwrap();
+        assert_eq!(memos.remove(Which::Stale, |_| false).unwrap(), (1, 12));
+        assert!(place.join(".tmp123").exists());
+        assert_eq!(memos.remove(Which::All, |_| false).unwrap(), (1, 1));
+    }
+
+    #[test]
+    fn memos_behind_links_and_pipes_are_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let memos = Memos::new(dir.path());
+        memos.write("one", b"1").unwrap();
+        assert_eq!(memos.read("one").as_deref(), Some(&b"1"[..]));
+        let place = dir.path().join("manifests/toolchains");
+        std::os::unix::fs::symlink("one.json", place.join("two.json")).unwrap();
+        assert_eq!(memos.read("two"), None);
+        let elsewhere = dir.path().join("elsewhere");
+        fs::rename(&place, &elsewhere).unwrap();
+        std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
+        assert_eq!(memos.read("one"), None);
+        assert!(memos.remove(Which::All, |_| false).is_err());
+        assert!(elsewhere.join("one.json").exists());
     }
 }

@@ -24,7 +24,7 @@ pub use find::{
 pub use host::{
     Account, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc, split_assignment,
 };
-pub use identify::{Front, Toolchain, identify, recall};
-pub use memos::{Memos, forget};
+pub use identify::{Front, Toolchain, forget, identify, recall};
+pub use memos::{Memos, Which};
 pub use names::look_up;
 pub use told::{Part, Variable};

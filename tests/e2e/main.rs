@@ -25,6 +25,7 @@ mod loader;
 mod modes;
 mod modules;
 mod mounts;
+mod neighbours;
 mod observed;
 mod one_step;
 mod outputs;

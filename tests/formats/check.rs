@@ -12,7 +12,7 @@ use pcache_nvcc::nvrtc::record::Record;
 use pcache_nvcc::plan::Plan;
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::FileStore;
-use pcache_nvcc::toolchain::{Memos, forget};
+use pcache_nvcc::toolchain::{Memos, Which, forget};
 use pcache_nvcc::why::{Facts, Later, differences};
 use std::ffi::OsString;
 use std::fs;
@@ -206,8 +206,11 @@ pub fn digests(bytes: &[u8]) -> bool {
 /// Remembered toolchains: what is none, or not this machine's, is forgotten.
 pub fn toolchains(bytes: &[u8]) -> bool {
     let home = Home::new();
-    fs::write(home.path().join("memo.json"), bytes).expect("written");
-    let (files, forgotten) = forget(home.path(), Memos::Stale).expect("tidied");
+    let place = home.path().join("manifests/toolchains");
+    fs::create_dir_all(&place).expect("made");
+    fs::write(place.join("memo.json"), bytes).expect("written");
+    let forgotten = forget(&Memos::new(home.path()), Which::Stale);
+    let (files, forgotten) = forgotten.expect("tidied");
     assert!(files == 0 || (files, forgotten) == (1, bytes.len() as u64));
     true
 }

@@ -5,6 +5,7 @@ use super::{Findings, Level};
 use crate::cli::Surroundings;
 use crate::config::{ByteSize, Config};
 use crate::stats::Stats;
+use crate::store::{FileStore, STRANGE_PREFIX, Standing};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -36,7 +37,8 @@ pub(super) fn examine(config: &Config, surroundings: &Surroundings<'_>, findings
     let Some(place) = existing(root) else { return };
     examine_space(config, &place, findings);
     if root.is_dir() {
-        examine_rights(root, findings);
+        examine_trust(config, findings);
+        examine_strange(root, findings);
     }
     if !config.readonly.value {
         examine_features(&place, findings);
@@ -97,32 +99,57 @@ fn examine_space(config: &Config, place: &Path, findings: &mut Findings) {
     }
 }
 
-fn examine_rights(root: &Path, findings: &mut Findings) {
-    let Ok(found) = std::fs::metadata(root) else {
-        return;
+/// What was in the way of the store's own files, and was moved aside.
+fn examine_strange(root: &Path, findings: &mut Findings) {
+    let entries = std::fs::read_dir(root.join("tmp"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let names = entries.map(|entry| entry.file_name());
+    let strange = names.filter(|name| {
+        name.as_encoded_bytes()
+            .starts_with(STRANGE_PREFIX.as_bytes())
+    });
+    let strange: Vec<_> = strange.collect();
+    if let Some(first) = strange.first() {
+        let text = format!(
+            "{} things that are none of the cache's were in its way, and are now in tmp/, such as {first:?}",
+            strange.len()
+        );
+        findings.advise(Level::Warning, ABOUT, text, "look at them, and remove them");
+    }
+}
+
+/// Whose results are believed, and why.
+fn examine_trust(config: &Config, findings: &mut Findings) {
+    let mode = std::fs::metadata(&config.dir.value).map_or(0, |found| found.mode() & 0o7777);
+    let standing = match FileStore::reading(config) {
+        Ok(store) => store.standing(),
+        Err(error) => {
+            let advice = "every compile goes to nvcc uncached until this is mended";
+            return findings.advise(Level::Error, ABOUT, error.to_string(), advice);
+        }
     };
-    let mode = found.mode() & 0o7777;
-    if mode & 0o002 != 0 {
-        let text =
-            format!("everybody may write in it (mode {mode:o}), and so decide what you link");
-        findings.advise(
+    match standing {
+        Standing::Exclusive => findings.ok(ABOUT, "only you and root can write in it"),
+        Standing::Signed => findings.ok(
+            ABOUT,
+            "others can write in it; only results that its key has signed are believed",
+        ),
+        Standing::Own => findings.advise(
+            Level::Error,
+            ABOUT,
+            format!(
+                "others can write in it (mode {mode:o}), and no key is known: only results that you have made are believed"
+            ),
+            "pcache init --shared GROUP makes a cache with a key; chmod go-w, if the cache is yours alone",
+        ),
+        Standing::Everyone => findings.advise(
             Level::Warning,
             ABOUT,
-            text,
-            "chmod o-w, or share it with a group",
-        );
-    } else if mode & 0o020 != 0 {
-        findings.note(
-            ABOUT,
-            format!("its group shares it (mode {mode:o}, group {})", found.gid()),
-        );
-    }
-    let own = rustix::process::geteuid().as_raw();
-    if found.uid() != own {
-        findings.note(
-            ABOUT,
-            format!("it belongs to another user (number {})", found.uid()),
-        );
+            "trust is set to everyone: who can write in it decides what you link",
+            "set PCACHE_TRUST=mine, or be sure of all who can write there",
+        ),
     }
 }
 
@@ -165,9 +192,9 @@ fn report(features: &Features, findings: &mut Findings) {
             "nothing can be stored whole",
         ),
         (
-            features.shared_mappings,
+            features.shared_counters,
             Level::Warning,
-            "shared mappings",
+            "shared counters",
             "nothing is counted",
         ),
         (
@@ -187,12 +214,6 @@ fn report(features: &Features, findings: &mut Findings) {
             Level::Warning,
             "times of access",
             "what was written first is evicted first",
-        ),
-        (
-            features.hard_links,
-            Level::Warning,
-            "hard links",
-            "digests of headers are not remembered",
         ),
         (
             features.digests,

@@ -14,9 +14,8 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Features {
     pub(super) renames_over: bool,
-    pub(super) hard_links: bool,
     pub(super) reflinks: bool,
-    pub(super) shared_mappings: bool,
+    pub(super) shared_counters: bool,
     pub(super) flocks: bool,
     pub(super) byte_locks: bool,
     pub(super) access_times: bool,
@@ -50,9 +49,8 @@ pub(super) fn try_out(directory: &Path) -> io::Result<Features> {
     let file = File::open(at("file"))?;
     Ok(Features {
         renames_over,
-        hard_links: fs::hard_link(at("file"), at("link")).is_ok(),
         reflinks: ioctl_ficlone(File::create(at("clone"))?, &file).is_ok(),
-        shared_mappings: maps_shared(directory)?,
+        shared_counters: counts_shared(directory)?,
         flocks: flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok(),
         byte_locks: locks_bytes(directory),
         access_times: keeps_access_time(&at("file")),
@@ -62,9 +60,9 @@ pub(super) fn try_out(directory: &Path) -> io::Result<Features> {
     })
 }
 
-/// Whether two mappings of one file see each other: the counters of two handles.
-fn maps_shared(directory: &Path) -> io::Result<bool> {
-    let place = directory.join("mapped");
+/// Whether what one handle counts is seen by another.
+fn counts_shared(directory: &Path) -> io::Result<bool> {
+    let place = directory.join("counted");
     fs::create_dir(&place)?;
     let (one, other) = (Stats::open(&place), Stats::open(&place));
     one.add(Counter::Miss, 1);

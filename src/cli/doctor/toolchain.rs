@@ -3,7 +3,7 @@
 use super::{Findings, Level};
 use crate::cli::Scene;
 use crate::toolchain::{
-    Front, HostDriver, Search, Toolchain, driver_version, find_nvcc, identify, look_up,
+    Front, HostDriver, Memos, Search, Toolchain, driver_version, find_nvcc, identify, look_up,
     nvcc_command,
 };
 use std::path::{Path, PathBuf};
@@ -63,9 +63,8 @@ pub(super) fn examine(scene: &Scene<'_>, findings: &mut Findings) -> Option<Comp
 /// The tools that nvcc itself would run.
 fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Option<Toolchain> {
     let scratch = tempfile::tempdir().ok()?;
-    let memo = scene.root().join("manifests/toolchains");
-    let memo = (memo.is_dir() && !scene.config.readonly.value).then_some(memo);
-    let toolchain = match identify(nvcc, None, memo.as_deref(), scratch.path()) {
+    let memos = Memos::read_only(scene.root());
+    let toolchain = match identify(nvcc, None, Some(&memos), scratch.path()) {
         Ok(toolchain) => toolchain,
         Err(error) => {
             let release = first_line(nvcc_command(nvcc).arg("--version"));

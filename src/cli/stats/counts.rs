@@ -15,6 +15,8 @@ pub(super) struct Counts {
     pub(super) uncacheable: u64,
     /// None where nobody tells.
     pub(super) errors: Option<u64>,
+    /// Likewise: records that others have made or signed.
+    pub(super) distrusted: Option<u64>,
     pub(super) saved_milliseconds: u64,
     pub(super) spent_milliseconds: u64,
     pub(super) bypassed: Vec<(BypassReason, u64)>,
@@ -86,6 +88,7 @@ impl Counts {
             coalesced: snapshot.get(Counter::Coalesced),
             uncacheable: snapshot.get(Counter::Uncacheable),
             errors: Some(snapshot.get(Counter::Error)),
+            distrusted: Some(snapshot.get(Counter::Distrusted)),
             saved_milliseconds: snapshot.get(Counter::SavedMilliseconds),
             spent_milliseconds: snapshot.get(Counter::SpentMilliseconds),
             bypassed: snapshot.bypassed().collect(),
@@ -109,6 +112,7 @@ impl Counts {
             coalesced: 0,
             uncacheable: 0,
             errors: None,
+            distrusted: None,
             saved_milliseconds: 0,
             spent_milliseconds: 0,
             bypassed: BypassReason::ALL

@@ -66,7 +66,7 @@ pub(super) fn run(
     err: &mut Screen<'_>,
 ) -> Result<(), Error> {
     let root = &config.dir.value;
-    let max_bytes = config.max_size.value.bytes();
+
     let exists = is_there(root)?;
     let stats = open(config, exists);
     let is_stuck = exists && !stats.is_shared();
@@ -78,7 +78,7 @@ pub(super) fn run(
         false => Shown::new(config, &stats, None),
         true => {
             let all = match exists {
-                true => compiles(&FileStore::open_read_only(root, max_bytes)?)?,
+                true => compiles(&FileStore::reading(config)?)?,
                 false => Vec::new(),
             };
             Shown::new(config, &stats, Some((&arguments.range, &all[..])))
@@ -107,14 +107,14 @@ pub(super) fn run(
 
 /// The counters, after a look at what the store holds where nobody knows that yet.
 fn open(config: &Config, exists: bool) -> Stats {
-    let (root, max_bytes) = (&config.dir.value, config.max_size.value.bytes());
+    let root = &config.dir.value;
     let stats = match exists {
         true => Stats::open(root),
         false => Stats::nowhere(),
     };
     // A new page knows nothing of what is on the disk. What cannot be listed reads as nothing.
     if exists && stats.store_size().is_none() {
-        let _ = FileStore::open_read_only(root, max_bytes).map(|store| store.recount());
+        let _ = FileStore::reading(config).map(|store| store.recount());
     }
     stats
 }
@@ -175,6 +175,7 @@ struct Report<'a> {
     uncacheable: u64,
     /// Null with `--since`: the journal does not tell.
     errors: Option<u64>,
+    distrusted: Option<u64>,
     saved_milliseconds: u64,
     spent_milliseconds: u64,
     bypassed: InOrder<u64>,
@@ -257,6 +258,7 @@ impl<'a> Report<'a> {
             coalesced: counts.coalesced,
             uncacheable: counts.uncacheable,
             errors: counts.errors,
+            distrusted: counts.distrusted,
             saved_milliseconds: counts.saved_milliseconds,
             spent_milliseconds: counts.spent_milliseconds,
             bypassed: InOrder(bypassed.collect()),

@@ -123,6 +123,11 @@ fn plain(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
             counts.errors.unwrap_or_default() as f64,
         ),
         (
+            "pcache_distrusted_total",
+            "Records that were not believed, as others have made or signed them",
+            counts.distrusted.unwrap_or_default() as f64,
+        ),
+        (
             "pcache_saved_seconds_total",
             "Time that hits took less than the compiles whose results they delivered",
             seconds(counts.saved_milliseconds),

@@ -79,6 +79,9 @@ fn print_units(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     if let Some(errors) = counts.errors {
         line(out, "cache errors", errors)?;
     }
+    if let Some(distrusted) = counts.distrusted.filter(|count| *count > 0) {
+        line(out, "records not believed", distrusted)?;
+    }
     let (saved, spent) = (counts.saved_milliseconds, counts.spent_milliseconds);
     say(out, format_args!("{:<20}{:>10}", "time saved", Time(saved)))?;
     say(

@@ -1,24 +1,26 @@
-//! The file of the digest table: made, checked, mapped for reading, written slot by slot. Does not
-//! know what a digest is of, nor when one may be remembered.
+//! The file of the digest table: made, checked, read block by block, written slot by slot. Each user of a
+//! cache has its own, since digests are believed unseen. Does not know what a digest is of, nor when one may
+//! be remembered.
+//!
+//! The file is not mapped: another program that shortens a mapped file ends every process that looks at it.
 
 use super::file_system::Trust;
 use super::slot::{Boot, INODE, SLOT_WORDS, SLOTS, SlotWords, Subject};
+use crate::files::{Directory, Held, Kind, is_strange, write_fresh};
 use crate::key::Digest;
-use crate::stats::PAGE_PREFIX;
-use rustix::fs::{Mode, OFlags};
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::fs::OFlags;
 use rustix::process::{Resource, getrlimit};
+use std::ffi::CString;
 use std::fs::{DirBuilder, File};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, PermissionsExt};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::Path;
-use std::ptr::NonNull;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 const NAME: &str = "digests";
 
-/// The header has as much room as a group of slots, so that groups are not split by page faults.
+/// The header has as much room as a group of slots.
 const HEADER_WORDS: usize = 8192;
 const WORDS: usize = HEADER_WORDS + SLOTS * SLOT_WORDS;
 pub(super) const BYTES: usize = WORDS * 8;
@@ -46,12 +48,19 @@ pub(super) enum Missing {
     Leave,
 }
 
-/// Removes the file; its size. What is no regular file is none of ours.
+/// Words that are read at once: 4 KiB, 32 slots.
+const BLOCK: usize = 512;
+const BLOCKS: usize = SLOTS * SLOT_WORDS / BLOCK;
+const _: () = assert!(BLOCK.is_multiple_of(SLOT_WORDS) && BLOCKS * BLOCK == SLOTS * SLOT_WORDS);
+
+/// Removes this user's table; its size. What is no regular file is none of ours.
 pub(super) fn remove(dir: &Path) -> io::Result<u64> {
-    let path = dir.join(NAME);
-    let removed = std::fs::symlink_metadata(&path).and_then(|found| match found.is_file() {
-        true => std::fs::remove_file(&path).map(|()| found.len()),
-        false => Ok(0),
+    let removed = Directory::root(dir).and_then(|root| {
+        let name = CString::new(root.rights()?.own_name(NAME))?;
+        match root.look(&name)?.filter(|found| found.is_file) {
+            Some(found) => root.remove(&name).map(|_| found.size),
+            None => Ok(0),
+        }
     });
     match removed {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(0),
@@ -59,19 +68,20 @@ pub(super) fn remove(dir: &Path) -> io::Result<u64> {
     }
 }
 
-/// A mapped table of this boot.
+/// An open table of this boot.
 #[derive(Debug)]
 pub(super) struct Table {
-    mapping: Mapping,
-    /// Where slots are written; `None` for a table that is only read.
-    file: Option<File>,
-    /// Whether the limit on file sizes admits that: asked before the first of them.
+    file: File,
+    /// Whether slots may be written: no, in a table that is only read. Else whether the limit on file sizes
+    /// admits that: asked before the first of them.
     may_write: OnceLock<bool>,
+    /// What was read of it so far. Zeros stand for what could not be read.
+    blocks: Vec<OnceLock<Box<[AtomicU64]>>>,
     boot: Boot,
 }
 
 impl Table {
-    /// The table of the cache in `dir`.
+    /// This user's table of the cache in `dir`.
     pub(super) fn open(dir: &Path, missing: Missing) -> io::Result<Self> {
         // A relative or empty path means that no cache directory is known.
         if !dir.is_absolute() {
@@ -85,21 +95,29 @@ impl Table {
                     create(dir)?;
                     continue;
                 }
+                // Another user's, or no file.
+                Err(error) if is_strange(&error) && missing == Missing::Create => {
+                    replace(dir)?;
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
             match examine(&file)? {
-                (Header::Ours, Some(mapping)) => {
-                    let file = (access == Access::ReadWrite).then_some(file);
+                Header::Ours => {
+                    let may_write = match access {
+                        Access::ReadWrite => OnceLock::new(),
+                        Access::ReadOnly => OnceLock::from(false),
+                    };
                     return Ok(Self {
-                        mapping,
                         file,
-                        may_write: OnceLock::new(),
+                        may_write,
+                        blocks: (0..BLOCKS).map(|_| OnceLock::new()).collect(),
                         boot,
                     });
                 }
-                (Header::Newer, _) => return Err(ErrorKind::Unsupported.into()),
+                Header::Newer => return Err(ErrorKind::Unsupported.into()),
                 _ if access == Access::ReadOnly => return Err(ErrorKind::InvalidData.into()),
-                _ => replace(dir)?,
+                Header::Damaged => replace(dir)?,
             }
         }
         Err(ErrorKind::TimedOut.into())
@@ -110,12 +128,7 @@ impl Table {
     }
 
     pub(super) fn is_writable(&self) -> bool {
-        self.writable().is_some()
-    }
-
-    fn writable(&self) -> Option<&File> {
-        let file = self.file.as_ref()?;
-        self.may_write.get_or_init(may_write_so_far).then_some(file)
+        *self.may_write.get_or_init(may_write_so_far)
     }
 
     pub(super) fn get(&self, subject: &Subject) -> Option<Digest> {
@@ -129,9 +142,9 @@ impl Table {
     /// Remembers `digest`, in the place of something that is worth less if possible. Of two
     /// processes that choose the same slot, one writes for nothing.
     pub(super) fn put(&self, subject: &Subject, digest: &Digest) {
-        let Some(file) = self.writable() else {
+        if !self.is_writable() {
             return;
-        };
+        }
         let words = subject.slot(digest);
         let places: Vec<usize> = subject.places().collect();
         let is_free = |place: &&usize| subject.supersedes(&self.slot(**place));
@@ -141,10 +154,13 @@ impl Table {
         let place = places.iter().find(is_free).copied().unwrap_or(victim);
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let offset = (HEADER_WORDS + place * SLOT_WORDS) * 8;
-        // Written through the descriptor: a full disk is an error here, where a mapping on a file
-        // system that writes elsewhere (Btrfs, ZFS) would make it a SIGBUS. What could not be
-        // written is forgotten, what was written in part fails its checksum.
-        let _ = file.write_all_at(&bytes, offset as u64);
+        // What could not be written is forgotten, what was written in part fails its checksum.
+        if self.file.write_all_at(&bytes, offset as u64).is_ok() {
+            for (at, word) in words.into_iter().enumerate() {
+                let held = &self.block(place)[place * SLOT_WORDS % BLOCK + at];
+                held.store(word, Ordering::Relaxed);
+            }
+        }
     }
 
     fn slot(&self, place: usize) -> SlotWords {
@@ -153,55 +169,21 @@ impl Table {
 
     fn word(&self, place: usize, at: usize) -> u64 {
         // Nothing is ordered by this load: a slot is believed by its checksum alone.
-        self.mapping.words()[HEADER_WORDS + place * SLOT_WORDS + at].load(Ordering::Relaxed)
-    }
-}
-
-/// A table mapped for reading; unmapped when dropped.
-#[derive(Debug)]
-struct Mapping {
-    words: NonNull<[AtomicU64; WORDS]>,
-}
-
-// SAFETY: the mapping belongs to no thread, and its words are only reached as atomics.
-unsafe impl Send for Mapping {}
-// SAFETY: as above; `&Mapping` gives nothing but `&[AtomicU64; WORDS]`, which is `Sync`.
-unsafe impl Sync for Mapping {}
-
-impl Mapping {
-    /// Maps a regular file of exactly `BYTES` bytes.
-    fn new(file: &File) -> io::Result<Self> {
-        // SAFETY: the kernel picks a free address range, so no memory of ours is replaced.
-        let address = unsafe {
-            mmap(
-                std::ptr::null_mut(),
-                BYTES,
-                ProtFlags::READ,
-                MapFlags::SHARED,
-                file,
-                0,
-            )?
-        };
-        let words = NonNull::new(address.cast()).ok_or(ErrorKind::OutOfMemory)?;
-        Ok(Self { words })
+        self.block(place)[place * SLOT_WORDS % BLOCK + at].load(Ordering::Relaxed)
     }
 
-    fn words(&self) -> &[AtomicU64; WORDS] {
-        // SAFETY: the mapping is page-aligned, `BYTES` long and lives as long as `self`; any bit
-        // pattern is a valid word. Words are only loaded, and with `Relaxed`, which is allowed on
-        // memory mapped for reading. The kernel changes them on behalf of writers, which atomics
-        // permit. The file is never shortened by any version: it is written whole, then only
-        // replaced by rename. (Another program that shortens it gets us a SIGBUS, which is an end,
-        // not a wrong value.)
-        unsafe { self.words.as_ref() }
-    }
-}
-
-impl Drop for Mapping {
-    fn drop(&mut self) {
-        // SAFETY: the range was mapped by `new` with this length, and no reference outlives `self`.
-        // An error would leave it mapped until the process ends, which harms nobody.
-        let _ = unsafe { munmap(self.words.as_ptr().cast(), BYTES) };
+    /// The block with the slot at `place`, read when it is first asked for.
+    fn block(&self, place: usize) -> &[AtomicU64] {
+        let block = place * SLOT_WORDS / BLOCK;
+        self.blocks[block].get_or_init(|| {
+            let mut bytes = [0; BLOCK * 8];
+            let offset = (HEADER_WORDS + block * BLOCK) * 8;
+            // What was read in part is told by its checksum.
+            let _ = self.file.read_exact_at(&mut bytes, offset as u64);
+            let words = bytes.chunks_exact(8);
+            let word = |bytes: &[u8]| u64::from_ne_bytes(std::array::from_fn(|at| bytes[at]));
+            words.map(|bytes| word(bytes).into()).collect()
+        })
     }
 }
 
@@ -221,20 +203,20 @@ enum Access {
 
 /// Opens the table for writing if that is wanted and possible, otherwise for reading.
 fn open_file(dir: &Path, missing: Missing) -> io::Result<(File, Access)> {
-    // A symlink is nothing that this program made; a named pipe must not block.
-    let common = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let open = |access: OFlags| {
-        let opened = rustix::fs::open(dir.join(NAME), access | common, Mode::empty());
-        opened.map(File::from).map_err(io::Error::from)
-    };
+    let root = Directory::root(dir)?;
+    let rights = root.rights()?;
+    let name = rights.own_name(NAME);
     if missing == Missing::Create {
-        match open(OFlags::RDWR) {
+        match root.open_own(&name, OFlags::RDWR, rights) {
             Ok(file) => return Ok((file, Access::ReadWrite)),
             Err(error) if is_refusal(&error) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok((open(OFlags::RDONLY)?, Access::ReadOnly))
+    Ok((
+        root.open_own(&name, OFlags::RDONLY, rights)?,
+        Access::ReadOnly,
+    ))
 }
 
 fn is_refusal(error: &io::Error) -> bool {
@@ -250,27 +232,16 @@ fn may_write_so_far() -> bool {
     limit.is_none_or(|limit| limit >= BYTES as u64)
 }
 
-/// Reads the header, which says what the rest is. A mapping comes with a table of ours.
-fn examine(file: &File) -> io::Result<(Header, Option<Mapping>)> {
+/// Reads the header, which says what the rest is.
+fn examine(file: &File) -> io::Result<Header> {
     if Trust::in_file_system_of(file) == Trust::Nothing {
         return Err(ErrorKind::Unsupported.into());
     }
-    let metadata = file.metadata()?;
-    let is_whole = metadata.len() == BYTES as u64;
-    let mapping = match metadata.is_file() && is_whole {
-        true => Some(Mapping::new(file)?),
-        false => None,
-    };
-    let header = match &mapping {
-        Some(mapping) => std::array::from_fn(|at| mapping.words()[at].load(Ordering::Relaxed)),
-        // A newer version may have another size.
-        None if metadata.is_file() => read_words(file).unwrap_or_default(),
-        None => Default::default(),
-    };
-    match read_header(header) {
-        Header::Ours if !is_whole => Ok((Header::Damaged, None)),
-        Header::Ours => Ok((Header::Ours, mapping)),
-        other => Ok((other, None)),
+    let is_whole = file.metadata()?.len() == BYTES as u64;
+    // A newer version may have another size.
+    match read_header(read_words(file).unwrap_or_default()) {
+        Header::Ours if !is_whole => Ok(Header::Damaged),
+        other => Ok(other),
     }
 }
 
@@ -299,43 +270,33 @@ pub(super) const fn version_word(version: u32) -> u64 {
     ((version as u64) << 32) | (!version as u64)
 }
 
-/// Makes directory and table. That somebody else was faster is no error.
+/// Makes directory and table. That another process was faster is no error.
 fn create(dir: &Path) -> io::Result<()> {
     if !may_write_so_far() {
         return Err(ErrorKind::FileTooLarge.into());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    match fresh_table(dir)?.persist_noclobber(dir.join(NAME)) {
-        Err(error) if error.error.kind() != ErrorKind::AlreadyExists => Err(error.error),
-        _ => Ok(()),
+    match write_table(dir, Held::Kept) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        written => written,
     }
 }
 
-/// Puts a new table in the place of a damaged one. A process that does so at the same time replaces
-/// the replacement: what was put there meanwhile is forgotten, and nothing else.
+/// Puts a new table in the place of a damaged one, or of another user's. A process that does so at the same time
+/// replaces the replacement: what was put there meanwhile is forgotten, and nothing else.
 fn replace(dir: &Path) -> io::Result<()> {
-    let fresh = fresh_table(dir)?.persist(dir.join(NAME));
-    fresh.map(drop).map_err(|error| error.error)
+    write_table(dir, Held::Replaced)
 }
 
-/// An empty table in `tmp/`, under a name that the store does not count. All of it is written: reading
-/// a hole through a mapping takes a page of a tmpfs, and where that is full, the process.
-fn fresh_table(dir: &Path) -> io::Result<tempfile::NamedTempFile> {
-    let tmp = dir.join("tmp");
-    match DirBuilder::new().mode(0o700).create(&tmp) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+/// An empty table. All of it is written: a disk that is full later must not stand in the way of a slot.
+fn write_table(dir: &Path, held: Held) -> io::Result<()> {
     let mut bytes = vec![0; BYTES];
     for (place, word) in bytes.chunks_exact_mut(8).zip(HEADER) {
         place.copy_from_slice(&word.to_ne_bytes());
     }
-    let mut file = tempfile::Builder::new()
-        .prefix(PAGE_PREFIX)
-        .permissions(PermissionsExt::from_mode(0o666))
-        .tempfile_in(tmp)?;
-    file.write_all(&bytes)?;
-    Ok(file)
+    let root = Directory::root(dir)?;
+    let name = root.rights()?.own_name(NAME);
+    write_fresh(&root, (&root, &name), Kind::Owned, &bytes, held)
 }
 
 /// The kernel's random number for this boot: 32 hexadecimal digits in five groups.

@@ -3,8 +3,12 @@
 //! ends, and threads that have opened the file themselves exclude each other like processes. Does not
 //! know what the bytes stand for.
 
-use rustix::fs::{FileType, Mode, OFlags, fstat, mkdirat, openat};
+mod stopped;
+
+use crate::files::Directory;
+use rustix::fs::OFlags;
 use rustix::io::Errno;
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -24,27 +28,15 @@ impl LockFile {
         root.join(DIRECTORY).join(name)
     }
 
-    /// Opens the file, making it and its directory with the mode of the cache: a group that shares
-    /// one shares its locks. Each call gives an open file description of its own, which is what owns
-    /// a lock.
+    /// Opens the file, making it and its directory. Each user of a cache has such files of its own, so that
+    /// no other user holds its compiles up. Each call gives an open file description of its own, which is
+    /// what owns a lock.
     pub fn open(root: &Path, name: &str) -> io::Result<Self> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let root = rustix::fs::open(root, flags, Mode::empty())?;
-        let mode = Mode::from_raw_mode(fstat(&root)?.st_mode);
-        match mkdirat(&root, DIRECTORY, mode & Mode::from_raw_mode(0o777)) {
-            Ok(()) | Err(Errno::EXIST) => {}
-            Err(error) => return Err(error.into()),
-        }
-        // A symlink is nothing that this program made, and leads to the files of others.
-        let directory = openat(&root, DIRECTORY, flags | OFlags::NOFOLLOW, Mode::empty())?;
-        // NONBLOCK: a named pipe in its place must not hold up a compile.
-        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let mode = mode & Mode::from_raw_mode(0o666);
-        let file = openat(&directory, name, flags | OFlags::CLOEXEC, mode)?;
-        match FileType::from_raw_mode(fstat(&file)?.st_mode) {
-            FileType::RegularFile => Ok(Self { file: file.into() }),
-            _ => Err(io::Error::other("it is not a regular file; remove it")),
-        }
+        let root = Directory::root(root)?;
+        let rights = root.rights()?;
+        let directory = root.make(DIRECTORY)?;
+        let file = directory.make_own(&rights.own_name(name), OFlags::RDWR, rights)?;
+        Ok(Self { file })
     }
 
     /// Locks the byte at `offset` without waiting; false if another open file description has it.
@@ -61,33 +53,74 @@ impl LockFile {
 
     /// Whether another open file description has the byte at `offset`.
     pub fn is_locked(&self, offset: i64) -> io::Result<bool> {
-        let mut lock = byte(libc::F_WRLCK, offset);
-        self.control(libc::F_OFD_GETLK, &mut lock)?;
+        let mut lock = region(libc::F_WRLCK, Bytes::one(offset));
+        control(self.file.as_fd(), libc::F_OFD_GETLK, &mut lock)?;
         Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
     }
 
-    fn change(&self, offset: i64, kind: libc::c_int) -> io::Result<bool> {
-        match self.control(libc::F_OFD_SETLK, &mut byte(kind, offset)) {
-            Ok(()) => Ok(true),
-            // Which of the two it is, the system may choose.
-            Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
-            Err(error) => Err(error.into()),
-        }
+    /// The bytes that processes have which are stopped. Costs milliseconds.
+    pub fn stopped(&self) -> BTreeSet<i64> {
+        // Without `/proc`, none are known.
+        stopped::locked(&self.file).unwrap_or_default()
     }
 
-    fn control(&self, command: libc::c_int, lock: &mut libc::flock) -> Result<(), Errno> {
-        loop {
-            let file = self.file.as_raw_fd();
-            // SAFETY: the descriptor is open as long as `self` is borrowed; both commands take a
-            // pointer to one `flock`, which they read and may write, and keep none.
-            let answer = unsafe { libc::fcntl(file, command, lock as *mut libc::flock) };
-            if answer != -1 {
-                return Ok(());
-            }
-            match Errno::from_io_error(&io::Error::last_os_error()) {
-                Some(Errno::INTR) => {}
-                error => return Err(error.unwrap_or(Errno::IO)),
-            }
+    fn change(&self, offset: i64, kind: libc::c_int) -> io::Result<bool> {
+        change(self.file.as_fd(), Bytes::one(offset), kind)
+    }
+}
+
+/// Bytes of a file in a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bytes {
+    /// Offset of the first.
+    pub first: i64,
+    /// How many.
+    pub count: i64,
+}
+
+impl Bytes {
+    fn one(offset: i64) -> Self {
+        Self {
+            first: offset,
+            count: 1,
+        }
+    }
+}
+
+/// Locks `bytes` of an open file without waiting; false if another open file description has any of them.
+pub fn try_lock(file: impl AsFd, bytes: Bytes) -> io::Result<bool> {
+    change(file.as_fd(), bytes, libc::F_WRLCK)
+}
+
+/// Gives `bytes` up.
+pub fn unlock(file: impl AsFd, bytes: Bytes) -> io::Result<()> {
+    change(file.as_fd(), bytes, libc::F_UNLCK).map(drop)
+}
+
+fn change(file: BorrowedFd<'_>, bytes: Bytes, kind: libc::c_int) -> io::Result<bool> {
+    match control(file, libc::F_OFD_SETLK, &mut region(kind, bytes)) {
+        Ok(()) => Ok(true),
+        // Which of the two it is, the system may choose.
+        Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn control(
+    file: BorrowedFd<'_>,
+    command: libc::c_int,
+    lock: &mut libc::flock,
+) -> Result<(), Errno> {
+    loop {
+        // SAFETY: the descriptor is open as long as it is borrowed; both commands take a pointer to one
+        // `flock`, which they read and may write, and keep none.
+        let answer = unsafe { libc::fcntl(file.as_raw_fd(), command, lock as *mut libc::flock) };
+        if answer != -1 {
+            return Ok(());
+        }
+        match Errno::from_io_error(&io::Error::last_os_error()) {
+            Some(Errno::INTR) => {}
+            error => return Err(error.unwrap_or(Errno::IO)),
         }
     }
 }
@@ -107,13 +140,13 @@ pub fn is_unsupported(error: &io::Error) -> bool {
         .is_some_and(|found| answers.contains(&found))
 }
 
-/// One byte at `offset`. The process number must be zero for locks of descriptions.
-fn byte(kind: libc::c_int, offset: i64) -> libc::flock {
+/// The process number must be zero for locks of descriptions.
+fn region(kind: libc::c_int, bytes: Bytes) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
-        l_start: offset,
-        l_len: 1,
+        l_start: bytes.first,
+        l_len: bytes.count,
         l_pid: 0,
     }
 }

@@ -1,35 +1,55 @@
-//! Files and directories as the store uses them, by descriptor: below the root no symlink is followed,
-//! so that nobody who can write there leads the store elsewhere. The one place to port: another system
-//! needs these types with its own calls. Does not know what is in the files.
+//! Files and directories of a cache, by descriptor: below the root no symlink is followed, so that no
+//! user who can write there leads the program elsewhere. The one place to port: another system needs
+//! these types with its own calls. Does not know what is in the files.
+//!
+//! | module   | part                                                          |
+//! |----------|---------------------------------------------------------------|
+//! | `rights` | who may use what is made in a cache, and whose files are believed |
+//! | `own`    | files that are one user's own in a cache that several share  |
+//! | `fresh`  | files that are written whole and then renamed to their place |
+//! | `busy`   | operations that a busy file holds up, on systems that know that |
 
-use super::policy::Nanos;
-use super::sharing::{Operation, attempt};
+#[cfg(test)]
+pub use busy::faults;
+pub use busy::{Operation, attempt};
+pub use fresh::{FRESH_PREFIX, Held, write_fresh};
+pub use rights::{Believed, Kind, Rights, Trust};
+
+mod busy;
+mod fresh;
+mod own;
+mod rights;
+
 use rustix::fs::{
-    AtFlags, CWD, FileType, Mode, OFlags, RawDir, RawMode, ResolveFlags, Stat, Timespec,
-    Timestamps, UTIME_OMIT, fchmod, fstat, futimens, mkdirat, openat, openat2, renameat, statat,
-    unlinkat,
+    AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, Timespec, Timestamps,
+    UTIME_OMIT, fstat, futimens, mkdirat, openat, openat2, renameat, statat, unlinkat,
 };
 use rustix::io::Errno;
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
+
+/// Nanoseconds since 1970; negative before.
+pub type Nanos = i128;
 
 /// Room for the names that the kernel gives at once.
 const LISTING: usize = 32 * 1024;
 
 /// What `stat` says of a file, as far as the store cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Facts {
+pub struct Facts {
     /// A regular one: nothing else is an entry, or counted.
-    pub(super) is_file: bool,
-    pub(super) ino: u64,
-    pub(super) size: u64,
-    pub(super) read: Nanos,
-    pub(super) written: Nanos,
+    pub is_file: bool,
+    pub ino: u64,
+    pub size: u64,
+    pub read: Nanos,
+    pub written: Nanos,
+    /// Whose it is, and who may write to it.
+    pub rights: Rights,
 }
 
 impl Facts {
@@ -40,63 +60,45 @@ impl Facts {
             size: u64::try_from(stat.st_size).unwrap_or(0),
             read: nanos(stat.st_atime, stat.st_atime_nsec as i64),
             written: nanos(stat.st_mtime, stat.st_mtime_nsec as i64),
+            rights: stat.into(),
         }
     }
 
     /// Whether this is the same file with the same contents, as far as can be told without reading:
     /// the triple that guards every removal.
-    pub(super) fn is_same(&self, other: &Self) -> bool {
+    pub fn is_same(&self, other: &Self) -> bool {
         (self.ino, self.size, self.written) == (other.ino, other.size, other.written)
     }
 }
 
 /// A child of a directory.
 #[derive(Clone, Debug)]
-pub(super) struct Child {
-    pub(super) name: CString,
+pub struct Child {
+    pub name: CString,
     /// As far as the directory tells.
     kind: FileType,
 }
 
-/// Who may use what the store makes: whoever may use its root.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Sharing {
-    mode: RawMode,
-}
-
-impl Sharing {
-    /// Directories for others than their owner are set to the root's mode; otherwise the umask is
-    /// strict enough.
-    fn directory(self) -> Option<Mode> {
-        self.file().map(|_| Mode::from_raw_mode(self.mode & 0o2777))
-    }
-
-    fn file(self) -> Option<Mode> {
-        let is_shared = self.mode & 0o077 != 0;
-        is_shared.then_some(Mode::from_raw_mode(self.mode & 0o666))
-    }
-}
-
 /// The root of a store as readers use it: opened once.
 #[derive(Debug)]
-pub(super) struct Root {
-    pub(super) path: PathBuf,
+pub struct Root {
+    pub path: PathBuf,
     held: Option<Directory>,
 }
 
 impl Root {
     /// The root at `path`, which was opened as `held` if it was there.
-    pub(super) fn new(path: PathBuf, held: Option<Directory>) -> Self {
+    pub fn new(path: PathBuf, held: Option<Directory>) -> Self {
         Self { path, held }
     }
 
     /// The root as it was opened first, even where another directory has come to its place since.
-    pub(super) fn held(&self) -> Option<&Directory> {
+    pub fn held(&self) -> Option<&Directory> {
         self.held.as_ref()
     }
 
     /// Opens a file for reading. `None` = busy, on systems that know that.
-    pub(super) fn open(&self, path: &str) -> io::Result<Option<File>> {
+    pub fn open(&self, path: &str) -> io::Result<Option<File>> {
         if let Some(held) = &self.held {
             match held.open(path) {
                 // Another directory may have come to its place since.
@@ -110,69 +112,59 @@ impl Root {
 
 /// An open directory.
 #[derive(Debug)]
-pub(super) struct Directory {
+pub struct Directory {
     descriptor: OwnedFd,
 }
 
 impl Directory {
     /// The root of a store. Symlinks on the way to it are the user's.
-    pub(super) fn root(path: &Path) -> io::Result<Self> {
+    pub fn root(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = rustix::fs::open(path, flags, Mode::empty())?;
         Ok(Self { descriptor })
     }
 
     /// A directory below this one, to be listed or worked in.
-    pub(super) fn directory(&self, path: &str) -> io::Result<Self> {
+    pub fn directory(&self, path: &str) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let descriptor = self.open_below(path, flags)?;
         Ok(Self { descriptor })
     }
 
-    /// [`Directory::directory`], made with all on the way to it where it is missing.
-    pub(super) fn make(&self, path: &str) -> io::Result<Self> {
+    /// [`Directory::directory`] below the root of a cache, made with all on the way to it where it is missing.
+    pub fn make(&self, path: &str) -> io::Result<Self> {
         match self.directory(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             found => return found,
         }
-        let mode = self.sharing()?.directory();
+        let rights = self.rights()?;
         let ends = path.match_indices('/').map(|(at, _)| at);
         for end in ends.chain([path.len()]) {
-            let made = match mkdirat(&self.descriptor, &path[..end], Mode::RWXU) {
+            match mkdirat(&self.descriptor, &path[..end], Mode::RWXU) {
                 Err(Errno::EXIST) => continue,
-                made => made,
-            };
-            made?;
-            if let Some(mode) = mode {
-                fchmod(&self.directory(&path[..end])?.descriptor, mode)?;
+                made => made?,
             }
+            rights.give(&self.directory(&path[..end])?.descriptor, Kind::Directory)?;
         }
         self.directory(path)
     }
 
-    /// Who may use it.
-    pub(super) fn sharing(&self) -> io::Result<Sharing> {
-        let mode = fstat(&self.descriptor)?.st_mode & 0o7777;
-        Ok(Sharing { mode })
+    /// Who may use it, and whose it is.
+    pub fn rights(&self) -> io::Result<Rights> {
+        Ok(Rights::from(&fstat(&self.descriptor)?))
     }
 
     /// Opens a file below this directory for reading. `None` = busy, on systems that know that.
-    pub(super) fn open(&self, path: &str) -> io::Result<Option<File>> {
+    pub fn open(&self, path: &str) -> io::Result<Option<File>> {
         // NONBLOCK: a named pipe in the place of an entry must not hold up a compile.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let open = || self.open_below(path, flags).map(File::from);
         attempt(Operation::Open, open)
     }
 
-    /// Opens a file below this directory to append to it.
-    pub(super) fn open_to_append(&self, path: &str) -> io::Result<File> {
-        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        Ok(File::from(self.open_below(path, flags)?))
-    }
-
     /// Opens a file of this directory for whoever looks at everything: that is no use of it, so the
     /// access time stays where the system lets the caller say so. `None` = gone.
-    pub(super) fn open_unmarked(&self, name: &CStr) -> io::Result<Option<File>> {
+    pub fn open_unmarked(&self, name: &CStr) -> io::Result<Option<File>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let open = |flags| openat(&self.descriptor, name, flags, Mode::empty());
         let opened = match open(flags | OFlags::NOATIME) {
@@ -187,45 +179,43 @@ impl Directory {
         }
     }
 
-    /// Opens a file that is only appended to or locked, making it where it is missing.
-    pub(super) fn open_shared(&self, name: &str, sharing: Sharing) -> io::Result<File> {
-        let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let found = openat(
-            &self.descriptor,
-            name,
-            flags | OFlags::NONBLOCK,
-            Mode::empty(),
-        );
-        match found {
-            Err(Errno::NOENT) => {}
-            found => return Ok(File::from(found?)),
+    /// Opens a file that all users of a cache append to or lock, making it with the rights of the cache's `root`
+    /// where it is missing.
+    pub fn open_shared(&self, name: &str, root: Rights) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::APPEND;
+        match self.open_regular(name, flags) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            found => return found,
         }
-        match self.create(name, sharing) {
+        match self.create(name, root, Kind::Shared) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => drop(made?),
         }
-        let found = openat(
-            &self.descriptor,
-            name,
-            flags | OFlags::NONBLOCK,
-            Mode::empty(),
-        )?;
-        Ok(File::from(found))
+        self.open_regular(name, flags)
     }
 
-    /// Makes a file that must not exist.
-    pub(super) fn create(&self, name: &str, sharing: Sharing) -> io::Result<File> {
+    /// Opens a regular file below this directory. What else is there is an error, and holds nothing up.
+    pub fn open_regular(&self, path: &str, access: OFlags) -> io::Result<File> {
+        // NONBLOCK: a named pipe must not hold up a compile.
+        let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK;
+        let file = self.open_below(path, flags)?;
+        match FileType::from_raw_mode(fstat(&file)?.st_mode) {
+            FileType::RegularFile => Ok(File::from(file)),
+            _ => Err(strange("it is not a regular file; remove it")),
+        }
+    }
+
+    /// Makes a file that must not exist, with the rights of the cache's `root`.
+    pub fn create(&self, name: &str, root: Rights, kind: Kind) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = openat(&self.descriptor, name, flags | OFlags::CLOEXEC, mode)?;
-        if let Some(mode) = sharing.file() {
-            fchmod(&file, mode)?;
-        }
+        root.give(&file, kind)?;
         Ok(File::from(file))
     }
 
     /// What is called `name`.
-    pub(super) fn look(&self, name: &CStr) -> io::Result<Option<Facts>> {
+    pub fn look(&self, name: &CStr) -> io::Result<Option<Facts>> {
         match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Facts::new(&stat))),
             Err(Errno::NOENT) => Ok(None),
@@ -234,19 +224,24 @@ impl Directory {
     }
 
     /// Moves a file of this directory to another one, in the place of what is there. `None` = busy.
-    pub(super) fn rename(&self, name: &str, to: &Self, new: &str) -> io::Result<Option<()>> {
+    pub fn rename(&self, name: &str, to: &Self, new: &str) -> io::Result<Option<()>> {
         let rename = || Ok(renameat(&self.descriptor, name, &to.descriptor, new)?);
         attempt(Operation::Rename, rename)
     }
 
+    /// Moves whatever is at `path` below this directory to another one.
+    pub fn move_aside(&self, path: &CStr, to: &Self, new: &str) -> io::Result<()> {
+        Ok(renameat(&self.descriptor, path, &to.descriptor, new)?)
+    }
+
     /// Removes a file of this directory. `None` = busy.
-    pub(super) fn remove(&self, name: &CStr) -> io::Result<Option<()>> {
+    pub fn remove(&self, name: &CStr) -> io::Result<Option<()>> {
         let remove = || Ok(unlinkat(&self.descriptor, name, AtFlags::empty())?);
         attempt(Operation::Remove, remove)
     }
 
     /// Everything in this directory that may be a regular file; a look at it tells.
-    pub(super) fn list(&self) -> io::Result<Vec<Child>> {
+    pub fn list(&self) -> io::Result<Vec<Child>> {
         let mut room = Vec::with_capacity(LISTING);
         let mut listing = RawDir::new(&self.descriptor, room.spare_capacity_mut());
         let mut children = Vec::new();
@@ -299,20 +294,33 @@ impl Directory {
 
 impl Child {
     /// Whether it is a regular file for certain.
-    pub(super) fn is_file(&self) -> bool {
+    pub fn is_file(&self) -> bool {
         self.kind == FileType::RegularFile
     }
 }
 
+/// What a file is expected to have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// So many bytes.
+    Exactly(u64),
+    /// No more.
+    AtMost(u64),
+}
+
 /// Facts and contents of an open file. What is no regular file but can be read, or has another size
 /// than expected, gives no bytes.
-pub(super) fn read(file: &File, expected: Option<u64>) -> io::Result<(Facts, Vec<u8>)> {
+pub fn read(file: &File, expected: Size) -> io::Result<(Facts, Vec<u8>)> {
     let stat = fstat(file)?;
     let facts = Facts::new(&stat);
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
         return Err(ErrorKind::IsADirectory.into());
     }
-    if !facts.is_file || expected.is_some_and(|size| size != facts.size) {
+    let is_expected = match expected {
+        Size::Exactly(size) => facts.size == size,
+        Size::AtMost(most) => facts.size <= most,
+    };
+    if !facts.is_file || !is_expected {
         return Ok((facts, Vec::new()));
     }
     let size = usize::try_from(facts.size).map_err(|_| ErrorKind::FileTooLarge)?;
@@ -330,11 +338,21 @@ pub(super) fn read(file: &File, expected: Option<u64>) -> io::Result<(Facts, Vec
     Ok((facts, bytes))
 }
 
+/// All of an open file, unless it is longer than `most` bytes.
+pub fn read_bounded(file: &File, most: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    file.take(most + 1).read_to_end(&mut bytes)?;
+    match bytes.len() as u64 > most {
+        true => Err(ErrorKind::FileTooLarge.into()),
+        false => Ok(bytes),
+    }
+}
+
 /// Sets the access time through the descriptor, so that it can only be that of the file that was
 /// read, and leaves the modification time alone, which identifies it. Explicit because `relatime`
 /// and `noatime` mounts would not do so. Read-only mounts and files of other users refuse, and
 /// eviction falls back on the order of writing.
-pub(super) fn mark_as_read(file: &File) {
+pub fn mark_as_read(file: &File) {
     let now = now();
     let second = 1_000_000_000;
     let last_access = Timespec {
@@ -353,29 +371,39 @@ pub(super) fn mark_as_read(file: &File) {
 }
 
 /// The clock, as file times count.
-pub(super) fn now() -> Nanos {
+pub fn now() -> Nanos {
     // A clock before 1970 reads as 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |d| d.as_nanos() as Nanos)
 }
 
 /// Seconds since 1970.
-pub(super) fn seconds() -> u64 {
+pub fn seconds() -> u64 {
     (now() / 1_000_000_000) as u64
 }
 
+/// Something is in the place that this program has not made there.
+fn strange(why: &str) -> io::Error {
+    io::Error::new(ErrorKind::InvalidData, why)
+}
+
+/// Something is in the place that is not this user's own, or no regular file: [`Directory::open_own`].
+pub fn is_strange(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::InvalidData
+}
+
 /// No such file, also because a parent is none.
-pub(super) fn is_missing(error: &io::Error) -> bool {
+pub fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// A symlink where none is followed.
-pub(super) fn is_symlink(error: &io::Error) -> bool {
+pub fn is_symlink(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 /// What is at `path` itself: a directory, nothing, or something else (a symlink counts as such).
-pub(super) fn is_directory(path: &Path) -> io::Result<Option<bool>> {
+pub fn is_directory(path: &Path) -> io::Result<Option<bool>> {
     match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(
             FileType::from_raw_mode(stat.st_mode) == FileType::Directory,

@@ -1,0 +1,103 @@
+//! `pcache init`: makes a cache, for this user alone or for a group, with the key by which its results are signed.
+//! Does not know what is kept there.
+
+use super::{Scene, Status, say};
+use crate::store::{KEY_FILE, Key};
+use anyhow::{Context, Error, bail};
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// What `pcache init` takes.
+#[derive(Debug, clap::Args)]
+pub(super) struct InitArguments {
+    /// Make a cache that the members of this group share
+    #[arg(long, value_name = "GROUP")]
+    shared: Option<String>,
+    /// Let only this group's members sign results and believe signed ones; the others have what they made themselves
+    #[arg(long, value_name = "GROUP", requires = "shared")]
+    signers: Option<String>,
+}
+
+/// Rights of a cache that a group shares: its members write, and what is made there is the group's.
+const SHARED: u32 = 0o2770;
+
+pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+    let root = scene.root().to_owned();
+    // Before anything is made, so that a wrong name leaves nothing behind.
+    let group = arguments.shared.as_deref().map(number_of).transpose()?;
+    let signers = arguments.signers.as_deref().map(number_of).transpose()?;
+    make(&root)?;
+    let Some(group) = group else {
+        say(&mut scene.out, format_args!("made {root:?}, for you alone"))?;
+        return Ok(Status::Fine);
+    };
+    let denied = || format!("cannot give {root:?} to the group; are you a member of it?");
+    chown(&root, None, Some(group)).with_context(denied)?;
+    // After the group is set, which takes the bit away.
+    fs::set_permissions(&root, Permissions::from_mode(SHARED)).with_context(denied)?;
+    write_key(&root.join(KEY_FILE), signers.unwrap_or(group))?;
+    let name = arguments.shared.as_deref().unwrap_or_default();
+    let signed_by = arguments.signers.as_deref().unwrap_or(name);
+    say(
+        &mut scene.out,
+        format_args!(
+            "made {root:?}, which the group {name} shares; members of {signed_by} sign results\n\
+             Each member sets PCACHE_DIR={} and runs pcache doctor",
+            root.display()
+        ),
+    )?;
+    Ok(Status::Fine)
+}
+
+/// Makes the directory. What another user could have put into one that is there already is not taken over.
+fn make(root: &Path) -> Result<(), Error> {
+    let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
+    made.with_context(|| format!("cannot make {root:?}"))?;
+    let mut found = fs::read_dir(root).with_context(|| format!("cannot list {root:?}"))?;
+    if found.next().is_some() {
+        bail!(
+            "{root:?} is not empty; name a new directory with PCACHE_DIR, or remove what is there"
+        );
+    }
+    // One that was there may have been made for others.
+    let closed = fs::set_permissions(root, Permissions::from_mode(0o700));
+    closed.with_context(|| format!("cannot set the mode of {root:?}"))
+}
+
+/// Writes a new key that the group can read.
+fn write_key(path: &Path, group: u32) -> Result<(), Error> {
+    let failed = || format!("cannot write the key {path:?}");
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(failed)?;
+    file.write_all(&Key::generate().context("cannot make a key")?)
+        .with_context(failed)?;
+    chown(path, None, Some(group)).with_context(failed)?;
+    file.set_permissions(Permissions::from_mode(0o640))
+        .with_context(failed)
+}
+
+/// The number of a group, as the system knows it, wherever that keeps its groups.
+fn number_of(name: &str) -> Result<u32, Error> {
+    if let Ok(number) = name.parse() {
+        return Ok(number);
+    }
+    let asked = Command::new("getent")
+        .args(["group", "--", name])
+        .stderr(Stdio::null())
+        .output();
+    let output = asked.context("cannot run getent, which knows the groups")?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let number = text
+        .split(':')
+        .nth(2)
+        .and_then(|text| text.trim().parse().ok());
+    number.with_context(|| format!("there is no group {name:?}; make it, or name another one"))
+}

@@ -1,0 +1,170 @@
+//! Who may use what is made in a cache, and whose files in it are believed. The rights are those of the
+//! cache's root, whatever the umask of the process that makes a file. Does not know what a file is for.
+
+use rustix::fs::{Gid, Mode, RawMode, Stat, Uid, fchmod, fchown};
+use rustix::process::geteuid;
+use std::io;
+use std::os::fd::AsFd;
+
+/// Others than the owner may write.
+const WRITTEN_BY_OTHERS: RawMode = 0o022;
+
+/// Rights of a file or a directory, and whose it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rights {
+    mode: RawMode,
+    owner: u32,
+    group: u32,
+}
+
+impl From<&Stat> for Rights {
+    fn from(stat: &Stat) -> Self {
+        Self {
+            mode: stat.st_mode & 0o7777,
+            owner: stat.st_uid,
+            group: stat.st_gid,
+        }
+    }
+}
+
+/// What is made in a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A directory.
+    Directory,
+    /// A file that its owner writes. Others replace it.
+    Owned,
+    /// A file that all write who may write in the cache: counters, logs, locks.
+    Shared,
+}
+
+impl Rights {
+    /// Gives a new file or directory the rights that the cache with these asks for. What root makes in
+    /// another user's cache becomes that user's, who could not go on otherwise.
+    pub fn give(self, made: impl AsFd, kind: Kind) -> io::Result<()> {
+        if self.is_of_another_than_root() {
+            let (owner, group) = (Uid::from_raw(self.owner), Gid::from_raw(self.group));
+            fchown(&made, Some(owner), Some(group))?;
+        }
+        let mode = match kind {
+            Kind::Directory => self.mode & 0o2777 | 0o700,
+            Kind::Owned => self.mode & 0o644 | 0o600,
+            Kind::Shared => self.mode & 0o666 | 0o600,
+        };
+        Ok(fchmod(&made, Mode::from_raw_mode(mode))?)
+    }
+
+    /// The number of the owner.
+    pub fn owner(self) -> u32 {
+        self.owner
+    }
+
+    /// The permission bits.
+    pub fn mode(self) -> u32 {
+        self.mode
+    }
+
+    /// Whether it is another user's, and this process root's: what root makes there is in that user's way, and
+    /// what is there, that user has made.
+    pub fn is_of_another_than_root(self) -> bool {
+        self.owner != 0 && geteuid().is_root()
+    }
+
+    /// Whether users other than the owner may write.
+    pub fn is_written_by_others(self) -> bool {
+        self.mode & WRITTEN_BY_OTHERS != 0
+    }
+}
+
+/// Whose files are believed besides those of this user and of root: `PCACHE_TRUST`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Trust {
+    /// No others.
+    #[default]
+    Mine,
+    /// Those of the owner of the cache's directory.
+    Owner,
+    /// All.
+    Everyone,
+}
+
+impl Trust {
+    /// Every value, by its name in settings.
+    pub const ALL: [(&'static str, Self); 3] = [
+        ("mine", Self::Mine),
+        ("owner", Self::Owner),
+        ("everyone", Self::Everyone),
+    ];
+}
+
+/// The users whose files are believed. The kernel says whose a file is, so that no other user can make one
+/// that passes, on file systems that keep owners.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Believed {
+    user: u32,
+    owner: Option<u32>,
+    everyone: bool,
+}
+
+impl Believed {
+    /// For this process, in the cache whose root has these rights.
+    pub fn new(trust: Trust, root: Rights) -> Self {
+        Self {
+            user: geteuid().as_raw(),
+            owner: (trust == Trust::Owner).then_some(root.owner),
+            everyone: trust == Trust::Everyone,
+        }
+    }
+
+    /// For a process that has no cache.
+    pub fn nothing() -> Self {
+        Self {
+            user: geteuid().as_raw(),
+            owner: None,
+            everyone: false,
+        }
+    }
+
+    /// The number of this process's user.
+    pub fn user(&self) -> u32 {
+        self.user
+    }
+
+    /// Whether only believed users can have written what has these rights.
+    pub fn wrote(&self, rights: Rights) -> bool {
+        let is_known = [Some(0), Some(self.user), self.owner].contains(&Some(rights.owner));
+        self.everyone || (is_known && !rights.is_written_by_others())
+    }
+
+    /// Whether no distinction is to be made: whoever can write is believed.
+    pub fn is_everyone(&self) -> bool {
+        self.everyone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Believed, Rights, Trust};
+
+    fn rights(owner: u32, mode: u32) -> Rights {
+        Rights {
+            mode,
+            owner,
+            group: 0,
+        }
+    }
+
+    #[test]
+    fn files_that_another_user_may_have_written_are_not_believed() {
+        let root = rights(7, 0o770);
+        let mut believed = Believed::new(Trust::Mine, root);
+        believed.user = 5;
+        assert!(believed.wrote(rights(5, 0o640)) && believed.wrote(rights(0, 0o644)));
+        assert!(!believed.wrote(rights(7, 0o600)) && !believed.wrote(rights(5, 0o660)));
+        assert!(!believed.wrote(rights(0, 0o602)));
+        believed.owner = Some(7);
+        assert!(believed.wrote(rights(7, 0o600)) && !believed.wrote(rights(8, 0o600)));
+        believed.everyone = true;
+        assert!(believed.wrote(rights(8, 0o666)));
+    }
+}

@@ -1,0 +1,68 @@
+//! Which locks of a file belong to processes that are stopped (Ctrl-Z, SIGSTOP, a debugger), as `/proc` tells. Only
+//! this user's processes are seen, and only they have locks in this user's files. Looks at every process of the
+//! machine, and so is for those who have waited for a while.
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+/// The first byte of every lock on `file` that a stopped process has.
+pub(super) fn locked(file: &File) -> io::Result<BTreeSet<i64>> {
+    let own = file.metadata()?;
+    let mut found = BTreeSet::new();
+    for entry in fs::read_dir("/proc")?.flatten() {
+        let process = entry.path();
+        let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+        if entry.file_name().to_str().is_some_and(is_number) && is_stopped(&process) {
+            found.extend(locks_of(&process, (own.dev(), own.ino())));
+        }
+    }
+    Ok(found)
+}
+
+/// By the letter behind the name, which is in brackets and may hold any.
+fn is_stopped(process: &Path) -> bool {
+    let stat = fs::read(process.join("stat")).unwrap_or_default();
+    let end = stat.iter().rposition(|byte| *byte == b')');
+    let state = end.and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'T' | b't'))
+}
+
+/// The locks that a process has in the file with this device and inode. A process that ends meanwhile has none.
+fn locks_of(process: &Path, (dev, ino): (u64, u64)) -> Vec<i64> {
+    let descriptors = fs::read_dir(process.join("fd"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let is_ours = |path: &Path| {
+        fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (dev, ino))
+    };
+    let ours = descriptors.filter(|entry| is_ours(&entry.path()));
+    let texts = ours.filter_map(|entry| {
+        let place = process.join("fdinfo").join(entry.file_name());
+        fs::read_to_string(place).ok()
+    });
+    texts.flat_map(|text| starts(&text)).collect()
+}
+
+/// Of lines such as `lock: 1: OFDLCK  ADVISORY  WRITE -1 fd:00:1234 17 17`, the last but one word.
+fn starts(text: &str) -> Vec<i64> {
+    let locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
+    let starts = locks.filter_map(|line| line.split_whitespace().rev().nth(1)?.parse().ok());
+    starts.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::starts;
+
+    #[test]
+    fn locks_are_told_by_their_first_byte() {
+        let text = "pos:\t0\nflags:\t02\nlock:\t1: OFDLCK  ADVISORY  WRITE -1 fe:00:77 4611 4611\n\
+                    lock:\t2: OFDLCK  ADVISORY  WRITE -1 fe:00:77 0 EOF\n";
+        assert_eq!(starts(text), [4611, 0]);
+        assert!(starts("lock:\t1: ->\nlock:\n").is_empty());
+    }
+}

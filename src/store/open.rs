@@ -1,0 +1,157 @@
+//! Opening a store: its directory is made or examined, and what is believed there is found out. Does not know
+//! what is kept.
+
+use super::area::Area;
+use super::file::{Access, FileStore};
+use super::trust::Credentials;
+use super::turns::Turns;
+use super::{Policy, StoreError};
+use crate::config::Config;
+use crate::files::{Directory, Root, Trust, is_directory, is_missing, seconds};
+use crate::stats::{Counter, Stats};
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// How often an opening looks for temporary files of dead writers: once an hour, for all processes
+/// together, so that a hit pays for no listing.
+const SWEEP_SECONDS: u64 = 3600;
+
+impl FileStore {
+    /// Opens the store that the settings name.
+    ///
+    /// # Errors
+    /// As for [`FileStore::open`]; a key that cannot be used.
+    pub fn from_config(config: &Config) -> Result<Self, StoreError> {
+        let access = match config.readonly.value {
+            true => Access::ReadOnly,
+            false => Access::ReadWrite,
+        };
+        Self::with_settings(config, access)
+    }
+
+    /// The same for reading, whatever the settings say.
+    ///
+    /// # Errors
+    /// As for [`FileStore::from_config`].
+    pub fn reading(config: &Config) -> Result<Self, StoreError> {
+        Self::with_settings(config, Access::ReadOnly)
+    }
+
+    fn with_settings(config: &Config, access: Access) -> Result<Self, StoreError> {
+        let trust = (config.trust.value, config.key.value.as_deref());
+        let max_bytes = config.max_size.value.bytes();
+        let store = Self::open_with(&config.dir.value, max_bytes, access, trust)?;
+        Ok(store.with_policy(config.policy.value.into()))
+    }
+
+    /// Opens the store in `root`, making the directory (mode 0700) where it is missing. It holds at
+    /// most about `max_bytes` bytes: a put may exceed them until its eviction is done.
+    ///
+    /// # Errors
+    /// `max_bytes` of zero; a root that cannot be made, or that is another user's, for root; something else
+    /// than a directory in the place of one of the store's own.
+    pub fn open(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
+        Self::open_with(root, max_bytes, Access::ReadWrite, (Trust::Mine, None))
+    }
+
+    /// Opens the store in `root` for reading. Puts, removals and clearing do nothing, and reads leave
+    /// no mark. Counters count where they can. A root that does not exist is an empty store.
+    ///
+    /// # Errors
+    /// As for [`FileStore::open`], apart from making the root.
+    pub fn open_read_only(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
+        Self::open_with(root, max_bytes, Access::ReadOnly, (Trust::Mine, None))
+    }
+
+    fn open_with(
+        root: &Path,
+        max_bytes: u64,
+        access: Access,
+        (trust, key): (Trust, Option<&Path>),
+    ) -> Result<Self, StoreError> {
+        refuse_no_room(max_bytes)?;
+        let root = absolute(root)?;
+        let held = match access {
+            Access::ReadWrite => Some(make(&root)?),
+            Access::ReadOnly => Directory::root(&root).ok(),
+        };
+        let credentials = Credentials::open(&root, held.as_ref(), trust, key)?;
+        // The process that made the counters has examined the rest, and what came later is not followed.
+        let known = Stats::open_existing(&root);
+        let stats = match (access, known.is_shared()) {
+            (Access::ReadWrite, true) => known.making_pages(),
+            (Access::ReadWrite, false) => {
+                refuse_strangers(&root)?;
+                Stats::open(&root)
+            }
+            (Access::ReadOnly, _) => {
+                refuse_strangers(&root)?;
+                known
+            }
+        };
+        let path = root.clone();
+        let root = Arc::new(Root::new(root, held));
+        let store = Self {
+            max_bytes,
+            policy: Policy::default(),
+            access,
+            credentials,
+            entries: Area::new(Arc::clone(&root), "entries"),
+            records: Area::new(Arc::clone(&root), "manifests/results"),
+            opened: root,
+            root: path,
+            stats,
+            hits: AtomicU64::new(0),
+            misses: AtomicU64::new(0),
+            turns: Turns::default(),
+        };
+        if access == Access::ReadWrite
+            && store.stats.is_time_to_sweep(seconds(), SWEEP_SECONDS)
+            && store.sweep().is_err()
+        {
+            store.stats.add(Counter::Error, 1);
+        }
+        Ok(store)
+    }
+}
+
+fn refuse_no_room(max_bytes: u64) -> Result<(), StoreError> {
+    match max_bytes {
+        0 => Err(StoreError::NoRoom),
+        _ => Ok(()),
+    }
+}
+
+/// The store outlives a change of the working directory.
+fn absolute(root: &Path) -> Result<PathBuf, StoreError> {
+    std::path::absolute(root).map_err(StoreError::io("find", root))
+}
+
+/// The root, made where it is missing.
+pub(super) fn make(root: &Path) -> Result<Directory, StoreError> {
+    let opened = match Directory::root(root) {
+        Err(error) if is_missing(&error) => {
+            let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
+            made.and_then(|()| Directory::root(root))
+        }
+        opened => opened,
+    };
+    opened.map_err(StoreError::io("make directory", root))
+}
+
+/// Something else in the place of a directory. A symlink, too, is refused: it would lead the counters
+/// elsewhere, and everything else finds nothing behind it.
+fn refuse_strangers(root: &Path) -> Result<(), StoreError> {
+    for name in ["entries", "manifests", "manifests/results", "tmp"] {
+        let path = root.join(name);
+        let found: io::Result<Option<bool>> = is_directory(&path);
+        if found.map_err(StoreError::io("examine", &path))? == Some(false) {
+            return Err(StoreError::NotADirectory { path });
+        }
+    }
+    Ok(())
+}
