@@ -1,7 +1,7 @@
 //! The library behind `pcache-nvcc` and `pcache`: a compile cache for NVIDIA's CUDA compilers.
 //!
 //! Import downwards only (a test holds it):
-//! `cli → compile → {exec, store, includes, toolchain, why} → key → {plan, cmdline} → {config, stats, journal, stat, text, lock, files}`.
+//! `cli → compile → {exec, store, includes, toolchain, why} → key → {plan, cmdline} → {config, stats, journal, stat, text, secret, visible, lock, files}`.
 //! `cmdline`, `plan`, `key` and `why` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 
@@ -19,9 +19,11 @@ pub mod log;
 pub mod nvrtc;
 pub mod outcome;
 pub mod plan;
+mod secret;
 pub mod stat;
 pub mod stats;
 pub mod store;
 mod text;
 pub mod toolchain;
+pub mod visible;
 pub mod why;

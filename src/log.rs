@@ -1,7 +1,8 @@
 //! Appends one block of text per compile to a file that people read. Each block is a single write,
-//! so that blocks of parallel compiles do not mix. Says only what it is given: no environment, and
-//! nothing to stdout or stderr. Does not know what is worth saying.
+//! so that blocks of parallel compiles do not mix. Says only what it is given, secret values hidden: no
+//! environment, and nothing to stdout or stderr. Does not know what is worth saying.
 
+use crate::{secret, visible};
 use rustix::fs::{Mode, OFlags};
 use std::ffi::OsStr;
 use std::fmt::{self, Write as _};
@@ -67,10 +68,12 @@ impl Block {
     }
 
     /// Adds a line `name: value`. Control characters in `value` are escaped, so that no value looks
-    /// like another line.
+    /// like another line or steers a terminal; secrets in it are hidden.
     pub fn note(&mut self, name: &str, value: impl fmt::Display) {
         if let Some(text) = &mut self.text {
-            let value = escape(&value.to_string());
+            let value = value.to_string();
+            let value = secret::hide_text(&value);
+            let value = visible::line(&value);
             // Writing to a String cannot fail.
             let _ = writeln!(text, "    {name}: {value}");
         }
@@ -82,7 +85,8 @@ fn heading<A: AsRef<OsStr>>(millis: u64, pid: u32, argv: &[A]) -> String {
     let mut line = format!("{} pid {pid}", timestamp(millis));
     for argument in argv {
         line.push(' ');
-        line.push_str(&quote(argument.as_ref()));
+        let argument = secret::hide(argument.as_ref().as_bytes());
+        line.push_str(&quote(OsStr::from_bytes(&argument)));
     }
     line.push('\n');
     line
@@ -91,22 +95,12 @@ fn heading<A: AsRef<OsStr>>(millis: u64, pid: u32, argv: &[A]) -> String {
 /// `argument` as a shell would read it back; bytes that are not text are shown as U+FFFD.
 fn quote(argument: &OsStr) -> String {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./=,:+@%".contains(b);
-    let text = escape(&argument.to_string_lossy());
+    let text = argument.to_string_lossy();
+    let text = visible::line(&text);
     match !argument.is_empty() && argument.as_bytes().iter().all(plain) {
-        true => text,
+        true => text.into_owned(),
         false => format!("'{}'", text.replace('\'', r"'\''")),
     }
-}
-
-fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c.is_control() {
-            true => escaped.extend(c.escape_default()),
-            false => escaped.push(c),
-        }
-    }
-    escaped
 }
 
 /// Milliseconds since 1970 as `2025-11-22T01:05:09.123Z`.
@@ -183,6 +177,28 @@ mod tests {
         let line = heading(0, 7, &["nvcc", "-DA=1", "a b.cu", "it's", "", "x\ny"]);
         let expected = r"1970-01-01T00:00:00.000Z pid 7 nvcc -DA=1 'a b.cu' 'it'\''s' '' 'x\ny'";
         assert_eq!(line, format!("{expected}\n"));
+    }
+
+    #[test]
+    fn secrets_are_hidden_in_arguments_and_notes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let log = Log::open(Some(&path));
+        let mut block = log.block(&[
+            "nvcc",
+            "-DAPI_TOKEN=hunter2",
+            "-D",
+            "KEY=hunter2 two",
+            "a.cu",
+        ]);
+        block.note("bypass", "shell_expansion -DKEY=hunter2 two");
+        log.append(block).unwrap();
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(!text.contains("hunter2") && !text.contains("two"), "{text}");
+        assert!(
+            text.contains(" -D 'KEY=<hidden:") && text.contains(" a.cu\n"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::{FileStore, Flights};
 use pcache_nvcc::toolchain::{Memos, Search, find_nvcc, is_program, is_recursive, nvcc_command};
+use pcache_nvcc::visible;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stderr, stdin, stdout};
 use std::env;
@@ -271,7 +272,7 @@ fn interrupted(signal: Interrupted) -> c_int {
 }
 
 fn say(text: &str) {
-    eprintln!("pcache-nvcc: {text}");
+    eprintln!("pcache-nvcc: {}", visible::line(text));
 }
 
 fn fail(text: &str) -> c_int {

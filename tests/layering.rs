@@ -13,16 +13,19 @@ const FLOORS: [&[&str]; 6] = [
     &["key"],
     &["plan", "cmdline"],
     &[
-        "config", "stats", "journal", "stat", "outcome", "log", "lock", "text", "files",
+        "config", "stats", "journal", "stat", "outcome", "log", "lock", "text", "files", "secret",
+        "visible",
     ],
 ];
 
 /// Rooms, and parts of rooms, that see nothing but their arguments.
-const PURE: [&str; 6] = [
+const PURE: [&str; 8] = [
     "cmdline",
     "plan",
     "key",
+    "secret",
     "store::class",
+    "visible",
     "store::policy",
     "why",
 ];
@@ -198,8 +201,13 @@ fn lowest_rooms_know_only_outcomes() {
         imports.retain(|import| floor(import).is_some() && import != "files" && import != "lock");
         match source.room() {
             "stats" => assert!(imports.iter().all(|i| i == "outcome"), "{imports:?}"),
-            "outcome" | "config" | "log" | "stat" | "lock" | "files" => {
-                assert_eq!(imports, BTreeSet::new())
+            // What it writes passes through there, so that no caller can forget it.
+            "log" => assert!(
+                imports.iter().all(|i| i == "secret" || i == "visible"),
+                "{imports:?}"
+            ),
+            "outcome" | "config" | "stat" | "lock" | "files" | "secret" | "visible" => {
+                assert_eq!(imports, BTreeSet::new());
             }
             _ => {}
         }
@@ -244,6 +252,40 @@ fn pure_rooms_do_not_see_the_world() {
         for word in LOOKS.iter().chain(&others) {
             if source.code.contains(word) {
                 trouble.push(format!("{path}: uses {word}"));
+            }
+        }
+    }
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
+
+/// So that nothing reaches a terminal unescaped: what is written there goes through `cli::screen`.
+#[test]
+fn only_the_screen_of_pcache_writes_to_streams() {
+    let mut trouble = Vec::new();
+    for source in sources() {
+        // A key is written to a file that is made with its mode.
+        let is_other = ["cli::screen", "cli::init"].contains(&source.module.as_str());
+        if source.room() != "cli" || is_other {
+            continue;
+        }
+        let path = source.path.display();
+        // `cli::run` is given the streams, and makes screens of them.
+        let is_door = source.module == "cli";
+        for word in [
+            "write_all",
+            "io::stdout",
+            "io::stderr",
+            "Write",
+            "println!",
+            "eprint",
+        ] {
+            let found = source.code.match_indices(word).filter(|(at, _)| {
+                let before = &source.code[..*at];
+                // Texts in memory are no streams.
+                !before.ends_with("fmt::") && !before.ends_with("fmt::{self, ")
+            });
+            if found.count() > 0 && !(is_door && word == "Write") {
+                trouble.push(format!("{path}: has {word}"));
             }
         }
     }

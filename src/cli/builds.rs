@@ -21,7 +21,7 @@ pub(super) fn builds(compiles: &[Compile]) -> Vec<&[Compile]> {
     let mut made = HashMap::new();
     for (at, compile) in compiles.iter().enumerate() {
         pauses.push(compile.start.saturating_sub(end));
-        end = end.max(compile.start + compile.wall);
+        end = end.max(compile.end());
         let former = target(compile).and_then(|target| made.insert(target, at));
         let cut = match former.filter(|former| *former >= begin) {
             _ if at > begin && pauses[at] >= PAUSE => Some(at),

@@ -51,13 +51,13 @@ pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<S
             files: cleared.files,
             bytes: cleared.bytes,
         };
-        print_json(scene.out, &report)?;
+        print_json(&mut scene.out, &report)?;
     } else if store.is_none() {
         scene.say_absent()?;
     } else {
         let (files, size) = (cleared.files, ByteSize::approximate(cleared.bytes));
         say(
-            scene.out,
+            &mut scene.out,
             format_args!("removed {files} files ({size}) from {root:?}"),
         )?;
     }
@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<S
 /// Also what is remembered besides results: who clears a cache distrusts it or wants the room. The
 /// counters stay, and so do the files of locks, which others may hold.
 fn clear_all(store: &FileStore, root: &Path, scene: &mut Scene<'_>) -> Result<Cleared, Error> {
-    let mut progress = Progress::new("removing", scene.surroundings, scene.err);
+    let mut progress = Progress::new("removing", scene.surroundings, &mut scene.err);
     let mut cleared = store.clear_watched(&mut |done, most| progress.show(done, most))?;
     drop(progress);
     let digests = DigestTable::remove(root);
@@ -88,7 +88,7 @@ fn clear_selected(
     let mut sought = Sought::new(&arguments.selection, store, now())?;
     let most = store.stats().store_size().map_or(0, |size| size.files());
     let (mut seen, mut trouble) = (0, None);
-    let mut progress = Progress::new("removing", scene.surroundings, scene.err);
+    let mut progress = Progress::new("removing", scene.surroundings, &mut scene.err);
     for sort in [Sort::Record, Sort::Entry] {
         let removed = store.survey(sort, |stored| {
             seen += 1;

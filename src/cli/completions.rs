@@ -1,9 +1,8 @@
 //! `pcache completions`: scripts for shells, from the definitions that parse the command line.
 
-use super::{Status, command};
+use super::{Screen, Status, command, say_text};
 use anyhow::{Context, Error};
 use clap_complete::{Shell, generate};
-use std::io::Write;
 
 /// What `pcache completions` takes.
 #[derive(Debug, clap::Args)]
@@ -20,7 +19,7 @@ enum ShellName {
     Fish,
 }
 
-pub(super) fn run(arguments: &CompletionsArguments, out: &mut dyn Write) -> Result<Status, Error> {
+pub(super) fn run(arguments: &CompletionsArguments, out: &mut Screen<'_>) -> Result<Status, Error> {
     let shell = match arguments.shell {
         ShellName::Bash => Shell::Bash,
         ShellName::Zsh => Shell::Zsh,
@@ -29,7 +28,7 @@ pub(super) fn run(arguments: &CompletionsArguments, out: &mut dyn Write) -> Resu
     // `generate` panics where it cannot write.
     let mut script = Vec::new();
     generate(shell, &mut command(), "pcache", &mut script);
-    out.write_all(&script)
-        .context("cannot write to standard output")?;
+    let script = String::from_utf8(script).context("the script is no text")?;
+    say_text(out, &script)?;
     Ok(Status::Fine)
 }

@@ -1,7 +1,7 @@
 //! `pcache config`: the settings in force, where each comes from, and what could not be used; and
 //! changes of the configuration file. Does not know what the settings do.
 
-use super::{Scene, Status, print_json, say};
+use super::{Scene, Status, complain, print_json, say};
 use crate::config::{
     Config, ConfigProblem, Listed, SETTINGS, Setting, Source, config_file, nearest, set, setting,
     unset,
@@ -10,7 +10,7 @@ use anyhow::{Context, Error, anyhow, bail};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
-use std::io::{ErrorKind, Write};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// What `pcache config` takes.
@@ -125,7 +125,7 @@ fn show(
     let file = config_file(scene.surroundings.env).map(|path| path.display().to_string());
     let listed = scene.config.list();
     if arguments.json {
-        return print_json(scene.out, &Report::new(file, &listed, problems));
+        return print_json(&mut scene.out, &Report::new(file, &listed, problems));
     }
     for Listed {
         setting,
@@ -135,14 +135,15 @@ fn show(
     {
         let value = value.as_deref().unwrap_or("(none)");
         say(
-            scene.out,
+            &mut scene.out,
             format_args!("{:<10}{value}  ({source})", setting.key),
         )?;
     }
     let file = file.as_deref().unwrap_or("(no home directory is known)");
-    say(scene.out, format_args!("\nconfiguration file: {file}"))?;
+    say(&mut scene.out, format_args!(""))?;
+    say(&mut scene.out, format_args!("configuration file: {file}"))?;
     for problem in problems {
-        say(scene.out, format_args!("problem: {problem}"))?;
+        say(&mut scene.out, format_args!("problem: {problem}"))?;
     }
     Ok(())
 }
@@ -153,11 +154,11 @@ fn get(row: &Setting, json: bool, scene: &mut Scene<'_>) -> Result<(), Error> {
     let listed = listed.iter().find(|listed| listed.setting.key == row.key);
     let listed = listed.with_context(|| format!("{} is no setting", row.key))?;
     if json {
-        return print_json(scene.out, &Row::new(listed));
+        return print_json(&mut scene.out, &Row::new(listed));
     }
     let value = listed.value.as_deref();
     let value = value.with_context(|| format!("{} is not set", row.key))?;
-    say(scene.out, format_args!("{value}"))
+    say(&mut scene.out, format_args!("{value}"))
 }
 
 /// Replaces the text of the configuration file by what `change` makes of it; as JSON, what is in force
@@ -182,10 +183,10 @@ fn edit(
     if in_force.is_some_and(|listed| *listed.source == Source::Environment) {
         let variable = row.variable;
         let note = format!("{variable} in the environment overrides the file");
-        writeln!(scene.err, "pcache: {note}").context("cannot write to standard error")?;
+        complain(&mut scene.err, format_args!("{note}"))?;
     }
     match in_force.filter(|_| json) {
-        Some(listed) => print_json(scene.out, &Row::new(listed)),
+        Some(listed) => print_json(&mut scene.out, &Row::new(listed)),
         None => Ok(()),
     }
 }
@@ -195,8 +196,8 @@ fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let parent = target.parent().map_or_else(PathBuf::new, Path::to_owned);
     fs::create_dir_all(&parent)?;
-    let mut file = tempfile::NamedTempFile::new_in(&parent)?;
-    file.write_all(text.as_bytes())?;
+    let file = tempfile::NamedTempFile::new_in(&parent)?;
+    fs::write(file.path(), text)?;
     if let Ok(found) = fs::metadata(&target) {
         file.as_file().set_permissions(found.permissions())?;
     }

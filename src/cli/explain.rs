@@ -4,7 +4,7 @@
 use super::gone::Removals;
 use super::journal::{compiles_of, facts, is_of, output, sources};
 use super::terminal::Progress;
-use super::{Scene, Status, print_json, say};
+use super::{Scene, Screen, Status, print_json, say};
 use crate::journal::{Compile, Level};
 use crate::log::timestamp;
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
@@ -12,7 +12,6 @@ use crate::store::FileStore;
 use crate::why::{Difference, Facts, Kind, differences};
 use anyhow::{Context, Error, bail};
 use serde::Serialize;
-use std::io::Write;
 use std::path::{Component, PathBuf};
 
 /// How many former compiles are compared, newest first, in search of the nearest.
@@ -53,7 +52,7 @@ pub(super) fn run(arguments: &ExplainArguments, scene: &mut Scene<'_>) -> Result
             None => bail!("the journal is empty: nothing was compiled with this cache"),
         }
     }
-    let mut progress = Progress::new("explaining", scene.surroundings, scene.err);
+    let mut progress = Progress::new("explaining", scene.surroundings, &mut scene.err);
     let mut explained = Vec::with_capacity(meant.len());
     for &at in meant {
         progress.show(explained.len() as u64, meant.len() as u64);
@@ -61,14 +60,14 @@ pub(super) fn run(arguments: &ExplainArguments, scene: &mut Scene<'_>) -> Result
     }
     drop(progress);
     if arguments.json {
-        print_json(scene.out, &explained)?;
+        print_json(&mut scene.out, &explained)?;
         return Ok(Status::Fine);
     }
     for (at, explained) in explained.iter().enumerate() {
         if at > 0 {
-            say(scene.out, format_args!(""))?;
+            say(&mut scene.out, format_args!(""))?;
         }
-        print(scene.out, explained)?;
+        print(&mut scene.out, explained)?;
     }
     Ok(Status::Fine)
 }
@@ -332,7 +331,7 @@ fn detour(compile: &Compile) -> Vec<String> {
     said.chain(compile.detail.clone()).collect()
 }
 
-fn print(out: &mut dyn Write, explained: &Explained<'_>) -> Result<(), Error> {
+fn print(out: &mut Screen<'_>, explained: &Explained<'_>) -> Result<(), Error> {
     let compile = explained.compile;
     let sources = compile.sources.join(" ");
     let output = compile.output.as_ref();

@@ -39,12 +39,12 @@ pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Stat
     let memos = Memos::new(scene.root());
     let Some(store) = scene.store_for("collect garbage in")? else {
         match arguments.json {
-            true => print_json(scene.out, &Report::default())?,
+            true => print_json(&mut scene.out, &Report::default())?,
             false => scene.say_absent()?,
         }
         return Ok(Status::Fine);
     };
-    let mut progress = Progress::new("listing", scene.surroundings, scene.err);
+    let mut progress = Progress::new("listing", scene.surroundings, &mut scene.err);
     let collected = store.collect(&mut |phase, done, most| {
         progress.call(match phase {
             Phase::Listing => "listing",
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Stat
         ..Report::of(&collected)
     };
     match arguments.json {
-        true => print_json(scene.out, &report)?,
+        true => print_json(&mut scene.out, &report)?,
         false => report.print(scene)?,
     }
     Ok(Status::Fine)
@@ -95,19 +95,19 @@ impl Report {
         for (what, gone) in rows {
             let (files, bytes) = (gone.files, size(gone.bytes));
             say(
-                scene.out,
+                &mut scene.out,
                 format_args!("{what:<20}{files:>10} files, {bytes}"),
             )?;
         }
         let swept = size(self.swept_bytes);
         say(
-            scene.out,
+            &mut scene.out,
             format_args!("{:<20}{swept:>10}", "left by the dead"),
         )?;
         let (before, after) = (size(self.before_bytes), size(self.after_bytes));
         let most = size(self.max_bytes);
         say(
-            scene.out,
+            &mut scene.out,
             format_args!("{:<20}{before} before, {after} now, of {most}", "size"),
         )
     }

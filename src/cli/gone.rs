@@ -27,7 +27,7 @@ impl Removals {
 
     /// What became of the result of `former` until `compile` looked for it.
     pub(super) fn between(&self, former: &Compile, compile: &Compile) -> String {
-        if former.start + former.wall > compile.start {
+        if former.end() > compile.start {
             return "nothing differs: the former result was not stored yet".to_owned();
         }
         let during = former.start..=compile.start;

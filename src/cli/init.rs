@@ -31,7 +31,7 @@ pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<St
     let signers = arguments.signers.as_deref().map(number_of).transpose()?;
     make(&root)?;
     let Some(group) = group else {
-        say(scene.out, format_args!("made {root:?}, for you alone"))?;
+        say(&mut scene.out, format_args!("made {root:?}, for you alone"))?;
         return Ok(Status::Fine);
     };
     let denied = || format!("cannot give {root:?} to the group; are you a member of it?");
@@ -42,7 +42,7 @@ pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<St
     let name = arguments.shared.as_deref().unwrap_or_default();
     let signed_by = arguments.signers.as_deref().unwrap_or(name);
     say(
-        scene.out,
+        &mut scene.out,
         format_args!(
             "made {root:?}, which the group {name} shares; members of {signed_by} sign results\n\
              Each member sets PCACHE_DIR={} and runs pcache doctor",

@@ -5,7 +5,6 @@ use crate::journal::{Compile, place};
 use crate::store::FileStore;
 use crate::why::{Facts, Later, SCHEMA};
 use anyhow::{Context, Error};
-use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
 
 /// Every compile that the journal holds.
@@ -24,18 +23,18 @@ pub(super) fn compiles_of(noted: &[String]) -> Vec<Compile> {
 
 /// What a compile depended on, if it is still stored.
 pub(super) fn facts(store: &FileStore, compile: &Compile) -> Option<Facts> {
-    let record = compile.facts.as_ref()?;
-    if let Some(facts) = read::<Facts>(store, record) {
-        return (facts.schema == SCHEMA).then_some(facts);
+    let record = record(store, compile.facts.as_ref()?)?;
+    if let Some(facts) = Facts::from_record(&record) {
+        return Some(facts);
     }
-    let later: Later = read(store, record)?;
-    let base: Facts = read(store, &later.base)?;
-    (later.schema == SCHEMA && base.schema == SCHEMA).then(|| base.at(&later))
+    let later: Later = serde_json::from_slice(&record).ok()?;
+    let later = Some(later).filter(|later| later.schema == SCHEMA)?;
+    let base = Facts::from_record(&self::record(store, &later.base)?)?;
+    Some(base.at(&later))
 }
 
-fn read<T: DeserializeOwned>(store: &FileStore, record: &str) -> Option<T> {
-    let stored = store.get_record(&hex::decode(record).ok()?).ok()??;
-    serde_json::from_slice(&stored).ok()
+fn record(store: &FileStore, key: &str) -> Option<Vec<u8>> {
+    store.get_record(&hex::decode(key).ok()?).ok()?
 }
 
 /// Where a compile's sources are.

@@ -2,7 +2,7 @@
 
 use super::select::{Selection, Sought, now};
 use super::terminal::{Ink, Progress};
-use super::{Scene, Status, print_json, say};
+use super::{Scene, Status, print_json, say, say_coloured};
 use crate::config::ByteSize;
 use crate::store::{FileStore, Sort, Verdict};
 use anyhow::Error;
@@ -77,7 +77,7 @@ pub(super) fn run(arguments: &ListArguments, scene: &mut Scene<'_>) -> Result<St
         .entries
         .truncate(arguments.limit.unwrap_or(usize::MAX));
     match arguments.json {
-        true => print_json(scene.out, &report)?,
+        true => print_json(&mut scene.out, &report)?,
         false => print(&report, scene)?,
     }
     Ok(Status::Fine)
@@ -93,7 +93,7 @@ fn rows(
     let most = store.stats().store_size().map_or(0, |size| size.files());
     let (mut rows, mut trouble) = (Vec::new(), None);
     let mut seen = 0;
-    let mut progress = Progress::new("listing", scene.surroundings, scene.err);
+    let mut progress = Progress::new("listing", scene.surroundings, &mut scene.err);
     let mut sought = Sought::new(&arguments.selection, store, now)?;
     for sort in [Sort::Record, Sort::Entry] {
         store.survey(sort, |stored| {
@@ -137,37 +137,34 @@ fn sort(rows: &mut [Row], order: Order) {
 }
 
 fn print(report: &Report, scene: &mut Scene<'_>) -> Result<(), Error> {
-    let paint = scene.paint();
     let heading = format!(
         "{:<14}{:>10}{:>8}{:>8}{:>6}  {}",
         "class", "size", "age", "unused", "uses", "name"
     );
-    say(
-        scene.out,
-        format_args!("{}", paint.with(Ink::Strong, &heading)),
-    )?;
+    say_coloured(&mut scene.out, &[(Some(Ink::Strong), &heading)])?;
     for row in &report.entries {
         let uses = row.uses.map_or_else(|| "-".into(), |uses| uses.to_string());
         let file = row.file.as_ref().map(|file| format!("  {file}"));
-        say(
-            scene.out,
-            format_args!(
-                "{:<14}{:>10}{:>8}{:>8}{uses:>6}  {}{}",
-                row.class,
-                ByteSize::approximate(row.bytes),
-                time(row.age),
-                time(row.unused),
-                paint.with(Ink::Faint, &row.name),
-                file.unwrap_or_default(),
-            ),
-        )?;
+        let figures = format!(
+            "{:<14}{:>10}{:>8}{:>8}{uses:>6}  ",
+            row.class,
+            ByteSize::approximate(row.bytes),
+            time(row.age),
+            time(row.unused),
+        );
+        let parts = [
+            (None, figures.as_str()),
+            (Some(Ink::Faint), &row.name),
+            (None, file.as_deref().unwrap_or_default()),
+        ];
+        say_coloured(&mut scene.out, &parts)?;
     }
     let (files, size) = (report.files, ByteSize::approximate(report.bytes));
     let shown = report.entries.len();
     match shown == files {
-        true => say(scene.out, format_args!("{files} files, {size}")),
+        true => say(&mut scene.out, format_args!("{files} files, {size}")),
         false => say(
-            scene.out,
+            &mut scene.out,
             format_args!("{files} files, {size}; {shown} are shown"),
         ),
     }

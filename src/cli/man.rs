@@ -1,13 +1,13 @@
 //! `pcache man`: manual pages, from the definitions that parse the command line and from the table of
 //! settings.
 
-use super::{Status, command};
+use super::{Screen, Status, command, say_text};
 use crate::config::SETTINGS;
 use anyhow::{Context, Error};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::PathBuf;
 
 /// What `pcache man` takes.
@@ -18,14 +18,14 @@ pub(super) struct ManArguments {
     directory: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: &ManArguments, out: &mut dyn Write) -> Result<Status, Error> {
+pub(super) fn run(arguments: &ManArguments, out: &mut Screen<'_>) -> Result<Status, Error> {
     let Some(directory) = &arguments.directory else {
         let mut page = Vec::new();
         Man::new(command())
             .render(&mut page)
             .context("cannot make the page")?;
-        out.write_all(&page)
-            .context("cannot write to standard output")?;
+        let page = String::from_utf8(page).context("the page is no text")?;
+        say_text(out, &page)?;
         return Ok(Status::Fine);
     };
     fs::create_dir_all(directory).with_context(|| format!("cannot make {directory:?}"))?;

@@ -18,6 +18,7 @@ mod range;
 mod recompile;
 mod report;
 mod run;
+mod screen;
 mod select;
 mod since;
 mod spans;
@@ -30,8 +31,8 @@ use crate::config::{Config, Environment};
 use crate::store::{FileStore, StoreError};
 use anyhow::{Context, Error};
 use clap::{CommandFactory, Parser, Subcommand};
+use screen::{Screen, complain, print_json, say, say_coloured, say_text, write_to};
 use std::ffi::OsString;
-use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use terminal::Paint;
@@ -119,15 +120,11 @@ const STATUSES: &str = "Exit status: 0 done, and nothing is amiss; 1 the request
 struct Scene<'a> {
     config: &'a Config,
     surroundings: &'a Surroundings<'a>,
-    out: &'a mut dyn Write,
-    err: &'a mut dyn Write,
+    out: Screen<'a>,
+    err: Screen<'a>,
 }
 
 impl Scene<'_> {
-    fn paint(&self) -> Paint {
-        Paint::of(self.surroundings)
-    }
-
     fn root(&self) -> &Path {
         &self.config.dir.value
     }
@@ -162,7 +159,7 @@ impl Scene<'_> {
 
     fn say_absent(&mut self) -> Result<(), Error> {
         let root = self.root().to_owned();
-        say(self.out, format_args!("there is no cache at {root:?}"))
+        say(&mut self.out, format_args!("there is no cache at {root:?}"))
     }
 }
 
@@ -178,6 +175,9 @@ pub fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> u8 {
+    let mut out = Screen::new(out, Paint::of(surroundings));
+    let mut err = Screen::new(err, Paint::Plain);
+    let (out, err) = (&mut out, &mut err);
     let command = match run::RunArguments::read(arguments) {
         Some(plain) => Command::Run(plain),
         None => match Arguments::try_parse_from(arguments) {
@@ -197,7 +197,7 @@ pub fn run(
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
             // Nothing is left to do when stderr is closed too.
-            let _ = writeln!(err, "pcache: {error:#}");
+            let _ = complain(err, format_args!("{error:#}"));
             FAILED
         }
     }
@@ -206,8 +206,8 @@ pub fn run(
 fn execute(
     command: &Command,
     surroundings: &Surroundings<'_>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
+    out: &mut Screen<'_>,
+    err: &mut Screen<'_>,
 ) -> Result<Status, Error> {
     // What needs no settings must not complain of them.
     match command {
@@ -219,18 +219,18 @@ fn execute(
     // These list problems with the settings; the others go on without the bad values.
     if !matches!(command, Command::Config(_) | Command::Doctor(_)) {
         for problem in &problems {
-            writeln!(err, "pcache: {problem}").context("cannot write to standard error")?;
+            complain(err, format_args!("{problem}"))?;
         }
     }
     let mut scene = Scene {
         config: &config,
         surroundings,
-        out,
-        err,
+        out: out.lend(),
+        err: err.lend(),
     };
     match command {
         Command::Stats(arguments) => {
-            stats::run(arguments, &config, scene.out, scene.err).map(|()| Status::Fine)
+            stats::run(arguments, &config, &mut scene.out, &mut scene.err).map(|()| Status::Fine)
         }
         Command::Explain(arguments) => explain::run(arguments, &mut scene),
         Command::Report(arguments) => report::run(arguments, &mut scene),
@@ -256,33 +256,15 @@ fn is_there(root: &Path) -> Result<bool, Error> {
     found.with_context(|| format!("cannot look for the cache at {root:?}"))
 }
 
-fn say(out: &mut dyn Write, line: std::fmt::Arguments<'_>) -> Result<(), Error> {
-    writeln!(out, "{line}").context("cannot write to standard output")
-}
-
-/// Writes `text` to the file that `-o` names, or to standard output.
-fn write_to(path: Option<&Path>, text: &str, out: &mut dyn Write) -> Result<(), Error> {
-    match path {
-        Some(path) => fs::write(path, text).with_context(|| format!("cannot write {path:?}")),
-        None => say(out, format_args!("{text}")),
-    }
-}
-
-/// Prints `value` as JSON that people can read too.
-fn print_json(out: &mut dyn Write, value: &impl serde::Serialize) -> Result<(), Error> {
-    let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
-    say(out, format_args!("{text}"))
-}
-
 /// Help and version go to stdout, since they were asked for; mistakes to stderr, in our voice.
-fn explain_usage(refused: &clap::Error, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+fn explain_usage(refused: &clap::Error, out: &mut Screen<'_>, err: &mut Screen<'_>) -> u8 {
     let text = refused.render().to_string();
     if refused.use_stderr() {
         let text = text.strip_prefix("error: ").unwrap_or(&text);
-        let _ = write!(err, "pcache: {text}");
+        let _ = err.text(&format!("pcache: {text}"));
         MISUSED
     } else {
-        let _ = write!(out, "{text}").and_then(|()| out.flush());
+        let _ = out.text(&text).and_then(|()| out.flush());
         0
     }
 }

@@ -26,7 +26,8 @@ pub(super) struct Recompiled {
     pub(super) same: u64,
     /// Those that were not.
     pub(super) differ: Vec<Differing>,
-    /// How many could not be compared: something has changed since, or nothing is stored any more.
+    /// How many could not be compared: something has changed since, nothing is stored any more, or a secret
+    /// is not kept without which the compile cannot be repeated.
     pub(super) passed: u64,
 }
 
@@ -89,7 +90,7 @@ impl Recompiler<'_> {
         else {
             return Ok(Outcome::Passed);
         };
-        if facts.command.is_empty() || !are_unchanged(&facts) {
+        if facts.command.is_empty() || facts.lacks_values() || !are_unchanged(&facts) {
             return Ok(Outcome::Passed);
         }
         let place = tempfile::tempdir().context("cannot make a directory for a compile")?;

@@ -1,8 +1,7 @@
 //! What differs on a terminal: colours, and a line that shows how far a long request has come. Does
 //! not know what is shown.
 
-use super::Surroundings;
-use std::io::Write;
+use super::{Screen, Surroundings};
 use std::time::{Duration, Instant};
 
 /// A request that takes less long shows nothing.
@@ -57,7 +56,7 @@ impl Paint {
 
 /// A line on a terminal's stderr that is drawn again and again, and removed at the end.
 pub(super) struct Progress<'a> {
-    err: Option<&'a mut dyn Write>,
+    err: Option<Screen<'a>>,
     what: &'static str,
     began: Instant,
     patience: Duration,
@@ -69,10 +68,10 @@ impl<'a> Progress<'a> {
     pub(super) fn new(
         what: &'static str,
         surroundings: &Surroundings<'_>,
-        err: &'a mut dyn Write,
+        err: &'a mut Screen<'_>,
     ) -> Self {
         Self {
-            err: surroundings.err_is_terminal.then_some(err),
+            err: surroundings.err_is_terminal.then(|| err.lend()),
             what,
             began: Instant::now(),
             patience: PATIENCE,
@@ -101,22 +100,21 @@ impl<'a> Progress<'a> {
         let bar = format!("{}{}", "#".repeat(full), "-".repeat(WIDTH as usize - full));
         let percent = 100 * done / most;
         // A terminal that is gone needs no bar.
-        let _ = write!(err, "\r{:<10} [{bar}] {percent:>3} %\x1b[K", self.what);
-        let _ = err.flush();
+        let _ = err.redraw(format_args!("{:<10} [{bar}] {percent:>3} %", self.what));
     }
 }
 
 impl Drop for Progress<'_> {
     fn drop(&mut self) {
         if let (Some(err), Some(_)) = (&mut self.err, self.drawn) {
-            let _ = write!(err, "\r\x1b[K").and_then(|()| err.flush());
+            let _ = err.redraw(format_args!(""));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Ink, Paint, Progress, Surroundings};
+    use super::{Ink, Paint, Progress, Screen, Surroundings};
     use std::ffi::OsString;
     use std::time::Duration;
 
@@ -152,7 +150,9 @@ mod tests {
     fn drawn(is_terminal: bool, patience: Duration) -> String {
         let none = |_: &str| None;
         let mut err = Vec::new();
-        let mut progress = Progress::new("checking", &surroundings(&none, is_terminal), &mut err);
+        let mut screen = Screen::new(&mut err, Paint::Plain);
+        let mut progress =
+            Progress::new("checking", &surroundings(&none, is_terminal), &mut screen);
         progress.patience = patience;
         for done in [5, 6, 20] {
             progress.show(done, 10);

@@ -4,10 +4,11 @@
 
 use super::journal::compiles;
 use super::range::Range;
+use super::screen::json_text;
 use super::spans::{Span, began, name, spans};
 use super::{Scene, Status, is_there, write_to};
 use crate::journal::Compile;
-use anyhow::{Context, Error, bail};
+use anyhow::{Error, bail};
 use serde::Serialize;
 use serde_json::{Value, json};
 use std::collections::{BTreeMap, HashMap};
@@ -33,8 +34,8 @@ pub(super) fn run(arguments: &TraceArguments, scene: &mut Scene<'_>) -> Result<S
         None => Vec::new(),
     };
     let trace = Trace::of(arguments.range.of(&all));
-    let text = serde_json::to_string(&trace).context("cannot write JSON")?;
-    write_to(arguments.output.as_deref(), &text, scene.out)?;
+    let text = json_text(&trace)?;
+    write_to(arguments.output.as_deref(), &text, &mut scene.out)?;
     Ok(Status::Fine)
 }
 
@@ -171,7 +172,7 @@ impl Process<'_> {
             name,
             cat,
             ph: "X",
-            ts: self.begin + begin,
+            ts: self.begin.saturating_add(begin),
             dur: Some(end - begin),
             pid: self.pid,
             tid,
@@ -223,16 +224,17 @@ fn slots(compiles: &[Compile], zero: u64) -> Vec<Event> {
     let mut changes: BTreeMap<u64, (i64, i64)> = BTreeMap::new();
     for compile in compiles {
         let begin = compile.start - zero;
+        let at = |within: u64| begin.saturating_add(within);
         let spans = spans(compile);
         // What is in the cache needs no slot.
         let run = spans
             .iter()
             .filter(|span| span.stage.is_some_and(|stage| !stage.hit));
         for span in run {
-            changes.entry(begin + span.begin).or_default().1 += 1;
-            let started = changes.entry(begin + span.start).or_default();
+            changes.entry(at(span.begin)).or_default().1 += 1;
+            let started = changes.entry(at(span.start)).or_default();
             *started = (started.0 + 1, started.1 - 1);
-            changes.entry(begin + span.end).or_default().0 -= 1;
+            changes.entry(at(span.end)).or_default().0 -= 1;
         }
     }
     let (mut used, mut awaited) = (0, 0);

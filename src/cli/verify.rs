@@ -6,7 +6,7 @@ use super::contents::Contents;
 use super::recompile::{Recompiled, Recompiler};
 use super::select::now;
 use super::terminal::{Ink, Progress};
-use super::{Scene, Status, Surroundings, print_json, say};
+use super::{Scene, Status, Surroundings, print_json, say, say_coloured};
 use crate::config::ByteSize;
 use crate::store::{Checked, FileStore, Name, Sort, StoreError, Stored, Verdict};
 use anyhow::{Context, Error};
@@ -64,7 +64,7 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
     };
     let mut report = Report::default();
     if let Some(store) = &store {
-        let mut progress = Progress::new("verifying", scene.surroundings, scene.err);
+        let mut progress = Progress::new("verifying", scene.surroundings, &mut scene.err);
         let most = store.stats().store_size().map_or(0, |size| size.bytes);
         let mut read = 0;
         report.check(store, &mut |bytes| {
@@ -82,7 +82,7 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
         }
     }
     match (arguments.json, &store) {
-        (true, _) => print_json(scene.out, &report)?,
+        (true, _) => print_json(&mut scene.out, &report)?,
         (false, None) => scene.say_absent()?,
         (false, Some(_)) => report.print(scene)?,
     }
@@ -172,20 +172,22 @@ impl Report {
     }
 
     fn print(&self, scene: &mut Scene<'_>) -> Result<(), Error> {
-        let paint = scene.paint();
         for damaged in &self.damaged {
             let (kind, name, bytes) = (damaged.kind, &damaged.name, damaged.bytes);
             let text = format!("damaged {kind} {name} ({bytes} bytes)");
-            say(scene.out, format_args!("{}", paint.with(Ink::Bad, &text)))?;
+            say_coloured(&mut scene.out, &[(Some(Ink::Bad), &text)])?;
         }
         for trouble in &self.unreadable {
-            say(scene.out, format_args!("{}", paint.with(Ink::Bad, trouble)))?;
+            say_coloured(&mut scene.out, &[(Some(Ink::Bad), trouble)])?;
         }
         let (whole, size) = (self.whole, ByteSize::approximate(self.whole_bytes));
-        say(scene.out, format_args!("{whole} files are whole ({size})"))?;
+        say(
+            &mut scene.out,
+            format_args!("{whole} files are whole ({size})"),
+        )?;
         let (damaged, removed) = (self.damaged.len(), self.removed);
         say(
-            scene.out,
+            &mut scene.out,
             format_args!("{damaged} are damaged, {removed} of them removed"),
         )?;
         let rows = [
@@ -199,7 +201,7 @@ impl Report {
             ),
         ];
         for (n, what) in rows.into_iter().filter(|(n, _)| *n > 0) {
-            say(scene.out, format_args!("{n} {what}"))?;
+            say(&mut scene.out, format_args!("{n} {what}"))?;
         }
         self.recompiled
             .as_ref()
@@ -208,22 +210,21 @@ impl Report {
 }
 
 fn print_recompiled(found: &Recompiled, scene: &mut Scene<'_>) -> Result<(), Error> {
-    let paint = scene.paint();
     for one in &found.differ {
         let (source, compiled, parts) = (&one.source, &one.compiled, one.parts.join(" and "));
         let text = format!("{source}, compiled {compiled}, gives other {parts} now");
-        say(scene.out, format_args!("{}", paint.with(Ink::Bad, &text)))?;
+        say_coloured(&mut scene.out, &[(Some(Ink::Bad), &text)])?;
     }
     let (same, differ, passed) = (found.same, found.differ.len(), found.passed);
     say(
-        scene.out,
+        &mut scene.out,
         format_args!("{same} compiles gave the same bytes again, {differ} others"),
     )?;
     if passed > 0 {
         say(
-            scene.out,
+            &mut scene.out,
             format_args!(
-                "{passed} could not be compared: what they depended on has changed, or went"
+                "{passed} could not be compared: what they depended on has changed, went, or is not kept"
             ),
         )?;
     }

@@ -35,7 +35,7 @@ const SCHEMA: u32 = 2;
 
 /// An invocation's result.
 #[derive(Debug, Serialize, Deserialize)]
-struct DirectRecord {
+pub(super) struct DirectRecord {
     schema: u32,
     /// Translation units, for the counters.
     units: u64,
@@ -202,7 +202,9 @@ impl<'a> Direct<'a> {
             toolchain,
             digests: Some(self.table),
         };
-        compiler.ask(&host::recall(self.cache, &self.key)?).ok()
+        compiler
+            .ask(&host::recall(self.cache, &self.key, self.job)?)
+            .ok()
     }
 
     /// The same for an invocation of which it is known whether what it makes may depend on nothing but
@@ -428,7 +430,7 @@ impl<'a> Direct<'a> {
 
     fn keep_questions(&self) -> bool {
         let asked = self.questions.as_ref();
-        asked.is_none_or(|(base, asked)| host::remember(self.cache, base, asked))
+        asked.is_none_or(|(base, asked)| host::remember(self.cache, base, self.job, asked))
     }
 
     /// Puts `tokens` first in the list of `set`. Without, the next edit of a comment costs a

@@ -13,6 +13,7 @@ use crate::journal::Account;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
+use crate::secret::Values;
 use crate::toolchain::{Front, HostDriver, HostFamily, Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -40,10 +41,30 @@ pub struct Planner<'a> {
 }
 
 /// An answer to be remembered.
-struct Memo {
+pub(super) struct Memo {
     key: Digest,
     /// The work directory.
     root: Vec<u8>,
+    /// Secrets of the command line, without which the answer is kept.
+    secrets: Values,
+}
+
+impl Memo {
+    pub(super) fn new<W: AsRef<[u8]>>(key: Digest, root: &Path, words: &[W]) -> Self {
+        Self {
+            key,
+            root: root.as_os_str().as_bytes().to_vec(),
+            secrets: Values::of(words),
+        }
+    }
+
+    /// What was remembered: what it depends on, and the answer.
+    pub(super) fn read(&self, known: &[u8]) -> Option<(Predefined, Vec<u8>)> {
+        let end = memchr::memchr(b'\n', known)?;
+        let found = serde_json::from_slice(&known[..end]).ok()?;
+        let text = self.secrets.restore(&known[end + 1..])?;
+        Some((found, Mention::Name(self.root.clone()).insert(text)))
+    }
 }
 
 impl Planner<'_> {
@@ -56,10 +77,9 @@ impl Planner<'_> {
     ) -> Result<Plan, Fallback> {
         let args = job.dryrun_args(&workspace.temporaries());
         let root = workspace.root().as_os_str().as_bytes();
-        let memo = self.is_repeatable(&args, root).then(|| Memo {
-            key: self.key(&args, root),
-            root: root.to_vec(),
-        });
+        let words: Vec<_> = args.iter().map(|arg| arg.as_bytes()).collect();
+        let memo = self.is_repeatable(&args, root);
+        let memo = memo.then(|| Memo::new(self.key(&args, root), workspace.root(), &words));
         let parse = |text: &[u8]| {
             let plan = Plan::parse(text, &workspace.temporaries());
             plan.map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))
@@ -109,16 +129,15 @@ impl Planner<'_> {
     fn recall(&self, memo: &Memo) -> Option<Vec<u8>> {
         let known = self.cache.order(&memo.key);
         let known = known.filter(|_| !self.cache.recache)?;
-        let end = memchr::memchr(b'\n', &known)?;
-        let found: Predefined = serde_json::from_slice(&known[..end]).ok()?;
-        let text = || Mention::Name(memo.root.clone()).insert(known[end + 1..].to_vec());
-        found.holds().then(text)
+        let (found, text) = memo.read(&known)?;
+        found.holds().then_some(text)
     }
 
     /// A line of JSON, then the answer. What is not remembered is asked again.
     fn remember(&self, memo: Memo, found: &Predefined, text: Vec<u8>) {
         if let Ok(mut record) = serde_json::to_vec(found)
             && let Some(text) = Mention::Name(memo.root.clone()).remove(text)
+            && let Some(text) = memo.secrets.hide_commands(&text)
             // A part of the name, or another spelling of it, must not stay.
             && !mentions_work(&text, &memo.root)
         {

@@ -8,11 +8,12 @@ use super::commands::{evidence_flags, plain_arguments, search_path};
 use super::environment;
 use super::evidence::Doubt;
 use super::passes::UnitPasses;
-use crate::cmdline::check_command;
+use crate::cmdline::{Job, check_command};
 use crate::includes::digests::DigestTable;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Stage, Tool};
+use crate::secret::Values;
 use crate::text;
 use crate::toolchain::{
     Account, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, is_compiler_of_gcc,
@@ -24,7 +25,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::process::Output;
@@ -100,6 +101,19 @@ impl Question {
 
     fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|known| known == flag)
+    }
+
+    /// The same with what `change` makes of each of its words.
+    fn changed(&self, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
+        let words = |words: &[OsString]| -> Option<Vec<OsString>> {
+            let words = words.iter().map(|word| change(word.as_bytes()));
+            words.map(|word| word.map(OsString::from_vec)).collect()
+        };
+        Some(Self {
+            inquiry: self.inquiry,
+            flags: words(&self.flags)?,
+            environment: words(&self.environment)?,
+        })
     }
 }
 
@@ -438,16 +452,38 @@ fn is_script(path: &Path) -> bool {
     read.is_err() || &magic != b"\x7fELF"
 }
 
-/// The questions that a former compile of the invocation `base` led to.
-pub fn recall(cache: &Cache<'_>, base: &Digest) -> Option<BTreeSet<Question>> {
-    serde_json::from_slice(&cache.order(&place(base))?).ok()
+/// The questions that a former compile of `job`, which is the invocation `base`, led to.
+pub fn recall(cache: &Cache<'_>, base: &Digest, job: &Job) -> Option<BTreeSet<Question>> {
+    let kept: BTreeSet<Question> = serde_json::from_slice(&cache.order(&place(base))?).ok()?;
+    let secrets = secrets(job);
+    let whole = kept
+        .iter()
+        .map(|question| question.changed(|word| secrets.restore(word)));
+    whole.collect()
 }
 
-/// Remembers the questions of the invocation `base`; whether that succeeded.
-pub fn remember(cache: &Cache<'_>, base: &Digest, questions: &BTreeSet<Question>) -> bool {
-    let is_known = recall(cache, base).as_ref() == Some(questions);
-    let record = || serde_json::to_vec(questions).ok();
+/// Remembers the questions of the invocation `base`, without the secrets of `job`; whether that succeeded.
+pub fn remember(
+    cache: &Cache<'_>,
+    base: &Digest,
+    job: &Job,
+    questions: &BTreeSet<Question>,
+) -> bool {
+    let is_known = recall(cache, base, job).as_ref() == Some(questions);
+    let record = || {
+        let secrets = secrets(job);
+        let kept = questions
+            .iter()
+            .map(|question| question.changed(|word| secrets.hide(word)));
+        serde_json::to_vec(&kept.collect::<Option<BTreeSet<_>>>()?).ok()
+    };
     is_known || record().is_some_and(|bytes| cache.keep_order(&place(base), &bytes))
+}
+
+/// The secrets that the questions of a job may hold.
+fn secrets(job: &Job) -> Values {
+    let words = job.nameless_args();
+    Values::of(words.iter().map(|word| word.as_bytes()))
 }
 
 /// The questions hold what nvcc gives its tools, which follows from the invocation and from the variables along which

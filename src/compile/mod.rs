@@ -13,6 +13,8 @@ mod dryrun;
 mod environment;
 mod evidence;
 mod flight;
+#[doc(hidden)]
+pub mod formats;
 mod host;
 mod link;
 mod make;

@@ -120,7 +120,7 @@ impl Asker<'_> {
 
 /// A search order as it is remembered, with what it depends on besides the question.
 #[derive(Serialize, Deserialize)]
-struct OrderRecord {
+pub(super) struct OrderRecord {
     order: SearchOrder,
     /// The real path of every directory that the order lists and of its duplicates.
     real: Vec<PathBuf>,

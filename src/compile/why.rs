@@ -12,7 +12,9 @@ use crate::includes::markers::Origin;
 use crate::includes::tokens;
 use crate::key::{Digest, Digester, Explanation, Sink};
 use crate::toolchain::Toolchain;
-use crate::why::{Facts, File, Later, SCHEMA, Tool, UnitFacts, fields, options, shared, text};
+use crate::why::{
+    Facts, File, Later, SCHEMA, Tool, UnitFacts, fields, flags, options, shared, text,
+};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::env;
@@ -54,10 +56,7 @@ impl Collector<'_> {
         if cache.store.is_none() || cache.readonly {
             return None;
         }
-        keep(
-            cache,
-            &serde_json::to_vec(&self.facts(cache, followed)).ok()?,
-        )
+        keep(cache, &self.facts(cache, followed).to_record()?)
     }
 
     fn facts(&self, cache: &Cache<'_>, followed: Option<&Followed<'_>>) -> Facts {
@@ -65,7 +64,7 @@ impl Collector<'_> {
         self.request.write(&mut written);
         let set = FOLDED.iter().filter_map(|name| {
             let value = env::var_os(name)?;
-            Some(((*name).to_owned(), text(value.as_bytes())))
+            Some(((*name).to_owned(), flags(value.as_bytes())))
         });
         let tools = self.toolchain.roles.iter().zip(&self.toolchain.tools);
         let shared = shared();
@@ -164,7 +163,7 @@ fn keep(cache: &Cache<'_>, record: &[u8]) -> Option<String> {
     cache.keep(&key, record).then(|| hex::encode(key))
 }
 
-/// The job's arguments as text.
+/// The job's arguments as text; secrets go where the record is made.
 fn words(job: &Job) -> Option<Vec<String>> {
     let words = job.nameless_args().into_iter();
     words.map(|word| word.into_string().ok()).collect()

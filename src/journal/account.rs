@@ -134,11 +134,12 @@ impl Account {
         u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The record, as of now.
+    /// The record, as of now, secrets hidden.
     pub fn finish(&self) -> Compile {
         let wall = self.elapsed();
         let mut found = self.found.borrow().clone();
         found.wall = wall;
+        found.hide();
         for stage in found.stages.iter_mut().filter(|stage| !stage.done) {
             stage.run = wall.saturating_sub(stage.begin + stage.wait);
         }

@@ -1,7 +1,9 @@
 //! A record of the journal: one process of `pcache-nvcc`. Times in microseconds; paths as text, with
 //! what is no UTF-8 escaped, since nobody opens them.
 
+use crate::secret::hide_text;
 use serde::{Deserialize, Serialize};
+use std::borrow::Cow;
 
 /// The version of the record. Records of other versions are passed over.
 pub const SCHEMA: u32 = 1;
@@ -170,10 +172,41 @@ impl Compile {
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The record that `text` holds, if this version can read it.
+    /// The record that `text` holds, if this version can read it. Those of versions that hid nothing lose their
+    /// secrets here.
     pub fn from_text(text: &str) -> Option<Self> {
-        let found: Self = serde_json::from_str(text).ok()?;
+        let mut found: Self = serde_json::from_str(text).ok()?;
+        found.hide();
         (found.v == SCHEMA).then_some(found)
+    }
+
+    /// Hides secret values wherever a word of the command line may stand.
+    pub(super) fn hide(&mut self) {
+        let unstored = self
+            .units
+            .iter_mut()
+            .filter_map(|unit| unit.unstored.as_mut());
+        let said = [&mut self.detail, &mut self.forgotten]
+            .into_iter()
+            .flatten();
+        // Names of files, unless `-D NAME=value` was taken for one.
+        let is_value =
+            |name: &&mut String| !name.split('=').next().unwrap_or_default().contains('/');
+        let named = self
+            .sources
+            .iter_mut()
+            .chain(&mut self.output)
+            .filter(is_value);
+        for text in unstored.chain(said).chain(named) {
+            if let Cow::Owned(hidden) = hide_text(text) {
+                *text = hidden;
+            }
+        }
+    }
+
+    /// When it was over: microseconds since 1970. A record may hold any numbers.
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.wall)
     }
 
     /// Milliseconds that a hit took less than the compile whose result it delivered.
@@ -223,6 +256,29 @@ mod tests {
     use super::{Compile, Flight, Level, Stage, Unit};
 
     const LEAST: &str = r#"{"v":1,"start":5,"wall":7,"pid":9,"directory":"/src","sources":["a.cu"],"level":"direct_hit"}"#;
+
+    #[test]
+    fn secrets_of_any_version_are_hidden_and_names_of_files_stay() {
+        let mut record = Compile::from_text(LEAST).unwrap();
+        record.detail = Some("-DAPI_TOKEN=hunter2 b".to_owned());
+        record.forgotten = Some("KEY=hunter2".to_owned());
+        record.sources = vec!["/monkey=1/a.cu".to_owned(), "KEY=hunter2.cu".to_owned()];
+        record.units = vec![Unit {
+            source: "a.cu".to_owned(),
+            level: Level::Miss,
+            semantic: false,
+            unstored: Some("-DKEY=hunter2".to_owned()),
+            key: String::new(),
+        }];
+        let read = Compile::from_text(&record.to_text()).unwrap();
+        let text = read.to_text();
+        assert!(!text.contains("hunter2"), "{text}");
+        assert!(
+            text.contains("-DAPI_TOKEN=<hidden:") && text.contains("/monkey=1/a.cu"),
+            "{text}"
+        );
+        assert_eq!(Compile::from_text(&text), Some(read));
+    }
 
     #[test]
     fn what_says_nothing_is_left_out() {

@@ -207,7 +207,7 @@ pub fn keep_facts(
             .collect(),
         ..Facts::default()
     };
-    let record = serde_json::to_vec(&facts).ok()?;
+    let record = facts.to_record()?;
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc facts 1");
     sink.one("content", &Sha256::digest(&record));

@@ -4,7 +4,7 @@ use super::key::Scope;
 use super::level::Level;
 use super::log;
 use super::program::{Output, Program};
-use super::record::{Record, SCHEMA};
+use super::record::Record;
 use crate::key::Digest;
 use std::collections::BTreeSet;
 
@@ -27,12 +27,12 @@ pub fn fetch(
     expressions: &[Vec<u8>],
 ) -> Option<Found> {
     let stored = level.known_record(key).or_else(|| level.record(key))?;
-    let record: Record = serde_json::from_slice(&stored).ok()?;
+    let record = Record::read(&stored)?;
     let lowered = record.lowered.iter().map(|(name, _)| name.as_bytes());
     let lowered: BTreeSet<_> = lowered.collect();
     let expressions: BTreeSet<_> = expressions.iter().map(Vec::as_slice).collect();
     // A result without code, or without a name that was asked for, is none.
-    if record.schema != SCHEMA || record.artefacts.is_empty() || lowered != expressions {
+    if record.artefacts.is_empty() || lowered != expressions {
         return None;
     }
     let log = level.artefact(&record.log)?;

@@ -32,7 +32,8 @@ mod pasted;
 mod process;
 pub mod program;
 mod reads;
-mod record;
+#[doc(hidden)]
+pub mod record;
 mod relation;
 mod scope;
 

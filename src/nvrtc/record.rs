@@ -26,6 +26,14 @@ pub struct Record {
     pub facts: Option<String>,
 }
 
+impl Record {
+    /// The record that was stored as `bytes`, if this version can read it.
+    pub fn read(bytes: &[u8]) -> Option<Self> {
+        let found: Self = serde_json::from_slice(bytes).ok()?;
+        (found.schema == SCHEMA).then_some(found)
+    }
+}
+
 /// [`program::Artefact`] by the name that records have for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

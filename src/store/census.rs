@@ -32,11 +32,9 @@ impl Shard {
                 Sort::Entry => size.entries += files,
                 Sort::Record => size.records += files,
             }
-            size.bytes += listing
-                .files
-                .iter()
-                .map(|file| file.facts.size)
-                .sum::<u64>();
+            // Files with holes may seem to hold more than any disk.
+            let sizes = listing.files.iter().map(|file| file.facts.size);
+            size.bytes = sizes.fold(size.bytes, u64::saturating_add);
         }
         size
     }

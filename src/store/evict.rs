@@ -88,7 +88,7 @@ impl FileStore {
     /// Lists the next shards in turn, as many as one put may pay for; all, if that is not too much.
     fn next_group(&self, root: &Directory, work: &mut Work) -> Vec<Shard> {
         let totals = self.stats.totals();
-        let (mut group, mut listed, mut steps) = (Vec::new(), 0, 0);
+        let (mut group, mut listed, mut steps) = (Vec::new(), 0_u64, 0);
         let first = totals.take_turns(0);
         let files = totals.size().map_or(u64::MAX, |size| size.files());
         let most = if files <= SMALL { SMALL } else { MOST_LISTED };
@@ -98,15 +98,16 @@ impl FileStore {
             let expected = totals.row(Row::Shard(number)).files();
             work.shards += 1;
             if let Some(shard) = work.note(self.visit(root, number)) {
-                listed += shard.size().files();
+                listed = listed.saturating_add(shard.size().files());
                 group.push(shard);
             }
-            if listed + expected > most {
+            // What is counted may be any number: nothing vouches for the page.
+            if listed.saturating_add(expected) > most {
                 break;
             }
         }
         totals.take_turns(steps);
-        work.listed += listed;
+        work.listed = work.listed.saturating_add(listed);
         group
     }
 
@@ -147,11 +148,8 @@ impl FileStore {
                 .policy
                 .victims(candidates, limits.without(unfinished), now);
         }
-        let total = u128::from(self.counted()).max(1);
-        let excess = total.saturating_sub(u128::from(limits.target_bytes));
         let held: u128 = candidates.iter().map(|one| u128::from(one.size)).sum();
-        let goes = (held * excess / total).min(held / MOST_SHARE);
-        let stays = u64::try_from(held - goes).unwrap_or(u64::MAX);
+        let stays = stays(held, self.counted(), limits.target_bytes);
         self.policy.victims(candidates, Limits::exactly(stays), now)
     }
 
@@ -165,6 +163,15 @@ impl FileStore {
         let folded = fold(root, shard.number, |file| there.contains(file));
         let _ = work.note(folded.map_err(StoreError::io("fold a log in", &self.root.join("uses"))));
     }
+}
+
+/// Of the `held` bytes that were listed, those that stay where `counted` are to become `target`.
+fn stays(held: u128, counted: u64, target: u64) -> u64 {
+    let total = u128::from(counted).max(1);
+    let excess = total.saturating_sub(u128::from(target));
+    // Files with holes may seem to hold more than any disk.
+    let part = held.checked_mul(excess).map_or(held, |part| part / total);
+    u64::try_from(held - part.min(held / MOST_SHARE)).unwrap_or(u64::MAX)
 }
 
 /// The lock of who evicts; `None` where somebody else does. Where there can be no lock, several evict
@@ -184,4 +191,26 @@ fn try_lock(root: &Directory) -> io::Result<File> {
     let file = root.make("locks")?.make_own(&name, OFlags::RDWR, rights)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::stays;
+
+    #[test]
+    fn as_large_a_part_goes_as_all_have_too_many_and_never_more_than_half() {
+        assert_eq!(stays(1000, 100, 90), 900);
+        assert_eq!(stays(1000, 100, 100), 1000);
+        assert_eq!(stays(1000, 100, 0), 500);
+        assert_eq!(stays(1000, 0, 0), 500);
+        assert_eq!(stays(0, u64::MAX, 0), 0);
+    }
+
+    #[test]
+    fn numbers_beyond_any_disk_are_no_trouble() {
+        let most = u128::from(u64::MAX);
+        assert_eq!(stays(most, u64::MAX, 0), u64::MAX / 2 + 1);
+        assert_eq!(stays(4 * most, u64::MAX, 0), u64::MAX);
+        assert_eq!(stays(u128::MAX, u64::MAX, 1), u64::MAX);
+    }
 }

@@ -59,7 +59,7 @@ impl FileStore {
             shards.push(shard);
         }
         let unfinished = self.stats.totals().row(Row::Unfinished).bytes;
-        done.before.bytes += unfinished;
+        done.before.bytes = done.before.bytes.saturating_add(unfinished);
         let mut work = Work::default();
         self.remove_victims(&root, &shards, unfinished, (&mut done, &mut work), watch);
         if matches!(self.policy, Policy::Lfu | Policy::Tlru { .. }) {
@@ -69,7 +69,11 @@ impl FileStore {
         }
         let gone = |cleared: &Cleared| cleared.bytes;
         let left = || StoreSize {
-            bytes: done.before.bytes - gone(&done.expired) - gone(&done.evicted),
+            bytes: done
+                .before
+                .bytes
+                .saturating_sub(gone(&done.expired))
+                .saturating_sub(gone(&done.evicted)),
             ..done.before
         };
         done.after = self.stats.totals().size().unwrap_or_else(left);
@@ -107,7 +111,7 @@ impl FileStore {
                 false => &mut done.evicted,
             };
             account.files += 1;
-            account.bytes += file.facts.size;
+            account.bytes = account.bytes.saturating_add(file.facts.size);
         }
     }
 }

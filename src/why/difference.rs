@@ -4,8 +4,12 @@
 
 use super::facts::{Facts, Fields, Tool, values};
 use super::files;
+use crate::secret::shown;
 use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
+
+/// Said of secrets.
+const UNTOLD: &str = "the values differ; they are not kept";
 
 /// What sort of thing differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -79,10 +83,28 @@ impl Difference {
         self.note = note.into();
         self
     }
+
+    /// Without the digests that stand for secrets. Where they are all that differs, it says that they do.
+    fn without_digests(mut self) -> Self {
+        let values = [&mut self.old, &mut self.new];
+        for value in values.into_iter().flatten() {
+            *value = shown(value).into_owned();
+        }
+        if self.old.is_some() && self.old == self.new {
+            let note = self.note.into_iter().chain([UNTOLD.to_owned()]);
+            self.note = Some(note.collect::<Vec<_>>().join("; "));
+        }
+        self
+    }
 }
 
 /// Everything that differs, causes alone.
 pub fn differences(old: &Facts, new: &Facts) -> Vec<Difference> {
+    let found = causes(old, new).into_iter();
+    found.map(Difference::without_digests).collect()
+}
+
+fn causes(old: &Facts, new: &Facts) -> Vec<Difference> {
     let mut found = flags(old, new);
     found.extend(environment(old, new));
     found.extend(version(old, new));

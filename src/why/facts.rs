@@ -1,11 +1,22 @@
-//! What one compile depended on, as text. Stored for later; never read by a compile.
+//! What one compile depended on, as text, but for the values of secrets. Stored for later; never read by a compile.
 
 use crate::key::{COMMON_FIELDS, Explanation};
+use crate::secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of [`Facts`]; others are not read.
 pub const SCHEMA: u32 = 1;
+
+/// Fields of names of files, which hold neither macros nor variables. Of all others, secret values are hidden.
+const OF_FILES: [&str; 6] = [
+    "directory",
+    "inputs",
+    "keep",
+    "outputs",
+    "programs",
+    "sources",
+];
 
 /// Names and values, in the order of a key.
 pub type Fields = Vec<(String, Vec<String>)>;
@@ -88,6 +99,41 @@ pub struct Later {
 }
 
 impl Facts {
+    /// The record to store, without secrets whatever has been put in.
+    pub fn to_record(mut self) -> Option<Vec<u8>> {
+        self.hide();
+        serde_json::to_vec(&self).ok()
+    }
+
+    /// What is stored in `record`, without the secrets that former versions have left there.
+    pub fn from_record(record: &[u8]) -> Option<Self> {
+        let mut found: Self = serde_json::from_slice(record).ok()?;
+        found.hide();
+        (found.schema == SCHEMA).then_some(found)
+    }
+
+    fn hide(&mut self) {
+        let units = self.units.iter_mut().flat_map(|unit| &mut unit.fields);
+        for (name, values) in self.request.iter_mut().chain(units).chain(&mut self.job) {
+            for value in values {
+                *value = hidden(name, value.as_bytes());
+            }
+        }
+        for value in self.folded.values_mut() {
+            *value = flags(value.as_bytes());
+        }
+        for word in self.command.iter_mut().chain(&mut self.exact) {
+            *word = secret::hide_text(word).into_owned();
+        }
+    }
+
+    /// Whether a value is hidden without which the compile cannot be repeated.
+    pub fn lacks_values(&self) -> bool {
+        let mut variables = self.variables();
+        variables.any(|(_, value)| secret::is_hidden(value))
+            || self.command.iter().any(|word| secret::is_hidden(word))
+    }
+
     /// The same facts when the files had changed.
     #[must_use]
     pub fn at(mut self, later: &Later) -> Self {
@@ -150,10 +196,23 @@ pub fn fields(written: &Explanation, left_out: &[&str]) -> Fields {
         .iter()
         .filter(|(name, _)| !left_out.contains(name));
     kept.map(|(name, values)| {
-        let values = values.iter().map(|value| text(value)).collect();
+        let values = values.iter().map(|value| hidden(name, value)).collect();
         ((*name).to_owned(), values)
     })
     .collect()
+}
+
+/// A value of the field `name` as text, secrets hidden.
+fn hidden(name: &str, value: &[u8]) -> String {
+    match name {
+        _ if OF_FILES.contains(&name) => text(value),
+        "environment" | "planning" => text(&secret::hide_assignment(value)),
+        // Each word of a command for itself.
+        _ => {
+            let words = value.split(|&byte| byte == 0).map(secret::hide);
+            text(&words.collect::<Vec<_>>().join(&0))
+        }
+    }
 }
 
 /// Fields of a unit's key that the request has too, or that follow from it.
@@ -171,7 +230,12 @@ pub fn options(written: &Explanation) -> Fields {
         let count = <[u8; 8]>::try_from(count.as_slice()).map_or(0, u64::from_le_bytes);
         let count = usize::try_from(count).map_or(after.len(), |count| count.min(after.len()));
         let (values, after) = after.split_at(count);
-        found.push((text(name), values.iter().map(|value| text(value)).collect()));
+        let (name, values) = (text(name), values.iter().map(|value| hidden("job", value)));
+        // NVRTC's keys have an option as often as it was given.
+        match found.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, known)) => known.extend(values),
+            None => found.push((name, values.collect())),
+        }
         rest = after;
     }
     let inputs = written.0.iter().find(|(name, _)| *name == "inputs");
@@ -181,6 +245,11 @@ pub fn options(written: &Explanation) -> Fields {
         ("input".to_owned(), values)
     }));
     found
+}
+
+/// Flags from a variable as text, secrets hidden.
+pub fn flags(value: &[u8]) -> String {
+    text(&secret::hide_flags(value))
 }
 
 /// Bytes as text: a digest as its digits, what is no UTF-8 escaped, the NULs between the words of a
@@ -195,14 +264,15 @@ pub fn text(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, File, options};
-    use crate::key::{CommonFacts, DirectFacts, Explanation};
+    use super::{Facts, File, SCHEMA, fields, flags, options};
+    use crate::key::{CommonFacts, DirectFacts, Explanation, Sink};
 
     #[test]
     fn options_are_those_that_the_key_holds() {
         let job = [
             ("arch", vec![]),
-            ("define-macro", vec![b"DA=1".to_vec(), b"DB".to_vec()]),
+            ("define-macro", vec![b"DA=1".to_vec()]),
+            ("define-macro", vec![b"DB".to_vec()]),
         ];
         let mut written = Explanation::default();
         DirectFacts {
@@ -233,6 +303,49 @@ mod tests {
             ("input".to_owned(), vec!["a.cu".to_owned()]),
         ];
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn secrets_reach_no_record_and_their_words_do() {
+        let mut written = Explanation::default();
+        for (name, value) in [
+            ("environment", &b"MY_KEY=hunter2 x"[..]),
+            ("planning", b"FLAGS=-DKEY=hunter2 -DN=1"),
+            ("commands", b"gcc\0-DKEY=hunter2 x\0-DN=1"),
+            ("host", b"\"-D\" \"KEY=hunter2\""),
+            ("directory", b"/monkey=1"),
+        ] {
+            written.one(name, value);
+        }
+        let fields = fields(&written, &[]);
+        let facts = Facts {
+            schema: SCHEMA,
+            request: fields.clone(),
+            folded: [(
+                "NVCC_APPEND_FLAGS".to_owned(),
+                flags(b"-DKEY=hunter2 -DN=1"),
+            )]
+            .into(),
+            ..Facts::default()
+        };
+        let record = facts.clone().to_record().unwrap();
+        let text = String::from_utf8(record.clone()).unwrap();
+        assert!(!text.contains("hunter2") && !text.contains(" x"), "{text}");
+        assert_eq!(text.matches("-DN=1").count(), 3, "{text}");
+        assert!(text.contains("/monkey=1"), "{text}");
+        assert_eq!(Facts::from_record(&record), Some(facts));
+        // What a former version has stored.
+        let plain = Facts {
+            schema: SCHEMA,
+            job: vec![("define-macro".to_owned(), vec!["DKEY=hunter2".to_owned()])],
+            command: vec!["-DKEY=hunter2".to_owned()],
+            exact: Some("-DKEY=hunter2".to_owned()),
+            ..Facts::default()
+        };
+        let record = serde_json::to_vec(&plain).unwrap();
+        let read = Facts::from_record(&record).unwrap();
+        assert!(read.lacks_values());
+        assert!(!serde_json::to_string(&read).unwrap().contains("hunter2"));
     }
 
     #[test]

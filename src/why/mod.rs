@@ -9,7 +9,7 @@ mod files;
 
 pub use difference::{Difference, Kind, differences};
 pub use facts::{
-    Facts, Fields, File, Later, SCHEMA, Tool, UnitFacts, fields, options, shared, text,
+    Facts, Fields, File, Later, SCHEMA, Tool, UnitFacts, fields, flags, options, shared, text,
 };
 
 #[cfg(test)]

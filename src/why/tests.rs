@@ -70,15 +70,16 @@ fn base() -> Facts {
 fn told(change: impl FnOnce(&mut Facts)) -> Vec<String> {
     let (old, mut new) = (base(), base());
     change(&mut new);
-    let line = |found: Difference| {
-        let value = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
-        let (old, new) = (value(found.old), value(found.new));
-        let note = found
-            .note
-            .map_or_else(String::new, |note| format!(" ({note})"));
-        format!("{:?} {}: {old} > {new}{note}", found.kind, found.name)
-    };
     differences(&old, &new).into_iter().map(line).collect()
+}
+
+fn line(found: Difference) -> String {
+    let value = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+    let (old, new) = (value(found.old), value(found.new));
+    let note = found
+        .note
+        .map_or_else(String::new, |note| format!(" ({note})"));
+    format!("{:?} {}: {old} > {new}{note}", found.kind, found.name)
 }
 
 fn set(facts: &mut Facts, name: &str, values: &[&str]) {
@@ -89,6 +90,38 @@ fn set(facts: &mut Facts, name: &str, values: &[&str]) {
 #[test]
 fn equal_facts_differ_in_nothing() {
     assert_eq!(told(|_| {}), [""; 0]);
+}
+
+#[test]
+fn of_secrets_it_is_told_that_they_differ_and_not_how() {
+    let hidden = |name: &str, digit: &str| format!("{name}=<hidden:{}>", digit.repeat(16));
+    let (mut old, mut new) = (base(), base());
+    let change = |facts: &mut Facts, digit: &str| {
+        set(facts, "define-macro", &[&hidden("DKEY", digit)]);
+        set(
+            facts,
+            "environment",
+            &[&hidden("A_TOKEN", digit), "LC_ALL=C"],
+        );
+        let append = ("NVCC_APPEND_FLAGS".to_owned(), hidden("-DKEY", digit));
+        facts.folded = [append].into();
+    };
+    change(&mut old, "0");
+    change(&mut new, "1");
+    let told: Vec<_> = differences(&old, &new).into_iter().map(line).collect();
+    assert_eq!(
+        told,
+        [
+            "Flag --define-macro: -DKEY=… > -DKEY=… (from NVCC_APPEND_FLAGS; the values differ; they are not kept)",
+            "Environment A_TOKEN: … > … (the values differ; they are not kept)",
+        ]
+    );
+    set(&mut new, "define-macro", &[]);
+    let told: Vec<_> = differences(&old, &new).into_iter().map(line).collect();
+    assert_eq!(
+        told[0],
+        "Flag --define-macro: -DKEY=… > - (from NVCC_APPEND_FLAGS)"
+    );
 }
 
 #[test]

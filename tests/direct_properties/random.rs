@@ -1,5 +1,7 @@
 //! Random numbers from a seed (splitmix64), the same on every machine.
 
+#![allow(dead_code)] // Each test program compiles this, and uses its own part.
+
 /// The generator.
 pub struct Random(pub u64);
 

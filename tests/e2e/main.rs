@@ -6,6 +6,7 @@ mod support;
 
 mod build_systems;
 mod bypass;
+mod control;
 mod debug;
 mod depfiles;
 mod diagnostics;
@@ -30,6 +31,7 @@ mod one_step;
 mod outputs;
 mod pcache;
 mod report;
+mod secrets;
 mod semantic;
 mod semantic_lines;
 mod semantic_messages;

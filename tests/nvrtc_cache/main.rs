@@ -6,6 +6,7 @@ mod modes;
 mod names;
 mod pasted;
 mod places;
+mod secrets;
 
 use bench::{Bench, Case, Ended, settle};
 use pcache_nvcc::nvrtc::program::Library;

@@ -8,6 +8,7 @@ use super::toolchain::Compilers;
 use super::{Findings, Level};
 use crate::cli::Surroundings;
 use crate::toolchain::look_up;
+use crate::why::flags;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;
@@ -128,6 +129,7 @@ fn examine_variables(surroundings: &Surroundings<'_>, path: &OsString, findings:
         let value = (surroundings.env)(name)?;
         value.into_string().ok().filter(|value| !value.is_empty())
     };
+    let shown = |value: &str| flags(value.as_bytes());
     let around = ("around nvcc", "pcache-nvcc");
     let behind = ("between nvcc and its host compiler", "the compiler itself");
     let rows = NVCC_VARIABLES.iter().map(|row| (row, around));
@@ -135,6 +137,7 @@ fn examine_variables(surroundings: &Surroundings<'_>, path: &OsString, findings:
     for ((name, reader), (place, instead)) in rows {
         let Some(value) = value(name) else { continue };
         if let Some(cache) = cache_in(&value, path) {
+            let value = shown(&value);
             let text = format!("{name}={value} puts {cache} {place} (read by {reader})");
             let advice = format!("unset it, or let it name {instead}");
             findings.advise(Level::Warning, ABOUT, text, &advice);

@@ -17,9 +17,10 @@ mod probe;
 mod settings;
 mod toolchain;
 
-use super::terminal::{Ink, Paint};
-use super::{Scene, Status, print_json, say};
+use super::terminal::Ink;
+use super::{Scene, Status, print_json, say, say_coloured};
 use crate::config::ConfigProblem;
+use crate::secret::hide_text;
 use anyhow::Error;
 use serde::Serialize;
 use std::path::PathBuf;
@@ -85,10 +86,12 @@ impl Findings {
         text: impl Into<String>,
         advice: Option<String>,
     ) {
+        let text: String = text.into();
         self.0.push(Finding {
             level,
             about,
-            text: text.into(),
+            // Variables and settings are shown with their values, which may be commands.
+            text: hide_text(&text).into_owned(),
             advice,
         });
     }
@@ -140,7 +143,7 @@ pub(super) fn run(
             warnings: findings.count(Level::Warning),
             findings: &findings.0,
         };
-        print_json(scene.out, &report)?;
+        print_json(&mut scene.out, &report)?;
     } else {
         print(&findings, scene)?;
     }
@@ -148,25 +151,19 @@ pub(super) fn run(
 }
 
 fn print(findings: &Findings, scene: &mut Scene<'_>) -> Result<(), Error> {
-    let paint = scene.paint();
     for found in &findings.0 {
         let (word, ink) = word(found.level);
-        let word = paint.with(ink, &format!("{word:<8}"));
-        say(
-            scene.out,
-            format_args!("{word} {:<16}{}", found.about, found.text),
-        )?;
+        let word = format!("{word:<8}");
+        let text = format!(" {:<16}{}", found.about, found.text);
+        say_coloured(&mut scene.out, &[(Some(ink), &word), (None, &text)])?;
         if let Some(advice) = &found.advice {
-            say(scene.out, format_args!("{:<25}→ {advice}", ""))?;
+            say(&mut scene.out, format_args!("{:<25}→ {advice}", ""))?;
         }
     }
     let (errors, warnings) = (findings.count(Level::Error), findings.count(Level::Warning));
     let text = format!("{errors} errors, {warnings} warnings");
-    say(scene.out, format_args!("\n{}", strong(paint, &text)))
-}
-
-fn strong(paint: Paint, text: &str) -> String {
-    paint.with(Ink::Strong, text)
+    say(&mut scene.out, format_args!(""))?;
+    say_coloured(&mut scene.out, &[(Some(Ink::Strong), &text)])
 }
 
 fn word(level: Level) -> (&'static str, Ink) {

@@ -50,7 +50,7 @@ impl Headers {
     fn add(&mut self, compile: &Compile, facts: &Facts) {
         self.units += 1;
         let cost = match compile.level.is_hit() {
-            true => compile.stored * 1000,
+            true => compile.stored.saturating_mul(1000),
             false => compile.wall,
         };
         let installed = installed(facts);
@@ -66,7 +66,7 @@ impl Headers {
         for place in read.into_iter().filter(is_header) {
             let (units, took) = self.read.entry(place).or_default();
             *units += 1;
-            *took += cost;
+            *took = took.saturating_add(cost);
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What the parts of the page are made of. Whatever comes from outside passes through [`Text`].
 
 use crate::journal::Level;
+use crate::visible::{is_steering, json};
 use serde_json::Value;
 use std::fmt::{self, Write as _};
 
@@ -19,9 +20,7 @@ impl fmt::Display for Text<'_> {
                 // A title's lines are ours.
                 '\n' => f.write_str("&#10;")?,
                 // No place in HTML, or would turn the direction of what follows.
-                c if c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c) => {
-                    f.write_char('\u{fffd}')?;
-                }
+                c if is_steering(c) => f.write_char('\u{fffd}')?,
                 c => f.write_char(c)?,
             }
         }
@@ -60,7 +59,7 @@ impl Numbers {
 
     /// All of it as JSON in an element of a page: nothing in it ends the element.
     pub(super) fn embedded(&self) -> String {
-        self.0.to_string().replace('<', "\\u003c")
+        json(&self.0.to_string()).replace('<', "\\u003c")
     }
 }
 
@@ -204,18 +203,18 @@ mod tests {
 
     #[test]
     fn nothing_from_outside_is_markup() {
-        let text = Text("<img src=x onerror=\"a('b')\">&\n\u{1b}\u{202e}").to_string();
+        let text = Text("<img src=x onerror=\"a('b')\">&\n\u{1b}\u{202e}\u{2069}").to_string();
         assert_eq!(
             text,
-            "&lt;img src=x onerror=&quot;a(&#39;b&#39;)&quot;&gt;&amp;&#10;\u{fffd}\u{fffd}"
+            "&lt;img src=x onerror=&quot;a(&#39;b&#39;)&quot;&gt;&amp;&#10;\u{fffd}\u{fffd}\u{fffd}"
         );
         let page = path("/a/<b>/\"c\".cu");
         assert!(
             page.contains("title=\"/a/&lt;b&gt;/&quot;c&quot;.cu\""),
             "{page}"
         );
-        let json = Numbers(json!({ "a": "</script>" })).embedded();
-        assert_eq!(json, r#"{"a":"\u003c/script>"}"#);
+        let json = Numbers(json!({ "a": "</script>\u{9b}" })).embedded();
+        assert_eq!(json, r#"{"a":"\u003c/script>\u009b"}"#);
     }
 
     #[test]

@@ -54,7 +54,7 @@ pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<
     all.retain(|compile| !compile.nvrtc);
     let removals = Removals::of(&store, &noted);
     let chosen = arguments.range.of(&all);
-    let mut progress = Progress::new("explaining", scene.surroundings, scene.err);
+    let mut progress = Progress::new("explaining", scene.surroundings, &mut scene.err);
     let misses = Misses::of(&store, &removals, &all, chosen, &mut |done, most| {
         progress.show(done, most);
     });
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<
         misses,
         headers,
     };
-    write_to(arguments.output.as_deref(), &page.text(), scene.out)?;
+    write_to(arguments.output.as_deref(), &page.text(), &mut scene.out)?;
     Ok(Status::Fine)
 }
 

@@ -20,7 +20,8 @@ const RESULTS: [(&str, &str, &str); 4] = [
 pub(super) fn cards(numbers: &Numbers) -> String {
     let units: u64 = RESULTS.iter().map(|(name, ..)| numbers.get(name)).sum();
     let hits = units - numbers.get("misses");
-    let milliseconds = |name: &str| numbers.shown(name, &time(numbers.get(name) * 1000));
+    let milliseconds =
+        |name: &str| numbers.shown(name, &time(numbers.get(name).saturating_mul(1000)));
     let detours = numbers.sum("bypassed") + numbers.sum("fallbacks");
     let (held, cap) = (numbers.get("store.bytes"), numbers.get("store.max_bytes"));
     let cards = [

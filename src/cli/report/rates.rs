@@ -63,10 +63,11 @@ fn slices(build: &[Compile]) -> Vec<Column> {
     let last = build.last().map_or(0, |compile| compile.start);
     let length = (last - first) / SLICES + 1;
     let slice = |n: u64| {
-        let (from, to) = (first + n * length, first + (n + 1) * length);
+        let at = |n: u64| first.saturating_add(length.saturating_mul(n));
+        let (from, to) = (at(n), at(n + 1));
         let begin = build.partition_point(|compile| compile.start < from);
         let end = build.partition_point(|compile| compile.start < to);
-        let after = time(n * length);
+        let after = time(length.saturating_mul(n));
         Column {
             title: format!("after {after}"),
             label: after,

@@ -68,7 +68,7 @@ pub(super) fn section(builds: &[&[Compile]]) -> String {
 /// The chart of a `build`, with a row for each that is `shown` of it.
 fn chart(build: &[Compile], shown: &[Compile], is_open: bool) -> String {
     let first = shown.first().map_or(0, |compile| compile.start);
-    let ends = shown.iter().map(|compile| compile.start + compile.wall);
+    let ends = shown.iter().map(Compile::end);
     let length = ends.max().unwrap_or(first).saturating_sub(first).max(1);
     let [direct, preprocessed, coalesced, misses] = units(build);
     let hits = direct + preprocessed + coalesced;
@@ -133,7 +133,10 @@ fn row(compile: &Compile, begin: u64, length: u64) -> String {
         Text(&name(compile))
     );
     let place = |from: u64, to: u64| {
-        let (left, width) = (percent(begin + from, length), percent(to - from, length));
+        let (left, width) = (
+            percent(begin.saturating_add(from), length),
+            percent(to - from, length),
+        );
         format!("left:{left:.3}%;width:{width:.3}%")
     };
     let _ = write!(
@@ -181,7 +184,11 @@ fn title(compile: &Compile) -> String {
         let _ = write!(title, "\n{said}");
     }
     if compile.stored > 0 {
-        let _ = write!(title, "\ncompiling took {}", time(compile.stored * 1000));
+        let _ = write!(
+            title,
+            "\ncompiling took {}",
+            time(compile.stored.saturating_mul(1000))
+        );
     }
     if let Some(output) = &compile.output {
         let _ = write!(title, "\n→ {output}");

@@ -71,7 +71,7 @@ pub(super) fn section(chosen: &[Compile]) -> String {
 impl Row {
     fn add(&mut self, compile: &Compile) {
         self.compiles += 1;
-        self.total += compile.wall;
+        self.total = self.total.saturating_add(compile.wall);
         if compile.wall <= self.longest {
             return;
         }

@@ -135,17 +135,17 @@ impl Counts {
 
     /// All units that were hits or misses.
     pub(super) fn units(&self) -> u64 {
-        self.hits() + self.misses
+        sum([self.hits(), self.misses])
     }
 
     /// All units that were hits.
     pub(super) fn hits(&self) -> u64 {
-        self.direct_hits + self.preprocessed_hits + self.coalesced
+        sum([self.direct_hits, self.preprocessed_hits, self.coalesced])
     }
 
     fn add(&mut self, compile: &Compile) {
-        self.saved_milliseconds += compile.saved();
-        self.spent_milliseconds += compile.spent();
+        self.saved_milliseconds = sum([self.saved_milliseconds, compile.saved()]);
+        self.spent_milliseconds = sum([self.spent_milliseconds, compile.spent()]);
         if compile.nvrtc {
             self.nvrtc.add(compile);
             return;
@@ -210,6 +210,11 @@ impl Counts {
             }
         }
     }
+}
+
+/// Counts together. Those of a damaged page, or of a journal, may be any numbers.
+pub(super) fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
+    counts.into_iter().fold(0, u64::saturating_add)
 }
 
 /// What the counters count a stage as.

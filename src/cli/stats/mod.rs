@@ -10,7 +10,7 @@ mod table;
 
 use super::journal::compiles;
 use super::range::Range;
-use super::{is_there, print_json, say};
+use super::{Screen, complain, is_there, print_json, say};
 use crate::config::Config;
 use crate::journal::Compile;
 use crate::log::timestamp;
@@ -21,7 +21,6 @@ pub(super) use counts::kind;
 use counts::{Counts, NvrtcCounts};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use std::io::Write;
 use std::path::Path;
 
 /// What `pcache stats` takes.
@@ -63,8 +62,8 @@ struct Span {
 pub(super) fn run(
     arguments: &StatsArguments,
     config: &Config,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
+    out: &mut Screen<'_>,
+    err: &mut Screen<'_>,
 ) -> Result<(), Error> {
     let root = &config.dir.value;
 
@@ -73,7 +72,7 @@ pub(super) fn run(
     let is_stuck = exists && !stats.is_shared();
     if is_stuck {
         let what = "cannot be written, or are of a newer version; showing what can be read";
-        writeln!(err, "pcache: the counters in {root:?} {what}").context("cannot write")?;
+        complain(err, format_args!("the counters in {root:?} {what}"))?;
     }
     let shown = match arguments.range.is_given() {
         false => Shown::new(config, &stats, None),
@@ -99,7 +98,10 @@ pub(super) fn run(
     }
     match arguments.json || arguments.prometheus {
         true => Ok(()),
-        false => say(out, format_args!("\nthe counters are now zero")),
+        false => {
+            say(out, format_args!(""))?;
+            say(out, format_args!("the counters are now zero"))
+        }
     }
 }
 

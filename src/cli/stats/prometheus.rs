@@ -3,9 +3,8 @@
 
 use super::Shown;
 use super::counts::NvrtcCounts;
-use crate::cli::say;
+use crate::cli::{Screen, say};
 use anyhow::Error;
-use std::io::Write;
 
 /// One metric: what comes before its samples.
 struct Metric {
@@ -14,7 +13,7 @@ struct Metric {
     help: &'static str,
 }
 
-pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let counts = &shown.counts;
     let units = Metric {
         name: "pcache_units_total",
@@ -71,7 +70,7 @@ pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error>
     plain(out, shown)
 }
 
-fn print_nvrtc(out: &mut dyn Write, counts: &NvrtcCounts) -> Result<(), Error> {
+fn print_nvrtc(out: &mut Screen<'_>, counts: &NvrtcCounts) -> Result<(), Error> {
     let programs = Metric {
         name: "pcache_nvrtc_programs_total",
         kind: "counter",
@@ -104,7 +103,7 @@ fn print_nvrtc(out: &mut dyn Write, counts: &NvrtcCounts) -> Result<(), Error> {
 }
 
 /// Metrics of one sample.
-fn plain(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+fn plain(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let counts = &shown.counts;
     let seconds = |milliseconds: u64| milliseconds as f64 / 1e3;
     let counters = [
@@ -169,7 +168,7 @@ fn plain(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
 
 /// One sample for each value of a label. Values are codes of ours: nothing in them needs an escape.
 fn labelled(
-    out: &mut dyn Write,
+    out: &mut Screen<'_>,
     metric: &Metric,
     label: &str,
     samples: impl Iterator<Item = (&'static str, u64)>,
@@ -184,7 +183,7 @@ fn labelled(
     Ok(())
 }
 
-fn head(out: &mut dyn Write, metric: &Metric) -> Result<(), Error> {
+fn head(out: &mut Screen<'_>, metric: &Metric) -> Result<(), Error> {
     let Metric { name, kind, help } = metric;
     say(out, format_args!("# HELP {name} {help}"))?;
     say(out, format_args!("# TYPE {name} {kind}"))

@@ -2,14 +2,13 @@
 //! every reason why it was not asked.
 
 use super::Shown;
-use super::counts::NvrtcCounts;
-use crate::cli::say;
+use super::counts::{NvrtcCounts, sum};
+use crate::cli::{Screen, say};
 use crate::config::ByteSize;
 use anyhow::Error;
 use std::fmt;
-use std::io::Write;
 
-pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     say(out, format_args!("{:<20}{}", "cache", shown.root.display()))?;
     if let Some(span) = &shown.since {
         let begins = span.journal_begins.as_deref().unwrap_or("(empty)");
@@ -20,9 +19,10 @@ pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error>
     print_detours(out, shown)?;
     for stage in &shown.counts.stages {
         let (hits, misses) = (stage.hits, stage.misses);
-        if hits + misses > 0 {
+        let all = sum([hits, misses]);
+        if all > 0 {
             let name = format!("stage {}", stage.kind.code());
-            let share = Share(hits, hits + misses);
+            let share = Share(hits, all);
             say(
                 out,
                 format_args!("{name:<20}{hits:>10} {share:>8}  {misses} run"),
@@ -34,9 +34,9 @@ pub(super) fn print(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error>
 }
 
 /// Only where there is any: most caches are nvcc's alone.
-fn print_nvrtc(out: &mut dyn Write, counts: &NvrtcCounts) -> Result<(), Error> {
-    let hits = counts.hits + counts.coalesced;
-    let all = hits + counts.misses;
+fn print_nvrtc(out: &mut Screen<'_>, counts: &NvrtcCounts) -> Result<(), Error> {
+    let hits = sum([counts.hits, counts.coalesced]);
+    let all = sum([hits, counts.misses]);
     let bypassed = counts.bypassed.iter().filter(|(_, n)| *n > 0);
     if all == 0 && bypassed.clone().next().is_none() {
         return Ok(());
@@ -51,7 +51,7 @@ fn print_nvrtc(out: &mut dyn Write, counts: &NvrtcCounts) -> Result<(), Error> {
         let share = Share(n, all);
         say(out, format_args!("{name:<20}{n:>10} {share:>8}"))?;
     }
-    let left = bypassed.clone().map(|(_, n)| n).sum();
+    let left = sum(bypassed.clone().map(|(_, n)| *n));
     line(out, "left to NVRTC", left)?;
     for (reason, n) in bypassed {
         let (code, sentence) = (reason.code(), reason.sentence());
@@ -60,7 +60,7 @@ fn print_nvrtc(out: &mut dyn Write, counts: &NvrtcCounts) -> Result<(), Error> {
     Ok(())
 }
 
-fn print_units(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+fn print_units(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let counts = &shown.counts;
     let all = counts.units();
     for (name, n) in [
@@ -90,12 +90,12 @@ fn print_units(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
     )
 }
 
-fn print_detours(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+fn print_detours(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let counts = &shown.counts;
     line(
         out,
         "passed to nvcc",
-        counts.bypassed.iter().map(|(_, n)| n).sum(),
+        sum(counts.bypassed.iter().map(|(_, n)| *n)),
     )?;
     for (reason, n) in counts.bypassed.iter().filter(|(_, n)| *n > 0) {
         let (code, sentence) = (reason.code(), reason.sentence());
@@ -104,7 +104,7 @@ fn print_detours(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
     line(
         out,
         "fell back to nvcc",
-        counts.fallbacks.iter().map(|(_, n)| n).sum(),
+        sum(counts.fallbacks.iter().map(|(_, n)| *n)),
     )?;
     for (reason, n) in counts.fallbacks.iter().filter(|(_, n)| *n > 0) {
         let (code, sentence) = (reason.code(), reason.sentence());
@@ -114,7 +114,7 @@ fn print_detours(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
 }
 
 /// What the store holds now, whatever is counted since.
-fn print_store(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
+fn print_store(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let held = ByteSize::approximate(shown.size.bytes);
     let most = ByteSize::approximate(shown.max_bytes);
     let share = Share(shown.size.bytes, shown.max_bytes);
@@ -127,7 +127,7 @@ fn print_store(out: &mut dyn Write, shown: &Shown<'_>) -> Result<(), Error> {
     )
 }
 
-fn line(out: &mut dyn Write, name: &str, n: u64) -> Result<(), Error> {
+fn line(out: &mut Screen<'_>, name: &str, n: u64) -> Result<(), Error> {
     say(out, format_args!("{name:<20}{n:>10}"))
 }
 

@@ -5,7 +5,7 @@
 mod keys;
 mod nameless;
 pub mod portable;
-mod record;
+pub(super) mod record;
 mod shape;
 mod splice;
 mod two_steps;

@@ -1,0 +1,161 @@
+//! The streams that `pcache` writes to. Whatever goes there goes through here, where nothing stays in it that would
+//! steer a terminal but colours and the progress bar, which are this program's own. So it is no `Write`: what is
+//! printed has to say which of its newlines are layout. `tests/layering.rs` holds that nothing else in `cli` writes.
+
+use super::terminal::{Ink, Paint};
+use crate::visible;
+use anyhow::{Context, Error};
+use serde::Serialize;
+use std::fmt;
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+/// A stream, and whether it is coloured.
+pub(super) struct Screen<'a> {
+    to: &'a mut dyn Write,
+    paint: Paint,
+}
+
+impl<'a> Screen<'a> {
+    pub(super) fn new(to: &'a mut dyn Write, paint: Paint) -> Self {
+        Self { to, paint }
+    }
+
+    /// The same stream for a while.
+    pub(super) fn lend(&mut self) -> Screen<'_> {
+        Screen {
+            to: self.to,
+            paint: self.paint,
+        }
+    }
+
+    /// A line. A newline in it is no layout.
+    pub(super) fn line(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        let text = fmt::format(text);
+        writeln!(self.to, "{}", visible::line(&text))
+    }
+
+    /// A line of parts that are coloured, or not.
+    pub(super) fn coloured(&mut self, parts: &[(Option<Ink>, &str)]) -> io::Result<()> {
+        let parts = parts.iter().map(|(ink, text)| {
+            let text = visible::line(text);
+            ink.map_or_else(|| text.to_string(), |ink| self.paint.with(ink, &text))
+        });
+        let line: String = parts.collect();
+        writeln!(self.to, "{line}")
+    }
+
+    /// A text of several lines.
+    pub(super) fn text(&mut self, text: &str) -> io::Result<()> {
+        self.to.write_all(visible::lines(text).as_bytes())
+    }
+
+    /// Draws the last line of a terminal anew.
+    pub(super) fn redraw(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        let text = fmt::format(text);
+        write!(self.to, "\r{}\x1b[K", visible::line(&text))?;
+        self.to.flush()
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.to.flush()
+    }
+}
+
+/// Prints a line.
+pub(super) fn say(out: &mut Screen<'_>, line: fmt::Arguments<'_>) -> Result<(), Error> {
+    let said = out.line(line);
+    said.context("cannot write to standard output")
+}
+
+/// Prints a line of parts.
+pub(super) fn say_coloured(
+    out: &mut Screen<'_>,
+    parts: &[(Option<Ink>, &str)],
+) -> Result<(), Error> {
+    let said = out.coloured(parts);
+    said.context("cannot write to standard output")
+}
+
+/// Prints a text of several lines.
+pub(super) fn say_text(out: &mut Screen<'_>, text: &str) -> Result<(), Error> {
+    out.text(text).context("cannot write to standard output")
+}
+
+/// Complains on standard error, in our voice.
+pub(super) fn complain(err: &mut Screen<'_>, text: fmt::Arguments<'_>) -> Result<(), Error> {
+    let said = err.line(format_args!("pcache: {text}"));
+    said.context("cannot write to standard error")
+}
+
+/// Writes `text` to the file that `-o` names, or to standard output.
+pub(super) fn write_to(path: Option<&Path>, text: &str, out: &mut Screen<'_>) -> Result<(), Error> {
+    let text = visible::lines(text);
+    match path {
+        Some(path) => fs::write(path, &*text).with_context(|| format!("cannot write {path:?}")),
+        None => say_text(out, &format!("{text}\n")),
+    }
+}
+
+/// Prints `value` as JSON that people can read too.
+pub(super) fn print_json(out: &mut Screen<'_>, value: &impl Serialize) -> Result<(), Error> {
+    let text = serde_json::to_string_pretty(value).context("cannot write JSON")?;
+    say_text(out, &format!("{}\n", visible::json(&text)))
+}
+
+/// `value` as JSON on one line, for files.
+pub(super) fn json_text(value: &impl Serialize) -> Result<String, Error> {
+    let text = serde_json::to_string(value).context("cannot write JSON")?;
+    Ok(visible::json(&text).into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ink, Paint, Screen, print_json, write_to};
+
+    /// What `write` leaves on a screen with colours.
+    fn written(write: impl FnOnce(&mut Screen<'_>)) -> String {
+        let mut to = Vec::new();
+        write(&mut Screen::new(&mut to, Paint::Colours));
+        String::from_utf8(to).unwrap()
+    }
+
+    const ODD: &str = "\u{1b}[2J\u{9b}1m\n\u{202e}";
+    const SEEN: &str = r"\u{1b}[2J\u{9b}1m\n\u{202e}";
+
+    #[test]
+    fn only_colours_and_layout_of_our_own_are_left() {
+        let line = written(|screen| screen.line(format_args!("name {ODD}")).unwrap());
+        assert_eq!(line, format!("name {SEEN}\n"));
+        let parts = [(Some(Ink::Bad), ODD), (None, ODD)];
+        let line = written(|screen| screen.coloured(&parts).unwrap());
+        assert_eq!(line, format!("\u{1b}[31m{SEEN}\u{1b}[0m{SEEN}\n"));
+        let text = written(|screen| screen.text("a\tb\n\u{1b}\n").unwrap());
+        assert_eq!(text, "a\tb\n\\u{1b}\n");
+        let bar = written(|screen| screen.redraw(format_args!("{ODD}")).unwrap());
+        assert_eq!(bar, format!("\r{SEEN}\u{1b}[K"));
+    }
+
+    #[test]
+    fn json_is_read_back_as_it_was() {
+        let text = written(|screen| print_json(screen, &[ODD]).unwrap());
+        assert!(
+            text.is_ascii() && text.contains("\\u009b") && text.contains("\\u202e"),
+            "{text}"
+        );
+        assert_eq!(serde_json::from_str::<[String; 1]>(&text).unwrap(), [ODD]);
+    }
+
+    #[test]
+    fn files_are_written_as_the_screen_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("page");
+        let text = written(|screen| {
+            write_to(Some(&path), "a\n\u{9b}", screen).unwrap();
+            write_to(None, "a\n\u{9b}", screen).unwrap();
+        });
+        assert_eq!(text, "a\n\\u{9b}\n");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), "a\n\\u{9b}");
+    }
+}

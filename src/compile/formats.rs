@@ -1,0 +1,68 @@
+//! The readers of what compiles leave in the store, for fuzz targets and for tests that give them any bytes
+//! (`tests/formats.rs`). No compile comes this way. Does not know what a reader does with what it has read.
+
+use super::direct::DirectRecord;
+use super::dryrun::Memo;
+use super::host::Question;
+use super::orders::OrderRecord;
+use super::record::Record;
+use super::semantic::TokenSet;
+use super::stages::record::StageRecord;
+use crate::plan::Plan;
+use serde::de::DeserializeOwned;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// A format of [`read`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// A unit's result.
+    Unit,
+    /// A stage's result.
+    Stage,
+    /// An invocation's result.
+    Direct,
+    /// A search order.
+    Order,
+    /// Questions to a program in front of the host compiler.
+    Questions,
+}
+
+impl Format {
+    /// Every format.
+    pub const ALL: [Self; 5] = [
+        Self::Unit,
+        Self::Stage,
+        Self::Direct,
+        Self::Order,
+        Self::Questions,
+    ];
+}
+
+/// Whether `bytes` are the value of a record in `format`.
+pub fn read(format: Format, bytes: &[u8]) -> bool {
+    fn is<T: DeserializeOwned>(bytes: &[u8]) -> bool {
+        serde_json::from_slice::<T>(bytes).is_ok()
+    }
+    match format {
+        Format::Unit => is::<Record>(bytes),
+        Format::Stage => is::<StageRecord>(bytes),
+        Format::Direct => is::<DirectRecord>(bytes),
+        Format::Order => is::<OrderRecord>(bytes),
+        Format::Questions => is::<BTreeSet<Question>>(bytes),
+    }
+}
+
+/// Token sets, and the same written again.
+pub fn token_sets(bytes: &[u8]) -> Option<Vec<u8>> {
+    let sets = TokenSet::read_all(bytes)?;
+    let (first, others) = sets.split_first()?;
+    Some(first.write_before(others))
+}
+
+/// A plan that is remembered, of a compile of `words` in the work directory `root`.
+pub fn plan(bytes: &[u8], words: &[&[u8]], root: &Path) -> Option<Plan> {
+    let memo = Memo::new([0; 32], root, words);
+    let (_, text) = memo.read(bytes)?;
+    Plan::parse(&text, &root.join("keep")).ok()
+}
