@@ -50,7 +50,7 @@ pub fn hide(word: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// The same of text.
+/// [`hide`] for text.
 pub fn hide_text(text: &str) -> Cow<'_, str> {
     match hide(text.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(text),

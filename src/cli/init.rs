@@ -36,9 +36,10 @@ pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<St
     };
     let denied = || format!("cannot give {root:?} to the group; are you a member of it?");
     chown(&root, None, Some(group)).with_context(denied)?;
+    // Before others can write there.
+    write_key(&root.join(KEY_FILE), signers.unwrap_or(group))?;
     // After the group is set, which takes the bit away.
     fs::set_permissions(&root, Permissions::from_mode(SHARED)).with_context(denied)?;
-    write_key(&root.join(KEY_FILE), signers.unwrap_or(group))?;
     let name = arguments.shared.as_deref().unwrap_or_default();
     let signed_by = arguments.signers.as_deref().unwrap_or(name);
     say(

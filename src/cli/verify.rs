@@ -8,8 +8,8 @@ use super::select::now;
 use super::terminal::{Ink, Progress};
 use super::{Scene, Status, Surroundings, print_json, say, say_coloured};
 use crate::config::ByteSize;
-use crate::store::{Checked, FileStore, Name, Sort, StoreError, Stored, Verdict};
-use anyhow::{Context, Error};
+use crate::store::{Checked, FileStore, Name, Sort, Standing, StoreError, Stored, Verdict};
+use anyhow::{Context, Error, bail};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -72,6 +72,13 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
             progress.show(read, most);
         })?;
         if let Some(wanted) = arguments.recompile {
+            // What is compiled are commands that the cache holds.
+            if store.standing() != Standing::Exclusive {
+                bail!(
+                    "others can write in {:?}: their commands are not run; leave --recompile out",
+                    scene.config.dir.value
+                );
+            }
             progress.call("compiling");
             let recompiler = Recompiler {
                 store,

@@ -2,9 +2,10 @@
 //! nothing of how it was made.
 
 use super::place::{self, Manner, Site};
+use super::printed::Printed;
 use super::unit::{Product, UnitWork, intermediates};
 use super::workspace::Workspace;
-use super::{Detour, Facts, Printed, is_output, manner};
+use super::{Detour, Facts, is_output, manner};
 use crate::cmdline::Job;
 use crate::includes::depfile;
 use crate::outcome::{Bypass, Fallback, FallbackReason};

@@ -1,9 +1,10 @@
 //! The stages that join units: device link, archive, host link. They always run, and write where
 //! nvcc would.
 
+use super::Detour;
 use super::commands::{Commands, Outputs, search_path};
+use super::printed::Printed;
 use super::stages;
-use super::{Detour, Printed};
 use crate::exec::{self, Command, Failure, Signals, Slots, Step, Work};
 use crate::journal::{Account, StageAccount};
 use crate::outcome::{Fallback, FallbackReason};

@@ -24,6 +24,7 @@ mod passes;
 mod place;
 mod places;
 mod predefined;
+mod printed;
 mod record;
 mod request;
 mod schedule;
@@ -61,14 +62,10 @@ use host::HostCompiler;
 use passes::UnitPasses;
 use place::Manner;
 use request::Request;
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
-use rustix::stdio::{stderr, stdout};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal};
-use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
@@ -391,40 +388,6 @@ impl Invocation<'_> {
             _ => self.job.tells_lines(),
         }
     }
-}
-
-/// What nvcc and its stages print.
-#[derive(Default)]
-struct Printed {
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
-}
-
-impl Printed {
-    fn show(&self) {
-        // A reader that went away is not the compile's failure.
-        let _ = write_patiently(stdout(), &self.stdout);
-        let _ = write_patiently(stderr(), &self.stderr);
-    }
-}
-
-/// Writes all of `bytes`, also to a pipe that a build tool has made non-blocking.
-fn write_patiently(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match rustix::io::write(stream, bytes) {
-            Ok(count) => bytes = &bytes[count..],
-            Err(Errno::INTR) => {}
-            Err(Errno::AGAIN) => {
-                let mut room = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
-                match poll(&mut room, None) {
-                    Ok(_) | Err(Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    Ok(())
 }
 
 impl Keep {

@@ -1,9 +1,10 @@
 //! Puts outputs in their places: whole or not at all, with the mode that nvcc would leave.
 
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
+use rustix::fs::{FlockOperation, Mode, OFlags, flock};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 
-/// A file that is being placed takes no time; one that is older was left by a process that was killed.
+/// A younger one may not have its lock yet.
 const STALE: Duration = Duration::from_secs(60);
 
 /// How nvcc's own tool treats a file that is already there.
@@ -113,7 +114,7 @@ fn put(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
 }
 
 /// A file beside `path`, whose name follows from that: what a process leaves that is killed, the next one that
-/// writes there finds. A younger one may be of a process at work.
+/// writes there finds.
 fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     let name = path.file_name().unwrap_or_default();
     let name = Sha256::digest(name.as_bytes());
@@ -121,15 +122,34 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
     let directory = directory(path);
     match named_in(&directory, &name, 0) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        made => return made,
+        made => {
+            return made.inspect(|file| {
+                // Where there are no locks, its age alone tells.
+                let _ = lock(file.as_file());
+            });
+        }
     }
     let left = directory.join(&name);
-    let found = fs::symlink_metadata(&left).and_then(|found| found.modified());
-    let age = found.map(|written| SystemTime::now().duration_since(written));
-    if matches!(age, Ok(Ok(age)) if age > STALE) {
-        fs::remove_file(&left)?;
+    if is_left(&left) {
+        // What stays is in no compile's way.
+        let _ = fs::remove_file(&left);
     }
     named_in(&directory, ".pcache-", 6)
+}
+
+/// Whether the process that made the file at `path` is no more: a stopped one still has its lock.
+fn is_left(path: &Path) -> bool {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else {
+        return false;
+    };
+    let written = file.metadata().and_then(|found| found.modified());
+    let age = written.map(|written| SystemTime::now().duration_since(written));
+    matches!(age, Ok(Ok(age)) if age > STALE) && lock(&file).is_ok()
+}
+
+fn lock(file: &File) -> rustix::io::Result<()> {
+    flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
 /// 0666 less the umask, as every compiler makes its files.

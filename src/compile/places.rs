@@ -114,7 +114,10 @@ impl<'a> Places<'a> {
     fn may_be_kept(&self, name: &[u8]) -> bool {
         let mut stems = self.job.inputs.iter().map(|input| stem(input));
         !name.contains(&b'/')
-            && stems.any(|stem| name.starts_with(stem.as_bytes()))
+            && stems.any(|stem| {
+                let rest = name.strip_prefix(stem.as_bytes());
+                rest.is_some_and(|rest| rest.starts_with(b".") || rest.starts_with(b"_"))
+            })
             && KEPT.iter().any(|suffix| name.ends_with(suffix.as_bytes()))
     }
 
@@ -230,6 +233,8 @@ mod tests {
             "a.sh",
             "a.py",
             "k/a.ptx",
+            "ab.ptx",
+            "another.o",
         ] {
             assert!(!kept("-c --keep a.cu", "", &[wrong]), "{wrong}");
         }

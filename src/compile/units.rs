@@ -4,12 +4,13 @@
 use super::deliver::{self, Delivery};
 use super::direct::{Direct, Followed, Made, Trail};
 use super::evidence::Known;
+use super::printed::Printed;
 use super::request::Request;
 use super::semantic::Sight;
 use super::tie::Tie;
 use super::unit::{Ending, Finished, UnitWork};
 use super::why::{Collector, Explained};
-use super::{Cache, Detour, Invocation, Printed};
+use super::{Cache, Detour, Invocation};
 use crate::includes::lookups::Doubt;
 use crate::journal::{self, Account, Level, Unit};
 use crate::key::Digest;

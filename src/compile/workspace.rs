@@ -25,8 +25,11 @@ pub struct Workspace {
 /// How the names of such directories begin.
 const PREFIX: &str = "pcache-nvcc-";
 
-/// A younger one may be in the making.
-const STALE: Duration = Duration::from_secs(3600);
+/// A younger one may be of a compile at work that has no lock: one of an older version, or where `TMPDIR` has no locks.
+const STALE: Duration = Duration::from_secs(24 * 3600);
+
+/// What is in one.
+const PARTS: [&str; 4] = ["t", "o", "s", "x"];
 
 /// Removes the work directories of this user's processes that were killed. What cannot be removed is left for
 /// another time.
@@ -34,10 +37,22 @@ pub fn sweep() {
     let entries = fs::read_dir(std::env::temp_dir());
     for entry in entries.into_iter().flatten().flatten() {
         let is_named = entry.file_name().as_bytes().starts_with(PREFIX.as_bytes());
-        if is_named && is_dead(&entry.path()) {
+        if is_named && is_dead(&entry.path()) && is_ours(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
+}
+
+/// Whether a directory holds what a work directory does, and nothing else: other things have such names, too.
+fn is_ours(path: &Path) -> bool {
+    let entries = fs::read_dir(path).into_iter().flatten();
+    let mut entries = entries.map(|entry| {
+        let entry = entry.ok()?;
+        let is_part = PARTS.iter().any(|part| entry.file_name() == *part);
+        let is_directory = entry.file_type().is_ok_and(|found| found.is_dir());
+        (is_part && is_directory).then_some(())
+    });
+    entries.all(|found| found.is_some())
 }
 
 /// Whether a directory is this user's, old, and held by no process.
@@ -70,11 +85,10 @@ impl Workspace {
             return Err(io::Error::other("a comma in the name"));
         }
         let root = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
-        // Without the lock, an hour is how long it is safe.
         let held = File::open(root.path()).ok();
         let held =
             held.filter(|held| flock(held, FlockOperation::NonBlockingLockExclusive).is_ok());
-        for part in ["t", "o", "s", "x"] {
+        for part in PARTS {
             fs::create_dir(root.path().join(part))?;
         }
         Ok(Self { root, _held: held })

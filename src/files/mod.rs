@@ -138,15 +138,22 @@ impl Directory {
             found => return found,
         }
         let rights = self.rights()?;
-        let ends = path.match_indices('/').map(|(at, _)| at);
-        for end in ends.chain([path.len()]) {
-            match mkdirat(&self.descriptor, &path[..end], Mode::RWXU) {
-                Err(Errno::EXIST) => continue,
-                made => made?,
+        let mut at: Option<Self> = None;
+        // One after the other, so that a link that is planted meanwhile is not followed.
+        for name in path.split('/') {
+            let from = at.as_ref().unwrap_or(self);
+            let made = mkdirat(&from.descriptor, name, Mode::RWXU);
+            let directory = from.directory(name)?;
+            match made {
+                Err(Errno::EXIST) => {}
+                made => {
+                    made?;
+                    rights.give(&directory.descriptor, Kind::Directory)?;
+                }
             }
-            rights.give(&self.directory(&path[..end])?.descriptor, Kind::Directory)?;
+            at = Some(directory);
         }
-        self.directory(path)
+        at.ok_or_else(|| ErrorKind::NotFound.into())
     }
 
     /// Who may use it, and whose it is.
@@ -196,11 +203,17 @@ impl Directory {
 
     /// Opens a regular file below this directory. What else is there is an error, and holds nothing up.
     pub fn open_regular(&self, path: &str, access: OFlags) -> io::Result<File> {
+        Ok(self.open_examined(path, access)?.0)
+    }
+
+    /// The same, with its rights.
+    fn open_examined(&self, path: &str, access: OFlags) -> io::Result<(File, Rights)> {
         // NONBLOCK: a named pipe must not hold up a compile.
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = self.open_below(path, flags)?;
-        match FileType::from_raw_mode(fstat(&file)?.st_mode) {
-            FileType::RegularFile => Ok(File::from(file)),
+        let found = fstat(&file)?;
+        match FileType::from_raw_mode(found.st_mode) {
+            FileType::RegularFile => Ok((File::from(file), Rights::from(&found))),
             _ => Err(strange("it is not a regular file; remove it")),
         }
     }
@@ -229,9 +242,9 @@ impl Directory {
         attempt(Operation::Rename, rename)
     }
 
-    /// Moves whatever is at `path` below this directory to another one.
-    pub fn move_aside(&self, path: &CStr, to: &Self, new: &str) -> io::Result<()> {
-        Ok(renameat(&self.descriptor, path, &to.descriptor, new)?)
+    /// Moves whatever is called `name` in this directory to another one.
+    pub fn move_aside(&self, name: &CStr, to: &Self, new: &str) -> io::Result<()> {
+        Ok(renameat(&self.descriptor, name, &to.descriptor, new)?)
     }
 
     /// Removes a file of this directory. `None` = busy.

@@ -34,24 +34,36 @@ pub enum Kind {
     Directory,
     /// A file that its owner writes. Others replace it.
     Owned,
+    /// A file that is this user's own, wherever it is made.
+    Own,
     /// A file that all write who may write in the cache: counters, logs, locks.
     Shared,
 }
 
 impl Rights {
     /// Gives a new file or directory the rights that the cache with these asks for. What root makes in
-    /// another user's cache becomes that user's, who could not go on otherwise.
+    /// another user's cache becomes that user's, who could not go on otherwise, but for root's own files.
     pub fn give(self, made: impl AsFd, kind: Kind) -> io::Result<()> {
-        if self.is_of_another_than_root() {
+        if self.is_of_another_than_root() && kind != Kind::Own {
             let (owner, group) = (Uid::from_raw(self.owner), Gid::from_raw(self.group));
             fchown(&made, Some(owner), Some(group))?;
         }
         let mode = match kind {
             Kind::Directory => self.mode & 0o2777 | 0o700,
-            Kind::Owned => self.mode & 0o644 | 0o600,
+            Kind::Owned | Kind::Own => self.mode & 0o644 | 0o600,
             Kind::Shared => self.mode & 0o666 | 0o600,
         };
         Ok(fchmod(&made, Mode::from_raw_mode(mode))?)
+    }
+
+    /// Those of a file of `owner`'s with this mode.
+    #[cfg(test)]
+    pub fn of(owner: u32, mode: u32) -> Self {
+        Self {
+            mode,
+            owner,
+            group: 0,
+        }
     }
 
     /// The number of the owner.
@@ -136,7 +148,7 @@ impl Believed {
         self.everyone || (is_known && !rights.is_written_by_others())
     }
 
-    /// Whether no distinction is to be made: whoever can write is believed.
+    /// Whether all users are believed who can write.
     pub fn is_everyone(&self) -> bool {
         self.everyone
     }
@@ -146,25 +158,17 @@ impl Believed {
 mod tests {
     use super::{Believed, Rights, Trust};
 
-    fn rights(owner: u32, mode: u32) -> Rights {
-        Rights {
-            mode,
-            owner,
-            group: 0,
-        }
-    }
-
     #[test]
     fn files_that_another_user_may_have_written_are_not_believed() {
-        let root = rights(7, 0o770);
+        let root = Rights::of(7, 0o770);
         let mut believed = Believed::new(Trust::Mine, root);
         believed.user = 5;
-        assert!(believed.wrote(rights(5, 0o640)) && believed.wrote(rights(0, 0o644)));
-        assert!(!believed.wrote(rights(7, 0o600)) && !believed.wrote(rights(5, 0o660)));
-        assert!(!believed.wrote(rights(0, 0o602)));
+        assert!(believed.wrote(Rights::of(5, 0o640)) && believed.wrote(Rights::of(0, 0o644)));
+        assert!(!believed.wrote(Rights::of(7, 0o600)) && !believed.wrote(Rights::of(5, 0o660)));
+        assert!(!believed.wrote(Rights::of(0, 0o602)));
         believed.owner = Some(7);
-        assert!(believed.wrote(rights(7, 0o600)) && !believed.wrote(rights(8, 0o600)));
+        assert!(believed.wrote(Rights::of(7, 0o600)) && !believed.wrote(Rights::of(8, 0o600)));
         believed.everyone = true;
-        assert!(believed.wrote(rights(8, 0o666)));
+        assert!(believed.wrote(Rights::of(8, 0o666)));
     }
 }

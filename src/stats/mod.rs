@@ -260,7 +260,7 @@ impl Stats {
     }
 
     /// Whether `seconds` have passed since work directories were last tidied away; of several processes, one
-    /// is told so, and none where the counters are this process's alone.
+    /// is told so. A process with counters of its own is never told so.
     pub fn is_time_to_tidy(&self, seconds: u64) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_secs());

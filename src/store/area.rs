@@ -283,7 +283,12 @@ fn clear_way(root: &Directory, shard: &str, name: &CStr) -> io::Result<()> {
     match root.directory(shard) {
         Ok(directory) => directory.move_aside(name, &tmp, &aside),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(_) => root.move_aside(&CString::new(shard)?, &tmp, &aside),
+        Err(_) => {
+            // From its own directory: a link further up is none of the store's, and is not followed.
+            let (inner, last) = shard.rsplit_once('/').unwrap_or_default();
+            let inner = root.directory(inner)?;
+            inner.move_aside(&CString::new(last)?, &tmp, &aside)
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::trust::{Credentials, Standing, Use};
 use super::turns::Turns;
 use super::usage::{Usage, note};
 use super::{Artefact, Backend, CLASS_HEAD, Class, Cleared, Entry, Info, Name, Policy, StoreError};
-use crate::files::{Directory, Facts, Root, Size, is_missing, now};
+use crate::files::{Directory, Facts, Kind, Root, Size, is_missing, now};
 use crate::stats::{Counter, Row, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -88,7 +88,8 @@ impl FileStore {
     /// # Errors
     /// The value is larger than the store, or cannot be written.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.write(Sort::Entry, Name::of(key), &[value], Durability::Synced)
+        let how = (Durability::Synced, Kind::Owned);
+        self.write(Sort::Entry, Name::of(key), &[value], how)
     }
 
     /// Removes the entry of `key`; whether there was one.
@@ -110,7 +111,8 @@ impl FileStore {
         // Reading and comparing costs less than a write. An entry that cannot be read is replaced.
         let held = self.read(Sort::Entry, name, Size::Exactly(artefact.size));
         if held.ok().flatten().is_none_or(|held| held.bytes != bytes) {
-            self.write(Sort::Entry, name, &[bytes], Durability::Verified)?;
+            let how = (Durability::Verified, Kind::Owned);
+            self.write(Sort::Entry, name, &[bytes], how)?;
         }
         Ok(artefact)
     }
@@ -141,7 +143,7 @@ impl FileStore {
         self.unsealed(key, Use::Result)
     }
 
-    /// The same of a record that steers what the program does: only this user's own is there.
+    /// The record under `key` that steers what the program does, or `None`: another user's counts as none.
     ///
     /// # Errors
     /// As for [`FileStore::get_record`].
@@ -166,7 +168,7 @@ impl FileStore {
         self.seal(key, value, Use::Result)
     }
 
-    /// The same of a record that steers what the program does.
+    /// Stores a record that steers what the program does, for this user alone.
     ///
     /// # Errors
     /// As for [`FileStore::put`].
@@ -177,7 +179,11 @@ impl FileStore {
     fn seal(&self, key: &[u8], value: &[u8], usage: Use) -> Result<(), StoreError> {
         let name = self.credentials.name(key, usage);
         let parts = [&self.credentials.header(name, value, usage), value];
-        self.write(Sort::Record, name, &parts, Durability::Verified)
+        let kind = match usage {
+            Use::Result => Kind::Owned,
+            Use::Order => Kind::Own,
+        };
+        self.write(Sort::Record, name, &parts, (Durability::Verified, kind))
     }
 
     /// Removes the record of a result of `key`; whether there was one.
@@ -298,7 +304,7 @@ impl FileStore {
         sort: Sort,
         name: Name,
         parts: &[&[u8]],
-        durability: Durability,
+        how: (Durability, Kind),
     ) -> Result<(), StoreError> {
         if self.access == Access::ReadOnly {
             return Ok(());
@@ -310,7 +316,7 @@ impl FileStore {
         }
         // What is known before, so that an eviction can tell whether it has made up for this put.
         let before = self.stock();
-        self.write_and_place(sort, name, parts, size, durability)?;
+        self.write_and_place(sort, name, parts, size, how)?;
         let head = parts.iter().find(|part| !part.is_empty());
         self.note_use(sort, name, head.map(|head| Class::of(head)));
         // The value is stored, whatever becomes of the old ones.
@@ -328,12 +334,13 @@ impl FileStore {
         name: Name,
         parts: &[&[u8]],
         size: u64,
-        durability: Durability,
+        how: (Durability, Kind),
     ) -> Result<(), StoreError> {
+        let (durability, kind) = how;
         let totals = self.stats.totals();
         let root = self.root_made()?;
         totals.change(Row::Unfinished, bytes_change(size, Sign::More));
-        let placed = Temporary::new(&root, &self.root).and_then(|mut temporary| {
+        let placed = Temporary::new(&root, &self.root, kind).and_then(|mut temporary| {
             let written = temporary.write(parts, durability);
             written.map_err(StoreError::io("write a file in", &self.root.join("tmp")))?;
             self.area(sort).place(&root, temporary, name)

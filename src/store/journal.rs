@@ -5,7 +5,7 @@
 
 use super::file::Access;
 use super::{FileStore, StoreError};
-use crate::files::{Directory, Rights, is_missing, is_strange};
+use crate::files::{Directory, is_missing, is_strange};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use std::ffi::CString;
@@ -64,7 +64,7 @@ impl FileStore {
         // A turn that is the largest number comes from a damaged page.
         for turn in (0..FILES).map(|at| turn.wrapping_add(at)) {
             let path = format!("{directory}/{}", turn.wrapping_add(1) % FILES);
-            let read = read(&root, &path, rights);
+            let read = read(&root, &path);
             let bytes = read.map_err(StoreError::io("read", &self.root.join(&path)))?;
             records.extend(bytes.split(|&byte| byte == START).filter_map(unframed));
         }
@@ -76,7 +76,7 @@ impl FileStore {
         let rights = root.rights()?;
         let directory = rights.own_name(DIRECTORY);
         let access = OFlags::WRONLY | OFlags::APPEND;
-        let mut file = match root.open_own(&format!("{directory}/{name}"), access, rights) {
+        let mut file = match root.open_own(&format!("{directory}/{name}"), access) {
             Err(error) if is_missing(&error) || is_strange(&error) => {
                 root.make(&directory)?.make_own(&name, access, rights)?
             }
@@ -99,9 +99,9 @@ impl FileStore {
     }
 }
 
-fn read(root: &Directory, path: &str, rights: Rights) -> io::Result<Vec<u8>> {
+fn read(root: &Directory, path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    match root.open_own(path, OFlags::RDONLY, rights) {
+    match root.open_own(path, OFlags::RDONLY) {
         Ok(file) => file.take(4 * FULL).read_to_end(&mut bytes)?,
         // What is not this user's own says nothing that is believed.
         Err(error) if is_missing(&error) || is_strange(&error) => 0,

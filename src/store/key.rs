@@ -1,5 +1,5 @@
 //! The key by which the users of a shared cache sign records: 32 random bytes in a file that only they can
-//! read. Whoever can read it can sign. Does not know what is signed.
+//! read, and every user who can read it can sign. Does not know what is signed.
 
 use crate::files::{Directory, Rights, read_bounded};
 use rustix::fs::{Mode, OFlags, fstat};

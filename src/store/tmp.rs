@@ -39,12 +39,12 @@ pub(super) struct Temporary {
 
 impl Temporary {
     /// Makes one in the store in `root`, and `tmp/` where it is missing.
-    pub(super) fn new(root: &Directory, path: &Path) -> Result<Self, StoreError> {
-        let made = Self::make(root);
+    pub(super) fn new(root: &Directory, path: &Path, kind: Kind) -> Result<Self, StoreError> {
+        let made = Self::make(root, kind);
         made.map_err(StoreError::io("make a file in", &path.join(DIRECTORY)))
     }
 
-    fn make(root: &Directory) -> io::Result<Self> {
+    fn make(root: &Directory, kind: Kind) -> io::Result<Self> {
         /// Tells the threads of a process apart.
         static TURN: AtomicU64 = AtomicU64::new(0);
         let rights = root.rights()?;
@@ -54,7 +54,7 @@ impl Temporary {
             let directory = root.make(DIRECTORY)?;
             let turn = TURN.fetch_add(1, Ordering::Relaxed);
             let name = format!("entry-{}-{turn}-{:x}", std::process::id(), now());
-            match directory.create(&name, rights, Kind::Owned) {
+            match directory.create(&name, rights, kind) {
                 Ok(file) => {
                     return Ok(Self {
                         directory,

@@ -22,7 +22,7 @@ pub enum Use {
 /// By what the results of a store are believed.
 #[derive(Clone, Debug)]
 enum Domain {
-    /// Only believed users can write here.
+    /// Only users can write here who are believed.
     Exclusive,
     /// By a signature.
     Key(Box<Key>),
@@ -39,6 +39,8 @@ pub enum Standing {
     Signed,
     /// Others can write, and there is no key: what this user has made is believed.
     Own,
+    /// Only users can write who are believed, others than this one among them: `PCACHE_TRUST=owner`.
+    Owner,
     /// Others can write, and are believed: `PCACHE_TRUST=everyone`.
     Everyone,
 }
@@ -48,6 +50,8 @@ pub enum Standing {
 pub(super) struct Credentials {
     believed: Believed,
     domain: Domain,
+    /// Of the cache's root; none where there is none.
+    root: Option<Rights>,
 }
 
 impl Credentials {
@@ -71,6 +75,7 @@ impl Credentials {
             return Ok(Self {
                 believed: Believed::nothing(),
                 domain: Domain::User,
+                root: None,
             });
         };
         let rights = held.rights().map_err(StoreError::io("examine", root))?;
@@ -95,14 +100,24 @@ impl Credentials {
             None if believed.is_everyone() || believed.wrote(root) => Domain::Exclusive,
             None => Domain::User,
         };
-        Self { believed, domain }
+        Self {
+            believed,
+            domain,
+            root: Some(root),
+        }
+    }
+
+    /// Whether no other user but root can write in the cache.
+    fn is_alone(&self) -> bool {
+        self.root.is_some_and(Rights::is_own)
     }
 
     /// By what records are believed.
     pub(super) fn standing(&self) -> Standing {
         match self.domain {
             Domain::Exclusive if self.believed.is_everyone() => Standing::Everyone,
-            Domain::Exclusive => Standing::Exclusive,
+            Domain::Exclusive if self.is_alone() => Standing::Exclusive,
+            Domain::Exclusive => Standing::Owner,
             Domain::Key(_) => Standing::Signed,
             Domain::User => Standing::Own,
         }
@@ -123,11 +138,10 @@ impl Credentials {
             Name(name.finalize().into())
         };
         match (&self.domain, usage) {
-            (Domain::Exclusive, _) => Name::of(key),
+            (Domain::Exclusive, Use::Result) => Name::of(key),
+            (_, Use::Order) if self.is_alone() => Name::of(key),
             (Domain::Key(signer), Use::Result) => apart(signer.id()),
-            (Domain::Key(_), Use::Order) | (Domain::User, _) => {
-                apart(&self.believed.user().to_le_bytes())
-            }
+            (_, Use::Order) | (Domain::User, _) => apart(&self.believed.user().to_le_bytes()),
         }
     }
 
@@ -146,9 +160,13 @@ impl Credentials {
     /// What the record in a file with these `facts` says.
     pub(super) fn unseal(&self, name: Name, facts: &Facts, bytes: Vec<u8>, usage: Use) -> Unsealed {
         let signer = self.signer(usage);
-        match signer.is_none() && !self.believed.wrote(facts.rights) {
-            true => Unsealed::Foreign,
-            false => record::unseal(name, bytes, signer),
+        let is_believed = match usage {
+            Use::Order => facts.rights.is_own(),
+            Use::Result => signer.is_some() || self.believed.wrote(facts.rights),
+        };
+        match is_believed {
+            true => record::unseal(name, bytes, signer),
+            false => Unsealed::Foreign,
         }
     }
 
@@ -159,5 +177,71 @@ impl Credentials {
             _ => None,
         };
         record::unseal(name, bytes, signer)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Credentials, Standing, Trust, Unsealed, Use};
+    use crate::files::{Facts, Rights};
+    use crate::store::key::Key;
+    use rustix::process::geteuid;
+
+    /// Facts of a file with these rights.
+    fn facts(rights: Rights) -> Facts {
+        Facts {
+            is_file: true,
+            ino: 1,
+            size: 1,
+            read: 0,
+            written: 0,
+            rights,
+        }
+    }
+
+    /// Whether what one user with these credentials stores is believed by another, if `owner` has the file.
+    fn believes(credentials: &Credentials, usage: Use, owner: u32) -> bool {
+        let name = credentials.name(b"key", usage);
+        let sealed = [credentials.header(name, b"value", usage), b"value".to_vec()];
+        let facts = facts(Rights::of(owner, 0o640));
+        let unsealed = credentials.unseal(name, &facts, sealed.concat(), usage);
+        unsealed == Unsealed::Whole(b"value".to_vec())
+    }
+
+    #[test]
+    fn what_steers_is_believed_of_this_user_and_root_alone() {
+        let me = geteuid().as_raw();
+        let (owner, other) = (me + 71, me + 72);
+        let key = || Some(Key::from_bytes([7; 32]));
+        // What is believed of me, of the directory's owner, and of another: results.
+        for (trust, mode, key, standing, results) in [
+            (
+                Trust::Owner,
+                0o700,
+                None,
+                Standing::Owner,
+                [true, true, false],
+            ),
+            (Trust::Everyone, 0o777, None, Standing::Everyone, [true; 3]),
+            (
+                Trust::Mine,
+                0o777,
+                None,
+                Standing::Own,
+                [true, false, false],
+            ),
+            (Trust::Mine, 0o770, key(), Standing::Signed, [true; 3]),
+        ] {
+            let credentials = Credentials::new(trust, Rights::of(owner, mode), key);
+            assert_eq!(credentials.standing(), standing);
+            let users = [me, owner, other];
+            let found = users.map(|user| believes(&credentials, Use::Result, user));
+            assert_eq!(found, results, "{trust:?}");
+            let found = users.map(|user| believes(&credentials, Use::Order, user));
+            assert_eq!(found, [true, false, false], "{trust:?}");
+        }
+        let alone = Credentials::new(Trust::Mine, Rights::of(me, 0o700), None);
+        assert_eq!(alone.standing(), Standing::Exclusive);
+        assert!(believes(&alone, Use::Order, me) && !believes(&alone, Use::Result, other));
     }
 }

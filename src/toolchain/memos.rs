@@ -52,9 +52,13 @@ impl Memos {
     pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
         let root = Directory::root(&self.root).ok()?;
         let rights = root.rights().ok()?;
-        let path = format!("{DIRECTORY}/{}.json", rights.own_name(name));
-        let file = root.open_own(&path, OFlags::RDONLY, rights).ok()?;
-        read_bounded(&file, LONGEST).ok()
+        // In a cache that root has made for all, root's will do.
+        let mut names = [rights.own_name(name), name.to_owned()].into_iter();
+        names.find_map(|name| {
+            let path = format!("{DIRECTORY}/{name}.json");
+            let file = root.open_own(&path, OFlags::RDONLY).ok()?;
+            read_bounded(&file, LONGEST).ok()
+        })
     }
 
     /// Remembers `bytes` under `name`.
@@ -65,13 +69,7 @@ impl Memos {
         let root = Directory::root(&self.root)?;
         let directory = root.make(DIRECTORY)?;
         let file = format!("{}.json", root.rights()?.own_name(name));
-        write_fresh(
-            &root,
-            (&directory, &file),
-            Kind::Owned,
-            bytes,
-            Held::Replaced,
-        )
+        write_fresh(&root, (&directory, &file), Kind::Own, bytes, Held::Replaced)
     }
 
     /// Removes memos; how many, and their bytes. A compile that looks for one identifies its toolchain anew.
@@ -85,9 +83,9 @@ impl Memos {
         is_current: impl Fn(&[u8]) -> bool,
     ) -> io::Result<(u64, u64)> {
         let listed = Directory::root(&self.root)
-            .and_then(|root| Ok((root.directory(DIRECTORY)?, root.rights()?)))
-            .and_then(|(directory, rights)| Ok((directory.list()?, directory, rights)));
-        let (children, directory, rights) = match listed {
+            .and_then(|root| root.directory(DIRECTORY))
+            .and_then(|directory| Ok((directory.list()?, directory)));
+        let (children, directory) = match listed {
             Err(error) if is_missing(&error) => return Ok((0, 0)),
             listed => listed?,
         };
@@ -97,7 +95,7 @@ impl Memos {
                 continue;
             };
             // Another user's memo is not for this one to judge.
-            let is_own = found.rights.is_own(rights);
+            let is_own = found.rights.is_own();
             let is_stale = || match name.to_bytes().ends_with(b".json") {
                 true => is_own && !read(&directory, &name).is_some_and(|bytes| is_current(&bytes)),
                 false => found.written < now() - STALE,

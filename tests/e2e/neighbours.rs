@@ -109,6 +109,7 @@ fn files_that_shrink_end_no_compile() {
                         let _ = file.set_len(0);
                     }
                 }
+                // Often within each compile, and not all of the processor's time.
                 thread::sleep(Duration::from_micros(300));
             }
         });
@@ -144,6 +145,11 @@ fn what_a_killed_compile_left_beside_its_output_goes_with_the_next_one() {
     let file = File::options().write(true).open(&left).expect("it opens");
     file.set_times(FileTimes::new().set_modified(old))
         .expect("times");
+    // One that is stopped still has its file, however old.
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).expect("locked");
+    ws.run(ws.ours(ARGS)).succeeds();
+    assert!(left.exists());
+    drop(file);
     ws.run(ws.ours(ARGS)).succeeds();
     assert!(!left.exists());
 }
@@ -162,17 +168,25 @@ fn work_directories_of_killed_compiles_go() {
             .expect("times");
         (place, directory)
     };
-    let (dead, _) = make("pcache-nvcc-dead", 7200);
-    let (held, directory) = make("pcache-nvcc-held", 7200);
+    let days = 3 * 86_400;
+    let (dead, _) = make("pcache-nvcc-dEAd01", days);
+    let (held, directory) = make("pcache-nvcc-hELd01", days);
     let lock = rustix::fs::FlockOperation::LockExclusive;
     rustix::fs::flock(&directory, lock).expect("locked");
-    let (young, _) = make("pcache-nvcc-young", 10);
-    let (foreign, _) = make("other", 7200);
+    let (young, _) = make("pcache-nvcc-yOUng1", 7200);
+    let (foreign, _) = make("other", days);
+    // A checkout of this program has such a name, too.
+    let (checkout, _) = make("pcache-nvcc-master", days);
+    fs::create_dir(checkout.join("src")).expect("made");
+    let time = SystemTime::now() - Duration::from_secs(days);
+    let times = FileTimes::new().set_modified(time);
+    let opened = File::open(&checkout).expect("opened");
+    opened.set_times(times).expect("times");
     let mut command = ws.ours(ARGS);
     command.env("TMPDIR", &temporary);
     ws.run(command).succeeds();
-    let is_there = [&dead, &held, &young, &foreign].map(|place| place.exists());
-    assert_eq!(is_there, [false, true, true, true]);
+    let is_there = [&dead, &held, &young, &foreign, &checkout].map(|place| place.exists());
+    assert_eq!(is_there, [false, true, true, true, true]);
 }
 
 #[test]
@@ -195,6 +209,7 @@ fn messages_through_a_pipe_that_does_not_block_arrive_whole() {
     command.stderr(writer);
     let mut child = command.spawn().expect("it starts");
     drop(command);
+    // So that the pipe is full when it writes on; without, the test passes too.
     thread::sleep(Duration::from_millis(300));
     let mut text = String::new();
     reader.read_to_string(&mut text).expect("text");

@@ -144,6 +144,10 @@ fn examine_trust(config: &Config, findings: &mut Findings) {
             ),
             "pcache init --shared GROUP makes a cache with a key; chmod go-w, if the cache is yours alone",
         ),
+        Standing::Owner => findings.note(
+            ABOUT,
+            "trust is set to owner: results of the owner of the directory are believed",
+        ),
         Standing::Everyone => findings.advise(
             Level::Warning,
             ABOUT,

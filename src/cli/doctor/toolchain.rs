@@ -2,6 +2,7 @@
 
 use super::{Findings, Level};
 use crate::cli::Scene;
+use crate::store::FileStore;
 use crate::toolchain::{
     Front, HostDriver, Memos, Search, Toolchain, driver_version, find_nvcc, identify, look_up,
     nvcc_command,
@@ -63,8 +64,10 @@ pub(super) fn examine(scene: &Scene<'_>, findings: &mut Findings) -> Option<Comp
 /// The tools that nvcc itself would run.
 fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Option<Toolchain> {
     let scratch = tempfile::tempdir().ok()?;
-    let memos = Memos::read_only(scene.root());
-    let toolchain = match identify(nvcc, None, Some(&memos), scratch.path()) {
+    // Of a cache that compiles leave alone, nothing is believed here either.
+    let is_used = FileStore::reading(scene.config).is_ok();
+    let memos = is_used.then(|| Memos::read_only(scene.root()));
+    let toolchain = match identify(nvcc, None, memos.as_ref(), scratch.path()) {
         Ok(toolchain) => toolchain,
         Err(error) => {
             let release = first_line(nvcc_command(nvcc).arg("--version"));

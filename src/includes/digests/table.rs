@@ -159,8 +159,13 @@ impl Table {
             let (file, access) = match open_file(dir, missing) {
                 Ok(opened) => opened,
                 Err(error) if error.kind() == ErrorKind::NotFound && missing == Missing::Create => {
-                    create(dir)?;
-                    continue;
+                    match create(dir) {
+                        Err(error) if is_refusal(&error) => open_file(dir, Missing::Leave)?,
+                        created => {
+                            created?;
+                            continue;
+                        }
+                    }
                 }
                 // Another user's, or no file.
                 Err(error) if is_strange(&error) && missing == Missing::Create => {
@@ -279,16 +284,16 @@ fn open_file(dir: &Path, missing: Missing) -> io::Result<(File, Access)> {
     let rights = root.rights()?;
     let name = rights.own_name(NAME);
     if missing == Missing::Create {
-        match root.open_own(&name, OFlags::RDWR, rights) {
+        match root.open_own(&name, OFlags::RDWR) {
             Ok(file) => return Ok((file, Access::ReadWrite)),
             Err(error) if is_refusal(&error) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok((
-        root.open_own(&name, OFlags::RDONLY, rights)?,
-        Access::ReadOnly,
-    ))
+    // In a cache that root has made for all, root's will do.
+    let opened = root.open_own(&name, OFlags::RDONLY);
+    let opened = opened.or_else(|error| root.open_own(NAME, OFlags::RDONLY).map_err(|_| error));
+    Ok((opened?, Access::ReadOnly))
 }
 
 fn is_refusal(error: &io::Error) -> bool {
@@ -368,7 +373,7 @@ fn write_table(dir: &Path, held: Held) -> io::Result<()> {
     }
     let root = Directory::root(dir)?;
     let name = root.rights()?.own_name(NAME);
-    write_fresh(&root, (&root, &name), Kind::Owned, &bytes, held)
+    write_fresh(&root, (&root, &name), Kind::Own, &bytes, held)
 }
 
 /// The kernel's random number for this boot: 32 hexadecimal digits in five groups.
