@@ -7,6 +7,7 @@ use home::Home;
 use pcache_nvcc::store::{Artefact, FileStore, Name};
 use serde_json::{Value, json};
 use std::fs::{self, FileTimes};
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -395,4 +396,16 @@ fn verify_and_gc_beside_writers_find_no_damage() {
     // A listing corrects what was counted twice.
     let listed = home.json(&["list", "--json"]);
     assert_eq!(listed["bytes"], home.store().bytes().unwrap());
+}
+
+#[test]
+fn commands_of_a_cache_that_others_can_write_are_not_run() {
+    let home = Home::new();
+    home.store().put_record(b"key", b"{}").unwrap();
+    let open = fs::Permissions::from_mode(0o777);
+    fs::set_permissions(home.cache(), open).unwrap();
+    let output = home.run(&["verify", "--recompile", "1"]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(text.contains("others can write"), "{text}");
 }
