@@ -340,6 +340,28 @@ fn verify_finds_and_removes_every_kind_of_damage() {
 }
 
 #[test]
+fn verify_and_list_read_nothing_that_is_larger_than_it_can_be() {
+    let home = Home::new();
+    let (store, cubin, _) = furnish(&home);
+    store.put_record(b"other", b"{\"schema\":1}").unwrap();
+    // Sparse: a terabyte that takes no place on the disk, and would take a terabyte of memory.
+    for path in [
+        place(&home, "entries", &cubin.key()),
+        place(&home, "manifests/results", b"other"),
+    ] {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_len(1 << 40).unwrap();
+    }
+    let listed = home.text(&["list"]);
+    assert!(listed.contains("damaged"), "{listed}");
+    let output = home.run(&["verify", "--json"]);
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["unreadable"], json!([]));
+    assert_eq!(report["damaged"].as_array().unwrap().len(), 2);
+    assert_eq!(report["removed"], 2);
+}
+
+#[test]
 fn verify_refuses_a_record_in_anothers_place() {
     let home = Home::new();
     let (store, ..) = furnish(&home);

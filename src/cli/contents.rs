@@ -2,7 +2,7 @@
 //! `docs/store.md` draws them: keys are not kept, so nothing else is known.
 
 use crate::includes::path_set::PathSet;
-use crate::store::{Artefact, CLASS_HEAD, Checked, Content, Sort, StoreError, Stored};
+use crate::store::{Artefact, CLASS_HEAD, Content, Reading, Sort, StoreError, Stored};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -56,10 +56,10 @@ impl Contents {
         if sort == Sort::Entry {
             return Ok(Self::nameless(Content::of(&stored.head(CLASS_HEAD)).code()));
         }
-        Ok(match stored.check()? {
-            Checked::Whole(value) => Self::of_record(&value),
-            Checked::Damaged | Checked::Unproven => Self::nameless(DAMAGED),
-            Checked::Gone | Checked::Signed => Self::nameless(UNKNOWN),
+        Ok(match stored.record()? {
+            Reading::Whole(value) => Self::of_record(&value),
+            Reading::Damaged => Self::nameless(DAMAGED),
+            Reading::Gone | Reading::Signed => Self::nameless(UNKNOWN),
         })
     }
 

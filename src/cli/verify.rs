@@ -8,10 +8,10 @@ use super::select::now;
 use super::terminal::{Ink, Progress};
 use super::{Scene, Status, Surroundings, print_json, say, say_coloured};
 use crate::config::ByteSize;
-use crate::store::{Checked, FileStore, Name, Sort, Standing, StoreError, Stored, Verdict};
+use crate::store::{FileStore, Name, Proof, Reading, Sort, Standing, StoreError, Stored, Verdict};
 use anyhow::{Context, Error, bail};
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::path::PathBuf;
 
 /// What `pcache verify` takes.
@@ -106,43 +106,49 @@ fn wrapper(surroundings: &Surroundings<'_>) -> Result<PathBuf, Error> {
 
 impl Report {
     fn check(&mut self, store: &FileStore, watch: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
-        let mut named = HashSet::new();
+        let mut named = HashMap::new();
         let removed = store.survey(Sort::Record, |stored| {
             watch(stored.size);
-            match stored.check() {
-                Ok(Checked::Whole(value)) => {
+            match stored.record() {
+                Ok(Reading::Whole(value)) => {
                     let artefacts = Contents::of_record(&value).artefacts;
-                    named.extend(artefacts.iter().map(|artefact| Name::of(&artefact.key())));
+                    let sizes = artefacts.iter().map(|one| (Name::of(&one.key()), one.size));
+                    named.extend(sizes);
                     self.note_whole(stored)
                 }
-                Ok(Checked::Gone | Checked::Signed) => Verdict::Keep,
-                Ok(Checked::Damaged | Checked::Unproven) => self.note_damaged(stored, "record"),
+                Ok(Reading::Gone | Reading::Signed) => Verdict::Keep,
+                Ok(Reading::Damaged) => self.note_damaged(stored, "record"),
                 Err(error) => self.note_unreadable(&error),
             }
         });
         self.removed += removed?.files;
-        let mut found = HashSet::new();
         let removed = store.survey(Sort::Entry, |stored| {
             watch(stored.size);
-            match stored.check() {
-                Ok(Checked::Whole(_)) => {
-                    found.insert(stored.name);
+            let expected = named.get(&stored.name).copied();
+            // What has another size need not be read, however large it is.
+            let proof = match expected.is_some_and(|size| size != stored.size) {
+                true => Ok(Proof::Unproven),
+                false => stored.prove(),
+            };
+            match proof {
+                Ok(Proof::Whole) => {
+                    named.remove(&stored.name);
                     self.note_whole(stored)
                 }
-                Ok(Checked::Gone) => Verdict::Keep,
-                Ok(_) if named.contains(&stored.name) => self.note_damaged(stored, "entry"),
-                Ok(_) => {
+                Ok(Proof::Gone) => Verdict::Keep,
+                Ok(Proof::Unproven) if expected.is_some() => self.note_damaged(stored, "entry"),
+                Ok(Proof::Unproven) => {
                     self.unproven += 1;
                     Verdict::Keep
                 }
                 Err(error) => {
-                    found.insert(stored.name);
+                    named.remove(&stored.name);
                     self.note_unreadable(&error)
                 }
             }
         });
         self.removed += removed?.files;
-        self.missing = named.difference(&found).count() as u64;
+        self.missing = named.len() as u64;
         Ok(())
     }
 

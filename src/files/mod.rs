@@ -64,6 +64,14 @@ impl Facts {
         }
     }
 
+    /// Those of an open file.
+    ///
+    /// # Errors
+    /// It cannot be looked at.
+    pub fn of(file: &File) -> io::Result<Self> {
+        Ok(Self::new(&fstat(file)?))
+    }
+
     /// Whether this is the same file with the same contents, as far as can be told without reading:
     /// the triple that guards every removal.
     pub fn is_same(&self, other: &Self) -> bool {

@@ -2,12 +2,13 @@
 //! lists and removes files; does not know what is in them, how many there may be, or who counts.
 
 use super::tmp::Temporary;
-use super::{Name, StoreError};
+use super::{Artefact, Name, StoreError};
 use crate::files::{
     Child, Directory, Facts, Root, Size, is_missing, is_symlink, mark_as_read, now, read,
 };
 use std::ffi::{CStr, CString};
-use std::io::{self, ErrorKind};
+use std::fs::File;
+use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -77,15 +78,33 @@ impl Listing {
 
     /// All of a file, unless it is gone or another one is in its place.
     pub(super) fn contents(&self, file: &Listed) -> Result<Option<Vec<u8>>, StoreError> {
+        self.look(file, |opened| {
+            let (facts, bytes) = read(opened, Size::AtMost(file.facts.size))?;
+            Ok(facts.is_same(&file.facts).then_some(bytes))
+        })
+    }
+
+    /// What names the content of a file as an artefact, unless it is gone or another one is in its place.
+    pub(super) fn artefact(&self, file: &Listed) -> Result<Option<Artefact>, StoreError> {
+        self.look(file, |opened| {
+            let facts = Facts::of(opened)?;
+            match facts.is_file && facts.is_same(&file.facts) {
+                // It may grow while it is read.
+                true => Artefact::read(opened.take(facts.size)).map(Some),
+                false => Ok(None),
+            }
+        })
+    }
+
+    fn look<T>(
+        &self,
+        file: &Listed,
+        at: impl FnOnce(&File) -> io::Result<Option<T>>,
+    ) -> Result<Option<T>, StoreError> {
         let opened = self.directory.open_unmarked(&file.name);
-        let found = opened.and_then(|opened| match opened {
-            Some(opened) => read(&opened, Size::AtMost(file.facts.size)).map(Some),
-            None => Ok(None),
-        });
+        let found = opened.and_then(|opened| opened.map_or(Ok(None), |opened| at(&opened)));
         let path = self.path.join(file.name.to_string_lossy().as_ref());
-        let found = found.map_err(StoreError::io("read", &path))?;
-        let same = found.filter(|(facts, _)| facts.is_same(&file.facts));
-        Ok(same.map(|(_, bytes)| bytes))
+        found.map_err(StoreError::io("read", &path))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
+use std::io::{self, Read};
 
 /// What a result record says of one output: enough to find it and to know that it is intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -20,6 +21,31 @@ impl Artefact {
             size: bytes.len() as u64,
             sha256: Sha256::digest(bytes).into(),
         }
+    }
+
+    /// The name of what a reader gives, of which only a block at a time is in memory.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(super) fn read(mut from: impl Read) -> io::Result<Self> {
+        let mut digest = Sha256::new();
+        let mut block = vec![0; 1 << 20];
+        let mut size = 0;
+        loop {
+            match from.read(&mut block) {
+                Ok(0) => break,
+                Ok(length) => {
+                    digest.update(&block[..length]);
+                    size += length as u64;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(Self {
+            size,
+            sha256: digest.finalize().into(),
+        })
     }
 
     /// The digest as 64 lower-case digits.

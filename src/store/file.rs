@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A longer record is not read: those of real units have a few MB at most.
-const LONGEST_RECORD: u64 = 32 << 20;
+pub(super) const LONGEST_RECORD: u64 = 32 << 20;
 
 /// Whether the store may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

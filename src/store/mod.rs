@@ -47,7 +47,7 @@ pub use gc::{Collected, Phase};
 pub use key::{KEY_FILE, Key};
 pub use memory::MemoryStore;
 pub use policy::Policy;
-pub use survey::{Checked, Stored, Verdict};
+pub use survey::{Proof, Reading, Stored, Verdict};
 pub use trust::Standing;
 
 #[cfg(test)]

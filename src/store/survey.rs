@@ -3,12 +3,12 @@
 //! files are to a compile.
 
 use super::area::{Listed, Listing, name_of};
-use super::file::{Access, FileStore, Sort};
+use super::file::{Access, FileStore, LONGEST_RECORD, Sort};
 use super::policy::{Nanos, Policy};
 use super::record::Unsealed;
 use super::trust::Credentials;
 use super::usage::load;
-use super::{Artefact, Cleared, Name, StoreError};
+use super::{Cleared, Name, StoreError};
 
 /// One file as it was when listed.
 #[derive(Debug)]
@@ -23,7 +23,6 @@ pub struct Stored<'a> {
     pub written: Nanos,
     /// How often it was written or read; `None` under policies that do not count it.
     pub uses: Option<u64>,
-    sort: Sort,
     credentials: &'a Credentials,
     listing: &'a Listing,
     file: &'a Listed,
@@ -38,17 +37,26 @@ pub enum Verdict {
     Remove,
 }
 
-/// The contents of a file, and whether they are what was stored.
+/// What is in the place of a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Checked {
-    /// An artefact, or the value of a record, as it was stored.
+pub enum Reading {
+    /// The value, as it was stored.
     Whole(Vec<u8>),
-    /// An entry whose name is not made of its content: a damaged artefact, or another program's entry.
-    Unproven,
     /// A record that another key has signed: whether it is whole, only those can tell who have that.
     Signed,
     /// A record that is not as it was stored.
     Damaged,
+    /// It went meanwhile, or another one has come to its place.
+    Gone,
+}
+
+/// Whether the content of an entry makes its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Proof {
+    /// It does: a whole artefact.
+    Whole,
+    /// It does not: a damaged artefact, or another program's entry.
+    Unproven,
     /// It went meanwhile, or another one has come to its place.
     Gone,
 }
@@ -59,24 +67,33 @@ impl Stored<'_> {
         self.listing.head(self.file, length)
     }
 
-    /// Reads all of it.
+    /// Reads a record.
     ///
     /// # Errors
     /// It is there and cannot be read.
-    pub fn check(&self) -> Result<Checked, StoreError> {
+    pub fn record(&self) -> Result<Reading, StoreError> {
+        if self.size > LONGEST_RECORD {
+            return Ok(Reading::Damaged);
+        }
         let Some(bytes) = self.listing.contents(self.file)? else {
-            return Ok(Checked::Gone);
+            return Ok(Reading::Gone);
         };
-        Ok(match self.sort {
-            Sort::Entry if Name::of(&Artefact::of(&bytes).key()) == self.name => {
-                Checked::Whole(bytes)
-            }
-            Sort::Entry => Checked::Unproven,
-            Sort::Record => match self.credentials.check(self.name, bytes) {
-                Unsealed::Whole(value) => Checked::Whole(value),
-                Unsealed::Foreign => Checked::Signed,
-                Unsealed::Damaged => Checked::Damaged,
-            },
+        Ok(match self.credentials.check(self.name, bytes) {
+            Unsealed::Whole(value) => Reading::Whole(value),
+            Unsealed::Foreign => Reading::Signed,
+            Unsealed::Damaged => Reading::Damaged,
+        })
+    }
+
+    /// Reads an entry.
+    ///
+    /// # Errors
+    /// It is there and cannot be read.
+    pub fn prove(&self) -> Result<Proof, StoreError> {
+        Ok(match self.listing.artefact(self.file)? {
+            Some(found) if Name::of(&found.key()) == self.name => Proof::Whole,
+            Some(_) => Proof::Unproven,
+            None => Proof::Gone,
         })
     }
 }
@@ -116,7 +133,6 @@ impl FileStore {
                     read: file.facts.read.max(file.facts.written),
                     written: file.facts.written,
                     uses,
-                    sort,
                     credentials: &self.credentials,
                     listing: &shard.listings[at].1,
                     file,
