@@ -94,20 +94,20 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let log = Log::open(config.log.value.as_deref());
     let mut block = log.block(args);
     let account = Account::begin(block.is_kept());
-    let root = &config.dir.value;
     let opened = FileStore::from_config(config);
+    let own = opened.as_ref().ok().and_then(FileStore::own_dir);
     let elsewhere = Stats::nowhere();
     let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
     if let Err(error) = &opened {
         account.note("cache", error);
     }
-    let digests = config.direct.value.then(|| match &opened {
-        Err(_) => DigestTable::nowhere(),
-        Ok(_) => DigestTable::open_mapped(root, config.readonly.value, Guard::set().as_ref()),
+    let digests = config.direct.value.then(|| match own {
+        None => DigestTable::nowhere(),
+        Some(own) => DigestTable::open_mapped(own, config.readonly.value, Guard::set().as_ref()),
     });
-    let memos = opened.is_ok().then(|| match config.readonly.value {
-        true => Memos::read_only(root),
-        false => Memos::new(root),
+    let memos = own.map(|own| match config.readonly.value {
+        true => Memos::read_only(own),
+        false => Memos::new(own),
     });
     let cache = Cache {
         store: opened.as_ref().ok(),
@@ -115,13 +115,9 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         memos,
         readonly: config.readonly.value,
         recache: config.recache.value,
-        flights: Flights::new(root),
-        slots: Slots::new(
-            config.jobs.value.number(),
-            opened.is_ok().then_some(root.as_path()),
-            env::var_os("MAKEFLAGS"),
-        )
-        .with_patience(config.wait.value),
+        flights: Flights::new(own),
+        slots: Slots::new(config.jobs.value.number(), own, env::var_os("MAKEFLAGS"))
+            .with_patience(config.wait.value),
         stages: config.stages.value,
         semantic: config.semantic.value,
         wait: config.wait.value,

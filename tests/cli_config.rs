@@ -40,6 +40,7 @@ fn every_setting_can_be_set_read_and_unset() {
         ("readonly", "true"),
         ("trust", "owner"),
         ("key", "/etc/pcache/key"),
+        ("private_dir", "/home/me/private"),
         ("direct", "false"),
         ("stages", "false"),
         ("semantic", "false"),

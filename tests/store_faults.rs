@@ -2,6 +2,7 @@
 //! operation reports an error or a miss; nothing wrong is served, and nothing elsewhere is touched.
 //! Some tests are this program again, in a name space with mounts of its own or as another user.
 
+use pcache_nvcc::config::Config;
 use pcache_nvcc::stats::Counter;
 use pcache_nvcc::store::{Artefact, FileStore, Name, StoreError};
 use std::env;
@@ -87,7 +88,10 @@ fn is_sound_after_refusal(root: &Path, store: &FileStore, stored: u32, value: &[
 #[test]
 fn full_disk_refuses_puts_and_serves_the_rest() {
     let Some(root) = role() else {
-        return mounted("full_disk_refuses_puts_and_serves_the_rest", "size=256k");
+        return mounted(
+            "full_disk_refuses_puts_and_serves_the_rest",
+            "size=256k,mode=700",
+        );
     };
     let store = FileStore::open(&root, PLENTY).unwrap();
     let value = [7; 10_000];
@@ -144,7 +148,7 @@ fn read_only_mount_serves_and_reports_what_it_cannot_do() {
     let Some(root) = role() else {
         return mounted(
             "read_only_mount_serves_and_reports_what_it_cannot_do",
-            "size=1m",
+            "size=1m,mode=700",
         );
     };
     let store = FileStore::open(&root, PLENTY).unwrap();
@@ -178,7 +182,7 @@ fn read_only_mount_serves_and_reports_what_it_cannot_do() {
 fn order_of_reading_is_kept_on_a_mount_without_access_times() {
     let Some(root) = role() else {
         let test = "order_of_reading_is_kept_on_a_mount_without_access_times";
-        return mounted(test, "size=1m,noatime");
+        return mounted(test, "size=1m,noatime,mode=700");
     };
     let store = FileStore::open(&root, 100).unwrap();
     for key in [b"a", b"b", b"c"] {
@@ -362,12 +366,19 @@ fn links_planted_while_the_store_is_open_lead_nowhere() {
 fn shared_root_makes_shared_files() {
     let dir = tempfile::tempdir().unwrap();
     fs::set_permissions(dir.path(), Permissions::from_mode(0o2770)).unwrap();
-    let store = FileStore::open(dir.path(), 100).unwrap();
+    let private = tempfile::tempdir().unwrap();
+    let (config, _) = Config::load(&|name| match name {
+        "PCACHE_DIR" => Some(dir.path().into()),
+        "PCACHE_PRIVATE_DIR" => Some(private.path().into()),
+        "PCACHE_MAX_SIZE" => Some("200".into()),
+        _ => None,
+    });
+    let store = FileStore::from_config(&config).unwrap();
     store.put(b"a", &[0; 60]).unwrap();
     store.put_record(b"a", b"").unwrap();
     let mode = |path: &str| fs::metadata(dir.path().join(path)).unwrap().mode() & 0o7777;
     let shard = format!("entries/{}", &Name::of(b"a").to_string()[..2]);
-    for made in ["entries", "manifests", "manifests/results", "tmp", "locks"] {
+    for made in ["entries", "manifests", "manifests/results", "tmp"] {
         assert_eq!(mode(made), 0o2770, "{made}");
     }
     store.put(b"a", &[0; 60]).unwrap();
@@ -376,9 +387,15 @@ fn shared_root_makes_shared_files() {
         assert_eq!(mode(made), 0o660, "{made}");
     }
     // What one user has made, others replace and do not change.
-    let evict = format!("locks/evict-{}", rustix::process::geteuid().as_raw());
-    for made in [&format!("entries/{}", Name::of(b"a")), &evict] {
-        assert_eq!(mode(made), 0o640, "{made}");
+    assert_eq!(mode(&format!("entries/{}", Name::of(b"a"))), 0o640);
+    // What steers, and what holds others up, is elsewhere.
+    store.put_order(b"a", b"steers").unwrap();
+    assert_eq!(store.get_order(b"a").unwrap().unwrap(), b"steers");
+    let own = store.own_dir().unwrap();
+    assert!(own.starts_with(private.path()) && !dir.path().join("locks").exists());
+    for (made, expected) in [("", 0o700), ("key", 0o600), ("manifests/results", 0o700)] {
+        let mode = fs::metadata(own.join(made)).unwrap().mode() & 0o7777;
+        assert_eq!(mode, expected, "{made}");
     }
     let own = tempfile::tempdir().unwrap();
     fs::set_permissions(own.path(), Permissions::from_mode(0o700)).unwrap();

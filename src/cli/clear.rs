@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<S
     let began = now();
     let cleared = match &store {
         None => Cleared::default(),
-        Some(store) if arguments.selection.is_everything() => clear_all(store, &root, scene)?,
+        Some(store) if arguments.selection.is_everything() => clear_all(store, scene)?,
         Some(store) => clear_selected(store, arguments, scene)?,
     };
     if let Some(store) = &store {
@@ -65,17 +65,24 @@ pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<S
 }
 
 /// Also what is remembered besides results: who clears a cache distrusts it or wants the room. The
-/// counters stay, and so do the files of locks, which others may hold.
-fn clear_all(store: &FileStore, root: &Path, scene: &mut Scene<'_>) -> Result<Cleared, Error> {
+/// counters stay, and so do the files of locks, which others may hold, and keys.
+fn clear_all(store: &FileStore, scene: &mut Scene<'_>) -> Result<Cleared, Error> {
     let mut progress = Progress::new("removing", scene.surroundings, &mut scene.err);
     let mut cleared = store.clear_watched(&mut |done, most| progress.show(done, most))?;
     drop(progress);
-    let digests = DigestTable::remove(root);
-    cleared.bytes += digests.with_context(|| format!("cannot remove the digests in {root:?}"))?;
-    let forgotten = forget(&Memos::new(root), Which::All);
-    cleared.bytes += forgotten
-        .with_context(|| format!("cannot remove the toolchains in {root:?}"))?
-        .1;
+    if let Some(apart) = store.apart() {
+        let removed = apart.clear()?;
+        cleared.files += removed.files;
+        cleared.bytes += removed.bytes;
+    }
+    if let Some(own) = store.own_dir() {
+        let digests = DigestTable::remove(own);
+        cleared.bytes +=
+            digests.with_context(|| format!("cannot remove the digests in {own:?}"))?;
+        let forgotten = forget(&Memos::new(own), Which::All);
+        let failed = || format!("cannot remove the toolchains in {own:?}");
+        cleared.bytes += forgotten.with_context(failed)?.1;
+    }
     Ok(cleared)
 }
 

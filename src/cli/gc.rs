@@ -36,7 +36,6 @@ struct Gone {
 }
 
 pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let memos = Memos::new(scene.root());
     let Some(store) = scene.store_for("collect garbage in")? else {
         match arguments.json {
             true => print_json(&mut scene.out, &Report::default())?,
@@ -53,10 +52,15 @@ pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Stat
         progress.show(done, most);
     })?;
     drop(progress);
+    if let Some(apart) = store.apart() {
+        apart.collect(&mut |_, _, _| {})?;
+    }
     sweep_work_directories();
-    let forgotten = forget(&memos, Which::Stale);
-    let (files, bytes) =
-        forgotten.with_context(|| format!("cannot tidy the toolchains in {:?}", scene.root()))?;
+    let (files, bytes) = match store.own_dir() {
+        None => (0, 0),
+        Some(own) => forget(&Memos::new(own), Which::Stale)
+            .with_context(|| format!("cannot tidy the toolchains in {own:?}"))?,
+    };
     let report = Report {
         max_bytes: scene.config.max_size.value.bytes(),
         toolchains: Gone { files, bytes },

@@ -2,7 +2,7 @@
 //! Does not know what is kept there.
 
 use super::{Scene, Status, say};
-use crate::store::{KEY_FILE, Key};
+use crate::store::{KEY_DIRECTORY, KEY_FILE, Key};
 use anyhow::{Context, Error, bail};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write;
@@ -37,7 +37,7 @@ pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<St
     let denied = || format!("cannot give {root:?} to the group; are you a member of it?");
     chown(&root, None, Some(group)).with_context(denied)?;
     // Before others can write there.
-    write_key(&root.join(KEY_FILE), signers.unwrap_or(group))?;
+    write_key(&root.join(KEY_DIRECTORY), signers.unwrap_or(group))?;
     // After the group is set, which takes the bit away.
     fs::set_permissions(&root, Permissions::from_mode(SHARED)).with_context(denied)?;
     let name = arguments.shared.as_deref().unwrap_or_default();
@@ -57,37 +57,49 @@ pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<St
 fn make(root: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
     made.with_context(|| format!("cannot make {root:?}"))?;
+    refuse_what_is_there(root)?;
+    // One that was there may have been made for others, who may have been faster.
+    let closed = fs::set_permissions(root, Permissions::from_mode(0o700));
+    closed.with_context(|| format!("cannot set the mode of {root:?}"))?;
+    refuse_what_is_there(root)
+}
+
+fn refuse_what_is_there(root: &Path) -> Result<(), Error> {
     let mut found = fs::read_dir(root).with_context(|| format!("cannot list {root:?}"))?;
     if found.next().is_some() {
         bail!(
             "{root:?} is not empty; name a new directory with PCACHE_DIR, or remove what is there"
         );
     }
-    // One that was there may have been made for others.
-    let closed = fs::set_permissions(root, Permissions::from_mode(0o700));
-    closed.with_context(|| format!("cannot set the mode of {root:?}"))
+    Ok(())
 }
 
-/// Writes a new key that the group can read.
-fn write_key(path: &Path, group: u32) -> Result<(), Error> {
+/// Makes the directory of the key, in which only its owner can write, and writes a key that the group can read.
+fn write_key(directory: &Path, group: u32) -> Result<(), Error> {
+    let path = directory.join(KEY_FILE);
     let failed = || format!("cannot write the key {path:?}");
+    let made = DirBuilder::new().mode(0o700).create(directory);
+    made.with_context(failed)?;
     let mut options = OpenOptions::new();
     let mut file = options
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(path)
+        .open(&path)
         .with_context(failed)?;
     file.write_all(&Key::generate().context("cannot make a key")?)
         .with_context(failed)?;
-    chown(path, None, Some(group)).with_context(failed)?;
-    file.set_permissions(Permissions::from_mode(0o640))
-        .with_context(failed)
+    for (place, mode) in [(path.as_path(), 0o640), (directory, 0o750)] {
+        chown(place, None, Some(group)).with_context(failed)?;
+        fs::set_permissions(place, Permissions::from_mode(mode)).with_context(failed)?;
+    }
+    Ok(())
 }
 
 /// The number of a group, as the system knows it, wherever that keeps its groups.
 fn number_of(name: &str) -> Result<u32, Error> {
-    if let Ok(number) = name.parse() {
+    // The largest number means to chown that the group stays.
+    if let Some(number) = name.parse().ok().filter(|number| *number != u32::MAX) {
         return Ok(number);
     }
     let asked = Command::new("getent")

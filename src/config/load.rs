@@ -51,9 +51,17 @@ pub fn config_file(env: &Environment<'_>) -> Option<PathBuf> {
 
 /// `$XDG_CACHE_HOME/pcache-nvcc`; empty where no home directory is known, which the store refuses.
 pub(super) fn default_dir(env: &Environment<'_>) -> PathBuf {
+    below_cache_home(env, "pcache-nvcc")
+}
+
+/// `$XDG_CACHE_HOME/pcache-nvcc-private`; empty where no home directory is known.
+pub(super) fn default_private_dir(env: &Environment<'_>) -> PathBuf {
+    below_cache_home(env, "pcache-nvcc-private")
+}
+
+fn below_cache_home(env: &Environment<'_>, name: &str) -> PathBuf {
     let base = base_directory(env, "XDG_CACHE_HOME", ".cache").or_else(dirs::cache_dir);
-    base.map(|base| base.join("pcache-nvcc"))
-        .unwrap_or_default()
+    base.map(|base| base.join(name)).unwrap_or_default()
 }
 
 /// `$variable`, or `$HOME/fallback`. The XDG specification has relative paths ignored.

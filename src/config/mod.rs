@@ -110,8 +110,10 @@ settings! {
         "Use what is in the cache, but store and remove nothing; counters still count";
     trust: Trust = |_| Trust::Mine, "PCACHE_TRUST", "`mine`",
         "Whose results are believed where others can write in the cache, besides what its key has signed: this user's and root's, also those of the directory's owner, or all";
-    key: Option<PathBuf> = |_| None, "PCACHE_KEY", "`key` in a cache that `pcache init --shared` has made",
+    key: Option<PathBuf> = |_| None, "PCACHE_KEY", "`signing/key` in a cache that `pcache init --shared` has made",
         "File with the key by which results are signed, and without whose signature none is believed";
+    private_dir: PathBuf = load::default_private_dir, "PCACHE_PRIVATE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc-private`",
+        "Directory of this user's own files for caches in which others can write; no other user may write in it";
     direct: bool = |_| true, "PCACHE_DIRECT", "`true`",
         "Answer from the files that a former compile read, without preprocessing, where all are unchanged";
     stages: bool = |_| true, "PCACHE_STAGES", "`true`",

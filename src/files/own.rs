@@ -1,6 +1,4 @@
-//! Files of a cache that are one user's own, because what they hold is believed unseen or steers what the
-//! program does: what a plan says, which tools there are, who waits for whom. Where several users share a
-//! cache, each has such files under a name of its own, and another user's file in the place counts as none.
+//! Files that are one user's own. Another user's file in the place counts as none.
 
 use super::{Directory, Kind, Rights, is_strange, is_symlink, strange};
 use rustix::fs::OFlags;
@@ -14,16 +12,6 @@ impl Rights {
     pub fn is_own(self) -> bool {
         let is_ours = self.owner() == geteuid().as_raw() || self.owner() == 0;
         is_ours && !self.is_written_by_others()
-    }
-
-    /// The name of this user's own `name` in the cache whose root has these rights: it has the user's number
-    /// in it unless the cache is this user's alone.
-    pub fn own_name(self, name: &str) -> String {
-        let user = geteuid().as_raw();
-        match self.owner() == user && !self.is_written_by_others() {
-            true => name.to_owned(),
-            false => format!("{name}-{user}"),
-        }
     }
 }
 
@@ -40,7 +28,8 @@ impl Directory {
         }
     }
 
-    /// The same, made in the cache whose root has the rights `root` where it is missing, in the place of another user's file or of what is no file.
+    /// The same. Where there is none, or something else is in the place, a new one is made there, with the rights
+    /// that the `root` of the cache asks for.
     pub fn make_own(&self, name: &str, access: OFlags, root: Rights) -> io::Result<File> {
         match self.open_own(name, access) {
             Ok(file) => return Ok(file),
@@ -51,7 +40,7 @@ impl Directory {
             // Anything else says nothing of whose it is.
             Err(error) => return Err(error),
         }
-        match self.create(name, root, Kind::Own) {
+        match self.create(name, root, Kind::Owned) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => drop(made?),
         }

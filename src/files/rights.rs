@@ -34,23 +34,21 @@ pub enum Kind {
     Directory,
     /// A file that its owner writes. Others replace it.
     Owned,
-    /// A file that is this user's own, wherever it is made.
-    Own,
     /// A file that all write who may write in the cache: counters, logs, locks.
     Shared,
 }
 
 impl Rights {
     /// Gives a new file or directory the rights that the cache with these asks for. What root makes in
-    /// another user's cache becomes that user's, who could not go on otherwise, but for root's own files.
+    /// another user's cache becomes that user's, who could not go on otherwise.
     pub fn give(self, made: impl AsFd, kind: Kind) -> io::Result<()> {
-        if self.is_of_another_than_root() && kind != Kind::Own {
+        if self.is_of_another_than_root() {
             let (owner, group) = (Uid::from_raw(self.owner), Gid::from_raw(self.group));
             fchown(&made, Some(owner), Some(group))?;
         }
         let mode = match kind {
             Kind::Directory => self.mode & 0o2777 | 0o700,
-            Kind::Owned | Kind::Own => self.mode & 0o644 | 0o600,
+            Kind::Owned => self.mode & 0o644 | 0o600,
             Kind::Shared => self.mode & 0o666 | 0o600,
         };
         Ok(fchmod(&made, Mode::from_raw_mode(mode))?)
@@ -135,11 +133,6 @@ impl Believed {
             owner: None,
             everyone: false,
         }
-    }
-
-    /// The number of this process's user.
-    pub fn user(&self) -> u32 {
-        self.user
     }
 
     /// Whether only believed users can have written what has these rights.

@@ -23,19 +23,18 @@ pub struct LockFile {
 }
 
 impl LockFile {
-    /// Where the file of locks called `name` lies, in the cache in `root`.
+    /// Where the file of locks called `name` lies, in this user's own directory `root`.
     pub fn path(root: &Path, name: &str) -> PathBuf {
         root.join(DIRECTORY).join(name)
     }
 
-    /// Opens the file, making it and its directory. Each user of a cache has such files of its own, so that
-    /// no other user holds its compiles up. Each call gives an open file description of its own, which is
-    /// what owns a lock.
+    /// Opens the file in this user's own directory `root`, making it and its directory: no other user can hold
+    /// compiles up. Each call gives an open file description of its own, which is what owns a lock.
     pub fn open(root: &Path, name: &str) -> io::Result<Self> {
         let root = Directory::root(root)?;
         let rights = root.rights()?;
         let directory = root.make(DIRECTORY)?;
-        let file = directory.make_own(&rights.own_name(name), OFlags::RDWR, rights)?;
+        let file = directory.make_own(name, OFlags::RDWR, rights)?;
         Ok(Self { file })
     }
 

@@ -103,17 +103,17 @@ impl Cache {
 
     /// Opens the cache of these settings.
     pub fn with(config: Config) -> Self {
-        let root = &config.dir.value;
         let readonly = config.readonly.value;
         let store = FileStore::from_config(&config).ok();
+        let own = store.as_ref().and_then(FileStore::own_dir);
         Self {
-            digests: match (store.is_some(), readonly) {
-                (false, _) => DigestTable::nowhere(),
-                (true, true) => DigestTable::open_existing(root),
-                (true, false) => DigestTable::open(root),
+            digests: match (own, readonly) {
+                (None, _) => DigestTable::nowhere(),
+                (Some(own), true) => DigestTable::open_existing(own),
+                (Some(own), false) => DigestTable::open(own),
             },
+            flights: Flights::new(own),
             level: store.map(|store| Level::new(store, readonly)),
-            flights: Flights::new(root),
             libraries: Libraries::default(),
             driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
             start: Start::read(),

@@ -9,7 +9,7 @@ use super::file::FileStore;
 use super::policy::{Candidate, Limits, Nanos, Policy};
 use super::usage::fold;
 use crate::files;
-use crate::files::Directory;
+use crate::files::{Directory, Root};
 use crate::stats::{Counter, Row, SHARDS};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
@@ -55,7 +55,7 @@ impl FileStore {
         let Some(root) = self.directory()? else {
             return Ok(());
         };
-        let held = lock(&root);
+        let held = lock(self.own.as_deref());
         // A process that was stopped while it evicts keeps the others from it for a while only.
         if held.is_none() && self.counted() / 11 * 10 <= self.max_bytes {
             return Ok(());
@@ -174,10 +174,13 @@ fn stays(held: u128, counted: u64, target: u64) -> u64 {
     u64::try_from(held - part.min(held / MOST_SHARE)).unwrap_or(u64::MAX)
 }
 
-/// The lock of who evicts; `None` where somebody else does. Where there can be no lock, several evict
+/// The lock of who evicts, in this user's own directory, so that no other user keeps this one from evicting; `None` where somebody else does. Where there can be no lock, several evict
 /// at once, which costs time and nothing else.
-pub(super) fn lock(root: &Directory) -> Option<Option<File>> {
-    match try_lock(root) {
+pub(super) fn lock(own: Option<&Root>) -> Option<Option<File>> {
+    let Some(own) = own.and_then(Root::held) else {
+        return Some(None);
+    };
+    match try_lock(own) {
         Ok(file) => Some(Some(file)),
         Err(error) if Errno::from_io_error(&error) == Some(Errno::WOULDBLOCK) => None,
         Err(_) => Some(None),
@@ -185,10 +188,10 @@ pub(super) fn lock(root: &Directory) -> Option<Option<File>> {
 }
 
 fn try_lock(root: &Directory) -> io::Result<File> {
-    // Each user's own, so that no other user keeps it from evicting. Two evictions at once cost time only.
     let rights = root.rights()?;
-    let name = rights.own_name("evict");
-    let file = root.make("locks")?.make_own(&name, OFlags::RDWR, rights)?;
+    let file = root
+        .make("locks")?
+        .make_own("evict", OFlags::RDWR, rights)?;
     flock(&file, FlockOperation::NonBlockingLockExclusive)?;
     Ok(file)
 }

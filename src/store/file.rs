@@ -14,11 +14,11 @@ use super::{Artefact, Backend, CLASS_HEAD, Class, Cleared, Entry, Info, Name, Po
 use crate::files::{Directory, Facts, Kind, Root, Size, is_missing, now};
 use crate::stats::{Counter, Row, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A longer record is not read: those of real units have a few MB at most.
-pub(super) const LONGEST_RECORD: u64 = 32 << 20;
+pub(super) const LONGEST_RECORD: u64 = 16 << 20;
 
 /// Whether the store may change anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,6 +42,10 @@ pub struct FileStore {
     pub(super) root: PathBuf,
     /// The same, opened.
     pub(super) opened: Arc<Root>,
+    /// Where this user's own files are, the same or another.
+    pub(super) own: Option<Arc<Root>>,
+    /// This user's own records, if they are elsewhere; opened when they are needed.
+    pub(super) apart: OnceLock<Option<Box<Self>>>,
     pub(super) max_bytes: u64,
     pub(super) policy: Policy,
     pub(super) access: Access,
@@ -143,11 +147,7 @@ impl FileStore {
         self.unsealed(key, Use::Result)
     }
 
-    /// The record under `key` that steers what the program does, or `None`: another user's counts as none.
-    ///
-    /// # Errors
-    /// As for [`FileStore::get_record`].
-    pub fn get_order(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) fn order(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.unsealed(key, Use::Order)
     }
 
@@ -168,22 +168,26 @@ impl FileStore {
         self.seal(key, value, Use::Result)
     }
 
-    /// Stores a record that steers what the program does, for this user alone.
-    ///
-    /// # Errors
-    /// As for [`FileStore::put`].
-    pub fn put_order(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+    pub(super) fn seal_order(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         self.seal(key, value, Use::Order)
     }
 
     fn seal(&self, key: &[u8], value: &[u8], usage: Use) -> Result<(), StoreError> {
+        if !self.credentials.may_seal(usage) {
+            return Ok(());
+        }
         let name = self.credentials.name(key, usage);
+        let size = value.len() as u64;
+        if size >= LONGEST_RECORD {
+            // It would never be read.
+            return Err(StoreError::TooLarge {
+                size,
+                max_bytes: LONGEST_RECORD,
+            });
+        }
         let parts = [&self.credentials.header(name, value, usage), value];
-        let kind = match usage {
-            Use::Result => Kind::Owned,
-            Use::Order => Kind::Own,
-        };
-        self.write(Sort::Record, name, &parts, (Durability::Verified, kind))
+        let how = (Durability::Verified, Kind::Owned);
+        self.write(Sort::Record, name, &parts, how)
     }
 
     /// Removes the record of a result of `key`; whether there was one.

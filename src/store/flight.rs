@@ -41,16 +41,19 @@ pub enum Flight<S> {
     Failed(StoreError),
 }
 
-/// The flights of one cache.
+/// The flights of one user in one cache.
 #[derive(Clone, Debug)]
 pub struct Flights {
-    root: PathBuf,
+    own: Option<PathBuf>,
 }
 
 impl Flights {
-    /// The flights of the cache in `root`. Nothing is made before the first [`Flights::join`].
-    pub fn new(root: &Path) -> Self {
-        Self { root: root.into() }
+    /// The flights whose locks are in this user's own directory `own`. Nothing is made before the first
+    /// [`Flights::join`].
+    pub fn new(own: Option<&Path>) -> Self {
+        Self {
+            own: own.map(Path::to_owned),
+        }
     }
 
     /// Takes the lead for `key`, or waits until whoever has it is done. Asks `interrupted` between
@@ -64,28 +67,31 @@ impl Flights {
         deadline: Instant,
         interrupted: &mut dyn FnMut() -> Option<S>,
     ) -> Flight<S> {
-        let joined = self.try_join(offset(key), deadline, interrupted);
+        let Some(own) = &self.own else {
+            return Flight::Unsupported;
+        };
+        let joined = try_join(own, offset(key), deadline, interrupted);
         joined.unwrap_or_else(|error| match is_unsupported(&error) {
             true => Flight::Unsupported,
             false => {
-                let path = LockFile::path(&self.root, FILE);
+                let path = LockFile::path(own, FILE);
                 Flight::Failed(StoreError::io("lock", &path)(error))
             }
         })
     }
+}
 
-    fn try_join<S>(
-        &self,
-        offset: i64,
-        deadline: Instant,
-        interrupted: &mut dyn FnMut() -> Option<S>,
-    ) -> io::Result<Flight<S>> {
-        let file = LockFile::open(&self.root, FILE)?;
-        if file.try_lock(offset)? {
-            return Ok(Flight::Leader(Guard { file, offset }));
-        }
-        wait(&file, offset, deadline, interrupted)
+fn try_join<S>(
+    own: &Path,
+    offset: i64,
+    deadline: Instant,
+    interrupted: &mut dyn FnMut() -> Option<S>,
+) -> io::Result<Flight<S>> {
+    let file = LockFile::open(own, FILE)?;
+    if file.try_lock(offset)? {
+        return Ok(Flight::Leader(Guard { file, offset }));
     }
+    wait(&file, offset, deadline, interrupted)
 }
 
 /// The lead for one key; dropping it gives it up.
@@ -158,7 +164,7 @@ mod tests {
     fn trouble_names_the_file() {
         let dir = tempfile::tempdir().unwrap();
         std::fs::create_dir_all(dir.path().join("locks/flights")).unwrap();
-        let flights = Flights::new(dir.path());
+        let flights = Flights::new(Some(dir.path()));
         let joined = flights.join(b"key", Instant::now(), &mut || None::<()>);
         let Flight::Failed(error) = joined else {
             panic!("{joined:?}");

@@ -41,9 +41,13 @@ impl FileStore {
             return Ok(());
         };
         let turn = self.stats.journal_turn();
-        let root = self.opened.held();
-        let noted = root.map_or(Ok(()), |root| self.append(root, turn, &framed));
-        noted.map_err(StoreError::io("write to", &self.root.join(DIRECTORY)))
+        let Some(own) = &self.own else {
+            return Ok(());
+        };
+        let noted = own
+            .held()
+            .map_or(Ok(()), |root| self.append(root, turn, &framed));
+        noted.map_err(StoreError::io("write to", &own.path.join(DIRECTORY)))
     }
 
     /// Every record that is whole, oldest first as far as the files tell: records of processes that
@@ -52,20 +56,20 @@ impl FileStore {
     /// # Errors
     /// A file is there and cannot be read.
     pub fn noted(&self) -> Result<Vec<String>, StoreError> {
-        let Some(root) = self.directory()? else {
+        let Some(own) = &self.own else {
             return Ok(Vec::new());
+        };
+        let root = match Directory::root(&own.path) {
+            Err(error) if is_missing(&error) => return Ok(Vec::new()),
+            root => root.map_err(StoreError::io("open", &own.path))?,
         };
         let turn = self.stats.journal_turn();
         let mut records = Vec::new();
-        let rights = root
-            .rights()
-            .map_err(StoreError::io("examine", &self.root))?;
-        let directory = rights.own_name(DIRECTORY);
         // A turn that is the largest number comes from a damaged page.
         for turn in (0..FILES).map(|at| turn.wrapping_add(at)) {
-            let path = format!("{directory}/{}", turn.wrapping_add(1) % FILES);
+            let path = format!("{DIRECTORY}/{}", turn.wrapping_add(1) % FILES);
             let read = read(&root, &path);
-            let bytes = read.map_err(StoreError::io("read", &self.root.join(&path)))?;
+            let bytes = read.map_err(StoreError::io("read", &own.path.join(&path)))?;
             records.extend(bytes.split(|&byte| byte == START).filter_map(unframed));
         }
         Ok(records)
@@ -74,11 +78,10 @@ impl FileStore {
     fn append(&self, root: &Directory, turn: u64, framed: &[u8]) -> io::Result<()> {
         let name = (turn % FILES).to_string();
         let rights = root.rights()?;
-        let directory = rights.own_name(DIRECTORY);
         let access = OFlags::WRONLY | OFlags::APPEND;
-        let mut file = match root.open_own(&format!("{directory}/{name}"), access) {
+        let mut file = match root.open_own(&format!("{DIRECTORY}/{name}"), access) {
             Err(error) if is_missing(&error) || is_strange(&error) => {
-                root.make(&directory)?.make_own(&name, access, rights)?
+                root.make(DIRECTORY)?.make_own(&name, access, rights)?
             }
             opened => opened?,
         };
@@ -90,7 +93,7 @@ impl FileStore {
             // The file of the turn that has begun was removed when the last one began.
             let oldest = turn.wrapping_add(2) % FILES;
             let oldest = CString::new(oldest.to_string()).unwrap_or_default();
-            match root.directory(&directory)?.remove(&oldest) {
+            match root.directory(DIRECTORY)?.remove(&oldest) {
                 Err(error) if is_missing(&error) => {}
                 removed => drop(removed?),
             }

@@ -1,7 +1,7 @@
 //! The key by which the users of a shared cache sign records: 32 random bytes in a file that only they can
 //! read, and every user who can read it can sign. Does not know what is signed.
 
-use crate::files::{Directory, Rights, read_bounded};
+use crate::files::{Directory, Held, Kind, Rights, read_bounded, write_fresh};
 use rustix::fs::{Mode, OFlags, fstat};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -11,7 +11,11 @@ use std::path::Path;
 /// What the file holds before the 64 digits.
 const TITLE: &str = "pcache-nvcc key v1 ";
 
-/// Where the key of a shared cache is, below its root.
+/// Where the key of a shared cache is, below its root: a directory that others can neither write in nor, for that
+/// reason, move to another one. A file they could exchange for any other of its owner's.
+pub const KEY_DIRECTORY: &str = "signing";
+
+/// The file there, and that of a user's own key in the user's own directory.
 pub const KEY_FILE: &str = "key";
 
 /// Bytes of a block of SHA-256.
@@ -66,12 +70,27 @@ impl Key {
     /// The key of the cache with this `root`, whose rights are `rights`: only its owner and root can have put it
     /// there.
     pub(super) fn of_cache(root: &Directory, rights: Rights) -> Option<Self> {
-        let file = root.open_regular(KEY_FILE, OFlags::RDONLY).ok()?;
-        let found = fstat(&file).ok()?;
-        let owner = found.st_uid;
-        let is_owners = owner == rights.owner() || owner == 0;
-        // A second name may have been given to a file that was made for something else.
-        (is_owners && found.st_nlink == 1).then(|| Self::load(&file).ok())?
+        let directory = root.directory(KEY_DIRECTORY).ok()?;
+        let found = directory.rights().ok()?;
+        let is_owners = found.owner() == rights.owner() || found.owner() == 0;
+        if !is_owners || found.is_written_by_others() {
+            return None;
+        }
+        let file = directory.open_regular(KEY_FILE, OFlags::RDONLY).ok()?;
+        Self::load(&file).ok()
+    }
+
+    /// This user's own key in the directory `own`, which is this user's; made there if that is wanted.
+    pub(super) fn of_user(own: &Directory, may_make: bool) -> Option<Self> {
+        let read = || Self::load(&own.open_own(KEY_FILE, OFlags::RDONLY).ok()?).ok();
+        read().or_else(|| {
+            if may_make {
+                let bytes = Self::generate().ok()?;
+                // Another process may be faster.
+                let _ = write_fresh(own, (own, KEY_FILE), Kind::Owned, &bytes, Held::Kept);
+            }
+            read()
+        })
     }
 
     fn load(file: &File) -> Result<Self, String> {

@@ -5,7 +5,7 @@ use super::area::Area;
 use super::file::{Access, FileStore};
 use super::trust::Credentials;
 use super::turns::Turns;
-use super::{Policy, StoreError};
+use super::{Policy, StoreError, own};
 use crate::config::Config;
 use crate::files::{Directory, Root, Trust, is_directory, is_missing, seconds};
 use crate::stats::{Counter, Stats};
@@ -13,8 +13,8 @@ use std::fs::DirBuilder;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
 /// How often an opening looks for temporary files of dead writers: once an hour, for all processes
 /// together, so that a hit pays for no listing.
@@ -44,7 +44,8 @@ impl FileStore {
     fn with_settings(config: &Config, access: Access) -> Result<Self, StoreError> {
         let trust = (config.trust.value, config.key.value.as_deref());
         let max_bytes = config.max_size.value.bytes();
-        let store = Self::open_with(&config.dir.value, max_bytes, access, trust)?;
+        let private = Some(config.private_dir.value.as_path());
+        let store = Self::open_with(&config.dir.value, max_bytes, access, trust, private)?;
         Ok(store.with_policy(config.policy.value.into()))
     }
 
@@ -55,7 +56,13 @@ impl FileStore {
     /// `max_bytes` of zero; a root that cannot be made, or that is another user's, for root; something else
     /// than a directory in the place of one of the store's own.
     pub fn open(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
-        Self::open_with(root, max_bytes, Access::ReadWrite, (Trust::Mine, None))
+        Self::open_with(
+            root,
+            max_bytes,
+            Access::ReadWrite,
+            (Trust::Mine, None),
+            None,
+        )
     }
 
     /// Opens the store in `root` for reading. Puts, removals and clearing do nothing, and reads leave
@@ -64,14 +71,16 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::open`], apart from making the root.
     pub fn open_read_only(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
-        Self::open_with(root, max_bytes, Access::ReadOnly, (Trust::Mine, None))
+        Self::open_with(root, max_bytes, Access::ReadOnly, (Trust::Mine, None), None)
     }
 
-    fn open_with(
+    /// With this user's own files below `private` if others can write in the cache.
+    pub(super) fn open_with(
         root: &Path,
         max_bytes: u64,
         access: Access,
         (trust, key): (Trust, Option<&Path>),
+        private: Option<&Path>,
     ) -> Result<Self, StoreError> {
         refuse_no_room(max_bytes)?;
         let root = absolute(root)?;
@@ -79,30 +88,35 @@ impl FileStore {
             Access::ReadWrite => Some(make(&root)?),
             Access::ReadOnly => Directory::root(&root).ok(),
         };
-        let credentials = Credentials::open(&root, held.as_ref(), trust, key)?;
+        let path = root.clone();
+        let opened = Arc::new(Root::new(root, held));
+        let rights = opened.held().map(Directory::rights).transpose();
+        let rights = rights.map_err(StoreError::io("examine", &path))?;
+        let own = rights.and_then(|rights| own::open(&opened, rights, private, access));
+        let credentials = Credentials::open(&opened, rights, trust, key, own.as_deref(), access)?;
         // The process that made the counters has examined the rest, and what came later is not followed.
-        let known = Stats::open_existing(&root);
+        let known = Stats::open_existing(&path);
         let stats = match (access, known.is_shared()) {
             (Access::ReadWrite, true) => known.making_pages(),
             (Access::ReadWrite, false) => {
-                refuse_strangers(&root)?;
-                Stats::open(&root)
+                refuse_strangers(&path)?;
+                Stats::open(&path)
             }
             (Access::ReadOnly, _) => {
-                refuse_strangers(&root)?;
+                refuse_strangers(&path)?;
                 known
             }
         };
-        let path = root.clone();
-        let root = Arc::new(Root::new(root, held));
         let store = Self {
             max_bytes,
             policy: Policy::default(),
             access,
             credentials,
-            entries: Area::new(Arc::clone(&root), "entries"),
-            records: Area::new(Arc::clone(&root), "manifests/results"),
-            opened: root,
+            entries: Area::new(Arc::clone(&opened), "entries"),
+            records: Area::new(Arc::clone(&opened), "manifests/results"),
+            opened,
+            own,
+            apart: OnceLock::new(),
             root: path,
             stats,
             hits: AtomicU64::new(0),

@@ -1,12 +1,13 @@
 //! Which records a store believes. In a cache that one user alone can write, all that are whole. In one that
-//! others can write, those that the cache's key has signed, or, without a key, those that this user has made:
-//! the kernel says whose a file is. Records that steer what this program does are believed of this user alone,
-//! whatever the key. `docs/threats.md` has the why. Does not know what a record is of.
+//! others can write, those that the cache's key has signed, or, if it has none, this user's own key. Who owns a
+//! file says nothing there: others can move this user's files to other names. `docs/threats.md` has the why. Does
+//! not know what a record is of.
 
+use super::file::Access;
 use super::key::Key;
 use super::record::{self, Unsealed};
 use super::{Name, StoreError};
-use crate::files::{Believed, Directory, Facts, Rights, Trust};
+use crate::files::{Believed, Facts, Rights, Root, Trust};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -24,10 +25,12 @@ pub enum Use {
 enum Domain {
     /// Only users can write here who are believed.
     Exclusive,
-    /// By a signature.
+    /// By a signature, with a key that was given, or is the cache's.
     Key(Box<Key>),
-    /// By the owner of the file.
-    User,
+    /// By a signature, with this user's own key.
+    Own(Box<Key>),
+    /// Nothing: there is no key, and no place for one.
+    Nothing,
 }
 
 /// By what the records of a store are believed, for those who ask.
@@ -39,6 +42,8 @@ pub enum Standing {
     Signed,
     /// Others can write, and there is no key: what this user has made is believed.
     Own,
+    /// The same, and there is no place where this user could have a key: nothing is believed.
+    Nothing,
     /// Only users can write who are believed, others than this one among them: `PCACHE_TRUST=owner`.
     Owner,
     /// Others can write, and are believed: `PCACHE_TRUST=everyone`.
@@ -55,13 +60,15 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// In the cache in `root`, opened as `held` if it is there, with the key in the file `key`. Without one, the
-    /// key is the cache's own, which those have who share it; it is asked for where others can write.
+    /// In the cache in `root`, which has these `rights` if it is there, with the key in the file `key`. Without
+    /// one, the key is the cache's own, which those have who share it; then this user's, in the directory `own`.
     pub(super) fn open(
-        root: &Path,
-        held: Option<&Directory>,
+        root: &Root,
+        rights: Option<Rights>,
         trust: Trust,
         key: Option<&Path>,
+        own: Option<&Root>,
+        access: Access,
     ) -> Result<Self, StoreError> {
         let read = |path: &Path| {
             Key::read(path).map_err(|why| StoreError::Key {
@@ -70,26 +77,28 @@ impl Credentials {
             })
         };
         let key = key.map(read).transpose()?;
-        let Some(held) = held else {
-            // Nothing is there to be believed.
+        let (Some(held), Some(rights)) = (root.held(), rights) else {
             return Ok(Self {
                 believed: Believed::nothing(),
-                domain: Domain::User,
+                domain: Domain::Nothing,
                 root: None,
             });
         };
-        let rights = held.rights().map_err(StoreError::io("examine", root))?;
         if trust == Trust::Mine && rights.is_of_another_than_root() {
             return Err(StoreError::OfAnother {
-                path: root.into(),
+                path: root.path.clone(),
                 owner: rights.owner(),
             });
         }
-        let plain = Self::new(trust, rights, key);
-        Ok(match plain.domain {
-            Domain::User => Self::new(trust, rights, Key::of_cache(held, rights)),
-            Domain::Exclusive | Domain::Key(_) => plain,
-        })
+        let mut found = Self::new(trust, rights, key);
+        if matches!(found.domain, Domain::Nothing) {
+            let own = || Key::of_user(own?.held()?, access == Access::ReadWrite);
+            found.domain = match Key::of_cache(held, rights) {
+                Some(key) => Domain::Key(Box::new(key)),
+                None => own().map_or(Domain::Nothing, |key| Domain::Own(Box::new(key))),
+            };
+        }
+        Ok(found)
     }
 
     /// In the cache whose root has these rights. A key counts wherever there is one.
@@ -98,7 +107,7 @@ impl Credentials {
         let domain = match key {
             Some(key) => Domain::Key(Box::new(key)),
             None if believed.is_everyone() || believed.wrote(root) => Domain::Exclusive,
-            None => Domain::User,
+            None => Domain::Nothing,
         };
         Self {
             believed,
@@ -119,7 +128,8 @@ impl Credentials {
             Domain::Exclusive if self.is_alone() => Standing::Exclusive,
             Domain::Exclusive => Standing::Owner,
             Domain::Key(_) => Standing::Signed,
-            Domain::User => Standing::Own,
+            Domain::Own(_) => Standing::Own,
+            Domain::Nothing => Standing::Nothing,
         }
     }
 
@@ -128,28 +138,34 @@ impl Credentials {
         self.believed.wrote(facts.rights)
     }
 
-    /// Where the record of `key` is. What different users and keys believe has different names, so that none
-    /// stands in another's way.
+    /// Where the record of `key` is. What is believed by different keys has different names, so that none stands
+    /// in another's way. What steers lies where no other user can write.
     pub(super) fn name(&self, key: &[u8], usage: Use) -> Name {
-        let apart = |domain: &[u8]| {
-            let mut name = Sha256::new_with_prefix("pcache-nvcc record of ");
-            name.update(domain);
-            name.update(key);
-            Name(name.finalize().into())
-        };
-        match (&self.domain, usage) {
-            (Domain::Exclusive, Use::Result) => Name::of(key),
-            (_, Use::Order) if self.is_alone() => Name::of(key),
-            (Domain::Key(signer), Use::Result) => apart(signer.id()),
-            (_, Use::Order) | (Domain::User, _) => apart(&self.believed.user().to_le_bytes()),
+        match self.signer(usage) {
+            None => Name::of(key),
+            Some(signer) => {
+                let mut name = Sha256::new_with_prefix("pcache-nvcc record of ");
+                name.update(signer.id());
+                name.update(key);
+                Name(name.finalize().into())
+            }
         }
     }
 
     fn signer(&self, usage: Use) -> Option<&Key> {
         match (&self.domain, usage) {
-            (Domain::Key(key), Use::Result) => Some(key),
+            (Domain::Key(key) | Domain::Own(key), Use::Result) => Some(key),
             _ => None,
         }
+    }
+
+    /// Whether a record would be believed that is written now.
+    pub(super) fn may_seal(&self, usage: Use) -> bool {
+        usage == Use::Order || !matches!(self.domain, Domain::Nothing)
+    }
+
+    fn believes_unsigned(&self) -> bool {
+        matches!(self.domain, Domain::Exclusive)
     }
 
     /// The header of a record.
@@ -162,7 +178,8 @@ impl Credentials {
         let signer = self.signer(usage);
         let is_believed = match usage {
             Use::Order => facts.rights.is_own(),
-            Use::Result => signer.is_some() || self.believed.wrote(facts.rights),
+            Use::Result if signer.is_some() => true,
+            Use::Result => self.believes_unsigned() && self.believed.wrote(facts.rights),
         };
         match is_believed {
             true => record::unseal(name, bytes, signer),
@@ -173,7 +190,7 @@ impl Credentials {
     /// What a listing finds in a record, of whatever use.
     pub(super) fn check(&self, name: Name, bytes: Vec<u8>) -> Unsealed {
         let signer = match &self.domain {
-            Domain::Key(key) if record::is_signed(&bytes) => Some(&**key),
+            Domain::Key(key) | Domain::Own(key) if record::is_signed(&bytes) => Some(&**key),
             _ => None,
         };
         record::unseal(name, bytes, signer)
@@ -209,11 +226,11 @@ mod tests {
     }
 
     #[test]
-    fn what_steers_is_believed_of_this_user_and_root_alone() {
+    fn results_of_others_are_believed_as_the_settings_say_and_without_a_key_not_by_their_owner() {
         let me = geteuid().as_raw();
         let (owner, other) = (me + 71, me + 72);
         let key = || Some(Key::from_bytes([7; 32]));
-        // What is believed of me, of the directory's owner, and of another: results.
+        // What is believed of me, of the directory's owner, and of another.
         for (trust, mode, key, standing, results) in [
             (
                 Trust::Owner,
@@ -223,13 +240,8 @@ mod tests {
                 [true, true, false],
             ),
             (Trust::Everyone, 0o777, None, Standing::Everyone, [true; 3]),
-            (
-                Trust::Mine,
-                0o777,
-                None,
-                Standing::Own,
-                [true, false, false],
-            ),
+            (Trust::Mine, 0o777, None, Standing::Nothing, [false; 3]),
+            (Trust::Owner, 0o770, None, Standing::Nothing, [false; 3]),
             (Trust::Mine, 0o770, key(), Standing::Signed, [true; 3]),
         ] {
             let credentials = Credentials::new(trust, Rights::of(owner, mode), key);
@@ -237,11 +249,16 @@ mod tests {
             let users = [me, owner, other];
             let found = users.map(|user| believes(&credentials, Use::Result, user));
             assert_eq!(found, results, "{trust:?}");
-            let found = users.map(|user| believes(&credentials, Use::Order, user));
-            assert_eq!(found, [true, false, false], "{trust:?}");
         }
-        let alone = Credentials::new(Trust::Mine, Rights::of(me, 0o700), None);
-        assert_eq!(alone.standing(), Standing::Exclusive);
-        assert!(believes(&alone, Use::Order, me) && !believes(&alone, Use::Result, other));
+    }
+
+    #[test]
+    fn what_steers_is_believed_of_this_user_and_root_alone() {
+        let me = geteuid().as_raw();
+        for trust in [Trust::Mine, Trust::Owner, Trust::Everyone] {
+            let alone = Credentials::new(trust, Rights::of(me, 0o700), None);
+            let found = [me, 0, me + 71].map(|user| believes(&alone, Use::Order, user));
+            assert_eq!(found, [true, true, false], "{trust:?}");
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Where toolchains are remembered: `manifests/toolchains/` in the cache. A memo steers which programs run, so
-//! that each user has its own, and another user's is none. Does not know what a toolchain is.
+//! Where toolchains are remembered: `manifests/toolchains/` in this user's own directory, as a memo steers which
+//! programs run. Does not know what a toolchain is.
 
 use crate::files::{Child, Directory, Held, Kind, is_missing, now, read_bounded, write_fresh};
 use rustix::fs::OFlags;
@@ -14,7 +14,7 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 /// A file without its final name that is older was left by a process that died: one hour, in nanoseconds.
 const STALE: i128 = 3600 * 1_000_000_000;
 
-/// The memos of one cache.
+/// The memos of one directory.
 #[derive(Clone, Debug)]
 pub struct Memos {
     root: PathBuf,
@@ -32,7 +32,7 @@ pub enum Which {
 }
 
 impl Memos {
-    /// Those of the cache in `root`, which need not exist.
+    /// Those in this user's own directory `root`, which need not exist.
     pub fn new(root: &Path) -> Self {
         Self {
             root: root.into(),
@@ -51,14 +51,9 @@ impl Memos {
     /// The memo called `name`, if there is one of this user's.
     pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
         let root = Directory::root(&self.root).ok()?;
-        let rights = root.rights().ok()?;
-        // In a cache that root has made for all, root's will do.
-        let mut names = [rights.own_name(name), name.to_owned()].into_iter();
-        names.find_map(|name| {
-            let path = format!("{DIRECTORY}/{name}.json");
-            let file = root.open_own(&path, OFlags::RDONLY).ok()?;
-            read_bounded(&file, LONGEST).ok()
-        })
+        let path = format!("{DIRECTORY}/{name}.json");
+        let file = root.open_own(&path, OFlags::RDONLY).ok()?;
+        read_bounded(&file, LONGEST).ok()
     }
 
     /// Remembers `bytes` under `name`.
@@ -68,8 +63,14 @@ impl Memos {
         }
         let root = Directory::root(&self.root)?;
         let directory = root.make(DIRECTORY)?;
-        let file = format!("{}.json", root.rights()?.own_name(name));
-        write_fresh(&root, (&directory, &file), Kind::Own, bytes, Held::Replaced)
+        let file = format!("{name}.json");
+        write_fresh(
+            &root,
+            (&directory, &file),
+            Kind::Owned,
+            bytes,
+            Held::Replaced,
+        )
     }
 
     /// Removes memos; how many, and their bytes. A compile that looks for one identifies its toolchain anew.

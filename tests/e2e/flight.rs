@@ -78,7 +78,7 @@ fn lead(ws: &mut Workspace) -> Guard {
     let (_, tail) = text.split_once("miss (").expect("a miss");
     let (key, _) = tail.split_once(')').expect("its key");
     let key = hex::decode(key).expect("a digest");
-    let flights = Flights::new(&ws.root().join("cache"));
+    let flights = Flights::new(Some(&ws.root().join("cache")));
     match flights.join(&key, Instant::now(), &mut || None::<()>) {
         Flight::Leader(guard) => guard,
         other => panic!("{other:?}"),

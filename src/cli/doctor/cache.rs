@@ -4,6 +4,7 @@ use super::probe::{Features, Reach, file_system, free_bytes, free_files, try_out
 use super::{Findings, Level};
 use crate::cli::Surroundings;
 use crate::config::{ByteSize, Config};
+use crate::files::{Directory, Rights, is_missing};
 use crate::stats::Stats;
 use crate::store::{FileStore, STRANGE_PREFIX, Standing};
 use std::os::unix::fs::MetadataExt;
@@ -130,19 +131,27 @@ fn examine_trust(config: &Config, findings: &mut Findings) {
             return findings.advise(Level::Error, ABOUT, error.to_string(), advice);
         }
     };
+    let say_own = |findings: &mut Findings| {
+        let text = format!(
+            "others can write in it (mode {mode:o}), and no key is known: only results that you have made are believed"
+        );
+        let advice = "pcache init --shared GROUP makes a cache with a key; chmod go-w, if the cache is yours alone";
+        findings.advise(Level::Error, ABOUT, text, advice);
+    };
     match standing {
         Standing::Exclusive => findings.ok(ABOUT, "only you and root can write in it"),
         Standing::Signed => findings.ok(
             ABOUT,
             "others can write in it; only results that its key has signed are believed",
         ),
-        Standing::Own => findings.advise(
+        Standing::Own => say_own(findings),
+        // Opened for reading, the store makes no place.
+        Standing::Nothing if is_private(&config.private_dir.value) => say_own(findings),
+        Standing::Nothing => findings.advise(
             Level::Error,
             ABOUT,
-            format!(
-                "others can write in it (mode {mode:o}), and no key is known: only results that you have made are believed"
-            ),
-            "pcache init --shared GROUP makes a cache with a key; chmod go-w, if the cache is yours alone",
+            format!("others can write in it (mode {mode:o}), and there is no place for a key of yours: nothing is believed"),
+            "set PCACHE_PRIVATE_DIR to a directory in which only you can write",
         ),
         Standing::Owner => findings.note(
             ABOUT,
@@ -155,6 +164,12 @@ fn examine_trust(config: &Config, findings: &mut Findings) {
             "set PCACHE_TRUST=mine, or be sure of all who can write there",
         ),
     }
+}
+
+/// Whether a compile can make a place there in which no other user can write.
+fn is_private(place: &Path) -> bool {
+    let found = Directory::root(place).and_then(|directory| directory.rights());
+    place.is_absolute() && found.map_or_else(|error| is_missing(&error), Rights::is_own)
 }
 
 fn examine_features(place: &Path, findings: &mut Findings) {

@@ -65,8 +65,9 @@ pub(super) fn examine(scene: &Scene<'_>, findings: &mut Findings) -> Option<Comp
 fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Option<Toolchain> {
     let scratch = tempfile::tempdir().ok()?;
     // Of a cache that compiles leave alone, nothing is believed here either.
-    let is_used = FileStore::reading(scene.config).is_ok();
-    let memos = is_used.then(|| Memos::read_only(scene.root()));
+    let store = FileStore::reading(scene.config).ok();
+    let own = store.as_ref().and_then(FileStore::own_dir);
+    let memos = own.map(Memos::read_only);
     let toolchain = match identify(nvcc, None, memos.as_ref(), scratch.path()) {
         Ok(toolchain) => toolchain,
         Err(error) => {

@@ -60,7 +60,7 @@ const _: () = assert!(BLOCK.is_multiple_of(SLOT_WORDS) && BLOCKS * BLOCK == SLOT
 /// Removes this user's table; its size. What is no regular file is none of ours.
 pub(super) fn remove(dir: &Path) -> io::Result<u64> {
     let removed = Directory::root(dir).and_then(|root| {
-        let name = CString::new(root.rights()?.own_name(NAME))?;
+        let name = CString::new(NAME)?;
         match root.look(&name)?.filter(|found| found.is_file) {
             Some(found) => root.remove(&name).map(|_| found.size),
             None => Ok(0),
@@ -281,19 +281,14 @@ enum Access {
 /// Opens the table for writing if that is wanted and possible, otherwise for reading.
 fn open_file(dir: &Path, missing: Missing) -> io::Result<(File, Access)> {
     let root = Directory::root(dir)?;
-    let rights = root.rights()?;
-    let name = rights.own_name(NAME);
     if missing == Missing::Create {
-        match root.open_own(&name, OFlags::RDWR) {
+        match root.open_own(NAME, OFlags::RDWR) {
             Ok(file) => return Ok((file, Access::ReadWrite)),
             Err(error) if is_refusal(&error) => {}
             Err(error) => return Err(error),
         }
     }
-    // In a cache that root has made for all, root's will do.
-    let opened = root.open_own(&name, OFlags::RDONLY);
-    let opened = opened.or_else(|error| root.open_own(NAME, OFlags::RDONLY).map_err(|_| error));
-    Ok((opened?, Access::ReadOnly))
+    Ok((root.open_own(NAME, OFlags::RDONLY)?, Access::ReadOnly))
 }
 
 fn is_refusal(error: &io::Error) -> bool {
@@ -372,8 +367,7 @@ fn write_table(dir: &Path, held: Held) -> io::Result<()> {
         place.copy_from_slice(&word.to_ne_bytes());
     }
     let root = Directory::root(dir)?;
-    let name = root.rights()?.own_name(NAME);
-    write_fresh(&root, (&root, &name), Kind::Own, &bytes, held)
+    write_fresh(&root, (&root, NAME), Kind::Owned, &bytes, held)
 }
 
 /// The kernel's random number for this boot: 32 hexadecimal digits in five groups.

@@ -1,0 +1,83 @@
+//! This user's own files that belong to a cache, because they are believed unseen or steer what the program does:
+//! locks, journal, digests of headers, toolchains, plans, and the key of a cache that has none. They lie in the
+//! cache itself if no other user can write there. Otherwise they lie elsewhere: who can write in a directory can
+//! move files in it, and a file of this user's with content that another has chosen, such as a stored message,
+//! would pass for any other one of this user's.
+
+use super::open::make;
+use super::{FileStore, StoreError, file::Access};
+use crate::files::{Directory, Rights, Root, Trust};
+use sha2::{Digest, Sha256};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::sync::Arc;
+
+/// The directory of this user's own files for the cache in `root`, which has the rights `rights`; below `private`
+/// if others can write in the cache. `None` if there is none, or if it is not this user's alone.
+pub(super) fn open(
+    root: &Arc<Root>,
+    rights: Rights,
+    private: Option<&Path>,
+    access: Access,
+) -> Option<Arc<Root>> {
+    if rights.is_own() {
+        return Some(Arc::clone(root));
+    }
+    let private = private.filter(|private| private.is_absolute())?;
+    // A directory for each cache, so that none evicts what another one needs.
+    let digest = Sha256::digest(root.path.as_os_str().as_bytes());
+    let path = private.join(hex::encode(&digest[..8]));
+    let held = match access {
+        Access::ReadWrite => make(&path).ok()?,
+        Access::ReadOnly => Directory::root(&path).ok()?,
+    };
+    let is_own = held.rights().is_ok_and(Rights::is_own);
+    is_own.then(|| Arc::new(Root::new(path, Some(held))))
+}
+
+impl FileStore {
+    /// Where this user's own files are that belong to this cache; `None` if there is no place that no other user
+    /// can write in.
+    pub fn own_dir(&self) -> Option<&Path> {
+        self.own.as_ref().map(|own| own.path.as_path())
+    }
+
+    /// The store of this user's own records, if they are not in this one.
+    pub fn apart(&self) -> Option<&Self> {
+        let own = self.own.as_ref()?;
+        if Arc::ptr_eq(own, &self.opened) {
+            return None;
+        }
+        let open = || {
+            let trust = (Trust::Mine, None);
+            let opened = Self::open_with(&own.path, self.max_bytes, self.access, trust, None);
+            opened.ok().map(Box::new)
+        };
+        self.apart.get_or_init(open).as_deref()
+    }
+
+    /// The store of this user's own records: this one, or the one apart.
+    fn own_records(&self) -> Option<&Self> {
+        match &self.own {
+            Some(own) if Arc::ptr_eq(own, &self.opened) => Some(self),
+            _ => self.apart(),
+        }
+    }
+
+    /// The record under `key` that steers what the program does, or `None`.
+    ///
+    /// # Errors
+    /// As for [`FileStore::get_record`].
+    pub fn get_order(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.own_records().map_or(Ok(None), |own| own.order(key))
+    }
+
+    /// Stores a record that steers what the program does, for this user alone.
+    ///
+    /// # Errors
+    /// As for [`FileStore::put`].
+    pub fn put_order(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.own_records()
+            .map_or(Ok(()), |own| own.seal_order(key, value))
+    }
+}
