@@ -115,6 +115,9 @@ pub fn is_hidden(text: &str) -> bool {
     found.any(|at| hidden_at(&text.as_bytes()[at..]).is_some())
 }
 
+/// A value with more costs its square in time.
+const MOST_COMMAS: usize = 100;
+
 /// The secret values of a command line, by what stands for them: where a text that holds them has to be kept, and
 /// is read again under the same command line, it can be kept without them.
 pub struct Values(HashMap<Vec<u8>, Vec<u8>>);
@@ -127,8 +130,10 @@ impl Values {
             let word = word.as_ref();
             for at in values(word, 0) {
                 let value = &word[at..];
-                // A list may go on behind it.
-                let ends = memchr::memchr_iter(b',', value).chain([value.len()]);
+                // A list may go on behind it. Of a long one, the ends are not looked for: what is kept then is not
+                // put in again, and serves no more.
+                let commas = memchr::memchr_iter(b',', value).take(MOST_COMMAS);
+                let ends = commas.chain([value.len()]);
                 for value in ends.map(|end| &value[..end]) {
                     for spelled in [value.to_vec(), escaped(value)] {
                         found.insert(hidden(&spelled), spelled);

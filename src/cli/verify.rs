@@ -64,6 +64,13 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
     };
     let mut report = Report::default();
     if let Some(store) = &store {
+        // What is compiled are commands that the cache holds.
+        if arguments.recompile.is_some() && store.standing() != Standing::Exclusive {
+            bail!(
+                "other users' results are believed in {:?}, and their commands are not run; leave --recompile out",
+                scene.config.dir.value
+            );
+        }
         let mut progress = Progress::new("verifying", scene.surroundings, &mut scene.err);
         let most = store.stats().store_size().map_or(0, |size| size.bytes);
         let mut read = 0;
@@ -72,13 +79,6 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
             progress.show(read, most);
         })?;
         if let Some(wanted) = arguments.recompile {
-            // What is compiled are commands that the cache holds.
-            if store.standing() != Standing::Exclusive {
-                bail!(
-                    "others can write in {:?}: their commands are not run; leave --recompile out",
-                    scene.config.dir.value
-                );
-            }
             progress.call("compiling");
             let recompiler = Recompiler {
                 store,

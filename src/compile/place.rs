@@ -56,7 +56,10 @@ pub fn check(path: &Path, manner: Manner) -> Result<Site, Bypass> {
         Manner::Rewrite if found.is_symlink() => special("a symbolic link"),
         Manner::Rewrite if found.is_file() && found.nlink() > 1 => special("has other hard links"),
         Manner::Rewrite if found.is_file() && !is_writable(path) => special("not writable"),
-        Manner::Rewrite if found.is_file() => Ok(Site::Held(found.mode() & 0o7777)),
+        // It stays that user's when nvcc writes into it, and a new one would not be.
+        Manner::Rewrite if found.is_file() && !is_ours(&found) => special("another user's file"),
+        // Writing takes the bits away that run a program as another user.
+        Manner::Rewrite if found.is_file() => Ok(Site::Held(found.mode() & 0o777)),
         _ => special("not a plain file"),
     }
 }
@@ -103,24 +106,25 @@ fn write_to_device(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn put(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
-    let mut file = temporary(path)?;
-    file.write_all(bytes)?;
+    // 0666 less the umask, as every compiler makes its files; or the old one's, before there is anything to read.
+    let mut file = temporary(path, if mode.is_some() { 0o600 } else { 0o666 })?;
     if let Some(mode) = mode {
         let mode = fs::Permissions::from_mode(mode);
         file.as_file().set_permissions(mode)?;
     }
+    file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
 }
 
 /// A file beside `path`, whose name follows from that: what a process leaves that is killed, the next one that
 /// writes there finds.
-fn temporary(path: &Path) -> io::Result<NamedTempFile> {
+fn temporary(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
     let name = path.file_name().unwrap_or_default();
     let name = Sha256::digest(name.as_bytes());
     let name = format!(".pcache-{}", hex::encode(&name[..8]));
     let directory = directory(path);
-    match named_in(&directory, &name, 0) {
+    match named_in(&directory, (&name, 0), mode) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         made => {
             return made.inspect(|file| {
@@ -134,7 +138,7 @@ fn temporary(path: &Path) -> io::Result<NamedTempFile> {
         // What stays is in no compile's way.
         let _ = fs::remove_file(&left);
     }
-    named_in(&directory, ".pcache-", 6)
+    named_in(&directory, (".pcache-", 6), mode)
 }
 
 /// Whether the process that made the file at `path` is no more: a stopped one still has its lock.
@@ -152,12 +156,15 @@ fn lock(file: &File) -> rustix::io::Result<()> {
     flock(file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// 0666 less the umask, as every compiler makes its files.
-fn named_in(directory: &Path, prefix: &str, random: usize) -> io::Result<NamedTempFile> {
+fn named_in(
+    directory: &Path,
+    (prefix, random): (&str, usize),
+    mode: u32,
+) -> io::Result<NamedTempFile> {
     tempfile::Builder::new()
         .prefix(prefix)
         .rand_bytes(random)
-        .permissions(fs::Permissions::from_mode(0o666))
+        .permissions(fs::Permissions::from_mode(mode))
         .tempfile_in(directory)
 }
 
@@ -173,6 +180,10 @@ fn directory(path: &Path) -> PathBuf {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     }
+}
+
+fn is_ours(found: &Metadata) -> bool {
+    found.uid() == rustix::process::geteuid().as_raw()
 }
 
 fn is_writable(path: &Path) -> bool {
@@ -211,6 +222,31 @@ mod tests {
             (mode(&path), fs::read(&path).expect("bytes")),
             (fresh, b"3".to_vec())
         );
+    }
+
+    #[test]
+    fn bits_that_run_a_program_as_another_user_are_taken_away() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("out");
+        fs::write(&path, "").expect("written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o6755)).expect("a mode");
+        let site = check(&path, Manner::Replace).expect("a plain place");
+        place(&path, b"1", site).expect("placed");
+        let mode = fs::metadata(&path).expect("a file").mode() & 0o7777;
+        assert_eq!(mode, 0o755);
+    }
+
+    #[test]
+    fn file_of_another_user_that_nvcc_writes_into_is_left_to_nvcc() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let path = dir.path().join("out");
+        fs::write(&path, "x").expect("written");
+        if std::os::unix::fs::chown(&path, Some(7103), None).is_err() {
+            // Only root can make one; scripts/neighbours does.
+            return;
+        }
+        assert!(check(&path, Manner::Rewrite).is_err());
+        assert!(check(&path, Manner::Replace).is_ok());
     }
 
     #[test]

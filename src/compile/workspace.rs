@@ -46,13 +46,14 @@ pub fn sweep() {
 /// Whether a directory holds what a work directory does, and nothing else: other things have such names, too.
 fn is_ours(path: &Path) -> bool {
     let entries = fs::read_dir(path).into_iter().flatten();
-    let mut entries = entries.map(|entry| {
+    let entries = entries.map(|entry| {
         let entry = entry.ok()?;
         let is_part = PARTS.iter().any(|part| entry.file_name() == *part);
         let is_directory = entry.file_type().is_ok_and(|found| found.is_dir());
         (is_part && is_directory).then_some(())
     });
-    entries.all(|found| found.is_some())
+    let found: Option<Vec<()>> = entries.collect();
+    found.is_some_and(|parts| !parts.is_empty())
 }
 
 /// Whether a directory is this user's, old, and held by no process.

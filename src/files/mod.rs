@@ -150,14 +150,14 @@ impl Directory {
         // One after the other, so that a link that is planted meanwhile is not followed.
         for name in path.split('/') {
             let from = at.as_ref().unwrap_or(self);
-            let made = mkdirat(&from.descriptor, name, Mode::RWXU);
+            let is_new = match mkdirat(&from.descriptor, name, Mode::RWXU) {
+                Err(Errno::EXIST) => false,
+                made => made.map(|()| true)?,
+            };
             let directory = from.directory(name)?;
-            match made {
-                Err(Errno::EXIST) => {}
-                made => {
-                    made?;
-                    rights.give(&directory.descriptor, Kind::Directory)?;
-                }
+            // No other user can have moved a directory of this user's to its place: for that, one must be able to write in it.
+            if is_new {
+                rights.give(&directory.descriptor, Kind::Directory)?;
             }
             at = Some(directory);
         }
@@ -221,6 +221,10 @@ impl Directory {
         let file = self.open_below(path, flags)?;
         let found = fstat(&file)?;
         match FileType::from_raw_mode(found.st_mode) {
+            // A file of this user's elsewhere may have been given this name.
+            FileType::RegularFile if found.st_nlink > 1 && !access.is_empty() => {
+                Err(strange("it has another name too; remove it"))
+            }
             FileType::RegularFile => Ok((File::from(file), Rights::from(&found))),
             _ => Err(strange("it is not a regular file; remove it")),
         }

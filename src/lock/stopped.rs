@@ -44,25 +44,39 @@ fn locks_of(process: &Path, (dev, ino): (u64, u64)) -> Vec<i64> {
         let place = process.join("fdinfo").join(entry.file_name());
         fs::read_to_string(place).ok()
     });
-    texts.flat_map(|text| starts(&text)).collect()
+    texts.flat_map(|text| bytes(&text)).collect()
 }
 
-/// Of lines such as `lock: 1: OFDLCK  ADVISORY  WRITE -1 fd:00:1234 17 17`, the last but one word.
-fn starts(text: &str) -> Vec<i64> {
+/// More bytes than these in a row are none of ours.
+const MOST: i64 = 4096;
+
+/// Of lines such as `lock: 1: OFDLCK  ADVISORY  WRITE -1 fd:00:1234 17 18`, the bytes from the last but one word to
+/// the last: the kernel makes one lock of two that touch.
+fn bytes(text: &str) -> Vec<i64> {
     let locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
-    let starts = locks.filter_map(|line| line.split_whitespace().rev().nth(1)?.parse().ok());
-    starts.collect()
+    let ranges = locks.filter_map(|line| {
+        let mut words = line.split_whitespace().rev();
+        let (last, first) = (words.next()?, words.next()?.parse::<i64>().ok()?);
+        // `EOF`, or what is too much, counts as one.
+        let last = last
+            .parse()
+            .ok()
+            .filter(|last| (first..first.saturating_add(MOST)).contains(last));
+        Some(first..=last.unwrap_or(first))
+    });
+    ranges.flatten().collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::starts;
+    use super::bytes;
 
     #[test]
-    fn locks_are_told_by_their_first_byte() {
+    fn locks_are_told_by_their_bytes() {
         let text = "pos:\t0\nflags:\t02\nlock:\t1: OFDLCK  ADVISORY  WRITE -1 fe:00:77 4611 4611\n\
-                    lock:\t2: OFDLCK  ADVISORY  WRITE -1 fe:00:77 0 EOF\n";
-        assert_eq!(starts(text), [4611, 0]);
-        assert!(starts("lock:\t1: ->\nlock:\n").is_empty());
+                    lock:\t2: OFDLCK  ADVISORY  WRITE -1 fe:00:77 0 EOF\n\
+                    lock:\t3: OFDLCK  ADVISORY  WRITE -1 fe:00:77 7 9\n";
+        assert_eq!(bytes(text), [4611, 0, 7, 8, 9]);
+        assert!(bytes("lock:\t1: ->\nlock:\n").is_empty());
     }
 }

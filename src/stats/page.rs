@@ -12,7 +12,7 @@ use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
 use std::path::Path;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{sleep, yield_now};
 use std::time::Duration;
@@ -37,17 +37,30 @@ impl Format {
 
 const VERSION: u32 = 1;
 
-/// How often a page that others are replacing is looked at again, a millisecond apart. Replacing
-/// takes no second, unless its process was stopped: then this one counts into nowhere.
+/// How often a page that others are replacing is looked at again, a pause apart.
 const ATTEMPTS: u32 = 1000;
 
 /// How often words that another process is changing are tried again at once, and then after a pause. A
-/// change takes microseconds, and on a busy machine some time slices; one that takes a second is that of a
-/// stopped process, or a stranger's lock. Then little is waited for until the words can be had again.
+/// change takes microseconds, and on a busy machine some time slices.
 const AT_ONCE: u32 = 100;
-const LATER: u32 = 1000;
-const LATER_IF_IMPATIENT: u32 = 5;
+const LATER: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// The pauses that this process may still make beyond these, for all words of all pages: what takes a second is
+/// a stopped process, or a stranger's lock, of which there may be one on every word. Then this process counts
+/// into nowhere.
+static PAUSES: AtomicU32 = AtomicU32::new(1000);
+
+/// Pauses, if this process has waited for less than a second in all.
+fn pause() -> bool {
+    let left = PAUSES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
+        left.checked_sub(1)
+    });
+    if left.is_ok() {
+        sleep(PAUSE);
+    }
+    left.is_ok()
+}
 
 /// What to do when there is no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -151,8 +164,6 @@ impl Page {
 pub(super) struct Shared {
     /// One thread at a time: the locks below are the open file's, which threads share.
     file: Mutex<File>,
-    /// Whether words could not be had in time.
-    is_impatient: AtomicBool,
 }
 
 impl Shared {
@@ -191,22 +202,16 @@ impl Shared {
     /// Whether the words are locked; `None` where they cannot be had. File systems without locks count
     /// nearly right.
     fn lock(&self, file: &File, bytes: Bytes) -> Option<bool> {
-        let later = match self.is_impatient.load(Ordering::Relaxed) {
-            true => LATER_IF_IMPATIENT,
-            false => LATER,
-        };
-        for attempt in 0..AT_ONCE + later {
+        for attempt in 0.. {
             match lock::try_lock(file, bytes) {
-                Ok(true) => {
-                    self.is_impatient.store(false, Ordering::Relaxed);
-                    return Some(true);
-                }
+                Ok(true) => return Some(true),
                 Ok(false) if attempt < AT_ONCE => yield_now(),
-                Ok(false) => sleep(PAUSE),
+                Ok(false) if attempt < AT_ONCE + LATER => sleep(PAUSE),
+                Ok(false) if pause() => {}
+                Ok(false) => break,
                 Err(_) => return Some(false),
             }
         }
-        self.is_impatient.store(true, Ordering::Relaxed);
         None
     }
 }
@@ -254,7 +259,6 @@ fn open_shared(dir: &Path, format: Format, missing: Missing) -> io::Result<Share
             Header::Ours => {
                 return Ok(Shared {
                     file: Mutex::new(file),
-                    is_impatient: AtomicBool::new(false),
                 });
             }
             Header::Newer => return Err(io::ErrorKind::Unsupported.into()),
@@ -305,10 +309,7 @@ fn create(dir: &Path, format: Format) -> io::Result<()> {
 fn replace(dir: &Path, format: Format, damaged: &File) -> io::Result<()> {
     match flock(damaged, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
-        Err(Errno::WOULDBLOCK) => {
-            sleep(Duration::from_millis(1));
-            return Ok(());
-        }
+        Err(Errno::WOULDBLOCK) if pause() => return Ok(()),
         Err(error) => return Err(error.into()),
     }
     let held = damaged.metadata()?;

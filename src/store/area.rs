@@ -299,8 +299,12 @@ fn is_in_the_way(error: &io::Error) -> bool {
 fn clear_way(root: &Directory, shard: &str, name: &CStr) -> io::Result<()> {
     let tmp = root.make("tmp")?;
     let aside = format!("{STRANGE_PREFIX}{}-{:x}", std::process::id(), now());
-    match root.directory(shard) {
-        Ok(directory) => directory.move_aside(name, &tmp, &aside),
+    let moved = match root.directory(shard) {
+        // Another writer may have been faster, and have its own file there now.
+        Ok(directory) => match directory.look(name)? {
+            Some(found) if found.is_file => Ok(()),
+            _ => directory.move_aside(name, &tmp, &aside),
+        },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(_) => {
             // From its own directory: a link further up is none of the store's, and is not followed.
@@ -308,6 +312,10 @@ fn clear_way(root: &Directory, shard: &str, name: &CStr) -> io::Result<()> {
             let inner = root.directory(inner)?;
             inner.move_aside(&CString::new(last)?, &tmp, &aside)
         }
+    };
+    match moved {
+        Err(error) if is_missing(&error) => Ok(()),
+        moved => moved,
     }
 }
 

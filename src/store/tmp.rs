@@ -2,7 +2,7 @@
 //! died. Does not know where finished files go.
 
 use super::StoreError;
-use super::area::remove_unchanged;
+use super::area::{STRANGE_PREFIX, remove_unchanged};
 use super::policy::Nanos;
 use crate::files::{Directory, FRESH_PREFIX, Facts, Kind, is_missing, now};
 use std::ffi::CString;
@@ -140,6 +140,10 @@ fn visit(
     };
     let mut swept = Swept::default();
     for child in directory.list().map_err(&failed)? {
+        // What was in the way of the store's files is not the store's to remove.
+        if child.name.to_bytes().starts_with(STRANGE_PREFIX.as_bytes()) {
+            continue;
+        }
         let facts = directory.look(&child.name).map_err(&failed)?;
         let Some(facts) = facts.filter(|facts| facts.is_file) else {
             continue;

@@ -1,7 +1,7 @@
 //! Where toolchains are remembered: `manifests/toolchains/` in this user's own directory, as a memo steers which
 //! programs run. Does not know what a toolchain is.
 
-use crate::files::{Child, Directory, Held, Kind, is_missing, now, read_bounded, write_fresh};
+use crate::files::{Child, Directory, Held, Kind, is_missing, read_bounded, write_fresh};
 use rustix::fs::OFlags;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,6 @@ const DIRECTORY: &str = "manifests/toolchains";
 
 /// Longer files are none of ours: a memo has a few KiB.
 const LONGEST: u64 = 4 * 1024 * 1024;
-
-/// A file without its final name that is older was left by a process that died: one hour, in nanoseconds.
-const STALE: i128 = 3600 * 1_000_000_000;
 
 /// The memos of one directory.
 #[derive(Clone, Debug)]
@@ -26,8 +23,7 @@ pub struct Memos {
 pub enum Which {
     /// All.
     All,
-    /// Those that no compile would believe, because of another version or changed tools, and what
-    /// dead processes have left.
+    /// Those that no compile would believe, because of another version or changed tools.
     Stale,
 }
 
@@ -95,12 +91,7 @@ impl Memos {
             let Some(found) = directory.look(&name)?.filter(|found| found.is_file) else {
                 continue;
             };
-            // Another user's memo is not for this one to judge.
-            let is_own = found.rights.is_own();
-            let is_stale = || match name.to_bytes().ends_with(b".json") {
-                true => is_own && !read(&directory, &name).is_some_and(|bytes| is_current(&bytes)),
-                false => found.written < now() - STALE,
-            };
+            let is_stale = || !read(&directory, &name).is_some_and(|bytes| is_current(&bytes));
             if which == Which::Stale && !is_stale() {
                 continue;
             }
@@ -126,17 +117,17 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn unreadable_memos_are_stale_and_files_being_written_are_not() {
+    fn unreadable_memos_are_stale() {
         let dir = tempfile::tempdir().unwrap();
         let memos = Memos::new(dir.path());
         assert_eq!(memos.remove(Which::All, |_| false).unwrap(), (0, 0));
         let place = dir.path().join("manifests/toolchains");
         fs::create_dir_all(&place).unwrap();
         fs::write(place.join("aa.json"), "{\"schema\":1}").unwrap();
-        fs::write(place.join(".tmp123"), "{").unwrap();
         assert_eq!(memos.remove(Which::Stale, |_| false).unwrap(), (1, 12));
-        assert!(place.join(".tmp123").exists());
-        assert_eq!(memos.remove(Which::All, |_| false).unwrap(), (1, 1));
+        fs::write(place.join("bb.json"), "{}").unwrap();
+        assert_eq!(memos.remove(Which::Stale, |_| true).unwrap(), (0, 0));
+        assert_eq!(memos.remove(Which::All, |_| true).unwrap(), (1, 2));
     }
 
     #[test]
