@@ -228,25 +228,26 @@ fn config_shows_values_and_where_they_come_from() {
     fs::create_dir_all(file.parent().unwrap()).unwrap();
     fs::write(&file, "max_size = '2G'\nspeed = 'high'\n").unwrap();
     insta::assert_snapshot!(home.text(&["config"]), @r#"
-    dir       ~/.cache/pcache-nvcc  (default)
-    max_size  2G  (~/.config/pcache/config.toml)
-    policy    lru  (default)
-    nvcc      (none)  (default)
-    disable   false  (default)
-    readonly  false  (default)
-    trust     mine  (default)
-    key       (none)  (default)
-    direct    true  (default)
-    stages    true  (default)
-    semantic  true  (default)
-    nvrtc     true  (default)
-    recache   false  (default)
-    wait      300  (default)
-    jobs      cores  (default)
-    log       (none)  (default)
+    dir          ~/.cache/pcache-nvcc  (default)
+    max_size     2G  (~/.config/pcache/config.toml)
+    policy       lru  (default)
+    nvcc         (none)  (default)
+    disable      false  (default)
+    readonly     false  (default)
+    trust        mine  (default)
+    key          (none)  (default)
+    private_dir  ~/.cache/pcache-nvcc-private  (default)
+    direct       true  (default)
+    stages       true  (default)
+    semantic     true  (default)
+    nvrtc        true  (default)
+    recache      false  (default)
+    wait         300  (default)
+    jobs         cores  (default)
+    log          (none)  (default)
 
     configuration file: ~/.config/pcache/config.toml
-    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, trust, key, direct, stages, semantic, nvrtc, recache, wait, jobs, log
+    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, recache, wait, jobs, log
     "#);
     let report = home.json(&["config", "--json"]);
     assert_eq!(report["file"], "~/.config/pcache/config.toml");

@@ -67,7 +67,7 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
         // What is compiled are commands that the cache holds.
         if arguments.recompile.is_some() && store.standing() != Standing::Exclusive {
             bail!(
-                "other users' results are believed in {:?}, and their commands are not run; leave --recompile out",
+                "others can write in {:?}, or are believed there: their commands are not run; leave --recompile out",
                 scene.config.dir.value
             );
         }
