@@ -12,6 +12,7 @@ docs/benchmarks.md, which says what is measured and how.
     scripts/bench --build                a clean build of LightGBM's units by ninja
     scripts/bench --wrapper              direct hits with mpicxx in front of g++
     scripts/bench --against DIRECTORY    hits of this build beside those of another one's release folder
+    scripts/bench --shared               hits in a cache that a group shares beside those in a private one
 
 Only runs without --quick and --unit write to the page.
 """
@@ -33,7 +34,7 @@ import trace
 import units
 import wrappers
 from measure import run
-from tools import Ccache, KnownTools, OneJob, Pcache, Sccache, Threads, Tool
+from tools import Ccache, KnownTools, OneJob, Pcache, Sccache, Shared, Threads, Tool
 
 TOP = units.TOP
 WORK = TOP / "target/bench"
@@ -166,6 +167,7 @@ def arguments():
     parser.add_argument("--semantic", action="store_true", help="what a compile costs after an edit of comments")
     parser.add_argument("--build", action="store_true", help="a clean build of LightGBM's units by ninja")
     parser.add_argument("--against", type=pathlib.Path, help="release folder of another build: its hits and ours in turn")
+    parser.add_argument("--shared", action="store_true", help="hits in a shared cache and in a private one in turn")
     parser.add_argument("--wrapper", action="store_true", help="direct hits with mpicxx in front of g++")
     parser.add_argument("--toolkit", required=True, help="the CUDA toolkit to copy (set by scripts/bench)")
     parser.add_argument("--release", required=True, type=pathlib.Path, help="folder of the release build")
@@ -206,6 +208,12 @@ def main():
         ]
         text = builds.measure(known["trivial"], two, ["other", "this"], WORK, 200 if given.quick else 3000)
         return report.publish("against", text, False)
+    if given.shared:
+        fresh = builds.fresh_copy(given.release, WORK / "this-build")
+        two = [Pcache(nvcc, WORK / "private", fresh), Shared(nvcc, WORK / "shared", fresh)]
+        count = 200 if given.quick else 1500
+        texts = [builds.measure(known[name], two, ["private", "shared"], WORK, count) for name in ("trivial", "cub")]
+        return report.publish("shared", "\n\n".join(texts), writes)
     if given.wrapper:
         text = wrappers.measure(known["trivial"], tools[1], WORK, 50 if given.quick else 300)
         return report.publish("wrapper", text, writes)

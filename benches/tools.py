@@ -85,6 +85,22 @@ class Pcache(Tool):
         return f"pcache-nvcc at {commit.stdout.decode().strip()}"
 
 
+class Shared(Pcache):
+    """A cache that this user's group shares, whose results are signed."""
+
+    name = "pcache-nvcc, shared"
+
+    def __init__(self, nvcc, directory, release):
+        super().__init__(nvcc, directory, release)
+        self.private = directory.with_name(directory.name + "-private")
+        self.environment["PCACHE_PRIVATE_DIR"] = os.fspath(self.private)
+
+    def empty(self):
+        super().empty()
+        shutil.rmtree(self.private, ignore_errors=True)
+        self.ask(self.release / "pcache", "init", "--shared", str(os.getgid()))
+
+
 class KnownTools(Pcache):
     """A cache that is empty but for what it knows of the toolkit's and host compiler's programs: the first
     unit of all has them read."""
