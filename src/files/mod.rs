@@ -235,7 +235,10 @@ impl Directory {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = openat(&self.descriptor, name, flags | OFlags::CLOEXEC, mode)?;
-        root.give(&file, kind)?;
+        if let Err(error) = root.give(&file, kind) {
+            let _ = unlinkat(&self.descriptor, name, AtFlags::empty());
+            return Err(error);
+        }
         Ok(File::from(file))
     }
 
