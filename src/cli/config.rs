@@ -72,7 +72,7 @@ fn settings_help() -> String {
     let row = |row: &Setting| {
         let kind = row.kind.replace('`', "");
         format!(
-            "  {:<10}{kind}\n{:12}{}\n",
+            "  {:<13}{kind}\n{:15}{}\n",
             row.key,
             "",
             row.help.replace('`', "")
@@ -136,7 +136,7 @@ fn show(
         let value = value.as_deref().unwrap_or("(none)");
         say(
             &mut scene.out,
-            format_args!("{:<10}{value}  ({source})", setting.key),
+            format_args!("{:<13}{value}  ({source})", setting.key),
         )?;
     }
     let file = file.as_deref().unwrap_or("(no home directory is known)");
