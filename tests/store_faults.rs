@@ -391,7 +391,10 @@ fn shared_root_makes_shared_files() {
     // What steers, and what holds others up, is elsewhere.
     store.put_order(b"a", b"steers").unwrap();
     assert_eq!(store.get_order(b"a").unwrap().unwrap(), b"steers");
+    store.note("{\"v\":1}").unwrap();
+    assert_eq!(store.noted().unwrap(), ["{\"v\":1}"]);
     let own = store.own_dir().unwrap();
+    assert!(own.join("journal").is_dir() && !dir.path().join("journal").exists());
     assert!(own.starts_with(private.path()) && !dir.path().join("locks").exists());
     for (made, expected) in [("", 0o700), ("key", 0o600), ("manifests/results", 0o700)] {
         let mode = fs::metadata(own.join(made)).unwrap().mode() & 0o7777;

@@ -34,6 +34,11 @@ impl FileStore {
     /// # Errors
     /// What the file system says; the record is lost then, and nothing else.
     pub fn note(&self, record: &str) -> Result<(), StoreError> {
+        self.own_records()
+            .map_or(Ok(()), |own| own.note_here(record))
+    }
+
+    fn note_here(&self, record: &str) -> Result<(), StoreError> {
         if self.access == Access::ReadOnly || !self.stats.is_shared() {
             return Ok(());
         }
@@ -41,13 +46,9 @@ impl FileStore {
             return Ok(());
         };
         let turn = self.stats.journal_turn();
-        let Some(own) = &self.own else {
-            return Ok(());
-        };
-        let noted = own
-            .held()
-            .map_or(Ok(()), |root| self.append(root, turn, &framed));
-        noted.map_err(StoreError::io("write to", &own.path.join(DIRECTORY)))
+        let root = self.opened.held();
+        let noted = root.map_or(Ok(()), |root| self.append(root, turn, &framed));
+        noted.map_err(StoreError::io("write to", &self.root.join(DIRECTORY)))
     }
 
     /// Every record that is whole, oldest first as far as the files tell: records of processes that
@@ -56,12 +57,13 @@ impl FileStore {
     /// # Errors
     /// A file is there and cannot be read.
     pub fn noted(&self) -> Result<Vec<String>, StoreError> {
-        let Some(own) = &self.own else {
+        self.own_records()
+            .map_or_else(|| Ok(Vec::new()), Self::noted_here)
+    }
+
+    fn noted_here(&self) -> Result<Vec<String>, StoreError> {
+        let Some(root) = self.directory()? else {
             return Ok(Vec::new());
-        };
-        let root = match Directory::root(&own.path) {
-            Err(error) if is_missing(&error) => return Ok(Vec::new()),
-            root => root.map_err(StoreError::io("open", &own.path))?,
         };
         let turn = self.stats.journal_turn();
         let mut records = Vec::new();
@@ -69,7 +71,7 @@ impl FileStore {
         for turn in (0..FILES).map(|at| turn.wrapping_add(at)) {
             let path = format!("{DIRECTORY}/{}", turn.wrapping_add(1) % FILES);
             let read = read(&root, &path);
-            let bytes = read.map_err(StoreError::io("read", &own.path.join(&path)))?;
+            let bytes = read.map_err(StoreError::io("read", &self.root.join(&path)))?;
             records.extend(bytes.split(|&byte| byte == START).filter_map(unframed));
         }
         Ok(records)

@@ -57,7 +57,7 @@ impl FileStore {
     }
 
     /// The store of this user's own records: this one, or the one apart.
-    fn own_records(&self) -> Option<&Self> {
+    pub(super) fn own_records(&self) -> Option<&Self> {
         match &self.own {
             Some(own) if Arc::ptr_eq(own, &self.opened) => Some(self),
             _ => self.apart(),
