@@ -96,6 +96,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let account = Account::begin(block.is_kept());
     let opened = FileStore::from_config(config);
     let own = opened.as_ref().ok().and_then(FileStore::own_dir);
+    let is_kept = opened.as_ref().is_ok_and(|store| !store.may_change_own());
     let elsewhere = Stats::nowhere();
     let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
     if let Err(error) = &opened {
@@ -103,9 +104,9 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     }
     let digests = config.direct.value.then(|| match own {
         None => DigestTable::nowhere(),
-        Some(own) => DigestTable::open_mapped(own, config.readonly.value, Guard::set().as_ref()),
+        Some(own) => DigestTable::open_mapped(own, is_kept, Guard::set().as_ref()),
     });
-    let memos = own.map(|own| match config.readonly.value {
+    let memos = own.map(|own| match is_kept {
         true => Memos::read_only(own),
         false => Memos::new(own),
     });

@@ -400,6 +400,17 @@ fn shared_root_makes_shared_files() {
         let mode = fs::metadata(own.join(made)).unwrap().mode() & 0o7777;
         assert_eq!(mode, expected, "{made}");
     }
+    // What is set to be read-only is the cache, and not what a user remembers elsewhere.
+    let others = tempfile::tempdir().unwrap();
+    let (config, _) = Config::load(&|name| match name {
+        "PCACHE_DIR" => Some(dir.path().into()),
+        "PCACHE_PRIVATE_DIR" => Some(others.path().into()),
+        "PCACHE_READONLY" => Some("1".into()),
+        _ => None,
+    });
+    assert_eq!(FileStore::reading(&config).unwrap().own_dir(), None);
+    let reader = FileStore::from_config(&config).unwrap();
+    assert!(reader.may_change_own() && reader.own_dir().unwrap().is_dir());
     let own = tempfile::tempdir().unwrap();
     fs::set_permissions(own.path(), Permissions::from_mode(0o700)).unwrap();
     let store = FileStore::open(own.path(), 100).unwrap();

@@ -107,10 +107,10 @@ impl Cache {
         let store = FileStore::from_config(&config).ok();
         let own = store.as_ref().and_then(FileStore::own_dir);
         Self {
-            digests: match (own, readonly) {
+            digests: match (own, store.as_ref().is_some_and(FileStore::may_change_own)) {
                 (None, _) => DigestTable::nowhere(),
-                (Some(own), true) => DigestTable::open_existing(own),
-                (Some(own), false) => DigestTable::open(own),
+                (Some(own), false) => DigestTable::open_existing(own),
+                (Some(own), true) => DigestTable::open(own),
             },
             flights: Flights::new(own),
             level: store.map(|store| Level::new(store, readonly)),

@@ -6,10 +6,11 @@ use super::StoreError;
 use super::area::name_of;
 use super::census::{MOST_LISTED, Shard};
 use super::file::FileStore;
+use super::own::Own;
 use super::policy::{Candidate, Limits, Nanos, Policy};
 use super::usage::fold;
 use crate::files;
-use crate::files::{Directory, Root};
+use crate::files::Directory;
 use crate::stats::{Counter, Row, SHARDS};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
@@ -55,7 +56,7 @@ impl FileStore {
         let Some(root) = self.directory()? else {
             return Ok(());
         };
-        let held = lock(self.own.as_deref());
+        let held = lock(self.own.as_ref());
         // A process that was stopped while it evicts keeps the others from it for a while only.
         if held.is_none() && self.counted() / 11 * 10 <= self.max_bytes {
             return Ok(());
@@ -174,10 +175,10 @@ fn stays(held: u128, counted: u64, target: u64) -> u64 {
     u64::try_from(held - part.min(held / MOST_SHARE)).unwrap_or(u64::MAX)
 }
 
-/// The lock of who evicts, in this user's own directory, so that no other user keeps this one from evicting; `None` where somebody else does. Where there can be no lock, several evict
+/// The lock of who evicts, in this user's own directory, so that no other user keeps this one from evicting; `None` where another process does. Where there can be no lock, several evict
 /// at once, which costs time and nothing else.
-pub(super) fn lock(own: Option<&Root>) -> Option<Option<File>> {
-    let Some(own) = own.and_then(Root::held) else {
+pub(super) fn lock(own: Option<&Own>) -> Option<Option<File>> {
+    let Some(own) = own.and_then(|own| own.root.held()) else {
         return Some(None);
     };
     match try_lock(own) {

@@ -3,6 +3,7 @@
 //! in a page of counters, so that a put lists no directory. Does not know what it stores.
 
 use super::area::{Area, Found, Placed, Touch};
+use super::own::Own;
 use super::policy::Candidate;
 use super::record::Unsealed;
 use super::tmp;
@@ -43,7 +44,7 @@ pub struct FileStore {
     /// The same, opened.
     pub(super) opened: Arc<Root>,
     /// Where this user's own files are, the same or another.
-    pub(super) own: Option<Arc<Root>>,
+    pub(super) own: Option<Own>,
     /// This user's own records, if they are elsewhere; opened when they are needed.
     pub(super) apart: OnceLock<Option<Box<Self>>>,
     pub(super) max_bytes: u64,

@@ -49,7 +49,7 @@ impl FileStore {
             return Ok(done);
         }
         // So that puts do not evict as well. Where somebody else evicts, both do, which costs time only.
-        let _lock = lock(self.own.as_deref());
+        let _lock = lock(self.own.as_ref());
         done.swept = self.sweep()?;
         let mut shards = Vec::new();
         for number in 0..=u8::MAX {

@@ -34,12 +34,17 @@ impl FileStore {
     /// # Errors
     /// What the file system says; the record is lost then, and nothing else.
     pub fn note(&self, record: &str) -> Result<(), StoreError> {
-        self.own_records()
-            .map_or(Ok(()), |own| own.note_here(record))
+        match self.access {
+            Access::ReadOnly => Ok(()),
+            Access::ReadWrite => {
+                let own = self.own_records();
+                own.map_or(Ok(()), |own| own.note_here(record))
+            }
+        }
     }
 
     fn note_here(&self, record: &str) -> Result<(), StoreError> {
-        if self.access == Access::ReadOnly || !self.stats.is_shared() {
+        if !self.stats.is_shared() {
             return Ok(());
         }
         let Some(framed) = framed(record).filter(|framed| framed.len() <= LONGEST) else {

@@ -30,7 +30,8 @@ impl FileStore {
             true => Access::ReadOnly,
             false => Access::ReadWrite,
         };
-        Self::with_settings(config, access)
+        // Where this user's own files are elsewhere, they are no part of what is set to be read-only.
+        Self::with_settings(config, access, Access::ReadWrite)
     }
 
     /// The same for reading, whatever the settings say.
@@ -38,13 +39,13 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::from_config`].
     pub fn reading(config: &Config) -> Result<Self, StoreError> {
-        Self::with_settings(config, Access::ReadOnly)
+        Self::with_settings(config, Access::ReadOnly, Access::ReadOnly)
     }
 
-    fn with_settings(config: &Config, access: Access) -> Result<Self, StoreError> {
+    fn with_settings(config: &Config, access: Access, apart: Access) -> Result<Self, StoreError> {
         let trust = (config.trust.value, config.key.value.as_deref());
         let max_bytes = config.max_size.value.bytes();
-        let private = Some(config.private_dir.value.as_path());
+        let private = Some((config.private_dir.value.as_path(), apart));
         let store = Self::open_with(&config.dir.value, max_bytes, access, trust, private)?;
         Ok(store.with_policy(config.policy.value.into()))
     }
@@ -74,13 +75,13 @@ impl FileStore {
         Self::open_with(root, max_bytes, Access::ReadOnly, (Trust::Mine, None), None)
     }
 
-    /// With this user's own files below `private` if others can write in the cache.
+    /// With this user's own files below `private`, opened as it says, if others can write in the cache.
     pub(super) fn open_with(
         root: &Path,
         max_bytes: u64,
         access: Access,
         (trust, key): (Trust, Option<&Path>),
-        private: Option<&Path>,
+        private: Option<(&Path, Access)>,
     ) -> Result<Self, StoreError> {
         refuse_no_room(max_bytes)?;
         let root = absolute(root)?;
@@ -93,7 +94,7 @@ impl FileStore {
         let rights = opened.held().map(Directory::rights).transpose();
         let rights = rights.map_err(StoreError::io("examine", &path))?;
         let own = rights.and_then(|rights| own::open(&opened, rights, private, access));
-        let credentials = Credentials::open(&opened, rights, trust, key, own.as_deref(), access)?;
+        let credentials = Credentials::open(&opened, rights, trust, key, own.as_ref())?;
         // The process that made the counters has examined the rest, and what came later is not followed.
         let known = Stats::open_existing(&path);
         let stats = match (access, known.is_shared()) {

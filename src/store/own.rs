@@ -12,18 +12,28 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 
-/// The directory of this user's own files for the cache in `root`, which has the rights `rights`; below `private`
-/// if others can write in the cache. `None` if there is none, or if it is not this user's alone.
+/// The directory of this user's own files that belong to one cache.
+#[derive(Clone, Debug)]
+pub(super) struct Own {
+    pub(super) root: Arc<Root>,
+    /// Whether they may be changed.
+    pub(super) access: Access,
+}
+
+/// The directory of this user's own files for the cache in `root`, which has the rights `rights` and is open as
+/// `access` says; below `private` if others can write in the cache. `None` if there is none, or if it is not this
+/// user's alone.
 pub(super) fn open(
     root: &Arc<Root>,
     rights: Rights,
-    private: Option<&Path>,
+    private: Option<(&Path, Access)>,
     access: Access,
-) -> Option<Arc<Root>> {
+) -> Option<Own> {
     if rights.is_own() {
-        return Some(Arc::clone(root));
+        let root = Arc::clone(root);
+        return Some(Own { root, access });
     }
-    let private = private.filter(|private| private.is_absolute())?;
+    let (private, access) = private.filter(|(private, _)| private.is_absolute())?;
     // A directory for each cache, so that none evicts what another one needs.
     let digest = Sha256::digest(root.path.as_os_str().as_bytes());
     let path = private.join(hex::encode(&digest[..8]));
@@ -32,25 +42,33 @@ pub(super) fn open(
         Access::ReadOnly => Directory::root(&path).ok()?,
     };
     let is_own = held.rights().is_ok_and(Rights::is_own);
-    is_own.then(|| Arc::new(Root::new(path, Some(held))))
+    let root = Arc::new(Root::new(path, Some(held)));
+    is_own.then_some(Own { root, access })
 }
 
 impl FileStore {
     /// Where this user's own files are that belong to this cache; `None` if there is no place that no other user
     /// can write in.
     pub fn own_dir(&self) -> Option<&Path> {
-        self.own.as_ref().map(|own| own.path.as_path())
+        self.own.as_ref().map(|own| own.root.path.as_path())
+    }
+
+    /// Whether what is in [`FileStore::own_dir`] may be changed.
+    pub fn may_change_own(&self) -> bool {
+        self.own
+            .as_ref()
+            .is_some_and(|own| own.access == Access::ReadWrite)
     }
 
     /// The store of this user's own records, if they are not in this one.
     pub fn apart(&self) -> Option<&Self> {
         let own = self.own.as_ref()?;
-        if Arc::ptr_eq(own, &self.opened) {
+        if Arc::ptr_eq(&own.root, &self.opened) {
             return None;
         }
         let open = || {
             let trust = (Trust::Mine, None);
-            let opened = Self::open_with(&own.path, self.max_bytes, self.access, trust, None);
+            let opened = Self::open_with(&own.root.path, self.max_bytes, own.access, trust, None);
             opened.ok().map(Box::new)
         };
         self.apart.get_or_init(open).as_deref()
@@ -59,7 +77,7 @@ impl FileStore {
     /// The store of this user's own records: this one, or the one apart.
     pub(super) fn own_records(&self) -> Option<&Self> {
         match &self.own {
-            Some(own) if Arc::ptr_eq(own, &self.opened) => Some(self),
+            Some(own) if Arc::ptr_eq(&own.root, &self.opened) => Some(self),
             _ => self.apart(),
         }
     }

@@ -5,6 +5,7 @@
 
 use super::file::Access;
 use super::key::Key;
+use super::own::Own;
 use super::record::{self, Unsealed};
 use super::{Name, StoreError};
 use crate::files::{Believed, Facts, Rights, Root, Trust};
@@ -67,8 +68,7 @@ impl Credentials {
         rights: Option<Rights>,
         trust: Trust,
         key: Option<&Path>,
-        own: Option<&Root>,
-        access: Access,
+        own: Option<&Own>,
     ) -> Result<Self, StoreError> {
         let read = |path: &Path| {
             Key::read(path).map_err(|why| StoreError::Key {
@@ -92,7 +92,10 @@ impl Credentials {
         }
         let mut found = Self::new(trust, rights, key);
         if matches!(found.domain, Domain::Nothing) {
-            let own = || Key::of_user(own?.held()?, access == Access::ReadWrite);
+            let own = || {
+                let own = own?;
+                Key::of_user(own.root.held()?, own.access == Access::ReadWrite)
+            };
             found.domain = match Key::of_cache(held, rights) {
                 Some(key) => Domain::Key(Box::new(key)),
                 None => own().map_or(Domain::Nothing, |key| Domain::Own(Box::new(key))),
