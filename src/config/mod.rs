@@ -109,7 +109,7 @@ settings! {
     readonly: bool = |_| false, "PCACHE_READONLY", "`false`",
         "Use what is in the cache, but store and remove nothing; counters still count";
     trust: Trust = |_| Trust::Mine, "PCACHE_TRUST", "`mine`",
-        "Whose results are believed where others can write in the cache, besides what its key has signed: this user's and root's, also those of the directory's owner, or all";
+        "Whose results are believed where others can write in the cache, besides what its key has signed: this user's, also those of the owner of a directory in which only the owner can write, or all";
     key: Option<PathBuf> = |_| None, "PCACHE_KEY", "`signing/key` in a cache that `pcache init --shared` has made",
         "File with the key by which results are signed, and without whose signature none is believed";
     private_dir: PathBuf = load::default_private_dir, "PCACHE_PRIVATE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc-private`",

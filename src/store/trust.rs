@@ -56,7 +56,7 @@ pub enum Standing {
 pub(super) struct Credentials {
     believed: Believed,
     domain: Domain,
-    /// Of the cache's root; none where there is none.
+    /// The rights of the cache's root; `None` if the cache does not exist.
     root: Option<Rights>,
 }
 
