@@ -24,6 +24,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Exit statuses.
 const FAILURE: c_int = 1;
@@ -95,7 +96,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let mut block = log.block(args);
     let account = Account::begin(block.is_kept());
     let opened = FileStore::from_config(config);
-    let own = opened.as_ref().ok().and_then(FileStore::own_dir);
+    let own = opened.as_ref().ok().and_then(FileStore::own_root);
     let is_kept = opened.as_ref().is_ok_and(|store| !store.may_change_own());
     let elsewhere = Stats::nowhere();
     let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
@@ -104,12 +105,10 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     }
     let digests = config.direct.value.then(|| match own {
         None => DigestTable::nowhere(),
-        Some(own) => DigestTable::open_mapped(own, is_kept, Guard::set().as_ref()),
+        Some(own) => DigestTable::open_mapped(own, is_kept, Guard::set()),
     });
-    let memos = own.map(|own| match is_kept {
-        true => Memos::read_only(own),
-        false => Memos::new(own),
-    });
+    let memos = own.map(|own| Memos::open_in(Arc::clone(own), !is_kept));
+    let own = own.map(|own| own.path.as_path());
     let cache = Cache {
         store: opened.as_ref().ok(),
         stats,

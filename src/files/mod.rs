@@ -4,6 +4,7 @@
 //!
 //! | module   | part                                                          |
 //! |----------|---------------------------------------------------------------|
+//! | `root`   | the root of a store, opened once for all that looks there     |
 //! | `rights` | who may use what is made in a cache, and whose files are believed |
 //! | `own`    | files that are one user's own in a cache that several share  |
 //! | `fresh`  | files that are written whole and then renamed to their place |
@@ -14,11 +15,13 @@ pub use busy::faults;
 pub use busy::{Operation, attempt};
 pub use fresh::{FRESH_PREFIX, Held, write_fresh};
 pub use rights::{Believed, Kind, Rights, Trust};
+pub use root::Root;
 
 mod busy;
 mod fresh;
 mod own;
 mod rights;
+mod root;
 
 use rustix::fs::{
     AtFlags, CWD, FileType, Mode, OFlags, RawDir, ResolveFlags, Stat, Timespec, Timestamps,
@@ -29,7 +32,7 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -85,37 +88,6 @@ pub struct Child {
     pub name: CString,
     /// As far as the directory tells.
     kind: FileType,
-}
-
-/// The root of a store as readers use it: opened once.
-#[derive(Debug)]
-pub struct Root {
-    pub path: PathBuf,
-    held: Option<Directory>,
-}
-
-impl Root {
-    /// The root at `path`, which was opened as `held` if it was there.
-    pub fn new(path: PathBuf, held: Option<Directory>) -> Self {
-        Self { path, held }
-    }
-
-    /// The root as it was opened first, even where another directory has come to its place since.
-    pub fn held(&self) -> Option<&Directory> {
-        self.held.as_ref()
-    }
-
-    /// Opens a file for reading. `None` = busy, on systems that know that.
-    pub fn open(&self, path: &str) -> io::Result<Option<File>> {
-        if let Some(held) = &self.held {
-            match held.open(path) {
-                // Another directory may have come to its place since.
-                Err(error) if is_missing(&error) => {}
-                opened => return opened,
-            }
-        }
-        Directory::root(&self.path)?.open(path)
-    }
 }
 
 /// An open directory.

@@ -8,10 +8,11 @@ mod totals;
 
 pub use totals::{Row, SHARDS, ScanStart, StoreChange, StoreSize, Totals};
 
+use crate::files::Root;
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use page::{Format, Missing, Page};
-use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::path::Path;
+use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Room for reasons of one kind; slots are never reused for another meaning.
@@ -167,7 +168,7 @@ impl Counter {
 pub struct Stats {
     page: Page,
     /// Where the totals are, and whether to make them; a hit does not look.
-    place: Option<(PathBuf, Missing)>,
+    place: Option<(Arc<Root>, Missing)>,
     totals: OnceLock<Totals>,
 }
 
@@ -175,12 +176,22 @@ impl Stats {
     /// Opens the counters of the cache in `dir`, making directory and page where they are missing.
     /// Never fails; without a page it counts into nowhere.
     pub fn open(dir: &Path) -> Self {
-        Self::at(dir, Missing::Create)
+        Self::open_in(&Arc::new(Root::at(dir)))
+    }
+
+    /// [`Stats::open`] in an open root.
+    pub fn open_in(root: &Arc<Root>) -> Self {
+        Self::with(root, Missing::Create)
     }
 
     /// Like [`Stats::open`], but makes nothing: a cache that does not exist reads as zeros.
     pub fn open_existing(dir: &Path) -> Self {
-        Self::at(dir, Missing::Leave)
+        Self::open_existing_in(&Arc::new(Root::at(dir)))
+    }
+
+    /// [`Stats::open_existing`] in an open root.
+    pub fn open_existing_in(root: &Arc<Root>) -> Self {
+        Self::with(root, Missing::Leave)
     }
 
     /// The same counters, whose other pages are made where they are missing.
@@ -192,10 +203,10 @@ impl Stats {
         self
     }
 
-    fn at(dir: &Path, missing: Missing) -> Self {
+    fn with(root: &Arc<Root>, missing: Missing) -> Self {
         Self {
-            page: Page::open(dir, FORMAT, missing),
-            place: Some((dir.into(), missing)),
+            page: Page::open(root, FORMAT, missing),
+            place: Some((Arc::clone(root), missing)),
             totals: OnceLock::new(),
         }
     }
@@ -248,7 +259,7 @@ impl Stats {
     /// What the store holds, shard by shard. The page is opened on first use: a hit does without.
     pub fn totals(&self) -> &Totals {
         self.totals.get_or_init(|| match &self.place {
-            Some((dir, missing)) => Totals::open(dir, *missing),
+            Some((root, missing)) => Totals::open(root, *missing),
             None => Totals::nowhere(),
         })
     }

@@ -4,14 +4,13 @@
 //! The file is read and written, not mapped: another program that shortens a mapped file ends every
 //! process that looks at it.
 
-use crate::files::{Directory, Held, Kind, write_fresh};
+use crate::files::{Held, Kind, Root, write_fresh};
 use crate::lock::{self, Bytes};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt};
-use std::path::Path;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{sleep, yield_now};
@@ -79,15 +78,15 @@ pub(super) enum Page {
 }
 
 impl Page {
-    /// The page of the cache in `dir`, or a private one.
-    pub(super) fn open(dir: &Path, format: Format, missing: Missing) -> Self {
+    /// The page of the cache in `root`, or a private one.
+    pub(super) fn open(root: &Root, format: Format, missing: Missing) -> Self {
         // A relative or empty path means that no cache directory is known.
-        if !dir.is_absolute() {
+        if !root.path.is_absolute() {
             return Self::private(format);
         }
-        match open_shared(dir, format, missing) {
+        match open_shared(root, format, missing) {
             Ok(shared) => Self::Shared(shared),
-            Err(_) => Self::private_copy(dir, format).unwrap_or_else(|_| Self::private(format)),
+            Err(_) => Self::private_copy(root, format).unwrap_or_else(|_| Self::private(format)),
         }
     }
 
@@ -146,8 +145,8 @@ impl Page {
 
     /// The values of a page that can be read but not written, so that statistics of a read-only
     /// cache can be shown.
-    fn private_copy(dir: &Path, format: Format) -> io::Result<Self> {
-        let file = Directory::root(dir)?.open_regular(format.name, OFlags::RDONLY)?;
+    fn private_copy(root: &Root, format: Format) -> io::Result<Self> {
+        let file = root.open_regular(format.name, OFlags::RDONLY)?;
         match examine(&file, format)? {
             Header::Ours => {
                 let mut words = vec![0; format.words];
@@ -242,15 +241,13 @@ enum Header {
     Damaged,
 }
 
-fn open_shared(dir: &Path, format: Format, missing: Missing) -> io::Result<Shared> {
+fn open_shared(root: &Root, format: Format, missing: Missing) -> io::Result<Shared> {
     for _ in 0..ATTEMPTS {
         // A symlink is nothing that this program made, and could make others' files grow counters.
-        let opened =
-            Directory::root(dir).and_then(|root| root.open_regular(format.name, OFlags::RDWR));
-        let file = match opened {
+        let file = match root.open_regular(format.name, OFlags::RDWR) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Create => {
-                create(dir, format)?;
+                create(root, format)?;
                 continue;
             }
             Err(error) => return Err(error),
@@ -262,7 +259,7 @@ fn open_shared(dir: &Path, format: Format, missing: Missing) -> io::Result<Share
                 });
             }
             Header::Newer => return Err(io::ErrorKind::Unsupported.into()),
-            Header::Damaged => replace(dir, format, &file)?,
+            Header::Damaged => replace(root, format, &file)?,
         }
     }
     Err(io::ErrorKind::TimedOut.into())
@@ -296,9 +293,10 @@ pub(super) const fn version_word(version: u32) -> u64 {
 }
 
 /// Makes directory and page. That another process was faster is no error.
-fn create(dir: &Path, format: Format) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    match write_page(dir, format, Held::Kept) {
+fn create(root: &Root, format: Format) -> io::Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(&root.path)?;
+    match write_page(root, format, Held::Kept) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         created => created,
     }
@@ -306,26 +304,26 @@ fn create(dir: &Path, format: Format) -> io::Result<()> {
 
 /// Puts a new page in the place of a damaged one. The lock is on the damaged file, so that of
 /// several processes that see the damage one replaces it and none replaces the replacement.
-fn replace(dir: &Path, format: Format, damaged: &File) -> io::Result<()> {
+fn replace(root: &Root, format: Format, damaged: &File) -> io::Result<()> {
     match flock(damaged, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) if pause() => return Ok(()),
         Err(error) => return Err(error.into()),
     }
     let held = damaged.metadata()?;
-    match std::fs::symlink_metadata(dir.join(format.name)) {
+    match std::fs::symlink_metadata(root.path.join(format.name)) {
         Ok(now) if (now.dev(), now.ino()) == (held.dev(), held.ino()) => {}
         // Replaced or removed meanwhile: look again.
         _ => return Ok(()),
     }
-    write_page(dir, format, Held::Replaced)
+    write_page(root, format, Held::Replaced)
 }
 
 /// A page of zeros.
-fn write_page(dir: &Path, format: Format, held: Held) -> io::Result<()> {
+fn write_page(root: &Root, format: Format, held: Held) -> io::Result<()> {
     let mut bytes = vec![0; format.bytes()];
     bytes[..8].copy_from_slice(&format.magic.to_ne_bytes());
     bytes[8..16].copy_from_slice(&version_word(VERSION).to_ne_bytes());
-    let root = Directory::root(dir)?;
+    let root = root.reopen()?;
     write_fresh(&root, (&root, format.name), Kind::Shared, &bytes, held)
 }

@@ -3,7 +3,7 @@
 //! shards that nobody has listed yet are guessed from the others. Does not list anything itself.
 
 use super::page::{Format, Missing, Page};
-use std::path::Path;
+use crate::files::Root;
 
 /// Shards of a store: the first byte of a name.
 pub const SHARDS: usize = 256;
@@ -107,9 +107,9 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub(super) fn open(dir: &Path, missing: Missing) -> Self {
+    pub(super) fn open(root: &Root, missing: Missing) -> Self {
         Self {
-            page: Page::open(dir, FORMAT, missing),
+            page: Page::open(root, FORMAT, missing),
         }
     }
 

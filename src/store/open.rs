@@ -96,12 +96,12 @@ impl FileStore {
         let own = rights.and_then(|rights| own::open(&opened, rights, private, access));
         let credentials = Credentials::open(&opened, rights, trust, key, own.as_ref())?;
         // The process that made the counters has examined the rest, and what came later is not followed.
-        let known = Stats::open_existing(&path);
+        let known = Stats::open_existing_in(&opened);
         let stats = match (access, known.is_shared()) {
             (Access::ReadWrite, true) => known.making_pages(),
             (Access::ReadWrite, false) => {
                 refuse_strangers(&path)?;
-                Stats::open(&path)
+                Stats::open_in(&opened)
             }
             (Access::ReadOnly, _) => {
                 refuse_strangers(&path)?;

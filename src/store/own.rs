@@ -53,6 +53,11 @@ impl FileStore {
         self.own.as_ref().map(|own| own.root.path.as_path())
     }
 
+    /// [`FileStore::own_dir`], opened.
+    pub fn own_root(&self) -> Option<&Arc<Root>> {
+        self.own.as_ref().map(|own| &own.root)
+    }
+
     /// Whether what is in [`FileStore::own_dir`] may be changed.
     pub fn may_change_own(&self) -> bool {
         self.own

@@ -1,10 +1,11 @@
 //! Where toolchains are remembered: `manifests/toolchains/` in this user's own directory, as a memo steers which
 //! programs run. Does not know what a toolchain is.
 
-use crate::files::{Child, Directory, Held, Kind, is_missing, read_bounded, write_fresh};
+use crate::files::{Child, Directory, Held, Kind, Root, is_missing, read_bounded, write_fresh};
 use rustix::fs::OFlags;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 const DIRECTORY: &str = "manifests/toolchains";
 
@@ -14,7 +15,7 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 /// The memos of one directory.
 #[derive(Clone, Debug)]
 pub struct Memos {
-    root: PathBuf,
+    root: Arc<Root>,
     may_write: bool,
 }
 
@@ -30,25 +31,18 @@ pub enum Which {
 impl Memos {
     /// Those in this user's own directory `root`, which need not exist.
     pub fn new(root: &Path) -> Self {
-        Self {
-            root: root.into(),
-            may_write: true,
-        }
+        Self::open_in(Arc::new(Root::at(root)), true)
     }
 
-    /// The same, of which none is written.
-    pub fn read_only(root: &Path) -> Self {
-        Self {
-            may_write: false,
-            ..Self::new(root)
-        }
+    /// Those in this user's own directory, opened; none is written unless they `may_write`.
+    pub fn open_in(root: Arc<Root>, may_write: bool) -> Self {
+        Self { root, may_write }
     }
 
     /// The memo called `name`, if there is one of this user's.
     pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
-        let root = Directory::root(&self.root).ok()?;
         let path = format!("{DIRECTORY}/{name}.json");
-        let file = root.open_own(&path, OFlags::RDONLY).ok()?;
+        let file = self.root.open_own(&path, OFlags::RDONLY).ok()?;
         read_bounded(&file, LONGEST).ok()
     }
 
@@ -57,7 +51,7 @@ impl Memos {
         if !self.may_write {
             return Ok(());
         }
-        let root = Directory::root(&self.root)?;
+        let root = self.root.reopen()?;
         let directory = root.make(DIRECTORY)?;
         let file = format!("{name}.json");
         write_fresh(
@@ -79,7 +73,9 @@ impl Memos {
         which: Which,
         is_current: impl Fn(&[u8]) -> bool,
     ) -> io::Result<(u64, u64)> {
-        let listed = Directory::root(&self.root)
+        let listed = self
+            .root
+            .reopen()
             .and_then(|root| root.directory(DIRECTORY))
             .and_then(|directory| Ok((directory.list()?, directory)));
         let (children, directory) = match listed {

@@ -9,6 +9,7 @@ use crate::toolchain::{
 };
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 
 /// The releases that the end-to-end tests have seen, or whose plans are like theirs.
 const OLDEST: (u32, u32) = (11, 8);
@@ -66,8 +67,8 @@ fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Opt
     let scratch = tempfile::tempdir().ok()?;
     // Of a cache that compiles leave alone, nothing is believed here either.
     let store = FileStore::reading(scene.config).ok();
-    let own = store.as_ref().and_then(FileStore::own_dir);
-    let memos = own.map(Memos::read_only);
+    let own = store.as_ref().and_then(FileStore::own_root);
+    let memos = own.map(|own| Memos::open_in(Arc::clone(own), false));
     let toolchain = match identify(nvcc, None, memos.as_ref(), scratch.path()) {
         Ok(toolchain) => toolchain,
         Err(error) => {

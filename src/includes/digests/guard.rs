@@ -6,10 +6,9 @@ use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Where the mapping begins and ends, and the size of a page; a signal handler has no other way to know.
+/// Where the mapping begins and ends; a signal handler has no other way to know.
 static FIRST: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
-static PAGE: AtomicUsize = AtomicUsize::new(4096);
 
 /// Leave to map one table: the handler is set.
 #[derive(Debug)]
@@ -30,13 +29,12 @@ impl Guard {
 
     /// Takes note of the mapping that is guarded.
     pub(super) fn watch(&self, first: *const u8, bytes: usize) {
-        PAGE.store(rustix::param::page_size(), Ordering::Relaxed);
         FIRST.store(first as usize, Ordering::Relaxed);
         END.store(first as usize + bytes, Ordering::Relaxed);
     }
 
     /// The mapping is no more.
-    pub(super) fn forget() {
+    pub(super) fn forget(&self) {
         END.store(0, Ordering::Relaxed);
     }
 }
@@ -48,7 +46,8 @@ extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, _: *mut c_void) 
     let address = unsafe { (*info).si_addr() } as usize;
     let is_ours = (FIRST.load(Ordering::Relaxed)..END.load(Ordering::Relaxed)).contains(&address);
     if is_ours {
-        let size = PAGE.load(Ordering::Relaxed);
+        // SAFETY: POSIX lists `sysconf` among what a signal handler may call; it only reads.
+        let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) } as usize;
         let page = (address & !(size - 1)) as *mut c_void;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
         // SAFETY: the page lies in the table's mapping, of which any bit pattern is valid and which nothing

@@ -20,6 +20,7 @@ mod sighting;
 mod slot;
 mod table;
 
+use crate::files::Root;
 use crate::key::Digest;
 use file_system::Trust;
 use rustix::fs::{Mode, OFlags};
@@ -109,22 +110,22 @@ impl DigestTable {
     /// Opens the table of the cache in `dir`, making directory and table where they are missing.
     /// Never fails; without a usable table it remembers nothing.
     pub fn open(dir: &Path) -> Self {
-        Self::with(Table::open(dir, Missing::Create, None).ok())
+        Self::with(Table::open(&Root::at(dir), Missing::Create, None).ok())
     }
 
     /// Like [`DigestTable::open`] for a cache that is only read: makes and changes nothing.
     pub fn open_existing(dir: &Path) -> Self {
-        Self::with(Table::open(dir, Missing::Leave, None).ok())
+        Self::with(Table::open(&Root::at(dir), Missing::Leave, None).ok())
     }
 
-    /// The table of the cache in `dir`, mapped: faster, and for programs that own their process. It is made where
+    /// The table of the cache in `root`, mapped: faster, and for programs that own their process. It is made where
     /// it is missing unless it `is_read_only`.
-    pub fn open_mapped(dir: &Path, is_read_only: bool, guard: Option<&Guard>) -> Self {
+    pub fn open_mapped(root: &Root, is_read_only: bool, guard: Option<Guard>) -> Self {
         let missing = match is_read_only {
             true => Missing::Leave,
             false => Missing::Create,
         };
-        Self::with(Table::open(dir, missing, guard).ok())
+        Self::with(Table::open(root, missing, guard).ok())
     }
 
     /// Removes the table of the cache in `dir`; how many bytes that frees. Whoever has it open goes on

@@ -8,7 +8,7 @@
 use super::file_system::Trust;
 use super::guard::Guard;
 use super::slot::{Boot, INODE, SLOT_WORDS, SLOTS, SlotWords, Subject};
-use crate::files::{Directory, Held, Kind, is_strange, write_fresh};
+use crate::files::{Directory, Held, Kind, Root, is_strange, write_fresh};
 use crate::key::Digest;
 use rustix::fs::OFlags;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -92,7 +92,7 @@ enum Slots {
 }
 
 impl Slots {
-    fn new(file: &File, guard: Option<&Guard>) -> Self {
+    fn new(file: &File, guard: Option<Guard>) -> Self {
         let mapping = guard.and_then(|guard| Mapping::new(file, guard).ok());
         let read = || Self::Read((0..BLOCKS).map(|_| OnceLock::new()).collect());
         mapping.map_or_else(read, Self::Mapped)
@@ -103,6 +103,7 @@ impl Slots {
 #[derive(Debug)]
 struct Mapping {
     words: NonNull<[AtomicU64; WORDS]>,
+    guard: Guard,
 }
 
 // SAFETY: the mapping belongs to no thread, and its words are only reached as atomics.
@@ -112,7 +113,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps a regular file of exactly `BYTES` bytes.
-    fn new(file: &File, guard: &Guard) -> io::Result<Self> {
+    fn new(file: &File, guard: Guard) -> io::Result<Self> {
         // SAFETY: the kernel picks a free address range, so no memory of ours is replaced.
         let address = unsafe {
             mmap(
@@ -126,7 +127,7 @@ impl Mapping {
         };
         guard.watch(address.cast(), BYTES);
         let words = NonNull::new(address.cast()).ok_or(ErrorKind::OutOfMemory)?;
-        Ok(Self { words })
+        Ok(Self { words, guard })
     }
 
     fn words(&self) -> &[AtomicU64; WORDS] {
@@ -140,7 +141,7 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        Guard::forget();
+        self.guard.forget();
         // SAFETY: the range was mapped by `new` with this length, and no reference outlives `self`.
         // An error would leave it mapped until the process ends, which harms nothing.
         let _ = unsafe { munmap(self.words.as_ptr().cast(), BYTES) };
@@ -148,19 +149,19 @@ impl Drop for Mapping {
 }
 
 impl Table {
-    /// This user's table of the cache in `dir`.
-    pub(super) fn open(dir: &Path, missing: Missing, guard: Option<&Guard>) -> io::Result<Self> {
+    /// This user's table of the cache in `root`.
+    pub(super) fn open(root: &Root, missing: Missing, guard: Option<Guard>) -> io::Result<Self> {
         // A relative or empty path means that no cache directory is known.
-        if !dir.is_absolute() {
+        if !root.path.is_absolute() {
             return Err(ErrorKind::InvalidInput.into());
         }
         let boot = read_boot()?;
         for _ in 0..ATTEMPTS {
-            let (file, access) = match open_file(dir, missing) {
+            let (file, access) = match open_file(root, missing) {
                 Ok(opened) => opened,
                 Err(error) if error.kind() == ErrorKind::NotFound && missing == Missing::Create => {
-                    match create(dir) {
-                        Err(error) if is_refusal(&error) => open_file(dir, Missing::Leave)?,
+                    match create(root) {
+                        Err(error) if is_refusal(&error) => open_file(root, Missing::Leave)?,
                         created => {
                             created?;
                             continue;
@@ -169,7 +170,7 @@ impl Table {
                 }
                 // Another user's, or no file.
                 Err(error) if is_strange(&error) && missing == Missing::Create => {
-                    replace(dir)?;
+                    replace(root)?;
                     continue;
                 }
                 Err(error) => return Err(error),
@@ -189,7 +190,7 @@ impl Table {
                 }
                 Header::Newer => return Err(ErrorKind::Unsupported.into()),
                 _ if access == Access::ReadOnly => return Err(ErrorKind::InvalidData.into()),
-                Header::Damaged => replace(dir)?,
+                Header::Damaged => replace(root)?,
             }
         }
         Err(ErrorKind::TimedOut.into())
@@ -207,8 +208,9 @@ impl Table {
         let inode = subject.inode();
         subject
             .places()
-            .filter(|&place| self.word(place, INODE) == inode)
-            .find_map(|place| subject.digest_in(&self.slot(place)))
+            .map(|place| self.words(place))
+            .filter(|words| words[INODE].load(Ordering::Relaxed) == inode)
+            .find_map(|words| subject.digest_in(&values(words)))
     }
 
     /// Remembers `digest`, in the place of something that is worth less if possible. Of two
@@ -219,7 +221,7 @@ impl Table {
         }
         let words = subject.slot(digest);
         let places: Vec<usize> = subject.places().collect();
-        let is_free = |place: &&usize| subject.supersedes(&self.slot(**place));
+        let is_free = |place: &&usize| subject.supersedes(&values(self.words(**place)));
         // Where all is taken somebody has to go. Readers leave no mark, so nobody knows who is
         // needed least; the checksum is as good as dice.
         let victim = places[words[0] as usize % places.len()];
@@ -228,28 +230,25 @@ impl Table {
         let offset = (HEADER_WORDS + place * SLOT_WORDS) * 8;
         // What could not be written is forgotten, what was written in part fails its checksum.
         let written = self.file.write_all_at(&bytes, offset as u64);
-        if let (Ok(()), Slots::Read(blocks)) = (written, &self.slots) {
-            for (at, word) in words.into_iter().enumerate() {
-                let held = &self.block(blocks, place)[place * SLOT_WORDS % BLOCK + at];
+        if written.is_ok() && matches!(self.slots, Slots::Read(_)) {
+            for (held, word) in self.words(place).iter().zip(words) {
                 held.store(word, Ordering::Relaxed);
             }
         }
     }
 
-    fn slot(&self, place: usize) -> SlotWords {
-        std::array::from_fn(|at| self.word(place, at))
-    }
-
-    fn word(&self, place: usize, at: usize) -> u64 {
-        // Nothing is ordered by this load: a slot is believed by its checksum alone.
-        let word = match &self.slots {
-            Slots::Mapped(mapping) => &mapping.words()[HEADER_WORDS + place * SLOT_WORDS + at],
-            Slots::Read(blocks) => &self.block(blocks, place)[place * SLOT_WORDS % BLOCK + at],
+    /// The words of the slot at `place`. A hit asks for those of every header.
+    #[inline]
+    fn words(&self, place: usize) -> &[AtomicU64] {
+        let (words, first) = match &self.slots {
+            Slots::Mapped(mapping) => (&mapping.words()[HEADER_WORDS..], place * SLOT_WORDS),
+            Slots::Read(blocks) => (self.block(blocks, place), place * SLOT_WORDS % BLOCK),
         };
-        word.load(Ordering::Relaxed)
+        &words[first..first + SLOT_WORDS]
     }
 
     /// The block with the slot at `place`, read when it is first asked for.
+    #[cold]
     fn block<'a>(&self, blocks: &'a [OnceLock<Box<[AtomicU64]>>], place: usize) -> &'a [AtomicU64] {
         let block = place * SLOT_WORDS / BLOCK;
         blocks[block].get_or_init(|| {
@@ -262,6 +261,11 @@ impl Table {
             words.map(|bytes| word(bytes).into()).collect()
         })
     }
+}
+
+/// What a slot's words hold. Nothing is ordered by these loads: a slot is believed by its checksum alone.
+fn values(words: &[AtomicU64]) -> SlotWords {
+    std::array::from_fn(|at| words[at].load(Ordering::Relaxed))
 }
 
 /// What was found in a table's header.
@@ -279,8 +283,7 @@ enum Access {
 }
 
 /// Opens the table for writing if that is wanted and possible, otherwise for reading.
-fn open_file(dir: &Path, missing: Missing) -> io::Result<(File, Access)> {
-    let root = Directory::root(dir)?;
+fn open_file(root: &Root, missing: Missing) -> io::Result<(File, Access)> {
     if missing == Missing::Create {
         match root.open_own(NAME, OFlags::RDWR) {
             Ok(file) => return Ok((file, Access::ReadWrite)),
@@ -343,12 +346,13 @@ pub(super) const fn version_word(version: u32) -> u64 {
 }
 
 /// Makes directory and table. That another process was faster is no error.
-fn create(dir: &Path) -> io::Result<()> {
+fn create(root: &Root) -> io::Result<()> {
     if !may_write_so_far() {
         return Err(ErrorKind::FileTooLarge.into());
     }
-    DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-    match write_table(dir, Held::Kept) {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700).create(&root.path)?;
+    match write_table(root, Held::Kept) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         written => written,
     }
@@ -356,17 +360,17 @@ fn create(dir: &Path) -> io::Result<()> {
 
 /// Puts a new table in the place of a damaged one, or of another user's. A process that does so at the same time
 /// replaces the replacement: what was put there meanwhile is forgotten, and nothing else.
-fn replace(dir: &Path) -> io::Result<()> {
-    write_table(dir, Held::Replaced)
+fn replace(root: &Root) -> io::Result<()> {
+    write_table(root, Held::Replaced)
 }
 
 /// An empty table. All of it is written: a disk that is full later must not stand in the way of a slot.
-fn write_table(dir: &Path, held: Held) -> io::Result<()> {
+fn write_table(root: &Root, held: Held) -> io::Result<()> {
     let mut bytes = vec![0; BYTES];
     for (place, word) in bytes.chunks_exact_mut(8).zip(HEADER) {
         place.copy_from_slice(&word.to_ne_bytes());
     }
-    let root = Directory::root(dir)?;
+    let root = root.reopen()?;
     write_fresh(&root, (&root, NAME), Kind::Owned, &bytes, held)
 }
 
