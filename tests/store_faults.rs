@@ -2,13 +2,12 @@
 //! operation reports an error or a miss; nothing wrong is served, and nothing elsewhere is touched.
 //! Some tests are this program again, in a name space with mounts of its own or as another user.
 
-use pcache_nvcc::config::Config;
 use pcache_nvcc::stats::Counter;
 use pcache_nvcc::store::{Artefact, FileStore, Name, StoreError};
 use std::env;
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -360,63 +359,6 @@ fn links_planted_while_the_store_is_open_lead_nowhere() {
         let _ = (store.get(b"key"), store.get_record(b"key"), store.clear());
         assert_eq!(names_below(elsewhere.path()), before, "{planted}");
     }
-}
-
-#[test]
-fn shared_root_makes_shared_files() {
-    let dir = tempfile::tempdir().unwrap();
-    fs::set_permissions(dir.path(), Permissions::from_mode(0o2770)).unwrap();
-    let private = tempfile::tempdir().unwrap();
-    let (config, _) = Config::load(&|name| match name {
-        "PCACHE_DIR" => Some(dir.path().into()),
-        "PCACHE_PRIVATE_DIR" => Some(private.path().into()),
-        "PCACHE_MAX_SIZE" => Some("200".into()),
-        _ => None,
-    });
-    let store = FileStore::from_config(&config).unwrap();
-    store.put(b"a", &[0; 60]).unwrap();
-    store.put_record(b"a", b"").unwrap();
-    let mode = |path: &str| fs::metadata(dir.path().join(path)).unwrap().mode() & 0o7777;
-    let shard = format!("entries/{}", &Name::of(b"a").to_string()[..2]);
-    for made in ["entries", "manifests", "manifests/results", "tmp"] {
-        assert_eq!(mode(made), 0o2770, "{made}");
-    }
-    store.put(b"a", &[0; 60]).unwrap();
-    assert_eq!(mode(&shard), 0o2770);
-    for made in ["counters", "shards"] {
-        assert_eq!(mode(made), 0o660, "{made}");
-    }
-    // What one user has made, others replace and do not change.
-    assert_eq!(mode(&format!("entries/{}", Name::of(b"a"))), 0o640);
-    // What steers, and what holds others up, is elsewhere.
-    store.put_order(b"a", b"steers").unwrap();
-    assert_eq!(store.get_order(b"a").unwrap().unwrap(), b"steers");
-    store.note("{\"v\":1}").unwrap();
-    assert_eq!(store.noted().unwrap(), ["{\"v\":1}"]);
-    let own = store.own_dir().unwrap();
-    assert!(own.join("journal").is_dir() && !dir.path().join("journal").exists());
-    assert!(own.starts_with(private.path()) && !dir.path().join("locks").exists());
-    for (made, expected) in [("", 0o700), ("key", 0o600), ("manifests/results", 0o700)] {
-        let mode = fs::metadata(own.join(made)).unwrap().mode() & 0o7777;
-        assert_eq!(mode, expected, "{made}");
-    }
-    // What is set to be read-only is the cache, and not what a user remembers elsewhere.
-    let others = tempfile::tempdir().unwrap();
-    let (config, _) = Config::load(&|name| match name {
-        "PCACHE_DIR" => Some(dir.path().into()),
-        "PCACHE_PRIVATE_DIR" => Some(others.path().into()),
-        "PCACHE_READONLY" => Some("1".into()),
-        _ => None,
-    });
-    assert_eq!(FileStore::reading(&config).unwrap().own_dir(), None);
-    let reader = FileStore::from_config(&config).unwrap();
-    assert!(reader.may_change_own() && reader.own_dir().unwrap().is_dir());
-    let own = tempfile::tempdir().unwrap();
-    fs::set_permissions(own.path(), Permissions::from_mode(0o700)).unwrap();
-    let store = FileStore::open(own.path(), 100).unwrap();
-    store.put(b"a", b"1").unwrap();
-    let mode = fs::metadata(entry_path(own.path(), b"a")).unwrap().mode();
-    assert_eq!(mode & 0o077, 0);
 }
 
 #[test]

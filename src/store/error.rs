@@ -40,6 +40,14 @@ pub enum StoreError {
         /// What is wrong with it, and the way out.
         why: String,
     },
+    /// Others can write in the cache, and this user has no key to sign results with.
+    #[error(
+        "others can write in {path:?}, and there is no place for a key of yours; set PCACHE_PRIVATE_DIR to a directory in which only you can write"
+    )]
+    NoKey {
+        /// The cache.
+        path: PathBuf,
+    },
     /// A maximum size of zero.
     #[error("a store of no size holds nothing; set PCACHE_MAX_SIZE, such as 10G")]
     NoRoom,

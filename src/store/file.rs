@@ -71,6 +71,16 @@ impl FileStore {
         self.credentials.standing()
     }
 
+    /// Why the cache's own key is not used, if it has one.
+    pub fn refused_key(&self) -> Option<&str> {
+        self.credentials.refused()
+    }
+
+    /// Whether no other user but root can write in the cache.
+    pub fn is_alone(&self) -> bool {
+        self.credentials.is_alone()
+    }
+
     /// The counters of the same directory.
     pub fn stats(&self) -> &Stats {
         &self.stats
@@ -111,6 +121,7 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_artefact(&self, bytes: &[u8]) -> Result<Artefact, StoreError> {
+        self.refuse_unsigned(Use::Result)?;
         let artefact = Artefact::of(bytes);
         let name = Name::of(&artefact.key());
         // Reading and comparing costs less than a write. An entry that cannot be read is replaced.
@@ -173,10 +184,18 @@ impl FileStore {
         self.seal(key, value, Use::Order)
     }
 
-    fn seal(&self, key: &[u8], value: &[u8], usage: Use) -> Result<(), StoreError> {
-        if !self.credentials.may_seal(usage) {
-            return Ok(());
+    /// What would never be believed is not written.
+    fn refuse_unsigned(&self, usage: Use) -> Result<(), StoreError> {
+        match self.access {
+            Access::ReadWrite if !self.credentials.may_seal(usage) => Err(StoreError::NoKey {
+                path: self.root.clone(),
+            }),
+            _ => Ok(()),
         }
+    }
+
+    fn seal(&self, key: &[u8], value: &[u8], usage: Use) -> Result<(), StoreError> {
+        self.refuse_unsigned(usage)?;
         let name = self.credentials.name(key, usage);
         let size = value.len() as u64;
         if size >= LONGEST_RECORD {

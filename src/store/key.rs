@@ -1,7 +1,7 @@
 //! The key by which the users of a shared cache sign records: 32 random bytes in a file that only they can
 //! read, and every user who can read it can sign. Does not know what is signed.
 
-use crate::files::{Directory, Held, Kind, Rights, read_bounded, write_fresh};
+use crate::files::{Directory, Held, Kind, Rights, is_missing, read_bounded, write_fresh};
 use rustix::fs::{Mode, OFlags, fstat};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -69,16 +69,23 @@ impl Key {
     }
 
     /// The key of the cache with this `root`, whose rights are `rights`: only its owner and root can have put it
-    /// there.
-    pub(super) fn of_cache(root: &Directory, rights: Rights) -> Option<Self> {
-        let directory = root.directory(KEY_DIRECTORY).ok()?;
-        let found = directory.rights().ok()?;
+    /// there. `None` if it has none.
+    ///
+    /// # Errors
+    /// It cannot be read or believed: text that says why.
+    pub(super) fn of_cache(root: &Directory, rights: Rights) -> Result<Option<Self>, String> {
+        let say = |error: io::Error| error.to_string();
+        let directory = match root.directory(KEY_DIRECTORY) {
+            Err(error) if is_missing(&error) => return Ok(None),
+            opened => opened.map_err(say)?,
+        };
+        let found = directory.rights().map_err(say)?;
         let is_owners = found.owner() == rights.owner() || found.owner() == 0;
         if !is_owners || found.is_written_by_others() {
-            return None;
+            return Err("others can write in its directory, or own it".into());
         }
-        let file = directory.open_regular(KEY_FILE, OFlags::RDONLY).ok()?;
-        Self::load(&file).ok()
+        let file = directory.open_regular(KEY_FILE, OFlags::RDONLY);
+        Self::load(&file.map_err(say)?).map(Some)
     }
 
     /// This user's own key in the directory `own`, which is this user's; made there if that is wanted.

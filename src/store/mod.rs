@@ -47,6 +47,7 @@ pub use flight::{Flight, Flights, Guard};
 pub use gc::{Collected, Phase};
 pub use key::{KEY_DIRECTORY, KEY_FILE, Key};
 pub use memory::MemoryStore;
+pub use own::is_private;
 pub use policy::Policy;
 pub use survey::{Proof, Reading, Stored, Verdict};
 pub use trust::Standing;

@@ -20,6 +20,30 @@ use std::sync::{Arc, OnceLock};
 /// together, so that a hit pays for no listing.
 const SWEEP_SECONDS: u64 = 3600;
 
+/// How a store is opened.
+pub(super) struct Opening<'a> {
+    max_bytes: u64,
+    access: Access,
+    trust: Trust,
+    /// The file of a key by which results are believed.
+    key: Option<&'a Path>,
+    /// Where this user's own files are if others can write in the cache, and whether they may be changed.
+    private: Option<(&'a Path, Access)>,
+}
+
+impl Opening<'_> {
+    /// With no key, and no place apart.
+    pub(super) fn new(max_bytes: u64, access: Access) -> Self {
+        Self {
+            max_bytes,
+            access,
+            trust: Trust::default(),
+            key: None,
+            private: None,
+        }
+    }
+}
+
 impl FileStore {
     /// Opens the store that the settings name.
     ///
@@ -43,10 +67,13 @@ impl FileStore {
     }
 
     fn with_settings(config: &Config, access: Access, apart: Access) -> Result<Self, StoreError> {
-        let trust = (config.trust.value, config.key.value.as_deref());
-        let max_bytes = config.max_size.value.bytes();
-        let private = Some((config.private_dir.value.as_path(), apart));
-        let store = Self::open_with(&config.dir.value, max_bytes, access, trust, private)?;
+        let opening = Opening {
+            trust: config.trust.value,
+            key: config.key.value.as_deref(),
+            private: Some((&config.private_dir.value, apart)),
+            ..Opening::new(config.max_size.value.bytes(), access)
+        };
+        let store = Self::open_as(&config.dir.value, &opening)?;
         Ok(store.with_policy(config.policy.value.into()))
     }
 
@@ -57,13 +84,7 @@ impl FileStore {
     /// `max_bytes` of zero; a root that cannot be made, or that is another user's, for root; something else
     /// than a directory in the place of one of the store's own.
     pub fn open(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
-        Self::open_with(
-            root,
-            max_bytes,
-            Access::ReadWrite,
-            (Trust::Mine, None),
-            None,
-        )
+        Self::open_as(root, &Opening::new(max_bytes, Access::ReadWrite))
     }
 
     /// Opens the store in `root` for reading. Puts, removals and clearing do nothing, and reads leave
@@ -72,17 +93,11 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::open`], apart from making the root.
     pub fn open_read_only(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
-        Self::open_with(root, max_bytes, Access::ReadOnly, (Trust::Mine, None), None)
+        Self::open_as(root, &Opening::new(max_bytes, Access::ReadOnly))
     }
 
-    /// With this user's own files below `private`, opened as it says, if others can write in the cache.
-    pub(super) fn open_with(
-        root: &Path,
-        max_bytes: u64,
-        access: Access,
-        (trust, key): (Trust, Option<&Path>),
-        private: Option<(&Path, Access)>,
-    ) -> Result<Self, StoreError> {
+    pub(super) fn open_as(root: &Path, opening: &Opening<'_>) -> Result<Self, StoreError> {
+        let (max_bytes, access) = (opening.max_bytes, opening.access);
         refuse_no_room(max_bytes)?;
         let root = absolute(root)?;
         let held = match access {
@@ -93,8 +108,9 @@ impl FileStore {
         let opened = Arc::new(Root::new(root, held));
         let rights = opened.held().map(Directory::rights).transpose();
         let rights = rights.map_err(StoreError::io("examine", &path))?;
-        let own = rights.and_then(|rights| own::open(&opened, rights, private, access));
-        let credentials = Credentials::open(&opened, rights, trust, key, own.as_ref())?;
+        let own = rights.and_then(|rights| own::open(&opened, rights, opening.private, access));
+        let credentials =
+            Credentials::open(&opened, rights, opening.trust, opening.key, own.as_ref())?;
         // The process that made the counters has examined the rest, and what came later is not followed.
         let known = Stats::open_existing_in(&opened);
         let stats = match (access, known.is_shared()) {

@@ -4,9 +4,9 @@
 //! move files in it, and a file of this user's with content that another has chosen, such as a stored message,
 //! would pass for any other one of this user's.
 
-use super::open::make;
+use super::open::{Opening, make};
 use super::{FileStore, StoreError, file::Access};
-use crate::files::{Directory, Rights, Root, Trust};
+use crate::files::{Directory, Rights, Root, is_missing};
 use sha2::{Digest, Sha256};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -33,7 +33,7 @@ pub(super) fn open(
         let root = Arc::clone(root);
         return Some(Own { root, access });
     }
-    let (private, access) = private.filter(|(private, _)| private.is_absolute())?;
+    let (private, access) = private.filter(|(private, _)| is_private(private))?;
     // A directory for each cache, so that none evicts what another one needs.
     let digest = Sha256::digest(root.path.as_os_str().as_bytes());
     let path = private.join(hex::encode(&digest[..8]));
@@ -44,6 +44,13 @@ pub(super) fn open(
     let is_own = held.rights().is_ok_and(Rights::is_own);
     let root = Arc::new(Root::new(path, Some(held)));
     is_own.then_some(Own { root, access })
+}
+
+/// Whether no other user can write in `private`, where each cache has a directory, or a compile can make it so:
+/// who can write there could move another directory of this user's to the place of one of these.
+pub fn is_private(private: &Path) -> bool {
+    let found = Directory::root(private).and_then(|directory| directory.rights());
+    private.is_absolute() && found.map_or_else(|error| is_missing(&error), Rights::is_own)
 }
 
 impl FileStore {
@@ -72,8 +79,8 @@ impl FileStore {
             return None;
         }
         let open = || {
-            let trust = (Trust::Mine, None);
-            let opened = Self::open_with(&own.root.path, self.max_bytes, own.access, trust, None);
+            let opening = Opening::new(self.max_bytes, own.access);
+            let opened = Self::open_as(&own.root.path, &opening);
             opened.ok().map(Box::new)
         };
         self.apart.get_or_init(open).as_deref()

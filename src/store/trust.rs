@@ -58,6 +58,8 @@ pub(super) struct Credentials {
     domain: Domain,
     /// The rights of the cache's root; `None` if the cache does not exist.
     root: Option<Rights>,
+    /// Why the cache's own key is not used.
+    refused: Option<String>,
 }
 
 impl Credentials {
@@ -82,6 +84,7 @@ impl Credentials {
                 believed: Believed::nothing(),
                 domain: Domain::Nothing,
                 root: None,
+                refused: None,
             });
         };
         if trust == Trust::Mine && rights.is_of_another_than_root() {
@@ -92,13 +95,17 @@ impl Credentials {
         }
         let mut found = Self::new(trust, rights, key);
         if matches!(found.domain, Domain::Nothing) {
-            let own = || {
+            let of_user = || {
                 let own = own?;
                 Key::of_user(own.root.held()?, own.access == Access::ReadWrite)
             };
-            found.domain = match Key::of_cache(held, rights) {
+            let of_cache = Key::of_cache(held, rights).unwrap_or_else(|why| {
+                found.refused = Some(why);
+                None
+            });
+            found.domain = match of_cache {
                 Some(key) => Domain::Key(Box::new(key)),
-                None => own().map_or(Domain::Nothing, |key| Domain::Own(Box::new(key))),
+                None => of_user().map_or(Domain::Nothing, |key| Domain::Own(Box::new(key))),
             };
         }
         Ok(found)
@@ -116,12 +123,18 @@ impl Credentials {
             believed,
             domain,
             root: Some(root),
+            refused: None,
         }
     }
 
     /// Whether no other user but root can write in the cache.
-    fn is_alone(&self) -> bool {
+    pub(super) fn is_alone(&self) -> bool {
         self.root.is_some_and(Rights::is_own)
+    }
+
+    /// Why the cache's own key is not used, if it has one.
+    pub(super) fn refused(&self) -> Option<&str> {
+        self.refused.as_deref()
     }
 
     /// By what records are believed.

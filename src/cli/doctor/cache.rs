@@ -4,9 +4,8 @@ use super::probe::{Features, Reach, file_system, free_bytes, free_files, try_out
 use super::{Findings, Level};
 use crate::cli::Surroundings;
 use crate::config::{ByteSize, Config};
-use crate::files::{Directory, Rights, is_missing};
 use crate::stats::Stats;
-use crate::store::{FileStore, STRANGE_PREFIX, Standing};
+use crate::store::{FileStore, STRANGE_PREFIX, Standing, is_private};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -124,22 +123,30 @@ fn examine_strange(root: &Path, findings: &mut Findings) {
 /// Whose results are believed, and why.
 fn examine_trust(config: &Config, findings: &mut Findings) {
     let mode = std::fs::metadata(&config.dir.value).map_or(0, |found| found.mode() & 0o7777);
-    let standing = match FileStore::reading(config) {
-        Ok(store) => store.standing(),
+    let store = match FileStore::reading(config) {
+        Ok(store) => store,
         Err(error) => {
             let advice = "every compile goes to nvcc uncached until this is mended";
             return findings.advise(Level::Error, ABOUT, error.to_string(), advice);
         }
     };
     let say_own = |findings: &mut Findings| {
+        let key = store.refused_key().map_or_else(
+            || "no key is known".to_owned(),
+            |why| format!("its key cannot be used ({why})"),
+        );
         let text = format!(
-            "others can write in it (mode {mode:o}), and no key is known: only results that you have made are believed"
+            "others can write in it (mode {mode:o}), and {key}: only results that you have made are believed"
         );
         let advice = "pcache init --shared GROUP makes a cache with a key; chmod go-w, if the cache is yours alone";
         findings.advise(Level::Error, ABOUT, text, advice);
     };
-    match standing {
+    match store.standing() {
         Standing::Exclusive => findings.ok(ABOUT, "only you and root can write in it"),
+        Standing::Signed if store.is_alone() => findings.ok(
+            ABOUT,
+            "only you and root can write in it; only results that the key has signed are believed",
+        ),
         Standing::Signed => findings.ok(
             ABOUT,
             "others can write in it; only results that its key has signed are believed",
@@ -164,12 +171,6 @@ fn examine_trust(config: &Config, findings: &mut Findings) {
             "set PCACHE_TRUST=mine, or be sure of all who can write there",
         ),
     }
-}
-
-/// Whether a compile can make a place there in which no other user can write.
-fn is_private(place: &Path) -> bool {
-    let found = Directory::root(place).and_then(|directory| directory.rights());
-    place.is_absolute() && found.map_or_else(|error| is_missing(&error), Rights::is_own)
 }
 
 fn examine_features(place: &Path, findings: &mut Findings) {
