@@ -1,8 +1,9 @@
 //! `pcache clear`: removes everything, or what is selected. Does not know how files are removed.
 
+use super::progress::Progress;
+use super::scene::{Scene, Status};
+use super::screen::{print_json, say};
 use super::select::{Selection, Sought, now};
-use super::terminal::Progress;
-use super::{Scene, Status, print_json, say};
 use crate::config::ByteSize;
 use crate::includes::digests::DigestTable;
 use crate::store::{Cleared, FileStore, Sort, Verdict};

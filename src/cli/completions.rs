@@ -1,6 +1,8 @@
 //! `pcache completions`: scripts for shells, from the definitions that parse the command line.
 
-use super::{Screen, Status, command, say_text};
+use super::command;
+use super::scene::Status;
+use super::screen::{Screen, say_text};
 use anyhow::{Context, Error};
 use clap_complete::{Shell, generate};
 

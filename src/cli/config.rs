@@ -1,7 +1,8 @@
 //! `pcache config`: the settings in force, where each comes from, and what could not be used; and
 //! changes of the configuration file. Does not know what the settings do.
 
-use super::{Scene, Status, complain, print_json, say};
+use super::scene::{Scene, Status};
+use super::screen::{complain, print_json, say};
 use crate::config::{
     Config, ConfigProblem, Listed, SETTINGS, Setting, Source, config_file, nearest, set, setting,
     unset,

@@ -3,8 +3,9 @@
 
 use super::gone::Removals;
 use super::journal::{compiles_of, facts, is_of, output, sources};
-use super::terminal::Progress;
-use super::{Scene, Screen, Status, print_json, say};
+use super::progress::Progress;
+use super::scene::{Scene, Status};
+use super::screen::{Screen, print_json, say};
 use crate::journal::{Compile, Level};
 use crate::log::timestamp;
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};

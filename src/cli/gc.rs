@@ -1,7 +1,8 @@
 //! `pcache gc`: brings the cache under its cap now. Does not know what is too much.
 
-use super::terminal::Progress;
-use super::{Scene, Status, print_json, say};
+use super::progress::Progress;
+use super::scene::{Scene, Status};
+use super::screen::{print_json, say};
 use crate::compile::sweep_work_directories;
 use crate::config::ByteSize;
 use crate::store::{Collected, Phase};

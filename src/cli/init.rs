@@ -1,7 +1,8 @@
 //! `pcache init`: makes a cache, for this user alone or for a group, with the key by which its results are signed.
 //! Does not know what is kept there.
 
-use super::{Scene, Status, say};
+use super::scene::{Scene, Status};
+use super::screen::say;
 use crate::store::{KEY_DIRECTORY, KEY_FILE, Key};
 use anyhow::{Context, Error, bail};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};

@@ -1,8 +1,10 @@
 //! `pcache list`: the files of the cache as a table or as JSON. Does not know where they lie.
 
+use super::paint::Ink;
+use super::progress::Progress;
+use super::scene::{Scene, Status};
+use super::screen::{print_json, say, say_coloured};
 use super::select::{Selection, Sought, now};
-use super::terminal::{Ink, Progress};
-use super::{Scene, Status, print_json, say, say_coloured};
 use crate::config::ByteSize;
 use crate::store::{FileStore, Sort, Verdict};
 use anyhow::Error;

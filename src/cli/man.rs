@@ -1,7 +1,9 @@
 //! `pcache man`: manual pages, from the definitions that parse the command line and from the table of
 //! settings.
 
-use super::{Screen, Status, command, say_text};
+use super::command;
+use super::scene::Status;
+use super::screen::{Screen, say_text};
 use crate::config::SETTINGS;
 use anyhow::{Context, Error};
 use clap_mangen::Man;

@@ -14,28 +14,31 @@ mod init;
 mod journal;
 mod list;
 mod man;
+mod paint;
+mod progress;
 mod range;
 mod recompile;
 mod report;
 mod run;
+mod scene;
 mod screen;
 mod select;
 mod since;
 mod spans;
 mod stats;
-mod terminal;
+mod surroundings;
 mod trace;
 mod verify;
 
-use crate::config::{Config, Environment};
-use crate::store::{FileStore, StoreError};
+use crate::config::Config;
 use anyhow::{Context, Error};
 use clap::{CommandFactory, Parser, Subcommand};
-use screen::{Screen, complain, print_json, say, say_coloured, say_text, write_to};
+use paint::Paint;
+use scene::{Scene, Status};
+use screen::{Screen, complain};
 use std::ffi::OsString;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use terminal::Paint;
+pub use surroundings::Surroundings;
 
 /// Looks after the cache of pcache-nvcc.
 #[derive(Debug, Parser)]
@@ -77,31 +80,6 @@ enum Command {
     Man(man::ManArguments),
 }
 
-/// What the program is told by the system, apart from its arguments.
-pub struct Surroundings<'a> {
-    /// Looks up an environment variable.
-    pub env: &'a Environment<'a>,
-    /// The names of all environment variables.
-    pub variables: Vec<OsString>,
-    /// The file of this program.
-    pub program: Option<PathBuf>,
-    /// Whether standard output is a terminal.
-    pub out_is_terminal: bool,
-    /// Whether standard error is a terminal.
-    pub err_is_terminal: bool,
-}
-
-/// How a request ended, other than by an error.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Status {
-    /// Nothing more to say.
-    Fine,
-    /// Something was found that should be looked at.
-    Findings,
-    /// Something was found that keeps the cache from working.
-    Trouble,
-}
-
 /// Exit status of a request that failed.
 const FAILED: u8 = 1;
 /// Exit status of a command line that makes no sense.
@@ -115,53 +93,6 @@ const STATUSES: &str = "Exit status: 0 done, and nothing is amiss; 1 the request
     command line makes no sense; 3 doctor has warnings, or verify found damage and removed it; \
     4 doctor found errors, or verify found damage that it could not remove or compiles that give \
     other bytes now.";
-
-/// What every request works with.
-struct Scene<'a> {
-    config: &'a Config,
-    surroundings: &'a Surroundings<'a>,
-    out: Screen<'a>,
-    err: Screen<'a>,
-}
-
-impl Scene<'_> {
-    fn root(&self) -> &Path {
-        &self.config.dir.value
-    }
-
-    /// The store for reading; `None` where there is none.
-    fn store_for_reading(&self) -> Result<Option<FileStore>, Error> {
-        self.store(FileStore::reading(self.config))
-    }
-
-    /// The store, to `change` it; `None` where there is none.
-    fn store_for(&self, change: &str) -> Result<Option<FileStore>, Error> {
-        let root = self.root();
-        if self.config.readonly.value {
-            let from = &self.config.readonly.source;
-            anyhow::bail!(
-                "cannot {change} {root:?}: it is set to be read-only (readonly, from {from})"
-            );
-        }
-        // Opening would make it.
-        if !is_there(root)? {
-            return Ok(None);
-        }
-        self.store(FileStore::from_config(self.config))
-    }
-
-    fn store(&self, opened: Result<FileStore, StoreError>) -> Result<Option<FileStore>, Error> {
-        match is_there(self.root())? {
-            true => Ok(Some(opened?)),
-            false => Ok(None),
-        }
-    }
-
-    fn say_absent(&mut self) -> Result<(), Error> {
-        let root = self.root().to_owned();
-        say(&mut self.out, format_args!("there is no cache at {root:?}"))
-    }
-}
 
 /// The command line, for whoever describes it.
 pub fn command() -> clap::Command {
@@ -245,15 +176,6 @@ fn execute(
         Command::Config(arguments) => config::run(arguments, &mut scene, &problems),
         Command::Completions(_) | Command::Man(_) => Ok(Status::Fine),
     }
-}
-
-/// Whether the cache directory exists.
-fn is_there(root: &Path) -> Result<bool, Error> {
-    if root.as_os_str().is_empty() {
-        anyhow::bail!("no home directory is known; set PCACHE_DIR to a directory for the cache");
-    }
-    let found = root.try_exists();
-    found.with_context(|| format!("cannot look for the cache at {root:?}"))
 }
 
 /// Help and version go to stdout, since they were asked for; mistakes to stderr, in our voice.

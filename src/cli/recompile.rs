@@ -3,7 +3,7 @@
 //! same result, and under another key nothing can be said. Does not know how a compile is done.
 
 use super::journal::{compiles, facts};
-use super::terminal::Progress;
+use super::progress::Progress;
 use crate::compile::{PLANNING, is_keyed};
 use crate::config::Config;
 use crate::journal::{Compile, Level};

@@ -1,7 +1,7 @@
 //! `pcache run`: starts a program in which kernels that are compiled at run time are cached. Knows where the
 //! library for that lies and how ld.so is told of it; not what it does there.
 
-use super::{Scene, Status};
+use super::scene::{Scene, Status};
 use anyhow::{Context, Error};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

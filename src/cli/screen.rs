@@ -2,7 +2,7 @@
 //! steer a terminal but colours and the progress bar, which are this program's own. So it is no `Write`: what is
 //! printed has to say which of its newlines are layout. `tests/layering.rs` holds that nothing else in `cli` writes.
 
-use super::terminal::{Ink, Paint};
+use super::paint::{Ink, Paint};
 use crate::visible;
 use anyhow::{Context, Error};
 use serde::Serialize;

@@ -4,9 +4,10 @@
 
 use super::journal::compiles;
 use super::range::Range;
+use super::scene::{Scene, Status, is_there};
 use super::screen::json_text;
+use super::screen::write_to;
 use super::spans::{Span, began, name, spans};
-use super::{Scene, Status, is_there, write_to};
 use crate::journal::Compile;
 use anyhow::{Error, bail};
 use serde::Serialize;

@@ -3,10 +3,13 @@
 //! key that only that program knows, looks like a damaged artefact otherwise.
 
 use super::contents::Contents;
+use super::paint::Ink;
+use super::progress::Progress;
 use super::recompile::{Recompiled, Recompiler};
+use super::scene::{Scene, Status};
+use super::screen::{print_json, say, say_coloured};
 use super::select::now;
-use super::terminal::{Ink, Progress};
-use super::{Scene, Status, Surroundings, print_json, say, say_coloured};
+use super::surroundings::Surroundings;
 use crate::config::ByteSize;
 use crate::store::{FileStore, Name, Proof, Reading, Sort, Standing, StoreError, Stored, Verdict};
 use anyhow::{Context, Error, bail};

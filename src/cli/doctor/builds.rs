@@ -2,7 +2,7 @@
 
 use super::launchers::cache_in;
 use super::{Findings, Level};
-use crate::cli::Surroundings;
+use crate::cli::surroundings::Surroundings;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;

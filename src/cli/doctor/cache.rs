@@ -2,7 +2,7 @@
 
 use super::probe::{Features, Reach, file_system, free_bytes, free_files, try_out};
 use super::{Findings, Level};
-use crate::cli::Surroundings;
+use crate::cli::surroundings::Surroundings;
 use crate::config::{ByteSize, Config};
 use crate::stats::Stats;
 use crate::store::{FileStore, STRANGE_PREFIX, Standing, is_private};

@@ -6,7 +6,7 @@
 
 use super::toolchain::Compilers;
 use super::{Findings, Level};
-use crate::cli::Surroundings;
+use crate::cli::surroundings::Surroundings;
 use crate::toolchain::look_up;
 use crate::why::flags;
 use std::ffi::OsString;

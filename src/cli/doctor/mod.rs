@@ -17,8 +17,9 @@ mod probe;
 mod settings;
 mod toolchain;
 
-use super::terminal::Ink;
-use super::{Scene, Status, print_json, say, say_coloured};
+use super::paint::Ink;
+use super::scene::{Scene, Status};
+use super::screen::{print_json, say, say_coloured};
 use crate::config::ConfigProblem;
 use crate::secret::hide_text;
 use anyhow::Error;

@@ -1,7 +1,7 @@
 //! The compilers that a compile would use. Does not know what stands in front of them.
 
 use super::{Findings, Level};
-use crate::cli::Scene;
+use crate::cli::scene::Scene;
 use crate::store::FileStore;
 use crate::toolchain::{
     Front, HostDriver, Memos, Search, Toolchain, driver_version, find_nvcc, identify, look_up,

@@ -10,7 +10,8 @@ mod table;
 
 use super::journal::compiles;
 use super::range::Range;
-use super::{Screen, complain, is_there, print_json, say};
+use super::scene::is_there;
+use super::screen::{Screen, complain, print_json, say};
 use crate::config::Config;
 use crate::journal::Compile;
 use crate::log::timestamp;

@@ -3,7 +3,7 @@
 
 use super::Shown;
 use super::counts::NvrtcCounts;
-use crate::cli::{Screen, say};
+use crate::cli::screen::{Screen, say};
 use anyhow::Error;
 
 /// One metric: what comes before its samples.

@@ -3,7 +3,7 @@
 
 use super::Shown;
 use super::counts::{NvrtcCounts, sum};
-use crate::cli::{Screen, say};
+use crate::cli::screen::{Screen, say};
 use crate::config::ByteSize;
 use anyhow::Error;
 use std::fmt;

@@ -1,7 +1,7 @@
-//! What differs on a terminal: colours, and a line that shows how far a long request has come. Does
-//! not know what is shown.
+//! A line that shows how far a long command has come.
 
-use super::{Screen, Surroundings};
+use super::screen::Screen;
+use super::surroundings::Surroundings;
 use std::time::{Duration, Instant};
 
 /// A request that takes less long shows nothing.
@@ -10,49 +10,6 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Places of the bar.
 const WIDTH: u64 = 30;
-
-/// Whether to colour.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Paint {
-    Colours,
-    Plain,
-}
-
-/// A colour, by its meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ink {
-    Good,
-    Doubtful,
-    Bad,
-    Faint,
-    Strong,
-}
-
-impl Paint {
-    /// Colours on a terminal that knows them, unless `NO_COLOR` is set to anything.
-    pub(super) fn of(surroundings: &Surroundings<'_>) -> Self {
-        let value = |name: &str| (surroundings.env)(name).unwrap_or_default();
-        let is_wanted = value("NO_COLOR").is_empty() && value("TERM") != "dumb";
-        match surroundings.out_is_terminal && is_wanted {
-            true => Self::Colours,
-            false => Self::Plain,
-        }
-    }
-
-    pub(super) fn with(self, ink: Ink, text: &str) -> String {
-        let code = match ink {
-            Ink::Good => "32",
-            Ink::Doubtful => "33",
-            Ink::Bad => "31",
-            Ink::Faint => "2",
-            Ink::Strong => "1",
-        };
-        match self {
-            Self::Colours => format!("\x1b[{code}m{text}\x1b[0m"),
-            Self::Plain => text.to_owned(),
-        }
-    }
-}
 
 /// A line on a terminal's stderr that is drawn again and again, and removed at the end.
 pub(super) struct Progress<'a> {
@@ -114,7 +71,8 @@ impl Drop for Progress<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ink, Paint, Progress, Screen, Surroundings};
+    use super::{Progress, Screen, Surroundings};
+    use crate::cli::paint::Paint;
     use std::ffi::OsString;
     use std::time::Duration;
 
@@ -129,21 +87,6 @@ mod tests {
             out_is_terminal: is_terminal,
             err_is_terminal: is_terminal,
         }
-    }
-
-    #[test]
-    fn colours_are_for_terminals_that_want_them() {
-        let none = |_: &str| None;
-        let refused = |name: &str| (name == "NO_COLOR").then(|| "1".into());
-        let empty = |name: &str| (name == "NO_COLOR").then(OsString::new);
-        let dumb = |name: &str| (name == "TERM").then(|| "dumb".into());
-        assert_eq!(Paint::of(&surroundings(&none, true)), Paint::Colours);
-        assert_eq!(Paint::of(&surroundings(&empty, true)), Paint::Colours);
-        assert_eq!(Paint::of(&surroundings(&none, false)), Paint::Plain);
-        assert_eq!(Paint::of(&surroundings(&refused, true)), Paint::Plain);
-        assert_eq!(Paint::of(&surroundings(&dumb, true)), Paint::Plain);
-        assert_eq!(Paint::Colours.with(Ink::Bad, "x"), "\x1b[31mx\x1b[0m");
-        assert_eq!(Paint::Plain.with(Ink::Bad, "x"), "x");
     }
 
     /// What three steps draw.

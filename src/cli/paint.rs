@@ -1,0 +1,80 @@
+//! Colours on terminals that want them.
+
+use super::surroundings::Surroundings;
+
+/// Whether to colour.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Paint {
+    Colours,
+    Plain,
+}
+
+/// A colour, by its meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ink {
+    Good,
+    Doubtful,
+    Bad,
+    Faint,
+    Strong,
+}
+
+impl Paint {
+    /// Colours on a terminal that knows them, unless `NO_COLOR` is set to anything.
+    pub(super) fn of(surroundings: &Surroundings<'_>) -> Self {
+        let value = |name: &str| (surroundings.env)(name).unwrap_or_default();
+        let is_wanted = value("NO_COLOR").is_empty() && value("TERM") != "dumb";
+        match surroundings.out_is_terminal && is_wanted {
+            true => Self::Colours,
+            false => Self::Plain,
+        }
+    }
+
+    pub(super) fn with(self, ink: Ink, text: &str) -> String {
+        let code = match ink {
+            Ink::Good => "32",
+            Ink::Doubtful => "33",
+            Ink::Bad => "31",
+            Ink::Faint => "2",
+            Ink::Strong => "1",
+        };
+        match self {
+            Self::Colours => format!("\x1b[{code}m{text}\x1b[0m"),
+            Self::Plain => text.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ink, Paint, Surroundings};
+    use std::ffi::OsString;
+
+    fn surroundings<'a>(
+        env: &'a dyn Fn(&str) -> Option<OsString>,
+        is_terminal: bool,
+    ) -> Surroundings<'a> {
+        Surroundings {
+            env,
+            variables: Vec::new(),
+            program: None,
+            out_is_terminal: is_terminal,
+            err_is_terminal: is_terminal,
+        }
+    }
+
+    #[test]
+    fn colours_are_for_terminals_that_want_them() {
+        let none = |_: &str| None;
+        let refused = |name: &str| (name == "NO_COLOR").then(|| "1".into());
+        let empty = |name: &str| (name == "NO_COLOR").then(OsString::new);
+        let dumb = |name: &str| (name == "TERM").then(|| "dumb".into());
+        assert_eq!(Paint::of(&surroundings(&none, true)), Paint::Colours);
+        assert_eq!(Paint::of(&surroundings(&empty, true)), Paint::Colours);
+        assert_eq!(Paint::of(&surroundings(&none, false)), Paint::Plain);
+        assert_eq!(Paint::of(&surroundings(&refused, true)), Paint::Plain);
+        assert_eq!(Paint::of(&surroundings(&dumb, true)), Paint::Plain);
+        assert_eq!(Paint::Colours.with(Ink::Bad, "x"), "\x1b[31mx\x1b[0m");
+        assert_eq!(Paint::Plain.with(Ink::Bad, "x"), "x");
+    }
+}

@@ -1,0 +1,78 @@
+//! What every command works with, and how it ends.
+
+use super::screen::{Screen, say};
+use super::surroundings::Surroundings;
+use crate::config::Config;
+use crate::store::{FileStore, StoreError};
+use anyhow::{Context, Error};
+use std::path::Path;
+
+/// How a request ended, other than by an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Status {
+    /// Nothing more to say.
+    Fine,
+    /// Something was found that should be looked at.
+    Findings,
+    /// Something was found that keeps the cache from working.
+    Trouble,
+}
+
+/// What every request works with.
+pub(super) struct Scene<'a> {
+    pub(super) config: &'a Config,
+    pub(super) surroundings: &'a Surroundings<'a>,
+    pub(super) out: Screen<'a>,
+    pub(super) err: Screen<'a>,
+}
+
+impl Scene<'_> {
+    pub(super) fn root(&self) -> &Path {
+        &self.config.dir.value
+    }
+
+    /// The store for reading; `None` where there is none.
+    pub(super) fn store_for_reading(&self) -> Result<Option<FileStore>, Error> {
+        self.store(FileStore::reading(self.config))
+    }
+
+    /// The store, to `change` it; `None` where there is none.
+    pub(super) fn store_for(&self, change: &str) -> Result<Option<FileStore>, Error> {
+        let root = self.root();
+        if self.config.readonly.value {
+            let from = &self.config.readonly.source;
+            anyhow::bail!(
+                "cannot {change} {root:?}: it is set to be read-only (readonly, from {from})"
+            );
+        }
+        // Opening would make it.
+        if !is_there(root)? {
+            return Ok(None);
+        }
+        self.store(FileStore::from_config(self.config))
+    }
+
+    pub(super) fn store(
+        &self,
+        opened: Result<FileStore, StoreError>,
+    ) -> Result<Option<FileStore>, Error> {
+        match is_there(self.root())? {
+            true => Ok(Some(opened?)),
+            false => Ok(None),
+        }
+    }
+
+    pub(super) fn say_absent(&mut self) -> Result<(), Error> {
+        let root = self.root().to_owned();
+        say(&mut self.out, format_args!("there is no cache at {root:?}"))
+    }
+}
+
+/// Whether the cache directory exists.
+pub(super) fn is_there(root: &Path) -> Result<bool, Error> {
+    if root.as_os_str().is_empty() {
+        anyhow::bail!("no home directory is known; set PCACHE_DIR to a directory for the cache");
+    }
+    let found = root.try_exists();
+    found.with_context(|| format!("cannot look for the cache at {root:?}"))
+}
