@@ -113,7 +113,8 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         store: opened.as_ref().ok(),
         stats,
         memos,
-        readonly: config.readonly.value,
+        readonly: config.readonly.value
+            || opened.as_ref().is_ok_and(|store| store.refusal().is_some()),
         recache: config.recache.value,
         flights: Flights::new(own),
         slots: Slots::new(config.jobs.value.number(), own, env::var_os("MAKEFLAGS"))

@@ -9,7 +9,7 @@ use serde_json::Value;
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// A home with a directory for programs, the only one on PATH.
@@ -324,11 +324,77 @@ fn cache_is_examined_and_left_as_it_was() {
         "lower",
     );
     assert_eq!(list(), before);
-    fs::set_permissions(bench.home.cache(), fs::Permissions::from_mode(0o777)).unwrap();
+}
+
+#[test]
+fn whose_results_are_believed_is_said_with_the_way_out() {
+    let bench = Bench::new();
+    let mode = |path: &Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    let absent = "not there, and PCACHE_READONLY is set";
+    is(
+        &bench.finding(&[("PCACHE_READONLY", "1")], "cache", absent),
+        "warning",
+        "unset",
+    );
+    bench.home.store();
+    is(
+        &bench.finding(&[], "cache", "only you and root can write"),
+        "ok",
+        "",
+    );
+    let key = bench.home.cache().with_file_name("key");
+    let named = key.display().to_string();
+    let made = bench.command(&["init", "--key", &named]).output().unwrap();
+    assert!(made.status.success(), "{made:?}");
+    let found = bench.finding(
+        &[("PCACHE_KEY", &named)],
+        "cache",
+        "has signed are believed",
+    );
+    assert!(found["text"].as_str().unwrap().contains(&named), "{found}");
+    mode(&key, 0o644);
+    is(
+        &bench.finding(&[("PCACHE_KEY", &named)], "cache", "its mode is 644"),
+        "error",
+        "mended",
+    );
+    let cache = bench.home.cache();
+    mode(&cache, 0o777);
     is(
         &bench.finding(&[], "cache", "others can write in it (mode 777)"),
         "error",
         "chmod",
+    );
+    let others = bench.finding(&[("PCACHE_TRUST", "owner")], "cache", "it has no key");
+    is(&others, "error", "PCACHE_TRUST=owner counts only");
+    is(
+        &bench.finding(&[], "cache", "your own files are in"),
+        "ok",
+        "",
+    );
+    let place = cache.with_file_name("private");
+    fs::create_dir(&place).unwrap();
+    mode(&place, 0o777);
+    let place = place.display().to_string();
+    let settings = [("PCACHE_PRIVATE_DIR", place.as_str())];
+    is(
+        &bench.finding(&settings, "cache", "no result is believed or stored"),
+        "error",
+        "PCACHE_PRIVATE_DIR",
+    );
+    is(
+        &bench.finding(&settings, "cache", "without own files"),
+        "warning",
+        "PCACHE_PRIVATE_DIR",
+    );
+    fs::create_dir(cache.join("signing")).unwrap();
+    mode(&cache.join("signing"), 0o770);
+    is(
+        &bench.finding(&[], "cache", "others own its directory"),
+        "error",
+        "750",
     );
 }
 

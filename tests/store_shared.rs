@@ -2,7 +2,7 @@
 //! what is believed of files that others have moved. What other users do is in scripts/neighbours, which needs root.
 
 use pcache_nvcc::config::Config;
-use pcache_nvcc::store::{Artefact, FileStore, Name, StoreError, is_private};
+use pcache_nvcc::store::{Artefact, FileStore, KeyRefusal, Name, Privacy, StoreError};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -161,7 +161,10 @@ fn stored_bytes_that_others_move_to_another_name_are_not_believed() {
 fn where_no_key_can_be_nothing_is_stored_and_the_error_says_so() {
     let shared = Shared::new();
     set_mode(shared.private.path(), 0o770);
-    assert!(!is_private(shared.private.path()));
+    assert!(matches!(
+        Privacy::of(shared.private.path()),
+        Privacy::OfOthers(_)
+    ));
     let store = shared.open();
     assert_eq!(store.own_dir(), None);
     for refused in [
@@ -172,8 +175,17 @@ fn where_no_key_can_be_nothing_is_stored_and_the_error_says_so() {
         assert!(refused.to_string().contains("PCACHE_PRIVATE_DIR"));
     }
     // Where there is nothing yet, a compile makes it.
-    assert!(is_private(&shared.private.path().join("new")));
-    assert!(!is_private(Path::new("relative")));
+    let new = shared.private.path().join("new");
+    assert!(matches!(Privacy::examined(&new), Privacy::Private));
+    let relative = Privacy::of(Path::new("relative"));
+    assert!(matches!(relative, Privacy::Unusable(_)));
+}
+
+#[test]
+fn key_that_is_named_by_a_relative_path_is_refused() {
+    let config = Shared::new().config(&[("PCACHE_KEY", "key")]);
+    let refused = FileStore::from_config(&config).unwrap_err().to_string();
+    assert!(refused.contains("not an absolute path"), "{refused}");
 }
 
 #[test]
@@ -181,15 +193,19 @@ fn reason_why_a_key_is_not_used_is_known() {
     let shared = Shared::new();
     let signing = shared.cache.path().join("signing");
     fs::create_dir(&signing).unwrap();
+    let why = || match shared.open().refused_key() {
+        Some(KeyRefusal::Unsafe(why)) => why.clone(),
+        other => panic!("{other:?}"),
+    };
     set_mode(&signing, 0o770);
-    assert!(shared.open().refused_key().unwrap().contains("directory"));
+    assert!(why().contains("directory"));
     set_mode(&signing, 0o750);
     let key = signing.join("key");
     fs::write(&key, "no key\n").unwrap();
     set_mode(&key, 0o660);
-    assert!(shared.open().refused_key().unwrap().contains("mode is 660"));
+    assert!(why().contains("mode is 660"));
     set_mode(&key, 0o640);
-    assert!(shared.open().refused_key().unwrap().contains("no key"));
+    assert!(why().contains("no key"));
     fs::remove_dir_all(&signing).unwrap();
     assert_eq!(shared.open().refused_key(), None);
 }

@@ -49,8 +49,8 @@ pub(super) fn run(arguments: &ExplainArguments, scene: &mut Scene<'_>) -> Result
     let meant = &meant[meant.len().saturating_sub(arguments.last)..];
     if meant.is_empty() {
         match &arguments.what {
-            Some(what) => bail!("the journal knows no compile of {what:?}; is the name complete?"),
-            None => bail!("the journal is empty: nothing was compiled with this cache"),
+            Some(what) => bail!("your journal has no compile of {what:?}; is the name complete?"),
+            None => bail!("{}", why_empty(&store)),
         }
     }
     let mut progress = Progress::new("explaining", scene.surroundings, &mut scene.err);
@@ -71,6 +71,16 @@ pub(super) fn run(arguments: &ExplainArguments, scene: &mut Scene<'_>) -> Result
         print(&mut scene.out, explained)?;
     }
     Ok(Status::Fine)
+}
+
+/// Why the journal has no compile.
+fn why_empty(store: &FileStore) -> &'static str {
+    match store.own_dir() {
+        Some(_) => {
+            "your journal is empty: you have compiled nothing with this cache, or only with PCACHE_READONLY"
+        }
+        None => "no journal is kept for you here: run pcache doctor, which says why",
+    }
 }
 
 /// A compile with its explanation: the shape of `pcache explain --json`, in a list.

@@ -1,5 +1,5 @@
-//! `pcache init`: makes a cache, for this user alone or for a group, with the key by which its results are signed.
-//! Does not know what is kept there.
+//! `pcache init`: makes a cache, for this user alone or for a group, with the key by which its results are signed;
+//! or such a key alone.
 
 use super::scene::{Scene, Status};
 use super::screen::say;
@@ -7,8 +7,8 @@ use crate::store::{KEY_DIRECTORY, KEY_FILE, Key};
 use anyhow::{Context, Error, bail};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, chown};
-use std::path::Path;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 /// What `pcache init` takes.
@@ -20,38 +20,87 @@ pub(super) struct InitArguments {
     /// Let only this group's members sign results and believe signed ones; the others have what they made themselves
     #[arg(long, value_name = "GROUP", requires = "shared")]
     signers: Option<String>,
+    /// Make no cache, but a key for PCACHE_KEY in this file
+    #[arg(long, value_name = "FILE", conflicts_with = "shared")]
+    key: Option<PathBuf>,
 }
 
 /// Rights of a cache that a group shares: its members write, and what is made there is the group's.
 const SHARED: u32 = 0o2770;
 
 pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+    if let Some(path) = &arguments.key {
+        write_key(path)?;
+        say(
+            &mut scene.out,
+            format_args!("made the key {path:?}; set PCACHE_KEY to its full path"),
+        )?;
+        return Ok(Status::Fine);
+    }
     let root = scene.root().to_owned();
     // Before anything is made, so that a wrong name leaves nothing behind.
     let group = arguments.shared.as_deref().map(number_of).transpose()?;
     let signers = arguments.signers.as_deref().map(number_of).transpose()?;
+    if let Some(group) = group {
+        refuse_closed_parents(&root, group)?;
+    }
+    let was_there = root.exists();
     make(&root)?;
     let Some(group) = group else {
         say(&mut scene.out, format_args!("made {root:?}, for you alone"))?;
         return Ok(Status::Fine);
     };
-    let denied = || format!("cannot give {root:?} to the group; are you a member of it?");
-    chown(&root, None, Some(group)).with_context(denied)?;
-    // Before others can write there.
-    write_key(&root.join(KEY_DIRECTORY), signers.unwrap_or(group))?;
-    // After the group is set, which takes the bit away.
-    fs::set_permissions(&root, Permissions::from_mode(SHARED)).with_context(denied)?;
+    if let Err(error) = share(&root, group, signers.unwrap_or(group)) {
+        if !was_there {
+            // Nothing else is in it, or it stays.
+            let _ = fs::remove_dir_all(root.join(KEY_DIRECTORY));
+            let _ = fs::remove_dir(&root);
+        }
+        return Err(error);
+    }
     let name = arguments.shared.as_deref().unwrap_or_default();
     let signed_by = arguments.signers.as_deref().unwrap_or(name);
     say(
         &mut scene.out,
         format_args!(
-            "made {root:?}, which the group {name} shares; members of {signed_by} sign results\n\
-             Each member sets PCACHE_DIR={} and runs pcache doctor",
+            "made {root:?}, which the group {name} shares; members of {signed_by} sign results"
+        ),
+    )?;
+    say(
+        &mut scene.out,
+        format_args!(
+            "Each member sets PCACHE_DIR={} and runs pcache doctor",
             root.display()
         ),
     )?;
     Ok(Status::Fine)
+}
+
+/// Gives the new cache in `root` to `group`, with a key that `signers` can read.
+fn share(root: &Path, group: u32, signers: u32) -> Result<(), Error> {
+    let denied = || format!("cannot give {root:?} to the group; are you a member of it?");
+    chown(root, None, Some(group)).with_context(denied)?;
+    // Before others can write there.
+    write_shared_key(&root.join(KEY_DIRECTORY), signers)?;
+    // After the group is set, which takes the bit away.
+    fs::set_permissions(root, Permissions::from_mode(SHARED)).with_context(denied)
+}
+
+/// A cache below a directory that members may not enter is of no use to them.
+fn refuse_closed_parents(root: &Path, group: u32) -> Result<(), Error> {
+    for parent in root.ancestors().skip(1) {
+        let Ok(found) = fs::metadata(parent) else {
+            continue;
+        };
+        let (mode, is_groups) = (found.mode(), found.gid() == group);
+        if mode & 0o001 == 0 && !(is_groups && mode & 0o010 != 0) {
+            let mode = mode & 0o7777;
+            bail!(
+                "the group could not reach {root:?}: {parent:?} has mode {mode:o}; name another place with PCACHE_DIR"
+            );
+        }
+    }
+    Ok(())
 }
 
 /// Makes the directory. What another user could have put into one that is there already is not taken over.
@@ -76,25 +125,31 @@ fn refuse_what_is_there(root: &Path) -> Result<(), Error> {
 }
 
 /// Makes the directory of the key, in which only its owner can write, and writes a key that the group can read.
-fn write_key(directory: &Path, group: u32) -> Result<(), Error> {
+fn write_shared_key(directory: &Path, group: u32) -> Result<(), Error> {
     let path = directory.join(KEY_FILE);
     let failed = || format!("cannot write the key {path:?}");
     let made = DirBuilder::new().mode(0o700).create(directory);
     made.with_context(failed)?;
-    let mut options = OpenOptions::new();
-    let mut file = options
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)
-        .with_context(failed)?;
-    file.write_all(&Key::generate().context("cannot make a key")?)
-        .with_context(failed)?;
+    write_key(&path)?;
     for (place, mode) in [(path.as_path(), 0o640), (directory, 0o750)] {
         chown(place, None, Some(group)).with_context(failed)?;
         fs::set_permissions(place, Permissions::from_mode(mode)).with_context(failed)?;
     }
     Ok(())
+}
+
+/// Writes a new key to a new file that only this user can read.
+fn write_key(path: &Path) -> Result<(), Error> {
+    let failed = || format!("cannot write the key {path:?}");
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(failed)?;
+    file.write_all(&Key::generate().context("cannot make a key")?)
+        .with_context(failed)
 }
 
 /// The number of a group, as the system knows it, wherever that keeps its groups.

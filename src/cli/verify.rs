@@ -43,6 +43,7 @@ struct Report {
     removed: u64,
     /// Entries that no record names and whose content does not tell their name: of other programs,
     /// or damaged ones that nothing can serve.
+    signed: u64,
     unproven: u64,
     /// Artefacts that records name and that are not there: their compiles are misses.
     missing: u64,
@@ -119,7 +120,11 @@ impl Report {
                     named.extend(sizes);
                     self.note_whole(stored)
                 }
-                Ok(Reading::Gone | Reading::Signed) => Verdict::Keep,
+                Ok(Reading::Gone) => Verdict::Keep,
+                Ok(Reading::Signed) => {
+                    self.signed += 1;
+                    Verdict::Keep
+                }
                 Ok(Reading::Damaged) => self.note_damaged(stored, "record"),
                 Err(error) => self.note_unreadable(&error),
             }
@@ -207,6 +212,10 @@ impl Report {
             format_args!("{damaged} are damaged, {removed} of them removed"),
         )?;
         let rows = [
+            (
+                self.signed,
+                "records are signed with other keys, and were not checked",
+            ),
             (
                 self.unproven,
                 "entries of other programs, or of no use to any record",

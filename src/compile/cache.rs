@@ -18,7 +18,7 @@ pub struct Cache<'a> {
     pub stats: &'a Stats,
     /// Where toolchains are remembered.
     pub memos: Option<Memos>,
-    /// PCACHE_READONLY: nothing is stored.
+    /// No result is stored: PCACHE_READONLY, or results in this cache would not be believed.
     pub readonly: bool,
     /// PCACHE_RECACHE: nothing is looked up.
     pub recache: bool,
@@ -74,9 +74,20 @@ impl Cache<'_> {
 
     /// Stores the bytes of a record that steers; whether that succeeded.
     pub(super) fn keep_order(&self, key: &Digest, bytes: &[u8]) -> bool {
-        let store = self.store.filter(|_| !self.readonly);
+        let store = self.store.filter(|store| store.may_change_own());
         let stored = store.and_then(|store| self.tried(store.put_order(key, bytes)));
         stored.is_some()
+    }
+
+    /// Why a result was not stored that could have been.
+    pub(super) fn why_unstored(&self) -> String {
+        let refusal = self.store.and_then(FileStore::refusal);
+        match (self.store, refusal) {
+            (None, _) => "there is no cache".to_owned(),
+            (_, Some(refusal)) => refusal.to_string(),
+            _ if self.readonly => "the cache is only read".to_owned(),
+            _ => "the store did not take it".to_owned(),
+        }
     }
 
     /// The flights, where what one process makes may serve another.

@@ -411,7 +411,7 @@ impl<'a> Direct<'a> {
         // Last, so that it speaks for everything that was looked at and read.
         settled::check(&lookups, began)?;
         mounts.check()?;
-        let full = || Doubt::from("the store did not take it");
+        let full = || self.cache.why_unstored();
         let key = self.result_key(&set, &contents, made.tie);
         let record = self.record(delivery, made).ok_or_else(full)?;
         if !self.may_place(&record) {

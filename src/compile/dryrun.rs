@@ -14,6 +14,7 @@ use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
 use crate::secret::Values;
+use crate::store::FileStore;
 use crate::toolchain::{Front, HostDriver, HostFamily, Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
@@ -97,7 +98,7 @@ impl Planner<'_> {
             toolchain: self.toolchain,
             environment: &[],
         };
-        let memo = memo.filter(|_| self.cache.store.is_some() && !self.cache.readonly);
+        let memo = memo.filter(|_| self.cache.store.is_some_and(FileStore::may_change_own));
         // Asked while nvcc is.
         let searched = memo.is_some().then(|| self.ask_order(&asker));
         let text = asked.map_or_else(|| ask(self.nvcc, &args, workspace), Ok);

@@ -302,7 +302,7 @@ impl UnitWork<'_> {
                         alike_key.map(|key| self.cache.keep_record(&key, &record));
                         Ending::Miss
                     }
-                    _ => Ending::Unstored("the store did not take it".to_owned()),
+                    _ => Ending::Unstored(self.cache.why_unstored()),
                 }
             }
             Err(doubt) => Ending::Unstored(doubt),

@@ -111,7 +111,7 @@ settings! {
     trust: Trust = |_| Trust::Mine, "PCACHE_TRUST", "`mine`",
         "Whose results are believed where others can write in the cache, besides what its key has signed: this user's, also those of the owner of a directory in which only the owner can write, or all";
     key: Option<PathBuf> = |_| None, "PCACHE_KEY", "`signing/key` in a cache that `pcache init --shared` has made",
-        "File with the key by which results are signed, and without whose signature none is believed";
+        "File with the key by which results are signed, and without whose signature none is believed: its full path; mode 600 or 640; `pcache init --key` makes one";
     private_dir: PathBuf = load::default_private_dir, "PCACHE_PRIVATE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc-private`",
         "Directory of this user's own files for caches in which others can write; no other user may write in it";
     direct: bool = |_| true, "PCACHE_DIRECT", "`true`",

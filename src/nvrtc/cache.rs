@@ -103,8 +103,11 @@ impl Cache {
 
     /// Opens the cache of these settings.
     pub fn with(config: Config) -> Self {
-        let readonly = config.readonly.value;
         let store = FileStore::from_config(&config).ok();
+        let is_refused = store
+            .as_ref()
+            .is_some_and(|store| store.refusal().is_some());
+        let readonly = config.readonly.value || is_refused;
         let own = store.as_ref().and_then(FileStore::own_dir);
         Self {
             digests: match (own, store.as_ref().is_some_and(FileStore::may_change_own)) {
@@ -385,7 +388,7 @@ impl Miss<'_> {
     fn keep(&self, seen: &[Access], output: &Output, milliseconds: u64) -> Result<Stored, String> {
         let full = || "the store did not take it".to_owned();
         if self.level.is_readonly() {
-            return Err("PCACHE_READONLY is set".to_owned());
+            return Err("the cache is only read".to_owned());
         }
         let keyed = &*self.keyed;
         let place = keyed.place();

@@ -3,6 +3,7 @@
 //! in a page of counters, so that a put lists no directory. Does not know what it stores.
 
 use super::area::{Area, Found, Placed, Touch};
+use super::key::KeyRefusal;
 use super::own::Own;
 use super::policy::Candidate;
 use super::record::Unsealed;
@@ -12,7 +13,7 @@ use super::trust::{Credentials, Standing, Use};
 use super::turns::Turns;
 use super::usage::{Usage, note};
 use super::{Artefact, Backend, CLASS_HEAD, Class, Cleared, Entry, Info, Name, Policy, StoreError};
-use crate::files::{Directory, Facts, Kind, Root, Size, is_missing, now};
+use crate::files::{Directory, Facts, Kind, Rights, Root, Size, is_missing, now};
 use crate::stats::{Counter, Row, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -72,13 +73,27 @@ impl FileStore {
     }
 
     /// Why the cache's own key is not used, if it has one.
-    pub fn refused_key(&self) -> Option<&str> {
+    pub fn refused_key(&self) -> Option<&KeyRefusal> {
         self.credentials.refused()
     }
 
     /// Whether no other user but root can write in the cache.
     pub fn is_alone(&self) -> bool {
         self.credentials.is_alone()
+    }
+
+    /// Who may write in the cache's directory; `None` if there is none.
+    pub fn rights(&self) -> Option<Rights> {
+        self.credentials.rights()
+    }
+
+    /// Why no result is stored here, if none is.
+    pub fn refusal(&self) -> Option<StoreError> {
+        let is_refused =
+            self.access == Access::ReadWrite && !self.credentials.may_seal(Use::Result);
+        is_refused.then(|| StoreError::NoKey {
+            path: self.root.clone(),
+        })
     }
 
     /// The counters of the same directory.
@@ -186,11 +201,9 @@ impl FileStore {
 
     /// What would never be believed is not written.
     fn refuse_unsigned(&self, usage: Use) -> Result<(), StoreError> {
-        match self.access {
-            Access::ReadWrite if !self.credentials.may_seal(usage) => Err(StoreError::NoKey {
-                path: self.root.clone(),
-            }),
-            _ => Ok(()),
+        match usage {
+            Use::Result => self.refusal().map_or(Ok(()), Err),
+            Use::Order => Ok(()),
         }
     }
 

@@ -34,13 +34,11 @@ impl FileStore {
     /// # Errors
     /// What the file system says; the record is lost then, and nothing else.
     pub fn note(&self, record: &str) -> Result<(), StoreError> {
-        match self.access {
+        let own = self.own_records();
+        own.map_or(Ok(()), |own| match own.access {
             Access::ReadOnly => Ok(()),
-            Access::ReadWrite => {
-                let own = self.own_records();
-                own.map_or(Ok(()), |own| own.note_here(record))
-            }
-        }
+            Access::ReadWrite => own.note_here(record),
+        })
     }
 
     fn note_here(&self, record: &str) -> Result<(), StoreError> {

@@ -36,6 +36,24 @@ impl std::fmt::Debug for Key {
     }
 }
 
+/// Why the own key of a cache is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum KeyRefusal {
+    /// This user may not read it: others are the signers.
+    Denied,
+    /// Others may know or change it, or it is no key; says which.
+    Unsafe(String),
+}
+
+impl KeyRefusal {
+    fn unread(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::PermissionDenied => Self::Denied,
+            _ => Self::Unsafe(error.to_string()),
+        }
+    }
+}
+
 impl Key {
     pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
         let begun = |pad: u8| {
@@ -72,20 +90,24 @@ impl Key {
     /// there. `None` if it has none.
     ///
     /// # Errors
-    /// It cannot be read or believed: text that says why.
-    pub(super) fn of_cache(root: &Directory, rights: Rights) -> Result<Option<Self>, String> {
-        let say = |error: io::Error| error.to_string();
+    /// It cannot be read or believed.
+    pub(super) fn of_cache(root: &Directory, rights: Rights) -> Result<Option<Self>, KeyRefusal> {
         let directory = match root.directory(KEY_DIRECTORY) {
             Err(error) if is_missing(&error) => return Ok(None),
-            opened => opened.map_err(say)?,
+            opened => opened.map_err(KeyRefusal::unread)?,
         };
-        let found = directory.rights().map_err(say)?;
+        let found = directory.rights().map_err(KeyRefusal::unread)?;
         let is_owners = found.owner() == rights.owner() || found.owner() == 0;
         if !is_owners || found.is_written_by_others() {
-            return Err("others can write in its directory, or own it".into());
+            let why = format!(
+                "others own its directory, or can write in it (mode {:o})",
+                found.mode()
+            );
+            return Err(KeyRefusal::Unsafe(why));
         }
         let file = directory.open_regular(KEY_FILE, OFlags::RDONLY);
-        Self::load(&file.map_err(say)?).map(Some)
+        let key = Self::load(&file.map_err(KeyRefusal::unread)?);
+        key.map(Some).map_err(KeyRefusal::Unsafe)
     }
 
     /// This user's own key in the directory `own`, which is this user's; made there if that is wanted.
@@ -111,7 +133,8 @@ impl Key {
         }
         let most = (TITLE.len() + 64 + 1) as u64;
         let bytes = read_bounded(file, most).map_err(|error| error.to_string())?;
-        Self::parse(&bytes).ok_or_else(|| "it holds no key; `pcache init` makes one".to_owned())
+        Self::parse(&bytes)
+            .ok_or_else(|| "it holds no key; `pcache init --key FILE` makes one".to_owned())
     }
 
     fn parse(bytes: &[u8]) -> Option<Self> {

@@ -7,7 +7,9 @@
 use super::open::{Opening, make};
 use super::{FileStore, StoreError, file::Access};
 use crate::files::{Directory, Rights, Root, is_missing};
+use rustix::fs::{Access as Wanted, access};
 use sha2::{Digest, Sha256};
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -33,7 +35,8 @@ pub(super) fn open(
         let root = Arc::clone(root);
         return Some(Own { root, access });
     }
-    let (private, access) = private.filter(|(private, _)| is_private(private))?;
+    let (private, access) =
+        private.filter(|(private, _)| matches!(Privacy::of(private), Privacy::Private))?;
     // A directory for each cache, so that none evicts what another one needs.
     let digest = Sha256::digest(root.path.as_os_str().as_bytes());
     let path = private.join(hex::encode(&digest[..8]));
@@ -46,11 +49,41 @@ pub(super) fn open(
     is_own.then_some(Own { root, access })
 }
 
-/// Whether no other user can write in `private`, where each cache has a directory, or a compile can make it so:
-/// who can write there could move another directory of this user's to the place of one of these.
-pub fn is_private(private: &Path) -> bool {
-    let found = Directory::root(private).and_then(|directory| directory.rights());
-    private.is_absolute() && found.map_or_else(|error| is_missing(&error), Rights::is_own)
+/// Whether this user can have files in `private` that no other user can change.
+#[derive(Debug)]
+pub enum Privacy {
+    /// Yes; or a compile can make the directory so.
+    Private,
+    /// Others can write there, or own it, and could move another directory of this user's to the place of one of
+    /// these.
+    OfOthers(Rights),
+    /// It cannot be opened or made.
+    Unusable(io::Error),
+}
+
+impl Privacy {
+    /// That of the directory `private`.
+    pub fn of(private: &Path) -> Self {
+        if !private.is_absolute() {
+            return Self::Unusable(io::ErrorKind::NotFound.into());
+        }
+        match Directory::root(private).and_then(|directory| directory.rights()) {
+            Ok(rights) if rights.is_own() => Self::Private,
+            Ok(rights) => Self::OfOthers(rights),
+            Err(error) if is_missing(&error) => Self::Private,
+            Err(error) => Self::Unusable(error),
+        }
+    }
+
+    /// The same for a report: also whether a compile can make the directory where it is missing.
+    pub fn examined(private: &Path) -> Self {
+        let existing = private.ancestors().find(|place| place.exists());
+        let may_make = existing.map(|place| access(place, Wanted::WRITE_OK | Wanted::EXEC_OK));
+        match (Self::of(private), may_make) {
+            (Self::Private, Some(Err(error))) => Self::Unusable(error.into()),
+            (found, _) => found,
+        }
+    }
 }
 
 impl FileStore {

@@ -4,7 +4,7 @@
 //! not know what a record is of.
 
 use super::file::Access;
-use super::key::Key;
+use super::key::{Key, KeyRefusal};
 use super::own::Own;
 use super::record::{self, Unsealed};
 use super::{Name, StoreError};
@@ -59,7 +59,7 @@ pub(super) struct Credentials {
     /// The rights of the cache's root; `None` if the cache does not exist.
     root: Option<Rights>,
     /// Why the cache's own key is not used.
-    refused: Option<String>,
+    refused: Option<KeyRefusal>,
 }
 
 impl Credentials {
@@ -73,7 +73,12 @@ impl Credentials {
         own: Option<&Own>,
     ) -> Result<Self, StoreError> {
         let read = |path: &Path| {
-            Key::read(path).map_err(|why| StoreError::Key {
+            // What it means must not depend on where a compile runs.
+            let key = match path.is_absolute() {
+                true => Key::read(path),
+                false => Err("it is not an absolute path; begin it with /".to_owned()),
+            };
+            key.map_err(|why| StoreError::Key {
                 path: path.into(),
                 why,
             })
@@ -132,9 +137,13 @@ impl Credentials {
         self.root.is_some_and(Rights::is_own)
     }
 
+    pub(super) fn rights(&self) -> Option<Rights> {
+        self.root
+    }
+
     /// Why the cache's own key is not used, if it has one.
-    pub(super) fn refused(&self) -> Option<&str> {
-        self.refused.as_deref()
+    pub(super) fn refused(&self) -> Option<&KeyRefusal> {
+        self.refused.as_ref()
     }
 
     /// By what records are believed.

@@ -1,12 +1,11 @@
 //! The directory of the cache: space, rights, and what its file system can do for it.
 
 use super::probe::{Features, Reach, file_system, free_bytes, free_files, try_out};
-use super::{Findings, Level};
+use super::{Findings, Level, trust};
 use crate::cli::surroundings::Surroundings;
 use crate::config::{ByteSize, Config};
 use crate::stats::Stats;
-use crate::store::{FileStore, STRANGE_PREFIX, Standing, is_private};
-use std::os::unix::fs::MetadataExt;
+use crate::store::STRANGE_PREFIX;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -29,6 +28,12 @@ pub(super) fn examine(config: &Config, surroundings: &Surroundings<'_>, findings
     }
     match root.is_dir() {
         true => examine_size(config, findings),
+        false if config.readonly.value => {
+            let advice = "set PCACHE_DIR to a cache that is there, or unset PCACHE_READONLY";
+            let text =
+                format!("{root:?} is not there, and PCACHE_READONLY is set: nothing is cached");
+            findings.advise(Level::Warning, ABOUT, text, advice);
+        }
         false => findings.note(
             ABOUT,
             format!("{root:?} is not there yet; the first compile makes it"),
@@ -37,7 +42,7 @@ pub(super) fn examine(config: &Config, surroundings: &Surroundings<'_>, findings
     let Some(place) = existing(root) else { return };
     examine_space(config, &place, findings);
     if root.is_dir() {
-        examine_trust(config, findings);
+        trust::examine(config, findings);
         examine_strange(root, findings);
     }
     if !config.readonly.value {
@@ -64,7 +69,7 @@ fn examine_size(config: &Config, findings: &mut Findings) {
         true => findings.advise(Level::Warning, ABOUT, text, "run pcache gc"),
         false => findings.ok(ABOUT, text),
     }
-    if root.join("counters").exists() && !stats.is_shared() {
+    if !config.readonly.value && root.join("counters").exists() && !stats.is_shared() {
         let advice = "correct owner and mode of the files counters and shards, or remove them";
         findings.advise(Level::Warning, ABOUT, "its counters cannot be used", advice);
     }
@@ -117,59 +122,6 @@ fn examine_strange(root: &Path, findings: &mut Findings) {
             strange.len()
         );
         findings.advise(Level::Warning, ABOUT, text, "look at them, and remove them");
-    }
-}
-
-/// Whose results are believed, and why.
-fn examine_trust(config: &Config, findings: &mut Findings) {
-    let mode = std::fs::metadata(&config.dir.value).map_or(0, |found| found.mode() & 0o7777);
-    let store = match FileStore::reading(config) {
-        Ok(store) => store,
-        Err(error) => {
-            let advice = "every compile goes to nvcc uncached until this is mended";
-            return findings.advise(Level::Error, ABOUT, error.to_string(), advice);
-        }
-    };
-    let say_own = |findings: &mut Findings| {
-        let key = store.refused_key().map_or_else(
-            || "no key is known".to_owned(),
-            |why| format!("its key cannot be used ({why})"),
-        );
-        let text = format!(
-            "others can write in it (mode {mode:o}), and {key}: only results that you have made are believed"
-        );
-        let advice = "pcache init --shared GROUP makes a cache with a key; chmod go-w, if the cache is yours alone";
-        findings.advise(Level::Error, ABOUT, text, advice);
-    };
-    match store.standing() {
-        Standing::Exclusive => findings.ok(ABOUT, "only you and root can write in it"),
-        Standing::Signed if store.is_alone() => findings.ok(
-            ABOUT,
-            "only you and root can write in it; only results that the key has signed are believed",
-        ),
-        Standing::Signed => findings.ok(
-            ABOUT,
-            "others can write in it; only results that its key has signed are believed",
-        ),
-        Standing::Own => say_own(findings),
-        // Opened for reading, the store makes no place.
-        Standing::Nothing if is_private(&config.private_dir.value) => say_own(findings),
-        Standing::Nothing => findings.advise(
-            Level::Error,
-            ABOUT,
-            format!("others can write in it (mode {mode:o}), and there is no place for a key of yours: nothing is believed"),
-            "set PCACHE_PRIVATE_DIR to a directory in which only you can write",
-        ),
-        Standing::Owner => findings.note(
-            ABOUT,
-            "trust is set to owner: results of the owner of the directory are believed",
-        ),
-        Standing::Everyone => findings.advise(
-            Level::Warning,
-            ABOUT,
-            "trust is set to everyone: who can write in it decides what you link",
-            "set PCACHE_TRUST=mine, or be sure of all who can write there",
-        ),
     }
 }
 

@@ -5,6 +5,7 @@
 //! |-------------|-------------------------------------------------------|
 //! | `toolchain` | nvcc, its parts, the host compiler, the driver        |
 //! | `cache`     | the directory, and what its file system can do        |
+//! | `trust`     | whose results are believed, and this user's own files |
 //! | `probe`     | a file system, by trying                              |
 //! | `launchers` | other caches that would wrap the same compiles        |
 //! | `builds`    | the same in a CMake build directory                   |
@@ -16,6 +17,7 @@ mod launchers;
 mod probe;
 mod settings;
 mod toolchain;
+mod trust;
 
 use super::paint::Ink;
 use super::scene::{Scene, Status};
@@ -162,7 +164,11 @@ fn print(findings: &Findings, scene: &mut Scene<'_>) -> Result<(), Error> {
         }
     }
     let (errors, warnings) = (findings.count(Level::Error), findings.count(Level::Warning));
-    let text = format!("{errors} errors, {warnings} warnings");
+    let text = format!(
+        "{}, {}",
+        counted(errors, "error"),
+        counted(warnings, "warning")
+    );
     say(&mut scene.out, format_args!(""))?;
     say_coloured(&mut scene.out, &[(Some(Ink::Strong), &text)])
 }
@@ -174,4 +180,9 @@ fn word(level: Level) -> (&'static str, Ink) {
         Level::Warning => ("warning", Ink::Doubtful),
         Level::Error => ("error", Ink::Bad),
     }
+}
+
+fn counted(n: usize, what: &str) -> String {
+    let ending = if n == 1 { "" } else { "s" };
+    format!("{n} {what}{ending}")
 }
