@@ -4,7 +4,8 @@
 use super::effects::{self, Verdict};
 use super::host;
 use super::inputs::{self, Kind};
-use super::job::{Arg, CommandLine, Dependencies, Job, Mode, Spelling, has_option, last_value};
+use super::job::{Arg, CommandLine, Dependencies, Job, Spelling, has_option, last_value};
+use super::mode::Mode;
 use super::options::{Arity, Effect, OptionRow};
 use super::parse::{Open, parse};
 use super::shell;

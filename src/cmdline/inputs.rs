@@ -1,6 +1,6 @@
 //! What nvcc does with an input file, by its suffix. One table decides between compiling and linking.
 
-use super::job::Mode;
+use super::mode::Mode;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 

@@ -1,5 +1,6 @@
 //! What a command line asks for, once it is read. Unaware of how it was read.
 
+use super::mode::Mode;
 use super::options::OptionRow;
 use std::ffi::{OsStr, OsString};
 
@@ -14,31 +15,6 @@ pub struct CommandLine<'a> {
     pub append_flags: Option<&'a OsStr>,
     /// `NVCC_CCBIN`.
     pub ccbin: Option<&'a OsStr>,
-}
-
-/// How far a compile goes, and what it leaves behind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mode {
-    /// Objects: `-c`, `-dc`, `-dw`.
-    Object,
-    /// PTX: `-ptx`.
-    Ptx,
-    /// Cubins: `-cubin`.
-    Cubin,
-    /// Fatbins: `-fatbin`.
-    Fatbin,
-    /// OptiX IR: `-optix-ir`.
-    OptixIr,
-    /// Link-time IR: `-ltoir`.
-    Ltoir,
-    /// The host compiler's input: `-cuda`.
-    CudaSource,
-    /// An archive: `-lib`.
-    Library,
-    /// Linked device code: `-dlink`.
-    DeviceLink,
-    /// A program or shared library: `-link`, or no mode at all.
-    Program,
 }
 
 /// One meaningful piece of a command line.

@@ -1,9 +1,11 @@
 //! Which jobs tell what no token does: lines, columns and comments of their sources. `docs/semantic.md`
-//! says what follows for the others.
+//! says what follows for the others. Judges options of nvcc by their column, and those of the host
+//! compiler and of ptxas by their words.
 
 use super::effects;
 use super::job::{Arg, Job};
-use super::observed::Observed;
+use super::observed::{Observed, Observes};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 /// How options of the host compiler begin that tell nothing of lines.
@@ -11,7 +13,7 @@ const SILENT: &[&str] = &[
     "-D", "-I", "-O", "-U", "-isystem", "-iquote", "-m", "-pthread", "-pipe", "-w",
 ];
 
-/// The same of options that begin with `-f` or `-fno-`.
+/// How options begin behind `-f` or `-fno-` that tell nothing of lines.
 const SILENT_FEATURES: &[&str] = &[
     "PIC",
     "PIE",
@@ -75,6 +77,27 @@ impl Job {
     }
 }
 
+impl Observes {
+    /// What it comes to with `value`.
+    pub fn with(self, value: &OsStr) -> Observed {
+        let bytes = value.as_bytes();
+        let lines = |tells: bool| match tells {
+            true => Observed::Lines,
+            false => Observed::Nothing,
+        };
+        match self {
+            Self::Nothing => Observed::Nothing,
+            Self::Lines => Observed::Lines,
+            Self::Sizes => Observed::Sizes,
+            Self::Text | Self::Everything => Observed::Text,
+            Self::Dialect => lines(!is_known_dialect(bytes)),
+            Self::Architecture => lines(memchr::memmem::find(bytes, b"lto").is_some()),
+            Self::HostWords => host(bytes),
+            Self::PtxasWords => ptxas(bytes),
+        }
+    }
+}
+
 fn observed(arg: &Arg) -> Observed {
     match arg {
         Arg::Input(_) => Observed::Nothing,
@@ -96,7 +119,7 @@ fn name(arg: &Arg) -> String {
 }
 
 /// What an option of the host compiler lets it observe. What is not known to be silent is not.
-pub(super) fn host(text: &[u8]) -> Observed {
+fn host(text: &[u8]) -> Observed {
     let starts = |known: &&str| text.starts_with(known.as_bytes());
     let feature = text
         .strip_prefix(b"-fno-")
@@ -120,7 +143,7 @@ pub(super) fn host(text: &[u8]) -> Observed {
 }
 
 /// What an option of ptxas lets it observe: it reads PTX, and looks at the files that PTX names.
-pub(super) fn ptxas(text: &[u8]) -> Observed {
+fn ptxas(text: &[u8]) -> Observed {
     let looks = [
         &b"-g"[..],
         b"--device-debug",
@@ -135,7 +158,7 @@ pub(super) fn ptxas(text: &[u8]) -> Observed {
 }
 
 /// Whether the dialect `name` has raw strings and digit separators, and no trigraphs that others lack.
-pub(super) fn is_known_dialect(name: &[u8]) -> bool {
+fn is_known_dialect(name: &[u8]) -> bool {
     DIALECTS.iter().any(|known| known.as_bytes() == name)
 }
 

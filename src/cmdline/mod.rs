@@ -20,6 +20,7 @@ mod host;
 mod inputs;
 mod job;
 mod lines;
+mod mode;
 mod observed;
 mod options;
 mod parse;
@@ -27,6 +28,7 @@ mod shell;
 
 pub use classify::read;
 pub use host::{check_command, takes_value};
-pub use job::{Arg, CommandLine, Dependencies, Job, Mode};
+pub use job::{Arg, CommandLine, Dependencies, Job};
+pub use mode::Mode;
 pub use observed::{Observed, Observes};
 pub use options::{Arity, Effect, JOINED, Judge, OPTIONS, OptionRow};

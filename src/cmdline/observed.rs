@@ -1,9 +1,5 @@
 //! What an option lets a compile observe of its sources besides their tokens: a column of the table of
-//! options, and what it comes to for one value.
-
-use super::lines;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
+//! options. Unaware of values, which `lines` reads.
 
 /// What a compile observes besides tokens. Each of these holds those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,25 +36,4 @@ pub enum Observes {
     HostWords,
     /// What ptxas's options do that are its value.
     PtxasWords,
-}
-
-impl Observes {
-    /// What it comes to with `value`.
-    pub fn with(self, value: &OsStr) -> Observed {
-        let bytes = value.as_bytes();
-        let lines = |tells: bool| match tells {
-            true => Observed::Lines,
-            false => Observed::Nothing,
-        };
-        match self {
-            Self::Nothing => Observed::Nothing,
-            Self::Lines => Observed::Lines,
-            Self::Sizes => Observed::Sizes,
-            Self::Text | Self::Everything => Observed::Text,
-            Self::Dialect => lines(!lines::is_known_dialect(bytes)),
-            Self::Architecture => lines(memchr::memmem::find(bytes, b"lto").is_some()),
-            Self::HostWords => lines::host(bytes),
-            Self::PtxasWords => lines::ptxas(bytes),
-        }
-    }
 }

@@ -7,7 +7,7 @@
 //!
 //! No column has a default: a new option says what it lets a compile observe, or does not compile.
 
-use super::job::Mode;
+use super::mode::Mode;
 use super::observed::Observes;
 use crate::outcome::BypassReason;
 
