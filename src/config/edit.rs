@@ -1,7 +1,7 @@
 //! Changes one setting in the text of a configuration file and leaves everything else as it is:
 //! comments, order, blanks. Reads and writes no file.
 
-use super::Scalar;
+use super::value::Scalar;
 use toml_edit::{DocumentMut, Item, Value};
 
 /// Why a text was not changed.

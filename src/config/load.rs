@@ -2,8 +2,8 @@
 //! a list of everything that could not be used. Knows no setting by name, except where the default
 //! directory lies.
 
+use super::setting::Setting;
 use super::value::{Effective, Kind, Source};
-use super::{SETTINGS, Setting};
 use std::ffi::OsString;
 use std::fmt;
 use std::io::ErrorKind;
@@ -93,8 +93,29 @@ impl<'a> Reader<'a> {
         if let Some(path) = config_file(env) {
             reader.file = reader.read_file(path);
         }
-        reader.report_unknown_keys();
         reader
+    }
+
+    /// Reports the keys of the file that are none of `settings`; `nearest` finds the setting that was meant.
+    pub(super) fn report_unknown_keys(
+        &mut self,
+        settings: &[Setting],
+        nearest: impl Fn(&str) -> Option<&'static Setting>,
+    ) {
+        let Some(file) = &self.file else { return };
+        let known: Vec<_> = settings.iter().map(|setting| setting.key).collect();
+        for (key, value) in &file.table {
+            if !known.contains(&key.as_str()) {
+                let meant = nearest(key).map(|row| format!("did you mean {}? ", row.key));
+                let meant = meant.unwrap_or_default();
+                self.problems.push(ConfigProblem {
+                    setting: key.clone(),
+                    value: as_written(value),
+                    source: Source::File(file.path.clone()),
+                    hint: format!("no such setting; {meant}there are {}", known.join(", ")),
+                });
+            }
+        }
     }
 
     pub(super) fn into_problems(self) -> Vec<ConfigProblem> {
@@ -176,23 +197,6 @@ impl<'a> Reader<'a> {
             source: Source::File(path.into()),
             hint: format!("{trouble}; correct or remove the file, which is ignored"),
         });
-    }
-
-    fn report_unknown_keys(&mut self) {
-        let Some(file) = &self.file else { return };
-        let known: Vec<_> = SETTINGS.iter().map(|setting| setting.key).collect();
-        for (key, value) in &file.table {
-            if !known.contains(&key.as_str()) {
-                let meant = super::nearest(key).map(|row| format!("did you mean {}? ", row.key));
-                let meant = meant.unwrap_or_default();
-                self.problems.push(ConfigProblem {
-                    setting: key.clone(),
-                    value: as_written(value),
-                    source: Source::File(file.path.clone()),
-                    hint: format!("no such setting; {meant}there are {}", known.join(", ")),
-                });
-            }
-        }
     }
 }
 

@@ -1,6 +1,7 @@
-//! The setting that somebody may have meant. Knows no setting by itself.
+//! The setting that a name may have meant. Knows no setting by itself.
 
-use super::{SETTINGS, Setting};
+use super::setting::Setting;
+use super::table::SETTINGS;
 
 /// The setting called `name`, by its key or its variable.
 pub fn setting(name: &str) -> Option<&'static Setting> {

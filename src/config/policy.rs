@@ -1,6 +1,6 @@
 //! The eviction policy as people write it: `lru`, `ttl:7d`. Does not know what a policy does.
 
-use super::{BadLifetime, Lifetime};
+use super::lifetime::{BadLifetime, Lifetime};
 use std::fmt;
 use std::str::FromStr;
 

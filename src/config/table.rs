@@ -1,0 +1,108 @@
+//! All settings: one table of names, types, defaults and help, and the values in force. Does not know how a
+//! value is found.
+
+use super::jobs::Jobs;
+use super::load::{Reader, default_dir, default_private_dir};
+use super::policy::EvictionPolicy;
+use super::setting::Setting;
+use super::size::ByteSize;
+use super::value::{Effective, Kind, Source};
+use crate::files::Trust;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// One setting with its value, for listings.
+#[derive(Clone, Debug)]
+pub struct Listed<'a> {
+    /// The row of the table.
+    pub setting: &'static Setting,
+    /// The value as a setting would be written; `None` where nothing is set.
+    pub value: Option<String>,
+    /// Where the value came from.
+    pub source: &'a Source,
+}
+
+/// Makes the table and the struct of effective values, so that neither lacks a row of the other.
+macro_rules! settings {
+    ($($field:ident: $type:ty = $default:expr, $variable:literal, $shown:literal, $help:literal;)*) => {
+        /// Every setting, in the order in which they are listed.
+        pub const SETTINGS: &[Setting] = &[$(Setting {
+            key: stringify!($field),
+            variable: $variable,
+            kind: <$type as Kind>::KIND,
+            default: $shown,
+            help: $help,
+            read: |text| Kind::to_toml(&<$type as Kind>::from_text(text)?),
+        },)*];
+
+        /// Effective values. Each knows where it came from.
+        #[derive(Clone, Debug)]
+        pub struct Config {
+            $(#[doc = $help] pub $field: Effective<$type>,)*
+        }
+
+        impl Config {
+            /// The effective value of every setting, in the order of [`SETTINGS`].
+            pub fn list(&self) -> Vec<Listed<'_>> {
+                let values = [$((Kind::show(&self.$field.value), &self.$field.source),)*];
+                let rows = SETTINGS.iter().zip(values);
+                rows.map(|(setting, (value, source))| Listed { setting, value, source }).collect()
+            }
+
+            pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+                let mut rows = SETTINGS.iter();
+                Self {
+                    $($field: reader.effective::<$type>(
+                        // The rows come from the same macro call as the fields.
+                        rows.next().expect("one row for each field"),
+                        $default,
+                    ),)*
+                }
+            }
+        }
+    };
+}
+
+settings! {
+    dir: PathBuf = default_dir, "PCACHE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc`",
+        "Directory of the cache; made when it is missing";
+    max_size: ByteSize = |_| DEFAULT_MAX_SIZE, "PCACHE_MAX_SIZE", "`10G`",
+        "What the cache may hold; beyond it, what `policy` names first is removed";
+    policy: EvictionPolicy = |_| EvictionPolicy::Lru, "PCACHE_POLICY", "`lru`",
+        "Which entries go first: least recently used, first written, least often used, any; with `ttl` and `tlru`, also all that are older than that";
+    nvcc: Option<PathBuf> = |_| None, "PCACHE_NVCC", "the first found on `PATH`, in `CUDA_HOME`, in `/usr/local/cuda`",
+        "The real nvcc";
+    disable: bool = |_| false, "PCACHE_DISABLE", "`false`",
+        "Run the real nvcc at once, without looking at the cache";
+    readonly: bool = |_| false, "PCACHE_READONLY", "`false`",
+        "Use what is in the cache, but store and remove nothing; counters still count";
+    trust: Trust = |_| Trust::Mine, "PCACHE_TRUST", "`mine`",
+        "Whose results are believed where others can write in the cache, besides what its key has signed: this user's, also those of the owner of a directory in which only the owner can write, or all";
+    key: Option<PathBuf> = |_| None, "PCACHE_KEY", "`signing/key` in a cache that `pcache init --shared` has made",
+        "File with the key by which results are signed, and without whose signature none is believed: its full path; mode 600 or 640; `pcache init --key` makes one";
+    private_dir: PathBuf = default_private_dir, "PCACHE_PRIVATE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc-private`",
+        "Directory of this user's own files for caches in which others can write; no other user may write in it";
+    direct: bool = |_| true, "PCACHE_DIRECT", "`true`",
+        "Answer from the files that a former compile read, without preprocessing, where all are unchanged";
+    stages: bool = |_| true, "PCACHE_STAGES", "`true`",
+        "Run the stages of a compile side by side and remember each; otherwise the real nvcc compiles as one step";
+    semantic: bool = |_| true, "PCACHE_SEMANTIC", "`true`",
+        "Take edits that the compilers cannot see, in comments and blanks, for none";
+    nvrtc: bool = |_| true, "PCACHE_NVRTC", "`true`",
+        "Remember what programs compile with NVRTC, where `pcache run` has started them";
+    recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
+        "Compile even where the cache has an answer, and store the new one";
+    wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",
+        "How long a compile waits for another process that is compiling the same thing; then it compiles too";
+    jobs: Jobs = |_| Jobs::Cores, "PCACHE_JOBS", "`cores`",
+        "How many stages all compiles of the machine with this cache run at once, where GNU make's jobserver does not say";
+    log: Option<PathBuf> = |_| None, "PCACHE_LOG", "no log",
+        "File to which each compile appends what was decided, and why";
+}
+
+/// 10 GiB.
+const DEFAULT_MAX_SIZE: ByteSize = ByteSize::new(10 << 30);
+
+/// Longer than all but the largest units take, since to begin the same work late gains nothing; short
+/// enough for one that was stopped (Ctrl-Z) to be no disaster. A dead one is not waited for.
+const DEFAULT_WAIT: Duration = Duration::from_secs(300);
