@@ -2,7 +2,7 @@
 //! for. Does not know what follows from the end of one.
 
 use super::child::{Child, Command};
-use super::schedule::Failure;
+use super::failure::Failure;
 use super::signals::Signals;
 use super::slots::{Chance, Slot, Slots};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

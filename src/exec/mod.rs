@@ -3,13 +3,15 @@
 
 mod child;
 mod crew;
+mod failure;
 mod jobserver;
 mod schedule;
 mod signals;
 mod slots;
 
 pub use child::Command;
-pub use schedule::{Failure, Step, Work, run_all, run_steps};
+pub use failure::Failure;
+pub use schedule::{Step, Work, run_all, run_steps};
 pub use signals::{Interrupted, Signals};
 pub use slots::Slots;
 

@@ -3,14 +3,13 @@
 
 use super::child::Command;
 use super::crew::{Crew, Meanwhile};
-use super::signals::{Interrupted, Signals};
+use super::failure::Failure;
+use super::signals::Signals;
 use super::slots::Slots;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ffi::OsString;
-use std::io;
-use std::process::ExitStatus;
 
 /// One step of a schedule.
 #[derive(Clone, Debug, Default)]
@@ -39,19 +38,6 @@ pub trait Work {
     /// Called, any number of times, while one command runs by itself and nothing else is ready: for
     /// what can be done on another core until then.
     fn meanwhile(&mut self) {}
-}
-
-/// Why not all steps ended well. No command is still running.
-#[derive(Debug)]
-pub enum Failure<E = Infallible> {
-    /// The command of this step ended badly.
-    Status(usize, ExitStatus),
-    /// The command of this step could not be run.
-    Start(usize, io::Error),
-    /// A signal came.
-    Interrupted(Interrupted),
-    /// What the work itself says.
-    Work(E),
 }
 
 /// Runs all steps, at most `width` commands at once, each in a slot, with `environment` set on top of
