@@ -2,7 +2,7 @@
 //! Paths are compared as they were spelled, against the directory of their compile. Looks at no disk.
 
 use super::difference::{Difference, Kind, short};
-use super::facts::{Facts, File};
+use super::facts::{Facts, File, values};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
@@ -44,7 +44,7 @@ impl<'f> Index<'f> {
     }
 
     fn is_source(&self, file: &File) -> bool {
-        let inputs = super::facts::values(&self.facts.job, "input");
+        let inputs = values(&self.facts.job, "input");
         inputs.contains(&file.path)
     }
 }
@@ -61,7 +61,7 @@ fn plain(path: &Path) -> PathBuf {
 /// Paths that lead elsewhere: sources, and directories of headers.
 pub(super) fn links(old: &Facts, new: &Facts) -> Vec<Difference> {
     let mut found = Vec::new();
-    let inputs = |facts: &Facts| super::facts::values(&facts.job, "input").to_vec();
+    let inputs = |facts: &Facts| values(&facts.job, "input").to_vec();
     let (was, is) = (old.request("sources"), new.request("sources"));
     if inputs(old) == inputs(new) && old.directory() == new.directory() {
         for (name, (was, is)) in inputs(new).iter().zip(was.iter().zip(is)) {

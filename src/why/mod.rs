@@ -3,11 +3,13 @@
 //! second sink, so that what is told here is what the keys hold. Pure: `compile` collects the facts,
 //! `cli` finds those that are to be compared. `docs/explain.md` says what is named and what is not.
 
+mod causes;
 mod difference;
 mod facts;
 mod files;
 
-pub use difference::{Difference, Kind, differences};
+pub use causes::differences;
+pub use difference::{Difference, Kind};
 pub use facts::{
     Facts, Fields, File, Later, SCHEMA, Tool, UnitFacts, fields, flags, options, shared, text,
 };
