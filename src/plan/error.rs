@@ -1,6 +1,6 @@
 //! Why a dry run is not a plan. Every variant means: run the real nvcc.
 
-use super::Tool;
+use super::tool::Tool;
 use thiserror::Error;
 
 /// A line that only a real shell should read.

@@ -3,7 +3,7 @@
 //! A flag that is in no table is taken to say nothing about files; `stages` still refuses it when it
 //! mentions the keep directory. Flags that read or write further files are listed to be refused.
 
-use super::Tool;
+use super::tool::Tool;
 
 /// What a flag, or its value, means for the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,11 @@
 //! Every temporary file that is read is written by exactly one stage, wherever in the plan it stands,
 //! and no stage waits for itself. Unaware of sources and units.
 
+use super::error::PlanError;
+use super::files::Files;
+use super::parts::{FileId, FileKind};
 use super::stages::Draft;
-use super::{FileId, FileKind, Files, PlanError, Tool};
+use super::tool::Tool;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;

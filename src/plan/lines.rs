@@ -1,6 +1,8 @@
 //! The text of a dry run into environment, notices, commands and depfiles. Unaware of tools and files.
 
-use super::{PlanError, Resolve, ShellError, shell};
+use super::error::{PlanError, ShellError};
+use super::parts::Resolve;
+use super::shell;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 

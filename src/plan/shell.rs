@@ -3,7 +3,7 @@
 //! Knows the quoting that nvcc prints and that `sh` would undo: double and single quotes, backslashes,
 //! and `"$NAME"` for nvcc's own variables. Whatever else a shell could act on is an error. Unaware of tools.
 
-use super::ShellError;
+use super::error::ShellError;
 
 /// The words of `line`. `variable` gives the values of the variables that may be expanded, which
 /// happens within double quotes only, where a value is never split.

@@ -6,7 +6,8 @@
 //! only device code has changed. fatbinary itself writes that *form*, when it is given nothing to
 //! pack. Knows the plan's arguments; `compile` puts the numbers into the assembly.
 
-use super::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Stage, Tool, Unit};
+use super::parts::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Stage, Unit};
+use super::tool::Tool;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 

@@ -2,9 +2,12 @@
 //!
 //! Sees one command at a time. What a file includes, and who writes it, is for `graph` to say.
 
+use super::error::PlanError;
+use super::files::Files;
 use super::flags::{self, Effect, Match};
 use super::lines::Command;
-use super::{Argument, FileId, Files, Piece, PlanError, Resolve, Stage, Tool};
+use super::parts::{Argument, FileId, Piece, Resolve, Stage};
+use super::tool::Tool;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 

@@ -3,8 +3,11 @@
 //! Stages belong together when they share a source or a file that one of them writes; stages from nvlink, the
 //! linker, `ar` and `rm` on belong to the link. Takes the graph as checked.
 
+use super::error::PlanError;
+use super::files::Files;
+use super::parts::{FileId, FileKind, Unit};
 use super::stages::Draft;
-use super::{FileId, FileKind, Files, PlanError, Tool, Unit};
+use super::tool::Tool;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 

@@ -4,7 +4,9 @@
 //! step, and the headers that its own generated code includes appear in no pass at all.
 //! Knows how to rewrite the arguments; what the files then hold is the caller's business.
 
-use super::{Argument, FileId, FileKind, Piece, Plan, PlanError, PlanFile, Stage, Tool};
+use super::error::PlanError;
+use super::parts::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Stage};
+use super::tool::Tool;
 use std::ffi::OsStr;
 
 impl Plan {

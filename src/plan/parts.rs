@@ -1,0 +1,146 @@
+//! What a plan consists of: files, arguments, stages and units. Does not know how they are read off a
+//! dry run.
+
+use super::tool::Tool;
+use std::ffi::OsString;
+
+/// A file of a [`Plan`]: an index into [`Plan::files`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub(super) usize);
+
+impl FileId {
+    /// The place of the file in [`Plan::files`].
+    pub const fn index(self) -> usize {
+        self.0
+    }
+}
+
+/// What a file is to the compile.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum FileKind {
+    /// Below the keep directory. Written by a stage, except module ids and the files that
+    /// [`Plan::host_runtime_pass`] adds, which the caller writes.
+    Temp,
+    /// Written by a stage, outside the keep directory: what the user asked for.
+    Output,
+    /// Read, and written by no stage.
+    Input,
+}
+
+/// A file that a stage names.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanFile {
+    /// Relative to the keep directory for [`FileKind::Temp`]; otherwise as nvcc spells it, so
+    /// relative to the directory that nvcc was run in.
+    pub path: OsString,
+    /// What it is to the compile.
+    pub kind: FileKind,
+}
+
+/// A part of one argument.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Passed as it is.
+    Text(OsString),
+    /// The path of a file, which the caller may place elsewhere.
+    File(FileId),
+}
+
+/// One element of a command's argument vector, after the shell's quoting is gone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Argument(pub Vec<Piece>);
+
+/// How a stage's program is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Resolve {
+    /// [`Stage::program`] is the program.
+    Named,
+    /// The program is what [`Stage::program`] prints, given `-print-prog-name=` and this name.
+    PrintProgName(OsString),
+}
+
+/// One command, and the files it touches.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stage {
+    /// What it does.
+    pub tool: Tool,
+    /// The program, with nvcc's variables expanded; not yet looked up in `PATH`.
+    pub program: OsString,
+    /// Whether `program` is run, or asked for the program to run.
+    pub resolve: Resolve,
+    /// The arguments after the program.
+    pub args: Vec<Argument>,
+    /// Files read, named by arguments or included by what is: no headers, no libraries.
+    pub reads: Vec<FileId>,
+    /// Files written.
+    pub writes: Vec<FileId>,
+    /// The main one of `writes`: `-o`, `--create` or `--gen_c_file_name`.
+    pub output: Option<FileId>,
+}
+
+impl Stage {
+    /// Whether the stage only checks what another wrote: since CUDA 13.0 ptxas looks at the PTX that
+    /// the user asked for.
+    pub fn is_check(&self) -> bool {
+        self.tool == Tool::Ptxas && self.writes.is_empty()
+    }
+}
+
+/// The stages of one source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unit {
+    /// The source.
+    pub source: FileId,
+    /// Its stages, in the order nvcc prints them.
+    pub stages: Vec<usize>,
+    /// Those that preprocess the source, in the same order: under `-MD` this is the order of the
+    /// depfile. None for host sources without `-MD`; see [`Plan::preprocess_variant`].
+    pub passes: Vec<usize>,
+    /// The file that names the unit's internal symbols. The caller writes it before any stage
+    /// runs; no stage generates it.
+    pub module_id: Option<FileId>,
+    /// What leaves the unit: outputs, and temporary files that link stages read.
+    pub results: Vec<FileId>,
+    /// Where nvcc would write the unit's dependencies.
+    pub depfile: Option<OsString>,
+}
+
+/// What nvcc would do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Plan {
+    /// Variables of every command's environment, in the order they are set; names may repeat.
+    pub env: Vec<(OsString, OsString)>,
+    /// What nvcc said for itself, byte for byte.
+    pub notices: Vec<u8>,
+    /// Every file that a stage names.
+    pub files: Vec<PlanFile>,
+    /// Every command, in the order nvcc prints them.
+    pub stages: Vec<Stage>,
+    /// One for each source.
+    pub units: Vec<Unit>,
+    /// The stages that belong to no source and run after all units, in order.
+    pub link: Vec<usize>,
+}
+
+impl Plan {
+    /// One argument as it goes to `exec`, with each file where `path_of` says it is.
+    pub fn render(
+        &self,
+        argument: &Argument,
+        path_of: &mut dyn FnMut(FileId) -> OsString,
+    ) -> OsString {
+        let mut rendered = OsString::new();
+        for piece in &argument.0 {
+            match piece {
+                Piece::Text(text) => rendered.push(text),
+                Piece::File(id) => rendered.push(path_of(*id)),
+            }
+        }
+        rendered
+    }
+
+    /// The file behind an id of this plan.
+    pub fn file(&self, id: FileId) -> &PlanFile {
+        &self.files[id.0]
+    }
+}
