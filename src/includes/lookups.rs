@@ -5,6 +5,7 @@
 //! Looks at the disk after the compile's passes. Does not know what the files are used for.
 
 mod mentions;
+mod reads;
 
 use super::probe::{Found, Probe};
 use super::scan::{Form, Mentions, Name};
@@ -16,29 +17,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+pub use reads::{Doubt, Reads};
+
 /// What GCC includes first of all, if it is anywhere in the search order.
 const UNASKED: &[u8] = b"stdc-predef.h";
-
-/// Why a compile's lookups cannot be described; a sentence.
-pub type Doubt = String;
-
-/// What was read.
-#[derive(Clone, Debug, Default)]
-pub struct Reads {
-    /// Every file that a preprocessor entered, as it spells it, with its content.
-    pub sources: BTreeMap<PathBuf, Rc<Vec<u8>>>,
-    /// Files that were read without being preprocessed.
-    pub raw: BTreeSet<PathBuf>,
-    /// Names of `-include`: searched in the working directory first.
-    pub forced: BTreeSet<Vec<u8>>,
-    /// Text of our own that includes headers by search alone.
-    pub snippets: Vec<Vec<u8>>,
-    /// Headers in whose place a precompiled one (`x.h.gch`) would be taken: those of a compile, which
-    /// unlike a preprocessing takes them.
-    pub precompilable: BTreeSet<PathBuf>,
-    /// What the preprocessors wrote that may tell a time.
-    pub times: BTreeSet<Vec<u8>>,
-}
 
 /// Everything that the includes of a compile depend on. All paths are as a compiler would spell
 /// them, relative ones to its working directory.

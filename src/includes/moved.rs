@@ -3,19 +3,24 @@
 //!
 //! | module      | part                                                              |
 //! |-------------|-------------------------------------------------------------------|
+//! | `doubt`     | why a text has no such digest                                     |
+//! | `keeps`     | which lines keep their numbers, and why all do                    |
 //! | `lines`     | lines, markers, and the number of each line                       |
 //! | `names`     | whether markers name others than the files that were entered       |
+//! | `words`     | the words that say what a declaration is                          |
 //! | `chunks`    | the declarations of a text, and the brackets of one of them       |
-//! | `shapes`    | where declarations begin, and the words that say what they are    |
+//! | `shapes`    | where declarations begin, and their parts                         |
 //! | `places`    | the places in which calls are known to take no line of another one |
 //! | `variables` | mentions that are none of the function                            |
 //! | `classes`   | classes that are only thrown                                      |
 //! | `taint`     | the functions that take their callers' lines, and who names them   |
 //!
-//! Knows nothing of compilers' options: whoever asks sees to it that none of them wants lines.
+//! Knows nothing of compilers' options: the caller sees to it that none of them wants lines.
 
 mod chunks;
 mod classes;
+mod doubt;
+mod keeps;
 mod lines;
 mod names;
 mod places;
@@ -26,12 +31,15 @@ mod tests;
 #[cfg(test)]
 mod tests_shapes;
 mod variables;
+mod words;
 
 use lines::{Change, Lines, Sort};
 use names::Names;
 use sha2::{Digest as _, Sha256};
 use std::ops::Range;
-pub use taint::Unnamed;
+
+pub use doubt::Doubt;
+pub use keeps::{Keeps, Unnamed};
 
 /// Changes with the meaning of the digest.
 const SCHEMA: &[u8] = b"pcache-nvcc moved 3\0";
@@ -45,68 +53,6 @@ pub struct Moved {
     pub keeps: Keeps,
     /// Whether `#line` gives the lines of some file another name, of a text that GCC has preprocessed.
     pub renames: bool,
-}
-
-/// Which lines keep their numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Keeps {
-    /// None: nothing in the text takes lines.
-    Nothing,
-    /// Those of declarations that mention a function which takes its caller's line.
-    Chunks {
-        /// Those functions and classes.
-        names: Vec<Vec<u8>>,
-        /// How many declarations.
-        count: usize,
-    },
-    /// All: a line may be taken by a declaration that does not name whom it calls.
-    Everything {
-        /// The function or class that takes it.
-        name: Vec<u8>,
-        /// What its name does where it cannot be followed.
-        why: Unnamed,
-    },
-}
-
-impl std::fmt::Display for Keeps {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Nothing => write!(f, "keeps no line"),
-            Self::Chunks { names, count } => {
-                let names: Vec<_> = names
-                    .iter()
-                    .map(|name| String::from_utf8_lossy(name))
-                    .collect();
-                write!(f, "keeps {count} declarations: {}", names.join(", "))
-            }
-            Self::Everything { name, why } => {
-                write!(
-                    f,
-                    "keeps every line: {} ({why:?})",
-                    String::from_utf8_lossy(name)
-                )
-            }
-        }
-    }
-}
-
-/// Why a text has no such digest.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
-    /// A NUL or a carriage return.
-    Byte,
-    /// A comment in a directive, or before what may be one.
-    Comment,
-    /// An escaped newline outside raw strings.
-    Splice,
-    /// What looks like a marker and is none.
-    Marker,
-    /// A conditional that is not plainly false.
-    Conditional,
-    /// Brackets without partners.
-    Brackets,
-    /// Text that tools may read in different ways.
-    Lexer,
 }
 
 /// The digest of `text`, which a preprocessor or cudafe++ has written.

@@ -5,6 +5,7 @@
 //! |---------------|---------------------------------------------------------|
 //! | `table`       | the file                                                |
 //! | `guard`       | what lets it be mapped                                  |
+//! | `aspect`      | what of a file a digest is of                           |
 //! | `slot`        | one slot of it, and where it lies                       |
 //! | `sighting`    | one look at a file                                      |
 //! | `file_system` | where an unchanged `stat` proves unchanged content      |
@@ -14,6 +15,7 @@
 //! that was last changed well before it was read. A change time of whole seconds is believed through
 //! one mount only (`epoch`). Does not know what the files are to a compile.
 
+mod aspect;
 mod file_system;
 mod guard;
 mod sighting;
@@ -35,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 use table::{Missing, Table};
 
+pub use aspect::Aspect;
 pub use guard::Guard;
 pub use sighting::Sighting;
 pub use slot::Boot;
@@ -44,24 +47,6 @@ const ATTEMPTS: u32 = 3;
 
 /// Bytes read at once.
 const CHUNK: usize = 64 * 1024;
-
-/// What of a file a digest is of. Numbers are never reused for another meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Aspect(u64);
-
-impl Aspect {
-    /// Its bytes.
-    pub const CONTENT: Self = Self(0);
-    /// Its tokens, without comments and layout.
-    pub const TOKENS: Self = Self(1);
-
-    /// A fact, told from others by the start of its digest. The upper half of the numbers is for
-    /// facts.
-    fn fact(digest: &Digest) -> Self {
-        let start = u64::from_le_bytes(std::array::from_fn(|at| digest[at]));
-        Self(start | 1 << 63)
-    }
-}
 
 /// Why there is no digest of a file.
 #[derive(Debug, thiserror::Error)]

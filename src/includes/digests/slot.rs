@@ -1,7 +1,7 @@
 //! One slot of the digest table: 16 words, the first of which is a checksum of the others. Pure: says
 //! where a fact may lie and what its slot holds, and neither maps nor writes anything.
 
-use super::Aspect;
+use super::aspect::Aspect;
 use crate::key::Digest;
 use crate::stat::Stat;
 

@@ -1,7 +1,7 @@
 //! What all sources of a compile mention, taken together: a macro of one of them asks in the name of
 //! another, and is made of the pieces that a third one has. Looks at no disk.
 
-use super::{Doubt, Reads};
+use super::reads::{Doubt, Reads};
 use crate::includes::scan::{
     HAS_EMBED, HAS_INCLUDE, Mentions, defines_any, mentions_any, pieces, scan,
 };

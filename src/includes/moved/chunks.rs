@@ -4,8 +4,8 @@
 //! A chunk may hold more than one declaration where their border is not plain, never less than
 //! what a compiler reads before it goes on to the next.
 
-use super::Doubt;
-use super::shapes::is_operator;
+use super::doubt::Doubt;
+use super::words::is_operator;
 use crate::includes::lexer::{Kind, Token, Tokens};
 use std::ops::Range;
 

@@ -10,9 +10,8 @@
 
 use super::chunks::Chunk;
 use super::places::{self, Place};
-use super::shapes::{
-    Ends, Head, declaration_start, ends_function, is_attribute, is_class_key, list_end,
-};
+use super::shapes::{Ends, Head, declaration_start, ends_function, list_end};
+use super::words::{is_attribute, is_class_key};
 
 /// Whether `at` may name a class there, since a class-key stands before it, or it may belong to a list of
 /// template parameters.

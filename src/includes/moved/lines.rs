@@ -2,7 +2,7 @@
 //! that each is taken for. Knows literals and comments that span lines and text that `#if 0` hides, and
 //! nothing else of C++.
 
-use super::Doubt;
+use super::doubt::Doubt;
 use crate::includes::lexer::{Kind, Pieces, Quotes};
 use crate::includes::markers::closing_quote;
 use memchr::{memchr, memmem, memrchr};

@@ -14,11 +14,9 @@
 //! docs/semantic.md says why these are safe.
 
 use super::chunks::{Chunk, angle};
-use super::shapes::{
-    Ends, Head, declaration_start, ends_function, has_equals, is_attribute, is_class_key,
-    is_in_list, is_name,
-};
-use super::taint::Unnamed;
+use super::keeps::Unnamed;
+use super::shapes::{Ends, Head, declaration_start, ends_function, has_equals, is_in_list};
+use super::words::{is_attribute, is_class_key, is_name};
 
 /// Functions that the language calls, or that the CUDA compilers write calls of, without their name in the source.
 const IMPLICIT: [&[u8]; 27] = [

@@ -2,8 +2,10 @@
 //! of functions which take their caller's. Finds that set, or says why names do not do.
 
 use super::chunks::{Chunk, cut};
+use super::doubt::Doubt;
+use super::keeps::{Keeps, Unnamed};
 use super::places::{self, Place};
-use super::{Doubt, Keeps, classes, shapes, variables};
+use super::{classes, shapes, variables};
 use memchr::{memmem, memrchr};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
@@ -23,23 +25,6 @@ const PRAGMA: &[u8] = b"_Pragma";
 
 /// More names than this are not followed.
 const MOST_NAMES: usize = 64;
-
-/// Why all lines keep their numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unnamed {
-    /// A line is taken in a place that is on no list of harmless ones.
-    Shape,
-    /// A function that takes lines is mentioned, and not called.
-    Mention,
-    /// A class with such a constructor is more than thrown.
-    Class,
-    /// The language calls a function of this name by itself.
-    Implicit,
-    /// A directive mentions such a name.
-    Directive,
-    /// There are too many names.
-    TooMany,
-}
 
 /// What is known of a name.
 #[derive(Clone, Copy, PartialEq, Eq)]

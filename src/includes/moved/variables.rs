@@ -7,10 +7,8 @@
 
 use super::chunks::Chunk;
 use super::places::{self, Place, path};
-use super::shapes::{
-    Ends, Head, declaration_start, has_equals, is_call, is_class_key, is_in_list, is_name,
-    is_type_of,
-};
+use super::shapes::{Ends, Head, declaration_start, has_equals, is_call, is_in_list};
+use super::words::{is_class_key, is_name, is_type_of};
 
 /// Whether `at` names a variable and no function.
 pub fn is_variable(chunk: &Chunk<'_>, at: usize) -> bool {
