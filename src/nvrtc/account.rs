@@ -1,9 +1,9 @@
 //! What a compile tells of itself: to the counters, the journal, the log, and whoever asks later what
 //! it depended on. Nothing here reaches a result.
 
-use super::cache::Keyed;
 use super::found::Found;
 use super::key::{NvrtcFacts, full_name, shown_name};
+use super::keyed::Keyed;
 use super::level::Level;
 use super::program::Request;
 use crate::config::Config;

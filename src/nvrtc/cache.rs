@@ -5,14 +5,13 @@
 use super::account::{Stored, Told, keep_facts};
 use super::environment::{self, Start};
 use super::found::{Found, fetch};
-use super::key::{NvrtcFacts, Scope, full_name, result_key};
+use super::key::{Scope, result_key};
 use super::level::Level;
 use super::library::Libraries;
 use super::log;
 use super::options::{Options, Refusal};
 use super::process::{self, Leaks};
-use super::program::{Access, Library, Output, Program, Request};
-use super::reads::Place;
+use super::program::{Access, Library, Output, Request};
 use super::record::{Record, SCHEMA};
 use super::scope::{self, Given};
 use crate::config::Config;
@@ -29,12 +28,11 @@ use crate::toolchain::driver_version;
 use std::convert::Infallible;
 use std::env;
 use std::ffi::OsStr;
-use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+
+pub use super::keyed::Keyed;
 
 /// How many others a compile waits for, one after the other, as for units of nvcc.
 const LEADERS: u32 = 2;
@@ -75,22 +73,6 @@ pub struct Miss<'a> {
     told: Option<Box<Told>>,
     /// Held for its drop.
     _lead: Option<Guard>,
-}
-
-/// Everything that the keys of a request are made of, and these.
-pub struct Keyed {
-    /// Who compiles.
-    pub library: Library,
-    /// The contents of libnvrtc and of its builtins.
-    pub digests: [Digest; 2],
-    program: Program,
-    expressions: Vec<Vec<u8>>,
-    options: Options,
-    environment: Vec<Vec<u8>>,
-    floating_point: String,
-    directories: [PathBuf; 2],
-    anywhere: Digest,
-    here: Digest,
 }
 
 impl Cache {
@@ -314,63 +296,6 @@ impl Cache {
             }
         }
         Err(None)
-    }
-}
-
-impl Keyed {
-    fn key(&self, scope: Scope) -> &Digest {
-        match scope {
-            Scope::Anywhere => &self.anywhere,
-            Scope::Here => &self.here,
-        }
-    }
-
-    fn place(&self) -> Place<'_> {
-        Place {
-            directories: &self.directories,
-            program: &self.program,
-            given: self.given(),
-        }
-    }
-
-    fn given(&self) -> Given<'_> {
-        Given {
-            options: &self.options,
-            expressions: &self.expressions,
-        }
-    }
-
-    fn facts<T>(&self, driver: &str, scope: Scope, then: impl FnOnce(&NvrtcFacts<'_>) -> T) -> T {
-        then(&NvrtcFacts {
-            library: [&self.digests[0], &self.digests[1]],
-            driver: driver.as_bytes(),
-            environment: &self.environment,
-            floating_point: &self.floating_point,
-            request: Request {
-                library: &self.library,
-                program: &self.program,
-                expressions: &self.expressions,
-                options: &[],
-            },
-            options: &self.options,
-            directories: &self.directories,
-            scope,
-        })
-    }
-
-    /// The sizes and times of everything that debug information names, where there is any.
-    fn times(&self, set: &PathSet) -> Vec<u64> {
-        if !self.options.tells_times {
-            return Vec::new();
-        }
-        let own = self.directories[0].join(OsStr::from_bytes(full_name(&self.program)));
-        let files = set.files().unwrap_or_default();
-        let files = std::iter::once(own.as_path()).chain(files);
-        let times = |path: &Path| match fs::metadata(path) {
-            Ok(found) => [found.len(), found.mtime().cast_unsigned()],
-            Err(_) => [u64::MAX; 2],
-        };
-        files.flat_map(times).collect()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::key::{base_name, full_name};
 use super::program::Program;
-use super::scope::word_places;
+use super::words::word_places;
 use crate::includes::scan::spliced;
 use memchr::memmem;
 

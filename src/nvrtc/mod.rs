@@ -5,8 +5,10 @@
 //! | `program` | what a client asks and gets: plain data                          |
 //! | `options` | the command line: the table of options. Pure                     |
 //! | `key`     | the fields of the keys. Pure                                     |
+//! | `keyed`   | what the keys of one request are made of                         |
 //! | `environment` | the variables that NVRTC reads                              |
 //! | `process` | how the process computes, and what its earlier compiles left behind |
+//! | `words`   | the words of a text. Pure                                        |
 //! | `scope`   | whether name and directory of the program count. Pure            |
 //! | `pasted` | which names macros may paste together. Pure             |
 //! | `relation` | which names must stay names of one file, and which of different ones |
@@ -24,6 +26,7 @@ pub mod cache;
 mod environment;
 mod found;
 mod key;
+mod keyed;
 mod level;
 mod library;
 mod log;
@@ -36,6 +39,7 @@ mod reads;
 pub mod record;
 mod relation;
 mod scope;
+mod words;
 
 pub use cache::{Begin, Cache, Miss};
 

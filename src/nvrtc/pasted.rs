@@ -6,6 +6,7 @@
 //! header that is included between them, a text that may be read in two ways), all words count. Conditions are not
 //! evaluated. Pure.
 
+use super::words::words;
 use crate::includes::lexer::{Kind, Token, Tokens};
 use crate::includes::scan::pieces::is_row;
 use crate::includes::scan::spliced;
@@ -115,12 +116,6 @@ impl<'t> Pieces<'t> {
 fn may_paste(text: &[u8]) -> bool {
     let text = spliced(text);
     MARKS.iter().any(|mark| memmem::find(&text, mark).is_some())
-}
-
-fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let is_word = |byte: &u8| super::scope::is_word(*byte);
-    text.split(move |byte| !is_word(byte))
-        .filter(|word| !word.is_empty())
 }
 
 /// A piece of a text, as far as calls go.

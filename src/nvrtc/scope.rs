@@ -6,6 +6,7 @@
 use super::options::Options;
 use super::pasted::Pieces;
 use super::program::Program;
+use super::words::{is_word, word_places, words};
 use crate::includes::scan::{Form, HAS_INCLUDE, Mentions, TIMES, scan, spliced};
 use memchr::memmem;
 use std::collections::BTreeSet;
@@ -207,28 +208,9 @@ fn holds_any(text: &[u8], words: &[&[u8]]) -> bool {
     words.iter().any(|word| holds_word(&text, word))
 }
 
-fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
-    text.split(|byte| !is_word(*byte))
-}
-
 /// Whether `word` stands in `text` by itself, or pasted to something.
 fn holds_word(text: &[u8], word: &[u8]) -> bool {
     word_places(text, word).next().is_some()
-}
-
-pub(super) fn word_places<'t>(text: &'t [u8], word: &'t [u8]) -> impl Iterator<Item = usize> + 't {
-    memmem::find_iter(text, word).filter(move |at| {
-        let before = at.checked_sub(1).and_then(|at| text.get(at));
-        let after = text.get(at + word.len());
-        ![before, after]
-            .into_iter()
-            .flatten()
-            .any(|byte| is_word(*byte))
-    })
-}
-
-pub(super) fn is_word(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }
 
 #[cfg(test)]

@@ -1,0 +1,92 @@
+//! What the keys of a request are made of, and what of the disk counts for those of results. Asks no store.
+
+use super::key::{NvrtcFacts, Scope, full_name};
+use super::options::Options;
+use super::program::{Library, Program, Request};
+use super::reads::Place;
+use super::scope::Given;
+use crate::includes::path_set::PathSet;
+use crate::key::Digest;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+/// Everything that the keys of a request are made of, and these.
+pub struct Keyed {
+    /// Who compiles.
+    pub library: Library,
+    /// The contents of libnvrtc and of its builtins.
+    pub digests: [Digest; 2],
+    pub(super) program: Program,
+    pub(super) expressions: Vec<Vec<u8>>,
+    pub(super) options: Options,
+    pub(super) environment: Vec<Vec<u8>>,
+    pub(super) floating_point: String,
+    pub(super) directories: [PathBuf; 2],
+    pub(super) anywhere: Digest,
+    pub(super) here: Digest,
+}
+
+impl Keyed {
+    pub(super) fn key(&self, scope: Scope) -> &Digest {
+        match scope {
+            Scope::Anywhere => &self.anywhere,
+            Scope::Here => &self.here,
+        }
+    }
+
+    pub(super) fn place(&self) -> Place<'_> {
+        Place {
+            directories: &self.directories,
+            program: &self.program,
+            given: self.given(),
+        }
+    }
+
+    pub(super) fn given(&self) -> Given<'_> {
+        Given {
+            options: &self.options,
+            expressions: &self.expressions,
+        }
+    }
+
+    pub(super) fn facts<T>(
+        &self,
+        driver: &str,
+        scope: Scope,
+        then: impl FnOnce(&NvrtcFacts<'_>) -> T,
+    ) -> T {
+        then(&NvrtcFacts {
+            library: [&self.digests[0], &self.digests[1]],
+            driver: driver.as_bytes(),
+            environment: &self.environment,
+            floating_point: &self.floating_point,
+            request: Request {
+                library: &self.library,
+                program: &self.program,
+                expressions: &self.expressions,
+                options: &[],
+            },
+            options: &self.options,
+            directories: &self.directories,
+            scope,
+        })
+    }
+
+    /// The sizes and times of everything that debug information names, where there is any.
+    pub(super) fn times(&self, set: &PathSet) -> Vec<u64> {
+        if !self.options.tells_times {
+            return Vec::new();
+        }
+        let own = self.directories[0].join(OsStr::from_bytes(full_name(&self.program)));
+        let files = set.files().unwrap_or_default();
+        let files = std::iter::once(own.as_path()).chain(files);
+        let times = |path: &Path| match fs::metadata(path) {
+            Ok(found) => [found.len(), found.mtime().cast_unsigned()],
+            Err(_) => [u64::MAX; 2],
+        };
+        files.flat_map(times).collect()
+    }
+}
