@@ -1,8 +1,11 @@
 //! One sharded tree of files that are named by the SHA-256 of their key: `ab/cdef…`. Reads, places,
 //! lists and removes files; does not know what is in them, how many there may be, or who counts.
 
-use super::tmp::Temporary;
-use super::{Artefact, Name, StoreError};
+use super::artefact::Artefact;
+use super::backend::Name;
+use super::error::StoreError;
+use super::tmp::{STRANGE_PREFIX, Temporary};
+use super::unchanged::remove_unchanged;
 use crate::files::{
     Child, Directory, Facts, Root, Size, is_missing, is_symlink, mark_as_read, now, read,
 };
@@ -11,9 +14,6 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-/// How the names begin of what was in the way, in `tmp/`.
-pub const STRANGE_PREFIX: &str = "strange-";
 
 /// How often a shard is made again for one file: others tidy up empty shards at any moment.
 const ATTEMPTS: u32 = 10;
@@ -327,24 +327,5 @@ fn children(root: &Directory, path: &str) -> io::Result<Option<(Directory, Vec<C
     match listed {
         Err(error) if is_missing(&error) || is_symlink(&error) => Ok(None),
         listed => listed.map(Some),
-    }
-}
-
-/// Removes a file of `directory`, unless it is gone, busy, or another one is in its place; whether it
-/// did. A file that is exchanged between the look and the removal is lost, which costs its next
-/// reader a compile.
-pub(super) fn remove_unchanged(
-    directory: &Directory,
-    name: &CStr,
-    seen: &Facts,
-) -> io::Result<bool> {
-    match directory.look(name)? {
-        Some(now) if now.is_same(seen) => {}
-        _ => return Ok(false),
-    }
-    match directory.remove(name) {
-        Ok(removed) => Ok(removed.is_some()),
-        Err(error) if is_missing(&error) => Ok(false),
-        Err(error) => Err(error),
     }
 }

@@ -2,10 +2,14 @@
 //! not know why somebody wants to know.
 
 use super::area::{Listed, Listing, name_of};
-use super::file::{Access, FileStore, Sort};
-use super::policy::Candidate;
+use super::backend::{Cleared, Entry};
+use super::class::{CLASS_HEAD, Class};
+use super::error::StoreError;
+use super::file::FileStore;
+use super::kind::{Access, Sort};
+use super::policy::{Candidate, Policy};
+use super::tmp;
 use super::usage::{Known, forget, load};
-use super::{CLASS_HEAD, Class, Cleared, Entry, Policy, StoreError, tmp};
 use crate::files::{Directory, seconds};
 use crate::stats::{Row, StoreSize, Totals};
 

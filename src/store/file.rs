@@ -3,16 +3,21 @@
 //! in a page of counters, so that a put lists no directory. Does not know what it stores.
 
 use super::area::{Area, Found, Placed, Touch};
+use super::artefact::Artefact;
+use super::backend::Name;
+use super::change::{Sign, bytes_change, one, signed};
+use super::class::{CLASS_HEAD, Class};
+use super::error::StoreError;
 use super::key::KeyRefusal;
+use super::kind::{Access, Sort};
 use super::own::Own;
-use super::policy::Candidate;
+use super::policy::{Candidate, Policy};
 use super::record::Unsealed;
-use super::tmp;
-use super::tmp::{Durability, Temporary};
+use super::root;
+use super::tmp::{self, Durability, Temporary};
 use super::trust::{Credentials, Standing, Use};
 use super::turns::Turns;
 use super::usage::{Usage, note};
-use super::{Artefact, Backend, CLASS_HEAD, Class, Cleared, Entry, Info, Name, Policy, StoreError};
 use crate::files::{Directory, Facts, Kind, Rights, Root, Size, is_missing, now};
 use crate::stats::{Counter, Row, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
@@ -21,22 +26,6 @@ use std::sync::{Arc, OnceLock};
 
 /// A longer record is not read: those of real units have a few MB at most.
 pub(super) const LONGEST_RECORD: u64 = 16 << 20;
-
-/// Whether the store may change anything.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Access {
-    ReadWrite,
-    ReadOnly,
-}
-
-/// What a file counts as.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Sort {
-    /// An artefact, or another program's value.
-    Entry,
-    /// A record, with its checksum.
-    Record,
-}
 
 /// A store in a directory, shared with any number of other processes.
 #[derive(Debug)]
@@ -399,9 +388,9 @@ impl FileStore {
         placed.map(|_| ())
     }
 
-    /// The root, made again where somebody removed it.
+    /// The root, made again if it was removed.
     fn root_made(&self) -> Result<Directory, StoreError> {
-        super::open::make(&self.root)
+        root::make(&self.root)
     }
 
     fn take_out(&self, sort: Sort, name: Name) -> Result<bool, StoreError> {
@@ -432,24 +421,6 @@ impl FileStore {
         }
     }
 
-    /// What [`Backend::get_or_insert_with`] does once it is its turn.
-    fn get_or_make<E>(
-        &self,
-        key: &[u8],
-        make: impl FnOnce() -> Result<Vec<u8>, E>,
-    ) -> Result<Vec<u8>, E> {
-        // Somebody may have made it while this thread waited. The lookup is counted already.
-        let made = self.read(Sort::Entry, Name::of(key), Size::AtMost(u64::MAX));
-        if let Ok(Some(found)) = made {
-            return Ok(found.bytes);
-        }
-        let value = make()?;
-        if self.put(key, &value).is_err() {
-            self.stats.add(Counter::Error, 1);
-        }
-        Ok(value)
-    }
-
     /// Removes temporary files of dead writers; their bytes.
     pub(super) fn sweep(&self) -> Result<u64, StoreError> {
         let Some(root) = self.directory()? else {
@@ -465,90 +436,4 @@ impl FileStore {
         totals.finish_scan(start, left);
         Ok(swept.freed)
     }
-}
-
-impl Backend for FileStore {
-    fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.get(key)
-    }
-
-    fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.put(key, value)
-    }
-
-    fn remove(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.remove(key)
-    }
-
-    fn len(&self) -> Result<u64, StoreError> {
-        self.len()
-    }
-
-    fn entries(&self) -> Result<Vec<Entry>, StoreError> {
-        self.entries()
-    }
-
-    fn clear(&self) -> Result<Cleared, StoreError> {
-        self.clear()
-    }
-
-    fn expire(&self) -> Result<Vec<Entry>, StoreError> {
-        self.expire()
-    }
-
-    fn info(&self) -> Result<Info, StoreError> {
-        Ok(Info {
-            hits: self.hits.load(Ordering::Relaxed),
-            misses: self.misses.load(Ordering::Relaxed),
-            bytes: self.bytes()?,
-            max_bytes: self.max_bytes,
-        })
-    }
-
-    fn get_or_insert_with<E>(
-        &self,
-        key: &[u8],
-        make: impl FnOnce() -> Result<Vec<u8>, E>,
-    ) -> Result<Vec<u8>, E> {
-        match self.get(key) {
-            Ok(Some(value)) => Ok(value),
-            _ => {
-                let name = Name::of(key);
-                self.turns.take(name, || self.get_or_make(key, make))
-            }
-        }
-    }
-}
-
-/// Whether something comes or goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Sign {
-    More,
-    Less,
-}
-
-fn signed(amount: u64, sign: Sign) -> i64 {
-    // No file is that large.
-    let amount = i64::try_from(amount).unwrap_or(i64::MAX);
-    match sign {
-        Sign::More => amount,
-        Sign::Less => -amount,
-    }
-}
-
-fn bytes_change(bytes: u64, sign: Sign) -> StoreChange {
-    StoreChange {
-        bytes: signed(bytes, sign),
-        ..StoreChange::default()
-    }
-}
-
-/// One file of a sort, without its bytes.
-fn one(sort: Sort, sign: Sign) -> StoreChange {
-    let mut change = StoreChange::default();
-    match sort {
-        Sort::Entry => change.entries = signed(1, sign),
-        Sort::Record => change.records = signed(1, sign),
-    }
-    change
 }

@@ -1,11 +1,13 @@
 //! Everything that eviction does bit by bit, at once: for whoever asks for it and can wait. Every
 //! shard is listed, so that exactly what the policy names goes. Does not know who asks.
 
+use super::backend::Cleared;
 use super::census::Shard;
+use super::error::StoreError;
 use super::evict::{Work, lock};
-use super::file::{Access, FileStore};
+use super::file::FileStore;
+use super::kind::Access;
 use super::policy::{Candidate, Limits, Policy};
-use super::{Cleared, StoreError};
 use crate::files::{Directory, now};
 use crate::stats::{Counter, Row, StoreSize};
 

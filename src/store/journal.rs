@@ -3,8 +3,9 @@
 //! there as a whole, or torn by a full disk and passed over. The oldest file goes when the newest is
 //! full. Does not know what a record says. `docs/store.md#journal` draws one.
 
-use super::file::Access;
-use super::{FileStore, StoreError};
+use super::error::StoreError;
+use super::file::FileStore;
+use super::kind::Access;
 use crate::files::{Directory, is_missing, is_strange};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};

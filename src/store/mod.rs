@@ -14,11 +14,14 @@
 //! ```
 //! `docs/store.md` draws the formats and says what happens on damage and on crashes.
 
+mod apart;
 mod area;
 mod artefact;
 mod backend;
 mod census;
+mod change;
 mod class;
+mod contract;
 mod error;
 mod evict;
 mod file;
@@ -26,30 +29,34 @@ mod flight;
 mod gc;
 mod journal;
 mod key;
+mod kind;
 mod memory;
 mod open;
 mod own;
 pub mod policy;
 mod record;
+mod root;
 mod survey;
 mod tmp;
 mod trust;
 mod turns;
+mod unchanged;
 mod usage;
 
-pub use area::STRANGE_PREFIX;
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
 pub use class::{CLASS_HEAD, Class, Content};
 pub use error::StoreError;
-pub use file::{FileStore, Sort};
+pub use file::FileStore;
 pub use flight::{Flight, Flights, Guard};
 pub use gc::{Collected, Phase};
 pub use key::{KEY_DIRECTORY, KEY_FILE, Key, KeyRefusal};
+pub use kind::Sort;
 pub use memory::MemoryStore;
 pub use own::Privacy;
 pub use policy::Policy;
 pub use survey::{Proof, Reading, Stored, Verdict};
+pub use tmp::STRANGE_PREFIX;
 pub use trust::Standing;
 
 #[cfg(test)]

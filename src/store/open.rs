@@ -2,17 +2,18 @@
 //! what is kept.
 
 use super::area::Area;
-use super::file::{Access, FileStore};
+use super::error::StoreError;
+use super::file::FileStore;
+use super::kind::Access;
+use super::own;
+use super::policy::Policy;
+use super::root::{absolute, make, refuse_strangers};
 use super::trust::Credentials;
 use super::turns::Turns;
-use super::{Policy, StoreError, own};
 use crate::config::Config;
-use crate::files::{Directory, Root, Trust, is_directory, is_missing, seconds};
+use crate::files::{Directory, Root, Trust, seconds};
 use crate::stats::{Counter, Stats};
-use std::fs::DirBuilder;
-use std::io;
-use std::os::unix::fs::DirBuilderExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
@@ -155,34 +156,4 @@ fn refuse_no_room(max_bytes: u64) -> Result<(), StoreError> {
         0 => Err(StoreError::NoRoom),
         _ => Ok(()),
     }
-}
-
-/// The store outlives a change of the working directory.
-fn absolute(root: &Path) -> Result<PathBuf, StoreError> {
-    std::path::absolute(root).map_err(StoreError::io("find", root))
-}
-
-/// The root, made where it is missing.
-pub(super) fn make(root: &Path) -> Result<Directory, StoreError> {
-    let opened = match Directory::root(root) {
-        Err(error) if is_missing(&error) => {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
-            made.and_then(|()| Directory::root(root))
-        }
-        opened => opened,
-    };
-    opened.map_err(StoreError::io("make directory", root))
-}
-
-/// Something else in the place of a directory. A symlink, too, is refused: it would lead the counters
-/// elsewhere, and everything else finds nothing behind it.
-fn refuse_strangers(root: &Path) -> Result<(), StoreError> {
-    for name in ["entries", "manifests", "manifests/results", "tmp"] {
-        let path = root.join(name);
-        let found: io::Result<Option<bool>> = is_directory(&path);
-        if found.map_err(StoreError::io("examine", &path))? == Some(false) {
-            return Err(StoreError::NotADirectory { path });
-        }
-    }
-    Ok(())
 }

@@ -4,8 +4,8 @@
 //! move files in it, and a file of this user's with content that another has chosen, such as a stored message,
 //! would pass for any other one of this user's.
 
-use super::open::{Opening, make};
-use super::{FileStore, StoreError, file::Access};
+use super::kind::Access;
+use super::root::make;
 use crate::files::{Directory, Rights, Root, is_missing};
 use rustix::fs::{Access as Wanted, access};
 use sha2::{Digest, Sha256};
@@ -83,64 +83,5 @@ impl Privacy {
             (Self::Private, Some(Err(error))) => Self::Unusable(error.into()),
             (found, _) => found,
         }
-    }
-}
-
-impl FileStore {
-    /// Where this user's own files are that belong to this cache; `None` if there is no place that no other user
-    /// can write in.
-    pub fn own_dir(&self) -> Option<&Path> {
-        self.own.as_ref().map(|own| own.root.path.as_path())
-    }
-
-    /// [`FileStore::own_dir`], opened.
-    pub fn own_root(&self) -> Option<&Arc<Root>> {
-        self.own.as_ref().map(|own| &own.root)
-    }
-
-    /// Whether what is in [`FileStore::own_dir`] may be changed.
-    pub fn may_change_own(&self) -> bool {
-        self.own
-            .as_ref()
-            .is_some_and(|own| own.access == Access::ReadWrite)
-    }
-
-    /// The store of this user's own records, if they are not in this one.
-    pub fn apart(&self) -> Option<&Self> {
-        let own = self.own.as_ref()?;
-        if Arc::ptr_eq(&own.root, &self.opened) {
-            return None;
-        }
-        let open = || {
-            let opening = Opening::new(self.max_bytes, own.access);
-            let opened = Self::open_as(&own.root.path, &opening);
-            opened.ok().map(Box::new)
-        };
-        self.apart.get_or_init(open).as_deref()
-    }
-
-    /// The store of this user's own records: this one, or the one apart.
-    pub(super) fn own_records(&self) -> Option<&Self> {
-        match &self.own {
-            Some(own) if Arc::ptr_eq(&own.root, &self.opened) => Some(self),
-            _ => self.apart(),
-        }
-    }
-
-    /// The record under `key` that steers what the program does, or `None`.
-    ///
-    /// # Errors
-    /// As for [`FileStore::get_record`].
-    pub fn get_order(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.own_records().map_or(Ok(None), |own| own.order(key))
-    }
-
-    /// Stores a record that steers what the program does, for this user alone.
-    ///
-    /// # Errors
-    /// As for [`FileStore::put`].
-    pub fn put_order(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.own_records()
-            .map_or(Ok(()), |own| own.seal_order(key, value))
     }
 }

@@ -3,12 +3,14 @@
 //! files are to a compile.
 
 use super::area::{Listed, Listing, name_of};
-use super::file::{Access, FileStore, LONGEST_RECORD, Sort};
+use super::backend::{Cleared, Name};
+use super::error::StoreError;
+use super::file::{FileStore, LONGEST_RECORD};
+use super::kind::{Access, Sort};
 use super::policy::{Nanos, Policy};
 use super::record::Unsealed;
 use super::trust::Credentials;
 use super::usage::load;
-use super::{Cleared, Name, StoreError};
 
 /// One file as it was when listed.
 #[derive(Debug)]

@@ -1,9 +1,9 @@
 //! `tmp/`: files that are being written. Makes them, lists them, and sweeps those of writers that
 //! died. Does not know where finished files go.
 
-use super::StoreError;
-use super::area::{STRANGE_PREFIX, remove_unchanged};
+use super::error::StoreError;
 use super::policy::Nanos;
+use super::unchanged::remove_unchanged;
 use crate::files::{Directory, FRESH_PREFIX, Facts, Kind, is_missing, now};
 use std::ffi::CString;
 use std::fs::File;
@@ -18,6 +18,9 @@ const STALE: Nanos = 3600 * 1_000_000_000;
 const ATTEMPTS: u32 = 100;
 
 const DIRECTORY: &str = "tmp";
+
+/// How the names begin of what was in the way, in `tmp/`.
+pub const STRANGE_PREFIX: &str = "strange-";
 
 /// Whether a file must be on the disk before it is renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

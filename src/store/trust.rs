@@ -3,11 +3,12 @@
 //! file says nothing there: others can move this user's files to other names. `docs/threats.md` has the why. Does
 //! not know what a record is of.
 
-use super::file::Access;
+use super::backend::Name;
+use super::error::StoreError;
 use super::key::{Key, KeyRefusal};
+use super::kind::Access;
 use super::own::Own;
 use super::record::{self, Unsealed};
-use super::{Name, StoreError};
 use crate::files::{Believed, Facts, Rights, Root, Trust};
 use sha2::{Digest, Sha256};
 use std::path::Path;

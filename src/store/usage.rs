@@ -3,8 +3,10 @@
 //! damaged is taken for never used, and classes are found again by looking. Under policies that need
 //! neither, no log is read or written. `docs/store.md#uses` draws a line.
 
-use super::file::Sort;
-use super::{Class, Name, StoreError};
+use super::backend::Name;
+use super::class::Class;
+use super::error::StoreError;
+use super::kind::Sort;
 use crate::files::{Directory, Kind, is_missing};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
@@ -220,7 +222,7 @@ fn parse_line(line: &[u8]) -> Option<((Sort, Name), Usage)> {
 mod tests {
     use super::{Known, LINE, LONG, Usage, append, line, load, name_of_log, parse};
     use crate::files::Directory;
-    use crate::store::file::Sort;
+    use crate::store::kind::Sort;
     use crate::store::{Class, Name};
     use std::fs;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use tree::{Imports, Tree};
 
 /// Rooms with circles that are still to be opened.
-const NOT_YET: [&str; 2] = ["compile", "store"];
+const NOT_YET: [&str; 1] = ["compile"];
 
 /// The files that import each other, directly or by way of others.
 fn circles(imports: &Imports) -> Vec<BTreeSet<String>> {
