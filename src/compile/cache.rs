@@ -8,7 +8,7 @@ use crate::store::{Artefact, FileStore, Flights, StoreError};
 use crate::toolchain::Memos;
 use std::time::Duration;
 
-use super::record::Record;
+use crate::compile::record::Record;
 
 /// What a compile may read and write.
 pub struct Cache<'a> {

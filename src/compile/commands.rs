@@ -1,6 +1,6 @@
 //! Stages of a plan as commands to run, and as text for a key. Runs nothing.
 
-use super::workspace::Workspace;
+use crate::compile::workspace::Workspace;
 use crate::exec::Command;
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Stage, Tool};

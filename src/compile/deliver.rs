@@ -1,12 +1,16 @@
 //! Puts what an invocation made where nvcc would have put it: outputs, depfiles, kept files. Knows
 //! nothing of how it was made.
 
-use super::place::{self, Manner, Site};
-use super::printed::Printed;
-use super::unit::{Product, UnitWork, intermediates};
-use super::workspace::Workspace;
-use super::{Detour, Facts, is_output, manner};
+use super::context::UnitContext;
+use super::detour::Detour;
+use super::facts::Facts;
+use super::outputs::manner;
+use super::product::{Product, intermediates};
 use crate::cmdline::Job;
+use crate::compile::place::{self, Manner, Site};
+use crate::compile::preprocess;
+use crate::compile::printed::Printed;
+use crate::compile::workspace::Workspace;
 use crate::includes::depfile;
 use crate::outcome::{Bypass, Fallback, FallbackReason};
 use crate::plan::{FileKind, Plan};
@@ -40,13 +44,13 @@ pub struct Delivery {
 
 impl Delivery {
     /// What `work` made.
-    pub fn of(job: &Job, work: &UnitWork<'_>, product: Product) -> Result<Self, Detour> {
+    pub fn of(job: &Job, work: &UnitContext<'_>, product: Product) -> Result<Self, Detour> {
         let mut delivery = Self {
             depfiles: depfile(job, work)?.into_iter().collect(),
             ..Self::default()
         };
         for (file, bytes) in product.outputs {
-            if is_output(work.plan, file) {
+            if work.plan.is_output(file) {
                 delivery.outputs.push(Placed {
                     path: work.plan.file(file).path.clone().into(),
                     manner: manner(work.plan, file),
@@ -111,10 +115,10 @@ impl Delivery {
 }
 
 /// Puts what link stages and [`keep_files`] read where they look for it.
-pub fn write_temporaries(work: &UnitWork<'_>, product: &Product) -> Result<(), Fallback> {
+pub fn write_temporaries(work: &UnitContext<'_>, product: &Product) -> Result<(), Fallback> {
     let workspace = work.commands.workspace;
     for (file, bytes) in &product.outputs {
-        if !is_output(work.plan, *file) {
+        if !work.plan.is_output(*file) {
             write_temporary(&workspace.locate(work.plan, *file), bytes)?;
         }
     }
@@ -134,7 +138,7 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
 }
 
 /// nvcc's own depfile: the files of all passes.
-fn depfile(job: &Job, work: &UnitWork<'_>) -> Result<Option<(PathBuf, Vec<u8>)>, Detour> {
+fn depfile(job: &Job, work: &UnitContext<'_>) -> Result<Option<(PathBuf, Vec<u8>)>, Detour> {
     let (Some(asked), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
         return Ok(None);
     };
@@ -145,7 +149,7 @@ fn depfile(job: &Job, work: &UnitWork<'_>) -> Result<Option<(PathBuf, Vec<u8>)>,
         directory: job.output_directory.as_deref(),
     };
     let targets = [depfile::target(source, options)];
-    let texts = work.passes.texts(work)?;
+    let texts = preprocess::texts(work)?;
     let listed = if asked.system {
         depfile::Headers::All
     } else {

@@ -4,21 +4,23 @@
 //! Stores under the direct key a list of path sets, newest first, and under each set's digest and the
 //! digests of its files a [`DirectRecord`]. Does not know how anything was compiled.
 
-use super::deliver::{Delivery, Placed};
-use super::host::{self, Answers, HostCompiler, Question};
-use super::place::{Manner, Site};
-use super::places::Places;
-use super::printed::Printed;
-use super::request::Request;
-use super::semantic::{Sight, TokenSet};
-use super::tie::Tie;
-use super::{Cache, Facts, why};
+use super::cache::Cache;
+use super::facts::Facts;
+use super::token_set::TokenSet;
 use crate::cmdline::Job;
+use crate::compile::deliver::{Delivery, Placed};
+use crate::compile::dependencies::{ReadSet, ResolvedDependencies};
+use crate::compile::host::{self, Answers, HostCompiler, Question};
+use crate::compile::place::{Manner, Site};
+use crate::compile::places::Places;
+use crate::compile::printed::Printed;
+use crate::compile::request::Request;
+use crate::compile::semantic::Sight;
+use crate::compile::tie::Tie;
+use crate::compile::why;
 use crate::includes::digests::DigestTable;
-use crate::includes::lookups::{Doubt, Lookups, Reads};
-use crate::includes::mounts::Mounts;
+use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::path_set::{self, Changed, PathSet};
-use crate::includes::search::SearchOrder;
 use crate::includes::settled;
 use crate::includes::tokens::{self, TokenDigests};
 use crate::journal::{Account, place, text};
@@ -88,31 +90,6 @@ pub struct Hit {
     pub facts: Option<String>,
 }
 
-/// What an ordinary compile read, for the next time.
-pub struct Trail<'a> {
-    /// Files and names.
-    pub reads: Reads,
-    /// The search orders of all passes.
-    pub orders: BTreeSet<SearchOrder>,
-    /// A time before any of the passes began.
-    pub began: SystemTime,
-    /// The mounts since then.
-    pub mounts: &'a Mounts,
-}
-
-/// What a trail leads to: the path set, and what its files hold.
-pub struct Followed<'a> {
-    /// What the includes depend on.
-    pub lookups: Lookups,
-    set: PathSet,
-    /// Of each of its files, in their order.
-    pub contents: Vec<Digest>,
-    /// Of each file's tokens, where they count.
-    pub tokens: Option<Vec<Option<TokenDigests>>>,
-    began: SystemTime,
-    mounts: &'a Mounts,
-}
-
 /// How a result came about.
 pub struct Made {
     /// Translation units.
@@ -123,21 +100,6 @@ pub struct Made {
     pub milliseconds: u64,
     /// The record of what it depended on.
     pub facts: Option<String>,
-}
-
-impl Followed<'_> {
-    /// The same where of the files at `paths` more than the tokens counts; of all files, where one of
-    /// these goes by another name here.
-    pub fn with_quoted(mut self, paths: &BTreeSet<PathBuf>) -> Self {
-        if !paths.iter().all(|path| self.lookups.files.contains(path)) {
-            self.tokens = None;
-        }
-        let tokens = self.tokens.iter_mut().flatten();
-        for (path, tokens) in self.lookups.files.iter().zip(tokens) {
-            tokens.take_if(|_| paths.contains(path));
-        }
-        self
-    }
 }
 
 /// One invocation as direct mode sees it.
@@ -370,29 +332,29 @@ impl<'a> Direct<'a> {
             && places.are_kept(record.kept.iter().map(|(path, _)| path))
     }
 
-    /// What `trail` leads to, once it holds everything that was read.
-    pub fn follow<'t>(&self, trail: &Trail<'t>) -> Result<Followed<'t>, Doubt> {
-        trail.check_times(&self.facts.environment)?;
-        let lookups = Lookups::follow(&trail.reads, &trail.orders)?;
+    /// What `reads` depends on, once it holds everything that was read.
+    pub fn resolve<'t>(&self, reads: &ReadSet<'t>) -> Result<ResolvedDependencies<'t>, Doubt> {
+        reads.check_times(&self.facts.environment)?;
+        let lookups = Lookups::follow(&reads.reads, &reads.orders)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
             .check(self.table, None, settled::stamp_time())
             .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
-        Ok(Followed {
-            tokens: self.counts_tokens.then(|| tokens_of(&lookups, trail)),
+        Ok(ResolvedDependencies {
+            tokens: self.counts_tokens.then(|| tokens_of(&lookups, reads)),
             lookups,
             set,
             contents,
-            began: trail.began,
-            mounts: trail.mounts,
+            began: reads.began,
+            mounts: reads.mounts,
         })
     }
 
-    /// Remembers what a trail led to; by the tokens of the files too, if more than these has not been
+    /// Remembers the result by what it depends on; by the tokens of the files too, if more than these has not been
     /// in `sight`. What cannot be remembered is no trouble; the reason is for the log.
     pub fn keep(
         &self,
-        followed: Followed<'_>,
+        dependencies: ResolvedDependencies<'_>,
         sight: Option<Sight>,
         delivery: &Delivery,
         made: Made,
@@ -400,14 +362,14 @@ impl<'a> Direct<'a> {
         if self.cache.readonly {
             return Ok(());
         }
-        let Followed {
+        let ResolvedDependencies {
             lookups,
             set,
             contents,
             tokens,
             began,
             mounts,
-        } = followed;
+        } = dependencies;
         // Last, so that it speaks for everything that was looked at and read.
         settled::check(&lookups, began)?;
         mounts.check()?;
@@ -499,8 +461,8 @@ impl<'a> Direct<'a> {
 }
 
 /// The digests of the tokens of each file, in the order of a path set.
-fn tokens_of(lookups: &Lookups, trail: &Trail<'_>) -> Vec<Option<TokenDigests>> {
+fn tokens_of(lookups: &Lookups, reads: &ReadSet<'_>) -> Vec<Option<TokenDigests>> {
     let texts = lookups.files.iter();
-    let texts = texts.map(|path| trail.reads.sources.get(path));
+    let texts = texts.map(|path| reads.reads.sources.get(path));
     texts.map(|text| tokens::digest(text?)).collect()
 }

@@ -6,7 +6,7 @@
 //! since names of sections and symbols reach the assembler as they are. Of `asm` the text is judged besides, since
 //! operands and alternatives make words of it. What cannot be read is a doubt: docs/keys.md has the rule.
 
-use super::evidence::Doubt;
+use crate::includes::lookups::Doubt;
 use memchr::memmem;
 
 /// Pieces of directives that read files, or that make other directives of pieces. These have no other way, but for

@@ -1,13 +1,14 @@
 //! The plan of a job: the real nvcc is asked once, and its answer is remembered with the work
 //! directory taken out, and with the header that it depends on besides its key.
 
-use super::environment;
-use super::orders::{Asked, Asker, Question};
-use super::predefined::Predefined;
-use super::stages::portable::Mention;
-use super::workspace::Workspace;
-use super::{Cache, Facts};
+use super::cache::Cache;
+use super::facts::Facts;
 use crate::cmdline::Job;
+use crate::compile::environment;
+use crate::compile::orders::{Asked, Asker, Question};
+use crate::compile::predefined::Predefined;
+use crate::compile::stages::portable::Mention;
+use crate::compile::workspace::Workspace;
 use crate::includes::lookups::Doubt;
 use crate::journal::Account;
 use crate::key::{Digest, Digester, Sink, list};

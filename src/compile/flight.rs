@@ -2,9 +2,10 @@
 //! and take that. Every way but a signal leads to a product; trouble with locks means that it is made
 //! here. Does not know how a unit is made.
 
-use super::Detour;
-use super::stored::Stored;
-use super::unit::{Ending, UnitWork};
+use super::detour::Detour;
+use crate::compile::context::UnitContext;
+use crate::compile::product::Ending;
+use crate::compile::stored::{Stored, fetch};
 use crate::key::Digest;
 use crate::stats::Counter;
 use crate::store::{Flight, Guard};
@@ -23,43 +24,45 @@ pub enum Turn {
     Make(Option<Guard>),
 }
 
-impl UnitWork<'_> {
-    /// Waits for others that make what is under `key`, which was not in the store, or takes the lead.
-    pub fn take_turn(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Result<Turn, Detour> {
-        let Some(flights) = self.cache.shared_flights() else {
-            return Ok(Turn::Make(None));
-        };
-        let deadline = Instant::now() + self.cache.wait;
-        let mut ending = Ending::Hit;
-        let mut followed = 0;
-        while followed < LEADERS {
-            let begin = self.account.elapsed();
-            let joined = flights.join(key, deadline, &mut || self.signals.pending());
-            if !matches!(joined, Flight::Leader(_)) {
-                self.account.add_flight(begin);
-            }
-            let lead = match joined {
-                Flight::Leader(lead) => Some(lead),
-                Flight::Followed => {
-                    ending = Ending::Coalesced;
-                    followed += 1;
-                    None
-                }
-                Flight::Interrupted(signal) => return Err(Detour::Interrupted(signal)),
-                Flight::Impatient | Flight::Unsupported => break,
-                Flight::Failed(_) => {
-                    self.cache.stats.add(Counter::Error, 1);
-                    break;
-                }
-            };
-            // For the leader again: another may have stored it since this one looked.
-            if let Some(stored) = self.fetch(key, commands) {
-                return Ok(Turn::Served(stored, ending));
-            }
-            if lead.is_some() {
-                return Ok(Turn::Make(lead));
-            }
+/// Waits for others that make what is under `key`, which was not in the store, or takes the lead.
+pub fn take_turn(
+    work: &UnitContext<'_>,
+    key: &Digest,
+    commands: &[(Vec<u8>, usize)],
+) -> Result<Turn, Detour> {
+    let Some(flights) = work.cache.shared_flights() else {
+        return Ok(Turn::Make(None));
+    };
+    let deadline = Instant::now() + work.cache.wait;
+    let mut ending = Ending::Hit;
+    let mut followed = 0;
+    while followed < LEADERS {
+        let begin = work.runner.account.elapsed();
+        let joined = flights.join(key, deadline, &mut || work.runner.signals.pending());
+        if !matches!(joined, Flight::Leader(_)) {
+            work.runner.account.add_flight(begin);
         }
-        Ok(Turn::Make(None))
+        let lead = match joined {
+            Flight::Leader(lead) => Some(lead),
+            Flight::Followed => {
+                ending = Ending::Coalesced;
+                followed += 1;
+                None
+            }
+            Flight::Interrupted(signal) => return Err(Detour::Interrupted(signal)),
+            Flight::Impatient | Flight::Unsupported => break,
+            Flight::Failed(_) => {
+                work.cache.stats.add(Counter::Error, 1);
+                break;
+            }
+        };
+        // For the leader again: another may have stored it since this one looked.
+        if let Some(stored) = fetch(work, key, commands) {
+            return Ok(Turn::Served(stored, ending));
+        }
+        if lead.is_some() {
+            return Ok(Turn::Make(lead));
+        }
     }
+    Ok(Turn::Make(None))
 }

@@ -2,14 +2,14 @@
 //! another program, for each preprocessing, and what surrounds them. A field of the keys of units and host stages,
 //! and of direct mode's key where it has to be asked at a hit. See `docs/keys.md#the-host-compiler`.
 
-use super::Cache;
-use super::additions::{Additions, NO_MAP, added_words, without_evidence};
-use super::commands::{evidence_flags, plain_arguments, search_path};
-use super::environment;
-use super::evidence::Doubt;
-use super::passes::UnitPasses;
+use super::cache::Cache;
+use super::extra_passes::UnitPasses;
 use crate::cmdline::{Job, check_command};
+use crate::compile::additions::{Additions, NO_MAP, added_words, without_evidence};
+use crate::compile::commands::{evidence_flags, plain_arguments, search_path};
+use crate::compile::environment;
 use crate::includes::digests::DigestTable;
+use crate::includes::lookups::Doubt;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Stage, Tool};

@@ -1,11 +1,12 @@
 //! The stages that join units: device link, archive, host link. They always run, and write where
 //! nvcc would.
 
-use super::Detour;
-use super::commands::{Commands, Outputs, search_path};
-use super::printed::Printed;
-use super::stages;
-use crate::exec::{self, Command, Failure, Signals, Slots, Step, Work};
+use super::detour::Detour;
+use crate::compile::commands::{Commands, Outputs, search_path};
+use crate::compile::printed::Printed;
+use crate::compile::runner::Runner;
+use crate::compile::stage_names;
+use crate::exec::{self, Command, Failure, Step, Work};
 use crate::journal::{Account, StageAccount};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Resolve, Stage, Tool};
@@ -17,54 +18,42 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::process::{self, Stdio};
 
-/// What joins the units of a plan.
-pub struct Link<'a> {
-    /// The plan.
-    pub plan: &'a Plan,
-    /// Makes commands.
-    pub commands: &'a Commands<'a>,
-    /// Who may run one now.
-    pub slots: &'a Slots,
-    /// Notices signals.
-    pub signals: &'a Signals,
-    /// Where it tells what it does.
-    pub account: &'a Account,
-}
-
-impl Link<'_> {
-    /// Runs the plan's link stages, one after the other.
-    pub fn run(&self, printed: &mut Printed) -> Result<(), Detour> {
-        let Self { plan, commands, .. } = self;
-        for number in &plan.link {
-            let stage = &plan.stages[*number];
-            if stage.tool == Tool::Remove {
-                // The work directory is fresh: nothing is there to be removed.
-                continue;
-            }
-            let mut command = commands.command(plan, stage, *number, Outputs::InPlace)?;
-            if let Resolve::PrintProgName(name) = &stage.resolve {
-                command.program = printed_program(plan, &command, name)?;
-            }
-            let (account, name) = (self.account, stages::name(stage));
-            let told = account.begin_stage(name, stages::arch(stage));
-            exec::run_steps(
-                &[Step::default()],
-                &mut Joining(&command, account, told),
-                &commands.environment,
-                1,
-                self.slots,
-                self.signals,
-            )
-            .map_err(|failure| detour(stage, failure))?;
-            printed
-                .stdout
-                .extend(fs::read(&command.stdout).unwrap_or_default());
-            printed
-                .stderr
-                .extend(fs::read(&command.stderr).unwrap_or_default());
+/// Runs the link stages of `plan`, one after the other.
+pub fn run(
+    plan: &Plan,
+    commands: &Commands<'_>,
+    runner: &Runner<'_>,
+    printed: &mut Printed,
+) -> Result<(), Detour> {
+    for number in &plan.link {
+        let stage = &plan.stages[*number];
+        if stage.tool == Tool::Remove {
+            // The work directory is fresh: nothing is there to be removed.
+            continue;
         }
-        Ok(())
+        let mut command = commands.command(plan, stage, *number, Outputs::InPlace)?;
+        if let Resolve::PrintProgName(name) = &stage.resolve {
+            command.program = printed_program(plan, &command, name)?;
+        }
+        let (account, name) = (runner.account, stage_names::name(stage));
+        let told = account.begin_stage(name, stage_names::arch(stage));
+        exec::run_steps(
+            &[Step::default()],
+            &mut Joining(&command, account, told),
+            &commands.environment,
+            1,
+            runner.slots,
+            runner.signals,
+        )
+        .map_err(|failure| detour(stage, failure))?;
+        printed
+            .stdout
+            .extend(fs::read(&command.stdout).unwrap_or_default());
+        printed
+            .stderr
+            .extend(fs::read(&command.stderr).unwrap_or_default());
     }
+    Ok(())
 }
 
 /// One command, told to the account.

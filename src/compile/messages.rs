@@ -3,9 +3,9 @@
 //!
 //! Errs for too many files. docs/semantic.md says why the others do not matter.
 
-use super::digest_file;
-use super::evidence::Known;
-use super::record::Source;
+use super::file_digest::digest_file;
+use super::known_files::Known;
+use super::known_files::Source;
 use std::path::{Path, PathBuf};
 
 /// Those of `known` that `printed` may name, as they are now; none where one of the texts names none of them,

@@ -1,7 +1,8 @@
 //! Where host compilers search for headers: each is asked once (`-v`), and its answer is remembered with
 //! what it depends on. Does not know what for.
 
-use super::{Cache, Facts};
+use super::cache::Cache;
+use super::facts::Facts;
 use crate::includes::lookups::Doubt;
 use crate::includes::search::SearchOrder;
 use crate::key::{Digest, Digester, Sink, list};

@@ -2,7 +2,7 @@
 //! alone. A result that is stored names places too, and none counts that this invocation would not give itself.
 //! Does not know what is put there.
 
-use super::Keep;
+use super::facts::Keep;
 use crate::cmdline::{Job, Mode};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;

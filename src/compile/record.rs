@@ -1,9 +1,9 @@
 //! What is remembered of a translation unit: its outputs, kept files and diagnostics, by digest.
 //! The format is drawn in `docs/store.md`.
 
+use crate::compile::known_files::Source;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
 
 /// The version of the record.
 pub const SCHEMA: u32 = 3;
@@ -62,13 +62,4 @@ pub struct Stream {
     pub stdout: Option<Artefact>,
     /// Its standard error.
     pub stderr: Option<Artefact>,
-}
-
-/// A file that a result quotes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
-    /// Of a unit as the preprocessor spells it, of a stage its real path.
-    pub path: PathBuf,
-    /// SHA-256 of its content, in hexadecimal.
-    pub sha256: String,
 }

@@ -1,7 +1,8 @@
 //! What is known of an invocation before any tool has run: the facts of direct mode's key.
 
-use super::{Facts, environment};
+use super::facts::Facts;
 use crate::cmdline::Job;
+use crate::compile::environment;
 use crate::key::{CommonFacts, DirectFacts, Sink};
 use crate::toolchain::Toolchain;
 use std::ffi::OsStr;

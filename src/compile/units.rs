@@ -1,23 +1,24 @@
 //! The units of an invocation, one after the other: what they make is put in place, what all of them
 //! read is remembered, and how each ended is counted and told.
 
-use super::deliver::{self, Delivery};
-use super::direct::{Direct, Followed, Made, Trail};
-use super::evidence::Known;
-use super::printed::Printed;
-use super::request::Request;
-use super::semantic::Sight;
-use super::tie::Tie;
-use super::unit::{Ending, Finished, UnitWork};
-use super::why::{Collector, Explained};
-use super::{Cache, Detour, Invocation};
-use crate::includes::lookups::Doubt;
+use crate::cmdline::Job;
+use crate::compile::cache::Cache;
+use crate::compile::context::UnitContext;
+use crate::compile::deliver::{self, Delivery};
+use crate::compile::detour::Detour;
+use crate::compile::direct::{Direct, Made};
+use crate::compile::printed::Printed;
+use crate::compile::product::Ending;
+use crate::compile::recording::{Recording, Resolved};
+use crate::compile::request::Request;
+use crate::compile::stages::one_step::OneStep;
+use crate::compile::tie::Tie;
+use crate::compile::unit::{Finished, compile_unit};
+use crate::compile::why::{Collector, Explained};
 use crate::journal::{self, Account, Level, Unit};
 use crate::key::Digest;
 use crate::stats::Counter;
-use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::path::PathBuf;
 
 /// How a unit of an invocation ended, when everything is in its place.
 pub struct Ended {
@@ -27,50 +28,37 @@ pub struct Ended {
     milliseconds: u64,
 }
 
-impl Invocation<'_> {
+/// The units of one invocation.
+pub struct Units<'a> {
+    /// What is asked for.
+    pub job: &'a Job,
+    /// Each unit.
+    pub works: &'a [UnitContext<'a>],
+    /// Compiles the only unit in one step, where stages are not to be run by themselves.
+    pub one_step: Option<OneStep<'a>>,
+    /// Remembers the result for direct mode; `None` if that cannot be told.
+    pub direct: Option<&'a Direct<'a>>,
+    /// What direct mode's key describes.
+    pub request: Option<&'a Request<'a>>,
+}
+
+impl Units<'_> {
     /// Runs every unit, puts what it makes in place, and remembers what all of them read.
-    pub fn units<'w>(
-        &self,
-        works: &[UnitWork<'w>],
-        direct: Option<&'w Direct<'w>>,
-        request: Option<&Request<'_>>,
-    ) -> Result<(Delivery, Vec<Ended>), Detour> {
-        let mut tracks = Tracks {
-            direct,
-            trail: direct.map(|_| Trail::begin(works)),
-            followed: None,
-            sight: Some(Sight::default()),
-            quoted: BTreeSet::new(),
-        };
-        let mut finished = Vec::with_capacity(works.len());
-        for (number, work) in works.iter().enumerate() {
-            self.account.enter_unit(Some(number));
-            let is_only = works.len() == 1;
-            let unit = work.run(&mut |known| {
-                if is_only {
-                    tracks.follow(known);
-                }
-            })?;
-            tracks.add(&unit);
-            if let Some(why) = &unit.exact_because {
-                self.account
-                    .note("semantic", format_args!("every byte counts: {why}"));
-            }
-            deliver::write_temporaries(work, &unit.product)?;
-            finished.push(unit);
-        }
-        self.account.enter_unit(None);
+    pub fn run(&self) -> Result<(Delivery, Vec<Ended>), Detour> {
+        let mut recording = Recording::begin(self.direct, self.works);
+        let mut finished = self.compile(&mut recording)?;
         let mut all = Delivery {
             printed: Printed {
                 stdout: Vec::new(),
-                stderr: works
+                stderr: self
+                    .works
                     .first()
                     .map_or_else(Vec::new, |work| work.plan.notices.clone()),
             },
             ..Delivery::default()
         };
         let mut endings = Vec::new();
-        for (work, unit) in works.iter().zip(&mut finished) {
+        for (work, unit) in self.works.iter().zip(&mut finished) {
             let product = std::mem::take(&mut unit.product);
             endings.push(Ended {
                 ending: unit.ending.clone(),
@@ -80,62 +68,106 @@ impl Invocation<'_> {
             all.append(Delivery::of(self.job, work, product)?);
         }
         // Before outputs change the directories in which headers are looked for.
-        self.remember(tracks, works, request, &finished, &endings, &all);
-        if let Some(signal) = self.signals.pending() {
+        self.remember(recording, &finished, &endings, &all);
+        if let Some(signal) = self
+            .works
+            .first()
+            .and_then(|work| work.runner.signals.pending())
+        {
             return Err(Detour::Interrupted(signal));
         }
         all.place(&all.sites()?)?;
         Ok((all, endings))
     }
 
+    /// Runs every unit.
+    fn compile(&self, recording: &mut Recording<'_>) -> Result<Vec<Finished>, Detour> {
+        let mut finished = Vec::with_capacity(self.works.len());
+        for (number, work) in self.works.iter().enumerate() {
+            let account = work.runner.account;
+            account.enter_unit(Some(number));
+            let is_only = self.works.len() == 1;
+            let unit = compile_unit(work, self.one_step.as_ref(), &mut |known| {
+                if is_only {
+                    recording.resolve_early(known);
+                }
+            })?;
+            recording.add(&unit);
+            if let Some(why) = &unit.exact_because {
+                account.note("semantic", format_args!("every byte counts: {why}"));
+            }
+            deliver::write_temporaries(work, &unit.product)?;
+            finished.push(unit);
+            account.enter_unit(None);
+        }
+        Ok(finished)
+    }
+
     /// Stores what the invocation depended on, for explanations, and its result for direct mode.
     fn remember(
         &self,
-        mut tracks: Tracks<'_>,
-        works: &[UnitWork<'_>],
-        request: Option<&Request<'_>>,
+        recording: Recording<'_>,
         finished: &[Finished],
         endings: &[Ended],
         delivery: &Delivery,
     ) {
-        let doubt = tracks.settle().err();
+        let Some(first) = self.works.first() else {
+            return;
+        };
+        let resolved = recording.finish();
         let is_new = |ended: &Ended| matches!(ended.ending, Ending::Miss | Ending::Unstored(_));
         // Of a hit without direct mode there is nothing to explain.
-        let tells = tracks.direct.is_some() || endings.iter().any(is_new);
-        let collector = request.filter(|_| tells).zip(works.first());
-        let facts = collector.and_then(|(request, work)| {
+        let is_explained = self.direct.is_some() || endings.iter().any(is_new);
+        let request = self.request.filter(|_| is_explained);
+        let facts = request.and_then(|request| {
             let collector = Collector {
                 request,
                 job: self.job,
-                toolchain: work.commands.toolchain,
+                toolchain: first.commands.toolchain,
                 exact: finished
                     .iter()
                     .find_map(|unit| unit.exact_because.as_deref()),
                 units: finished.iter().map(explained).collect(),
             };
-            let followed = tracks.followed.as_ref();
-            collector.keep(self.cache, followed.and_then(|found| found.as_ref().ok()))
+            let dependencies = resolved.as_ref().ok().and_then(Option::as_ref);
+            collector.keep(first.cache, dependencies.map(|found| &found.dependencies))
         });
+        let doubt = resolved.and_then(|resolved| {
+            let made = self.made(finished, endings, facts.clone());
+            match (self.direct, resolved) {
+                (Some(direct), Some(resolved)) => {
+                    let Resolved {
+                        dependencies,
+                        sight,
+                        quoted,
+                    } = resolved;
+                    direct.keep(dependencies.with_quoted(&quoted), sight, delivery, made)
+                }
+                _ => Ok(()),
+            }
+        });
+        let doubt = doubt.err();
+        let account = first.runner.account;
+        if let Some(doubt) = &doubt {
+            account.note("direct", format_args!("not remembered: {doubt}"));
+        }
+        account.tell(|record| {
+            record.facts = facts;
+            record.forgotten = doubt;
+        });
+    }
+
+    /// How the result came about.
+    fn made(&self, finished: &[Finished], endings: &[Ended], facts: Option<String>) -> Made {
         let passes: u64 = finished.iter().map(|unit| unit.passes).sum();
         let stages: u64 = endings.iter().map(|ended| ended.milliseconds).sum();
-        let made = Made {
-            units: works.len() as u64,
-            tie: match finished.iter().any(|unit| unit.tie == Tie::Output) {
-                true => Tie::Output,
-                false => Tie::Free,
-            },
+        let is_tied = finished.iter().any(|unit| unit.tie == Tie::Output);
+        Made {
+            units: self.works.len() as u64,
+            tie: if is_tied { Tie::Output } else { Tie::Free },
             milliseconds: passes + stages,
-            facts: facts.clone(),
-        };
-        let doubt = doubt.or_else(|| tracks.keep(delivery, made).err());
-        if let Some(doubt) = &doubt {
-            self.account
-                .note("direct", format_args!("not remembered: {doubt}"));
+            facts,
         }
-        self.account.tell(|found| {
-            found.facts = facts;
-            found.forgotten = doubt;
-        });
     }
 }
 
@@ -202,74 +234,5 @@ impl Ended {
             unstored,
             key,
         });
-    }
-}
-
-/// What an ordinary compile finds out for direct mode.
-struct Tracks<'a> {
-    /// None where nothing is to be remembered.
-    direct: Option<&'a Direct<'a>>,
-    trail: Option<Result<Trail<'a>, Doubt>>,
-    /// Where the trail of an only unit leads: found while its stages ran.
-    followed: Option<Result<Followed<'a>, Doubt>>,
-    /// What else than tokens the units could see; none where every byte counts.
-    sight: Option<Sight>,
-    /// Files of which every byte counts, since what is printed speaks of them.
-    quoted: BTreeSet<PathBuf>,
-}
-
-impl Tracks<'_> {
-    /// Follows the trail of the only unit, whose passes read `known`, once.
-    fn follow(&mut self, known: &Known) {
-        if let (Some(direct), None) = (self.direct, &self.followed)
-            && let Some(Ok(trail)) = &mut self.trail
-        {
-            let added = trail.add(known);
-            self.followed = Some(added.and_then(|()| direct.follow(trail)));
-        }
-    }
-
-    /// Adds what a unit read, if its result may be remembered.
-    fn add(&mut self, unit: &Finished) {
-        self.sight = self
-            .sight
-            .zip(unit.sight)
-            .map(|(one, other)| one.max(other));
-        let quoted = unit.product.sources.iter();
-        self.quoted.extend(quoted.map(|source| source.path.clone()));
-        let trail = self.trail.take();
-        self.trail = trail.map(|trail| match &unit.ending {
-            Ending::Unstored(why) => Err(why.clone()),
-            _ if self.followed.is_some() => trail,
-            _ => trail.and_then(|mut trail| trail.add(&unit.known).map(|()| trail)),
-        });
-    }
-
-    /// Follows the trail to its end, if that has not been done.
-    fn settle(&mut self) -> Result<(), Doubt> {
-        if let (Some(direct), Some(trail), None) = (self.direct, &self.trail, &self.followed) {
-            let trail = trail.as_ref().map_err(Clone::clone);
-            self.followed = Some(trail.and_then(|trail| direct.follow(trail)));
-        }
-        for found in [
-            self.trail.as_ref().and_then(|trail| trail.as_ref().err()),
-            self.followed
-                .as_ref()
-                .and_then(|found| found.as_ref().err()),
-        ] {
-            found.map_or(Ok(()), |doubt| Err(doubt.clone()))?;
-        }
-        Ok(())
-    }
-
-    /// Remembers the result; to be called when the trail has been followed without a doubt.
-    fn keep(self, delivery: &Delivery, made: Made) -> Result<(), Doubt> {
-        match (self.direct, self.followed) {
-            (Some(direct), Some(followed)) => {
-                let followed = followed?.with_quoted(&self.quoted);
-                direct.keep(followed, self.sight, delivery, made)
-            }
-            _ => Ok(()),
-        }
     }
 }

@@ -2,11 +2,11 @@
 //! a key of its content. Nothing here reaches a result: what cannot be collected or stored is not
 //! explained, and that is all.
 
-use super::Cache;
-use super::direct::Followed;
-use super::evidence::Known;
-use super::request::Request;
+use super::cache::Cache;
+use super::known_files::Known;
 use crate::cmdline::Job;
+use crate::compile::dependencies::ResolvedDependencies;
+use crate::compile::request::Request;
 use crate::includes::digests::DigestTable;
 use crate::includes::markers::Origin;
 use crate::includes::tokens;
@@ -52,14 +52,18 @@ pub struct Collector<'a> {
 impl Collector<'_> {
     /// Collects the facts, with those that direct mode has `followed`, and stores them; the name by
     /// which they are found again.
-    pub fn keep(&self, cache: &Cache<'_>, followed: Option<&Followed<'_>>) -> Option<String> {
+    pub fn keep(
+        &self,
+        cache: &Cache<'_>,
+        followed: Option<&ResolvedDependencies<'_>>,
+    ) -> Option<String> {
         if cache.store.is_none() || cache.readonly {
             return None;
         }
         keep(cache, &self.facts(cache, followed).to_record()?)
     }
 
-    fn facts(&self, cache: &Cache<'_>, followed: Option<&Followed<'_>>) -> Facts {
+    fn facts(&self, cache: &Cache<'_>, followed: Option<&ResolvedDependencies<'_>>) -> Facts {
         let mut written = Explanation::default();
         self.request.write(&mut written);
         let set = FOLDED.iter().filter_map(|name| {
@@ -169,7 +173,7 @@ fn words(job: &Job) -> Option<Vec<String>> {
     words.map(|word| word.into_string().ok()).collect()
 }
 
-fn add_followed(facts: &mut Facts, followed: &Followed<'_>) {
+fn add_followed(facts: &mut Facts, followed: &ResolvedDependencies<'_>) {
     let lookups = &followed.lookups;
     let files = lookups.files.iter().zip(&followed.contents).enumerate();
     let tokens = |at: usize| followed.tokens.as_ref()?.get(at)?.as_ref();

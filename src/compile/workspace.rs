@@ -186,6 +186,14 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     replaced
 }
 
+/// Writes a file of the workspace.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
+    fs::write(path, bytes).map_err(|error| {
+        let text = format!("{}: {error}", path.display());
+        Fallback::new(FallbackReason::WorkDirectory, text)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::replace;

@@ -143,4 +143,9 @@ impl Plan {
     pub fn file(&self, id: FileId) -> &PlanFile {
         &self.files[id.0]
     }
+
+    /// Whether a file is one that the user asked for.
+    pub fn is_output(&self, id: FileId) -> bool {
+        self.file(id).kind == FileKind::Output
+    }
 }

@@ -1,8 +1,11 @@
 //! The keys of a stage at work: what its tool is, is told and reads. Does not know what is stored under
 //! them.
 
-use super::{Stages, nameless, shape};
+use super::{nameless, shape};
+use crate::compile::context::UnitContext;
 use crate::compile::environment::{self, Reader};
+use crate::compile::preprocess::Read;
+use crate::compile::semantic::Alike;
 use crate::compile::stages::portable::mentions;
 use crate::exec::Command;
 use crate::includes::moved;
@@ -52,7 +55,23 @@ impl Keys {
     }
 }
 
-impl Stages<'_> {
+/// What the keys of a unit's stages are made of; grows as stages are done.
+pub struct StageInputs<'a> {
+    /// The unit.
+    pub work: &'a UnitContext<'a>,
+    /// What its passes read.
+    pub read: &'a Read,
+    /// The passes without the numbers of lines; `None` if every byte counts.
+    pub alike: Option<&'a Alike>,
+    /// The module id.
+    pub id: &'a [u8],
+    /// Of the portable form of each file in the workspace that a key may need.
+    pub digests: HashMap<FileId, Digest>,
+    /// The same without the module id, of files that hold it in names alone.
+    pub nameless: HashMap<FileId, Digest>,
+}
+
+impl StageInputs<'_> {
     /// The stage's keys; `None` for one that always runs, or reads a file without a known digest.
     pub fn keys(&self, stage: &Stage, command: &Command) -> Option<Keys> {
         let pair = |exact: HashMap<FileId, Digest>, alike: Option<HashMap<FileId, Digest>>| {

@@ -2,8 +2,8 @@
 //! reach what the tool writes, outputs by the flags that name them. `docs/keys.md` has the
 //! experiments behind the rules. Looks at no file.
 
-use super::portable::Mention;
-use crate::compile::unit::UnitWork;
+use crate::compile::context::UnitContext;
+use crate::compile::stages::portable::Mention;
 use crate::plan::{Argument, FileId, FileKind, Piece, Stage, Tool};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -48,7 +48,7 @@ pub fn names_count(stage: &Stage) -> bool {
 }
 
 /// The stage's arguments for its key.
-pub fn arguments(work: &UnitWork<'_>, stage: &Stage) -> Vec<Vec<u8>> {
+pub fn arguments(work: &UnitContext<'_>, stage: &Stage) -> Vec<Vec<u8>> {
     let named = names_count(stage);
     let mut place = |file: FileId| {
         let read = stage.reads.iter().position(|read| *read == file);
@@ -81,7 +81,7 @@ pub fn arguments(work: &UnitWork<'_>, stage: &Stage) -> Vec<Vec<u8>> {
 }
 
 /// Every file that stage `number` writes; none where a file has no flag of its own.
-pub fn written(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Option<Vec<Written>> {
+pub fn written(work: &UnitContext<'_>, stage: &Stage, number: usize) -> Option<Vec<Written>> {
     let keeps = work.facts.keep.is_some();
     let readers = |file: FileId| {
         let mut stages = work.plan.stages.iter();
@@ -116,7 +116,7 @@ pub fn written(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Option<Vec<
 
 /// The flags of ours that make cicc write what it does not write in every form, so that one form
 /// serves another.
-pub fn added(work: &UnitWork<'_>, stage: &Stage, number: usize) -> Vec<(&'static str, PathBuf)> {
+pub fn added(work: &UnitContext<'_>, stage: &Stage, number: usize) -> Vec<(&'static str, PathBuf)> {
     let has = |flag: &str| {
         let mut args = stage.args.iter();
         args.any(|argument| match &argument.0[..] {
@@ -142,7 +142,7 @@ pub fn stub_name(stage: &Stage) -> Option<&OsStr> {
 }
 
 /// Whether the stage translates a source as it is, with everything that it includes.
-pub fn reads_sources(work: &UnitWork<'_>, stage: &Stage) -> bool {
+pub fn reads_sources(work: &UnitContext<'_>, stage: &Stage) -> bool {
     let is_input = |file: &FileId| work.plan.file(*file).kind == FileKind::Input;
     stage.tool == Tool::HostCompile && stage.reads.iter().any(is_input)
 }

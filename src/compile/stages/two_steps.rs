@@ -1,10 +1,13 @@
 //! A host compile in two steps at work: gives the compiler the form to include, and puts the
 //! fatbinary into the assembly. Does not know what is stored.
 
-use super::{splice, write};
-use crate::compile::evidence::{Doubt, check_assembly};
+use crate::compile::assembly::check_own_names;
+use crate::compile::context::UnitContext;
+use crate::compile::evidence::assembler_read_only;
 use crate::compile::stages::portable::mentions;
-use crate::compile::unit::UnitWork;
+use crate::compile::stages::splice;
+use crate::compile::workspace::write;
+use crate::includes::lookups::Doubt;
 use crate::key::Digest;
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, Split, Stage, Tool};
@@ -36,7 +39,7 @@ impl<'a> TwoSteps<'a> {
     /// is there.
     pub fn begin(
         &mut self,
-        work: &UnitWork<'_>,
+        work: &UnitContext<'_>,
         stage: &Stage,
     ) -> Result<Option<(FileId, Digest)>, Fallback> {
         match stage.tool {
@@ -62,7 +65,7 @@ impl<'a> TwoSteps<'a> {
     /// Looks at what a step printed, and at what the assembler read.
     pub fn end(
         &mut self,
-        work: &UnitWork<'_>,
+        work: &UnitContext<'_>,
         stage: &Stage,
         number: usize,
     ) -> Result<(), Fallback> {
@@ -91,8 +94,8 @@ impl<'a> TwoSteps<'a> {
                 let own = locate(work, self.split.assembly);
                 let others: Vec<_> = sources.map(|file| base_name(work, *file)).collect();
                 let names = [&others[..], &[own.as_os_str()]].concat();
-                self.assembled = check_assembly(workspace, number, &names)
-                    .and_then(|()| work.check_own_names(&others));
+                self.assembled = assembler_read_only(workspace, number, &names)
+                    .and_then(|()| check_own_names(work, &others));
                 Ok(())
             }
             _ => Ok(()),
@@ -115,7 +118,7 @@ impl<'a> TwoSteps<'a> {
     }
 }
 
-fn read(work: &UnitWork<'_>, file: FileId) -> Result<Vec<u8>, Fallback> {
+fn read(work: &UnitContext<'_>, file: FileId) -> Result<Vec<u8>, Fallback> {
     let path = locate(work, file);
     fs::read(&path).map_err(|error| {
         let text = format!("{}: {error}", path.display());
@@ -123,11 +126,11 @@ fn read(work: &UnitWork<'_>, file: FileId) -> Result<Vec<u8>, Fallback> {
     })
 }
 
-fn locate(work: &UnitWork<'_>, file: FileId) -> std::path::PathBuf {
+fn locate(work: &UnitContext<'_>, file: FileId) -> std::path::PathBuf {
     work.commands.workspace.locate(work.plan, file)
 }
 
-fn base_name<'a>(work: &'a UnitWork<'_>, file: FileId) -> &'a OsStr {
+fn base_name<'a>(work: &'a UnitContext<'_>, file: FileId) -> &'a OsStr {
     let path = &work.plan.file(file).path;
     Path::new(path).file_name().unwrap_or(path)
 }

@@ -1,11 +1,13 @@
 //! `PCACHE_STAGES=0`: the real nvcc makes what a unit leaves behind, as one step. Knows nothing of
 //! the stages in it, but that it runs one at a time.
 
-use super::Detour;
-use super::evidence::{Doubt, Known};
-use super::unit::UnitWork;
 use crate::cmdline::Job;
+use crate::compile::assembly::check_directives;
+use crate::compile::context::UnitContext;
+use crate::compile::detour::Detour;
+use crate::compile::known_files::Known;
 use crate::exec::{self, Command, Failure};
+use crate::includes::lookups::Doubt;
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::Plan;
 use crate::toolchain::{HostFamily, recursion_guard};
@@ -15,7 +17,7 @@ use std::io;
 use std::path::Path;
 
 /// The compile of one source to one output.
-pub struct Whole<'a> {
+pub struct OneStep<'a> {
     /// The real nvcc.
     pub nvcc: &'a Path,
     /// What it is asked for.
@@ -31,9 +33,9 @@ pub fn check(plan: &Plan) -> Result<(), Bypass> {
     }
 }
 
-impl Whole<'_> {
+impl OneStep<'_> {
     /// Runs nvcc in the place of all stages of `work`'s unit. What it prints is the last stage's.
-    pub fn make(&self, work: &UnitWork<'_>) -> Result<(), Detour> {
+    pub fn make(&self, work: &UnitContext<'_>) -> Result<(), Detour> {
         let workspace = work.commands.workspace;
         let (output, last) = (work.unit.results[0], work.unit.stages.iter().max());
         let last = last.copied().unwrap_or_default();
@@ -65,8 +67,8 @@ impl Whole<'_> {
             ("NVCC_PREPEND_FLAGS".into(), OsString::new()),
             ("NVCC_APPEND_FLAGS".into(), OsString::new()),
         ];
-        let slots = &work.cache.slots;
-        let ended = exec::run_all(&[command], &environment, 1, slots, work.signals);
+        let slots = work.runner.slots;
+        let ended = exec::run_all(&[command], &environment, 1, slots, work.runner.signals);
         ended.map_err(|failure| {
             let failed = |what: String| {
                 let text = format!("{}: {what}", self.nvcc.display());
@@ -83,7 +85,7 @@ impl Whole<'_> {
     }
 
     /// A doubt where the compiler or the assembler may read what no pass has seen.
-    pub fn evidence(&self, work: &UnitWork<'_>, known: &Known) -> Result<(), Doubt> {
+    pub fn evidence(&self, work: &UnitContext<'_>, known: &Known) -> Result<(), Doubt> {
         // The host compiler takes x.h.gch for x.h, which its own account would tell.
         for header in known.precompilable() {
             let mut name = header.as_os_str().to_owned();
@@ -92,7 +94,7 @@ impl Whole<'_> {
                 return Err(format!("{} may have been read", name.display()));
             }
         }
-        work.check_directives()
+        check_directives(work)
     }
 }
 

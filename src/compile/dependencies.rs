@@ -1,16 +1,20 @@
 //! What an ordinary compile leaves for direct mode: the search orders of its passes, asked before
-//! they run, and what they read.
+//! they run, and what they read; then what that depends on.
 
-use super::commands::plain_arguments;
-use super::direct::Trail;
-use super::evidence::Known;
-use super::host::{included, steering};
-use super::orders::{Asker, Question};
-use super::passes::HOST_RUNTIME;
-use super::unit::UnitWork;
-use crate::includes::lookups::{Doubt, Reads};
+use super::context::UnitContext;
+use super::extra_passes::HOST_RUNTIME;
+use super::known_files::Known;
+use crate::compile::commands::plain_arguments;
+use crate::compile::host::{included, steering};
+use crate::compile::orders::{Asker, Question};
+use crate::includes::lookups::{Doubt, Lookups, Reads};
+use crate::includes::mounts::Mounts;
+use crate::includes::path_set::PathSet;
+use crate::includes::search::SearchOrder;
 use crate::includes::settled;
 use crate::includes::times::{self, Moments};
+use crate::includes::tokens::TokenDigests;
+use crate::key::Digest;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -20,9 +24,49 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-impl<'a> Trail<'a> {
+/// What an ordinary compile read, for the next time.
+pub struct ReadSet<'a> {
+    /// Files and names.
+    pub reads: Reads,
+    /// The search orders of all passes.
+    pub orders: BTreeSet<SearchOrder>,
+    /// A time before any of the passes began.
+    pub began: SystemTime,
+    /// The mounts since then.
+    pub mounts: &'a Mounts,
+}
+
+/// What a compile depends on: the path set, and what its files hold.
+pub struct ResolvedDependencies<'a> {
+    /// What the includes depend on.
+    pub lookups: Lookups,
+    pub set: PathSet,
+    /// Of each of its files, in their order.
+    pub contents: Vec<Digest>,
+    /// Of each file's tokens, where they count.
+    pub tokens: Option<Vec<Option<TokenDigests>>>,
+    pub began: SystemTime,
+    pub mounts: &'a Mounts,
+}
+
+impl ResolvedDependencies<'_> {
+    /// The same where of the files at `paths` more than the tokens counts; of all files, where one of
+    /// these goes by another name here.
+    pub fn with_quoted(mut self, paths: &BTreeSet<PathBuf>) -> Self {
+        if !paths.iter().all(|path| self.lookups.files.contains(path)) {
+            self.tokens = None;
+        }
+        let tokens = self.tokens.iter_mut().flatten();
+        for (path, tokens) in self.lookups.files.iter().zip(tokens) {
+            tokens.take_if(|_| paths.contains(path));
+        }
+        self
+    }
+}
+
+impl<'a> ReadSet<'a> {
     /// Asks every preprocessor of `works` where it searches. To be called before any pass.
-    pub fn begin(works: &[UnitWork<'a>]) -> Result<Self, Doubt> {
+    pub fn begin(works: &[UnitContext<'a>]) -> Result<Self, Doubt> {
         let mut questions = BTreeSet::new();
         let mut reads = Reads::default();
         let mut snippets = BTreeSet::new();

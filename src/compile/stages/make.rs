@@ -1,0 +1,134 @@
+//! The stages of a unit whose product is not in the store: taken one by one, or run. Decides whether
+//! the host compile has one step or two.
+
+use crate::compile::context::UnitContext;
+use crate::compile::detour::Detour;
+use crate::compile::preprocess::Read;
+use crate::compile::runner::Told;
+use crate::compile::semantic::Alike;
+use crate::compile::stages::one_step::OneStep;
+use crate::compile::stages::stage_cache::{Made, Stages, count};
+use crate::exec::{Command, Work};
+use crate::outcome::FallbackReason;
+use crate::stats::Counter;
+use crate::toolchain::{Front, HostFamily};
+
+/// Takes every stage but the passes, which have run, from the store, or runs it.
+pub fn make(
+    work: &UnitContext<'_>,
+    one_step: Option<&OneStep<'_>>,
+    id: &[u8],
+    read: &Read,
+    alike: Option<&Alike>,
+    beside: &mut dyn FnMut(),
+) -> Result<Made, Detour> {
+    if let Some(one_step) = one_step {
+        one_step.make(work)?;
+        return Ok(Made {
+            served: work.unit.stages.iter().copied().collect(),
+            assembled: None,
+        });
+    }
+    // `--keep` leaves the files that nvcc's own steps write; a program in front of the compiler may treat
+    // two steps in another way than one, and add flags that two steps do not allow.
+    let toolchain = work.commands.toolchain;
+    let is_known = toolchain.host == HostFamily::Gnu
+        && toolchain.front == Front::Programs
+        && work.host.additions.is_none();
+    let may_split = work.facts.keep.is_none() && is_known;
+    let split = may_split.then(|| work.plan.split_host_compile(work.unit));
+    if let Some(split) = split.flatten() {
+        let work = work.by_plan(&split.plan, &split.unit);
+        let stages = Stages::new(&work, read, alike, id, Some(&split))?;
+        if let Some(made) = run_stages(&work, stages, beside)? {
+            return Ok(made);
+        }
+        work.runner
+            .account
+            .note("host compile", "in one step: two do not fit");
+    }
+    let stages = Stages::new(work, read, alike, id, None)?;
+    let made = run_stages(work, stages, beside)?;
+    Ok(made.unwrap_or_default())
+}
+
+/// Counts the passes of a unit that is to be made stage by stage.
+pub fn count_passes(work: &UnitContext<'_>) {
+    for number in &work.unit.passes {
+        count(work, work.stage(*number), Counter::StageMiss);
+    }
+}
+
+/// `None` if the host compile cannot be done in the two steps that `stages` has.
+fn run_stages(
+    work: &UnitContext<'_>,
+    mut stages: Stages<'_>,
+    beside: &mut dyn FnMut(),
+) -> Result<Option<Made>, Detour> {
+    let rest = work.unit.stages.iter().copied();
+    let rest: Vec<_> = rest
+        .filter(|number| !work.unit.passes.contains(number))
+        .collect();
+    match run_side_by_side(work, &mut stages, &rest, beside) {
+        Err(Detour::Fallback(_)) if stages.are_misfit() => Ok(None),
+        Err(detour) => Err(detour),
+        Ok(()) => Ok(Some(stages.made())),
+    }
+}
+
+/// Takes the stages `numbers` of `work`'s plan from the store, or runs them, side by side as far as
+/// they do not wait for each other. `beside` is called while one of them runs by itself.
+fn run_side_by_side(
+    work: &UnitContext<'_>,
+    stages: &mut Stages<'_>,
+    numbers: &[usize],
+    beside: &mut dyn FnMut(),
+) -> Result<(), Detour> {
+    struct Rest<'a, 'b>(
+        &'b mut Stages<'a>,
+        &'b [usize],
+        &'b mut dyn FnMut(),
+        Told<'b>,
+    );
+
+    impl Work for Rest<'_, '_> {
+        type Error = Detour;
+
+        fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
+            self.3.begin(step);
+            let command = self.0.begin(self.1[step])?;
+            if command.is_none() {
+                self.3.end(step, true);
+            }
+            Ok(command)
+        }
+
+        fn started(&mut self, step: usize) {
+            self.3.start(step);
+        }
+
+        fn end(&mut self, step: usize) -> Result<(), Detour> {
+            self.3.end(step, false);
+            Ok(self.0.end(self.1[step])?)
+        }
+
+        fn meanwhile(&mut self) {
+            self.2();
+        }
+    }
+
+    let chosen = numbers.iter().map(|number| work.stage(*number));
+    let chosen: Vec<_> = chosen.collect();
+    let named: Vec<_> = numbers
+        .iter()
+        .copied()
+        .zip(chosen.iter().copied())
+        .collect();
+    let told = Told::of(work.runner.account, work.plan, &named);
+    work.runner.run(
+        &chosen,
+        &mut Rest(stages, numbers, beside, told),
+        &work.commands.environment,
+        FallbackReason::Stage,
+    )
+}
