@@ -1,6 +1,5 @@
 //! `pcache completions`: scripts for shells, from the definitions that parse the command line.
 
-use super::command;
 use super::scene::Status;
 use super::screen::{Screen, say_text};
 use anyhow::{Context, Error};
@@ -21,7 +20,11 @@ enum ShellName {
     Fish,
 }
 
-pub(super) fn run(arguments: &CompletionsArguments, out: &mut Screen<'_>) -> Result<Status, Error> {
+pub(super) fn run(
+    arguments: &CompletionsArguments,
+    mut command: clap::Command,
+    out: &mut Screen<'_>,
+) -> Result<Status, Error> {
     let shell = match arguments.shell {
         ShellName::Bash => Shell::Bash,
         ShellName::Zsh => Shell::Zsh,
@@ -29,7 +32,7 @@ pub(super) fn run(arguments: &CompletionsArguments, out: &mut Screen<'_>) -> Res
     };
     // `generate` panics where it cannot write.
     let mut script = Vec::new();
-    generate(shell, &mut command(), "pcache", &mut script);
+    generate(shell, &mut command, "pcache", &mut script);
     let script = String::from_utf8(script).context("the script is no text")?;
     say_text(out, &script)?;
     Ok(Status::Fine)

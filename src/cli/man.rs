@@ -1,7 +1,6 @@
 //! `pcache man`: manual pages, from the definitions that parse the command line and from the table of
 //! settings.
 
-use super::command;
 use super::scene::Status;
 use super::screen::{Screen, say_text};
 use crate::config::SETTINGS;
@@ -20,10 +19,14 @@ pub(super) struct ManArguments {
     directory: Option<PathBuf>,
 }
 
-pub(super) fn run(arguments: &ManArguments, out: &mut Screen<'_>) -> Result<Status, Error> {
+pub(super) fn run(
+    arguments: &ManArguments,
+    command: clap::Command,
+    out: &mut Screen<'_>,
+) -> Result<Status, Error> {
     let Some(directory) = &arguments.directory else {
         let mut page = Vec::new();
-        Man::new(command())
+        Man::new(command)
             .render(&mut page)
             .context("cannot make the page")?;
         let page = String::from_utf8(page).context("the page is no text")?;
@@ -31,7 +34,7 @@ pub(super) fn run(arguments: &ManArguments, out: &mut Screen<'_>) -> Result<Stat
         return Ok(Status::Fine);
     };
     fs::create_dir_all(directory).with_context(|| format!("cannot make {directory:?}"))?;
-    for (name, page) in pages().context("cannot make the pages")? {
+    for (name, page) in pages(command).context("cannot make the pages")? {
         let path = directory.join(name);
         fs::write(&path, page).with_context(|| format!("cannot write {path:?}"))?;
     }
@@ -39,8 +42,7 @@ pub(super) fn run(arguments: &ManArguments, out: &mut Screen<'_>) -> Result<Stat
 }
 
 /// The pages by their file names: one for each command, and that of `pcache-nvcc`.
-fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut top = command();
+fn pages(mut top: clap::Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     top.build();
     let mut pages = Vec::new();
     let mut left = vec![top];

@@ -142,8 +142,10 @@ fn execute(
 ) -> Result<Status, Error> {
     // What needs no settings must not complain of them.
     match command {
-        Command::Completions(arguments) => return completions::run(arguments, out),
-        Command::Man(arguments) => return man::run(arguments, out),
+        Command::Completions(arguments) => {
+            return completions::run(arguments, Arguments::command(), out);
+        }
+        Command::Man(arguments) => return man::run(arguments, Arguments::command(), out),
         _ => {}
     }
     let (config, problems) = Config::load(surroundings.env);

@@ -3,6 +3,7 @@
 //! Pure: every fact arrives as an argument. `docs/keys.md` lists the fields, with reasons.
 
 mod common;
+mod digest;
 mod direct;
 mod fields;
 mod module_id;
@@ -14,11 +15,9 @@ pub use fields::list;
 use fields::{pairs, write_job};
 
 pub use common::{COMMON_FIELDS, CommonFacts};
+pub use digest::Digest;
 pub use direct::{DIRECT_FIELDS, DirectFacts, result_key};
 pub use module_id::{Module, RELOCATABLE, digits, middle};
 pub use sink::{Digester, Explanation, Sink};
 pub use stage::{STAGE_FIELDS, STAGE_SCHEMA, StageFacts};
 pub use tu::{FIELDS, HostHeader, Pass, SCHEMA, TuFacts};
-
-/// A SHA-256 digest.
-pub type Digest = [u8; 32];

@@ -170,7 +170,12 @@ fn names(source: &Source) -> BTreeMap<String, Target> {
                     names.insert(name, Target::Alias(path));
                 }
             }),
-            Item::Mod(item) if item.content.is_none() => {}
+            Item::Mod(item) if item.content.is_none() => {
+                let name = item.ident.to_string();
+                let mut path: Vec<String> = source.module.split("::").map(str::to_owned).collect();
+                path.push(name.clone());
+                names.insert(name, Target::Alias(path));
+            }
             item => {
                 if let Some(name) = name_of(item) {
                     names.insert(name, Target::Here);

@@ -1,7 +1,7 @@
 //! What a CMake build directory has been configured to do with nvcc. Reads its cache and nothing else.
 
+use super::findings::{Findings, Level};
 use super::launchers::cache_in;
-use super::{Findings, Level};
 use crate::cli::surroundings::Surroundings;
 use std::collections::HashMap;
 use std::ffi::OsString;

@@ -1,7 +1,8 @@
 //! The directory of the cache: space, rights, and what its file system can do for it.
 
+use super::findings::{Findings, Level};
 use super::probe::{Features, Reach, file_system, free_bytes, free_files, try_out};
-use super::{Findings, Level, trust};
+use super::trust;
 use crate::cli::surroundings::Surroundings;
 use crate::config::{ByteSize, Config};
 use crate::stats::Stats;

@@ -4,8 +4,8 @@
 //! Two caches in a row cost both lookups and gain nothing, and those that see part of nvcc's work only
 //! can serve stale objects where nvcc would not.
 
+use super::findings::{Findings, Level};
 use super::toolchain::Compilers;
-use super::{Findings, Level};
 use crate::cli::surroundings::Surroundings;
 use crate::toolchain::look_up;
 use crate::why::flags;

@@ -13,6 +13,7 @@
 
 mod builds;
 mod cache;
+mod findings;
 mod launchers;
 mod probe;
 mod settings;
@@ -23,8 +24,8 @@ use super::paint::Ink;
 use super::scene::{Scene, Status};
 use super::screen::{print_json, say, say_coloured};
 use crate::config::ConfigProblem;
-use crate::secret::hide_text;
 use anyhow::Error;
+use findings::{Finding, Findings, Level};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -37,79 +38,6 @@ pub(super) struct DoctorArguments {
     /// Print JSON
     #[arg(long)]
     json: bool,
-}
-
-/// How bad something is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(rename_all = "lowercase")]
-enum Level {
-    /// As it should be.
-    Ok,
-    /// Worth knowing.
-    Note,
-    /// Costs time, or does not do what somebody wants.
-    Warning,
-    /// Compiles fail, or gain nothing.
-    Error,
-}
-
-/// One thing that was looked at.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Finding {
-    level: Level,
-    /// What was looked at.
-    about: &'static str,
-    text: String,
-    /// What to do.
-    advice: Option<String>,
-}
-
-/// Everything that was found, in the order in which it was looked at.
-#[derive(Debug, Default)]
-struct Findings(Vec<Finding>);
-
-impl Findings {
-    fn ok(&mut self, about: &'static str, text: impl Into<String>) {
-        self.add(Level::Ok, about, text, None);
-    }
-
-    /// A note that asks for nothing.
-    fn note(&mut self, about: &'static str, text: impl Into<String>) {
-        self.add(Level::Note, about, text, None);
-    }
-
-    fn advise(&mut self, level: Level, about: &'static str, text: impl Into<String>, advice: &str) {
-        self.add(level, about, text, Some(advice.to_owned()));
-    }
-
-    fn add(
-        &mut self,
-        level: Level,
-        about: &'static str,
-        text: impl Into<String>,
-        advice: Option<String>,
-    ) {
-        let text: String = text.into();
-        self.0.push(Finding {
-            level,
-            about,
-            // Variables and settings are shown with their values, which may be commands.
-            text: hide_text(&text).into_owned(),
-            advice,
-        });
-    }
-
-    fn count(&self, level: Level) -> usize {
-        self.0.iter().filter(|found| found.level == level).count()
-    }
-
-    fn status(&self) -> Status {
-        match self.0.iter().map(|found| found.level).max() {
-            Some(Level::Error) => Status::Trouble,
-            Some(Level::Warning) => Status::Findings,
-            _ => Status::Fine,
-        }
-    }
 }
 
 /// The shape of `pcache doctor --json`.

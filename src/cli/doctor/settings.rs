@@ -1,6 +1,6 @@
 //! Settings that nobody reads, that cannot be used, or that switch the cache off.
 
-use super::{Findings, Level};
+use super::findings::{Findings, Level};
 use crate::config::{Config, ConfigProblem, nearest, setting};
 use std::ffi::OsString;
 

@@ -1,6 +1,6 @@
 //! The compilers that a compile would use. Does not know what stands in front of them.
 
-use super::{Findings, Level};
+use super::findings::{Findings, Level};
 use crate::cli::scene::Scene;
 use crate::store::FileStore;
 use crate::toolchain::{

@@ -1,6 +1,6 @@
 //! Whose results a compile believes in this cache, and where this user's own files are.
 
-use super::{Findings, Level};
+use super::findings::{Findings, Level};
 use crate::config::Config;
 use crate::files::{Rights, Trust};
 use crate::store::{FileStore, KEY_DIRECTORY, KEY_FILE, KeyRefusal, Privacy, Standing};

@@ -6,6 +6,7 @@
 
 mod counts;
 mod prometheus;
+mod shown;
 mod table;
 
 use super::journal::compiles;
@@ -14,15 +15,14 @@ use super::scene::is_there;
 use super::screen::{Screen, complain, print_json, say};
 use crate::config::Config;
 use crate::journal::Compile;
-use crate::log::timestamp;
-use crate::stats::{Counter, Stats, StoreSize};
+use crate::stats::Stats;
 use crate::store::FileStore;
 use anyhow::{Context, Error, bail};
 pub(super) use counts::kind;
 use counts::{Counts, NvrtcCounts};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use std::path::Path;
+use shown::{Shown, Span};
 
 /// What `pcache stats` takes.
 #[derive(Debug, clap::Args)]
@@ -38,26 +38,6 @@ pub(super) struct StatsArguments {
     /// Set the counters to zero after showing them
     #[arg(long, conflicts_with_all = ["since", "last_build"])]
     zero: bool,
-}
-
-/// Everything that is shown.
-pub(super) struct Shown<'a> {
-    root: &'a Path,
-    counts: Counts,
-    size: StoreSize,
-    max_bytes: u64,
-    /// Of the counters; the journal does not tell.
-    evicted: u64,
-    since: Option<Span>,
-}
-
-/// What a count from the journal covers.
-#[derive(Serialize)]
-struct Span {
-    /// What was asked for.
-    asked: String,
-    /// When the first compile began that the journal holds.
-    journal_begins: Option<String>,
 }
 
 pub(super) fn run(
@@ -136,32 +116,6 @@ pub(super) fn units(compiles: &[Compile]) -> [u64; 4] {
         counts.coalesced,
         counts.misses,
     ]
-}
-
-impl<'a> Shown<'a> {
-    /// What `stats` counts, or what a range of the journal does.
-    fn new(config: &'a Config, stats: &Stats, journal: Option<(&Range, &[Compile])>) -> Self {
-        let snapshot = stats.snapshot();
-        let (counts, since) = match journal {
-            None => (Counts::of_counters(&snapshot), None),
-            Some((range, all)) => {
-                let meant = range.of(all);
-                let span = Span {
-                    asked: range.text(meant),
-                    journal_begins: all.first().map(|first| timestamp(first.start / 1000)),
-                };
-                (Counts::of_journal(meant.iter()), Some(span))
-            }
-        };
-        Self {
-            root: &config.dir.value,
-            counts,
-            size: snapshot.store_size(),
-            max_bytes: config.max_size.value.bytes(),
-            evicted: snapshot.get(Counter::Evicted),
-            since,
-        }
-    }
 }
 
 /// The shape of `pcache stats --json`. Names and nesting are a contract; every reason is there, with

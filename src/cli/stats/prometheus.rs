@@ -1,8 +1,8 @@
 //! `pcache stats --prometheus`: the text exposition format, version 0.0.4, for a node exporter's
 //! textfile collector or the like. Totals of counters only grow until `pcache stats --zero`.
 
-use super::Shown;
 use super::counts::NvrtcCounts;
+use super::shown::Shown;
 use crate::cli::screen::{Screen, say};
 use anyhow::Error;
 

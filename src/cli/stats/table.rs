@@ -1,8 +1,8 @@
 //! `pcache stats` for people: how often the cache had a result, what that was worth, and a line for
 //! every reason why it was not asked.
 
-use super::Shown;
 use super::counts::{NvrtcCounts, sum};
+use super::shown::Shown;
 use crate::cli::screen::{Screen, say};
 use crate::config::ByteSize;
 use anyhow::Error;

@@ -1,0 +1,60 @@
+//! What `pcache stats` shows, in whatever form.
+
+use super::counts::Counts;
+use crate::cli::range::Range;
+use crate::config::Config;
+use crate::journal::Compile;
+use crate::log::timestamp;
+use crate::stats::{Counter, Stats, StoreSize};
+use serde::Serialize;
+use std::path::Path;
+
+/// Everything that is shown.
+pub(super) struct Shown<'a> {
+    pub(super) root: &'a Path,
+    pub(super) counts: Counts,
+    pub(super) size: StoreSize,
+    pub(super) max_bytes: u64,
+    /// Of the counters; the journal does not tell.
+    pub(super) evicted: u64,
+    pub(super) since: Option<Span>,
+}
+
+/// What a count from the journal covers.
+#[derive(Serialize)]
+pub(super) struct Span {
+    /// What was asked for.
+    pub(super) asked: String,
+    /// When the first compile began that the journal holds.
+    pub(super) journal_begins: Option<String>,
+}
+
+impl<'a> Shown<'a> {
+    /// What `stats` counts, or what a range of the journal does.
+    pub(super) fn new(
+        config: &'a Config,
+        stats: &Stats,
+        journal: Option<(&Range, &[Compile])>,
+    ) -> Self {
+        let snapshot = stats.snapshot();
+        let (counts, since) = match journal {
+            None => (Counts::of_counters(&snapshot), None),
+            Some((range, all)) => {
+                let meant = range.of(all);
+                let span = Span {
+                    asked: range.text(meant),
+                    journal_begins: all.first().map(|first| timestamp(first.start / 1000)),
+                };
+                (Counts::of_journal(meant.iter()), Some(span))
+            }
+        };
+        Self {
+            root: &config.dir.value,
+            counts,
+            size: snapshot.store_size(),
+            max_bytes: config.max_size.value.bytes(),
+            evicted: snapshot.get(Counter::Evicted),
+            since,
+        }
+    }
+}
