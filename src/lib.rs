@@ -1,7 +1,17 @@
 //! The library behind `pcache-nvcc` and `pcache`: a compile cache for NVIDIA's CUDA compilers.
 //!
-//! Import downwards only (a test holds it):
-//! `cli → compile → {exec, store, includes, toolchain, why} → key → {plan, cmdline} → {config, stats, journal, stat, text, secret, visible, lock, files}`.
+//! Rooms from top to bottom. A room imports those below it and, without a circle, those beside it; `tests/house`
+//! holds that.
+//!
+//! | rooms                                              | what they are for                       |
+//! |----------------------------------------------------|-----------------------------------------|
+//! | `cli`                                              | the program `pcache`                     |
+//! | `compile`, `nvrtc`                                 | one compile, ahead of time or at run time |
+//! | `exec`, `store`, `includes`, `toolchain`, `why`    | what a compile is put together from      |
+//! | `key`                                              | what names a result                      |
+//! | `plan`, `cmdline`                                  | what nvcc would do, and was asked for    |
+//! | `config`, `stats`, `journal`, `stat`, `outcome`, `log`, `lock`, `text`, `files`, `secret`, `visible` | what all of them use |
+//!
 //! `cmdline`, `plan`, `key` and `why` do no I/O and read neither clock nor environment.
 //! `docs/architecture.md` follows one compile through these rooms.
 

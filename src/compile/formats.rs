@@ -1,13 +1,13 @@
 //! The readers of what compiles leave in the store, for fuzz targets and for tests that give them any bytes
 //! (`tests/formats.rs`). No compile comes this way. Does not know what a reader does with what it has read.
 
-use super::token_set::TokenSet;
-use crate::compile::direct::DirectRecord;
-use crate::compile::dryrun::Memo;
-use crate::compile::host::Question;
-use crate::compile::orders::OrderRecord;
-use crate::compile::record::Record;
+use crate::compile::direct::lookup::DirectRecord;
+use crate::compile::direct::search_orders::OrderRecord;
+use crate::compile::direct::token_set::TokenSet;
+use crate::compile::inputs::host::Question;
+use crate::compile::plan_memo::dryrun::Memo;
 use crate::compile::stages::record::StageRecord;
+use crate::compile::unit::record::Record;
 use crate::plan::Plan;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;

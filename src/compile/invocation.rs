@@ -2,22 +2,24 @@
 //! [`Detour`], on which the caller runs the real nvcc with the original arguments.
 
 use crate::cmdline::Job;
-use crate::compile::cache::Cache;
-use crate::compile::commands::Commands;
-use crate::compile::context::UnitContext;
+use crate::compile::deliver::delivery::keep_files;
+use crate::compile::deliver::outputs::check_outputs;
 use crate::compile::detour::{Detour, work_directory};
-use crate::compile::direct::{Direct, Hit};
-use crate::compile::dryrun::{self, Planner};
-use crate::compile::extra_passes::UnitPasses;
-use crate::compile::facts::{Facts, Keep, facts, read_job};
-use crate::compile::host::{self, Answers, HostCompiler};
-use crate::compile::outputs::check_outputs;
-use crate::compile::request::Request;
-use crate::compile::runner::Runner;
+use crate::compile::direct::lookup::{Direct, Hit};
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::extra_passes::UnitPasses;
+use crate::compile::inputs::host::{self, Answers, HostCompiler};
+use crate::compile::plan_memo::dryrun::{self, Planner};
+use crate::compile::request::direct_key::Request;
+use crate::compile::request::environment;
+use crate::compile::request::facts::{Facts, Keep, facts, read_job};
+use crate::compile::run::commands::Commands;
+use crate::compile::run::link;
+use crate::compile::run::runner::Runner;
+use crate::compile::run::workspace::{self, Workspace};
 use crate::compile::stages::one_step::{self, OneStep};
+use crate::compile::store_view::Cache;
 use crate::compile::units::Units;
-use crate::compile::workspace::{self, Workspace};
-use crate::compile::{deliver, environment, link};
 use crate::exec::Signals;
 use crate::includes::mounts::Mounts;
 use crate::includes::settled;
@@ -302,7 +304,7 @@ impl Invocation<'_> {
         };
         let (mut all, finished) = units.run()?;
         link::run(plan, &commands, &runner, &mut all.printed)?;
-        deliver::keep_files(self.facts, plan, workspace)?;
+        keep_files(self.facts, plan, workspace)?;
         all.printed.show();
         for (unit, finished) in plan.units.iter().zip(&finished) {
             let source = &plan.file(unit.source).path;

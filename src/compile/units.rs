@@ -2,19 +2,19 @@
 //! read is remembered, and how each ended is counted and told.
 
 use crate::cmdline::Job;
-use crate::compile::cache::Cache;
-use crate::compile::context::UnitContext;
-use crate::compile::deliver::{self, Delivery};
+use crate::compile::deliver::delivery::{self, Delivery};
 use crate::compile::detour::Detour;
-use crate::compile::direct::{Direct, Made};
-use crate::compile::printed::Printed;
-use crate::compile::product::Ending;
-use crate::compile::recording::{Recording, Resolved};
-use crate::compile::request::Request;
+use crate::compile::direct::explain::{Collector, Explained};
+use crate::compile::direct::lookup::{Direct, Made};
+use crate::compile::direct::recording::{Recording, Resolved};
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::request::direct_key::Request;
+use crate::compile::run::printed::Printed;
 use crate::compile::stages::one_step::OneStep;
-use crate::compile::tie::Tie;
-use crate::compile::unit::{Finished, compile_unit};
-use crate::compile::why::{Collector, Explained};
+use crate::compile::store_view::Cache;
+use crate::compile::unit::product::Ending;
+use crate::compile::unit::run::{Finished, compile_unit};
+use crate::compile::unit::tie::Tie;
 use crate::journal::{self, Account, Level, Unit};
 use crate::key::Digest;
 use crate::stats::Counter;
@@ -96,7 +96,7 @@ impl Units<'_> {
             if let Some(why) = &unit.exact_because {
                 account.note("semantic", format_args!("every byte counts: {why}"));
             }
-            deliver::write_temporaries(work, &unit.product)?;
+            delivery::write_temporaries(work, &unit.product)?;
             finished.push(unit);
             account.enter_unit(None);
         }

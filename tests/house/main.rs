@@ -1,5 +1,7 @@
 //! The rules of the house that no compiler holds.
 
+mod rooms;
+mod sizes;
 mod tree;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -56,6 +56,33 @@ pub fn files(dir: &str, extension: &str) -> Vec<PathBuf> {
     found
 }
 
+/// What a file's code names.
+#[derive(Default)]
+pub struct Used {
+    /// Paths in code and in imports.
+    pub paths: Vec<Vec<String>>,
+    pub methods: Vec<String>,
+    pub macros: Vec<String>,
+}
+
+impl Source {
+    /// What the code names; unit tests aside.
+    pub fn used(&self) -> Used {
+        let mut paths = Paths::default();
+        paths.visit_file(&self.file);
+        let Paths {
+            found,
+            methods,
+            macros,
+        } = paths;
+        Used {
+            paths: found,
+            methods,
+            macros,
+        }
+    }
+}
+
 impl Tree {
     /// Reads `src/`, without the programs.
     pub fn read() -> Self {
@@ -91,10 +118,9 @@ impl Tree {
     pub fn imports(&self) -> Imports {
         let mut imports = BTreeMap::new();
         for source in self.sources.values() {
-            let mut paths = Paths::default();
-            paths.visit_file(&source.file);
+            let paths = source.used().paths;
             let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-            for path in paths.found {
+            for path in paths {
                 let Some(path) = self.absolute(&source.module, &path) else {
                     continue;
                 };
@@ -278,6 +304,8 @@ fn is_test(item: &Item) -> bool {
 #[derive(Default)]
 struct Paths {
     found: Vec<Vec<String>>,
+    methods: Vec<String>,
+    macros: Vec<String>,
 }
 
 impl Visit<'_> for Paths {
@@ -296,6 +324,17 @@ impl Visit<'_> for Paths {
             .map(|segment| segment.ident.to_string());
         self.found.push(segments.collect());
         visit::visit_path(self, path);
+    }
+
+    fn visit_expr_method_call(&mut self, call: &syn::ExprMethodCall) {
+        self.methods.push(call.method.to_string());
+        visit::visit_expr_method_call(self, call);
+    }
+
+    fn visit_macro(&mut self, found: &syn::Macro) {
+        let name = found.path.segments.last();
+        self.macros.extend(name.map(|name| name.ident.to_string()));
+        visit::visit_macro(self, found);
     }
 
     fn visit_attribute(&mut self, _: &Attribute) {}

@@ -1,12 +1,12 @@
 //! The keys of a stage at work: what its tool is, is told and reads. Does not know what is stored under
 //! them.
 
-use super::{nameless, shape};
-use crate::compile::context::UnitContext;
-use crate::compile::environment::{self, Reader};
-use crate::compile::preprocess::Read;
-use crate::compile::semantic::Alike;
-use crate::compile::stages::portable::mentions;
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::line_free::Alike;
+use crate::compile::inputs::preprocess::Read;
+use crate::compile::request::environment::{self, Reader};
+use crate::compile::run::mentions::mentions;
+use crate::compile::stages::{nameless, shape};
 use crate::exec::Command;
 use crate::includes::moved;
 use crate::key::{Digest, StageFacts};

@@ -1,11 +1,11 @@
 //! The stages of a unit whose product is not in the store: taken one by one, or run. Decides whether
 //! the host compile has one step or two.
 
-use crate::compile::context::UnitContext;
 use crate::compile::detour::Detour;
-use crate::compile::preprocess::Read;
-use crate::compile::runner::Told;
-use crate::compile::semantic::Alike;
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::line_free::Alike;
+use crate::compile::inputs::preprocess::Read;
+use crate::compile::run::runner::Told;
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::{Made, Stages, count};
 use crate::exec::{Command, Work};

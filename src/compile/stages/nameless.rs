@@ -1,7 +1,7 @@
 //! What a device compiler wrote, without the module id that it was told: all that it does with the id
 //! is to put it into names, which `docs/keys.md` shows by experiment. Knows bytes alone.
 
-use crate::compile::stages::portable::{mentions, replaced};
+use crate::compile::run::mentions::{mentions, replaced};
 use crate::key::digits;
 use memchr::memmem;
 

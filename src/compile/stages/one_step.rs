@@ -2,10 +2,10 @@
 //! the stages in it, but that it runs one at a time.
 
 use crate::cmdline::Job;
-use crate::compile::assembly::check_directives;
-use crate::compile::context::UnitContext;
 use crate::compile::detour::Detour;
-use crate::compile::known_files::Known;
+use crate::compile::inputs::assembly::check_directives;
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::known_files::Known;
 use crate::exec::{self, Command, Failure};
 use crate::includes::lookups::Doubt;
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};

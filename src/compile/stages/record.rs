@@ -1,7 +1,7 @@
 //! What is remembered of a stage: the files it writes and what it printed, by digest. The format is
 //! drawn in `docs/store.md`.
 
-use crate::compile::known_files::Source;
+use crate::compile::inputs::known_files::Source;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 

@@ -2,8 +2,8 @@
 //! reach what the tool writes, outputs by the flags that name them. `docs/keys.md` has the
 //! experiments behind the rules. Looks at no file.
 
-use crate::compile::context::UnitContext;
-use crate::compile::stages::portable::Mention;
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::run::mentions::Mention;
 use crate::plan::{Argument, FileId, FileKind, Piece, Stage, Tool};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

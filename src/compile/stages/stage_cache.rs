@@ -1,22 +1,22 @@
 //! The stages of one unit, taken from the store one at a time, or run and stored.
 
-use super::keys::{Form, Keys, StageInputs};
-use super::nameless;
-use super::portable::mentions;
-use super::record::{SCHEMA, StageOutput, StageRecord};
-use super::shape::{self, Written};
-use super::two_steps::TwoSteps;
-use crate::compile::assembly::{check_assembly, check_line_files};
-use crate::compile::commands::Outputs;
-use crate::compile::context::UnitContext;
 use crate::compile::detour::Detour;
-use crate::compile::evidence::check_headers;
-use crate::compile::known_files::{RealFiles, Source, are_unchanged};
-use crate::compile::messages as quoted_sources;
-use crate::compile::preprocess::Read;
-use crate::compile::semantic::Alike;
-use crate::compile::stage_names;
-use crate::compile::workspace::write;
+use crate::compile::inputs::assembly::{check_assembly, check_line_files};
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::evidence::check_headers;
+use crate::compile::inputs::known_files::{RealFiles, Source, are_unchanged};
+use crate::compile::inputs::line_free::Alike;
+use crate::compile::inputs::preprocess::Read;
+use crate::compile::inputs::quoted_sources;
+use crate::compile::run::commands::Outputs;
+use crate::compile::run::mentions::mentions;
+use crate::compile::run::stage_names;
+use crate::compile::run::workspace::write;
+use crate::compile::stages::keys::{Form, Keys, StageInputs};
+use crate::compile::stages::nameless;
+use crate::compile::stages::record::{SCHEMA, StageOutput, StageRecord};
+use crate::compile::stages::shape::{self, Written};
+use crate::compile::stages::two_steps::TwoSteps;
 use crate::exec::Command;
 use crate::includes::lookups::Doubt;
 use crate::key::Digest;

@@ -1,12 +1,12 @@
 //! A host compile in two steps at work: gives the compiler the form to include, and puts the
 //! fatbinary into the assembly. Does not know what is stored.
 
-use crate::compile::assembly::check_own_names;
-use crate::compile::context::UnitContext;
-use crate::compile::evidence::assembler_read_only;
-use crate::compile::stages::portable::mentions;
+use crate::compile::inputs::assembly::check_own_names;
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::evidence::assembler_read_only;
+use crate::compile::run::mentions::mentions;
+use crate::compile::run::workspace::write;
 use crate::compile::stages::splice;
-use crate::compile::workspace::write;
 use crate::includes::lookups::Doubt;
 use crate::key::Digest;
 use crate::outcome::{Fallback, FallbackReason};

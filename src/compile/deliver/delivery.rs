@@ -1,0 +1,200 @@
+//! Puts what an invocation made where nvcc would have put it: outputs, depfiles, kept files. Knows
+//! nothing of how it was made.
+
+use crate::cmdline::Job;
+use crate::compile::deliver::outputs::manner;
+use crate::compile::deliver::write_output::{self, Manner, Site};
+use crate::compile::detour::Detour;
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::preprocess;
+use crate::compile::request::facts::Facts;
+use crate::compile::run::printed::Printed;
+use crate::compile::run::workspace::Workspace;
+use crate::compile::unit::product::{Product, intermediates};
+use crate::includes::depfile;
+use crate::outcome::{Bypass, Fallback, FallbackReason};
+use crate::plan::{FileKind, Plan};
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// An output with its place.
+pub struct Placed {
+    /// As nvcc spells it.
+    pub path: PathBuf,
+    /// What becomes of a file that is there.
+    pub manner: Manner,
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+}
+
+/// Everything that an invocation leaves, apart from what link stages make.
+#[derive(Default)]
+pub struct Delivery {
+    /// Outputs.
+    pub outputs: Vec<Placed>,
+    /// Depfiles.
+    pub depfiles: Vec<(PathBuf, Vec<u8>)>,
+    /// Intermediate files in the user's keep directory.
+    pub kept: Vec<(PathBuf, Vec<u8>)>,
+    /// What is printed.
+    pub printed: Printed,
+}
+
+impl Delivery {
+    /// What `work` made.
+    pub fn of(job: &Job, work: &UnitContext<'_>, product: Product) -> Result<Self, Detour> {
+        let mut delivery = Self {
+            depfiles: depfile(job, work)?.into_iter().collect(),
+            ..Self::default()
+        };
+        for (file, bytes) in product.outputs {
+            if work.plan.is_output(file) {
+                delivery.outputs.push(Placed {
+                    path: work.plan.file(file).path.clone().into(),
+                    manner: manner(work.plan, file),
+                    bytes,
+                });
+            }
+        }
+        if let Some(keep) = &work.facts.keep {
+            for (name, bytes) in product.kept {
+                let mut path = keep.prefix.clone();
+                path.push(name);
+                delivery.kept.push((path.into(), bytes));
+            }
+        }
+        for (_, stdout, stderr) in product.streams {
+            delivery.printed.stdout.extend(stdout);
+            delivery.printed.stderr.extend(stderr);
+        }
+        Ok(delivery)
+    }
+
+    /// What is at the places of outputs and depfiles. An error where only nvcc can do it right.
+    pub fn sites(&self) -> Result<Vec<Site>, Bypass> {
+        let outputs = self.outputs.iter();
+        let outputs = outputs.map(|output| write_output::check(&output.path, output.manner));
+        let depfiles = self.depfiles.iter();
+        let depfiles = depfiles.map(|(path, _)| write_output::check_depfile(path));
+        outputs.chain(depfiles).collect()
+    }
+
+    /// The same of kept files.
+    pub fn kept_sites(&self) -> Result<Vec<Site>, Bypass> {
+        let check = |(path, _): &(PathBuf, _)| write_output::check(path, Manner::Rewrite);
+        self.kept.iter().map(check).collect()
+    }
+
+    /// Puts outputs and depfiles in their places, where `sites` have just been found.
+    pub fn place(&self, sites: &[Site]) -> Result<(), Fallback> {
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|output| (&output.path, &output.bytes));
+        let depfiles = self.depfiles.iter().map(|(path, bytes)| (path, bytes));
+        let mut all = outputs.chain(depfiles).zip(sites);
+        all.try_for_each(|((path, bytes), site)| write_output::place(path, bytes, *site))
+    }
+
+    /// The same for kept files.
+    pub fn place_kept(&self, sites: &[Site]) -> Result<(), Fallback> {
+        let mut all = self.kept.iter().zip(sites);
+        all.try_for_each(|((path, bytes), site)| write_output::place(path, bytes, *site))
+    }
+
+    /// Adds another unit's.
+    pub fn append(&mut self, mut other: Self) {
+        self.outputs.append(&mut other.outputs);
+        self.depfiles.append(&mut other.depfiles);
+        self.kept.append(&mut other.kept);
+        self.printed.stdout.append(&mut other.printed.stdout);
+        self.printed.stderr.append(&mut other.printed.stderr);
+    }
+}
+
+/// Puts what link stages and [`keep_files`] read where they look for it.
+pub fn write_temporaries(work: &UnitContext<'_>, product: &Product) -> Result<(), Fallback> {
+    let workspace = work.commands.workspace;
+    for (file, bytes) in &product.outputs {
+        if !work.plan.is_output(*file) {
+            write_temporary(&workspace.locate(work.plan, *file), bytes)?;
+        }
+    }
+    for (name, bytes) in &product.kept {
+        write_temporary(&workspace.temporaries().join(name), bytes)?;
+    }
+    Ok(())
+}
+
+fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
+    fs::write(path, bytes).map_err(|error| {
+        Fallback::new(
+            FallbackReason::WorkDirectory,
+            format!("{}: {error}", path.display()),
+        )
+    })
+}
+
+/// nvcc's own depfile: the files of all passes.
+fn depfile(job: &Job, work: &UnitContext<'_>) -> Result<Option<(PathBuf, Vec<u8>)>, Detour> {
+    let (Some(asked), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
+        return Ok(None);
+    };
+    let source = &work.plan.file(work.unit.source).path;
+    let options = depfile::TargetOptions {
+        named: asked.targets.last().map(OsString::as_os_str),
+        output: job.output.as_deref(),
+        directory: job.output_directory.as_deref(),
+    };
+    let targets = [depfile::target(source, options)];
+    let texts = preprocess::texts(work)?;
+    let listed = if asked.system {
+        depfile::Headers::All
+    } else {
+        depfile::Headers::User
+    };
+    let found = depfile::dependencies(texts.iter().map(Vec::as_slice), source, listed)
+        .map_err(|error| Fallback::new(FallbackReason::Preprocess, error.to_string()))?;
+    let phony = if asked.phony {
+        depfile::Phony::Targets
+    } else {
+        depfile::Phony::None
+    };
+    let text = depfile::render(&targets, &found, phony);
+    Ok(Some((path.into(), text)))
+}
+
+/// Copies every intermediate file to the user's keep directory.
+pub fn keep_files(facts: &Facts, plan: &Plan, workspace: &Workspace) -> Result<(), Detour> {
+    let Some(keep) = &facts.keep else {
+        return Ok(());
+    };
+    // What stages wrote, and not the passes that nvcc does not have.
+    let linked = plan
+        .link
+        .iter()
+        .flat_map(|number| &plan.stages[*number].writes);
+    let units = plan.units.iter().flat_map(|unit| intermediates(plan, unit));
+    let files: BTreeSet<_> = linked.copied().chain(units).collect();
+    for file in files.into_iter().map(|file| plan.file(file)) {
+        if file.kind != FileKind::Temp {
+            continue;
+        }
+        let name = &file.path;
+        let Ok(bytes) = fs::read(workspace.temporaries().join(name)) else {
+            continue;
+        };
+        let mut target = keep.prefix.clone();
+        target.push(name);
+        let bytes = facts.as_kept(workspace, name, bytes);
+        let target = Path::new(&target);
+        write_output::place(
+            target,
+            &bytes,
+            write_output::check(target, Manner::Rewrite)?,
+        )?;
+    }
+    Ok(())
+}

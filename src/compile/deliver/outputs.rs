@@ -1,0 +1,38 @@
+//! Where the outputs of a plan go, and whether they can be put there as nvcc would.
+
+use crate::cmdline::Job;
+use crate::compile::deliver::write_output::{self, Manner};
+use crate::outcome::{Bypass, BypassReason};
+use crate::plan::{FileId, Plan, Tool};
+use std::path::Path;
+
+/// Whether every output can be placed as nvcc would write it.
+pub fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
+    if let Some(directory) = &job.keep
+        && !Path::new(directory).is_dir()
+    {
+        let text = format!("{}: no such keep directory", directory.display());
+        return Err(Bypass::new(BypassReason::OutputSpecial, text));
+    }
+    for unit in &plan.units {
+        if let Some(path) = &unit.depfile {
+            write_output::check_depfile(Path::new(path))?;
+        }
+        for file in unit.results.iter().filter(|file| plan.is_output(**file)) {
+            write_output::check(Path::new(&plan.file(*file).path), manner(plan, *file))?;
+        }
+    }
+    Ok(())
+}
+
+/// The assembler makes objects anew; everything else is written in place.
+pub fn manner(plan: &Plan, file: FileId) -> Manner {
+    let writer = plan
+        .stages
+        .iter()
+        .find(|stage| stage.writes.contains(&file));
+    match writer.map(|stage| stage.tool) {
+        Some(Tool::HostCompile) => Manner::Replace,
+        _ => Manner::Rewrite,
+    }
+}

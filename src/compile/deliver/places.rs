@@ -1,0 +1,244 @@
+//! Where an invocation may put things: what nvcc calls its outputs, depfiles and kept files, by the command line
+//! alone. A result that is stored names places too, and none counts that this invocation would not give itself.
+//! Does not know what is put there.
+
+use crate::cmdline::{Job, Mode};
+use crate::compile::request::facts::Keep;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// How the names of kept files go on behind the source's: `a.cudafe1.stub.c`, `a.sm_80.cubin`. None of them is a
+/// name that people give to a source of theirs.
+const KEPT: [&str; 15] = [
+    ".ii",
+    ".cubin",
+    ".ptx",
+    ".fatbin",
+    ".fatbin.c",
+    ".module_id",
+    ".gpu",
+    ".cudafe1.c",
+    ".cudafe1.cpp",
+    ".stub.c",
+    ".reg.c",
+    ".o",
+    ".ltoir",
+    ".optixir",
+    ".bc",
+];
+
+/// The places of one invocation.
+pub struct Places<'a> {
+    job: &'a Job,
+    keep: Option<&'a Keep>,
+}
+
+impl<'a> Places<'a> {
+    /// Those of `job`, which keeps intermediate files as `keep` says.
+    pub fn of(job: &'a Job, keep: Option<&'a Keep>) -> Self {
+        Self { job, keep }
+    }
+
+    /// Whether `outputs` are all that the invocation makes, each once. `None` is what `-o` says.
+    pub fn are_outputs(&self, outputs: &[Option<&Path>]) -> bool {
+        let mut expected = match (&self.job.output, suffix(self.job.mode)) {
+            (Some(_), _) => vec![None],
+            (None, Some(suffix)) => {
+                let names = self
+                    .job
+                    .inputs
+                    .iter()
+                    .map(|input| named(stem(input), suffix));
+                names.map(|name| Some(self.beside(&name))).collect()
+            }
+            (None, None) => return false,
+        };
+        // With `-o` and `-odir`, versions differ in what they take together.
+        let directed = self.job.output.as_deref().map(|output| self.beside(output));
+        let mut found: Vec<_> = outputs
+            .iter()
+            .map(|path| match path {
+                Some(path) if directed.as_deref() == Some(path) => None,
+                path => path.map(Path::to_owned),
+            })
+            .collect();
+        expected.sort();
+        found.sort();
+        expected == found
+    }
+
+    /// Whether `depfiles` are those that the invocation writes.
+    pub fn are_depfiles(&self, depfiles: &[&Path]) -> bool {
+        let Some(asked) = &self.job.dependencies else {
+            return depfiles.is_empty();
+        };
+        let is_one = |path: &&Path| match &asked.file {
+            Some(file) => path.as_os_str() == file,
+            None => self.may_be_depfile(path),
+        };
+        depfiles.len() <= self.job.inputs.len()
+            && !depfiles.is_empty()
+            && depfiles.iter().all(is_one)
+    }
+
+    /// Without a name from the user, it is made of that of the output or the source.
+    fn may_be_depfile(&self, path: &Path) -> bool {
+        let output = self.job.output.as_deref().map(Path::new);
+        let directories = [
+            Some(PathBuf::new()),
+            self.job.output_directory.as_ref().map(PathBuf::from),
+            output.and_then(Path::parent).map(Path::to_owned),
+        ];
+        let inputs = self.job.inputs.iter().map(|input| stem(input));
+        let mut names: Vec<_> = inputs.collect();
+        names.extend(output.map(|output| stem(output.as_os_str())));
+        names.extend(output.and_then(Path::file_name));
+        let mut directories = directories.iter().flatten();
+        directories.any(|directory| {
+            let mut names = names.iter();
+            names.any(|name| directory.join(named(name, ".d")) == path)
+        })
+    }
+
+    /// Whether each of `kept` is an intermediate file in the keep directory.
+    pub fn are_kept(&self, mut kept: impl Iterator<Item = impl AsRef<Path>>) -> bool {
+        kept.all(|path| {
+            let path = path.as_ref().as_os_str().as_bytes();
+            let prefix = self.keep.map(|keep| keep.prefix.as_bytes());
+            let name = prefix.and_then(|prefix| path.strip_prefix(prefix));
+            name.is_some_and(|name| self.may_be_kept(name))
+        })
+    }
+
+    fn may_be_kept(&self, name: &[u8]) -> bool {
+        let mut stems = self.job.inputs.iter().map(|input| stem(input));
+        !name.contains(&b'/')
+            && stems.any(|stem| {
+                let rest = name.strip_prefix(stem.as_bytes());
+                rest.is_some_and(|rest| rest.starts_with(b".") || rest.starts_with(b"_"))
+            })
+            && KEPT.iter().any(|suffix| name.ends_with(suffix.as_bytes()))
+    }
+
+    /// In the directory for outputs.
+    fn beside(&self, name: &OsStr) -> PathBuf {
+        match &self.job.output_directory {
+            Some(directory) => Path::new(directory).join(name),
+            None => name.into(),
+        }
+    }
+}
+
+/// What nvcc puts behind the source's name, where each source has its own output.
+fn suffix(mode: Mode) -> Option<&'static str> {
+    match mode {
+        Mode::Object => Some(".o"),
+        Mode::Ptx => Some(".ptx"),
+        Mode::Cubin => Some(".cubin"),
+        Mode::Fatbin => Some(".fatbin"),
+        Mode::OptixIr => Some(".optixir"),
+        Mode::Ltoir => Some(".ltoir"),
+        Mode::CudaSource => Some(".cu.cpp.ii"),
+        Mode::Library | Mode::DeviceLink | Mode::Program => None,
+    }
+}
+
+fn stem(path: &OsStr) -> &OsStr {
+    Path::new(path).file_stem().unwrap_or_default()
+}
+
+fn named(stem: &OsStr, suffix: &str) -> OsString {
+    let mut name = stem.to_owned();
+    name.push(suffix);
+    name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Keep, Places};
+    use crate::cmdline::{CommandLine, Job};
+    use std::ffi::OsString;
+    use std::path::Path;
+
+    fn job(text: &str) -> Job {
+        let args: Vec<OsString> = text.split(' ').map(OsString::from).collect();
+        let line = CommandLine {
+            args: &args,
+            ..CommandLine::default()
+        };
+        let mut read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
+        crate::cmdline::read(&line, &mut read).expect("a job")
+    }
+
+    fn outputs(text: &str, outputs: &[Option<&str>]) -> bool {
+        let outputs: Vec<_> = outputs.iter().map(|path| path.map(Path::new)).collect();
+        Places::of(&job(text), None).are_outputs(&outputs)
+    }
+
+    fn depfiles(text: &str, depfiles: &[&str]) -> bool {
+        let depfiles: Vec<_> = depfiles.iter().map(Path::new).collect();
+        Places::of(&job(text), None).are_depfiles(&depfiles)
+    }
+
+    fn kept(text: &str, prefix: &str, kept: &[&str]) -> bool {
+        let keep = Keep {
+            prefix: prefix.into(),
+        };
+        Places::of(&job(text), Some(&keep)).are_kept(kept.iter())
+    }
+
+    #[test]
+    fn outputs_are_those_that_the_command_line_names_all_of_them_and_no_others() {
+        assert!(outputs("-c -o x.o s/a.cu", &[None]));
+        assert!(outputs("-c s/a.b.cu c.cu", &[Some("c.o"), Some("a.b.o")]));
+        assert!(outputs("-ptx -odir d s/a.cu", &[Some("d/a.ptx")]));
+        assert!(outputs("-cuda a.cu", &[Some("a.cu.cpp.ii")]));
+        for wrong in [
+            &[][..],
+            &[Some("/home/me/.profile")],
+            &[Some("s/a.o")],
+            &[Some("a.cu")],
+            &[Some("a.o"), Some("a.o")],
+            &[Some("a.o"), Some(".bashrc")],
+            &[None],
+        ] {
+            assert!(!outputs("-c s/a.cu", wrong), "{wrong:?}");
+        }
+        assert!(!outputs("-c -o x.o s/a.cu", &[Some("/etc/x.o")]));
+    }
+
+    #[test]
+    fn depfiles_are_those_that_the_command_line_names() {
+        assert!(depfiles("-c a.cu", &[]) && !depfiles("-c a.cu", &["a.d"]));
+        assert!(depfiles("-c -MD -MF p/q a.cu", &["p/q"]));
+        assert!(!depfiles("-c -MD -MF p/q a.cu", &["a.d"]));
+        assert!(depfiles("-c -MD -o x/y.o a.cu", &["x/y.d"]));
+        assert!(depfiles("-c -MD a.cu b.cu", &["a.d", "b.d"]));
+        for wrong in ["/home/me/.profile", "../a.d", "x/a.d", "a.cu"] {
+            assert!(!depfiles("-c -MD a.cu", &[wrong]), "{wrong}");
+        }
+        assert!(!depfiles("-c -MD a.cu", &[]));
+    }
+
+    #[test]
+    fn kept_files_are_intermediate_ones_in_the_keep_directory() {
+        assert!(kept("-c --keep a.cu", "", &["a.cudafe1.stub.c", "a.ptx"]));
+        assert!(kept("-c --keep-dir k a.cu", "k/", &["k/a.sm_80.cubin"]));
+        for wrong in [
+            "a.cu",
+            "b.ptx",
+            "../a.ptx",
+            "/etc/a.ptx",
+            "a.sh",
+            "a.py",
+            "k/a.ptx",
+            "ab.ptx",
+            "another.o",
+        ] {
+            assert!(!kept("-c --keep a.cu", "", &[wrong]), "{wrong}");
+        }
+        assert!(!kept("-c --keep-dir k a.cu", "k/", &["a.ptx"]));
+        assert!(!kept("-c --keep-dir k a.cu", "k/", &["k/../a.ptx"]));
+    }
+}

@@ -1,0 +1,143 @@
+//! What the tokens of a path set's files were when a result was made, so that it is found again where the files
+//! differ in what no compiler sees.
+
+use crate::compile::inputs::line_free::Sight;
+use crate::includes::path_set::PathSet;
+use crate::includes::tokens::{self, TokenDigests};
+use crate::key::{Digest, Digester, Sink};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashSet;
+use std::fs;
+use std::path::Path;
+
+/// Results of one path set that [`TokenSet::write_before`] lists: those of two branches.
+const MOST: usize = 2;
+const TITLE: &[u8] = b"pcache-nvcc token sets 1\n";
+
+/// What the tokens of a path set's files were when a result was made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TokenSet {
+    /// The key of the result.
+    pub result: Digest,
+    sight: Sight,
+    /// Of each file the digest of its content and of its tokens.
+    files: Vec<[Digest; 2]>,
+}
+
+impl TokenSet {
+    /// The set of a `result` of files with these `contents` and `tokens`.
+    pub fn new(
+        result: Digest,
+        sight: Sight,
+        contents: Vec<Digest>,
+        tokens: &[Option<TokenDigests>],
+    ) -> Self {
+        let files = contents.into_iter().zip(tokens);
+        // No text has this digest.
+        let none = [0; 32];
+        let files = files.map(|(content, tokens)| {
+            let tokens = tokens.as_ref().map(|tokens| seen(tokens, sight));
+            [content, tokens.unwrap_or(none)]
+        });
+        Self {
+            result,
+            sight,
+            files: files.collect(),
+        }
+    }
+
+    /// Where the sets of `set` are stored for the direct key `direct`.
+    pub fn key(direct: &Digest, set: &PathSet) -> Digest {
+        let mut sink = Digester::default();
+        sink.one("schema", TITLE);
+        sink.one("direct", direct);
+        sink.one("set", &set.digest);
+        sink.finish()
+    }
+
+    /// Whether the files at `paths`, which hold `contents` now, have the tokens that they had.
+    pub fn hold(&self, paths: &[&Path], contents: &[Digest]) -> bool {
+        if paths.len() != self.files.len() || contents.len() != self.files.len() {
+            return false;
+        }
+        let files = paths.iter().zip(contents).zip(&self.files);
+        let mut changed = files.filter(|((_, now), [then, _])| now != &then);
+        // `#pragma once` takes files with equal bytes for one.
+        self.are_told_apart_as_before(contents)
+            && changed.all(|((path, now), [_, tokens])| {
+                let text = fs::read(path).ok();
+                let text = text.filter(|text| Digest::from(Sha256::digest(text)) == *now);
+                let found = text.and_then(|text| tokens::digest(&text));
+                found.is_some_and(|found| seen(&found, self.sight) == *tokens)
+            })
+    }
+
+    /// The files at `paths` that hold other `contents` now.
+    pub fn changed<'p>(
+        &'p self,
+        paths: &'p [&Path],
+        contents: &'p [Digest],
+    ) -> impl Iterator<Item = (&'p Path, &'p Digest)> {
+        let files = paths.iter().zip(contents).zip(&self.files);
+        let changed = files.filter(|((_, now), [then, _])| *now != then);
+        changed.map(|((path, now), _)| (*path, now))
+    }
+
+    /// Whether files have the same bytes now where they had then, and nowhere else.
+    fn are_told_apart_as_before(&self, contents: &[Digest]) -> bool {
+        let mut pairs = HashSet::new();
+        let (mut then, mut now) = (HashSet::new(), HashSet::new());
+        for ([content, _], current) in self.files.iter().zip(contents) {
+            pairs.insert((content, current));
+            then.insert(content);
+            now.insert(current);
+        }
+        pairs.len() == then.len() && pairs.len() == now.len()
+    }
+
+    /// This set and the newest of `others` as bytes: a title, then of each the key of the result, a
+    /// byte for what was in sight, the number of files (u32, little endian), and their digests.
+    pub fn write_before(&self, others: &[Self]) -> Vec<u8> {
+        let others = others.iter().filter(|other| other.result != self.result);
+        let mut bytes = TITLE.to_vec();
+        for set in std::iter::once(self).chain(others).take(MOST) {
+            bytes.extend(set.result);
+            bytes.push(set.sight as u8);
+            bytes.extend(u32::try_from(set.files.len()).unwrap_or(0).to_le_bytes());
+            bytes.extend(set.files.as_flattened().as_flattened());
+        }
+        bytes
+    }
+
+    /// The sets that [`TokenSet::write_before`] wrote.
+    pub fn read_all(bytes: &[u8]) -> Option<Vec<Self>> {
+        let mut rest = bytes.strip_prefix(TITLE)?;
+        let mut sets = Vec::new();
+        while !rest.is_empty() {
+            let (result, after) = rest.split_first_chunk()?;
+            let (sight, after) = after.split_first()?;
+            let (count, after) = after.split_first_chunk()?;
+            let length = (u32::from_le_bytes(*count) as usize).checked_mul(64)?;
+            let (files, after) = after.split_at_checked(length)?;
+            let digest = |bytes: &[u8]| Digest::try_from(bytes).ok();
+            let pair = |pair: &[u8]| Some([digest(&pair[..32])?, digest(&pair[32..])?]);
+            sets.push(Self {
+                result: *result,
+                sight: match sight {
+                    0 => Sight::Lines,
+                    _ => Sight::Columns,
+                },
+                files: files.chunks_exact(64).map(pair).collect::<Option<_>>()?,
+            });
+            rest = after;
+        }
+        Some(sets)
+    }
+}
+
+fn seen(tokens: &TokenDigests, sight: Sight) -> Digest {
+    match sight {
+        Sight::Lines => tokens.lines,
+        Sight::Columns => tokens.columns,
+    }
+}

@@ -1,0 +1,84 @@
+//! What everything that is done for one translation unit works with. Read-only: what is found out goes from
+//! function to function.
+
+use crate::cmdline::Observed;
+use crate::compile::inputs::extra_passes::UnitPasses;
+use crate::compile::inputs::host::{Answers, HostCompiler};
+use crate::compile::request::facts::Facts;
+use crate::compile::run::commands::Commands;
+use crate::compile::run::runner::Runner;
+use crate::compile::store_view::Cache;
+use crate::includes::lookups::Doubt;
+use crate::includes::mounts::Mounts;
+use crate::journal::{place, text};
+use crate::plan::{Plan, Stage, Unit};
+use std::time::SystemTime;
+
+/// One translation unit of an invocation.
+#[derive(Clone, Copy)]
+pub struct UnitContext<'a> {
+    /// Facts of the invocation.
+    pub facts: &'a Facts,
+    /// The plan.
+    pub plan: &'a Plan,
+    /// The unit.
+    pub unit: &'a Unit,
+    /// Its passes.
+    pub passes: &'a UnitPasses,
+    /// Makes commands.
+    pub commands: &'a Commands<'a>,
+    /// Runs them.
+    pub runner: &'a Runner<'a>,
+    /// Where results are kept.
+    pub cache: &'a Cache<'a>,
+    /// Why every byte of the sources counts, if the invocation tells.
+    pub exact: Option<&'a str>,
+    /// What the host compiler says of the job's flags.
+    pub host: &'a Answers,
+    /// A time before any pass, by the clock that stamps files.
+    pub began: SystemTime,
+    /// The mounts since then.
+    pub mounts: &'a Mounts,
+}
+
+impl<'a> UnitContext<'a> {
+    /// The same unit by another plan.
+    pub fn by_plan(&self, plan: &'a Plan, unit: &'a Unit) -> Self {
+        Self {
+            plan,
+            unit,
+            ..*self
+        }
+    }
+
+    /// A stage of the plan.
+    pub fn stage(&self, number: usize) -> &'a Stage {
+        &self.plan.stages[number]
+    }
+
+    /// The unit's source as the journal and its readers know it.
+    pub fn source(&self) -> String {
+        let source = &self.plan.file(self.unit.source).path;
+        text(place(&self.facts.directories[0], source).as_os_str())
+    }
+
+    /// The host compiler still answers as it did.
+    pub fn check_host(&self) -> Result<(), Doubt> {
+        let compiler = HostCompiler {
+            toolchain: self.commands.toolchain,
+            digests: self.cache.digests,
+        };
+        compiler.confirm(self.host)
+    }
+
+    /// Whether device code holds lines of the sources as they are written, or may.
+    pub fn copies_sources(&self) -> bool {
+        self.facts.observed >= Observed::Text
+    }
+
+    /// Whether device code tells the sizes of the sources, or may: ptxas looks at the files that line
+    /// information names.
+    pub fn measures_sources(&self) -> bool {
+        self.facts.observed >= Observed::Sizes
+    }
+}

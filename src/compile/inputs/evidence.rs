@@ -1,0 +1,81 @@
+//! What the host compiler and the assembler say that they read, and what PTX makes ptxas look at.
+
+use crate::compile::inputs::known_files::RealFiles;
+use crate::compile::run::workspace::Workspace;
+use crate::includes::lookups::Doubt;
+use crate::includes::prerequisites::prerequisites;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// The host compiler's own dependency file of stage `number` names only known files.
+pub fn check_headers(workspace: &Workspace, number: usize, known: &RealFiles) -> Result<(), Doubt> {
+    let file = workspace.stream(number, "d");
+    let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let stray = prerequisites(&text)
+        .into_iter()
+        .map(PathBuf::from)
+        .find(|path| {
+            let own = fs::canonicalize(path).is_ok_and(|real| workspace.holds(&real));
+            !(own || workspace.holds(path) || known.holds(path))
+        });
+    match stray {
+        Some(path) => Err(format!("the host compile read {}", path.display())),
+        None => Ok(()),
+    }
+}
+
+/// The assembler read the compiler's text and nothing else: no `.incbin`, no `.include`.
+///
+/// GNU as lists the name in the text's `.file` line (one of `sources`) and its input, which the
+/// driver has removed by now; whatever else it lists was read.
+pub fn assembler_read_only(
+    workspace: &Workspace,
+    number: usize,
+    sources: &[&OsStr],
+) -> Result<(), Doubt> {
+    let file = workspace.stream(number, "asd");
+    let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let stray = prerequisites(&text)
+        .into_iter()
+        .find(|name| !sources.contains(&name.as_os_str()) && !is_removed_assembly(name));
+    match stray {
+        Some(name) => Err(format!("the assembler read {}", name.display())),
+        None => Ok(()),
+    }
+}
+
+fn is_removed_assembly(name: &OsString) -> bool {
+    name.as_bytes().ends_with(b".s") && !Path::new(name).exists()
+}
+
+/// The files that `ptx` names for its lines: ptxas looks at their sizes and times, whatever its options.
+/// `None` if a name cannot be read.
+pub fn line_files(ptx: &[u8]) -> Option<Vec<PathBuf>> {
+    let word = b".file";
+    let found = memchr::memmem::find_iter(ptx, word).map(|at| {
+        let rest = ptx[at + word.len()..].trim_ascii_start();
+        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
+        let quoted = rest[digits..].trim_ascii_start().strip_prefix(b"\"")?;
+        let name = &quoted[..quoted.iter().position(|byte| *byte == b'"')?];
+        let is_plain = digits > 0 && !name.iter().any(|byte| matches!(byte, b'\\' | b'\n'));
+        is_plain.then(|| PathBuf::from(OsStr::from_bytes(name)))
+    });
+    found.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::line_files;
+
+    #[test]
+    fn files_of_lines_are_named_or_a_doubt() {
+        let names = |ptx: &str| line_files(ptx.as_bytes()).map(|found| found.len());
+        assert_eq!(names("ret;\n\n\t.file\t1 \"/a/b.cu\"\n"), Some(1));
+        assert_eq!(names(".file 1 \"a\", 12, 34\n.file 2\n \"b\""), Some(2));
+        assert_eq!(names(".version 9.0\n.target sm_75"), Some(0));
+        assert_eq!(names("// .file"), None);
+        assert_eq!(names(".file 1 \"a\\x62\""), None);
+    }
+}

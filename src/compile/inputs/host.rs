@@ -1,0 +1,516 @@
+//! What the host compiler answers to the flags of a job: the commands that it would run for a compile and, behind
+//! another program, for each preprocessing, and what surrounds them. A field of the keys of units and host stages,
+//! and of direct mode's key where it has to be asked at a hit. See `docs/keys.md#the-host-compiler`.
+
+use crate::cmdline::{Job, check_command};
+use crate::compile::inputs::additions::{Additions, NO_MAP, added_words, without_evidence};
+use crate::compile::inputs::extra_passes::UnitPasses;
+use crate::compile::request::environment;
+use crate::compile::run::commands::{evidence_flags, plain_arguments, search_path};
+use crate::compile::store_view::Cache;
+use crate::includes::digests::DigestTable;
+use crate::includes::lookups::Doubt;
+use crate::key::{Digest, Digester, Sink, list};
+use crate::outcome::{Fallback, FallbackReason};
+use crate::plan::{Plan, Stage, Tool};
+use crate::secret::Values;
+use crate::text;
+use crate::toolchain::{
+    Account, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, is_compiler_of_gcc,
+    look_up, split_assignment,
+};
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::process::Output;
+
+/// A question to the host compiler with the flags of one of the job's commands.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Question {
+    inquiry: Inquiry,
+    #[serde(with = "text::list")]
+    flags: Vec<OsString>,
+    /// `NAME=value`: what nvcc gives its tools, where a program in front of the host compiler may look at it.
+    #[serde(with = "text::list")]
+    environment: Vec<OsString>,
+}
+
+/// The commands of the host compiler that it is asked about: compiles. A program in front of it may add anything, for
+/// anything, so it is asked about each preprocessing of a source too.
+pub fn asked<'a>(
+    plan: &'a Plan,
+    passes: &'a [UnitPasses],
+    driver: HostDriver,
+) -> impl Iterator<Item = &'a Stage> {
+    let passes = plan.units.iter().zip(passes);
+    let passes = passes.flat_map(|(unit, passes)| passes.of_source(plan, unit));
+    let stages = plan.stages.iter().chain(passes.map(|(_, stage)| stage));
+    stages.filter(move |stage| match stage.tool {
+        Tool::HostCompile | Tool::StubCompile => true,
+        Tool::Preprocess | Tool::HostPreprocess => driver == HostDriver::Wrapper,
+        _ => false,
+    })
+}
+
+/// What to ask about the host compiler's part in `plan`, exactly as the stages start it.
+pub fn questions<'a>(
+    plan: &Plan,
+    asked: impl Iterator<Item = &'a Stage>,
+    driver: HostDriver,
+) -> BTreeSet<Question> {
+    let mut questions = BTreeSet::new();
+    for stage in asked {
+        let question = Question::about(plan, stage, driver);
+        if question.inquiry == Inquiry::Parts && question.has(PIPE) {
+            // Behind a pipe, the assembler does not tell.
+            let mut apart = question.clone();
+            apart.flags.retain(|flag| flag != PIPE);
+            questions.insert(apart);
+        }
+        questions.insert(question);
+    }
+    questions
+}
+
+impl Question {
+    fn about(plan: &Plan, stage: &Stage, driver: HostDriver) -> Self {
+        let (inquiry, environment) = match driver {
+            HostDriver::Own => {
+                let path = joined("PATH".as_ref(), &search_path(plan));
+                (Inquiry::Commands, vec![path])
+            }
+            HostDriver::Wrapper => {
+                let given = plan.env.iter();
+                let given = given.map(|(name, value)| joined(name, value));
+                (Inquiry::Parts, given.collect())
+            }
+        };
+        Self {
+            inquiry,
+            // All arguments: a wrapper may look at macros, specs files ask for them.
+            flags: plain_arguments(plan, stage),
+            environment,
+        }
+    }
+
+    fn has(&self, flag: &str) -> bool {
+        self.flags.iter().any(|known| known == flag)
+    }
+
+    /// The same with what `change` makes of each of its words.
+    fn changed(&self, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
+        let words = |words: &[OsString]| -> Option<Vec<OsString>> {
+            let words = words.iter().map(|word| change(word.as_bytes()));
+            words.map(|word| word.map(OsString::from_vec)).collect()
+        };
+        Some(Self {
+            inquiry: self.inquiry,
+            flags: words(&self.flags)?,
+            environment: words(&self.environment)?,
+        })
+    }
+}
+
+fn joined(name: &OsStr, value: &OsStr) -> OsString {
+    [name, "=".as_ref(), value].into_iter().collect()
+}
+
+/// Has GCC's driver start compiler and assembler side by side.
+const PIPE: &str = "-pipe";
+
+/// The arguments but for macros and included files, which steer neither the search for headers nor the
+/// driver, and for what would silence the answer.
+pub fn steering(args: &[OsString]) -> Vec<OsString> {
+    let mut kept = Vec::new();
+    let mut rest = args.iter();
+    while let Some(arg) = rest.next() {
+        let bytes = arg.as_bytes();
+        if included(bytes) == Some(b"") || bytes == b"-D" || bytes == b"-U" {
+            rest.next();
+        } else if included(bytes).is_none() && !is_macro(bytes) && bytes != b"-w" {
+            kept.push(arg.clone());
+        }
+    }
+    kept
+}
+
+fn is_macro(arg: &[u8]) -> bool {
+    arg.starts_with(b"-D") || arg.starts_with(b"-U")
+}
+
+/// What follows `-include` and its kin within the same argument.
+pub fn included(arg: &[u8]) -> Option<&[u8]> {
+    const SPELLINGS: [&[u8]; 4] = [b"--include", b"--imacros", b"-include", b"-imacros"];
+    let joined = SPELLINGS
+        .iter()
+        .find_map(|spelling| arg.strip_prefix(*spelling))?;
+    let is_other = joined.starts_with(b"-");
+    (!is_other).then_some(joined)
+}
+
+/// The host compiler's answers.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answers {
+    /// What was asked.
+    pub questions: BTreeSet<Question>,
+    /// For keys: each command that was told, and behind it the digest of its program's content; then what a program
+    /// in front of GCC gives its parts besides arguments.
+    pub commands: Vec<Vec<u8>>,
+    /// The words of every command that was told.
+    pub arguments: Vec<Vec<OsString>>,
+    /// Whose options the compiler understands; `None` where nothing is compiled for the host.
+    pub family: Option<HostFamily>,
+    /// Why the compiler may be given flags that the job does not have, such as one that writes lines.
+    pub additions: Option<String>,
+    /// Why a result of this compiler may depend on more than its commands tell.
+    pub doubt: Option<String>,
+}
+
+impl Answers {
+    /// The key of direct mode for the invocation `base`, where the host compiler has to be asked.
+    pub fn key(&self, base: &Digest) -> Digest {
+        let mut sink = Digester::default();
+        sink.one("schema", b"pcache-nvcc asked 5");
+        sink.one("direct", base);
+        list(
+            &mut sink,
+            "commands",
+            self.commands.iter().map(Vec::as_slice),
+        );
+        sink.finish()
+    }
+}
+
+/// Asks the host compiler of one toolchain.
+pub struct HostCompiler<'a> {
+    /// Identified.
+    pub toolchain: &'a Toolchain,
+    /// Digests that are known already.
+    pub digests: Option<&'a DigestTable>,
+}
+
+impl HostCompiler<'_> {
+    /// Asks all `questions` at once.
+    ///
+    /// # Errors
+    /// The compiler cannot be run, or one of its programs not be read.
+    pub fn ask(&self, questions: &BTreeSet<Question>) -> Result<Answers, Fallback> {
+        let outputs = self.outputs(questions.iter());
+        let outputs = outputs.map_err(|error| self.failed(&error))?;
+        let mut additions = BTreeSet::new();
+        let mut answers = Answers {
+            questions: questions.clone(),
+            additions: match self.toolchain.driver {
+                HostDriver::Own => None,
+                HostDriver::Wrapper => Some("a program starts the host compiler".to_owned()),
+            },
+            ..Answers::default()
+        };
+        for (question, output) in questions.iter().zip(outputs) {
+            match question.inquiry {
+                Inquiry::Commands => self.add_commands(&output.stderr, &mut answers)?,
+                Inquiry::Parts => {
+                    additions.extend(self.add_parts(question, &output.stderr, &mut answers)?);
+                }
+            }
+        }
+        if additions.len() > 1 {
+            let mut words = additions.iter().flat_map(|all| &all.words);
+            let is_single =
+                |word: &&OsString| additions.iter().any(|all| !all.words.contains(word));
+            let word = words.find(is_single);
+            let word = word.map_or("a variable".into(), |word| word.to_string_lossy());
+            let text = format!("only some commands of the host compiler are given {word}");
+            answers.doubt = Some(text);
+        }
+        Ok(answers)
+    }
+
+    /// A program in front of the compiler does the same where the `asked` stages of `plan` have dependencies written,
+    /// which nvcc does not ask for.
+    ///
+    /// # Errors
+    /// It does something else.
+    pub fn check_evidence<'a>(
+        &self,
+        plan: &Plan,
+        asked: impl Iterator<Item = &'a Stage>,
+    ) -> Result<(), Fallback> {
+        let driver = self.toolchain.driver;
+        if driver == HostDriver::Own {
+            return Ok(());
+        }
+        let null = OsStr::new("/dev/null");
+        let (mut without, mut with) = (Vec::new(), Vec::new());
+        for stage in asked {
+            let added = evidence_flags(stage.tool, HostFamily::Gnu, [null; 2], || NO_MAP.into());
+            if added.is_empty() {
+                continue;
+            }
+            let mut question = Question::about(plan, stage, driver);
+            question.flags.retain(|flag| flag != PIPE);
+            without.push(question.clone());
+            question.flags.extend(added);
+            with.push(question);
+        }
+        let words = |questions: &[Question]| -> io::Result<Vec<Option<Vec<_>>>> {
+            let outputs = self.outputs(questions.iter())?;
+            let words = outputs.iter().map(|output| {
+                let (_, parts) = Part::parse_all(&output.stderr)?;
+                let parts = parts.iter();
+                Some(parts.map(|part| without_evidence(&part.words)).collect())
+            });
+            Ok(words.collect())
+        };
+        match (words(&without), words(&with)) {
+            (Ok(without), Ok(with)) if without == with => Ok(()),
+            _ => Err(self.failed(&"it does something else where dependencies are written")),
+        }
+    }
+
+    /// Whether results may be stored under `answers`: they tell everything, and the compiler still gives the same.
+    ///
+    /// # Errors
+    /// Says what is not so.
+    pub fn confirm(&self, answers: &Answers) -> Result<(), Doubt> {
+        if let Some(doubt) = &answers.doubt {
+            return Err(doubt.clone());
+        }
+        match self.ask(&answers.questions) {
+            Ok(again) if again == *answers => Ok(()),
+            _ => Err("the host compiler changed during the compile".to_owned()),
+        }
+    }
+
+    /// Starts all before it waits for the first.
+    fn outputs<'q>(
+        &self,
+        questions: impl Iterator<Item = &'q Question>,
+    ) -> io::Result<Vec<Output>> {
+        let place = &self.toolchain.host_place;
+        let ask = |question: &Question| {
+            let Question {
+                inquiry,
+                flags,
+                environment,
+            } = question;
+            inquiry.ask(place, flags, environment)
+        };
+        let started = questions.map(ask);
+        let started = started.collect::<io::Result<Vec<_>>>()?;
+        let answers = started.into_iter().map(|child| child.wait_with_output());
+        answers.collect()
+    }
+
+    fn add_commands(&self, text: &[u8], answers: &mut Answers) -> Result<(), Fallback> {
+        let Some(account) = Account::parse(text) else {
+            answers.doubt = Some("the host compiler does not tell what it would run".to_owned());
+            answers.commands.push(text.to_vec());
+            return Ok(());
+        };
+        answers.family = match answers.family {
+            None | Some(HostFamily::Gnu) => Some(account.family),
+            other => other,
+        };
+        if let Some(specs) = account.read_specs {
+            answers.additions = Some(format!("the host compiler read {}", specs.display()));
+        }
+        for command in account.commands {
+            if answers.additions.is_some() {
+                self.judge(&command.words)?;
+            }
+            let digest = self.digest(&command.words[0], answers)?;
+            answers.commands.push(command.text);
+            answers.commands.extend(digest.map(String::into_bytes));
+            answers.arguments.push(command.words);
+        }
+        Ok(())
+    }
+
+    /// A command with flags of a program's or file's own does nothing but its part of a compile.
+    fn judge(&self, words: &[OsString]) -> Result<(), Fallback> {
+        let words: Vec<_> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
+        let judged = check_command(&words);
+        judged.map_err(|word| self.failed(&format!("it adds {word}, which may do anything")))
+    }
+
+    /// Adds what GCC behind a program would run, and what that program gives it besides arguments. Gives what was
+    /// added for each compiler proper.
+    fn add_parts(
+        &self,
+        question: &Question,
+        text: &[u8],
+        answers: &mut Answers,
+    ) -> Result<Vec<Additions>, Fallback> {
+        let (said, parts) = Part::parse_all(text).unwrap_or_default();
+        let is_compiler = |part: &Part| part.words.first().is_some_and(|it| is_compiler_of_gcc(it));
+        if !parts.iter().any(is_compiler) {
+            return Err(self.failed(&"it tells nothing that GCC would run"));
+        }
+        if question.has("-c") && !question.has(PIPE) && parts.iter().all(is_compiler) {
+            answers.doubt = Some("the host compiler does not tell its assembler".to_owned());
+        }
+        // What it says beside the compiler's messages is printed at each compile.
+        answers.commands.push(said.to_vec());
+        let mut additions = Vec::new();
+        for part in parts {
+            answers.family.get_or_insert(HostFamily::Gnu);
+            self.judge(&part.words)?;
+            let words: Vec<_> = part.words.iter().map(|word| word.as_bytes()).collect();
+            answers.commands.push(words.join(&0));
+            let file = part.file.as_deref().unwrap_or(Path::new(""));
+            answers.commands.push(file.as_os_str().as_bytes().to_vec());
+            match self.digest(file.as_os_str(), answers)? {
+                Some(digest) => answers.commands.push(digest.into_bytes()),
+                None => answers.doubt = Some("a part of the host compiler is not found".to_owned()),
+            }
+            if env::current_dir().ok().as_ref() != Some(&part.directory) {
+                answers.doubt = Some("the host compiler works in another directory".to_owned());
+            }
+            let variables = kept_variables(question, &part.variables, answers);
+            answers.commands.extend(variables.iter().cloned());
+            if is_compiler(&part) {
+                let words = added_words(&part.words[1..], &question.flags);
+                additions.push(Additions { words, variables });
+            }
+            answers.arguments.push(part.words);
+        }
+        Ok(additions)
+    }
+
+    /// SHA-256 of a program that the driver would start, in hexadecimal digits. `None` for one that is not found: a
+    /// program in front of the driver may have a PATH of its own.
+    fn digest(&self, program: &OsStr, answers: &mut Answers) -> Result<Option<String>, Fallback> {
+        let Some(place) = look_up(program, &self.toolchain.search) else {
+            return Ok(None);
+        };
+        let real = fs::canonicalize(&place).map_err(|error| self.failed(&error))?;
+        if is_script(&real) {
+            answers.doubt = Some(format!(
+                "{} is a script, which may do anything",
+                real.display()
+            ));
+        }
+        let tools = self.toolchain.tools.iter();
+        let mut known = tools.zip(&self.toolchain.roles);
+        if let Some((_, (_, sha256))) = known.find(|(path, _)| **path == real) {
+            return Ok(Some(sha256.clone()));
+        }
+        let nowhere = DigestTable::nowhere();
+        let found = self.digests.unwrap_or(&nowhere).digest_of(&real);
+        let (_, digest) = found.map_err(|error| self.failed(&error))?;
+        Ok(Some(hex::encode(digest)))
+    }
+
+    fn failed(&self, error: &dyn std::fmt::Display) -> Fallback {
+        let text = format!("{}: {error}", self.toolchain.host_place.display());
+        Fallback::new(FallbackReason::Toolchain, text)
+    }
+}
+
+/// The variables of a part that count, as `NAME=value`. Where a program has set one that lets a tool do anything, that
+/// is a doubt.
+fn kept_variables(
+    question: &Question,
+    variables: &[Variable],
+    answers: &mut Answers,
+) -> Vec<Vec<u8>> {
+    let given = |name: &str| {
+        let given = question.environment.iter().rev();
+        let mut given = given.filter_map(|assignment| split_assignment(assignment));
+        let found = given.find(|(known, _)| *known == name);
+        found.map_or_else(|| env::var_os(name), |(_, value)| Some(value.to_owned()))
+    };
+    let mut kept = Vec::new();
+    for variable in variables {
+        let name = variable.name.as_str();
+        let is_given = || {
+            let theirs = variable.plain();
+            theirs.is_some_and(|theirs| given(name).is_some_and(|ours| ours.as_bytes() == theirs))
+        };
+        let is_odd = environment::FORBIDDEN.contains(&name) || name.starts_with("LD_");
+        if is_odd && !is_given() {
+            answers.doubt = Some(format!("a program sets {name} for the host compiler"));
+        }
+        // The compiler names the directory in debug information as PWD spells it.
+        if environment::is_keyed(name) || name == "PWD" {
+            kept.push([name.as_bytes(), b"=", &variable.quoted].concat());
+        }
+    }
+    kept
+}
+
+fn is_script(path: &Path) -> bool {
+    let mut magic = [0; 4];
+    let read = File::open(path).and_then(|file| file.read_exact_at(&mut magic, 0));
+    read.is_err() || &magic != b"\x7fELF"
+}
+
+/// The questions that a former compile of `job`, which is the invocation `base`, led to.
+pub fn recall(cache: &Cache<'_>, base: &Digest, job: &Job) -> Option<BTreeSet<Question>> {
+    let kept: BTreeSet<Question> = serde_json::from_slice(&cache.order(&place(base))?).ok()?;
+    let secrets = secrets(job);
+    let whole = kept
+        .iter()
+        .map(|question| question.changed(|word| secrets.restore(word)));
+    whole.collect()
+}
+
+/// Remembers the questions of the invocation `base`, without the secrets of `job`; whether that succeeded.
+pub fn remember(
+    cache: &Cache<'_>,
+    base: &Digest,
+    job: &Job,
+    questions: &BTreeSet<Question>,
+) -> bool {
+    let is_known = recall(cache, base, job).as_ref() == Some(questions);
+    let record = || {
+        let secrets = secrets(job);
+        let kept = questions
+            .iter()
+            .map(|question| question.changed(|word| secrets.hide(word)));
+        serde_json::to_vec(&kept.collect::<Option<BTreeSet<_>>>()?).ok()
+    };
+    is_known || record().is_some_and(|bytes| cache.keep_order(&place(base), &bytes))
+}
+
+/// The secrets that the questions of a job may hold.
+fn secrets(job: &Job) -> Values {
+    let words = job.nameless_args();
+    Values::of(words.iter().map(|word| word.as_bytes()))
+}
+
+/// The questions hold what nvcc gives its tools, which follows from the invocation and from the variables along which
+/// tools are found.
+fn place(base: &Digest) -> Digest {
+    let mut sink = Digester::default();
+    sink.one("schema", b"pcache-nvcc questions 7");
+    sink.one("direct", base);
+    let searched = environment::searched();
+    list(&mut sink, "searched", searched.iter().map(Vec::as_slice));
+    sink.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::steering;
+    use std::ffi::OsString;
+
+    fn args(text: &str) -> Vec<OsString> {
+        text.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn macros_and_included_names_steer_nothing() {
+        let kept = steering(&args(
+            "-E -w -DX -D Y -UZ -include a -includeb -Ix -isystem y --include-directory z",
+        ));
+        assert_eq!(kept, args("-E -Ix -isystem y --include-directory z"));
+    }
+}

@@ -1,0 +1,128 @@
+//! Sources that differ in what no compiler sees: comments, blanks, and the numbers of lines where
+//! nothing tells them. `docs/semantic.md` says why what is equal here makes equal outputs.
+//!
+//! Two rules, for two moments. [`TokenSet`]: files keep their tokens and the lines that these stand
+//! on; known before anything runs. [`Alike`]: lines have moved; known after preprocessing.
+
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::preprocess;
+use crate::compile::inputs::preprocess::Read;
+use crate::compile::run::commands::template;
+use crate::includes::moved::{self, Moved};
+use crate::key::{Digest, Digester, Pass, Sink};
+use crate::plan::FileId;
+use crate::toolchain::{Front, HostFamily};
+use memchr::memmem;
+use std::collections::HashMap;
+use std::panic::resume_unwind;
+use std::thread;
+
+/// What of the places of tokens a compile could see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Sight {
+    /// Lines.
+    #[default]
+    Lines,
+    /// Lines and columns.
+    Columns,
+}
+
+/// The built-in functions that tell columns.
+const TELLING_COLUMNS: [&[u8]; 2] = [b"__builtin_COLUMN", b"__builtin_source_location"];
+
+/// Why every byte of the sources of `work` counts, if it does.
+pub fn exact_because(work: &UnitContext<'_>, read: &Read) -> Option<String> {
+    let toolchain = work.commands.toolchain;
+    let known = toolchain.host == HostFamily::Gnu && toolchain.front == Front::Programs;
+    let reason = match () {
+        () if work.exact.is_some() => return work.exact.map(str::to_owned),
+        () if !known => "the host compiler is not GCC",
+        () if work.host.additions.is_some() => return work.host.additions.clone(),
+        () if work.passes.compile_sources() => "a host source is compiled without a pass",
+        () if read.known.raw().next().is_some() => "an input is not preprocessed",
+        () if read.passes.iter().any(|pass| pass.printed.is_some()) => "the preprocessor prints",
+        () => return None,
+    };
+    Some(reason.to_owned())
+}
+
+/// What the texts of the passes, which [`exact_because`] has no word against, let the compile see.
+pub fn sight(work: &UnitContext<'_>) -> Option<Sight> {
+    let stages = work.passes.stages(work.plan, work.unit);
+    let texts = stages.iter().map(|(_, stage)| {
+        let text = preprocess::text(work, stage).ok()?;
+        let told = |name: &[u8]| memmem::find(&text, name).is_some();
+        Some(match TELLING_COLUMNS.into_iter().any(told) {
+            true => Sight::Columns,
+            false => Sight::Lines,
+        })
+    });
+    texts.collect::<Option<Vec<_>>>()?.into_iter().max()
+}
+
+/// The passes of a unit without the numbers of lines that nobody sees.
+pub struct Alike {
+    /// For the key, sorted.
+    pub passes: Vec<Pass>,
+    /// Of each pass's text.
+    pub texts: HashMap<FileId, Digest>,
+    /// Whether `#line` gives the lines of some file another name.
+    pub renames: bool,
+}
+
+impl Alike {
+    /// Reads the passes of `work`. None where one cannot be read.
+    pub fn of(work: &UnitContext<'_>) -> Option<Self> {
+        let numbers = work.unit.passes.iter();
+        let stages: Vec<_> = numbers.map(|&number| work.stage(number)).collect();
+        let texts = stages
+            .iter()
+            .map(|stage| preprocess::text(work, stage).ok());
+        let digests = all_digests(&texts.collect::<Option<Vec<_>>>()?)?;
+        let mut found = Self {
+            passes: Vec::new(),
+            texts: HashMap::new(),
+            renames: false,
+        };
+        for (stage, moved) in stages.into_iter().zip(digests) {
+            found.texts.insert(stage.output?, moved.digest);
+            found.renames |= moved.renames;
+            found.passes.push(Pass {
+                command: template(work.plan, stage),
+                digest: moved.digest,
+                printed: None,
+            });
+        }
+        let order = |pass: &Pass| (pass.command.clone(), pass.digest);
+        found.passes.sort_by_key(order);
+        Some(found)
+    }
+}
+
+/// The digests of `texts` without the numbers of lines, taken side by side.
+fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<Moved>> {
+    thread::scope(|scope| {
+        let texts = texts.iter();
+        let readers: Vec<_> = texts
+            .map(|text| scope.spawn(|| moved::marker_free(text)))
+            .collect();
+        let mut digests = Vec::with_capacity(readers.len());
+        for reader in readers {
+            digests.push(
+                reader
+                    .join()
+                    .unwrap_or_else(|panic| resume_unwind(panic))
+                    .ok()?,
+            );
+        }
+        Some(digests)
+    })
+}
+
+/// The key of a unit whose `exact` key was made with [`Alike::passes`].
+pub fn alike_key(exact: &Digest) -> Digest {
+    let mut sink = Digester::default();
+    sink.one("schema", b"pcache-nvcc semantic 1");
+    sink.one("unit", exact);
+    sink.finish()
+}

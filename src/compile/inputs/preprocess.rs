@@ -1,0 +1,249 @@
+//! Runs the passes of one unit, and tells what they read.
+
+use crate::compile::detour::Detour;
+use crate::compile::file_digest::digest_file;
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::extra_passes::HOST_RUNTIME;
+use crate::compile::inputs::known_files::{Entered, Known};
+use crate::compile::run::commands::{Outputs, template};
+use crate::compile::run::runner::Told;
+use crate::exec::{Command, Work};
+use crate::includes::markers::{self, SourceFile};
+use crate::key::{Digest, HostHeader, Pass};
+use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
+use crate::plan::{FileId, Stage};
+use sha2::{Digest as _, Sha256};
+use std::collections::HashMap;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What the passes of a unit read.
+pub struct Read {
+    /// For the key, sorted.
+    pub passes: Vec<Pass>,
+    /// For the key, sorted.
+    pub host_headers: Vec<HostHeader>,
+    /// Every file read.
+    pub known: Known,
+    /// SHA-256 of each pass's text and of each input that a stage reads as it is.
+    pub digests: HashMap<FileId, Digest>,
+}
+
+/// Runs all passes of `work`'s unit and digests what they give.
+pub fn preprocess(work: &UnitContext<'_>) -> Result<Read, Detour> {
+    for (_, stage) in &work.passes.runtime {
+        for file in &stage.reads {
+            let path = work.commands.workspace.locate(work.plan, *file);
+            fs::write(&path, HOST_RUNTIME).map_err(|error| unreadable(&path, &error))?;
+        }
+    }
+    let stages = work.passes.stages(work.plan, work.unit);
+    run_passes(work, &stages)?;
+    let mut read = Read {
+        passes: Vec::new(),
+        host_headers: Vec::new(),
+        known: Known::default(),
+        digests: HashMap::new(),
+    };
+    let runtime: Vec<_> = work
+        .passes
+        .runtime
+        .iter()
+        .map(|(number, _)| *number)
+        .collect();
+    for (number, stage) in &stages {
+        if runtime.contains(number) {
+            read.host_headers
+                .extend(host_headers(work, stage, &mut read.known)?);
+        } else {
+            let pass = pass(work, *number, stage, &mut read.known)?;
+            read.digests
+                .extend(stage.output.map(|file| (file, pass.digest)));
+            read.passes.push(pass);
+        }
+    }
+    if !work.passes.variants.is_empty() {
+        check_precompiled(&read.known)?;
+        let all: Vec<_> = read.known.preprocessed().cloned().collect();
+        all.into_iter()
+            .for_each(|path| read.known.add_precompilable(path));
+    }
+    for file in &work.passes.raw {
+        let pass = raw_pass(work, *file, &mut read.known)?;
+        read.digests.insert(*file, pass.digest);
+        read.passes.push(pass);
+    }
+    read.passes
+        .sort_by(|a, b| (&a.command, a.digest).cmp(&(&b.command, b.digest)));
+    read.host_headers.sort_by(|a, b| a.path.cmp(&b.path));
+    read.host_headers.dedup();
+    Ok(read)
+}
+
+/// The preprocessed text of every pass that a depfile is made of, in nvcc's order.
+pub fn texts(work: &UnitContext<'_>) -> Result<Vec<Vec<u8>>, Detour> {
+    let own = work
+        .unit
+        .passes
+        .iter()
+        .map(|number| &work.plan.stages[*number]);
+    let added = work.passes.variants.iter().map(|(_, stage)| stage);
+    let stages: Vec<_> = if work.unit.passes.is_empty() {
+        added.collect()
+    } else {
+        own.collect()
+    };
+    stages.into_iter().map(|stage| text(work, stage)).collect()
+}
+
+/// Runs passes, which need not be the plan's own; the numbers name their streams.
+fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), Detour> {
+    struct Passes<'a, 'b>(&'b UnitContext<'a>, &'b [(usize, &'b Stage)], Told<'b>);
+
+    impl Work for Passes<'_, '_> {
+        type Error = Detour;
+
+        fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
+            let Self(work, passes, told) = self;
+            told.begin(step);
+            let (number, pass) = passes[step];
+            let commands = work.commands;
+            commands.workspace.prepare(work.plan, &pass.writes)?;
+            let command = commands.command(work.plan, pass, number, Outputs::Private)?;
+            Ok(Some(command))
+        }
+
+        fn started(&mut self, step: usize) {
+            self.2.start(step);
+        }
+
+        fn end(&mut self, step: usize) -> Result<(), Detour> {
+            self.2.end(step, false);
+            Ok(())
+        }
+    }
+
+    let stages: Vec<_> = passes.iter().map(|(_, stage)| *stage).collect();
+    let told = Told::of(work.runner.account, work.plan, passes);
+    work.runner.run(
+        &stages,
+        &mut Passes(work, passes, told),
+        &work.commands.environment,
+        FallbackReason::Preprocess,
+    )
+}
+
+fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Fallback {
+    Fallback::new(
+        FallbackReason::Preprocess,
+        format!("{}: {error}", path.display()),
+    )
+}
+
+/// What the pass `stage` has written.
+pub fn text(work: &UnitContext<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
+    let output = stage.output.ok_or_else(|| {
+        Fallback::new(
+            FallbackReason::PlanShape,
+            "a preprocessing pass without output",
+        )
+    })?;
+    let path = work.commands.workspace.locate(work.plan, output);
+    Ok(fs::read(&path).map_err(|error| unreadable(&path, &error))?)
+}
+
+fn pass(
+    work: &UnitContext<'_>,
+    number: usize,
+    stage: &Stage,
+    known: &mut Known,
+) -> Result<Pass, Detour> {
+    let bytes = text(work, stage)?;
+    let files = markers::files(&bytes);
+    for file in &files {
+        known.add(file.path.clone().into(), entered(work, &files, file));
+    }
+    let printed = printed(work, number)?;
+    known.add_times(&bytes);
+    known.add_times(&printed);
+    Ok(Pass {
+        command: template(work.plan, stage),
+        digest: Sha256::digest(&bytes).into(),
+        printed: (!printed.is_empty()).then(|| Sha256::digest(&printed).into()),
+    })
+}
+
+/// How a pass that entered `files` came to `file`. Text of ours does not count.
+fn entered(work: &UnitContext<'_>, files: &[SourceFile], file: &SourceFile) -> Entered {
+    let by = file.includer.map(|at| PathBuf::from(&files[at].path));
+    Entered {
+        by: by.filter(|by| !work.commands.workspace.holds(by)),
+        origin: file.origin,
+    }
+}
+
+/// What stage `number` printed. A message may leave no trace in the text.
+fn printed(work: &UnitContext<'_>, number: usize) -> Result<Vec<u8>, Detour> {
+    let mut printed = Vec::new();
+    for suffix in ["out", "err"] {
+        let path = work.commands.workspace.stream(number, suffix);
+        printed.extend(fs::read(&path).map_err(|error| unreadable(&path, &error))?);
+    }
+    Ok(printed)
+}
+
+/// gcc takes `x.h.gch` in place of `x.h` when it compiles a host source, and not when it only
+/// preprocesses: the pass does not tell what the compile reads.
+fn check_precompiled(known: &Known) -> Result<(), Bypass> {
+    let mut precompiled = known.preprocessed().map(|path| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".gch");
+        PathBuf::from(name)
+    });
+    match precompiled.find(|path| path.exists()) {
+        Some(path) => Err(Bypass::new(
+            BypassReason::Precompiled,
+            path.display().to_string(),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// The content of every header that the pass read. Its text alone would not do: a macro that the
+/// generated code uses leaves no trace in it.
+fn host_headers(
+    work: &UnitContext<'_>,
+    stage: &Stage,
+    known: &mut Known,
+) -> Result<Vec<HostHeader>, Detour> {
+    let bytes = text(work, stage)?;
+    known.add_times(&bytes);
+    let mut found = Vec::new();
+    let files = markers::files(&bytes);
+    for file in &files {
+        let path = Path::new(&file.path);
+        if work.commands.workspace.holds(path) {
+            continue;
+        }
+        let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
+        known.add(path.to_owned(), entered(work, &files, file));
+        known.add_precompilable(path.to_owned());
+        found.push(HostHeader {
+            path: path.as_os_str().as_bytes().to_vec(),
+            digest,
+        });
+    }
+    Ok(found)
+}
+
+fn raw_pass(work: &UnitContext<'_>, file: FileId, known: &mut Known) -> Result<Pass, Detour> {
+    let path = Path::new(&work.plan.file(file).path);
+    let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
+    known.add_raw(path.to_owned());
+    Ok(Pass {
+        command: [b"input\0", path.as_os_str().as_bytes()].concat(),
+        digest,
+        printed: None,
+    })
+}

@@ -1,0 +1,87 @@
+//! Which sources messages speak of. Messages tell lines of files, and quote them; as long as these files have
+//! the same bytes, what was said of them is right wherever other files' lines have gone.
+//!
+//! Errs for too many files. docs/semantic.md says why the others do not matter.
+
+use crate::compile::file_digest::digest_file;
+use crate::compile::inputs::known_files::Known;
+use crate::compile::inputs::known_files::Source;
+use std::path::{Path, PathBuf};
+
+/// Those of `known` that `printed` may name, as they are now; none where one of the texts names none of them,
+/// so that nobody can tell what it speaks of.
+pub fn named(known: &Known, printed: &[&[u8]]) -> Option<Vec<Source>> {
+    let texts = printed.iter().filter(|text| !text.is_empty());
+    let texts: Vec<_> = texts.map(|text| without_blanks(text)).collect();
+    let mut are_named = vec![false; texts.len()];
+    let mut files: Vec<&PathBuf> = Vec::new();
+    for path in known.preprocessed() {
+        let mut is_named = false;
+        for (text, found) in texts.iter().zip(&mut are_named) {
+            let names = may_name(text, path)?;
+            is_named |= names;
+            *found |= names;
+        }
+        files.extend(is_named.then_some(path));
+    }
+    match are_named.iter().all(|found| *found) {
+        true => sources(files.into_iter()),
+        false => None,
+    }
+}
+
+/// Every file of `known` as it is now.
+pub fn all(known: &Known) -> Option<Vec<Source>> {
+    sources(known.preprocessed().chain(known.raw()))
+}
+
+fn sources<'k>(paths: impl Iterator<Item = &'k PathBuf>) -> Option<Vec<Source>> {
+    paths
+        .map(|path| {
+            Some(Source {
+                path: path.clone(),
+                sha256: hex::encode(digest_file(path).ok()?),
+            })
+        })
+        .collect()
+}
+
+/// Whether the base name of `path` occurs anywhere in `text`, which has no blanks: messages may be
+/// wrapped. None for a name that may be printed in another way.
+fn may_name(text: &[u8], path: &Path) -> Option<bool> {
+    let name = path.file_name()?.as_encoded_bytes();
+    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
+    if !name.iter().all(is_plain) {
+        return None;
+    }
+    Some(memchr::memmem::find(text, &without_blanks(name)).is_some())
+}
+
+fn without_blanks(text: &[u8]) -> Vec<u8> {
+    let bytes = text.iter().filter(|byte| !byte.is_ascii_whitespace());
+    bytes.copied().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{may_name, without_blanks};
+    use std::path::Path;
+
+    #[test]
+    fn base_names_are_found_wherever_they_stand() {
+        let text =
+            without_blanks(b"In file included from x/a.h:3,\n  at line 7 of \"long na\n me.cuh\"");
+        for (path, found) in [
+            ("a.h", true),
+            ("/elsewhere/a.h", true),
+            ("x/long name.cuh", true),
+            ("b.h", false),
+            ("x", true),
+        ] {
+            assert_eq!(may_name(&text, Path::new(path)), Some(found), "{path}");
+        }
+        for path in ["a\"b.h", "a\\b.h", "\u{e9}.h", "..", "a\nb.h"] {
+            assert_eq!(may_name(&text, Path::new(path)), None, "{path}");
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! What is known of an invocation before any tool has run: the facts of direct mode's key.
+
+use crate::cmdline::Job;
+use crate::compile::request::environment;
+use crate::compile::request::facts::Facts;
+use crate::key::{CommonFacts, DirectFacts, Sink};
+use crate::toolchain::Toolchain;
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// An invocation as direct mode's key describes it.
+pub struct Request<'a> {
+    facts: &'a Facts,
+    toolchain: &'a Toolchain,
+    programs: Vec<Vec<u8>>,
+    planning: Vec<Vec<u8>>,
+    sources: Vec<Vec<u8>>,
+    outputs: Vec<Vec<u8>>,
+}
+
+impl<'a> Request<'a> {
+    /// None where a source is not there.
+    pub fn new(nvcc: &Path, job: &Job, facts: &'a Facts, toolchain: &'a Toolchain) -> Option<Self> {
+        let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
+        let mut programs = vec![nvcc.as_os_str().as_bytes().to_vec()];
+        programs.extend(toolchain.found.iter().map(bytes));
+        let real = |input: &Vec<u8>| fs::canonicalize(OsStr::from_bytes(input)).ok();
+        let sources = facts.inputs.iter().map(real).collect::<Option<Vec<_>>>()?;
+        let outputs = job.outputs().into_iter();
+        Some(Self {
+            facts,
+            toolchain,
+            programs,
+            planning: environment::planned(&toolchain.profile_variables),
+            sources: sources.iter().map(bytes).collect(),
+            outputs: outputs.map(OsStringExt::into_vec).collect(),
+        })
+    }
+
+    /// Writes every field of direct mode's key to `sink`.
+    pub fn write(&self, sink: &mut impl Sink) {
+        DirectFacts {
+            common: self.facts.common(self.toolchain),
+            programs: &self.programs,
+            planning: &self.planning,
+            inputs: &self.facts.inputs,
+            sources: &self.sources,
+            outputs: &self.outputs,
+        }
+        .write(sink);
+    }
+}
+
+impl Facts {
+    /// The fields that the keys of the invocation and of its units share.
+    pub fn common<'a>(&'a self, toolchain: &'a Toolchain) -> CommonFacts<'a> {
+        let [physical, spelled] = &self.directories;
+        CommonFacts {
+            toolchain: &toolchain.id,
+            release: toolchain.release.as_bytes(),
+            driver: self.driver.as_bytes(),
+            directory: [
+                physical.as_os_str().as_bytes(),
+                spelled.as_os_str().as_bytes(),
+            ],
+            environment: &self.environment,
+            diagnostics: self.diagnostics.name(),
+            keep: self.keep.as_ref().map(|keep| keep.prefix.as_bytes()),
+            job: &self.job,
+        }
+    }
+}

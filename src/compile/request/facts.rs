@@ -1,0 +1,130 @@
+//! What an invocation asks for, read from its command line, its environment and its streams.
+
+use crate::cmdline::{self, CommandLine, Job, Observed};
+use crate::compile::detour::work_directory;
+use crate::compile::request::environment;
+use crate::compile::run::commands::Diagnostics;
+use crate::compile::run::workspace::Workspace;
+use crate::outcome::{Bypass, Fallback};
+use crate::toolchain::driver_version;
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::io::{self, IsTerminal};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+
+/// `--keep` as the user gave it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Keep {
+    /// What nvcc puts before the names of intermediate files: empty, or the directory and a slash.
+    pub prefix: OsString,
+}
+
+/// The facts of an invocation that every unit shares.
+pub struct Facts {
+    /// The canonical job without its inputs.
+    pub job: Vec<(&'static str, Vec<Vec<u8>>)>,
+    pub inputs: Vec<Vec<u8>>,
+    pub driver: String,
+    pub directories: [PathBuf; 2],
+    pub environment: Vec<Vec<u8>>,
+    pub diagnostics: Diagnostics,
+    pub keep: Option<Keep>,
+    /// What the options let a compile observe of its sources besides their tokens.
+    pub observed: Observed,
+    /// What `-t` says.
+    pub threads: Option<usize>,
+}
+
+impl Facts {
+    /// An intermediate file as `--keep` would have left it: text that names the work directory
+    /// names the keep directory instead.
+    pub fn as_kept(&self, workspace: &Workspace, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {
+        const TEXT: &[&str] = &["c", "cpp", "gpu", "i", "ii", "ptx", "module_id"];
+        let suffix = Path::new(name)
+            .extension()
+            .and_then(OsStr::to_str)
+            .unwrap_or_default();
+        match &self.keep {
+            Some(keep) if TEXT.contains(&suffix) => {
+                workspace.renamed(&bytes, keep.prefix.as_bytes())
+            }
+            _ => bytes,
+        }
+    }
+}
+
+impl Keep {
+    /// The directory that debug information names in the place of the work directory.
+    pub fn mapped(&self) -> OsString {
+        let name = self.prefix.as_bytes().strip_suffix(b"/").unwrap_or(b".");
+        OsStr::from_bytes(name).to_owned()
+    }
+}
+
+/// Reads the command line, with what variables and option files add to it.
+pub fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
+    let variable = |name| env::var_os(name);
+    let (prepend, append) = (
+        variable("NVCC_PREPEND_FLAGS"),
+        variable("NVCC_APPEND_FLAGS"),
+    );
+    let line = CommandLine {
+        args,
+        prepend_flags: prepend.as_deref(),
+        append_flags: append.as_deref(),
+        // nvcc's to read, or not (12.4 does not know it): what comes of it is in the plan.
+        ccbin: None,
+    };
+    cmdline::read(&line, &mut |path| fs::read(path))
+}
+
+/// The facts of the invocation that asks for `job`.
+pub fn facts(job: &Job) -> Result<Facts, Fallback> {
+    let (inputs, canonical): (Vec<_>, Vec<_>) = job
+        .canonical()
+        .into_iter()
+        .partition(|(name, _)| *name == "input");
+    let bytes =
+        |values: Vec<OsString>| -> Vec<_> { values.into_iter().map(OsString::into_vec).collect() };
+    let keep = job.keep.as_ref().map(|directory| {
+        let mut prefix = directory.clone();
+        match directory.as_bytes() {
+            b"." | b"" => prefix.clear(),
+            [.., b'/'] => {}
+            _ => prefix.push("/"),
+        }
+        Keep { prefix }
+    });
+    Ok(Facts {
+        job: canonical
+            .into_iter()
+            .map(|(name, values)| (name, bytes(values)))
+            .collect(),
+        inputs: inputs
+            .into_iter()
+            .flat_map(|(_, values)| bytes(values))
+            .collect(),
+        driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
+        directories: environment::directories().map_err(|error| work_directory(&error))?,
+        environment: environment::keyed(),
+        diagnostics: diagnostics(),
+        keep,
+        observed: job.observed(),
+        threads: job
+            .threads
+            .as_deref()
+            .and_then(OsStr::to_str)
+            .and_then(|text| text.parse().ok()),
+    })
+}
+
+fn diagnostics() -> Diagnostics {
+    let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if io::stderr().is_terminal() && !dumb {
+        Diagnostics::Colour
+    } else {
+        Diagnostics::Plain
+    }
+}

@@ -1,0 +1,131 @@
+//! Runs stages as a schedule: which waits for which, and a guess at what each costs. Does not know how slots are
+//! given out.
+
+use crate::compile::detour::Detour;
+use crate::compile::run::stage_names;
+use crate::exec::{self, Failure, Signals, Slots, Step, Work};
+use crate::journal::{Account, StageAccount};
+use crate::outcome::{Fallback, FallbackReason};
+use crate::plan::{Plan, Stage, Tool};
+use std::ffi::OsString;
+use std::thread;
+
+/// What runs the commands of an invocation.
+pub struct Runner<'a> {
+    /// Who may run a stage now.
+    pub slots: &'a Slots,
+    /// Notices signals.
+    pub signals: &'a Signals,
+    /// Where it is told what runs.
+    pub account: &'a Account,
+    /// What `-t` says.
+    pub threads: Option<usize>,
+}
+
+impl Runner<'_> {
+    /// Runs `stages` by `work`, side by side as far as they do not wait for each other.
+    pub fn run(
+        &self,
+        stages: &[&Stage],
+        work: &mut impl Work<Error = Detour>,
+        environment: &[(OsString, OsString)],
+        reason: FallbackReason,
+    ) -> Result<(), Detour> {
+        let failed = |step: usize, what: String| {
+            let program = stages[step].program.display();
+            Fallback::new(reason, format!("{program}: {what}")).into()
+        };
+        let (steps, width) = (steps(stages), width(self.threads));
+        let ended = exec::run_steps(&steps, work, environment, width, self.slots, self.signals);
+        ended.map_err(|failure| match failure {
+            Failure::Interrupted(signal) => Detour::Interrupted(signal),
+            Failure::Status(step, status) => failed(step, status.to_string()),
+            Failure::Start(step, error) => failed(step, error.to_string()),
+            Failure::Work(detour) => detour,
+        })
+    }
+}
+
+/// What becomes of stages, told to the account of the compile.
+pub struct Told<'a> {
+    account: &'a Account,
+    /// Each with its name and architecture.
+    stages: Vec<(&'static str, Option<String>, Option<StageAccount>)>,
+}
+
+impl<'a> Told<'a> {
+    /// Of `stages` with their numbers; those that `plan` does not have are passes of ours: of a host source, of the
+    /// headers of the last host compile.
+    pub fn of(account: &'a Account, plan: &Plan, stages: &[(usize, &Stage)]) -> Self {
+        let is_ours = |number: usize| number >= plan.stages.len();
+        let stages = stages.iter().map(|(number, stage)| match is_ours(*number) {
+            true => ("extra_pass", None, None),
+            false => (stage_names::name(stage), stage_names::arch(stage), None),
+        });
+        Self {
+            account,
+            stages: stages.collect(),
+        }
+    }
+
+    /// Stage `step` begins.
+    pub fn begin(&mut self, step: usize) {
+        let (name, arch, told) = &mut self.stages[step];
+        *told = Some(self.account.begin_stage(name, arch.clone()));
+    }
+
+    /// Its command has a slot.
+    pub fn start(&self, step: usize) {
+        if let Some(told) = self.stages[step].2 {
+            self.account.start_stage(told);
+        }
+    }
+
+    /// It is done; `hit` if the store had its result.
+    pub fn end(&self, step: usize, hit: bool) {
+        if let Some(told) = self.stages[step].2 {
+            self.account.end_stage(told, hit);
+        }
+    }
+}
+
+/// `-t N` runs N children at once, `-t 0` as many as there are cores. Without it the slots are the
+/// only limit.
+fn width(threads: Option<usize>) -> usize {
+    match threads {
+        Some(0) => thread::available_parallelism().map_or(1, usize::from),
+        Some(width) => width,
+        None => usize::MAX,
+    }
+}
+
+/// Each stage waits for those that write what it reads. The module id is there before all.
+fn steps(stages: &[&Stage]) -> Vec<Step> {
+    let feeds =
+        |one: &Stage, other: &Stage| one.writes.iter().any(|file| other.reads.contains(file));
+    let step = |stage: &&Stage| Step {
+        after: (0..stages.len())
+            .filter(|before| feeds(stages[*before], stage))
+            .collect(),
+        weight: weight(stage.tool),
+    };
+    stages.iter().map(step).collect()
+}
+
+/// Hundredths of a second that the tool takes for a unit with 18 MB of headers, which the others are
+/// like in proportion. Only the order counts: the longest way to the end goes first.
+fn weight(tool: Tool) -> u64 {
+    match tool {
+        Tool::Preprocess | Tool::HostPreprocess => 100,
+        Tool::Cudafe | Tool::Cicc => 260,
+        Tool::Ptxas => 30,
+        Tool::HostCompile | Tool::StubCompile => 165,
+        Tool::EmptyFatbinary
+        | Tool::Fatbinary
+        | Tool::Assemble
+        | Tool::Nvlink
+        | Tool::HostLink
+        | Tool::Archive
+        | Tool::Remove => 1,
+    }
+}

@@ -1,0 +1,50 @@
+//! Checks, after a compile, that it read nothing but what the key holds. A result that fails a check is right, and is
+//! delivered; it is not stored.
+
+use crate::compile::inputs::assembly::{check_assembly, check_line_files};
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::evidence::check_headers;
+use crate::compile::inputs::known_files::Known;
+use crate::compile::stages::one_step::OneStep;
+use crate::compile::stages::stage_cache::Made;
+use crate::includes::lookups::Doubt;
+use crate::plan::Tool;
+
+/// Whether the stages read only what the key holds. Those that came from the store did when they
+/// were stored.
+pub fn audit(
+    work: &UnitContext<'_>,
+    one_step: Option<&OneStep<'_>>,
+    known: &Known,
+    made: &Made,
+) -> Result<(), Doubt> {
+    let files = known.resolve()?;
+    work.check_host()?;
+    if let Some(assembled) = &made.assembled {
+        assembled.clone()?;
+    }
+    if let Some(one_step) = one_step {
+        one_step.evidence(work, known)?;
+    }
+    for number in &work.unit.stages {
+        if work.stage(*number).tool == Tool::Ptxas {
+            check_line_files(work, work.stage(*number), &files)?;
+        }
+    }
+    let ran = work.unit.stages.iter();
+    for number in ran.filter(|number| !made.served.contains(number)) {
+        let stage = work.stage(*number);
+        match stage.tool {
+            Tool::HostCompile | Tool::HostPreprocess => {
+                check_headers(work.commands.workspace, *number, &files)?;
+            }
+            Tool::StubCompile => return Err("a stub's headers are in no pass".to_owned()),
+            _ => {}
+        }
+        if stage.tool == Tool::HostCompile && made.assembled.is_none() {
+            check_assembly(work, stage, *number)?;
+        }
+    }
+    work.mounts.check()?;
+    files.check_settled(work.began)
+}

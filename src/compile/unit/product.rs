@@ -1,0 +1,51 @@
+//! What a translation unit leaves behind, and how that came about.
+
+use crate::compile::inputs::known_files::Source;
+use crate::plan::{FileId, Plan, Tool, Unit};
+use std::collections::BTreeSet;
+
+/// What a unit leaves behind.
+#[derive(Debug, Default)]
+pub struct Product {
+    /// Outputs, and temporaries that link stages read.
+    pub outputs: Vec<(FileId, Vec<u8>)>,
+    /// Files for `--keep`, by name.
+    pub kept: Vec<(String, Vec<u8>)>,
+    /// What stages printed: stage, standard output, standard error; in the plan's order.
+    pub streams: Vec<(usize, Vec<u8>, Vec<u8>)>,
+    /// Wall time of the stages behind the passes when they ran, in milliseconds.
+    pub milliseconds: u64,
+    /// Files that the result quotes: it is right as long as each is what it was.
+    pub sources: Vec<Source>,
+}
+
+/// How a unit's product came about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// From the store, after preprocessing.
+    Hit,
+    /// The same, though lines have moved.
+    Alike,
+    /// From the store, after waiting for another process that made it.
+    Coalesced,
+    /// Compiled and stored.
+    Miss,
+    /// Compiled, and not stored for this reason.
+    Unstored(String),
+}
+
+/// The files that the unit's stages write and `--keep` leaves. cicc, where it makes the output itself,
+/// removes the module id that it has made.
+pub fn intermediates(plan: &Plan, unit: &Unit) -> BTreeSet<FileId> {
+    let stages = unit.stages.iter().map(|number| &plan.stages[*number]);
+    let ends_in_cicc = stages.clone().any(|stage| {
+        stage.tool == Tool::Cicc
+            && stage
+                .output
+                .is_some_and(|file| unit.results.contains(&file))
+    });
+    let written = stages.flat_map(|stage| stage.writes.iter().copied());
+    written
+        .chain(unit.module_id.filter(|_| !ends_in_cicc))
+        .collect()
+}

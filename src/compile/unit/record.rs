@@ -1,0 +1,65 @@
+//! What is remembered of a translation unit: its outputs, kept files and diagnostics, by digest.
+//! The format is drawn in `docs/store.md`.
+
+use crate::compile::inputs::known_files::Source;
+use crate::store::Artefact;
+use serde::{Deserialize, Serialize};
+
+/// The version of the record.
+pub const SCHEMA: u32 = 3;
+
+/// A translation unit's result. Stages are named by their place among the unit's commands as the
+/// key sorts them, so that a plan that prints its lines in another order finds the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// [`SCHEMA`].
+    pub schema: u32,
+    /// Outputs.
+    pub outputs: Vec<Output>,
+    /// Files for `--keep`.
+    pub kept: Vec<Kept>,
+    /// What stages printed, where they printed anything.
+    pub streams: Vec<Stream>,
+    /// Files whose own text reached the result, besides what preprocessing made of it: messages tell
+    /// lines and quote them with their comments, and `--source-in-ptx` copies them. Each must still be
+    /// what it was. Empty where nothing was printed.
+    pub sources: Vec<Source>,
+    /// Whether the result is another one for each output, and so under a key with the output's path. Then
+    /// nothing else is here.
+    #[serde(default)]
+    pub tied: bool,
+    /// Wall time of the stages that a hit saves, in milliseconds.
+    pub milliseconds: u64,
+    /// The source of the unit that it was first made of, for people: whole, without dots.
+    #[serde(default)]
+    pub source: String,
+}
+
+/// An output.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Output {
+    /// The stage that wrote it.
+    pub command: usize,
+    /// Its bytes.
+    pub artefact: Artefact,
+}
+
+/// An intermediate file, kept because the user asked.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// Its name in the keep directory.
+    pub name: String,
+    /// Its bytes.
+    pub artefact: Artefact,
+}
+
+/// What one stage printed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// The stage.
+    pub command: usize,
+    /// Its standard output.
+    pub stdout: Option<Artefact>,
+    /// Its standard error.
+    pub stderr: Option<Artefact>,
+}

@@ -1,0 +1,154 @@
+//! A unit's product in the store: what is written of it, and how it is read again. Does not know under
+//! which key.
+
+use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::known_files::are_unchanged;
+use crate::compile::unit::product::{Product, intermediates};
+use crate::compile::unit::record::{Kept, Output, Record, SCHEMA, Stream};
+use crate::key::Digest;
+use crate::plan::FileKind;
+use crate::store::Artefact;
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
+
+/// What is stored under a unit's key.
+pub enum Stored {
+    /// What it leaves behind.
+    Product(Product),
+    /// That each output has a key of its own.
+    Tied,
+}
+
+impl Stored {
+    /// The product, if it is one.
+    pub fn product(self) -> Option<Product> {
+        match self {
+            Self::Product(product) => Some(product),
+            Self::Tied => None,
+        }
+    }
+}
+
+/// The stored product, if all of it can be read and is what it was.
+pub fn fetch(
+    work: &UnitContext<'_>,
+    key: &Digest,
+    commands: &[(Vec<u8>, usize)],
+) -> Option<Stored> {
+    let record: Record = serde_json::from_slice(&work.cache.record(key)?).ok()?;
+    if record.schema != SCHEMA || !are_unchanged(&record.sources) {
+        return None;
+    }
+    if record.tied {
+        return Some(Stored::Tied);
+    }
+    let stage_of = |command: usize| commands.get(command).map(|(_, number)| *number);
+    let bytes = |artefact: &Option<Artefact>| match artefact {
+        Some(artefact) => work.cache.artefact(artefact),
+        None => Some(Vec::new()),
+    };
+    let mut product = Product {
+        milliseconds: record.milliseconds,
+        ..Product::default()
+    };
+    for output in &record.outputs {
+        let file = work.stage(stage_of(output.command)?).output?;
+        product
+            .outputs
+            .push((file, work.cache.artefact(&output.artefact)?));
+    }
+    let results = work.unit.results.iter();
+    let files = product.outputs.iter().map(|(file, _)| file);
+    // All that the unit makes, each once, and nothing else.
+    let complete = results.collect::<BTreeSet<_>>() == files.clone().collect::<BTreeSet<_>>()
+        && files.count() == work.unit.results.len();
+    let temporaries = temporaries(work);
+    for kept in &record.kept {
+        if !temporaries.contains(&OsStr::new(&kept.name)) {
+            return None;
+        }
+        product
+            .kept
+            .push((kept.name.clone(), work.cache.artefact(&kept.artefact)?));
+    }
+    for stream in &record.streams {
+        let number = stage_of(stream.command)?;
+        product
+            .streams
+            .push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
+    }
+    product.streams.sort_by_key(|(number, ..)| *number);
+    product.sources = record.sources;
+    complete.then_some(Stored::Product(product))
+}
+
+/// The names of the unit's intermediate files.
+fn temporaries<'a>(work: &UnitContext<'a>) -> BTreeSet<&'a OsStr> {
+    let files = intermediates(work.plan, work.unit).into_iter();
+    let files = files.map(|file| work.plan.file(file));
+    let files = files.filter(|file| file.kind == FileKind::Temp);
+    files.map(|file| file.path.as_os_str()).collect()
+}
+
+/// Stores the product's bytes and describes it.
+pub fn record(
+    work: &UnitContext<'_>,
+    commands: &[(Vec<u8>, usize)],
+    product: &Product,
+) -> Option<Record> {
+    let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
+    let mut record = Record {
+        sources: product.sources.clone(),
+        milliseconds: product.milliseconds,
+        ..empty_record(work)
+    };
+    for (file, bytes) in &product.outputs {
+        let writer = |number: &&usize| work.stage(**number).output == Some(*file);
+        let command = command_of(*work.unit.stages.iter().find(writer)?)?;
+        let artefact = work.cache.keep_artefact(bytes)?;
+        record.outputs.push(Output { command, artefact });
+    }
+    for (name, bytes) in &product.kept {
+        let artefact = work.cache.keep_artefact(bytes)?;
+        record.kept.push(Kept {
+            name: name.clone(),
+            artefact,
+        });
+    }
+    let stream = |bytes: &[u8]| match bytes {
+        [] => Some(None),
+        bytes => work.cache.keep_artefact(bytes).map(Some),
+    };
+    for (number, stdout, stderr) in &product.streams {
+        let command = command_of(*number)?;
+        let (stdout, stderr) = (stream(stdout)?, stream(stderr)?);
+        record.streams.push(Stream {
+            command,
+            stdout,
+            stderr,
+        });
+    }
+    Some(record)
+}
+
+/// Stores under `key` that each output has a key of its own.
+pub fn keep_tie(work: &UnitContext<'_>, key: &Digest) {
+    let record = Record {
+        tied: true,
+        ..empty_record(work)
+    };
+    work.cache.keep_record(key, &record);
+}
+
+fn empty_record(work: &UnitContext<'_>) -> Record {
+    Record {
+        schema: SCHEMA,
+        outputs: Vec::new(),
+        kept: Vec::new(),
+        streams: Vec::new(),
+        sources: Vec::new(),
+        tied: false,
+        milliseconds: 0,
+        source: work.source(),
+    }
+}
