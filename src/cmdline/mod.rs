@@ -17,6 +17,7 @@ mod classify;
 mod effects;
 mod expand;
 mod host;
+mod host_command;
 mod inputs;
 mod job;
 mod lines;
@@ -27,7 +28,7 @@ mod parse;
 mod shell;
 
 pub use classify::read;
-pub use host::{check_command, takes_value};
+pub use host_command::{check_command, takes_value};
 pub use job::{Arg, CommandLine, Dependencies, Job};
 pub use mode::Mode;
 pub use observed::{Observed, Observes};
