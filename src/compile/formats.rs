@@ -4,7 +4,7 @@
 use crate::compile::direct::lookup::DirectRecord;
 use crate::compile::direct::search_orders::OrderRecord;
 use crate::compile::direct::token_set::TokenSet;
-use crate::compile::inputs::host::Question;
+use crate::compile::inputs::host_questions::Question;
 use crate::compile::plan_memo::dryrun::Memo;
 use crate::compile::stages::record::StageRecord;
 use crate::compile::unit::record::Record;

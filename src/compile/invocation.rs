@@ -8,7 +8,8 @@ use crate::compile::detour::{Detour, work_directory};
 use crate::compile::direct::lookup::{Direct, Hit};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::UnitPasses;
-use crate::compile::inputs::host::{self, Answers, HostCompiler};
+use crate::compile::inputs::host::{Answers, HostCompiler};
+use crate::compile::inputs::host_questions;
 use crate::compile::plan_memo::dryrun::{self, Planner};
 use crate::compile::request::direct_key::Request;
 use crate::compile::request::environment;
@@ -237,8 +238,8 @@ impl Invocation<'_> {
             digests: self.cache.digests,
         };
         let driver = toolchain.driver;
-        let asked = || host::asked(plan, passes, driver);
-        let answers = compiler.ask(&host::questions(plan, asked(), driver))?;
+        let asked = || host_questions::asked(plan, passes, driver);
+        let answers = compiler.ask(&host_questions::questions(plan, asked(), driver))?;
         compiler.check_evidence(plan, asked())?;
         Ok(answers)
     }

@@ -4,8 +4,8 @@
 use crate::compile::direct::search_orders::{Asker, Question};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::HOST_RUNTIME;
-use crate::compile::inputs::host::{included, steering};
 use crate::compile::inputs::known_files::Known;
+use crate::compile::inputs::steering::{included, steering};
 use crate::compile::run::commands::plain_arguments;
 use crate::includes::lookups::{Doubt, Lookups, Reads};
 use crate::includes::mounts::Mounts;

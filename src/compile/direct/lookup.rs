@@ -11,7 +11,8 @@ use crate::compile::deliver::write_output::{Manner, Site};
 use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::explain;
 use crate::compile::direct::token_set::TokenSet;
-use crate::compile::inputs::host::{self, Answers, HostCompiler, Question};
+use crate::compile::inputs::host::{Answers, HostCompiler};
+use crate::compile::inputs::host_questions::{self, Question};
 use crate::compile::inputs::line_free::Sight;
 use crate::compile::request::direct_key::Request;
 use crate::compile::request::facts::Facts;
@@ -166,7 +167,7 @@ impl<'a> Direct<'a> {
             digests: Some(self.table),
         };
         compiler
-            .ask(&host::recall(self.cache, &self.key, self.job)?)
+            .ask(&host_questions::recall(self.cache, &self.key, self.job)?)
             .ok()
     }
 
@@ -393,7 +394,8 @@ impl<'a> Direct<'a> {
 
     fn keep_questions(&self) -> bool {
         let asked = self.questions.as_ref();
-        asked.is_none_or(|(base, asked)| host::remember(self.cache, base, self.job, asked))
+        asked
+            .is_none_or(|(base, asked)| host_questions::remember(self.cache, base, self.job, asked))
     }
 
     /// Puts `tokens` first in the list of `set`. Without, the next edit of a comment costs a
