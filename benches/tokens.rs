@@ -2,7 +2,7 @@
 
 #![allow(clippy::print_stdout, reason = "a program for people")]
 
-use pcache_nvcc::includes::lexer::Tokens;
+use pcache_nvcc::includes::lexer::tokens::Tokens;
 use pcache_nvcc::includes::tokens;
 use std::collections::BTreeMap;
 use std::time::Instant;

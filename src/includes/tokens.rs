@@ -6,8 +6,9 @@
 //! left as it is, or the text has no normal form at all. docs/semantic.md goes through the cases.
 //! Reads no file, expands nothing and evaluates no condition.
 
+use super::lexer::Pieces;
 use super::lexer::bytes::{BYTE_ORDER_MARK, is_any_blank, unspliced};
-use super::lexer::{Kind, Piece, Pieces};
+use super::lexer::piece::{Kind, Piece};
 use memchr::{memchr, memchr_iter, memchr2_iter, memmem, memrchr};
 use sha2::{Digest as _, Sha256};
 

@@ -7,7 +7,8 @@
 //! evaluated. Pure.
 
 use super::words::words;
-use crate::includes::lexer::{Kind, Token, Tokens};
+use crate::includes::lexer::piece::{Kind, Token};
+use crate::includes::lexer::tokens::Tokens;
 use crate::includes::scan::pieces::is_row;
 use crate::includes::scan::spliced;
 use memchr::memmem;

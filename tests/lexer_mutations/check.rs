@@ -1,6 +1,8 @@
 //! What holds for any bytes, for the fuzz target and for the test of random mutations.
 
-use pcache_nvcc::includes::lexer::{Kind, Piece, Pieces, Tokens};
+use pcache_nvcc::includes::lexer::Pieces;
+use pcache_nvcc::includes::lexer::piece::{Kind, Piece};
+use pcache_nvcc::includes::lexer::tokens::Tokens;
 use pcache_nvcc::includes::tokens::{digest, normal_forms};
 
 /// Panics where the lexer or the normal forms break one of their promises for `text`. Returns whether

@@ -1,7 +1,8 @@
 //! Nasty sources, and random edits of any source.
 
 use super::random::Random;
-use pcache_nvcc::includes::lexer::{Kind, Piece, Pieces};
+use pcache_nvcc::includes::lexer::Pieces;
+use pcache_nvcc::includes::lexer::piece::{Kind, Piece};
 
 /// What is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

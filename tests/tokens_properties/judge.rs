@@ -1,7 +1,8 @@
 //! What a real preprocessor makes of a header, token by token with files, lines and columns.
 
 use super::random::Random;
-use pcache_nvcc::includes::lexer::{Kind, Tokens};
+use pcache_nvcc::includes::lexer::piece::Kind;
+use pcache_nvcc::includes::lexer::tokens::Tokens;
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

@@ -1,4 +1,6 @@
-use super::{Kind, Pieces, Quotes, Tokens};
+use super::Pieces;
+use super::piece::{Kind, Quotes};
+use super::tokens::Tokens;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 

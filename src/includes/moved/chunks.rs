@@ -6,7 +6,8 @@
 
 use super::doubt::Doubt;
 use super::words::is_operator;
-use crate::includes::lexer::{Kind, Token, Tokens};
+use crate::includes::lexer::piece::{Kind, Token};
+use crate::includes::lexer::tokens::Tokens;
 use std::ops::Range;
 
 /// The tokens of a text without directives, markers and what `#if 0` hides.

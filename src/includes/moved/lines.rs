@@ -3,7 +3,8 @@
 //! nothing else of C++.
 
 use super::doubt::Doubt;
-use crate::includes::lexer::{Kind, Pieces, Quotes};
+use crate::includes::lexer::Pieces;
+use crate::includes::lexer::piece::{Kind, Quotes};
 use crate::includes::markers::closing_quote;
 use memchr::{memchr, memmem, memrchr};
 use std::ops::Range;

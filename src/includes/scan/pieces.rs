@@ -7,7 +7,8 @@
 use super::{
     BYTE_ORDER_MARK, HAS_INCLUDE, is_word, next_word, skip_blanks, spliced, word_end, word_start,
 };
-use crate::includes::lexer::{Kind, Piece, Pieces};
+use crate::includes::lexer::Pieces;
+use crate::includes::lexer::piece::{Kind, Piece};
 use memchr::{memchr, memchr2_iter, memmem, memrchr};
 use std::collections::{BTreeSet, HashSet};
 

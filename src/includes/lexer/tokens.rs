@@ -1,0 +1,51 @@
+//! The tokens of a text and the ends of its logical lines, without what stands between them.
+
+use super::Pieces;
+use super::piece::{Kind, Token};
+
+/// Iterates over the tokens and ends of logical lines of a text.
+pub struct Tokens<'t> {
+    pieces: Pieces<'t>,
+    starts_line: bool,
+}
+
+impl<'t> Tokens<'t> {
+    /// Begins at the start of `text`, which is the start of a file.
+    pub fn new(text: &'t [u8]) -> Self {
+        Self {
+            pieces: Pieces::new(text),
+            starts_line: true,
+        }
+    }
+
+    /// Why the tokens so far may not be what a preprocessor sees, if there is a reason.
+    pub fn doubt(&self) -> Option<&'static str> {
+        self.pieces.doubt()
+    }
+}
+
+impl Iterator for Tokens<'_> {
+    type Item = Token;
+
+    #[inline]
+    fn next(&mut self) -> Option<Token> {
+        let mut blank_before = false;
+        loop {
+            let piece = self.pieces.next()?;
+            if piece.kind.is_gap() {
+                blank_before |= !matches!(piece.kind, Kind::Splice | Kind::Mark);
+                continue;
+            }
+            let starts_line = self.starts_line;
+            self.starts_line = piece.kind == Kind::Newline;
+            return Some(Token {
+                kind: piece.kind,
+                start: piece.start,
+                end: piece.end,
+                line: piece.line,
+                blank_before,
+                starts_line,
+            });
+        }
+    }
+}
