@@ -11,6 +11,8 @@
 
 #[path = "direct_properties/cuts.rs"]
 mod cuts;
+#[path = "direct_properties/disk.rs"]
+mod disk;
 #[path = "direct_properties/forest.rs"]
 mod forest;
 #[path = "direct_properties/random.rs"]
@@ -175,7 +177,7 @@ impl Work {
         eprintln!(
             "==== {what}: seed {}\n{}\n{:?}\nedits: {:#?}\n{details}",
             case.seed,
-            forest::picture(),
+            disk::picture(),
             case.forest.args,
             case.history,
         );

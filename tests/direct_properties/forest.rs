@@ -1,6 +1,7 @@
 //! Random trees of headers, and random edits of them. A tree lies in the working directory; its
 //! search directories are chosen once, and may come and go. Knows nothing of caches.
 
+use super::disk::{Node, files, read_tree, remove, stamp, write};
 use super::random::Random;
 use std::collections::BTreeMap;
 use std::fs;
@@ -78,13 +79,6 @@ pub enum Effect {
     None,
     /// Anything.
     Any,
-}
-
-#[derive(Clone, PartialEq, Eq)]
-enum Node {
-    File(Vec<u8>),
-    Link(PathBuf),
-    Directory,
 }
 
 impl Forest {
@@ -428,21 +422,6 @@ impl Forest {
     }
 }
 
-/// The tree as text.
-pub fn picture() -> String {
-    let mut text = String::new();
-    for (path, node) in read_tree() {
-        text += &match node {
-            Node::File(bytes) => {
-                format!("== {}\n{}", path.display(), String::from_utf8_lossy(&bytes))
-            }
-            Node::Link(target) => format!("== {} -> {}\n", path.display(), target.display()),
-            Node::Directory => format!("== {}/\n", path.display()),
-        };
-    }
-    text
-}
-
 fn one(random: &mut Random, what: &str, act: impl FnOnce(&Path) -> io::Result<()>) -> String {
     let path = random.pick(&files()).clone();
     let done = act(&path);
@@ -454,60 +433,4 @@ fn describe(what: &str, path: &Path, done: io::Result<()>) -> String {
         Ok(()) => format!("{what} {}", path.display()),
         Err(error) => format!("(in vain) {what} {}: {error}", path.display()),
     }
-}
-
-/// Every header that can be opened, and the source.
-fn files() -> Vec<PathBuf> {
-    let tree = read_tree();
-    tree.into_iter()
-        .filter(|(_, node)| !matches!(node, Node::Directory))
-        .map(|(path, _)| path)
-        .collect()
-}
-
-fn read_tree() -> BTreeMap<PathBuf, Node> {
-    let mut tree = BTreeMap::new();
-    for root in [".", "../out"] {
-        read_into(Path::new(root), &mut tree);
-    }
-    tree
-}
-
-fn read_into(directory: &Path, tree: &mut BTreeMap<PathBuf, Node>) {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return;
-    };
-    for entry in entries {
-        let entry = entry.unwrap();
-        let path = entry.path();
-        let kind = entry.file_type().unwrap();
-        if kind.is_dir() {
-            read_into(&path, tree);
-            tree.insert(path, Node::Directory);
-        } else if kind.is_symlink() {
-            tree.insert(path.clone(), Node::Link(fs::read_link(path).unwrap()));
-        } else {
-            tree.insert(path.clone(), Node::File(fs::read(path).unwrap()));
-        }
-    }
-}
-
-fn write(path: &Path, text: &[u8]) -> io::Result<()> {
-    fs::create_dir_all(path.parent().unwrap())?;
-    fs::write(path, text)
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(found) if found.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(_) => Ok(()),
-    }
-}
-
-fn stamp(path: &Path, time: SystemTime) -> io::Result<()> {
-    fs::File::options()
-        .write(true)
-        .open(path)?
-        .set_modified(time)
 }

@@ -19,6 +19,7 @@ mod finding;
 mod flight;
 mod host_compilers;
 mod host_parts;
+mod host_scripts;
 mod journal;
 mod links;
 mod loader;

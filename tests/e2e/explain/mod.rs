@@ -3,6 +3,7 @@
 mod changes;
 mod gone;
 mod more;
+mod told;
 mod traps;
 
 use crate::support::workspace::{Workspace, program};
