@@ -279,19 +279,8 @@ impl Invocation<'_> {
             })
             .collect();
         let request = Request::new(self.nvcc, self.job, self.facts, toolchain);
-        let direct = request.as_ref().and_then(|request| {
-            let (facts, cache) = (self.facts, self.cache);
-            Direct::new(
-                request,
-                self.job,
-                facts,
-                toolchain,
-                cache,
-                Some(&prepared.host),
-            )
-        });
-        // Link stages always run, so that they are never answered directly.
-        let direct = direct.filter(|_| plan.link.is_empty());
+        let direct = request.as_ref();
+        let direct = direct.and_then(|request| self.direct_mode(request, prepared));
         let direct = direct.map(|direct| direct.counting_tokens(exact.is_none()));
         let units = Units {
             job: self.job,
@@ -312,6 +301,18 @@ impl Invocation<'_> {
             finished.count(self.cache, self.account, source);
         }
         Ok(())
+    }
+
+    /// What remembers the results for direct mode. `None` where it does not answer.
+    fn direct_mode(&self, request: &Request<'_>, prepared: &Prepared) -> Option<Direct<'_>> {
+        let Prepared {
+            toolchain, plan, ..
+        } = prepared;
+        let (facts, cache) = (self.facts, self.cache);
+        let host = Some(&prepared.host);
+        let direct = Direct::new(request, self.job, facts, toolchain, cache, host);
+        // Link stages always run, so that they are never answered directly.
+        direct.filter(|_| plan.link.is_empty())
     }
 
     /// The toolchain of an invocation that nothing is known of, and beside it what nvcc says for a plan.

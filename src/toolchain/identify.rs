@@ -42,7 +42,7 @@ pub struct Toolchain {
     pub id: Digest,
     /// What `nvcc --version` prints.
     pub release: String,
-    /// The host compiler's family. That of a wrapper may change; see `compile::host`.
+    /// The host compiler's family. That of a wrapper may change; see `compile::inputs::host`.
     pub host: HostFamily,
     /// What the host compiler is.
     pub driver: HostDriver,
@@ -178,34 +178,13 @@ struct Record {
 impl Record {
     fn take(nvcc: &Path, ccbin: Option<&OsStr>, scratch: &Path) -> Result<Self, ToolchainError> {
         let plan = probe(nvcc, ccbin, scratch)?;
-        let variable = |name: &str| {
-            let found = plan
-                .env
-                .iter()
-                .rev()
-                .find(|(known, _)| known.as_os_str() == name);
-            found.map(|(_, value)| value.as_os_str())
-        };
+        let variable = |name: &str| variable(&plan, name);
         let search = variable("PATH").map_or_else(own_path, OsStr::to_owned);
         let mut names = Names::along(&search);
-        let nvcc_file = canonical(nvcc)?;
-        let mut files = vec![("nvcc".to_owned(), nvcc_file.clone())];
-        if let Some(here) = variable("_HERE_") {
-            for name in ["nvcc", "nvcc.profile"] {
-                let path = Path::new(here).join(name);
-                let is_another = path.is_file() && path != nvcc_file;
-                is_another.then(|| files.push((name.to_owned(), path)));
-            }
-        }
+        let mut files = own_files(nvcc, &plan)?;
         let here = variable("_HERE_").map_or_else(|| nvcc.parent(), |here| Some(Path::new(here)));
         let targets = Targets::at(here.unwrap_or(Path::new(".")).join("../targets"));
-        for name in CUDA_TOOLS {
-            let in_plan = plan.stages.iter().map(|stage| stage.program.as_os_str());
-            let mut named =
-                in_plan.filter(|program| Path::new(program).file_name() == Some(name.as_ref()));
-            let path = names.find(named.next_back().unwrap_or(name.as_ref()))?;
-            files.push(((*name).to_owned(), canonical(&path)?));
-        }
+        files.extend(cuda_tools(&plan, &mut names)?);
         if let Some(directory) = variable("NVVMIR_LIBRARY_DIR") {
             files.extend(libdevices(Path::new(directory)));
         }
@@ -353,6 +332,40 @@ fn probe(nvcc: &Path, ccbin: Option<&OsStr>, scratch: &Path) -> Result<Plan, Too
     }
     Plan::parse(&output.stderr, Path::new(PROBE_DIRECTORY))
         .map_err(|found| error(found.to_string()))
+}
+
+/// The last value that the probe gave a variable.
+fn variable<'p>(plan: &'p Plan, name: &str) -> Option<&'p OsStr> {
+    let mut variables = plan.env.iter().rev();
+    let found = variables.find(|(known, _)| known.as_os_str() == name);
+    found.map(|(_, value)| value.as_os_str())
+}
+
+/// nvcc's file, and what lies where nvcc says that it is, each with its role.
+fn own_files(nvcc: &Path, plan: &Plan) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
+    let nvcc_file = canonical(nvcc)?;
+    let mut files = vec![("nvcc".to_owned(), nvcc_file.clone())];
+    if let Some(here) = variable(plan, "_HERE_") {
+        for name in ["nvcc", "nvcc.profile"] {
+            let path = Path::new(here).join(name);
+            let is_another = path.is_file() && path != nvcc_file;
+            is_another.then(|| files.push((name.to_owned(), path)));
+        }
+    }
+    Ok(files)
+}
+
+/// The files of CUDA's own tools with their roles, as the plan or else PATH finds them.
+fn cuda_tools(plan: &Plan, names: &mut Names) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
+    let mut files = Vec::new();
+    for name in CUDA_TOOLS {
+        let in_plan = plan.stages.iter().map(|stage| stage.program.as_os_str());
+        let mut named =
+            in_plan.filter(|program| Path::new(program).file_name() == Some(name.as_ref()));
+        let path = names.find(named.next_back().unwrap_or(name.as_ref()))?;
+        files.push(((*name).to_owned(), canonical(&path)?));
+    }
+    Ok(files)
 }
 
 fn host_program(plan: &Plan, nvcc: &Path) -> Result<OsString, ToolchainError> {

@@ -43,47 +43,7 @@ pub(super) fn examine(
 fn examine_text(text: &str, path: &OsString, findings: &mut Findings) {
     let entries = entries(text);
     let value = |name: &str| entries.get(name).copied().unwrap_or_default();
-    let mut is_clean = true;
-    for name in ENTRIES {
-        if let Some(cache) = cache_in(value(name), path) {
-            is_clean = false;
-            let text = format!(
-                "{name}={} puts {cache} around nvcc or behind it",
-                value(name)
-            );
-            let advice =
-                format!("configure again with -D{name}= for pcache-nvcc or the compiler itself");
-            findings.advise(Level::Warning, ABOUT, text, &advice);
-        }
-    }
-    let found = ["GGML_CCACHE_FOUND", "GGML_SCCACHE_FOUND"].map(value);
-    let is_found = |place: &&str| !place.is_empty() && !place.ends_with("NOTFOUND");
-    if is_on(value("GGML_CCACHE"))
-        && let Some(cache) = found.into_iter().find(is_found)
-    {
-        is_clean = false;
-        let text =
-            format!("GGML_CCACHE is on and has found {cache}, which it puts around every compile");
-        findings.advise(
-            Level::Warning,
-            ABOUT,
-            text,
-            "configure again with -DGGML_CCACHE=OFF",
-        );
-    }
-    let found = ["CCACHE_PROGRAM", "CCACHE_FOUND"].map(value);
-    if is_on(value("USE_CCACHE"))
-        && let Some(cache) = found.into_iter().find(is_found)
-    {
-        is_clean = false;
-        let text = format!("USE_CCACHE is on and has found {cache}");
-        findings.advise(
-            Level::Warning,
-            ABOUT,
-            text,
-            "configure again with -DUSE_CCACHE=OFF",
-        );
-    }
+    let is_clean = !advise_against_caches(&value, path, findings);
     let ours = [
         "CMAKE_CUDA_COMPILER_LAUNCHER",
         "CMAKE_CUDA_COMPILER",
@@ -102,6 +62,56 @@ fn examine_text(text: &str, path: &OsString, findings: &mut Findings) {
             "configure again with -DCMAKE_CUDA_COMPILER_LAUNCHER=pcache-nvcc",
         ),
     }
+}
+
+/// Advises against other caches that the `value` of an entry puts around nvcc; whether there is one.
+fn advise_against_caches<'t>(
+    value: &impl Fn(&str) -> &'t str,
+    path: &OsString,
+    findings: &mut Findings,
+) -> bool {
+    let mut has_cache = false;
+    for name in ENTRIES {
+        if let Some(cache) = cache_in(value(name), path) {
+            has_cache = true;
+            let text = format!(
+                "{name}={} puts {cache} around nvcc or behind it",
+                value(name)
+            );
+            let advice =
+                format!("configure again with -D{name}= for pcache-nvcc or the compiler itself");
+            findings.advise(Level::Warning, ABOUT, text, &advice);
+        }
+    }
+    let found = ["GGML_CCACHE_FOUND", "GGML_SCCACHE_FOUND"].map(value);
+    let is_found = |place: &&str| !place.is_empty() && !place.ends_with("NOTFOUND");
+    if is_on(value("GGML_CCACHE"))
+        && let Some(cache) = found.into_iter().find(is_found)
+    {
+        has_cache = true;
+        let text =
+            format!("GGML_CCACHE is on and has found {cache}, which it puts around every compile");
+        findings.advise(
+            Level::Warning,
+            ABOUT,
+            text,
+            "configure again with -DGGML_CCACHE=OFF",
+        );
+    }
+    let found = ["CCACHE_PROGRAM", "CCACHE_FOUND"].map(value);
+    if is_on(value("USE_CCACHE"))
+        && let Some(cache) = found.into_iter().find(is_found)
+    {
+        has_cache = true;
+        let text = format!("USE_CCACHE is on and has found {cache}");
+        findings.advise(
+            Level::Warning,
+            ABOUT,
+            text,
+            "configure again with -DUSE_CCACHE=OFF",
+        );
+    }
+    has_cache
 }
 
 /// Whether a value names pcache-nvcc, or a link to it.

@@ -210,6 +210,11 @@ fn report(features: &Features, findings: &mut Findings) {
         SYSTEM,
         format!("has {reflinks}, which are not used: outputs are copies"),
     );
+    report_clock(features, findings);
+}
+
+/// How finely the file system counts time, and whether it agrees with the system's clock.
+fn report_clock(features: &Features, findings: &mut Findings) {
     match features.grain {
         Some(grain) if grain <= COARSE => {
             let text = match grain.as_micros() {

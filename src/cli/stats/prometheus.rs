@@ -102,11 +102,11 @@ fn print_nvrtc(out: &mut Screen<'_>, counts: &NvrtcCounts) -> Result<(), Error> 
     labelled(out, &bypassed, "reason", reasons)
 }
 
-/// Metrics of one sample.
-fn plain(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
+/// Counters of one sample: name, help, value.
+fn plain_counters(shown: &Shown<'_>) -> [(&'static str, &'static str, f64); 7] {
     let counts = &shown.counts;
     let seconds = |milliseconds: u64| milliseconds as f64 / 1e3;
-    let counters = [
+    [
         (
             "pcache_semantic_hits_total",
             "Hits whose sources had changed in comments, blanks or lines alone",
@@ -142,7 +142,11 @@ fn plain(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
             "Files removed to stay below the size cap",
             shown.evicted as f64,
         ),
-    ];
+    ]
+}
+
+/// Metrics of one sample.
+fn plain(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let gauges = [
         ("pcache_store_bytes", "Bytes in the store", shown.size.bytes),
         ("pcache_store_max_bytes", "The size cap", shown.max_bytes),
@@ -157,7 +161,7 @@ fn plain(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
             shown.size.records,
         ),
     ];
-    let counters = counters.map(|(name, help, value)| (name, "counter", help, value));
+    let counters = plain_counters(shown).map(|(name, help, value)| (name, "counter", help, value));
     let gauges = gauges.map(|(name, help, value)| (name, "gauge", help, value as f64));
     for (name, kind, help, value) in counters.into_iter().chain(gauges) {
         head(out, &Metric { name, kind, help })?;

@@ -265,7 +265,7 @@ fn default_arguments_pass_the_line_on() {
 }
 
 #[test]
-fn calls_without_a_name_keep_all_lines() {
+fn constructors_and_initialisers_of_members_keep_all_lines() {
     keeps_all("struct A { A(int l = at()); };\nA a;", Unnamed::Class);
     keeps_all(
         "struct A;\nstruct A { explicit A(int l = at()); };\nusing B = A;",
@@ -302,6 +302,10 @@ fn calls_without_a_name_keep_all_lines() {
         "template <bool B = N < 3> struct A { int l = at(); };",
         Unnamed::Shape,
     );
+}
+
+#[test]
+fn operators_lambdas_and_templates_keep_all_lines() {
     keeps_all(
         "struct A { int operator()(int l = at()); };",
         Unnamed::Shape,
@@ -327,6 +331,10 @@ fn calls_without_a_name_keep_all_lines() {
         "template <class T> concept C = sizeof(T) > at();",
         Unnamed::Shape,
     );
+}
+
+#[test]
+fn calls_that_a_text_does_not_show_keep_all_lines() {
     keeps_all("struct R { int* begin(int l = at()); };", Unnamed::Implicit);
     keeps_all(
         "struct P { G get_return_object(int l = at()); };",
