@@ -110,18 +110,26 @@ fn parts_of_a_compile_import_downwards_only() {
 #[test]
 fn architecture_page_has_the_rooms_in_their_order() {
     let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
-    let names = floors("src/lib.rs");
-    let mut last = 0;
-    for name in names.iter().flatten() {
-        let place = [format!("`src/{name}/`"), format!("`src/{name}.rs`")];
-        let at = place.iter().find_map(|place| page.find(place.as_str()));
-        assert!(
-            at.is_some(),
-            "docs/architecture.md does not say what {name} does"
-        );
-        last = last.max(at.unwrap());
+    let rows: Vec<_> = page.lines().filter(|line| line.starts_with('|')).collect();
+    let row_of = |name: &String| {
+        let places = [format!("`src/{name}/`"), format!("`src/{name}.rs`")];
+        let row = rows.iter().position(|row| {
+            let rooms = row.split('|').nth(1).unwrap_or_default();
+            places.iter().any(|place| rooms.contains(place.as_str()))
+        });
+        row.unwrap_or_else(|| panic!("docs/architecture.md does not say what {name} does"))
+    };
+    let mut above = 0;
+    for floor in floors("src/lib.rs") {
+        for name in &floor {
+            let row = row_of(name);
+            assert!(
+                row > above,
+                "{name} stands above rooms that are above it in src/lib.rs"
+            );
+        }
+        above = floor.iter().map(row_of).max().unwrap();
     }
-    assert!(last > 0);
 }
 
 /// The rooms that the lowest ones may import.
