@@ -97,9 +97,10 @@ fn quote(argument: &OsStr) -> String {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./=,:+@%".contains(b);
     let text = argument.to_string_lossy();
     let text = visible::line(&text);
-    match !argument.is_empty() && argument.as_bytes().iter().all(plain) {
-        true => text.into_owned(),
-        false => format!("'{}'", text.replace('\'', r"'\''")),
+    if !argument.is_empty() && argument.as_bytes().iter().all(plain) {
+        text.into_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
     }
 }
 

@@ -65,9 +65,10 @@ pub fn hide_assignment(assignment: &[u8]) -> Vec<u8> {
         return assignment.to_vec();
     };
     let (name, value) = (&assignment[..equals], &assignment[equals + 1..]);
-    let value = match is_secret(name) && !value.is_empty() && hidden_at(value).is_none() {
-        true => hidden(value),
-        false => hide_flags(value),
+    let value = if is_secret(name) && !value.is_empty() && hidden_at(value).is_none() {
+        hidden(value)
+    } else {
+        hide_flags(value)
     };
     [name, b"=", &value].concat()
 }
@@ -103,9 +104,10 @@ pub fn shown(text: &str) -> Cow<'_, str> {
         found.push_str(if is_whole { SHOWN } else { &left[at..end] });
         left = &left[end..];
     }
-    match found.is_empty() {
-        true => Cow::Borrowed(text),
-        false => Cow::Owned(found + left),
+    if found.is_empty() {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(found + left)
     }
 }
 

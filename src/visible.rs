@@ -45,9 +45,10 @@ fn escaped(
     }
     let mut found = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        match is_odd(c) {
-            true => escape(&mut found, c),
-            false => found.push(c),
+        if is_odd(c) {
+            escape(&mut found, c);
+        } else {
+            found.push(c);
         }
     }
     Cow::Owned(found)

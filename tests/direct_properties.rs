@@ -289,9 +289,10 @@ impl Work {
         case: &mut Case,
         may_change: bool,
     ) -> Result<(Given, BTreeSet<SearchOrder>), String> {
-        let passes: &[&[&str]] = match case.forest.two_passes {
-            true => &[&[], &["-DDEVICE"]],
-            false => &[&[]],
+        let passes: &[&[&str]] = if case.forest.two_passes {
+            &[&[], &["-DDEVICE"]]
+        } else {
+            &[&[]]
         };
         let mut given = Given {
             texts: Vec::new(),
@@ -395,8 +396,9 @@ fn missing_name(words: &str) -> Option<String> {
 
 fn without_path(doubt: &str) -> String {
     let (head, rest) = doubt.split_once(' ').unwrap_or((doubt, ""));
-    match Path::new(head).components().count() > 1 || head.ends_with(".h") {
-        true => rest.to_owned(),
-        false => doubt.to_owned(),
+    if Path::new(head).components().count() > 1 || head.ends_with(".h") {
+        rest.to_owned()
+    } else {
+        doubt.to_owned()
     }
 }

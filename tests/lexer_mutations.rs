@@ -59,9 +59,10 @@ fn any_bytes_keep_the_promises_of_lexer_and_digests() {
     for _ in 0..rounds {
         let mut text = Vec::new();
         for _ in 0..random.below(24) {
-            match random.chance(4) {
-                true => text.push(u8::try_from(random.below(256)).unwrap()),
-                false => text.extend_from_slice(random.pick::<&[u8]>(&PARTS)),
+            if random.chance(4) {
+                text.push(u8::try_from(random.below(256)).unwrap());
+            } else {
+                text.extend_from_slice(random.pick::<&[u8]>(&PARTS));
             }
         }
         digests += usize::from(check::check(&text));

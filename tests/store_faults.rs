@@ -378,9 +378,10 @@ fn flipped_bits_of_artefacts_and_records_are_never_served() {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
             fs::write(path, &bad).unwrap();
-            match path == &entry {
-                true => assert_eq!(store.get_artefact(&artefact).unwrap(), None, "bit {bit}"),
-                false => assert_eq!(store.get_record(b"key").unwrap(), None, "bit {bit}"),
+            if path == &entry {
+                assert_eq!(store.get_artefact(&artefact).unwrap(), None, "bit {bit}");
+            } else {
+                assert_eq!(store.get_record(b"key").unwrap(), None, "bit {bit}");
             }
             assert!(!path.exists());
             noticed += 1;
@@ -410,9 +411,10 @@ fn flipped_bits_of_pages_harm_nothing_that_is_stored() {
     let every = (0..512)
         .map(|word| ("counters", word))
         .chain((0..1536).map(|word| ("shards", word)));
-    let cases: Vec<_> = match all_bits {
-        true => every.collect(),
-        false => cases.collect(),
+    let cases: Vec<_> = if all_bits {
+        every.collect()
+    } else {
+        cases.collect()
     };
     for (page, word) in cases {
         let path = root.join(page);

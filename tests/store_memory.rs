@@ -384,10 +384,10 @@ fn threads_see_whole_values_of_their_keys_and_the_cap_holds() {
                 scope.spawn(move || work(seed));
             }
         });
-        let left: u64 = match policy.knows_expiry() {
-            true => continue,
-            false => store.entries().unwrap().iter().map(|e| e.size).sum(),
-        };
+        if policy.knows_expiry() {
+            continue;
+        }
+        let left: u64 = store.entries().unwrap().iter().map(|e| e.size).sum();
         assert_eq!(store.info().unwrap().bytes, left, "{policy:?}");
     }
 }

@@ -175,10 +175,13 @@ impl Ours {
                 Some(value) => format!("={}", String::from_utf8(value).unwrap()),
                 None => "none".into(),
             },
-            Step::Remove(key) => match store.remove(key.as_bytes()).unwrap() {
-                true => "yes".into(),
-                false => "no".into(),
-            },
+            Step::Remove(key) => {
+                if store.remove(key.as_bytes()).unwrap() {
+                    "yes".into()
+                } else {
+                    "no".into()
+                }
+            }
             Step::Keys => {
                 let mut keys = self.keys_of(&store.entries().unwrap());
                 keys.sort();

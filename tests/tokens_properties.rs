@@ -64,9 +64,10 @@ fn equal_digests_mean_equal_preprocessing() {
     for seed in first_seed..first_seed + edits {
         let mut random = Random(seed);
         let is_real = random.chance(40);
-        let text = match is_real {
-            true => without_includes(&fs::read(random.pick(&headers)).unwrap()),
-            false => nasty(&mut random),
+        let text = if is_real {
+            without_includes(&fs::read(random.pick(&headers)).unwrap())
+        } else {
+            nasty(&mut random)
         };
         let edit = Edit::any(&mut random);
         let edited = edit.apply(&text, &mut random);
@@ -88,9 +89,10 @@ fn equal_digests_mean_equal_preprocessing() {
         let forms = normal_forms(&text).unwrap();
         let columns_kept = before.columns == after.columns;
         assert!(!columns_kept || before.lines == after.lines, "seed {seed}");
-        let rivals = match before.lines == after.lines {
-            true => vec![edited, forms.lines, forms.columns],
-            false => vec![forms.lines, forms.columns],
+        let rivals = if before.lines == after.lines {
+            vec![edited, forms.lines, forms.columns]
+        } else {
+            vec![forms.lines, forms.columns]
         };
         count(match (before.lines == after.lines, columns_kept) {
             (true, true) => "columns kept",

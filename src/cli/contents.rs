@@ -80,9 +80,10 @@ impl Contents {
             return Self::nameless(UNKNOWN);
         };
         let is_alone = values.byte_offset() == value.len();
-        let mut found = Self::nameless(match is_alone {
-            true => class_of_json(&first),
-            false => "plan",
+        let mut found = Self::nameless(if is_alone {
+            class_of_json(&first)
+        } else {
+            "plan"
         });
         found.collect(&first);
         found.sources = sources(&first);

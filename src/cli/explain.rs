@@ -166,9 +166,10 @@ fn without_former(former: &[Compile], removals: &Removals, compile: &Compile) ->
         return removals.between(equal, compile);
     }
     let is_known = former.iter().any(|other| sources(other) == wanted);
-    let said = match is_known {
-        true => "what former compiles of this source depended on is not in the cache any more",
-        false => "it is the first compile of this source that the journal knows",
+    let said = if is_known {
+        "what former compiles of this source depended on is not in the cache any more"
+    } else {
+        "it is the first compile of this source that the journal knows"
     };
     said.to_owned()
 }

@@ -38,9 +38,10 @@ struct Gone {
 
 pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
     let Some(store) = scene.store_for("collect garbage in")? else {
-        match arguments.json {
-            true => print_json(&mut scene.out, &Report::default())?,
-            false => scene.say_absent()?,
+        if arguments.json {
+            print_json(&mut scene.out, &Report::default())?;
+        } else {
+            scene.say_absent()?;
         }
         return Ok(Status::Fine);
     };
@@ -67,9 +68,10 @@ pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Stat
         toolchains: Gone { files, bytes },
         ..Report::of(&collected)
     };
-    match arguments.json {
-        true => print_json(&mut scene.out, &report)?,
-        false => report.print(scene)?,
+    if arguments.json {
+        print_json(&mut scene.out, &report)?;
+    } else {
+        report.print(scene)?;
     }
     Ok(Status::Fine)
 }

@@ -78,9 +78,10 @@ pub(super) fn run(arguments: &ListArguments, scene: &mut Scene<'_>) -> Result<St
     report
         .entries
         .truncate(arguments.limit.unwrap_or(usize::MAX));
-    match arguments.json {
-        true => print_json(&mut scene.out, &report)?,
-        false => print(&report, scene)?,
+    if arguments.json {
+        print_json(&mut scene.out, &report)?;
+    } else {
+        print(&report, scene)?;
     }
     Ok(Status::Fine)
 }
@@ -163,12 +164,13 @@ fn print(report: &Report, scene: &mut Scene<'_>) -> Result<(), Error> {
     }
     let (files, size) = (report.files, ByteSize::approximate(report.bytes));
     let shown = report.entries.len();
-    match shown == files {
-        true => say(&mut scene.out, format_args!("{files} files, {size}")),
-        false => say(
+    if shown == files {
+        say(&mut scene.out, format_args!("{files} files, {size}"))
+    } else {
+        say(
             &mut scene.out,
             format_args!("{files} files, {size}; {shown} are shown"),
-        ),
+        )
     }
 }
 

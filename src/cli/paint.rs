@@ -24,9 +24,10 @@ impl Paint {
     pub(super) fn of(surroundings: &Surroundings<'_>) -> Self {
         let value = |name: &str| (surroundings.env)(name).unwrap_or_default();
         let is_wanted = value("NO_COLOR").is_empty() && value("TERM") != "dumb";
-        match surroundings.out_is_terminal && is_wanted {
-            true => Self::Colours,
-            false => Self::Plain,
+        if surroundings.out_is_terminal && is_wanted {
+            Self::Colours
+        } else {
+            Self::Plain
         }
     }
 

@@ -105,9 +105,10 @@ impl Recompiler<'_> {
         };
         let parts = ["outputs", "streams"].into_iter();
         let parts: Vec<_> = parts.filter(|part| stored[part] != made[part]).collect();
-        Ok(match parts.is_empty() {
-            true => Outcome::Same,
-            false => Outcome::Differ(parts),
+        Ok(if parts.is_empty() {
+            Outcome::Same
+        } else {
+            Outcome::Differ(parts)
         })
     }
 

@@ -79,13 +79,11 @@ fn find(own: Option<&Path>) -> Result<PathBuf, Error> {
         )
     })?;
     let bytes = found.as_os_str().as_bytes();
-    match bytes.iter().any(|byte| b": ".contains(byte)) {
-        false => Ok(found.clone()),
-        // Both end a name in LD_PRELOAD.
-        true => {
-            anyhow::bail!("the dynamic linker cannot load {found:?}: no colons and spaces, please")
-        }
+    // Both end a name in LD_PRELOAD.
+    if bytes.iter().any(|byte| b": ".contains(byte)) {
+        anyhow::bail!("the dynamic linker cannot load {found:?}: no colons and spaces, please")
     }
+    Ok(found.clone())
 }
 
 /// `library` before what the variable names already: ours must be there before any libnvrtc.

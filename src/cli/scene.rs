@@ -56,9 +56,10 @@ impl Scene<'_> {
         &self,
         opened: Result<FileStore, StoreError>,
     ) -> Result<Option<FileStore>, Error> {
-        match is_there(self.root())? {
-            true => Ok(Some(opened?)),
-            false => Ok(None),
+        if is_there(self.root())? {
+            Ok(Some(opened?))
+        } else {
+            Ok(None)
         }
     }
 

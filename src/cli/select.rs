@@ -102,9 +102,10 @@ impl<'a> Sought<'a> {
             Sort::Record => self.matches(glob, &contents),
         };
         let is_taken = is_old && is_meant;
-        let names = match is_taken {
-            true => &mut self.named,
-            false => &mut self.needed,
+        let names = if is_taken {
+            &mut self.named
+        } else {
+            &mut self.needed
         };
         names.extend(
             contents
@@ -126,11 +127,11 @@ impl<'a> Sought<'a> {
 
 /// Whether `glob` means `file`: without a slash, by its name alone.
 pub(super) fn names(glob: &Pattern, file: &Path) -> bool {
-    match glob.as_str().contains('/') {
-        true => glob.matches_path(file),
-        false => file
-            .file_name()
-            .is_some_and(|name| glob.matches_path(Path::new(name))),
+    if glob.as_str().contains('/') {
+        glob.matches_path(file)
+    } else {
+        file.file_name()
+            .is_some_and(|name| glob.matches_path(Path::new(name)))
     }
 }
 

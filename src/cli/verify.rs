@@ -62,9 +62,10 @@ struct Damaged {
 }
 
 pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let store = match arguments.keep || scene.config.readonly.value {
-        true => scene.store_for_reading()?,
-        false => scene.store_for("verify")?,
+    let store = if arguments.keep || scene.config.readonly.value {
+        scene.store_for_reading()?
+    } else {
+        scene.store_for("verify")?
     };
     let mut report = Report::default();
     if let Some(store) = &store {
@@ -134,9 +135,10 @@ impl Report {
             watch(stored.size);
             let expected = named.get(&stored.name).copied();
             // What has another size need not be read, however large it is.
-            let proof = match expected.is_some_and(|size| size != stored.size) {
-                true => Ok(Proof::Unproven),
-                false => stored.prove(),
+            let proof = if expected.is_some_and(|size| size != stored.size) {
+                Ok(Proof::Unproven)
+            } else {
+                stored.prove()
             };
             match proof {
                 Ok(Proof::Whole) => {

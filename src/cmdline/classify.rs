@@ -166,10 +166,13 @@ fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
             check_words(value, bytes, effects::of(judge), BypassReason::ToolOption)
         }
         // nvcc copies these into the make rules itself; no shell sees them.
-        Effect::Dependencies => match bytes.iter().any(|b| matches!(b, b'\n' | b'\r')) {
-            true => Err(bypass(BypassReason::ShellExpansion, value)),
-            false => Ok(()),
-        },
+        Effect::Dependencies => {
+            if bytes.iter().any(|b| matches!(b, b'\n' | b'\r')) {
+                Err(bypass(BypassReason::ShellExpansion, value))
+            } else {
+                Ok(())
+            }
+        }
         Effect::Schedule if !is_small_number(bytes) => {
             Err(bypass(BypassReason::BadArguments, value))
         }
@@ -200,9 +203,10 @@ fn is_small_number(text: &[u8]) -> bool {
 }
 
 fn check_quoted(value: &OsStr) -> Result<(), Bypass> {
-    match shell::expands_in_quotes(value.as_bytes()) {
-        true => Err(bypass(BypassReason::ShellExpansion, value)),
-        false => Ok(()),
+    if shell::expands_in_quotes(value.as_bytes()) {
+        Err(bypass(BypassReason::ShellExpansion, value))
+    } else {
+        Ok(())
     }
 }
 

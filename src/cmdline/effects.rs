@@ -252,13 +252,15 @@ fn known(table: &[&str], word: &[u8], otherwise: &'static str) -> Verdict {
     let text = String::from_utf8_lossy(word);
     let (name, value) = text.split_once('=').unwrap_or((&text, ""));
     let is_plain = |value: &str| !value.contains(['/', '.', '@']);
-    let is_known = match name.starts_with('-') {
-        true => table.contains(&name) && is_plain(value),
-        false => is_plain(&text),
+    let is_known = if name.starts_with('-') {
+        table.contains(&name) && is_plain(value)
+    } else {
+        is_plain(&text)
     };
-    match is_known {
-        true => Verdict::Harmless,
-        false => Verdict::Harmful(otherwise),
+    if is_known {
+        Verdict::Harmless
+    } else {
+        Verdict::Harmful(otherwise)
     }
 }
 
@@ -272,9 +274,10 @@ fn nvlink(word: &[u8]) -> Verdict {
     } else {
         name.starts_with('@') || name.contains('/') || name.contains('.')
     };
-    match telling {
-        true => Verdict::Harmful("reads, writes or times something"),
-        false => Verdict::Harmless,
+    if telling {
+        Verdict::Harmful("reads, writes or times something")
+    } else {
+        Verdict::Harmless
     }
 }
 

@@ -61,31 +61,38 @@ const GNU_AS: &[&str] = &[
 pub fn check_command(words: &[Vec<u8>]) -> Result<(), String> {
     let (program, words) = words.split_first().ok_or("no program")?;
     let is_assembler = program.ends_with(b"as");
-    let is_valued = |word: &str| match is_assembler {
-        true => VALUED_BY_AS.contains(&word),
-        false => takes_value(word),
+    let is_valued = |word: &str| {
+        if is_assembler {
+            VALUED_BY_AS.contains(&word)
+        } else {
+            takes_value(word)
+        }
+    };
+    let is_harmless = |word: &str| {
+        if is_assembler {
+            GNU_AS.iter().any(|known| is_option(word, known))
+        } else {
+            word.starts_with('-') && verdict(word.as_bytes()) == Verdict::Harmless
+        }
     };
     let mut words = words.iter().map(|word| String::from_utf8_lossy(word));
     while let Some(word) = words.next() {
         if is_valued(&word) {
             words.next();
-            continue;
-        }
-        let is_plain = OWN.contains(&word.as_ref())
-            || match is_assembler {
-                true => GNU_AS
-                    .iter()
-                    .any(|known| match known.ends_with(['-', '=']) {
-                        true => word.starts_with(known),
-                        false => word == *known,
-                    }),
-                false => word.starts_with('-') && verdict(word.as_bytes()) == Verdict::Harmless,
-            };
-        if !is_plain {
+        } else if !OWN.contains(&word.as_ref()) && !is_harmless(&word) {
             return Err(word.into_owned());
         }
     }
     Ok(())
+}
+
+/// Whether `word` is the option `known`, which another text follows if it ends in `-` or `=`.
+fn is_option(word: &str, known: &str) -> bool {
+    if known.ends_with(['-', '=']) {
+        word.starts_with(known)
+    } else {
+        word == known
+    }
 }
 
 #[cfg(test)]

@@ -81,9 +81,12 @@ impl Observes {
     /// What it comes to with `value`.
     pub fn with(self, value: &OsStr) -> Observed {
         let bytes = value.as_bytes();
-        let lines = |tells: bool| match tells {
-            true => Observed::Lines,
-            false => Observed::Nothing,
+        let lines = |tells: bool| {
+            if tells {
+                Observed::Lines
+            } else {
+                Observed::Nothing
+            }
         };
         match self {
             Self::Nothing => Observed::Nothing,
@@ -136,9 +139,10 @@ fn host(text: &[u8]) -> Observed {
         _ if !text.starts_with(b"-") => !text.starts_with(b"@"),
         _ => SILENT.iter().any(starts) && !text.starts_with(b"-mllvm"),
     };
-    match is_silent {
-        true => Observed::Nothing,
-        false => Observed::Lines,
+    if is_silent {
+        Observed::Nothing
+    } else {
+        Observed::Lines
     }
 }
 
@@ -151,9 +155,10 @@ fn ptxas(text: &[u8]) -> Observed {
         b"--generate-line-info",
     ];
     let name = text.split(|&byte| byte == b'=').next().unwrap_or(text);
-    match effects::ptxas(text) == effects::Verdict::Harmless && !looks.contains(&name) {
-        true => Observed::Nothing,
-        false => Observed::Sizes,
+    if effects::ptxas(text) == effects::Verdict::Harmless && !looks.contains(&name) {
+        Observed::Nothing
+    } else {
+        Observed::Sizes
     }
 }
 

@@ -112,9 +112,10 @@ fn serve(hit: Hit, cache: &Cache<'_>, account: &Account) -> Result<(), Detour> {
     hit.delivery.place_kept(&hit.kept_sites)?;
     hit.delivery.printed.show();
     cache.stats.add(Counter::DirectHit, hit.units);
-    let how = match hit.is_semantic {
-        true => "hit, with changes that no compiler sees",
-        false => "hit",
+    let how = if hit.is_semantic {
+        "hit, with changes that no compiler sees"
+    } else {
+        "hit"
     };
     if hit.is_semantic {
         cache.stats.add(Counter::SemanticHit, hit.units);

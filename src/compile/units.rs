@@ -220,9 +220,10 @@ impl Ended {
         account.note("unit", format_args!("{shown}: {text}{why} ({key})"));
         account.tell(|found| {
             // The worst of all; the first is better than what stood there before any.
-            found.level = match found.units.is_empty() {
-                true => level,
-                false => found.level.max(level),
+            found.level = if found.units.is_empty() {
+                level
+            } else {
+                found.level.max(level)
             };
             found.semantic |= semantic;
             found.stored += if level.is_hit() { self.milliseconds } else { 0 };

@@ -20,9 +20,10 @@ pub fn nearest(name: &str) -> Option<&'static Setting> {
     let name = plain(name);
     let distance = |row: &&Setting| {
         // `maxsize` and `size` are meant as well as `max_zise`.
-        match row.key.split('_').any(|word| word == name) {
-            true => 1,
-            false => strsim::damerau_levenshtein(row.key, &name),
+        if row.key.split('_').any(|word| word == name) {
+            1
+        } else {
+            strsim::damerau_levenshtein(row.key, &name)
         }
     };
     let best = SETTINGS.iter().min_by_key(distance)?;

@@ -227,9 +227,10 @@ impl Kind for PathBuf {
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         let path = Self::from(text);
-        match path.is_absolute() {
-            true => Ok(path),
-            false => Err("not an absolute path; begin it with /".into()),
+        if path.is_absolute() {
+            Ok(path)
+        } else {
+            Err("not an absolute path; begin it with /".into())
         }
     }
 

@@ -98,9 +98,10 @@ const FLAGS: OFlags = OFlags::RDWR.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC
 
 fn fifo(path: &Path) -> io::Result<OwnedFd> {
     let channel = open(path, FLAGS, Mode::empty())?;
-    match is_pipe(&fstat(&channel)?) {
-        true => Ok(channel),
-        false => Err(io::Error::other("not a pipe")),
+    if is_pipe(&fstat(&channel)?) {
+        Ok(channel)
+    } else {
+        Err(io::Error::other("not a pipe"))
     }
 }
 

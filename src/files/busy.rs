@@ -152,9 +152,10 @@ mod tests {
         let (mut tried, mut slept) = (0, Duration::ZERO);
         let operation = || {
             tried += 1;
-            match tried <= times {
-                true => Err(io::Error::from_raw_os_error(code)),
-                false => Ok(tried),
+            if tried <= times {
+                Err(io::Error::from_raw_os_error(code))
+            } else {
+                Ok(tried)
             }
         };
         let done = retry(system, operation, |pause| slept += pause);

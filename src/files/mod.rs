@@ -341,9 +341,10 @@ pub fn read(file: &File, expected: Size) -> io::Result<(Facts, Vec<u8>)> {
 /// All of an open regular file, unless it is longer than `most` bytes.
 pub fn read_bounded(file: &File, most: u64) -> io::Result<Vec<u8>> {
     let (facts, bytes) = read(file, Size::AtMost(most))?;
-    match facts.is_file && facts.size <= most {
-        true => Ok(bytes),
-        false => Err(ErrorKind::FileTooLarge.into()),
+    if facts.is_file && facts.size <= most {
+        Ok(bytes)
+    } else {
+        Err(ErrorKind::FileTooLarge.into())
     }
 }
 

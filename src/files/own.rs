@@ -22,9 +22,10 @@ impl Directory {
     /// There is none. It is another user's, or not a regular file: that is [`ErrorKind::InvalidData`].
     pub fn open_own(&self, name: &str, access: OFlags) -> io::Result<File> {
         let (file, rights) = self.open_examined(name, access)?;
-        match rights.is_own() {
-            true => Ok(file),
-            false => Err(strange("another user may have written it; remove it")),
+        if rights.is_own() {
+            Ok(file)
+        } else {
+            Err(strange("another user may have written it; remove it"))
         }
     }
 

@@ -351,9 +351,10 @@ impl<'a> Walk<'a> {
             return Ok(());
         };
         let text = fs::read(place).map_err(failed)?;
-        match known.iter().any(|known| **known == text) {
-            true => Err(format!("{} is a copy of another header", place.display())),
-            false => Ok(()),
+        if known.iter().any(|known| **known == text) {
+            Err(format!("{} is a copy of another header", place.display()))
+        } else {
+            Ok(())
         }
     }
 
@@ -405,9 +406,10 @@ impl<'a> Walk<'a> {
         }
         let directory = path.parent()?;
         if !self.real_directories.contains_key(directory) {
-            let spelled = match directory.as_os_str().is_empty() {
-                true => Path::new("."),
-                false => directory,
+            let spelled = if directory.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                directory
             };
             let real = fs::canonicalize(spelled).ok()?;
             self.real_directories.insert(directory.to_owned(), real);

@@ -40,9 +40,10 @@ impl Mounts {
         let says = watched[0]
             .revents()
             .intersects(PollFlags::PRI | PollFlags::ERR);
-        match self.changed.fetch_or(says, Ordering::AcqRel) || says {
-            true => Err("a mount changed during the compile".to_owned()),
-            false => Ok(()),
+        if self.changed.fetch_or(says, Ordering::AcqRel) || says {
+            Err("a mount changed during the compile".to_owned())
+        } else {
+            Ok(())
         }
     }
 }

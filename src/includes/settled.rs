@@ -44,9 +44,10 @@ pub fn stamp_after(earlier: SystemTime) -> SystemTime {
 /// Names what changed after `began`.
 pub fn check(lookups: &Lookups, began: SystemTime) -> Result<(), Doubt> {
     for path in lookups.files.iter().chain(&lookups.settled) {
-        let spelled = match path.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => path,
+        let spelled = if path.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            path
         };
         let is_older =
             fs::metadata(spelled).is_ok_and(|found| Stat::from(&found).is_older_than(began));

@@ -186,9 +186,10 @@ impl<'t> Writer<'t> {
                 if self.name == Name::Open {
                     self.doubt = Some("a comment or a part of a header's name");
                 }
-                match is_plain(bytes) {
-                    true => self.gap.take(bytes),
-                    false => self.keep(bytes),
+                if is_plain(bytes) {
+                    self.gap.take(bytes);
+                } else {
+                    self.keep(bytes);
                 }
             }
             Kind::OddBlank | Kind::Splice => self.keep(bytes),
@@ -312,17 +313,14 @@ impl<'t> Writer<'t> {
             self.judge_rest(&self.text[from..newline.start]);
         }
         if self.gap.newlines > 0 {
-            match self.begun {
-                false => {
-                    let newlines = std::iter::repeat_n(b'\n', self.gap.newlines);
-                    self.forms.lines.extend(newlines.clone());
-                    self.forms.columns.extend(newlines);
-                }
-                true => {
-                    self.gap.columns.clear();
-                    self.gap.columns.extend_from_slice(b"*/");
-                    self.write_gap();
-                }
+            if self.begun {
+                self.gap.columns.clear();
+                self.gap.columns.extend_from_slice(b"*/");
+                self.write_gap();
+            } else {
+                let newlines = std::iter::repeat_n(b'\n', self.gap.newlines);
+                self.forms.lines.extend(newlines.clone());
+                self.forms.columns.extend(newlines);
             }
         }
         self.push(newline.of(self.text));

@@ -211,9 +211,10 @@ impl Compile {
 
     /// Milliseconds that a hit took less than the compile whose result it delivered.
     pub fn saved(&self) -> u64 {
-        match self.level.is_hit() {
-            true => self.stored.saturating_sub(self.wall / 1000),
-            false => 0,
+        if self.level.is_hit() {
+            self.stored.saturating_sub(self.wall / 1000)
+        } else {
+            0
         }
     }
 

@@ -77,9 +77,10 @@ impl Start {
         if let Some(name) = FORBIDDEN.iter().find(|name| env::var_os(name).is_some()) {
             return refused(name);
         }
-        match assignments(LOADED) == self.loaded {
-            true => Ok(assignments(KEYED)),
-            false => refused("a variable that NVRTC reads when it is loaded"),
+        if assignments(LOADED) == self.loaded {
+            Ok(assignments(KEYED))
+        } else {
+            refused("a variable that NVRTC reads when it is loaded")
         }
     }
 }

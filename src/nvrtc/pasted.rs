@@ -191,9 +191,10 @@ impl Read {
                     |name: &&[u8]| [b"error".as_slice(), b"warning", b"pragma"].contains(name);
                 name.filter(speaks)?;
             }
-            match in_directive {
-                true => line.push((item, token)),
-                false => code.push(item),
+            if in_directive {
+                line.push((item, token));
+            } else {
+                code.push(item);
             }
         }
         if in_directive {
@@ -373,9 +374,10 @@ impl<'r> Calls<'r> {
                 Item::Word(word) if definition.parameters.contains(word) => Last::Other,
                 Item::Word(word) => {
                     self.found.insert(*word);
-                    match is_pasted {
-                        true => Last::Other,
-                        false => self.kind(*word),
+                    if is_pasted {
+                        Last::Other
+                    } else {
+                        self.kind(*word)
                     }
                 }
                 _ => Last::Other,
@@ -389,9 +391,10 @@ impl<'r> Calls<'r> {
     }
 
     fn kind(&self, word: u32) -> Last {
-        match self.macros.contains(&word) {
-            true => Last::Macro,
-            false => Last::Word,
+        if self.macros.contains(&word) {
+            Last::Macro
+        } else {
+            Last::Word
         }
     }
 
@@ -421,9 +424,10 @@ impl<'r> Calls<'r> {
                 Item::Close => {
                     let least = usize::from(is_endless);
                     depth = depth.saturating_sub(1).max(least);
-                    match is_inside && depth == 0 {
-                        true => Last::Call,
-                        false => Last::Other,
+                    if is_inside && depth == 0 {
+                        Last::Call
+                    } else {
+                        Last::Other
                     }
                 }
                 Item::Condition => {

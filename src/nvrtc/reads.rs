@@ -216,9 +216,10 @@ impl Place<'_> {
 
     /// A path set for any place as it is in this one.
     pub fn settle<'s>(&self, set: &'s PathSet) -> Option<Cow<'s, PathSet>> {
-        match set.names(BESIDE) {
-            true => Some(Cow::Owned(set.with(BESIDE, &self.beside()?))),
-            false => Some(Cow::Borrowed(set)),
+        if set.names(BESIDE) {
+            Some(Cow::Owned(set.with(BESIDE, &self.beside()?)))
+        } else {
+            Some(Cow::Borrowed(set))
         }
     }
 
@@ -317,9 +318,10 @@ impl Sorted {
         note(&mut self.beside, &mut self.probe, access)?;
         let directory = below.parent().unwrap_or(Path::new(""));
         let name = below.file_name().map(PathBuf::from);
-        let directory = match directory.as_os_str().is_empty() {
-            true => PathBuf::from(BESIDE),
-            false => Path::new(BESIDE).join(directory),
+        let directory = if directory.as_os_str().is_empty() {
+            PathBuf::from(BESIDE)
+        } else {
+            Path::new(BESIDE).join(directory)
         };
         self.moving.entry(directory).or_default().extend(name);
         // A directory or a file in the way is there, and may be in no other place.

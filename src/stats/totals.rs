@@ -131,9 +131,10 @@ impl Totals {
         let (mut known, mut guessed) = (StoreSize::default(), 0);
         let all = self.all();
         for row in Row::shards() {
-            match all.is_known(row) {
-                true => known = known.plus(all.size(row)),
-                false => guessed += 1,
+            if all.is_known(row) {
+                known = known.plus(all.size(row));
+            } else {
+                guessed += 1;
             }
         }
         let listed = SHARDS as u64 - guessed;

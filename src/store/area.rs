@@ -88,10 +88,11 @@ impl Listing {
     pub(super) fn artefact(&self, file: &Listed) -> Result<Option<Artefact>, StoreError> {
         self.look(file, |opened| {
             let facts = Facts::of(opened)?;
-            match facts.is_file && facts.is_same(&file.facts) {
+            if facts.is_file && facts.is_same(&file.facts) {
                 // It may grow while it is read.
-                true => Artefact::read(opened.take(facts.size)).map(Some),
-                false => Ok(None),
+                Artefact::read(opened.take(facts.size)).map(Some)
+            } else {
+                Ok(None)
             }
         })
     }

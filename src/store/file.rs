@@ -148,9 +148,12 @@ impl FileStore {
         let whole = |found: &Found| {
             found.facts.size == artefact.size && Artefact::of(&found.bytes) == *artefact
         };
-        self.verified(Sort::Entry, name, found, |found| match whole(&found) {
-            true => Unsealed::Whole(found.bytes),
-            false => Unsealed::Damaged,
+        self.verified(Sort::Entry, name, found, |found| {
+            if whole(&found) {
+                Unsealed::Whole(found.bytes)
+            } else {
+                Unsealed::Damaged
+            }
         })
     }
 

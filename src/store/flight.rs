@@ -71,9 +71,10 @@ impl Flights {
             return Flight::Unsupported;
         };
         let joined = try_join(own, offset(key), deadline, interrupted);
-        joined.unwrap_or_else(|error| match is_unsupported(&error) {
-            true => Flight::Unsupported,
-            false => {
+        joined.unwrap_or_else(|error| {
+            if is_unsupported(&error) {
+                Flight::Unsupported
+            } else {
                 let path = LockFile::path(own, FILE);
                 Flight::Failed(StoreError::io("lock", &path)(error))
             }

@@ -108,9 +108,10 @@ impl FileStore {
                 continue;
             }
             self.stats.add(Counter::Evicted, 1);
-            let account = match self.policy.is_expired(&candidates[at], now) {
-                true => &mut done.expired,
-                false => &mut done.evicted,
+            let account = if self.policy.is_expired(&candidates[at], now) {
+                &mut done.expired
+            } else {
+                &mut done.evicted
             };
             account.files += 1;
             account.bytes = account.bytes.saturating_add(file.facts.size);

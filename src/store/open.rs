@@ -51,9 +51,10 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::open`]; a key that cannot be used.
     pub fn from_config(config: &Config) -> Result<Self, StoreError> {
-        let access = match config.readonly.value {
-            true => Access::ReadOnly,
-            false => Access::ReadWrite,
+        let access = if config.readonly.value {
+            Access::ReadOnly
+        } else {
+            Access::ReadWrite
         };
         // Where this user's own files are elsewhere, they are no part of what is set to be read-only.
         Self::with_settings(config, access, Access::ReadWrite)

@@ -75,9 +75,10 @@ impl Credentials {
     ) -> Result<Self, StoreError> {
         let read = |path: &Path| {
             // What it means must not depend on where a compile runs.
-            let key = match path.is_absolute() {
-                true => Key::read(path),
-                false => Err("it is not an absolute path; begin it with /".to_owned()),
+            let key = if path.is_absolute() {
+                Key::read(path)
+            } else {
+                Err("it is not an absolute path; begin it with /".to_owned())
             };
             key.map_err(|why| StoreError::Key {
                 path: path.into(),
@@ -207,9 +208,10 @@ impl Credentials {
             Use::Result if signer.is_some() => true,
             Use::Result => self.believes_unsigned() && self.believed.wrote(facts.rights),
         };
-        match is_believed {
-            true => record::unseal(name, bytes, signer),
-            false => Unsealed::Foreign,
+        if is_believed {
+            record::unseal(name, bytes, signer)
+        } else {
+            Unsealed::Foreign
         }
     }
 

@@ -195,9 +195,10 @@ impl Account {
                 real(driver).is_some() && programs.all(|program| real(program) == real(driver))
             }
         };
-        match is_own {
-            true => HostDriver::Own,
-            false => HostDriver::Wrapper,
+        if is_own {
+            HostDriver::Own
+        } else {
+            HostDriver::Wrapper
         }
     }
 }

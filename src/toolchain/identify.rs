@@ -228,9 +228,10 @@ impl Record {
     fn front(&self) -> Front {
         let is_front = |role: &str| role == "nvcc" || PROGRAMS.contains(&role);
         let mut tools = self.tools.iter();
-        match tools.any(|tool| tool.script && is_front(&tool.role)) {
-            true => Front::Scripts,
-            false => Front::Programs,
+        if tools.any(|tool| tool.script && is_front(&tool.role)) {
+            Front::Scripts
+        } else {
+            Front::Programs
         }
     }
 
@@ -257,9 +258,10 @@ impl Record {
         let search = SearchPath::new(&self.search);
         let is_undisturbed = digests.is_some_and(|table| search.is_undisturbed(&self.names, table));
         for name in &self.names {
-            let place = match is_undisturbed {
-                true => Some(name.place.clone()),
-                false => search.find(&name.name, |path| look(path).is_some()),
+            let place = if is_undisturbed {
+                Some(name.place.clone())
+            } else {
+                search.find(&name.name, |path| look(path).is_some())
             };
             // The same place and inode: links need not be followed step by step.
             let is_same =

@@ -71,9 +71,10 @@ impl SearchPath {
                 .flat_map(|found| [found.name.as_bytes(), b"\0"]);
             let names = names.collect::<Vec<_>>().concat();
             // An empty name stands for the working directory.
-            let directory = match directory.as_os_str().is_empty() {
-                true => Path::new("."),
-                false => directory,
+            let directory = if directory.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                directory
             };
             let lacks = match Sighting::at(directory) {
                 Ok(seen) => table.lacks_all(directory, &seen, &names, began),

@@ -33,9 +33,10 @@ struct Vacancies {
 impl Vacancies {
     /// Whether none of the names has come to `directory`.
     fn hold(&self, directory: &Path, table: &DigestTable, began: SystemTime) -> bool {
-        let directory = match directory.as_os_str().is_empty() {
-            true => Path::new("."),
-            false => directory,
+        let directory = if directory.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            directory
         };
         let sighting = match Sighting::at(directory) {
             Ok(sighting) => sighting,

@@ -119,9 +119,10 @@ pub(super) fn files(old: &Facts, new: &Facts) -> Vec<Difference> {
 
 fn changed(is: &Index<'_>, at: usize, before: &File) -> Difference {
     let file = &is.facts.files[at];
-    let kind = match is.is_source(file) {
-        true => Kind::Source,
-        false => Kind::Header,
+    let kind = if is.is_source(file) {
+        Kind::Source
+    } else {
+        Kind::Header
     };
     let mut notes = Vec::new();
     notes.extend(included_by(is.facts, at));

@@ -99,9 +99,10 @@ impl Forest {
         for _ in 0..random.below(5) + 2 {
             let directory = *random.pick(&SEARCHED);
             forest.args.push((*random.pick(&FLAGS)).to_owned());
-            forest.args.push(match random.chance(20) {
-                true => here.join(directory).display().to_string(),
-                false => directory.to_owned(),
+            forest.args.push(if random.chance(20) {
+                here.join(directory).display().to_string()
+            } else {
+                directory.to_owned()
             });
         }
         for flag in ["-include", "-imacros"] {
@@ -147,9 +148,10 @@ impl Forest {
         self.token += 1;
         let token = self.token;
         let name = *random.pick(&NAMES);
-        let quoted = match random.chance(50) {
-            true => format!("\"{name}\""),
-            false => format!("<{name}>"),
+        let quoted = if random.chance(50) {
+            format!("\"{name}\"")
+        } else {
+            format!("<{name}>")
         };
         let word = name.trim_end_matches(".h");
         let answers = format!("int yes{token};\n#else\nint no{token};\n#endif\n");
@@ -186,9 +188,10 @@ impl Forest {
 
     /// Puts `name` somewhere: for a tree that does not preprocess.
     pub fn supply(&mut self, random: &mut Random, name: &str) -> String {
-        let place = match random.chance(20) {
-            true => PathBuf::from(name),
-            false => self.searched(random).join(name),
+        let place = if random.chance(20) {
+            PathBuf::from(name)
+        } else {
+            self.searched(random).join(name)
         };
         let text = self.text(random);
         describe("supply", &place, write(&place, text.as_bytes()))
@@ -204,9 +207,10 @@ impl Forest {
     }
 
     fn place(&self, random: &mut Random) -> PathBuf {
-        let directory = match random.chance(60) {
-            true => self.searched(random),
-            false => PathBuf::from(*random.pick(&PLACES)),
+        let directory = if random.chance(60) {
+            self.searched(random)
+        } else {
+            PathBuf::from(*random.pick(&PLACES))
         };
         directory.join(*random.pick(&NAMES))
     }
@@ -381,12 +385,12 @@ impl Forest {
     /// The header that the compiler includes unasked.
     fn predefine(&mut self, random: &mut Random) -> String {
         let place = self.searched(random).join("stdc-predef.h");
-        let done = match place.exists() {
-            true => remove(&place),
-            false if place.parent().is_some_and(Path::is_dir) => {
-                write(&place, b"int predefined;\n")
-            }
-            false => Ok(()),
+        let done = if place.exists() {
+            remove(&place)
+        } else if place.parent().is_some_and(Path::is_dir) {
+            write(&place, b"int predefined;\n")
+        } else {
+            Ok(())
         };
         describe("the compiler's own header", &place, done)
     }

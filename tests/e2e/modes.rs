@@ -29,9 +29,10 @@ pub fn agree(ws: &Workspace, args: &[&str], units: u64) -> Outcome {
     if ids.is_empty() {
         ids = ids_in_text(args, &cold.outputs);
     }
-    match ids.is_empty() {
-        true => cold.same_files_as(&kept),
-        false => cold.same_files_as(&judge(ws, args, &ids)),
+    if ids.is_empty() {
+        cold.same_files_as(&kept)
+    } else {
+        cold.same_files_as(&judge(ws, args, &ids))
     };
     assert_eq!(ws.temporaries(), [""; 0], "left behind");
     cold

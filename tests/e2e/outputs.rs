@@ -34,10 +34,11 @@ fn leaves_the_same(args: &[&str], prepare: &dyn Fn(&Workspace)) {
         let (ours, state) = state_after(&ws, ws.ours(args), prepare);
         ours.says_the_same_as(&theirs);
         let cached = ours.counted.hits + ours.counted.misses > 0;
-        let differences = match cached || theirs.status != 0 {
-            true => state.differences(&expected),
+        let differences = if cached || theirs.status != 0 {
+            state.differences(&expected)
+        } else {
             // nvcc's own bytes differ from run to run.
-            false => without_bytes(state).differences(&without_bytes(expected.clone())),
+            without_bytes(state).differences(&without_bytes(expected.clone()))
         };
         assert!(
             differences.is_empty(),

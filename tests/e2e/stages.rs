@@ -344,9 +344,10 @@ fn damaged_and_evicted_stages_run_again() {
         for shard in fs::read_dir(&entries).expect("shards") {
             for entry in fs::read_dir(shard.expect("a shard").path()).expect("entries") {
                 let path = entry.expect("an entry").path();
-                match damage {
-                    true => fs::write(path, "damaged").expect("damage it"),
-                    false => fs::remove_file(path).expect("remove it"),
+                if damage {
+                    fs::write(path, "damaged").expect("damage it");
+                } else {
+                    fs::remove_file(path).expect("remove it");
                 }
             }
         }

@@ -154,12 +154,11 @@ fn images_are_told_apart(member: &Member) {
     );
     let mounted = ws.side("mounted");
     let images = [1, 2].map(|value| image(ws.root(), member, value));
-    match member.in_toolkit {
-        true => {
-            let nvcc = toolkit(ws.root(), member.name, &mounted);
-            ws.use_nvcc(nvcc);
-        }
-        false => ws.set_env("COMPILER_PATH", &mounted),
+    if member.in_toolkit {
+        let nvcc = toolkit(ws.root(), member.name, &mounted);
+        ws.use_nvcc(nvcc);
+    } else {
+        ws.set_env("COMPILER_PATH", &mounted);
     }
     let build = |image: &Path| {
         run(Command::new("mount")

@@ -133,9 +133,10 @@ impl Source<'_> {
 
     fn make_use(&mut self, random: &mut Random) {
         let of_type = !self.types.is_empty() && (self.calls.is_empty() || random.below(2) == 0);
-        let (mark, section, things) = match of_type {
-            true => ("$T", "uses_of_types", &self.types),
-            false => ("$C", "uses", &self.calls),
+        let (mark, section, things) = if of_type {
+            ("$T", "uses_of_types", &self.types)
+        } else {
+            ("$C", "uses", &self.calls)
         };
         if things.is_empty() {
             return;

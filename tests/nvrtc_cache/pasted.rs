@@ -215,9 +215,10 @@ fn every_cut_in_every_place_is_seen() {
         failure_persistence: None,
         ..ProptestConfig::default()
     };
-    let mut runner = match long {
-        true => TestRunner::new(config),
-        false => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    let mut runner = if long {
+        TestRunner::new(config)
+    } else {
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
     };
     let done = runner.run(&cut(), |cut| {
         never_hits(&bench, &cut.case(&bench), &format!("{cut:?}"));

@@ -155,9 +155,10 @@ fn what_is_served_is_right_in_every_place() {
         ..ProptestConfig::default()
     };
     // The same walks each time, but for the long run.
-    let mut runner = match long {
-        true => TestRunner::new(config),
-        false => TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha)),
+    let mut runner = if long {
+        TestRunner::new(config)
+    } else {
+        TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
     };
     let hits = std::cell::Cell::new(0);
     let parts = (

@@ -10,9 +10,12 @@ fn contents(directory: &Path) -> Vec<u8> {
     let children = fs::read_dir(directory)
         .unwrap()
         .map(|child| child.unwrap().path());
-    let read = |path: PathBuf| match path.is_dir() {
-        true => contents(&path),
-        false => fs::read(path).unwrap(),
+    let read = |path: PathBuf| {
+        if path.is_dir() {
+            contents(&path)
+        } else {
+            fs::read(path).unwrap()
+        }
     };
     children.flat_map(read).collect()
 }

@@ -245,9 +245,10 @@ impl Workspace {
             .args(["stats", "--json"])
             .output()
             .expect("run pcache");
-        match output.status.success() {
-            true => Counters::parse(&output.stdout),
-            false => Counters::default(),
+        if output.status.success() {
+            Counters::parse(&output.stdout)
+        } else {
+            Counters::default()
         }
     }
 

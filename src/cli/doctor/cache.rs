@@ -27,18 +27,15 @@ pub(super) fn examine(config: &Config, surroundings: &Surroundings<'_>, findings
         findings.advise(Level::Error, ABOUT, "no home directory is known", advice);
         return;
     }
-    match root.is_dir() {
-        true => examine_size(config, findings),
-        false if config.readonly.value => {
-            let advice = "set PCACHE_DIR to a cache that is there, or unset PCACHE_READONLY";
-            let text =
-                format!("{root:?} is not there, and PCACHE_READONLY is set: nothing is cached");
-            findings.advise(Level::Warning, ABOUT, text, advice);
-        }
-        false => findings.note(
-            ABOUT,
-            format!("{root:?} is not there yet; the first compile makes it"),
-        ),
+    if root.is_dir() {
+        examine_size(config, findings);
+    } else if config.readonly.value {
+        let advice = "set PCACHE_DIR to a cache that is there, or unset PCACHE_READONLY";
+        let text = format!("{root:?} is not there, and PCACHE_READONLY is set: nothing is cached");
+        findings.advise(Level::Warning, ABOUT, text, advice);
+    } else {
+        let text = format!("{root:?} is not there yet; the first compile makes it");
+        findings.note(ABOUT, text);
     }
     let Some(place) = existing(root) else { return };
     examine_space(config, &place, findings);
@@ -66,9 +63,10 @@ fn examine_size(config: &Config, findings: &mut Findings) {
     let most = config.max_size.value.bytes();
     let sizes = (ByteSize::approximate(held), ByteSize::approximate(most));
     let text = format!("{root:?} holds {} of {}", sizes.0, sizes.1);
-    match held > most.saturating_add(most / 10) {
-        true => findings.advise(Level::Warning, ABOUT, text, "run pcache gc"),
-        false => findings.ok(ABOUT, text),
+    if held > most.saturating_add(most / 10) {
+        findings.advise(Level::Warning, ABOUT, text, "run pcache gc");
+    } else {
+        findings.ok(ABOUT, text);
     }
     if !config.readonly.value && root.join("counters").exists() && !stats.is_shared() {
         let advice = "correct owner and mode of the files counters and shards, or remove them";

@@ -24,9 +24,10 @@ pub(super) fn section(numbers: &Numbers, chosen: &[Compile]) -> String {
     let reasons = bypassed.chain(fallbacks);
     let rows = reasons.filter_map(|reason| reason.row(numbers, chosen));
     let rows: Vec<_> = rows.collect();
-    let (note, body) = match rows.is_empty() {
-        true => ("There was nothing.", String::new()),
-        false => ("", table(&["", "#compiles", "reason", "", "by"], &rows)),
+    let (note, body) = if rows.is_empty() {
+        ("There was nothing.", String::new())
+    } else {
+        ("", table(&["", "#compiles", "reason", "", "by"], &rows))
     };
     html::section("detours", "Left to nvcc", note, &body)
 }

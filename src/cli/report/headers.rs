@@ -49,9 +49,10 @@ impl Headers {
 
     fn add(&mut self, compile: &Compile, facts: &Facts) {
         self.units += 1;
-        let cost = match compile.level.is_hit() {
-            true => compile.stored.saturating_mul(1000),
-            false => compile.wall,
+        let cost = if compile.level.is_hit() {
+            compile.stored.saturating_mul(1000)
+        } else {
+            compile.wall
         };
         let installed = installed(facts);
         let own: BTreeSet<_> = sources(compile).iter().map(|path| plain(path)).collect();
@@ -128,18 +129,19 @@ pub(super) fn section(headers: &Headers) -> String {
             " Of {unknown} units the cache does not know any more what they read."
         ));
     }
-    let (note, body) = match rows.is_empty() {
-        true => (
+    let (note, body) = if rows.is_empty() {
+        (
             "The cache knows of no header that was read, but those of the system and of the toolkit.",
             String::new(),
-        ),
-        false => (
+        )
+    } else {
+        (
             note.as_str(),
             table(
                 &["header", "#units", "#of all", "#their compiles", ""],
                 &rows,
             ),
-        ),
+        )
     };
     html::section("headers", "Headers", note, &body)
 }

@@ -74,9 +74,12 @@ pub(super) fn section(name: &str, title: &str, note: &str, body: &str) -> String
 
 /// A table; headings and cells are HTML. Columns of numbers are those whose heading begins with `#`.
 pub(super) fn table(headings: &[&str], rows: &[Vec<String>]) -> String {
-    let class = |at: usize| match headings.get(at).is_some_and(|text| text.starts_with('#')) {
-        true => " class=\"n\"",
-        false => "",
+    let class = |at: usize| {
+        if headings.get(at).is_some_and(|text| text.starts_with('#')) {
+            " class=\"n\""
+        } else {
+            ""
+        }
     };
     let mut text = String::from("<div class=\"wide\"><table>\n<thead><tr>");
     for (at, heading) in headings.iter().enumerate() {

@@ -120,9 +120,10 @@ pub(super) fn section(misses: &Misses) -> String {
             misses.explained
         ),
     };
-    let body = match rows.is_empty() {
-        true => String::new(),
-        false => table(&["reason", "#compiles", "", "what"], &rows),
+    let body = if rows.is_empty() {
+        String::new()
+    } else {
+        table(&["reason", "#compiles", "", "what"], &rows)
     };
     html::section("misses", "Why there were misses", &note, &body)
 }

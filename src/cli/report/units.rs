@@ -61,9 +61,10 @@ pub(super) fn section(chosen: &[Compile]) -> String {
         "#all of them",
         "#hits",
     ];
-    let body = match rows.is_empty() {
-        true => String::new(),
-        false => table(&headings, &rows),
+    let body = if rows.is_empty() {
+        String::new()
+    } else {
+        table(&headings, &rows)
     };
     html::section("units", "Slowest units", &note, &body)
 }

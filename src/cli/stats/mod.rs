@@ -55,15 +55,15 @@ pub(super) fn run(
         let what = "cannot be written, or are of a newer version; showing what can be read";
         complain(err, format_args!("the counters in {root:?} {what}"))?;
     }
-    let shown = match arguments.range.is_given() {
-        false => Shown::new(config, &stats, None),
-        true => {
-            let all = match exists {
-                true => compiles(&FileStore::reading(config)?)?,
-                false => Vec::new(),
-            };
-            Shown::new(config, &stats, Some((&arguments.range, &all[..])))
-        }
+    let shown = if arguments.range.is_given() {
+        let all = if exists {
+            compiles(&FileStore::reading(config)?)?
+        } else {
+            Vec::new()
+        };
+        Shown::new(config, &stats, Some((&arguments.range, &all[..])))
+    } else {
+        Shown::new(config, &stats, None)
     };
     if arguments.prometheus {
         prometheus::print(out, &shown)?;
@@ -72,26 +72,27 @@ pub(super) fn run(
     } else {
         table::print(out, &shown)?;
     }
-    match arguments.zero {
-        true if is_stuck => bail!("cannot reset the counters in {root:?}; correct owner and mode"),
-        true => stats.zero(),
-        false => return Ok(()),
+    if !arguments.zero {
+        return Ok(());
     }
-    match arguments.json || arguments.prometheus {
-        true => Ok(()),
-        false => {
-            say(out, format_args!(""))?;
-            say(out, format_args!("the counters are now zero"))
-        }
+    if is_stuck {
+        bail!("cannot reset the counters in {root:?}; correct owner and mode");
     }
+    stats.zero();
+    if arguments.json || arguments.prometheus {
+        return Ok(());
+    }
+    say(out, format_args!(""))?;
+    say(out, format_args!("the counters are now zero"))
 }
 
 /// The counters, after a look at what the store holds where nobody knows that yet.
 fn open(config: &Config, exists: bool) -> Stats {
     let root = &config.dir.value;
-    let stats = match exists {
-        true => Stats::open(root),
-        false => Stats::nowhere(),
+    let stats = if exists {
+        Stats::open(root)
+    } else {
+        Stats::nowhere()
     };
     // A new page knows nothing of what is on the disk. What cannot be listed reads as nothing.
     if exists && stats.store_size().is_none() {

@@ -45,9 +45,10 @@ pub fn check(path: &Path, manner: Manner) -> Result<Site, Bypass> {
         ))
     };
     let Ok(found) = fs::symlink_metadata(path) else {
-        return match directory(path).is_dir() {
-            true => Ok(Site::Fresh),
-            false => special("its directory does not exist"),
+        return if directory(path).is_dir() {
+            Ok(Site::Fresh)
+        } else {
+            special("its directory does not exist")
         };
     };
     match effective(path, &found, manner) {
@@ -75,9 +76,10 @@ pub fn check_depfile(path: &Path) -> Result<Site, Bypass> {
 
 /// GNU as (its BFD library) removes what is there only if that is not empty, following links.
 fn effective(path: &Path, found: &Metadata, manner: Manner) -> Manner {
-    let has_content = match found.is_symlink() {
-        true => fs::metadata(path).is_ok_and(|behind| behind.len() > 0),
-        false => found.len() > 0,
+    let has_content = if found.is_symlink() {
+        fs::metadata(path).is_ok_and(|behind| behind.len() > 0)
+    } else {
+        found.len() > 0
     };
     match manner {
         Manner::Replace if has_content => Manner::Replace,

@@ -221,9 +221,10 @@ impl<'a> Direct<'a> {
         let mut others = others.iter().filter(|_| self.cache.semantic);
         let found = others.find_map(|(set, contents)| self.fetch_alike(set, contents));
         if found.is_none() && account.keeps_notes() {
-            let what = match self.cache.semantic {
-                true => "no former state of these files had their tokens",
-                false => "PCACHE_SEMANTIC is off",
+            let what = if self.cache.semantic {
+                "no former state of these files had their tokens"
+            } else {
+                "PCACHE_SEMANTIC is off"
             };
             account.note("direct", what);
         }

@@ -42,10 +42,11 @@ pub fn check_assembly(work: &UnitContext<'_>, stage: &Stage, number: usize) -> R
         .map(|file| Path::new(&work.plan.file(*file).path));
     let names: Vec<_> = paths.filter_map(Path::file_name).collect();
     let gnu = work.commands.toolchain.host == HostFamily::Gnu;
-    match gnu {
-        true => assembler_read_only(work.commands.workspace, number, &names)
-            .and_then(|()| check_own_names(work, &names)),
-        false => check_directives(work),
+    if gnu {
+        assembler_read_only(work.commands.workspace, number, &names)
+            .and_then(|()| check_own_names(work, &names))
+    } else {
+        check_directives(work)
     }
 }
 
@@ -54,9 +55,10 @@ pub fn check_assembly(work: &UnitContext<'_>, stage: &Stage, number: usize) -> R
 pub fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Result<(), Doubt> {
     let stages = work.unit.stages.iter().map(|number| work.stage(*number));
     let mut compiles = stages.filter(|stage| stage.tool == Tool::HostCompile);
-    match compiles.any(|stage| names.iter().any(|name| may_assemble(stage, name))) {
-        true => check_directives(work),
-        false => Ok(()),
+    if compiles.any(|stage| names.iter().any(|name| may_assemble(stage, name))) {
+        check_directives(work)
+    } else {
+        Ok(())
     }
 }
 
@@ -76,9 +78,10 @@ pub fn check_directives(work: &UnitContext<'_>) -> Result<(), Doubt> {
         .collect();
     let read =
         |path: &PathBuf| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-    let texts = match generated.is_empty() {
-        false => generated.iter().map(read).collect::<Result<Vec<_>, _>>()?,
-        true => preprocess::texts(work).map_err(|_| "a pass is gone".to_owned())?,
+    let texts = if generated.is_empty() {
+        preprocess::texts(work).map_err(|_| "a pass is gone".to_owned())?
+    } else {
+        generated.iter().map(read).collect::<Result<Vec<_>, _>>()?
     };
     texts.iter().try_for_each(|text| directives::check(text))
 }

@@ -52,9 +52,10 @@ pub fn sight(work: &UnitContext<'_>) -> Option<Sight> {
     let texts = stages.iter().map(|(_, stage)| {
         let text = preprocess::text(work, stage).ok()?;
         let told = |name: &[u8]| memmem::find(&text, name).is_some();
-        Some(match TELLING_COLUMNS.into_iter().any(told) {
-            true => Sight::Columns,
-            false => Sight::Lines,
+        Some(if TELLING_COLUMNS.into_iter().any(told) {
+            Sight::Columns
+        } else {
+            Sight::Lines
         })
     });
     texts.collect::<Option<Vec<_>>>()?.into_iter().max()

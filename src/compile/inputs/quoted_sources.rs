@@ -24,9 +24,10 @@ pub fn named(known: &Known, printed: &[&[u8]]) -> Option<Vec<Source>> {
         }
         files.extend(is_named.then_some(path));
     }
-    match are_named.iter().all(|found| *found) {
-        true => sources(files.into_iter()),
-        false => None,
+    if are_named.iter().all(|found| *found) {
+        sources(files.into_iter())
+    } else {
+        None
     }
 }
 

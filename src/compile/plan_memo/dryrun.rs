@@ -217,11 +217,12 @@ pub fn ask(nvcc: &Path, args: &[OsString], workspace: &Workspace) -> Result<Vec<
         .stdin(Stdio::null())
         .output()
         .map_err(|error| failed(format!("{}: {error}", nvcc.display())))?;
-    match output.status.success() {
-        true => Ok(output.stderr),
-        false => Err(failed(
+    if output.status.success() {
+        Ok(output.stderr)
+    } else {
+        Err(failed(
             String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-        )),
+        ))
     }
 }
 

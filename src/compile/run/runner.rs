@@ -58,9 +58,12 @@ impl<'a> Told<'a> {
     /// headers of the last host compile.
     pub fn of(account: &'a Account, plan: &Plan, stages: &[(usize, &Stage)]) -> Self {
         let is_ours = |number: usize| number >= plan.stages.len();
-        let stages = stages.iter().map(|(number, stage)| match is_ours(*number) {
-            true => ("extra_pass", None, None),
-            false => (stage_names::name(stage), stage_names::arch(stage), None),
+        let stages = stages.iter().map(|(number, stage)| {
+            if is_ours(*number) {
+                ("extra_pass", None, None)
+            } else {
+                (stage_names::name(stage), stage_names::arch(stage), None)
+            }
         });
         Self {
             account,

@@ -191,23 +191,19 @@ impl StageInputs<'_> {
             inputs: &inputs,
             directory: if located { &directories } else { &[] },
             environment: &environment::reaching(reader, &work.facts.environment),
-            machine: &match arguments.iter().any(asks_native) {
-                true => environment::machine(),
-                false => Vec::new(),
+            machine: &if arguments.iter().any(asks_native) {
+                environment::machine()
+            } else {
+                Vec::new()
             },
-            diagnostics: match host {
-                true => work.commands.diagnostics.name(),
-                false => b"plain",
+            diagnostics: if host {
+                work.commands.diagnostics.name()
+            } else {
+                b"plain"
             },
             debug_directory: host.then(|| work.commands.mapped.as_bytes()),
-            host: match host {
-                true => &work.host.commands,
-                false => &[],
-            },
-            host_headers: match host {
-                true => &self.read.host_headers,
-                false => &[],
-            },
+            host: if host { &work.host.commands } else { &[] },
+            host_headers: if host { &self.read.host_headers } else { &[] },
             arguments: &arguments,
         };
         Some(facts.key())

@@ -27,9 +27,10 @@ pub struct OneStep<'a> {
 /// A bypass for a plan that is more than one source to one output.
 pub fn check(plan: &Plan) -> Result<(), Bypass> {
     let is_one = plan.link.is_empty() && plan.units.len() == 1 && plan.units[0].results.len() == 1;
-    match is_one {
-        true => Ok(()),
-        false => Err(Bypass::new(BypassReason::OneStep, "")),
+    if is_one {
+        Ok(())
+    } else {
+        Err(Bypass::new(BypassReason::OneStep, ""))
     }
 }
 

@@ -346,9 +346,10 @@ impl<'a> Stages<'a> {
             let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
             elsewhere |= mentions(&text, name);
         }
-        match elsewhere {
-            true => Err("the source mentions its stub".to_owned()),
-            false => Ok(()),
+        if elsewhere {
+            Err("the source mentions its stub".to_owned())
+        } else {
+            Ok(())
         }
     }
 

@@ -78,9 +78,10 @@ impl<'a> TwoSteps<'a> {
             // Lines of the form are not those of the fatbinary.
             Tool::HostCompile => {
                 let form = base_name(work, self.split.form).as_bytes();
-                match printed.iter().any(|text| mentions(text, form)) {
-                    true => Err(self.misfit("the host compiler mentions it")),
-                    false => Ok(()),
+                if printed.iter().any(|text| mentions(text, form)) {
+                    Err(self.misfit("the host compiler mentions it"))
+                } else {
+                    Ok(())
                 }
             }
             Tool::Assemble if printed.iter().any(|text| !text.is_empty()) => {

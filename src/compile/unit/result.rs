@@ -47,12 +47,13 @@ pub fn collect(work: &UnitContext<'_>) -> Result<Product, Detour> {
 fn check_words(work: &UnitContext<'_>, printed: &[&[u8]]) -> Result<(), Fallback> {
     let root = work.commands.workspace.root().as_os_str().as_bytes();
     let names_ours = |words: &&[u8]| mentions::mentions(words, root);
-    match printed.iter().any(names_ours) {
-        true => Err(Fallback::new(
+    if printed.iter().any(names_ours) {
+        Err(Fallback::new(
             FallbackReason::Stage,
             "a check of the output names its file",
-        )),
-        false => Ok(()),
+        ))
+    } else {
+        Ok(())
     }
 }
 

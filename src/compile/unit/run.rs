@@ -172,9 +172,10 @@ impl UnitRun<'_> {
     }
 
     fn fetch_unless_told(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Stored> {
-        match self.work.cache.recache {
-            true => None,
-            false => fetch(self.work, key, commands),
+        if self.work.cache.recache {
+            None
+        } else {
+            fetch(self.work, key, commands)
         }
     }
 
@@ -229,11 +230,12 @@ impl UnitRun<'_> {
         })?;
         let mut product = collect(self.work)?;
         product.milliseconds = milliseconds(began);
-        let found = match tie == Tie::Output
+        let found = if tie == Tie::Output
             || tie::is_tied(self.work, &product, &id, self.one_step.is_some())
         {
-            true => Tie::Output,
-            false => Tie::Free,
+            Tie::Output
+        } else {
+            Tie::Free
         };
         if found != tie {
             let keys = [Some(making.key(tie)), making.alike_key(tie)];

@@ -106,9 +106,10 @@ impl DigestTable {
     /// The table of the cache in `root`, mapped: faster, and for programs that own their process. It is made where
     /// it is missing unless it `is_read_only`.
     pub fn open_mapped(root: &Root, is_read_only: bool, guard: Option<Guard>) -> Self {
-        let missing = match is_read_only {
-            true => Missing::Leave,
-            false => Missing::Create,
+        let missing = if is_read_only {
+            Missing::Leave
+        } else {
+            Missing::Create
         };
         Self::with(Table::open(root, missing, guard).ok())
     }

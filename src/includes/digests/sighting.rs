@@ -77,9 +77,10 @@ impl Sighting {
     /// time is another one. What is left is a clock that was set back: to be changed unseen, a file must be
     /// written in the very second that its change time names.
     pub fn believed_through(&self) -> Option<u64> {
-        match self.stat.is_changed_on_the_second() {
-            true => self.mount.map(NonZero::get),
-            false => Some(0),
+        if self.stat.is_changed_on_the_second() {
+            self.mount.map(NonZero::get)
+        } else {
+            Some(0)
         }
     }
 

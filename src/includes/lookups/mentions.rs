@@ -39,9 +39,10 @@ pub fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
                 return Err(format!("{}: {doubt}", path.display()));
             }
             found.extend(mentions.aliases.difference(&askers).cloned());
-            match is_known {
-                true => all[index].1 = mentions,
-                false => all.push((*path, mentions)),
+            if is_known {
+                all[index].1 = mentions;
+            } else {
+                all.push((*path, mentions));
             }
         }
         askers.extend(found.iter().cloned());
@@ -60,9 +61,10 @@ fn check_pieces(
 ) -> Result<(), Doubt> {
     let asks = all.iter().any(|(_, found)| found.asks_for_the_word);
     let texts = || texts.iter().map(|(_, text)| *text);
-    let hiding: BTreeSet<_> = match asks {
-        true => texts().flat_map(pieces::ends_of_defined).collect(),
-        false => BTreeSet::new(),
+    let hiding: BTreeSet<_> = if asks {
+        texts().flat_map(pieces::ends_of_defined).collect()
+    } else {
+        BTreeSet::new()
     };
     let words = askers.iter().chain(&hiding).map(Vec::as_slice);
     let mut pieces = pieces::Found::of(words.chain([HAS_EMBED]));

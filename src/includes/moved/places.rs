@@ -122,17 +122,19 @@ fn enter<'t>(chunk: &Chunk<'t>, path: &[usize], level: usize) -> Result<Entry<'t
     }
     let head = Head::read(chunk, node)?;
     if let Some(key) = head.class_key() {
-        return match chunk.text(node) == b"{" && is_class_head(chunk, key, node) {
-            true => Ok(Entry::Class),
-            false => Err(Unnamed::Shape),
+        return if chunk.text(node) == b"{" && is_class_head(chunk, key, node) {
+            Ok(Entry::Class)
+        } else {
+            Err(Unnamed::Shape)
         };
     }
     if head.has_equals() {
         let is_variable =
             level == 0 && !head.is_template && !head.has(b"operator") && !head.has(b"friend");
-        return match is_variable {
-            true => Ok(Entry::Initialiser),
-            false => Err(Unnamed::Shape),
+        return if is_variable {
+            Ok(Entry::Initialiser)
+        } else {
+            Err(Unnamed::Shape)
         };
     }
     match chunk.text(node) {
@@ -223,9 +225,10 @@ fn parameters<'t>(
     let is_function = is_declarator_name(chunk, head, at);
     // Outside of its class a member may get further default arguments.
     let is_elsewhere = at > 0 && matches!(chunk.before(at), b"::" | b"~");
-    match is_function && !is_elsewhere && has_equals(chunk, head.end + 1, inner) {
-        true => Ok(Entry::Parameters(name)),
-        false => Err(Unnamed::Shape),
+    if is_function && !is_elsewhere && has_equals(chunk, head.end + 1, inner) {
+        Ok(Entry::Parameters(name))
+    } else {
+        Err(Unnamed::Shape)
     }
 }
 

@@ -39,10 +39,7 @@ pub extern "C" fn la_version(version: c_uint) -> c_uint {
     let setting = unsafe { libc::getenv(c"PCACHE_NVRTC".as_ptr()) };
     // SAFETY: what is not null is a string.
     let is_off = !setting.is_null() && is_no(unsafe { CStr::from_ptr(setting) }.to_bytes());
-    match is_off {
-        true => 0,
-        false => version,
-    }
+    if is_off { 0 } else { version }
 }
 
 /// The spellings of the settings for "no"; all others are for the preloaded copy to judge.

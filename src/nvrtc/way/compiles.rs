@@ -259,9 +259,10 @@ fn compile_watched(
 fn compile_really(key: Key, slot: &Slot, options: &[CString]) -> Option<c_int> {
     let compile = real!(slot, Function::CompileProgram, CompileFn)?;
     let pointers: Vec<*const c_char> = options.iter().map(|text| text.as_ptr()).collect();
-    let given = match pointers.is_empty() {
-        true => ptr::null(),
-        false => pointers.as_ptr(),
+    let given = if pointers.is_empty() {
+        ptr::null()
+    } else {
+        pointers.as_ptr()
     };
     // SAFETY: the client's own program, and as many options as are said.
     Some(unsafe { compile(key.handle as Handle, pointers.len() as c_int, given) })

@@ -70,10 +70,7 @@ impl Object {
             has_runpath: false,
         };
         // ld.so makes addresses of these in place, but not of a section that is read-only.
-        let address = |value: usize| match value < base {
-            true => base + value,
-            false => value,
-        };
+        let address = |value: usize| if value < base { base + value } else { value };
         let mut entry = dynamic.cast::<Dynamic>();
         loop {
             // SAFETY: the section ends with DT_NULL, and no step goes beyond that.
@@ -113,9 +110,10 @@ impl Object {
     pub(super) fn symbol(&self, name: &CStr) -> Option<*mut Elf64_Sym> {
         // SAFETY: the tables are the object's own, by the promise of `new`.
         let found = unsafe {
-            match self.gnu_hash.is_null() {
-                false => self.by_gnu_hash(name),
-                true => self.by_hash(name),
+            if self.gnu_hash.is_null() {
+                self.by_hash(name)
+            } else {
+                self.by_gnu_hash(name)
             }
         }?;
         // SAFETY: an index from a hash table is one of the symbol table.

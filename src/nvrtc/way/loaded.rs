@@ -98,10 +98,7 @@ fn builtins_name(object: &Object, path: &Path) -> Option<String> {
         version(&mut major, &mut minor)
     };
     let is_alternative = path.file_name()?.as_bytes().starts_with(b"libnvrtc.alt.");
-    let kind = match is_alternative {
-        true => ".alt",
-        false => "",
-    };
+    let kind = if is_alternative { ".alt" } else { "" };
     (result == 0).then(|| format!("libnvrtc-builtins{kind}.so.{major}.{minor}"))
 }
 
@@ -139,9 +136,10 @@ fn search(name: &str, path: &Path, own_first: bool) -> Option<PathBuf> {
         .filter(|dir| !dir.as_os_str().is_empty())
         .map(|dir| dir.join(name))
         .collect();
-    match own_first {
-        true => places.insert(0, own),
-        false => places.push(own),
+    if own_first {
+        places.insert(0, own);
+    } else {
+        places.push(own);
     }
     let found = places.into_iter().find(|path| path.is_file())?;
     std::path::absolute(found).ok()

@@ -203,14 +203,16 @@ pub(super) fn set_errno(errno: c_int) {
 }
 
 fn reads(mode: *const c_char) -> Question {
-    let mode = match mode.is_null() {
-        true => b"".as_slice(),
+    let mode = if mode.is_null() {
+        b"".as_slice()
+    } else {
         // SAFETY: the caller gives the mode to fopen, as a string.
-        false => unsafe { CStr::from_ptr(mode) }.to_bytes(),
+        unsafe { CStr::from_ptr(mode) }.to_bytes()
     };
-    match mode.first() == Some(&b'r') && !mode.contains(&b'+') {
-        true => Question::Read,
-        false => Question::Strange,
+    if mode.first() == Some(&b'r') && !mode.contains(&b'+') {
+        Question::Read
+    } else {
+        Question::Strange
     }
 }
 
