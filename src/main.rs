@@ -13,7 +13,9 @@ use pcache_nvcc::log::Log;
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::{FileStore, Flights};
-use pcache_nvcc::toolchain::{Memos, Search, find_nvcc, is_program, is_recursive, nvcc_command};
+use pcache_nvcc::toolchain::{
+    MemoAccess, Memos, Search, find_nvcc, is_program, is_recursive, nvcc_command,
+};
 use pcache_nvcc::visible;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stderr, stdin, stdout};
@@ -107,7 +109,12 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         None => DigestTable::nowhere(),
         Some(own) => DigestTable::open_mapped(own, is_kept, Guard::set()),
     });
-    let memos = own.map(|own| Memos::open_in(Arc::clone(own), !is_kept));
+    let memo_access = if is_kept {
+        MemoAccess::Read
+    } else {
+        MemoAccess::ReadWrite
+    };
+    let memos = own.map(|own| Memos::open_in(Arc::clone(own), memo_access));
     let own = own.map(|own| own.path.as_path());
     let cache = Cache {
         store: opened.as_ref().ok(),

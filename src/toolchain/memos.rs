@@ -16,7 +16,16 @@ const LONGEST: u64 = 4 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Memos {
     root: Arc<Root>,
-    may_write: bool,
+    access: MemoAccess,
+}
+
+/// What may be done with memos.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MemoAccess {
+    /// They are believed, and none is written.
+    Read,
+    /// New ones are written too.
+    ReadWrite,
 }
 
 /// Which memos are to go.
@@ -31,12 +40,12 @@ pub enum Which {
 impl Memos {
     /// Those in this user's own directory `root`, which need not exist.
     pub fn new(root: &Path) -> Self {
-        Self::open_in(Arc::new(Root::at(root)), true)
+        Self::open_in(Arc::new(Root::at(root)), MemoAccess::ReadWrite)
     }
 
-    /// Those in this user's own directory, opened; none is written unless they `may_write`.
-    pub fn open_in(root: Arc<Root>, may_write: bool) -> Self {
-        Self { root, may_write }
+    /// Those in this user's own directory, opened.
+    pub fn open_in(root: Arc<Root>, access: MemoAccess) -> Self {
+        Self { root, access }
     }
 
     /// The memo called `name`, if there is one of this user's.
@@ -48,7 +57,7 @@ impl Memos {
 
     /// Remembers `bytes` under `name`.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
-        if !self.may_write {
+        if self.access == MemoAccess::Read {
             return Ok(());
         }
         let root = self.root.reopen()?;

@@ -25,6 +25,6 @@ pub use host::{
     Account, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc, split_assignment,
 };
 pub use identify::{Front, Toolchain, forget, identify, recall};
-pub use memos::{Memos, Which};
+pub use memos::{MemoAccess, Memos, Which};
 pub use names::look_up;
 pub use told::{Part, Variable};

@@ -4,8 +4,8 @@ use super::findings::{Findings, Level};
 use crate::cli::scene::Scene;
 use crate::store::FileStore;
 use crate::toolchain::{
-    Front, HostDriver, Memos, Search, Toolchain, driver_version, find_nvcc, identify, look_up,
-    nvcc_command,
+    Front, HostDriver, MemoAccess, Memos, Search, Toolchain, driver_version, find_nvcc, identify,
+    look_up, nvcc_command,
 };
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -68,7 +68,7 @@ fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Opt
     // Of a cache that compiles leave alone, nothing is believed here either.
     let store = FileStore::reading(scene.config).ok();
     let own = store.as_ref().and_then(FileStore::own_root);
-    let memos = own.map(|own| Memos::open_in(Arc::clone(own), false));
+    let memos = own.map(|own| Memos::open_in(Arc::clone(own), MemoAccess::Read));
     let toolchain = match identify(nvcc, None, memos.as_ref(), scratch.path()) {
         Ok(toolchain) => toolchain,
         Err(error) => {
