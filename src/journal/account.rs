@@ -24,6 +24,15 @@ pub struct Account {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StageAccount(usize);
 
+/// How a stage was done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StageEnd {
+    /// The store had its result.
+    Cached,
+    /// Its command has run well.
+    Ran,
+}
+
 impl Account {
     /// An account that begins now. With `notes`, it keeps those for a log.
     pub fn begin(notes: bool) -> Self {
@@ -119,12 +128,12 @@ impl Account {
         self.stage(stage, |stage| stage.wait = now.saturating_sub(stage.begin));
     }
 
-    /// The stage is done: it was in the cache, or has run well.
-    pub fn end_stage(&self, stage: StageAccount, hit: bool) {
+    /// The stage is done.
+    pub fn end_stage(&self, stage: StageAccount, end: StageEnd) {
         let now = self.elapsed();
         self.stage(stage, |stage| {
             stage.run = now.saturating_sub(stage.begin + stage.wait);
-            stage.hit = hit;
+            stage.hit = end == StageEnd::Cached;
             stage.done = true;
         });
     }

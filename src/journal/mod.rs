@@ -6,6 +6,6 @@ mod account;
 mod record;
 mod removal;
 
-pub use account::{Account, StageAccount, place, text};
+pub use account::{Account, StageAccount, StageEnd, place, text};
 pub use record::{Compile, Flight, Level, SCHEMA, Stage, Unit};
 pub use removal::Removal;

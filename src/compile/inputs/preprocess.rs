@@ -9,6 +9,7 @@ use crate::compile::run::commands::{Outputs, template};
 use crate::compile::run::runner::Told;
 use crate::exec::{Command, Work};
 use crate::includes::markers::{self, SourceFile};
+use crate::journal::StageEnd;
 use crate::key::{Digest, HostHeader, Pass};
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{FileId, Stage};
@@ -119,7 +120,7 @@ fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), 
         }
 
         fn end(&mut self, step: usize) -> Result<(), Detour> {
-            self.2.end(step, false);
+            self.2.end(step, StageEnd::Ran);
             Ok(())
         }
     }

@@ -7,7 +7,7 @@ use crate::compile::run::printed::Printed;
 use crate::compile::run::runner::Runner;
 use crate::compile::run::stage_names;
 use crate::exec::{self, Command, Failure, Step, Work};
-use crate::journal::{Account, StageAccount};
+use crate::journal::{Account, StageAccount, StageEnd};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Resolve, Stage, Tool};
 use crate::toolchain::look_up;
@@ -71,7 +71,7 @@ impl Work for Joining<'_> {
     }
 
     fn end(&mut self, _step: usize) -> Result<(), Infallible> {
-        self.1.end_stage(self.2, false);
+        self.1.end_stage(self.2, StageEnd::Ran);
         Ok(())
     }
 }

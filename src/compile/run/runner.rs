@@ -4,7 +4,7 @@
 use crate::compile::detour::Detour;
 use crate::compile::run::stage_names;
 use crate::exec::{self, Failure, Signals, Slots, Step, Work};
-use crate::journal::{Account, StageAccount};
+use crate::journal::{Account, StageAccount, StageEnd};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Stage, Tool};
 use std::ffi::OsString;
@@ -84,10 +84,10 @@ impl<'a> Told<'a> {
         }
     }
 
-    /// It is done; `hit` if the store had its result.
-    pub fn end(&self, step: usize, hit: bool) {
+    /// It is done.
+    pub fn end(&self, step: usize, end: StageEnd) {
         if let Some(told) = self.stages[step].2 {
-            self.account.end_stage(told, hit);
+            self.account.end_stage(told, end);
         }
     }
 }

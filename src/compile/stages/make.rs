@@ -9,6 +9,7 @@ use crate::compile::run::runner::Told;
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::{Made, Stages, count};
 use crate::exec::{Command, Work};
+use crate::journal::StageEnd;
 use crate::outcome::FallbackReason;
 use crate::stats::Counter;
 use crate::toolchain::{Front, HostFamily};
@@ -98,7 +99,7 @@ fn run_side_by_side(
             self.3.begin(step);
             let command = self.0.begin(self.1[step])?;
             if command.is_none() {
-                self.3.end(step, true);
+                self.3.end(step, StageEnd::Cached);
             }
             Ok(command)
         }
@@ -108,7 +109,7 @@ fn run_side_by_side(
         }
 
         fn end(&mut self, step: usize) -> Result<(), Detour> {
-            self.3.end(step, false);
+            self.3.end(step, StageEnd::Ran);
             Ok(self.0.end(self.1[step])?)
         }
 
