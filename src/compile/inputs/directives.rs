@@ -46,8 +46,8 @@ pub fn check(text: &[u8]) -> Result<(), Doubt> {
             judge(&whole)?;
             if assembly == Assembly::Open {
                 match token {
-                    Token::Byte(b')') => judge_template(&whole, false)?,
-                    Token::Byte(b':') => judge_template(&whole, true)?,
+                    Token::Byte(b')') => judge_template(&whole, Asm::Basic)?,
+                    Token::Byte(b':') => judge_template(&whole, Asm::Extended)?,
                     _ => return Err(ODD.to_owned()),
                 }
                 assembly = Assembly::Outside;
@@ -118,9 +118,18 @@ fn mentions_macros(text: &[u8]) -> bool {
     })
 }
 
+/// GCC's two forms of `asm`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asm {
+    /// The text alone.
+    Basic,
+    /// With a colon behind the text, and operands perhaps, which take the place of marks in it.
+    Extended,
+}
+
 /// A doubt where an operand or an alternative (`{a|b}`) may make a directive of what begins a statement, or where that
 /// is in quotes.
-fn judge_template(text: &[u8], has_operands: bool) -> Result<(), Doubt> {
+fn judge_template(text: &[u8], form: Asm) -> Result<(), Doubt> {
     let lower = text.to_ascii_lowercase();
     if memmem::find(&lower, b"include").is_some() {
         return Err("the sources mention include in assembly".to_owned());
@@ -129,7 +138,7 @@ fn judge_template(text: &[u8], has_operands: bool) -> Result<(), Doubt> {
     if statements.any(begins_with_quote) {
         return Err("a statement of assembly begins with a quote".to_owned());
     }
-    if !has_operands {
+    if form == Asm::Basic {
         return Ok(());
     }
     let mut words = text.split(|byte| b" \t\r\n;\",".contains(byte));

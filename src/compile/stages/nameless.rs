@@ -31,11 +31,20 @@ pub fn insert(bytes: &[u8], id: &[u8]) -> Vec<u8> {
     replaced(bytes, PLACE, id)
 }
 
-/// Whether a front end wrote this as text, in which names stand as they are: PTX where it is `device` code,
+/// What a front end writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// Its main output: code for the device.
+    Device,
+    /// What it writes besides.
+    Other,
+}
+
+/// Whether a front end wrote this as text, in which names stand as they are: PTX where it is code for the device,
 /// and neither bitcode nor what is compressed. Of other text the portable form will do, which holds NUL.
-pub fn is_plain(bytes: &[u8], device: bool) -> bool {
+pub fn is_plain(bytes: &[u8], code: Code) -> bool {
     let is_ptx = || !bytes.contains(&0) && mentions(bytes, b"\n.version ");
-    std::str::from_utf8(bytes).is_ok() && (!device || is_ptx())
+    std::str::from_utf8(bytes).is_ok() && (code == Code::Other || is_ptx())
 }
 
 /// Whether ptxas makes of this `ptx` with another id what it makes of it with this one, but for names.
@@ -63,7 +72,7 @@ fn spelled(text: &[u8]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{insert, is_carried_through, is_plain, remove};
+    use super::{Code, insert, is_carried_through, is_plain, remove};
 
     const ID: &[u8] = b"_0123456789abcdef_4_a_cu_fedcba9876543210";
     const OTHER: &[u8] = b"_00112233aabbccdd_4_a_cu_ffeeddcc99887766";
@@ -115,16 +124,16 @@ mod tests {
     #[test]
     fn names_may_hide_in_what_is_no_text() {
         let ptx = b"//\n// Generated\n//\n.version 8.4\n.target sm_80\n";
-        assert!(is_plain(ptx, true) && is_plain(b"#include \"\0name\0\"\n", false));
+        assert!(is_plain(ptx, Code::Device) && is_plain(b"#include \"\0name\0\"\n", Code::Other));
         for device in [
             &b"BC\xc0\xde\n.version "[..],
             b"\n.version \0",
             b"int x;\n",
             b"",
         ] {
-            assert!(!is_plain(device, true), "{}", device.escape_ascii());
+            assert!(!is_plain(device, Code::Device), "{}", device.escape_ascii());
         }
-        assert!(!is_plain(b"\xff", false));
+        assert!(!is_plain(b"\xff", Code::Other));
     }
 
     #[test]

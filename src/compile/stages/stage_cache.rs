@@ -13,7 +13,7 @@ use crate::compile::run::mentions::mentions;
 use crate::compile::run::stage_names;
 use crate::compile::run::workspace::write;
 use crate::compile::stages::keys::{Form, Keys, StageInputs};
-use crate::compile::stages::nameless;
+use crate::compile::stages::nameless::{self, Code};
 use crate::compile::stages::record::{SCHEMA, StageOutput, StageRecord};
 use crate::compile::stages::shape::{self, Written};
 use crate::compile::stages::two_steps::TwoSteps;
@@ -164,8 +164,12 @@ impl<'a> Stages<'a> {
     ) -> (Vec<Content>, Option<Form>) {
         let is_carried = keys.nameless.is_some();
         let without = |file: &Written, bytes: &[u8]| {
-            let device = stage.output.is_some() && file.file == stage.output;
-            let is_plain = stage.tool == Tool::Ptxas || nameless::is_plain(bytes, device);
+            let code = if stage.output.is_some() && file.file == stage.output {
+                Code::Device
+            } else {
+                Code::Other
+            };
+            let is_plain = stage.tool == Tool::Ptxas || nameless::is_plain(bytes, code);
             is_plain
                 .then(|| nameless::remove(bytes, self.inputs.id))
                 .flatten()
