@@ -97,7 +97,10 @@ impl FileStore {
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         let found = self.read(Sort::Entry, Name::of(key), Size::AtMost(u64::MAX))?;
         let found = found.filter(|found| self.credentials.may_be_believed(&found.facts));
-        self.count_lookup(found.is_some());
+        match &found {
+            Some(_) => self.count_hit(),
+            None => self.count_miss(),
+        }
         Ok(found.map(|found| found.bytes))
     }
 
@@ -275,26 +278,31 @@ impl FileStore {
         check: impl FnOnce(Found) -> Unsealed,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(found) = found else {
-            self.count_lookup(false);
+            self.count_miss();
             return Ok(None);
         };
         let facts = found.facts;
-        let checked = check(found);
-        self.count_lookup(matches!(checked, Unsealed::Whole(_)));
-        match checked {
-            Unsealed::Whole(value) => return Ok(Some(value)),
+        match check(found) {
+            Unsealed::Whole(value) => {
+                self.count_hit();
+                return Ok(Some(value));
+            }
             Unsealed::Foreign => self.stats.add(Counter::Distrusted, 1),
             Unsealed::Damaged => {
                 self.stats.add(Counter::Error, 1);
                 let _ = self.discard(sort, name, &facts);
             }
         }
+        self.count_miss();
         Ok(None)
     }
 
-    pub(super) fn count_lookup(&self, found: bool) {
-        let count = if found { &self.hits } else { &self.misses };
-        count.fetch_add(1, Ordering::Relaxed);
+    fn count_hit(&self) {
+        self.hits.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count_miss(&self) {
+        self.misses.fetch_add(1, Ordering::Relaxed);
     }
 
     fn has_expired(&self, facts: &Facts, class: Class) -> bool {
