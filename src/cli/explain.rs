@@ -278,16 +278,14 @@ fn reused(all: &[Compile], at: usize) -> Vec<String> {
         }
         return said;
     }
-    let named = |hit: bool| {
-        let stages = compile.stages.iter().filter(|stage| stage.hit == hit);
-        let names = stages.map(|stage| match &stage.arch {
+    let stages = compile.stages.iter();
+    let (from_cache, run): (Vec<_>, Vec<_>) = stages.partition(|stage| stage.hit);
+    for (what, stages) in [("from the cache", from_cache), ("run", run)] {
+        let names = stages.iter().map(|stage| match &stage.arch {
             Some(arch) => format!("{} {arch}", stage.name),
             None => stage.name.clone(),
         });
-        names.collect::<Vec<_>>().join(", ")
-    };
-    let (from_cache, run) = (named(true), named(false));
-    for (what, names) in [("from the cache", from_cache), ("run", run)] {
+        let names = names.collect::<Vec<_>>().join(", ");
         if !names.is_empty() {
             said.push(format!("stages {what}: {names}"));
         }

@@ -51,16 +51,23 @@ mod tests {
     use super::{Ink, Paint, Surroundings};
     use std::ffi::OsString;
 
+    /// Where both streams lead.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Streams {
+        Terminal,
+        File,
+    }
+
     fn surroundings<'a>(
         env: &'a dyn Fn(&str) -> Option<OsString>,
-        is_terminal: bool,
+        streams: Streams,
     ) -> Surroundings<'a> {
         Surroundings {
             env,
             variables: Vec::new(),
             program: None,
-            out_is_terminal: is_terminal,
-            err_is_terminal: is_terminal,
+            out_is_terminal: streams == Streams::Terminal,
+            err_is_terminal: streams == Streams::Terminal,
         }
     }
 
@@ -70,11 +77,23 @@ mod tests {
         let refused = |name: &str| (name == "NO_COLOR").then(|| "1".into());
         let empty = |name: &str| (name == "NO_COLOR").then(OsString::new);
         let dumb = |name: &str| (name == "TERM").then(|| "dumb".into());
-        assert_eq!(Paint::of(&surroundings(&none, true)), Paint::Colours);
-        assert_eq!(Paint::of(&surroundings(&empty, true)), Paint::Colours);
-        assert_eq!(Paint::of(&surroundings(&none, false)), Paint::Plain);
-        assert_eq!(Paint::of(&surroundings(&refused, true)), Paint::Plain);
-        assert_eq!(Paint::of(&surroundings(&dumb, true)), Paint::Plain);
+        assert_eq!(
+            Paint::of(&surroundings(&none, Streams::Terminal)),
+            Paint::Colours
+        );
+        assert_eq!(
+            Paint::of(&surroundings(&empty, Streams::Terminal)),
+            Paint::Colours
+        );
+        assert_eq!(Paint::of(&surroundings(&none, Streams::File)), Paint::Plain);
+        assert_eq!(
+            Paint::of(&surroundings(&refused, Streams::Terminal)),
+            Paint::Plain
+        );
+        assert_eq!(
+            Paint::of(&surroundings(&dumb, Streams::Terminal)),
+            Paint::Plain
+        );
         assert_eq!(Paint::Colours.with(Ink::Bad, "x"), "\x1b[31mx\x1b[0m");
         assert_eq!(Paint::Plain.with(Ink::Bad, "x"), "x");
     }

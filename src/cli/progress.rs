@@ -76,26 +76,32 @@ mod tests {
     use std::ffi::OsString;
     use std::time::Duration;
 
+    /// Where both streams lead.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Streams {
+        Terminal,
+        File,
+    }
+
     fn surroundings<'a>(
         env: &'a dyn Fn(&str) -> Option<OsString>,
-        is_terminal: bool,
+        streams: Streams,
     ) -> Surroundings<'a> {
         Surroundings {
             env,
             variables: Vec::new(),
             program: None,
-            out_is_terminal: is_terminal,
-            err_is_terminal: is_terminal,
+            out_is_terminal: streams == Streams::Terminal,
+            err_is_terminal: streams == Streams::Terminal,
         }
     }
 
     /// What three steps draw.
-    fn drawn(is_terminal: bool, patience: Duration) -> String {
+    fn drawn(streams: Streams, patience: Duration) -> String {
         let none = |_: &str| None;
         let mut err = Vec::new();
         let mut screen = Screen::new(&mut err, Paint::Plain);
-        let mut progress =
-            Progress::new("checking", &surroundings(&none, is_terminal), &mut screen);
+        let mut progress = Progress::new("checking", &surroundings(&none, streams), &mut screen);
         progress.patience = patience;
         for done in [5, 6, 20] {
             progress.show(done, 10);
@@ -107,8 +113,12 @@ mod tests {
     #[test]
     fn progress_is_drawn_when_patience_is_over_and_removed_at_the_end() {
         let bar = "\rchecking   [###############---------------]  50 %\x1b[K\r\x1b[K";
-        assert_eq!(drawn(true, Duration::ZERO), bar, "the rest comes too soon");
-        assert_eq!(drawn(true, Duration::from_secs(3600)), "");
-        assert_eq!(drawn(false, Duration::ZERO), "");
+        assert_eq!(
+            drawn(Streams::Terminal, Duration::ZERO),
+            bar,
+            "the rest comes too soon"
+        );
+        assert_eq!(drawn(Streams::Terminal, Duration::from_secs(3600)), "");
+        assert_eq!(drawn(Streams::File, Duration::ZERO), "");
     }
 }

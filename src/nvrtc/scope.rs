@@ -251,19 +251,25 @@ mod tests {
     }
 
     #[track_caller]
-    fn tells(source: &str, expected: bool) {
+    fn tells(source: &str) {
         let found = tell_names("", source, &Options::default(), "");
-        assert_eq!(found, expected, "{source}");
+        assert!(found, "{source}");
+    }
+
+    #[track_caller]
+    fn does_not_tell(source: &str) {
+        let found = tell_names("", source, &Options::default(), "");
+        assert!(!found, "{source}");
     }
 
     #[test]
     fn names_count_where_the_program_asks_for_them_or_looks_beside_itself() {
-        tells("__global__ void k() {}", false);
-        tells("#include <cuda/std/span>\n#include \"passed.h\"", false);
-        tells("// assertion of my__FILE__", false);
-        tells("void f() { g(__FILE__); }", true);
-        tells("assert(x);", true);
-        tells("g(__FI\\\nLE__);", true);
+        does_not_tell("__global__ void k() {}");
+        does_not_tell("#include <cuda/std/span>\n#include \"passed.h\"");
+        does_not_tell("// assertion of my__FILE__");
+        tells("void f() { g(__FILE__); }");
+        tells("assert(x);");
+        tells("g(__FI\\\nLE__);");
         let paste = "#define PASTE(a, b) a##b\n";
         for call in [
             "g(PASTE(__FI, LE__));",
@@ -273,10 +279,10 @@ mod tests {
             "PASTE(ass, ert)(x);",
             "PASTE(a, PASTE(ss, ert))(x);",
         ] {
-            tells(&format!("{paste}{call}"), true);
-            tells(call, false);
+            tells(&format!("{paste}{call}"));
+            does_not_tell(call);
         }
-        tells("FILE *location; __builtin_popc(1);", false);
+        does_not_tell("FILE *location; __builtin_popc(1);");
         let named = Options::read(&[b"-DNAME=__FILE__".to_vec()], None).unwrap();
         assert!(tell_names("", "g(NAME);", &named, ""));
         assert!(tell_names(

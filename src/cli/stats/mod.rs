@@ -49,7 +49,11 @@ pub(super) fn run(
     let root = &config.dir.value;
 
     let exists = is_there(root)?;
-    let stats = open(config, exists);
+    let stats = if exists {
+        open(config)
+    } else {
+        Stats::nowhere()
+    };
     let is_stuck = exists && !stats.is_shared();
     if is_stuck {
         let what = "cannot be written, or are of a newer version; showing what can be read";
@@ -86,16 +90,11 @@ pub(super) fn run(
     say(out, format_args!("the counters are now zero"))
 }
 
-/// The counters, after a look at what the store holds where nobody knows that yet.
-fn open(config: &Config, exists: bool) -> Stats {
-    let root = &config.dir.value;
-    let stats = if exists {
-        Stats::open(root)
-    } else {
-        Stats::nowhere()
-    };
+/// The counters of a cache that is there, after a look at what the store holds if the counters do not tell yet.
+fn open(config: &Config) -> Stats {
+    let stats = Stats::open(&config.dir.value);
     // A new page knows nothing of what is on the disk. What cannot be listed reads as nothing.
-    if exists && stats.store_size().is_none() {
+    if stats.store_size().is_none() {
         let _ = FileStore::reading(config).map(|store| store.recount());
     }
     stats
@@ -103,7 +102,7 @@ fn open(config: &Config, exists: bool) -> Stats {
 
 /// What `pcache stats --json` prints for a range of the journal, of which `all` is the whole.
 pub(super) fn numbers(config: &Config, range: &Range, all: &[Compile]) -> Result<Value, Error> {
-    let stats = open(config, true);
+    let stats = open(config);
     let shown = Shown::new(config, &stats, Some((range, all)));
     serde_json::to_value(Report::new(&shown)).context("cannot write JSON")
 }
