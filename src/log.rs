@@ -46,7 +46,7 @@ impl Log {
             return Ok(());
         };
         text.push('\n');
-        // Without O_NONBLOCK a named pipe that nobody reads would hold up the compile.
+        // Without O_NONBLOCK a named pipe without a reader would hold up the compile.
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
         // Command lines can be private; a log that exists keeps its mode.
         let mode = Mode::RUSR | Mode::WUSR;
@@ -62,7 +62,7 @@ pub struct Block {
 }
 
 impl Block {
-    /// Whether anybody will read this; saves the effort of making up notes that nobody will.
+    /// Whether a log is kept; lets callers skip the formatting of notes.
     pub fn is_kept(&self) -> bool {
         self.text.is_some()
     }

@@ -137,7 +137,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     count_time(stats, &record);
     account.write_block(&record, &mut block);
     if let Some(store) = cache.store {
-        // A record that cannot be kept is missed by nobody but its readers.
+        // Best effort: a lost record only affects reports.
         let _ = store.note(&record.to_text());
     }
     if log.append(block).is_err() {
@@ -207,7 +207,7 @@ fn note(stats: &Stats, account: &Account, detour: Option<&Detour>, args: &[OsStr
 }
 
 /// The sources and the output of a command line that was not read to its end, as far as their names
-/// tell: for whoever looks for them in the journal.
+/// tell, for searches in the journal.
 fn named_files(args: &[OsString]) -> (Vec<String>, Option<String>) {
     const SOURCES: [&str; 5] = ["cu", "c", "cc", "cpp", "cxx"];
     let is_source = |arg: &&OsString| {

@@ -423,7 +423,7 @@ fn table_has_an_arrow_before_each_advice_and_colours_on_no_pipe() {
     let output = command.env("PCACHE_FOO", "1").output().unwrap();
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(
-        said.contains("warning  settings        PCACHE_FOO is set, and nobody reads it\n"),
+        said.contains("warning  settings        PCACHE_FOO is set, and no program reads it\n"),
         "{said}"
     );
     assert!(

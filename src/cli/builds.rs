@@ -1,4 +1,4 @@
-//! Which compiles of the journal were one build: nobody says so, and a build tool's processes have
+//! Which compiles of the journal were one build: no record says so, and a build tool's processes have
 //! nothing in common that each of its compiles could see for nothing. Their times and outputs tell.
 
 use super::journal::{output, sources};
@@ -47,7 +47,7 @@ pub(super) fn builds(compiles: &[Compile]) -> Vec<&[Compile]> {
     builds
 }
 
-/// The last of the longest pauses from `first` to `last`; none where something ran all the time.
+/// The last of the longest pauses from `first` to `last`; `None` if something ran all the time.
 fn longest(pauses: &[u64], first: usize, last: usize) -> Option<usize> {
     let longest = (first..=last).max_by_key(|at| pauses[*at]);
     longest.filter(|at| pauses[*at] > 0)

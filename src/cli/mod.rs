@@ -94,7 +94,7 @@ const STATUSES: &str = "Exit status: 0 done, and nothing is amiss; 1 the request
     4 doctor found errors, or verify found damage that it could not remove or compiles that give \
     other bytes now.";
 
-/// The command line, for whoever describes it.
+/// The definition of the command line, for tests and pages.
 pub fn command() -> clap::Command {
     Arguments::command()
 }

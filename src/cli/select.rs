@@ -40,7 +40,7 @@ impl Selection {
 }
 
 /// Goes through a store in search of the files of a selection: through records first, since they tell
-/// which artefacts nobody else names.
+/// which artefacts no other record names.
 pub(super) struct Sought<'a> {
     selection: &'a Selection,
     now: i128,

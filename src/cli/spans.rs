@@ -14,7 +14,7 @@ pub(super) struct Span<'a> {
     pub(super) start: u64,
     /// When it was over.
     pub(super) end: u64,
-    /// The stage; none where the compile waited for another process.
+    /// The stage; `None` while the compile waited for another process.
     pub(super) stage: Option<&'a Stage>,
     /// Where there is room for it.
     pub(super) lane: usize,

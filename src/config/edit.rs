@@ -7,7 +7,7 @@ use toml_edit::{DocumentMut, Item, Value};
 /// Why a text was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// It is no TOML, so that nobody knows where a setting would be.
+    /// It is not TOML, so that the place of a setting is unknown.
     #[error("it is not TOML ({0}); correct it by hand first")]
     NotToml(String),
 }

@@ -29,7 +29,7 @@ pub enum BadJobs {
 }
 
 impl Jobs {
-    /// The number; none where the cores tell it.
+    /// The number; `None` if the number of cores decides.
     pub fn number(self) -> Option<NonZeroUsize> {
         match self {
             Self::Cores => None,

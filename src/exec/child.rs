@@ -112,7 +112,7 @@ fn end(child: &mut process::Child) {
 }
 
 /// Has the system kill the child when the thread that starts it is gone, which waits for it
-/// otherwise: nobody would use what it makes after `kill -9`. What a compiler driver has started
+/// otherwise: after `kill -9` nothing uses what it makes. What a compiler driver has started
 /// goes on to its own end even so, for which it has `inherited`.
 fn before_exec(
     command: &mut process::Command,

@@ -24,7 +24,7 @@ pub(super) struct Crew<'a> {
     looks: usize,
 }
 
-/// Fields are dropped in this order: the slot is free when nobody is in it.
+/// Fields are dropped in this order: the slot is free when its child has ended.
 struct Running<'a> {
     step: usize,
     child: Child,

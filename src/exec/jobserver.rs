@@ -18,7 +18,7 @@ const OPTIONS: [&[u8]; 2] = [b"--jobserver-auth=", b"--jobserver-fds="];
 /// A jobserver that the environment names.
 #[derive(Debug)]
 pub(super) struct Jobserver {
-    /// None where it names one that this process may not use.
+    /// `None` if it names one that this process may not use.
     channel: Option<OwnedFd>,
 }
 
@@ -108,7 +108,7 @@ fn fifo(path: &Path) -> io::Result<OwnedFd> {
 /// The pipe behind two inherited descriptors, which are make's only if they are still open, and are
 /// the ends of one pipe: make closes them for recipes that it does not know to be its like, and others
 /// may have opened something in their place. It is opened again, because it must go on blocking for
-/// everybody else.
+/// all other processes.
 fn pipe(ends: [u32; 2]) -> io::Result<OwnedFd> {
     let [reading, writing] = ends.map(|number| format!("/proc/self/fd/{number}"));
     let (source, sink) = (stat(&reading)?, stat(&writing)?);

@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP while children run: noted, and a wake-up for whoever waits. Knows
+//! SIGINT, SIGTERM and SIGHUP while children run: noted, and a wake-up for the thread that waits. Knows
 //! nothing of the children.
 
 use rustix::process::Signal;

@@ -1,7 +1,7 @@
 //! Who may run a child now. A slot is GNU make's where make gives them out, else one of a pool that
 //! all processes share which use the same cache on this machine. Does not know what runs in it.
 //!
-//! Nobody holds a slot but for a running child, so that nobody who holds one waits for another's.
+//! A process holds a slot only while its child runs, so that no holder waits for another's slot.
 //! `docs/architecture.md#who-runs-when` has the why.
 
 use super::jobserver::Jobserver;
@@ -181,7 +181,7 @@ impl Make {
         token.is_some()
     }
 
-    /// Tokens first, whichever child has ended: others can use them, and our own slot nobody.
+    /// Tokens first, whichever child has ended: other processes can use them, and our own slot they cannot.
     fn give_back(&self) {
         match self.tokens.borrow_mut().pop() {
             Some(token) => self.server.give_back(token),

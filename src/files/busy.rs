@@ -1,4 +1,4 @@
-//! Windows lets a file that somebody has open stand in the way of its replacement, its removal and
+//! On Windows a file that another process has open stands in the way of its replacement, its removal and
 //! sometimes of another reading. Tries such operations again for a moment, and then says that the file
 //! is busy, which is no error. Does not know what the operations are, and sleeps with what it is given.
 
@@ -120,7 +120,7 @@ pub mod faults {
         };
         PLANTED.set(Some(planted));
         let done = run();
-        let planted = PLANTED.take().expect("nobody else takes it");
+        let planted = PLANTED.take().expect("no other thread takes it");
         (done, planted.slept.as_millis())
     }
 

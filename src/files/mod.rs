@@ -149,7 +149,7 @@ impl Directory {
         attempt(Operation::Open, open)
     }
 
-    /// Opens a file of this directory for whoever looks at everything: that is no use of it, so the
+    /// Opens a file of this directory for a listing of everything: that does not count as a use, so the
     /// access time stays where the system lets the caller say so. `None` = gone.
     pub fn open_unmarked(&self, name: &CStr) -> io::Result<Option<File>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
@@ -326,7 +326,7 @@ pub fn read(file: &File, expected: Size) -> io::Result<(Facts, Vec<u8>)> {
     let size = usize::try_from(facts.size).map_err(|_| ErrorKind::FileTooLarge)?;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(size)?;
-    // Nobody writes to a file in its place: what it held at the look is all of it.
+    // No process writes to a file that is in its place: what it held at the look is all of it.
     while bytes.len() < size {
         match rustix::io::read(file, rustix::buffer::spare_capacity(&mut bytes)) {
             Ok(0) => break,

@@ -15,7 +15,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 pub struct Account {
     clock: Instant,
     found: RefCell<Compile>,
-    /// Names and values of the log's lines; none where nobody keeps a log.
+    /// Names and values of the log's lines; empty if no log is kept.
     notes: Option<RefCell<Vec<(&'static str, String)>>>,
     unit: Cell<Option<usize>>,
 }
@@ -80,7 +80,7 @@ impl Account {
         }
     }
 
-    /// Whether anybody will read notes; saves the effort of making up those that nobody will.
+    /// Whether a log is kept; lets callers skip the formatting of notes.
     pub fn keeps_notes(&self) -> bool {
         self.notes.is_some()
     }

@@ -1,4 +1,4 @@
-//! What one compile did, for the journal, the log, and whoever reads them: an [`Account`] is kept
+//! What one compile did, for the journal, the log, and their readers: an [`Account`] is kept
 //! while it runs, and ends as a [`Compile`]. Does not know where records are kept, nor how a compile
 //! is done. `docs/store.md#journal` describes the records.
 

@@ -1,5 +1,5 @@
 //! A record of the journal: one process of `pcache-nvcc`. Times in microseconds; paths as text, with
-//! what is no UTF-8 escaped, since nobody opens them.
+//! what is no UTF-8 escaped, since no program opens them.
 
 use crate::secret::hide_text;
 use serde::{Deserialize, Serialize};

@@ -1,4 +1,4 @@
-//! A record of the journal: somebody removed results by `pcache clear`. Of a compile that found nothing
+//! A record of the journal: `pcache clear` removed results. Of a compile that found nothing
 //! afterwards it can be told why.
 
 use super::record::SCHEMA;

@@ -38,7 +38,7 @@ pub struct StageFacts<'a> {
     pub machine: &'a [u8],
     /// `plain` or `colour`: how the tool prints.
     pub diagnostics: &'a [u8],
-    /// What debug information calls the work directory; none where none is written.
+    /// What debug information calls the work directory; `None` if none is written.
     pub debug_directory: Option<&'a [u8]>,
     /// The host compiler's account of the commands that it would run; empty for other tools.
     pub host: &'a [Vec<u8>],

@@ -1,4 +1,4 @@
-//! What a compile tells of itself: to the counters, the journal, the log, and whoever asks later what
+//! What a compile tells of itself: to the counters, the journal, the log, and to a later question of what
 //! it depended on. Nothing here reaches a result.
 
 use super::found::Found;
@@ -142,7 +142,7 @@ impl Told {
                 level.stats().add(counter, milliseconds);
             }
         }
-        // A record that cannot be kept is missed by nobody but its readers.
+        // Best effort: a lost record only affects reports.
         let _ = level.store().note(&record.to_text());
         let mut block = self.log.block(&self.command);
         self.account.write_block(&record, &mut block);

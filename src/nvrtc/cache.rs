@@ -124,7 +124,7 @@ impl Cache {
         self.leaks.note();
     }
 
-    /// Looks for the result of `request`, and waits for whoever is compiling the same.
+    /// Looks for the result of `request`, and waits for a thread or process that compiles the same.
     pub fn begin(&self, request: &Request<'_>) -> Begin<'_> {
         self.observe(Some(request.library), request.options);
         let Some(level) = &self.level else {

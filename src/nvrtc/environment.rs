@@ -38,7 +38,7 @@ const LOADED: &[&str] = &[
     "NV_NVVM_VERSION",
 ];
 
-/// Variables by which NVRTC writes files that nobody asked for.
+/// Variables by which NVRTC writes files that the program did not ask for.
 const FORBIDDEN: &[&str] = &[
     "AS_SECURE_LOG_FILE",
     "DUMP_KNOBS_TO_FILE",
@@ -71,7 +71,7 @@ impl Start {
     ///
     /// # Errors
     /// A variable forbids caching; or one that is read once has another value than at the start, so
-    /// that nobody knows which of them the library has seen.
+    /// that it is unknown which of them the library has seen.
     pub fn keyed(&self) -> Result<Vec<Vec<u8>>, (NvrtcReason, Vec<u8>)> {
         let refused = |name: &str| Err((NvrtcReason::Environment, name.as_bytes().to_vec()));
         if let Some(name) = FORBIDDEN.iter().find(|name| env::var_os(name).is_some()) {

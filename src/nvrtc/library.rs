@@ -32,7 +32,7 @@ impl Libraries {
             return (now == seen).then_some(digest);
         }
         let found = table.digest_of(path).ok()?;
-        // Nobody waits here: in the child of a fork, whoever holds the lock may be gone.
+        // No thread waits here: in the child of a fork, the thread that holds the lock may be gone.
         if let Ok(mut known) = self.known.try_write() {
             known.insert(path.to_owned(), found);
         }

@@ -38,7 +38,7 @@ const BESIDE: &str = "\u{1}beside the program";
 pub struct Reads {
     /// Everything, as it is in this place.
     pub here: Lookups,
-    /// The same for any place; none where another place would count.
+    /// Dependencies that hold at any place; `None` if the result depends on where it was compiled.
     pub anywhere: Option<Lookups>,
     /// Whether a log does not tell where it names the program.
     pub renames_lines: bool,
@@ -207,7 +207,7 @@ impl Place<'_> {
         Ok(was_observed)
     }
 
-    /// The program's directory; none where the working directory has two spellings and counts.
+    /// The program's directory; `None` if the working directory matters and has two spellings.
     fn beside(&self) -> Option<PathBuf> {
         let own = self.own();
         let parent = own.first()?.parent()?.to_owned();

@@ -59,7 +59,7 @@ pub fn program_tells_names(program: &Program, given: &Given<'_>) -> bool {
     given.options.tells_names || all_texts(program, given).any(|text| holds_any(text, NAMING))
 }
 
-/// Whether a search may begin beside whoever has this text: for a name in quotes, or one that is computed.
+/// Whether a search may begin beside the file that has this text: for a name in quotes, or one that is computed.
 pub fn looks_beside(text: &[u8]) -> bool {
     let found = mentions(text);
     let mut all = found

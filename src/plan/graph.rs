@@ -135,7 +135,7 @@ fn before(drafts: &[Draft], writers: &HashMap<FileId, Vec<usize>>, stage: usize)
     let mut found = Vec::new();
     for read in &drafts[stage].stage.reads {
         for &writer in writers.get(read).into_iter().flatten() {
-            // Of those that append to a file, each waits for the ones before it; whoever only
+            // Of those that append to a file, each waits for the ones before it; a stage that only
             // reads the file waits for all.
             let appends = drafts[stage].appends == Some(*read);
             if !appends || writer < stage {

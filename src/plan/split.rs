@@ -85,7 +85,7 @@ const BEGINNINGS: &[&str] = &[
 const NOT: &[&str] = &["-Wa,", "-Wl,", "-Wp,"];
 
 impl Plan {
-    /// This plan with the host compile of `unit` in two steps; none where it has no such compile of
+    /// This plan with the host compile of `unit` in two steps; `None` if it has no such compile of
     /// what cudafe++ wrote, or one with flags of unknown consequence. GCC's driver only.
     pub fn split_host_compile(&self, unit: &Unit) -> Option<Split> {
         let number = self.only(unit, |stage| stage.tool == Tool::HostCompile)?;

@@ -1,6 +1,6 @@
 //! How much the store holds, shard by shard, in a page that all processes of one cache share. A shard
 //! is listed at one time and another one later, and each listing corrects what was counted for it;
-//! shards that nobody has listed yet are guessed from the others. Does not list anything itself.
+//! shards that no process has listed yet are guessed from the others. Does not list anything itself.
 
 use super::page::{Format, Missing, Page};
 use crate::files::Root;

@@ -38,7 +38,7 @@ pub(super) enum Placed {
     New,
     /// In the place of one of so many bytes.
     Replaced(u64),
-    /// Somebody held the place; the file is gone.
+    /// Another process held the place; the file is gone.
     Dropped,
 }
 

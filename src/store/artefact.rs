@@ -1,4 +1,4 @@
-//! The name of an artefact: its size and SHA-256. Equal contents are one artefact, whoever made it.
+//! The name of an artefact: its size and SHA-256. Equal contents are one artefact.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};

@@ -47,7 +47,7 @@ pub struct Info {
     pub hits: u64,
     /// Lookups through this handle that found nothing, since it was opened.
     pub misses: u64,
-    /// What is held, in bytes. A shared store counts everybody's, and what else takes room in it.
+    /// What is held, in bytes. A shared store counts those of all users, and what else takes room in it.
     pub bytes: u64,
     /// What may be held, in bytes.
     pub max_bytes: u64,

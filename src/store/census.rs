@@ -1,5 +1,4 @@
-//! Lists a store, shard by shard, and corrects what was counted for each shard that it lists. Does
-//! not know why somebody wants to know.
+//! Lists a store, shard by shard, and corrects what was counted for each shard that it lists.
 
 use super::area::{Listed, Listing, name_of};
 use super::backend::{Cleared, Entry};

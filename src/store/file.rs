@@ -105,7 +105,7 @@ impl FileStore {
     }
 
     /// Stores `value` under `key`, in the place of what was there. It is on the disk when this
-    /// returns, since nobody verifies it.
+    /// returns, since no reader verifies it.
     ///
     /// # Errors
     /// The value is larger than the store, or cannot be written.

@@ -1,5 +1,5 @@
 //! One flight for each key: of all who want to make the same thing at the same moment, one leads and
-//! the others wait until it is done. Whoever dies gives up its lead at once, as the system takes its
+//! the others wait until it is done. A process that dies gives up its lead at once, as the system takes its
 //! locks away. Does not know what is made, or whether it was made in the end.
 //!
 //! A lock is one byte of the empty file `<root>/locks/flights`, at an offset that the key's digest
@@ -25,10 +25,10 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 /// What became of [`Flights::join`]; `S` is what interrupted it.
 #[derive(Debug)]
 pub enum Flight<S> {
-    /// Nobody else has the key until the guard is dropped. What is to be made may have been made
+    /// No other process has the key until the guard is dropped. What is to be made may have been made
     /// just before.
     Leader(Guard),
-    /// Somebody else had the key, and is done or dead. Look for what it has made; where nothing is,
+    /// Another process had the key, and is done or dead. Look for what it has made; where nothing is,
     /// join again.
     Followed,
     /// The deadline passed while another had the key, or who has it is stopped.
@@ -56,7 +56,7 @@ impl Flights {
         }
     }
 
-    /// Takes the lead for `key`, or waits until whoever has it is done. Asks `interrupted` between
+    /// Takes the lead for `key`, or waits until the process that has it is done. Asks `interrupted` between
     /// two looks, at least every 20 ms, and stops when that gives something.
     ///
     /// Threads of one process exclude each other like processes. Who leads must not join another

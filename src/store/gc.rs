@@ -1,4 +1,4 @@
-//! Everything that eviction does bit by bit, at once: for whoever asks for it and can wait. Every
+//! Everything that eviction does bit by bit, at once, for a user who asks for it and can wait. Every
 //! shard is listed, so that exactly what the policy names goes. Does not know who asks.
 
 use super::backend::Cleared;
@@ -26,7 +26,7 @@ pub struct Collected {
     pub swept: u64,
 }
 
-/// What a collection is doing, for whoever watches.
+/// What a collection is doing, for a progress bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Listing.
@@ -50,7 +50,7 @@ impl FileStore {
         if self.access == Access::ReadOnly {
             return Ok(done);
         }
-        // So that puts do not evict as well. Where somebody else evicts, both do, which costs time only.
+        // So that puts do not evict as well. Where another process evicts, both do, which costs time only.
         let _lock = lock(self.own.as_ref());
         done.swept = self.sweep()?;
         let mut shards = Vec::new();

@@ -17,7 +17,7 @@ const DIRECTORY: &str = "journal";
 /// Files of the ring; the one that comes next is kept absent.
 const FILES: u64 = 8;
 
-/// Bytes that make a file full. Whoever finds it so goes on to the next.
+/// Bytes that make a file full. A writer that finds it so goes on to the next.
 const FULL: u64 = 1024 * 1024;
 
 /// Longer records are not written: they would take the place of all others.

@@ -52,7 +52,7 @@ struct Flight {
     value: OnceLock<Bytes>,
 }
 
-/// Ends a flight however the making ends, so that nobody waits for ever.
+/// Ends a flight however the making ends, so that no thread waits for ever.
 struct Landing<'a> {
     store: &'a MemoryStore,
     key: Bytes,

@@ -16,8 +16,8 @@ pub struct Candidate {
     pub read: Nanos,
     /// Last written.
     pub written: Nanos,
-    /// How often it was written or read; 1 for one that was only written, or whose reads nobody
-    /// counts.
+    /// How often it was written or read; 1 for one that was only written, or whose reads are not
+    /// counted.
     pub uses: u64,
     /// From this moment on it is not there any more; `None` = never. [`Policy::expires`] gives it.
     pub expires: Option<Nanos>,

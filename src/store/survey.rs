@@ -1,4 +1,4 @@
-//! Goes through every file of a store, for whoever lists, checks or removes by other rules than the
+//! Goes through every file of a store, for commands that list, check or remove by other rules than the
 //! policy's. Reading here is no use: it leaves the order of eviction alone. Does not know what the
 //! files are to a compile.
 

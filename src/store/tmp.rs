@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// A temporary file that is older belongs to a writer that died: one hour, in nanoseconds.
 const STALE: Nanos = 3600 * 1_000_000_000;
 
-/// Tries for a name that nobody has. One is enough unless two hosts write at the same nanosecond.
+/// Tries for a name that is free. One is enough unless two hosts write at the same nanosecond.
 const ATTEMPTS: u32 = 100;
 
 const DIRECTORY: &str = "tmp";
@@ -27,7 +27,7 @@ pub const STRANGE_PREFIX: &str = "strange-";
 pub(super) enum Durability {
     /// Readers notice a torn one: a power cut costs a compile.
     Verified,
-    /// Nobody verifies it.
+    /// No reader verifies it.
     Synced,
 }
 
@@ -53,7 +53,7 @@ impl Temporary {
         let rights = root.rights()?;
         let mut last = ErrorKind::AlreadyExists.into();
         for _ in 0..ATTEMPTS {
-            // On first use, or removed by somebody who tidied up.
+            // On first use, or removed by a process that tidied up.
             let directory = root.make(DIRECTORY)?;
             let turn = TURN.fetch_add(1, Ordering::Relaxed);
             let name = format!("entry-{}-{turn}-{:x}", std::process::id(), now());
@@ -86,7 +86,7 @@ impl Temporary {
         }
     }
 
-    /// Moves it to `new` in `to`. `None` = somebody holds that place.
+    /// Moves it to `new` in `to`. `None` = another process holds that place.
     pub(super) fn rename(&self, to: &Directory, new: &str) -> io::Result<Option<()>> {
         self.directory.rename(&self.name, to, new)
     }
@@ -153,7 +153,7 @@ fn visit(
         };
         let is_gone = is_stale(&facts)
             && matches!(remove_unchanged(&directory, &child.name, &facts), Ok(true));
-        // Nobody adds or takes off the bytes of a counter page that is being made, so a listing must
+        // No process adds or takes off the bytes of a counter page that is being made, so a listing must
         // not see them either.
         let is_page = child.name.to_bytes().starts_with(FRESH_PREFIX.as_bytes());
         match (is_gone, is_page) {

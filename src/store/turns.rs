@@ -25,7 +25,7 @@ impl Turns {
     }
 }
 
-/// Takes the gate away when nobody is left who would pass it.
+/// Takes the gate away when no thread is left that would pass it.
 struct Leave<'a> {
     turns: &'a Turns,
     name: Name,

@@ -85,7 +85,7 @@ pub(super) fn load(root: &Directory, shard: u8) -> Known {
     }
 }
 
-/// Rewrites the log of `shard` with one line for each file that `is_there`. Skipped where somebody
+/// Rewrites the log of `shard` with one line for each file that `is_there`. Skipped where another process
 /// is appending at this moment.
 pub(super) fn fold(
     root: &Directory,
@@ -100,7 +100,7 @@ pub(super) fn fold(
     let log = name_of_log(shard);
     let held = directory.open_shared(&log, root.rights()?)?;
     let locked = flock(&held, FlockOperation::NonBlockingLockExclusive);
-    // Busy, or folded by somebody else meanwhile.
+    // Busy, or folded by another process meanwhile.
     if locked.is_err() || rustix::fs::fstat(&held)?.st_nlink == 0 {
         return Ok(());
     }
@@ -108,7 +108,7 @@ pub(super) fn fold(
     known.retain(|file, _| is_there(file));
     let new = format!("{log}.new");
     let name = std::ffi::CString::new(new.as_str()).unwrap_or_default();
-    // Left by one who died: nobody else is here, by the lock.
+    // Left by a process that died: no other one is here, by the lock.
     let _ = directory.remove(&name);
     let mut folded = directory.create(&new, root.rights()?, Kind::Shared)?;
     let mut lines: Vec<_> = known.into_iter().collect();

@@ -79,7 +79,7 @@ pub struct File {
     pub path: String,
     /// The first 16 digits of the SHA-256 of its content.
     pub digest: String,
-    /// The same of its tokens with their lines, where anybody asked.
+    /// The digest of its tokens with their lines, if direct mode asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<String>,
     /// The place in the list of the file that included it first.

@@ -12,7 +12,7 @@ pub(super) enum Level {
     Ok,
     /// Worth knowing.
     Note,
-    /// Costs time, or does not do what somebody wants.
+    /// Costs time, or does not do what the settings ask for.
     Warning,
     /// Compiles fail, or gain nothing.
     Error,

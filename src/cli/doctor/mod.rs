@@ -9,7 +9,7 @@
 //! | `probe`     | a file system, by trying                              |
 //! | `launchers` | other caches that would wrap the same compiles        |
 //! | `builds`    | the same in a CMake build directory                   |
-//! | `settings`  | settings that nobody reads, or that switch it off     |
+//! | `settings`  | settings that nothing reads, or that switch it off    |
 
 mod builds;
 mod cache;

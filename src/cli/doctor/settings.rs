@@ -1,4 +1,4 @@
-//! Settings that nobody reads, that cannot be used, or that switch the cache off.
+//! Settings that nothing reads, that cannot be used, or that switch the cache off.
 
 use super::findings::{Findings, Level};
 use crate::config::{Config, ConfigProblem, nearest, setting};
@@ -37,7 +37,7 @@ fn examine_variables(variables: &[OsString], findings: &mut Findings) {
             Some(row) => format!("did you mean {}?", row.variable),
             None => "unset it; pcache config lists all settings".to_owned(),
         };
-        let text = format!("{name} is set, and nobody reads it");
+        let text = format!("{name} is set, and no program reads it");
         findings.advise(Level::Warning, ABOUT, text, &advice);
     }
 }

@@ -1,5 +1,5 @@
 //! The part of the page that says what a change of each header costs: how long the units took to
-//! compile that read it. How long the header itself takes within a compile, nobody measures.
+//! compile that read it. How long the header itself takes within a compile is not measured.
 
 use super::html::{self, bar, path, share, table, time};
 use crate::cli::journal::{facts, sources};
@@ -72,7 +72,7 @@ impl Headers {
     }
 }
 
-/// Where headers lie that nobody edits: those of the system, and of each tool's installation.
+/// Where headers lie that a project does not edit: those of the system, and of each tool's installation.
 fn installed(facts: &Facts) -> BTreeSet<PathBuf> {
     let tools = facts.tools.iter().filter_map(|tool| {
         // bin/ptxas, nvvm/bin/cicc

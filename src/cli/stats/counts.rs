@@ -1,4 +1,4 @@
-//! What was counted, whoever counted it: the counters, or the journal's records added up. Both count
+//! What was counted, by either source: the counters, or the journal's records added up. Both count
 //! the same things in the same way.
 
 use crate::journal::{self, Compile, Level};
@@ -13,7 +13,7 @@ pub(super) struct Counts {
     pub(super) misses: u64,
     pub(super) coalesced: u64,
     pub(super) uncacheable: u64,
-    /// None where nobody tells.
+    /// `None` if the source does not tell.
     pub(super) errors: Option<u64>,
     /// Likewise: records that others have made or signed.
     pub(super) distrusted: Option<u64>,

@@ -81,7 +81,7 @@ impl Delivery {
         outputs.chain(depfiles).collect()
     }
 
-    /// The same of kept files.
+    /// What is at the places of kept files.
     pub fn kept_sites(&self) -> Result<Vec<Site>, Bypass> {
         let check = |(path, _): &(PathBuf, _)| write_output::check(path, Manner::Rewrite);
         self.kept.iter().map(check).collect()

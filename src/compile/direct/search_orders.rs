@@ -128,7 +128,7 @@ pub struct OrderRecord {
 }
 
 impl OrderRecord {
-    /// None where a directory is gone since.
+    /// `None` if a directory is gone since.
     fn new(order: SearchOrder) -> Option<Self> {
         let real = real_directories(&order)?;
         Some(Self { order, real })

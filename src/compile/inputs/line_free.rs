@@ -61,7 +61,7 @@ pub fn sight(work: &UnitContext<'_>) -> Option<Sight> {
     texts.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
-/// The passes of a unit without the numbers of lines that nobody sees.
+/// The passes of a unit without the numbers of lines that reach no output.
 pub struct Alike {
     /// For the key, sorted.
     pub passes: Vec<Pass>,
@@ -72,7 +72,7 @@ pub struct Alike {
 }
 
 impl Alike {
-    /// Reads the passes of `work`. None where one cannot be read.
+    /// Reads the passes of `work`. `None` if one cannot be read.
     pub fn of(work: &UnitContext<'_>) -> Option<Self> {
         let numbers = work.unit.passes.iter();
         let stages: Vec<_> = numbers.map(|&number| work.stage(number)).collect();

@@ -8,8 +8,8 @@ use crate::compile::inputs::known_files::Known;
 use crate::compile::inputs::known_files::Source;
 use std::path::{Path, PathBuf};
 
-/// Those of `known` that `printed` may name, as they are now; none where one of the texts names none of them,
-/// so that nobody can tell what it speaks of.
+/// Those of `known` that `printed` may name, as they are now; `None` if one of the texts names none of them,
+/// so that it cannot be told which ones it mentions.
 pub fn named(known: &Known, printed: &[&[u8]]) -> Option<Vec<Source>> {
     let texts = printed.iter().filter(|text| !text.is_empty());
     let texts: Vec<_> = texts.map(|text| without_blanks(text)).collect();

@@ -61,7 +61,7 @@ impl Predefined {
     }
 }
 
-/// The file's content; none where no search takes it for a header.
+/// The file's content; `None` if no search takes it for a header.
 fn read(place: &Path) -> io::Result<Option<Vec<u8>>> {
     use ErrorKind::{IsADirectory, NotADirectory, NotFound};
     match fs::read(place) {

@@ -21,7 +21,7 @@ pub struct Request<'a> {
 }
 
 impl<'a> Request<'a> {
-    /// None where a source is not there.
+    /// `None` if a source is not there.
     pub fn new(nvcc: &Path, job: &Job, facts: &'a Facts, toolchain: &'a Toolchain) -> Option<Self> {
         let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
         let mut programs = vec![nvcc.as_os_str().as_bytes().to_vec()];

@@ -20,7 +20,7 @@ pub enum Mention {
 }
 
 impl Mention {
-    /// `bytes` without the name. None where the portable form could not be told from the text.
+    /// `bytes` without the name. `None` if the portable form could not be told from the text.
     pub fn remove(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
         match self {
             Self::Nothing => Some(bytes),

@@ -80,7 +80,7 @@ pub fn arguments(work: &UnitContext<'_>, stage: &Stage) -> Vec<Vec<u8>> {
     arguments
 }
 
-/// Every file that stage `number` writes; none where a file has no flag of its own.
+/// Every file that stage `number` writes; `None` if a file has no flag of its own.
 pub fn written(work: &UnitContext<'_>, stage: &Stage, number: usize) -> Option<Vec<Written>> {
     let keeps = work.facts.keep.is_some();
     let readers = |file: FileId| {

@@ -29,7 +29,7 @@ pub fn form(text: &[u8]) -> Option<Vec<u8>> {
 /// have asked for it.
 const DEBUG: &[u8] = b".debug_info";
 
-/// The assembly with the numbers of `text` in their place. None where `text` is not of this form, the place
+/// The assembly with the numbers of `text` in their place. `None` if `text` is not of this form, the place
 /// is not there exactly once, or the assembly may tell more of the form than its place.
 pub fn splice(assembly: &[u8], used: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     if form(text)? != used || memmem::find(assembly, DEBUG).is_some() {

@@ -38,7 +38,7 @@ pub struct Stages<'a> {
     keys: HashMap<usize, Keys>,
     served: BTreeSet<usize>,
     two_steps: Option<TwoSteps<'a>>,
-    /// Every file that the unit's passes read; none where one has changed meanwhile.
+    /// Every file that the unit's passes read; `None` if one has changed meanwhile.
     sources: OnceCell<Option<Vec<Source>>>,
 }
 
@@ -415,7 +415,7 @@ impl<'a> Stages<'a> {
         Some(())
     }
 
-    /// The files of which `printed` may speak; none where nobody can tell.
+    /// The files that `printed` may mention; `None` if that cannot be told.
     fn named(&self, printed: &[&[u8]]) -> Option<Vec<Source>> {
         if printed.iter().all(|text| text.is_empty()) {
             return Some(Vec::new());

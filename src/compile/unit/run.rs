@@ -67,7 +67,7 @@ pub struct Finished {
     pub known: Known,
     /// Whether it is right for its output alone.
     pub tie: Tie,
-    /// What else than tokens the compile could see; none where every byte counts.
+    /// What else than tokens the compile could see; `None` if every byte counts.
     pub sight: Option<Sight>,
     /// Why that is so, for people.
     pub exact_because: Option<String>,

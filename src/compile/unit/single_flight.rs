@@ -1,4 +1,4 @@
-//! A unit's turn at a key that is not in the store: to make it, or to wait for whoever is making it
+//! A unit's turn at a key that is not in the store: to make it, or to wait for the process that is making it
 //! and take that. Every way but a signal leads to a product; trouble with locks means that it is made
 //! here. Does not know how a unit is made.
 
@@ -18,7 +18,7 @@ const LEADERS: u32 = 2;
 
 /// What a unit is to do.
 pub enum Turn {
-    /// Nothing: somebody else has made it meanwhile.
+    /// Nothing: another process has made it meanwhile.
     Served(Stored, Ending),
     /// Make it; with the lead, others wait for it until that is dropped.
     Make(Option<Guard>),

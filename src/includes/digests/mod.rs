@@ -67,7 +67,7 @@ pub enum DigestError {
         /// The file.
         path: PathBuf,
     },
-    /// Somebody kept writing to it.
+    /// Another process kept writing to it.
     #[error("{} changes while it is being read; wait for its writer", path.display())]
     Changing {
         /// The file.
@@ -114,8 +114,8 @@ impl DigestTable {
         Self::with(Table::open(root, missing, guard).ok())
     }
 
-    /// Removes the table of the cache in `dir`; how many bytes that frees. Whoever has it open goes on
-    /// with it, and whoever comes next makes a new one.
+    /// Removes the table of the cache in `dir`; how many bytes that frees. A process that has it open goes on
+    /// with it, and the next one makes a new one.
     ///
     /// # Errors
     /// There is a table, and it cannot be removed.

@@ -173,9 +173,9 @@ mod tests {
             boot: [0; 2],
             mount: 0,
         };
-        let nobody = Subject::new(never, &Stat::from_words([0; 5]), Aspect::CONTENT);
-        assert_eq!(nobody.digest_in(&[0; 16]), None);
-        assert!(nobody.supersedes(&[0; 16]));
+        let empty = Subject::new(never, &Stat::from_words([0; 5]), Aspect::CONTENT);
+        assert_eq!(empty.digest_in(&[0; 16]), None);
+        assert!(empty.supersedes(&[0; 16]));
     }
 
     proptest! {

@@ -222,7 +222,7 @@ impl Table {
         let words = subject.slot(digest);
         let places: Vec<usize> = subject.places().collect();
         let is_free = |place: &&usize| subject.supersedes(&values(self.words(**place)));
-        // Where all is taken somebody has to go. Readers leave no mark, so nobody knows who is
+        // Where all is taken one has to go. Readers leave no mark, so it is not known which is
         // needed least; the checksum is as good as dice.
         let victim = places[words[0] as usize % places.len()];
         let place = places.iter().find(is_free).copied().unwrap_or(victim);

@@ -89,7 +89,7 @@ pub unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
 /// ask for its functions afterwards. Zero where that is done, or was done by an auditor.
 ///
 /// # Safety
-/// `object` is a loaded object's record, as `dlinfo` gives it, and nobody is loading or unloading it.
+/// `object` is a loaded object's record, as `dlinfo` gives it, and no thread is loading or unloading it.
 // SAFETY: nothing else has this name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pcache_nvcc_adopt(object: *const LinkMap) -> c_int {
@@ -214,6 +214,6 @@ fn restore(
 fn set_value(object: &Object, symbol: *mut Elf64_Sym, address: usize) -> Option<()> {
     // ld.so adds the object's own address to a symbol's value, without looking for an overflow.
     let value = address.wrapping_sub(object.base());
-    // SAFETY: the value of a symbol of this object, which nobody has looked at yet.
+    // SAFETY: the value of a symbol of this object, which no thread has looked at yet.
     unsafe { object.write((&raw mut (*symbol).st_value).cast(), value) }
 }

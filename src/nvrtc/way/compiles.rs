@@ -76,7 +76,7 @@ fn cache() -> &'static Cache {
         // SAFETY: it is ours and stays for ever.
         Ok(_) => unsafe { &*opened },
         Err(theirs) => {
-            // SAFETY: nobody else has seen ours.
+            // SAFETY: no other thread has seen ours.
             drop(unsafe { Box::from_raw(opened) });
             // SAFETY: theirs stays for ever.
             unsafe { &*theirs }
@@ -152,7 +152,7 @@ pub(super) use real;
 enum Turn {
     /// Its first.
     First(Arc<Program>, Vec<Vec<u8>>),
-    /// The same, but the client wants to be called back from it.
+    /// A compile from which the client wants to be called back.
     Callback(Arc<Program>, Vec<Vec<u8>>),
     /// Another, after a hit.
     Again(Arc<Hit>),
@@ -339,8 +339,8 @@ impl Hit {
         })
     }
 
-    /// Lets the real library compile the program after all, once, so that it can answer for itself. Whoever
-    /// else needs the same waits.
+    /// Lets the real library compile the program after all, once, so that it can answer for itself. A thread
+    /// that needs the same waits.
     pub(super) fn compile(&self, key: Key) {
         self.compiled.get_or_init(|| {
             let slot = slots::own().get(key.slot);

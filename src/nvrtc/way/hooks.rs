@@ -32,7 +32,7 @@ const NO_PCH: c_int = 13;
 /// The address of a function.
 struct Address(*const ());
 
-// SAFETY: nobody writes through the address of a function.
+// SAFETY: nothing writes through the address of a function.
 unsafe impl Sync for Address {}
 
 static HOOKS: [[Address; COUNT]; SLOTS] = [
@@ -390,7 +390,7 @@ unsafe extern "C" fn get_pch_heap_size_required<const SLOT: usize>(
     }
 }
 
-/// Whoever is called back while it compiles wants to be called back: such a program is not the cache's.
+/// A client that registers a flow callback expects it to run, so that such a program is left to NVRTC.
 unsafe extern "C" fn set_flow_callback<const SLOT: usize>(
     program: Handle,
     callback: *mut c_void,

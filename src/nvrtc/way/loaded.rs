@@ -1,5 +1,5 @@
 //! Which files a loaded libnvrtc is made of: its own, and the builtins that it will open by name once
-//! it compiles. Before that the builtins can only be guessed, as ld.so would find them; so whoever stores a result
+//! it compiles. Before that the builtins can only be guessed, as ld.so would find them; so a compile that stores a result
 //! asks afterwards whether the guess was right. Knows nothing of what is in the files.
 
 use super::elf::Object;
@@ -62,7 +62,7 @@ fn is_same(one: &Path, other: &Path) -> bool {
 fn find(slot: usize) -> Option<Library> {
     let path = path_of(slots::own().get(slot).real(MARK)?)?;
     let (base, dynamic) = slots::own().get(slot).place();
-    // SAFETY: the slot's library is mapped as long as somebody calls its functions.
+    // SAFETY: the slot's library is mapped as long as a thread calls its functions.
     let object = unsafe { Object::new(base, dynamic as *const u8) }?;
     let builtins = builtins_name(&object, &path).and_then(|name| {
         let loaded = c_string(OsStr::new(&name)).and_then(|name| loaded_as(&name));

@@ -100,7 +100,7 @@ const NEEDED: [&[&CStr]; 2] = [&[c"fopen", c"fopen64"], &[c"__xstat", c"stat"]];
 /// function in the very moment in which ours was put there.
 fn tap(slot: &Slot) -> Option<()> {
     let (base, dynamic) = slot.place();
-    // SAFETY: the slot's library is mapped as long as somebody calls its functions.
+    // SAFETY: the slot's library is mapped as long as a thread calls its functions.
     let object = unsafe { Object::new(base, dynamic as *const u8) }?;
     let mut found = Vec::new();
     for (place, name) in object.imports() {
