@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 const PLENTY: u64 = 1 << 30;
 
-/// Where an entry lies, by the definition in `docs/store.md`.
+/// Where an entry lies, by the definition in `docs/design/store.md`.
 fn entry_path(root: &Path, key: &[u8]) -> PathBuf {
     place(&root.join("entries"), key)
 }

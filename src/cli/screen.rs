@@ -1,6 +1,6 @@
 //! The streams that `pcache` writes to. Whatever goes there goes through here, where nothing stays in it that would
 //! steer a terminal but colours and the progress bar, which are this program's own. So it is no `Write`: what is
-//! printed has to say which of its newlines are layout. `tests/layering.rs` holds that nothing else in `cli` writes.
+//! printed has to say which of its newlines are layout. `tests/house` holds that nothing else in `cli` writes.
 
 use super::paint::{Ink, Paint};
 use crate::visible;

@@ -2,7 +2,7 @@
 //! all processes share which use the same cache on this machine. Does not know what runs in it.
 //!
 //! Nobody holds a slot but for a running child, so that nobody who holds one waits for another's.
-//! `docs/architecture.md#who-runs-when` has the why.
+//! `docs/design/architecture.md#who-runs-when` has the why.
 
 use super::jobserver::Jobserver;
 use crate::lock::LockFile;

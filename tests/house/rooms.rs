@@ -109,7 +109,7 @@ fn parts_of_a_compile_import_downwards_only() {
 
 #[test]
 fn architecture_page_has_the_rooms_in_their_order() {
-    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/design/architecture.md")).unwrap();
     let names = floors("src/lib.rs");
     let mut last = 0;
     for name in names.iter().flatten() {
@@ -117,7 +117,7 @@ fn architecture_page_has_the_rooms_in_their_order() {
         let at = place.iter().find_map(|place| page.find(place.as_str()));
         assert!(
             at.is_some(),
-            "docs/architecture.md does not say what {name} does"
+            "docs/design/architecture.md does not say what {name} does"
         );
         last = last.max(at.unwrap());
     }
