@@ -3,6 +3,7 @@
 import os
 import platform
 import resource
+import subprocess
 
 from measure import median, seconds
 from units import TOP
@@ -114,3 +115,4 @@ def publish(name, text, writes):
     if not found or not ends:
         raise SystemExit(f"bench: no markers for {name} in {PAGE.name}")
     PAGE.write_text(f"{head}{begin}\n{text}\n{end}{tail}")
+    subprocess.run([TOP / "scripts/wrap-markdown", PAGE], check=True)

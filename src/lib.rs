@@ -13,7 +13,7 @@
 //! | `config`, `stats`, `journal`, `stat`, `outcome`, `log`, `lock`, `text`, `files`, `secret`, `visible` | what all of them use |
 //!
 //! `cmdline`, `plan`, `key` and `why` do no I/O and read neither clock nor environment.
-//! `docs/architecture.md` follows one compile through these rooms.
+//! `docs/design/architecture.md` follows one compile through these rooms.
 
 pub mod cli;
 pub mod cmdline;

@@ -1,5 +1,5 @@
 //! The file-stream store beside `cuda.core`'s `FileStreamProgramCache`, on one directory: each sees
-//! what the other one stores, removes and clears. Their differences are in `docs/store.md`.
+//! what the other one stores, removes and clears. Their differences are in `docs/design/store.md`.
 
 mod oracles;
 

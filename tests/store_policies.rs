@@ -1,6 +1,6 @@
 //! The store in memory against Python's cachetools: the same random operations on both, every answer
 //! and every eviction compared, in order. What a policy chooses at random is held to what must be
-//! true of any choice. The differences that remain are in `docs/store.md`.
+//! true of any choice. The differences that remain are in `docs/design/store.md`.
 
 mod oracles;
 

@@ -1,5 +1,5 @@
 //! What a file of the store is, and which files of the user's it names. Looks at the values alone, as
-//! `docs/store.md` draws them: keys are not kept, so nothing else is known.
+//! `docs/design/store.md` draws them: keys are not kept, so nothing else is known.
 
 use crate::includes::path_set::PathSet;
 use crate::store::{Artefact, CLASS_HEAD, Content, Reading, Sort, StoreError, Stored};

@@ -1,4 +1,4 @@
-//! Which jobs tell what no token does: lines, columns and comments of their sources. `docs/semantic.md`
+//! Which jobs tell what no token does: lines, columns and comments of their sources. `docs/design/semantic.md`
 //! says what follows for the others. Judges options of nvcc by their column, and those of the host
 //! compiler and of ptxas by their words.
 

@@ -1,6 +1,6 @@
 //! One compile from end to end: request, toolchain, plan, passes, key, then a hit, or the stages
 //! and a new entry. Anything unexpected is a [`Detour`], on which the caller runs the real nvcc with
-//! the original arguments. `docs/architecture.md` follows the whole way.
+//! the original arguments. `docs/design/architecture.md` follows the whole way.
 //!
 //! From top to bottom, in the order of the way; each imports only what is below it:
 //!

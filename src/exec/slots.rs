@@ -2,7 +2,7 @@
 //! all processes share which use the same cache on this machine. Does not know what runs in it.
 //!
 //! A process holds a slot only while its child runs, so that no holder waits for another's slot.
-//! `docs/architecture.md#who-runs-when` has the why.
+//! `docs/design/architecture.md#who-runs-when` has the why.
 
 use super::jobserver::Jobserver;
 use crate::lock::LockFile;

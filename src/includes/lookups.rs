@@ -1,6 +1,6 @@
 //! From the files that a compile read to everything that its includes depend on: the places where
 //! a header could newly appear, other spellings of the same file, files that only
-//! `__has_include` asked for. `docs/direct.md` says why nothing is missing.
+//! `__has_include` asked for. `docs/design/direct.md` says why nothing is missing.
 //!
 //! Looks at the disk after the compile's passes. Does not know what the files are used for.
 

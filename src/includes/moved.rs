@@ -1,5 +1,5 @@
 //! A digest of a preprocessed text that does not change when lines only move: equal digests mean
-//! that compiles without any debug information give equal results. docs/semantic.md has the proof.
+//! that compiles without any debug information give equal results. docs/design/semantic.md has the proof.
 //!
 //! | module      | part                                                              |
 //! |-------------|-------------------------------------------------------------------|

@@ -3,7 +3,7 @@
 //! A text is brought into a *normal form*: plain comments and runs of blanks become one blank or
 //! nothing, newlines stay. The normal form is itself a source that means the same, so that two texts
 //! with one normal form mean the same. What a preprocessor may warn about or read in another way is
-//! left as it is, or the text has no normal form at all. docs/semantic.md goes through the cases.
+//! left as it is, or the text has no normal form at all. docs/design/semantic.md goes through the cases.
 //! Reads no file, expands nothing and evaluates no condition.
 
 use super::lexer::Pieces;

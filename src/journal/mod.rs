@@ -1,6 +1,6 @@
 //! What one compile did, for the journal, the log, and their readers: an [`Account`] is kept
 //! while it runs, and ends as a [`Compile`]. Does not know where records are kept, nor how a compile
-//! is done. `docs/store.md#journal` describes the records.
+//! is done. `docs/design/store.md#journal` describes the records.
 
 mod account;
 mod record;

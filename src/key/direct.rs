@@ -102,10 +102,10 @@ mod tests {
         base().write(&mut sink);
         let names: Vec<_> = sink.0.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, DIRECT_FIELDS);
-        let page = include_str!("../../docs/keys.md");
+        let page = include_str!("../../docs/design/keys.md");
         for field in DIRECT_FIELDS {
             let row = format!("| `{field}` |");
-            assert!(page.contains(&row), "docs/keys.md lacks {field}");
+            assert!(page.contains(&row), "docs/design/keys.md lacks {field}");
         }
     }
 

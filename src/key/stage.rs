@@ -1,5 +1,5 @@
 //! The key of one stage: what one tool is told and reads. Pure: `compile` collects the facts. See
-//! `docs/keys.md`, which a test ties to [`STAGE_FIELDS`].
+//! `docs/design/keys.md`, which a test ties to [`STAGE_FIELDS`].
 
 use super::{Digest, Digester, HostHeader, Sink, list, pairs};
 
@@ -111,14 +111,14 @@ mod tests {
         base().write(&mut sink);
         let names: Vec<_> = sink.0.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, STAGE_FIELDS);
-        let page = include_str!("../../docs/keys.md");
+        let page = include_str!("../../docs/design/keys.md");
         let (_, section) = page
             .split_once("\n## Stages\n")
             .expect("a section on stages");
         for field in STAGE_FIELDS {
             assert!(
                 section.contains(&format!("| `{field}` |")),
-                "docs/keys.md lacks {field}"
+                "docs/design/keys.md lacks {field}"
             );
         }
     }

@@ -1,5 +1,5 @@
 //! The key of a translation unit: every fact that can reach its outputs. Pure: `compile` collects
-//! the facts. See `docs/keys.md`, which a test ties to [`FIELDS`].
+//! the facts. See `docs/design/keys.md`, which a test ties to [`FIELDS`].
 
 use super::common::{COMMON_FIELDS, with_common};
 use super::{CommonFacts, Digest, Digester, Sink, list, pairs};
@@ -136,11 +136,11 @@ mod tests {
         base().write(&mut sink);
         let names: Vec<_> = sink.0.iter().map(|(name, _)| *name).collect();
         assert_eq!(names, FIELDS);
-        let page = include_str!("../../docs/keys.md");
+        let page = include_str!("../../docs/design/keys.md");
         for field in FIELDS {
             assert!(
                 page.contains(&format!("| `{field}` |")),
-                "docs/keys.md lacks {field}"
+                "docs/design/keys.md lacks {field}"
             );
         }
     }

@@ -1,5 +1,5 @@
 //! The environment variables that NVRTC reads, found by watching `getenv` in 12.0 to 13.5.
-//! `docs/nvrtc.md` gives reasons; a test ties the page to these tables.
+//! `docs/design/nvrtc.md` gives reasons; a test ties the page to these tables.
 
 use crate::outcome::NvrtcReason;
 use std::env;
@@ -115,12 +115,12 @@ mod tests {
 
     #[test]
     fn tables_are_sorted_and_documented() {
-        let page = include_str!("../../docs/nvrtc.md");
+        let page = include_str!("../../docs/design/nvrtc.md");
         for table in [KEYED, FORBIDDEN] {
             assert!(table.is_sorted());
             for name in table {
                 let code = format!("`{name}`");
-                assert!(page.contains(&code), "docs/nvrtc.md lacks {name}");
+                assert!(page.contains(&code), "docs/design/nvrtc.md lacks {name}");
             }
         }
         assert!(LOADED.iter().all(|name| KEYED.contains(name)) && LOADED.is_sorted());

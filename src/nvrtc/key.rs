@@ -1,6 +1,6 @@
 //! The keys of programs compiled at run time: which path sets belong to a request, and which result to
 //! a path set whose files have certain contents. Pure: every fact arrives as an argument.
-//! `docs/keys.md` lists the fields, with reasons.
+//! `docs/design/keys.md` lists the fields, with reasons.
 
 use super::options::Options;
 use super::program::{Program, Request};
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn the_explanation_has_exactly_the_documented_fields() {
-        let page = include_str!("../../docs/keys.md");
+        let page = include_str!("../../docs/design/keys.md");
         let written = Case::new().write(|facts| {
             let mut sink = Explanation::default();
             facts.write(&mut sink);
@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(names, NVRTC_FIELDS);
         for field in NVRTC_FIELDS {
             let row = format!("| `{field}` |");
-            assert!(page.contains(&row), "docs/keys.md lacks {field}");
+            assert!(page.contains(&row), "docs/design/keys.md lacks {field}");
         }
     }
 

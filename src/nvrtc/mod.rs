@@ -1,4 +1,4 @@
-//! NVRTC's cache: the same store for kernels that programs compile at run time (`docs/nvrtc.md`).
+//! NVRTC's cache: the same store for kernels that programs compile at run time (`docs/design/nvrtc.md`).
 //!
 //! | module    | part                                                             |
 //! |-----------|------------------------------------------------------------------|

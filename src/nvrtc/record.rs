@@ -1,5 +1,5 @@
 //! What is remembered of a program compiled at run time: its log and what it was compiled to, by
-//! digest. The format is drawn in `docs/store.md`.
+//! digest. The format is drawn in `docs/design/store.md`.
 
 use super::program;
 use crate::store::Artefact;

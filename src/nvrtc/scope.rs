@@ -1,6 +1,6 @@
 //! Whether a result depends on the program's whole name and on the working directory, or would be the
 //! same anywhere. Programs such as CuPy name each compile in a new random directory. Found by
-//! compiling under other names and in other directories (`docs/nvrtc.md`); where it is not certain
+//! compiling under other names and in other directories (`docs/design/nvrtc.md`); where it is not certain
 //! that neither counts, both do. Pure.
 
 use super::options::Options;

@@ -1,6 +1,6 @@
 //! Eviction: which shards are listed when the store holds too much, and how much goes from each. A
 //! small store is listed whole; of a large one each eviction lists a few shards in turn, so that no
-//! single put pays for all of it. `docs/store.md#eviction` says how near that comes to a whole listing.
+//! single put pays for all of it. `docs/design/store.md#eviction` says how near that comes to a whole listing.
 
 use super::StoreError;
 use super::area::name_of;

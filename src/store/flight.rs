@@ -3,7 +3,7 @@
 //! locks away. Does not know what is made, or whether it was made in the end.
 //!
 //! A lock is one byte of the empty file `<root>/locks/flights`, at an offset that the key's digest
-//! gives. `docs/store.md#one-flight` has the why.
+//! gives. `docs/design/store.md#one-flight` has the why.
 
 use super::StoreError;
 use crate::lock::{LockFile, is_unsupported};

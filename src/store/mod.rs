@@ -12,7 +12,7 @@
 //! <root>/uses/ab                     what some policies must know besides times
 //! <root>/counters, shards            counts, and how much there is (`crate::stats`)
 //! ```
-//! `docs/store.md` draws the formats and says what happens on damage and on crashes.
+//! `docs/design/store.md` draws the formats and says what happens on damage and on crashes.
 
 mod apart;
 mod area;

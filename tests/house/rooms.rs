@@ -109,7 +109,7 @@ fn parts_of_a_compile_import_downwards_only() {
 
 #[test]
 fn architecture_page_has_the_rooms_in_their_order() {
-    let page = fs::read_to_string(root().join("docs/architecture.md")).unwrap();
+    let page = fs::read_to_string(root().join("docs/design/architecture.md")).unwrap();
     let rows: Vec<_> = page.lines().filter(|line| line.starts_with('|')).collect();
     let row_of = |name: &String| {
         let places = [format!("`src/{name}/`"), format!("`src/{name}.rs`")];
@@ -117,7 +117,7 @@ fn architecture_page_has_the_rooms_in_their_order() {
             let rooms = row.split('|').nth(1).unwrap_or_default();
             places.iter().any(|place| rooms.contains(place.as_str()))
         });
-        row.unwrap_or_else(|| panic!("docs/architecture.md does not say what {name} does"))
+        row.unwrap_or_else(|| panic!("docs/design/architecture.md does not say what {name} does"))
     };
     let mut above = 0;
     for floor in floors("src/lib.rs") {

@@ -1,5 +1,5 @@
 //! Direct mode: an invocation answered from what it read last time, without starting a process.
-//! `docs/direct.md` says what is checked, and why that is enough.
+//! `docs/design/direct.md` says what is checked, and why that is enough.
 //!
 //! Stores under the direct key a list of path sets, newest first, and under each set's digest and the
 //! digests of its files a [`DirectRecord`]. Does not know how anything was compiled.

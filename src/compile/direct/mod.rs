@@ -1,5 +1,5 @@
 //! Direct mode: an invocation answered from what it read last time, without starting a process.
-//! `docs/direct.md` says what is checked, and why that is enough.
+//! `docs/design/direct.md` says what is checked, and why that is enough.
 
 pub mod dependencies;
 pub mod explain;

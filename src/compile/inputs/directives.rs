@@ -4,7 +4,7 @@
 //! Reads preprocessed C++ or what cudafe++ writes: macros are expanded there and pieces of names pasted, so that
 //! every string stands as the compiler takes it. All literals are judged, joined and with their escapes decoded,
 //! since names of sections and symbols reach the assembler as they are. Of `asm` the text is judged besides, since
-//! operands and alternatives make words of it. What cannot be read is a doubt: docs/keys.md has the rule.
+//! operands and alternatives make words of it. What cannot be read is a doubt: docs/design/keys.md has the rule.
 
 use crate::includes::lookups::Doubt;
 use memchr::memmem;

@@ -1,6 +1,6 @@
 //! What the host compiler answers to the flags of a job: the commands that it would run for a compile and, behind
 //! another program, for each preprocessing, and what surrounds them. A field of the keys of units and host stages,
-//! and of direct mode's key where it has to be asked at a hit. See `docs/keys.md#the-host-compiler`.
+//! and of direct mode's key where it has to be asked at a hit. See `docs/design/keys.md#the-host-compiler`.
 
 use crate::cmdline::check_command;
 use crate::compile::inputs::additions::{Additions, NO_MAP, added_words, without_evidence};

@@ -1,5 +1,5 @@
 //! Sources that differ in what no compiler sees: comments, blanks, and the numbers of lines where
-//! nothing tells them. `docs/semantic.md` says why what is equal here makes equal outputs.
+//! nothing tells them. `docs/design/semantic.md` says why what is equal here makes equal outputs.
 //!
 //! Two rules, for two moments. [`TokenSet`]: files keep their tokens and the lines that these stand
 //! on; known before anything runs. [`Alike`]: lines have moved; known after preprocessing.

@@ -1,7 +1,7 @@
 //! Which sources messages speak of. Messages tell lines of files, and quote them; as long as these files have
 //! the same bytes, what was said of them is right wherever other files' lines have gone.
 //!
-//! Errs for too many files. docs/semantic.md says why the others do not matter.
+//! Errs for too many files. docs/design/semantic.md says why the others do not matter.
 
 use crate::compile::file_digest::digest_file;
 use crate::compile::inputs::known_files::Known;

@@ -1,5 +1,5 @@
 //! The environment variables that reach what the tools write, and those that forbid caching.
-//! `docs/keys.md` gives the reason of each; a test ties the page to these tables.
+//! `docs/design/keys.md` gives the reason of each; a test ties the page to these tables.
 
 use crate::outcome::{Bypass, BypassReason};
 use std::env;
@@ -210,13 +210,13 @@ mod tests {
 
     #[test]
     fn tables_are_sorted_and_documented() {
-        let page = include_str!("../../../docs/keys.md");
+        let page = include_str!("../../../docs/design/keys.md");
         let keyed = KEYED.iter().map(|(name, _)| *name);
         let all = keyed.chain([FORBIDDEN, PLANNING].concat());
         for name in all {
             assert!(
                 page.contains(&format!("`{name}`")),
-                "docs/keys.md lacks {name}"
+                "docs/design/keys.md lacks {name}"
             );
         }
         assert!(FORBIDDEN.is_sorted() && FORBIDDEN.iter().all(|name| !is_keyed(name)));

@@ -1,5 +1,5 @@
 //! What a device compiler wrote, without the module id that it was told: all that it does with the id
-//! is to put it into names, which `docs/keys.md` shows by experiment. Knows bytes alone.
+//! is to put it into names, which `docs/design/keys.md` shows by experiment. Knows bytes alone.
 
 use crate::compile::run::mentions::{mentions, replaced};
 use crate::key::digits;

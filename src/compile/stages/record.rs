@@ -1,5 +1,5 @@
 //! What is remembered of a stage: the files it writes and what it printed, by digest. The format is
-//! drawn in `docs/store.md`.
+//! drawn in `docs/design/store.md`.
 
 use crate::compile::inputs::known_files::Source;
 use crate::store::Artefact;

@@ -1,5 +1,5 @@
 //! A stage as its key sees it: arguments with files replaced by their places, names only where they
-//! reach what the tool writes, outputs by the flags that name them. `docs/keys.md` has the
+//! reach what the tool writes, outputs by the flags that name them. `docs/design/keys.md` has the
 //! experiments behind the rules. Looks at no file.
 
 use crate::compile::inputs::context::UnitContext;

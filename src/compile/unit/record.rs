@@ -1,5 +1,5 @@
 //! What is remembered of a translation unit: its outputs, kept files and diagnostics, by digest.
-//! The format is drawn in `docs/store.md`.
+//! The format is drawn in `docs/design/store.md`.
 
 use crate::compile::inputs::known_files::Source;
 use crate::store::Artefact;

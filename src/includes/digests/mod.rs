@@ -1,5 +1,5 @@
 //! Digests of files, remembered in one table that all processes of a cache share, so that a header
-//! is read once per boot of a machine and not once per compile. `docs/store.md#digests` draws it.
+//! is read once per boot of a machine and not once per compile. `docs/design/store.md#digests` draws it.
 //!
 //! | module        | part                                                    |
 //! |---------------|---------------------------------------------------------|

@@ -11,7 +11,7 @@
 //! | a default argument of a function that has a name | that of the function's caller |
 //! | no call, but a declaration of the function | none |
 //!
-//! docs/semantic.md says why these are safe.
+//! docs/design/semantic.md says why these are safe.
 
 use super::chunks::{Chunk, angle};
 use super::keeps::Unnamed;

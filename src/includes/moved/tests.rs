@@ -1,4 +1,4 @@
-//! Each trap of docs/semantic.md, as text that a preprocessor may have written.
+//! Each trap of docs/design/semantic.md, as text that a preprocessor may have written.
 
 use super::{Doubt, Keeps, Unnamed, marker_free};
 

@@ -1,4 +1,4 @@
-//! How the cache comes between a program and libnvrtc (`docs/nvrtc.md`): ld.so loads this library
+//! How the cache comes between a program and libnvrtc (`docs/design/nvrtc.md`): ld.so loads this library
 //! twice, as auditor and preloaded. The auditor lets the functions of each libnvrtc lead to hooks in the
 //! preloaded copy; these ask the cache, and pass on to the real functions whatever it does not answer.
 //!
