@@ -4,11 +4,11 @@
 
 #![no_main]
 
-use pcache_nvcc::compile::{Cache, Detour, compile};
+use pcache_nvcc::compile::{Detour, StoreView, compile};
 use pcache_nvcc::config::Config;
 use pcache_nvcc::exec::{Interrupted, Slots};
-use pcache_nvcc::includes::digests::{DigestTable, Guard};
-use pcache_nvcc::journal::{self, Account, Compile, Level};
+use pcache_nvcc::includes::digests::{DigestTable, MappingGuard};
+use pcache_nvcc::journal::{self, Account, Compile, CompileOutcome};
 use pcache_nvcc::log::Log;
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::stats::{Counter, Stats};
@@ -107,7 +107,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     }
     let digests = config.direct.value.then(|| match own {
         None => DigestTable::nowhere(),
-        Some(own) => DigestTable::open_mapped(own, is_kept, Guard::set()),
+        Some(own) => DigestTable::open_mapped(own, is_kept, MappingGuard::set()),
     });
     let memo_access = if is_kept {
         MemoAccess::Read
@@ -116,7 +116,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     };
     let memos = own.map(|own| Memos::open_in(Arc::clone(own), memo_access));
     let own = own.map(|own| own.path.as_path());
-    let cache = Cache {
+    let cache = StoreView {
         store: opened.as_ref().ok(),
         stats,
         memos,
@@ -156,7 +156,7 @@ fn attempt(
     nvcc: &Path,
     args: &[OsString],
     config: &Config,
-    cache: &Cache<'_>,
+    cache: &StoreView<'_>,
     account: &Account,
 ) -> Result<(), Detour> {
     if config.disable.value {
@@ -180,18 +180,18 @@ fn note(stats: &Stats, account: &Account, detour: Option<&Detour>, args: &[OsStr
             stats.add(Counter::Bypassed(bypass.reason), 1);
             let (code, detail) = (bypass.reason.code(), &bypass.detail);
             account.note("bypass", format_args!("{code} {detail}"));
-            (Level::Bypass, Some(code), Some(detail.clone()))
+            (CompileOutcome::Bypass, Some(code), Some(detail.clone()))
         }
         Some(Detour::Fallback(fallback)) => {
             stats.add(Counter::Fallback(fallback.reason), 1);
             let (code, detail) = (fallback.reason.code(), &fallback.detail);
             account.note("fallback", format_args!("{code} {detail}"));
-            (Level::Fallback, Some(code), Some(detail.clone()))
+            (CompileOutcome::Fallback, Some(code), Some(detail.clone()))
         }
         Some(Detour::Interrupted(signal)) => {
             let text = format!("signal {}", signal.number());
             account.note("interrupted", &text);
-            (Level::Interrupted, None, Some(text))
+            (CompileOutcome::Interrupted, None, Some(text))
         }
     };
     account.tell(|found| {

@@ -8,7 +8,7 @@ mod page;
 mod trace;
 
 use home::Home;
-use pcache_nvcc::journal::{Compile, Flight, Level, Stage, Unit};
+use pcache_nvcc::journal::{Compile, CompileOutcome, FlightSpan, StageRun, UnitOutcome};
 use pcache_nvcc::outcome::{BypassReason, FallbackReason};
 use serde_json::{Value, json};
 use std::fs;
@@ -18,7 +18,7 @@ const TEN: u64 = 1_795_341_600_000_000;
 const SECOND: u64 = 1_000_000;
 
 /// A compile that begins so many seconds after ten o'clock and takes two.
-fn compile(output: &str, after: u64, level: Level) -> Compile {
+fn compile(output: &str, after: u64, level: CompileOutcome) -> Compile {
     let compile = json!({
         "v": 1, "start": TEN + after * SECOND, "wall": 2 * SECOND, "pid": 100 + after, "directory": "/src",
         "output": output, "sources": [format!("{output}.cu")], "level": level,
@@ -26,19 +26,19 @@ fn compile(output: &str, after: u64, level: Level) -> Compile {
     Compile::from_text(&compile.to_string()).unwrap()
 }
 
-fn unit(level: Level) -> Unit {
-    Unit {
+fn unit(level: CompileOutcome) -> UnitOutcome {
+    UnitOutcome {
         source: "a.cu".to_owned(),
         level,
-        semantic: level == Level::PreprocessedHit,
-        unstored: (level == Level::Miss).then(|| "why".to_owned()),
+        semantic: level == CompileOutcome::PreprocessedHit,
+        unstored: (level == CompileOutcome::Miss).then(|| "why".to_owned()),
         key: String::new(),
     }
 }
 
-fn stage(name: &str, times: [u64; 3], hit: bool) -> Stage {
+fn stage(name: &str, times: [u64; 3], hit: bool) -> StageRun {
     let [begin, wait, run] = times;
-    Stage {
+    StageRun {
         unit: Some(0),
         name: name.to_owned(),
         arch: (name == "cicc").then(|| "compute_80".to_owned()),
@@ -52,7 +52,7 @@ fn stage(name: &str, times: [u64; 3], hit: bool) -> Stage {
 
 fn miss(output: &str, after: u64) -> Compile {
     Compile {
-        units: vec![unit(Level::Miss)],
+        units: vec![unit(CompileOutcome::Miss)],
         stages: vec![
             stage("preprocess", [1_000, 10_000, 400_000], false),
             stage("extra_pass", [1_000, 0, 300_000], false),
@@ -61,32 +61,32 @@ fn miss(output: &str, after: u64) -> Compile {
             stage("ptxas", [1_430_000, 0, 20], true),
             stage("stub_compile", [1_440_000, 0, 500_000], false),
         ],
-        ..compile(output, after, Level::Miss)
+        ..compile(output, after, CompileOutcome::Miss)
     }
 }
 
 /// Two builds, the second with everything that a journal knows, a minute later.
 fn journal() -> Vec<Compile> {
     let coalesced = Compile {
-        units: vec![unit(Level::Coalesced)],
-        flights: vec![Flight {
+        units: vec![unit(CompileOutcome::Coalesced)],
+        flights: vec![FlightSpan {
             unit: Some(0),
             begin: 500_000,
             wait: 1_000_000,
         }],
         stages: vec![stage("preprocess", [1_000, 0, 400_000], false)],
         stored: 9_000,
-        ..compile("c", 61, Level::Coalesced)
+        ..compile("c", 61, CompileOutcome::Coalesced)
     };
     // A stage that was never told to have ended, in a process whose number comes back.
     let interrupted = Compile {
-        stages: vec![Stage {
+        stages: vec![StageRun {
             done: false,
             ..stage("cicc", [100, 5, u64::MAX], false)
         }],
         detail: Some("signal 2".to_owned()),
         pid: 100,
-        ..compile("d", 62, Level::Interrupted)
+        ..compile("d", 62, CompileOutcome::Interrupted)
     };
     let mut all = vec![
         miss("a", 0),
@@ -96,20 +96,20 @@ fn journal() -> Vec<Compile> {
         Compile {
             semantic: true,
             stored: 5_000,
-            ..compile("b", 63, Level::DirectHit)
+            ..compile("b", 63, CompileOutcome::DirectHit)
         },
         Compile {
-            units: vec![unit(Level::PreprocessedHit)],
-            ..compile("e", 63, Level::PreprocessedHit)
+            units: vec![unit(CompileOutcome::PreprocessedHit)],
+            ..compile("e", 63, CompileOutcome::PreprocessedHit)
         },
         miss("f", 64),
     ];
     let bypassed = BypassReason::ALL
         .iter()
-        .map(|reason| (Level::Bypass, reason.code()));
+        .map(|reason| (CompileOutcome::Bypass, reason.code()));
     let fallbacks = FallbackReason::ALL
         .iter()
-        .map(|reason| (Level::Fallback, reason.code()));
+        .map(|reason| (CompileOutcome::Fallback, reason.code()));
     for (at, (level, reason)) in bypassed.chain(fallbacks).enumerate() {
         all.push(Compile {
             reason: Some(reason.to_owned()),
@@ -194,16 +194,16 @@ fn nothing_from_outside_is_markup() {
                 evil.to_owned(),
                 "<img src=x onerror=alert(1)>.cu".to_owned(),
             ],
-            stages: vec![Stage {
+            stages: vec![StageRun {
                 name: evil.to_owned(),
                 arch: text(),
                 ..plain.stages[0].clone()
             }],
-            units: vec![Unit {
+            units: vec![UnitOutcome {
                 source: evil.to_owned(),
                 unstored: text(),
                 key: evil.to_owned(),
-                level: Level::Miss,
+                level: CompileOutcome::Miss,
                 semantic: false,
             }],
             facts: text(),
@@ -215,12 +215,12 @@ fn nothing_from_outside_is_markup() {
             detail: text(),
             sources: Vec::new(),
             output: text(),
-            ..compile("b", 1, Level::Bypass)
+            ..compile("b", 1, CompileOutcome::Bypass)
         },
         Compile {
             reason: text(),
             detail: text(),
-            ..compile("c", 2, Level::Fallback)
+            ..compile("c", 2, CompileOutcome::Fallback)
         },
     ];
     let home = home_with(&compiles);
@@ -289,7 +289,7 @@ fn last_build_of_stats_is_that_of_its_compiles() {
     let home = home_with(&[
         miss("a", 0),
         miss("b", 3),
-        compile("a", 8, Level::DirectHit),
+        compile("a", 8, CompileOutcome::DirectHit),
     ]);
     let last = home.json(&["stats", "--json", "--last-build"]);
     assert_eq!(

@@ -4,13 +4,13 @@
 mod home;
 
 use home::Home;
-use pcache_nvcc::journal::{Compile, Level, Stage, Unit};
+use pcache_nvcc::journal::{Compile, CompileOutcome, StageRun, UnitOutcome};
 use pcache_nvcc::outcome::{BypassReason, FallbackReason};
 use pcache_nvcc::stats::{Counter, StageKind};
 use std::collections::BTreeMap;
 
 /// A record that says as little as one can.
-fn compile(start: &str, level: Level) -> Compile {
+fn compile(start: &str, level: CompileOutcome) -> Compile {
     let text = format!(
         r#"{{"v":1,"start":{start},"wall":2000000,"pid":7,"directory":"/src","sources":["a.cu"],"level":"miss"}}"#
     );
@@ -20,18 +20,18 @@ fn compile(start: &str, level: Level) -> Compile {
     }
 }
 
-fn unit(level: Level) -> Unit {
-    Unit {
+fn unit(level: CompileOutcome) -> UnitOutcome {
+    UnitOutcome {
         source: "a.cu".to_owned(),
         level,
-        semantic: level == Level::PreprocessedHit,
+        semantic: level == CompileOutcome::PreprocessedHit,
         unstored: None,
         key: String::new(),
     }
 }
 
-fn stage(name: &str, hit: bool) -> Stage {
-    Stage {
+fn stage(name: &str, hit: bool) -> StageRun {
+    StageRun {
         unit: Some(0),
         name: name.to_owned(),
         arch: None,
@@ -52,17 +52,17 @@ fn counts_since_a_time_are_those_of_the_journal() {
     let home = Home::new();
     let store = home.store();
     let note = |compile: &Compile| store.note(&compile.to_text()).unwrap();
-    note(&compile(TEN, Level::DirectHit));
+    note(&compile(TEN, CompileOutcome::DirectHit));
     note(&Compile {
         stored: 5000,
         semantic: true,
-        ..compile(ELEVEN, Level::DirectHit)
+        ..compile(ELEVEN, CompileOutcome::DirectHit)
     });
     note(&Compile {
         units: vec![
-            unit(Level::PreprocessedHit),
-            unit(Level::Miss),
-            unit(Level::Coalesced),
+            unit(CompileOutcome::PreprocessedHit),
+            unit(CompileOutcome::Miss),
+            unit(CompileOutcome::Coalesced),
         ],
         stages: vec![
             stage("preprocess", false),
@@ -70,24 +70,24 @@ fn counts_since_a_time_are_those_of_the_journal() {
             stage("cicc", true),
             stage("stub_compile", false),
         ],
-        ..compile(ELEVEN, Level::Miss)
+        ..compile(ELEVEN, CompileOutcome::Miss)
     });
     // A hit's preprocessing could not have been in the cache.
     note(&Compile {
-        units: vec![unit(Level::PreprocessedHit)],
+        units: vec![unit(CompileOutcome::PreprocessedHit)],
         stages: vec![stage("preprocess", false)],
-        ..compile(ELEVEN, Level::PreprocessedHit)
+        ..compile(ELEVEN, CompileOutcome::PreprocessedHit)
     });
     for (level, reason) in [
-        (Level::Bypass, BypassReason::Verbose.code()),
-        (Level::Fallback, FallbackReason::Stage.code()),
+        (CompileOutcome::Bypass, BypassReason::Verbose.code()),
+        (CompileOutcome::Fallback, FallbackReason::Stage.code()),
     ] {
         note(&Compile {
             reason: Some(reason.to_owned()),
             ..compile(ELEVEN, level)
         });
     }
-    note(&compile(ELEVEN, Level::Interrupted));
+    note(&compile(ELEVEN, CompileOutcome::Interrupted));
     let report = home.json(&["stats", "--json", "--since", "2026-11-22T11:00"]);
     let numbers = [
         ("direct_hits", 1),

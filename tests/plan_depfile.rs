@@ -5,7 +5,9 @@
 mod cuda;
 
 use cuda::{Toolkit, run};
-use pcache_nvcc::includes::depfile::{Headers, Phony, TargetOptions, dependencies, render, target};
+use pcache_nvcc::includes::depfile::{
+    ListedHeaders, Phony, TargetOptions, dependencies, render, target,
+};
 use pcache_nvcc::includes::markers::{Origin, files};
 use pcache_nvcc::plan::{FileKind, Plan, Unit};
 use std::ffi::OsStr;
@@ -101,9 +103,9 @@ fn agrees(args: &[&str]) {
         directory: value("-odir"),
     };
     let headers = if args.contains(&"-MMD") {
-        Headers::User
+        ListedHeaders::User
     } else {
-        Headers::All
+        ListedHeaders::All
     };
     let phony = if args.contains(&"-MP") {
         Phony::Targets

@@ -1,6 +1,6 @@
 //! What goes from the file-stream store, when, and how much of the store one put looks at.
 
-use pcache_nvcc::stats::{Counter, Row, SHARDS};
+use pcache_nvcc::stats::{Counter, SHARDS, ShardRow};
 use pcache_nvcc::store::{Backend, FileStore, Name, Policy};
 use std::convert::Infallible;
 use std::fs::{self, File, FileTimes};
@@ -313,7 +313,7 @@ fn opening_sweeps_once_an_hour() {
     leave();
     let store = FileStore::open(dir.path(), 1000).unwrap();
     assert!(!dead.exists());
-    assert_eq!(store.stats().totals().row(Row::Unfinished).bytes, 0);
+    assert_eq!(store.stats().totals().row(ShardRow::Unfinished).bytes, 0);
     leave();
     FileStore::open(dir.path(), 1000).unwrap();
     assert!(dead.exists(), "no listing at every opening");

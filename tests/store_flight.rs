@@ -2,7 +2,7 @@
 //! dead leader is nobody's trouble. The processes are this test program again, told apart by an
 //! environment variable.
 
-use pcache_nvcc::store::{Flight, Flights, Guard};
+use pcache_nvcc::store::{Flight, Flights, LeadGuard};
 use rustix::process::{Pid, Signal, kill_process};
 use std::env;
 use std::fs::{self, File};
@@ -30,7 +30,7 @@ fn join(flights: &Flights, key: &[u8], deadline: Instant) -> Flight<()> {
 
 /// The lead that must be free.
 #[track_caller]
-fn lead(flights: &Flights, key: &[u8]) -> Guard {
+fn lead(flights: &Flights, key: &[u8]) -> LeadGuard {
     match join(flights, key, Instant::now()) {
         Flight::Leader(guard) => guard,
         other => panic!("{other:?}"),

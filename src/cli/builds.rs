@@ -2,7 +2,7 @@
 //! nothing in common that each of its compiles could see for nothing. Their times and outputs tell.
 
 use super::journal::{output, sources};
-use crate::journal::{Compile, Level};
+use crate::journal::{Compile, CompileOutcome};
 use std::collections::HashMap;
 use std::path::PathBuf;
 
@@ -55,7 +55,7 @@ fn longest(pauses: &[u64], first: usize, last: usize) -> Option<usize> {
 
 /// What a compile makes. A bypass need not make anything, and running programs compile the same again.
 fn target(compile: &Compile) -> Option<Vec<PathBuf>> {
-    if compile.level == Level::Bypass || compile.nvrtc {
+    if compile.level == CompileOutcome::Bypass || compile.nvrtc {
         return None;
     }
     let made = output(compile).map_or_else(|| sources(compile), |output| vec![output]);
@@ -65,7 +65,7 @@ fn target(compile: &Compile) -> Option<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::builds;
-    use crate::journal::{Compile, Level};
+    use crate::journal::{Compile, CompileOutcome};
 
     /// A compile of `output` that begins after so many seconds and takes so many.
     fn compile(output: &str, start: u64, wall: u64) -> Compile {
@@ -126,7 +126,7 @@ mod tests {
     #[test]
     fn what_makes_nothing_ends_no_build() {
         let asks = |start| Compile {
-            level: Level::Bypass,
+            level: CompileOutcome::Bypass,
             ..compile("a", start, 1)
         };
         check(&[asks(0), compile("a", 2, 1), asks(4)], &[3]);

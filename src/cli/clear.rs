@@ -6,7 +6,7 @@ use super::screen::{print_json, say};
 use super::select::{Selection, Sought, now};
 use crate::config::ByteSize;
 use crate::includes::digests::DigestTable;
-use crate::store::{Cleared, FileStore, Sort, Verdict};
+use crate::store::{Cleared, EntryKind, FileStore, Verdict};
 use crate::toolchain::{Memos, Which, forget};
 use anyhow::{Context, Error};
 use serde::Serialize;
@@ -24,7 +24,7 @@ pub(super) struct ClearArguments {
 
 /// The shape of `pcache clear --json`.
 #[derive(Serialize)]
-struct Report<'a> {
+struct ClearReport<'a> {
     cache: &'a Path,
     /// Artefacts and records.
     files: u64,
@@ -47,7 +47,7 @@ pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<S
         let _ = store.note(&removal.to_text());
     }
     if arguments.json {
-        let report = Report {
+        let report = ClearReport {
             cache: &root,
             files: cleared.files,
             bytes: cleared.bytes,
@@ -97,7 +97,7 @@ fn clear_selected(
     let most = store.stats().store_size().map_or(0, |size| size.files());
     let (mut seen, mut trouble) = (0, None);
     let mut progress = Progress::new("removing", scene.surroundings, &mut scene.err);
-    for sort in [Sort::Record, Sort::Entry] {
+    for sort in [EntryKind::Record, EntryKind::Entry] {
         let removed = store.survey(sort, |stored| {
             seen += 1;
             progress.show(seen, most);

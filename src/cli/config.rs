@@ -4,8 +4,8 @@
 use super::scene::{Scene, Status};
 use super::screen::{complain, print_json, say};
 use crate::config::{
-    Config, ConfigProblem, Listed, SETTINGS, Setting, Source, config_file, nearest, set, setting,
-    unset,
+    Config, ConfigProblem, ListedSetting, SETTINGS, Setting, SettingSource, config_file, nearest,
+    set, setting, unset,
 };
 use anyhow::{Context, Error, anyhow, bail};
 use serde::Serialize;
@@ -126,9 +126,9 @@ fn show(
     let file = config_file(scene.surroundings.env).map(|path| path.display().to_string());
     let listed = scene.config.list();
     if arguments.json {
-        return print_json(&mut scene.out, &Report::new(file, &listed, problems));
+        return print_json(&mut scene.out, &ConfigReport::new(file, &listed, problems));
     }
-    for Listed {
+    for ListedSetting {
         setting,
         value,
         source,
@@ -155,7 +155,7 @@ fn get(row: &Setting, json: bool, scene: &mut Scene<'_>) -> Result<(), Error> {
     let listed = listed.iter().find(|listed| listed.setting.key == row.key);
     let listed = listed.with_context(|| format!("{} is no setting", row.key))?;
     if json {
-        return print_json(&mut scene.out, &Row::new(listed));
+        return print_json(&mut scene.out, &ConfigRow::new(listed));
     }
     let value = listed.value.as_deref();
     let value = value.with_context(|| format!("{} is not set", row.key))?;
@@ -181,13 +181,13 @@ fn edit(
     let (config, _) = Config::load(env);
     let listed = config.list();
     let in_force = listed.iter().find(|listed| listed.setting.key == row.key);
-    if in_force.is_some_and(|listed| *listed.source == Source::Environment) {
+    if in_force.is_some_and(|listed| *listed.source == SettingSource::Environment) {
         let variable = row.variable;
         let note = format!("{variable} in the environment overrides the file");
         complain(&mut scene.err, format_args!("{note}"))?;
     }
     match in_force.filter(|_| json) {
-        Some(listed) => print_json(&mut scene.out, &Row::new(listed)),
+        Some(listed) => print_json(&mut scene.out, &ConfigRow::new(listed)),
         None => Ok(()),
     }
 }
@@ -209,14 +209,14 @@ fn replace(path: &Path, text: &str) -> Result<(), Error> {
 
 /// The shape of `pcache config --json`.
 #[derive(Serialize)]
-struct Report {
+struct ConfigReport {
     file: Option<String>,
-    settings: Vec<Row>,
+    settings: Vec<ConfigRow>,
     problems: Vec<Problem>,
 }
 
 #[derive(Serialize)]
-struct Row {
+struct ConfigRow {
     name: &'static str,
     variable: &'static str,
     value: Option<String>,
@@ -232,8 +232,8 @@ struct Problem {
     hint: String,
 }
 
-impl Row {
-    fn new(listed: &Listed<'_>) -> Self {
+impl ConfigRow {
+    fn new(listed: &ListedSetting<'_>) -> Self {
         Self {
             name: listed.setting.key,
             variable: listed.setting.variable,
@@ -244,8 +244,8 @@ impl Row {
     }
 }
 
-impl Report {
-    fn new(file: Option<String>, listed: &[Listed<'_>], problems: &[ConfigProblem]) -> Self {
+impl ConfigReport {
+    fn new(file: Option<String>, listed: &[ListedSetting<'_>], problems: &[ConfigProblem]) -> Self {
         let problem = |problem: &ConfigProblem| Problem {
             setting: problem.setting.clone(),
             value: problem.value.clone(),
@@ -254,17 +254,17 @@ impl Report {
         };
         Self {
             file,
-            settings: listed.iter().map(Row::new).collect(),
+            settings: listed.iter().map(ConfigRow::new).collect(),
             problems: problems.iter().map(problem).collect(),
         }
     }
 }
 
 /// The file's path is the report's `file`.
-fn code(source: &Source) -> &'static str {
+fn code(source: &SettingSource) -> &'static str {
     match source {
-        Source::Default => "default",
-        Source::File(_) => "file",
-        Source::Environment => "environment",
+        SettingSource::Default => "default",
+        SettingSource::File(_) => "file",
+        SettingSource::Environment => "environment",
     }
 }

@@ -2,7 +2,7 @@
 //! `docs/design/store.md` draws them: keys are not kept, so nothing else is known.
 
 use crate::includes::path_set::PathSet;
-use crate::store::{Artefact, CLASS_HEAD, Content, Reading, Sort, StoreError, Stored};
+use crate::store::{Artefact, CLASS_HEAD, Content, EntryKind, Reading, StoreError, SurveyedFile};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -52,8 +52,8 @@ impl Contents {
     ///
     /// # Errors
     /// A record cannot be read.
-    pub(super) fn of(sort: Sort, stored: &Stored<'_>) -> Result<Self, StoreError> {
-        if sort == Sort::Entry {
+    pub(super) fn of(sort: EntryKind, stored: &SurveyedFile<'_>) -> Result<Self, StoreError> {
+        if sort == EntryKind::Entry {
             return Ok(Self::nameless(Content::of(&stored.head(CLASS_HEAD)).code()));
         }
         Ok(match stored.record()? {

@@ -6,11 +6,11 @@ use super::journal::{compiles_of, facts, is_of, output, sources};
 use super::progress::Progress;
 use super::scene::{Scene, Status};
 use super::screen::{Screen, print_json, say};
-use crate::journal::{Compile, Level};
+use crate::journal::{Compile, CompileOutcome};
 use crate::log::timestamp;
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use crate::store::FileStore;
-use crate::why::{Difference, Facts, Kind, differences};
+use crate::why::{DependencyReport, Difference, DifferenceKind, differences};
 use anyhow::{Context, Error, bail};
 use serde::Serialize;
 use std::path::{Component, PathBuf};
@@ -99,7 +99,7 @@ pub(super) struct Explained<'a> {
 struct Former {
     start: u64,
     pid: u32,
-    level: Level,
+    level: CompileOutcome,
 }
 
 impl Former {
@@ -127,11 +127,14 @@ impl<'a> Explained<'a> {
             because,
         };
         match compile.level {
-            Level::Bypass | Level::Fallback | Level::Interrupted | Level::Failed => {
+            CompileOutcome::Bypass
+            | CompileOutcome::Fallback
+            | CompileOutcome::Interrupted
+            | CompileOutcome::Failed => {
                 return plain(detour(compile));
             }
-            Level::DirectHit => return plain(reused(all, at)),
-            Level::PreprocessedHit | Level::Coalesced | Level::Miss => {}
+            CompileOutcome::DirectHit => return plain(reused(all, at)),
+            CompileOutcome::PreprocessedHit | CompileOutcome::Coalesced | CompileOutcome::Miss => {}
         }
         let mut because = reused(all, at);
         let Some(found) = facts(store, compile) else {
@@ -142,7 +145,7 @@ impl<'a> Explained<'a> {
             because.push(without_former(&all[..at], removals, compile));
             return plain(because);
         };
-        if compile.level == Level::Miss {
+        if compile.level == CompileOutcome::Miss {
             because.extend(besides(compile, former, removals, &differences));
         } else {
             because.extend(not_direct(compile, &differences));
@@ -189,7 +192,7 @@ fn nearest<'a>(
     store: &FileStore,
     all: &'a [Compile],
     at: usize,
-    found: &Facts,
+    found: &DependencyReport,
 ) -> Option<(&'a Compile, Vec<Difference>)> {
     let compile = &all[at];
     let wanted = sources(compile);
@@ -235,7 +238,9 @@ fn besides(
         .iter()
         .filter_map(|unit| unit.unstored.as_ref());
     let unstored: Vec<_> = unstored.collect();
-    let is_text = differences.iter().all(|found| found.kind == Kind::Text);
+    let is_text = differences
+        .iter()
+        .all(|found| found.kind == DifferenceKind::Text);
     for why in &unstored {
         because.push(format!("the former result was not stored: {why}"));
     }
@@ -306,17 +311,18 @@ fn made<'a>(former: &'a [Compile], hit: &Compile) -> Option<&'a Compile> {
         let mut made = former
             .iter()
             .rev()
-            .filter(|other| other.level == Level::Miss);
+            .filter(|other| other.level == CompileOutcome::Miss);
         made.find(|other| other.units.iter().any(|unit| keys.contains(&&unit.key)))
     };
-    if hit.level != Level::DirectHit {
+    if hit.level != CompileOutcome::DirectHit {
         return of_key(hit);
     }
     // A direct hit names no unit, but the facts of a compile that does.
     let mut same = former.iter().rev().filter(|other| other.facts == hit.facts);
-    let same = same.find(|other| hit.facts.is_some() && other.level != Level::DirectHit)?;
+    let same =
+        same.find(|other| hit.facts.is_some() && other.level != CompileOutcome::DirectHit)?;
     match same.level {
-        Level::Miss => Some(same),
+        CompileOutcome::Miss => Some(same),
         _ => of_key(same),
     }
 }
@@ -332,9 +338,9 @@ fn detour(compile: &Compile) -> Vec<String> {
         .find(|reason| reason.code() == code);
     let nvrtc = NvrtcReason::ALL.iter().find(|reason| reason.code() == code);
     let sentence = match compile.level {
-        Level::Bypass if compile.nvrtc => nvrtc.map(|reason| reason.sentence()),
-        Level::Bypass => bypass.map(|reason| reason.sentence()),
-        Level::Fallback => fallback.map(|reason| reason.sentence()),
+        CompileOutcome::Bypass if compile.nvrtc => nvrtc.map(|reason| reason.sentence()),
+        CompileOutcome::Bypass => bypass.map(|reason| reason.sentence()),
+        CompileOutcome::Fallback => fallback.map(|reason| reason.sentence()),
         _ => None,
     };
     let said = sentence.into_iter().map(str::to_owned);
@@ -348,7 +354,7 @@ fn print(out: &mut Screen<'_>, explained: &Explained<'_>) -> Result<(), Error> {
     let output = output.map_or_else(String::new, |output| format!(" → {output}"));
     let semantic = if compile.semantic { "semantic " } else { "" };
     let level = match compile.level {
-        Level::Bypass if compile.nvrtc => "passed to NVRTC",
+        CompileOutcome::Bypass if compile.nvrtc => "passed to NVRTC",
         level => level.text(),
     };
     say(out, format_args!("{semantic}{level}: {sources}{output}"))?;
@@ -384,26 +390,26 @@ fn line(difference: &Difference) -> String {
         note,
     } = difference;
     let what = match kind {
-        Kind::Flag => "flag",
-        Kind::Environment => "environment variable",
-        Kind::Driver | Kind::Release | Kind::Directory => "",
-        Kind::Version => "pcache-nvcc's own",
-        Kind::Tool => "tool",
-        Kind::Toolkit => "toolkit:",
-        Kind::Machine => "machine:",
-        Kind::Diagnostics => "messages:",
-        Kind::Source => "source",
-        Kind::Header => "header",
-        Kind::Appeared => "appeared:",
-        Kind::Gone => "gone:",
-        Kind::Link => "leads elsewhere:",
-        Kind::Output => "output:",
-        Kind::Command => "command:",
-        Kind::Text => "text:",
+        DifferenceKind::Flag => "flag",
+        DifferenceKind::Environment => "environment variable",
+        DifferenceKind::Driver | DifferenceKind::Release | DifferenceKind::Directory => "",
+        DifferenceKind::Version => "pcache-nvcc's own",
+        DifferenceKind::Tool => "tool",
+        DifferenceKind::Toolkit => "toolkit:",
+        DifferenceKind::Machine => "machine:",
+        DifferenceKind::Diagnostics => "messages:",
+        DifferenceKind::Source => "source",
+        DifferenceKind::Header => "header",
+        DifferenceKind::Appeared => "appeared:",
+        DifferenceKind::Gone => "gone:",
+        DifferenceKind::Link => "leads elsewhere:",
+        DifferenceKind::Output => "output:",
+        DifferenceKind::Command => "command:",
+        DifferenceKind::Text => "text:",
     };
     let space = if what.is_empty() { "" } else { " " };
     let values = match (kind, old, new) {
-        (Kind::Appeared | Kind::Gone, ..) | (_, None, None) => String::new(),
+        (DifferenceKind::Appeared | DifferenceKind::Gone, ..) | (_, None, None) => String::new(),
         (_, Some(old), Some(new)) => format!(": {old} → {new}"),
         (_, Some(old), None) => format!(": {old} → none"),
         (_, None, Some(new)) => format!(": none → {new}"),

@@ -20,7 +20,7 @@ pub(super) struct GcArguments {
 
 /// The shape of `pcache gc --json`.
 #[derive(Debug, Default, Serialize)]
-struct Report {
+struct GcReport {
     before_bytes: u64,
     after_bytes: u64,
     max_bytes: u64,
@@ -39,7 +39,7 @@ struct Gone {
 pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
     let Some(store) = scene.store_for("collect garbage in")? else {
         if arguments.json {
-            print_json(&mut scene.out, &Report::default())?;
+            print_json(&mut scene.out, &GcReport::default())?;
         } else {
             scene.say_absent()?;
         }
@@ -63,10 +63,10 @@ pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Stat
         Some(own) => forget(&Memos::new(own), Which::Stale)
             .with_context(|| format!("cannot tidy the toolchains in {own:?}"))?,
     };
-    let report = Report {
+    let report = GcReport {
         max_bytes: scene.config.max_size.value.bytes(),
         toolchains: Gone { files, bytes },
-        ..Report::of(&collected)
+        ..GcReport::of(&collected)
     };
     if arguments.json {
         print_json(&mut scene.out, &report)?;
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Stat
     Ok(Status::Fine)
 }
 
-impl Report {
+impl GcReport {
     fn of(collected: &Collected) -> Self {
         let gone = |cleared: crate::store::Cleared| Gone {
             files: cleared.files,

@@ -3,7 +3,7 @@
 
 use super::scene::{Scene, Status};
 use super::screen::say;
-use crate::store::{KEY_DIRECTORY, KEY_FILE, Key};
+use crate::store::{KEY_DIRECTORY, KEY_FILE, SigningKey};
 use anyhow::{Context, Error, bail};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write;
@@ -148,7 +148,7 @@ fn write_key(path: &Path) -> Result<(), Error> {
         .mode(0o600)
         .open(path)
         .with_context(failed)?;
-    file.write_all(&Key::generate().context("cannot make a key")?)
+    file.write_all(&SigningKey::generate().context("cannot make a key")?)
         .with_context(failed)
 }
 

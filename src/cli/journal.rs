@@ -3,7 +3,7 @@
 
 use crate::journal::{Compile, place};
 use crate::store::FileStore;
-use crate::why::{Facts, Later, SCHEMA};
+use crate::why::{DependencyReport, Later, SCHEMA};
 use anyhow::{Context, Error};
 use std::path::{Path, PathBuf};
 
@@ -22,14 +22,14 @@ pub(super) fn compiles_of(noted: &[String]) -> Vec<Compile> {
 }
 
 /// What a compile depended on, if it is still stored.
-pub(super) fn facts(store: &FileStore, compile: &Compile) -> Option<Facts> {
+pub(super) fn facts(store: &FileStore, compile: &Compile) -> Option<DependencyReport> {
     let record = record(store, compile.facts.as_ref()?)?;
-    if let Some(facts) = Facts::from_record(&record) {
+    if let Some(facts) = DependencyReport::from_record(&record) {
         return Some(facts);
     }
     let later: Later = serde_json::from_slice(&record).ok()?;
     let later = Some(later).filter(|later| later.schema == SCHEMA)?;
-    let base = Facts::from_record(&self::record(store, &later.base)?)?;
+    let base = DependencyReport::from_record(&self::record(store, &later.base)?)?;
     Some(base.at(&later))
 }
 

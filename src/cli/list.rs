@@ -6,7 +6,7 @@ use super::scene::{Scene, Status};
 use super::screen::{print_json, say, say_coloured};
 use super::select::{Selection, Sought, now};
 use crate::config::ByteSize;
-use crate::store::{FileStore, Sort, Verdict};
+use crate::store::{EntryKind, FileStore, Verdict};
 use anyhow::Error;
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -39,15 +39,15 @@ enum Order {
 
 /// The shape of `pcache list --json`.
 #[derive(Debug, Default, Serialize)]
-struct Report {
+struct ListReport {
     /// Of all that are selected, whether they are shown or not.
     files: usize,
     bytes: u64,
-    entries: Vec<Row>,
+    entries: Vec<ListRow>,
 }
 
 #[derive(Debug, Serialize)]
-struct Row {
+struct ListRow {
     /// The path below `entries` or `manifests/results`.
     name: String,
     kind: &'static str,
@@ -65,7 +65,7 @@ struct Row {
 
 pub(super) fn run(arguments: &ListArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
     let store = scene.store_for_reading()?;
-    let mut report = Report::default();
+    let mut report = ListReport::default();
     if let Some(store) = &store {
         report.entries = rows(store, arguments, scene)?;
     } else if !arguments.json {
@@ -90,7 +90,7 @@ fn rows(
     store: &FileStore,
     arguments: &ListArguments,
     scene: &mut Scene<'_>,
-) -> Result<Vec<Row>, Error> {
+) -> Result<Vec<ListRow>, Error> {
     let now = now();
     let seconds = |since: i128| u64::try_from((now - since).max(0) / 1_000_000_000).unwrap_or(0);
     let most = store.stats().store_size().map_or(0, |size| size.files());
@@ -98,17 +98,17 @@ fn rows(
     let mut seen = 0;
     let mut progress = Progress::new("listing", scene.surroundings, &mut scene.err);
     let mut sought = Sought::new(&arguments.selection, store, now)?;
-    for sort in [Sort::Record, Sort::Entry] {
+    for sort in [EntryKind::Record, EntryKind::Entry] {
         store.survey(sort, |stored| {
             seen += 1;
             progress.show(seen, most);
             match sought.take(sort, stored) {
                 Ok(None) => {}
-                Ok(Some(contents)) => rows.push(Row {
+                Ok(Some(contents)) => rows.push(ListRow {
                     name: stored.name.to_string(),
                     kind: match sort {
-                        Sort::Entry => "entry",
-                        Sort::Record => "record",
+                        EntryKind::Entry => "entry",
+                        EntryKind::Record => "record",
                     },
                     class: contents.class,
                     bytes: stored.size,
@@ -128,7 +128,7 @@ fn rows(
 }
 
 /// Equal ones by name, so that two listings of the same can be compared.
-fn sort(rows: &mut [Row], order: Order) {
+fn sort(rows: &mut [ListRow], order: Order) {
     rows.sort_by(|one, other| one.name.cmp(&other.name));
     match order {
         Order::Size => rows.sort_by_key(|row| Reverse(row.bytes)),
@@ -139,7 +139,7 @@ fn sort(rows: &mut [Row], order: Order) {
     }
 }
 
-fn print(report: &Report, scene: &mut Scene<'_>) -> Result<(), Error> {
+fn print(report: &ListReport, scene: &mut Scene<'_>) -> Result<(), Error> {
     let heading = format!(
         "{:<14}{:>10}{:>8}{:>8}{:>6}  {}",
         "class", "size", "age", "unused", "uses", "name"

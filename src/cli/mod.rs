@@ -45,11 +45,11 @@ pub use surroundings::Surroundings;
 #[command(name = "pcache", version, disable_help_subcommand = true, after_help = STATUSES)]
 struct Arguments {
     #[command(subcommand)]
-    command: Command,
+    command: PcacheCommand,
 }
 
 #[derive(Debug, Subcommand)]
-enum Command {
+enum PcacheCommand {
     /// Show what was counted: hits, misses, and why compiles were passed on to nvcc
     Stats(stats::StatsArguments),
     /// Say how compiles ended, and what differed where the cache had no result
@@ -110,7 +110,7 @@ pub fn run(
     let mut err = Screen::new(err, Paint::Plain);
     let (out, err) = (&mut out, &mut err);
     let command = match run::RunArguments::read(arguments) {
-        Some(plain) => Command::Run(plain),
+        Some(plain) => PcacheCommand::Run(plain),
         None => match Arguments::try_parse_from(arguments) {
             Ok(parsed) => parsed.command,
             Err(refused) => return explain_usage(&refused, out, err),
@@ -135,22 +135,22 @@ pub fn run(
 }
 
 fn execute(
-    command: &Command,
+    command: &PcacheCommand,
     surroundings: &Surroundings<'_>,
     out: &mut Screen<'_>,
     err: &mut Screen<'_>,
 ) -> Result<Status, Error> {
     // What needs no settings must not complain of them.
     match command {
-        Command::Completions(arguments) => {
+        PcacheCommand::Completions(arguments) => {
             return completions::run(arguments, Arguments::command(), out);
         }
-        Command::Man(arguments) => return man::run(arguments, Arguments::command(), out),
+        PcacheCommand::Man(arguments) => return man::run(arguments, Arguments::command(), out),
         _ => {}
     }
     let (config, problems) = Config::load(surroundings.env);
     // These list problems with the settings; the others go on without the bad values.
-    if !matches!(command, Command::Config(_) | Command::Doctor(_)) {
+    if !matches!(command, PcacheCommand::Config(_) | PcacheCommand::Doctor(_)) {
         for problem in &problems {
             complain(err, format_args!("{problem}"))?;
         }
@@ -162,21 +162,21 @@ fn execute(
         err: err.lend(),
     };
     match command {
-        Command::Stats(arguments) => {
+        PcacheCommand::Stats(arguments) => {
             stats::run(arguments, &config, &mut scene.out, &mut scene.err).map(|()| Status::Fine)
         }
-        Command::Explain(arguments) => explain::run(arguments, &mut scene),
-        Command::Report(arguments) => report::run(arguments, &mut scene),
-        Command::Trace(arguments) => trace::run(arguments, &mut scene),
-        Command::Run(arguments) => run::run(arguments, &mut scene),
-        Command::Init(arguments) => init::run(arguments, &mut scene),
-        Command::List(arguments) => list::run(arguments, &mut scene),
-        Command::Gc(arguments) => gc::run(arguments, &mut scene),
-        Command::Clear(arguments) => clear::run(arguments, &mut scene),
-        Command::Verify(arguments) => verify::run(arguments, &mut scene),
-        Command::Doctor(arguments) => doctor::run(arguments, &mut scene, &problems),
-        Command::Config(arguments) => config::run(arguments, &mut scene, &problems),
-        Command::Completions(_) | Command::Man(_) => Ok(Status::Fine),
+        PcacheCommand::Explain(arguments) => explain::run(arguments, &mut scene),
+        PcacheCommand::Report(arguments) => report::run(arguments, &mut scene),
+        PcacheCommand::Trace(arguments) => trace::run(arguments, &mut scene),
+        PcacheCommand::Run(arguments) => run::run(arguments, &mut scene),
+        PcacheCommand::Init(arguments) => init::run(arguments, &mut scene),
+        PcacheCommand::List(arguments) => list::run(arguments, &mut scene),
+        PcacheCommand::Gc(arguments) => gc::run(arguments, &mut scene),
+        PcacheCommand::Clear(arguments) => clear::run(arguments, &mut scene),
+        PcacheCommand::Verify(arguments) => verify::run(arguments, &mut scene),
+        PcacheCommand::Doctor(arguments) => doctor::run(arguments, &mut scene, &problems),
+        PcacheCommand::Config(arguments) => config::run(arguments, &mut scene, &problems),
+        PcacheCommand::Completions(_) | PcacheCommand::Man(_) => Ok(Status::Fine),
     }
 }
 

@@ -6,10 +6,10 @@ use super::journal::{compiles, facts};
 use super::progress::Progress;
 use crate::compile::{PLANNING, is_keyed};
 use crate::config::Config;
-use crate::journal::{Compile, Level};
+use crate::journal::{Compile, CompileOutcome};
 use crate::log::timestamp;
 use crate::store::FileStore;
-use crate::why::Facts;
+use crate::why::DependencyReport;
 use anyhow::{Context, Error};
 use serde::Serialize;
 use serde_json::Value;
@@ -113,7 +113,12 @@ impl Recompiler<'_> {
     }
 
     /// Compiles below `place`, with the environment that the compile had as far as it counted.
-    fn compile(&self, facts: &Facts, compile: &Compile, place: &Path) -> Result<(), Error> {
+    fn compile(
+        &self,
+        facts: &DependencyReport,
+        compile: &Compile,
+        place: &Path,
+    ) -> Result<(), Error> {
         let output = compile.output.as_ref().map(PathBuf::from);
         let name = output.as_deref().and_then(Path::file_name);
         let name = name.unwrap_or("output".as_ref());
@@ -161,7 +166,7 @@ fn sample(compiles: &[Compile], now: i128) -> Vec<(&Compile, &str)> {
         let [unit] = compile.units.as_slice() else {
             return None;
         };
-        let is_made = compile.level == Level::Miss && unit.unstored.is_none();
+        let is_made = compile.level == CompileOutcome::Miss && unit.unstored.is_none();
         (is_made && seen.insert(&unit.key)).then_some((compile, unit.key.as_str()))
     });
     let mut made: Vec<_> = made.collect();
@@ -180,7 +185,7 @@ fn record(store: &FileStore, key: &str) -> Option<Value> {
 }
 
 /// Whether every file holds what the compile read.
-fn are_unchanged(facts: &Facts) -> bool {
+fn are_unchanged(facts: &DependencyReport) -> bool {
     let directory = Path::new(facts.directory());
     facts.files.iter().all(|file| {
         let read = fs::read(directory.join(&file.path));

@@ -102,7 +102,7 @@ fn listed(library: &Path, given: Option<&OsStr>) -> OsString {
 #[cfg(test)]
 mod tests {
     use super::{RunArguments, listed};
-    use crate::cli::{Arguments, Command};
+    use crate::cli::{Arguments, PcacheCommand};
     use clap::Parser;
     use std::ffi::{OsStr, OsString};
     use std::path::Path;
@@ -141,7 +141,7 @@ mod tests {
             let read = RunArguments::read(&arguments).map(|read| read.command);
             assert_eq!(read.is_some(), is_plain, "{line}");
             if let Some(read) = read {
-                let Command::Run(defined) = Arguments::parse_from(&arguments).command else {
+                let PcacheCommand::Run(defined) = Arguments::parse_from(&arguments).command else {
                     panic!("{line} is not run")
                 };
                 assert_eq!(read, defined.command, "{line}");

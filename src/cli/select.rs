@@ -4,7 +4,7 @@ use super::contents::{CLASSES, Contents};
 use super::journal::{compiles, output, sources};
 use crate::config::Lifetime;
 use crate::journal::{Removal, SCHEMA};
-use crate::store::{FileStore, Name, Sort, StoreError, Stored};
+use crate::store::{EntryKind, FileStore, Name, StoreError, SurveyedFile};
 use anyhow::Error;
 use glob::Pattern;
 use std::collections::HashSet;
@@ -82,8 +82,8 @@ impl<'a> Sought<'a> {
     /// A record cannot be read.
     pub(super) fn take(
         &mut self,
-        sort: Sort,
-        stored: &Stored<'_>,
+        sort: EntryKind,
+        stored: &SurveyedFile<'_>,
     ) -> Result<Option<Contents>, StoreError> {
         let age = self
             .selection
@@ -98,8 +98,8 @@ impl<'a> Sought<'a> {
         let contents = Contents::of(sort, stored)?;
         let is_useless = self.named.contains(&stored.name) && !self.needed.contains(&stored.name);
         let is_meant = match sort {
-            Sort::Entry => glob.matches(contents.class) || is_useless,
-            Sort::Record => self.matches(glob, &contents),
+            EntryKind::Entry => glob.matches(contents.class) || is_useless,
+            EntryKind::Record => self.matches(glob, &contents),
         };
         let is_taken = is_old && is_meant;
         let names = if is_taken {

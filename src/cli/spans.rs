@@ -1,7 +1,7 @@
 //! What happened within one compile, as spans of time in lanes that nothing shares at the same time.
 //! Does not know how they are drawn.
 
-use crate::journal::{Compile, Stage};
+use crate::journal::{Compile, StageRun};
 use crate::log::timestamp;
 
 /// A stage, or a wait for another process, in microseconds since the compile began. Lies within the
@@ -15,7 +15,7 @@ pub(super) struct Span<'a> {
     /// When it was over.
     pub(super) end: u64,
     /// The stage; `None` while the compile waited for another process.
-    pub(super) stage: Option<&'a Stage>,
+    pub(super) stage: Option<&'a StageRun>,
     /// Where there is room for it.
     pub(super) lane: usize,
 }
@@ -64,7 +64,7 @@ impl Span<'_> {
     /// What it is called.
     pub(super) fn name(&self) -> String {
         match self.stage {
-            Some(Stage {
+            Some(StageRun {
                 name,
                 arch: Some(arch),
                 ..

@@ -11,7 +11,9 @@ use super::screen::{print_json, say, say_coloured};
 use super::select::now;
 use super::surroundings::Surroundings;
 use crate::config::ByteSize;
-use crate::store::{FileStore, Name, Proof, Reading, Sort, Standing, StoreError, Stored, Verdict};
+use crate::store::{
+    EntryKind, FileStore, Name, Proof, Reading, Standing, StoreError, SurveyedFile, Verdict,
+};
 use anyhow::{Context, Error, bail};
 use serde::Serialize;
 use std::collections::HashMap;
@@ -33,7 +35,7 @@ pub(super) struct VerifyArguments {
 
 /// The shape of `pcache verify --json`.
 #[derive(Debug, Default, Serialize)]
-struct Report {
+struct VerifyReport {
     /// Files that are as they were stored, and their bytes.
     whole: u64,
     whole_bytes: u64,
@@ -67,7 +69,7 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
     } else {
         scene.store_for("verify")?
     };
-    let mut report = Report::default();
+    let mut report = VerifyReport::default();
     if let Some(store) = &store {
         // What is compiled are commands that the cache holds.
         if arguments.recompile.is_some() && store.standing() != Standing::Exclusive {
@@ -109,10 +111,10 @@ fn wrapper(surroundings: &Surroundings<'_>) -> Result<PathBuf, Error> {
     found.context("there is no pcache-nvcc beside pcache, which would compile")
 }
 
-impl Report {
+impl VerifyReport {
     fn check(&mut self, store: &FileStore, watch: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
         let mut named = HashMap::new();
-        let removed = store.survey(Sort::Record, |stored| {
+        let removed = store.survey(EntryKind::Record, |stored| {
             watch(stored.size);
             match stored.record() {
                 Ok(Reading::Whole(value)) => {
@@ -131,7 +133,7 @@ impl Report {
             }
         });
         self.removed += removed?.files;
-        let removed = store.survey(Sort::Entry, |stored| {
+        let removed = store.survey(EntryKind::Entry, |stored| {
             watch(stored.size);
             let expected = named.get(&stored.name).copied();
             // What has another size need not be read, however large it is.
@@ -162,13 +164,13 @@ impl Report {
         Ok(())
     }
 
-    fn note_whole(&mut self, stored: &Stored<'_>) -> Verdict {
+    fn note_whole(&mut self, stored: &SurveyedFile<'_>) -> Verdict {
         self.whole += 1;
         self.whole_bytes += stored.size;
         Verdict::Keep
     }
 
-    fn note_damaged(&mut self, stored: &Stored<'_>, kind: &'static str) -> Verdict {
+    fn note_damaged(&mut self, stored: &SurveyedFile<'_>, kind: &'static str) -> Verdict {
         self.damaged.push(Damaged {
             name: stored.name.to_string(),
             kind,

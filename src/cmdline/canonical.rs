@@ -10,7 +10,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// Fields by option name, each with its values in order.
-type Fields = BTreeMap<&'static str, Vec<OsString>>;
+type CanonicalFields = BTreeMap<&'static str, Vec<OsString>>;
 
 impl Job {
     /// The arguments with which nvcc prints this job's plan, keeping its intermediate files in
@@ -69,8 +69,8 @@ impl Job {
     /// `--keep` and its companions) and what only schedules the stages (`-t`,
     /// `--objdir-as-tempdir`). `--jobserver` stays: the tools see it, and older versions refuse it.
     pub fn canonical(&self) -> Vec<(&'static str, Vec<OsString>)> {
-        let mut fields = Fields::new();
-        let mut left_out = Fields::new();
+        let mut fields = CanonicalFields::new();
+        let mut left_out = CanonicalFields::new();
         for arg in &self.args {
             match arg {
                 Arg::Input(input) => fields.entry("input").or_default().push(input.clone()),
@@ -120,8 +120,8 @@ impl Job {
 
 /// Puts one option into its field.
 fn place(
-    fields: &mut Fields,
-    left_out: &mut Fields,
+    fields: &mut CanonicalFields,
+    left_out: &mut CanonicalFields,
     option: &'static OptionRow,
     value: Option<&OsStr>,
 ) {
@@ -163,7 +163,7 @@ fn is_part(option: &OptionRow) -> bool {
     )
 }
 
-fn add(fields: &mut Fields, name: &'static str, tag: &str, value: &OsStr) {
+fn add(fields: &mut CanonicalFields, name: &'static str, tag: &str, value: &OsStr) {
     let text = [tag.as_bytes(), value.as_bytes()].concat();
     fields
         .entry(name)

@@ -1,9 +1,9 @@
 //! Whether a command line is one that a cache should answer, and what it asks for. Knows the
 //! table's effects, not how arguments are spelled.
 
-use super::effects::{self, Verdict};
+use super::effects::{self, EffectVerdict};
 use super::host;
-use super::inputs::{self, Kind};
+use super::inputs::{self, InputKind};
 use super::job::{Arg, CommandLine, Dependencies, Job, Spelling, has_option, last_value};
 use super::mode::Mode;
 use super::options::{Arity, Effect, OptionRow};
@@ -182,14 +182,14 @@ fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
         )),
         // A precompiled header may be named like any other.
         Effect::Code if option.long == "pre-include" => match host::verdict(bytes) {
-            Verdict::Precompiled => Err(bypass(BypassReason::Precompiled, value)),
+            EffectVerdict::Precompiled => Err(bypass(BypassReason::Precompiled, value)),
             _ => check_quoted(value),
         },
         Effect::Code if option.arity != Arity::Pairs && !QUOTED.contains(&option.long) => {
             check_words(
                 value,
                 bytes,
-                |_| Verdict::Harmless,
+                |_| EffectVerdict::Harmless,
                 BypassReason::ShellExpansion,
             )
         }
@@ -213,16 +213,16 @@ fn check_quoted(value: &OsStr) -> Result<(), Bypass> {
 fn check_words(
     value: &OsStr,
     pasted: &[u8],
-    judge: fn(&[u8]) -> Verdict,
+    judge: fn(&[u8]) -> EffectVerdict,
     reason: BypassReason,
 ) -> Result<(), Bypass> {
     let words = shell::words(pasted).ok_or_else(|| bypass(BypassReason::ShellExpansion, value))?;
     for word in &words {
         let text = String::from_utf8_lossy(word);
         match judge(word) {
-            Verdict::Harmless => {}
-            Verdict::Precompiled => return Err(Bypass::new(BypassReason::Precompiled, text)),
-            Verdict::Harmful(effect) => {
+            EffectVerdict::Harmless => {}
+            EffectVerdict::Precompiled => return Err(Bypass::new(BypassReason::Precompiled, text)),
+            EffectVerdict::Harmful(effect) => {
                 return Err(Bypass::new(reason, format!("{text} {effect}")));
             }
         }
@@ -298,10 +298,10 @@ fn check_inputs(job: &Job) -> Result<(), Bypass> {
     for input in &job.inputs {
         let kind = inputs::kind(input, language);
         match kind {
-            Kind::Stdin => return Err(bypass(BypassReason::Stdin, input)),
-            Kind::Precompiled => return Err(bypass(BypassReason::Precompiled, input)),
-            Kind::Unknown => return Err(bypass(BypassReason::BadArguments, input)),
-            Kind::Compiled | Kind::Device | Kind::Linked => {}
+            InputKind::Stdin => return Err(bypass(BypassReason::Stdin, input)),
+            InputKind::Precompiled => return Err(bypass(BypassReason::Precompiled, input)),
+            InputKind::Unknown => return Err(bypass(BypassReason::BadArguments, input)),
+            InputKind::Compiled | InputKind::Device | InputKind::Linked => {}
         }
         compiles |= inputs::is_compiled(kind, job.mode);
     }

@@ -179,7 +179,7 @@ const SHORT_TELLING: &[&str] = &["-ias", "-o", "-ghls"];
 
 /// A verdict on one word: why it keeps the compile out of the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum EffectVerdict {
     Harmless,
     /// Uses a precompiled header.
     Precompiled,
@@ -188,17 +188,19 @@ pub(super) enum Verdict {
 }
 
 /// What the host linker would do beyond its output, given `word`.
-pub(super) fn linker(word: &[u8]) -> Verdict {
+pub(super) fn linker(word: &[u8]) -> EffectVerdict {
     let mut rows = LINKER.iter();
     let hit = rows.find(|(start, _)| word.starts_with(start.as_bytes()));
-    hit.map_or(Verdict::Harmless, |(_, effect)| Verdict::Harmful(effect))
+    hit.map_or(EffectVerdict::Harmless, |(_, effect)| {
+        EffectVerdict::Harmful(effect)
+    })
 }
 
 /// What cudafe++ would do beyond its output, given `word`.
-fn cudafe(word: &[u8]) -> Verdict {
+fn cudafe(word: &[u8]) -> EffectVerdict {
     let text = String::from_utf8_lossy(word);
     if text.contains("pch") {
-        return Verdict::Precompiled;
+        return EffectVerdict::Precompiled;
     }
     let plain = |text: &str| {
         text.bytes()
@@ -211,27 +213,27 @@ fn cudafe(word: &[u8]) -> Verdict {
             .iter()
             .any(|known| text.starts_with(known))
     {
-        return Verdict::Harmless;
+        return EffectVerdict::Harmless;
     }
-    Verdict::Harmful("is not known to be harmless to cudafe++")
+    EffectVerdict::Harmful("is not known to be harmless to cudafe++")
 }
 
 /// What ptxas would do beyond its output, given `word`.
-pub(super) fn ptxas(word: &[u8]) -> Verdict {
+pub(super) fn ptxas(word: &[u8]) -> EffectVerdict {
     let level = |rest: &[u8]| rest.iter().all(u8::is_ascii_digit);
     match word.strip_prefix(b"-O") {
-        Some(rest) if level(rest) => Verdict::Harmless,
+        Some(rest) if level(rest) => EffectVerdict::Harmless,
         _ => known(PTXAS, word, "is not known to be harmless to ptxas"),
     }
 }
 
 /// What fatbinary would do beyond its output, given `word`.
-fn fatbinary(word: &[u8]) -> Verdict {
+fn fatbinary(word: &[u8]) -> EffectVerdict {
     known(FATBINARY, word, "is not known to be harmless to fatbinary")
 }
 
 /// What the tool of `judge` would do beyond its output, given a word.
-pub(super) fn of(judge: Judge) -> fn(&[u8]) -> Verdict {
+pub(super) fn of(judge: Judge) -> fn(&[u8]) -> EffectVerdict {
     match judge {
         Judge::Cudafe => cudafe,
         Judge::Ptxas => ptxas,
@@ -243,12 +245,12 @@ pub(super) fn of(judge: Judge) -> fn(&[u8]) -> Verdict {
 
 /// What a tool would do beyond its output, given `word`, of whose options nothing is known: cicc has no
 /// documented ones.
-fn undocumented(_word: &[u8]) -> Verdict {
-    Verdict::Harmful("is for a tool whose options are not documented")
+fn undocumented(_word: &[u8]) -> EffectVerdict {
+    EffectVerdict::Harmful("is for a tool whose options are not documented")
 }
 
 /// Whether `word` is one of the options in `table`, perhaps with a value, or a value that names no file.
-fn known(table: &[&str], word: &[u8], otherwise: &'static str) -> Verdict {
+fn known(table: &[&str], word: &[u8], otherwise: &'static str) -> EffectVerdict {
     let text = String::from_utf8_lossy(word);
     let (name, value) = text.split_once('=').unwrap_or((&text, ""));
     let is_plain = |value: &str| !value.contains(['/', '.', '@']);
@@ -258,14 +260,14 @@ fn known(table: &[&str], word: &[u8], otherwise: &'static str) -> Verdict {
         is_plain(&text)
     };
     if is_known {
-        Verdict::Harmless
+        EffectVerdict::Harmless
     } else {
-        Verdict::Harmful(otherwise)
+        EffectVerdict::Harmful(otherwise)
     }
 }
 
 /// What nvlink would do beyond its output, given `word`.
-fn nvlink(word: &[u8]) -> Verdict {
+fn nvlink(word: &[u8]) -> EffectVerdict {
     let text = String::from_utf8_lossy(word);
     let name = text.split('=').next().unwrap_or_default();
     // A value that is no option is a file, unless it looks like a number or a choice.
@@ -275,16 +277,17 @@ fn nvlink(word: &[u8]) -> Verdict {
         name.starts_with('@') || name.contains('/') || name.contains('.')
     };
     if telling {
-        Verdict::Harmful("reads, writes or times something")
+        EffectVerdict::Harmful("reads, writes or times something")
     } else {
-        Verdict::Harmless
+        EffectVerdict::Harmless
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        FATBINARY, LINKER, PTXAS, Verdict, cudafe, fatbinary, linker, nvlink, ptxas, undocumented,
+        EffectVerdict, FATBINARY, LINKER, PTXAS, cudafe, fatbinary, linker, nvlink, ptxas,
+        undocumented,
     };
 
     #[test]
@@ -298,12 +301,12 @@ mod tests {
         }
     }
 
-    type Judge = fn(&[u8]) -> Verdict;
+    type Judge = fn(&[u8]) -> EffectVerdict;
 
     #[track_caller]
     fn harmless(judge: Judge, words: &[&str]) {
         for word in words {
-            assert_eq!(judge(word.as_bytes()), Verdict::Harmless, "{word}");
+            assert_eq!(judge(word.as_bytes()), EffectVerdict::Harmless, "{word}");
         }
     }
 
@@ -312,7 +315,7 @@ mod tests {
         for word in words {
             let verdict = judge(word.as_bytes());
             assert!(
-                matches!(verdict, Verdict::Harmful(_)),
+                matches!(verdict, EffectVerdict::Harmful(_)),
                 "{word}: {verdict:?}"
             );
         }
@@ -366,6 +369,6 @@ mod tests {
 
     #[test]
     fn precompiled_headers_are_told_apart() {
-        assert_eq!(cudafe(b"--create_pch"), Verdict::Precompiled);
+        assert_eq!(cudafe(b"--create_pch"), EffectVerdict::Precompiled);
     }
 }

@@ -5,7 +5,7 @@
 //! read or write a file, and keeps a compile out of the cache. `features.txt` has the options behind `-f` and
 //! `-fno-`, in order: `name=` also takes a value, which names no file; `name-` goes on with a name or number.
 
-use super::effects::{self, Verdict};
+use super::effects::{self, EffectVerdict};
 
 const UNKNOWN: &str = "is not known to read and write nothing but the stage's own files";
 
@@ -283,7 +283,7 @@ const ASSEMBLER: &[&str] = &[
 ];
 
 /// What the host compiler would do beyond its output, given `word`.
-pub(super) fn verdict(word: &[u8]) -> Verdict {
+pub(super) fn verdict(word: &[u8]) -> EffectVerdict {
     let text = String::from_utf8_lossy(word);
     if text.starts_with("-include-pch")
         || text.starts_with("-fpch")
@@ -294,24 +294,24 @@ pub(super) fn verdict(word: &[u8]) -> Verdict {
         || text.ends_with(".pch")
         || text.ends_with("-header")
     {
-        return Verdict::Precompiled;
+        return EffectVerdict::Precompiled;
     }
     if let Some(words) = text.strip_prefix("-Wl,") {
         let mut verdicts = words
             .split(',')
             .map(|word| effects::linker(word.as_bytes()));
-        let harmful = verdicts.find(|verdict| *verdict != Verdict::Harmless);
-        return harmful.unwrap_or(Verdict::Harmless);
+        let harmful = verdicts.find(|verdict| *verdict != EffectVerdict::Harmless);
+        return harmful.unwrap_or(EffectVerdict::Harmless);
     }
     if is_harmless(&text) {
-        return Verdict::Harmless;
+        return EffectVerdict::Harmless;
     }
     let mut known = KNOWN.iter();
     let known = known.find(|(option, _)| match option.strip_suffix(' ') {
         Some(whole) => text == whole,
         None => text.starts_with(option),
     });
-    Verdict::Harmful(known.map_or(UNKNOWN, |(_, effect)| effect))
+    EffectVerdict::Harmful(known.map_or(UNKNOWN, |(_, effect)| effect))
 }
 
 fn is_harmless(text: &str) -> bool {
@@ -377,7 +377,7 @@ fn is_feature(text: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{DEBUG, FEATURES, JOINED, NOT_MACHINE, Verdict, WHOLE, verdict};
+    use super::{DEBUG, EffectVerdict, FEATURES, JOINED, NOT_MACHINE, WHOLE, verdict};
 
     #[test]
     fn tables_are_sorted_and_unique() {
@@ -409,7 +409,7 @@ mod tests {
             -fmax-errors=3 -fmessage-length=0 -ftrivial-auto-var-init=zero -fzero-call-used-regs=used -fhardened \
             -fstrict-flex-arrays=3 -ffunction-sections -fno-threadsafe-statics -fchar8_t -fcoroutines -fconcepts -fms-extensions";
         for word in words.split_ascii_whitespace() {
-            assert_eq!(verdict(word.as_bytes()), Verdict::Harmless, "{word}");
+            assert_eq!(verdict(word.as_bytes()), EffectVerdict::Harmless, "{word}");
         }
     }
 
@@ -446,7 +446,7 @@ mod tests {
         for word in words.split_ascii_whitespace() {
             let verdict = verdict(word.as_bytes());
             assert!(
-                matches!(verdict, Verdict::Harmful(_)),
+                matches!(verdict, EffectVerdict::Harmful(_)),
                 "{word}: {verdict:?}"
             );
         }
@@ -461,7 +461,11 @@ mod tests {
             "x.h.gch",
             "-fpch-codegen",
         ] {
-            assert_eq!(verdict(word.as_bytes()), Verdict::Precompiled, "{word}");
+            assert_eq!(
+                verdict(word.as_bytes()),
+                EffectVerdict::Precompiled,
+                "{word}"
+            );
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What a command that GCC's driver would start does beyond the driver's own files: the compiler proper and the
 //! assembler with all their arguments. Unaware of nvcc's options.
 
-use super::effects::Verdict;
+use super::effects::EffectVerdict;
 use super::host::verdict;
 
 /// Options of GCC's compiler proper with a value behind them that names what the driver was told.
@@ -72,7 +72,7 @@ pub fn check_command(words: &[Vec<u8>]) -> Result<(), String> {
         if is_assembler {
             GNU_AS.iter().any(|known| is_option(word, known))
         } else {
-            word.starts_with('-') && verdict(word.as_bytes()) == Verdict::Harmless
+            word.starts_with('-') && verdict(word.as_bytes()) == EffectVerdict::Harmless
         }
     };
     let mut words = words.iter().map(|word| String::from_utf8_lossy(word));

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 
 /// What an input is to nvcc.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum InputKind {
     /// Something is compiled from it.
     Compiled,
     /// Device code that is assembled or packed, but only linked with `-dlink`.
@@ -22,41 +22,41 @@ pub(super) enum Kind {
 }
 
 /// Suffixes in byte order; nvcc looks at the case. `.cu.cpp.ii`, its own output, is only linked.
-const SUFFIXES: &[(&str, Kind)] = &[
-    (".S", Kind::Compiled),
-    (".a", Kind::Linked),
-    (".c", Kind::Compiled),
-    (".cc", Kind::Compiled),
-    (".cpp", Kind::Compiled),
-    (".cu", Kind::Compiled),
-    (".cu.cpp.ii", Kind::Linked),
-    (".cubin", Kind::Device),
-    (".cup", Kind::Compiled),
-    (".cxx", Kind::Compiled),
-    (".fatbin", Kind::Device),
-    (".gch", Kind::Precompiled),
-    (".gpu", Kind::Device),
-    (".i", Kind::Compiled),
-    (".ii", Kind::Compiled),
-    (".lib", Kind::Linked),
-    (".ltoir", Kind::Device),
-    (".o", Kind::Linked),
-    (".obj", Kind::Linked),
-    (".pch", Kind::Precompiled),
-    (".ptx", Kind::Device),
-    (".res", Kind::Linked),
-    (".s", Kind::Compiled),
-    (".so", Kind::Linked),
+const SUFFIXES: &[(&str, InputKind)] = &[
+    (".S", InputKind::Compiled),
+    (".a", InputKind::Linked),
+    (".c", InputKind::Compiled),
+    (".cc", InputKind::Compiled),
+    (".cpp", InputKind::Compiled),
+    (".cu", InputKind::Compiled),
+    (".cu.cpp.ii", InputKind::Linked),
+    (".cubin", InputKind::Device),
+    (".cup", InputKind::Compiled),
+    (".cxx", InputKind::Compiled),
+    (".fatbin", InputKind::Device),
+    (".gch", InputKind::Precompiled),
+    (".gpu", InputKind::Device),
+    (".i", InputKind::Compiled),
+    (".ii", InputKind::Compiled),
+    (".lib", InputKind::Linked),
+    (".ltoir", InputKind::Device),
+    (".o", InputKind::Linked),
+    (".obj", InputKind::Linked),
+    (".pch", InputKind::Precompiled),
+    (".ptx", InputKind::Device),
+    (".res", InputKind::Linked),
+    (".s", InputKind::Compiled),
+    (".so", InputKind::Linked),
 ];
 
 /// What `input` is. With `-x` every file is a source, whatever its name.
-pub(super) fn kind(input: &OsStr, language: Option<&OsStr>) -> Kind {
+pub(super) fn kind(input: &OsStr, language: Option<&OsStr>) -> InputKind {
     let path = input.as_bytes();
     if matches!(
         path,
         b"-" | b"/dev/stdin" | b"/dev/fd/0" | b"/proc/self/fd/0"
     ) {
-        return Kind::Stdin;
+        return InputKind::Stdin;
     }
     // The longest suffix wins.
     let found = SUFFIXES
@@ -64,25 +64,25 @@ pub(super) fn kind(input: &OsStr, language: Option<&OsStr>) -> Kind {
         .filter(|(suffix, _)| path.ends_with(suffix.as_bytes()))
         .max_by_key(|(suffix, _)| suffix.len());
     match found {
-        Some((_, Kind::Precompiled)) => Kind::Precompiled,
-        _ if language.is_some() => Kind::Compiled,
+        Some((_, InputKind::Precompiled)) => InputKind::Precompiled,
+        _ if language.is_some() => InputKind::Compiled,
         Some((_, kind)) => *kind,
-        None => Kind::Unknown,
+        None => InputKind::Unknown,
     }
 }
 
 /// Whether `mode` makes something new out of an input of this kind, rather than linking it.
-pub(super) fn is_compiled(kind: Kind, mode: Mode) -> bool {
+pub(super) fn is_compiled(kind: InputKind, mode: Mode) -> bool {
     match kind {
-        Kind::Compiled => true,
-        Kind::Device => mode != Mode::DeviceLink,
+        InputKind::Compiled => true,
+        InputKind::Device => mode != Mode::DeviceLink,
         _ => false,
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Kind, SUFFIXES, kind};
+    use super::{InputKind, SUFFIXES, kind};
     use std::ffi::OsStr;
 
     #[test]
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[track_caller]
-    fn is(input: &str, language: Option<&str>, expected: Kind) {
+    fn is(input: &str, language: Option<&str>, expected: InputKind) {
         assert_eq!(
             kind(OsStr::new(input), language.map(OsStr::new)),
             expected,
@@ -101,14 +101,14 @@ mod tests {
 
     #[test]
     fn the_longest_suffix_or_the_language_decides() {
-        is("a/b.cu", None, Kind::Compiled);
-        is("b.cu.cpp.ii", None, Kind::Linked);
-        is("b.cpp.ii", None, Kind::Compiled);
-        is("b.so.1", None, Kind::Unknown);
-        is("b.CU", None, Kind::Unknown);
-        is("b.CU", Some("cu"), Kind::Compiled);
-        is("b.o", Some("cu"), Kind::Compiled);
-        is("-", Some("cu"), Kind::Stdin);
-        is("a.h.gch", Some("c++"), Kind::Precompiled);
+        is("a/b.cu", None, InputKind::Compiled);
+        is("b.cu.cpp.ii", None, InputKind::Linked);
+        is("b.cpp.ii", None, InputKind::Compiled);
+        is("b.so.1", None, InputKind::Unknown);
+        is("b.CU", None, InputKind::Unknown);
+        is("b.CU", Some("cu"), InputKind::Compiled);
+        is("b.o", Some("cu"), InputKind::Compiled);
+        is("-", Some("cu"), InputKind::Stdin);
+        is("a.h.gch", Some("c++"), InputKind::Precompiled);
     }
 }

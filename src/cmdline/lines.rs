@@ -155,7 +155,7 @@ fn ptxas(text: &[u8]) -> Observed {
         b"--generate-line-info",
     ];
     let name = text.split(|&byte| byte == b'=').next().unwrap_or(text);
-    if effects::ptxas(text) == effects::Verdict::Harmless && !looks.contains(&name) {
+    if effects::ptxas(text) == effects::EffectVerdict::Harmless && !looks.contains(&name) {
         Observed::Nothing
     } else {
         Observed::Sizes

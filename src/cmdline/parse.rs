@@ -71,26 +71,26 @@ impl Parser<'_> {
                 }
             }
             match find(bytes) {
-                Found::Unknown => {
+                FoundOption::Unknown => {
                     self.push(vec![word.clone()], vec![Arg::Forwarded(word.clone())], None);
                 }
-                Found::Alone(row) if row.arity == Arity::Flag => {
+                FoundOption::Alone(row) if row.arity == Arity::Flag => {
                     let arg = Arg::Option {
                         option: row,
                         value: None,
                     };
                     self.push(vec![word.clone()], vec![arg], Some(row));
                 }
-                Found::Alone(row) => {
+                FoundOption::Alone(row) => {
                     let Some(value) = rest.next() else {
                         return Err(bad_word(word, "needs a value"));
                     };
                     self.option(row, vec![word.clone(), value.clone()], value, depth)?;
                 }
-                Found::With(row, _) if row.arity == Arity::Flag => {
+                FoundOption::With(row, _) if row.arity == Arity::Flag => {
                     return Err(bad_word(word, "takes no value"));
                 }
-                Found::With(row, value) => {
+                FoundOption::With(row, value) => {
                     let value = OsString::from_vec(value.to_vec());
                     self.option(row, vec![word.clone()], &value, depth)?;
                 }
@@ -153,7 +153,7 @@ impl Parser<'_> {
 }
 
 /// How an argument that begins with a dash reads.
-enum Found<'a> {
+enum FoundOption<'a> {
     /// A name by itself.
     Alone(&'static OptionRow),
     /// A name with a value in the same argument.
@@ -161,7 +161,7 @@ enum Found<'a> {
     Unknown,
 }
 
-fn find(word: &[u8]) -> Found<'_> {
+fn find(word: &[u8]) -> FoundOption<'_> {
     let (name, value) = match word.iter().position(|byte| *byte == b'=') {
         Some(at) => (&word[..at], Some(&word[at + 1..])),
         None => (word, None),
@@ -171,11 +171,11 @@ fn find(word: &[u8]) -> Found<'_> {
         None => by_short(&name[1..]),
     };
     match (row, value) {
-        (Some(row), None) => Found::Alone(row),
-        (Some(row), Some(value)) => Found::With(row, value),
+        (Some(row), None) => FoundOption::Alone(row),
+        (Some(row), Some(value)) => FoundOption::With(row, value),
         (None, _) => match by_short(&word[1..2]) {
-            Some(row) if JOINED.contains(&row.short) => Found::With(row, &word[2..]),
-            _ => Found::Unknown,
+            Some(row) if JOINED.contains(&row.short) => FoundOption::With(row, &word[2..]),
+            _ => FoundOption::Unknown,
         },
     }
 }

@@ -4,10 +4,10 @@
 use crate::compile::direct::lookup::DirectRecord;
 use crate::compile::direct::search_orders::OrderRecord;
 use crate::compile::direct::token_set::TokenSet;
-use crate::compile::inputs::host_questions::Question;
-use crate::compile::plan_memo::dryrun::Memo;
+use crate::compile::inputs::host_questions::HostQuestion;
+use crate::compile::plan_memo::dryrun::PlanMemo;
 use crate::compile::stages::record::StageRecord;
-use crate::compile::unit::record::Record;
+use crate::compile::unit::record::UnitRecord;
 use crate::plan::Plan;
 use serde::de::DeserializeOwned;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// A format of [`read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum RecordFormat {
     /// A unit's result.
     Unit,
     /// A stage's result.
@@ -28,7 +28,7 @@ pub enum Format {
     Questions,
 }
 
-impl Format {
+impl RecordFormat {
     /// Every format.
     pub const ALL: [Self; 5] = [
         Self::Unit,
@@ -40,16 +40,16 @@ impl Format {
 }
 
 /// Whether `bytes` are the value of a record in `format`.
-pub fn read(format: Format, bytes: &[u8]) -> bool {
+pub fn read(format: RecordFormat, bytes: &[u8]) -> bool {
     fn is<T: DeserializeOwned>(bytes: &[u8]) -> bool {
         serde_json::from_slice::<T>(bytes).is_ok()
     }
     match format {
-        Format::Unit => is::<Record>(bytes),
-        Format::Stage => is::<StageRecord>(bytes),
-        Format::Direct => is::<DirectRecord>(bytes),
-        Format::Order => is::<OrderRecord>(bytes),
-        Format::Questions => is::<BTreeSet<Question>>(bytes),
+        RecordFormat::Unit => is::<UnitRecord>(bytes),
+        RecordFormat::Stage => is::<StageRecord>(bytes),
+        RecordFormat::Direct => is::<DirectRecord>(bytes),
+        RecordFormat::Order => is::<OrderRecord>(bytes),
+        RecordFormat::Questions => is::<BTreeSet<HostQuestion>>(bytes),
     }
 }
 
@@ -62,7 +62,7 @@ pub fn token_sets(bytes: &[u8]) -> Option<Vec<u8>> {
 
 /// A plan that is remembered, of a compile of `words` in the work directory `root`.
 pub fn plan(bytes: &[u8], words: &[&[u8]], root: &Path) -> Option<Plan> {
-    let memo = Memo::new([0; 32], root, words);
+    let memo = PlanMemo::new([0; 32], root, words);
     let (_, text) = memo.read(bytes)?;
     Plan::parse(&text, &root.join("keep")).ok()
 }

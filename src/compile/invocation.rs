@@ -5,26 +5,26 @@ use crate::cmdline::Job;
 use crate::compile::deliver::delivery::keep_files;
 use crate::compile::deliver::outputs::check_outputs;
 use crate::compile::detour::{Detour, work_directory};
-use crate::compile::direct::lookup::{Direct, Hit};
+use crate::compile::direct::lookup::{Direct, DirectHit};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::UnitPasses;
 use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions;
 use crate::compile::plan_memo::dryrun::{self, Planner};
-use crate::compile::request::direct_key::Request;
+use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::request::environment;
-use crate::compile::request::facts::{Facts, Keep, facts, read_job};
+use crate::compile::request::facts::{Keep, RequestFacts, facts, read_job};
 use crate::compile::run::commands::Commands;
 use crate::compile::run::link;
 use crate::compile::run::runner::Runner;
 use crate::compile::run::workspace::{self, Workspace};
 use crate::compile::stages::one_step::{self, OneStep};
-use crate::compile::store_view::Cache;
+use crate::compile::store_view::StoreView;
 use crate::compile::units::Units;
 use crate::exec::Signals;
 use crate::includes::mounts::Mounts;
 use crate::includes::settled;
-use crate::journal::{self, Account, Level};
+use crate::journal::{self, Account, CompileOutcome};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
 use crate::stats::Counter;
@@ -43,7 +43,7 @@ const TIDY_SECONDS: u64 = 3600;
 pub fn compile(
     nvcc: &Path,
     args: &[OsString],
-    cache: &Cache<'_>,
+    cache: &StoreView<'_>,
     account: &Account,
 ) -> Result<(), Detour> {
     environment::check()?;
@@ -82,18 +82,18 @@ pub fn compile(
 /// What direct mode finds.
 fn look_up(
     nvcc: &Path,
-    (job, facts): (&Job, &Facts),
+    (job, facts): (&Job, &RequestFacts),
     toolchain: &Toolchain,
-    cache: &Cache<'_>,
+    cache: &StoreView<'_>,
     account: &Account,
-) -> Option<Hit> {
-    let request = Request::new(nvcc, job, facts, toolchain)?;
+) -> Option<DirectHit> {
+    let request = DirectKeyInputs::new(nvcc, job, facts, toolchain)?;
     let direct = Direct::new(&request, job, facts, toolchain, cache, None)?;
     direct.look_up(account)
 }
 
 /// Tells the account what is asked for.
-fn introduce(job: &Job, facts: &Facts, cache: &Cache<'_>, account: &Account) {
+fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, account: &Account) {
     account.tell(|found| {
         found.directory = journal::text(facts.directories[0].as_os_str());
         found.output = job.output.as_deref().map(journal::text);
@@ -107,7 +107,7 @@ fn introduce(job: &Job, facts: &Facts, cache: &Cache<'_>, account: &Account) {
 }
 
 /// Delivers what direct mode has found.
-fn serve(hit: Hit, cache: &Cache<'_>, account: &Account) -> Result<(), Detour> {
+fn serve(hit: DirectHit, cache: &StoreView<'_>, account: &Account) -> Result<(), Detour> {
     hit.delivery.place(&hit.sites)?;
     hit.delivery.place_kept(&hit.kept_sites)?;
     hit.delivery.printed.show();
@@ -122,7 +122,7 @@ fn serve(hit: Hit, cache: &Cache<'_>, account: &Account) -> Result<(), Detour> {
     }
     account.note("direct", format_args!("{how} ({})", hex::encode(hit.key)));
     account.tell(|found| {
-        found.level = Level::DirectHit;
+        found.level = CompileOutcome::DirectHit;
         found.semantic = hit.is_semantic;
         found.key = Some(hex::encode(hit.key));
         found.stored = hit.milliseconds;
@@ -135,8 +135,8 @@ fn serve(hit: Hit, cache: &Cache<'_>, account: &Account) -> Result<(), Detour> {
 struct Invocation<'a> {
     nvcc: &'a Path,
     job: &'a Job,
-    facts: &'a Facts,
-    cache: &'a Cache<'a>,
+    facts: &'a RequestFacts,
+    cache: &'a StoreView<'a>,
     signals: &'a Signals,
     account: &'a Account,
 }
@@ -279,7 +279,7 @@ impl Invocation<'_> {
                 mounts,
             })
             .collect();
-        let request = Request::new(self.nvcc, self.job, self.facts, toolchain);
+        let request = DirectKeyInputs::new(self.nvcc, self.job, self.facts, toolchain);
         let direct = request.as_ref();
         let direct = direct.and_then(|request| self.direct_mode(request, prepared));
         let direct = direct.map(|direct| direct.counting_tokens(exact.is_none()));
@@ -305,7 +305,11 @@ impl Invocation<'_> {
     }
 
     /// What remembers the results for direct mode. `None` where it does not answer.
-    fn direct_mode(&self, request: &Request<'_>, prepared: &Prepared) -> Option<Direct<'_>> {
+    fn direct_mode(
+        &self,
+        request: &DirectKeyInputs<'_>,
+        prepared: &Prepared,
+    ) -> Option<Direct<'_>> {
         let Prepared {
             toolchain, plan, ..
         } = prepared;
@@ -334,10 +338,10 @@ impl Invocation<'_> {
     /// Why every byte of the sources counts, if the settings or the command line say so.
     fn exact_because(&self) -> Option<String> {
         match self.cache {
-            Cache {
+            StoreView {
                 semantic: false, ..
             } => Some("PCACHE_SEMANTIC is off".to_owned()),
-            Cache { stages: false, .. } => Some("PCACHE_STAGES is off".to_owned()),
+            StoreView { stages: false, .. } => Some("PCACHE_STAGES is off".to_owned()),
             _ => self.job.tells_lines(),
         }
     }
@@ -347,7 +351,7 @@ fn commands<'a>(
     workspace: &'a Workspace,
     toolchain: &'a Toolchain,
     plan: &Plan,
-    facts: &Facts,
+    facts: &RequestFacts,
 ) -> Commands<'a> {
     let mut environment = plan.env.clone();
     environment.push(("TMPDIR".into(), workspace.scratch().into()));

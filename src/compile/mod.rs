@@ -38,4 +38,4 @@ pub use detour::Detour;
 pub use invocation::compile;
 pub use request::environment::{PLANNING, is_keyed};
 pub use run::workspace::sweep as sweep_work_directories;
-pub use store_view::Cache;
+pub use store_view::StoreView;

@@ -10,7 +10,7 @@ use serde::Serialize;
 use std::time::Duration;
 
 /// What a compile may read and write.
-pub struct Cache<'a> {
+pub struct StoreView<'a> {
     /// The store, if it could be opened.
     pub store: Option<&'a FileStore>,
     /// The counters.
@@ -35,7 +35,7 @@ pub struct Cache<'a> {
     pub wait: Duration,
 }
 
-impl Cache<'_> {
+impl StoreView<'_> {
     /// The record under `key`.
     pub fn record(&self, key: &Digest) -> Option<Vec<u8>> {
         self.tried(self.store?.get_record(key)).flatten()

@@ -4,18 +4,18 @@
 use crate::cmdline::Job;
 use crate::compile::deliver::delivery::{self, Delivery};
 use crate::compile::detour::Detour;
-use crate::compile::direct::explain::{Collector, Explained};
-use crate::compile::direct::lookup::{Direct, Made};
+use crate::compile::direct::explain::{Collector, ExplainedUnit};
+use crate::compile::direct::lookup::{Direct, MadeResult};
 use crate::compile::direct::recording::{Recording, Resolved};
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::request::direct_key::Request;
+use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::run::printed::Printed;
 use crate::compile::stages::one_step::OneStep;
-use crate::compile::store_view::Cache;
+use crate::compile::store_view::StoreView;
 use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::{Finished, compile_unit};
 use crate::compile::unit::tie::Tie;
-use crate::journal::{self, Account, Level, Unit};
+use crate::journal::{self, Account, CompileOutcome, UnitOutcome};
 use crate::key::Digest;
 use crate::stats::Counter;
 use std::ffi::OsStr;
@@ -39,7 +39,7 @@ pub struct Units<'a> {
     /// Remembers the result for direct mode; `None` if that cannot be told.
     pub direct: Option<&'a Direct<'a>>,
     /// What direct mode's key describes.
-    pub request: Option<&'a Request<'a>>,
+    pub request: Option<&'a DirectKeyInputs<'a>>,
 }
 
 impl Units<'_> {
@@ -158,11 +158,11 @@ impl Units<'_> {
     }
 
     /// How the result came about.
-    fn made(&self, finished: &[Finished], endings: &[Ended], facts: Option<String>) -> Made {
+    fn made(&self, finished: &[Finished], endings: &[Ended], facts: Option<String>) -> MadeResult {
         let passes: u64 = finished.iter().map(|unit| unit.passes).sum();
         let stages: u64 = endings.iter().map(|ended| ended.milliseconds).sum();
         let is_tied = finished.iter().any(|unit| unit.tie == Tie::Output);
-        Made {
+        MadeResult {
             units: self.works.len() as u64,
             tie: if is_tied { Tie::Output } else { Tie::Free },
             milliseconds: passes + stages,
@@ -171,8 +171,8 @@ impl Units<'_> {
     }
 }
 
-fn explained(unit: &Finished) -> Explained<'_> {
-    Explained {
+fn explained(unit: &Finished) -> ExplainedUnit<'_> {
+    ExplainedUnit {
         key: &unit.key,
         fields: &unit.fields,
         known: &unit.known,
@@ -181,25 +181,25 @@ fn explained(unit: &Finished) -> Explained<'_> {
 
 impl Ended {
     /// Counts a unit of an invocation that ended well; of another, only the detour counts.
-    pub fn count(&self, cache: &Cache<'_>, account: &Account, source: &OsStr) {
+    pub fn count(&self, cache: &StoreView<'_>, account: &Account, source: &OsStr) {
         let (level, semantic, text) = match &self.ending {
-            Ending::Hit => (Level::PreprocessedHit, false, "preprocessed hit"),
+            Ending::Hit => (CompileOutcome::PreprocessedHit, false, "preprocessed hit"),
             Ending::Alike => (
-                Level::PreprocessedHit,
+                CompileOutcome::PreprocessedHit,
                 true,
                 "preprocessed hit, with lines moved",
             ),
             Ending::Coalesced => (
-                Level::Coalesced,
+                CompileOutcome::Coalesced,
                 false,
                 "hit, after waiting for another process",
             ),
-            Ending::Miss => (Level::Miss, false, "miss"),
-            Ending::Unstored(_) => (Level::Miss, false, "miss, not stored"),
+            Ending::Miss => (CompileOutcome::Miss, false, "miss"),
+            Ending::Unstored(_) => (CompileOutcome::Miss, false, "miss, not stored"),
         };
         let counter = match level {
-            Level::Coalesced => Counter::Coalesced,
-            Level::Miss => Counter::Miss,
+            CompileOutcome::Coalesced => Counter::Coalesced,
+            CompileOutcome::Miss => Counter::Miss,
             _ => Counter::PreprocessedHit,
         };
         cache.stats.add(counter, 1);
@@ -228,7 +228,7 @@ impl Ended {
             found.semantic |= semantic;
             found.stored += if level.is_hit() { self.milliseconds } else { 0 };
         });
-        account.add_unit(Unit {
+        account.add_unit(UnitOutcome {
             source: journal::text(source),
             level,
             semantic,

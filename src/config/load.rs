@@ -3,7 +3,7 @@
 //! directory lies.
 
 use super::setting::Setting;
-use super::value::{Effective, Kind, Source};
+use super::value::{Effective, SettingKind, SettingSource};
 use std::ffi::OsString;
 use std::fmt;
 use std::io::ErrorKind;
@@ -20,7 +20,7 @@ pub struct ConfigProblem {
     /// The value as given; empty where the trouble is with the file.
     pub value: String,
     /// Where it was given.
-    pub source: Source,
+    pub source: SettingSource,
     /// What is wrong, the way out, and what is used instead.
     pub hint: String,
 }
@@ -34,8 +34,10 @@ impl fmt::Display for ConfigProblem {
             hint,
         } = self;
         match source {
-            Source::File(path) if value.is_empty() => write!(f, "{setting} in {path:?}: {hint}"),
-            Source::File(path) => write!(f, "{setting} = {value} in {path:?}: {hint}"),
+            SettingSource::File(path) if value.is_empty() => {
+                write!(f, "{setting} in {path:?}: {hint}")
+            }
+            SettingSource::File(path) => write!(f, "{setting} = {value} in {path:?}: {hint}"),
             _ if value.is_empty() => write!(f, "{setting}: {hint}"),
             _ => write!(f, "{setting}={value}: {hint}"),
         }
@@ -77,13 +79,13 @@ struct ConfigFile {
 }
 
 /// Reads one setting after another and collects problems.
-pub(super) struct Reader<'a> {
+pub(super) struct SettingsReader<'a> {
     env: &'a Environment<'a>,
     file: Option<ConfigFile>,
     problems: Vec<ConfigProblem>,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> SettingsReader<'a> {
     pub(super) fn new(env: &'a Environment<'a>) -> Self {
         let mut reader = Self {
             env,
@@ -111,7 +113,7 @@ impl<'a> Reader<'a> {
                 self.problems.push(ConfigProblem {
                     setting: key.clone(),
                     value: as_written(value),
-                    source: Source::File(file.path.clone()),
+                    source: SettingSource::File(file.path.clone()),
                     hint: format!("no such setting; {meant}there are {}", known.join(", ")),
                 });
             }
@@ -123,7 +125,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value of `setting`. An empty variable is an unset one.
-    pub(super) fn effective<T: Kind>(
+    pub(super) fn effective<T: SettingKind>(
         &mut self,
         setting: &Setting,
         default: impl Fn(&Environment<'_>) -> T,
@@ -132,27 +134,27 @@ impl<'a> Reader<'a> {
         if let Some(text) = text {
             match T::from_text(&text) {
                 Ok(value) => {
-                    let source = Source::Environment;
+                    let source = SettingSource::Environment;
                     return Effective { value, source };
                 }
                 Err(hint) => self.problems.push(ConfigProblem {
                     setting: setting.variable.into(),
                     value: text.to_string_lossy().into_owned(),
-                    source: Source::Environment,
+                    source: SettingSource::Environment,
                     hint: format!("{hint}; the setting is ignored"),
                 }),
             }
         }
         self.file_value(setting).unwrap_or_else(|| Effective {
             value: default(self.env),
-            source: Source::Default,
+            source: SettingSource::Default,
         })
     }
 
-    fn file_value<T: Kind>(&mut self, setting: &Setting) -> Option<Effective<T>> {
+    fn file_value<T: SettingKind>(&mut self, setting: &Setting) -> Option<Effective<T>> {
         let file = self.file.as_ref()?;
         let given = file.table.get(setting.key)?;
-        let source = Source::File(file.path.clone());
+        let source = SettingSource::File(file.path.clone());
         match T::from_toml(given) {
             Ok(value) => Some(Effective { value, source }),
             Err(hint) => {
@@ -194,7 +196,7 @@ impl<'a> Reader<'a> {
         self.problems.push(ConfigProblem {
             setting: "settings".into(),
             value: String::new(),
-            source: Source::File(path.into()),
+            source: SettingSource::File(path.into()),
             hint: format!("{trouble}; correct or remove the file, which is ignored"),
         });
     }

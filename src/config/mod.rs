@@ -22,17 +22,17 @@ pub use nearest::{nearest, setting};
 pub use policy::{BadPolicy, EvictionPolicy};
 pub use setting::Setting;
 pub use size::{BadSize, ByteSize};
-pub use table::{Config, Listed, SETTINGS};
-pub use value::{Effective, Scalar, Source};
+pub use table::{Config, ListedSetting, SETTINGS};
+pub use value::{Effective, Scalar, SettingSource};
 
-use load::Reader;
+use load::SettingsReader;
 
 impl Config {
     /// Reads the settings through `env`, and from the configuration file that `env` leads to, if
     /// there is one. Every value that cannot be used is a problem, and leaves the next best in
     /// force: the file's value, then the default.
     pub fn load(env: &Environment<'_>) -> (Self, Vec<ConfigProblem>) {
-        let mut reader = Reader::new(env);
+        let mut reader = SettingsReader::new(env);
         reader.report_unknown_keys(SETTINGS, nearest);
         let config = Self::read(&mut reader);
         (config, reader.into_problems())

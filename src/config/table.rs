@@ -2,24 +2,24 @@
 //! value is found.
 
 use super::jobs::Jobs;
-use super::load::{Reader, default_dir, default_private_dir};
+use super::load::{SettingsReader, default_dir, default_private_dir};
 use super::policy::EvictionPolicy;
 use super::setting::Setting;
 use super::size::ByteSize;
-use super::value::{Effective, Kind, Source};
+use super::value::{Effective, SettingKind, SettingSource};
 use crate::files::Trust;
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// One setting with its value, for listings.
 #[derive(Clone, Debug)]
-pub struct Listed<'a> {
+pub struct ListedSetting<'a> {
     /// The row of the table.
     pub setting: &'static Setting,
     /// The value as a setting would be written; `None` where nothing is set.
     pub value: Option<String>,
     /// Where the value came from.
-    pub source: &'a Source,
+    pub source: &'a SettingSource,
 }
 
 /// Makes the table and the struct of effective values, so that neither lacks a row of the other.
@@ -29,10 +29,10 @@ macro_rules! settings {
         pub const SETTINGS: &[Setting] = &[$(Setting {
             key: stringify!($field),
             variable: $variable,
-            kind: <$type as Kind>::KIND,
+            kind: <$type as SettingKind>::KIND,
             default: $shown,
             help: $help,
-            read: |text| Kind::to_toml(&<$type as Kind>::from_text(text)?),
+            read: |text| SettingKind::to_toml(&<$type as SettingKind>::from_text(text)?),
         },)*];
 
         /// Effective values. Each knows where it came from.
@@ -43,13 +43,13 @@ macro_rules! settings {
 
         impl Config {
             /// The effective value of every setting, in the order of [`SETTINGS`].
-            pub fn list(&self) -> Vec<Listed<'_>> {
-                let values = [$((Kind::show(&self.$field.value), &self.$field.source),)*];
+            pub fn list(&self) -> Vec<ListedSetting<'_>> {
+                let values = [$((SettingKind::show(&self.$field.value), &self.$field.source),)*];
                 let rows = SETTINGS.iter().zip(values);
-                rows.map(|(setting, (value, source))| Listed { setting, value, source }).collect()
+                rows.map(|(setting, (value, source))| ListedSetting { setting, value, source }).collect()
             }
 
-            pub(super) fn read(reader: &mut Reader<'_>) -> Self {
+            pub(super) fn read(reader: &mut SettingsReader<'_>) -> Self {
                 let mut rows = SETTINGS.iter();
                 Self {
                     $($field: reader.effective::<$type>(

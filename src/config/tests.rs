@@ -2,7 +2,7 @@
 
 use super::{
     BadJobs, BadLifetime, BadPolicy, BadSize, ByteSize, Config, ConfigProblem, EvictionPolicy,
-    Jobs, Lifetime, SETTINGS, Source,
+    Jobs, Lifetime, SETTINGS, SettingSource,
 };
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{HashMap, HashSet};
@@ -77,7 +77,7 @@ fn defaults_are_those_of_the_table() {
     let config = home.load_well();
     assert_eq!(config.dir.value, home.dir.path().join(".cache/pcache-nvcc"));
     for listed in config.list() {
-        assert_eq!(*listed.source, Source::Default);
+        assert_eq!(*listed.source, SettingSource::Default);
         let documented = listed.setting.default.trim_matches('`');
         match listed.setting.key {
             "dir" => assert_eq!(documented, "$XDG_CACHE_HOME/pcache-nvcc"),
@@ -110,16 +110,16 @@ fn file_sets_and_environment_overrides() {
         .set("PCACHE_LOG", "")
         .set("PCACHE_READONLY", "no");
     let config = home.load_well();
-    let file = Source::File(home.file());
+    let file = SettingSource::File(home.file());
     assert_eq!(config.dir.value, Path::new("/e"));
-    assert_eq!(config.dir.source, Source::Environment);
+    assert_eq!(config.dir.source, SettingSource::Environment);
     assert_eq!(config.max_size.value.bytes(), 3 << 20);
     assert_eq!(config.max_size.source, file);
     assert_eq!(config.nvcc.value.as_deref(), Some(Path::new("/f/nvcc")));
     assert_eq!(config.log.value.as_deref(), Some(Path::new("/f/log")));
     assert_eq!(config.log.source, file, "an empty variable is an unset one");
     assert!(!config.readonly.value);
-    assert_eq!(config.recache.source, Source::Default);
+    assert_eq!(config.recache.source, SettingSource::Default);
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn bad_variable_leaves_the_file_in_force() {
     let (config, problems) = home.load();
     assert_eq!(problems.len(), 1);
     assert_eq!(config.max_size.value.bytes(), 4096);
-    assert_eq!(config.max_size.source, Source::File(home.file()));
+    assert_eq!(config.max_size.source, SettingSource::File(home.file()));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Source {
+pub enum SettingSource {
     /// Nothing was set.
     Default,
     /// The configuration file at this path.
@@ -20,7 +20,7 @@ pub enum Source {
     Environment,
 }
 
-impl fmt::Display for Source {
+impl fmt::Display for SettingSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => f.write_str("default"),
@@ -36,7 +36,7 @@ pub struct Effective<T> {
     /// The value.
     pub value: T,
     /// Where it came from.
-    pub source: Source,
+    pub source: SettingSource,
 }
 
 /// A value as the configuration file has it.
@@ -51,7 +51,7 @@ pub enum Scalar {
 }
 
 /// A type that a setting can have. Errors say what is wrong with a value and what would be right.
-pub trait Kind: Sized {
+pub trait SettingKind: Sized {
     /// What a value looks like, for documentation.
     const KIND: &'static str;
 
@@ -64,14 +64,14 @@ pub trait Kind: Sized {
     /// The value as it would be set; `None` where there is none.
     fn show(&self) -> Option<String>;
 
-    /// The value as the configuration file has it: what [`Kind::from_toml`] reads back.
+    /// The value as the configuration file has it: what [`SettingKind::from_toml`] reads back.
     fn to_toml(&self) -> Result<Scalar, String> {
         let shown = self.show().ok_or("no value; unset it instead")?;
         Ok(Scalar::Text(shown))
     }
 }
 
-impl Kind for bool {
+impl SettingKind for bool {
     const KIND: &'static str = "`1`, `true` or `yes`; `0`, `false` or `no`";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
@@ -96,7 +96,7 @@ impl Kind for bool {
     }
 }
 
-impl Kind for ByteSize {
+impl SettingKind for ByteSize {
     const KIND: &'static str = "bytes, or a number with `K`, `M`, `G` or `T` (powers of 1024)";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
@@ -119,7 +119,7 @@ impl Kind for ByteSize {
 
 const SIZE_HINT: &str = "write a number with K, M, G or T, such as 10G";
 
-impl Kind for Duration {
+impl SettingKind for Duration {
     const KIND: &'static str = "whole seconds";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
@@ -153,7 +153,7 @@ impl Kind for Duration {
 
 const SECONDS_HINT: &str = "write digits, such as 60";
 
-impl Kind for Jobs {
+impl SettingKind for Jobs {
     const KIND: &'static str = "a number from 1, or `cores`";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
@@ -183,7 +183,7 @@ impl Kind for Jobs {
 
 const JOBS_HINT: &str = "write digits, such as 8, or cores";
 
-impl Kind for EvictionPolicy {
+impl SettingKind for EvictionPolicy {
     const KIND: &'static str = "`lru`, `fifo`, `lfu`, `random`, `ttl:7d`, `tlru` or `tlru:30d,90d`";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
@@ -201,7 +201,7 @@ impl Kind for EvictionPolicy {
     }
 }
 
-impl Kind for Trust {
+impl SettingKind for Trust {
     const KIND: &'static str = "`mine`, `owner` or `everyone`";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
@@ -222,7 +222,7 @@ impl Kind for Trust {
 }
 
 /// A path that every compile must understand alike, whatever its working directory.
-impl Kind for PathBuf {
+impl SettingKind for PathBuf {
     const KIND: &'static str = "an absolute path";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
@@ -247,7 +247,7 @@ impl Kind for PathBuf {
     }
 }
 
-impl Kind for Option<PathBuf> {
+impl SettingKind for Option<PathBuf> {
     const KIND: &'static str = "a path";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {

@@ -27,8 +27,8 @@ impl Jobserver {
     pub(super) fn find(makeflags: &OsStr) -> Option<Self> {
         let address = address(makeflags)?;
         let channel = address.and_then(|address| match address {
-            Address::Fifo(path) => fifo(&path).ok(),
-            Address::Pipe(ends) => pipe(ends).ok(),
+            JobserverAddress::Fifo(path) => fifo(&path).ok(),
+            JobserverAddress::Pipe(ends) => pipe(ends).ok(),
         });
         Some(Self { channel })
     }
@@ -67,7 +67,7 @@ impl Jobserver {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-enum Address {
+enum JobserverAddress {
     Fifo(PathBuf),
     /// The descriptors to read and to write.
     Pipe([u32; 2]),
@@ -75,21 +75,21 @@ enum Address {
 
 /// Where the jobserver is, if one is named; `Some(None)` where it is disabled, or told in a way that
 /// this program does not know. Of several options the last one counts; behind `--` are variables.
-fn address(makeflags: &OsStr) -> Option<Option<Address>> {
+fn address(makeflags: &OsStr) -> Option<Option<JobserverAddress>> {
     let words = makeflags.as_bytes().split(|byte| *byte == b' ');
     let flags = words.take_while(|word| *word != b"--");
     let values = flags.filter_map(|word| OPTIONS.iter().find_map(|name| word.strip_prefix(*name)));
     let value = values.last()?;
     if let Some(path) = value.strip_prefix(b"fifo:") {
         let path = OsString::from_vec(path.to_vec());
-        return Some(Some(Address::Fifo(path.into())));
+        return Some(Some(JobserverAddress::Fifo(path.into())));
     }
     let numbers = std::str::from_utf8(value).ok().and_then(|text| {
         let (read, write) = text.split_once(',')?;
         // Negative ones, by which make says that it has closed them, are no numbers of this type.
         Some([read.parse().ok()?, write.parse().ok()?])
     });
-    Some(numbers.map(Address::Pipe))
+    Some(numbers.map(JobserverAddress::Pipe))
 }
 
 /// Opens for both directions, so that the channel never ends; and without waiting, which is a
@@ -128,20 +128,20 @@ fn is_pipe(stat: &Stat) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Address, Jobserver, address};
+    use super::{Jobserver, JobserverAddress, address};
     use std::ffi::OsStr;
     use std::io::{Read, Write, pipe};
     use std::os::fd::AsRawFd;
 
     #[track_caller]
-    fn names(makeflags: &str, expected: Option<Option<Address>>) {
+    fn names(makeflags: &str, expected: Option<Option<JobserverAddress>>) {
         assert_eq!(address(OsStr::new(makeflags)), expected, "{makeflags:?}");
     }
 
     #[test]
     fn every_make_names_its_jobserver_in_its_own_way() {
-        let fifo = |path: &str| Some(Some(Address::Fifo(path.into())));
-        let pipe = |read, write| Some(Some(Address::Pipe([read, write])));
+        let fifo = |path: &str| Some(Some(JobserverAddress::Fifo(path.into())));
+        let pipe = |read, write| Some(Some(JobserverAddress::Pipe([read, write])));
         names("", None);
         names("kw -j", None);
         names(" -j4 --jobserver-auth=3,4", pipe(3, 4));

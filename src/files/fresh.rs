@@ -1,7 +1,7 @@
 //! Files that are written whole under a name of their own in `tmp/`, and then renamed to their place, so
 //! that no reader sees a part of one. For the few files that are none of the store's entries.
 
-use super::{Directory, Kind, now};
+use super::{Directory, RightsKind, now};
 use rustix::fs::{RenameFlags, renameat_with};
 use rustix::io::Errno;
 use std::ffi::CString;
@@ -26,7 +26,7 @@ pub enum Held {
 pub fn write_fresh(
     root: &Directory,
     (to, name): (&Directory, &str),
-    kind: Kind,
+    kind: RightsKind,
     bytes: &[u8],
     held: Held,
 ) -> io::Result<()> {

@@ -14,7 +14,7 @@
 pub use busy::faults;
 pub use busy::{Operation, attempt};
 pub use fresh::{FRESH_PREFIX, Held, write_fresh};
-pub use rights::{Believed, Kind, Rights, Trust};
+pub use rights::{Believed, Rights, RightsKind, Trust};
 pub use root::Root;
 
 mod busy;
@@ -44,7 +44,7 @@ const LISTING: usize = 32 * 1024;
 
 /// What `stat` says of a file, as far as the store cares.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Facts {
+pub struct FileMeta {
     /// A regular one: nothing else is an entry, or counted.
     pub is_file: bool,
     pub ino: u64,
@@ -55,7 +55,7 @@ pub struct Facts {
     pub rights: Rights,
 }
 
-impl Facts {
+impl FileMeta {
     fn new(stat: &Stat) -> Self {
         Self {
             is_file: FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile,
@@ -84,7 +84,7 @@ impl Facts {
 
 /// A child of a directory.
 #[derive(Clone, Debug)]
-pub struct Child {
+pub struct DirectoryEntry {
     pub name: CString,
     /// As far as the directory tells.
     kind: FileType,
@@ -129,7 +129,7 @@ impl Directory {
             let directory = from.directory(name)?;
             // No other user can have moved a directory of this user's to its place: for that, one must be able to write in it.
             if is_new {
-                rights.give(&directory.descriptor, Kind::Directory)?;
+                rights.give(&directory.descriptor, RightsKind::Directory)?;
             }
             at = Some(directory);
         }
@@ -174,7 +174,7 @@ impl Directory {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
             found => return found,
         }
-        match self.create(name, root, Kind::Shared) {
+        match self.create(name, root, RightsKind::Shared) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => drop(made?),
         }
@@ -203,7 +203,7 @@ impl Directory {
     }
 
     /// Makes a file that must not exist, with the rights of the cache's `root`.
-    pub fn create(&self, name: &str, root: Rights, kind: Kind) -> io::Result<File> {
+    pub fn create(&self, name: &str, root: Rights, kind: RightsKind) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
         let file = openat(&self.descriptor, name, flags | OFlags::CLOEXEC, mode)?;
@@ -215,9 +215,9 @@ impl Directory {
     }
 
     /// What is called `name`.
-    pub fn look(&self, name: &CStr) -> io::Result<Option<Facts>> {
+    pub fn look(&self, name: &CStr) -> io::Result<Option<FileMeta>> {
         match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(Facts::new(&stat))),
+            Ok(stat) => Ok(Some(FileMeta::new(&stat))),
             Err(Errno::NOENT) => Ok(None),
             Err(error) => Err(error.into()),
         }
@@ -241,7 +241,7 @@ impl Directory {
     }
 
     /// Everything in this directory that may be a regular file; a look at it tells.
-    pub fn list(&self) -> io::Result<Vec<Child>> {
+    pub fn list(&self) -> io::Result<Vec<DirectoryEntry>> {
         let mut room = Vec::with_capacity(LISTING);
         let mut listing = RawDir::new(&self.descriptor, room.spare_capacity_mut());
         let mut children = Vec::new();
@@ -250,7 +250,7 @@ impl Directory {
             let kind = child.file_type();
             if matches!(kind, FileType::RegularFile | FileType::Unknown) {
                 let name = child.file_name().to_owned();
-                children.push(Child { name, kind });
+                children.push(DirectoryEntry { name, kind });
             }
         }
         Ok(children)
@@ -292,7 +292,7 @@ impl Directory {
     }
 }
 
-impl Child {
+impl DirectoryEntry {
     /// Whether it is a regular file for certain.
     pub fn is_file(&self) -> bool {
         self.kind == FileType::RegularFile
@@ -310,9 +310,9 @@ pub enum Size {
 
 /// Facts and contents of an open file. What is no regular file but can be read, or has another size
 /// than expected, gives no bytes.
-pub fn read(file: &File, expected: Size) -> io::Result<(Facts, Vec<u8>)> {
+pub fn read(file: &File, expected: Size) -> io::Result<(FileMeta, Vec<u8>)> {
     let stat = fstat(file)?;
-    let facts = Facts::new(&stat);
+    let facts = FileMeta::new(&stat);
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
         return Err(ErrorKind::IsADirectory.into());
     }

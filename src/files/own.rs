@@ -1,6 +1,6 @@
 //! Files that are one user's own. Another user's file in the place counts as none.
 
-use super::{Directory, Kind, Rights, is_strange, is_symlink, strange};
+use super::{Directory, Rights, RightsKind, is_strange, is_symlink, strange};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 use std::ffi::CString;
@@ -41,7 +41,7 @@ impl Directory {
             // Anything else says nothing of whose it is.
             Err(error) => return Err(error),
         }
-        match self.create(name, root, Kind::Owned) {
+        match self.create(name, root, RightsKind::Owned) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             made => drop(made?),
         }

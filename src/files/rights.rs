@@ -29,7 +29,7 @@ impl From<&Stat> for Rights {
 
 /// What is made in a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum RightsKind {
     /// A directory.
     Directory,
     /// A file that its owner writes. Others replace it.
@@ -41,15 +41,15 @@ pub enum Kind {
 impl Rights {
     /// Gives a new file or directory the rights that the cache with these asks for. What root makes in
     /// another user's cache becomes that user's, who could not go on otherwise.
-    pub fn give(self, made: impl AsFd, kind: Kind) -> io::Result<()> {
+    pub fn give(self, made: impl AsFd, kind: RightsKind) -> io::Result<()> {
         if self.is_of_another_than_root() {
             let (owner, group) = (Uid::from_raw(self.owner), Gid::from_raw(self.group));
             fchown(&made, Some(owner), Some(group))?;
         }
         let mode = match kind {
-            Kind::Directory => self.mode & 0o2777 | 0o700,
-            Kind::Owned => self.mode & 0o644 | 0o600,
-            Kind::Shared => self.mode & 0o666 | 0o600,
+            RightsKind::Directory => self.mode & 0o2777 | 0o700,
+            RightsKind::Owned => self.mode & 0o644 | 0o600,
+            RightsKind::Shared => self.mode & 0o666 | 0o600,
         };
         Ok(fchmod(&made, Mode::from_raw_mode(mode))?)
     }

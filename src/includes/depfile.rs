@@ -35,7 +35,7 @@ pub struct Dependency(pub OsString);
 
 /// Which headers are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Headers {
+pub enum ListedHeaders {
     /// All (`-MD`).
     All,
     /// All but those from system directories (`-MMD`).
@@ -64,7 +64,7 @@ pub struct CorruptMarker {
 pub fn dependencies<'t>(
     passes: impl IntoIterator<Item = &'t [u8]>,
     source: &OsStr,
-    headers: Headers,
+    headers: ListedHeaders,
 ) -> Result<Vec<Dependency>, CorruptMarker> {
     let mut known = HashSet::new();
     let mut found = vec![Dependency(source.to_owned())];
@@ -74,7 +74,7 @@ pub fn dependencies<'t>(
             let Some((name, origin)) = control_line(line)? else {
                 continue;
             };
-            let skipped = headers == Headers::User && origin == Origin::System;
+            let skipped = headers == ListedHeaders::User && origin == Origin::System;
             if !skipped && known.insert(name.clone()) {
                 found.push(Dependency(OsString::from_vec(name)));
             }
@@ -178,11 +178,11 @@ fn escape(dependency: &Dependency, text: &mut Vec<u8>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Dependency, Headers, Phony, TargetOptions, dependencies, render, target};
+    use super::{Dependency, ListedHeaders, Phony, TargetOptions, dependencies, render, target};
     use std::ffi::{OsStr, OsString};
 
     #[track_caller]
-    fn finds(text: &str, headers: Headers, expected: &[&str]) {
+    fn finds(text: &str, headers: ListedHeaders, expected: &[&str]) {
         let found = dependencies([text.as_bytes()], OsStr::new("a.cu"), headers);
         let found: Vec<_> = found
             .expect("the text is sound")
@@ -205,7 +205,7 @@ mod tests {
             "\t # 1 \"x\"junk",
             "# 1 \"x\" 33",
         ] {
-            finds(line, Headers::User, &["x"]);
+            finds(line, ListedHeaders::User, &["x"]);
         }
         for line in [
             "# 2 \"x\" 1",
@@ -215,12 +215,12 @@ mod tests {
             "z # 1 \"x\"",
             "## 1 \"x\"",
         ] {
-            finds(line, Headers::All, &[]);
+            finds(line, ListedHeaders::All, &[]);
         }
         for line in ["# 1 \"<x\" 1", "# 1 \"x/\"", "# 1 \"/\"", "# 1 \"a.cu\""] {
-            finds(line, Headers::All, &[]);
+            finds(line, ListedHeaders::All, &[]);
         }
-        finds("# 1 \"\"", Headers::All, &[""]);
+        finds("# 1 \"\"", ListedHeaders::All, &[""]);
     }
 
     #[test]
@@ -231,22 +231,22 @@ mod tests {
             "# 1 \"x\"\t3",
             "# 1 \"x\" 1 3x 3\r",
         ] {
-            finds(line, Headers::User, &[]);
-            finds(line, Headers::All, &["x"]);
+            finds(line, ListedHeaders::User, &[]);
+            finds(line, ListedHeaders::All, &["x"]);
         }
         finds(
             "# 1 \"x\" 1 3\n# 1 \"y\" 1\n# 1 \"x\" 1",
-            Headers::User,
+            ListedHeaders::User,
             &["y", "x"],
         );
     }
 
     #[test]
     fn names_end_at_the_first_quote_and_lose_their_backslashes() {
-        finds(r#"# 1 "b\\s" 1"#, Headers::All, &["b/s"]);
-        finds(r#"# 1 "d\"q" 1"#, Headers::All, &["d\\"]);
-        finds(r#"# 1 "a\\\b" 1"#, Headers::All, &["a/\\b"]);
-        let corrupt = dependencies([b"# 1 \"x".as_slice()], OsStr::new("a"), Headers::All);
+        finds(r#"# 1 "b\\s" 1"#, ListedHeaders::All, &["b/s"]);
+        finds(r#"# 1 "d\"q" 1"#, ListedHeaders::All, &["d\\"]);
+        finds(r#"# 1 "a\\\b" 1"#, ListedHeaders::All, &["a/\\b"]);
+        let corrupt = dependencies([b"# 1 \"x".as_slice()], OsStr::new("a"), ListedHeaders::All);
         assert_eq!(corrupt.expect_err("the name does not end").line, "# 1 \"x");
     }
 

@@ -11,15 +11,15 @@ pub mod piece;
 pub mod tokens;
 
 use bytes::{
-    BYTE_ORDER_MARK, Class, before_splices, class, is_blank, is_delimiter, is_word, line_end,
+    BYTE_ORDER_MARK, ByteClass, before_splices, class, is_blank, is_delimiter, is_word, line_end,
     operator_length, past_splices, splice, unspliced,
 };
 use memchr::{memchr, memchr_iter, memchr3, memmem};
-use piece::{Kind, Piece, Quotes};
+use piece::{PieceKind, Quotes, SourcePiece};
 
 /// Where the next token stands, as far as names of headers go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum LexerPlace {
     LineStart,
     /// After the `#` of a directive.
     Hash,
@@ -31,11 +31,11 @@ enum Place {
 }
 
 /// Iterates over the pieces of a text, which tile it.
-pub struct Pieces<'t> {
+pub struct SourcePieces<'t> {
     text: &'t [u8],
     at: usize,
     line: usize,
-    place: Place,
+    place: LexerPlace,
     /// Whether the piece being read holds newlines.
     crossed: bool,
     /// Whether the last piece was a literal, which may have a suffix.
@@ -43,14 +43,14 @@ pub struct Pieces<'t> {
     doubt: Option<&'static str>,
 }
 
-impl<'t> Pieces<'t> {
+impl<'t> SourcePieces<'t> {
     /// Begins at the start of `text`, which is the start of a file.
     pub fn new(text: &'t [u8]) -> Self {
         Self {
             text,
             at: 0,
             line: 1,
-            place: Place::LineStart,
+            place: LexerPlace::LineStart,
             crossed: false,
             after_literal: false,
             doubt: None,
@@ -62,52 +62,54 @@ impl<'t> Pieces<'t> {
         self.doubt
     }
 
-    fn read(&mut self, first: u8) -> Kind {
+    fn read(&mut self, first: u8) -> PieceKind {
         let start = self.at;
         match class(first) {
-            Class::Blank => {
+            ByteClass::Blank => {
                 let rest = &self.text[start + 1..];
                 let more = rest.iter().take_while(|&&byte| is_blank(byte)).count();
                 self.at = start + 1 + more;
-                Kind::Blank
+                PieceKind::Blank
             }
-            Class::Word if start == 0 && self.text.starts_with(BYTE_ORDER_MARK) => {
+            ByteClass::Word if start == 0 && self.text.starts_with(BYTE_ORDER_MARK) => {
                 self.at = BYTE_ORDER_MARK.len();
-                Kind::Mark
+                PieceKind::Mark
             }
-            Class::Word => self.word(),
-            Class::Digit => self.number(),
-            Class::Quote if self.place == Place::Include && first == b'"' => self.header(first),
-            Class::Quote => self.quoted(start, first),
-            Class::Newline => {
+            ByteClass::Word => self.word(),
+            ByteClass::Digit => self.number(),
+            ByteClass::Quote if self.place == LexerPlace::Include && first == b'"' => {
+                self.header(first)
+            }
+            ByteClass::Quote => self.quoted(start, first),
+            ByteClass::Newline => {
                 self.at = start + 1;
                 self.crossed = true;
-                Kind::Newline
+                PieceKind::Newline
             }
-            Class::Slash => self.slash(),
-            Class::Dot if self.logical(start + 1).is_some_and(|b| b.is_ascii_digit()) => {
+            ByteClass::Slash => self.slash(),
+            ByteClass::Dot if self.logical(start + 1).is_some_and(|b| b.is_ascii_digit()) => {
                 self.number()
             }
-            Class::Punct | Class::Dot => self.punct(),
-            Class::Backslash => match splice(&self.text[start..]) {
-                0 => self.one(Kind::Other),
+            ByteClass::Punct | ByteClass::Dot => self.punct(),
+            ByteClass::Backslash => match splice(&self.text[start..]) {
+                0 => self.one(PieceKind::Other),
                 length => {
                     self.at = start + length;
                     self.crossed = true;
-                    Kind::Splice
+                    PieceKind::Splice
                 }
             },
-            Class::OddBlank => self.one(Kind::OddBlank),
-            Class::Return if self.text.get(start + 1) == Some(&b'\n') => {
+            ByteClass::OddBlank => self.one(PieceKind::OddBlank),
+            ByteClass::Return if self.text.get(start + 1) == Some(&b'\n') => {
                 self.at = start + 2;
                 self.crossed = true;
-                Kind::Newline
+                PieceKind::Newline
             }
-            Class::Return | Class::Other => self.one(Kind::Other),
+            ByteClass::Return | ByteClass::Other => self.one(PieceKind::Other),
         }
     }
 
-    fn one(&mut self, kind: Kind) -> Kind {
+    fn one(&mut self, kind: PieceKind) -> PieceKind {
         self.at += 1;
         kind
     }
@@ -118,7 +120,7 @@ impl<'t> Pieces<'t> {
     }
 
     /// An identifier, or a literal with a prefix.
-    fn word(&mut self) -> Kind {
+    fn word(&mut self) -> PieceKind {
         let start = self.at;
         let mut end = start + 1;
         while let Some(next) = self.over(end, is_word) {
@@ -129,12 +131,12 @@ impl<'t> Pieces<'t> {
         let after = past_splices(self.text, end);
         match self.text.get(after) {
             Some(&quote @ (b'"' | b'\'')) => self.after_word(word, after, quote),
-            _ => Kind::Identifier,
+            _ => PieceKind::Identifier,
         }
     }
 
     /// What a word with a quote behind it is.
-    fn after_word(&mut self, word: &[u8], at: usize, quote: u8) -> Kind {
+    fn after_word(&mut self, word: &[u8], at: usize, quote: u8) -> PieceKind {
         let is_spliced = self.crossed || at != self.at;
         let may_be_raw = word.ends_with(b"R") && quote == b'"';
         if word.iter().any(|&byte| byte == b'$' || byte >= 0x80) {
@@ -151,7 +153,7 @@ impl<'t> Pieces<'t> {
             b"u8" | b"u" | b"U" | b"L" if !is_spliced => return self.quoted(at, quote),
             _ => {}
         }
-        Kind::Identifier
+        PieceKind::Identifier
     }
 
     /// One byte on from `at`, if a byte that is `wanted` is there or after escaped newlines.
@@ -170,7 +172,7 @@ impl<'t> Pieces<'t> {
         is_more.then_some(after + 1)
     }
 
-    fn number(&mut self) -> Kind {
+    fn number(&mut self) -> PieceKind {
         let start = self.at;
         let mut end = start + 1;
         loop {
@@ -200,11 +202,11 @@ impl<'t> Pieces<'t> {
             end = quote + 1;
         }
         self.at = end;
-        Kind::Number
+        PieceKind::Number
     }
 
     /// A literal whose quote is at `quote`.
-    fn quoted(&mut self, quote: usize, close: u8) -> Kind {
+    fn quoted(&mut self, quote: usize, close: u8) -> PieceKind {
         let quotes = match close {
             b'"' => Quotes::String,
             _ => Quotes::Char,
@@ -230,12 +232,12 @@ impl<'t> Pieces<'t> {
                 },
                 _ => {
                     self.at = at + 1;
-                    return Kind::Literal(quotes);
+                    return PieceKind::Literal(quotes);
                 }
             }
         }
         self.skip_line(at);
-        Kind::Other
+        PieceKind::Other
     }
 
     /// Goes to the end of the logical line, which is at `at` or after it.
@@ -246,7 +248,7 @@ impl<'t> Pieces<'t> {
     }
 
     /// A name up to `close`; nothing is escaped in it. Without an end, `<` is an operator.
-    fn header(&mut self, close: u8) -> Kind {
+    fn header(&mut self, close: u8) -> PieceKind {
         let mut at = self.at + 1;
         let mut crossed = false;
         while let Some(step) = memchr3(close, b'\\', b'\n', &self.text[at..]) {
@@ -261,7 +263,7 @@ impl<'t> Pieces<'t> {
                 _ => {
                     self.at = at + 1;
                     self.crossed |= crossed;
-                    return Kind::HeaderName;
+                    return PieceKind::HeaderName;
                 }
             }
         }
@@ -270,47 +272,47 @@ impl<'t> Pieces<'t> {
         }
         self.crossed |= crossed;
         self.skip_line(at);
-        Kind::Other
+        PieceKind::Other
     }
 
     /// A raw string whose quote is at `quote`.
-    fn raw(&mut self, quote: usize) -> Kind {
+    fn raw(&mut self, quote: usize) -> PieceKind {
         let rest = &self.text[quote + 1..];
         let length = rest.iter().take_while(|&&byte| is_delimiter(byte)).count();
         if length > 16 || rest.get(length) != Some(&b'(') {
             self.doubts("a raw string has no proper delimiter");
             self.skip_line(quote);
-            return Kind::Other;
+            return PieceKind::Other;
         }
         let close = [b")", &rest[..length], b"\""].concat();
         let Some(found) = memmem::find(&rest[length..], &close) else {
             self.doubts("a raw string has no end");
             self.at = self.text.len();
             self.crossed = true;
-            return Kind::Other;
+            return PieceKind::Other;
         };
         let end = quote + 1 + length + found + close.len();
         if memchr(b'\n', &self.text[quote..end]).is_some() {
             self.crossed = true;
-            if self.place != Place::LineStart && self.place != Place::Code {
+            if self.place != LexerPlace::LineStart && self.place != LexerPlace::Code {
                 self.doubts("a raw string goes on after the line of a directive");
             }
         }
         self.at = end;
-        Kind::Literal(Quotes::Raw)
+        PieceKind::Literal(Quotes::Raw)
     }
 
     /// A comment or an operator.
-    fn slash(&mut self) -> Kind {
+    fn slash(&mut self) -> PieceKind {
         let next = past_splices(self.text, self.at + 1);
         let kind = match self.text.get(next) {
             Some(b'/') => {
                 self.skip_line(next + 1);
-                Kind::LineComment
+                PieceKind::LineComment
             }
             Some(b'*') => {
                 self.block_comment(next + 1);
-                Kind::BlockComment
+                PieceKind::BlockComment
             }
             _ => return self.punct(),
         };
@@ -334,27 +336,27 @@ impl<'t> Pieces<'t> {
         self.at = self.text.len();
     }
 
-    fn punct(&mut self) -> Kind {
-        if self.place == Place::Include && self.text[self.at] == b'<' {
+    fn punct(&mut self) -> PieceKind {
+        if self.place == LexerPlace::Include && self.text[self.at] == b'<' {
             return self.header(b'>');
         }
         self.operator()
     }
 
-    fn operator(&mut self) -> Kind {
+    fn operator(&mut self) -> PieceKind {
         let start = self.at;
         let rest = &self.text[start..];
         self.at += operator_length(rest);
-        if self.place == Place::LineStart {
+        if self.place == LexerPlace::LineStart {
             match &self.text[start..self.at] {
-                b"#" | b"%:" => self.place = Place::Hash,
+                b"#" | b"%:" => self.place = LexerPlace::Hash,
                 b"%" if self.logical(self.at) == Some(b':') => {
                     self.doubts("a directive with an escaped newline in its mark");
                 }
                 _ => {}
             }
         }
-        Kind::Punct
+        PieceKind::Punct
     }
 
     #[cold]
@@ -363,14 +365,16 @@ impl<'t> Pieces<'t> {
     }
 
     /// Where the token after `kind` stands.
-    fn go_on(&mut self, kind: Kind, was: Place, start: usize) {
+    fn go_on(&mut self, kind: PieceKind, was: LexerPlace, start: usize) {
         self.place = match (was, kind) {
-            (_, Kind::Newline) => Place::LineStart,
+            (_, PieceKind::Newline) => LexerPlace::LineStart,
             (_, kind) if kind.is_gap() => was,
-            (Place::LineStart, _) if self.place == Place::Hash => Place::Hash,
-            (Place::LineStart | Place::Code, _) => Place::Code,
-            (Place::Hash, Kind::Identifier) if self.names_header(start) => Place::Include,
-            _ => Place::Directive,
+            (LexerPlace::LineStart, _) if self.place == LexerPlace::Hash => LexerPlace::Hash,
+            (LexerPlace::LineStart | LexerPlace::Code, _) => LexerPlace::Code,
+            (LexerPlace::Hash, PieceKind::Identifier) if self.names_header(start) => {
+                LexerPlace::Include
+            }
+            _ => LexerPlace::Directive,
         };
     }
 
@@ -384,11 +388,11 @@ impl<'t> Pieces<'t> {
     }
 }
 
-impl Iterator for Pieces<'_> {
-    type Item = Piece;
+impl Iterator for SourcePieces<'_> {
+    type Item = SourcePiece;
 
     #[inline]
-    fn next(&mut self) -> Option<Piece> {
+    fn next(&mut self) -> Option<SourcePiece> {
         let start = self.at;
         let &first = self.text.get(start)?;
         let (line, was) = (self.line, self.place);
@@ -397,13 +401,13 @@ impl Iterator for Pieces<'_> {
             self.crossed = false;
             self.line += memchr_iter(b'\n', &self.text[start..self.at]).count();
         }
-        if was != Place::Code || kind == Kind::Newline {
+        if was != LexerPlace::Code || kind == PieceKind::Newline {
             self.go_on(kind, was, start);
         }
-        if kind != Kind::Splice {
-            self.after_literal = matches!(kind, Kind::Literal(_));
+        if kind != PieceKind::Splice {
+            self.after_literal = matches!(kind, PieceKind::Literal(_));
         }
-        Some(Piece {
+        Some(SourcePiece {
             kind,
             start,
             end: self.at,

@@ -7,8 +7,8 @@
 mod mentions;
 mod reads;
 
-use super::probe::{Found, Probe};
-use super::scan::{Form, Mentions, Name};
+use super::probe::{Probe, Probed};
+use super::scan::{IncludeForm, Mentions, ScannedName};
 use super::search::SearchOrder;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
@@ -57,8 +57,8 @@ impl Lookups {
                 walk.follow_file(path, mentions)?;
             }
             for name in &reads.forced {
-                let name = Name {
-                    form: Form::Quote,
+                let name = ScannedName {
+                    form: IncludeForm::Quote,
                     text: name.clone(),
                 };
                 walk.follow_include(b"", &name)?;
@@ -76,7 +76,7 @@ impl Lookups {
 
 /// One search directory.
 #[derive(Debug)]
-struct Directory {
+struct SearchedDirectory {
     path: PathBuf,
     real: PathBuf,
     quotes_only: bool,
@@ -92,7 +92,7 @@ struct Walk<'a> {
     real_directories: HashMap<PathBuf, PathBuf>,
     /// Contents that ask to be read once, by size.
     once: HashMap<usize, Vec<Rc<Vec<u8>>>>,
-    order: Vec<Directory>,
+    order: Vec<SearchedDirectory>,
     /// Names that have been followed through the present order.
     done: HashSet<(bool, Vec<u8>)>,
     found: Lookups,
@@ -136,7 +136,7 @@ impl<'a> Walk<'a> {
         let quoted = order.quote.len();
         for (index, path) in order.directories().enumerate() {
             let real = self.same_directory(path)?;
-            self.order.push(Directory {
+            self.order.push(SearchedDirectory {
                 path: path.clone(),
                 real,
                 quotes_only: index < quoted,
@@ -149,10 +149,10 @@ impl<'a> Walk<'a> {
         }
         for path in &order.missing {
             match self.look(path)? {
-                Found::Nothing { directory, missing } => self.note_absent(directory, missing),
-                Found::Blocked { by } => drop(self.found.present.insert(by)),
-                Found::File => drop(self.found.present.insert(path.clone())),
-                Found::Directory => {
+                Probed::Nothing { directory, missing } => self.note_absent(directory, missing),
+                Probed::Blocked { by } => drop(self.found.present.insert(by)),
+                Probed::File => drop(self.found.present.insert(path.clone())),
+                Probed::Directory => {
                     return Err(format!("{} appeared during the compile", path.display()));
                 }
             }
@@ -183,7 +183,7 @@ impl<'a> Walk<'a> {
         }
         for name in &mentions.nexts {
             // As good as `#include` in the main file, and in one included by its full path.
-            if name.form == Form::Quote {
+            if name.form == IncludeForm::Quote {
                 self.follow_place(joined(own, &name.text), None)?;
             }
             self.follow_next(&name.text)?;
@@ -198,11 +198,11 @@ impl<'a> Walk<'a> {
     }
 
     /// `#include`: the search ends at the first file.
-    fn follow_include(&mut self, own: &[u8], name: &Name) -> Result<(), Doubt> {
+    fn follow_include(&mut self, own: &[u8], name: &ScannedName) -> Result<(), Doubt> {
         if name.text.starts_with(b"/") {
             return self.follow_place(to_path(&name.text), None).map(drop);
         }
-        let quoted = name.form == Form::Quote;
+        let quoted = name.form == IncludeForm::Quote;
         if quoted && self.follow_place(joined(own, &name.text), None)? {
             return Ok(());
         }
@@ -221,8 +221,8 @@ impl<'a> Walk<'a> {
     }
 
     fn follow_angle(&mut self, text: &[u8]) -> Result<(), Doubt> {
-        let name = Name {
-            form: Form::Angle,
+        let name = ScannedName {
+            form: IncludeForm::Angle,
             text: text.to_vec(),
         };
         self.follow_include(b"", &name)
@@ -252,8 +252,8 @@ impl<'a> Walk<'a> {
         for text in names {
             // The one form may find a file that the other does not look at.
             self.follow_angle(&text)?;
-            let name = Name {
-                form: Form::Quote,
+            let name = ScannedName {
+                form: IncludeForm::Quote,
                 text,
             };
             self.follow_include(own, &name)?;
@@ -262,8 +262,8 @@ impl<'a> Walk<'a> {
     }
 
     /// `__has_include`, whose answer leaves no trace in the text of a pass.
-    fn follow_question(&mut self, own: &[u8], name: &Name) -> Result<(), Doubt> {
-        let quoted = name.form == Form::Quote;
+    fn follow_question(&mut self, own: &[u8], name: &ScannedName) -> Result<(), Doubt> {
+        let quoted = name.form == IncludeForm::Quote;
         let mut places = Vec::new();
         if name.text.starts_with(b"/") {
             places.push(to_path(&name.text));
@@ -276,19 +276,19 @@ impl<'a> Walk<'a> {
         // `__has_include_next` begins later, so that every place counts.
         for place in places {
             match self.look(&place)? {
-                Found::File => {
+                Probed::File => {
                     self.found.settled.insert(place.clone());
                     self.found.present.insert(place);
                 }
-                Found::Directory => {
+                Probed::Directory => {
                     self.found.settled.insert(place.clone());
                     self.found.directories.insert(place);
                 }
-                Found::Blocked { by } => {
+                Probed::Blocked { by } => {
                     self.found.settled.insert(by.clone());
                     self.found.present.insert(by);
                 }
-                Found::Nothing { directory, missing } => {
+                Probed::Nothing { directory, missing } => {
                     self.found.settled.insert(directory.clone());
                     self.note_absent(directory, missing);
                 }
@@ -305,13 +305,13 @@ impl<'a> Walk<'a> {
         searched: Option<(usize, &[u8])>,
     ) -> Result<bool, Doubt> {
         match self.look(&place)? {
-            Found::File => {
+            Probed::File => {
                 self.note_file(place, searched)?;
                 return Ok(true);
             }
-            Found::Directory => drop(self.found.directories.insert(place)),
-            Found::Blocked { by } => drop(self.found.present.insert(by)),
-            Found::Nothing { directory, missing } => self.note_absent(directory, missing),
+            Probed::Directory => drop(self.found.directories.insert(place)),
+            Probed::Blocked { by } => drop(self.found.present.insert(by)),
+            Probed::Nothing { directory, missing } => self.note_absent(directory, missing),
         }
         Ok(false)
     }
@@ -374,9 +374,9 @@ impl<'a> Walk<'a> {
             let mut name = place.into_os_string();
             name.push(".gch");
             match self.look(Path::new(&name))? {
-                Found::Nothing { directory, missing } => self.note_absent(directory, missing),
-                Found::Blocked { by } => drop(self.found.present.insert(by)),
-                Found::File | Found::Directory => {
+                Probed::Nothing { directory, missing } => self.note_absent(directory, missing),
+                Probed::Blocked { by } => drop(self.found.present.insert(by)),
+                Probed::File | Probed::Directory => {
                     return Err(format!("{} may be read", Path::new(&name).display()));
                 }
             }
@@ -384,7 +384,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn look(&mut self, place: &Path) -> Result<Found, Doubt> {
+    fn look(&mut self, place: &Path) -> Result<Probed, Doubt> {
         self.probe
             .look(place)
             .map_err(|error| format!("{}: {error}", place.display()))

@@ -33,12 +33,12 @@ mod tests_shapes;
 mod variables;
 mod words;
 
-use lines::{Change, Lines, Sort};
-use names::Names;
+use lines::{Change, LineSort, Lines};
+use names::LineNames;
 use sha2::{Digest as _, Sha256};
 use std::ops::Range;
 
-pub use doubt::Doubt;
+pub use doubt::LineDoubt;
 pub use keeps::{Keeps, Unnamed};
 
 /// Changes with the meaning of the digest.
@@ -56,7 +56,7 @@ pub struct Moved {
 }
 
 /// The digest of `text`, which a preprocessor or cudafe++ has written.
-pub fn marker_free(text: &[u8]) -> Result<Moved, Doubt> {
+pub fn marker_free(text: &[u8]) -> Result<Moved, LineDoubt> {
     let raw = lines::opaque(text)?;
     let taken = taint::find(text)?;
     let (digest, renames) = digest(text, &raw, &taken.ranges)?;
@@ -73,8 +73,8 @@ fn digest(
     text: &[u8],
     raw: &[Range<usize>],
     kept: &[Range<usize>],
-) -> Result<([u8; 32], bool), Doubt> {
-    let mut names = Names::default();
+) -> Result<([u8; 32], bool), LineDoubt> {
+    let mut names = LineNames::default();
     let mut hasher = Sha256::new_with_prefix(SCHEMA);
     let mut kept = kept.iter().peekable();
     let mut run = 0..0;
@@ -82,18 +82,18 @@ fn digest(
     for line in lines.by_ref() {
         while kept.next_if(|range| range.end <= line.start).is_some() {}
         let is_kept = kept.peek().is_some_and(|range| range.start < line.end);
-        if line.sort == Sort::Text && !is_kept && run.end == line.start {
+        if line.sort == LineSort::Text && !is_kept && run.end == line.start {
             run.end = line.end;
             continue;
         }
         hasher.update(&text[std::mem::replace(&mut run, line.end..line.end)]);
         match line.sort {
-            Sort::Blank | Sort::Number => {}
-            Sort::Change(change) => {
+            LineSort::Blank | LineSort::Number => {}
+            LineSort::Change(change) => {
                 names.see(&change);
                 hasher.update(tagged(&change));
             }
-            Sort::Text => {
+            LineSort::Text => {
                 if is_kept {
                     hasher.update(format!("\0{}\0", line.number));
                 }

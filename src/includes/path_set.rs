@@ -62,7 +62,7 @@ pub fn read_list(bytes: &[u8]) -> Option<Vec<PathSet>> {
 }
 
 /// Digests of the files that one invocation has asked for: path sets of one compile share most.
-pub type Memo = HashMap<PathBuf, Option<Digest>>;
+pub type CheckMemo = HashMap<PathBuf, Option<Digest>>;
 
 impl PathSet {
     /// The set of everything in `lookups`. `None` where a path holds a NUL, which none can.
@@ -125,14 +125,14 @@ impl PathSet {
 
     /// Whether there are files in the set.
     pub fn has_files(&self) -> bool {
-        Reader(&self.bytes)
+        SetReader(&self.bytes)
             .group()
             .is_some_and(|files| files.count > 0)
     }
 
     /// The set's files, in its order.
     pub fn files(&self) -> Option<Vec<&Path>> {
-        Some(Reader(&self.bytes).group()?.collect())
+        Some(SetReader(&self.bytes).group()?.collect())
     }
 
     /// The digests of the set's files, in its order, if everything else is as it was: what was
@@ -145,10 +145,10 @@ impl PathSet {
     pub fn check(
         &self,
         table: &DigestTable,
-        mut memo: Option<&mut Memo>,
+        mut memo: Option<&mut CheckMemo>,
         began: SystemTime,
     ) -> Result<Vec<Digest>, Changed> {
-        let mut reader = Reader(&self.bytes);
+        let mut reader = SetReader(&self.bytes);
         let files = reader.group().ok_or_else(Changed::damaged)?;
         let mut digests = Vec::with_capacity(files.count);
         for path in files {
@@ -209,7 +209,7 @@ impl Changed {
     }
 }
 
-fn digest_of(path: &Path, table: &DigestTable, memo: Option<&mut Memo>) -> Option<Digest> {
+fn digest_of(path: &Path, table: &DigestTable, memo: Option<&mut CheckMemo>) -> Option<Digest> {
     let find = || table.digest_of(path).ok().map(|(_, digest)| digest);
     match memo {
         Some(memo) => *memo.entry(path.to_owned()).or_insert_with(find),
@@ -229,9 +229,9 @@ impl<'b> Looks<'b> {
 }
 
 /// Reads groups of paths: a count (u32, little endian), then each path with a NUL behind it.
-struct Reader<'b>(&'b [u8]);
+struct SetReader<'b>(&'b [u8]);
 
-impl<'b> Reader<'b> {
+impl<'b> SetReader<'b> {
     fn group(&mut self) -> Option<Group<'b>> {
         let (count, rest) = self.0.split_first_chunk()?;
         let count = u32::from_le_bytes(*count) as usize;

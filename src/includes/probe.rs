@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// What is at a path, links followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Found {
+pub enum Probed {
     /// Anything that can be opened as a file.
     File,
     /// A directory, which no search takes for a header.
@@ -30,7 +30,7 @@ pub enum Found {
 /// Looks at paths.
 #[derive(Debug, Default)]
 pub struct Probe {
-    known: HashMap<PathBuf, Found>,
+    known: HashMap<PathBuf, Probed>,
 }
 
 impl Probe {
@@ -38,9 +38,9 @@ impl Probe {
     ///
     /// # Errors
     /// It cannot be told: no permission, a loop of links, a link that leads nowhere.
-    pub fn look(&mut self, path: &Path) -> io::Result<Found> {
+    pub fn look(&mut self, path: &Path) -> io::Result<Probed> {
         if path.as_os_str().is_empty() {
-            return Ok(Found::Directory);
+            return Ok(Probed::Directory);
         }
         if let Some(found) = self.known.get(path) {
             return Ok(found.clone());
@@ -50,13 +50,13 @@ impl Probe {
         Ok(found)
     }
 
-    fn find(&mut self, path: &Path) -> io::Result<Found> {
+    fn find(&mut self, path: &Path) -> io::Result<Probed> {
         let (Some(parent), Some(name)) = (path.parent(), path.components().next_back()) else {
             return exists(path);
         };
         match self.look(parent)? {
-            Found::Directory => {}
-            Found::File => return Ok(Found::Blocked { by: parent.into() }),
+            Probed::Directory => {}
+            Probed::File => return Ok(Probed::Blocked { by: parent.into() }),
             nowhere => return Ok(nowhere),
         }
         match exists(path) {
@@ -65,7 +65,7 @@ impl Probe {
                 if fs::symlink_metadata(path).is_ok() {
                     return Err(io::Error::other("a link that leads nowhere"));
                 }
-                Ok(Found::Nothing {
+                Ok(Probed::Nothing {
                     directory: parent.into(),
                     missing: name.as_os_str().into(),
                 })
@@ -75,18 +75,18 @@ impl Probe {
     }
 }
 
-fn exists(path: &Path) -> io::Result<Found> {
+fn exists(path: &Path) -> io::Result<Probed> {
     let metadata = fs::metadata(path)?;
     Ok(if metadata.is_dir() {
-        Found::Directory
+        Probed::Directory
     } else {
-        Found::File
+        Probed::File
     })
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, Probe};
+    use super::{Probe, Probed};
     use std::fs;
     use std::os::unix::fs::symlink;
 
@@ -99,16 +99,16 @@ mod tests {
         symlink("nowhere", root.join("l")).unwrap();
         let mut probe = Probe::default();
         let mut look = |path: &str| probe.look(&root.join(path));
-        let nothing = |directory: &str, missing: &str| Found::Nothing {
+        let nothing = |directory: &str, missing: &str| Probed::Nothing {
             directory: root.join(directory),
             missing: missing.into(),
         };
-        assert_eq!(look("a").unwrap(), Found::Directory);
-        assert_eq!(look("a/f").unwrap(), Found::File);
+        assert_eq!(look("a").unwrap(), Probed::Directory);
+        assert_eq!(look("a/f").unwrap(), Probed::File);
         assert_eq!(look("a/b/c/d.h").unwrap(), nothing("a", "b"));
         assert_eq!(look("a/b/e.h").unwrap(), nothing("a", "b"));
         assert_eq!(look("a/x.h").unwrap(), nothing("a", "x.h"));
-        let blocked = Found::Blocked {
+        let blocked = Probed::Blocked {
             by: root.join("a/f"),
         };
         assert_eq!(look("a/f/x.h").unwrap(), blocked);

@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 /// How a name was written, which decides where the search for it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Form {
+pub enum IncludeForm {
     /// `"name"`: the includer's own directory first.
     Quote,
     /// `<name>`: the search directories.
@@ -23,9 +23,9 @@ pub enum Form {
 
 /// A name that the preprocessor may look for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Name {
+pub struct ScannedName {
     /// Quotes or angle brackets.
-    pub form: Form,
+    pub form: IncludeForm,
     /// What stands between them.
     pub text: Vec<u8>,
 }
@@ -34,11 +34,11 @@ pub struct Name {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Mentions {
     /// Of `#include`.
-    pub includes: BTreeSet<Name>,
+    pub includes: BTreeSet<ScannedName>,
     /// Of `#include_next`, which skips directories.
-    pub nexts: BTreeSet<Name>,
+    pub nexts: BTreeSet<ScannedName>,
     /// Of `__has_include`, `__has_include_next`, and macros that stand for them.
-    pub asked: BTreeSet<Name>,
+    pub asked: BTreeSet<ScannedName>,
     /// Whether an `#include` takes its name from a macro.
     pub computes_names: bool,
     /// Whether the file may ask to be read only once: `#pragma once`.
@@ -85,7 +85,7 @@ pub fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
     let mut at = 0;
     while let Some(start) = next_word(&text, at) {
         let end = word_end(&text, start);
-        let place = Place {
+        let place = ScanPlace {
             text: &text,
             start,
             end,
@@ -135,13 +135,13 @@ impl<'w> Askers<'w> {
 }
 
 /// One identifier in its surroundings.
-struct Place<'t> {
+struct ScanPlace<'t> {
     text: &'t [u8],
     start: usize,
     end: usize,
 }
 
-impl Place<'_> {
+impl ScanPlace<'_> {
     fn read(&self, askers: &Askers<'_>, mentions: &mut Mentions) {
         let word = &self.text[self.start..self.end];
         match word {
@@ -245,11 +245,11 @@ impl Place<'_> {
         };
         if let Some((name, _)) = literal(self.text, inner) {
             let defined = self.is_in_definition();
-            if name.form == Form::Angle && (defined || !HAS_INCLUDE.contains(&word)) {
+            if name.form == IncludeForm::Angle && (defined || !HAS_INCLUDE.contains(&word)) {
                 mentions.expanded.extend(words(&name.text));
             }
             // Another file may use the macro, from another directory or with other words.
-            if defined && (name.form == Form::Quote || self.shares_words(&name)) {
+            if defined && (name.form == IncludeForm::Quote || self.shares_words(&name)) {
                 mentions.doubt = Some("a macro asks for a header");
             }
             mentions.asked.insert(name);
@@ -280,7 +280,7 @@ impl Place<'_> {
     }
 
     /// Whether a word of `name` stands before it on the line, where parameters are.
-    fn shares_words(&self, name: &Name) -> bool {
+    fn shares_words(&self, name: &ScannedName) -> bool {
         let line = &self.text[line_start(self.text, self.start)..self.start];
         let before: BTreeSet<_> = words(line).collect();
         words(&name.text).any(|word| before.contains(&word))
@@ -372,10 +372,10 @@ fn line_asks(line: &[u8]) -> bool {
 }
 
 /// A name in quotes or angle brackets at `at`, and where it ends.
-fn literal(text: &[u8], at: usize) -> Option<(Name, usize)> {
+fn literal(text: &[u8], at: usize) -> Option<(ScannedName, usize)> {
     let (form, close) = match text.get(at)? {
-        b'<' => (Form::Angle, b'>'),
-        b'"' => (Form::Quote, b'"'),
+        b'<' => (IncludeForm::Angle, b'>'),
+        b'"' => (IncludeForm::Quote, b'"'),
         _ => return None,
     };
     let rest = &text[at + 1..];
@@ -383,7 +383,7 @@ fn literal(text: &[u8], at: usize) -> Option<(Name, usize)> {
         .iter()
         .position(|&byte| byte == close || byte == b'\n')?;
     let found = rest[length] == close && length > 0;
-    let name = Name {
+    let name = ScannedName {
         form,
         text: rest[..length].to_vec(),
     };

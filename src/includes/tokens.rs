@@ -6,9 +6,9 @@
 //! left as it is, or the text has no normal form at all. docs/design/semantic.md goes through the cases.
 //! Reads no file, expands nothing and evaluates no condition.
 
-use super::lexer::Pieces;
+use super::lexer::SourcePieces;
 use super::lexer::bytes::{BYTE_ORDER_MARK, is_any_blank, unspliced};
-use super::lexer::piece::{Kind, Piece};
+use super::lexer::piece::{PieceKind, SourcePiece};
 use memchr::{memchr, memchr_iter, memchr2_iter, memmem, memrchr};
 use sha2::{Digest as _, Sha256};
 
@@ -53,7 +53,7 @@ pub fn digest(text: &[u8]) -> Option<TokenDigests> {
 pub fn normal_forms(text: &[u8]) -> Result<NormalForms, &'static str> {
     doubt(text).map_or(Ok(()), Err)?;
     let mut writer = Writer::new(text);
-    let mut pieces = Pieces::new(text);
+    let mut pieces = SourcePieces::new(text);
     for piece in pieces.by_ref() {
         writer.take(piece);
     }
@@ -102,7 +102,7 @@ fn ends_in_backslash(text: &[u8]) -> Option<&'static str> {
 
 /// What a directive does to the rest of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+enum TokenLine {
     /// No token so far.
     Empty,
     /// A `#` so far.
@@ -119,11 +119,11 @@ enum Line {
 struct Writer<'t> {
     text: &'t [u8],
     forms: NormalForms,
-    line: Line,
+    line: TokenLine,
     /// Whether something is written of the line.
     begun: bool,
     gap: Gap,
-    name: Name,
+    name: TokenName,
     /// Whether a line that is kept names a header.
     names_header: bool,
     /// In a line that is kept: where GCC may begin to read other tokens than we do.
@@ -144,7 +144,7 @@ struct Gap {
 /// Whether the name of a header may follow, or be open, as in `__has_include(<a//b>)`: GCC sees no
 /// comments, literals and escapes in it, and the lexer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Name {
+enum TokenName {
     None,
     /// After `(`, which a macro for `__has_include` may precede.
     Paren,
@@ -162,10 +162,10 @@ impl<'t> Writer<'t> {
                 lines: Vec::with_capacity(text.len()),
                 columns: Vec::with_capacity(text.len()),
             },
-            line: Line::Empty,
+            line: TokenLine::Empty,
             begun: false,
             gap: Gap::default(),
-            name: Name::None,
+            name: TokenName::None,
             names_header: false,
             uncertain: None,
             doubt: None,
@@ -173,17 +173,17 @@ impl<'t> Writer<'t> {
     }
 
     #[inline]
-    fn take(&mut self, piece: Piece) {
+    fn take(&mut self, piece: SourcePiece) {
         let bytes = piece.of(self.text);
         match piece.kind {
-            Kind::Newline => self.end_line(piece),
-            _ if self.line == Line::Raw => self.keep_raw(piece),
-            Kind::Blank => {
+            PieceKind::Newline => self.end_line(piece),
+            _ if self.line == TokenLine::Raw => self.keep_raw(piece),
+            PieceKind::Blank => {
                 self.gap.any = true;
                 self.gap.columns.extend_from_slice(bytes);
             }
-            Kind::LineComment | Kind::BlockComment => {
-                if self.name == Name::Open {
+            PieceKind::LineComment | PieceKind::BlockComment => {
+                if self.name == TokenName::Open {
                     self.doubt = Some("a comment or a part of a header's name");
                 }
                 if is_plain(bytes) {
@@ -192,58 +192,64 @@ impl<'t> Writer<'t> {
                     self.keep(bytes);
                 }
             }
-            Kind::OddBlank | Kind::Splice => self.keep(bytes),
+            PieceKind::OddBlank | PieceKind::Splice => self.keep(bytes),
             // Comments and blanks before the first token are as they are without the mark.
-            Kind::Mark => self.push(bytes),
+            PieceKind::Mark => self.push(bytes),
             _ => self.token(piece, bytes),
         }
     }
 
     #[inline]
-    fn token(&mut self, piece: Piece, bytes: &[u8]) {
+    fn token(&mut self, piece: SourcePiece, bytes: &[u8]) {
         match (self.line, piece.kind) {
-            (Line::Code | Line::Directive, _) => {}
-            (Line::Hash, Kind::Identifier) if is_plain_directive(bytes) => {
-                self.line = Line::Directive;
+            (TokenLine::Code | TokenLine::Directive, _) => {}
+            (TokenLine::Hash, PieceKind::Identifier) if is_plain_directive(bytes) => {
+                self.line = TokenLine::Directive;
             }
-            (Line::Hash, _) => {
+            (TokenLine::Hash, _) => {
                 self.write_gap();
-                self.line = Line::Raw;
+                self.line = TokenLine::Raw;
                 self.names_header = is_header_directive(bytes);
                 return self.keep_raw(piece);
             }
-            (_, Kind::Punct) if matches!(bytes, b"#" | b"%:") => self.line = Line::Hash,
-            (_, Kind::Identifier) if is_module_word(bytes) => {
+            (_, PieceKind::Punct) if matches!(bytes, b"#" | b"%:") => self.line = TokenLine::Hash,
+            (_, PieceKind::Identifier) if is_module_word(bytes) => {
                 self.doubt = Some("a line that may be a directive of modules");
             }
-            _ => self.line = Line::Code,
+            _ => self.line = TokenLine::Code,
         }
-        if piece.kind == Kind::Other && bytes[0] == b'\\' {
+        if piece.kind == PieceKind::Other && bytes[0] == b'\\' {
             self.doubt = Some("a stray backslash");
         }
-        if self.name != Name::None || matches!(bytes[0], b'_' | b'(') {
+        if self.name != TokenName::None || matches!(bytes[0], b'_' | b'(') {
             self.watch_names(piece.kind, bytes);
         }
         self.keep(bytes);
     }
 
-    fn watch_names(&mut self, kind: Kind, bytes: &[u8]) {
-        let escapes = || self.line == Line::Directive && memchr(b'\\', bytes).is_some();
+    fn watch_names(&mut self, kind: PieceKind, bytes: &[u8]) {
+        let escapes = || self.line == TokenLine::Directive && memchr(b'\\', bytes).is_some();
         let before = self.name;
         self.name = match (before, kind) {
-            (_, Kind::Identifier) if asks(bytes) => Name::Asked,
-            (Name::Open, Kind::Punct) if memchr(b'>', bytes).is_some() => Name::Asked,
-            (Name::Paren | Name::Asked, Kind::Punct) if bytes[0] == b'<' => Name::Open,
-            (Name::Open, Kind::Literal(_) | Kind::Other) => {
+            (_, PieceKind::Identifier) if asks(bytes) => TokenName::Asked,
+            (TokenName::Open, PieceKind::Punct) if memchr(b'>', bytes).is_some() => {
+                TokenName::Asked
+            }
+            (TokenName::Paren | TokenName::Asked, PieceKind::Punct) if bytes[0] == b'<' => {
+                TokenName::Open
+            }
+            (TokenName::Open, PieceKind::Literal(_) | PieceKind::Other) => {
                 self.doubt = Some("a literal or a part of a header's name");
                 before
             }
-            (Name::Paren | Name::Asked, Kind::Literal(_) | Kind::Other) if escapes() => {
+            (TokenName::Paren | TokenName::Asked, PieceKind::Literal(_) | PieceKind::Other)
+                if escapes() =>
+            {
                 self.doubt = Some("an escape or a part of a header's name");
                 before
             }
-            (Name::None | Name::Paren, _) if bytes == b"(" => Name::Paren,
-            (Name::Paren, _) => Name::None,
+            (TokenName::None | TokenName::Paren, _) if bytes == b"(" => TokenName::Paren,
+            (TokenName::Paren, _) => TokenName::None,
             _ => before,
         };
     }
@@ -263,10 +269,10 @@ impl<'t> Writer<'t> {
     }
 
     /// A piece of a line that counts byte for byte.
-    fn keep_raw(&mut self, piece: Piece) {
+    fn keep_raw(&mut self, piece: SourcePiece) {
         let is_uncertain = match piece.kind {
-            Kind::Punct => self.text[piece.start] == b'<',
-            Kind::Literal(_) | Kind::Other => self.names_header,
+            PieceKind::Punct => self.text[piece.start] == b'<',
+            PieceKind::Literal(_) | PieceKind::Other => self.names_header,
             _ => false,
         };
         if is_uncertain {
@@ -308,7 +314,7 @@ impl<'t> Writer<'t> {
     }
 
     /// Blanks at the end of a line do not count, and lines without tokens are empty ones.
-    fn end_line(&mut self, newline: Piece) {
+    fn end_line(&mut self, newline: SourcePiece) {
         if let Some(from) = self.uncertain.take() {
             self.judge_rest(&self.text[from..newline.start]);
         }
@@ -327,9 +333,9 @@ impl<'t> Writer<'t> {
         self.gap.any = false;
         self.gap.newlines = 0;
         self.gap.columns.clear();
-        self.line = Line::Empty;
+        self.line = TokenLine::Empty;
         self.begun = false;
-        self.name = Name::None;
+        self.name = TokenName::None;
     }
 
     /// What follows on the line of an `#include` or its like may be part of a name, in which GCC

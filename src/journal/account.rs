@@ -1,7 +1,7 @@
 //! The account that a compile keeps of itself while it runs: the one place from which the journal's
 //! record and the log's block are made, so that they cannot disagree.
 
-use super::record::{Compile, Flight, Level, SCHEMA, Stage, Unit};
+use super::record::{Compile, CompileOutcome, FlightSpan, SCHEMA, StageRun, UnitOutcome};
 use crate::log::Block;
 use std::cell::{Cell, RefCell};
 use std::ffi::OsStr;
@@ -47,7 +47,7 @@ impl Account {
             output: None,
             sources: Vec::new(),
             nvrtc: false,
-            level: Level::Interrupted,
+            level: CompileOutcome::Interrupted,
             semantic: false,
             reason: None,
             detail: None,
@@ -91,13 +91,13 @@ impl Account {
     }
 
     /// Adds how a unit ended.
-    pub fn add_unit(&self, unit: Unit) {
+    pub fn add_unit(&self, unit: UnitOutcome) {
         self.tell(|found| found.units.push(unit));
     }
 
     /// The unit at work has waited since `begin` for another process that makes the same.
     pub fn add_flight(&self, begin: u64) {
-        let flight = Flight {
+        let flight = FlightSpan {
             unit: self.unit.get(),
             begin,
             wait: self.elapsed().saturating_sub(begin),
@@ -107,7 +107,7 @@ impl Account {
 
     /// A stage begins: it is looked for in the cache, or waits for a slot.
     pub fn begin_stage(&self, name: &str, arch: Option<String>) -> StageAccount {
-        let stage = Stage {
+        let stage = StageRun {
             unit: self.unit.get(),
             name: name.to_owned(),
             arch,
@@ -171,7 +171,7 @@ impl Account {
             };
             let arch = stage.arch.as_deref().unwrap_or_default();
             let space = if arch.is_empty() { "" } else { " " };
-            let (wait, run) = (Time(stage.wait), Time(stage.run));
+            let (wait, run) = (Elapsed(stage.wait), Elapsed(stage.run));
             block.note(
                 "stage",
                 format_args!(
@@ -183,10 +183,10 @@ impl Account {
         if let Some(facts) = &record.facts {
             block.note("facts", facts);
         }
-        block.note("took", Time(record.wall));
+        block.note("took", Elapsed(record.wall));
     }
 
-    fn stage(&self, stage: StageAccount, change: impl FnOnce(&mut Stage)) {
+    fn stage(&self, stage: StageAccount, change: impl FnOnce(&mut StageRun)) {
         if let Some(stage) = self.found.borrow_mut().stages.get_mut(stage.0) {
             change(stage);
         }
@@ -194,9 +194,9 @@ impl Account {
 }
 
 /// Microseconds as milliseconds.
-struct Time(u64);
+struct Elapsed(u64);
 
-impl fmt::Display for Time {
+impl fmt::Display for Elapsed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{} ms", self.0 / 1000, self.0 / 100 % 10)
     }

@@ -7,5 +7,5 @@ mod record;
 mod removal;
 
 pub use account::{Account, StageAccount, StageEnd, place, text};
-pub use record::{Compile, Flight, Level, SCHEMA, Stage, Unit};
+pub use record::{Compile, CompileOutcome, FlightSpan, SCHEMA, StageRun, UnitOutcome};
 pub use removal::Removal;

@@ -11,7 +11,7 @@ pub const SCHEMA: u32 = 1;
 /// How a compile, or one of its units, ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Level {
+pub enum CompileOutcome {
     /// Answered without starting a process.
     DirectHit,
     /// Answered after preprocessing.
@@ -30,7 +30,7 @@ pub enum Level {
     Failed,
 }
 
-impl Level {
+impl CompileOutcome {
     /// For people.
     pub const fn text(self) -> &'static str {
         match self {
@@ -76,7 +76,7 @@ pub struct Compile {
     #[serde(default, skip_serializing_if = "is_false")]
     pub nvrtc: bool,
     /// How it ended: as the worst of its units.
-    pub level: Level,
+    pub level: CompileOutcome,
     /// Whether a hit's sources had changed in what no compiler sees.
     #[serde(default, skip_serializing_if = "is_false")]
     pub semantic: bool,
@@ -103,22 +103,22 @@ pub struct Compile {
     pub key: Option<String>,
     /// Its units; none of a direct hit, a bypass or a fallback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub units: Vec<Unit>,
+    pub units: Vec<UnitOutcome>,
     /// Its waits for other processes that were making the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub flights: Vec<Flight>,
+    pub flights: Vec<FlightSpan>,
     /// Its stages in the order in which they began.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub stages: Vec<Stage>,
+    pub stages: Vec<StageRun>,
 }
 
 /// One translation unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unit {
+pub struct UnitOutcome {
     /// Its source, as nvcc spells it.
     pub source: String,
     /// How it ended.
-    pub level: Level,
+    pub level: CompileOutcome,
     /// Whether lines had moved.
     #[serde(default, skip_serializing_if = "is_false")]
     pub semantic: bool,
@@ -131,7 +131,7 @@ pub struct Unit {
 
 /// A wait for another process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Flight {
+pub struct FlightSpan {
     /// The unit's place among the compile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<usize>,
@@ -143,7 +143,7 @@ pub struct Flight {
 
 /// One stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stage {
+pub struct StageRun {
     /// The unit's place among the compile's; none for what joins units.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<usize>,
@@ -221,7 +221,7 @@ impl Compile {
     /// Milliseconds that a miss took.
     pub fn spent(&self) -> u64 {
         match self.level {
-            Level::Miss => self.wall / 1000,
+            CompileOutcome::Miss => self.wall / 1000,
             _ => 0,
         }
     }
@@ -254,7 +254,7 @@ fn yes() -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Compile, Flight, Level, Stage, Unit};
+    use super::{Compile, CompileOutcome, FlightSpan, StageRun, UnitOutcome};
 
     const LEAST: &str = r#"{"v":1,"start":5,"wall":7,"pid":9,"directory":"/src","sources":["a.cu"],"level":"direct_hit"}"#;
 
@@ -264,9 +264,9 @@ mod tests {
         record.detail = Some("-DAPI_TOKEN=hunter2 b".to_owned());
         record.forgotten = Some("KEY=hunter2".to_owned());
         record.sources = vec!["/monkey=1/a.cu".to_owned(), "KEY=hunter2.cu".to_owned()];
-        record.units = vec![Unit {
+        record.units = vec![UnitOutcome {
             source: "a.cu".to_owned(),
-            level: Level::Miss,
+            level: CompileOutcome::Miss,
             semantic: false,
             unstored: Some("-DKEY=hunter2".to_owned()),
             key: String::new(),
@@ -286,20 +286,20 @@ mod tests {
         let least = Compile::from_text(LEAST).unwrap();
         assert_eq!(least.to_text(), LEAST);
         let stage = r#"{"name":"cicc","begin":1,"wait":2,"run":3,"hit":false}"#;
-        let stage: Stage = serde_json::from_str(stage).unwrap();
+        let stage: StageRun = serde_json::from_str(stage).unwrap();
         assert!(stage.done && stage.unit.is_none() && stage.arch.is_none());
     }
 
     #[test]
     fn everything_is_read_back() {
-        let unit = Unit {
+        let unit = UnitOutcome {
             source: "a \"b\"\n.cu".to_owned(),
-            level: Level::Miss,
+            level: CompileOutcome::Miss,
             semantic: true,
             unstored: Some("why".to_owned()),
             key: "00".to_owned(),
         };
-        let stage = Stage {
+        let stage = StageRun {
             unit: Some(1),
             name: "ptxas".to_owned(),
             arch: Some("sm_80".to_owned()),
@@ -309,7 +309,7 @@ mod tests {
             hit: true,
             done: false,
         };
-        let flight = Flight {
+        let flight = FlightSpan {
             unit: Some(1),
             begin: 1,
             wait: 2,
@@ -318,7 +318,7 @@ mod tests {
         let all = Compile {
             output: text("a.o"),
             nvrtc: true,
-            level: Level::Fallback,
+            level: CompileOutcome::Fallback,
             semantic: true,
             reason: text("stage_failed"),
             detail: text("gcc"),
@@ -355,7 +355,7 @@ mod tests {
         assert_eq!((compile.saved(), compile.spent()), (898, 0));
         compile.wall = 2_000_000;
         assert_eq!(compile.saved(), 0);
-        compile.level = Level::Miss;
+        compile.level = CompileOutcome::Miss;
         assert_eq!((compile.saved(), compile.spent()), (0, 2000));
     }
 }

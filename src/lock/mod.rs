@@ -52,7 +52,7 @@ impl LockFile {
 
     /// Whether another open file description has the byte at `offset`.
     pub fn is_locked(&self, offset: i64) -> io::Result<bool> {
-        let mut lock = region(libc::F_WRLCK, Bytes::one(offset));
+        let mut lock = region(libc::F_WRLCK, ByteRange::one(offset));
         control(self.file.as_fd(), libc::F_OFD_GETLK, &mut lock)?;
         Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
     }
@@ -64,20 +64,20 @@ impl LockFile {
     }
 
     fn change(&self, offset: i64, kind: libc::c_int) -> io::Result<bool> {
-        change(self.file.as_fd(), Bytes::one(offset), kind)
+        change(self.file.as_fd(), ByteRange::one(offset), kind)
     }
 }
 
 /// Bytes of a file in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bytes {
+pub struct ByteRange {
     /// Offset of the first.
     pub first: i64,
     /// How many.
     pub count: i64,
 }
 
-impl Bytes {
+impl ByteRange {
     fn one(offset: i64) -> Self {
         Self {
             first: offset,
@@ -87,16 +87,16 @@ impl Bytes {
 }
 
 /// Locks `bytes` of an open file without waiting; false if another open file description has any of them.
-pub fn try_lock(file: impl AsFd, bytes: Bytes) -> io::Result<bool> {
+pub fn try_lock(file: impl AsFd, bytes: ByteRange) -> io::Result<bool> {
     change(file.as_fd(), bytes, libc::F_WRLCK)
 }
 
 /// Gives `bytes` up.
-pub fn unlock(file: impl AsFd, bytes: Bytes) -> io::Result<()> {
+pub fn unlock(file: impl AsFd, bytes: ByteRange) -> io::Result<()> {
     change(file.as_fd(), bytes, libc::F_UNLCK).map(drop)
 }
 
-fn change(file: BorrowedFd<'_>, bytes: Bytes, kind: libc::c_int) -> io::Result<bool> {
+fn change(file: BorrowedFd<'_>, bytes: ByteRange, kind: libc::c_int) -> io::Result<bool> {
     match control(file, libc::F_OFD_SETLK, &mut region(kind, bytes)) {
         Ok(()) => Ok(true),
         // Which of the two it is, the system may choose.
@@ -140,7 +140,7 @@ pub fn is_unsupported(error: &io::Error) -> bool {
 }
 
 /// The process number must be zero for locks of descriptions.
-fn region(kind: libc::c_int, bytes: Bytes) -> libc::flock {
+fn region(kind: libc::c_int, bytes: ByteRange) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,

@@ -1,19 +1,19 @@
 //! What a compile tells of itself: to the counters, the journal, the log, and to a later question of what
 //! it depended on. Nothing here reaches a result.
 
-use super::found::Found;
+use super::found::FoundResult;
 use super::key::{NvrtcFacts, full_name, shown_name};
 use super::keyed::Keyed;
-use super::level::Level;
-use super::program::Request;
+use super::level::TieredStore;
+use super::program::NvrtcRequest;
 use crate::config::Config;
 use crate::includes::lookups::Lookups;
-use crate::journal::{self, Account, Level as Ending, Unit};
+use crate::journal::{self, Account, CompileOutcome as Ending, UnitOutcome};
 use crate::key::{Digest, Digester, Explanation, Sink};
 use crate::log::Log;
 use crate::outcome::NvrtcReason;
 use crate::stats::Counter;
-use crate::why::{self, Facts, File, Tool, fields, options, text};
+use crate::why::{self, DependencyReport, File, ToolFacts, fields, options, text};
 use sha2::{Digest as _, Sha256};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,7 +21,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// The account of one compile, from its beginning.
-pub struct Told {
+pub struct ProgramLog {
     account: Account,
     log: Log,
     /// The command as the log shows it; empty without one.
@@ -29,9 +29,9 @@ pub struct Told {
     name: String,
 }
 
-impl Told {
+impl ProgramLog {
     /// Begins.
-    pub fn begin(request: &Request<'_>, config: &Config) -> Self {
+    pub fn begin(request: &NvrtcRequest<'_>, config: &Config) -> Self {
         let log = Log::open(config.log.value.as_deref());
         let mut command: Vec<OsString> = Vec::new();
         if config.log.value.is_some() {
@@ -62,7 +62,7 @@ impl Told {
     }
 
     /// It was left to NVRTC.
-    pub fn bypassed(self, level: &Level, reason: NvrtcReason, detail: &[u8]) {
+    pub fn bypassed(self, level: &TieredStore, reason: NvrtcReason, detail: &[u8]) {
         level.stats().add(Counter::NvrtcBypassed(reason), 1);
         let detail = text(detail);
         self.account
@@ -76,7 +76,7 @@ impl Told {
     }
 
     /// It was a hit on the result under `key`.
-    pub fn hit(self, level: &Level, ending: Ending, hit: &Found) {
+    pub fn hit(self, level: &TieredStore, ending: Ending, hit: &FoundResult) {
         let counter = match ending {
             Ending::Coalesced => Counter::NvrtcCoalesced,
             _ => Counter::NvrtcHit,
@@ -95,11 +95,11 @@ impl Told {
     }
 
     /// NVRTC compiled it; the result is stored under a key, or is not.
-    pub fn missed(self, level: &Level, stored: Result<Stored, String>) {
+    pub fn missed(self, level: &TieredStore, stored: Result<StoredProgram, String>) {
         level.stats().add(Counter::NvrtcMiss, 1);
         let (stored, unstored) = match stored {
             Ok(stored) => (stored, None),
-            Err(why) => (Stored::default(), Some(why)),
+            Err(why) => (StoredProgram::default(), Some(why)),
         };
         if let Some(why) = &unstored {
             level.stats().add(Counter::NvrtcUncacheable, 1);
@@ -110,7 +110,7 @@ impl Told {
             self.account
                 .note("outcome", format_args!("miss, stored ({key})"));
         }
-        self.account.add_unit(Unit {
+        self.account.add_unit(UnitOutcome {
             source: self.name.clone(),
             level: Ending::Miss,
             semantic: false,
@@ -125,14 +125,14 @@ impl Told {
     }
 
     /// NVRTC refused the program, or the client gave it up.
-    pub fn failed(self, level: &Level) {
+    pub fn failed(self, level: &TieredStore) {
         self.account
             .note("outcome", "not compiled, or not successfully");
         self.account.tell(|found| found.level = Ending::Failed);
         self.end(level);
     }
 
-    fn end(self, level: &Level) {
+    fn end(self, level: &TieredStore) {
         let record = self.account.finish();
         for (counter, milliseconds) in [
             (Counter::SavedMilliseconds, record.saved()),
@@ -154,7 +154,7 @@ impl Told {
 
 /// What was stored of a compile.
 #[derive(Default)]
-pub struct Stored {
+pub struct StoredProgram {
     /// The key of the result.
     pub key: Digest,
     /// The record of what it depended on.
@@ -163,7 +163,7 @@ pub struct Stored {
 
 /// Stores what a compile depended on; the name by which it is found again.
 pub fn keep_facts(
-    level: &Level,
+    level: &TieredStore,
     keyed: &Keyed,
     written: &NvrtcFacts<'_>,
     lookups: &Lookups,
@@ -171,7 +171,7 @@ pub fn keep_facts(
 ) -> Option<String> {
     let mut explained = Explanation::default();
     written.write(&mut explained);
-    let tool = |role: &str, path: &Path, digest: &Digest| Tool {
+    let tool = |role: &str, path: &Path, digest: &Digest| ToolFacts {
         role: role.to_owned(),
         path: shown(path),
         sha256: hex::encode(digest),
@@ -182,7 +182,7 @@ pub fn keep_facts(
         (shown(directory), names)
     });
     let files = lookups.files.iter().zip(contents);
-    let facts = Facts {
+    let facts = DependencyReport {
         schema: why::SCHEMA,
         request: fields(&explained, &["job", "library", "scope"]),
         job: options(&explained),
@@ -205,7 +205,7 @@ pub fn keep_facts(
             .chain(&lookups.directories)
             .map(shown)
             .collect(),
-        ..Facts::default()
+        ..DependencyReport::default()
     };
     let record = facts.to_record()?;
     let mut sink = Digester::default();

@@ -2,28 +2,28 @@
 //! is a bypass or a result that is not stored, and the program gets what NVRTC gives.
 //! Does not know how it came between the program and NVRTC.
 
-use super::account::{Stored, Told, keep_facts};
+use super::account::{ProgramLog, StoredProgram, keep_facts};
 use super::environment::{self, Start};
-use super::found::{Found, fetch};
+use super::found::{FoundResult, fetch};
 use super::key::{Scope, result_key};
-use super::level::Level;
+use super::level::TieredStore;
 use super::library::Libraries;
 use super::log;
 use super::options::{Options, Refusal};
 use super::process::{self, Leaks};
-use super::program::{Access, Library, Output, Request};
-use super::record::{Record, SCHEMA};
+use super::program::{FileAccess, Library, NvrtcRequest, ProgramOutput};
+use super::record::{NvrtcRecord, SCHEMA};
 use super::scope::{self, Given};
 use crate::config::Config;
 use crate::includes::digests::DigestTable;
 use crate::includes::mounts::Mounts;
 use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::settled;
-use crate::journal::Level as Ending;
+use crate::journal::CompileOutcome as Ending;
 use crate::key::Digest;
 use crate::outcome::NvrtcReason;
 use crate::stats::Counter;
-use crate::store::{FileStore, Flight, Flights, Guard};
+use crate::store::{FileStore, Flight, Flights, LeadGuard};
 use crate::toolchain::driver_version;
 use std::convert::Infallible;
 use std::env;
@@ -40,7 +40,7 @@ const LEADERS: u32 = 2;
 /// The cache of one process.
 pub struct Cache {
     config: Config,
-    level: Option<Level>,
+    level: Option<TieredStore>,
     digests: DigestTable,
     flights: Flights,
     libraries: Libraries,
@@ -52,7 +52,7 @@ pub struct Cache {
 /// What is to be done for a compile.
 pub enum Begin<'a> {
     /// Nothing: this is its result.
-    Hit(Arc<Output>),
+    Hit(Arc<ProgramOutput>),
     /// Let NVRTC compile, and hand in what came of it.
     Miss(Miss<'a>),
     /// Let NVRTC compile.
@@ -63,16 +63,16 @@ pub enum Begin<'a> {
 /// stored.
 pub struct Miss<'a> {
     cache: &'a Cache,
-    level: &'a Level,
+    level: &'a TieredStore,
     keyed: Box<Keyed>,
     /// A time before NVRTC began, of the clock that stamps files.
     began: SystemTime,
     /// The mounts since then.
     mounts: Mounts,
     /// None when all is told.
-    told: Option<Box<Told>>,
+    told: Option<Box<ProgramLog>>,
     /// Held for its drop.
-    _lead: Option<Guard>,
+    _lead: Option<LeadGuard>,
 }
 
 impl Cache {
@@ -98,7 +98,7 @@ impl Cache {
                 (Some(own), true) => DigestTable::open(own),
             },
             flights: Flights::new(own),
-            level: store.map(|store| Level::new(store, readonly)),
+            level: store.map(|store| TieredStore::new(store, readonly)),
             libraries: Libraries::default(),
             driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
             start: Start::read(),
@@ -125,12 +125,12 @@ impl Cache {
     }
 
     /// Looks for the result of `request`, and waits for a thread or process that compiles the same.
-    pub fn begin(&self, request: &Request<'_>) -> Begin<'_> {
+    pub fn begin(&self, request: &NvrtcRequest<'_>) -> Begin<'_> {
         self.observe(Some(request.library), request.options);
         let Some(level) = &self.level else {
             return Begin::Bypass;
         };
-        let told = Told::begin(request, &self.config);
+        let told = ProgramLog::begin(request, &self.config);
         let keyed = match self.keyed(request) {
             Ok(keyed) => keyed,
             Err((reason, detail)) => {
@@ -161,13 +161,13 @@ impl Cache {
     }
 
     /// Counts a compile that is not for the cache for a reason that only the hooks know.
-    pub fn note_bypass(&self, request: &Request<'_>, reason: NvrtcReason) {
+    pub fn note_bypass(&self, request: &NvrtcRequest<'_>, reason: NvrtcReason) {
         if let Some(level) = &self.level {
-            Told::begin(request, &self.config).bypassed(level, reason, b"");
+            ProgramLog::begin(request, &self.config).bypassed(level, reason, b"");
         }
     }
 
-    fn keyed(&self, request: &Request<'_>) -> Result<Keyed, Refusal> {
+    fn keyed(&self, request: &NvrtcRequest<'_>) -> Result<Keyed, Refusal> {
         if self.config.disable.value || !self.config.nvrtc.value {
             return Err((NvrtcReason::Disabled, Vec::new()));
         }
@@ -208,7 +208,12 @@ impl Cache {
         Ok(keyed)
     }
 
-    fn look_up(&self, level: &Level, keyed: &Keyed, told: &Told) -> Option<Found> {
+    fn look_up(
+        &self,
+        level: &TieredStore,
+        keyed: &Keyed,
+        told: &ProgramLog,
+    ) -> Option<FoundResult> {
         if self.config.recache.value {
             told.note("lookup", "none: PCACHE_RECACHE is set");
             return None;
@@ -233,12 +238,12 @@ impl Cache {
     /// The result of the first path set in `list` whose files have one.
     fn look_through(
         &self,
-        level: &Level,
+        level: &TieredStore,
         keyed: &Keyed,
         scope: Scope,
         list: &[u8],
-        told: &Told,
-    ) -> Option<Found> {
+        told: &ProgramLog,
+    ) -> Option<FoundResult> {
         let began = SystemTime::now();
         let sets = path_set::read_list(list)?;
         sets.iter().find_map(|set| {
@@ -261,10 +266,10 @@ impl Cache {
     /// Waits for others that compile the same, or takes the lead.
     fn take_turn(
         &self,
-        level: &Level,
+        level: &TieredStore,
         keyed: &Keyed,
-        told: &Told,
-    ) -> Result<(Found, Ending), Option<Guard>> {
+        told: &ProgramLog,
+    ) -> Result<(FoundResult, Ending), Option<LeadGuard>> {
         if level.is_readonly() || self.config.recache.value {
             return Err(None);
         }
@@ -302,7 +307,7 @@ impl Cache {
 impl Miss<'_> {
     /// Remembers the `output` of a successful compile that took so long, during which the library was
     /// `seen` to do these things.
-    pub fn commit(mut self, seen: Vec<Access>, output: &Output, took: Duration) {
+    pub fn commit(mut self, seen: Vec<FileAccess>, output: &ProgramOutput, took: Duration) {
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let stored = self.keep(&seen, output, milliseconds);
         if let Some(told) = self.told.take() {
@@ -310,7 +315,12 @@ impl Miss<'_> {
         }
     }
 
-    fn keep(&self, seen: &[Access], output: &Output, milliseconds: u64) -> Result<Stored, String> {
+    fn keep(
+        &self,
+        seen: &[FileAccess],
+        output: &ProgramOutput,
+        milliseconds: u64,
+    ) -> Result<StoredProgram, String> {
         let full = || "the store did not take it".to_owned();
         if self.level.is_readonly() {
             return Err("the cache is only read".to_owned());
@@ -338,7 +348,7 @@ impl Miss<'_> {
         let facts = keyed.facts(driver, scope, |written| {
             keep_facts(self.level, keyed, written, &reads.here, &contents)
         });
-        let record = Record {
+        let record = NvrtcRecord {
             facts,
             ..self.record(log, output, milliseconds).ok_or_else(full)?
         };
@@ -346,7 +356,8 @@ impl Miss<'_> {
         let key = result_key(keyed.key(scope), &set.digest, &contents, &keyed.times(&set));
         let kept = self.level.keep(&key, &bytes) && self.keep_set(keyed.key(scope), set);
         let facts = record.facts;
-        kept.then_some(Stored { key, facts }).ok_or_else(full)
+        kept.then_some(StoredProgram { key, facts })
+            .ok_or_else(full)
     }
 
     /// What the keys were made of is what NVRTC has seen.
@@ -375,11 +386,11 @@ impl Miss<'_> {
         }
     }
 
-    fn record(&self, log: &[u8], output: &Output, milliseconds: u64) -> Option<Record> {
+    fn record(&self, log: &[u8], output: &ProgramOutput, milliseconds: u64) -> Option<NvrtcRecord> {
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).ok();
         let lowered = output.lowered.iter();
         let artefacts = output.artefacts.iter();
-        Some(Record {
+        Some(NvrtcRecord {
             schema: SCHEMA,
             log: self.level.keep_artefact(log)?,
             lowered: lowered

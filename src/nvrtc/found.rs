@@ -1,33 +1,33 @@
 //! A result as the store has it: fetched whole, or not at all.
 
 use super::key::Scope;
-use super::level::Level;
+use super::level::TieredStore;
 use super::log;
-use super::program::{Output, Program};
-use super::record::Record;
+use super::program::{Program, ProgramOutput};
+use super::record::NvrtcRecord;
 use crate::key::Digest;
 use std::collections::BTreeSet;
 
 /// A result in the cache.
-pub struct Found {
+pub struct FoundResult {
     /// Its key.
     pub key: Digest,
     /// What is remembered of it.
-    pub record: Record,
+    pub record: NvrtcRecord,
     /// What it is.
-    pub output: Output,
+    pub output: ProgramOutput,
 }
 
 /// The result under a key.
 pub fn fetch(
-    level: &Level,
+    level: &TieredStore,
     key: &Digest,
     scope: Scope,
     program: &Program,
     expressions: &[Vec<u8>],
-) -> Option<Found> {
+) -> Option<FoundResult> {
     let stored = level.known_record(key).or_else(|| level.record(key))?;
-    let record = Record::read(&stored)?;
+    let record = NvrtcRecord::read(&stored)?;
     let lowered = record.lowered.iter().map(|(name, _)| name.as_bytes());
     let lowered: BTreeSet<_> = lowered.collect();
     let expressions: BTreeSet<_> = expressions.iter().map(Vec::as_slice).collect();
@@ -40,7 +40,7 @@ pub fn fetch(
     let lowered = lowered.map(|(name, lowered)| (name.clone().into(), lowered.clone().into()));
     let artefacts = record.artefacts.iter();
     let artefacts = artefacts.map(|(kind, found)| Some(((*kind).into(), level.artefact(found)?)));
-    let output = Output {
+    let output = ProgramOutput {
         log: match scope {
             Scope::Anywhere => log::named(&log, program)?,
             Scope::Here => log,
@@ -48,7 +48,7 @@ pub fn fetch(
         lowered: lowered.collect(),
         artefacts: artefacts.collect::<Option<_>>()?,
     };
-    Some(Found {
+    Some(FoundResult {
         key: *key,
         record,
         output,

@@ -3,7 +3,7 @@
 //! `docs/design/keys.md` lists the fields, with reasons.
 
 use super::options::Options;
-use super::program::{Program, Request};
+use super::program::{NvrtcRequest, Program};
 use crate::key::{Digest, Digester, Sink, list};
 use sha2::{Digest as _, Sha256};
 use std::ffi::OsStr;
@@ -37,7 +37,7 @@ pub struct NvrtcFacts<'a> {
     /// How the calling thread computes: [`super::process::floating_point_mode`].
     pub floating_point: &'a str,
     /// What is compiled.
-    pub request: Request<'a>,
+    pub request: NvrtcRequest<'a>,
     /// Its options, those of the environment among them.
     pub options: &'a Options,
     /// The working directory, physical and as `PWD` spells it.
@@ -73,7 +73,7 @@ impl NvrtcFacts<'_> {
 
     /// Writes every field.
     pub fn write(&self, sink: &mut impl Sink) {
-        let Request {
+        let NvrtcRequest {
             program,
             expressions,
             ..
@@ -146,7 +146,7 @@ mod tests {
     use super::{NVRTC_FIELDS, NvrtcFacts, Scope, result_key};
     use crate::key::{Digest, Explanation};
     use crate::nvrtc::options::Options;
-    use crate::nvrtc::program::{Header, Library, Program, Request};
+    use crate::nvrtc::program::{Header, Library, NvrtcRequest, Program};
     use std::collections::HashSet;
     use std::path::PathBuf;
 
@@ -188,7 +188,7 @@ mod tests {
                 path: "/lib".into(),
                 builtins: None,
             };
-            let request = Request {
+            let request = NvrtcRequest {
                 library: &library,
                 program: &self.program,
                 expressions: &self.expressions,

@@ -2,8 +2,8 @@
 
 use super::key::{NvrtcFacts, Scope, full_name};
 use super::options::Options;
-use super::program::{Library, Program, Request};
-use super::reads::Place;
+use super::program::{Library, NvrtcRequest, Program};
+use super::reads::CompilePlace;
 use super::scope::Given;
 use crate::includes::path_set::PathSet;
 use crate::key::Digest;
@@ -37,8 +37,8 @@ impl Keyed {
         }
     }
 
-    pub(super) fn place(&self) -> Place<'_> {
-        Place {
+    pub(super) fn place(&self) -> CompilePlace<'_> {
+        CompilePlace {
             directories: &self.directories,
             program: &self.program,
             given: self.given(),
@@ -63,7 +63,7 @@ impl Keyed {
             driver: driver.as_bytes(),
             environment: &self.environment,
             floating_point: &self.floating_point,
-            request: Request {
+            request: NvrtcRequest {
                 library: &self.library,
                 program: &self.program,
                 expressions: &self.expressions,

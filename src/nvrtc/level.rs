@@ -14,7 +14,7 @@ const PARTS: usize = 16;
 const PART_BYTES: u64 = 4 << 20;
 
 /// Two levels of a store.
-pub struct Level {
+pub struct TieredStore {
     memory: Vec<MemoryStore>,
     store: FileStore,
     readonly: bool,
@@ -23,7 +23,7 @@ pub struct Level {
     process: u32,
 }
 
-impl Level {
+impl TieredStore {
     /// An empty memory before `store`.
     pub fn new(store: FileStore, readonly: bool) -> Self {
         let limits = Limits::below(PART_BYTES);

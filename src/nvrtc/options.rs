@@ -12,7 +12,7 @@ use std::path::PathBuf;
 
 /// How an option takes its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Arity {
+enum NvrtcArity {
     /// Not at all.
     Flag,
     /// `--name=value`, or the next argument.
@@ -25,7 +25,7 @@ enum Arity {
 
 /// What an option means to a cache, besides being part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Effect {
+enum NvrtcEffect {
     /// Nothing.
     Plain,
     /// The value is a directory in which headers are looked for.
@@ -41,198 +41,348 @@ enum Effect {
 }
 
 /// One option: its long name, its short one, how it takes a value, what it means.
-type Row = (&'static str, &'static str, Arity, Effect);
+type NvrtcOptionRow = (&'static str, &'static str, NvrtcArity, NvrtcEffect);
 
-const PRECOMPILED: Effect = Effect::Bypass(NvrtcReason::Precompiled);
-const TIMING: Effect = Effect::Bypass(NvrtcReason::Timing);
-const FILES: Effect = Effect::Bypass(NvrtcReason::Files);
+const PRECOMPILED: NvrtcEffect = NvrtcEffect::Bypass(NvrtcReason::Precompiled);
+const TIMING: NvrtcEffect = NvrtcEffect::Bypass(NvrtcReason::Timing);
+const FILES: NvrtcEffect = NvrtcEffect::Bypass(NvrtcReason::Files);
 /// It is in later logs as well ([`super::process`]).
-const LEAKING: Effect = Effect::Bypass(NvrtcReason::Process);
+const LEAKING: NvrtcEffect = NvrtcEffect::Bypass(NvrtcReason::Process);
 
 /// Every option that is known, sorted.
-const TABLE: &[Row] = &[
-    ("Ofast-compile", "Ofc", Arity::Value, Effect::Plain),
-    ("Wconversion", "Wconversion", Arity::Flag, Effect::Plain),
-    ("Wreorder", "Wreorder", Arity::Flag, Effect::Plain),
+const TABLE: &[NvrtcOptionRow] = &[
+    (
+        "Ofast-compile",
+        "Ofc",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
+    (
+        "Wconversion",
+        "Wconversion",
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
+    ),
+    ("Wreorder", "Wreorder", NvrtcArity::Flag, NvrtcEffect::Plain),
     (
         "brief-diagnostics",
         "brief-diag",
-        Arity::Value,
-        Effect::Plain,
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
     ),
     (
         "builtin-initializer-list",
         "builtin-initializer-list",
-        Arity::Value,
-        Effect::Plain,
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
     ),
     (
         "builtin-move-forward",
         "builtin-move-forward",
-        Arity::Value,
-        Effect::Plain,
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
     ),
-    ("create-pch", "create-pch", Arity::Value, PRECOMPILED),
-    ("default-tile", "default-tile", Arity::Flag, Effect::Plain),
-    ("define-macro", "D", Arity::Attached, Effect::Plain),
+    ("create-pch", "create-pch", NvrtcArity::Value, PRECOMPILED),
+    (
+        "default-tile",
+        "default-tile",
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
+    ),
+    (
+        "define-macro",
+        "D",
+        NvrtcArity::Attached,
+        NvrtcEffect::Plain,
+    ),
     (
         "device-as-default-execution-space",
         "default-device",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
-    ("device-c", "dc", Arity::Flag, Effect::Plain),
-    ("device-debug", "G", Arity::Flag, Effect::Times),
+    ("device-c", "dc", NvrtcArity::Flag, NvrtcEffect::Plain),
+    ("device-debug", "G", NvrtcArity::Flag, NvrtcEffect::Times),
     (
         "device-float128",
         "device-float128",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
-    ("device-int128", "device-int128", Arity::Flag, Effect::Plain),
+    (
+        "device-int128",
+        "device-int128",
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
+    ),
     (
         "device-stack-protector",
         "device-stack-protector",
-        Arity::Value,
-        Effect::Plain,
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
     ),
-    ("device-w", "dw", Arity::Flag, Effect::Plain),
-    ("diag-error", "diag-error", Arity::Value, Effect::Plain),
+    ("device-w", "dw", NvrtcArity::Flag, NvrtcEffect::Plain),
+    (
+        "diag-error",
+        "diag-error",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
     (
         "diag-suppress",
         "diag-suppress",
-        Arity::Value,
-        Effect::Plain,
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
     ),
-    ("diag-warn", "diag-warn", Arity::Value, Effect::Plain),
+    (
+        "diag-warn",
+        "diag-warn",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
     (
         "diagnose-implicit-tile-var",
         "diagnose-implicit-tile-var",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
-    ("disable-warnings", "w", Arity::Flag, Effect::Plain),
-    ("display-error-number", "err-no", Arity::Flag, Effect::Plain),
-    ("dlink-time-opt", "dlto", Arity::Flag, Effect::Names),
-    ("dopt", "dopt", Arity::Value, Effect::Plain),
-    ("enable-tile", "enable-tile", Arity::Flag, Effect::Plain),
+    (
+        "disable-warnings",
+        "w",
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
+    ),
+    (
+        "display-error-number",
+        "err-no",
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
+    ),
+    (
+        "dlink-time-opt",
+        "dlto",
+        NvrtcArity::Flag,
+        NvrtcEffect::Names,
+    ),
+    ("dopt", "dopt", NvrtcArity::Value, NvrtcEffect::Plain),
+    (
+        "enable-tile",
+        "enable-tile",
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
+    ),
     (
         "extensible-whole-program",
         "ewp",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
     (
         "extra-device-vectorization",
         "extra-device-vectorization",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
     (
         "fdevice-syntax-only",
         "fdevice-syntax-only",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
     (
         "fdevice-time-trace",
         "fdevice-time-trace",
-        Arity::Value,
+        NvrtcArity::Value,
         TIMING,
     ),
     (
         "ffinite-math-only",
         "ffinite-math-only",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
-    ("fmad", "fmad", Arity::Value, Effect::Plain),
-    ("fmax-errors", "fmax-errors", Arity::Value, Effect::Plain),
+    ("fmad", "fmad", NvrtcArity::Value, NvrtcEffect::Plain),
+    (
+        "fmax-errors",
+        "fmax-errors",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
     (
         "fno-signed-zeros",
         "fno-signed-zeros",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
-    ("frandom-seed", "frandom-seed", Arity::Joined, Effect::Plain),
-    ("ftz", "ftz", Arity::Value, Effect::Plain),
-    ("gen-opt-lto", "gen-opt-lto", Arity::Flag, Effect::Names),
-    ("generate-line-info", "lineinfo", Arity::Flag, Effect::Times),
-    ("gpu-architecture", "arch", Arity::Value, Effect::Plain),
-    ("include-path", "I", Arity::Attached, Effect::Include),
+    (
+        "frandom-seed",
+        "frandom-seed",
+        NvrtcArity::Joined,
+        NvrtcEffect::Plain,
+    ),
+    ("ftz", "ftz", NvrtcArity::Value, NvrtcEffect::Plain),
+    (
+        "gen-opt-lto",
+        "gen-opt-lto",
+        NvrtcArity::Flag,
+        NvrtcEffect::Names,
+    ),
+    (
+        "generate-line-info",
+        "lineinfo",
+        NvrtcArity::Flag,
+        NvrtcEffect::Times,
+    ),
+    (
+        "gpu-architecture",
+        "arch",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
+    (
+        "include-path",
+        "I",
+        NvrtcArity::Attached,
+        NvrtcEffect::Include,
+    ),
     (
         "instantiate-templates-in-pch",
         "instantiate-templates-in-pch",
-        Arity::Value,
+        NvrtcArity::Value,
         PRECOMPILED,
     ),
-    ("jump-table-density", "jtd", Arity::Value, Effect::Plain),
-    ("maxrregcount", "maxrregcount", Arity::Value, Effect::Plain),
-    ("minimal", "minimal", Arity::Flag, Effect::Plain),
+    (
+        "jump-table-density",
+        "jtd",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
+    (
+        "maxrregcount",
+        "maxrregcount",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
+    ("minimal", "minimal", NvrtcArity::Flag, NvrtcEffect::Plain),
     (
         "modify-stack-limit",
         "modify-stack-limit",
-        Arity::Value,
-        Effect::Plain,
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
     ),
-    ("no-cache", "no-cache", Arity::Flag, Effect::Plain),
+    ("no-cache", "no-cache", NvrtcArity::Flag, NvrtcEffect::Plain),
     (
         "no-display-error-number",
         "no-err-no",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
     (
         "no-source-include",
         "no-source-include",
-        Arity::Flag,
-        Effect::Plain,
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
     ),
-    ("optimization-info", "opt-info", Arity::Joined, LEAKING),
-    ("optix-ir", "optix-ir", Arity::Flag, Effect::Names),
-    ("pch", "pch", Arity::Flag, PRECOMPILED),
-    ("pch-dir", "pch-dir", Arity::Value, PRECOMPILED),
-    ("pch-messages", "pch-messages", Arity::Value, PRECOMPILED),
-    ("pch-verbose", "pch-verbose", Arity::Value, PRECOMPILED),
-    ("pre-include", "include", Arity::Value, Effect::Names),
-    ("prec-div", "prec-div", Arity::Value, Effect::Plain),
-    ("prec-sqrt", "prec-sqrt", Arity::Value, Effect::Plain),
-    ("ptxas-options", "Xptxas", Arity::Value, Effect::Ptxas),
+    ("optimization-info", "opt-info", NvrtcArity::Joined, LEAKING),
+    ("optix-ir", "optix-ir", NvrtcArity::Flag, NvrtcEffect::Names),
+    ("pch", "pch", NvrtcArity::Flag, PRECOMPILED),
+    ("pch-dir", "pch-dir", NvrtcArity::Value, PRECOMPILED),
+    (
+        "pch-messages",
+        "pch-messages",
+        NvrtcArity::Value,
+        PRECOMPILED,
+    ),
+    ("pch-verbose", "pch-verbose", NvrtcArity::Value, PRECOMPILED),
+    (
+        "pre-include",
+        "include",
+        NvrtcArity::Value,
+        NvrtcEffect::Names,
+    ),
+    (
+        "prec-div",
+        "prec-div",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
+    (
+        "prec-sqrt",
+        "prec-sqrt",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
+    (
+        "ptxas-options",
+        "Xptxas",
+        NvrtcArity::Value,
+        NvrtcEffect::Ptxas,
+    ),
     (
         "relocatable-device-code",
         "rdc",
-        Arity::Value,
-        Effect::Plain,
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
     ),
-    ("restrict", "restrict", Arity::Flag, Effect::Plain),
-    ("simt-only", "simt-only", Arity::Flag, Effect::Plain),
+    ("restrict", "restrict", NvrtcArity::Flag, NvrtcEffect::Plain),
+    (
+        "simt-only",
+        "simt-only",
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
+    ),
     (
         "split-compile",
         "split-compile",
-        Arity::Value,
-        Effect::Plain,
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
     ),
-    ("std", "std", Arity::Joined, Effect::Plain),
-    ("tile-only", "tile-only", Arity::Flag, Effect::Plain),
-    ("tile-preview", "tile-preview", Arity::Value, Effect::Plain),
-    ("time", "time", Arity::Value, TIMING),
-    ("undefine-macro", "U", Arity::Attached, Effect::Plain),
+    ("std", "std", NvrtcArity::Joined, NvrtcEffect::Plain),
+    (
+        "tile-only",
+        "tile-only",
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
+    ),
+    (
+        "tile-preview",
+        "tile-preview",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
+    ("time", "time", NvrtcArity::Value, TIMING),
+    (
+        "undefine-macro",
+        "U",
+        NvrtcArity::Attached,
+        NvrtcEffect::Plain,
+    ),
     (
         "use-bundled-headers",
         "use-bundled-headers",
-        Arity::Value,
+        NvrtcArity::Value,
         FILES,
     ),
-    ("use-pch", "use-pch", Arity::Value, PRECOMPILED),
-    ("use_fast_math", "use_fast_math", Arity::Flag, Effect::Plain),
-    ("utf-8", "utf-8", Arity::Flag, Effect::Plain),
+    ("use-pch", "use-pch", NvrtcArity::Value, PRECOMPILED),
+    (
+        "use_fast_math",
+        "use_fast_math",
+        NvrtcArity::Flag,
+        NvrtcEffect::Plain,
+    ),
+    ("utf-8", "utf-8", NvrtcArity::Flag, NvrtcEffect::Plain),
     (
         "version-ident",
         "version-ident",
-        Arity::Value,
-        Effect::Plain,
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
     ),
-    ("warning-as-error", "Werror", Arity::Value, Effect::Plain),
+    (
+        "warning-as-error",
+        "Werror",
+        NvrtcArity::Value,
+        NvrtcEffect::Plain,
+    ),
 ];
 
 /// What ptxas may be told: whole words, and beginnings up to a value.
@@ -311,13 +461,13 @@ impl Options {
             }
             let (row, value) = find(argument).ok_or_else(unknown)?;
             let value = match (row.2, value) {
-                (Arity::Flag, value) => value,
+                (NvrtcArity::Flag, value) => value,
                 (_, Some(value)) => Some(value),
-                (Arity::Joined, None) => return Err(unknown()),
+                (NvrtcArity::Joined, None) => return Err(unknown()),
                 // What looks like another option may be read as one.
                 (_, None) => {
                     let next = arguments.next().ok_or_else(unknown)?;
-                    let is_option = next.starts_with(b"-") && row.3 != Effect::Ptxas;
+                    let is_option = next.starts_with(b"-") && row.3 != NvrtcEffect::Ptxas;
                     let is_certain = !is_option && !next.contains(&b'\n');
                     Some(is_certain.then_some(next.as_slice()).ok_or_else(unknown)?)
                 }
@@ -327,21 +477,26 @@ impl Options {
         Ok(())
     }
 
-    fn add(&mut self, row: &Row, value: Option<&[u8]>, argument: &[u8]) -> Result<(), Refusal> {
+    fn add(
+        &mut self,
+        row: &NvrtcOptionRow,
+        value: Option<&[u8]>,
+        argument: &[u8],
+    ) -> Result<(), Refusal> {
         match row.3 {
-            Effect::Plain => {}
-            Effect::Include => {
+            NvrtcEffect::Plain => {}
+            NvrtcEffect::Include => {
                 let directory = OsStr::from_bytes(value.unwrap_or_default());
                 self.includes.push(directory.into());
             }
-            Effect::Names => self.tells_names = true,
-            Effect::Times => {
+            NvrtcEffect::Names => self.tells_names = true,
+            NvrtcEffect::Times => {
                 self.tells_names = true;
                 self.tells_times = true;
             }
-            Effect::Ptxas if value.is_some_and(is_known_to_ptxas) => {}
-            Effect::Ptxas => return Err((NvrtcReason::UnknownOption, argument.to_vec())),
-            Effect::Bypass(reason) => return Err((reason, argument.to_vec())),
+            NvrtcEffect::Ptxas if value.is_some_and(is_known_to_ptxas) => {}
+            NvrtcEffect::Ptxas => return Err((NvrtcReason::UnknownOption, argument.to_vec())),
+            NvrtcEffect::Bypass(reason) => return Err((reason, argument.to_vec())),
         }
         self.all.push((row.0, value.map(<[u8]>::to_vec)));
         Ok(())
@@ -374,21 +529,21 @@ impl Options {
 }
 
 /// The option that `argument` is, and the value in it.
-fn find(argument: &[u8]) -> Option<(&'static Row, Option<&[u8]>)> {
+fn find(argument: &[u8]) -> Option<(&'static NvrtcOptionRow, Option<&[u8]>)> {
     let split = argument.iter().position(|&byte| byte == b'=');
     let (name, value) = match split {
         Some(at) => (&argument[..at], Some(&argument[at + 1..])),
         None => (argument, None),
     };
-    let is_named = |row: &&Row| match name.strip_prefix(b"--") {
+    let is_named = |row: &&NvrtcOptionRow| match name.strip_prefix(b"--") {
         Some(long) => row.0.as_bytes() == long,
-        None => name.strip_prefix(b"-") == Some(row.1.as_bytes()) && row.2 != Arity::Attached,
+        None => name.strip_prefix(b"-") == Some(row.1.as_bytes()) && row.2 != NvrtcArity::Attached,
     };
     if let Some(row) = TABLE.iter().find(is_named) {
-        let is_flag_with_value = row.2 == Arity::Flag && value.is_some();
+        let is_flag_with_value = row.2 == NvrtcArity::Flag && value.is_some();
         return (!is_flag_with_value).then_some((row, value));
     }
-    let attached = TABLE.iter().filter(|row| row.2 == Arity::Attached);
+    let attached = TABLE.iter().filter(|row| row.2 == NvrtcArity::Attached);
     let mut attached = attached.map(|row| (row, argument.strip_prefix(b"-")));
     attached.find_map(|(row, rest)| {
         let rest = rest?.strip_prefix(row.1.as_bytes())?;
@@ -406,7 +561,7 @@ fn is_known_to_ptxas(value: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Arity, Effect, Options, TABLE};
+    use super::{NvrtcArity, NvrtcEffect, Options, TABLE};
     use crate::outcome::NvrtcReason;
     use std::path::PathBuf;
 
@@ -490,8 +645,8 @@ mod tests {
     #[test]
     fn what_bypasses_says_so_whatever_its_value() {
         for (long, short, arity, effect) in TABLE {
-            if let Effect::Bypass(reason) = effect {
-                let value = if *arity == Arity::Flag { "" } else { "=x" };
+            if let NvrtcEffect::Bypass(reason) = effect {
+                let value = if *arity == NvrtcArity::Flag { "" } else { "=x" };
                 assert_eq!(read(&[&format!("--{long}{value}")]), Err(*reason));
                 assert_eq!(read(&[&format!("-{short}{value}")]), Err(*reason));
             }

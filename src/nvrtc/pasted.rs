@@ -7,7 +7,7 @@
 //! evaluated. Pure.
 
 use super::words::words;
-use crate::includes::lexer::piece::{Kind, Token};
+use crate::includes::lexer::piece::{PieceKind, Token};
 use crate::includes::lexer::tokens::Tokens;
 use crate::includes::scan::pieces::is_row;
 use crate::includes::scan::spliced;
@@ -102,7 +102,7 @@ impl<'t> Pieces<'t> {
     fn strict(&self) -> HashSet<Vec<u8>> {
         let given = self.given.iter().map(Vec::as_slice);
         let texts = self.texts.iter().copied().chain(given);
-        let mut found = match Read::all(texts.clone()) {
+        let mut found = match PastedText::all(texts.clone()) {
             Some(read) => Calls::of(&read).into_words(),
             None => None,
         };
@@ -144,7 +144,7 @@ struct Definition {
 
 /// All texts, read.
 #[derive(Default)]
-struct Read {
+struct PastedText {
     numbers: HashMap<Vec<u8>, u32>,
     definitions: Vec<Definition>,
     /// What is no directive, by text; and every other directive.
@@ -152,7 +152,7 @@ struct Read {
     lines: Vec<Vec<Item>>,
 }
 
-impl Read {
+impl PastedText {
     /// `None` where a text may be read in two ways.
     fn all<'t>(texts: impl Iterator<Item = &'t [u8]>) -> Option<Self> {
         let mut read = Self::default();
@@ -172,7 +172,7 @@ impl Read {
         let mut in_directive = false;
         let mut tokens = Tokens::new(text);
         for token in tokens.by_ref() {
-            if token.kind == Kind::Newline {
+            if token.kind == PieceKind::Newline {
                 if std::mem::take(&mut in_directive) {
                     self.directive(&line, &mut code);
                     line.clear();
@@ -184,7 +184,7 @@ impl Read {
                 continue;
             }
             let item = self.item(&token, text);
-            if token.kind == Kind::Other && token.of(text).len() > 1 {
+            if token.kind == PieceKind::Other && token.of(text).len() > 1 {
                 // A quote without its partner: what follows it may be code, but for a directive that only speaks.
                 let name = line.first().map(|(_, token)| token.of(text));
                 let speaks =
@@ -206,7 +206,7 @@ impl Read {
 
     fn item(&mut self, token: &Token, text: &[u8]) -> Item {
         match (token.kind, token.of(text)) {
-            (Kind::Identifier, word) => Item::Word(self.number(&spliced(word))),
+            (PieceKind::Identifier, word) => Item::Word(self.number(&spliced(word))),
             (_, b"(") => Item::Open,
             (_, b")") => Item::Close,
             (_, b"##" | b"%:%:") => Item::Paste,
@@ -293,7 +293,7 @@ fn has_blank_splice(text: &[u8]) -> bool {
 
 /// Looks for the calls of macros.
 struct Calls<'r> {
-    read: &'r Read,
+    read: &'r PastedText,
     macros: HashSet<u32>,
     /// Macros that begin with a parenthesis which they leave open.
     openers: HashSet<u32>,
@@ -312,7 +312,7 @@ enum Last {
 }
 
 impl<'r> Calls<'r> {
-    fn of(read: &'r Read) -> Self {
+    fn of(read: &'r PastedText) -> Self {
         let own = OWN.split(' ').map(str::as_bytes);
         let own = own.filter_map(|word| read.numbers.get(word)).copied();
         let macros = read.definitions.iter().map(|found| found.name).chain(own);

@@ -33,7 +33,7 @@ pub struct Program {
 
 /// One call of `nvrtcCompileProgram`.
 #[derive(Clone, Copy, Debug)]
-pub struct Request<'a> {
+pub struct NvrtcRequest<'a> {
     /// Who would compile it.
     pub library: &'a Library,
     /// What is compiled.
@@ -46,7 +46,7 @@ pub struct Request<'a> {
 
 /// What a compile can give besides its log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Artefact {
+pub enum ProgramArtefact {
     /// `nvrtcGetPTX`, with its NUL.
     Ptx,
     /// `nvrtcGetCUBIN`.
@@ -63,18 +63,18 @@ pub enum Artefact {
 
 /// All that a successful compile gave, as the real functions return it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Output {
+pub struct ProgramOutput {
     /// The log, with its NUL.
     pub log: Vec<u8>,
     /// Each name expression with its lowered name.
     pub lowered: Vec<(Vec<u8>, Vec<u8>)>,
     /// What is not empty, in order.
-    pub artefacts: Vec<(Artefact, Vec<u8>)>,
+    pub artefacts: Vec<(ProgramArtefact, Vec<u8>)>,
 }
 
 /// What the library was seen to do in the file system while it compiled, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Access {
+pub enum FileAccess {
     /// It opened this file for reading.
     Opened(PathBuf),
     /// It asked whether this exists, or opened it, and it did not exist.

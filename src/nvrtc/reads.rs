@@ -6,12 +6,12 @@
 use super::key::shown_name;
 use super::log::renames_lines;
 use super::pasted::Pieces;
-use super::program::{Access, Program};
+use super::program::{FileAccess, Program};
 use super::relation::relate;
 use super::scope::{self, Given};
 use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::path_set::PathSet;
-use crate::includes::probe::{Found, Probe};
+use crate::includes::probe::{Probe, Probed};
 use memchr::memmem;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -22,7 +22,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Where a compile happens, and what it was told.
 #[derive(Clone, Copy)]
-pub struct Place<'a> {
+pub struct CompilePlace<'a> {
     /// The working directory, in both its spellings.
     pub directories: &'a [PathBuf; 2],
     /// The program.
@@ -35,7 +35,7 @@ pub struct Place<'a> {
 const BESIDE: &str = "\u{1}beside the program";
 
 /// What a compile depends on.
-pub struct Reads {
+pub struct ObservedReads {
     /// Everything, as it is in this place.
     pub here: Lookups,
     /// Dependencies that hold at any place; `None` if the result depends on where it was compiled.
@@ -64,12 +64,12 @@ struct Sorted {
     probe: Probe,
 }
 
-impl Place<'_> {
+impl CompilePlace<'_> {
     /// What follows from the accesses that were `seen`.
     ///
     /// # Errors
     /// They cannot be all, or something cannot be remembered.
-    pub fn follow(&self, seen: &[Access]) -> Result<Reads, Doubt> {
+    pub fn follow(&self, seen: &[FileAccess]) -> Result<ObservedReads, Doubt> {
         let mut sorted = Sorted {
             fixed: Lookups::default(),
             beside: Lookups::default(),
@@ -130,7 +130,7 @@ impl Place<'_> {
         for (place, looks) in std::mem::take(&mut sorted.implied) {
             let below = beside.as_ref().filter(|_| own.contains(&place));
             let below = below.and_then(|beside| place.strip_prefix(beside).ok());
-            let access = Access::Absent(place.clone());
+            let access = FileAccess::Absent(place.clone());
             if let (true, Some(below)) = (asks && looks == 1, below) {
                 sorted.note_beside(below, &access)?;
                 continue;
@@ -143,7 +143,11 @@ impl Place<'_> {
         }
         if let (true, Some(place)) = (asks, sorted.program.take()) {
             sorted.is_anywhere = false;
-            note(&mut sorted.local, &mut sorted.probe, &Access::Looked(place))?;
+            note(
+                &mut sorted.local,
+                &mut sorted.probe,
+                &FileAccess::Looked(place),
+            )?;
         }
         Ok(())
     }
@@ -160,7 +164,7 @@ impl Place<'_> {
     /// Sorts accesses; whether those to the program's `own` places are among them.
     fn sort(
         &self,
-        seen: &[Access],
+        seen: &[FileAccess],
         own: &BTreeSet<PathBuf>,
         sorted: &mut Sorted,
     ) -> Result<bool, Doubt> {
@@ -180,13 +184,14 @@ impl Place<'_> {
         let ours = memmem::Finder::new(BESIDE);
         let mut was_observed = false;
         for access in seen {
-            let (Access::Opened(path) | Access::Absent(path) | Access::Looked(path)) = access;
+            let (FileAccess::Opened(path) | FileAccess::Absent(path) | FileAccess::Looked(path)) =
+                access;
             if ours.find(path.as_os_str().as_bytes()).is_some() {
                 return Err(format!("{} has a name of ours", path.display()));
             }
             let place = plain(&self.directories[0].join(path));
             was_observed |= own.contains(&place);
-            let is_opened = matches!(access, Access::Opened(_));
+            let is_opened = matches!(access, FileAccess::Opened(_));
             if implied.contains(&place) && !is_opened {
                 sorted.note_look(place, access, own)?;
                 continue;
@@ -196,7 +201,7 @@ impl Place<'_> {
             let below = beside.as_ref().and_then(|dir| place.strip_prefix(dir).ok());
             let below = below.filter(|_| by_source && !by_headers && reached == Reached::Not);
             match (below, access) {
-                (Some(below), Access::Absent(_)) => sorted.note_beside(below, access)?,
+                (Some(below), FileAccess::Absent(_)) => sorted.note_beside(below, access)?,
                 _ => {
                     let is_around = around.iter().any(|near| place.starts_with(near));
                     sorted.is_anywhere &= reached == Reached::Alike && !is_around;
@@ -272,12 +277,12 @@ fn read(files: &BTreeSet<PathBuf>) -> Result<Vec<Vec<u8>>, Doubt> {
 }
 
 /// Checks that nothing came or went between two looks at one place.
-fn check_answers(seen: &[Access]) -> Result<(), Doubt> {
+fn check_answers(seen: &[FileAccess]) -> Result<(), Doubt> {
     let mut answers: HashMap<&Path, bool> = HashMap::new();
     for access in seen {
         let (path, is_there) = match access {
-            Access::Opened(path) | Access::Looked(path) => (path, true),
-            Access::Absent(path) => (path, false),
+            FileAccess::Opened(path) | FileAccess::Looked(path) => (path, true),
+            FileAccess::Absent(path) => (path, false),
         };
         let before = *answers.entry(path).or_insert(is_there);
         // A directory is there, and cannot be opened.
@@ -314,7 +319,7 @@ enum Reached {
 
 impl Sorted {
     /// Something that is missing at the place `below` the program's directory.
-    fn note_beside(&mut self, below: &Path, access: &Access) -> Result<(), Doubt> {
+    fn note_beside(&mut self, below: &Path, access: &FileAccess) -> Result<(), Doubt> {
         note(&mut self.beside, &mut self.probe, access)?;
         let directory = below.parent().unwrap_or(Path::new(""));
         let name = below.file_name().map(PathBuf::from);
@@ -333,10 +338,10 @@ impl Sorted {
     fn note_look(
         &mut self,
         place: PathBuf,
-        access: &Access,
+        access: &FileAccess,
         own: &BTreeSet<PathBuf>,
     ) -> Result<(), Doubt> {
-        if matches!(access, Access::Absent(_)) {
+        if matches!(access, FileAccess::Absent(_)) {
             *self.implied.entry(place).or_default() += 1;
         } else if place.is_dir() {
             note(&mut self.local, &mut self.probe, access)?;
@@ -351,7 +356,7 @@ impl Sorted {
         Ok(())
     }
 
-    fn finish(self, texts: &[Vec<u8>], renames_lines: bool) -> Result<Reads, Doubt> {
+    fn finish(self, texts: &[Vec<u8>], renames_lines: bool) -> Result<ObservedReads, Doubt> {
         let mut here = self.fixed.clone();
         for near in [self.beside, self.local] {
             here.present.extend(near.present);
@@ -365,7 +370,7 @@ impl Sorted {
         anywhere.absent.extend(self.moving);
         relate(&mut here, texts, &self.stand_ins)?;
         relate(&mut anywhere, texts, &BTreeSet::new())?;
-        Ok(Reads {
+        Ok(ObservedReads {
             here,
             anywhere: self.is_anywhere.then_some(anywhere),
             renames_lines,
@@ -373,28 +378,28 @@ impl Sorted {
     }
 }
 
-fn note(lookups: &mut Lookups, probe: &mut Probe, access: &Access) -> Result<(), Doubt> {
+fn note(lookups: &mut Lookups, probe: &mut Probe, access: &FileAccess) -> Result<(), Doubt> {
     let mut look = |path: &Path| {
         let found = probe.look(path);
         found.map_err(|error| format!("{}: {error}", path.display()))
     };
     match access {
-        Access::Opened(path) => drop(lookups.files.insert(path.clone())),
-        Access::Looked(path) => match look(path)? {
-            Found::File => drop(lookups.present.insert(path.clone())),
-            Found::Directory => drop(lookups.directories.insert(path.clone())),
-            Found::Nothing { .. } | Found::Blocked { .. } => {
+        FileAccess::Opened(path) => drop(lookups.files.insert(path.clone())),
+        FileAccess::Looked(path) => match look(path)? {
+            Probed::File => drop(lookups.present.insert(path.clone())),
+            Probed::Directory => drop(lookups.directories.insert(path.clone())),
+            Probed::Nothing { .. } | Probed::Blocked { .. } => {
                 return Err(format!("{} went during the compile", path.display()));
             }
         },
-        Access::Absent(path) => match look(path)? {
-            Found::Nothing { directory, missing } => {
+        FileAccess::Absent(path) => match look(path)? {
+            Probed::Nothing { directory, missing } => {
                 lookups.absent.entry(directory).or_default().insert(missing);
             }
-            Found::Blocked { by } => drop(lookups.present.insert(by)),
+            Probed::Blocked { by } => drop(lookups.present.insert(by)),
             // It may be a directory in the place of a header, which cannot be opened.
-            Found::Directory => drop(lookups.directories.insert(path.clone())),
-            Found::File => return Err(format!("{} appeared during the compile", path.display())),
+            Probed::Directory => drop(lookups.directories.insert(path.clone())),
+            Probed::File => return Err(format!("{} appeared during the compile", path.display())),
         },
     }
     Ok(())

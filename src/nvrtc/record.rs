@@ -10,7 +10,7 @@ pub const SCHEMA: u32 = 1;
 
 /// A program's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct NvrtcRecord {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The log. Of a result that is the same anywhere, with a NUL in the place of the program's name.
@@ -18,7 +18,7 @@ pub struct Record {
     /// Each name expression with its lowered name.
     pub lowered: Vec<(String, String)>,
     /// What it was compiled to.
-    pub artefacts: Vec<(Kind, Artefact)>,
+    pub artefacts: Vec<(NvrtcKind, Artefact)>,
     /// Wall time of the compile, in milliseconds.
     pub milliseconds: u64,
     /// The record of what it depended on.
@@ -26,7 +26,7 @@ pub struct Record {
     pub facts: Option<String>,
 }
 
-impl Record {
+impl NvrtcRecord {
     /// The record that was stored as `bytes`, if this version can read it.
     pub fn read(bytes: &[u8]) -> Option<Self> {
         let found: Self = serde_json::from_slice(bytes).ok()?;
@@ -34,10 +34,10 @@ impl Record {
     }
 }
 
-/// [`program::Artefact`] by the name that records have for it.
+/// [`program::ProgramArtefact`] by the name that records have for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum NvrtcKind {
     /// PTX.
     Ptx,
     /// CUBIN.
@@ -52,28 +52,28 @@ pub enum Kind {
     TileIr,
 }
 
-impl From<program::Artefact> for Kind {
-    fn from(artefact: program::Artefact) -> Self {
+impl From<program::ProgramArtefact> for NvrtcKind {
+    fn from(artefact: program::ProgramArtefact) -> Self {
         match artefact {
-            program::Artefact::Ptx => Self::Ptx,
-            program::Artefact::Cubin => Self::Cubin,
-            program::Artefact::Ltoir => Self::Ltoir,
-            program::Artefact::OptixIr => Self::OptixIr,
-            program::Artefact::Nvvm => Self::Nvvm,
-            program::Artefact::TileIr => Self::TileIr,
+            program::ProgramArtefact::Ptx => Self::Ptx,
+            program::ProgramArtefact::Cubin => Self::Cubin,
+            program::ProgramArtefact::Ltoir => Self::Ltoir,
+            program::ProgramArtefact::OptixIr => Self::OptixIr,
+            program::ProgramArtefact::Nvvm => Self::Nvvm,
+            program::ProgramArtefact::TileIr => Self::TileIr,
         }
     }
 }
 
-impl From<Kind> for program::Artefact {
-    fn from(kind: Kind) -> Self {
+impl From<NvrtcKind> for program::ProgramArtefact {
+    fn from(kind: NvrtcKind) -> Self {
         match kind {
-            Kind::Ptx => Self::Ptx,
-            Kind::Cubin => Self::Cubin,
-            Kind::Ltoir => Self::Ltoir,
-            Kind::OptixIr => Self::OptixIr,
-            Kind::Nvvm => Self::Nvvm,
-            Kind::TileIr => Self::TileIr,
+            NvrtcKind::Ptx => Self::Ptx,
+            NvrtcKind::Cubin => Self::Cubin,
+            NvrtcKind::Ltoir => Self::Ltoir,
+            NvrtcKind::OptixIr => Self::OptixIr,
+            NvrtcKind::Nvvm => Self::Nvvm,
+            NvrtcKind::TileIr => Self::TileIr,
         }
     }
 }

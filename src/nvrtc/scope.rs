@@ -7,7 +7,7 @@ use super::options::Options;
 use super::pasted::Pieces;
 use super::program::Program;
 use super::words::{is_word, word_places, words};
-use crate::includes::scan::{Form, HAS_INCLUDE, Mentions, TIMES, scan, spliced};
+use crate::includes::scan::{HAS_INCLUDE, IncludeForm, Mentions, TIMES, scan, spliced};
 use memchr::memmem;
 use std::collections::BTreeSet;
 
@@ -70,7 +70,7 @@ pub fn looks_beside(text: &[u8]) -> bool {
     found.computes_names
         || found.doubt.is_some()
         || !found.aliases.is_empty()
-        || all.any(|name| name.form == Form::Quote)
+        || all.any(|name| name.form == IncludeForm::Quote)
 }
 
 /// Whether the program may include anything that was not passed in memory.

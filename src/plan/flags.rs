@@ -7,7 +7,7 @@ use super::tool::Tool;
 
 /// What a flag, or its value, means for the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Effect {
+pub enum FlagEffect {
     /// The value is not a file, or one found by a search; it is listed so that it is not mistaken
     /// for a source.
     Value,
@@ -39,117 +39,117 @@ pub enum Effect {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
     /// The flag is the whole argument; a value, where there is one, is the next.
-    Whole(Effect),
+    Whole(FlagEffect),
     /// `flag=value`; the value starts at this byte.
-    Joined(Effect, usize),
+    Joined(FlagEffect, usize),
 }
 
-type Table = &'static [(&'static str, Effect)];
+type FlagTable = &'static [(&'static str, FlagEffect)];
 
-const CUDAFE: Table = &[
-    ("--gen_c_file_name", Effect::Output),
-    ("--gen_module_id_file", Effect::Drop),
-    ("--module_id_file_name", Effect::ModuleId),
-    ("--orig_src_file_name", Effect::SourceName),
-    ("--orig_src_path_name", Effect::Value),
-    ("--stub_file_name", Effect::StubName),
+const CUDAFE: FlagTable = &[
+    ("--gen_c_file_name", FlagEffect::Output),
+    ("--gen_module_id_file", FlagEffect::Drop),
+    ("--module_id_file_name", FlagEffect::ModuleId),
+    ("--orig_src_file_name", FlagEffect::SourceName),
+    ("--orig_src_path_name", FlagEffect::Value),
+    ("--stub_file_name", FlagEffect::StubName),
 ];
 
-const CICC: Table = &[
-    ("--gen_c_file_name", Effect::Write),
-    ("--gen_device_file_name", Effect::Write),
-    ("--gen_module_id_file", Effect::Drop),
-    ("--include_file_name", Effect::IncludeName),
-    ("--module_id_file_name", Effect::ModuleId),
-    ("--orig_src_file_name", Effect::SourceName),
-    ("--orig_src_path_name", Effect::Value),
-    ("--stub_file_name", Effect::Write),
-    ("-arch", Effect::Value),
-    ("-o", Effect::Output),
-    ("-olto", Effect::Write),
+const CICC: FlagTable = &[
+    ("--gen_c_file_name", FlagEffect::Write),
+    ("--gen_device_file_name", FlagEffect::Write),
+    ("--gen_module_id_file", FlagEffect::Drop),
+    ("--include_file_name", FlagEffect::IncludeName),
+    ("--module_id_file_name", FlagEffect::ModuleId),
+    ("--orig_src_file_name", FlagEffect::SourceName),
+    ("--orig_src_path_name", FlagEffect::Value),
+    ("--stub_file_name", FlagEffect::Write),
+    ("-arch", FlagEffect::Value),
+    ("-o", FlagEffect::Output),
+    ("-olto", FlagEffect::Write),
 ];
 
-const PTXAS: Table = &[
-    ("--options-file", Effect::Refuse),
-    ("--output-file", Effect::Refuse),
-    ("-o", Effect::Output),
-    ("-optf", Effect::Refuse),
+const PTXAS: FlagTable = &[
+    ("--options-file", FlagEffect::Refuse),
+    ("--output-file", FlagEffect::Refuse),
+    ("-o", FlagEffect::Output),
+    ("-optf", FlagEffect::Refuse),
 ];
 
-const FATBINARY: Table = &[
-    ("--create", Effect::Output),
-    ("--embedded-fatbin", Effect::Write),
-    ("--image", Effect::Image),
-    ("--image3", Effect::Image),
-    ("--options-file", Effect::Refuse),
-    ("-optf", Effect::Refuse),
+const FATBINARY: FlagTable = &[
+    ("--create", FlagEffect::Output),
+    ("--embedded-fatbin", FlagEffect::Write),
+    ("--image", FlagEffect::Image),
+    ("--image3", FlagEffect::Image),
+    ("--options-file", FlagEffect::Refuse),
+    ("-optf", FlagEffect::Refuse),
 ];
 
-const NVLINK: Table = &[
-    ("--host-ccbin", Effect::Value),
-    ("--options-file", Effect::Refuse),
-    ("--register-link-binaries", Effect::Append),
-    ("-L", Effect::Value),
-    ("-arch", Effect::Value),
-    ("-l", Effect::Value),
-    ("-o", Effect::Output),
-    ("-optf", Effect::Refuse),
+const NVLINK: FlagTable = &[
+    ("--host-ccbin", FlagEffect::Value),
+    ("--options-file", FlagEffect::Refuse),
+    ("--register-link-binaries", FlagEffect::Append),
+    ("-L", FlagEffect::Value),
+    ("-arch", FlagEffect::Value),
+    ("-l", FlagEffect::Value),
+    ("-o", FlagEffect::Output),
+    ("-optf", FlagEffect::Refuse),
 ];
 
 /// Flags of gcc and clang whose value may be the next argument, and flags with files of their own.
-const HOST: Table = &[
-    ("-###", Effect::Refuse),
-    ("--output", Effect::Refuse),
-    ("--param", Effect::Value),
-    ("--sysroot", Effect::Value),
-    ("--target", Effect::Value),
-    ("-A", Effect::Value),
-    ("-B", Effect::Value),
-    ("-D", Effect::Value),
-    ("-DFATBINFILE", Effect::Macro),
-    ("-DREGISTERLINKBINARYFILE", Effect::Macro),
-    ("-F", Effect::Value),
-    ("-I", Effect::Value),
-    ("-L", Effect::Value),
-    ("-M", Effect::Refuse),
-    ("-MD", Effect::Refuse),
-    ("-MF", Effect::Refuse),
-    ("-MJ", Effect::Refuse),
-    ("-MM", Effect::Refuse),
-    ("-MMD", Effect::Refuse),
-    ("-S", Effect::Refuse),
-    ("-T", Effect::Value),
-    ("-U", Effect::Value),
-    ("-Xassembler", Effect::Value),
-    ("-Xclang", Effect::Value),
-    ("-Xlinker", Effect::Value),
-    ("-Xpreprocessor", Effect::Value),
-    ("-arch", Effect::Value),
-    ("-aux-info", Effect::Refuse),
-    ("-dumpbase", Effect::Value),
-    ("-dumpbase-ext", Effect::Value),
-    ("-dumpdir", Effect::Value),
-    ("-e", Effect::Value),
-    ("-framework", Effect::Value),
-    ("-fsyntax-only", Effect::Refuse),
-    ("-idirafter", Effect::Value),
-    ("-imacros", Effect::Value),
-    ("-imultilib", Effect::Value),
-    ("-include", Effect::Value),
-    ("-iprefix", Effect::Value),
-    ("-iquote", Effect::Value),
-    ("-isysroot", Effect::Value),
-    ("-isystem", Effect::Value),
-    ("-iwithprefix", Effect::Value),
-    ("-iwithprefixbefore", Effect::Value),
-    ("-l", Effect::Value),
-    ("-mllvm", Effect::Value),
-    ("-o", Effect::Output),
-    ("-target", Effect::Value),
-    ("-u", Effect::Value),
-    ("-wrapper", Effect::Refuse),
-    ("-x", Effect::Value),
-    ("-z", Effect::Value),
+const HOST: FlagTable = &[
+    ("-###", FlagEffect::Refuse),
+    ("--output", FlagEffect::Refuse),
+    ("--param", FlagEffect::Value),
+    ("--sysroot", FlagEffect::Value),
+    ("--target", FlagEffect::Value),
+    ("-A", FlagEffect::Value),
+    ("-B", FlagEffect::Value),
+    ("-D", FlagEffect::Value),
+    ("-DFATBINFILE", FlagEffect::Macro),
+    ("-DREGISTERLINKBINARYFILE", FlagEffect::Macro),
+    ("-F", FlagEffect::Value),
+    ("-I", FlagEffect::Value),
+    ("-L", FlagEffect::Value),
+    ("-M", FlagEffect::Refuse),
+    ("-MD", FlagEffect::Refuse),
+    ("-MF", FlagEffect::Refuse),
+    ("-MJ", FlagEffect::Refuse),
+    ("-MM", FlagEffect::Refuse),
+    ("-MMD", FlagEffect::Refuse),
+    ("-S", FlagEffect::Refuse),
+    ("-T", FlagEffect::Value),
+    ("-U", FlagEffect::Value),
+    ("-Xassembler", FlagEffect::Value),
+    ("-Xclang", FlagEffect::Value),
+    ("-Xlinker", FlagEffect::Value),
+    ("-Xpreprocessor", FlagEffect::Value),
+    ("-arch", FlagEffect::Value),
+    ("-aux-info", FlagEffect::Refuse),
+    ("-dumpbase", FlagEffect::Value),
+    ("-dumpbase-ext", FlagEffect::Value),
+    ("-dumpdir", FlagEffect::Value),
+    ("-e", FlagEffect::Value),
+    ("-framework", FlagEffect::Value),
+    ("-fsyntax-only", FlagEffect::Refuse),
+    ("-idirafter", FlagEffect::Value),
+    ("-imacros", FlagEffect::Value),
+    ("-imultilib", FlagEffect::Value),
+    ("-include", FlagEffect::Value),
+    ("-iprefix", FlagEffect::Value),
+    ("-iquote", FlagEffect::Value),
+    ("-isysroot", FlagEffect::Value),
+    ("-isystem", FlagEffect::Value),
+    ("-iwithprefix", FlagEffect::Value),
+    ("-iwithprefixbefore", FlagEffect::Value),
+    ("-l", FlagEffect::Value),
+    ("-mllvm", FlagEffect::Value),
+    ("-o", FlagEffect::Output),
+    ("-target", FlagEffect::Value),
+    ("-u", FlagEffect::Value),
+    ("-wrapper", FlagEffect::Refuse),
+    ("-x", FlagEffect::Value),
+    ("-z", FlagEffect::Value),
 ];
 
 /// Beginnings of host compiler flags with files of their own.
@@ -187,7 +187,7 @@ pub fn find(tool: Tool, argument: &[u8]) -> Option<Match> {
     };
     // A file of further arguments: no tool's plan is complete without reading it.
     if argument.first() == Some(&b'@') {
-        return Some(Match::Whole(Effect::Refuse));
+        return Some(Match::Whole(FlagEffect::Refuse));
     }
     for (flag, effect) in table {
         match argument.strip_prefix(flag.as_bytes()) {
@@ -200,12 +200,14 @@ pub fn find(tool: Tool, argument: &[u8]) -> Option<Match> {
     }
     let refused = |flag: &&str| argument.starts_with(flag.as_bytes());
     (std::ptr::eq(table, HOST) && HOST_REFUSED.iter().any(refused))
-        .then_some(Match::Whole(Effect::Refuse))
+        .then_some(Match::Whole(FlagEffect::Refuse))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{CICC, CUDAFE, Effect, FATBINARY, HOST, HOST_REFUSED, Match, NVLINK, PTXAS, find};
+    use super::{
+        CICC, CUDAFE, FATBINARY, FlagEffect, HOST, HOST_REFUSED, Match, NVLINK, PTXAS, find,
+    };
     use crate::plan::Tool;
 
     #[test]
@@ -220,11 +222,11 @@ mod tests {
     fn values_are_found_apart_and_joined() {
         assert_eq!(
             find(Tool::Cicc, b"-olto"),
-            Some(Match::Whole(Effect::Write))
+            Some(Match::Whole(FlagEffect::Write))
         );
         assert_eq!(
             find(Tool::Fatbinary, b"--image3=kind=elf,file=a"),
-            Some(Match::Joined(Effect::Image, 9))
+            Some(Match::Joined(FlagEffect::Image, 9))
         );
         assert_eq!(find(Tool::Cicc, b"-ftz=0"), None);
         assert_eq!(find(Tool::HostCompile, b"-DX=1"), None);
@@ -243,7 +245,7 @@ mod tests {
             assert!(
                 matches!(
                     find(Tool::Preprocess, flag.as_bytes()),
-                    Some(Match::Whole(Effect::Refuse) | Match::Joined(Effect::Refuse, _))
+                    Some(Match::Whole(FlagEffect::Refuse) | Match::Joined(FlagEffect::Refuse, _))
                 ),
                 "{flag}"
             );

@@ -14,14 +14,14 @@ pub struct Script {
     /// The lines that are not nvcc's plan.
     pub notices: Vec<u8>,
     /// The commands.
-    pub commands: Vec<Command>,
+    pub commands: Vec<PrintedCommand>,
     /// The depfiles, each with the number of commands before it.
     pub depfiles: Vec<(usize, OsString)>,
 }
 
 /// One command, after the shell.
 #[derive(Debug)]
-pub struct Command {
+pub struct PrintedCommand {
     /// The program.
     pub program: Vec<u8>,
     /// Whether it is run or asked.
@@ -84,7 +84,7 @@ fn depfile(rest: &[u8]) -> Result<OsString, PlanError> {
     }
 }
 
-fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<Command, ShellError> {
+fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<PrintedCommand, ShellError> {
     let variable = |name: &[u8]| {
         let set = env.iter().rev().find(|(set, _)| set.as_bytes() == name);
         set.map(|(_, value)| value.as_bytes())
@@ -97,7 +97,7 @@ fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<Command, ShellEr
         let name = flag
             .strip_prefix(PRINT_PROG_NAME)
             .ok_or(ShellError::Special('`'))?;
-        return Ok(Command {
+        return Ok(PrintedCommand {
             program,
             resolve: Resolve::PrintProgName(OsString::from_vec(name.to_vec())),
             args: shell::words(rest, &variable)?,
@@ -109,7 +109,7 @@ fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<Command, ShellEr
         // An empty program, or what a shell might take for an assignment.
         return Err(ShellError::Empty);
     }
-    Ok(Command {
+    Ok(PrintedCommand {
         program,
         resolve: Resolve::Named,
         args: words.collect(),

@@ -11,7 +11,7 @@ pub fn words<'v>(
     line: &[u8],
     variable: &dyn Fn(&[u8]) -> Option<&'v [u8]>,
 ) -> Result<Vec<Vec<u8>>, ShellError> {
-    let mut reader = Reader {
+    let mut reader = ShellReader {
         rest: line,
         variable,
     };
@@ -41,12 +41,12 @@ pub fn quote(words: &[Vec<u8>]) -> Vec<u8> {
     line
 }
 
-struct Reader<'l, 'f, 'v> {
+struct ShellReader<'l, 'f, 'v> {
     rest: &'l [u8],
     variable: &'f dyn Fn(&[u8]) -> Option<&'v [u8]>,
 }
 
-impl Reader<'_, '_, '_> {
+impl ShellReader<'_, '_, '_> {
     fn next(&mut self) -> Option<u8> {
         let (&first, rest) = self.rest.split_first()?;
         self.rest = rest;

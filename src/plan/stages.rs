@@ -4,8 +4,8 @@
 
 use super::error::PlanError;
 use super::files::Files;
-use super::flags::{self, Effect, Match};
-use super::lines::Command;
+use super::flags::{self, FlagEffect, Match};
+use super::lines::PrintedCommand;
 use super::parts::{Argument, FileId, Piece, Resolve, Stage};
 use super::tool::Tool;
 use std::ffi::{OsStr, OsString};
@@ -29,7 +29,7 @@ pub struct Draft {
 }
 
 /// Reads one command.
-pub fn draft(command: &Command, files: &mut Files) -> Result<Draft, PlanError> {
+pub fn draft(command: &PrintedCommand, files: &mut Files) -> Result<Draft, PlanError> {
     let tool = classify(command)?;
     let mut builder = Builder::new(tool, command, files);
     match tool {
@@ -39,7 +39,7 @@ pub fn draft(command: &Command, files: &mut Files) -> Result<Draft, PlanError> {
     builder.finish()
 }
 
-fn classify(command: &Command) -> Result<Tool, PlanError> {
+fn classify(command: &PrintedCommand) -> Result<Tool, PlanError> {
     let unknown = || PlanError::UnknownTool {
         program: String::from_utf8_lossy(&command.program).into_owned(),
     };
@@ -81,10 +81,10 @@ struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(tool: Tool, command: &'a Command, files: &'a mut Files) -> Self {
+    fn new(tool: Tool, command: &'a PrintedCommand, files: &'a mut Files) -> Self {
         let mut args = command.args.iter();
         let named =
-            |arg: &Vec<u8>| flags::find(tool, arg) == Some(Match::Whole(Effect::SourceName));
+            |arg: &Vec<u8>| flags::find(tool, arg) == Some(Match::Whole(FlagEffect::SourceName));
         let source_name = args.any(named).then(|| args.next()).flatten();
         Self {
             files,
@@ -118,8 +118,8 @@ impl<'a> Builder<'a> {
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             match flags::find(self.tool(), arg) {
-                Some(Match::Whole(Effect::Drop)) => {}
-                Some(Match::Whole(Effect::Refuse) | Match::Joined(Effect::Refuse, _)) => {
+                Some(Match::Whole(FlagEffect::Drop)) => {}
+                Some(Match::Whole(FlagEffect::Refuse) | Match::Joined(FlagEffect::Refuse, _)) => {
                     return Err(PlanError::RefusedFlag {
                         tool: self.tool(),
                         flag: String::from_utf8_lossy(arg).into_owned(),
@@ -143,41 +143,43 @@ impl<'a> Builder<'a> {
 
     fn value(
         &mut self,
-        effect: Effect,
+        effect: FlagEffect,
         flag: &[u8],
         prefix: &[u8],
         value: &[u8],
     ) -> Result<(), PlanError> {
         let name = || Some(OsStr::from_bytes(value).to_owned());
         match effect {
-            Effect::Output => {
+            FlagEffect::Output => {
                 let id = self.path(prefix, value, b"", flag)?;
                 self.draft.stage.output = Some(id);
                 self.outputs += 1;
                 self.draft.stage.writes.push(id);
                 return Ok(());
             }
-            Effect::Write => {
+            FlagEffect::Write => {
                 let id = self.path(prefix, value, b"", flag)?;
                 self.draft.stage.writes.push(id);
                 return Ok(());
             }
-            Effect::Append => {
+            FlagEffect::Append => {
                 let id = self.path(prefix, value, b"", flag)?;
                 self.draft.stage.writes.push(id);
                 self.draft.appends = Some(id);
                 return Ok(());
             }
-            Effect::ModuleId => {
+            FlagEffect::ModuleId => {
                 let id = self.path(prefix, value, b"", flag)?;
                 self.read(id);
                 self.draft.module_id = Some(id);
                 return Ok(());
             }
-            Effect::Image | Effect::Macro => return self.inner_path(effect, flag, prefix, value),
-            Effect::StubName => self.draft.stub_name = name(),
-            Effect::IncludeName => self.draft.include_name = name(),
-            Effect::Value | Effect::SourceName | Effect::Drop | Effect::Refuse => {}
+            FlagEffect::Image | FlagEffect::Macro => {
+                return self.inner_path(effect, flag, prefix, value);
+            }
+            FlagEffect::StubName => self.draft.stub_name = name(),
+            FlagEffect::IncludeName => self.draft.include_name = name(),
+            FlagEffect::Value | FlagEffect::SourceName | FlagEffect::Drop | FlagEffect::Refuse => {}
         }
         self.text(&[prefix, value].concat())
     }
@@ -185,13 +187,13 @@ impl<'a> Builder<'a> {
     /// A path within a value: `kind=elf,sm=80,file=PATH`, or a string literal for a macro.
     fn inner_path(
         &mut self,
-        effect: Effect,
+        effect: FlagEffect,
         flag: &[u8],
         prefix: &[u8],
         value: &[u8],
     ) -> Result<(), PlanError> {
         let (start, end) = match effect {
-            Effect::Image => {
+            FlagEffect::Image => {
                 let key = b"file=";
                 let starts = |at: &usize| {
                     value[*at..].starts_with(key) && (*at == 0 || value[*at - 1] == b',')
@@ -205,7 +207,7 @@ impl<'a> Builder<'a> {
         };
         let path = value.get(start..end).ok_or_else(|| self.bad_value(flag))?;
         let (before, after) = (&value[..start], &value[end..]);
-        if effect == Effect::Macro
+        if effect == FlagEffect::Macro
             && (before != b"\"" || after != b"\"" || path.iter().any(|b| b"\"\\".contains(b)))
         {
             return Err(self.bad_value(flag));
@@ -254,7 +256,7 @@ impl<'a> Builder<'a> {
             return Err(self.bad_value(operation));
         }
         self.text(operation)?;
-        self.value(Effect::Output, operation, b"", archive)?;
+        self.value(FlagEffect::Output, operation, b"", archive)?;
         for member in members {
             let id = self.path(b"", member, b"", member)?;
             self.read(id);

@@ -6,11 +6,11 @@
 mod page;
 mod totals;
 
-pub use totals::{Row, SHARDS, ScanStart, StoreChange, StoreSize, Totals};
+pub use totals::{SHARDS, ScanStart, ShardRow, StoreChange, StoreSize, Totals};
 
 use crate::files::Root;
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
-use page::{Format, Missing, Page};
+use page::{MissingPage, Page, PageFormat};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -34,7 +34,7 @@ const STORE_SWEPT: usize = STORE + 5;
 const WORK_TIDIED: usize = STORE + 6;
 
 const WORDS: usize = 512;
-const FORMAT: Format = Format {
+const FORMAT: PageFormat = PageFormat {
     name: "counters",
     magic: u64::from_be_bytes(*b"PCACHECT"),
     words: WORDS,
@@ -168,7 +168,7 @@ impl Counter {
 pub struct Stats {
     page: Page,
     /// Where the totals are, and whether to make them; a hit does not look.
-    place: Option<(Arc<Root>, Missing)>,
+    place: Option<(Arc<Root>, MissingPage)>,
     totals: OnceLock<Totals>,
 }
 
@@ -181,7 +181,7 @@ impl Stats {
 
     /// [`Stats::open`] in an open root.
     pub fn open_in(root: &Arc<Root>) -> Self {
-        Self::with(root, Missing::Create)
+        Self::with(root, MissingPage::Create)
     }
 
     /// Like [`Stats::open`], but makes nothing: a cache that does not exist reads as zeros.
@@ -191,19 +191,19 @@ impl Stats {
 
     /// [`Stats::open_existing`] in an open root.
     pub fn open_existing_in(root: &Arc<Root>) -> Self {
-        Self::with(root, Missing::Leave)
+        Self::with(root, MissingPage::Leave)
     }
 
     /// The same counters, whose other pages are made where they are missing.
     #[must_use]
     pub fn making_pages(mut self) -> Self {
         if let Some((_, missing)) = &mut self.place {
-            *missing = Missing::Create;
+            *missing = MissingPage::Create;
         }
         self
     }
 
-    fn with(root: &Arc<Root>, missing: Missing) -> Self {
+    fn with(root: &Arc<Root>, missing: MissingPage) -> Self {
         Self {
             page: Page::open(root, FORMAT, missing),
             place: Some((Arc::clone(root), missing)),

@@ -4,8 +4,8 @@
 //! The file is read and written, not mapped: another program that shortens a mapped file ends every
 //! process that looks at it.
 
-use crate::files::{Held, Kind, Root, write_fresh};
-use crate::lock::{self, Bytes};
+use crate::files::{Held, RightsKind, Root, write_fresh};
+use crate::lock::{self, ByteRange};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::fs::{DirBuilder, File};
@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// One sort of page.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Format {
+pub(super) struct PageFormat {
     /// Its file in the cache directory.
     pub(super) name: &'static str,
     /// Read as a number in the machine's byte order: a page from a machine of the other order is
@@ -28,7 +28,7 @@ pub(super) struct Format {
     pub(super) words: usize,
 }
 
-impl Format {
+impl PageFormat {
     const fn bytes(&self) -> usize {
         self.words * 8
     }
@@ -63,7 +63,7 @@ fn pause() -> bool {
 
 /// What to do when there is no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(super) enum MissingPage {
     /// Make the directory and the page.
     Create,
     /// Count into nowhere.
@@ -79,7 +79,7 @@ pub(super) enum Page {
 
 impl Page {
     /// The page of the cache in `root`, or a private one.
-    pub(super) fn open(root: &Root, format: Format, missing: Missing) -> Self {
+    pub(super) fn open(root: &Root, format: PageFormat, missing: MissingPage) -> Self {
         // A relative or empty path means that no cache directory is known.
         if !root.path.is_absolute() {
             return Self::private(format);
@@ -91,7 +91,7 @@ impl Page {
     }
 
     /// Zeros that no other process sees.
-    pub(super) fn private(format: Format) -> Self {
+    pub(super) fn private(format: PageFormat) -> Self {
         Self::Private(Mutex::new(vec![0; format.words]))
     }
 
@@ -115,7 +115,7 @@ impl Page {
     }
 
     /// Every word.
-    pub(super) fn all(&self, format: Format) -> Vec<u64> {
+    pub(super) fn all(&self, format: PageFormat) -> Vec<u64> {
         match self {
             Self::Shared(shared) => {
                 let mut words = vec![0; format.words];
@@ -145,15 +145,15 @@ impl Page {
 
     /// The values of a page that can be read but not written, so that statistics of a read-only
     /// cache can be shown.
-    fn private_copy(root: &Root, format: Format) -> io::Result<Self> {
+    fn private_copy(root: &Root, format: PageFormat) -> io::Result<Self> {
         let file = root.open_regular(format.name, OFlags::RDONLY)?;
         match examine(&file, format)? {
-            Header::Ours => {
+            PageHeader::Ours => {
                 let mut words = vec![0; format.words];
                 read_words(&file, 0, &mut words)?;
                 Ok(Self::Private(Mutex::new(words)))
             }
-            Header::Newer | Header::Damaged => Err(io::ErrorKind::InvalidData.into()),
+            PageHeader::Newer | PageHeader::Damaged => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 }
@@ -176,7 +176,7 @@ impl Shared {
         change: impl FnOnce(&mut [u64; N]) -> T,
     ) -> Option<T> {
         let file = self.held();
-        let bytes = Bytes {
+        let bytes = ByteRange {
             first: (first * 8) as i64,
             count: (N * 8) as i64,
         };
@@ -200,7 +200,7 @@ impl Shared {
 
     /// Whether the words are locked; `None` where they cannot be had. File systems without locks count
     /// nearly right.
-    fn lock(&self, file: &File, bytes: Bytes) -> Option<bool> {
+    fn lock(&self, file: &File, bytes: ByteRange) -> Option<bool> {
         for attempt in 0.. {
             match lock::try_lock(file, bytes) {
                 Ok(true) => return Some(true),
@@ -235,55 +235,57 @@ fn write_words(file: &File, first: usize, words: &[u64]) -> io::Result<()> {
 
 /// What was found in a page's header.
 #[derive(Debug, PartialEq, Eq)]
-enum Header {
+enum PageHeader {
     Ours,
     Newer,
     Damaged,
 }
 
-fn open_shared(root: &Root, format: Format, missing: Missing) -> io::Result<Shared> {
+fn open_shared(root: &Root, format: PageFormat, missing: MissingPage) -> io::Result<Shared> {
     for _ in 0..ATTEMPTS {
         // A symlink is nothing that this program made, and could make others' files grow counters.
         let file = match root.open_regular(format.name, OFlags::RDWR) {
             Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && missing == Missing::Create => {
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound && missing == MissingPage::Create =>
+            {
                 create(root, format)?;
                 continue;
             }
             Err(error) => return Err(error),
         };
         match examine(&file, format)? {
-            Header::Ours => {
+            PageHeader::Ours => {
                 return Ok(Shared {
                     file: Mutex::new(file),
                 });
             }
-            Header::Newer => return Err(io::ErrorKind::Unsupported.into()),
-            Header::Damaged => replace(root, format, &file)?,
+            PageHeader::Newer => return Err(io::ErrorKind::Unsupported.into()),
+            PageHeader::Damaged => replace(root, format, &file)?,
         }
     }
     Err(io::ErrorKind::TimedOut.into())
 }
 
 /// Reads the header of a regular file.
-fn examine(file: &File, format: Format) -> io::Result<Header> {
+fn examine(file: &File, format: PageFormat) -> io::Result<PageHeader> {
     if file.metadata()?.len() != format.bytes() as u64 {
-        return Ok(Header::Damaged);
+        return Ok(PageHeader::Damaged);
     }
     let mut words = [0; 2];
     read_words(file, 0, &mut words)?;
     Ok(read_header(format, words))
 }
 
-fn read_header(format: Format, [magic, version]: [u64; 2]) -> Header {
+fn read_header(format: PageFormat, [magic, version]: [u64; 2]) -> PageHeader {
     let number = (version >> 32) as u32;
     if magic != format.magic || version != version_word(number) || number == 0 {
-        Header::Damaged
+        PageHeader::Damaged
     } else if number > VERSION {
-        Header::Newer
+        PageHeader::Newer
     } else {
         // There is no older version; the first change of the layout handles version 1 here.
-        Header::Ours
+        PageHeader::Ours
     }
 }
 
@@ -293,7 +295,7 @@ pub(super) const fn version_word(version: u32) -> u64 {
 }
 
 /// Makes directory and page. That another process was faster is no error.
-fn create(root: &Root, format: Format) -> io::Result<()> {
+fn create(root: &Root, format: PageFormat) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700).create(&root.path)?;
     match write_page(root, format, Held::Kept) {
@@ -304,7 +306,7 @@ fn create(root: &Root, format: Format) -> io::Result<()> {
 
 /// Puts a new page in the place of a damaged one. The lock is on the damaged file, so that of
 /// several processes that see the damage one replaces it and none replaces the replacement.
-fn replace(root: &Root, format: Format, damaged: &File) -> io::Result<()> {
+fn replace(root: &Root, format: PageFormat, damaged: &File) -> io::Result<()> {
     match flock(damaged, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) if pause() => return Ok(()),
@@ -320,10 +322,16 @@ fn replace(root: &Root, format: Format, damaged: &File) -> io::Result<()> {
 }
 
 /// A page of zeros.
-fn write_page(root: &Root, format: Format, held: Held) -> io::Result<()> {
+fn write_page(root: &Root, format: PageFormat, held: Held) -> io::Result<()> {
     let mut bytes = vec![0; format.bytes()];
     bytes[..8].copy_from_slice(&format.magic.to_ne_bytes());
     bytes[8..16].copy_from_slice(&version_word(VERSION).to_ne_bytes());
     let root = root.reopen()?;
-    write_fresh(&root, (&root, format.name), Kind::Shared, &bytes, held)
+    write_fresh(
+        &root,
+        (&root, format.name),
+        RightsKind::Shared,
+        &bytes,
+        held,
+    )
 }

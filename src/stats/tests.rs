@@ -1,7 +1,7 @@
 //! Slots, damage, and what survives a reset.
 
 use super::page::version_word;
-use super::{Counter, Row, SHARDS, StageKind, Stats, StoreSize};
+use super::{Counter, SHARDS, ShardRow, StageKind, Stats, StoreSize};
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use std::collections::HashSet;
 use std::fs;
@@ -87,7 +87,7 @@ fn zero_keeps_what_the_store_holds() {
         } else {
             StoreSize::default()
         };
-        totals.finish_scan(totals.begin_scan(Row::Shard(shard)), found);
+        totals.finish_scan(totals.begin_scan(ShardRow::Shard(shard)), found);
     }
     for counter in every_counter() {
         stats.add(counter, 3);

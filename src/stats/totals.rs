@@ -2,7 +2,7 @@
 //! is listed at one time and another one later, and each listing corrects what was counted for it;
 //! shards that no process has listed yet are guessed from the others. Does not list anything itself.
 
-use super::page::{Format, Missing, Page};
+use super::page::{MissingPage, Page, PageFormat};
 use crate::files::Root;
 
 /// Shards of a store: the first byte of a name.
@@ -18,7 +18,7 @@ const ENTRIES: usize = 1;
 const RECORDS: usize = 2;
 const SCANS: usize = 3;
 
-const FORMAT: Format = Format {
+const FORMAT: PageFormat = PageFormat {
     name: "shards",
     magic: u64::from_be_bytes(*b"PCACHESH"),
     // Three memory pages.
@@ -28,14 +28,14 @@ const _: () = assert!(ROWS + ROW * (SHARDS + 1) <= FORMAT.words);
 
 /// What is counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Row {
+pub enum ShardRow {
     /// Entries and records whose names begin with this byte.
     Shard(u8),
     /// Files that are being written.
     Unfinished,
 }
 
-impl Row {
+impl ShardRow {
     fn all() -> impl Iterator<Item = Self> {
         Self::shards().chain([Self::Unfinished])
     }
@@ -95,7 +95,7 @@ pub struct StoreChange {
 /// What was counted for a row when its listing began; [`Totals::finish_scan`] compares with it.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanStart {
-    row: Row,
+    row: ShardRow,
     scans: u64,
     counted: StoreSize,
 }
@@ -107,7 +107,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    pub(super) fn open(root: &Root, missing: Missing) -> Self {
+    pub(super) fn open(root: &Root, missing: MissingPage) -> Self {
         Self {
             page: Page::open(root, FORMAT, missing),
         }
@@ -130,7 +130,7 @@ impl Totals {
     pub fn size(&self) -> Option<StoreSize> {
         let (mut known, mut guessed) = (StoreSize::default(), 0);
         let all = self.all();
-        for row in Row::shards() {
+        for row in ShardRow::shards() {
             if all.is_known(row) {
                 known = known.plus(all.size(row));
             } else {
@@ -145,7 +145,7 @@ impl Totals {
             let whole = u128::from(sum) * SHARDS as u128 / u128::from(listed);
             u64::try_from(whole).unwrap_or(u64::MAX)
         };
-        let unfinished = all.size(Row::Unfinished).bytes;
+        let unfinished = all.size(ShardRow::Unfinished).bytes;
         Some(StoreSize {
             entries: scale(known.entries),
             records: scale(known.records),
@@ -154,31 +154,31 @@ impl Totals {
     }
 
     /// What is counted for one row, whether it has been listed or not.
-    pub fn row(&self, row: Row) -> StoreSize {
+    pub fn row(&self, row: ShardRow) -> StoreSize {
         size(self.page.read(row.first()))
     }
 
     /// A shard that has not been listed yet.
     pub fn unknown(&self) -> Option<u8> {
         let all = self.all();
-        (0..=u8::MAX).find(|&shard| !all.is_known(Row::Shard(shard)))
+        (0..=u8::MAX).find(|&shard| !all.is_known(ShardRow::Shard(shard)))
     }
 
     /// The shard with the most bytes as counted.
     pub fn fullest(&self) -> u8 {
         let all = self.all();
-        let bytes = |&shard: &u8| all.size(Row::Shard(shard)).bytes;
+        let bytes = |&shard: &u8| all.size(ShardRow::Shard(shard)).bytes;
         (0..=u8::MAX).max_by_key(bytes).unwrap_or(0)
     }
 
     /// Records that a row has changed. Totals stop at zero instead of wrapping.
-    pub fn change(&self, row: Row, change: StoreChange) {
+    pub fn change(&self, row: ShardRow, change: StoreChange) {
         // What cannot be counted in time is found by the next listing.
         let _ = self.page.change(row.first(), |words| shift(words, change));
     }
 
     /// To be called before the files of `row` are listed.
-    pub fn begin_scan(&self, row: Row) -> ScanStart {
+    pub fn begin_scan(&self, row: ShardRow) -> ScanStart {
         let words: RowWords = self.page.read(row.first());
         ScanStart {
             row,
@@ -224,11 +224,11 @@ impl Totals {
     pub fn scans(&self) -> u64 {
         let all = self.all();
         let scans = |row| all.words(row)[SCANS];
-        Row::all().map(scans).fold(0, u64::saturating_add)
+        ShardRow::all().map(scans).fold(0, u64::saturating_add)
     }
 
-    fn all(&self) -> All {
-        All(self.page.all(FORMAT))
+    fn all(&self) -> AllTotals {
+        AllTotals(self.page.all(FORMAT))
     }
 }
 
@@ -236,19 +236,19 @@ impl Totals {
 type RowWords = [u64; ROW];
 
 /// Every row, as read at once.
-struct All(Vec<u64>);
+struct AllTotals(Vec<u64>);
 
-impl All {
-    fn words(&self, row: Row) -> RowWords {
+impl AllTotals {
+    fn words(&self, row: ShardRow) -> RowWords {
         let first = row.first();
         std::array::from_fn(|at| self.0[first + at])
     }
 
-    fn size(&self, row: Row) -> StoreSize {
+    fn size(&self, row: ShardRow) -> StoreSize {
         size(self.words(row))
     }
 
-    fn is_known(&self, row: Row) -> bool {
+    fn is_known(&self, row: ShardRow) -> bool {
         self.words(row)[SCANS] > 0
     }
 }
@@ -295,7 +295,7 @@ fn difference(to: u64, from: u64) -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Row, StoreChange, StoreSize, Totals};
+    use super::{ShardRow, StoreChange, StoreSize, Totals};
 
     fn bytes_counted(bytes: i64) -> StoreChange {
         StoreChange {
@@ -311,24 +311,24 @@ mod tests {
         }
     }
 
-    fn list(totals: &Totals, row: Row, bytes: u64) {
+    fn list(totals: &Totals, row: ShardRow, bytes: u64) {
         totals.finish_scan(totals.begin_scan(row), holding(bytes));
     }
 
     #[test]
     fn totals_never_go_below_zero() {
         let totals = Totals::nowhere();
-        totals.change(Row::Shard(1), bytes_counted(5));
-        totals.change(Row::Shard(1), bytes_counted(-9));
-        assert_eq!(totals.row(Row::Shard(1)).bytes, 0);
-        totals.change(Row::Shard(1), bytes_counted(4));
-        assert_eq!(totals.row(Row::Shard(1)).bytes, 4);
+        totals.change(ShardRow::Shard(1), bytes_counted(5));
+        totals.change(ShardRow::Shard(1), bytes_counted(-9));
+        assert_eq!(totals.row(ShardRow::Shard(1)).bytes, 0);
+        totals.change(ShardRow::Shard(1), bytes_counted(4));
+        assert_eq!(totals.row(ShardRow::Shard(1)).bytes, 4);
     }
 
     #[test]
     fn scan_corrects_a_row_and_keeps_changes_made_meanwhile() {
         let totals = Totals::nowhere();
-        let row = Row::Shard(7);
+        let row = ShardRow::Shard(7);
         totals.change(row, bytes_counted(10));
         let start = totals.begin_scan(row);
         let late = totals.begin_scan(row);
@@ -344,13 +344,13 @@ mod tests {
     fn shards_that_were_not_listed_count_as_the_mean() {
         let totals = Totals::nowhere();
         assert_eq!(totals.size(), None);
-        list(&totals, Row::Shard(0), 30);
-        list(&totals, Row::Shard(9), 50);
-        list(&totals, Row::Unfinished, 5);
+        list(&totals, ShardRow::Shard(0), 30);
+        list(&totals, ShardRow::Shard(9), 50);
+        list(&totals, ShardRow::Unfinished, 5);
         assert_eq!(totals.size().unwrap().bytes, 40 * 256 + 5);
         assert_eq!(totals.unknown(), Some(1));
         for shard in 0..=255 {
-            list(&totals, Row::Shard(shard), u64::from(shard));
+            list(&totals, ShardRow::Shard(shard), u64::from(shard));
         }
         assert_eq!(totals.unknown(), None);
         assert_eq!(totals.size().unwrap().bytes, 255 * 128 + 5);

@@ -7,7 +7,8 @@ use super::error::StoreError;
 use super::tmp::{STRANGE_PREFIX, Temporary};
 use super::unchanged::remove_unchanged;
 use crate::files::{
-    Child, Directory, Facts, Root, Size, is_missing, is_symlink, mark_as_read, now, read,
+    Directory, DirectoryEntry, FileMeta, Root, Size, is_missing, is_symlink, mark_as_read, now,
+    read,
 };
 use std::ffi::{CStr, CString};
 use std::fs::File;
@@ -27,14 +28,14 @@ pub(super) enum Touch {
 
 /// A file that was read.
 #[derive(Debug)]
-pub(super) struct Found {
-    pub(super) facts: Facts,
+pub(super) struct FoundFile {
+    pub(super) facts: FileMeta,
     pub(super) bytes: Vec<u8>,
 }
 
 /// What became of a finished file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Placed {
+pub(super) enum Placement {
     New,
     /// In the place of one of so many bytes.
     Replaced(u64),
@@ -44,9 +45,9 @@ pub(super) enum Placed {
 
 /// One file as it was when listed.
 #[derive(Clone, Debug)]
-pub(super) struct Listed {
+pub(super) struct ListedFile {
     pub(super) name: CString,
-    pub(super) facts: Facts,
+    pub(super) facts: FileMeta,
 }
 
 /// The files of one shard, and the directory that they were listed in.
@@ -54,12 +55,12 @@ pub(super) struct Listed {
 pub(super) struct Listing {
     directory: Directory,
     path: PathBuf,
-    pub(super) files: Vec<Listed>,
+    pub(super) files: Vec<ListedFile>,
 }
 
 impl Listing {
     /// Removes a file, unless it is gone, busy, or another one is in its place; whether it did.
-    pub(super) fn remove(&self, file: &Listed) -> Result<bool, StoreError> {
+    pub(super) fn remove(&self, file: &ListedFile) -> Result<bool, StoreError> {
         let removed = remove_unchanged(&self.directory, &file.name, &file.facts);
         removed.map_err(|error| {
             let path = self.path.join(file.name.to_string_lossy().as_ref());
@@ -68,7 +69,7 @@ impl Listing {
     }
 
     /// The beginning of a file; empty where it cannot be read.
-    pub(super) fn head(&self, file: &Listed, length: usize) -> Vec<u8> {
+    pub(super) fn head(&self, file: &ListedFile, length: usize) -> Vec<u8> {
         let mut head = vec![0; length];
         let opened = self.directory.open_unmarked(&file.name).ok().flatten();
         let read = opened.and_then(|file| io::Read::read(&mut &file, &mut head).ok());
@@ -77,7 +78,7 @@ impl Listing {
     }
 
     /// All of a file, unless it is gone or another one is in its place.
-    pub(super) fn contents(&self, file: &Listed) -> Result<Option<Vec<u8>>, StoreError> {
+    pub(super) fn contents(&self, file: &ListedFile) -> Result<Option<Vec<u8>>, StoreError> {
         self.look(file, |opened| {
             let (facts, bytes) = read(opened, Size::AtMost(file.facts.size))?;
             Ok(facts.is_same(&file.facts).then_some(bytes))
@@ -85,9 +86,9 @@ impl Listing {
     }
 
     /// What names the content of a file as an artefact, unless it is gone or another one is in its place.
-    pub(super) fn artefact(&self, file: &Listed) -> Result<Option<Artefact>, StoreError> {
+    pub(super) fn artefact(&self, file: &ListedFile) -> Result<Option<Artefact>, StoreError> {
         self.look(file, |opened| {
-            let facts = Facts::of(opened)?;
+            let facts = FileMeta::of(opened)?;
             if facts.is_file && facts.is_same(&file.facts) {
                 // It may grow while it is read.
                 Artefact::read(opened.take(facts.size)).map(Some)
@@ -99,7 +100,7 @@ impl Listing {
 
     fn look<T>(
         &self,
-        file: &Listed,
+        file: &ListedFile,
         at: impl FnOnce(&File) -> io::Result<Option<T>>,
     ) -> Result<Option<T>, StoreError> {
         let opened = self.directory.open_unmarked(&file.name);
@@ -129,7 +130,7 @@ impl Area {
         name: Name,
         touch: Touch,
         expected: Size,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<FoundFile>, StoreError> {
         let path = self.path(name);
         let file = match self.root.open(&path) {
             Ok(Some(file)) => file,
@@ -141,7 +142,7 @@ impl Area {
         if touch == Touch::Mark {
             mark_as_read(&file);
         }
-        Ok(Some(Found { facts, bytes }))
+        Ok(Some(FoundFile { facts, bytes }))
     }
 
     /// Renames a finished file to its place, making its directories where they are missing.
@@ -150,7 +151,7 @@ impl Area {
         root: &Directory,
         temporary: Temporary,
         name: Name,
-    ) -> Result<Placed, StoreError> {
+    ) -> Result<Placement, StoreError> {
         let path = self.path(name);
         let (shard, rest) = path.rsplit_once('/').unwrap_or_default();
         let target = CString::new(rest).unwrap_or_default();
@@ -173,18 +174,18 @@ impl Area {
             }
         };
         match placed {
-            (_, None) => Ok(Placed::Dropped),
+            (_, None) => Ok(Placement::Dropped),
             (held, Some(())) => {
                 temporary.forget();
                 // What is no regular file was not counted, either.
                 let held = held.filter(|held| held.is_file);
-                Ok(held.map_or(Placed::New, |held| Placed::Replaced(held.size)))
+                Ok(held.map_or(Placement::New, |held| Placement::Replaced(held.size)))
             }
         }
     }
 
     /// Removes the file; what it was, or `None` where there is none or it is busy.
-    pub(super) fn remove(&self, name: Name) -> Result<Option<Facts>, StoreError> {
+    pub(super) fn remove(&self, name: Name) -> Result<Option<FileMeta>, StoreError> {
         self.remove_if(name, |_| true)
     }
 
@@ -192,16 +193,16 @@ impl Area {
     pub(super) fn remove_seen(
         &self,
         name: Name,
-        seen: &Facts,
-    ) -> Result<Option<Facts>, StoreError> {
+        seen: &FileMeta,
+    ) -> Result<Option<FileMeta>, StoreError> {
         self.remove_if(name, |now| now.is_same(seen))
     }
 
     fn remove_if(
         &self,
         name: Name,
-        is_it: impl FnOnce(&Facts) -> bool,
-    ) -> Result<Option<Facts>, StoreError> {
+        is_it: impl FnOnce(&FileMeta) -> bool,
+    ) -> Result<Option<FileMeta>, StoreError> {
         let path = self.path(name);
         let (shard, rest) = path.rsplit_once('/').unwrap_or_default();
         let target = CString::new(rest).unwrap_or_default();
@@ -229,10 +230,10 @@ impl Area {
             return Ok(None);
         };
         let mut files = Vec::with_capacity(children.len());
-        for Child { name, .. } in children {
+        for DirectoryEntry { name, .. } in children {
             let facts = directory.look(&name).map_err(&trouble)?;
             if let Some(facts) = facts.filter(|facts| facts.is_file) {
-                files.push(Listed { name, facts });
+                files.push(ListedFile { name, facts });
             }
         }
         Ok(Some(Listing {
@@ -321,7 +322,7 @@ fn clear_way(root: &Directory, shard: &str, name: &CStr) -> io::Result<()> {
 }
 
 /// Directory and children; `None` where it is missing.
-fn children(root: &Directory, path: &str) -> io::Result<Option<(Directory, Vec<Child>)>> {
+fn children(root: &Directory, path: &str) -> io::Result<Option<(Directory, Vec<DirectoryEntry>)>> {
     let listed = root
         .directory(path)
         .and_then(|directory| directory.list().map(|children| (directory, children)));

@@ -1,16 +1,16 @@
 //! Lists a store, shard by shard, and corrects what was counted for each shard that it lists.
 
-use super::area::{Listed, Listing, name_of};
+use super::area::{ListedFile, Listing, name_of};
 use super::backend::{Cleared, Entry};
-use super::class::{CLASS_HEAD, Class};
+use super::class::{CLASS_HEAD, ContentKind};
 use super::error::StoreError;
 use super::file::FileStore;
-use super::kind::{Access, Sort};
+use super::kind::{Access, EntryKind};
 use super::policy::{Candidate, Policy};
 use super::tmp;
-use super::usage::{Known, forget, load};
+use super::usage::{UsageMap, forget, load};
 use crate::files::{Directory, seconds};
-use crate::stats::{Row, StoreSize, Totals};
+use crate::stats::{ShardRow, StoreSize, Totals};
 
 /// So many files may be listed on behalf of one put, unless a single shard has more: with a million
 /// files a shard has 3900, and one is listed.
@@ -23,7 +23,7 @@ const VISIT_SECONDS: u64 = 60;
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) number: u8,
-    pub(super) listings: Vec<(Sort, Listing)>,
+    pub(super) listings: Vec<(EntryKind, Listing)>,
 }
 
 impl Shard {
@@ -32,8 +32,8 @@ impl Shard {
         for (sort, listing) in &self.listings {
             let files = listing.files.len() as u64;
             match sort {
-                Sort::Entry => size.entries += files,
-                Sort::Record => size.records += files,
+                EntryKind::Entry => size.entries += files,
+                EntryKind::Record => size.records += files,
             }
             // Files with holes may seem to hold more than any disk.
             let sizes = listing.files.iter().map(|file| file.facts.size);
@@ -43,7 +43,7 @@ impl Shard {
     }
 
     /// Every file with its place in `listings`.
-    pub(super) fn files(&self) -> impl Iterator<Item = (usize, Sort, &Listed)> {
+    pub(super) fn files(&self) -> impl Iterator<Item = (usize, EntryKind, &ListedFile)> {
         let listings = self.listings.iter().enumerate();
         listings.flat_map(|(at, (sort, listing))| {
             let files = listing.files.iter();
@@ -56,9 +56,9 @@ impl FileStore {
     /// Lists a shard and corrects its totals.
     pub(super) fn visit(&self, root: &Directory, number: u8) -> Result<Shard, StoreError> {
         let totals = self.stats.totals();
-        let start = totals.begin_scan(Row::Shard(number));
+        let start = totals.begin_scan(ShardRow::Shard(number));
         let mut listings = Vec::with_capacity(2);
-        for sort in [Sort::Entry, Sort::Record] {
+        for sort in [EntryKind::Entry, EntryKind::Record] {
             let listing = self.area(sort).list(root, number)?;
             listings.extend(listing.map(|listing| (sort, listing)));
         }
@@ -108,7 +108,7 @@ impl FileStore {
 
     fn measure_unfinished(&self, root: &Directory) -> Result<StoreSize, StoreError> {
         let totals = self.stats.totals();
-        let start = totals.begin_scan(Row::Unfinished);
+        let start = totals.begin_scan(ShardRow::Unfinished);
         let size = StoreSize {
             bytes: tmp::measure(root, &self.root)?,
             ..StoreSize::default()
@@ -144,7 +144,7 @@ impl FileStore {
         let Some(root) = self.directory()? else {
             return Ok(0);
         };
-        let count = |number| self.area(Sort::Entry).count(&root, number);
+        let count = |number| self.area(EntryKind::Entry).count(&root, number);
         (0..=u8::MAX).map(count).sum()
     }
 
@@ -178,7 +178,7 @@ impl FileStore {
         self.each_shard(|_, shard, candidates| {
             let now = crate::files::now();
             for ((_, sort, file), candidate) in shard.files().zip(candidates) {
-                if sort == Sort::Entry && !self.policy.is_expired(candidate, now) {
+                if sort == EntryKind::Entry && !self.policy.is_expired(candidate, now) {
                     entries.extend(entry_of(shard.number, file));
                 }
             }
@@ -203,7 +203,7 @@ impl FileStore {
             for at in self.policy.expired(candidates, crate::files::now()) {
                 let (listing, sort, file) = files[at];
                 match self.remove_listed(shard, listing, file) {
-                    Ok(true) if sort == Sort::Entry => {
+                    Ok(true) if sort == EntryKind::Entry => {
                         let entry = entry_of(shard.number, file);
                         gone.extend(entry.map(|entry| (candidates[at].expires, entry)));
                     }
@@ -262,7 +262,7 @@ impl FileStore {
         &self,
         shard: &Shard,
         listing: usize,
-        file: &Listed,
+        file: &ListedFile,
     ) -> Result<bool, StoreError> {
         let (sort, listing) = &shard.listings[listing];
         let removed = listing.remove(file)?;
@@ -274,17 +274,19 @@ impl FileStore {
     pub(super) fn candidates(&self, root: &Directory, shard: &Shard) -> Vec<Candidate> {
         let known = match self.policy {
             Policy::Lfu | Policy::Tlru { .. } => load(root, shard.number),
-            Policy::Lru | Policy::Fifo | Policy::Random { .. } | Policy::Ttl { .. } => Known::new(),
+            Policy::Lru | Policy::Fifo | Policy::Random { .. } | Policy::Ttl { .. } => {
+                UsageMap::new()
+            }
         };
-        let candidate = |(at, sort, file): (usize, Sort, &Listed)| {
+        let candidate = |(at, sort, file): (usize, EntryKind, &ListedFile)| {
             let name = name_of(shard.number, &file.name);
             let usage = name.and_then(|name| known.get(&(sort, name)).copied());
             let usage = usage.unwrap_or_default();
             let class = match (self.policy, sort) {
-                (Policy::Tlru { .. }, Sort::Entry) => usage
-                    .class
-                    .unwrap_or_else(|| Class::of(&shard.listings[at].1.head(file, CLASS_HEAD))),
-                _ => Class::Object,
+                (Policy::Tlru { .. }, EntryKind::Entry) => usage.class.unwrap_or_else(|| {
+                    ContentKind::of(&shard.listings[at].1.head(file, CLASS_HEAD))
+                }),
+                _ => ContentKind::Object,
             };
             Candidate {
                 size: file.facts.size,
@@ -313,7 +315,7 @@ impl FileStore {
     }
 }
 
-fn entry_of(shard: u8, file: &Listed) -> Option<Entry> {
+fn entry_of(shard: u8, file: &ListedFile) -> Option<Entry> {
     let facts = &file.facts;
     Some(Entry {
         name: name_of(shard, &file.name)?,

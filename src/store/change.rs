@@ -1,6 +1,6 @@
 //! What the counters of a store are told when a file comes or goes. Counts nothing itself.
 
-use super::kind::Sort;
+use super::kind::EntryKind;
 use crate::stats::StoreChange;
 
 /// Whether something comes or goes.
@@ -29,11 +29,11 @@ pub(super) fn bytes_change(bytes: u64, sign: Sign) -> StoreChange {
 }
 
 /// One file of a sort, without its bytes.
-pub(super) fn one(sort: Sort, sign: Sign) -> StoreChange {
+pub(super) fn one(sort: EntryKind, sign: Sign) -> StoreChange {
     let mut change = StoreChange::default();
     match sort {
-        Sort::Entry => change.entries = signed(1, sign),
-        Sort::Record => change.records = signed(1, sign),
+        EntryKind::Entry => change.entries = signed(1, sign),
+        EntryKind::Record => change.records = signed(1, sign),
     }
     change
 }

@@ -26,14 +26,14 @@ pub enum Content {
 
 /// The two sorts of values that [`super::Policy::Tlru`] keeps for different times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
+pub enum ContentKind {
     /// Host objects, text, and whatever is not device code.
     Object,
     /// A cubin, PTX, a fatbin, LTO-IR or NVVM IR.
     Device,
 }
 
-/// How many bytes [`Class::of`] and [`Content::of`] look at.
+/// How many bytes [`ContentKind::of`] and [`Content::of`] look at.
 pub const CLASS_HEAD: usize = 64;
 
 /// `e_machine` of ELF files for CUDA.
@@ -88,7 +88,7 @@ impl Content {
     }
 }
 
-impl Class {
+impl ContentKind {
     /// The class of a value that begins with `head`; more than [`CLASS_HEAD`] bytes are not looked at.
     pub fn of(head: &[u8]) -> Self {
         match Content::of(head) {
@@ -102,7 +102,7 @@ impl Class {
 
 #[cfg(test)]
 mod tests {
-    use super::{CLASS_HEAD, Class, Content};
+    use super::{CLASS_HEAD, Content, ContentKind};
 
     /// An ELF header up to the machine.
     fn elf(machine: u16) -> Vec<u8> {
@@ -125,7 +125,7 @@ mod tests {
             &[ptx.as_slice(), &[b'x'; 1000]].concat(),
         ];
         for head in heads {
-            assert_eq!(Class::of(head), Class::Device, "{head:?}");
+            assert_eq!(ContentKind::of(head), ContentKind::Device, "{head:?}");
         }
     }
 
@@ -142,7 +142,7 @@ mod tests {
             &late,
         ];
         for head in heads {
-            assert_eq!(Class::of(head), Class::Object, "{head:?}");
+            assert_eq!(ContentKind::of(head), ContentKind::Object, "{head:?}");
         }
     }
 

@@ -3,7 +3,7 @@
 use super::backend::{Backend, Cleared, Entry, Info, Name};
 use super::error::StoreError;
 use super::file::FileStore;
-use super::kind::Sort;
+use super::kind::EntryKind;
 use crate::files::Size;
 use crate::stats::Counter;
 use std::sync::atomic::Ordering;
@@ -69,7 +69,7 @@ impl FileStore {
         make: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Vec<u8>, E> {
         // Another thread or process may have made it while this one waited. The lookup is counted already.
-        let made = self.read(Sort::Entry, Name::of(key), Size::AtMost(u64::MAX));
+        let made = self.read(EntryKind::Entry, Name::of(key), Size::AtMost(u64::MAX));
         if let Ok(Some(found)) = made {
             return Ok(found.bytes);
         }

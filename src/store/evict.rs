@@ -11,7 +11,7 @@ use super::policy::{Candidate, Limits, Nanos, Policy};
 use super::usage::fold;
 use crate::files;
 use crate::files::Directory;
-use crate::stats::{Counter, Row, SHARDS};
+use crate::stats::{Counter, SHARDS, ShardRow};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::collections::HashSet;
@@ -31,14 +31,14 @@ const MOST_SHARE: u128 = 2;
 
 /// What one eviction has done so far.
 #[derive(Default)]
-pub(super) struct Work {
+pub(super) struct EvictionWork {
     listed: u64,
     removed: usize,
     shards: usize,
     pub(super) trouble: Option<StoreError>,
 }
 
-impl Work {
+impl EvictionWork {
     pub(super) fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
         result
             .map_err(|error| self.trouble.get_or_insert(error))
@@ -62,7 +62,7 @@ impl FileStore {
             return Ok(());
         }
         self.sweep()?;
-        let mut work = Work::default();
+        let mut work = EvictionWork::default();
         let totals = self.stats.totals();
         // One shard with a wrong total is the fullest or does no harm.
         let _ = work.note(self.visit(&root, totals.fullest()));
@@ -87,7 +87,7 @@ impl FileStore {
     }
 
     /// Lists the next shards in turn, as many as one put may pay for; all, if that is not too much.
-    fn next_group(&self, root: &Directory, work: &mut Work) -> Vec<Shard> {
+    fn next_group(&self, root: &Directory, work: &mut EvictionWork) -> Vec<Shard> {
         let totals = self.stats.totals();
         let (mut group, mut listed, mut steps) = (Vec::new(), 0_u64, 0);
         let first = totals.take_turns(0);
@@ -96,7 +96,7 @@ impl FileStore {
         while work.shards < SHARDS {
             let number = first.wrapping_add(steps as u8);
             steps += 1;
-            let expected = totals.row(Row::Shard(number)).files();
+            let expected = totals.row(ShardRow::Shard(number)).files();
             work.shards += 1;
             if let Some(shard) = work.note(self.visit(root, number)) {
                 listed = listed.saturating_add(shard.size().files());
@@ -114,7 +114,7 @@ impl FileStore {
 
     /// Removes what the policy says from the shards of a group: as large a part of their bytes as
     /// all shards together have too many.
-    fn thin_out(&self, root: &Directory, group: &[Shard], before: u64, work: &mut Work) {
+    fn thin_out(&self, root: &Directory, group: &[Shard], before: u64, work: &mut EvictionWork) {
         let now = files::now();
         let candidates = |shard| self.candidates(root, shard);
         let candidates: Vec<Candidate> = group.iter().flat_map(candidates).collect();
@@ -144,7 +144,7 @@ impl FileStore {
     fn victims(&self, candidates: &[Candidate], is_whole: bool, now: Nanos) -> Vec<usize> {
         let limits = Limits::below(self.max_bytes);
         if is_whole {
-            let unfinished = self.stats.totals().row(Row::Unfinished).bytes;
+            let unfinished = self.stats.totals().row(ShardRow::Unfinished).bytes;
             return self
                 .policy
                 .victims(candidates, limits.without(unfinished), now);
@@ -155,7 +155,7 @@ impl FileStore {
     }
 
     /// Leaves out of the log of uses what is not there any more.
-    pub(super) fn fold_log(&self, root: &Directory, shard: &Shard, work: &mut Work) {
+    pub(super) fn fold_log(&self, root: &Directory, shard: &Shard, work: &mut EvictionWork) {
         let named = shard.files().filter_map(|(_, sort, file)| {
             let name = name_of(shard.number, &file.name)?;
             Some((sort, name))

@@ -2,14 +2,14 @@
 //! written to a temporary file and renamed, so that readers see all of it or nothing. Totals are kept
 //! in a page of counters, so that a put lists no directory. Does not know what it stores.
 
-use super::area::{Area, Found, Placed, Touch};
+use super::area::{Area, FoundFile, Placement, Touch};
 use super::artefact::Artefact;
 use super::backend::Name;
 use super::change::{Sign, bytes_change, one, signed};
-use super::class::{CLASS_HEAD, Class};
+use super::class::{CLASS_HEAD, ContentKind};
 use super::error::StoreError;
 use super::key::KeyRefusal;
-use super::kind::{Access, Sort};
+use super::kind::{Access, EntryKind};
 use super::own::Own;
 use super::policy::{Candidate, Policy};
 use super::record::Unsealed;
@@ -18,8 +18,8 @@ use super::tmp::{self, Durability, Temporary};
 use super::trust::{Credentials, Standing, Use};
 use super::turns::Turns;
 use super::usage::{Usage, note};
-use crate::files::{Directory, Facts, Kind, Rights, Root, Size, is_missing, now};
-use crate::stats::{Counter, Row, Stats, StoreChange, StoreSize};
+use crate::files::{Directory, FileMeta, Rights, RightsKind, Root, Size, is_missing, now};
+use crate::stats::{Counter, ShardRow, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -95,7 +95,7 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.read(Sort::Entry, Name::of(key), Size::AtMost(u64::MAX))?;
+        let found = self.read(EntryKind::Entry, Name::of(key), Size::AtMost(u64::MAX))?;
         let found = found.filter(|found| self.credentials.may_be_believed(&found.facts));
         match &found {
             Some(_) => self.count_hit(),
@@ -110,8 +110,8 @@ impl FileStore {
     /// # Errors
     /// The value is larger than the store, or cannot be written.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let how = (Durability::Synced, Kind::Owned);
-        self.write(Sort::Entry, Name::of(key), &[value], how)
+        let how = (Durability::Synced, RightsKind::Owned);
+        self.write(EntryKind::Entry, Name::of(key), &[value], how)
     }
 
     /// Removes the entry of `key`; whether there was one.
@@ -119,7 +119,7 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be removed.
     pub fn remove(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.take_out(Sort::Entry, Name::of(key))
+        self.take_out(EntryKind::Entry, Name::of(key))
     }
 
     /// Stores `bytes` under a key made of their digest. Where the same bytes are stored already,
@@ -132,10 +132,10 @@ impl FileStore {
         let artefact = Artefact::of(bytes);
         let name = Name::of(&artefact.key());
         // Reading and comparing costs less than a write. An entry that cannot be read is replaced.
-        let held = self.read(Sort::Entry, name, Size::Exactly(artefact.size));
+        let held = self.read(EntryKind::Entry, name, Size::Exactly(artefact.size));
         if held.ok().flatten().is_none_or(|held| held.bytes != bytes) {
-            let how = (Durability::Verified, Kind::Owned);
-            self.write(Sort::Entry, name, &[bytes], how)?;
+            let how = (Durability::Verified, RightsKind::Owned);
+            self.write(EntryKind::Entry, name, &[bytes], how)?;
         }
         Ok(artefact)
     }
@@ -147,11 +147,11 @@ impl FileStore {
     /// The entry exists and cannot be read.
     pub fn get_artefact(&self, artefact: &Artefact) -> Result<Option<Vec<u8>>, StoreError> {
         let name = Name::of(&artefact.key());
-        let found = self.read(Sort::Entry, name, Size::Exactly(artefact.size))?;
-        let whole = |found: &Found| {
+        let found = self.read(EntryKind::Entry, name, Size::Exactly(artefact.size))?;
+        let whole = |found: &FoundFile| {
             found.facts.size == artefact.size && Artefact::of(&found.bytes) == *artefact
         };
-        self.verified(Sort::Entry, name, found, |found| {
+        self.verified(EntryKind::Entry, name, found, |found| {
             if whole(&found) {
                 Unsealed::Whole(found.bytes)
             } else {
@@ -175,8 +175,8 @@ impl FileStore {
 
     fn unsealed(&self, key: &[u8], usage: Use) -> Result<Option<Vec<u8>>, StoreError> {
         let name = self.credentials.name(key, usage);
-        let found = self.read(Sort::Record, name, Size::AtMost(LONGEST_RECORD))?;
-        self.verified(Sort::Record, name, found, |found| {
+        let found = self.read(EntryKind::Record, name, Size::AtMost(LONGEST_RECORD))?;
+        self.verified(EntryKind::Record, name, found, |found| {
             self.credentials
                 .unseal(name, &found.facts, found.bytes, usage)
         })
@@ -214,8 +214,8 @@ impl FileStore {
             });
         }
         let parts = [&self.credentials.header(name, value, usage), value];
-        let how = (Durability::Verified, Kind::Owned);
-        self.write(Sort::Record, name, &parts, how)
+        let how = (Durability::Verified, RightsKind::Owned);
+        self.write(EntryKind::Record, name, &parts, how)
     }
 
     /// Removes the record of a result of `key`; whether there was one.
@@ -223,13 +223,13 @@ impl FileStore {
     /// # Errors
     /// The record exists and cannot be removed.
     pub fn remove_record(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.take_out(Sort::Record, self.credentials.name(key, Use::Result))
+        self.take_out(EntryKind::Record, self.credentials.name(key, Use::Result))
     }
 
-    pub(super) fn area(&self, sort: Sort) -> &Area {
+    pub(super) fn area(&self, sort: EntryKind) -> &Area {
         match sort {
-            Sort::Entry => &self.entries,
-            Sort::Record => &self.records,
+            EntryKind::Entry => &self.entries,
+            EntryKind::Record => &self.records,
         }
     }
 
@@ -245,10 +245,10 @@ impl FileStore {
     /// A file that is there and has not expired, marked as used.
     pub(super) fn read(
         &self,
-        sort: Sort,
+        sort: EntryKind,
         name: Name,
         expected: Size,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<FoundFile>, StoreError> {
         let touch = match self.access {
             Access::ReadWrite => Touch::Mark,
             Access::ReadOnly => Touch::Leave,
@@ -257,7 +257,7 @@ impl FileStore {
             return Ok(None);
         };
         if self.policy.knows_expiry() {
-            let class = Class::of(&found.bytes[..found.bytes.len().min(CLASS_HEAD)]);
+            let class = ContentKind::of(&found.bytes[..found.bytes.len().min(CLASS_HEAD)]);
             if self.has_expired(&found.facts, class) {
                 // What cannot be removed is not served either.
                 let _ = self.discard(sort, name, &found.facts);
@@ -272,10 +272,10 @@ impl FileStore {
     /// be; one that cannot is never served either.
     fn verified(
         &self,
-        sort: Sort,
+        sort: EntryKind,
         name: Name,
-        found: Option<Found>,
-        check: impl FnOnce(Found) -> Unsealed,
+        found: Option<FoundFile>,
+        check: impl FnOnce(FoundFile) -> Unsealed,
     ) -> Result<Option<Vec<u8>>, StoreError> {
         let Some(found) = found else {
             self.count_miss();
@@ -305,7 +305,7 @@ impl FileStore {
         self.misses.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn has_expired(&self, facts: &Facts, class: Class) -> bool {
+    fn has_expired(&self, facts: &FileMeta, class: ContentKind) -> bool {
         let candidate = Candidate {
             expires: self.policy.expires(class, facts.written),
             ..Candidate::default()
@@ -314,7 +314,7 @@ impl FileStore {
     }
 
     /// Notes what only some policies ask for. A use that cannot be noted is one too few.
-    fn note_use(&self, sort: Sort, name: Name, class: Option<Class>) {
+    fn note_use(&self, sort: EntryKind, name: Name, class: Option<ContentKind>) {
         let usage = match self.policy {
             Policy::Lfu => Usage {
                 uses: 1,
@@ -338,10 +338,10 @@ impl FileStore {
     /// The put of any sort of file, whose contents are `parts` in a row.
     fn write(
         &self,
-        sort: Sort,
+        sort: EntryKind,
         name: Name,
         parts: &[&[u8]],
-        how: (Durability, Kind),
+        how: (Durability, RightsKind),
     ) -> Result<(), StoreError> {
         if self.access == Access::ReadOnly {
             return Ok(());
@@ -355,7 +355,7 @@ impl FileStore {
         let before = self.stock();
         self.write_and_place(sort, name, parts, size, how)?;
         let head = parts.iter().find(|part| !part.is_empty());
-        self.note_use(sort, name, head.map(|head| Class::of(head)));
+        self.note_use(sort, name, head.map(|head| ContentKind::of(head)));
         // The value is stored, whatever becomes of the old ones.
         if before.and_then(|before| self.trim(before)).is_err() {
             self.stats.add(Counter::Error, 1);
@@ -367,35 +367,35 @@ impl FileStore {
     /// writers of one new key at the same moment both may count it; the next listing corrects that.
     fn write_and_place(
         &self,
-        sort: Sort,
+        sort: EntryKind,
         name: Name,
         parts: &[&[u8]],
         size: u64,
-        how: (Durability, Kind),
+        how: (Durability, RightsKind),
     ) -> Result<(), StoreError> {
         let (durability, kind) = how;
         let totals = self.stats.totals();
         let root = self.root_made()?;
-        totals.change(Row::Unfinished, bytes_change(size, Sign::More));
+        totals.change(ShardRow::Unfinished, bytes_change(size, Sign::More));
         let placed = Temporary::new(&root, &self.root, kind).and_then(|mut temporary| {
             let written = temporary.write(parts, durability);
             written.map_err(StoreError::io("write a file in", &self.root.join("tmp")))?;
             self.area(sort).place(&root, temporary, name)
         });
-        let row = Row::Shard(name.0[0]);
+        let row = ShardRow::Shard(name.0[0]);
         match &placed {
-            Ok(Placed::New) => {
+            Ok(Placement::New) => {
                 let change = one(sort, Sign::More);
                 let bytes = signed(size, Sign::More);
                 totals.change(row, StoreChange { bytes, ..change });
             }
-            Ok(Placed::Replaced(held)) => {
+            Ok(Placement::Replaced(held)) => {
                 totals.change(row, bytes_change(size, Sign::More));
                 totals.change(row, bytes_change(*held, Sign::Less));
             }
-            Ok(Placed::Dropped) | Err(_) => {}
+            Ok(Placement::Dropped) | Err(_) => {}
         }
-        totals.change(Row::Unfinished, bytes_change(size, Sign::Less));
+        totals.change(ShardRow::Unfinished, bytes_change(size, Sign::Less));
         placed.map(|_| ())
     }
 
@@ -404,7 +404,7 @@ impl FileStore {
         root::make(&self.root)
     }
 
-    fn take_out(&self, sort: Sort, name: Name) -> Result<bool, StoreError> {
+    fn take_out(&self, sort: EntryKind, name: Name) -> Result<bool, StoreError> {
         if self.access == Access::ReadOnly {
             return Ok(false);
         }
@@ -414,7 +414,7 @@ impl FileStore {
     }
 
     /// Removes a file if it is still the one that was seen, and counts it out.
-    fn discard(&self, sort: Sort, name: Name, seen: &Facts) -> Result<(), StoreError> {
+    fn discard(&self, sort: EntryKind, name: Name, seen: &FileMeta) -> Result<(), StoreError> {
         if self.access == Access::ReadWrite {
             let removed = self.area(sort).remove_seen(name, seen)?;
             self.count_out(sort, name.0[0], removed);
@@ -422,13 +422,13 @@ impl FileStore {
         Ok(())
     }
 
-    pub(super) fn count_out(&self, sort: Sort, shard: u8, removed: Option<Facts>) {
+    pub(super) fn count_out(&self, sort: EntryKind, shard: u8, removed: Option<FileMeta>) {
         if let Some(file) = removed.filter(|file| file.is_file) {
             let change = StoreChange {
                 bytes: signed(file.size, Sign::Less),
                 ..one(sort, Sign::Less)
             };
-            self.stats.totals().change(Row::Shard(shard), change);
+            self.stats.totals().change(ShardRow::Shard(shard), change);
         }
     }
 
@@ -438,7 +438,7 @@ impl FileStore {
             return Ok(0);
         };
         let totals = self.stats.totals();
-        let start = totals.begin_scan(Row::Unfinished);
+        let start = totals.begin_scan(ShardRow::Unfinished);
         let swept = tmp::sweep(&root, &self.root)?;
         let left = StoreSize {
             bytes: swept.left,

@@ -27,7 +27,7 @@ const FIRST_LOOK: Duration = Duration::from_secs(1);
 pub enum Flight<S> {
     /// No other process has the key until the guard is dropped. What is to be made may have been made
     /// just before.
-    Leader(Guard),
+    Leader(LeadGuard),
     /// Another process had the key, and is done or dead. Look for what it has made; where nothing is,
     /// join again.
     Followed,
@@ -90,19 +90,19 @@ fn try_join<S>(
 ) -> io::Result<Flight<S>> {
     let file = LockFile::open(own, FILE)?;
     if file.try_lock(offset)? {
-        return Ok(Flight::Leader(Guard { file, offset }));
+        return Ok(Flight::Leader(LeadGuard { file, offset }));
     }
     wait(&file, offset, deadline, interrupted)
 }
 
 /// The lead for one key; dropping it gives it up.
 #[derive(Debug)]
-pub struct Guard {
+pub struct LeadGuard {
     file: LockFile,
     offset: i64,
 }
 
-impl Drop for Guard {
+impl Drop for LeadGuard {
     fn drop(&mut self) {
         // Should this fail, closing is what is left.
         let _ = self.file.unlock(self.offset);

@@ -4,12 +4,12 @@
 use super::backend::Cleared;
 use super::census::Shard;
 use super::error::StoreError;
-use super::evict::{Work, lock};
+use super::evict::{EvictionWork, lock};
 use super::file::FileStore;
 use super::kind::Access;
 use super::policy::{Candidate, Limits, Policy};
 use crate::files::{Directory, now};
-use crate::stats::{Counter, Row, StoreSize};
+use crate::stats::{Counter, ShardRow, StoreSize};
 
 /// What [`FileStore::collect`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,9 +60,9 @@ impl FileStore {
             done.before = done.before.plus(shard.size());
             shards.push(shard);
         }
-        let unfinished = self.stats.totals().row(Row::Unfinished).bytes;
+        let unfinished = self.stats.totals().row(ShardRow::Unfinished).bytes;
         done.before.bytes = done.before.bytes.saturating_add(unfinished);
-        let mut work = Work::default();
+        let mut work = EvictionWork::default();
         self.remove_victims(&root, &shards, unfinished, (&mut done, &mut work), watch);
         if matches!(self.policy, Policy::Lfu | Policy::Tlru { .. }) {
             for shard in &shards {
@@ -87,7 +87,7 @@ impl FileStore {
         root: &Directory,
         shards: &[Shard],
         unfinished: u64,
-        (done, work): (&mut Collected, &mut Work),
+        (done, work): (&mut Collected, &mut EvictionWork),
         watch: &mut dyn FnMut(Phase, u64, u64),
     ) {
         let now = now();

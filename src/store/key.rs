@@ -1,7 +1,7 @@
 //! The key by which the users of a shared cache sign records: 32 random bytes in a file that only they can
 //! read, and every user who can read it can sign. Does not know what is signed.
 
-use crate::files::{Directory, Held, Kind, Rights, is_missing, read_bounded, write_fresh};
+use crate::files::{Directory, Held, Rights, RightsKind, is_missing, read_bounded, write_fresh};
 use rustix::fs::{Mode, OFlags, fstat};
 use sha2::{Digest, Sha256};
 use std::fs::File;
@@ -23,14 +23,14 @@ const BLOCK: usize = 64;
 
 /// A key. Does not show itself.
 #[derive(Clone)]
-pub struct Key {
+pub struct SigningKey {
     /// What SHA-256 is at after the first block of each of the two passes of HMAC (RFC 2104).
     inner: Sha256,
     outer: Sha256,
     id: [u8; 32],
 }
 
-impl std::fmt::Debug for Key {
+impl std::fmt::Debug for SigningKey {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(out, "Key({})", hex::encode(&self.id[..8]))
     }
@@ -54,7 +54,7 @@ impl KeyRefusal {
     }
 }
 
-impl Key {
+impl SigningKey {
     pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
         let begun = |pad: u8| {
             let mut block = [pad; BLOCK];
@@ -117,7 +117,7 @@ impl Key {
             if may_make {
                 let bytes = Self::generate().ok()?;
                 // Another process may be faster.
-                let _ = write_fresh(own, (own, KEY_FILE), Kind::Owned, &bytes, Held::Kept);
+                let _ = write_fresh(own, (own, KEY_FILE), RightsKind::Owned, &bytes, Held::Kept);
             }
             read()
         })
@@ -177,7 +177,7 @@ impl Key {
 
 #[cfg(test)]
 mod tests {
-    use super::Key;
+    use super::SigningKey;
     use std::fs::{self, Permissions};
     use std::os::unix::fs::PermissionsExt;
 
@@ -186,7 +186,7 @@ mod tests {
         // Test case 1: twenty bytes of 0x0b, which zeros do not change, and "Hi There".
         let mut bytes = [0; 32];
         bytes[..20].fill(0x0b);
-        let code = Key::from_bytes(bytes).authenticate(&[b"Hi ", b"There"]);
+        let code = SigningKey::from_bytes(bytes).authenticate(&[b"Hi ", b"There"]);
         let expected = "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7";
         assert_eq!(hex::encode(code), expected);
     }
@@ -195,20 +195,23 @@ mod tests {
     fn key_that_others_could_know_or_change_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("key");
-        assert!(Key::read(&path).is_err());
-        fs::write(&path, Key::generate().unwrap()).unwrap();
+        assert!(SigningKey::read(&path).is_err());
+        fs::write(&path, SigningKey::generate().unwrap()).unwrap();
         for mode in [0o644, 0o660, 0o602, 0o601] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert!(Key::read(&path).unwrap_err().contains("mode"), "{mode:o}");
+            assert!(
+                SigningKey::read(&path).unwrap_err().contains("mode"),
+                "{mode:o}"
+            );
         }
         for mode in [0o600, 0o640, 0o400] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert!(Key::read(&path).is_ok(), "{mode:o}");
+            assert!(SigningKey::read(&path).is_ok(), "{mode:o}");
         }
         let link = dir.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
-        assert!(Key::read(&link).is_ok());
+        assert!(SigningKey::read(&link).is_ok());
         fs::write(&path, "pcache-nvcc key v1 00\n").unwrap();
-        assert!(Key::read(&path).unwrap_err().contains("no key"));
+        assert!(SigningKey::read(&path).unwrap_err().contains("no key"));
     }
 }

@@ -9,7 +9,7 @@ pub(super) enum Access {
 
 /// What a file counts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Sort {
+pub enum EntryKind {
     /// An artefact, or another program's value.
     Entry,
     /// A record, with its checksum.

@@ -4,7 +4,7 @@
 
 use super::backend::{Backend, Cleared, Entry, Info, Name};
 use super::policy::{Candidate, Limits, Nanos, Policy};
-use super::{Class, StoreError};
+use super::{ContentKind, StoreError};
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -18,17 +18,17 @@ type Clock = Box<dyn Fn() -> Nanos + Send + Sync>;
 /// Values in memory, up to a size in bytes; what keys and bookkeeping take is not counted.
 pub struct MemoryStore {
     clock: Clock,
-    state: Mutex<State>,
+    state: Mutex<MemoryState>,
     /// A flight has ended.
     landed: Condvar,
 }
 
 /// Everything behind the lock. No code of callers runs while it is held.
-struct State {
+struct MemoryState {
     limits: Limits,
     policy: Policy,
     /// Ordered, so that the same calls give the same victims.
-    slots: BTreeMap<Bytes, Slot>,
+    slots: BTreeMap<Bytes, MemorySlot>,
     bytes: u64,
     /// The last time that was given to a use. The next is later, even if the clock stands, so that
     /// uses have an order.
@@ -38,17 +38,17 @@ struct State {
     hits: u64,
     misses: u64,
     /// What is being made, by key.
-    flights: BTreeMap<Bytes, Arc<Flight>>,
+    flights: BTreeMap<Bytes, Arc<MemoryFlight>>,
 }
 
-struct Slot {
+struct MemorySlot {
     value: Bytes,
     facts: Candidate,
 }
 
 /// A value that is being made, and what came of it; nothing if that failed.
 #[derive(Default)]
-struct Flight {
+struct MemoryFlight {
     value: OnceLock<Bytes>,
 }
 
@@ -79,7 +79,7 @@ impl MemoryStore {
         let since = Instant::now();
         Ok(Self {
             clock: Box::new(move || start.saturating_add(since.elapsed().as_nanos() as Nanos)),
-            state: Mutex::new(State::new(limits)),
+            state: Mutex::new(MemoryState::new(limits)),
             landed: Condvar::new(),
         })
     }
@@ -121,7 +121,7 @@ impl MemoryStore {
         value: impl Into<Arc<[u8]>>,
     ) -> Result<Vec<Entry>, StoreError> {
         let (value, now) = (value.into(), (self.clock)());
-        let class = Class::of(&value);
+        let class = ContentKind::of(&value);
         let mut state = self.state();
         let expires = state.policy.expires(class, now);
         state.insert(key, value, expires, now)
@@ -167,7 +167,7 @@ impl MemoryStore {
 
     /// The value under `key`, when others that are making it have finished; or else the duty to
     /// make it.
-    fn board(&self, key: &[u8]) -> Result<Bytes, (Arc<Flight>, Landing<'_>)> {
+    fn board(&self, key: &[u8]) -> Result<Bytes, (Arc<MemoryFlight>, Landing<'_>)> {
         let mut now = (self.clock)();
         let mut state = self.state();
         loop {
@@ -178,7 +178,7 @@ impl MemoryStore {
             let Some(flight) = state.flights.get(key).map(Arc::clone) else {
                 break;
             };
-            let flies = |state: &mut State| {
+            let flies = |state: &mut MemoryState| {
                 let current = state.flights.get(key);
                 current.is_some_and(|current| Arc::ptr_eq(current, &flight))
             };
@@ -194,14 +194,14 @@ impl MemoryStore {
             }
         }
         state.misses += 1;
-        let flight = Arc::new(Flight::default());
+        let flight = Arc::new(MemoryFlight::default());
         let key = Bytes::from(key);
         state.flights.insert(Arc::clone(&key), Arc::clone(&flight));
         let landing = Landing { store: self, key };
         Err((flight, landing))
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, MemoryState> {
         // Nothing that can panic is done under the lock, but for running out of memory.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -275,7 +275,7 @@ impl Backend for MemoryStore {
     }
 }
 
-impl State {
+impl MemoryState {
     fn new(limits: Limits) -> Self {
         Self {
             limits,
@@ -334,11 +334,12 @@ impl State {
         self.bytes += size;
         let expiries = self.next_expiry.into_iter().chain(expires);
         self.next_expiry = expiries.min();
-        self.slots.insert(Bytes::from(key), Slot { value, facts });
+        self.slots
+            .insert(Bytes::from(key), MemorySlot { value, facts });
         Ok(gone)
     }
 
-    fn take(&mut self, key: &[u8]) -> Option<Slot> {
+    fn take(&mut self, key: &[u8]) -> Option<MemorySlot> {
         let slot = self.slots.remove(key)?;
         self.bytes -= slot.facts.size;
         Some(slot)
@@ -395,7 +396,7 @@ impl State {
     }
 }
 
-impl Slot {
+impl MemorySlot {
     fn entry(&self, key: &[u8]) -> Entry {
         Entry {
             name: Name::of(key),

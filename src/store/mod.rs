@@ -45,17 +45,17 @@ mod usage;
 
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
-pub use class::{CLASS_HEAD, Class, Content};
+pub use class::{CLASS_HEAD, Content, ContentKind};
 pub use error::StoreError;
 pub use file::FileStore;
-pub use flight::{Flight, Flights, Guard};
+pub use flight::{Flight, Flights, LeadGuard};
 pub use gc::{Collected, Phase};
-pub use key::{KEY_DIRECTORY, KEY_FILE, Key, KeyRefusal};
-pub use kind::Sort;
+pub use key::{KEY_DIRECTORY, KEY_FILE, KeyRefusal, SigningKey};
+pub use kind::EntryKind;
 pub use memory::MemoryStore;
 pub use own::Privacy;
 pub use policy::Policy;
-pub use survey::{Proof, Reading, Stored, Verdict};
+pub use survey::{Proof, Reading, SurveyedFile, Verdict};
 pub use tmp::STRANGE_PREFIX;
 pub use trust::Standing;
 

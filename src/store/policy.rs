@@ -2,7 +2,7 @@
 //! known of each entry, the limits and the time. Reads no clock and no file, draws no random numbers
 //! of its own; the caller removes what is named, if it still is what it was.
 
-use super::Class;
+use super::ContentKind;
 use crate::config::{EvictionPolicy, Lifetime};
 
 pub use crate::files::Nanos;
@@ -81,9 +81,9 @@ pub enum Policy {
     },
     /// Each entry has a lifetime of its own; then as [`Policy::Lru`].
     Tlru {
-        /// From writing to expiry of a [`Class::Object`], in nanoseconds.
+        /// From writing to expiry of a [`ContentKind::Object`], in nanoseconds.
         objects: Nanos,
-        /// From writing to expiry of a [`Class::Device`], in nanoseconds.
+        /// From writing to expiry of a [`ContentKind::Device`], in nanoseconds.
         device: Nanos,
     },
 }
@@ -91,13 +91,13 @@ pub enum Policy {
 impl Policy {
     /// When a value that is written at `written` expires, unless its writer says otherwise; `None`
     /// for policies that know no expiry.
-    pub fn expires(self, class: Class, written: Nanos) -> Option<Nanos> {
+    pub fn expires(self, class: ContentKind, written: Nanos) -> Option<Nanos> {
         let lifetime = match self {
             Self::Lru | Self::Fifo | Self::Lfu | Self::Random { .. } => return None,
             Self::Ttl { lifetime } => lifetime,
             Self::Tlru { objects, device } => match class {
-                Class::Object => objects,
-                Class::Device => device,
+                ContentKind::Object => objects,
+                ContentKind::Device => device,
             },
         };
         Some(written.saturating_add(lifetime))

@@ -3,7 +3,7 @@
 //! what a record is of.
 
 use super::Name;
-use super::key::Key;
+use super::key::SigningKey;
 use sha2::{Digest, Sha256};
 
 const TITLE: &str = "pcache-nvcc record v2 ";
@@ -16,7 +16,7 @@ const HEADER: usize = TITLE.len() + 64 + 1;
 /// The header for `value` in the file called `name`. The name is in the checksum, so that a record
 /// that was moved to another one counts as damaged; the key of the record is not, so that a listing
 /// of the directory can check it.
-pub(super) fn header(name: Name, value: &[u8], key: Option<&Key>) -> Vec<u8> {
+pub(super) fn header(name: Name, value: &[u8], key: Option<&SigningKey>) -> Vec<u8> {
     let (title, digest) = match key {
         Some(key) => (SIGNED, key.authenticate(&[&name.0, value])),
         None => {
@@ -41,7 +41,7 @@ pub(super) enum Unsealed {
 }
 
 /// The value in `bytes`, which `key` must have signed if there is one.
-pub(super) fn unseal(name: Name, mut bytes: Vec<u8>, key: Option<&Key>) -> Unsealed {
+pub(super) fn unseal(name: Name, mut bytes: Vec<u8>, key: Option<&SigningKey>) -> Unsealed {
     let is_signed = bytes.starts_with(SIGNED.as_bytes());
     let Some((found, value)) = bytes.split_at_checked(HEADER) else {
         return Unsealed::Damaged;
@@ -71,7 +71,7 @@ pub(super) fn is_signed(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{HEADER, Key, Name, Unsealed, header, unseal as unseal_named};
+    use super::{HEADER, Name, SigningKey, Unsealed, header, unseal as unseal_named};
 
     fn sealed(key: &[u8], value: &[u8]) -> Vec<u8> {
         [header(Name::of(key), value, None), value.to_vec()].concat()
@@ -118,7 +118,10 @@ mod tests {
 
     #[test]
     fn only_what_the_key_has_signed_is_whole() {
-        let (key, other) = (Key::from_bytes([7; 32]), Key::from_bytes([8; 32]));
+        let (key, other) = (
+            SigningKey::from_bytes([7; 32]),
+            SigningKey::from_bytes([8; 32]),
+        );
         let name = Name::of(b"key");
         let signed = [header(name, b"value", Some(&key)), b"value".to_vec()].concat();
         let opened = |name, bytes: &[u8], key| unseal_named(name, bytes.to_vec(), key);

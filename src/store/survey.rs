@@ -2,11 +2,11 @@
 //! policy's. Reading here is no use: it leaves the order of eviction alone. Does not know what the
 //! files are to a compile.
 
-use super::area::{Listed, Listing, name_of};
+use super::area::{ListedFile, Listing, name_of};
 use super::backend::{Cleared, Name};
 use super::error::StoreError;
 use super::file::{FileStore, LONGEST_RECORD};
-use super::kind::{Access, Sort};
+use super::kind::{Access, EntryKind};
 use super::policy::{Nanos, Policy};
 use super::record::Unsealed;
 use super::trust::Credentials;
@@ -14,7 +14,7 @@ use super::usage::load;
 
 /// One file as it was when listed.
 #[derive(Debug)]
-pub struct Stored<'a> {
+pub struct SurveyedFile<'a> {
     /// Which.
     pub name: Name,
     /// Bytes, with the header of a record.
@@ -27,7 +27,7 @@ pub struct Stored<'a> {
     pub uses: Option<u64>,
     credentials: &'a Credentials,
     listing: &'a Listing,
-    file: &'a Listed,
+    file: &'a ListedFile,
 }
 
 /// What becomes of a file that was looked at.
@@ -63,7 +63,7 @@ pub enum Proof {
     Gone,
 }
 
-impl Stored<'_> {
+impl SurveyedFile<'_> {
     /// The beginning, at most `length` bytes; empty where it cannot be read.
     pub fn head(&self, length: usize) -> Vec<u8> {
         self.listing.head(self.file, length)
@@ -110,8 +110,8 @@ impl FileStore {
     /// been tried.
     pub fn survey(
         &self,
-        sort: Sort,
-        mut each: impl FnMut(&Stored<'_>) -> Verdict,
+        sort: EntryKind,
+        mut each: impl FnMut(&SurveyedFile<'_>) -> Verdict,
     ) -> Result<Cleared, StoreError> {
         let mut cleared = Cleared::default();
         let Some(root) = self.directory()? else {
@@ -129,7 +129,7 @@ impl FileStore {
                     let noted = known.get(&(sort, name));
                     noted.map_or(1, |usage| usage.uses.max(1))
                 });
-                let stored = Stored {
+                let stored = SurveyedFile {
                     name,
                     size: file.facts.size,
                     read: file.facts.read.max(file.facts.written),

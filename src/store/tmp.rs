@@ -4,7 +4,7 @@
 use super::error::StoreError;
 use super::policy::Nanos;
 use super::unchanged::remove_unchanged;
-use crate::files::{Directory, FRESH_PREFIX, Facts, Kind, is_missing, now};
+use crate::files::{Directory, FRESH_PREFIX, FileMeta, RightsKind, is_missing, now};
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -42,12 +42,12 @@ pub(super) struct Temporary {
 
 impl Temporary {
     /// Makes one in the store in `root`, and `tmp/` where it is missing.
-    pub(super) fn new(root: &Directory, path: &Path, kind: Kind) -> Result<Self, StoreError> {
+    pub(super) fn new(root: &Directory, path: &Path, kind: RightsKind) -> Result<Self, StoreError> {
         let made = Self::make(root, kind);
         made.map_err(StoreError::io("make a file in", &path.join(DIRECTORY)))
     }
 
-    fn make(root: &Directory, kind: Kind) -> io::Result<Self> {
+    fn make(root: &Directory, kind: RightsKind) -> io::Result<Self> {
         /// Tells the threads of a process apart.
         static TURN: AtomicU64 = AtomicU64::new(0);
         let rights = root.rights()?;
@@ -132,7 +132,7 @@ pub(super) fn measure(root: &Directory, path: &Path) -> Result<u64, StoreError> 
 fn visit(
     root: &Directory,
     path: &Path,
-    is_stale: impl Fn(&Facts) -> bool,
+    is_stale: impl Fn(&FileMeta) -> bool,
 ) -> Result<Swept, StoreError> {
     let path: PathBuf = path.join(DIRECTORY);
     let failed = StoreError::io("list", &path);

@@ -5,11 +5,11 @@
 
 use super::backend::Name;
 use super::error::StoreError;
-use super::key::{Key, KeyRefusal};
+use super::key::{KeyRefusal, SigningKey};
 use super::kind::Access;
 use super::own::Own;
 use super::record::{self, Unsealed};
-use crate::files::{Believed, Facts, Rights, Root, Trust};
+use crate::files::{Believed, FileMeta, Rights, Root, Trust};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
@@ -28,9 +28,9 @@ enum Domain {
     /// Only users can write here who are believed.
     Exclusive,
     /// By a signature, with a key that was given, or is the cache's.
-    Key(Box<Key>),
+    Key(Box<SigningKey>),
     /// By a signature, with this user's own key.
-    Own(Box<Key>),
+    Own(Box<SigningKey>),
     /// Nothing: there is no key, and no place for one.
     Nothing,
 }
@@ -76,7 +76,7 @@ impl Credentials {
         let read = |path: &Path| {
             // What it means must not depend on where a compile runs.
             let key = if path.is_absolute() {
-                Key::read(path)
+                SigningKey::read(path)
             } else {
                 Err("it is not an absolute path; begin it with /".to_owned())
             };
@@ -104,9 +104,9 @@ impl Credentials {
         if matches!(found.domain, Domain::Nothing) {
             let of_user = || {
                 let own = own?;
-                Key::of_user(own.root.held()?, own.access == Access::ReadWrite)
+                SigningKey::of_user(own.root.held()?, own.access == Access::ReadWrite)
             };
-            let of_cache = Key::of_cache(held, rights).unwrap_or_else(|why| {
+            let of_cache = SigningKey::of_cache(held, rights).unwrap_or_else(|why| {
                 found.refused = Some(why);
                 None
             });
@@ -119,7 +119,7 @@ impl Credentials {
     }
 
     /// In the cache whose root has these rights. A key counts wherever there is one.
-    fn new(trust: Trust, root: Rights, key: Option<Key>) -> Self {
+    fn new(trust: Trust, root: Rights, key: Option<SigningKey>) -> Self {
         let believed = Believed::new(trust, root);
         let domain = match key {
             Some(key) => Domain::Key(Box::new(key)),
@@ -161,7 +161,7 @@ impl Credentials {
     }
 
     /// Whether an entry that is not verified may be believed.
-    pub(super) fn may_be_believed(&self, facts: &Facts) -> bool {
+    pub(super) fn may_be_believed(&self, facts: &FileMeta) -> bool {
         self.believed.wrote(facts.rights)
     }
 
@@ -179,7 +179,7 @@ impl Credentials {
         }
     }
 
-    fn signer(&self, usage: Use) -> Option<&Key> {
+    fn signer(&self, usage: Use) -> Option<&SigningKey> {
         match (&self.domain, usage) {
             (Domain::Key(key) | Domain::Own(key), Use::Result) => Some(key),
             _ => None,
@@ -201,7 +201,13 @@ impl Credentials {
     }
 
     /// What the record in a file with these `facts` says.
-    pub(super) fn unseal(&self, name: Name, facts: &Facts, bytes: Vec<u8>, usage: Use) -> Unsealed {
+    pub(super) fn unseal(
+        &self,
+        name: Name,
+        facts: &FileMeta,
+        bytes: Vec<u8>,
+        usage: Use,
+    ) -> Unsealed {
         let signer = self.signer(usage);
         let is_believed = match usage {
             Use::Order => facts.rights.is_own(),
@@ -228,13 +234,13 @@ impl Credentials {
 #[cfg(test)]
 mod tests {
     use super::{Credentials, Standing, Trust, Unsealed, Use};
-    use crate::files::{Facts, Rights};
-    use crate::store::key::Key;
+    use crate::files::{FileMeta, Rights};
+    use crate::store::key::SigningKey;
     use rustix::process::geteuid;
 
     /// Facts of a file with these rights.
-    fn facts(rights: Rights) -> Facts {
-        Facts {
+    fn facts(rights: Rights) -> FileMeta {
+        FileMeta {
             is_file: true,
             ino: 1,
             size: 1,
@@ -257,7 +263,7 @@ mod tests {
     fn results_of_others_are_believed_as_the_settings_say_and_without_a_key_not_by_their_owner() {
         let me = geteuid().as_raw();
         let (owner, other) = (me + 71, me + 72);
-        let key = || Some(Key::from_bytes([7; 32]));
+        let key = || Some(SigningKey::from_bytes([7; 32]));
         // What is believed of me, of the directory's owner, and of another.
         for (trust, mode, key, standing, results) in [
             (

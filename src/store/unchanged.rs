@@ -1,6 +1,6 @@
 //! Removes files that may have been exchanged since they were seen. Does not know what they are to the store.
 
-use crate::files::{Directory, Facts, is_missing};
+use crate::files::{Directory, FileMeta, is_missing};
 use std::ffi::CStr;
 use std::io;
 
@@ -10,7 +10,7 @@ use std::io;
 pub(super) fn remove_unchanged(
     directory: &Directory,
     name: &CStr,
-    seen: &Facts,
+    seen: &FileMeta,
 ) -> io::Result<bool> {
     match directory.look(name)? {
         Some(now) if now.is_same(seen) => {}

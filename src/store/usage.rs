@@ -4,10 +4,10 @@
 //! neither, no log is read or written. `docs/design/store.md#uses` draws a line.
 
 use super::backend::Name;
-use super::class::Class;
+use super::class::ContentKind;
 use super::error::StoreError;
-use super::kind::Sort;
-use crate::files::{Directory, Kind, is_missing};
+use super::kind::EntryKind;
+use crate::files::{Directory, RightsKind, is_missing};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
 use std::collections::HashMap;
@@ -28,7 +28,7 @@ const LONG: u64 = 4096 * LINE as u64;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     pub(super) uses: u64,
-    pub(super) class: Option<Class>,
+    pub(super) class: Option<ContentKind>,
 }
 
 impl Usage {
@@ -41,20 +41,20 @@ impl Usage {
 }
 
 /// All that is known of one shard's files.
-pub(super) type Known = HashMap<(Sort, Name), Usage>;
+pub(super) type UsageMap = HashMap<(EntryKind, Name), Usage>;
 
 /// Adds a line to the log of the file's shard.
 pub(super) fn note(
     root: &Directory,
     path: &Path,
-    file: (Sort, Name),
+    file: (EntryKind, Name),
     usage: Usage,
 ) -> Result<(), StoreError> {
     let noted = append(root, file, usage);
     noted.map_err(StoreError::io("append to a log in", &path.join(DIRECTORY)))
 }
 
-fn append(root: &Directory, (sort, name): (Sort, Name), usage: Usage) -> io::Result<()> {
+fn append(root: &Directory, (sort, name): (EntryKind, Name), usage: Usage) -> io::Result<()> {
     let log = name_of_log(name.0[0]);
     let directory = root.make(DIRECTORY)?;
     let mut file = match open_log(root, &directory, &log) {
@@ -72,7 +72,7 @@ fn append(root: &Directory, (sort, name): (Sort, Name), usage: Usage) -> io::Res
 }
 
 /// Everything that the log of `shard` says. Lines that are torn or damaged say nothing.
-pub(super) fn load(root: &Directory, shard: u8) -> Known {
+pub(super) fn load(root: &Directory, shard: u8) -> UsageMap {
     let path = format!("{DIRECTORY}/{}", name_of_log(shard));
     let mut bytes = Vec::new();
     let read = root
@@ -81,7 +81,7 @@ pub(super) fn load(root: &Directory, shard: u8) -> Known {
     // Files of unknown use are what a new log would say of them.
     match read {
         Ok(_) => parse(&bytes),
-        Err(_) => Known::new(),
+        Err(_) => UsageMap::new(),
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn load(root: &Directory, shard: u8) -> Known {
 pub(super) fn fold(
     root: &Directory,
     shard: u8,
-    is_there: impl Fn(&(Sort, Name)) -> bool,
+    is_there: impl Fn(&(EntryKind, Name)) -> bool,
 ) -> io::Result<()> {
     let directory = match root.directory(DIRECTORY) {
         Ok(directory) => directory,
@@ -110,7 +110,7 @@ pub(super) fn fold(
     let name = std::ffi::CString::new(new.as_str()).unwrap_or_default();
     // Left by a process that died: no other one is here, by the lock.
     let _ = directory.remove(&name);
-    let mut folded = directory.create(&new, root.rights()?, Kind::Shared)?;
+    let mut folded = directory.create(&new, root.rights()?, RightsKind::Shared)?;
     let mut lines: Vec<_> = known.into_iter().collect();
     lines.sort_by_key(|((sort, name), _)| (*sort as u8, *name));
     let lines: Vec<u8> = lines
@@ -157,17 +157,17 @@ fn name_of_log(shard: u8) -> String {
     format!("{shard:02x}")
 }
 
-fn line((sort, name): (Sort, Name), usage: Usage) -> [u8; LINE] {
+fn line((sort, name): (EntryKind, Name), usage: Usage) -> [u8; LINE] {
     let mut line = [0; LINE];
     line[..32].copy_from_slice(&name.0);
     line[32] = match sort {
-        Sort::Entry => 1,
-        Sort::Record => 2,
+        EntryKind::Entry => 1,
+        EntryKind::Record => 2,
     };
     line[33] = match usage.class {
         None => 0,
-        Some(Class::Object) => 1,
-        Some(Class::Device) => 2,
+        Some(ContentKind::Object) => 1,
+        Some(ContentKind::Device) => 2,
     };
     line[40..CHECKED].copy_from_slice(&usage.uses.to_le_bytes());
     let check = checksum(&line[..CHECKED]);
@@ -183,8 +183,8 @@ fn checksum(bytes: &[u8]) -> [u8; LINE - CHECKED] {
     std::array::from_fn(|at| digest[at])
 }
 
-fn parse(mut bytes: &[u8]) -> Known {
-    let mut known = Known::new();
+fn parse(mut bytes: &[u8]) -> UsageMap {
+    let mut known = UsageMap::new();
     while let Some((line, rest)) = bytes.split_at_checked(LINE) {
         match parse_line(line) {
             Some((file, usage)) => {
@@ -199,18 +199,18 @@ fn parse(mut bytes: &[u8]) -> Known {
     known
 }
 
-fn parse_line(line: &[u8]) -> Option<((Sort, Name), Usage)> {
+fn parse_line(line: &[u8]) -> Option<((EntryKind, Name), Usage)> {
     if checksum(&line[..CHECKED]) != line[CHECKED..] {
         return None;
     }
     let sort = match line[32] {
-        1 => Sort::Entry,
-        2 => Sort::Record,
+        1 => EntryKind::Entry,
+        2 => EntryKind::Record,
         _ => return None,
     };
     let class = match line[33] {
-        1 => Some(Class::Object),
-        2 => Some(Class::Device),
+        1 => Some(ContentKind::Object),
+        2 => Some(ContentKind::Device),
         _ => None,
     };
     let name = Name(line[..32].try_into().ok()?);
@@ -220,14 +220,14 @@ fn parse_line(line: &[u8]) -> Option<((Sort, Name), Usage)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Known, LINE, LONG, Usage, append, line, load, name_of_log, parse};
+    use super::{LINE, LONG, Usage, UsageMap, append, line, load, name_of_log, parse};
     use crate::files::Directory;
-    use crate::store::kind::Sort;
-    use crate::store::{Class, Name};
+    use crate::store::kind::EntryKind;
+    use crate::store::{ContentKind, Name};
     use std::fs;
 
-    const ONE: (Sort, Name) = (Sort::Entry, Name([7; 32]));
-    const TWO: (Sort, Name) = (Sort::Record, Name([7; 32]));
+    const ONE: (EntryKind, Name) = (EntryKind::Entry, Name([7; 32]));
+    const TWO: (EntryKind, Name) = (EntryKind::Record, Name([7; 32]));
 
     fn used(uses: u64) -> Usage {
         Usage { uses, class: None }
@@ -237,11 +237,11 @@ mod tests {
     fn lines_of_one_file_add_up() {
         let device = Usage {
             uses: 0,
-            class: Some(Class::Device),
+            class: Some(ContentKind::Device),
         };
         let log = [line(ONE, device), line(TWO, used(5)), line(ONE, used(2))].concat();
         let both = Usage { uses: 2, ..device };
-        assert_eq!(parse(&log), Known::from([(ONE, both), (TWO, used(5))]));
+        assert_eq!(parse(&log), UsageMap::from([(ONE, both), (TWO, used(5))]));
     }
 
     #[test]
@@ -250,11 +250,11 @@ mod tests {
         for bit in 0..LINE * 8 {
             let mut bad = good.clone();
             bad[bit / 8] ^= 1 << (bit % 8);
-            assert_eq!(parse(&bad), Known::from([(TWO, used(2))]), "bit {bit}");
+            assert_eq!(parse(&bad), UsageMap::from([(TWO, used(2))]), "bit {bit}");
         }
         for length in 0..LINE {
             let torn = [&good[..length], &good[LINE..]].concat();
-            assert_eq!(parse(&torn), Known::from([(TWO, used(2))]), "{length}");
+            assert_eq!(parse(&torn), UsageMap::from([(TWO, used(2))]), "{length}");
         }
     }
 

@@ -130,7 +130,7 @@ pub struct HostCommand {
 
 /// A driver's account of the commands that it would start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Account {
+pub struct HostAccount {
     /// Each command, in order.
     pub commands: Vec<HostCommand>,
     /// Whose options these programs understand.
@@ -143,7 +143,7 @@ pub struct Account {
     pub specs: Vec<PathBuf>,
 }
 
-impl Account {
+impl HostAccount {
     /// Reads what a driver printed on standard error. `None` where it names no compiler.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut commands = Vec::new();
@@ -288,7 +288,7 @@ impl SearchPlaces {
 
 #[cfg(test)]
 mod tests {
-    use super::{Account, HostDriver, HostFamily, SearchPlaces, words};
+    use super::{HostAccount, HostDriver, HostFamily, SearchPlaces, words};
     use std::path::Path;
 
     const GNU: &[u8] = b"Using built-in specs.\nCOLLECT_GCC=/usr/bin/g++\nTarget: x86_64-linux-gnu\n\
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn the_commands_of_both_compilers_are_read() {
-        let found = Account::parse(GNU).unwrap();
+        let found = HostAccount::parse(GNU).unwrap();
         assert_eq!(found.family, HostFamily::Gnu);
         assert_eq!(
             programs(&found),
@@ -311,12 +311,12 @@ mod tests {
         assert_eq!(found.commands[1].text, b"as --64 -o /dev/null");
         assert_eq!(found.commands[0].words[2], "-march=x86-64");
         assert_eq!(found.specs, [Path::new("/usr/lib/gcc/x86_64-linux-gnu")]);
-        let found = Account::parse(CLANG).unwrap();
+        let found = HostAccount::parse(CLANG).unwrap();
         assert_eq!(found.family, HostFamily::Other);
         assert_eq!(programs(&found), ["/usr/lib/llvm-14/bin/clang"]);
     }
 
-    fn programs(account: &Account) -> Vec<&str> {
+    fn programs(account: &HostAccount) -> Vec<&str> {
         let commands = account.commands.iter();
         commands
             .filter_map(|command| command.words[0].to_str())
@@ -337,14 +337,14 @@ mod tests {
             b" as --64\n",
             b" \"open\n",
         ] {
-            assert_eq!(Account::parse(text), None);
+            assert_eq!(HostAccount::parse(text), None);
         }
     }
 
     #[test]
     fn a_driver_is_gccs_own_by_name_and_content() {
         let driver = b"\x7fELF... Using built-in specs.\n";
-        let account = Account::parse(GNU).unwrap();
+        let account = HostAccount::parse(GNU).unwrap();
         let kind = |path: &str, content: &[u8]| account.kind_of(Path::new(path), content);
         assert_eq!(kind("/usr/bin/g++", driver), HostDriver::Own);
         assert_eq!(

@@ -7,10 +7,10 @@ use super::find::{nvcc_command, program};
 use super::host::{HostDriver, HostFamily};
 use super::loaded::{self, Loaded};
 use super::memos::{Memos, Which};
-use super::names::{FoundName, Names, SearchPath};
+use super::names::{FoundName, FoundNames, SearchPath};
 use super::parts::{Host, PROGRAMS, Parts};
 use super::profile;
-use super::tools::{Seen, Targets, ToolRecord, canonical, tool_records};
+use super::tools::{SeenTool, Targets, ToolRecord, canonical, tool_records};
 use crate::includes::digests::{Boot, DigestTable};
 use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
@@ -107,7 +107,7 @@ pub fn identify(
         return Ok(known);
     }
     let now = SystemTime::now();
-    let record = Record::take(nvcc, ccbin, scratch)?;
+    let record = ToolchainRecord::take(nvcc, ccbin, scratch)?;
     if let Some(memos) = memos
         && record.tools.iter().all(|tool| tool.seen.is_proof(now))
         && record.targets.seen.is_none_or(|seen| seen.is_proof(now))
@@ -131,7 +131,7 @@ pub fn recall(
     digests: Option<&DigestTable>,
 ) -> Option<Toolchain> {
     let name = memo_name(nvcc, ccbin);
-    let record: Record = serde_json::from_slice(&memos?.read(&name)?).ok()?;
+    let record: ToolchainRecord = serde_json::from_slice(&memos?.read(&name)?).ok()?;
     // A memo that was moved to another one's place is none.
     let record = (record.name == name).then_some(record)?;
     record.toolchain(digests)
@@ -143,14 +143,14 @@ pub fn recall(
 /// The directory cannot be listed, or a file not removed.
 pub fn forget(memos: &Memos, which: Which) -> io::Result<(u64, u64)> {
     memos.remove(which, |bytes| {
-        let record = serde_json::from_slice::<Record>(bytes);
+        let record = serde_json::from_slice::<ToolchainRecord>(bytes);
         record.is_ok_and(|record| record.toolchain(None).is_some())
     })
 }
 
 /// Everything remembered of a toolchain.
 #[derive(Debug, Serialize, Deserialize)]
-struct Record {
+struct ToolchainRecord {
     schema: u32,
     /// Of the memo.
     name: String,
@@ -175,12 +175,12 @@ struct Record {
     profile_variables: Vec<String>,
 }
 
-impl Record {
+impl ToolchainRecord {
     fn take(nvcc: &Path, ccbin: Option<&OsStr>, scratch: &Path) -> Result<Self, ToolchainError> {
         let plan = probe(nvcc, ccbin, scratch)?;
         let variable = |name: &str| variable(&plan, name);
         let search = variable("PATH").map_or_else(own_path, OsStr::to_owned);
-        let mut names = Names::along(&search);
+        let mut names = FoundNames::along(&search);
         let mut files = own_files(nvcc, &plan)?;
         let here = variable("_HERE_").map_or_else(|| nvcc.parent(), |here| Some(Path::new(here)));
         let targets = Targets::at(here.unwrap_or(Path::new(".")).join("../targets"));
@@ -239,11 +239,11 @@ impl Record {
     fn toolchain(&self, digests: Option<&DigestTable>) -> Option<Toolchain> {
         let nowhere = DigestTable::nowhere();
         let table = digests.unwrap_or(&nowhere);
-        let is_same = |tool: &ToolRecord| Seen::at(&tool.path) == Some(tool.seen);
+        let is_same = |tool: &ToolRecord| SeenTool::at(&tool.path) == Some(tool.seen);
         if self.schema != SCHEMA
             || boot(digests) != self.boot
             || !self.tools.iter().all(is_same)
-            || Seen::at(&self.targets.path) != self.targets.seen
+            || SeenTool::at(&self.targets.path) != self.targets.seen
             || !self.parts.hold(table)
             || !self.loaded.hold(table)
         {
@@ -358,7 +358,10 @@ fn own_files(nvcc: &Path, plan: &Plan) -> Result<Vec<(String, PathBuf)>, Toolcha
 }
 
 /// The files of CUDA's own tools with their roles, as the plan or else PATH finds them.
-fn cuda_tools(plan: &Plan, names: &mut Names) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
+fn cuda_tools(
+    plan: &Plan,
+    names: &mut FoundNames,
+) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
     let mut files = Vec::new();
     for name in CUDA_TOOLS {
         let in_plan = plan.stages.iter().map(|stage| stage.program.as_os_str());
@@ -397,7 +400,10 @@ fn libdevices(directory: &Path) -> Vec<(String, PathBuf)> {
 
 /// The compiler proper and the assembler behind a driver (or behind a script that passes its
 /// arguments on). A part that the driver does not know (clang's) is the driver's own content.
-fn host_parts(driver: &Path, names: &mut Names) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
+fn host_parts(
+    driver: &Path,
+    names: &mut FoundNames,
+) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
     let mut parts = Vec::new();
     for part in PROGRAMS {
         let Ok(text) = run(Command::new(driver).arg(format!("-print-prog-name={part}"))) else {

@@ -181,7 +181,7 @@ fn names(value: Option<OsString>) -> Vec<OsString> {
 
 /// A library of a program.
 #[derive(Debug, PartialEq, Eq)]
-struct Library {
+struct SharedLibrary {
     /// As the program asks for it.
     name: OsString,
     file: PathBuf,
@@ -193,7 +193,7 @@ fn list(
     program: &Path,
     library_path: &OsStr,
     preload: Option<&OsStr>,
-) -> Result<Vec<Library>, ToolchainError> {
+) -> Result<Vec<SharedLibrary>, ToolchainError> {
     let mut command = Command::new(loader);
     command
         .arg("--list")
@@ -217,7 +217,7 @@ fn list(
 }
 
 /// A line of the loader's list: `\tlibz.so.1 => /lib/libz.so.1 (0x…)`, or a path alone.
-fn library(line: &[u8]) -> Option<Library> {
+fn library(line: &[u8]) -> Option<SharedLibrary> {
     let line = line.strip_prefix(b"\t")?;
     let end = line.windows(4).rposition(|word| word == b" (0x")?;
     let line = &line[..end];
@@ -228,7 +228,7 @@ fn library(line: &[u8]) -> Option<Library> {
     };
     // The kernel's own has no file.
     let has_file = file.contains(&b'/');
-    has_file.then(|| Library {
+    has_file.then(|| SharedLibrary {
         name: Path::new(OsStr::from_bytes(name))
             .file_name()
             .unwrap_or_default()

@@ -1,7 +1,9 @@
 //! Where toolchains are remembered: `manifests/toolchains/` in this user's own directory, as a memo steers which
 //! programs run. Does not know what a toolchain is.
 
-use crate::files::{Child, Directory, Held, Kind, Root, is_missing, read_bounded, write_fresh};
+use crate::files::{
+    Directory, DirectoryEntry, Held, RightsKind, Root, is_missing, read_bounded, write_fresh,
+};
 use rustix::fs::OFlags;
 use std::io;
 use std::path::Path;
@@ -66,7 +68,7 @@ impl Memos {
         write_fresh(
             &root,
             (&directory, &file),
-            Kind::Owned,
+            RightsKind::Owned,
             bytes,
             Held::Replaced,
         )
@@ -92,7 +94,7 @@ impl Memos {
             listed => listed?,
         };
         let (mut files, mut bytes) = (0, 0);
-        for Child { name, .. } in children {
+        for DirectoryEntry { name, .. } in children {
             let Some(found) = directory.look(&name)?.filter(|found| found.is_file) else {
                 continue;
             };

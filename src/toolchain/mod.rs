@@ -22,7 +22,8 @@ pub use find::{
     NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
 };
 pub use host::{
-    Account, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc, split_assignment,
+    HostAccount, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc,
+    split_assignment,
 };
 pub use identify::{Front, Toolchain, forget, identify, recall};
 pub use memos::{MemoAccess, Memos, Which};

@@ -89,12 +89,12 @@ impl SearchPath {
 }
 
 /// Finds programs, and remembers where.
-pub(super) struct Names {
+pub(super) struct FoundNames {
     search: OsString,
     pub(super) found: Vec<FoundName>,
 }
 
-impl Names {
+impl FoundNames {
     pub(super) fn along(search: &OsStr) -> Self {
         Self {
             search: search.to_owned(),

@@ -3,7 +3,7 @@
 
 use super::error::ToolchainError;
 use super::find::is_program;
-use super::host::{Account, HostDriver, HostFamily, Inquiry, SearchPlaces, ask_places};
+use super::host::{HostAccount, HostDriver, HostFamily, Inquiry, SearchPlaces, ask_places};
 use super::places::EmptyPlaces;
 use crate::includes::digests::DigestTable;
 use crate::includes::probe::Probe;
@@ -34,7 +34,7 @@ impl Parts {
     ///
     /// # Errors
     /// A place that cannot be looked at.
-    pub(super) fn find(places: &SearchPlaces, account: &Account) -> std::io::Result<Self> {
+    pub(super) fn find(places: &SearchPlaces, account: &HostAccount) -> std::io::Result<Self> {
         let began = SystemTime::now();
         let mut parts = Self::default();
         let mut probe = Probe::default();
@@ -106,7 +106,7 @@ impl Host {
             driver: HostDriver::Wrapper,
             parts: Parts::default(),
         };
-        let Some(account) = Account::parse(&commands.stderr) else {
+        let Some(account) = HostAccount::parse(&commands.stderr) else {
             return Ok(host);
         };
         let content = fs::read(place).map_err(|source| ToolchainError::Read {
@@ -142,7 +142,7 @@ fn behind(prefix: &Path, name: &OsStr) -> PathBuf {
         .into()
 }
 
-fn names(account: &Account) -> BTreeSet<OsString> {
+fn names(account: &HostAccount) -> BTreeSet<OsString> {
     let mut names: BTreeSet<_> = PROGRAMS.map(OsString::from).into();
     for target in account.specs.iter().filter_map(|path| path.file_name()) {
         names.insert([target, OsStr::new("-as")].into_iter().collect());
@@ -163,12 +163,12 @@ fn with_versions(target: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::Parts;
     use crate::includes::digests::DigestTable;
-    use crate::toolchain::{Account, HostFamily, SearchPlaces};
+    use crate::toolchain::{HostAccount, HostFamily, SearchPlaces};
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    fn account(target: PathBuf) -> Account {
-        Account {
+    fn account(target: PathBuf) -> HostAccount {
+        HostAccount {
             commands: Vec::new(),
             family: HostFamily::Gnu,
             started_as: None,

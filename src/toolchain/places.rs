@@ -1,9 +1,9 @@
 //! Places that must stay empty, or stay something that is not taken for a file, for what was found elsewhere to
 //! be found again. Does not know what is looked for.
 
-use super::tools::Seen;
+use super::tools::SeenTool;
 use crate::includes::digests::{DigestTable, Sighting, shows_changes};
-use crate::includes::probe::{Found, Probe};
+use crate::includes::probe::{Probe, Probed};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -27,7 +27,7 @@ pub(super) struct EmptyPlaces {
 struct Vacancies {
     names: BTreeSet<PathBuf>,
     /// What the directory looked like, where an equal look later proves that it has not changed.
-    seen: Option<Seen>,
+    seen: Option<SeenTool>,
 }
 
 impl Vacancies {
@@ -42,7 +42,7 @@ impl Vacancies {
             Ok(sighting) => sighting,
             Err(error) => return error.kind() == ErrorKind::NotFound,
         };
-        if self.seen == Some(Seen::from(sighting)) {
+        if self.seen == Some(SeenTool::from(sighting)) {
             return true;
         }
         let names = self.names.iter();
@@ -59,10 +59,10 @@ impl EmptyPlaces {
     /// The place cannot be looked at.
     pub(super) fn look(&mut self, probe: &mut Probe, place: &Path) -> io::Result<bool> {
         match probe.look(place)? {
-            Found::File => return Ok(true),
-            Found::Directory => drop(self.directories.insert(place.to_owned())),
-            Found::Blocked { by } => drop(self.blocking.insert(by)),
-            Found::Nothing { directory, missing } => {
+            Probed::File => return Ok(true),
+            Probed::Directory => drop(self.directories.insert(place.to_owned())),
+            Probed::Blocked { by } => drop(self.blocking.insert(by)),
+            Probed::Nothing { directory, missing } => {
                 let vacancies = self.absent.entry(directory).or_default();
                 vacancies.names.insert(missing);
             }
@@ -77,7 +77,9 @@ impl EmptyPlaces {
             // The look first: a name that comes later changes it.
             let sighting = Sighting::at(directory).ok();
             let sighting = sighting.filter(|sighting| shows_changes(directory, sighting));
-            let seen = sighting.map(Seen::from).filter(|seen| seen.is_proof(now));
+            let seen = sighting
+                .map(SeenTool::from)
+                .filter(|seen| seen.is_proof(now));
             let holds = vacancies.hold(directory, &DigestTable::nowhere(), now);
             vacancies.seen = seen.filter(|_| holds);
         }

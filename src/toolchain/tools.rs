@@ -24,7 +24,7 @@ use std::time::SystemTime;
 pub(super) struct ToolRecord {
     pub(super) role: String,
     pub(super) path: PathBuf,
-    pub(super) seen: Seen,
+    pub(super) seen: SeenTool,
     pub(super) sha256: String,
     /// Whether it is no ELF program.
     pub(super) script: bool,
@@ -33,12 +33,12 @@ pub(super) struct ToolRecord {
 /// What a file or directory looked like, and the mount that is a part of that. The rule of the digest table:
 /// see [`Sighting::believed_through`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Seen {
+pub(super) struct SeenTool {
     pub(super) stat: Stat,
     mount: Option<u64>,
 }
 
-impl Seen {
+impl SeenTool {
     pub(super) fn at(path: &Path) -> Option<Self> {
         Sighting::at(path).ok().map(Self::from)
     }
@@ -49,7 +49,7 @@ impl Seen {
     }
 }
 
-impl From<Sighting> for Seen {
+impl From<Sighting> for SeenTool {
     fn from(seen: Sighting) -> Self {
         Self {
             stat: seen.stat,
@@ -63,7 +63,7 @@ impl From<Sighting> for Seen {
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Targets {
     pub(super) path: PathBuf,
-    pub(super) seen: Option<Seen>,
+    pub(super) seen: Option<SeenTool>,
     #[serde(with = "text::list")]
     names: Vec<OsString>,
 }
@@ -72,7 +72,7 @@ impl Targets {
     pub(super) fn at(path: PathBuf) -> Self {
         // The stat first: names that change later change it too.
         let path = std::path::absolute(&path).unwrap_or(path);
-        let seen = Seen::at(&path);
+        let seen = SeenTool::at(&path);
         let entries = fs::read_dir(&path).into_iter().flatten().flatten();
         let mut names: Vec<_> = entries.map(|entry| entry.file_name()).collect();
         names.sort();
@@ -128,7 +128,7 @@ fn tool_record((role, path): (String, PathBuf)) -> Result<ToolRecord, ToolchainE
         source,
     };
     let mut file = fs::File::open(&path).map_err(error)?;
-    let seen = Seen::from(Sighting::of(&file).map_err(error)?);
+    let seen = SeenTool::from(Sighting::of(&file).map_err(error)?);
     let mut magic = [0; 4];
     let script = file.read_exact_at(&mut magic, 0).is_err() || &magic != b"\x7fELF";
     let mut hasher = Sha256::new();

@@ -2,27 +2,27 @@
 //! named (another command line for a stage, other text after preprocessing, a header that is read
 //! because another one includes it now) is not named itself.
 
-use super::difference::{Difference, Kind, short};
-use super::facts::{Facts, Fields, Tool, values};
+use super::difference::{Difference, DifferenceKind, short};
+use super::facts::{DependencyReport, Fields, ToolFacts, values};
 use super::files;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Everything that differs, causes alone.
-pub fn differences(old: &Facts, new: &Facts) -> Vec<Difference> {
+pub fn differences(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let found = causes(old, new).into_iter();
     found.map(Difference::without_digests).collect()
 }
 
-fn causes(old: &Facts, new: &Facts) -> Vec<Difference> {
+fn causes(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let mut found = flags(old, new);
     found.extend(environment(old, new));
     found.extend(version(old, new));
     for (kind, name) in [
-        (Kind::Driver, "driver"),
-        (Kind::Release, "release"),
-        (Kind::Directory, "directory"),
-        (Kind::Diagnostics, "diagnostics"),
-        (Kind::Source, "source"),
+        (DifferenceKind::Driver, "driver"),
+        (DifferenceKind::Release, "release"),
+        (DifferenceKind::Directory, "directory"),
+        (DifferenceKind::Diagnostics, "diagnostics"),
+        (DifferenceKind::Source, "source"),
     ] {
         found.extend(field(kind, name, old, new));
     }
@@ -43,7 +43,12 @@ fn causes(old: &Facts, new: &Facts) -> Vec<Difference> {
 }
 
 /// A field of the request with one telling value.
-fn field(kind: Kind, name: &str, old: &Facts, new: &Facts) -> Option<Difference> {
+fn field(
+    kind: DifferenceKind,
+    name: &str,
+    old: &DependencyReport,
+    new: &DependencyReport,
+) -> Option<Difference> {
     let (was, is) = (old.request(name), new.request(name));
     (was != is).then(|| {
         // Of the two spellings of a directory, the one that differs.
@@ -60,13 +65,18 @@ fn field(kind: Kind, name: &str, old: &Facts, new: &Facts) -> Option<Difference>
 }
 
 /// What a program compiled at run time was given besides its text and its options.
-fn program(old: &Facts, new: &Facts) -> Vec<Difference> {
+fn program(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let (was, is) = (old.request("name"), new.request("name"));
-    let mut found = value_changes(Kind::Source, "name", was, is);
+    let mut found = value_changes(DifferenceKind::Source, "name", was, is);
     let (was, is) = (old.request("expressions"), new.request("expressions"));
-    found.extend(value_changes(Kind::Flag, "name expression", was, is));
+    found.extend(value_changes(
+        DifferenceKind::Flag,
+        "name expression",
+        was,
+        is,
+    ));
     // Names and digests by turns.
-    let headers = |facts: &Facts| -> BTreeMap<String, String> {
+    let headers = |facts: &DependencyReport| -> BTreeMap<String, String> {
         let pairs = facts.request("headers").chunks_exact(2);
         pairs
             .map(|pair| (pair[0].clone(), pair[1].clone()))
@@ -79,14 +89,15 @@ fn program(old: &Facts, new: &Facts) -> Vec<Difference> {
         if was != is {
             let digest = |digest: Option<&String>| digest.map(|digest| short(digest).to_owned());
             let (was, is) = (digest(was), digest(is));
-            let changed = Difference::new(Kind::Header, name, was.as_deref(), is.as_deref());
+            let changed =
+                Difference::new(DifferenceKind::Header, name, was.as_deref(), is.as_deref());
             found.push(changed.noting(Some("passed in memory".to_owned())));
         }
     }
     found
 }
 
-fn flags(old: &Facts, new: &Facts) -> Vec<Difference> {
+fn flags(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let mut names: Vec<&String> = old
         .job
         .iter()
@@ -100,9 +111,9 @@ fn flags(old: &Facts, new: &Facts) -> Vec<Difference> {
         let has = |job: &Fields| job.iter().any(|(known, _)| known == name);
         let (was, is) = (values(&old.job, name), values(&new.job, name));
         let kind = if name == "input" {
-            Kind::Source
+            DifferenceKind::Source
         } else {
-            Kind::Flag
+            DifferenceKind::Flag
         };
         let shown = if name == "input" {
             name.clone()
@@ -141,7 +152,12 @@ fn spelled(name: &str, value: &str) -> String {
 }
 
 /// What was taken from a list and added to it; its order, where that is all.
-fn value_changes(kind: Kind, name: &str, was: &[String], is: &[String]) -> Vec<Difference> {
+fn value_changes(
+    kind: DifferenceKind,
+    name: &str,
+    was: &[String],
+    is: &[String],
+) -> Vec<Difference> {
     let (mut gone, mut come) = (without(was, is), without(is, was));
     if gone.is_empty() && come.is_empty() {
         let reordered = Difference::new(kind, name, Some(&was.join(" ")), Some(&is.join(" ")));
@@ -192,7 +208,11 @@ fn without(all: &[String], others: &[String]) -> Vec<String> {
 }
 
 /// The variable that an option has come from or gone with.
-fn folded_from(difference: &Difference, old: &Facts, new: &Facts) -> Option<String> {
+fn folded_from(
+    difference: &Difference,
+    old: &DependencyReport,
+    new: &DependencyReport,
+) -> Option<String> {
     let names = old.folded.keys().chain(new.folded.keys());
     let mut changed = names.filter(|name| old.folded.get(*name) != new.folded.get(*name));
     let told = |value: &Option<String>| {
@@ -208,7 +228,7 @@ fn folded_from(difference: &Difference, old: &Facts, new: &Facts) -> Option<Stri
     let (was, is) = (told(&difference.old), told(&difference.new));
     changed
         .find(|name| {
-            let holds = |facts: &Facts, value: &Option<String>| {
+            let holds = |facts: &DependencyReport, value: &Option<String>| {
                 let text = facts.folded.get(*name);
                 let both = text.zip(value.as_ref());
                 both.is_some_and(|(text, value)| text.contains(value.as_str()))
@@ -218,8 +238,8 @@ fn folded_from(difference: &Difference, old: &Facts, new: &Facts) -> Option<Stri
         .map(|name| format!("from {name}"))
 }
 
-fn environment(old: &Facts, new: &Facts) -> Vec<Difference> {
-    let split = |facts: &Facts| -> Vec<(String, String)> {
+fn environment(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
+    let split = |facts: &DependencyReport| -> Vec<(String, String)> {
         facts
             .variables()
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -240,7 +260,7 @@ fn environment(old: &Facts, new: &Facts) -> Vec<Difference> {
     let differing = names.into_iter().filter_map(|name| {
         let (old, new) = (value(&was, &name), value(&is, &name));
         (old != new).then_some(Difference {
-            kind: Kind::Environment,
+            kind: DifferenceKind::Environment,
             name,
             old,
             new,
@@ -264,8 +284,8 @@ fn chooses_tools(difference: &Difference) -> bool {
 
 /// Tools by their roles; where no tool differs, the places where they were found. Where others were
 /// `chosen`, only those count that are where they were.
-fn tools(old: &Facts, new: &Facts, chosen: bool) -> Vec<Difference> {
-    let of = |facts: &Facts, role: &str| -> Vec<Tool> {
+fn tools(old: &DependencyReport, new: &DependencyReport, chosen: bool) -> Vec<Difference> {
+    let of = |facts: &DependencyReport, role: &str| -> Vec<ToolFacts> {
         let tools = facts.tools.iter().filter(|tool| tool.role == role);
         tools.cloned().collect()
     };
@@ -285,9 +305,9 @@ fn tools(old: &Facts, new: &Facts, chosen: bool) -> Vec<Difference> {
             let moved = was.map(|tool| &tool.path) != is.map(|tool| &tool.path);
             let differs = was.map(|tool| &tool.sha256) != is.map(|tool| &tool.sha256);
             if differs && !(moved && chosen) {
-                let shown = |tool: &Tool| format!("{} ({})", tool.path, short(&tool.sha256));
+                let shown = |tool: &ToolFacts| format!("{} ({})", tool.path, short(&tool.sha256));
                 found.push(Difference {
-                    kind: Kind::Tool,
+                    kind: DifferenceKind::Tool,
                     name: role.clone(),
                     old: was.map(shown),
                     new: is.map(shown),
@@ -301,28 +321,28 @@ fn tools(old: &Facts, new: &Facts, chosen: bool) -> Vec<Difference> {
     }
     if old.one("toolchain") != new.one("toolchain") {
         let note = "targets/ beside nvcc, which names its folders of headers, has changed";
-        let changed = Difference::new(Kind::Toolkit, "targets", None, None);
+        let changed = Difference::new(DifferenceKind::Toolkit, "targets", None, None);
         found.push(changed.noting(Some(note.to_owned())));
     }
     let (was, is) = (old.request("programs"), new.request("programs"));
-    found.extend(value_changes(Kind::Toolkit, "programs", was, is));
+    found.extend(value_changes(DifferenceKind::Toolkit, "programs", was, is));
     found
 }
 
 /// Another version of pcache-nvcc, as far as it makes other keys.
-fn version(old: &Facts, new: &Facts) -> Option<Difference> {
-    let of = |facts: &Facts| {
+fn version(old: &DependencyReport, new: &DependencyReport) -> Option<Difference> {
+    let of = |facts: &DependencyReport| {
         let units = facts.units.iter().take(1);
         let schemas = units.flat_map(|unit| values(&unit.fields, "schema"));
         let schemas = facts.request("schema").iter().chain(schemas);
         schemas.cloned().collect::<Vec<_>>().join(", ")
     };
     let (was, is) = (of(old), of(new));
-    (was != is).then(|| Difference::new(Kind::Version, "keys", Some(&was), Some(&is)))
+    (was != is).then(|| Difference::new(DifferenceKind::Version, "keys", Some(&was), Some(&is)))
 }
 
-fn machine(old: &Facts, new: &Facts) -> Option<Difference> {
-    let asked = |facts: &Facts| {
+fn machine(old: &DependencyReport, new: &DependencyReport) -> Option<Difference> {
+    let asked = |facts: &DependencyReport| {
         let mut units = facts.units.iter();
         units.find_map(|unit| values(&unit.fields, "machine").first().cloned())
     };
@@ -339,7 +359,7 @@ fn machine(old: &Facts, new: &Facts) -> Option<Difference> {
     };
     told.then(|| {
         Difference::new(
-            Kind::Machine,
+            DifferenceKind::Machine,
             "processor",
             Some(&model(&was)),
             Some(&model(&is)),
@@ -347,9 +367,9 @@ fn machine(old: &Facts, new: &Facts) -> Option<Difference> {
     })
 }
 
-fn output_names(old: &Facts, new: &Facts) -> Vec<Difference> {
+fn output_names(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let (was, is) = (old.request("outputs"), new.request("outputs"));
-    let mut found = value_changes(Kind::Output, "outputs", was, is);
+    let mut found = value_changes(DifferenceKind::Output, "outputs", was, is);
     // `output-file=a.o`, and of a flag `keep=`.
     for difference in &mut found {
         let mut name = None;
@@ -368,14 +388,19 @@ fn output_names(old: &Facts, new: &Facts) -> Vec<Difference> {
 }
 
 /// What follows from everything else, where nothing else differs, and fields that nothing else names.
-fn derived(old: &Facts, new: &Facts) -> Vec<Difference> {
+fn derived(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let mut found = others(&old.request, &new.request);
     for (was, is) in old.units.iter().zip(&new.units) {
         let (left, right) = (
             values(&was.fields, "commands"),
             values(&is.fields, "commands"),
         );
-        found.extend(value_changes(Kind::Command, "commands", left, right));
+        found.extend(value_changes(
+            DifferenceKind::Command,
+            "commands",
+            left,
+            right,
+        ));
         found.extend(others(&was.fields, &is.fields));
     }
     found
@@ -395,7 +420,7 @@ fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
             "host_headers" => "headers of the host compile differ",
             _ => "differs",
         };
-        Difference::new(Kind::Text, name, None, None).noting(Some(note.to_owned()))
+        Difference::new(DifferenceKind::Text, name, None, None).noting(Some(note.to_owned()))
     });
     named.collect()
 }

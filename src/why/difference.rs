@@ -9,7 +9,7 @@ const UNTOLD: &str = "the values differ; they are not kept";
 /// What sort of thing differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kind {
+pub enum DifferenceKind {
     /// An option of nvcc, wherever it comes from.
     Flag,
     /// An environment variable.
@@ -52,7 +52,7 @@ pub enum Kind {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
     /// What sort of thing.
-    pub kind: Kind,
+    pub kind: DifferenceKind,
     /// Its name: an option, a variable, a path.
     pub name: String,
     /// What it was; `None` if it was not there.
@@ -64,7 +64,12 @@ pub struct Difference {
 }
 
 impl Difference {
-    pub(super) fn new(kind: Kind, name: &str, old: Option<&str>, new: Option<&str>) -> Self {
+    pub(super) fn new(
+        kind: DifferenceKind,
+        name: &str,
+        old: Option<&str>,
+        new: Option<&str>,
+    ) -> Self {
         Self {
             kind,
             name: name.to_owned(),

@@ -5,7 +5,7 @@ use crate::secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The version of [`Facts`]; others are not read.
+/// The version of [`DependencyReport`]; others are not read.
 pub const SCHEMA: u32 = 1;
 
 /// Fields of names of files, which hold neither macros nor variables. Of all others, secret values are hidden.
@@ -23,7 +23,7 @@ pub type Fields = Vec<(String, Vec<String>)>;
 
 /// What one compile depended on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Facts {
+pub struct DependencyReport {
     /// [`SCHEMA`].
     pub schema: u32,
     /// The fields of direct mode's key, but for the job.
@@ -37,7 +37,7 @@ pub struct Facts {
     #[serde(default)]
     pub command: Vec<String>,
     /// Its tools.
-    pub tools: Vec<Tool>,
+    pub tools: Vec<ToolFacts>,
     /// Its units.
     pub units: Vec<UnitFacts>,
     /// Why every byte of the sources counted, if it did.
@@ -54,7 +54,7 @@ pub struct Facts {
 
 /// One tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Tool {
+pub struct ToolFacts {
     /// What it is to nvcc: `ptxas`, `host`.
     pub role: String,
     /// Its file.
@@ -92,13 +92,13 @@ pub struct File {
 pub struct Later {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The record of the [`Facts`] of the compile whose result it was.
+    /// The record of the [`DependencyReport`] of the compile whose result it was.
     pub base: String,
     /// Files that have changed since, with what [`File::digest`] is now.
     pub contents: BTreeMap<String, String>,
 }
 
-impl Facts {
+impl DependencyReport {
     /// The record to store, without secrets whatever has been put in.
     pub fn to_record(mut self) -> Option<Vec<u8>> {
         self.hide();
@@ -264,7 +264,7 @@ pub fn text(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Facts, File, SCHEMA, fields, flags, options};
+    use super::{DependencyReport, File, SCHEMA, fields, flags, options};
     use crate::key::{CommonFacts, DirectFacts, Explanation, Sink};
 
     #[test]
@@ -318,7 +318,7 @@ mod tests {
             written.one(name, value);
         }
         let fields = fields(&written, &[]);
-        let facts = Facts {
+        let facts = DependencyReport {
             schema: SCHEMA,
             request: fields.clone(),
             folded: [(
@@ -326,24 +326,24 @@ mod tests {
                 flags(b"-DKEY=hunter2 -DN=1"),
             )]
             .into(),
-            ..Facts::default()
+            ..DependencyReport::default()
         };
         let record = facts.clone().to_record().unwrap();
         let text = String::from_utf8(record.clone()).unwrap();
         assert!(!text.contains("hunter2") && !text.contains(" x"), "{text}");
         assert_eq!(text.matches("-DN=1").count(), 3, "{text}");
         assert!(text.contains("/monkey=1"), "{text}");
-        assert_eq!(Facts::from_record(&record), Some(facts));
+        assert_eq!(DependencyReport::from_record(&record), Some(facts));
         // What a former version has stored.
-        let plain = Facts {
+        let plain = DependencyReport {
             schema: SCHEMA,
             job: vec![("define-macro".to_owned(), vec!["DKEY=hunter2".to_owned()])],
             command: vec!["-DKEY=hunter2".to_owned()],
             exact: Some("-DKEY=hunter2".to_owned()),
-            ..Facts::default()
+            ..DependencyReport::default()
         };
         let record = serde_json::to_vec(&plain).unwrap();
-        let read = Facts::from_record(&record).unwrap();
+        let read = DependencyReport::from_record(&record).unwrap();
         assert!(read.lacks_values());
         assert!(!serde_json::to_string(&read).unwrap().contains("hunter2"));
     }
@@ -356,13 +356,13 @@ mod tests {
             tokens: None,
             by,
         };
-        let mut facts = Facts {
+        let mut facts = DependencyReport {
             files: vec![
                 file("b.h", Some(2)),
                 file("a.cu", None),
                 file("a.h", Some(1)),
             ],
-            ..Facts::default()
+            ..DependencyReport::default()
         };
         assert_eq!(facts.chain(0), ["a.h", "a.cu"]);
         facts.files[1].by = Some(0);

@@ -1,20 +1,20 @@
 //! What differs in the files that two compiles read, and in the places where they looked for them.
 //! Paths are compared as they were spelled, against the directory of their compile. Looks at no disk.
 
-use super::difference::{Difference, Kind, short};
-use super::facts::{Facts, File, values};
+use super::difference::{Difference, DifferenceKind, short};
+use super::facts::{DependencyReport, File, values};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
 /// Files by their places on the disk, as spelled.
 struct Index<'f> {
-    facts: &'f Facts,
+    facts: &'f DependencyReport,
     files: BTreeMap<PathBuf, usize>,
     absent: HashSet<PathBuf>,
 }
 
 impl<'f> Index<'f> {
-    fn of(facts: &'f Facts) -> Self {
+    fn of(facts: &'f DependencyReport) -> Self {
         let mut files: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for (at, file) in facts.files.iter().enumerate() {
             // Of two spellings, the one that tells who included it.
@@ -50,7 +50,7 @@ impl<'f> Index<'f> {
 }
 
 /// A path against the directory of its compile, without dots that mean nothing.
-fn place(facts: &Facts, path: &str) -> PathBuf {
+fn place(facts: &DependencyReport, path: &str) -> PathBuf {
     plain(&Path::new(facts.directory()).join(path))
 }
 
@@ -59,21 +59,31 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 /// Paths that lead elsewhere: sources, and directories of headers.
-pub(super) fn links(old: &Facts, new: &Facts) -> Vec<Difference> {
+pub(super) fn links(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let mut found = Vec::new();
-    let inputs = |facts: &Facts| values(&facts.job, "input").to_vec();
+    let inputs = |facts: &DependencyReport| values(&facts.job, "input").to_vec();
     let (was, is) = (old.request("sources"), new.request("sources"));
     if inputs(old) == inputs(new) && old.directory() == new.directory() {
         for (name, (was, is)) in inputs(new).iter().zip(was.iter().zip(is)) {
             if was != is {
-                found.push(Difference::new(Kind::Link, name, Some(was), Some(is)));
+                found.push(Difference::new(
+                    DifferenceKind::Link,
+                    name,
+                    Some(was),
+                    Some(is),
+                ));
             }
         }
     }
     if old.directory() == new.directory() {
         for (name, is) in &new.links {
             if let Some(was) = old.links.get(name).filter(|was| *was != is) {
-                found.push(Difference::new(Kind::Link, name, Some(was), Some(is)));
+                found.push(Difference::new(
+                    DifferenceKind::Link,
+                    name,
+                    Some(was),
+                    Some(is),
+                ));
             }
         }
     }
@@ -81,7 +91,7 @@ pub(super) fn links(old: &Facts, new: &Facts) -> Vec<Difference> {
 }
 
 /// Files that were changed, have appeared or are gone.
-pub(super) fn files(old: &Facts, new: &Facts) -> Vec<Difference> {
+pub(super) fn files(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let (was, is) = (Index::of(old), Index::of(new));
     let moved: Vec<_> = links(old, new)
         .iter()
@@ -101,7 +111,7 @@ pub(super) fn files(old: &Facts, new: &Facts) -> Vec<Difference> {
     }
     for path in &new.present {
         if was.lacked(&place(new, path)) && !is.files.contains_key(&place(new, path)) {
-            let appeared = Difference::new(Kind::Appeared, path, None, Some("there"));
+            let appeared = Difference::new(DifferenceKind::Appeared, path, None, Some("there"));
             found.push(appeared.noting(Some(
                 "a question whether it is there (__has_include)".to_owned(),
             )));
@@ -111,7 +121,12 @@ pub(super) fn files(old: &Facts, new: &Facts) -> Vec<Difference> {
     for path in read.chain(&old.present) {
         let at = place(old, path);
         if is.lacked(&at) && !is.files.contains_key(&at) && old.directory() == new.directory() {
-            found.push(Difference::new(Kind::Gone, path, Some("there"), None));
+            found.push(Difference::new(
+                DifferenceKind::Gone,
+                path,
+                Some("there"),
+                None,
+            ));
         }
     }
     found
@@ -120,9 +135,9 @@ pub(super) fn files(old: &Facts, new: &Facts) -> Vec<Difference> {
 fn changed(is: &Index<'_>, at: usize, before: &File) -> Difference {
     let file = &is.facts.files[at];
     let kind = if is.is_source(file) {
-        Kind::Source
+        DifferenceKind::Source
     } else {
-        Kind::Header
+        DifferenceKind::Header
     };
     let mut notes = Vec::new();
     notes.extend(included_by(is.facts, at));
@@ -150,18 +165,23 @@ fn appeared(was: &Index<'_>, is: &Index<'_>, at: usize) -> Difference {
     let mut notes = Vec::new();
     notes.extend(stood.map(|stood| format!("in the place of {stood}")));
     notes.extend(included_by(is.facts, at));
-    let found = Difference::new(Kind::Appeared, &file.path, None, Some(short(&file.digest)));
+    let found = Difference::new(
+        DifferenceKind::Appeared,
+        &file.path,
+        None,
+        Some(short(&file.digest)),
+    );
     found.noting((!notes.is_empty()).then(|| notes.join("; ")))
 }
 
 /// The way by which a header came in.
-fn included_by(facts: &Facts, at: usize) -> Option<String> {
+fn included_by(facts: &DependencyReport, at: usize) -> Option<String> {
     let chain = facts.chain(at);
     (!chain.is_empty()).then(|| format!("included by {}", chain.join(", by ")))
 }
 
 /// Files that one compile read and the other did not, where nothing else tells why.
-pub(super) fn strays(old: &Facts, new: &Facts) -> Vec<Difference> {
+pub(super) fn strays(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let (was, is) = (Index::of(old), Index::of(new));
     let come = is
         .files
@@ -169,7 +189,12 @@ pub(super) fn strays(old: &Facts, new: &Facts) -> Vec<Difference> {
         .filter(|(place, _)| !was.files.contains_key(*place));
     let come = come.map(|(_, &at)| {
         let file = &new.files[at];
-        let read = Difference::new(Kind::Header, &file.path, None, Some(short(&file.digest)));
+        let read = Difference::new(
+            DifferenceKind::Header,
+            &file.path,
+            None,
+            Some(short(&file.digest)),
+        );
         read.noting(included_by(new, at))
     });
     let gone = was
@@ -178,7 +203,12 @@ pub(super) fn strays(old: &Facts, new: &Facts) -> Vec<Difference> {
         .filter(|(place, _)| !is.files.contains_key(*place));
     let gone = gone.map(|(_, &at)| {
         let file = &old.files[at];
-        let read = Difference::new(Kind::Header, &file.path, Some(short(&file.digest)), None);
+        let read = Difference::new(
+            DifferenceKind::Header,
+            &file.path,
+            Some(short(&file.digest)),
+            None,
+        );
         read.noting(included_by(old, at))
     });
     come.chain(gone).collect()

@@ -1,6 +1,8 @@
 //! What is named of facts that differ, and what is not.
 
-use super::{Difference, Facts, Fields, File, SCHEMA, Tool, UnitFacts, differences, shared};
+use super::{
+    DependencyReport, Difference, Fields, File, SCHEMA, ToolFacts, UnitFacts, differences, shared,
+};
 use crate::key::{DIRECT_FIELDS, FIELDS};
 
 fn words(words: &[&str]) -> Vec<String> {
@@ -16,7 +18,7 @@ fn file(path: &str, digest: &str, by: Option<usize>) -> File {
     }
 }
 
-fn base() -> Facts {
+fn base() -> DependencyReport {
     let request = [
         ("schema", &["direct 2"][..]),
         ("toolchain", &["11"]),
@@ -42,13 +44,13 @@ fn base() -> Facts {
         ("commands", &["gcc -E"]),
         ("passes", &["x"]),
     ];
-    Facts {
+    DependencyReport {
         schema: SCHEMA,
         request,
         job: job
             .map(|(name, values)| (name.to_owned(), words(values)))
             .into(),
-        tools: vec![Tool {
+        tools: vec![ToolFacts {
             role: "ptxas".to_owned(),
             path: "/cuda/bin/ptxas".to_owned(),
             sha256: "22".to_owned(),
@@ -63,11 +65,11 @@ fn base() -> Facts {
         absent: [("".to_owned(), words(&["a.h", "sub"]))].into(),
         present: words(&["inc/there.h"]),
         links: [("inc".to_owned(), "/src/inc".to_owned())].into(),
-        ..Facts::default()
+        ..DependencyReport::default()
     }
 }
 
-fn told(change: impl FnOnce(&mut Facts)) -> Vec<String> {
+fn told(change: impl FnOnce(&mut DependencyReport)) -> Vec<String> {
     let (old, mut new) = (base(), base());
     change(&mut new);
     differences(&old, &new).into_iter().map(line).collect()
@@ -82,7 +84,7 @@ fn line(found: Difference) -> String {
     format!("{:?} {}: {old} > {new}{note}", found.kind, found.name)
 }
 
-fn set(facts: &mut Facts, name: &str, values: &[&str]) {
+fn set(facts: &mut DependencyReport, name: &str, values: &[&str]) {
     let mut all = facts.request.iter_mut().chain(&mut facts.job);
     all.find(|(known, _)| known == name).unwrap().1 = words(values);
 }
@@ -96,7 +98,7 @@ fn equal_facts_differ_in_nothing() {
 fn of_secrets_it_is_told_that_they_differ_and_not_how() {
     let hidden = |name: &str, digit: &str| format!("{name}=<hidden:{}>", digit.repeat(16));
     let (mut old, mut new) = (base(), base());
-    let change = |facts: &mut Facts, digit: &str| {
+    let change = |facts: &mut DependencyReport, digit: &str| {
         set(facts, "define-macro", &[&hidden("DKEY", digit)]);
         set(
             facts,
@@ -166,7 +168,7 @@ fn each_field_is_named_alone() {
 
 #[test]
 fn consequences_are_named_only_where_nothing_else_is() {
-    let derived = |facts: &mut Facts| facts.units[0].fields[2].1 = words(&["y"]);
+    let derived = |facts: &mut DependencyReport| facts.units[0].fields[2].1 = words(&["y"]);
     let text = "the text after preprocessing differs, though no file does";
     assert_eq!(told(derived), [format!("Text passes: - > - ({text})")]);
     let with_cause = told(|facts| {

@@ -6,7 +6,7 @@ use std::os::unix::process::ExitStatusExt as _;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
-use pcache_nvcc::store::{Flight, Flights, Guard};
+use pcache_nvcc::store::{Flight, Flights, LeadGuard};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::support::counters::Counters;
@@ -69,7 +69,7 @@ fn leader_at(tool: &str, children: &[Child]) -> Pid {
 
 /// The flight of the unit, held by the test itself: a leader as slow as the test likes. A first
 /// compile tells the key, in a cache that is cleared again.
-fn lead(ws: &mut Workspace) -> Guard {
+fn lead(ws: &mut Workspace) -> LeadGuard {
     let log = ws.root().join("log");
     ws.set_env("PCACHE_LOG", &log);
     ws.build(ARGS).misses(1);

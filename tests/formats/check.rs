@@ -4,16 +4,16 @@
 #![allow(dead_code)] // Each fuzz target compiles this, and uses its own part.
 
 use pcache_nvcc::cli::{self, Surroundings};
-use pcache_nvcc::compile::formats::{self, Format};
+use pcache_nvcc::compile::formats::{self, RecordFormat};
 use pcache_nvcc::includes::digests::{DigestTable, Sighting};
 use pcache_nvcc::includes::path_set::{list_with, read_list};
 use pcache_nvcc::journal::{Compile, Removal};
-use pcache_nvcc::nvrtc::record::Record;
+use pcache_nvcc::nvrtc::record::NvrtcRecord;
 use pcache_nvcc::plan::Plan;
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::FileStore;
 use pcache_nvcc::toolchain::{Memos, Which, forget};
-use pcache_nvcc::why::{Facts, Later, differences};
+use pcache_nvcc::why::{DependencyReport, Later, differences};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -89,8 +89,8 @@ pub fn plan(bytes: &[u8]) -> bool {
 
 /// The values of records: each reader, and those that list records without knowing what they are.
 pub fn records(bytes: &[u8]) -> bool {
-    let known = Format::ALL.map(|format| formats::read(format, bytes));
-    let is_known = known.contains(&true) || Record::read(bytes).is_some();
+    let known = RecordFormat::ALL.map(|format| formats::read(format, bytes));
+    let is_known = known.contains(&true) || NvrtcRecord::read(bytes).is_some();
     let home = Home::new();
     let store = home.store();
     store.put_record(b"key", bytes).expect("stored");
@@ -107,18 +107,18 @@ pub fn records(bytes: &[u8]) -> bool {
 /// What a compile depended on, beside nothing and beside itself.
 pub fn facts(bytes: &[u8]) -> bool {
     let _ = serde_json::from_slice::<Later>(bytes);
-    let Some(facts) = Facts::from_record(bytes) else {
+    let Some(facts) = DependencyReport::from_record(bytes) else {
         return false;
     };
     // A damaged one may have a field twice, and so differ from itself.
     let _ = differences(&facts, &facts);
-    let _ = differences(&Facts::default(), &facts);
-    let _ = differences(&facts, &Facts::default());
+    let _ = differences(&DependencyReport::default(), &facts);
+    let _ = differences(&facts, &DependencyReport::default());
     for at in 0..facts.files.len() {
         let _ = facts.chain(at);
     }
     let record = facts.clone().to_record().expect("it can be written");
-    assert_eq!(Facts::from_record(&record), Some(facts));
+    assert_eq!(DependencyReport::from_record(&record), Some(facts));
     true
 }
 

@@ -1,14 +1,14 @@
 //! What holds for any bytes, for the fuzz target and for the test of random mutations.
 
-use pcache_nvcc::includes::lexer::Pieces;
-use pcache_nvcc::includes::lexer::piece::{Kind, Piece};
+use pcache_nvcc::includes::lexer::SourcePieces;
+use pcache_nvcc::includes::lexer::piece::{PieceKind, SourcePiece};
 use pcache_nvcc::includes::lexer::tokens::Tokens;
 use pcache_nvcc::includes::tokens::{digest, normal_forms};
 
 /// Panics where the lexer or the normal forms break one of their promises for `text`. Returns whether
 /// the text has a digest.
 pub fn check(text: &[u8]) -> bool {
-    let pieces: Vec<_> = Pieces::new(text).collect();
+    let pieces: Vec<_> = SourcePieces::new(text).collect();
     pieces_tile(text, &pieces);
     tokens_are_pieces(text, &pieces);
     let Ok(forms) = normal_forms(text) else {
@@ -32,7 +32,7 @@ pub fn check(text: &[u8]) -> bool {
     true
 }
 
-fn pieces_tile(text: &[u8], pieces: &[Piece]) {
+fn pieces_tile(text: &[u8], pieces: &[SourcePiece]) {
     let (mut at, mut line) = (0, 1);
     for piece in pieces {
         assert!(piece.start == at && piece.end > at && piece.line == line);
@@ -43,7 +43,7 @@ fn pieces_tile(text: &[u8], pieces: &[Piece]) {
     assert_eq!(at, text.len());
 }
 
-fn tokens_are_pieces(text: &[u8], pieces: &[Piece]) {
+fn tokens_are_pieces(text: &[u8], pieces: &[SourcePiece]) {
     let expected = pieces.iter().filter(|piece| !piece.kind.is_gap());
     let expected = expected.map(|piece| (piece.kind, piece.start, piece.end, piece.line));
     let found = Tokens::new(text).map(|token| (token.kind, token.start, token.end, token.line));
@@ -51,15 +51,15 @@ fn tokens_are_pieces(text: &[u8], pieces: &[Piece]) {
 }
 
 /// The text with blanks in place of the plain comments of one line that stand in ordinary code.
-fn blanked(text: &[u8], pieces: &[Piece]) -> Vec<u8> {
+fn blanked(text: &[u8], pieces: &[SourcePiece]) -> Vec<u8> {
     let mut blanked = text.to_vec();
-    for line in pieces.split(|piece| piece.kind == Kind::Newline) {
+    for line in pieces.split(|piece| piece.kind == PieceKind::Newline) {
         let mut tokens = line.iter().filter(|piece| piece.kind.is_token());
         if tokens.any(|piece| matches!(piece.of(text), b"#" | b"%:")) {
             continue;
         }
         for piece in line {
-            let is_comment = matches!(piece.kind, Kind::BlockComment | Kind::LineComment);
+            let is_comment = matches!(piece.kind, PieceKind::BlockComment | PieceKind::LineComment);
             if is_comment && is_harmless(piece.of(text)) {
                 blanked[piece.start..piece.end].fill(b' ');
             }

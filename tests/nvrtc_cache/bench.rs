@@ -1,7 +1,9 @@
 //! A directory of sources, a cache, and the real NVRTC as the judge of what the cache serves.
 
 use pcache_nvcc::config::Config;
-use pcache_nvcc::nvrtc::program::{Access, Artefact, Header, Library, Output, Program, Request};
+use pcache_nvcc::nvrtc::program::{
+    FileAccess, Header, Library, NvrtcRequest, Program, ProgramArtefact, ProgramOutput,
+};
 use pcache_nvcc::nvrtc::{Begin, Cache};
 use pcache_nvcc::stats::{Counter, Snapshot, Stats};
 use std::ffi::OsString;
@@ -81,8 +83,8 @@ impl Case {
         self
     }
 
-    fn request(&self) -> Request<'_> {
-        Request {
+    fn request(&self) -> NvrtcRequest<'_> {
+        NvrtcRequest {
             library: &self.library,
             program: &self.program,
             expressions: &self.expressions,
@@ -217,7 +219,7 @@ impl Bench {
 
     /// What NVRTC gives, and what it was seen to read; none if it refuses.
     #[track_caller]
-    pub fn compile(&self, case: &Case) -> Option<(Output, Vec<Access>)> {
+    pub fn compile(&self, case: &Case) -> Option<(ProgramOutput, Vec<FileAccess>)> {
         let out = tempfile::tempdir().unwrap();
         let bytes = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
         fs::write(out.path().join("source"), &case.program.source).unwrap();
@@ -280,7 +282,7 @@ fn switch((mxcsr, x87): (u32, u16)) -> (u32, u16) {
     before
 }
 
-fn assert_same(served: &Output, judged: &Output) {
+fn assert_same(served: &ProgramOutput, judged: &ProgramOutput) {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert_eq!(text(&served.log), text(&judged.log));
     assert_eq!(served.lowered, judged.lowered);
@@ -291,13 +293,13 @@ fn assert_same(served: &Output, judged: &Output) {
     assert_eq!(served.artefacts.len(), judged.artefacts.len());
 }
 
-fn output(directory: &Path) -> Output {
+fn output(directory: &Path) -> ProgramOutput {
     let read = |name: &str| fs::read(directory.join(name)).ok();
     let artefacts = [
-        (Artefact::Ptx, "PTX"),
-        (Artefact::Cubin, "CUBIN"),
-        (Artefact::Ltoir, "LTOIR"),
-        (Artefact::OptixIr, "OptiXIR"),
+        (ProgramArtefact::Ptx, "PTX"),
+        (ProgramArtefact::Cubin, "CUBIN"),
+        (ProgramArtefact::Ltoir, "LTOIR"),
+        (ProgramArtefact::OptixIr, "OptiXIR"),
     ];
     let artefacts = artefacts
         .into_iter()
@@ -308,7 +310,7 @@ fn output(directory: &Path) -> Output {
         .map(|line| line.as_bytes().to_vec())
         .collect();
     let lowered = lowered.chunks_exact(2);
-    Output {
+    ProgramOutput {
         log: read("ProgramLog").unwrap(),
         lowered: lowered
             .map(|pair| (pair[0].clone(), pair[1].clone()))
@@ -318,14 +320,14 @@ fn output(directory: &Path) -> Output {
     }
 }
 
-fn accesses(directory: &Path) -> Vec<Access> {
+fn accesses(directory: &Path) -> Vec<FileAccess> {
     let text = fs::read_to_string(directory.join("seen")).unwrap();
     let access = |line: &str| {
         let (what, path) = line.split_at(1);
         match what {
-            "O" => Access::Opened(path.into()),
-            "A" => Access::Absent(path.into()),
-            _ => Access::Looked(path.into()),
+            "O" => FileAccess::Opened(path.into()),
+            "A" => FileAccess::Absent(path.into()),
+            _ => FileAccess::Looked(path.into()),
         }
     };
     text.lines().map(access).collect()

@@ -9,7 +9,7 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-/// Where an entry lies, by the definition in `docs/store.md`.
+/// Where an entry lies, by the definition in `docs/design/store.md`.
 fn entry_path(root: &Path, key: &[u8]) -> PathBuf {
     place(&root.join("entries"), key)
 }

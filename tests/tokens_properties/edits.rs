@@ -1,8 +1,8 @@
 //! Nasty sources, and random edits of any source.
 
 use super::random::Random;
-use pcache_nvcc::includes::lexer::Pieces;
-use pcache_nvcc::includes::lexer::piece::{Kind, Piece};
+use pcache_nvcc::includes::lexer::SourcePieces;
+use pcache_nvcc::includes::lexer::piece::{PieceKind, SourcePiece};
 
 /// What is changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,19 +30,24 @@ impl Edit {
     }
 
     pub fn apply(self, text: &[u8], random: &mut Random) -> Vec<u8> {
-        let pieces: Vec<_> = Pieces::new(text).collect();
-        let choose = |random: &mut Random, wanted: &dyn Fn(&Piece) -> bool| {
+        let pieces: Vec<_> = SourcePieces::new(text).collect();
+        let choose = |random: &mut Random, wanted: &dyn Fn(&SourcePiece) -> bool| {
             let fit: Vec<_> = pieces.iter().filter(|piece| wanted(piece)).collect();
             (!fit.is_empty()).then(|| **random.pick(&fit))
         };
-        let plain = |piece: &Piece| !is_kept(text, piece.start);
+        let plain = |piece: &SourcePiece| !is_kept(text, piece.start);
         let chosen = match self {
             Self::Comment => choose(random, &|piece| {
-                matches!(piece.kind, Kind::BlockComment | Kind::LineComment) && plain(piece)
+                matches!(piece.kind, PieceKind::BlockComment | PieceKind::LineComment)
+                    && plain(piece)
             }),
-            Self::Blanks => choose(random, &|piece| piece.kind == Kind::Blank && plain(piece)),
-            Self::Trailing => choose(random, &|piece| piece.kind == Kind::Newline && plain(piece)),
-            Self::Word => choose(random, &|piece| piece.kind == Kind::Identifier),
+            Self::Blanks => choose(random, &|piece| {
+                piece.kind == PieceKind::Blank && plain(piece)
+            }),
+            Self::Trailing => choose(random, &|piece| {
+                piece.kind == PieceKind::Newline && plain(piece)
+            }),
+            Self::Word => choose(random, &|piece| piece.kind == PieceKind::Identifier),
             Self::Newline => choose(random, &|piece| !piece.kind.is_token()),
             Self::Wild => choose(random, &|_| true),
         };
@@ -154,7 +159,7 @@ fn is_kept(text: &[u8], at: usize) -> bool {
 }
 
 /// Other words for a comment, on as many lines.
-fn reword(text: &[u8], piece: &Piece, random: &mut Random) -> Vec<u8> {
+fn reword(text: &[u8], piece: &SourcePiece, random: &mut Random) -> Vec<u8> {
     let old = piece.of(text);
     let words = *random.pick(&[
         "other words",
@@ -168,7 +173,7 @@ fn reword(text: &[u8], piece: &Piece, random: &mut Random) -> Vec<u8> {
     ]);
     let newlines = "\n".repeat(old.iter().filter(|&&byte| byte == b'\n').count());
     let new = match piece.kind {
-        Kind::LineComment => format!("//{words}{newlines}"),
+        PieceKind::LineComment => format!("//{words}{newlines}"),
         _ => format!("/*{newlines}{words}*/"),
     };
     splice(text, piece.start, piece.end, &new)

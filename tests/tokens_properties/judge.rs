@@ -1,7 +1,7 @@
 //! What a real preprocessor makes of a header, token by token with files, lines and columns.
 
 use super::random::Random;
-use pcache_nvcc::includes::lexer::piece::Kind;
+use pcache_nvcc::includes::lexer::piece::PieceKind;
 use pcache_nvcc::includes::lexer::tokens::Tokens;
 use std::fs;
 use std::path::PathBuf;
@@ -129,16 +129,16 @@ fn lines(text: &[u8]) -> Vec<Line> {
     let mut lines: Vec<Line> = Vec::new();
     let (mut file, mut base, mut base_line) = (b"?".to_vec(), 1, 1);
     let tokens: Vec<_> = Tokens::new(text).collect();
-    for line in tokens.split_inclusive(|token| token.kind == Kind::Newline) {
+    for line in tokens.split_inclusive(|token| token.kind == PieceKind::Newline) {
         let words: Vec<_> = line
             .iter()
-            .filter(|token| token.kind != Kind::Newline)
+            .filter(|token| token.kind != PieceKind::Newline)
             .collect();
         let Some(first) = words.first() else {
             continue;
         };
         let texts: Vec<_> = words.iter().map(|token| token.of(text).to_vec()).collect();
-        if first.of(text) == b"#" && words.len() > 2 && words[1].kind == Kind::Number {
+        if first.of(text) == b"#" && words.len() > 2 && words[1].kind == PieceKind::Number {
             let line = String::from_utf8_lossy(&texts[1]).parse::<u64>();
             (file, base, base_line) = (texts[2].clone(), line.unwrap_or(0), first.line as u64 + 1);
             if texts.len() > 3 {

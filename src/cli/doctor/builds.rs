@@ -1,6 +1,6 @@
 //! What a CMake build directory has been configured to do with nvcc. Reads its cache and nothing else.
 
-use super::findings::{Findings, Level};
+use super::findings::{Findings, Severity};
 use super::launchers::cache_in;
 use crate::cli::surroundings::Surroundings;
 use std::collections::HashMap;
@@ -31,7 +31,7 @@ pub(super) fn examine(
             if build.is_some() {
                 let text = format!("no CMakeCache.txt can be read in {directory:?}: {error}");
                 let advice = "name a directory that CMake has configured";
-                findings.advise(Level::Error, ABOUT, text, advice);
+                findings.advise(Severity::Error, ABOUT, text, advice);
             }
             return;
         }
@@ -56,7 +56,7 @@ fn examine_text(text: &str, path: &OsString, findings: &mut Findings) {
         None if !has_cuda => findings.note(ABOUT, "CMake has not enabled CUDA in it"),
         _ if !is_clean => {}
         _ => findings.advise(
-            Level::Warning,
+            Severity::Warning,
             ABOUT,
             "nothing in CMakeCache.txt leads to pcache-nvcc",
             "configure again with -DCMAKE_CUDA_COMPILER_LAUNCHER=pcache-nvcc",
@@ -80,7 +80,7 @@ fn advise_against_caches<'t>(
             );
             let advice =
                 format!("configure again with -D{name}= for pcache-nvcc or the compiler itself");
-            findings.advise(Level::Warning, ABOUT, text, &advice);
+            findings.advise(Severity::Warning, ABOUT, text, &advice);
         }
     }
     let found = ["GGML_CCACHE_FOUND", "GGML_SCCACHE_FOUND"].map(value);
@@ -92,7 +92,7 @@ fn advise_against_caches<'t>(
         let text =
             format!("GGML_CCACHE is on and has found {cache}, which it puts around every compile");
         findings.advise(
-            Level::Warning,
+            Severity::Warning,
             ABOUT,
             text,
             "configure again with -DGGML_CCACHE=OFF",
@@ -105,7 +105,7 @@ fn advise_against_caches<'t>(
         has_cache = true;
         let text = format!("USE_CCACHE is on and has found {cache}");
         findings.advise(
-            Level::Warning,
+            Severity::Warning,
             ABOUT,
             text,
             "configure again with -DUSE_CCACHE=OFF",
@@ -140,11 +140,11 @@ fn is_on(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Findings, Level, examine_text};
+    use super::{Findings, Severity, examine_text};
     use std::ffi::OsString;
 
     /// Levels and texts for a cache with these lines.
-    fn findings(text: &str) -> Vec<(Level, String)> {
+    fn findings(text: &str) -> Vec<(Severity, String)> {
         let mut findings = Findings::default();
         examine_text(text, &OsString::new(), &mut findings);
         findings
@@ -159,14 +159,14 @@ mod tests {
         let text = "# comment\n//Doc\nCMAKE_CUDA_COMPILER_LAUNCHER:STRING=pcache-nvcc\nGGML_CCACHE:BOOL=OFF\n";
         let found = findings(text);
         assert_eq!(found.len(), 1);
-        assert_eq!(found[0].0, Level::Ok);
+        assert_eq!(found[0].0, Severity::Ok);
     }
 
     #[test]
     fn second_cache_in_the_build_is_found() {
         let text = "CMAKE_CUDA_COMPILER_LAUNCHER:STRING=sccache;pcache-nvcc\n";
         let found = findings(text);
-        assert_eq!(found[0].0, Level::Warning);
+        assert_eq!(found[0].0, Severity::Warning);
         assert!(found[0].1.contains("puts sccache around nvcc"), "{found:?}");
         let text = "CMAKE_CUDA_COMPILER_LAUNCHER:STRING=pcache-nvcc\nGGML_CCACHE:BOOL=ON\n\
                     GGML_CCACHE_FOUND:FILEPATH=/usr/bin/ccache\n";
@@ -178,15 +178,15 @@ mod tests {
                 .starts_with("GGML_CCACHE is on and has found /usr/bin/ccache")
         );
         let text = text.replace("/usr/bin/ccache", "GGML_CCACHE_FOUND-NOTFOUND");
-        assert_eq!(findings(&text)[0].0, Level::Ok);
+        assert_eq!(findings(&text)[0].0, Severity::Ok);
     }
 
     #[test]
     fn build_that_does_not_use_pcache_is_told() {
         let found = findings("CMAKE_CUDA_COMPILER:FILEPATH=/usr/local/cuda/bin/nvcc\n");
-        assert_eq!(found[0].0, Level::Warning);
+        assert_eq!(found[0].0, Severity::Warning);
         assert!(found[0].1.contains("nothing in CMakeCache.txt"));
         let found = findings("CMAKE_CXX_COMPILER:FILEPATH=/usr/bin/c++\n");
-        assert_eq!((found.len(), found[0].0), (1, Level::Note));
+        assert_eq!((found.len(), found[0].0), (1, Severity::Note));
     }
 }

@@ -1,6 +1,6 @@
 //! The directory of the cache: space, rights, and what its file system can do for it.
 
-use super::findings::{Findings, Level};
+use super::findings::{Findings, Severity};
 use super::probe::{Features, Reach, file_system, free_bytes, free_files, try_out};
 use super::trust;
 use crate::cli::surroundings::Surroundings;
@@ -24,7 +24,7 @@ pub(super) fn examine(config: &Config, surroundings: &Surroundings<'_>, findings
     let root = &config.dir.value;
     if !root.is_absolute() {
         let advice = "set PCACHE_DIR to a directory for the cache";
-        findings.advise(Level::Error, ABOUT, "no home directory is known", advice);
+        findings.advise(Severity::Error, ABOUT, "no home directory is known", advice);
         return;
     }
     if root.is_dir() {
@@ -32,7 +32,7 @@ pub(super) fn examine(config: &Config, surroundings: &Surroundings<'_>, findings
     } else if config.readonly.value {
         let advice = "set PCACHE_DIR to a cache that is there, or unset PCACHE_READONLY";
         let text = format!("{root:?} is not there, and PCACHE_READONLY is set: nothing is cached");
-        findings.advise(Level::Warning, ABOUT, text, advice);
+        findings.advise(Severity::Warning, ABOUT, text, advice);
     } else {
         let text = format!("{root:?} is not there yet; the first compile makes it");
         findings.note(ABOUT, text);
@@ -64,13 +64,18 @@ fn examine_size(config: &Config, findings: &mut Findings) {
     let sizes = (ByteSize::approximate(held), ByteSize::approximate(most));
     let text = format!("{root:?} holds {} of {}", sizes.0, sizes.1);
     if held > most.saturating_add(most / 10) {
-        findings.advise(Level::Warning, ABOUT, text, "run pcache gc");
+        findings.advise(Severity::Warning, ABOUT, text, "run pcache gc");
     } else {
         findings.ok(ABOUT, text);
     }
     if !config.readonly.value && root.join("counters").exists() && !stats.is_shared() {
         let advice = "correct owner and mode of the files counters and shards, or remove them";
-        findings.advise(Level::Warning, ABOUT, "its counters cannot be used", advice);
+        findings.advise(
+            Severity::Warning,
+            ABOUT,
+            "its counters cannot be used",
+            advice,
+        );
     }
 }
 
@@ -88,14 +93,14 @@ fn examine_space(config: &Config, place: &Path, findings: &mut Findings) {
         );
         let advice = "lower max_size, or set PCACHE_DIR to a place on a larger disk; a full disk fails no \
                       build, but stores nothing";
-        findings.advise(Level::Warning, ABOUT, text, advice);
+        findings.advise(Severity::Warning, ABOUT, text, advice);
     } else {
         findings.ok(ABOUT, free_text);
     }
     if let Some(files) = free_files(place).filter(|files| *files < FEW_FILES) {
         let text = format!("the file system has room for {files} more files");
         findings.advise(
-            Level::Warning,
+            Severity::Warning,
             ABOUT,
             text,
             "remove files there, or set PCACHE_DIR",
@@ -120,7 +125,12 @@ fn examine_strange(root: &Path, findings: &mut Findings) {
             "{} things that are none of the cache's were in its way, and are now in tmp/, such as {first:?}",
             strange.len()
         );
-        findings.advise(Level::Warning, ABOUT, text, "look at them, and remove them");
+        findings.advise(
+            Severity::Warning,
+            ABOUT,
+            text,
+            "look at them, and remove them",
+        );
     }
 }
 
@@ -135,7 +145,7 @@ fn examine_features(place: &Path, findings: &mut Findings) {
             let text = format!("cannot write in {place:?}: {error}");
             let advice =
                 "correct its owner and mode, set PCACHE_DIR to another place, or PCACHE_READONLY";
-            findings.advise(Level::Error, ABOUT, text, advice);
+            findings.advise(Severity::Error, ABOUT, text, advice);
             return;
         }
     };
@@ -143,7 +153,7 @@ fn examine_features(place: &Path, findings: &mut Findings) {
     match reach {
         Reach::Local => findings.ok(SYSTEM, name),
         Reach::Remote => findings.advise(
-            Level::Warning,
+            Severity::Warning,
             SYSTEM,
             format!("{name}: other hosts may change it, so that headers are read for every hit"),
             "set PCACHE_DIR to a local disk, unless hosts are to share results",
@@ -158,37 +168,37 @@ fn report(features: &Features, findings: &mut Findings) {
     let needs = [
         (
             features.renames_over,
-            Level::Error,
+            Severity::Error,
             "rename over a file",
             "nothing can be stored whole",
         ),
         (
             features.shared_counters,
-            Level::Warning,
+            Severity::Warning,
             "shared counters",
             "nothing is counted",
         ),
         (
             features.byte_locks,
-            Level::Warning,
+            Severity::Warning,
             "locks on bytes",
             "equal compiles at once run several times",
         ),
         (
             features.flocks,
-            Level::Warning,
+            Severity::Warning,
             "flock",
             "several processes evict at once",
         ),
         (
             features.access_times,
-            Level::Warning,
+            Severity::Warning,
             "times of access",
             "what was written first is evicted first",
         ),
         (
             features.digests,
-            Level::Warning,
+            Severity::Warning,
             "a table of digests",
             "headers are read for every hit",
         ),
@@ -222,7 +232,7 @@ fn report_clock(features: &Features, findings: &mut Findings) {
             findings.ok(SYSTEM, text);
         }
         _ => findings.advise(
-            Level::Note,
+            Severity::Note,
             SYSTEM,
             "its clock steps by more than 100 ms",
             "what was edited a moment ago is read anew; nothing needs to be done",
@@ -235,7 +245,7 @@ fn report_clock(features: &Features, findings: &mut Findings) {
         );
         let advice =
             "set the clocks of both hosts by one server: ages and lifetimes count from file times";
-        findings.advise(Level::Warning, SYSTEM, text, advice);
+        findings.advise(Severity::Warning, SYSTEM, text, advice);
     }
 }
 
@@ -247,7 +257,7 @@ fn examine_scratch(surroundings: &Surroundings<'_>, findings: &mut Findings) {
     if place.to_string_lossy().contains(',') {
         let text = format!("{place:?} has a comma, at which nvcc's tools cut arguments");
         let advice = "set TMPDIR to a path without: until then every compile goes to nvcc uncached";
-        findings.advise(Level::Error, about, text, advice);
+        findings.advise(Severity::Error, about, text, advice);
         return;
     }
     let made = tempfile::Builder::new()
@@ -256,7 +266,7 @@ fn examine_scratch(surroundings: &Surroundings<'_>, findings: &mut Findings) {
     if let Err(error) = made {
         let advice = "set TMPDIR to a directory where you may write; nvcc needs one too";
         findings.advise(
-            Level::Error,
+            Severity::Error,
             about,
             format!("cannot write in {place:?}: {error}"),
             advice,
@@ -265,7 +275,7 @@ fn examine_scratch(surroundings: &Surroundings<'_>, findings: &mut Findings) {
     }
     match free_bytes(&place) {
         Ok(free) if free < LITTLE_ROOM => findings.advise(
-            Level::Warning,
+            Severity::Warning,
             about,
             format!("{place:?} has {} free", ByteSize::approximate(free)),
             "a large compile may need more: set TMPDIR to a larger place",

@@ -7,7 +7,7 @@ use serde::Serialize;
 /// How bad something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Level {
+pub(super) enum Severity {
     /// As it should be.
     Ok,
     /// Worth knowing.
@@ -21,7 +21,7 @@ pub(super) enum Level {
 /// One thing that was looked at.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Finding {
-    pub(super) level: Level,
+    pub(super) level: Severity,
     /// What was looked at.
     pub(super) about: &'static str,
     pub(super) text: String,
@@ -35,17 +35,17 @@ pub(super) struct Findings(pub(super) Vec<Finding>);
 
 impl Findings {
     pub(super) fn ok(&mut self, about: &'static str, text: impl Into<String>) {
-        self.add(Level::Ok, about, text, None);
+        self.add(Severity::Ok, about, text, None);
     }
 
     /// A note that asks for nothing.
     pub(super) fn note(&mut self, about: &'static str, text: impl Into<String>) {
-        self.add(Level::Note, about, text, None);
+        self.add(Severity::Note, about, text, None);
     }
 
     pub(super) fn advise(
         &mut self,
-        level: Level,
+        level: Severity,
         about: &'static str,
         text: impl Into<String>,
         advice: &str,
@@ -55,7 +55,7 @@ impl Findings {
 
     fn add(
         &mut self,
-        level: Level,
+        level: Severity,
         about: &'static str,
         text: impl Into<String>,
         advice: Option<String>,
@@ -70,14 +70,14 @@ impl Findings {
         });
     }
 
-    pub(super) fn count(&self, level: Level) -> usize {
+    pub(super) fn count(&self, level: Severity) -> usize {
         self.0.iter().filter(|found| found.level == level).count()
     }
 
     pub(super) fn status(&self) -> Status {
         match self.0.iter().map(|found| found.level).max() {
-            Some(Level::Error) => Status::Trouble,
-            Some(Level::Warning) => Status::Findings,
+            Some(Severity::Error) => Status::Trouble,
+            Some(Severity::Warning) => Status::Findings,
             _ => Status::Fine,
         }
     }

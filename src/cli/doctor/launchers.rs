@@ -4,7 +4,7 @@
 //! Two caches in a row cost both lookups and gain nothing, and those that see part of nvcc's work only
 //! can serve stale objects where nvcc would not.
 
-use super::findings::{Findings, Level};
+use super::findings::{Findings, Severity};
 use super::toolchain::Compilers;
 use crate::cli::surroundings::Surroundings;
 use crate::toolchain::look_up;
@@ -87,7 +87,7 @@ fn examine_path(path: &OsString, findings: &mut Findings) {
                  the directory off PATH, or name the compiler itself with -ccbin"
             }
         };
-        findings.advise(Level::Warning, ABOUT, text, advice);
+        findings.advise(Severity::Warning, ABOUT, text, advice);
     }
 }
 
@@ -100,7 +100,7 @@ fn examine_compilers(compilers: Option<&Compilers>, findings: &mut Findings) {
             compilers.nvcc.display()
         );
         findings.advise(
-            Level::Warning,
+            Severity::Warning,
             ABOUT,
             text,
             "set PCACHE_NVCC to the nvcc of the toolkit",
@@ -116,7 +116,7 @@ fn examine_compilers(compilers: Option<&Compilers>, findings: &mut Findings) {
     {
         let text = format!("nvcc's host compiler is {cache} ({})", host.display());
         findings.advise(
-            Level::Warning,
+            Severity::Warning,
             ABOUT,
             text,
             "name the compiler itself with -ccbin",
@@ -140,7 +140,7 @@ fn examine_variables(surroundings: &Surroundings<'_>, path: &OsString, findings:
             let value = shown(&value);
             let text = format!("{name}={value} puts {cache} {place} (read by {reader})");
             let advice = format!("unset it, or let it name {instead}");
-            findings.advise(Level::Warning, ABOUT, text, &advice);
+            findings.advise(Severity::Warning, ABOUT, text, &advice);
         }
     }
     for name in ["CMAKE_C_COMPILER_LAUNCHER", "CMAKE_CXX_COMPILER_LAUNCHER"] {
@@ -148,7 +148,7 @@ fn examine_variables(surroundings: &Surroundings<'_>, path: &OsString, findings:
         if value.contains("pcache-nvcc") {
             let text = format!("{name}={value}: pcache-nvcc would take a host compiler for nvcc");
             let advice = "set CMAKE_CUDA_COMPILER_LAUNCHER alone";
-            findings.advise(Level::Error, ABOUT, text, advice);
+            findings.advise(Severity::Error, ABOUT, text, advice);
         } else if cache_in(&value, path).is_some() {
             let text = format!("{name}={value}: for C and C++ alone, which is fine");
             findings.note(ABOUT, text);
@@ -158,7 +158,7 @@ fn examine_variables(surroundings: &Surroundings<'_>, path: &OsString, findings:
         && let Some(cache) = cache_in_definitions(&value, path)
     {
         let text = format!("CMAKE_ARGS={value} puts {cache} around nvcc");
-        findings.advise(Level::Warning, ABOUT, text, "take it out there");
+        findings.advise(Severity::Warning, ABOUT, text, "take it out there");
     }
 }
 
@@ -177,7 +177,7 @@ fn examine_found(path: &OsString, findings: &mut Findings) {
     );
     let advice = "build them with -DGGML_CCACHE=OFF, USE_CCACHE=0, or without it on PATH; pcache doctor \
                   BUILD_DIR tells what a build does";
-    findings.advise(Level::Note, ABOUT, text, advice);
+    findings.advise(Severity::Note, ABOUT, text, advice);
 }
 
 /// The cache that a command line, a list of CMake's or flags name or lead to.

@@ -25,7 +25,7 @@ use super::scene::{Scene, Status};
 use super::screen::{print_json, say, say_coloured};
 use crate::config::ConfigProblem;
 use anyhow::Error;
-use findings::{Finding, Findings, Level};
+use findings::{Finding, Findings, Severity};
 use serde::Serialize;
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub(super) struct DoctorArguments {
 
 /// The shape of `pcache doctor --json`.
 #[derive(Serialize)]
-struct Report<'a> {
+struct DoctorReport<'a> {
     errors: usize,
     warnings: usize,
     findings: &'a [Finding],
@@ -69,9 +69,9 @@ pub(super) fn run(
         &mut findings,
     );
     if arguments.json {
-        let report = Report {
-            errors: findings.count(Level::Error),
-            warnings: findings.count(Level::Warning),
+        let report = DoctorReport {
+            errors: findings.count(Severity::Error),
+            warnings: findings.count(Severity::Warning),
             findings: &findings.0,
         };
         print_json(&mut scene.out, &report)?;
@@ -91,7 +91,10 @@ fn print(findings: &Findings, scene: &mut Scene<'_>) -> Result<(), Error> {
             say(&mut scene.out, format_args!("{:<25}→ {advice}", ""))?;
         }
     }
-    let (errors, warnings) = (findings.count(Level::Error), findings.count(Level::Warning));
+    let (errors, warnings) = (
+        findings.count(Severity::Error),
+        findings.count(Severity::Warning),
+    );
     let text = format!(
         "{}, {}",
         counted(errors, "error"),
@@ -101,12 +104,12 @@ fn print(findings: &Findings, scene: &mut Scene<'_>) -> Result<(), Error> {
     say_coloured(&mut scene.out, &[(Some(Ink::Strong), &text)])
 }
 
-fn word(level: Level) -> (&'static str, Ink) {
+fn word(level: Severity) -> (&'static str, Ink) {
     match level {
-        Level::Ok => ("ok", Ink::Good),
-        Level::Note => ("note", Ink::Faint),
-        Level::Warning => ("warning", Ink::Doubtful),
-        Level::Error => ("error", Ink::Bad),
+        Severity::Ok => ("ok", Ink::Good),
+        Severity::Note => ("note", Ink::Faint),
+        Severity::Warning => ("warning", Ink::Doubtful),
+        Severity::Error => ("error", Ink::Bad),
     }
 }
 

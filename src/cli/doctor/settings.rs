@@ -1,6 +1,6 @@
 //! Settings that nothing reads, that cannot be used, or that switch the cache off.
 
-use super::findings::{Findings, Level};
+use super::findings::{Findings, Severity};
 use crate::config::{Config, ConfigProblem, nearest, setting};
 use std::ffi::OsString;
 
@@ -16,7 +16,7 @@ pub(super) fn examine(
     examine_variables(variables, findings);
     for problem in problems {
         let advice = "correct it, or remove it: pcache config lists all settings";
-        findings.advise(Level::Warning, ABOUT, problem.to_string(), advice);
+        findings.advise(Severity::Warning, ABOUT, problem.to_string(), advice);
     }
     examine_switches(config, findings);
     if findings.0.len() == before {
@@ -38,7 +38,7 @@ fn examine_variables(variables: &[OsString], findings: &mut Findings) {
             None => "unset it; pcache config lists all settings".to_owned(),
         };
         let text = format!("{name} is set, and no program reads it");
-        findings.advise(Level::Warning, ABOUT, text, &advice);
+        findings.advise(Severity::Warning, ABOUT, text, &advice);
     }
 }
 
@@ -46,7 +46,7 @@ fn examine_switches(config: &Config, findings: &mut Findings) {
     let from = |source| format!("({source})");
     if config.disable.value {
         findings.advise(
-            Level::Warning,
+            Severity::Warning,
             ABOUT,
             format!(
                 "disable is set {}: every compile goes to nvcc",
@@ -57,7 +57,7 @@ fn examine_switches(config: &Config, findings: &mut Findings) {
     }
     if config.recache.value {
         findings.advise(
-            Level::Warning,
+            Severity::Warning,
             ABOUT,
             format!(
                 "recache is set {}: nothing is a hit",

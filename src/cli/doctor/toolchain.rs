@@ -1,6 +1,6 @@
 //! The compilers that a compile would use. Does not know what stands in front of them.
 
-use super::findings::{Findings, Level};
+use super::findings::{Findings, Severity};
 use crate::cli::scene::Scene;
 use crate::store::FileStore;
 use crate::toolchain::{
@@ -30,13 +30,13 @@ pub(super) fn examine(scene: &Scene<'_>, findings: &mut Findings) -> Option<Comp
     match (&wrapper, &beside) {
         (Some(place), _) => findings.ok("pcache-nvcc", place.display().to_string()),
         (None, Some(place)) if place.is_file() => findings.advise(
-            Level::Warning,
+            Severity::Warning,
             "pcache-nvcc",
             format!("{} is not on PATH", place.display()),
             "add its directory to PATH, or give build systems its full path",
         ),
         _ => findings.advise(
-            Level::Error,
+            Severity::Error,
             "pcache-nvcc",
             "neither on PATH nor beside pcache",
             "install it: cargo install --path . puts both into one directory",
@@ -53,7 +53,7 @@ pub(super) fn examine(scene: &Scene<'_>, findings: &mut Findings) -> Option<Comp
         Ok(nvcc) => nvcc,
         Err(error) => {
             let advice = "install a CUDA toolkit, or set PCACHE_NVCC to the path of its nvcc";
-            findings.advise(Level::Error, "nvcc", error.to_string(), advice);
+            findings.advise(Severity::Error, "nvcc", error.to_string(), advice);
             return None;
         }
     };
@@ -77,7 +77,7 @@ fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Opt
             findings.note("nvcc", format!("{}, {release}", nvcc.display()));
             let advice = "every compile goes to nvcc uncached until nvcc --dryrun works; \
                           install the missing part, or a host compiler that nvcc accepts";
-            findings.advise(Level::Error, "toolkit", error.to_string(), advice);
+            findings.advise(Severity::Error, "toolkit", error.to_string(), advice);
             return None;
         }
     };
@@ -101,13 +101,13 @@ fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Opt
         let text = "nvcc, or cc1plus or as of the host compiler, is a script, which may read anything: an \
                     edited source costs a dry run, and preprocessing is not skipped where that could matter";
         let advice = "set PCACHE_NVCC to nvcc's own program";
-        findings.advise(Level::Note, "toolkit", text, advice);
+        findings.advise(Severity::Note, "toolkit", text, advice);
     }
     if toolchain.driver == HostDriver::Wrapper {
         let text = "the host compiler is a program or script in front of another: each compile asks it what \
                     it would run, which costs a process or two";
         let advice = "name the compiler itself with -ccbin where the wrapper adds nothing";
-        findings.advise(Level::Note, "host compiler", text, advice);
+        findings.advise(Severity::Note, "host compiler", text, advice);
     }
     Some(toolchain)
 }
@@ -116,7 +116,7 @@ fn examine_release(nvcc: &Path, line: &str, findings: &mut Findings) {
     let text = format!("{}, {}", nvcc.display(), line.trim());
     match release(line) {
         Some(found) if found < OLDEST || found.0 > NEWEST_MAJOR => findings.advise(
-            Level::Warning,
+            Severity::Warning,
             "nvcc",
             text,
             "tested with releases 11.8 to 13.x; others work as far as their plans look the same, and \

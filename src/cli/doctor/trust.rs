@@ -1,6 +1,6 @@
 //! Whose results a compile believes in this cache, and where this user's own files are.
 
-use super::findings::{Findings, Level};
+use super::findings::{Findings, Severity};
 use crate::config::Config;
 use crate::files::{Rights, Trust};
 use crate::store::{FileStore, KEY_DIRECTORY, KEY_FILE, KeyRefusal, Privacy, Standing};
@@ -20,13 +20,13 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) {
         );
         let advice =
             "become a member of the group that shares it, or set PCACHE_DIR to another place";
-        return findings.advise(Level::Error, ABOUT, text, advice);
+        return findings.advise(Severity::Error, ABOUT, text, advice);
     }
     let store = match FileStore::reading(config) {
         Ok(store) => store,
         Err(error) => {
             let advice = "nothing is cached until this is mended";
-            return findings.advise(Level::Error, ABOUT, error.to_string(), advice);
+            return findings.advise(Severity::Error, ABOUT, error.to_string(), advice);
         }
     };
     let Some(rights) = store.rights() else { return };
@@ -42,7 +42,7 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) {
         Standing::Own | Standing::Nothing => {
             let advice = "set PCACHE_PRIVATE_DIR to a directory in which only you can write";
             let text = "no key is known here, and there is no place for one of yours: no result is believed or stored";
-            findings.advise(Level::Error, ABOUT, text, advice);
+            findings.advise(Severity::Error, ABOUT, text, advice);
         }
         Standing::Owner => findings.note(
             ABOUT,
@@ -52,7 +52,7 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) {
             ),
         ),
         Standing::Everyone => findings.advise(
-            Level::Warning,
+            Severity::Warning,
             ABOUT,
             "trust is set to everyone: who can write in it decides what you link",
             "set PCACHE_TRUST=mine, or be sure of all who can write there",
@@ -90,7 +90,7 @@ fn say_own(config: &Config, store: &FileStore, rights: Rights, findings: &mut Fi
             let text =
                 format!("others can write in it, and you may not read its key {key:?}: {only}");
             let advice = "its owner can add you to the group that signs; otherwise leave it so";
-            findings.advise(Level::Note, ABOUT, text, advice);
+            findings.advise(Severity::Note, ABOUT, text, advice);
         }
         Some(KeyRefusal::Unsafe(why)) => {
             let text = format!("its key {key:?} is not used ({why}): {only}");
@@ -98,12 +98,12 @@ fn say_own(config: &Config, store: &FileStore, rights: Rights, findings: &mut Fi
                 "{owner} sets mode 750 for {KEY_DIRECTORY} and 640 for {KEY_FILE}; if others may have read or \
                  changed the key, make a new cache with pcache init --shared GROUP"
             );
-            findings.advise(Level::Error, ABOUT, text, &advice);
+            findings.advise(Severity::Error, ABOUT, text, &advice);
         }
         None if !rights.is_written_by_others() => {
             let text = format!("it belongs to {owner}, who alone can write in it: {only}");
             let advice = "set PCACHE_TRUST=owner to believe what is there";
-            findings.advise(Level::Warning, ABOUT, text, advice);
+            findings.advise(Severity::Warning, ABOUT, text, advice);
         }
         None => {
             let text = format!("others can write in it (mode {mode:o}), and it has no key: {only}");
@@ -115,7 +115,7 @@ fn say_own(config: &Config, store: &FileStore, rights: Rights, findings: &mut Fi
                     "pcache init --shared GROUP makes a cache with a key; chmod go-w, if the cache is yours alone"
                 }
             };
-            findings.advise(Level::Error, ABOUT, text, advice);
+            findings.advise(Severity::Error, ABOUT, text, advice);
         }
     }
 }
@@ -134,7 +134,7 @@ fn examine_place(place: &Path, privacy: &Privacy, findings: &mut Findings) {
         "{why}; without own files every hit asks the compilers again, and no journal is kept"
     );
     let advice = "set PCACHE_PRIVATE_DIR to a directory in which only you can write";
-    findings.advise(Level::Warning, ABOUT, text, advice);
+    findings.advise(Severity::Warning, ABOUT, text, advice);
 }
 
 /// A user's name and number, as far as the system knows them.

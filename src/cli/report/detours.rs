@@ -1,7 +1,7 @@
 //! The part of the page that lists what was left to nvcc, by reason.
 
-use super::html::{self, Numbers, Text, table};
-use crate::journal::{Compile, Level};
+use super::html::{self, HtmlText, Numbers, table};
+use crate::journal::{Compile, CompileOutcome};
 use crate::outcome::{BypassReason, FallbackReason};
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use std::collections::BTreeMap;
 const DETAILS: usize = 3;
 
 pub(super) fn section(numbers: &Numbers, chosen: &[Compile]) -> String {
-    let bypassed = BypassReason::ALL.iter().map(|reason| Reason {
-        level: Level::Bypass,
+    let bypassed = BypassReason::ALL.iter().map(|reason| DetourReason {
+        level: CompileOutcome::Bypass,
         group: "bypassed",
         code: reason.code(),
         sentence: reason.sentence(),
     });
-    let fallbacks = FallbackReason::ALL.iter().map(|reason| Reason {
-        level: Level::Fallback,
+    let fallbacks = FallbackReason::ALL.iter().map(|reason| DetourReason {
+        level: CompileOutcome::Fallback,
         group: "fallbacks",
         code: reason.code(),
         sentence: reason.sentence(),
@@ -32,14 +32,14 @@ pub(super) fn section(numbers: &Numbers, chosen: &[Compile]) -> String {
     html::section("detours", "Left to nvcc", note, &body)
 }
 
-struct Reason {
-    level: Level,
+struct DetourReason {
+    level: CompileOutcome,
     group: &'static str,
     code: &'static str,
     sentence: &'static str,
 }
 
-impl Reason {
+impl DetourReason {
     /// None of a reason that did not occur.
     fn row(&self, numbers: &Numbers, chosen: &[Compile]) -> Option<Vec<String>> {
         let name = format!("{}.{}", self.group, self.code);
@@ -51,7 +51,7 @@ impl Reason {
             format!("<i class=\"key {class}\"></i>{}", self.level.text()),
             numbers.count(&name),
             format!("<code>{}</code>", self.code),
-            Text(self.sentence).to_string(),
+            HtmlText(self.sentence).to_string(),
             self.details(chosen),
         ])
     }
@@ -68,7 +68,7 @@ impl Reason {
         let mut details: Vec<_> = details.into_iter().collect();
         details.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let shown = details.iter().take(DETAILS);
-        let shown = shown.map(|(detail, _)| format!("<code>{}</code>", Text(detail)));
+        let shown = shown.map(|(detail, _)| format!("<code>{}</code>", HtmlText(detail)));
         shown.collect::<Vec<_>>().join(", ")
     }
 }

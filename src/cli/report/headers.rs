@@ -5,7 +5,7 @@ use super::html::{self, bar, path, share, table, time};
 use crate::cli::journal::{facts, sources};
 use crate::journal::Compile;
 use crate::store::FileStore;
-use crate::why::Facts;
+use crate::why::DependencyReport;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
@@ -47,7 +47,7 @@ impl Headers {
         found
     }
 
-    fn add(&mut self, compile: &Compile, facts: &Facts) {
+    fn add(&mut self, compile: &Compile, facts: &DependencyReport) {
         self.units += 1;
         let cost = if compile.level.is_hit() {
             compile.stored.saturating_mul(1000)
@@ -73,7 +73,7 @@ impl Headers {
 }
 
 /// Where headers lie that a project does not edit: those of the system, and of each tool's installation.
-fn installed(facts: &Facts) -> BTreeSet<PathBuf> {
+fn installed(facts: &DependencyReport) -> BTreeSet<PathBuf> {
     let tools = facts.tools.iter().filter_map(|tool| {
         // bin/ptxas, nvvm/bin/cicc
         let folder = Path::new(&tool.path).parent()?;

@@ -1,14 +1,14 @@
-//! What the parts of the page are made of. Whatever comes from outside passes through [`Text`].
+//! What the parts of the page are made of. Whatever comes from outside passes through [`HtmlText`].
 
-use crate::journal::Level;
+use crate::journal::CompileOutcome;
 use crate::visible::{is_steering, json};
 use serde_json::Value;
 use std::fmt::{self, Write as _};
 
 /// Text in HTML: between tags, or between the quotes of an attribute.
-pub(super) struct Text<'a>(pub(super) &'a str);
+pub(super) struct HtmlText<'a>(pub(super) &'a str);
 
-impl fmt::Display for Text<'_> {
+impl fmt::Display for HtmlText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
             match c {
@@ -45,7 +45,7 @@ impl Numbers {
 
     /// A number in other words.
     pub(super) fn shown(&self, name: &str, text: &str) -> String {
-        let (value, text) = (self.get(name), Text(text));
+        let (value, text) = (self.get(name), HtmlText(text));
         format!("<data data-stat=\"{name}\" value=\"{value}\">{text}</data>")
     }
 
@@ -138,9 +138,9 @@ pub(super) fn path(path: &str) -> String {
     let slash = if near.is_empty() { "" } else { "/" };
     format!(
         "<span class=\"path\" title=\"{}\"><span class=\"faint\">{}{slash}</span>{}</span>",
-        Text(path),
-        Text(near),
-        Text(base)
+        HtmlText(path),
+        HtmlText(near),
+        HtmlText(base)
     )
 }
 
@@ -174,15 +174,15 @@ pub(super) fn time(micros: u64) -> String {
 }
 
 /// How a level is coloured.
-pub(super) fn level_class(level: Level) -> &'static str {
+pub(super) fn level_class(level: CompileOutcome) -> &'static str {
     match level {
-        Level::DirectHit => "direct",
-        Level::PreprocessedHit => "preprocessed",
-        Level::Coalesced => "coalesced",
-        Level::Miss => "miss",
-        Level::Bypass => "bypass",
-        Level::Fallback => "fallback",
-        Level::Interrupted | Level::Failed => "interrupted",
+        CompileOutcome::DirectHit => "direct",
+        CompileOutcome::PreprocessedHit => "preprocessed",
+        CompileOutcome::Coalesced => "coalesced",
+        CompileOutcome::Miss => "miss",
+        CompileOutcome::Bypass => "bypass",
+        CompileOutcome::Fallback => "fallback",
+        CompileOutcome::Interrupted | CompileOutcome::Failed => "interrupted",
     }
 }
 
@@ -201,12 +201,12 @@ pub(super) fn stage_class(name: &str) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::{Numbers, Text, path, time};
+    use super::{HtmlText, Numbers, path, time};
     use serde_json::json;
 
     #[test]
     fn nothing_from_outside_is_markup() {
-        let text = Text("<img src=x onerror=\"a('b')\">&\n\u{1b}\u{202e}\u{2069}").to_string();
+        let text = HtmlText("<img src=x onerror=\"a('b')\">&\n\u{1b}\u{202e}\u{2069}").to_string();
         assert_eq!(
             text,
             "&lt;img src=x onerror=&quot;a(&#39;b&#39;)&quot;&gt;&amp;&#10;\u{fffd}\u{fffd}\u{fffd}"

@@ -1,11 +1,11 @@
 //! The part of the page that says why there were misses: what `pcache explain` says of each, counted.
 
-use super::html::{self, Text, bar, table};
+use super::html::{self, HtmlText, bar, table};
 use crate::cli::explain::Explained;
 use crate::cli::gone::Removals;
-use crate::journal::{Compile, Level};
+use crate::journal::{Compile, CompileOutcome};
 use crate::store::FileStore;
-use crate::why::Kind;
+use crate::why::DifferenceKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Misses that are explained; of more, the last. Each is compared with several former compiles.
@@ -37,7 +37,7 @@ impl Misses {
         // What is chosen has an end in common with the whole.
         let from = all.len() - chosen.len();
         debug_assert_eq!(all.get(from), Some(first));
-        let places = (from..all.len()).filter(|at| all[*at].level == Level::Miss);
+        let places = (from..all.len()).filter(|at| all[*at].level == CompileOutcome::Miss);
         let places: Vec<_> = places.collect();
         let explained = &places[places.len().saturating_sub(MOST)..];
         let mut found = Self {
@@ -76,24 +76,24 @@ fn reason(explained: &Explained<'_>) -> String {
 }
 
 /// What a difference is, as a reason.
-fn words(kind: Kind) -> &'static str {
+fn words(kind: DifferenceKind) -> &'static str {
     match kind {
-        Kind::Flag => "other flags",
-        Kind::Environment => "other environment",
-        Kind::Driver => "another driver",
-        Kind::Release | Kind::Tool | Kind::Toolkit => "other tools",
-        Kind::Version => "another version of pcache-nvcc",
-        Kind::Directory => "another directory",
-        Kind::Machine => "another machine",
-        Kind::Diagnostics => "messages coloured otherwise",
-        Kind::Source => "source changed",
-        Kind::Header => "header changed",
-        Kind::Appeared => "file appeared",
-        Kind::Gone => "file gone",
-        Kind::Link => "link leads elsewhere",
-        Kind::Output => "another output",
-        Kind::Command => "other commands",
-        Kind::Text => "other text, though no file differs",
+        DifferenceKind::Flag => "other flags",
+        DifferenceKind::Environment => "other environment",
+        DifferenceKind::Driver => "another driver",
+        DifferenceKind::Release | DifferenceKind::Tool | DifferenceKind::Toolkit => "other tools",
+        DifferenceKind::Version => "another version of pcache-nvcc",
+        DifferenceKind::Directory => "another directory",
+        DifferenceKind::Machine => "another machine",
+        DifferenceKind::Diagnostics => "messages coloured otherwise",
+        DifferenceKind::Source => "source changed",
+        DifferenceKind::Header => "header changed",
+        DifferenceKind::Appeared => "file appeared",
+        DifferenceKind::Gone => "file gone",
+        DifferenceKind::Link => "link leads elsewhere",
+        DifferenceKind::Output => "another output",
+        DifferenceKind::Command => "other commands",
+        DifferenceKind::Text => "other text, though no file differs",
     }
 }
 
@@ -105,7 +105,7 @@ pub(super) fn section(misses: &Misses) -> String {
         .iter()
         .map(|(reason, (count, names))| {
             vec![
-                Text(reason).to_string(),
+                HtmlText(reason).to_string(),
                 count.to_string(),
                 bar(*count, most, "miss"),
                 named(names),
@@ -133,7 +133,7 @@ fn named(names: &BTreeMap<String, u64>) -> String {
     let mut names: Vec<_> = names.iter().collect();
     names.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
     let shown = names.iter().take(NAMES).map(|(name, count)| {
-        let name = Text(name);
+        let name = HtmlText(name);
         match count {
             1 => format!("<code>{name}</code>"),
             count => format!("<code>{name}</code> ×{count}"),

@@ -23,7 +23,7 @@ use crate::journal::Compile;
 use crate::log::timestamp;
 use anyhow::{Context, Error, bail};
 use headers::Headers;
-use html::{Numbers, Text};
+use html::{HtmlText, Numbers};
 use misses::Misses;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -63,7 +63,7 @@ pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<
     progress.call("headers");
     let headers = Headers::of(&store, chosen, &mut |done, most| progress.show(done, most));
     drop(progress);
-    let page = Page {
+    let page = ReportPage {
         root: &root,
         range: arguments.range.text(chosen),
         numbers,
@@ -76,7 +76,7 @@ pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<
 }
 
 /// What the page shows.
-struct Page<'a> {
+struct ReportPage<'a> {
     root: &'a Path,
     range: String,
     numbers: Numbers,
@@ -85,7 +85,7 @@ struct Page<'a> {
     headers: Headers,
 }
 
-impl Page<'_> {
+impl ReportPage<'_> {
     fn text(&self) -> String {
         let builds = builds(self.chosen);
         let sections = [
@@ -121,8 +121,8 @@ impl Page<'_> {
         format!(
             "<header><h1>pcache report</h1>\n<p>{compiles} compiles since {}, in the cache \
              <code>{}</code></p>\n<p class=\"faint\">made {} by pcache {}; times are UTC</p></header>\n",
-            Text(&self.range),
-            Text(&root),
+            HtmlText(&self.range),
+            HtmlText(&root),
             timestamp(now),
             env!("CARGO_PKG_VERSION"),
         )

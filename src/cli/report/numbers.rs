@@ -147,7 +147,7 @@ pub(super) fn stages(numbers: &Numbers, chosen: &[Compile]) -> String {
             format!(
                 "<i class=\"key {}\"></i>{}",
                 stage_class(name),
-                super::Text(name)
+                super::HtmlText(name)
             ),
             count(&hits),
             count(&misses),

@@ -1,7 +1,7 @@
 //! The part of the page that shows when compiles ran, and their stages within them: a row for each
 //! compile, a chart for each build. Places are percentages, so that the browser does all scaling.
 
-use super::html::{self, Text, legend, level_class, percent, share, stage_class, time};
+use super::html::{self, HtmlText, legend, level_class, percent, share, stage_class, time};
 use crate::cli::spans::{Span, began, name, spans};
 use crate::cli::stats::units;
 use crate::journal::Compile;
@@ -127,10 +127,10 @@ fn row(compile: &Compile, begin: u64, length: u64) -> String {
     let lanes = spans.iter().map(|span| span.lane + 1).max().unwrap_or(1);
     let height = ROW + lanes.clamp(2, LANES) * LANE;
     let title = title(compile);
-    let title = Text(&title);
+    let title = HtmlText(&title);
     let mut text = format!(
         "<div class=\"row\"><span class=\"who\" title=\"{title}\">{}</span><div class=\"track\" style=\"height:{height}px\">",
-        Text(&name(compile))
+        HtmlText(&name(compile))
     );
     let place = |from: u64, to: u64| {
         let (left, width) = (
@@ -148,7 +148,7 @@ fn row(compile: &Compile, begin: u64, length: u64) -> String {
     for span in &spans {
         let top = ROW / 2 + span.lane.min(LANES - 1) * LANE;
         let title = span_title(span);
-        let title = Text(&title);
+        let title = HtmlText(&title);
         if span.start > span.begin {
             let place = place(span.begin, span.start);
             let _ = write!(

@@ -3,7 +3,7 @@
 use super::html::{self, bar, path, table, time};
 use crate::cli::journal::sources;
 use crate::cli::spans::spans;
-use crate::journal::{Compile, Level};
+use crate::journal::{Compile, CompileOutcome};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ const MOST: usize = 20;
 
 /// What is told of one source, or of several that are compiled together.
 #[derive(Default)]
-struct Row {
+struct UnitRow {
     compiles: u64,
     hits: u64,
     total: u64,
@@ -22,11 +22,11 @@ struct Row {
 }
 
 pub(super) fn section(chosen: &[Compile]) -> String {
-    let mut found: BTreeMap<Vec<PathBuf>, Row> = BTreeMap::new();
+    let mut found: BTreeMap<Vec<PathBuf>, UnitRow> = BTreeMap::new();
     for compile in chosen {
         let row = found.entry(sources(compile)).or_default();
         row.hits += u64::from(compile.level.is_hit());
-        if compile.level == Level::Miss {
+        if compile.level == CompileOutcome::Miss {
             row.add(compile);
         }
     }
@@ -69,7 +69,7 @@ pub(super) fn section(chosen: &[Compile]) -> String {
     html::section("units", "Slowest units", &note, &body)
 }
 
-impl Row {
+impl UnitRow {
     fn add(&mut self, compile: &Compile) {
         self.compiles += 1;
         self.total = self.total.saturating_add(compile.wall);
@@ -82,7 +82,7 @@ impl Row {
         let longest = ran.max_by_key(|span| span.end - span.start);
         self.stage = longest.map_or_else(String::new, |span| {
             let (name, took) = (span.name(), time(span.end - span.start));
-            format!("{} {took}", html::Text(&name))
+            format!("{} {took}", html::HtmlText(&name))
         });
     }
 }

@@ -1,7 +1,7 @@
 //! What was counted, by either source: the counters, or the journal's records added up. Both count
 //! the same things in the same way.
 
-use crate::journal::{self, Compile, Level};
+use crate::journal::{self, Compile, CompileOutcome};
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use crate::stats::{Counter, Snapshot, StageKind};
 
@@ -48,10 +48,10 @@ impl NvrtcCounts {
 
     fn add(&mut self, compile: &Compile) {
         match compile.level {
-            Level::DirectHit | Level::PreprocessedHit => self.hits += 1,
-            Level::Coalesced => self.coalesced += 1,
-            Level::Miss => self.misses += 1,
-            Level::Bypass => {
+            CompileOutcome::DirectHit | CompileOutcome::PreprocessedHit => self.hits += 1,
+            CompileOutcome::Coalesced => self.coalesced += 1,
+            CompileOutcome::Miss => self.misses += 1,
+            CompileOutcome::Bypass => {
                 let mut known = self.bypassed.iter_mut();
                 let known =
                     known.find(|(known, _)| Some(known.code()) == compile.reason.as_deref());
@@ -59,7 +59,7 @@ impl NvrtcCounts {
                     *n += 1;
                 }
             }
-            Level::Fallback | Level::Interrupted | Level::Failed => {}
+            CompileOutcome::Fallback | CompileOutcome::Interrupted | CompileOutcome::Failed => {}
         }
         let mut units = compile.units.iter();
         self.uncacheable += u64::from(units.any(|unit| unit.unstored.is_some()));
@@ -152,34 +152,34 @@ impl Counts {
         }
         let reason = compile.reason.as_deref();
         match compile.level {
-            Level::DirectHit => {
+            CompileOutcome::DirectHit => {
                 self.direct_hits += compile.width();
                 self.semantic_hits += if compile.semantic { compile.width() } else { 0 };
             }
-            Level::Bypass => {
+            CompileOutcome::Bypass => {
                 let mut known = self.bypassed.iter_mut();
                 let known = known.find(|(known, _)| Some(known.code()) == reason);
                 if let Some((_, n)) = known {
                     *n += 1;
                 }
             }
-            Level::Fallback => {
+            CompileOutcome::Fallback => {
                 let mut known = self.fallbacks.iter_mut();
                 let known = known.find(|(known, _)| Some(known.code()) == reason);
                 if let Some((_, n)) = known {
                     *n += 1;
                 }
             }
-            Level::PreprocessedHit
-            | Level::Coalesced
-            | Level::Miss
-            | Level::Interrupted
-            | Level::Failed => {}
+            CompileOutcome::PreprocessedHit
+            | CompileOutcome::Coalesced
+            | CompileOutcome::Miss
+            | CompileOutcome::Interrupted
+            | CompileOutcome::Failed => {}
         }
         for unit in &compile.units {
             match unit.level {
-                Level::Coalesced => self.coalesced += 1,
-                Level::Miss => self.misses += 1,
+                CompileOutcome::Coalesced => self.coalesced += 1,
+                CompileOutcome::Miss => self.misses += 1,
                 _ => self.preprocessed_hits += 1,
             }
             self.semantic_hits += u64::from(unit.semantic);
@@ -191,7 +191,7 @@ impl Counts {
     /// Preprocessing counts where it was followed by other stages, as in the counters: a hit has it too,
     /// and no stage of it could have been a hit.
     fn add_stages(&mut self, compile: &Compile) {
-        let is_pass = |stage: &journal::Stage| stage.name == StageKind::Preprocess.code();
+        let is_pass = |stage: &journal::StageRun| stage.name == StageKind::Preprocess.code();
         let made = |unit: Option<usize>| {
             let mut stages = compile.stages.iter();
             stages.any(|other| other.unit == unit && kind(&other.name).is_some() && !is_pass(other))

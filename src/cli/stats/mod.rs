@@ -22,7 +22,7 @@ pub(super) use counts::kind;
 use counts::{Counts, NvrtcCounts};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use shown::{Shown, Span};
+use shown::{JournalSpan, Shown};
 
 /// What `pcache stats` takes.
 #[derive(Debug, clap::Args)]
@@ -72,7 +72,7 @@ pub(super) fn run(
     if arguments.prometheus {
         prometheus::print(out, &shown)?;
     } else if arguments.json {
-        print_json(out, &Report::new(&shown))?;
+        print_json(out, &StatsReport::new(&shown))?;
     } else {
         table::print(out, &shown)?;
     }
@@ -104,7 +104,7 @@ fn open(config: &Config) -> Stats {
 pub(super) fn numbers(config: &Config, range: &Range, all: &[Compile]) -> Result<Value, Error> {
     let stats = open(config);
     let shown = Shown::new(config, &stats, Some((range, all)));
-    serde_json::to_value(Report::new(&shown)).context("cannot write JSON")
+    serde_json::to_value(StatsReport::new(&shown)).context("cannot write JSON")
 }
 
 /// How many units were direct hits, preprocessed hits, hits after waiting, and misses.
@@ -121,7 +121,7 @@ pub(super) fn units(compiles: &[Compile]) -> [u64; 4] {
 /// The shape of `pcache stats --json`. Names and nesting are a contract; every reason is there, with
 /// zero where it was not counted.
 #[derive(Serialize)]
-struct Report<'a> {
+struct StatsReport<'a> {
     direct_hits: u64,
     preprocessed_hits: u64,
     semantic_hits: u64,
@@ -135,15 +135,15 @@ struct Report<'a> {
     spent_milliseconds: u64,
     bypassed: InOrder<u64>,
     fallbacks: InOrder<u64>,
-    stages: InOrder<Stage>,
+    stages: InOrder<StageReport>,
     nvrtc: Nvrtc,
     store: Store,
     #[serde(skip_serializing_if = "Option::is_none")]
-    since: Option<&'a Span>,
+    since: Option<&'a JournalSpan>,
 }
 
 #[derive(Serialize)]
-struct Stage {
+struct StageReport {
     hits: u64,
     misses: u64,
 }
@@ -190,7 +190,7 @@ impl<T: Serialize> Serialize for InOrder<T> {
     }
 }
 
-impl<'a> Report<'a> {
+impl<'a> StatsReport<'a> {
     fn new(shown: &'a Shown<'_>) -> Self {
         let (counts, size) = (&shown.counts, shown.size);
         let bypassed = counts
@@ -203,7 +203,7 @@ impl<'a> Report<'a> {
             .map(|(reason, n)| (reason.code(), *n));
         let stages = counts.stages.iter().map(|stage| {
             let (hits, misses) = (stage.hits, stage.misses);
-            (stage.kind.code(), Stage { hits, misses })
+            (stage.kind.code(), StageReport { hits, misses })
         });
         Self {
             direct_hits: counts.direct_hits,

@@ -17,12 +17,12 @@ pub(super) struct Shown<'a> {
     pub(super) max_bytes: u64,
     /// Of the counters; the journal does not tell.
     pub(super) evicted: u64,
-    pub(super) since: Option<Span>,
+    pub(super) since: Option<JournalSpan>,
 }
 
 /// What a count from the journal covers.
 #[derive(Serialize)]
-pub(super) struct Span {
+pub(super) struct JournalSpan {
     /// What was asked for.
     pub(super) asked: String,
     /// When the first compile began that the journal holds.
@@ -41,7 +41,7 @@ impl<'a> Shown<'a> {
             None => (Counts::of_counters(&snapshot), None),
             Some((range, all)) => {
                 let meant = range.of(all);
-                let span = Span {
+                let span = JournalSpan {
                     asked: range.text(meant),
                     journal_begins: all.first().map(|first| timestamp(first.start / 1000)),
                 };

@@ -83,10 +83,13 @@ fn print_units(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
         line(out, "records not believed", distrusted)?;
     }
     let (saved, spent) = (counts.saved_milliseconds, counts.spent_milliseconds);
-    say(out, format_args!("{:<20}{:>10}", "time saved", Time(saved)))?;
     say(
         out,
-        format_args!("{:<20}{:>10}", "time compiling", Time(spent)),
+        format_args!("{:<20}{:>10}", "time saved", ShownTime(saved)),
+    )?;
+    say(
+        out,
+        format_args!("{:<20}{:>10}", "time compiling", ShownTime(spent)),
     )
 }
 
@@ -145,9 +148,9 @@ impl fmt::Display for Share {
 }
 
 /// Milliseconds, in the unit that suits them.
-struct Time(u64);
+struct ShownTime(u64);
 
-impl fmt::Display for Time {
+impl fmt::Display for ShownTime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0 as f64 / 1e3;
         let text = match seconds {

@@ -7,7 +7,7 @@ use crate::compile::deliver::write_output::{self, Manner, Site};
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
-use crate::compile::request::facts::Facts;
+use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::printed::Printed;
 use crate::compile::run::workspace::Workspace;
 use crate::compile::unit::product::{Product, intermediates};
@@ -20,7 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// An output with its place.
-pub struct Placed {
+pub struct PlacedOutput {
     /// As nvcc spells it.
     pub path: PathBuf,
     /// What becomes of a file that is there.
@@ -33,7 +33,7 @@ pub struct Placed {
 #[derive(Default)]
 pub struct Delivery {
     /// Outputs.
-    pub outputs: Vec<Placed>,
+    pub outputs: Vec<PlacedOutput>,
     /// Depfiles.
     pub depfiles: Vec<(PathBuf, Vec<u8>)>,
     /// Intermediate files in the user's keep directory.
@@ -51,7 +51,7 @@ impl Delivery {
         };
         for (file, bytes) in product.outputs {
             if work.plan.is_output(file) {
-                delivery.outputs.push(Placed {
+                delivery.outputs.push(PlacedOutput {
                     path: work.plan.file(file).path.clone().into(),
                     manner: manner(work.plan, file),
                     bytes,
@@ -151,9 +151,9 @@ fn depfile(job: &Job, work: &UnitContext<'_>) -> Result<Option<(PathBuf, Vec<u8>
     let targets = [depfile::target(source, options)];
     let texts = preprocess::texts(work)?;
     let listed = if asked.system {
-        depfile::Headers::All
+        depfile::ListedHeaders::All
     } else {
-        depfile::Headers::User
+        depfile::ListedHeaders::User
     };
     let found = depfile::dependencies(texts.iter().map(Vec::as_slice), source, listed)
         .map_err(|error| Fallback::new(FallbackReason::Preprocess, error.to_string()))?;
@@ -167,7 +167,7 @@ fn depfile(job: &Job, work: &UnitContext<'_>) -> Result<Option<(PathBuf, Vec<u8>
 }
 
 /// Copies every intermediate file to the user's keep directory.
-pub fn keep_files(facts: &Facts, plan: &Plan, workspace: &Workspace) -> Result<(), Detour> {
+pub fn keep_files(facts: &RequestFacts, plan: &Plan, workspace: &Workspace) -> Result<(), Detour> {
     let Some(keep) = &facts.keep else {
         return Ok(());
     };

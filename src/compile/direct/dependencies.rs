@@ -1,10 +1,10 @@
 //! What an ordinary compile leaves for direct mode: the search orders of its passes, asked before
 //! they run, and what they read; then what that depends on.
 
-use crate::compile::direct::search_orders::{Asker, Question};
+use crate::compile::direct::search_orders::{Asker, IncludePathQuery};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::HOST_RUNTIME;
-use crate::compile::inputs::known_files::Known;
+use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::steering::{included, steering};
 use crate::compile::run::commands::plain_arguments;
 use crate::includes::lookups::{Doubt, Lookups, Reads};
@@ -75,7 +75,7 @@ impl<'a> ReadSet<'a> {
                 let args = plain_arguments(work.plan, stage);
                 reads.forced.extend(forced(&args)?);
                 snippets.extend(definitions(&args));
-                questions.insert(Question {
+                questions.insert(IncludePathQuery {
                     program: stage.program.clone(),
                     args: steering(&args),
                 });
@@ -139,7 +139,7 @@ impl<'a> ReadSet<'a> {
     }
 
     /// Adds what a unit's passes read.
-    pub fn add(&mut self, known: &Known) -> Result<(), Doubt> {
+    pub fn add(&mut self, known: &ReadFiles) -> Result<(), Doubt> {
         self.reads.raw.extend(known.raw().cloned());
         let precompilable = known.precompilable().cloned();
         self.reads.precompilable.extend(precompilable);

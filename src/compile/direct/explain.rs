@@ -4,16 +4,17 @@
 
 use crate::cmdline::Job;
 use crate::compile::direct::dependencies::ResolvedDependencies;
-use crate::compile::inputs::known_files::Known;
-use crate::compile::request::direct_key::Request;
-use crate::compile::store_view::Cache;
+use crate::compile::inputs::known_files::ReadFiles;
+use crate::compile::request::direct_key::DirectKeyInputs;
+use crate::compile::store_view::StoreView;
 use crate::includes::digests::DigestTable;
 use crate::includes::markers::Origin;
 use crate::includes::tokens;
 use crate::key::{Digest, Digester, Explanation, Sink};
 use crate::toolchain::Toolchain;
 use crate::why::{
-    Facts, File, Later, SCHEMA, Tool, UnitFacts, fields, flags, options, shared, text,
+    DependencyReport, File, Later, SCHEMA, ToolFacts, UnitFacts, fields, flags, options, shared,
+    text,
 };
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -26,19 +27,19 @@ use std::path::{Path, PathBuf};
 const FOLDED: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
 
 /// One unit's part.
-pub struct Explained<'a> {
+pub struct ExplainedUnit<'a> {
     /// Its key.
     pub key: &'a Digest,
     /// The fields of its key.
     pub fields: &'a Explanation,
     /// What its passes read.
-    pub known: &'a Known,
+    pub known: &'a ReadFiles,
 }
 
 /// What an invocation depended on, as far as it is known when all units are done.
 pub struct Collector<'a> {
     /// The request.
-    pub request: &'a Request<'a>,
+    pub request: &'a DirectKeyInputs<'a>,
     /// What it asks for.
     pub job: &'a Job,
     /// Its tools.
@@ -46,7 +47,7 @@ pub struct Collector<'a> {
     /// Why every byte of the sources counts, if it does.
     pub exact: Option<&'a str>,
     /// Its units.
-    pub units: Vec<Explained<'a>>,
+    pub units: Vec<ExplainedUnit<'a>>,
 }
 
 impl Collector<'_> {
@@ -54,7 +55,7 @@ impl Collector<'_> {
     /// which they are found again.
     pub fn keep(
         &self,
-        cache: &Cache<'_>,
+        cache: &StoreView<'_>,
         followed: Option<&ResolvedDependencies<'_>>,
     ) -> Option<String> {
         if cache.store.is_none() || cache.readonly {
@@ -63,7 +64,11 @@ impl Collector<'_> {
         keep(cache, &self.facts(cache, followed).to_record()?)
     }
 
-    fn facts(&self, cache: &Cache<'_>, followed: Option<&ResolvedDependencies<'_>>) -> Facts {
+    fn facts(
+        &self,
+        cache: &StoreView<'_>,
+        followed: Option<&ResolvedDependencies<'_>>,
+    ) -> DependencyReport {
         let mut written = Explanation::default();
         self.request.write(&mut written);
         let set = FOLDED.iter().filter_map(|name| {
@@ -76,14 +81,14 @@ impl Collector<'_> {
             key: hex::encode(unit.key),
             fields: fields(unit.fields, &shared),
         });
-        let mut facts = Facts {
+        let mut facts = DependencyReport {
             schema: SCHEMA,
             request: fields(&written, &["job"]),
             job: options(&written),
             folded: set.collect(),
             command: words(self.job).unwrap_or_default(),
             tools: tools
-                .map(|((role, sha256), path)| Tool {
+                .map(|((role, sha256), path)| ToolFacts {
                     role: role.clone(),
                     path: shown(path),
                     sha256: sha256.clone(),
@@ -91,7 +96,7 @@ impl Collector<'_> {
                 .collect(),
             units: units.collect(),
             exact: self.exact.map(str::to_owned),
-            ..Facts::default()
+            ..DependencyReport::default()
         };
         match followed {
             Some(followed) => add_followed(&mut facts, followed),
@@ -144,7 +149,7 @@ impl Collector<'_> {
 /// Stores the facts of a hit whose files hold other bytes than those of its result's compile, with the
 /// same tokens; the name by which they are found again.
 pub fn keep_later<'p>(
-    cache: &Cache<'_>,
+    cache: &StoreView<'_>,
     base: String,
     changed: impl Iterator<Item = (&'p Path, &'p Digest)>,
 ) -> Option<String> {
@@ -159,7 +164,7 @@ pub fn keep_later<'p>(
 }
 
 /// Stores a record under a key of its content.
-fn keep(cache: &Cache<'_>, record: &[u8]) -> Option<String> {
+fn keep(cache: &StoreView<'_>, record: &[u8]) -> Option<String> {
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc facts 1");
     sink.one("content", &Sha256::digest(record));
@@ -173,7 +178,7 @@ fn words(job: &Job) -> Option<Vec<String>> {
     words.map(|word| word.into_string().ok()).collect()
 }
 
-fn add_followed(facts: &mut Facts, followed: &ResolvedDependencies<'_>) {
+fn add_followed(facts: &mut DependencyReport, followed: &ResolvedDependencies<'_>) {
     let lookups = &followed.lookups;
     let files = lookups.files.iter().zip(&followed.contents).enumerate();
     let tokens = |at: usize| followed.tokens.as_ref()?.get(at)?.as_ref();

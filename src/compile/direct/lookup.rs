@@ -5,19 +5,19 @@
 //! digests of its files a [`DirectRecord`]. Does not know how anything was compiled.
 
 use crate::cmdline::Job;
-use crate::compile::deliver::delivery::{Delivery, Placed};
+use crate::compile::deliver::delivery::{Delivery, PlacedOutput};
 use crate::compile::deliver::places::Places;
 use crate::compile::deliver::write_output::{Manner, Site};
 use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::explain;
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host::{Answers, HostCompiler};
-use crate::compile::inputs::host_questions::{self, Question};
+use crate::compile::inputs::host_questions::{self, HostQuestion};
 use crate::compile::inputs::line_free::Sight;
-use crate::compile::request::direct_key::Request;
-use crate::compile::request::facts::Facts;
+use crate::compile::request::direct_key::DirectKeyInputs;
+use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::printed::Printed;
-use crate::compile::store_view::Cache;
+use crate::compile::store_view::StoreView;
 use crate::compile::unit::tie::Tie;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::{Doubt, Lookups};
@@ -72,7 +72,7 @@ struct OutputRecord {
 }
 
 /// What a direct hit found.
-pub struct Hit {
+pub struct DirectHit {
     /// Everything to put in place and to print.
     pub delivery: Delivery,
     /// What is at the places of outputs and depfiles.
@@ -92,7 +92,7 @@ pub struct Hit {
 }
 
 /// How a result came about.
-pub struct Made {
+pub struct MadeResult {
     /// Translation units.
     pub units: u64,
     /// Whether one of them is right for its output alone.
@@ -107,10 +107,10 @@ pub struct Made {
 pub struct Direct<'a> {
     key: Digest,
     /// What a program in front of the host compiler was asked, and the key without its answers.
-    questions: Option<(Digest, BTreeSet<Question>)>,
+    questions: Option<(Digest, BTreeSet<HostQuestion>)>,
     job: &'a Job,
-    facts: &'a Facts,
-    cache: &'a Cache<'a>,
+    facts: &'a RequestFacts,
+    cache: &'a StoreView<'a>,
     table: &'a DigestTable,
     /// Whether what a compile makes may depend on nothing but the tokens of its sources.
     counts_tokens: bool,
@@ -123,11 +123,11 @@ impl<'a> Direct<'a> {
     ///
     /// A program in front of the host compiler is asked what it does, unless its `answers` are known.
     pub fn new(
-        request: &Request<'_>,
+        request: &DirectKeyInputs<'_>,
         job: &'a Job,
-        facts: &'a Facts,
+        facts: &'a RequestFacts,
         toolchain: &Toolchain,
-        cache: &'a Cache<'a>,
+        cache: &'a StoreView<'a>,
         answers: Option<&Answers>,
     ) -> Option<Self> {
         let table = cache.digests.filter(|_| cache.store.is_some())?;
@@ -181,7 +181,7 @@ impl<'a> Direct<'a> {
     }
 
     /// The stored result, if nothing that it depends on has changed. Tells `account` why not.
-    pub fn look_up(&self, account: &Account) -> Option<Hit> {
+    pub fn look_up(&self, account: &Account) -> Option<DirectHit> {
         if self.cache.recache {
             account.note("direct", "not looked up: PCACHE_RECACHE is set");
             return None;
@@ -232,7 +232,7 @@ impl<'a> Direct<'a> {
     }
 
     /// The result of files whose tokens were the same, which is remembered for these contents too.
-    fn fetch_alike(&self, set: &PathSet, contents: &[Digest]) -> Option<Hit> {
+    fn fetch_alike(&self, set: &PathSet, contents: &[Digest]) -> Option<DirectHit> {
         let known = self.cache.record(&TokenSet::key(&self.key, set))?;
         let known = TokenSet::read_all(&known)?;
         let paths = set.files()?;
@@ -251,7 +251,7 @@ impl<'a> Direct<'a> {
             let key = self.result_key(set, contents, tie);
             self.cache.keep(&key, &record);
         }
-        Some(Hit {
+        Some(DirectHit {
             is_semantic: true,
             facts: record.facts,
             ..hit
@@ -271,7 +271,7 @@ impl<'a> Direct<'a> {
     }
 
     /// The result under `key`, and its record.
-    fn fetch(&self, key: &Digest) -> Option<(Hit, DirectRecord)> {
+    fn fetch(&self, key: &Digest) -> Option<(DirectHit, DirectRecord)> {
         let stored = self.cache.record(key)?;
         let record: DirectRecord = serde_json::from_slice(&stored).ok()?;
         let is_other = |only: &PathBuf| *only != self.output();
@@ -301,7 +301,7 @@ impl<'a> Direct<'a> {
             ..Delivery::default()
         };
         for output in &record.outputs {
-            delivery.outputs.push(Placed {
+            delivery.outputs.push(PlacedOutput {
                 path: match &output.path {
                     Some(path) => path.clone(),
                     None => self.job.output.clone()?.into(),
@@ -310,7 +310,7 @@ impl<'a> Direct<'a> {
                 bytes: self.cache.artefact(&output.artefact)?,
             });
         }
-        let hit = Hit {
+        let hit = DirectHit {
             // What cannot be placed as nvcc would is the ordinary way's to tell.
             sites: delivery.sites().ok()?,
             kept_sites: delivery.kept_sites().ok()?,
@@ -359,7 +359,7 @@ impl<'a> Direct<'a> {
         dependencies: ResolvedDependencies<'_>,
         sight: Option<Sight>,
         delivery: &Delivery,
-        made: Made,
+        made: MadeResult,
     ) -> Result<(), Doubt> {
         if self.cache.readonly {
             return Ok(());
@@ -409,7 +409,7 @@ impl<'a> Direct<'a> {
             .keep(&place, &tokens.write_before(&known.unwrap_or_default()));
     }
 
-    fn record(&self, delivery: &Delivery, made: Made) -> Option<DirectRecord> {
+    fn record(&self, delivery: &Delivery, made: MadeResult) -> Option<DirectRecord> {
         let stream = |bytes: &[u8]| match bytes {
             [] => Some(None),
             bytes => self.cache.keep_artefact(bytes).map(Some),
@@ -421,7 +421,7 @@ impl<'a> Direct<'a> {
             files.iter().map(file).collect()
         };
         let named = self.job.output.as_deref().map(Path::new);
-        let output = |placed: &Placed| {
+        let output = |placed: &PlacedOutput| {
             Some(OutputRecord {
                 path: (Some(placed.path.as_path()) != named).then(|| placed.path.clone()),
                 manner: placed.manner,

@@ -3,7 +3,7 @@
 use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::lookup::Direct;
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::known_files::Known;
+use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::line_free::Sight;
 use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::Finished;
@@ -13,14 +13,14 @@ use std::path::PathBuf;
 
 /// What is collected for direct mode.
 pub struct Recording<'a> {
-    state: State<'a>,
+    state: RecordingState<'a>,
     /// What else than tokens the units could see; `None` if every byte counts.
     sight: Option<Sight>,
     /// Files of which every byte counts, since what is printed speaks of them.
     quoted: BTreeSet<PathBuf>,
 }
 
-enum State<'a> {
+enum RecordingState<'a> {
     /// Direct mode does not answer such an invocation.
     Off,
     /// Files are still added.
@@ -44,9 +44,9 @@ pub struct Resolved<'a> {
 impl<'a> Recording<'a> {
     /// Begins before any pass of `works` runs.
     pub fn begin(direct: Option<&'a Direct<'a>>, works: &[UnitContext<'a>]) -> Self {
-        let state = direct.map_or(State::Off, |direct| match ReadSet::begin(works) {
-            Ok(reads) => State::Collecting(direct, reads),
-            Err(doubt) => State::Refused(doubt),
+        let state = direct.map_or(RecordingState::Off, |direct| match ReadSet::begin(works) {
+            Ok(reads) => RecordingState::Collecting(direct, reads),
+            Err(doubt) => RecordingState::Refused(doubt),
         });
         Self {
             state,
@@ -56,10 +56,10 @@ impl<'a> Recording<'a> {
     }
 
     /// Resolves what the only unit read, whose passes read `known`. Calls after the first do nothing.
-    pub fn resolve_early(&mut self, known: &Known) {
+    pub fn resolve_early(&mut self, known: &ReadFiles) {
         self.change(|direct, mut reads| {
             reads.add(known)?;
-            direct.resolve(&reads).map(State::Resolved)
+            direct.resolve(&reads).map(RecordingState::Resolved)
         });
     }
 
@@ -70,12 +70,12 @@ impl<'a> Recording<'a> {
         let quoted = unit.product.sources.iter();
         self.quoted.extend(quoted.map(|source| source.path.clone()));
         match (&unit.ending, &self.state) {
-            (_, State::Off | State::Refused(_)) => {}
-            (Ending::Unstored(why), _) => self.state = State::Refused(why.clone()),
-            (_, State::Resolved(_)) => {}
-            (_, State::Collecting(..)) => self.change(|direct, mut reads| {
+            (_, RecordingState::Off | RecordingState::Refused(_)) => {}
+            (Ending::Unstored(why), _) => self.state = RecordingState::Refused(why.clone()),
+            (_, RecordingState::Resolved(_)) => {}
+            (_, RecordingState::Collecting(..)) => self.change(|direct, mut reads| {
                 reads.add(&unit.known)?;
-                Ok(State::Collecting(direct, reads))
+                Ok(RecordingState::Collecting(direct, reads))
             }),
         }
     }
@@ -85,25 +85,27 @@ impl<'a> Recording<'a> {
     /// # Errors
     /// The result cannot be remembered, for this reason.
     pub fn finish(mut self) -> Result<Option<Resolved<'a>>, Doubt> {
-        self.change(|direct, reads| direct.resolve(&reads).map(State::Resolved));
+        self.change(|direct, reads| direct.resolve(&reads).map(RecordingState::Resolved));
         match self.state {
-            State::Resolved(dependencies) => Ok(Some(Resolved {
+            RecordingState::Resolved(dependencies) => Ok(Some(Resolved {
                 dependencies,
                 sight: self.sight,
                 quoted: self.quoted,
             })),
-            State::Refused(doubt) => Err(doubt),
-            State::Off | State::Collecting(..) => Ok(None),
+            RecordingState::Refused(doubt) => Err(doubt),
+            RecordingState::Off | RecordingState::Collecting(..) => Ok(None),
         }
     }
 
     fn change(
         &mut self,
-        next: impl FnOnce(&'a Direct<'a>, ReadSet<'a>) -> Result<State<'a>, Doubt>,
+        next: impl FnOnce(&'a Direct<'a>, ReadSet<'a>) -> Result<RecordingState<'a>, Doubt>,
     ) {
-        let state = std::mem::replace(&mut self.state, State::Off);
+        let state = std::mem::replace(&mut self.state, RecordingState::Off);
         self.state = match state {
-            State::Collecting(direct, reads) => next(direct, reads).unwrap_or_else(State::Refused),
+            RecordingState::Collecting(direct, reads) => {
+                next(direct, reads).unwrap_or_else(RecordingState::Refused)
+            }
             other => other,
         };
     }

@@ -1,8 +1,8 @@
 //! Where host compilers search for headers: each is asked once (`-v`), and its answer is remembered with
 //! what it depends on. Does not know what for.
 
-use crate::compile::request::facts::Facts;
-use crate::compile::store_view::Cache;
+use crate::compile::request::facts::RequestFacts;
+use crate::compile::store_view::StoreView;
 use crate::includes::lookups::Doubt;
 use crate::includes::search::SearchOrder;
 use crate::key::{Digest, Digester, Sink, list};
@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 
 /// A preprocessor's question, as the key of its answer has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Question {
+pub struct IncludePathQuery {
     /// The program, however it is found.
     pub program: OsString,
     /// Its arguments that steer the search.
@@ -27,9 +27,9 @@ pub struct Question {
 /// Asks, once for each toolchain and place.
 pub struct Asker<'a> {
     /// Where answers are remembered.
-    pub cache: &'a Cache<'a>,
+    pub cache: &'a StoreView<'a>,
     /// Of the invocation.
-    pub facts: &'a Facts,
+    pub facts: &'a RequestFacts,
     /// Identified.
     pub toolchain: &'a Toolchain,
     /// Variables of the preprocessor's environment.
@@ -37,9 +37,9 @@ pub struct Asker<'a> {
 }
 
 /// A question on its way.
-pub struct Asked(State);
+pub struct Asked(QueryState);
 
-enum State {
+enum QueryState {
     Known(SearchOrder),
     /// To be remembered under this key.
     Running(Digest, Child),
@@ -49,7 +49,7 @@ impl Asker<'_> {
     /// Looks the answer up, or starts the program that `find` finds.
     pub fn ask(
         &self,
-        question: &Question,
+        question: &IncludePathQuery,
         find: &dyn Fn(&OsStr) -> Result<PathBuf, Doubt>,
     ) -> Result<Asked, Doubt> {
         let key = self.key(question);
@@ -58,16 +58,16 @@ impl Asker<'_> {
         let known = is_own.then(|| self.cache.order(&key)).flatten();
         let known = known.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
         Ok(Asked(match known.filter(OrderRecord::holds) {
-            Some(known) => State::Known(known.order),
-            None => State::Running(key, self.start(find(&question.program)?, &question.args)?),
+            Some(known) => QueryState::Known(known.order),
+            None => QueryState::Running(key, self.start(find(&question.program)?, &question.args)?),
         }))
     }
 
     /// Waits for the answer, and remembers it.
     pub fn answer(&self, asked: Asked) -> Result<SearchOrder, Doubt> {
         let (key, child) = match asked.0 {
-            State::Known(order) => return Ok(order),
-            State::Running(key, child) => (key, child),
+            QueryState::Known(order) => return Ok(order),
+            QueryState::Running(key, child) => (key, child),
         };
         let output = child
             .wait_with_output()
@@ -82,7 +82,7 @@ impl Asker<'_> {
         Ok(order)
     }
 
-    fn key(&self, question: &Question) -> Digest {
+    fn key(&self, question: &IncludePathQuery) -> Digest {
         let mut sink = Digester::default();
         sink.one("schema", b"pcache-nvcc search order 1");
         sink.one("toolchain", &self.toolchain.id);

@@ -4,10 +4,10 @@
 use crate::cmdline::Observed;
 use crate::compile::inputs::extra_passes::UnitPasses;
 use crate::compile::inputs::host::{Answers, HostCompiler};
-use crate::compile::request::facts::Facts;
+use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::commands::Commands;
 use crate::compile::run::runner::Runner;
-use crate::compile::store_view::Cache;
+use crate::compile::store_view::StoreView;
 use crate::includes::lookups::Doubt;
 use crate::includes::mounts::Mounts;
 use crate::journal::{place, text};
@@ -18,7 +18,7 @@ use std::time::SystemTime;
 #[derive(Clone, Copy)]
 pub struct UnitContext<'a> {
     /// Facts of the invocation.
-    pub facts: &'a Facts,
+    pub facts: &'a RequestFacts,
     /// The plan.
     pub plan: &'a Plan,
     /// The unit.
@@ -30,7 +30,7 @@ pub struct UnitContext<'a> {
     /// Runs them.
     pub runner: &'a Runner<'a>,
     /// Where results are kept.
-    pub cache: &'a Cache<'a>,
+    pub cache: &'a StoreView<'a>,
     /// Why every byte of the sources counts, if the invocation tells.
     pub exact: Option<&'a str>,
     /// What the host compiler says of the job's flags.

@@ -38,7 +38,7 @@ pub fn check(text: &[u8]) -> Result<(), Doubt> {
     let mut assembly = Assembly::Outside;
     let mut literal: Option<Vec<u8>> = None;
     while let Some(token) = lexer.next()? {
-        if let Token::Literal(bytes) = token {
+        if let AssemblyToken::Literal(bytes) = token {
             literal.get_or_insert_default().extend(bytes);
             continue;
         }
@@ -46,8 +46,8 @@ pub fn check(text: &[u8]) -> Result<(), Doubt> {
             judge(&whole)?;
             if assembly == Assembly::Open {
                 match token {
-                    Token::Byte(b')') => judge_template(&whole, Asm::Basic)?,
-                    Token::Byte(b':') => judge_template(&whole, Asm::Extended)?,
+                    AssemblyToken::Byte(b')') => judge_template(&whole, Asm::Basic)?,
+                    AssemblyToken::Byte(b':') => judge_template(&whole, Asm::Extended)?,
                     _ => return Err(ODD.to_owned()),
                 }
                 assembly = Assembly::Outside;
@@ -69,11 +69,13 @@ enum Assembly {
 }
 
 impl Assembly {
-    fn after(self, token: &Token<'_>) -> Result<Self, Doubt> {
+    fn after(self, token: &AssemblyToken<'_>) -> Result<Self, Doubt> {
         match (self, token) {
-            (Self::Named, Token::Word(word)) if QUALIFIERS.contains(word) => Ok(Self::Named),
-            (Self::Named, Token::Byte(b'(')) => Ok(Self::Open),
-            (Self::Outside, Token::Word(b"asm" | b"__asm" | b"__asm__")) => Ok(Self::Named),
+            (Self::Named, AssemblyToken::Word(word)) if QUALIFIERS.contains(word) => {
+                Ok(Self::Named)
+            }
+            (Self::Named, AssemblyToken::Byte(b'(')) => Ok(Self::Open),
+            (Self::Outside, AssemblyToken::Word(b"asm" | b"__asm" | b"__asm__")) => Ok(Self::Named),
             (Self::Outside, _) => Ok(Self::Outside),
             _ => Err(ODD.to_owned()),
         }
@@ -223,7 +225,7 @@ fn end_of(text: &[u8], ends: &[u8]) -> usize {
     found.unwrap_or(text.len())
 }
 
-enum Token<'a> {
+enum AssemblyToken<'a> {
     Word(&'a [u8]),
     /// A string, decoded.
     Literal(Vec<u8>),
@@ -237,7 +239,7 @@ struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    fn next(&mut self) -> Result<Option<Token<'a>>, Doubt> {
+    fn next(&mut self) -> Result<Option<AssemblyToken<'a>>, Doubt> {
         while let Some((&byte, after)) = self.rest.split_first() {
             let at_line_start = std::mem::replace(&mut self.at_line_start, byte == b'\n');
             match byte {
@@ -259,7 +261,7 @@ impl<'a> Lexer<'a> {
         Ok(None)
     }
 
-    fn token(&mut self) -> Result<Token<'a>, Doubt> {
+    fn token(&mut self) -> Result<AssemblyToken<'a>, Doubt> {
         let (rest, byte) = (self.rest, self.rest[0]);
         let is_word =
             |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || b"_$".contains(byte);
@@ -269,7 +271,7 @@ impl<'a> Lexer<'a> {
             let part = |byte: &u8| is_word(byte) || b".'".contains(byte);
             let length = rest.iter().take_while(|byte| part(byte)).count();
             self.rest = &rest[length..];
-            return Ok(Token::Byte(b'0'));
+            return Ok(AssemblyToken::Byte(b'0'));
         }
         if is_word(&byte) {
             let length = rest.iter().take_while(|byte| is_word(byte)).count();
@@ -282,23 +284,23 @@ impl<'a> Lexer<'a> {
             if is_prefix && after.starts_with(b"\"") {
                 return self.quoted();
             }
-            return Ok(Token::Word(word));
+            return Ok(AssemblyToken::Word(word));
         }
         match byte {
             b'"' => self.quoted(),
             b'\'' => {
                 self.quoted_by(b'\'')?;
-                Ok(Token::Byte(b'0'))
+                Ok(AssemblyToken::Byte(b'0'))
             }
             _ => {
                 self.rest = &rest[1..];
-                Ok(Token::Byte(byte))
+                Ok(AssemblyToken::Byte(byte))
             }
         }
     }
 
-    fn quoted(&mut self) -> Result<Token<'a>, Doubt> {
-        self.quoted_by(b'"').map(Token::Literal)
+    fn quoted(&mut self) -> Result<AssemblyToken<'a>, Doubt> {
+        self.quoted_by(b'"').map(AssemblyToken::Literal)
     }
 
     fn quoted_by(&mut self, quote: u8) -> Result<Vec<u8>, Doubt> {
@@ -324,14 +326,14 @@ impl<'a> Lexer<'a> {
     }
 
     /// A raw string, whose text begins with its delimiter.
-    fn raw(&mut self, text: &'a [u8]) -> Result<Token<'a>, Doubt> {
+    fn raw(&mut self, text: &'a [u8]) -> Result<AssemblyToken<'a>, Doubt> {
         let odd = || Doubt::from("the sources hold a raw string that cannot be read");
         let open = text.iter().position(|byte| *byte == b'(').ok_or_else(odd)?;
         let end = [b")", &text[..open], b"\""].concat();
         let body = &text[open + 1..];
         let length = memmem::find(body, &end).ok_or_else(odd)?;
         self.rest = &body[length + end.len()..];
-        Ok(Token::Literal(body[..length].to_vec()))
+        Ok(AssemblyToken::Literal(body[..length].to_vec()))
     }
 
     /// Skips the line, and behind `#if 0` everything to its `#endif` or `#else`.

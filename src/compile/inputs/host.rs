@@ -4,7 +4,7 @@
 
 use crate::cmdline::check_command;
 use crate::compile::inputs::additions::{Additions, NO_MAP, added_words, without_evidence};
-use crate::compile::inputs::host_questions::{PIPE, Question};
+use crate::compile::inputs::host_questions::{HostQuestion, PIPE};
 use crate::compile::request::environment;
 use crate::compile::run::commands::evidence_flags;
 use crate::includes::digests::DigestTable;
@@ -13,7 +13,7 @@ use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Stage};
 use crate::toolchain::{
-    Account, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, is_compiler_of_gcc,
+    HostAccount, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, is_compiler_of_gcc,
     look_up, split_assignment,
 };
 use std::collections::BTreeSet;
@@ -30,7 +30,7 @@ use std::process::Output;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answers {
     /// What was asked.
-    pub questions: BTreeSet<Question>,
+    pub questions: BTreeSet<HostQuestion>,
     /// For keys: each command that was told, and behind it the digest of its program's content; then what a program
     /// in front of GCC gives its parts besides arguments.
     pub commands: Vec<Vec<u8>>,
@@ -72,7 +72,7 @@ impl HostCompiler<'_> {
     ///
     /// # Errors
     /// The compiler cannot be run, or one of its programs not be read.
-    pub fn ask(&self, questions: &BTreeSet<Question>) -> Result<Answers, Fallback> {
+    pub fn ask(&self, questions: &BTreeSet<HostQuestion>) -> Result<Answers, Fallback> {
         let outputs = self.outputs(questions.iter());
         let outputs = outputs.map_err(|error| self.failed(&error))?;
         let mut additions = BTreeSet::new();
@@ -125,13 +125,13 @@ impl HostCompiler<'_> {
             if added.is_empty() {
                 continue;
             }
-            let mut question = Question::about(plan, stage, driver);
+            let mut question = HostQuestion::about(plan, stage, driver);
             question.flags.retain(|flag| flag != PIPE);
             without.push(question.clone());
             question.flags.extend(added);
             with.push(question);
         }
-        let words = |questions: &[Question]| -> io::Result<Vec<Option<Vec<_>>>> {
+        let words = |questions: &[HostQuestion]| -> io::Result<Vec<Option<Vec<_>>>> {
             let outputs = self.outputs(questions.iter())?;
             let words = outputs.iter().map(|output| {
                 let (_, parts) = Part::parse_all(&output.stderr)?;
@@ -163,11 +163,11 @@ impl HostCompiler<'_> {
     /// Starts all before it waits for the first.
     fn outputs<'q>(
         &self,
-        questions: impl Iterator<Item = &'q Question>,
+        questions: impl Iterator<Item = &'q HostQuestion>,
     ) -> io::Result<Vec<Output>> {
         let place = &self.toolchain.host_place;
-        let ask = |question: &Question| {
-            let Question {
+        let ask = |question: &HostQuestion| {
+            let HostQuestion {
                 inquiry,
                 flags,
                 environment,
@@ -181,7 +181,7 @@ impl HostCompiler<'_> {
     }
 
     fn add_commands(&self, text: &[u8], answers: &mut Answers) -> Result<(), Fallback> {
-        let Some(account) = Account::parse(text) else {
+        let Some(account) = HostAccount::parse(text) else {
             answers.doubt = Some("the host compiler does not tell what it would run".to_owned());
             answers.commands.push(text.to_vec());
             return Ok(());
@@ -216,7 +216,7 @@ impl HostCompiler<'_> {
     /// added for each compiler proper.
     fn add_parts(
         &self,
-        question: &Question,
+        question: &HostQuestion,
         text: &[u8],
         answers: &mut Answers,
     ) -> Result<Vec<Additions>, Fallback> {
@@ -289,7 +289,7 @@ impl HostCompiler<'_> {
 /// The variables of a part that count, as `NAME=value`. Where a program has set one that lets a tool do anything, that
 /// is a doubt.
 fn kept_variables(
-    question: &Question,
+    question: &HostQuestion,
     variables: &[Variable],
     answers: &mut Answers,
 ) -> Vec<Vec<u8>> {

@@ -5,7 +5,7 @@ use crate::cmdline::Job;
 use crate::compile::inputs::extra_passes::UnitPasses;
 use crate::compile::request::environment;
 use crate::compile::run::commands::{plain_arguments, search_path};
-use crate::compile::store_view::Cache;
+use crate::compile::store_view::StoreView;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::plan::{Plan, Stage, Tool};
 use crate::secret::Values;
@@ -18,7 +18,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// A question to the host compiler with the flags of one of the job's commands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Question {
+pub struct HostQuestion {
     /// Which answer is wanted.
     pub inquiry: Inquiry,
     /// All arguments of the command.
@@ -51,10 +51,10 @@ pub fn questions<'a>(
     plan: &Plan,
     asked: impl Iterator<Item = &'a Stage>,
     driver: HostDriver,
-) -> BTreeSet<Question> {
+) -> BTreeSet<HostQuestion> {
     let mut questions = BTreeSet::new();
     for stage in asked {
-        let question = Question::about(plan, stage, driver);
+        let question = HostQuestion::about(plan, stage, driver);
         if question.inquiry == Inquiry::Parts && question.has(PIPE) {
             // Behind a pipe, the assembler does not tell.
             let mut apart = question.clone();
@@ -66,7 +66,7 @@ pub fn questions<'a>(
     questions
 }
 
-impl Question {
+impl HostQuestion {
     /// The question about one stage of a plan.
     pub fn about(plan: &Plan, stage: &Stage, driver: HostDriver) -> Self {
         let (inquiry, environment) = match driver {
@@ -115,8 +115,8 @@ fn joined(name: &OsStr, value: &OsStr) -> OsString {
 pub const PIPE: &str = "-pipe";
 
 /// The questions that a former compile of `job`, which is the invocation `base`, led to.
-pub fn recall(cache: &Cache<'_>, base: &Digest, job: &Job) -> Option<BTreeSet<Question>> {
-    let kept: BTreeSet<Question> = serde_json::from_slice(&cache.order(&place(base))?).ok()?;
+pub fn recall(cache: &StoreView<'_>, base: &Digest, job: &Job) -> Option<BTreeSet<HostQuestion>> {
+    let kept: BTreeSet<HostQuestion> = serde_json::from_slice(&cache.order(&place(base))?).ok()?;
     let secrets = secrets(job);
     let whole = kept
         .iter()
@@ -126,10 +126,10 @@ pub fn recall(cache: &Cache<'_>, base: &Digest, job: &Job) -> Option<BTreeSet<Qu
 
 /// Remembers the questions of the invocation `base`, without the secrets of `job`; whether that succeeded.
 pub fn remember(
-    cache: &Cache<'_>,
+    cache: &StoreView<'_>,
     base: &Digest,
     job: &Job,
-    questions: &BTreeSet<Question>,
+    questions: &BTreeSet<HostQuestion>,
 ) -> bool {
     let is_known = recall(cache, base, job).as_ref() == Some(questions);
     let record = || {

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 /// A file that a result quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Source {
+pub struct QuotedSource {
     /// Of a unit as the preprocessor spells it, of a stage its real path.
     pub path: PathBuf,
     /// SHA-256 of its content, in hexadecimal.
@@ -23,7 +23,7 @@ pub struct Source {
 /// The files that passes read, as the preprocessor spells them. A hit only collects them; links are
 /// resolved when a miss asks.
 #[derive(Default)]
-pub struct Known {
+pub struct ReadFiles {
     preprocessed: BTreeMap<PathBuf, Entered>,
     raw: BTreeSet<PathBuf>,
     precompilable: BTreeSet<PathBuf>,
@@ -39,7 +39,7 @@ pub struct Entered {
     pub origin: Origin,
 }
 
-impl Known {
+impl ReadFiles {
     /// Adds a file that a pass preprocessed.
     pub fn add(&mut self, path: PathBuf, entered: Entered) {
         self.preprocessed.entry(path).or_insert(entered);
@@ -105,10 +105,10 @@ impl RealFiles {
     }
 
     /// Every file with its present content. None when one cannot be read.
-    pub fn sources(&self) -> Option<Vec<Source>> {
+    pub fn sources(&self) -> Option<Vec<QuotedSource>> {
         let digests = self.0.iter().map(|path| {
             let sha256 = hex::encode(digest_file(path).ok()?);
-            Some(Source {
+            Some(QuotedSource {
                 path: path.clone(),
                 sha256,
             })
@@ -135,7 +135,7 @@ impl RealFiles {
 }
 
 /// Whether every file that a result quotes is still what it was.
-pub fn are_unchanged(sources: &[Source]) -> bool {
+pub fn are_unchanged(sources: &[QuotedSource]) -> bool {
     sources.iter().all(|source| {
         digest_file(&source.path).is_ok_and(|digest| hex::encode(digest) == source.sha256)
     })

@@ -6,7 +6,7 @@
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
-use crate::compile::inputs::preprocess::Read;
+use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::run::commands::template;
 use crate::includes::moved::{self, Moved};
 use crate::key::{Digest, Digester, Pass, Sink};
@@ -31,7 +31,7 @@ pub enum Sight {
 const TELLING_COLUMNS: [&[u8]; 2] = [b"__builtin_COLUMN", b"__builtin_source_location"];
 
 /// Why every byte of the sources of `work` counts, if it does.
-pub fn exact_because(work: &UnitContext<'_>, read: &Read) -> Option<String> {
+pub fn exact_because(work: &UnitContext<'_>, read: &PassResults) -> Option<String> {
     let toolchain = work.commands.toolchain;
     let known = toolchain.host == HostFamily::Gnu && toolchain.front == Front::Programs;
     let reason = match () {

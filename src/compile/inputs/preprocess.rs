@@ -4,9 +4,9 @@ use crate::compile::detour::Detour;
 use crate::compile::file_digest::digest_file;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::HOST_RUNTIME;
-use crate::compile::inputs::known_files::{Entered, Known};
+use crate::compile::inputs::known_files::{Entered, ReadFiles};
 use crate::compile::run::commands::{Outputs, template};
-use crate::compile::run::runner::Told;
+use crate::compile::run::runner::StageLog;
 use crate::exec::{Command, Work};
 use crate::includes::markers::{self, SourceFile};
 use crate::journal::StageEnd;
@@ -20,19 +20,19 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What the passes of a unit read.
-pub struct Read {
+pub struct PassResults {
     /// For the key, sorted.
     pub passes: Vec<Pass>,
     /// For the key, sorted.
     pub host_headers: Vec<HostHeader>,
     /// Every file read.
-    pub known: Known,
+    pub known: ReadFiles,
     /// SHA-256 of each pass's text and of each input that a stage reads as it is.
     pub digests: HashMap<FileId, Digest>,
 }
 
 /// Runs all passes of `work`'s unit and digests what they give.
-pub fn preprocess(work: &UnitContext<'_>) -> Result<Read, Detour> {
+pub fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> {
     for (_, stage) in &work.passes.runtime {
         for file in &stage.reads {
             let path = work.commands.workspace.locate(work.plan, *file);
@@ -41,10 +41,10 @@ pub fn preprocess(work: &UnitContext<'_>) -> Result<Read, Detour> {
     }
     let stages = work.passes.stages(work.plan, work.unit);
     run_passes(work, &stages)?;
-    let mut read = Read {
+    let mut read = PassResults {
         passes: Vec::new(),
         host_headers: Vec::new(),
-        known: Known::default(),
+        known: ReadFiles::default(),
         digests: HashMap::new(),
     };
     let runtime: Vec<_> = work
@@ -100,7 +100,7 @@ pub fn texts(work: &UnitContext<'_>) -> Result<Vec<Vec<u8>>, Detour> {
 
 /// Runs passes, which need not be the plan's own; the numbers name their streams.
 fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), Detour> {
-    struct Passes<'a, 'b>(&'b UnitContext<'a>, &'b [(usize, &'b Stage)], Told<'b>);
+    struct Passes<'a, 'b>(&'b UnitContext<'a>, &'b [(usize, &'b Stage)], StageLog<'b>);
 
     impl Work for Passes<'_, '_> {
         type Error = Detour;
@@ -126,7 +126,7 @@ fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), 
     }
 
     let stages: Vec<_> = passes.iter().map(|(_, stage)| *stage).collect();
-    let told = Told::of(work.runner.account, work.plan, passes);
+    let told = StageLog::of(work.runner.account, work.plan, passes);
     work.runner.run(
         &stages,
         &mut Passes(work, passes, told),
@@ -158,7 +158,7 @@ fn pass(
     work: &UnitContext<'_>,
     number: usize,
     stage: &Stage,
-    known: &mut Known,
+    known: &mut ReadFiles,
 ) -> Result<Pass, Detour> {
     let bytes = text(work, stage)?;
     let files = markers::files(&bytes);
@@ -196,7 +196,7 @@ fn printed(work: &UnitContext<'_>, number: usize) -> Result<Vec<u8>, Detour> {
 
 /// gcc takes `x.h.gch` in place of `x.h` when it compiles a host source, and not when it only
 /// preprocesses: the pass does not tell what the compile reads.
-fn check_precompiled(known: &Known) -> Result<(), Bypass> {
+fn check_precompiled(known: &ReadFiles) -> Result<(), Bypass> {
     let mut precompiled = known.preprocessed().map(|path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".gch");
@@ -216,7 +216,7 @@ fn check_precompiled(known: &Known) -> Result<(), Bypass> {
 fn host_headers(
     work: &UnitContext<'_>,
     stage: &Stage,
-    known: &mut Known,
+    known: &mut ReadFiles,
 ) -> Result<Vec<HostHeader>, Detour> {
     let bytes = text(work, stage)?;
     known.add_times(&bytes);
@@ -238,7 +238,7 @@ fn host_headers(
     Ok(found)
 }
 
-fn raw_pass(work: &UnitContext<'_>, file: FileId, known: &mut Known) -> Result<Pass, Detour> {
+fn raw_pass(work: &UnitContext<'_>, file: FileId, known: &mut ReadFiles) -> Result<Pass, Detour> {
     let path = Path::new(&work.plan.file(file).path);
     let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
     known.add_raw(path.to_owned());

@@ -4,13 +4,13 @@
 //! Errs for too many files. docs/design/semantic.md says why the others do not matter.
 
 use crate::compile::file_digest::digest_file;
-use crate::compile::inputs::known_files::Known;
-use crate::compile::inputs::known_files::Source;
+use crate::compile::inputs::known_files::QuotedSource;
+use crate::compile::inputs::known_files::ReadFiles;
 use std::path::{Path, PathBuf};
 
 /// Those of `known` that `printed` may name, as they are now; `None` if one of the texts names none of them,
 /// so that it cannot be told which ones it mentions.
-pub fn named(known: &Known, printed: &[&[u8]]) -> Option<Vec<Source>> {
+pub fn named(known: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<QuotedSource>> {
     let texts = printed.iter().filter(|text| !text.is_empty());
     let texts: Vec<_> = texts.map(|text| without_blanks(text)).collect();
     let mut are_named = vec![false; texts.len()];
@@ -32,14 +32,14 @@ pub fn named(known: &Known, printed: &[&[u8]]) -> Option<Vec<Source>> {
 }
 
 /// Every file of `known` as it is now.
-pub fn all(known: &Known) -> Option<Vec<Source>> {
+pub fn all(known: &ReadFiles) -> Option<Vec<QuotedSource>> {
     sources(known.preprocessed().chain(known.raw()))
 }
 
-fn sources<'k>(paths: impl Iterator<Item = &'k PathBuf>) -> Option<Vec<Source>> {
+fn sources<'k>(paths: impl Iterator<Item = &'k PathBuf>) -> Option<Vec<QuotedSource>> {
     paths
         .map(|path| {
-            Some(Source {
+            Some(QuotedSource {
                 path: path.clone(),
                 sha256: hex::encode(digest_file(path).ok()?),
             })

@@ -2,13 +2,13 @@
 //! directory taken out, and with the header that it depends on besides its key.
 
 use crate::cmdline::Job;
-use crate::compile::direct::search_orders::{Asked, Asker, Question};
+use crate::compile::direct::search_orders::{Asked, Asker, IncludePathQuery};
 use crate::compile::plan_memo::predefined::Predefined;
 use crate::compile::request::environment;
-use crate::compile::request::facts::Facts;
+use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::mentions::{Mention, mentions};
 use crate::compile::run::workspace::Workspace;
-use crate::compile::store_view::Cache;
+use crate::compile::store_view::StoreView;
 use crate::includes::lookups::Doubt;
 use crate::journal::Account;
 use crate::key::{Digest, Digester, Sink, list};
@@ -33,9 +33,9 @@ pub struct Planner<'a> {
     /// Identified.
     pub toolchain: &'a Toolchain,
     /// Where answers are remembered.
-    pub cache: &'a Cache<'a>,
+    pub cache: &'a StoreView<'a>,
     /// Of the invocation.
-    pub facts: &'a Facts,
+    pub facts: &'a RequestFacts,
     /// Where it tells what it does.
     pub account: &'a Account,
     /// A time before nvcc was asked anything, by the clock that stamps files.
@@ -43,7 +43,7 @@ pub struct Planner<'a> {
 }
 
 /// An answer to be remembered.
-pub struct Memo {
+pub struct PlanMemo {
     key: Digest,
     /// The work directory.
     root: Vec<u8>,
@@ -51,7 +51,7 @@ pub struct Memo {
     secrets: Values,
 }
 
-impl Memo {
+impl PlanMemo {
     pub fn new<W: AsRef<[u8]>>(key: Digest, root: &Path, words: &[W]) -> Self {
         Self {
             key,
@@ -81,7 +81,7 @@ impl Planner<'_> {
         let root = workspace.root().as_os_str().as_bytes();
         let words: Vec<_> = args.iter().map(|arg| arg.as_bytes()).collect();
         let memo = self.is_repeatable(&args, root);
-        let memo = memo.then(|| Memo::new(self.key(&args, root), workspace.root(), &words));
+        let memo = memo.then(|| PlanMemo::new(self.key(&args, root), workspace.root(), &words));
         let parse = |text: &[u8]| {
             let plan = Plan::parse(text, &workspace.temporaries());
             plan.map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))
@@ -120,7 +120,7 @@ impl Planner<'_> {
         let mut known = self.toolchain.roles.iter().zip(&self.toolchain.tools);
         let host = known.find(|((role, _), _)| role == "host");
         let (_, host) = host.ok_or("no host compiler")?;
-        let question = Question {
+        let question = IncludePathQuery {
             program: host.clone().into(),
             args: ["-E", "-x", "c++"].map(OsString::from).into(),
         };
@@ -128,7 +128,7 @@ impl Planner<'_> {
     }
 
     /// The remembered answer, while nothing that it depends on has changed.
-    fn recall(&self, memo: &Memo) -> Option<Vec<u8>> {
+    fn recall(&self, memo: &PlanMemo) -> Option<Vec<u8>> {
         let known = self.cache.order(&memo.key);
         let known = known.filter(|_| !self.cache.recache)?;
         let (found, text) = memo.read(&known)?;
@@ -136,7 +136,7 @@ impl Planner<'_> {
     }
 
     /// A line of JSON, then the answer. What is not remembered is asked again.
-    fn remember(&self, memo: Memo, found: &Predefined, text: Vec<u8>) {
+    fn remember(&self, memo: PlanMemo, found: &Predefined, text: Vec<u8>) {
         if let Ok(mut record) = serde_json::to_vec(found)
             && let Some(text) = Mention::Name(memo.root.clone()).remove(text)
             && let Some(text) = memo.secrets.hide_commands(&text)

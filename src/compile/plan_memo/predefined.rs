@@ -4,7 +4,7 @@
 //! Remembers what stands at each place where a search may look. Does not know whose plan it is for.
 
 use crate::includes::lookups::{Doubt, Lookups};
-use crate::includes::probe::{Found, Probe};
+use crate::includes::probe::{Probe, Probed};
 use crate::includes::scan::{HAS_INCLUDE, Mentions, scan};
 use crate::includes::search::SearchOrder;
 use crate::includes::settled;
@@ -36,10 +36,10 @@ impl Predefined {
             let place = directory.join(NAME);
             let trouble = |error| format!("{}: {error}", place.display());
             match probe.look(&place).map_err(trouble)? {
-                Found::File => drop(lookups.files.insert(place.clone())),
-                Found::Directory => drop(lookups.settled.insert(place.clone())),
-                Found::Nothing { directory, .. } => drop(lookups.settled.insert(directory)),
-                Found::Blocked { by } => drop(lookups.settled.insert(by)),
+                Probed::File => drop(lookups.files.insert(place.clone())),
+                Probed::Directory => drop(lookups.settled.insert(place.clone())),
+                Probed::Nothing { directory, .. } => drop(lookups.settled.insert(directory)),
+                Probed::Blocked { by } => drop(lookups.settled.insert(by)),
             }
             let text = read(&place).map_err(trouble)?;
             if text.as_deref().is_some_and(includes_others) {

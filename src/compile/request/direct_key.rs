@@ -2,7 +2,7 @@
 
 use crate::cmdline::Job;
 use crate::compile::request::environment;
-use crate::compile::request::facts::Facts;
+use crate::compile::request::facts::RequestFacts;
 use crate::key::{CommonFacts, DirectFacts, Sink};
 use crate::toolchain::Toolchain;
 use std::ffi::OsStr;
@@ -11,8 +11,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// An invocation as direct mode's key describes it.
-pub struct Request<'a> {
-    facts: &'a Facts,
+pub struct DirectKeyInputs<'a> {
+    facts: &'a RequestFacts,
     toolchain: &'a Toolchain,
     programs: Vec<Vec<u8>>,
     planning: Vec<Vec<u8>>,
@@ -20,9 +20,14 @@ pub struct Request<'a> {
     outputs: Vec<Vec<u8>>,
 }
 
-impl<'a> Request<'a> {
+impl<'a> DirectKeyInputs<'a> {
     /// `None` if a source is not there.
-    pub fn new(nvcc: &Path, job: &Job, facts: &'a Facts, toolchain: &'a Toolchain) -> Option<Self> {
+    pub fn new(
+        nvcc: &Path,
+        job: &Job,
+        facts: &'a RequestFacts,
+        toolchain: &'a Toolchain,
+    ) -> Option<Self> {
         let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
         let mut programs = vec![nvcc.as_os_str().as_bytes().to_vec()];
         programs.extend(toolchain.found.iter().map(bytes));
@@ -53,7 +58,7 @@ impl<'a> Request<'a> {
     }
 }
 
-impl Facts {
+impl RequestFacts {
     /// The fields that the keys of the invocation and of its units share.
     pub fn common<'a>(&'a self, toolchain: &'a Toolchain) -> CommonFacts<'a> {
         let [physical, spelled] = &self.directories;

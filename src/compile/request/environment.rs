@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Who reads a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reader {
+pub enum VariableReader {
     /// The host compiler, with its parts.
     HostCompiler,
     /// One of CUDA's own tools.
@@ -23,57 +23,57 @@ pub enum Reader {
 
 /// Variables whose values are part of the key, and who reads them. NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS are not
 /// among them: they are folded into the job; nor is NVCC_CCBIN: the plan shows what came of it.
-pub const KEYED: &[(&str, Reader)] = &[
-    ("BINUTILS_ROOT", Reader::HostCompiler),
-    ("CLANG_NO_DEFAULT_CONFIG", Reader::HostCompiler),
-    ("COMPILER_PATH", Reader::HostCompiler),
-    ("CPATH", Reader::HostCompiler),
-    ("CPLUS_INCLUDE_PATH", Reader::HostCompiler),
-    ("CUDA_VISIBLE_DEVICES", Reader::Plan),
-    ("C_INCLUDE_PATH", Reader::HostCompiler),
-    ("DRIVERKIT_DEPLOYMENT_TARGET", Reader::HostCompiler),
-    ("EDG_BASE", Reader::CudaTool),
-    ("EDG_MODULES_PATH", Reader::CudaTool),
-    ("G++_ROOT", Reader::HostCompiler),
-    ("GCC_COLORS", Reader::HostCompiler),
-    ("GCC_EXEC_PREFIX", Reader::HostCompiler),
-    ("GCC_EXTRA_DIAGNOSTIC_OUTPUT", Reader::HostCompiler),
-    ("GCC_ROOT", Reader::HostCompiler),
-    ("GCC_URLS", Reader::HostCompiler),
-    ("GCONV_PATH", Reader::All),
-    ("IPHONEOS_DEPLOYMENT_TARGET", Reader::HostCompiler),
-    ("LANG", Reader::All),
-    ("LANGUAGE", Reader::All),
-    ("LC_ALL", Reader::All),
-    ("LC_CTYPE", Reader::All),
-    ("LC_MESSAGES", Reader::All),
-    ("LIBNVVM_DISABLE_CONCURRENT_API", Reader::CudaTool),
-    ("LLVM_OVERRIDE_PRODUCER", Reader::All),
-    ("LOCPATH", Reader::All),
-    ("MACOSX_DEPLOYMENT_TARGET", Reader::HostCompiler),
-    ("NLSPATH", Reader::All),
-    ("NO_COLOR", Reader::HostCompiler),
-    ("NVVM_IR_VER_CHK", Reader::CudaTool),
-    ("NV_NVVM_VERSION", Reader::CudaTool),
-    ("OUTPUT_CHARSET", Reader::All),
-    ("POSIXLY_CORRECT", Reader::All),
-    ("SDKROOT", Reader::HostCompiler),
-    ("SOURCE_DATE_EPOCH", Reader::HostCompiler),
-    ("TERM_URLS", Reader::HostCompiler),
-    ("TVOS_DEPLOYMENT_TARGET", Reader::HostCompiler),
-    ("WATCHOS_DEPLOYMENT_TARGET", Reader::HostCompiler),
-    ("XROS_DEPLOYMENT_TARGET", Reader::HostCompiler),
+pub const KEYED: &[(&str, VariableReader)] = &[
+    ("BINUTILS_ROOT", VariableReader::HostCompiler),
+    ("CLANG_NO_DEFAULT_CONFIG", VariableReader::HostCompiler),
+    ("COMPILER_PATH", VariableReader::HostCompiler),
+    ("CPATH", VariableReader::HostCompiler),
+    ("CPLUS_INCLUDE_PATH", VariableReader::HostCompiler),
+    ("CUDA_VISIBLE_DEVICES", VariableReader::Plan),
+    ("C_INCLUDE_PATH", VariableReader::HostCompiler),
+    ("DRIVERKIT_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
+    ("EDG_BASE", VariableReader::CudaTool),
+    ("EDG_MODULES_PATH", VariableReader::CudaTool),
+    ("G++_ROOT", VariableReader::HostCompiler),
+    ("GCC_COLORS", VariableReader::HostCompiler),
+    ("GCC_EXEC_PREFIX", VariableReader::HostCompiler),
+    ("GCC_EXTRA_DIAGNOSTIC_OUTPUT", VariableReader::HostCompiler),
+    ("GCC_ROOT", VariableReader::HostCompiler),
+    ("GCC_URLS", VariableReader::HostCompiler),
+    ("GCONV_PATH", VariableReader::All),
+    ("IPHONEOS_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
+    ("LANG", VariableReader::All),
+    ("LANGUAGE", VariableReader::All),
+    ("LC_ALL", VariableReader::All),
+    ("LC_CTYPE", VariableReader::All),
+    ("LC_MESSAGES", VariableReader::All),
+    ("LIBNVVM_DISABLE_CONCURRENT_API", VariableReader::CudaTool),
+    ("LLVM_OVERRIDE_PRODUCER", VariableReader::All),
+    ("LOCPATH", VariableReader::All),
+    ("MACOSX_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
+    ("NLSPATH", VariableReader::All),
+    ("NO_COLOR", VariableReader::HostCompiler),
+    ("NVVM_IR_VER_CHK", VariableReader::CudaTool),
+    ("NV_NVVM_VERSION", VariableReader::CudaTool),
+    ("OUTPUT_CHARSET", VariableReader::All),
+    ("POSIXLY_CORRECT", VariableReader::All),
+    ("SDKROOT", VariableReader::HostCompiler),
+    ("SOURCE_DATE_EPOCH", VariableReader::HostCompiler),
+    ("TERM_URLS", VariableReader::HostCompiler),
+    ("TVOS_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
+    ("WATCHOS_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
+    ("XROS_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
 ];
 
 /// Those `assignments` of [`keyed`] variables that reach a stage of `reader`.
-pub fn reaching(reader: Reader, assignments: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub fn reaching(reader: VariableReader, assignments: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let name = |assignment: &[u8]| assignment.iter().position(|byte| *byte == b'=');
     let reaches = |assignment: &&Vec<u8>| {
         let name = name(assignment).map(|end| &assignment[..end]);
         let mut rows = KEYED.iter();
         let row = rows.find(|(known, _)| Some(known.as_bytes()) == name);
         // What is not in the table counts for all.
-        row.is_none_or(|(_, by)| *by == Reader::All || *by == reader)
+        row.is_none_or(|(_, by)| *by == VariableReader::All || *by == reader)
     };
     assignments.iter().filter(reaches).cloned().collect()
 }
@@ -206,7 +206,7 @@ pub fn machine() -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::{FORBIDDEN, KEYED, PLANNING, Reader, is_keyed, reaching};
+    use super::{FORBIDDEN, KEYED, PLANNING, VariableReader, is_keyed, reaching};
 
     #[test]
     fn tables_are_sorted_and_documented() {
@@ -233,12 +233,12 @@ mod tests {
             "UNKNOWN=1",
         ];
         let set = set.map(|text| text.as_bytes().to_vec());
-        let host = reaching(Reader::HostCompiler, &set);
+        let host = reaching(VariableReader::HostCompiler, &set);
         assert_eq!(
             host,
             ["CPATH=/x", "LC_ALL=C", "UNKNOWN=1"].map(|text| text.as_bytes().to_vec())
         );
-        let cuda = reaching(Reader::CudaTool, &set);
+        let cuda = reaching(VariableReader::CudaTool, &set);
         assert_eq!(
             cuda,
             ["EDG_BASE=/y", "LC_ALL=C", "UNKNOWN=1"].map(|text| text.as_bytes().to_vec())

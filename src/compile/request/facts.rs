@@ -22,7 +22,7 @@ pub struct Keep {
 }
 
 /// The facts of an invocation that every unit shares.
-pub struct Facts {
+pub struct RequestFacts {
     /// The canonical job without its inputs.
     pub job: Vec<(&'static str, Vec<Vec<u8>>)>,
     pub inputs: Vec<Vec<u8>>,
@@ -37,7 +37,7 @@ pub struct Facts {
     pub threads: Option<usize>,
 }
 
-impl Facts {
+impl RequestFacts {
     /// An intermediate file as `--keep` would have left it: text that names the work directory
     /// names the keep directory instead.
     pub fn as_kept(&self, workspace: &Workspace, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {
@@ -81,7 +81,7 @@ pub fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
 }
 
 /// The facts of the invocation that asks for `job`.
-pub fn facts(job: &Job) -> Result<Facts, Fallback> {
+pub fn facts(job: &Job) -> Result<RequestFacts, Fallback> {
     let (inputs, canonical): (Vec<_>, Vec<_>) = job
         .canonical()
         .into_iter()
@@ -97,7 +97,7 @@ pub fn facts(job: &Job) -> Result<Facts, Fallback> {
         }
         Keep { prefix }
     });
-    Ok(Facts {
+    Ok(RequestFacts {
         job: canonical
             .into_iter()
             .map(|(name, values)| (name, bytes(values)))

@@ -47,13 +47,13 @@ impl Runner<'_> {
 }
 
 /// What becomes of stages, told to the account of the compile.
-pub struct Told<'a> {
+pub struct StageLog<'a> {
     account: &'a Account,
     /// Each with its name and architecture.
     stages: Vec<(&'static str, Option<String>, Option<StageAccount>)>,
 }
 
-impl<'a> Told<'a> {
+impl<'a> StageLog<'a> {
     /// Of `stages` with their numbers; those that `plan` does not have are passes of ours: of a host source, of the
     /// headers of the last host compile.
     pub fn of(account: &'a Account, plan: &Plan, stages: &[(usize, &Stage)]) -> Self {

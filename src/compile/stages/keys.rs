@@ -3,8 +3,8 @@
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_free::Alike;
-use crate::compile::inputs::preprocess::Read;
-use crate::compile::request::environment::{self, Reader};
+use crate::compile::inputs::preprocess::PassResults;
+use crate::compile::request::environment::{self, VariableReader};
 use crate::compile::run::mentions::mentions;
 use crate::compile::stages::{nameless, shape};
 use crate::exec::Command;
@@ -19,7 +19,7 @@ use std::path::Path;
 
 /// How a stage's result is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum StoredForm {
     /// As the tool wrote it, under a key that holds the module id.
     Named,
     /// With a place for the module id, which is in no key.
@@ -44,9 +44,12 @@ pub struct Pair {
 
 impl Keys {
     /// Every key, in the order in which they are asked for.
-    pub fn all(&self) -> impl Iterator<Item = (&Digest, Form)> {
-        let nameless = self.nameless.iter().map(|pair| (pair, Form::Nameless));
-        let named = self.named.iter().map(|pair| (pair, Form::Named));
+    pub fn all(&self) -> impl Iterator<Item = (&Digest, StoredForm)> {
+        let nameless = self
+            .nameless
+            .iter()
+            .map(|pair| (pair, StoredForm::Nameless));
+        let named = self.named.iter().map(|pair| (pair, StoredForm::Named));
         let both = nameless.chain(named);
         both.flat_map(|(pair, form)| {
             let keys = std::iter::once(&pair.exact).chain(&pair.alike);
@@ -60,7 +63,7 @@ pub struct StageInputs<'a> {
     /// The unit.
     pub work: &'a UnitContext<'a>,
     /// What its passes read.
-    pub read: &'a Read,
+    pub read: &'a PassResults,
     /// The passes without the numbers of lines; `None` if every byte counts.
     pub alike: Option<&'a Alike>,
     /// The module id.
@@ -181,9 +184,9 @@ impl StageInputs<'_> {
         let reader = if host {
             // Compilers look for their parts beside themselves.
             arguments.insert(0, stage.program.as_bytes().to_vec());
-            Reader::HostCompiler
+            VariableReader::HostCompiler
         } else {
-            Reader::CudaTool
+            VariableReader::CudaTool
         };
         let asks_native = |text: &Vec<u8>| mentions(text, b"=native");
         let facts = StageFacts {

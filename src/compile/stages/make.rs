@@ -4,10 +4,10 @@
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_free::Alike;
-use crate::compile::inputs::preprocess::Read;
-use crate::compile::run::runner::Told;
+use crate::compile::inputs::preprocess::PassResults;
+use crate::compile::run::runner::StageLog;
 use crate::compile::stages::one_step::OneStep;
-use crate::compile::stages::stage_cache::{Made, Stages, count};
+use crate::compile::stages::stage_cache::{StageResults, Stages, count};
 use crate::exec::{Command, Work};
 use crate::journal::StageEnd;
 use crate::outcome::FallbackReason;
@@ -19,13 +19,13 @@ pub fn make(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
     id: &[u8],
-    read: &Read,
+    read: &PassResults,
     alike: Option<&Alike>,
     beside: &mut dyn FnMut(),
-) -> Result<Made, Detour> {
+) -> Result<StageResults, Detour> {
     if let Some(one_step) = one_step {
         one_step.make(work)?;
-        return Ok(Made {
+        return Ok(StageResults {
             served: work.unit.stages.iter().copied().collect(),
             assembled: None,
         });
@@ -65,7 +65,7 @@ fn run_stages(
     work: &UnitContext<'_>,
     mut stages: Stages<'_>,
     beside: &mut dyn FnMut(),
-) -> Result<Option<Made>, Detour> {
+) -> Result<Option<StageResults>, Detour> {
     let rest = work.unit.stages.iter().copied();
     let rest: Vec<_> = rest
         .filter(|number| !work.unit.passes.contains(number))
@@ -89,7 +89,7 @@ fn run_side_by_side(
         &'b mut Stages<'a>,
         &'b [usize],
         &'b mut dyn FnMut(),
-        Told<'b>,
+        StageLog<'b>,
     );
 
     impl Work for Rest<'_, '_> {
@@ -125,7 +125,7 @@ fn run_side_by_side(
         .copied()
         .zip(chosen.iter().copied())
         .collect();
-    let told = Told::of(work.runner.account, work.plan, &named);
+    let told = StageLog::of(work.runner.account, work.plan, &named);
     work.runner.run(
         &chosen,
         &mut Rest(stages, numbers, beside, told),

@@ -5,7 +5,7 @@ use crate::cmdline::Job;
 use crate::compile::detour::Detour;
 use crate::compile::inputs::assembly::check_directives;
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::known_files::Known;
+use crate::compile::inputs::known_files::ReadFiles;
 use crate::exec::{self, Command, Failure};
 use crate::includes::lookups::Doubt;
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
@@ -86,7 +86,7 @@ impl OneStep<'_> {
     }
 
     /// A doubt where the compiler or the assembler may read what no pass has seen.
-    pub fn evidence(&self, work: &UnitContext<'_>, known: &Known) -> Result<(), Doubt> {
+    pub fn evidence(&self, work: &UnitContext<'_>, known: &ReadFiles) -> Result<(), Doubt> {
         // The host compiler takes x.h.gch for x.h, which its own account would tell.
         for header in known.precompilable() {
             let mut name = header.as_os_str().to_owned();

@@ -1,7 +1,7 @@
 //! What is remembered of a stage: the files it writes and what it printed, by digest. The format is
 //! drawn in `docs/design/store.md`.
 
-use crate::compile::inputs::known_files::Source;
+use crate::compile::inputs::known_files::QuotedSource;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +20,7 @@ pub struct StageRecord {
     /// What it printed on standard error.
     pub stderr: Option<Artefact>,
     /// Files that the result quotes: each must still be what it was.
-    pub sources: Vec<Source>,
+    pub sources: Vec<QuotedSource>,
     /// The source of the unit that it was first made for, for people: whole, without dots.
     #[serde(default)]
     pub source: String,

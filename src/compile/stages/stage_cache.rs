@@ -4,15 +4,15 @@ use crate::compile::detour::Detour;
 use crate::compile::inputs::assembly::{check_assembly, check_line_files};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::evidence::check_headers;
-use crate::compile::inputs::known_files::{RealFiles, Source, are_unchanged};
+use crate::compile::inputs::known_files::{QuotedSource, RealFiles, are_unchanged};
 use crate::compile::inputs::line_free::Alike;
-use crate::compile::inputs::preprocess::Read;
+use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::inputs::quoted_sources;
 use crate::compile::run::commands::Outputs;
 use crate::compile::run::mentions::mentions;
 use crate::compile::run::stage_names;
 use crate::compile::run::workspace::write;
-use crate::compile::stages::keys::{Form, Keys, StageInputs};
+use crate::compile::stages::keys::{Keys, StageInputs, StoredForm};
 use crate::compile::stages::nameless::{self, Code};
 use crate::compile::stages::record::{SCHEMA, StageOutput, StageRecord};
 use crate::compile::stages::shape::{self, Written};
@@ -39,7 +39,7 @@ pub struct Stages<'a> {
     served: BTreeSet<usize>,
     two_steps: Option<TwoSteps<'a>>,
     /// Every file that the unit's passes read; `None` if one has changed meanwhile.
-    sources: OnceCell<Option<Vec<Source>>>,
+    sources: OnceCell<Option<Vec<QuotedSource>>>,
 }
 
 impl<'a> Stages<'a> {
@@ -47,7 +47,7 @@ impl<'a> Stages<'a> {
     /// by, if its host compile has two steps.
     pub fn new(
         work: &'a UnitContext<'a>,
-        read: &'a Read,
+        read: &'a PassResults,
         alike: Option<&'a Alike>,
         id: &'a [u8],
         split: Option<&'a Split>,
@@ -161,7 +161,7 @@ impl<'a> Stages<'a> {
         stage: &Stage,
         keys: &Keys,
         contents: Vec<(Written, Vec<u8>)>,
-    ) -> (Vec<Content>, Option<Form>) {
+    ) -> (Vec<WrittenContent>, Option<StoredForm>) {
         let is_carried = keys.nameless.is_some();
         let without = |file: &Written, bytes: &[u8]| {
             let code = if stage.output.is_some() && file.file == stage.output {
@@ -174,7 +174,7 @@ impl<'a> Stages<'a> {
                 .then(|| nameless::remove(bytes, self.inputs.id))
                 .flatten()
         };
-        let contents = contents.into_iter().map(|(file, bytes)| Content {
+        let contents = contents.into_iter().map(|(file, bytes)| WrittenContent {
             nameless: is_carried.then(|| without(&file, &bytes)).flatten(),
             file,
             bytes,
@@ -187,8 +187,8 @@ impl<'a> Stages<'a> {
                 .for_each(|content| content.nameless = None);
         }
         let form = match (is_nameless, &keys.named) {
-            (true, _) => Some(Form::Nameless),
-            (false, Some(_)) => Some(Form::Named),
+            (true, _) => Some(StoredForm::Nameless),
+            (false, Some(_)) => Some(StoredForm::Named),
             (false, None) => None,
         };
         (contents, form)
@@ -211,8 +211,8 @@ impl<'a> Stages<'a> {
     }
 
     /// The stages that came from the store, and what is known of an assembly by itself.
-    pub fn made(self) -> Made {
-        Made {
+    pub fn made(self) -> StageResults {
+        StageResults {
             served: self.served,
             assembled: self.two_steps.map(TwoSteps::assembled),
         }
@@ -230,7 +230,7 @@ impl<'a> Stages<'a> {
         stage: &Stage,
         number: usize,
         key: &Digest,
-        form: Form,
+        form: StoredForm,
     ) -> Result<bool, Fallback> {
         let Some(found) = self.fetch(stage, number, key) else {
             return Ok(false);
@@ -240,8 +240,8 @@ impl<'a> Stages<'a> {
         let named = |bytes: &[u8]| nameless::insert(bytes, id);
         for (file, bytes) in found.outputs {
             let (bytes, nameless) = match form {
-                Form::Named => (bytes, None),
-                Form::Nameless => (named(&bytes), Some(bytes)),
+                StoredForm::Named => (bytes, None),
+                StoredForm::Nameless => (named(&bytes), Some(bytes)),
             };
             self.note_digests(file.file, &bytes, nameless);
             write(&file.path, &file.mention.insert(bytes))?;
@@ -249,8 +249,8 @@ impl<'a> Stages<'a> {
         for (suffix, bytes) in [("out", found.stdout), ("err", found.stderr)] {
             if !bytes.is_empty() {
                 let bytes = match form {
-                    Form::Named => bytes,
-                    Form::Nameless => named(&bytes),
+                    StoredForm::Named => bytes,
+                    StoredForm::Nameless => named(&bytes),
                 };
                 write(&workspace.stream(number, suffix), &bytes)?;
             }
@@ -259,7 +259,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The stored stage, verified, with all files that are needed here.
-    fn fetch(&self, stage: &Stage, number: usize, key: &Digest) -> Option<Found> {
+    fn fetch(&self, stage: &Stage, number: usize, key: &Digest) -> Option<StoredStage> {
         let cache = self.inputs.work.cache;
         let record: StageRecord = serde_json::from_slice(&cache.record(key)?).ok()?;
         if record.schema != SCHEMA || !are_unchanged(&record.sources) {
@@ -278,7 +278,7 @@ impl<'a> Stages<'a> {
             let bytes = cache.artefact(&output.artefact)?;
             Some((file, bytes))
         });
-        Some(Found {
+        Some(StoredStage {
             outputs: outputs.collect::<Option<_>>()?,
             stdout: stream(&record.stdout)?,
             stderr: stream(&record.stderr)?,
@@ -290,7 +290,7 @@ impl<'a> Stages<'a> {
         &self,
         stage: &Stage,
         number: usize,
-        contents: &[Content],
+        contents: &[WrittenContent],
     ) -> Result<(), Doubt> {
         let work = self.inputs.work;
         work.mounts.check()?;
@@ -362,8 +362,8 @@ impl<'a> Stages<'a> {
         &self,
         stage: &Stage,
         number: usize,
-        (keys, form): (&Keys, Form),
-        contents: &[Content],
+        (keys, form): (&Keys, StoredForm),
+        contents: &[WrittenContent],
     ) -> Option<()> {
         let cache = self.inputs.work.cache;
         let (stdout, stderr) = (self.printed(number, "out"), self.printed(number, "err"));
@@ -387,8 +387,8 @@ impl<'a> Stages<'a> {
         }
         let stream = |bytes: &[u8]| match (bytes, form) {
             ([], _) => Some(None),
-            (bytes, Form::Named) => cache.keep_artefact(bytes).map(Some),
-            (bytes, Form::Nameless) => {
+            (bytes, StoredForm::Named) => cache.keep_artefact(bytes).map(Some),
+            (bytes, StoredForm::Nameless) => {
                 let bytes = nameless::remove(bytes, self.inputs.id)?;
                 cache.keep_artefact(&bytes).map(Some)
             }
@@ -402,8 +402,8 @@ impl<'a> Stages<'a> {
             source: self.inputs.work.source(),
         };
         let keys = match form {
-            Form::Named => keys.named.as_ref()?,
-            Form::Nameless => keys.nameless.as_ref()?,
+            StoredForm::Named => keys.named.as_ref()?,
+            StoredForm::Nameless => keys.nameless.as_ref()?,
         };
         cache.keep(&keys.exact, &serde_json::to_vec(&record).ok()?);
         if let Some(alike) = &keys.alike
@@ -416,7 +416,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The files that `printed` may mention; `None` if that cannot be told.
-    fn named(&self, printed: &[&[u8]]) -> Option<Vec<Source>> {
+    fn named(&self, printed: &[&[u8]]) -> Option<Vec<QuotedSource>> {
         if printed.iter().all(|text| text.is_empty()) {
             return Some(Vec::new());
         }
@@ -431,7 +431,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Every file that the unit's passes read, as it was when they read it.
-    fn sources(&self) -> Option<Vec<Source>> {
+    fn sources(&self) -> Option<Vec<QuotedSource>> {
         let take = || {
             let files = self.inputs.read.known.resolve().ok()?;
             let sources = files.sources()?;
@@ -444,7 +444,7 @@ impl<'a> Stages<'a> {
 
 /// How a unit's stages were made.
 #[derive(Debug, Default)]
-pub struct Made {
+pub struct StageResults {
     /// The stages that came from the store.
     pub served: BTreeSet<usize>,
     /// Whether the assembler read only what it was given, if it ran by itself.
@@ -452,7 +452,7 @@ pub struct Made {
 }
 
 /// A file that a stage wrote.
-struct Content {
+struct WrittenContent {
     file: Written,
     /// Its portable form.
     bytes: Vec<u8>,
@@ -461,7 +461,7 @@ struct Content {
 }
 
 /// A stored stage.
-struct Found {
+struct StoredStage {
     /// Files with their bytes, in the form in which they are stored.
     outputs: Vec<(Written, Vec<u8>)>,
     stdout: Vec<u8>,

@@ -4,9 +4,9 @@
 use crate::compile::inputs::assembly::{check_assembly, check_line_files};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::evidence::check_headers;
-use crate::compile::inputs::known_files::Known;
+use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::stages::one_step::OneStep;
-use crate::compile::stages::stage_cache::Made;
+use crate::compile::stages::stage_cache::StageResults;
 use crate::includes::lookups::Doubt;
 use crate::plan::Tool;
 
@@ -15,8 +15,8 @@ use crate::plan::Tool;
 pub fn audit(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
-    known: &Known,
-    made: &Made,
+    known: &ReadFiles,
+    made: &StageResults,
 ) -> Result<(), Doubt> {
     let files = known.resolve()?;
     work.check_host()?;

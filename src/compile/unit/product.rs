@@ -1,6 +1,6 @@
 //! What a translation unit leaves behind, and how that came about.
 
-use crate::compile::inputs::known_files::Source;
+use crate::compile::inputs::known_files::QuotedSource;
 use crate::plan::{FileId, Plan, Tool, Unit};
 use std::collections::BTreeSet;
 
@@ -16,7 +16,7 @@ pub struct Product {
     /// Wall time of the stages behind the passes when they ran, in milliseconds.
     pub milliseconds: u64,
     /// Files that the result quotes: it is right as long as each is what it was.
-    pub sources: Vec<Source>,
+    pub sources: Vec<QuotedSource>,
 }
 
 /// How a unit's product came about.

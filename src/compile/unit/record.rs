@@ -1,7 +1,7 @@
 //! What is remembered of a translation unit: its outputs, kept files and diagnostics, by digest.
 //! The format is drawn in `docs/design/store.md`.
 
-use crate::compile::inputs::known_files::Source;
+use crate::compile::inputs::known_files::QuotedSource;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +11,11 @@ pub const SCHEMA: u32 = 3;
 /// A translation unit's result. Stages are named by their place among the unit's commands as the
 /// key sorts them, so that a plan that prints its lines in another order finds the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct UnitRecord {
     /// [`SCHEMA`].
     pub schema: u32,
     /// Outputs.
-    pub outputs: Vec<Output>,
+    pub outputs: Vec<UnitOutput>,
     /// Files for `--keep`.
     pub kept: Vec<Kept>,
     /// What stages printed, where they printed anything.
@@ -23,7 +23,7 @@ pub struct Record {
     /// Files whose own text reached the result, besides what preprocessing made of it: messages tell
     /// lines and quote them with their comments, and `--source-in-ptx` copies them. Each must still be
     /// what it was. Empty where nothing was printed.
-    pub sources: Vec<Source>,
+    pub sources: Vec<QuotedSource>,
     /// Whether the result is another one for each output, and so under a key with the output's path. Then
     /// nothing else is here.
     #[serde(default)]
@@ -37,7 +37,7 @@ pub struct Record {
 
 /// An output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Output {
+pub struct UnitOutput {
     /// The stage that wrote it.
     pub command: usize,
     /// Its bytes.

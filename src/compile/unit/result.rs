@@ -2,7 +2,7 @@
 
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::known_files::{Known, Source};
+use crate::compile::inputs::known_files::{QuotedSource, ReadFiles};
 use crate::compile::inputs::line_free::Alike;
 use crate::compile::inputs::quoted_sources;
 use crate::compile::run::mentions;
@@ -92,9 +92,9 @@ fn kept(work: &UnitContext<'_>) -> Vec<(String, Vec<u8>)> {
 pub fn quoted(
     work: &UnitContext<'_>,
     product: &Product,
-    known: &Known,
+    known: &ReadFiles,
     alike: Option<&Alike>,
-) -> Option<Vec<Source>> {
+) -> Option<Vec<QuotedSource>> {
     // What the host compiler reads itself it may warn of or digest as it is written, whatever a pass shows.
     let whole = work.passes.compile_sources();
     if whole || work.copies_sources() || work.measures_sources() {

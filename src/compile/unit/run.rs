@@ -3,18 +3,18 @@
 
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::known_files::Known;
+use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::line_free::{self, Alike, Sight};
-use crate::compile::inputs::preprocess::{self, Read};
+use crate::compile::inputs::preprocess::{self, PassResults};
 use crate::compile::stages::make::{count_passes, make};
 use crate::compile::stages::one_step::OneStep;
-use crate::compile::stages::stage_cache::Made;
+use crate::compile::stages::stage_cache::StageResults;
 use crate::compile::unit::audit::audit;
 use crate::compile::unit::key::{sorted_commands, write_key};
 use crate::compile::unit::product::{Ending, Product};
 use crate::compile::unit::result::{collect, quoted};
 use crate::compile::unit::single_flight::{Turn, take_turn};
-use crate::compile::unit::stored::{Stored, fetch, keep_tie, record};
+use crate::compile::unit::stored::{StoredUnit, fetch, keep_tie, record};
 use crate::compile::unit::tie::{self, Tie};
 use crate::key::{Digest, Digester, Explanation, Pass};
 use std::cell::Cell;
@@ -25,7 +25,7 @@ use std::time::Instant;
 struct Making<'a> {
     keys: &'a dyn Fn(Tie, &[Pass]) -> Digest,
     commands: &'a [(Vec<u8>, usize)],
-    read: &'a Read,
+    read: &'a PassResults,
     /// The passes without the numbers of lines that reach no output; `None` if every byte counts.
     alike: Option<&'a Alike>,
     /// Whether the passes have been counted.
@@ -64,7 +64,7 @@ pub struct Finished {
     /// Wall time of the passes, in milliseconds.
     pub passes: u64,
     /// What its passes read.
-    pub known: Known,
+    pub known: ReadFiles,
     /// Whether it is right for its output alone.
     pub tie: Tie,
     /// What else than tokens the compile could see; `None` if every byte counts.
@@ -85,7 +85,7 @@ struct UnitRun<'a> {
 pub fn compile_unit(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
-    beside: &mut dyn FnMut(&Known),
+    beside: &mut dyn FnMut(&ReadFiles),
 ) -> Result<Finished, Detour> {
     UnitRun { work, one_step }.run(beside)
 }
@@ -93,7 +93,7 @@ pub fn compile_unit(
 impl UnitRun<'_> {
     /// Runs the passes, then takes the product from the store or makes it. `beside` is told what the
     /// passes read, any number of times, when there is time while stages run.
-    fn run(&self, beside: &mut dyn FnMut(&Known)) -> Result<Finished, Detour> {
+    fn run(&self, beside: &mut dyn FnMut(&ReadFiles)) -> Result<Finished, Detour> {
         let started = Instant::now();
         let read = preprocess::preprocess(self.work)?;
         let passes = milliseconds(started);
@@ -162,16 +162,16 @@ impl UnitRun<'_> {
         commands: &[(Vec<u8>, usize)],
     ) -> (Option<Product>, Tie) {
         match self.fetch_unless_told(&key(Tie::Free), commands) {
-            Some(Stored::Product(product)) => (Some(product), Tie::Free),
+            Some(StoredUnit::Product(product)) => (Some(product), Tie::Free),
             None => (None, Tie::Free),
-            Some(Stored::Tied) => {
+            Some(StoredUnit::Tied) => {
                 let found = self.fetch_unless_told(&key(Tie::Output), commands);
-                (found.and_then(Stored::product), Tie::Output)
+                (found.and_then(StoredUnit::product), Tie::Output)
             }
         }
     }
 
-    fn fetch_unless_told(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<Stored> {
+    fn fetch_unless_told(&self, key: &Digest, commands: &[(Vec<u8>, usize)]) -> Option<StoredUnit> {
         if self.work.cache.recache {
             None
         } else {
@@ -183,7 +183,7 @@ impl UnitRun<'_> {
         &self,
         making: &Making<'_>,
         tie: Tie,
-        beside: &mut dyn FnMut(&Known),
+        beside: &mut dyn FnMut(&ReadFiles),
     ) -> Result<(Product, Ending, Tie), Detour> {
         let mut tie = tie;
         loop {
@@ -199,7 +199,7 @@ impl UnitRun<'_> {
         &self,
         making: &Making<'_>,
         tie: Tie,
-        beside: &mut dyn FnMut(&Known),
+        beside: &mut dyn FnMut(&ReadFiles),
     ) -> Result<Round, Detour> {
         let Making {
             commands,
@@ -255,7 +255,13 @@ impl UnitRun<'_> {
     }
 
     /// Stores the product, if it was made of nothing but what its keys hold.
-    fn settle(&self, making: &Making<'_>, made: &Made, product: &mut Product, tie: Tie) -> Ending {
+    fn settle(
+        &self,
+        making: &Making<'_>,
+        made: &StageResults,
+        product: &mut Product,
+        tie: Tie,
+    ) -> Ending {
         let known = &making.read.known;
         let settled = audit(self.work, self.one_step, known, made).and_then(|()| {
             let sources = quoted(self.work, product, known, making.alike);
@@ -278,10 +284,10 @@ impl UnitRun<'_> {
     }
 }
 
-fn ended(stored: Stored, ending: Ending, tie: Tie) -> Round {
+fn ended(stored: StoredUnit, ending: Ending, tie: Tie) -> Round {
     match stored {
-        Stored::Product(product) => Round::Done(product, ending, tie),
-        Stored::Tied => Round::Tied,
+        StoredUnit::Product(product) => Round::Done(product, ending, tie),
+        StoredUnit::Tied => Round::Tied,
     }
 }
 

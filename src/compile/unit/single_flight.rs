@@ -5,10 +5,10 @@
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::unit::product::Ending;
-use crate::compile::unit::stored::{Stored, fetch};
+use crate::compile::unit::stored::{StoredUnit, fetch};
 use crate::key::Digest;
 use crate::stats::Counter;
-use crate::store::{Flight, Guard};
+use crate::store::{Flight, LeadGuard};
 use std::time::Instant;
 
 /// How many others a unit waits for, one after the other. The second is for the first one's death.
@@ -19,9 +19,9 @@ const LEADERS: u32 = 2;
 /// What a unit is to do.
 pub enum Turn {
     /// Nothing: another process has made it meanwhile.
-    Served(Stored, Ending),
+    Served(StoredUnit, Ending),
     /// Make it; with the lead, others wait for it until that is dropped.
-    Make(Option<Guard>),
+    Make(Option<LeadGuard>),
 }
 
 /// Waits for others that make what is under `key`, which was not in the store, or takes the lead.

@@ -4,7 +4,7 @@
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::are_unchanged;
 use crate::compile::unit::product::{Product, intermediates};
-use crate::compile::unit::record::{Kept, Output, Record, SCHEMA, Stream};
+use crate::compile::unit::record::{Kept, SCHEMA, Stream, UnitOutput, UnitRecord};
 use crate::key::Digest;
 use crate::plan::FileKind;
 use crate::store::Artefact;
@@ -12,14 +12,14 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 /// What is stored under a unit's key.
-pub enum Stored {
+pub enum StoredUnit {
     /// What it leaves behind.
     Product(Product),
     /// That each output has a key of its own.
     Tied,
 }
 
-impl Stored {
+impl StoredUnit {
     /// The product, if it is one.
     pub fn product(self) -> Option<Product> {
         match self {
@@ -34,13 +34,13 @@ pub fn fetch(
     work: &UnitContext<'_>,
     key: &Digest,
     commands: &[(Vec<u8>, usize)],
-) -> Option<Stored> {
-    let record: Record = serde_json::from_slice(&work.cache.record(key)?).ok()?;
+) -> Option<StoredUnit> {
+    let record: UnitRecord = serde_json::from_slice(&work.cache.record(key)?).ok()?;
     if record.schema != SCHEMA || !are_unchanged(&record.sources) {
         return None;
     }
     if record.tied {
-        return Some(Stored::Tied);
+        return Some(StoredUnit::Tied);
     }
     let stage_of = |command: usize| commands.get(command).map(|(_, number)| *number);
     let bytes = |artefact: &Option<Artefact>| match artefact {
@@ -79,7 +79,7 @@ pub fn fetch(
     }
     product.streams.sort_by_key(|(number, ..)| *number);
     product.sources = record.sources;
-    complete.then_some(Stored::Product(product))
+    complete.then_some(StoredUnit::Product(product))
 }
 
 /// The names of the unit's intermediate files.
@@ -95,9 +95,9 @@ pub fn record(
     work: &UnitContext<'_>,
     commands: &[(Vec<u8>, usize)],
     product: &Product,
-) -> Option<Record> {
+) -> Option<UnitRecord> {
     let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
-    let mut record = Record {
+    let mut record = UnitRecord {
         sources: product.sources.clone(),
         milliseconds: product.milliseconds,
         ..empty_record(work)
@@ -106,7 +106,7 @@ pub fn record(
         let writer = |number: &&usize| work.stage(**number).output == Some(*file);
         let command = command_of(*work.unit.stages.iter().find(writer)?)?;
         let artefact = work.cache.keep_artefact(bytes)?;
-        record.outputs.push(Output { command, artefact });
+        record.outputs.push(UnitOutput { command, artefact });
     }
     for (name, bytes) in &product.kept {
         let artefact = work.cache.keep_artefact(bytes)?;
@@ -133,15 +133,15 @@ pub fn record(
 
 /// Stores under `key` that each output has a key of its own.
 pub fn keep_tie(work: &UnitContext<'_>, key: &Digest) {
-    let record = Record {
+    let record = UnitRecord {
         tied: true,
         ..empty_record(work)
     };
     work.cache.keep_record(key, &record);
 }
 
-fn empty_record(work: &UnitContext<'_>) -> Record {
-    Record {
+fn empty_record(work: &UnitContext<'_>) -> UnitRecord {
+    UnitRecord {
         schema: SCHEMA,
         outputs: Vec::new(),
         kept: Vec::new(),

@@ -3,7 +3,7 @@
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_free::Alike;
-use crate::compile::inputs::preprocess::{self, Read};
+use crate::compile::inputs::preprocess::{self, PassResults};
 use crate::compile::unit::product::Product;
 use crate::compile::unit::symbols::{self, Binding};
 use crate::includes::moved;
@@ -24,7 +24,12 @@ pub enum Tie {
 }
 
 /// The unit's module id; empty where no stage asks for one.
-pub fn module_id(work: &UnitContext<'_>, read: &Read, alike: Option<&Alike>, tie: Tie) -> Vec<u8> {
+pub fn module_id(
+    work: &UnitContext<'_>,
+    read: &PassResults,
+    alike: Option<&Alike>,
+    tie: Tie,
+) -> Vec<u8> {
     if work.unit.module_id.is_none() {
         return Vec::new();
     }
@@ -98,7 +103,11 @@ fn absolute(work: &UnitContext<'_>, path: &OsStr) -> PathBuf {
 
 /// What the host's front end reads, without the numbers of lines where that can be told; what the
 /// device's read where the host has none.
-fn module_contents(work: &UnitContext<'_>, read: &Read, alike: Option<&Alike>) -> Vec<Digest> {
+fn module_contents(
+    work: &UnitContext<'_>,
+    read: &PassResults,
+    alike: Option<&Alike>,
+) -> Vec<Digest> {
     let stages = work.unit.stages.iter().map(|number| work.stage(*number));
     let mut host = stages.filter(|stage| stage.tool == Tool::Cudafe);
     let host = host.next().map(|stage| &stage.reads);

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 
 /// What an unchanged stat proves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Trust {
+pub(super) enum StatTrust {
     /// Neither a file nor a directory has changed.
     All,
     /// A file has not changed. A directory may have.
@@ -34,7 +34,7 @@ const LOCAL: [u32; 8] = [
 /// several layers and has the times of one, so that mounting other layers below it may not show.
 const OVERLAY: u32 = 0x794C_7630;
 
-impl Trust {
+impl StatTrust {
     /// That of the file system of an open file.
     pub(super) fn in_file_system_of(file: impl AsFd) -> Self {
         // The kernel's numbers have 32 bits, whatever the width and sign of the field.

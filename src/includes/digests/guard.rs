@@ -12,9 +12,9 @@ static END: AtomicUsize = AtomicUsize::new(0);
 
 /// Leave to map one table: the handler is set.
 #[derive(Debug)]
-pub struct Guard(());
+pub struct MappingGuard(());
 
-impl Guard {
+impl MappingGuard {
     /// Sets the handler, for programs that have no other one. `None` where the system refuses.
     pub fn set() -> Option<Self> {
         // SAFETY: an all-zero `sigaction` is a valid one, with an empty mask.

@@ -24,7 +24,7 @@ mod table;
 
 use crate::files::Root;
 use crate::key::Digest;
-use file_system::Trust;
+use file_system::StatTrust;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 use slot::{Epoch, Subject};
@@ -35,10 +35,10 @@ use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
-use table::{Missing, Table};
+use table::{MissingTable, SlotTable};
 
 pub use aspect::Aspect;
-pub use guard::Guard;
+pub use guard::MappingGuard;
 pub use sighting::Sighting;
 pub use slot::Boot;
 
@@ -88,30 +88,30 @@ impl DigestError {
 /// The digest table of one cache directory, or none: then nothing is remembered.
 #[derive(Debug)]
 pub struct DigestTable {
-    table: Option<Table>,
+    table: Option<SlotTable>,
 }
 
 impl DigestTable {
     /// Opens the table of the cache in `dir`, making directory and table where they are missing.
     /// Never fails; without a usable table it remembers nothing.
     pub fn open(dir: &Path) -> Self {
-        Self::with(Table::open(&Root::at(dir), Missing::Create, None).ok())
+        Self::with(SlotTable::open(&Root::at(dir), MissingTable::Create, None).ok())
     }
 
     /// Like [`DigestTable::open`] for a cache that is only read: makes and changes nothing.
     pub fn open_existing(dir: &Path) -> Self {
-        Self::with(Table::open(&Root::at(dir), Missing::Leave, None).ok())
+        Self::with(SlotTable::open(&Root::at(dir), MissingTable::Leave, None).ok())
     }
 
     /// The table of the cache in `root`, mapped: faster, and for programs that own their process. It is made where
     /// it is missing unless it `is_read_only`.
-    pub fn open_mapped(root: &Root, is_read_only: bool, guard: Option<Guard>) -> Self {
+    pub fn open_mapped(root: &Root, is_read_only: bool, guard: Option<MappingGuard>) -> Self {
         let missing = if is_read_only {
-            Missing::Leave
+            MissingTable::Leave
         } else {
-            Missing::Create
+            MissingTable::Create
         };
-        Self::with(Table::open(root, missing, guard).ok())
+        Self::with(SlotTable::open(root, missing, guard).ok())
     }
 
     /// Removes the table of the cache in `dir`; how many bytes that frees. A process that has it open goes on
@@ -128,14 +128,14 @@ impl DigestTable {
         Self::with(None)
     }
 
-    fn with(table: Option<Table>) -> Self {
+    fn with(table: Option<SlotTable>) -> Self {
         Self { table }
     }
 
     /// The boot in which the numbers of devices and mounts mean what they mean now. Costs nothing where there is
     /// a table. `None` where the kernel does not tell.
     pub fn boot(&self) -> Option<Boot> {
-        let known = self.table.as_ref().map(Table::boot);
+        let known = self.table.as_ref().map(SlotTable::boot);
         known.or_else(|| table::read_boot().ok())
     }
 
@@ -161,7 +161,9 @@ impl DigestTable {
         digest: &Digest,
         began: SystemTime,
     ) {
-        if self.may_remember(seen, began) && Trust::in_file_system_of(file) != Trust::Nothing {
+        if self.may_remember(seen, began)
+            && StatTrust::in_file_system_of(file) != StatTrust::Nothing
+        {
             self.write(seen, aspect, digest);
         }
     }
@@ -234,7 +236,7 @@ impl DigestTable {
 
     /// Whether there is a place to remember it, and the file was last changed well before `began`.
     fn may_remember(&self, seen: &Sighting, began: SystemTime) -> bool {
-        self.table.as_ref().is_some_and(Table::is_writable) && seen.stat.is_settled(began)
+        self.table.as_ref().is_some_and(SlotTable::is_writable) && seen.stat.is_settled(began)
     }
 
     fn write(&self, seen: &Sighting, aspect: Aspect, digest: &Digest) {
@@ -254,11 +256,11 @@ pub fn shows_changes(path: &Path, seen: &Sighting) -> bool {
         return false;
     };
     let is_same = Sighting::of(&directory).is_ok_and(|now| now == *seen);
-    is_same && Trust::in_file_system_of(&directory) == Trust::All
+    is_same && StatTrust::in_file_system_of(&directory) == StatTrust::All
 }
 
 /// For how long the stat means what it means. `None` where the kernel cannot tell.
-fn epoch(table: &Table, seen: &Sighting) -> Option<Epoch> {
+fn epoch(table: &SlotTable, seen: &Sighting) -> Option<Epoch> {
     Some(Epoch {
         boot: table.boot(),
         mount: seen.believed_through()?,

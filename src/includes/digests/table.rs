@@ -5,10 +5,10 @@
 //! The file is mapped where a guard is set, and read otherwise: another program that shortens a mapped file ends every
 //! process that looks at it.
 
-use super::file_system::Trust;
-use super::guard::Guard;
+use super::file_system::StatTrust;
+use super::guard::MappingGuard;
 use super::slot::{Boot, INODE, SLOT_WORDS, SLOTS, SlotWords, Subject};
-use crate::files::{Directory, Held, Kind, Root, is_strange, write_fresh};
+use crate::files::{Directory, Held, RightsKind, Root, is_strange, write_fresh};
 use crate::key::Digest;
 use rustix::fs::OFlags;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -45,7 +45,7 @@ const ATTEMPTS: u32 = 3;
 
 /// What to do when there is no good table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Missing {
+pub(super) enum MissingTable {
     /// Make one.
     Create,
     /// Do without.
@@ -74,25 +74,25 @@ pub(super) fn remove(dir: &Path) -> io::Result<u64> {
 
 /// An open table of this boot.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(super) struct SlotTable {
     file: File,
     /// Whether slots may be written: no, in a table that is only read. Else whether the limit on file sizes
     /// admits that: asked before the first of them.
     may_write: OnceLock<bool>,
-    slots: Slots,
+    slots: TableSlots,
     boot: Boot,
 }
 
 /// The slots as this process sees them.
 #[derive(Debug)]
-enum Slots {
+enum TableSlots {
     Mapped(Mapping),
     /// What was read so far. Zeros stand for what could not be read.
     Read(Vec<OnceLock<Box<[AtomicU64]>>>),
 }
 
-impl Slots {
-    fn new(file: &File, guard: Option<Guard>) -> Self {
+impl TableSlots {
+    fn new(file: &File, guard: Option<MappingGuard>) -> Self {
         let mapping = guard.and_then(|guard| Mapping::new(file, guard).ok());
         let read = || Self::Read((0..BLOCKS).map(|_| OnceLock::new()).collect());
         mapping.map_or_else(read, Self::Mapped)
@@ -103,7 +103,7 @@ impl Slots {
 #[derive(Debug)]
 struct Mapping {
     words: NonNull<[AtomicU64; WORDS]>,
-    guard: Guard,
+    guard: MappingGuard,
 }
 
 // SAFETY: the mapping belongs to no thread, and its words are only reached as atomics.
@@ -113,7 +113,7 @@ unsafe impl Sync for Mapping {}
 
 impl Mapping {
     /// Maps a regular file of exactly `BYTES` bytes.
-    fn new(file: &File, guard: Guard) -> io::Result<Self> {
+    fn new(file: &File, guard: MappingGuard) -> io::Result<Self> {
         // SAFETY: the kernel picks a free address range, so no memory of ours is replaced.
         let address = unsafe {
             mmap(
@@ -148,9 +148,13 @@ impl Drop for Mapping {
     }
 }
 
-impl Table {
+impl SlotTable {
     /// This user's table of the cache in `root`.
-    pub(super) fn open(root: &Root, missing: Missing, guard: Option<Guard>) -> io::Result<Self> {
+    pub(super) fn open(
+        root: &Root,
+        missing: MissingTable,
+        guard: Option<MappingGuard>,
+    ) -> io::Result<Self> {
         // A relative or empty path means that no cache directory is known.
         if !root.path.is_absolute() {
             return Err(ErrorKind::InvalidInput.into());
@@ -159,9 +163,11 @@ impl Table {
         for _ in 0..ATTEMPTS {
             let (file, access) = match open_file(root, missing) {
                 Ok(opened) => opened,
-                Err(error) if error.kind() == ErrorKind::NotFound && missing == Missing::Create => {
+                Err(error)
+                    if error.kind() == ErrorKind::NotFound && missing == MissingTable::Create =>
+                {
                     match create(root) {
-                        Err(error) if is_refusal(&error) => open_file(root, Missing::Leave)?,
+                        Err(error) if is_refusal(&error) => open_file(root, MissingTable::Leave)?,
                         created => {
                             created?;
                             continue;
@@ -169,28 +175,28 @@ impl Table {
                     }
                 }
                 // Another user's, or no file.
-                Err(error) if is_strange(&error) && missing == Missing::Create => {
+                Err(error) if is_strange(&error) && missing == MissingTable::Create => {
                     replace(root)?;
                     continue;
                 }
                 Err(error) => return Err(error),
             };
             match examine(&file)? {
-                Header::Ours => {
+                TableHeader::Ours => {
                     let may_write = match access {
-                        Access::ReadWrite => OnceLock::new(),
-                        Access::ReadOnly => OnceLock::from(false),
+                        TableAccess::ReadWrite => OnceLock::new(),
+                        TableAccess::ReadOnly => OnceLock::from(false),
                     };
                     return Ok(Self {
-                        slots: Slots::new(&file, guard),
+                        slots: TableSlots::new(&file, guard),
                         file,
                         may_write,
                         boot,
                     });
                 }
-                Header::Newer => return Err(ErrorKind::Unsupported.into()),
-                _ if access == Access::ReadOnly => return Err(ErrorKind::InvalidData.into()),
-                Header::Damaged => replace(root)?,
+                TableHeader::Newer => return Err(ErrorKind::Unsupported.into()),
+                _ if access == TableAccess::ReadOnly => return Err(ErrorKind::InvalidData.into()),
+                TableHeader::Damaged => replace(root)?,
             }
         }
         Err(ErrorKind::TimedOut.into())
@@ -230,7 +236,7 @@ impl Table {
         let offset = (HEADER_WORDS + place * SLOT_WORDS) * 8;
         // What could not be written is forgotten, what was written in part fails its checksum.
         let written = self.file.write_all_at(&bytes, offset as u64);
-        if written.is_ok() && matches!(self.slots, Slots::Read(_)) {
+        if written.is_ok() && matches!(self.slots, TableSlots::Read(_)) {
             for (held, word) in self.words(place).iter().zip(words) {
                 held.store(word, Ordering::Relaxed);
             }
@@ -241,8 +247,8 @@ impl Table {
     #[inline]
     fn words(&self, place: usize) -> &[AtomicU64] {
         let (words, first) = match &self.slots {
-            Slots::Mapped(mapping) => (&mapping.words()[HEADER_WORDS..], place * SLOT_WORDS),
-            Slots::Read(blocks) => (self.block(blocks, place), place * SLOT_WORDS % BLOCK),
+            TableSlots::Mapped(mapping) => (&mapping.words()[HEADER_WORDS..], place * SLOT_WORDS),
+            TableSlots::Read(blocks) => (self.block(blocks, place), place * SLOT_WORDS % BLOCK),
         };
         &words[first..first + SLOT_WORDS]
     }
@@ -270,28 +276,28 @@ fn values(words: &[AtomicU64]) -> SlotWords {
 
 /// What was found in a table's header.
 #[derive(Debug, PartialEq, Eq)]
-enum Header {
+enum TableHeader {
     Ours,
     Newer,
     Damaged,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Access {
+enum TableAccess {
     ReadWrite,
     ReadOnly,
 }
 
 /// Opens the table for writing if that is wanted and possible, otherwise for reading.
-fn open_file(root: &Root, missing: Missing) -> io::Result<(File, Access)> {
-    if missing == Missing::Create {
+fn open_file(root: &Root, missing: MissingTable) -> io::Result<(File, TableAccess)> {
+    if missing == MissingTable::Create {
         match root.open_own(NAME, OFlags::RDWR) {
-            Ok(file) => return Ok((file, Access::ReadWrite)),
+            Ok(file) => return Ok((file, TableAccess::ReadWrite)),
             Err(error) if is_refusal(&error) => {}
             Err(error) => return Err(error),
         }
     }
-    Ok((root.open_own(NAME, OFlags::RDONLY)?, Access::ReadOnly))
+    Ok((root.open_own(NAME, OFlags::RDONLY)?, TableAccess::ReadOnly))
 }
 
 fn is_refusal(error: &io::Error) -> bool {
@@ -308,14 +314,14 @@ fn may_write_so_far() -> bool {
 }
 
 /// Reads the header, which says what the rest is.
-fn examine(file: &File) -> io::Result<Header> {
-    if Trust::in_file_system_of(file) == Trust::Nothing {
+fn examine(file: &File) -> io::Result<TableHeader> {
+    if StatTrust::in_file_system_of(file) == StatTrust::Nothing {
         return Err(ErrorKind::Unsupported.into());
     }
     let is_whole = file.metadata()?.len() == BYTES as u64;
     // A newer version may have another size.
     match read_header(read_words(file).unwrap_or_default()) {
-        Header::Ours if !is_whole => Ok(Header::Damaged),
+        TableHeader::Ours if !is_whole => Ok(TableHeader::Damaged),
         other => Ok(other),
     }
 }
@@ -327,16 +333,16 @@ fn read_words(file: &File) -> io::Result<[u64; HEADER.len()]> {
     Ok(std::array::from_fn(word))
 }
 
-fn read_header(words: [u64; HEADER.len()]) -> Header {
+fn read_header(words: [u64; HEADER.len()]) -> TableHeader {
     let [magic, version, ..] = words;
     let number = (version >> 32) as u32;
     if words == HEADER {
-        Header::Ours
+        TableHeader::Ours
     } else if magic == MAGIC && version == version_word(number) && number > VERSION {
-        Header::Newer
+        TableHeader::Newer
     } else {
         // There is no older version; the first change of the layout handles version 1 here.
-        Header::Damaged
+        TableHeader::Damaged
     }
 }
 
@@ -371,7 +377,7 @@ fn write_table(root: &Root, held: Held) -> io::Result<()> {
         place.copy_from_slice(&word.to_ne_bytes());
     }
     let root = root.reopen()?;
-    write_fresh(&root, (&root, NAME), Kind::Owned, &bytes, held)
+    write_fresh(&root, (&root, NAME), RightsKind::Owned, &bytes, held)
 }
 
 /// The kernel's random number for this boot: 32 hexadecimal digits in five groups.

@@ -8,7 +8,7 @@ pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a byte may begin.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Class {
+pub enum ByteClass {
     Other,
     Word,
     Digit,
@@ -23,28 +23,28 @@ pub enum Class {
     Punct,
 }
 
-const CLASSES: [Class; 256] = classes();
+const CLASSES: [ByteClass; 256] = classes();
 
-const fn classes() -> [Class; 256] {
-    let mut classes = [Class::Other; 256];
+const fn classes() -> [ByteClass; 256] {
+    let mut classes = [ByteClass::Other; 256];
     let mut byte = 0;
     while byte < 256 {
         classes[byte] = match byte as u8 {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' | 0x80..=0xff => Class::Word,
-            b'0'..=b'9' => Class::Digit,
-            b' ' | b'\t' => Class::Blank,
-            0 | 11 | 12 => Class::OddBlank,
-            b'\n' => Class::Newline,
-            b'\r' => Class::Return,
-            b'"' | b'\'' => Class::Quote,
-            b'/' => Class::Slash,
-            b'.' => Class::Dot,
-            b'\\' => Class::Backslash,
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'$' | 0x80..=0xff => ByteClass::Word,
+            b'0'..=b'9' => ByteClass::Digit,
+            b' ' | b'\t' => ByteClass::Blank,
+            0 | 11 | 12 => ByteClass::OddBlank,
+            b'\n' => ByteClass::Newline,
+            b'\r' => ByteClass::Return,
+            b'"' | b'\'' => ByteClass::Quote,
+            b'/' => ByteClass::Slash,
+            b'.' => ByteClass::Dot,
+            b'\\' => ByteClass::Backslash,
             b'!' | b'#' | b'%' | b'&' | b'(' | b')' | b'*' | b'+' | b',' | b'-' | b':' | b';'
             | b'<' | b'=' | b'>' | b'?' | b'[' | b']' | b'^' | b'{' | b'|' | b'}' | b'~' => {
-                Class::Punct
+                ByteClass::Punct
             }
-            _ => Class::Other,
+            _ => ByteClass::Other,
         };
         byte += 1;
     }
@@ -53,14 +53,14 @@ const fn classes() -> [Class; 256] {
 
 /// What `byte` may begin.
 #[inline]
-pub fn class(byte: u8) -> Class {
+pub fn class(byte: u8) -> ByteClass {
     CLASSES[usize::from(byte)]
 }
 
 /// Whether `byte` may be within a word.
 #[inline]
 pub fn is_word(byte: u8) -> bool {
-    matches!(class(byte), Class::Word | Class::Digit)
+    matches!(class(byte), ByteClass::Word | ByteClass::Digit)
 }
 
 /// A space or a tab.

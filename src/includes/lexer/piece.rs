@@ -2,7 +2,7 @@
 
 /// What a piece of text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Kind {
+pub enum PieceKind {
     /// A name or keyword.
     Identifier,
     /// A preprocessing number, which includes more than numbers: `1'000`, `0x1p-3`, `1.e+x`.
@@ -44,7 +44,7 @@ pub enum Quotes {
     Raw,
 }
 
-impl Kind {
+impl PieceKind {
     /// Whether the piece is a preprocessing token; ends of lines are not.
     pub fn is_token(self) -> bool {
         !self.is_gap() && self != Self::Newline
@@ -66,9 +66,9 @@ impl Kind {
 
 /// A part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Piece {
+pub struct SourcePiece {
     /// What it is.
-    pub kind: Kind,
+    pub kind: PieceKind,
     /// Its first byte.
     pub start: usize,
     /// The byte after its last one.
@@ -80,8 +80,8 @@ pub struct Piece {
 /// A preprocessing token or the end of a logical line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// A token's kind, or [`Kind::Newline`].
-    pub kind: Kind,
+    /// A token's kind, or [`PieceKind::Newline`].
+    pub kind: PieceKind,
     /// Its first byte.
     pub start: usize,
     /// The byte after its last one.
@@ -94,7 +94,7 @@ pub struct Token {
     pub starts_line: bool,
 }
 
-impl Piece {
+impl SourcePiece {
     /// The piece's bytes.
     pub fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         &text[self.start..self.end]

@@ -1,23 +1,23 @@
-use super::Pieces;
-use super::piece::{Kind, Quotes};
+use super::SourcePieces;
+use super::piece::{PieceKind, Quotes};
 use super::tokens::Tokens;
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 
-const STRING: Kind = Kind::Literal(Quotes::String);
-const CHAR: Kind = Kind::Literal(Quotes::Char);
-const RAW: Kind = Kind::Literal(Quotes::Raw);
+const STRING: PieceKind = PieceKind::Literal(Quotes::String);
+const CHAR: PieceKind = PieceKind::Literal(Quotes::Char);
+const RAW: PieceKind = PieceKind::Literal(Quotes::Raw);
 
 /// The tokens of `text`, ends of lines left out.
-fn tokens(text: &str) -> Vec<(Kind, &str)> {
-    let found = Tokens::new(text.as_bytes()).filter(|token| token.kind != Kind::Newline);
+fn tokens(text: &str) -> Vec<(PieceKind, &str)> {
+    let found = Tokens::new(text.as_bytes()).filter(|token| token.kind != PieceKind::Newline);
     found
         .map(|token| (token.kind, &text[token.start..token.end]))
         .collect()
 }
 
 #[track_caller]
-fn reads(text: &str, expected: &[(Kind, &str)]) {
+fn reads(text: &str, expected: &[(PieceKind, &str)]) {
     assert_eq!(tokens(text), expected, "{text}");
     assert_eq!(doubt(text), None, "{text}");
 }
@@ -30,14 +30,14 @@ fn splits(text: &str, expected: &[&str]) {
 }
 
 fn doubt(text: &str) -> Option<&'static str> {
-    let mut pieces = Pieces::new(text.as_bytes());
+    let mut pieces = SourcePieces::new(text.as_bytes());
     pieces.by_ref().for_each(drop);
     pieces.doubt()
 }
 
 #[test]
 fn words_numbers_and_operators_are_told_apart() {
-    use Kind::{Identifier, Number, Other, Punct};
+    use PieceKind::{Identifier, Number, Other, Punct};
     reads(
         "int a1=.5e+3+0x1p-2;@",
         &[
@@ -66,10 +66,14 @@ fn words_numbers_and_operators_are_told_apart() {
 
 #[test]
 fn quotes_in_numbers_are_separators() {
-    reads("1'000'000", &[(Kind::Number, "1'000'000")]);
+    reads("1'000'000", &[(PieceKind::Number, "1'000'000")]);
     reads(
         "0x1'f+'a'",
-        &[(Kind::Number, "0x1'f"), (Kind::Punct, "+"), (CHAR, "'a'")],
+        &[
+            (PieceKind::Number, "0x1'f"),
+            (PieceKind::Punct, "+"),
+            (CHAR, "'a'"),
+        ],
     );
     for text in ["1'+'", "1'", "1.'2'", "0x1p+'a'", "1\u{e9}'2'"] {
         assert!(doubt(text).is_some(), "{text}");
@@ -85,20 +89,20 @@ fn literals_have_their_prefixes_and_escapes() {
     reads(
         r#"x"a"_s"#,
         &[
-            (Kind::Identifier, "x"),
+            (PieceKind::Identifier, "x"),
             (STRING, "\"a\""),
-            (Kind::Identifier, "_s"),
+            (PieceKind::Identifier, "_s"),
         ],
     );
     reads(
         "\"a\\\\\" b",
-        &[(STRING, "\"a\\\\\""), (Kind::Identifier, "b")],
+        &[(STRING, "\"a\\\\\""), (PieceKind::Identifier, "b")],
     );
     reads(
         "\"/*\" a \"*/\" '\"' // \"",
         &[
             (STRING, "\"/*\""),
-            (Kind::Identifier, "a"),
+            (PieceKind::Identifier, "a"),
             (STRING, "\"*/\""),
             (CHAR, "'\"'"),
         ],
@@ -109,7 +113,7 @@ fn literals_have_their_prefixes_and_escapes() {
 fn raw_strings_end_at_their_own_delimiter() {
     reads(
         "R\"(a)b\" \\\n)\"x",
-        &[(RAW, "R\"(a)b\" \\\n)\""), (Kind::Identifier, "x")],
+        &[(RAW, "R\"(a)b\" \\\n)\""), (PieceKind::Identifier, "x")],
     );
     reads("u8R\"d(\n)\")d\"", &[(RAW, "u8R\"d(\n)\")d\"")]);
     reads(
@@ -143,11 +147,11 @@ fn escaped_newlines_are_undone_everywhere_else() {
 
 #[test]
 fn names_of_headers_are_read_only_where_they_may_stand() {
-    let header = Kind::HeaderName;
+    let header = PieceKind::HeaderName;
     let expected = |name| {
         vec![
-            (Kind::Punct, "#"),
-            (Kind::Identifier, "include"),
+            (PieceKind::Punct, "#"),
+            (PieceKind::Identifier, "include"),
             (header, name),
         ]
     };
@@ -156,8 +160,8 @@ fn names_of_headers_are_read_only_where_they_may_stand() {
     reads(
         "/**/ %: /*\n*/ inc\\\nlude_next<'>",
         &[
-            (Kind::Punct, "%:"),
-            (Kind::Identifier, "inc\\\nlude_next"),
+            (PieceKind::Punct, "%:"),
+            (PieceKind::Identifier, "inc\\\nlude_next"),
             (header, "<'>"),
         ],
     );
@@ -172,11 +176,11 @@ fn a_quote_alone_takes_the_rest_of_its_line() {
     reads(
         "#error don't /*\nx",
         &[
-            (Kind::Punct, "#"),
-            (Kind::Identifier, "error"),
-            (Kind::Identifier, "don"),
-            (Kind::Other, "'t /*"),
-            (Kind::Identifier, "x"),
+            (PieceKind::Punct, "#"),
+            (PieceKind::Identifier, "error"),
+            (PieceKind::Identifier, "don"),
+            (PieceKind::Other, "'t /*"),
+            (PieceKind::Identifier, "x"),
         ],
     );
     splits("\"a\\\nb // \nc", &["\"a\\\nb // ", "c"]);
@@ -186,7 +190,7 @@ fn a_quote_alone_takes_the_rest_of_its_line() {
 #[test]
 fn lines_and_blanks_are_known() {
     let text = "a/*\n*/b\\\n+c\n R\"(\n)\" d(e) f";
-    let facts = Tokens::new(text.as_bytes()).filter(|token| token.kind != Kind::Newline);
+    let facts = Tokens::new(text.as_bytes()).filter(|token| token.kind != PieceKind::Newline);
     let facts = facts.map(|token| (token.line, token.blank_before, token.starts_line));
     let expected = [
         (1, false, true),
@@ -235,7 +239,7 @@ proptest! {
     ], 0..40)) {
         let text = text.concat();
         let (mut at, mut line) = (0, 1);
-        for piece in Pieces::new(&text) {
+        for piece in SourcePieces::new(&text) {
             assert!(piece.start == at && piece.end > at && piece.line == line);
             at = piece.end;
             line += text[piece.start..at].iter().filter(|&&byte| byte == b'\n').count();

@@ -1,11 +1,11 @@
 //! The tokens of a text and the ends of its logical lines, without what stands between them.
 
-use super::Pieces;
-use super::piece::{Kind, Token};
+use super::SourcePieces;
+use super::piece::{PieceKind, Token};
 
 /// Iterates over the tokens and ends of logical lines of a text.
 pub struct Tokens<'t> {
-    pieces: Pieces<'t>,
+    pieces: SourcePieces<'t>,
     starts_line: bool,
 }
 
@@ -13,7 +13,7 @@ impl<'t> Tokens<'t> {
     /// Begins at the start of `text`, which is the start of a file.
     pub fn new(text: &'t [u8]) -> Self {
         Self {
-            pieces: Pieces::new(text),
+            pieces: SourcePieces::new(text),
             starts_line: true,
         }
     }
@@ -33,11 +33,11 @@ impl Iterator for Tokens<'_> {
         loop {
             let piece = self.pieces.next()?;
             if piece.kind.is_gap() {
-                blank_before |= !matches!(piece.kind, Kind::Splice | Kind::Mark);
+                blank_before |= !matches!(piece.kind, PieceKind::Splice | PieceKind::Mark);
                 continue;
             }
             let starts_line = self.starts_line;
-            self.starts_line = piece.kind == Kind::Newline;
+            self.starts_line = piece.kind == PieceKind::Newline;
             return Some(Token {
                 kind: piece.kind,
                 start: piece.start,

@@ -67,7 +67,7 @@ fn check_pieces(
         BTreeSet::new()
     };
     let words = askers.iter().chain(&hiding).map(Vec::as_slice);
-    let mut pieces = pieces::Found::of(words.chain([HAS_EMBED]));
+    let mut pieces = pieces::FoundPiece::of(words.chain([HAS_EMBED]));
     texts().for_each(|text| pieces.read(text));
     let hides = asks && pieces.hides_defined();
     match pieces.made().next().or(hides.then_some(pieces::DEFINED)) {

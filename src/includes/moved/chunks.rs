@@ -4,19 +4,19 @@
 //! A chunk may hold more than one declaration where their border is not plain, never less than
 //! what a compiler reads before it goes on to the next.
 
-use super::doubt::Doubt;
+use super::doubt::LineDoubt;
 use super::words::is_operator;
-use crate::includes::lexer::piece::{Kind, Token};
+use crate::includes::lexer::piece::{PieceKind, Token};
 use crate::includes::lexer::tokens::Tokens;
 use std::ops::Range;
 
 /// The tokens of a text without directives, markers and what `#if 0` hides.
-pub struct Code<'t> {
+pub struct ChunkCode<'t> {
     text: &'t [u8],
     tokens: Tokens<'t>,
 }
 
-impl<'t> Code<'t> {
+impl<'t> ChunkCode<'t> {
     /// Begins at the start of `text`, which is the start of a line or of a token.
     pub fn new(text: &'t [u8]) -> Self {
         Self {
@@ -46,7 +46,7 @@ impl<'t> Code<'t> {
                 b"endif" => hidden -= 1,
                 _ => {}
             }
-            if word.is_some_and(|word| word.kind != Kind::Newline) {
+            if word.is_some_and(|word| word.kind != PieceKind::Newline) {
                 self.line();
             }
         }
@@ -59,7 +59,7 @@ impl<'t> Code<'t> {
         while let Some(token) = self
             .tokens
             .next()
-            .filter(|token| token.kind != Kind::Newline)
+            .filter(|token| token.kind != PieceKind::Newline)
         {
             if let Some(word) = words.get_mut(count) {
                 *word = token.of(self.text);
@@ -73,19 +73,19 @@ impl<'t> Code<'t> {
         while self
             .tokens
             .next()
-            .is_some_and(|token| token.kind != Kind::Newline)
+            .is_some_and(|token| token.kind != PieceKind::Newline)
         {}
     }
 }
 
-impl Iterator for Code<'_> {
+impl Iterator for ChunkCode<'_> {
     type Item = Token;
 
     #[inline]
     fn next(&mut self) -> Option<Token> {
         loop {
             let token = self.tokens.next()?;
-            if token.kind == Kind::Newline {
+            if token.kind == PieceKind::Newline {
                 continue;
             }
             if token.starts_line && self.text[token.start] == b'#' {
@@ -127,7 +127,7 @@ struct Cutter<'t> {
 }
 
 /// The declarations of `text`, in order, as ranges from first to last token.
-pub fn cut(text: &[u8]) -> Result<Vec<Range<usize>>, Doubt> {
+pub fn cut(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
     let mut cutter = Cutter {
         text,
         chunks: Vec::new(),
@@ -142,25 +142,25 @@ pub fn cut(text: &[u8]) -> Result<Vec<Range<usize>>, Doubt> {
         after_brace: false,
         last: [b""; 2],
     };
-    let mut code = Code::new(text);
+    let mut code = ChunkCode::new(text);
     for token in code.by_ref() {
         cutter.step(&token)?;
     }
     if code.is_doubtful() {
-        return Err(Doubt::Lexer);
+        return Err(LineDoubt::Lexer);
     }
     cutter.finish();
     match (cutter.depth, cutter.levels) {
         (0, 0) => Ok(cutter.chunks),
-        _ => Err(Doubt::Brackets),
+        _ => Err(LineDoubt::Brackets),
     }
 }
 
 impl<'t> Cutter<'t> {
-    fn step(&mut self, token: &Token) -> Result<(), Doubt> {
+    fn step(&mut self, token: &Token) -> Result<(), LineDoubt> {
         let text = token.of(self.text);
         if matches!(text, b"<%" | b"%>" | b"<:" | b":>") {
-            return Err(Doubt::Lexer);
+            return Err(LineDoubt::Lexer);
         }
         if self.depth > 0 {
             match *text {
@@ -191,7 +191,7 @@ impl<'t> Cutter<'t> {
 
     /// Whether `token` after a closing brace is the first one of another declaration.
     fn begins_another(&self, token: &Token, text: &[u8]) -> bool {
-        let is_word = token.kind == Kind::Identifier && text != b"catch" && !is_operator(text);
+        let is_word = token.kind == PieceKind::Identifier && text != b"catch" && !is_operator(text);
         !self.is_open_ended && (is_word || matches!(text, b"::" | b"[" | b"~" | b"}"))
     }
 
@@ -224,7 +224,7 @@ impl<'t> Cutter<'t> {
         true
     }
 
-    fn outside(&mut self, text: &'t [u8]) -> Result<(), Doubt> {
+    fn outside(&mut self, text: &'t [u8]) -> Result<(), LineDoubt> {
         match text {
             b"template" => self.head = Head::Before,
             b"namespace" => self.is_namespace = true,
@@ -241,10 +241,10 @@ impl<'t> Cutter<'t> {
                 self.depth = 1;
             }
             b"}" => {
-                self.levels = self.levels.checked_sub(1).ok_or(Doubt::Brackets)?;
+                self.levels = self.levels.checked_sub(1).ok_or(LineDoubt::Brackets)?;
                 self.finish();
             }
-            b")" | b"]" => return Err(Doubt::Brackets),
+            b")" | b"]" => return Err(LineDoubt::Brackets),
             b";" => self.finish(),
             _ => {}
         }
@@ -290,8 +290,8 @@ pub struct Chunk<'t> {
 
 impl<'t> Chunk<'t> {
     /// Reads the chunk of `text` at `range`.
-    pub fn read(text: &'t [u8], range: &Range<usize>) -> Result<Self, Doubt> {
-        let tokens: Vec<Token> = Code::new(&text[range.clone()])
+    pub fn read(text: &'t [u8], range: &Range<usize>) -> Result<Self, LineDoubt> {
+        let tokens: Vec<Token> = ChunkCode::new(&text[range.clone()])
             .map(|token| Token {
                 start: token.start + range.start,
                 end: token.end + range.start,
@@ -300,7 +300,7 @@ impl<'t> Chunk<'t> {
             .collect();
         // Names that may be spelled in two ways.
         if tokens.iter().any(|token| token.of(text) == b"\\") {
-            return Err(Doubt::Lexer);
+            return Err(LineDoubt::Lexer);
         }
         let mut chunk = Self {
             text,
@@ -316,7 +316,7 @@ impl<'t> Chunk<'t> {
                     [chunk.text(opener), chunk.text(at)],
                     [b"(", b")"] | [b"[", b"]"] | [b"{", b"}"]
                 ) {
-                    return Err(Doubt::Brackets);
+                    return Err(LineDoubt::Brackets);
                 }
                 chunk.partners[opener] = at;
                 chunk.partners[at] = opener;
@@ -330,7 +330,7 @@ impl<'t> Chunk<'t> {
         match open[..] {
             [] => Ok(chunk),
             [only] if only + 1 == chunk.len() => Ok(chunk),
-            _ => Err(Doubt::Brackets),
+            _ => Err(LineDoubt::Brackets),
         }
     }
 
@@ -353,7 +353,7 @@ impl<'t> Chunk<'t> {
     pub fn is_word(&self, at: usize) -> bool {
         self.tokens
             .get(at)
-            .is_some_and(|token| token.kind == Kind::Identifier)
+            .is_some_and(|token| token.kind == PieceKind::Identifier)
     }
 
     /// Whether token `at` is an opening bracket.

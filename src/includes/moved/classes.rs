@@ -9,8 +9,8 @@
 //! | an object that is thrown | `throw C(…);` |
 
 use super::chunks::Chunk;
-use super::places::{self, Place};
-use super::shapes::{Ends, Head, declaration_start, ends_function, list_end};
+use super::places::{self, CaptureSite};
+use super::shapes::{DeclarationHead, Ends, declaration_start, ends_function, list_end};
 use super::words::{is_attribute, is_class_key};
 
 /// Whether `at` may name a class there, since a class-key stands before it, or it may belong to a list of
@@ -84,7 +84,7 @@ fn is_constructor(chunk: &Chunk<'_>, at: usize) -> bool {
     if !is_own || chunk.text(list) != b"(" {
         return false;
     }
-    let Ok(head) = Head::read(chunk, at) else {
+    let Ok(head) = DeclarationHead::read(chunk, at) else {
         return false;
     };
     let is_specifier = |token: usize| {
@@ -144,7 +144,7 @@ fn is_thrown(chunk: &Chunk<'_>, at: usize) -> bool {
     let arguments = at + 1;
     if !matches!(chunk.text(arguments), b"(" | b"{")
         || chunk.text(chunk.partner(arguments) + 1) != b";"
-        || places::place(chunk, at) != Ok(Place::Own)
+        || places::place(chunk, at) != Ok(CaptureSite::Own)
     {
         return false;
     }

@@ -2,7 +2,7 @@
 
 /// Why a text has no such digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub enum LineDoubt {
     /// A NUL or a carriage return.
     Byte,
     /// A comment in a directive, or before what may be one.

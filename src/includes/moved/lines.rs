@@ -2,16 +2,16 @@
 //! that each is taken for. Knows literals and comments that span lines and text that `#if 0` hides, and
 //! nothing else of C++.
 
-use super::doubt::Doubt;
-use crate::includes::lexer::Pieces;
-use crate::includes::lexer::piece::{Kind, Quotes};
+use super::doubt::LineDoubt;
+use crate::includes::lexer::SourcePieces;
+use crate::includes::lexer::piece::{PieceKind, Quotes};
 use crate::includes::markers::closing_quote;
 use memchr::{memchr, memmem, memrchr};
 use std::ops::Range;
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sort<'t> {
+pub enum LineSort<'t> {
     /// Nothing but spaces and tabs.
     Blank,
     /// Anything else that is no marker.
@@ -39,7 +39,7 @@ pub struct Line<'t> {
     /// The byte after its newline.
     pub end: usize,
     /// What it is.
-    pub sort: Sort<'t>,
+    pub sort: LineSort<'t>,
     /// The number that a compiler gives it. Of a marker, that of the next line.
     pub number: u64,
 }
@@ -56,7 +56,7 @@ pub struct Lines<'t> {
     hidden: u32,
     /// How many others are open.
     open: u32,
-    doubt: Option<Doubt>,
+    doubt: Option<LineDoubt>,
 }
 
 /// Flags 1 and 2: a file is entered, or returned to.
@@ -81,7 +81,7 @@ impl<'t> Lines<'t> {
     }
 
     /// Why a compiler may see other lines than these, if there is a reason.
-    pub fn doubt(&self) -> Option<Doubt> {
+    pub fn doubt(&self) -> Option<LineDoubt> {
         self.doubt
     }
 
@@ -93,7 +93,7 @@ impl<'t> Lines<'t> {
         self.raw.first().is_some_and(|raw| raw.start < at)
     }
 
-    fn directive(&mut self, line: &'t [u8]) -> Sort<'t> {
+    fn directive(&mut self, line: &'t [u8]) -> LineSort<'t> {
         let rest = trim_start(&trim_start(line)[1..]);
         let number = match rest.strip_prefix(b"line") {
             Some(after) if after.first().is_some_and(|b| is_blank(*b)) => trim_start(after),
@@ -107,21 +107,21 @@ impl<'t> Lines<'t> {
             (b"if" | b"ifdef" | b"ifndef", 1..) => self.hidden += 1,
             (b"endif", 1..) => self.hidden -= 1,
             (b"else" | b"elif" | b"elifdef" | b"elifndef", 1) => {
-                self.doubt = Some(Doubt::Conditional)
+                self.doubt = Some(LineDoubt::Conditional)
             }
             (b"if", 0) if rest[word..].trim_ascii() == b"0" => self.hidden = 1,
             (b"if" | b"ifdef" | b"ifndef", 0) => self.open += 1,
             (b"endif", 0) => self.open = self.open.saturating_sub(1),
             _ => {}
         }
-        Sort::Text
+        LineSort::Text
     }
 
     /// A marker from its number on.
-    fn marker(&mut self, text: &'t [u8]) -> Sort<'t> {
+    fn marker(&mut self, text: &'t [u8]) -> LineSort<'t> {
         let Some((number, change)) = read_marker(text, self.current) else {
-            self.doubt = Some(Doubt::Marker);
-            return Sort::Text;
+            self.doubt = Some(LineDoubt::Marker);
+            return LineSort::Text;
         };
         let moves = change.flags & MOVES != 0;
         let stays = Change {
@@ -132,15 +132,15 @@ impl<'t> Lines<'t> {
         // What is hidden tells a compiler nothing.
         if self.hidden == 0 {
             if self.open > 0 {
-                self.doubt = Some(Doubt::Conditional);
+                self.doubt = Some(LineDoubt::Conditional);
             }
             self.current = stays;
             self.next = number;
         }
         if differs {
-            Sort::Change(change)
+            LineSort::Change(change)
         } else {
-            Sort::Number
+            LineSort::Number
         }
     }
 }
@@ -158,20 +158,20 @@ impl<'t> Iterator for Lines<'t> {
         let number = self.next;
         self.next += 1;
         let sort = if self.is_in_literal(start) {
-            Sort::Text
+            LineSort::Text
         } else {
             match line.iter().find(|&&byte| !is_blank(byte)) {
-                Some(b'\n') | None => Sort::Blank,
+                Some(b'\n') | None => LineSort::Blank,
                 Some(b'#') => self.directive(line),
-                Some(_) => Sort::Text,
+                Some(_) => LineSort::Text,
             }
         };
-        let is_spliced = sort == Sort::Text && line.trim_ascii_end().ends_with(b"\\");
+        let is_spliced = sort == LineSort::Text && line.trim_ascii_end().ends_with(b"\\");
         if is_spliced && !self.is_in_literal(self.at) {
-            self.doubt = Some(Doubt::Splice);
+            self.doubt = Some(LineDoubt::Splice);
         }
         let number = match sort {
-            Sort::Number | Sort::Change(_) => self.next,
+            LineSort::Number | LineSort::Change(_) => self.next,
             _ => number,
         };
         Some(Line {
@@ -211,10 +211,10 @@ fn read_marker<'t>(text: &'t [u8], current: Change<'t>) -> Option<(u64, Change<'
 }
 
 /// The raw strings and `/*` comments of a text, in order, if nothing speaks against reading it by lines.
-pub fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, Doubt> {
+pub fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
     // The mark of this digest's own; and newlines of another kind.
     if memchr(0, text).is_some() || memchr(b'\r', text).is_some() {
-        return Err(Doubt::Byte);
+        return Err(LineDoubt::Byte);
     }
     let mut suspects: Vec<usize> = memmem::find_iter(text, b"R\"").collect();
     suspects.extend(memmem::find_iter(text, b"//"));
@@ -243,8 +243,8 @@ fn read_line(
     start: usize,
     suspect: usize,
     found: &mut Vec<Range<usize>>,
-) -> Result<usize, Doubt> {
-    let mut pieces = Pieces::new(&text[start..]);
+) -> Result<usize, LineDoubt> {
+    let mut pieces = SourcePieces::new(&text[start..]);
     let mut end = start;
     let mut has_comment = false;
     let mut first = None;
@@ -254,21 +254,21 @@ fn read_line(
             first = first.or(Some(text[start + piece.start]));
         }
         match piece.kind {
-            Kind::LineComment => has_comment = true,
-            Kind::BlockComment => {
+            PieceKind::LineComment => has_comment = true,
+            PieceKind::BlockComment => {
                 has_comment = true;
                 found.push(start + piece.start..end);
             }
-            Kind::Literal(Quotes::Raw) => found.push(start + piece.start..end),
-            Kind::Newline if end > suspect => break,
+            PieceKind::Literal(Quotes::Raw) => found.push(start + piece.start..end),
+            PieceKind::Newline if end > suspect => break,
             _ => {}
         }
     }
     if has_comment && matches!(first, Some(b'#' | b'%')) {
-        return Err(Doubt::Comment);
+        return Err(LineDoubt::Comment);
     }
     match pieces.doubt() {
-        Some(_) => Err(Doubt::Lexer),
+        Some(_) => Err(LineDoubt::Lexer),
         None => Ok(end),
     }
 }

@@ -8,7 +8,7 @@ const MOVES: u8 = 1 << 1 | 1 << 2;
 
 /// Reads the markers of a preprocessed text, in order.
 #[derive(Default)]
-pub struct Names<'t> {
+pub struct LineNames<'t> {
     main: Option<&'t [u8]>,
     current: &'t [u8],
     /// Whether any file has been entered besides the main one.
@@ -18,7 +18,7 @@ pub struct Names<'t> {
     renames: bool,
 }
 
-impl<'t> Names<'t> {
+impl<'t> LineNames<'t> {
     /// Takes the next marker.
     pub fn see(&mut self, change: &Change<'t>) {
         let before = std::mem::replace(&mut self.current, change.name);

@@ -15,7 +15,9 @@
 
 use super::chunks::{Chunk, angle};
 use super::keeps::Unnamed;
-use super::shapes::{Ends, Head, declaration_start, ends_function, has_equals, is_in_list};
+use super::shapes::{
+    DeclarationHead, Ends, declaration_start, ends_function, has_equals, is_in_list,
+};
 use super::words::{is_attribute, is_class_key, is_name};
 
 /// Functions that the language calls, or that the CUDA compilers write calls of, without their name in the source.
@@ -60,7 +62,7 @@ pub fn is_implicit(name: &[u8]) -> bool {
 
 /// Where a token stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Place<'t> {
+pub enum CaptureSite<'t> {
     /// In a body or an initialiser, which takes its own line.
     Own,
     /// In a default argument of the function of this name.
@@ -70,25 +72,25 @@ pub enum Place<'t> {
 }
 
 /// Where token `at` stands, if that is one of the places on the list.
-pub fn place<'t>(chunk: &Chunk<'t>, at: usize) -> Result<Place<'t>, Unnamed> {
+pub fn place<'t>(chunk: &Chunk<'t>, at: usize) -> Result<CaptureSite<'t>, Unnamed> {
     let path = path(chunk, at);
     let mut level = 0;
     loop {
         match enter(chunk, &path, level)? {
-            Entry::Class => level += 1,
-            Entry::Body => {
+            PlaceEntry::Class => level += 1,
+            PlaceEntry::Body => {
                 check_inside(chunk, &path[level + 1..])?;
-                return Ok(Place::Own);
+                return Ok(CaptureSite::Own);
             }
-            Entry::Initialiser => {
+            PlaceEntry::Initialiser => {
                 check_inside(chunk, &path[level..])?;
-                return Ok(Place::Own);
+                return Ok(CaptureSite::Own);
             }
-            Entry::Parameters(name) => {
+            PlaceEntry::Parameters(name) => {
                 check_inside(chunk, &path[level + 1..])?;
-                return Ok(Place::Default(name));
+                return Ok(CaptureSite::Default(name));
             }
-            Entry::Declarator => return Ok(Place::Declared),
+            PlaceEntry::Declarator => return Ok(CaptureSite::Declared),
         }
     }
 }
@@ -102,7 +104,7 @@ pub fn path(chunk: &Chunk<'_>, at: usize) -> Vec<usize> {
 }
 
 /// What a bracket or token of a namespace or class is.
-enum Entry<'t> {
+enum PlaceEntry<'t> {
     /// The braces of a class.
     Class,
     /// Braces or parentheses that are part of what a function does.
@@ -115,15 +117,15 @@ enum Entry<'t> {
     Declarator,
 }
 
-fn enter<'t>(chunk: &Chunk<'t>, path: &[usize], level: usize) -> Result<Entry<'t>, Unnamed> {
+fn enter<'t>(chunk: &Chunk<'t>, path: &[usize], level: usize) -> Result<PlaceEntry<'t>, Unnamed> {
     let node = path[level];
     if is_alias(chunk, node) {
-        return Ok(Entry::Initialiser);
+        return Ok(PlaceEntry::Initialiser);
     }
-    let head = Head::read(chunk, node)?;
+    let head = DeclarationHead::read(chunk, node)?;
     if let Some(key) = head.class_key() {
         return if chunk.text(node) == b"{" && is_class_head(chunk, key, node) {
-            Ok(Entry::Class)
+            Ok(PlaceEntry::Class)
         } else {
             Err(Unnamed::Shape)
         };
@@ -132,16 +134,16 @@ fn enter<'t>(chunk: &Chunk<'t>, path: &[usize], level: usize) -> Result<Entry<'t
         let is_variable =
             level == 0 && !head.is_template && !head.has(b"operator") && !head.has(b"friend");
         return if is_variable {
-            Ok(Entry::Initialiser)
+            Ok(PlaceEntry::Initialiser)
         } else {
             Err(Unnamed::Shape)
         };
     }
     match chunk.text(node) {
-        b"{" | b"(" if is_body(chunk, &head) => Ok(Entry::Body),
+        b"{" | b"(" if is_body(chunk, &head) => Ok(PlaceEntry::Body),
         _ if head.is_constrained => Err(Unnamed::Shape),
         b"(" if level + 1 < path.len() => parameters(chunk, &head, path[level + 1]),
-        _ if level + 1 == path.len() && is_declarator(chunk, &head) => Ok(Entry::Declarator),
+        _ if level + 1 == path.len() && is_declarator(chunk, &head) => Ok(PlaceEntry::Declarator),
         _ => Err(Unnamed::Shape),
     }
 }
@@ -182,7 +184,7 @@ pub fn is_class_head(chunk: &Chunk<'_>, key: usize, open: usize) -> bool {
 }
 
 /// Whether the bracket at the end of `head` is the body of a function or belongs to its initialisers.
-fn is_body(chunk: &Chunk<'_>, head: &Head<'_, '_>) -> bool {
+fn is_body(chunk: &Chunk<'_>, head: &DeclarationHead<'_, '_>) -> bool {
     let Some(parameters) = head.parameters() else {
         return false;
     };
@@ -217,27 +219,27 @@ fn is_body(chunk: &Chunk<'_>, head: &Head<'_, '_>) -> bool {
 /// The function whose parameters begin at the end of `head`, if `inner` in them belongs to a default argument.
 fn parameters<'t>(
     chunk: &Chunk<'t>,
-    head: &Head<'_, '_>,
+    head: &DeclarationHead<'_, '_>,
     inner: usize,
-) -> Result<Entry<'t>, Unnamed> {
+) -> Result<PlaceEntry<'t>, Unnamed> {
     let name = chunk.before(head.end);
     let at = head.end.wrapping_sub(1);
     let is_function = is_declarator_name(chunk, head, at);
     // Outside of its class a member may get further default arguments.
     let is_elsewhere = at > 0 && matches!(chunk.before(at), b"::" | b"~");
     if is_function && !is_elsewhere && has_equals(chunk, head.end + 1, inner) {
-        Ok(Entry::Parameters(name))
+        Ok(PlaceEntry::Parameters(name))
     } else {
         Err(Unnamed::Shape)
     }
 }
 
 /// Whether a function is declared whose name ends `head`.
-fn is_declarator(chunk: &Chunk<'_>, head: &Head<'_, '_>) -> bool {
+fn is_declarator(chunk: &Chunk<'_>, head: &DeclarationHead<'_, '_>) -> bool {
     is_declarator_name(chunk, head, head.end)
 }
 
-fn is_declarator_name(chunk: &Chunk<'_>, head: &Head<'_, '_>, at: usize) -> bool {
+fn is_declarator_name(chunk: &Chunk<'_>, head: &DeclarationHead<'_, '_>, at: usize) -> bool {
     let before = head.tokens().take_while(|&token| token < at);
     let is_plain = |token: usize| {
         let text = chunk.text(token);

@@ -67,7 +67,7 @@ pub fn is_in_list(chunk: &Chunk<'_>, start: usize, at: usize) -> bool {
 }
 
 /// A declaration up to one of its tokens, of the same bracket.
-pub struct Head<'c, 't> {
+pub struct DeclarationHead<'c, 't> {
     chunk: &'c Chunk<'t>,
     /// The first token after lists of template parameters.
     pub start: usize,
@@ -79,7 +79,7 @@ pub struct Head<'c, 't> {
     pub is_constrained: bool,
 }
 
-impl<'c, 't> Head<'c, 't> {
+impl<'c, 't> DeclarationHead<'c, 't> {
     /// What stands before `end`. Fails for what may be part of a template's parameters, and for
     /// declarations that are on no list.
     pub fn read(chunk: &'c Chunk<'t>, end: usize) -> Result<Self, Unnamed> {

@@ -2,9 +2,9 @@
 //! of functions which take their caller's. Finds that set, or says why names do not do.
 
 use super::chunks::{Chunk, cut};
-use super::doubt::Doubt;
+use super::doubt::LineDoubt;
 use super::keeps::{Keeps, Unnamed};
-use super::places::{self, Place};
+use super::places::{self, CaptureSite};
 use super::{classes, shapes, variables};
 use memchr::{memmem, memrchr};
 use std::collections::{BTreeSet, HashMap};
@@ -28,7 +28,7 @@ const MOST_NAMES: usize = 64;
 
 /// What is known of a name.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Sort {
+enum TaintSort {
     Builtin,
     Function,
     Class,
@@ -43,23 +43,23 @@ pub struct Taken {
 }
 
 /// The search for the closed set of names.
-struct Search<'t> {
+struct TaintSearch<'t> {
     text: &'t [u8],
     cuts: Vec<Range<usize>>,
     chunks: HashMap<usize, Chunk<'t>>,
-    names: HashMap<Vec<u8>, Sort>,
+    names: HashMap<Vec<u8>, TaintSort>,
     left: Vec<Vec<u8>>,
     tainted: BTreeSet<usize>,
 }
 
 /// Why the search ended without an answer.
 enum Stop {
-    Doubt(Doubt),
+    Doubt(LineDoubt),
     Unnamed(Vec<u8>, Unnamed),
 }
 
 /// What in `text` takes lines.
-pub fn find(text: &[u8]) -> Result<Taken, Doubt> {
+pub fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
     let mentioned: Vec<&[u8]> = BUILTINS
         .into_iter()
         .filter(|name| hits(text, name).next().is_some())
@@ -81,7 +81,7 @@ pub fn find(text: &[u8]) -> Result<Taken, Doubt> {
     if hits(text, PRAGMA).next().is_some() {
         return Ok(everything(PRAGMA.to_owned(), Unnamed::Directive));
     }
-    let mut search = Search {
+    let mut search = TaintSearch {
         text,
         cuts: cut(text)?,
         chunks: HashMap::new(),
@@ -90,7 +90,7 @@ pub fn find(text: &[u8]) -> Result<Taken, Doubt> {
         tainted: BTreeSet::new(),
     };
     for name in mentioned {
-        search.names.insert(name.to_owned(), Sort::Builtin);
+        search.names.insert(name.to_owned(), TaintSort::Builtin);
         search.left.push(name.to_owned());
     }
     match search.run() {
@@ -100,7 +100,7 @@ pub fn find(text: &[u8]) -> Result<Taken, Doubt> {
     }
 }
 
-impl<'t> Search<'t> {
+impl<'t> TaintSearch<'t> {
     fn run(&mut self) -> Result<(), Stop> {
         while let Some(name) = self.left.pop() {
             self.follow(&name)?;
@@ -119,8 +119,8 @@ impl<'t> Search<'t> {
             };
             let chunk = &self.chunks[&number];
             let mut sort = self.names[name];
-            if sort == Sort::Function && classes::may_name_class(chunk, token) {
-                sort = Sort::Class;
+            if sort == TaintSort::Function && classes::may_name_class(chunk, token) {
+                sort = TaintSort::Class;
                 self.names.insert(name.to_owned(), sort);
                 self.left.push(name.to_owned());
             }
@@ -167,7 +167,7 @@ impl<'t> Search<'t> {
             return Err(Stop::Unnamed(name, Unnamed::Implicit));
         }
         if !self.names.contains_key(&name) {
-            self.names.insert(name.clone(), Sort::Function);
+            self.names.insert(name.clone(), TaintSort::Function);
             self.left.push(name);
         }
         Ok(())
@@ -190,19 +190,19 @@ impl<'t> Search<'t> {
 }
 
 /// The function through which the mention of a name of this `sort` at `at` takes its caller's line.
-fn passed_by(chunk: &Chunk<'_>, at: usize, sort: Sort) -> Result<Option<Vec<u8>>, Unnamed> {
+fn passed_by(chunk: &Chunk<'_>, at: usize, sort: TaintSort) -> Result<Option<Vec<u8>>, Unnamed> {
     match sort {
-        Sort::Class if classes::is_harmless(chunk, at) => return Ok(None),
-        Sort::Class => return Err(Unnamed::Class),
-        Sort::Function if variables::is_variable(chunk, at) => return Ok(None),
-        Sort::Function | Sort::Builtin if !shapes::is_call(chunk, at) => {
+        TaintSort::Class if classes::is_harmless(chunk, at) => return Ok(None),
+        TaintSort::Class => return Err(Unnamed::Class),
+        TaintSort::Function if variables::is_variable(chunk, at) => return Ok(None),
+        TaintSort::Function | TaintSort::Builtin if !shapes::is_call(chunk, at) => {
             return Err(Unnamed::Mention);
         }
-        Sort::Function | Sort::Builtin => {}
+        TaintSort::Function | TaintSort::Builtin => {}
     }
     Ok(match places::place(chunk, at)? {
-        Place::Default(name) => Some(name.to_owned()),
-        Place::Own | Place::Declared => None,
+        CaptureSite::Default(name) => Some(name.to_owned()),
+        CaptureSite::Own | CaptureSite::Declared => None,
     })
 }
 

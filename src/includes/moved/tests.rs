@@ -1,6 +1,6 @@
 //! Each trap of docs/design/semantic.md, as text that a preprocessor may have written.
 
-use super::{Doubt, Keeps, Unnamed, marker_free};
+use super::{Keeps, LineDoubt, Unnamed, marker_free};
 
 /// A function `at` that takes its caller's line.
 pub const TAKER: &str = "# 1 \"t.h\" 1\nint at(int l = __builtin_LINE());\n# 2 \"a.cu\" 2\n";
@@ -194,21 +194,24 @@ fn what_is_hidden_numbers_nothing() {
 #[test]
 fn texts_that_cannot_be_read_by_lines_have_no_digest() {
     for (text, doubt) in [
-        ("#pragma a /* b */\n", Doubt::Comment),
-        ("/* a */ # 12 \"b\"\n", Doubt::Comment),
-        ("/* a\n */ #if 0\n", Doubt::Comment),
-        ("# /* a */ 12 \"b\"\n", Doubt::Comment),
-        ("/* a */ %: 12 \"b\"\n", Doubt::Comment),
-        ("int a; // b \\\n# 12 \"b\"\n", Doubt::Splice),
-        ("int a; /* b\n", Doubt::Lexer),
-        ("int a;\r\n", Doubt::Byte),
-        ("int \0a;\n", Doubt::Byte),
-        ("#pragma a \\\n\nb\n", Doubt::Splice),
-        ("# 12 x\n", Doubt::Marker),
-        ("#if 0\n#else\n#endif\n", Doubt::Conditional),
-        ("#if A\n# 3 \"b\"\n#endif\n", Doubt::Conditional),
-        ("int f() { return __builtin_LINE();\n", Doubt::Brackets),
-        ("int f() { return __builtin_LINE(); } }\n", Doubt::Brackets),
+        ("#pragma a /* b */\n", LineDoubt::Comment),
+        ("/* a */ # 12 \"b\"\n", LineDoubt::Comment),
+        ("/* a\n */ #if 0\n", LineDoubt::Comment),
+        ("# /* a */ 12 \"b\"\n", LineDoubt::Comment),
+        ("/* a */ %: 12 \"b\"\n", LineDoubt::Comment),
+        ("int a; // b \\\n# 12 \"b\"\n", LineDoubt::Splice),
+        ("int a; /* b\n", LineDoubt::Lexer),
+        ("int a;\r\n", LineDoubt::Byte),
+        ("int \0a;\n", LineDoubt::Byte),
+        ("#pragma a \\\n\nb\n", LineDoubt::Splice),
+        ("# 12 x\n", LineDoubt::Marker),
+        ("#if 0\n#else\n#endif\n", LineDoubt::Conditional),
+        ("#if A\n# 3 \"b\"\n#endif\n", LineDoubt::Conditional),
+        ("int f() { return __builtin_LINE();\n", LineDoubt::Brackets),
+        (
+            "int f() { return __builtin_LINE(); } }\n",
+            LineDoubt::Brackets,
+        ),
     ] {
         assert_eq!(marker_free(text.as_bytes()), Err(doubt), "{text}");
     }
@@ -426,7 +429,11 @@ fn names_and_brackets_in_other_spellings_are_not_followed() {
         "int a<:at():>;",
     ] {
         let text = format!("{TAKER}{code}\n");
-        assert_eq!(marker_free(text.as_bytes()), Err(Doubt::Lexer), "{code}");
+        assert_eq!(
+            marker_free(text.as_bytes()),
+            Err(LineDoubt::Lexer),
+            "{code}"
+        );
     }
 }
 

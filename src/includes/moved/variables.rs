@@ -6,8 +6,8 @@
 //! class, function or block.
 
 use super::chunks::Chunk;
-use super::places::{self, Place, path};
-use super::shapes::{Ends, Head, declaration_start, has_equals, is_call, is_in_list};
+use super::places::{self, CaptureSite, path};
+use super::shapes::{DeclarationHead, Ends, declaration_start, has_equals, is_call, is_in_list};
 use super::words::{is_class_key, is_name, is_type_of};
 
 /// Whether `at` names a variable and no function.
@@ -42,7 +42,7 @@ fn declares(chunk: &Chunk<'_>, declared: usize, at: usize) -> bool {
             after == b"="
                 && chunk.partner(scope) > at
                 && is_typed(chunk, declared, Ends::Plain)
-                && places::place(chunk, declared) == Ok(Place::Own)
+                && places::place(chunk, declared) == Ok(CaptureSite::Own)
                 && !has_function(chunk, scope, chunk.partner(scope), chunk.text(declared))
         }
         b"(" => matches!(after, b"," | b")" | b"=") && is_parameter(chunk, scope, declared, at),
@@ -52,7 +52,7 @@ fn declares(chunk: &Chunk<'_>, declared: usize, at: usize) -> bool {
 
 /// Whether a class has its members between the braces at `open`.
 fn is_class_body(chunk: &Chunk<'_>, open: usize) -> bool {
-    Head::read(chunk, open).is_ok_and(|head| {
+    DeclarationHead::read(chunk, open).is_ok_and(|head| {
         let key = head.class_key();
         key.is_some_and(|key| places::is_class_head(chunk, key, open))
     })
@@ -129,7 +129,7 @@ fn is_parameter(chunk: &Chunk<'_>, scope: usize, declared: usize, at: usize) -> 
     let outer = chunk.parent(scope);
     let is_member = outer.is_none_or(|outer| is_class_body(chunk, outer));
     let is_function = scope > 0 && chunk.is_word(scope - 1) && is_name(chunk.before(scope));
-    let head = Head::read(chunk, scope);
+    let head = DeclarationHead::read(chunk, scope);
     let is_first =
         head.is_ok_and(|head| head.parameters().is_none() && !has_equals(chunk, head.start, scope));
     if !is_member || !is_function || !is_first {
@@ -168,7 +168,7 @@ fn is_value(chunk: &Chunk<'_>, at: usize) -> bool {
 
 /// Whether the class around `at` has a variable of this name, or the value is used in a function.
 fn is_member_value(chunk: &Chunk<'_>, at: usize) -> bool {
-    if places::place(chunk, at) == Ok(Place::Own) {
+    if places::place(chunk, at) == Ok(CaptureSite::Own) {
         return true;
     }
     let name = chunk.text(at);

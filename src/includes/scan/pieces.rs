@@ -7,8 +7,8 @@
 use super::{
     BYTE_ORDER_MARK, HAS_INCLUDE, is_word, next_word, skip_blanks, spliced, word_end, word_start,
 };
-use crate::includes::lexer::Pieces;
-use crate::includes::lexer::piece::{Kind, Piece};
+use crate::includes::lexer::SourcePieces;
+use crate::includes::lexer::piece::{PieceKind, SourcePiece};
 use memchr::{memchr, memchr2_iter, memmem, memrchr};
 use std::collections::{BTreeSet, HashSet};
 
@@ -55,7 +55,7 @@ fn hands_on(text: &[u8]) -> bool {
 }
 
 /// The pieces of some words that are found in the directives of any number of texts.
-pub struct Found<'w> {
+pub struct FoundPiece<'w> {
     wholes: Vec<&'w [u8]>,
     /// Every part of `wholes`, but for these themselves.
     parts: HashSet<&'w [u8]>,
@@ -80,7 +80,7 @@ pub fn is_row(whole: &[u8], is_piece: impl Fn(&[u8]) -> bool) -> bool {
     reached[whole.len()]
 }
 
-impl<'w> Found<'w> {
+impl<'w> FoundPiece<'w> {
     /// Nothing, to begin with.
     pub fn of(wholes: impl IntoIterator<Item = &'w [u8]>) -> Self {
         let wholes: Vec<_> = wholes.into_iter().collect();
@@ -127,10 +127,10 @@ impl<'w> Found<'w> {
 
     /// The directive at the beginning of `text`.
     fn read_directive(&mut self, text: &[u8]) -> Result<(), &'static str> {
-        let mut pieces = Pieces::new(text);
+        let mut pieces = SourcePieces::new(text);
         let line = pieces
             .by_ref()
-            .take_while(|piece| piece.kind != Kind::Newline);
+            .take_while(|piece| piece.kind != PieceKind::Newline);
         let line: Vec<_> = line.filter(|piece| !is_gap_after_name(piece)).collect();
         pieces.doubt().map_or(Ok(()), Err)?;
         let mut tokens = line.iter().filter(|piece| piece.kind.is_token());
@@ -144,8 +144,8 @@ impl<'w> Found<'w> {
     }
 
     /// `#define NAME(…) …`: what is in the body and no parameter.
-    fn read_definition(&mut self, text: &[u8], line: &[Piece]) {
-        let is_define = |piece: &Piece| piece.kind == Kind::Identifier;
+    fn read_definition(&mut self, text: &[u8], line: &[SourcePiece]) {
+        let is_define = |piece: &SourcePiece| piece.kind == PieceKind::Identifier;
         let define = line.iter().position(is_define).map_or(0, |at| at + 1);
         let Some(at) = line[define..]
             .iter()
@@ -154,7 +154,7 @@ impl<'w> Found<'w> {
             return;
         };
         let rest = &line[define + at + 1..];
-        let is = |piece: &Piece, mark: &[u8]| piece.of(text) == mark;
+        let is = |piece: &SourcePiece, mark: &[u8]| piece.of(text) == mark;
         let has_parameters = rest.first().is_some_and(|next| is(next, b"("));
         let close = rest.iter().position(|piece| is(piece, b")"));
         let body = close
@@ -168,8 +168,8 @@ impl<'w> Found<'w> {
         words.for_each(|piece| self.add(text, piece));
     }
 
-    fn add(&mut self, text: &[u8], piece: &Piece) {
-        if matches!(piece.kind, Kind::Identifier | Kind::Number) {
+    fn add(&mut self, text: &[u8], piece: &SourcePiece) {
+        if matches!(piece.kind, PieceKind::Identifier | PieceKind::Number) {
             self.add_word(piece.of(text));
         }
     }
@@ -192,8 +192,8 @@ impl<'w> Found<'w> {
 }
 
 /// Blanks count where a macro's parameters may follow its name, and nowhere else: they stay, comments go.
-fn is_gap_after_name(piece: &Piece) -> bool {
-    matches!(piece.kind, Kind::Splice | Kind::Mark)
+fn is_gap_after_name(piece: &SourcePiece) -> bool {
+    matches!(piece.kind, PieceKind::Splice | PieceKind::Mark)
 }
 
 /// Whether only blanks precede `at` on its line, or a comment ends there.
@@ -209,10 +209,10 @@ fn begins_line(text: &[u8], at: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, ends_of_defined};
+    use super::{FoundPiece, ends_of_defined};
 
     fn made(text: &str) -> Option<String> {
-        let mut found = Found::of([&b"__has_include"[..], b"ASK"]);
+        let mut found = FoundPiece::of([&b"__has_include"[..], b"ASK"]);
         found.read(text.as_bytes());
         let word = found.made().next();
         word.map(|word| String::from_utf8_lossy(word).into_owned())
@@ -278,7 +278,7 @@ mod tests {
     #[test]
     fn a_macro_in_place_of_defined_is_noticed() {
         let hides = |text: &str| {
-            let mut found = Found::of([&b"ASK"[..]]);
+            let mut found = FoundPiece::of([&b"ASK"[..]]);
             found.read(text.as_bytes());
             found.hides_defined()
         };
@@ -300,7 +300,7 @@ mod tests {
             [""; 0]
         );
         assert_eq!(names("#define A_defined /*\n*/ ASK\n"), ["A_defined"]);
-        let mut found = Found::of([&b"undefined"[..]]);
+        let mut found = FoundPiece::of([&b"undefined"[..]]);
         found.read(b"#if A(un, defined(__has_include))\n");
         assert_eq!(found.made().count(), 1);
     }

@@ -1,4 +1,4 @@
-use super::{Form, HAS_INCLUDE, Mentions, Name, scan};
+use super::{HAS_INCLUDE, IncludeForm, Mentions, ScannedName, scan};
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof, proptest};
 use std::collections::BTreeSet;
@@ -11,12 +11,12 @@ fn of(text: &str) -> Mentions {
     scan(text.as_bytes(), &askers())
 }
 
-fn names(found: &BTreeSet<Name>) -> Vec<String> {
-    let show = |name: &Name| {
+fn names(found: &BTreeSet<ScannedName>) -> Vec<String> {
+    let show = |name: &ScannedName| {
         let text = String::from_utf8_lossy(&name.text);
         match name.form {
-            Form::Quote => format!("\"{text}\""),
-            Form::Angle => format!("<{text}>"),
+            IncludeForm::Quote => format!("\"{text}\""),
+            IncludeForm::Angle => format!("<{text}>"),
         }
     };
     found.iter().map(show).collect()
@@ -155,7 +155,7 @@ proptest! {
     #[test]
     fn an_include_is_found_whatever_stands_around_it(before in "[a-z\"/*' \n(){}]{0,40}", after in "\\PC{0,40}") {
         let text = format!("{before}\n#include <needle.h>\n{after}");
-        let needle = Name { form: Form::Angle, text: b"needle.h".to_vec() };
+        let needle = ScannedName { form: IncludeForm::Angle, text: b"needle.h".to_vec() };
         assert!(scan(text.as_bytes(), &askers()).includes.contains(&needle));
     }
 }

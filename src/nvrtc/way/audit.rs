@@ -6,7 +6,7 @@
 use super::elf::Object;
 use super::functions::{COUNT, Function, MARK, NAMES};
 use super::hooks;
-use super::slots::{self, Slot, Slots};
+use super::slots::{self, HookSlot, HookSlots};
 use libc::Elf64_Sym;
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
 use std::mem::MaybeUninit;
@@ -148,15 +148,15 @@ fn own_base() -> usize {
 }
 
 /// The slots of the preloaded copy.
-fn preloaded() -> Option<&'static Slots> {
+fn preloaded() -> Option<&'static HookSlots> {
     let base = PRELOADED.load(Ordering::Relaxed);
     let own = ptr::from_ref(slots::own()) as usize;
     // SAFETY: the same file lies there, and what is preloaded stays mapped; all of it is atomic.
-    (base != 0).then(|| unsafe { &*((own - own_base() + base) as *const Slots) })
+    (base != 0).then(|| unsafe { &*((own - own_base() + base) as *const HookSlots) })
 }
 
 /// Lets every function of libnvrtc that has a hook lead there.
-fn bring_in(object: &Object, map: &LinkMap, slots: &Slots) -> Option<usize> {
+fn bring_in(object: &Object, map: &LinkMap, slots: &HookSlots) -> Option<usize> {
     let (number, slot) = slots.free()?;
     let symbols = NAMES.map(|name| object.symbol(name));
     let mut real = [0; COUNT];
@@ -201,7 +201,7 @@ fn restore(
     object: &Object,
     symbols: &[Option<*mut Elf64_Sym>; COUNT],
     real: &[usize; COUNT],
-    slot: &Slot,
+    slot: &HookSlot,
 ) {
     for (symbol, address) in symbols.iter().zip(real) {
         if let (Some(symbol), true) = (symbol, *address != 0) {

@@ -4,11 +4,11 @@
 
 use super::functions::{CompileFn, Function, GetFn, Handle, LoweredFn, SizeFn};
 use super::loaded;
-use super::programs::{Hit, Key, Programs, Stage};
-use super::slots::{self, Slot};
+use super::programs::{ProgramHit, ProgramKey, ProgramStage, Programs};
+use super::slots::{self, HookSlot};
 use super::watch::{Watch, errno, set_errno};
 use crate::nvrtc::cache::{Begin, Cache, Miss};
-use crate::nvrtc::program::{Artefact, Output, Program, Request};
+use crate::nvrtc::program::{NvrtcRequest, Program, ProgramArtefact, ProgramOutput};
 use crate::outcome::NvrtcReason;
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -30,29 +30,39 @@ static CACHE: AtomicPtr<Cache> = AtomicPtr::new(ptr::null_mut());
 static TAINTED: AtomicBool = AtomicBool::new(false);
 
 /// What each artefact is asked by, and its size when there is none.
-pub(super) const ARTEFACTS: [(Artefact, Function, Function, usize); 6] = [
-    (Artefact::Ptx, Function::GetPtxSize, Function::GetPtx, 1),
+pub(super) const ARTEFACTS: [(ProgramArtefact, Function, Function, usize); 6] = [
     (
-        Artefact::Cubin,
+        ProgramArtefact::Ptx,
+        Function::GetPtxSize,
+        Function::GetPtx,
+        1,
+    ),
+    (
+        ProgramArtefact::Cubin,
         Function::GetCubinSize,
         Function::GetCubin,
         0,
     ),
     (
-        Artefact::Ltoir,
+        ProgramArtefact::Ltoir,
         Function::GetLtoirSize,
         Function::GetLtoir,
         0,
     ),
     (
-        Artefact::OptixIr,
+        ProgramArtefact::OptixIr,
         Function::GetOptixIrSize,
         Function::GetOptixIr,
         0,
     ),
-    (Artefact::Nvvm, Function::GetNvvmSize, Function::GetNvvm, 0),
     (
-        Artefact::TileIr,
+        ProgramArtefact::Nvvm,
+        Function::GetNvvmSize,
+        Function::GetNvvm,
+        0,
+    ),
+    (
+        ProgramArtefact::TileIr,
         Function::GetTileIrSize,
         Function::GetTileIr,
         0,
@@ -149,13 +159,13 @@ macro_rules! real {
 pub(super) use real;
 
 /// What a compile of a program is.
-enum Turn {
+enum CompileTurn {
     /// Its first.
     First(Arc<Program>, Vec<Vec<u8>>),
     /// A compile from which the client wants to be called back.
     Callback(Arc<Program>, Vec<Vec<u8>>),
     /// Another, after a hit.
-    Again(Arc<Hit>),
+    Again(Arc<ProgramHit>),
     /// One that is the real library's business.
     Real,
 }
@@ -165,38 +175,42 @@ enum Turn {
 /// Only the first compile of a program is the cache's. The real library keeps what a former one gave and the
 /// new one does not (a CUBIN, when the new one makes PTX only), so that the result of a further compile depends
 /// on those before it.
-pub(super) fn compile(key: Key, options: Option<Vec<CString>>) -> Option<c_int> {
+pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<c_int> {
     let slot = slots::own().get(key.slot);
     let turn = PROGRAMS.with(key, slot.generation(), |entry| {
-        match std::mem::replace(&mut entry.stage, Stage::Real) {
-            Stage::Fresh => Turn::First(entry.program.clone(), entry.expressions.clone()),
-            Stage::Hit(hit) => {
-                entry.kept.push(hit.clone());
-                Turn::Again(hit)
+        match std::mem::replace(&mut entry.stage, ProgramStage::Real) {
+            ProgramStage::Fresh => {
+                CompileTurn::First(entry.program.clone(), entry.expressions.clone())
             }
-            Stage::Callback => Turn::Callback(entry.program.clone(), entry.expressions.clone()),
-            Stage::Real => Turn::Real,
+            ProgramStage::Hit(hit) => {
+                entry.kept.push(hit.clone());
+                CompileTurn::Again(hit)
+            }
+            ProgramStage::Callback => {
+                CompileTurn::Callback(entry.program.clone(), entry.expressions.clone())
+            }
+            ProgramStage::Real => CompileTurn::Real,
         }
     });
-    if matches!(turn, None | Some(Turn::Again(_) | Turn::Real)) {
+    if matches!(turn, None | Some(CompileTurn::Again(_) | CompileTurn::Real)) {
         quietly(|| observe(key, options.as_deref()));
     }
     let turn = turn?;
-    let is_watched = matches!(turn, Turn::Callback(..));
+    let is_watched = matches!(turn, CompileTurn::Callback(..));
     let (program, expressions) = match turn {
-        Turn::First(program, expressions) | Turn::Callback(program, expressions) => {
+        CompileTurn::First(program, expressions) | CompileTurn::Callback(program, expressions) => {
             (program, expressions)
         }
-        Turn::Again(hit) => {
+        CompileTurn::Again(hit) => {
             hit.compile(key);
             return None;
         }
-        Turn::Real => return None,
+        CompileTurn::Real => return None,
     };
     let options = options?;
     let library = quietly(|| loaded::library(key.slot))?;
     let plain = plain(&options);
-    let request = Request {
+    let request = NvrtcRequest {
         library,
         program: &program,
         expressions: &expressions,
@@ -208,9 +222,9 @@ pub(super) fn compile(key: Key, options: Option<Vec<CString>>) -> Option<c_int> 
     }
     match quietly(|| cache().begin(&request)) {
         Begin::Hit(output) => {
-            let hit = Hit::new(output, options, &expressions)?;
+            let hit = ProgramHit::new(output, options, &expressions)?;
             PROGRAMS.with(key, slot.generation(), |entry| {
-                entry.stage = Stage::Hit(Arc::new(hit));
+                entry.stage = ProgramStage::Hit(Arc::new(hit));
                 SUCCESS
             })
         }
@@ -220,7 +234,7 @@ pub(super) fn compile(key: Key, options: Option<Vec<CString>>) -> Option<c_int> 
 }
 
 /// Tells the cache of a compile that is not its business, for what it may leave behind in the library.
-fn observe(key: Key, options: Option<&[CString]>) {
+fn observe(key: ProgramKey, options: Option<&[CString]>) {
     let plain = plain(options.unwrap_or_default());
     cache().observe(loaded::library(key.slot), &plain);
 }
@@ -232,9 +246,9 @@ fn plain(options: &[CString]) -> Vec<Vec<u8>> {
 
 /// Lets the real library compile, and hands in what came of it.
 fn compile_watched(
-    key: Key,
-    slot: &Slot,
-    request: &Request<'_>,
+    key: ProgramKey,
+    slot: &HookSlot,
+    request: &NvrtcRequest<'_>,
     options: &[CString],
     miss: Miss<'_>,
 ) -> Option<c_int> {
@@ -256,7 +270,7 @@ fn compile_watched(
     Some(result)
 }
 
-fn compile_really(key: Key, slot: &Slot, options: &[CString]) -> Option<c_int> {
+fn compile_really(key: ProgramKey, slot: &HookSlot, options: &[CString]) -> Option<c_int> {
     let compile = real!(slot, Function::CompileProgram, CompileFn)?;
     let pointers: Vec<*const c_char> = options.iter().map(|text| text.as_ptr()).collect();
     let given = if pointers.is_empty() {
@@ -269,15 +283,15 @@ fn compile_really(key: Key, slot: &Slot, options: &[CString]) -> Option<c_int> {
 }
 
 /// All that the real library gives of a compile that has just succeeded; `None` where it refuses something.
-fn collect(key: Key, slot: &Slot, expressions: &[Vec<u8>]) -> Option<Output> {
-    let mut output = Output {
+fn collect(key: ProgramKey, slot: &HookSlot, expressions: &[Vec<u8>]) -> Option<ProgramOutput> {
+    let mut output = ProgramOutput {
         log: bytes(
             key,
             slot,
             Function::GetProgramLogSize,
             Function::GetProgramLog,
         )?,
-        ..Output::default()
+        ..ProgramOutput::default()
     };
     for expression in expressions {
         let name = lowered_name(key, slot, &CString::new(expression.as_slice()).ok()?)?;
@@ -295,7 +309,7 @@ fn collect(key: Key, slot: &Slot, expressions: &[Vec<u8>]) -> Option<Output> {
     Some(output)
 }
 
-fn bytes(key: Key, slot: &Slot, size: Function, get: Function) -> Option<Vec<u8>> {
+fn bytes(key: ProgramKey, slot: &HookSlot, size: Function, get: Function) -> Option<Vec<u8>> {
     let size_of = real!(slot, size, SizeFn)?;
     let get = real!(slot, get, GetFn)?;
     let mut size = 0;
@@ -312,7 +326,7 @@ fn bytes(key: Key, slot: &Slot, size: Function, get: Function) -> Option<Vec<u8>
     (result == SUCCESS).then_some(bytes)
 }
 
-fn lowered_name(key: Key, slot: &Slot, expression: &CStr) -> Option<Vec<u8>> {
+fn lowered_name(key: ProgramKey, slot: &HookSlot, expression: &CStr) -> Option<Vec<u8>> {
     let lowered = real!(slot, Function::GetLoweredName, LoweredFn)?;
     let mut name = ptr::null();
     // SAFETY: the client's own program; a name that is given is a string until the program goes.
@@ -322,9 +336,13 @@ fn lowered_name(key: Key, slot: &Slot, expression: &CStr) -> Option<Vec<u8>> {
     }
 }
 
-impl Hit {
+impl ProgramHit {
     /// `None` where the output has not all that the program was asked for.
-    fn new(output: Arc<Output>, options: Vec<CString>, expressions: &[Vec<u8>]) -> Option<Self> {
+    fn new(
+        output: Arc<ProgramOutput>,
+        options: Vec<CString>,
+        expressions: &[Vec<u8>],
+    ) -> Option<Self> {
         let names = output.lowered.iter();
         let lowered: Option<_> = names
             .map(|(_, name)| CString::new(name.as_slice()).ok())
@@ -341,7 +359,7 @@ impl Hit {
 
     /// Lets the real library compile the program after all, once, so that it can answer for itself. A thread
     /// that needs the same waits.
-    pub(super) fn compile(&self, key: Key) {
+    pub(super) fn compile(&self, key: ProgramKey) {
         self.compiled.get_or_init(|| {
             let slot = slots::own().get(key.slot);
             // If it fails now, its own functions say so.

@@ -9,7 +9,7 @@ use super::functions::{
     COUNT, CompileFn, CreateFn, DestroyFn, ExpressionFn, Function, GetFn, Handle, LoweredFn,
     OtherFn, SizeFn, StatusFn,
 };
-use super::programs::{Entry, Hit, Key, Stage};
+use super::programs::{ProgramEntry, ProgramHit, ProgramKey, ProgramStage};
 use super::slots::{self, SLOTS};
 use crate::nvrtc::program::{Header, Program};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -85,8 +85,8 @@ const fn hooks<const SLOT: usize>() -> [Address; COUNT] {
     ]
 }
 
-fn key<const SLOT: usize>(program: Handle) -> Key {
-    Key {
+fn key<const SLOT: usize>(program: Handle) -> ProgramKey {
+    ProgramKey {
         slot: SLOT,
         handle: program as usize,
     }
@@ -102,10 +102,10 @@ fn generation<const SLOT: usize>() -> u32 {
 }
 
 /// The hit that answers for a program.
-fn hit<const SLOT: usize>(program: Handle) -> Option<Arc<Hit>> {
-    let look = |entry: &mut Entry| match &entry.stage {
-        Stage::Hit(hit) => Some(hit.clone()),
-        Stage::Fresh | Stage::Callback | Stage::Real => None,
+fn hit<const SLOT: usize>(program: Handle) -> Option<Arc<ProgramHit>> {
+    let look = |entry: &mut ProgramEntry| match &entry.stage {
+        ProgramStage::Hit(hit) => Some(hit.clone()),
+        ProgramStage::Fresh | ProgramStage::Callback | ProgramStage::Real => None,
     };
     guarded(|| {
         PROGRAMS
@@ -140,11 +140,11 @@ unsafe extern "C" fn create<const SLOT: usize>(
             // SAFETY: the real function has just read the same strings, and has set the handle.
             let (made, program) =
                 unsafe { (read_program(source, name, count, headers, names)?, *program) };
-            let entry = Entry {
+            let entry = ProgramEntry {
                 generation: generation::<SLOT>(),
                 program: Arc::new(made),
                 expressions: Vec::new(),
-                stage: Stage::Fresh,
+                stage: ProgramStage::Fresh,
                 kept: Vec::new(),
             };
             PROGRAMS.insert(key::<SLOT>(program), entry);
@@ -300,7 +300,7 @@ unsafe extern "C" fn get_lowered_name<const SLOT: usize>(
 }
 
 /// What a hit has of what `function`, or its size, asks for.
-fn stored(hit: &Hit, function: usize) -> Option<&[u8]> {
+fn stored(hit: &ProgramHit, function: usize) -> Option<&[u8]> {
     let is_asked = |one: Function| one.index() == function;
     if is_asked(Function::GetProgramLogSize) || is_asked(Function::GetProgramLog) {
         return Some(&hit.output.log);
@@ -399,11 +399,11 @@ unsafe extern "C" fn set_flow_callback<const SLOT: usize>(
     settle::<SLOT>(program);
     guarded(|| {
         PROGRAMS.with(key::<SLOT>(program), generation::<SLOT>(), |entry| {
-            entry.stage = match std::mem::replace(&mut entry.stage, Stage::Real) {
-                Stage::Fresh => Stage::Callback,
-                Stage::Hit(hit) => {
+            entry.stage = match std::mem::replace(&mut entry.stage, ProgramStage::Real) {
+                ProgramStage::Fresh => ProgramStage::Callback,
+                ProgramStage::Hit(hit) => {
                     entry.kept.push(hit);
-                    Stage::Real
+                    ProgramStage::Real
                 }
                 other => other,
             };

@@ -15,14 +15,15 @@ use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
 /// What was found out of the library that has a slot.
-struct Known {
+struct LoadedLibrary {
     generation: u32,
     library: Library,
 }
 
 /// Found out once for each library; never freed, as a compile may still look at it. That is some bytes for each time
 /// that a program loads libnvrtc.
-static KNOWN: [AtomicPtr<Known>; SLOTS] = [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS];
+static KNOWN: [AtomicPtr<LoadedLibrary>; SLOTS] =
+    [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS];
 
 /// The library in a slot.
 pub(super) fn library(slot: usize) -> Option<&'static Library> {
@@ -32,11 +33,11 @@ pub(super) fn library(slot: usize) -> Option<&'static Library> {
     if let Some(known) = known.filter(|known| known.generation == generation) {
         return Some(&known.library);
     }
-    let known = Known {
+    let known = LoadedLibrary {
         generation,
         library: find(slot)?,
     };
-    let known: &'static Known = Box::leak(Box::new(known));
+    let known: &'static LoadedLibrary = Box::leak(Box::new(known));
     KNOWN[slot].store(ptr::from_ref(known).cast_mut(), Ordering::Release);
     Some(&known.library)
 }

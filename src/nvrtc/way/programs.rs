@@ -2,7 +2,7 @@
 //! handle. Cut into shards with a lock each, held only for as long as a look takes and never during a compile,
 //! so that hits do not wait for each other. Knows neither C nor the cache.
 
-use crate::nvrtc::program::{Output, Program};
+use crate::nvrtc::program::{Program, ProgramOutput};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
@@ -11,7 +11,7 @@ const SHARDS: usize = 64;
 
 /// One program of one library: the slot, and the real handle.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Key {
+pub(super) struct ProgramKey {
     /// The slot of the library.
     pub(super) slot: usize,
     /// The handle, as a number.
@@ -19,7 +19,7 @@ pub(super) struct Key {
 }
 
 /// One program.
-pub(super) struct Entry {
+pub(super) struct ProgramEntry {
     /// Of the slot, when the program was made.
     pub(super) generation: u32,
     /// What it was made of.
@@ -27,17 +27,17 @@ pub(super) struct Entry {
     /// The name expressions added, in order.
     pub(super) expressions: Vec<Vec<u8>>,
     /// Who has its results.
-    pub(super) stage: Stage,
+    pub(super) stage: ProgramStage,
     /// Former hits, whose names may still be in use by the client.
-    pub(super) kept: Vec<Arc<Hit>>,
+    pub(super) kept: Vec<Arc<ProgramHit>>,
 }
 
 /// Who answers for a program.
-pub(super) enum Stage {
+pub(super) enum ProgramStage {
     /// It was not compiled yet.
     Fresh,
     /// The cache had its result; the real library has only made it.
-    Hit(Arc<Hit>),
+    Hit(Arc<ProgramHit>),
     /// The client wants to be called back while it compiles, and so from a real compile.
     Callback,
     /// The real library has been asked to compile it, or must be.
@@ -45,9 +45,9 @@ pub(super) enum Stage {
 }
 
 /// A result from the cache.
-pub(super) struct Hit {
+pub(super) struct ProgramHit {
     /// The result.
-    pub(super) output: Arc<Output>,
+    pub(super) output: Arc<ProgramOutput>,
     /// The lowered names, in the order of the output's, as C strings that stay where they are.
     pub(super) lowered: Vec<CString>,
     /// The options of the compile, for one that must be done after all.
@@ -56,14 +56,14 @@ pub(super) struct Hit {
     pub(super) compiled: OnceLock<()>,
 }
 
-type Shard = BTreeMap<Key, Entry>;
+type ProgramShard = BTreeMap<ProgramKey, ProgramEntry>;
 
 /// Every lock of the table, taken.
-pub(super) type Frozen<'a> = Vec<MutexGuard<'a, Shard>>;
+pub(super) type Frozen<'a> = Vec<MutexGuard<'a, ProgramShard>>;
 
 /// All programs of a process.
 pub(super) struct Programs {
-    shards: [Mutex<Shard>; SHARDS],
+    shards: [Mutex<ProgramShard>; SHARDS],
 }
 
 impl Programs {
@@ -75,23 +75,23 @@ impl Programs {
     }
 
     /// Notes a program that was made.
-    pub(super) fn insert(&self, key: Key, entry: Entry) {
+    pub(super) fn insert(&self, key: ProgramKey, entry: ProgramEntry) {
         // What was there belonged to a program that has gone without our being told.
         let former = self.shard(key).insert(key, entry);
         drop(former);
     }
 
     /// Forgets a program.
-    pub(super) fn remove(&self, key: Key) -> Option<Entry> {
+    pub(super) fn remove(&self, key: ProgramKey) -> Option<ProgramEntry> {
         self.shard(key).remove(&key)
     }
 
     /// What `look` says of a program, if it is known and of this `generation` of its slot.
     pub(super) fn with<T>(
         &self,
-        key: Key,
+        key: ProgramKey,
         generation: u32,
-        look: impl FnOnce(&mut Entry) -> T,
+        look: impl FnOnce(&mut ProgramEntry) -> T,
     ) -> Option<T> {
         let mut shard = self.shard(key);
         let entry = shard.get_mut(&key)?;
@@ -103,7 +103,7 @@ impl Programs {
         self.shards.iter().map(lock).collect()
     }
 
-    fn shard(&self, key: Key) -> MutexGuard<'_, Shard> {
+    fn shard(&self, key: ProgramKey) -> MutexGuard<'_, ProgramShard> {
         // Handles are addresses of blocks of memory: their lowest bits are alike.
         let mixed = (key.handle >> 4) ^ (key.handle >> 10) ^ key.slot;
         lock(&self.shards[mixed % SHARDS])
@@ -111,6 +111,6 @@ impl Programs {
 }
 
 /// A panic in between leaves a map whole.
-fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
+fn lock(shard: &Mutex<ProgramShard>) -> MutexGuard<'_, ProgramShard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

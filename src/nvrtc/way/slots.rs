@@ -12,7 +12,7 @@ pub(super) const SLOTS: usize = 8;
 
 /// One loaded libnvrtc.
 #[repr(C)]
-pub(super) struct Slot {
+pub(super) struct HookSlot {
     /// Counts the libraries that had this slot.
     generation: AtomicU32,
     /// The real functions; zero where the library has none.
@@ -24,42 +24,42 @@ pub(super) struct Slot {
 
 /// All slots of a process.
 #[repr(C)]
-pub(super) struct Slots([Slot; SLOTS]);
+pub(super) struct HookSlots([HookSlot; SLOTS]);
 
 /// The slots of this copy. C calls the hooks without any context, so that there is no other place for it.
 // SAFETY: nothing else has this name, and who finds it by name only looks at its address.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
-pub(super) static pcache_nvcc_slots: Slots = Slots([const { Slot::empty() }; SLOTS]);
+pub(super) static pcache_nvcc_slots: HookSlots = HookSlots([const { HookSlot::empty() }; SLOTS]);
 
 /// The exported name of the slots.
 pub(super) const NAME: &std::ffi::CStr = c"pcache_nvcc_slots";
 
 /// The slots of this copy.
-pub(super) fn own() -> &'static Slots {
+pub(super) fn own() -> &'static HookSlots {
     &pcache_nvcc_slots
 }
 
-impl Slots {
+impl HookSlots {
     /// The slot with this number.
-    pub(super) fn get(&self, number: usize) -> &Slot {
+    pub(super) fn get(&self, number: usize) -> &HookSlot {
         &self.0[number]
     }
 
     /// The slot of the library at `base`.
     pub(super) fn of(&self, base: usize) -> Option<usize> {
-        let is_its = |slot: &Slot| slot.real(MARK).is_some() && slot.place().0 == base;
+        let is_its = |slot: &HookSlot| slot.real(MARK).is_some() && slot.place().0 == base;
         self.0.iter().position(is_its)
     }
 
     /// A slot that has no library, and its number.
-    pub(super) fn free(&self) -> Option<(usize, &Slot)> {
+    pub(super) fn free(&self) -> Option<(usize, &HookSlot)> {
         let mut slots = self.0.iter().enumerate();
         slots.find(|(_, slot)| slot.real(MARK).is_none())
     }
 }
 
-impl Slot {
+impl HookSlot {
     /// Without a library.
     const fn empty() -> Self {
         Self {

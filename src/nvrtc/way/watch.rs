@@ -4,8 +4,8 @@
 //! come this way, and only once something has to be compiled.
 
 use super::elf::Object;
-use super::slots::Slot;
-use crate::nvrtc::program::Access;
+use super::slots::HookSlot;
+use crate::nvrtc::program::FileAccess;
 use std::cell::RefCell;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
@@ -14,16 +14,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
     /// What the compile of this thread was seen to do; `None` while none is watched.
-    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+    static SEEN: RefCell<Option<SeenAccess>> = const { RefCell::new(None) };
 }
 
 /// What one compile was seen to do.
 #[derive(Default)]
-struct Seen {
-    accesses: Vec<Access>,
+struct SeenAccess {
+    accesses: Vec<FileAccess>,
     /// The working directory when it began.
     directory: Option<PathBuf>,
-    /// Something that cannot be told by an [`Access`]: what depends on it must not be stored.
+    /// Something that cannot be told by an [`FileAccess`]: what depends on it must not be stored.
     is_strange: bool,
 }
 
@@ -32,17 +32,17 @@ pub(super) struct Watch(());
 
 impl Watch {
     /// Begins; `None` where the library's calls cannot be seen.
-    pub(super) fn begin(slot: &Slot) -> Option<Self> {
+    pub(super) fn begin(slot: &HookSlot) -> Option<Self> {
         tap(slot)?;
-        SEEN.set(Some(Seen {
+        SEEN.set(Some(SeenAccess {
             directory: std::env::current_dir().ok(),
-            ..Seen::default()
+            ..SeenAccess::default()
         }));
         Some(Self(()))
     }
 
     /// What was seen; `None` where something happened that cannot be told.
-    pub(super) fn end(self) -> Option<Vec<Access>> {
+    pub(super) fn end(self) -> Option<Vec<FileAccess>> {
         let seen = SEEN.take()?;
         (!seen.is_strange).then_some(seen.accesses)
     }
@@ -85,7 +85,7 @@ taps! {
     Lxstat: c"__lxstat" => lxstat,
     Stat: c"stat" => stat,
     Lstat: c"lstat" => lstat,
-    Access: c"access" => access,
+    FileAccess: c"access" => access,
     Opendir: c"opendir" => opendir,
     Readlink: c"readlink" => readlink,
     Realpath: c"realpath" => realpath,
@@ -98,7 +98,7 @@ const NEEDED: [&[&CStr]; 2] = [&[c"fopen", c"fopen64"], &[c"__xstat", c"stat"]];
 ///
 /// Looked at before each compile: a library that is bound lazily may have put back the C library's
 /// function in the very moment in which ours was put there.
-fn tap(slot: &Slot) -> Option<()> {
+fn tap(slot: &HookSlot) -> Option<()> {
     let (base, dynamic) = slot.place();
     // SAFETY: the slot's library is mapped as long as a thread calls its functions.
     let object = unsafe { Object::new(base, dynamic as *const u8) }?;
@@ -134,17 +134,17 @@ fn real(at: At) -> usize {
 
 /// How a question about a path was meant, and so what a "yes" tells.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Question {
+enum AccessQuestion {
     /// It was opened for reading.
     Read,
     /// Its state was asked for.
     Look,
-    /// Something that an [`Access`] cannot tell, unless the answer is that nothing is there.
+    /// Something that an [`FileAccess`] cannot tell, unless the answer is that nothing is there.
     Strange,
 }
 
 /// Notes what came of a question, and leaves errno as it is.
-fn note(path: *const c_char, question: Question, is_there: bool) {
+fn note(path: *const c_char, question: AccessQuestion, is_there: bool) {
     let errno = errno();
     let _ = std::panic::catch_unwind(|| {
         SEEN.with(|seen| {
@@ -158,16 +158,16 @@ fn note(path: *const c_char, question: Question, is_there: bool) {
     set_errno(errno);
 }
 
-impl Seen {
-    fn note(&mut self, path: *const c_char, question: Question, found: Result<(), c_int>) {
+impl SeenAccess {
+    fn note(&mut self, path: *const c_char, question: AccessQuestion, found: Result<(), c_int>) {
         let Some(path) = self.absolute(path) else {
             self.is_strange = true;
             return;
         };
         match (found, question) {
-            (Ok(()), Question::Read) => self.accesses.push(Access::Opened(path)),
-            (Ok(()), Question::Look) => self.accesses.push(Access::Looked(path)),
-            (Err(libc::ENOENT | libc::ENOTDIR), _) => self.accesses.push(Access::Absent(path)),
+            (Ok(()), AccessQuestion::Read) => self.accesses.push(FileAccess::Opened(path)),
+            (Ok(()), AccessQuestion::Look) => self.accesses.push(FileAccess::Looked(path)),
+            (Err(libc::ENOENT | libc::ENOTDIR), _) => self.accesses.push(FileAccess::Absent(path)),
             _ => self.is_strange = true,
         }
     }
@@ -202,7 +202,7 @@ pub(super) fn set_errno(errno: c_int) {
     unsafe { *libc::__errno_location() = errno };
 }
 
-fn reads(mode: *const c_char) -> Question {
+fn reads(mode: *const c_char) -> AccessQuestion {
     let mode = if mode.is_null() {
         b"".as_slice()
     } else {
@@ -210,16 +210,16 @@ fn reads(mode: *const c_char) -> Question {
         unsafe { CStr::from_ptr(mode) }.to_bytes()
     };
     if mode.first() == Some(&b'r') && !mode.contains(&b'+') {
-        Question::Read
+        AccessQuestion::Read
     } else {
-        Question::Strange
+        AccessQuestion::Strange
     }
 }
 
-fn reads_only(flags: c_int) -> Question {
+fn reads_only(flags: c_int) -> AccessQuestion {
     match flags & (libc::O_ACCMODE | libc::O_DIRECTORY | libc::O_CREAT | libc::O_TRUNC) {
-        libc::O_RDONLY => Question::Read,
-        _ => Question::Strange,
+        libc::O_RDONLY => AccessQuestion::Read,
+        _ => AccessQuestion::Strange,
     }
 }
 
@@ -231,18 +231,18 @@ macro_rules! real {
     };
 }
 
-type Name = *const c_char;
+type WatchedName = *const c_char;
 
-unsafe extern "C" fn fopen(path: Name, mode: *const c_char) -> *mut c_void {
-    let real = real!(Fopen as fn(Name, *const c_char) -> *mut c_void);
+unsafe extern "C" fn fopen(path: WatchedName, mode: *const c_char) -> *mut c_void {
+    let real = real!(Fopen as fn(WatchedName, *const c_char) -> *mut c_void);
     // SAFETY: the caller's own call.
     let file = unsafe { real(path, mode) };
     note(path, reads(mode), !file.is_null());
     file
 }
 
-unsafe extern "C" fn fopen64(path: Name, mode: *const c_char) -> *mut c_void {
-    let real = real!(Fopen64 as fn(Name, *const c_char) -> *mut c_void);
+unsafe extern "C" fn fopen64(path: WatchedName, mode: *const c_char) -> *mut c_void {
+    let real = real!(Fopen64 as fn(WatchedName, *const c_char) -> *mut c_void);
     // SAFETY: the caller's own call.
     let file = unsafe { real(path, mode) };
     note(path, reads(mode), !file.is_null());
@@ -250,94 +250,94 @@ unsafe extern "C" fn fopen64(path: Name, mode: *const c_char) -> *mut c_void {
 }
 
 // The mode of a new file is passed on whether or not there is one: C lets callers leave it out.
-unsafe extern "C" fn open(path: Name, flags: c_int, mode: c_int) -> c_int {
-    let real = real!(Open as fn(Name, c_int, c_int) -> c_int);
+unsafe extern "C" fn open(path: WatchedName, flags: c_int, mode: c_int) -> c_int {
+    let real = real!(Open as fn(WatchedName, c_int, c_int) -> c_int);
     // SAFETY: the caller's own call.
     let file = unsafe { real(path, flags, mode) };
     note(path, reads_only(flags), file >= 0);
     file
 }
 
-unsafe extern "C" fn open64(path: Name, flags: c_int, mode: c_int) -> c_int {
-    let real = real!(Open64 as fn(Name, c_int, c_int) -> c_int);
+unsafe extern "C" fn open64(path: WatchedName, flags: c_int, mode: c_int) -> c_int {
+    let real = real!(Open64 as fn(WatchedName, c_int, c_int) -> c_int);
     // SAFETY: the caller's own call.
     let file = unsafe { real(path, flags, mode) };
     note(path, reads_only(flags), file >= 0);
     file
 }
 
-unsafe extern "C" fn openat(dir: c_int, path: Name, flags: c_int, mode: c_int) -> c_int {
-    let real = real!(Openat as fn(c_int, Name, c_int, c_int) -> c_int);
+unsafe extern "C" fn openat(dir: c_int, path: WatchedName, flags: c_int, mode: c_int) -> c_int {
+    let real = real!(Openat as fn(c_int, WatchedName, c_int, c_int) -> c_int);
     // SAFETY: the caller's own call.
     let file = unsafe { real(dir, path, flags, mode) };
     let question = match dir {
         libc::AT_FDCWD => reads_only(flags),
-        _ => Question::Strange,
+        _ => AccessQuestion::Strange,
     };
     note(path, question, file >= 0);
     file
 }
 
-unsafe extern "C" fn xstat(version: c_int, path: Name, state: *mut c_void) -> c_int {
-    let real = real!(Xstat as fn(c_int, Name, *mut c_void) -> c_int);
+unsafe extern "C" fn xstat(version: c_int, path: WatchedName, state: *mut c_void) -> c_int {
+    let real = real!(Xstat as fn(c_int, WatchedName, *mut c_void) -> c_int);
     // SAFETY: the caller's own call.
     let result = unsafe { real(version, path, state) };
-    note(path, Question::Look, result == 0);
+    note(path, AccessQuestion::Look, result == 0);
     result
 }
 
-unsafe extern "C" fn lxstat(version: c_int, path: Name, state: *mut c_void) -> c_int {
-    let real = real!(Lxstat as fn(c_int, Name, *mut c_void) -> c_int);
+unsafe extern "C" fn lxstat(version: c_int, path: WatchedName, state: *mut c_void) -> c_int {
+    let real = real!(Lxstat as fn(c_int, WatchedName, *mut c_void) -> c_int);
     // SAFETY: the caller's own call.
     let result = unsafe { real(version, path, state) };
-    note(path, Question::Look, result == 0);
+    note(path, AccessQuestion::Look, result == 0);
     result
 }
 
-unsafe extern "C" fn stat(path: Name, state: *mut c_void) -> c_int {
-    let real = real!(Stat as fn(Name, *mut c_void) -> c_int);
+unsafe extern "C" fn stat(path: WatchedName, state: *mut c_void) -> c_int {
+    let real = real!(Stat as fn(WatchedName, *mut c_void) -> c_int);
     // SAFETY: the caller's own call.
     let result = unsafe { real(path, state) };
-    note(path, Question::Look, result == 0);
+    note(path, AccessQuestion::Look, result == 0);
     result
 }
 
-unsafe extern "C" fn lstat(path: Name, state: *mut c_void) -> c_int {
-    let real = real!(Lstat as fn(Name, *mut c_void) -> c_int);
+unsafe extern "C" fn lstat(path: WatchedName, state: *mut c_void) -> c_int {
+    let real = real!(Lstat as fn(WatchedName, *mut c_void) -> c_int);
     // SAFETY: the caller's own call.
     let result = unsafe { real(path, state) };
-    note(path, Question::Look, result == 0);
+    note(path, AccessQuestion::Look, result == 0);
     result
 }
 
-unsafe extern "C" fn access(path: Name, mode: c_int) -> c_int {
-    let real = real!(Access as fn(Name, c_int) -> c_int);
+unsafe extern "C" fn access(path: WatchedName, mode: c_int) -> c_int {
+    let real = real!(FileAccess as fn(WatchedName, c_int) -> c_int);
     // SAFETY: the caller's own call.
     let result = unsafe { real(path, mode) };
-    note(path, Question::Look, result == 0);
+    note(path, AccessQuestion::Look, result == 0);
     result
 }
 
-unsafe extern "C" fn opendir(path: Name) -> *mut c_void {
-    let real = real!(Opendir as fn(Name) -> *mut c_void);
+unsafe extern "C" fn opendir(path: WatchedName) -> *mut c_void {
+    let real = real!(Opendir as fn(WatchedName) -> *mut c_void);
     // SAFETY: the caller's own call.
     let listing = unsafe { real(path) };
-    note(path, Question::Strange, !listing.is_null());
+    note(path, AccessQuestion::Strange, !listing.is_null());
     listing
 }
 
-unsafe extern "C" fn readlink(path: Name, buffer: *mut c_char, size: usize) -> isize {
-    let real = real!(Readlink as fn(Name, *mut c_char, usize) -> isize);
+unsafe extern "C" fn readlink(path: WatchedName, buffer: *mut c_char, size: usize) -> isize {
+    let real = real!(Readlink as fn(WatchedName, *mut c_char, usize) -> isize);
     // SAFETY: the caller's own call.
     let result = unsafe { real(path, buffer, size) };
-    note(path, Question::Strange, result >= 0);
+    note(path, AccessQuestion::Strange, result >= 0);
     result
 }
 
-unsafe extern "C" fn realpath(path: Name, buffer: *mut c_char) -> *mut c_char {
-    let real = real!(Realpath as fn(Name, *mut c_char) -> *mut c_char);
+unsafe extern "C" fn realpath(path: WatchedName, buffer: *mut c_char) -> *mut c_char {
+    let real = real!(Realpath as fn(WatchedName, *mut c_char) -> *mut c_char);
     // SAFETY: the caller's own call.
     let result = unsafe { real(path, buffer) };
-    note(path, Question::Strange, !result.is_null());
+    note(path, AccessQuestion::Strange, !result.is_null());
     result
 }

@@ -2,7 +2,7 @@
 
 use super::{Candidate, Limits, Nanos, Policy};
 use crate::config::EvictionPolicy;
-use crate::store::Class;
+use crate::store::ContentKind;
 use proptest::prelude::{Just, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::collections::BTreeSet;
 
@@ -97,18 +97,21 @@ fn policies_that_know_no_expiry_do_not_look_at_it() {
     entries[1].expires = Some(0);
     for policy in [Policy::Lru, Policy::Fifo, Policy::Lfu] {
         assert!(!policy.knows_expiry() && policy.expired(&entries, 9).is_empty());
-        assert_eq!(policy.expires(Class::Device, 5), None);
+        assert_eq!(policy.expires(ContentKind::Device, 5), None);
         goes(policy, &entries, 10, &[0]);
     }
 }
 
 #[test]
 fn lifetimes_count_from_writing_and_by_class() {
-    assert_eq!(TTL.expires(Class::Object, 5), Some(15));
-    assert_eq!(TTL.expires(Class::Device, 5), Some(15));
-    assert_eq!(TLRU.expires(Class::Object, 5), Some(15));
-    assert_eq!(TLRU.expires(Class::Device, 5), Some(105));
-    assert_eq!(TLRU.expires(Class::Device, Nanos::MAX), Some(Nanos::MAX));
+    assert_eq!(TTL.expires(ContentKind::Object, 5), Some(15));
+    assert_eq!(TTL.expires(ContentKind::Device, 5), Some(15));
+    assert_eq!(TLRU.expires(ContentKind::Object, 5), Some(15));
+    assert_eq!(TLRU.expires(ContentKind::Device, 5), Some(105));
+    assert_eq!(
+        TLRU.expires(ContentKind::Device, Nanos::MAX),
+        Some(Nanos::MAX)
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What may be remembered of real files and directories, and when it is forgotten.
 
 use super::{Fixture, digest, later, seen, through};
-use crate::includes::digests::file_system::Trust;
+use crate::includes::digests::file_system::StatTrust;
 use crate::includes::digests::slot::Subject;
 use crate::includes::digests::{Aspect, CHUNK, DigestError, DigestTable, Sighting, epoch};
 use crate::key::Digest;
@@ -174,7 +174,7 @@ fn file_systems_that_promise_nothing_are_not_remembered() {
 
 /// Whether an unchanged stat of a directory in this place proves anything.
 fn facts_stay(dir: &Path) -> bool {
-    Trust::in_file_system_of(File::open(dir).unwrap()) == Trust::All
+    StatTrust::in_file_system_of(File::open(dir).unwrap()) == StatTrust::All
 }
 
 #[test]
