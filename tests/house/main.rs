@@ -1,5 +1,6 @@
 //! The rules of the house that no compiler holds.
 
+mod names;
 mod rooms;
 mod sizes;
 mod tree;
