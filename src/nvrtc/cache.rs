@@ -23,7 +23,7 @@ use crate::journal::CompileOutcome as Ending;
 use crate::key::Digest;
 use crate::outcome::NvrtcReason;
 use crate::stats::Counter;
-use crate::store::{FileStore, Flight, Flights, LeadGuard};
+use crate::store::{self, FileStore, Flights, LeadGuard, Turn};
 use crate::toolchain::driver_version;
 use std::convert::Infallible;
 use std::env;
@@ -33,9 +33,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 pub use super::keyed::Keyed;
-
-/// How many others a compile waits for, one after the other, as for units of nvcc.
-const LEADERS: u32 = 2;
 
 /// The cache of one process.
 pub struct Cache {
@@ -274,33 +271,24 @@ impl Cache {
             return Err(None);
         }
         let deadline = Instant::now() + self.config.wait.value;
-        let mut ending = Ending::DirectHit;
-        let mut followed = 0;
-        while followed < LEADERS {
+        let mut join = || {
             let key = &keyed.anywhere;
-            let lead = match self.flights.join(key, deadline, &mut || None::<Infallible>) {
-                Flight::Leader(lead) => Some(lead),
-                Flight::Followed => {
-                    ending = Ending::Coalesced;
-                    followed += 1;
-                    None
-                }
-                Flight::Impatient | Flight::Unsupported => break,
-                Flight::Failed(_) => {
-                    level.stats().add(Counter::Error, 1);
-                    break;
-                }
-                Flight::Interrupted(never) => match never {},
-            };
-            // For the leader again: another may have stored it since this one looked.
-            if let Some(found) = self.look_up(level, keyed, told) {
-                return Ok((found, ending));
+            self.flights.join(key, deadline, &mut || None::<Infallible>)
+        };
+        let mut look_up = || self.look_up(level, keyed, told);
+        let mut failed = || level.stats().add(Counter::Error, 1);
+        match store::take_turn(&mut join, &mut look_up, &mut failed) {
+            Ok(Turn::Found { value, waited }) => {
+                let ending = if waited {
+                    Ending::Coalesced
+                } else {
+                    Ending::DirectHit
+                };
+                Ok((value, ending))
             }
-            if lead.is_some() {
-                return Err(lead);
-            }
+            Ok(Turn::Make(lead)) => Err(lead),
+            Err(never) => match never {},
         }
-        Err(None)
     }
 }
 

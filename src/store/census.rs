@@ -6,7 +6,7 @@ use super::class::{CLASS_HEAD, ContentKind};
 use super::error::StoreError;
 use super::file::FileStore;
 use super::kind::{Access, EntryKind};
-use super::policy::{Candidate, Policy};
+use super::policy::{Candidate, UsageLog};
 use super::tmp;
 use super::usage::{UsageMap, forget, load};
 use crate::files::{Directory, seconds};
@@ -272,18 +272,17 @@ impl FileStore {
 
     /// What the policy is to know of every file of a shard, in the order of [`Shard::files`].
     pub(super) fn candidates(&self, root: &Directory, shard: &Shard) -> Vec<Candidate> {
-        let known = match self.policy {
-            Policy::Lfu | Policy::Tlru { .. } => load(root, shard.number),
-            Policy::Lru | Policy::Fifo | Policy::Random { .. } | Policy::Ttl { .. } => {
-                UsageMap::new()
-            }
+        let known = if self.policy.needs_log() {
+            load(root, shard.number)
+        } else {
+            UsageMap::new()
         };
         let candidate = |(at, sort, file): (usize, EntryKind, &ListedFile)| {
             let name = name_of(shard.number, &file.name);
             let usage = name.and_then(|name| known.get(&(sort, name)).copied());
             let usage = usage.unwrap_or_default();
-            let class = match (self.policy, sort) {
-                (Policy::Tlru { .. }, EntryKind::Entry) => usage.class.unwrap_or_else(|| {
+            let class = match (self.policy.log(), sort) {
+                (UsageLog::Kinds, EntryKind::Entry) => usage.class.unwrap_or_else(|| {
                     ContentKind::of(&shard.listings[at].1.head(file, CLASS_HEAD))
                 }),
                 _ => ContentKind::Object,

@@ -7,7 +7,7 @@ use super::area::name_of;
 use super::census::{MOST_LISTED, Shard};
 use super::file::FileStore;
 use super::own::Own;
-use super::policy::{Candidate, Limits, Nanos, Policy};
+use super::policy::{Candidate, Limits, Nanos};
 use super::usage::fold;
 use crate::files;
 use crate::files::Directory;
@@ -134,7 +134,7 @@ impl FileStore {
                 work.removed += 1;
             }
         }
-        if matches!(self.policy, Policy::Lfu | Policy::Tlru { .. }) {
+        if self.policy.needs_log() {
             for shard in group {
                 self.fold_log(root, shard, work);
             }

@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::key::KeyRefusal;
 use super::kind::{Access, EntryKind};
 use super::own::Own;
-use super::policy::{Candidate, Policy};
+use super::policy::{Candidate, Policy, UsageLog};
 use super::record::Unsealed;
 use super::root;
 use super::tmp::{self, Durability, Temporary};
@@ -315,13 +315,13 @@ impl FileStore {
 
     /// Notes what only some policies ask for. A use that cannot be noted is one too few.
     fn note_use(&self, sort: EntryKind, name: Name, class: Option<ContentKind>) {
-        let usage = match self.policy {
-            Policy::Lfu => Usage {
+        let usage = match self.policy.log() {
+            UsageLog::Uses => Usage {
                 uses: 1,
                 class: None,
             },
-            Policy::Tlru { .. } if class.is_some() => Usage { uses: 0, class },
-            _ => return,
+            UsageLog::Kinds if class.is_some() => Usage { uses: 0, class },
+            UsageLog::Kinds | UsageLog::Nothing => return,
         };
         if self.access == Access::ReadOnly {
             return;

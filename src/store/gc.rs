@@ -7,7 +7,7 @@ use super::error::StoreError;
 use super::evict::{EvictionWork, lock};
 use super::file::FileStore;
 use super::kind::Access;
-use super::policy::{Candidate, Limits, Policy};
+use super::policy::{Candidate, Limits};
 use crate::files::{Directory, now};
 use crate::stats::{Counter, ShardRow, StoreSize};
 
@@ -64,7 +64,7 @@ impl FileStore {
         done.before.bytes = done.before.bytes.saturating_add(unfinished);
         let mut work = EvictionWork::default();
         self.remove_victims(&root, &shards, unfinished, (&mut done, &mut work), watch);
-        if matches!(self.policy, Policy::Lfu | Policy::Tlru { .. }) {
+        if self.policy.needs_log() {
             for shard in &shards {
                 self.fold_log(&root, shard, &mut work);
             }

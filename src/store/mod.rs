@@ -39,6 +39,7 @@ mod root;
 mod survey;
 mod tmp;
 mod trust;
+mod turn;
 mod turns;
 mod unchanged;
 mod usage;
@@ -58,6 +59,7 @@ pub use policy::Policy;
 pub use survey::{Proof, Reading, SurveyedFile, Verdict};
 pub use tmp::STRANGE_PREFIX;
 pub use trust::Standing;
+pub use turn::{Turn, take_turn};
 
 #[cfg(test)]
 mod tests;

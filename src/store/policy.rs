@@ -58,6 +58,17 @@ impl Limits {
     }
 }
 
+/// What a policy must know of an entry besides its times, and the usage log keeps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageLog {
+    /// Nothing.
+    Nothing,
+    /// How often each was used.
+    Uses,
+    /// What kind of content each has.
+    Kinds,
+}
+
 /// In which order entries go. Every order is total: what the named facts leave equal goes in the
 /// order of writing, and then in that of the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -101,6 +112,20 @@ impl Policy {
             },
         };
         Some(written.saturating_add(lifetime))
+    }
+
+    /// What the usage log keeps for it.
+    pub fn log(self) -> UsageLog {
+        match self {
+            Self::Lru | Self::Fifo | Self::Random { .. } | Self::Ttl { .. } => UsageLog::Nothing,
+            Self::Lfu => UsageLog::Uses,
+            Self::Tlru { .. } => UsageLog::Kinds,
+        }
+    }
+
+    /// Whether it needs the usage log.
+    pub fn needs_log(self) -> bool {
+        self.log() != UsageLog::Nothing
     }
 
     /// Whether entries expire at all. What others say in [`Candidate::expires`] is not looked at.

@@ -7,7 +7,7 @@ use super::backend::{Cleared, Name};
 use super::error::StoreError;
 use super::file::{FileStore, LONGEST_RECORD};
 use super::kind::{Access, EntryKind};
-use super::policy::{Nanos, Policy};
+use super::policy::{Nanos, UsageLog};
 use super::record::Unsealed;
 use super::trust::Credentials;
 use super::usage::load;
@@ -120,7 +120,7 @@ impl FileStore {
         let mut trouble = Ok(());
         for number in 0..=u8::MAX {
             let shard = self.visit(&root, number)?;
-            let known = (self.policy == Policy::Lfu).then(|| load(&root, number));
+            let known = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));
             for (at, _, file) in shard.files().filter(|(_, found, _)| *found == sort) {
                 let Some(name) = name_of(number, &file.name) else {
                     continue;

@@ -13,10 +13,11 @@ use crate::compile::unit::audit::audit;
 use crate::compile::unit::key::{sorted_commands, write_key};
 use crate::compile::unit::product::{Ending, Product};
 use crate::compile::unit::result::{collect, quoted};
-use crate::compile::unit::single_flight::{Turn, take_turn};
+use crate::compile::unit::single_flight::take_turn;
 use crate::compile::unit::stored::{StoredUnit, fetch, keep_tie, record};
 use crate::compile::unit::tie::{self, Tie};
 use crate::key::{Digest, Digester, Explanation, Pass};
+use crate::store::Turn;
 use std::cell::Cell;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
@@ -217,7 +218,14 @@ impl UnitRun<'_> {
         }
         // Held until the record is stored.
         let _lead = match take_turn(self.work, &making.key(tie), commands)? {
-            Turn::Served(stored, ending) => return Ok(ended(stored, ending, tie)),
+            Turn::Found { value, waited } => {
+                let ending = if waited {
+                    Ending::Coalesced
+                } else {
+                    Ending::Hit
+                };
+                return Ok(ended(value, ending, tie));
+            }
             Turn::Make(lead) => lead,
         };
         if !making.counted.replace(true) && self.one_step.is_none() {
