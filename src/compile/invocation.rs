@@ -95,7 +95,7 @@ fn look_up(
 /// Tells the account what is asked for.
 fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, account: &Account) {
     account.tell(|found| {
-        found.directory = journal::text(facts.directories[0].as_os_str());
+        found.directory = journal::text(facts.directory.physical.as_os_str());
         found.output = job.output.as_deref().map(journal::text);
         found.sources = job
             .inputs

@@ -15,6 +15,7 @@ use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions::{self, HostQuestion};
 use crate::compile::inputs::line_free::Sight;
 use crate::compile::request::direct_key::DirectKeyInputs;
+use crate::compile::request::environment::value_depends_on_machine;
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::printed::Printed;
 use crate::compile::store_view::StoreView;
@@ -131,9 +132,9 @@ impl<'a> Direct<'a> {
         answers: Option<&Answers>,
     ) -> Option<Self> {
         let table = cache.digests.filter(|_| cache.store.is_some())?;
-        let asks_native = |value: &Vec<u8>| value.windows(6).any(|word| word == b"native");
         let mut values = facts.job.iter().flat_map(|(_, values)| values);
-        if toolchain.front != Front::Programs || values.any(asks_native) {
+        if toolchain.front != Front::Programs || values.any(|value| value_depends_on_machine(value))
+        {
             return None;
         }
         let mut base = Digester::default();
@@ -445,7 +446,7 @@ impl<'a> Direct<'a> {
 
     /// Its sources as the journal and its readers know them.
     fn sources(&self) -> Vec<String> {
-        let directory = &self.facts.directories[0];
+        let directory = &self.facts.directory.physical;
         let sources = self.job.inputs.iter();
         let places = sources.map(|path| place(directory, path));
         places.map(|path| text(path.as_os_str())).collect()

@@ -89,11 +89,10 @@ impl Asker<'_> {
         let path = |path: &'_ PathBuf| path.as_os_str().as_bytes().to_vec();
         let found: Vec<_> = self.toolchain.found.iter().map(path).collect();
         list(&mut sink, "programs", found.iter().map(Vec::as_slice));
-        let directories = self.facts.directories.each_ref().map(path);
         list(
             &mut sink,
             "directory",
-            directories.iter().map(Vec::as_slice),
+            self.facts.directory.bytes().into_iter(),
         );
         let environment = self.facts.environment.iter().map(Vec::as_slice);
         list(&mut sink, "environment", environment);

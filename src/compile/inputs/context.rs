@@ -59,7 +59,7 @@ impl<'a> UnitContext<'a> {
     /// The unit's source as the journal and its readers know it.
     pub fn source(&self) -> String {
         let source = &self.plan.file(self.unit.source).path;
-        text(place(&self.facts.directories[0], source).as_os_str())
+        text(place(&self.facts.directory.physical, source).as_os_str())
     }
 
     /// The host compiler still answers as it did.

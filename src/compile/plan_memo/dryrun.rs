@@ -4,7 +4,7 @@
 use crate::cmdline::Job;
 use crate::compile::direct::search_orders::{Asked, Asker, IncludePathQuery};
 use crate::compile::plan_memo::predefined::Predefined;
-use crate::compile::request::environment;
+use crate::compile::request::environment::{self, value_depends_on_machine};
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::mentions::{Mention, mentions};
 use crate::compile::run::workspace::Workspace;
@@ -152,7 +152,6 @@ impl Planner<'_> {
     /// Whether the answer depends on nothing but the key and the predefined header: `native` asks the machine, and scripts may
     /// ask anything. A work directory that a shell would quote is not told from its quoted form.
     fn is_repeatable(&self, args: &[OsString], root: &[u8]) -> bool {
-        let asks_native = |arg: &OsString| arg.as_bytes().windows(6).any(|word| word == b"native");
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
         // nvcc asks the host compiler for its version, which reads a stdc-predef.h that these may name.
         let searched: [&[u8]; 3] = [b"CPATH=", b"CPLUS_INCLUDE_PATH=", b"C_INCLUDE_PATH="];
@@ -163,7 +162,7 @@ impl Planner<'_> {
             && self.toolchain.host == HostFamily::Gnu
             && !self.facts.environment.iter().any(is_searched)
             && root.iter().all(is_plain)
-            && !args.iter().any(asks_native)
+            && !args.iter().any(|arg| value_depends_on_machine(arg.as_bytes()))
     }
 
     fn key(&self, args: &[OsString], root: &[u8]) -> Digest {
@@ -182,10 +181,7 @@ impl Planner<'_> {
         list(
             &mut sink,
             "directory",
-            self.facts
-                .directories
-                .iter()
-                .map(|path| path.as_os_str().as_bytes()),
+            self.facts.directory.bytes().into_iter(),
         );
         let mut environment = environment::planned(&self.toolchain.profile_variables);
         environment.extend(self.facts.environment.iter().cloned());

@@ -61,15 +61,11 @@ impl<'a> DirectKeyInputs<'a> {
 impl RequestFacts {
     /// The fields that the keys of the invocation and of its units share.
     pub fn common<'a>(&'a self, toolchain: &'a Toolchain) -> CommonFacts<'a> {
-        let [physical, spelled] = &self.directories;
         CommonFacts {
             toolchain: &toolchain.id,
             release: toolchain.release.as_bytes(),
             driver: self.driver.as_bytes(),
-            directory: [
-                physical.as_os_str().as_bytes(),
-                spelled.as_os_str().as_bytes(),
-            ],
+            directory: self.directory.bytes(),
             environment: &self.environment,
             diagnostics: self.diagnostics.name(),
             keep: self.keep.as_ref().map(|keep| keep.prefix.as_bytes()),

@@ -166,21 +166,51 @@ pub fn check() -> Result<(), Bypass> {
     }
 }
 
-/// The working directory: as the system knows it, and as `PWD` spells it. gcc and nvcc use the
-/// latter where it names the same directory.
-pub fn directories() -> std::io::Result<[PathBuf; 2]> {
-    let physical = env::current_dir()?;
-    let spelled = match env::var_os("PWD").map(PathBuf::from) {
-        Some(spelled) if spelled != physical => spelled,
-        _ => return Ok([physical.clone(), physical]),
-    };
-    let identity = |path: &Path| {
-        let found = fs::metadata(path).ok()?;
-        Some((found.dev(), found.ino()))
-    };
-    let is_same = spelled.is_absolute() && identity(&spelled) == identity(&physical);
-    let spelled = if is_same { spelled } else { physical.clone() };
-    Ok([physical, spelled])
+/// The working directory in its two spellings.
+pub struct WorkingDirectory {
+    /// As the system knows it.
+    pub physical: PathBuf,
+    /// As `PWD` spells it, which gcc and nvcc use if it names the same directory.
+    pub spelled: PathBuf,
+}
+
+impl WorkingDirectory {
+    /// That of this process.
+    ///
+    /// # Errors
+    /// It is gone.
+    pub fn current() -> std::io::Result<Self> {
+        let physical = env::current_dir()?;
+        let identity = |path: &Path| {
+            let found = fs::metadata(path).ok()?;
+            Some((found.dev(), found.ino()))
+        };
+        let spelled = env::var_os("PWD").map(PathBuf::from);
+        let spelled = spelled.filter(|spelled| {
+            let is_other = *spelled != physical && spelled.is_absolute();
+            is_other && identity(spelled) == identity(&physical)
+        });
+        Ok(Self {
+            spelled: spelled.unwrap_or_else(|| physical.clone()),
+            physical,
+        })
+    }
+
+    /// Both spellings, as keys have them.
+    pub fn bytes(&self) -> [&[u8]; 2] {
+        [&self.physical, &self.spelled].map(|path| path.as_os_str().as_bytes())
+    }
+}
+
+/// Whether the value of one of nvcc's options depends on this machine: `-arch=native`.
+pub fn value_depends_on_machine(value: &[u8]) -> bool {
+    // Not memchr: its first call takes longer than a hit may.
+    value.windows(6).any(|word| word == b"native")
+}
+
+/// Whether a word of a command depends on this machine: `-march=native`. Names of files may hold the word.
+pub fn word_depends_on_machine(word: &[u8]) -> bool {
+    word.windows(7).any(|part| part == b"=native")
 }
 
 /// What `-march=native` means: the first processor's description, without what varies from moment

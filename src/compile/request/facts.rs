@@ -2,7 +2,7 @@
 
 use crate::cmdline::{self, CommandLine, Job, Observed};
 use crate::compile::detour::work_directory;
-use crate::compile::request::environment;
+use crate::compile::request::environment::{self, WorkingDirectory};
 use crate::compile::run::commands::Diagnostics;
 use crate::compile::run::workspace::Workspace;
 use crate::outcome::{Bypass, Fallback};
@@ -12,7 +12,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 /// `--keep` as the user gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub struct RequestFacts {
     pub job: Vec<(&'static str, Vec<Vec<u8>>)>,
     pub inputs: Vec<Vec<u8>>,
     pub driver: String,
-    pub directories: [PathBuf; 2],
+    pub directory: WorkingDirectory,
     pub environment: Vec<Vec<u8>>,
     pub diagnostics: Diagnostics,
     pub keep: Option<Keep>,
@@ -107,7 +107,7 @@ pub fn facts(job: &Job) -> Result<RequestFacts, Fallback> {
             .flat_map(|(_, values)| bytes(values))
             .collect(),
         driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
-        directories: environment::directories().map_err(|error| work_directory(&error))?,
+        directory: WorkingDirectory::current().map_err(|error| work_directory(&error))?,
         environment: environment::keyed(),
         diagnostics: diagnostics(),
         keep,

@@ -4,8 +4,7 @@
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_free::Alike;
 use crate::compile::inputs::preprocess::PassResults;
-use crate::compile::request::environment::{self, VariableReader};
-use crate::compile::run::mentions::mentions;
+use crate::compile::request::environment::{self, VariableReader, word_depends_on_machine};
 use crate::compile::stages::{nameless, shape};
 use crate::exec::Command;
 use crate::includes::moved;
@@ -178,8 +177,7 @@ impl StageInputs<'_> {
             inputs.push((name.to_vec(), *digests.get(file)?));
         }
         let mut arguments = shape::arguments(work, stage);
-        let directories = [&work.facts.directories[0], &work.facts.directories[1]];
-        let directories = directories.map(|path| path.as_os_str().as_bytes());
+        let directories = work.facts.directory.bytes();
         let located = named || matches!(stage.tool, Tool::Cudafe | Tool::Cicc);
         let reader = if host {
             // Compilers look for their parts beside themselves.
@@ -188,13 +186,12 @@ impl StageInputs<'_> {
         } else {
             VariableReader::CudaTool
         };
-        let asks_native = |text: &Vec<u8>| mentions(text, b"=native");
         let facts = StageFacts {
             tool: &tool,
             inputs: &inputs,
             directory: if located { &directories } else { &[] },
             environment: &environment::reaching(reader, &work.facts.environment),
-            machine: &if arguments.iter().any(asks_native) {
+            machine: &if arguments.iter().any(|word| word_depends_on_machine(word)) {
                 environment::machine()
             } else {
                 Vec::new()

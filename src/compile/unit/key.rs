@@ -1,7 +1,7 @@
 //! The key of one translation unit.
 
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::request::environment;
+use crate::compile::request::environment::{self, word_depends_on_machine};
 use crate::compile::run::commands::template;
 use crate::key::{HostHeader, Pass, Sink, TuFacts};
 use std::os::unix::ffi::OsStrExt;
@@ -26,8 +26,7 @@ pub fn write_key(
     sink: &mut impl Sink,
 ) {
     let facts = work.facts;
-    let asks_native = |text: &Vec<u8>| text.windows(7).any(|word| word == b"=native");
-    let machine = if commands.iter().any(asks_native) {
+    let machine = if commands.iter().any(|text| word_depends_on_machine(text)) {
         environment::machine()
     } else {
         Vec::new()

@@ -12,7 +12,7 @@ use crate::plan::{FileId, Stage, Tool};
 use memchr::memmem;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// Whether a unit's id, and so its key, names the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +98,7 @@ fn source_path(work: &UnitContext<'_>) -> PathBuf {
 }
 
 fn absolute(work: &UnitContext<'_>, path: &OsStr) -> PathBuf {
-    Path::new(&work.facts.directories[1]).join(path)
+    work.facts.directory.spelled.join(path)
 }
 
 /// What the host's front end reads, without the numbers of lines where that can be told; what the
