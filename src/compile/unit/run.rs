@@ -202,12 +202,7 @@ impl UnitRun<'_> {
         tie: Tie,
         beside: &mut dyn FnMut(&ReadFiles),
     ) -> Result<Round, Detour> {
-        let Making {
-            commands,
-            read,
-            alike,
-            ..
-        } = *making;
+        let commands = making.commands;
         if let Some(alike_key) = making.alike_key(tie)
             && let Some(stored) = self.fetch_unless_told(&alike_key, commands)
         {
@@ -228,6 +223,17 @@ impl UnitRun<'_> {
             }
             Turn::Make(lead) => lead,
         };
+        self.make_here(making, tie, beside)
+    }
+
+    /// Runs the stages, and stores what they made.
+    fn make_here(
+        &self,
+        making: &Making<'_>,
+        tie: Tie,
+        beside: &mut dyn FnMut(&ReadFiles),
+    ) -> Result<Round, Detour> {
+        let Making { read, alike, .. } = *making;
         if !making.counted.replace(true) && self.one_step.is_none() {
             count_passes(self.work);
         }
