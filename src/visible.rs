@@ -15,7 +15,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false, |text, c| text.extend(c.escape_default()))
 }
 
-/// Several lines: as [`line`], but newlines and tabs stay.
+/// Several lines: as [`line()`], but newlines and tabs stay.
 pub fn lines(text: &str) -> Cow<'_, str> {
     let is_layout = |c| matches!(c, '\n' | '\t');
     escaped(text, is_layout, |text, c| text.extend(c.escape_default()))

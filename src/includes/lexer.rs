@@ -3,7 +3,7 @@
 //!
 //! The model is GCC's preprocessor for C++14 and later; text that it has written itself (`-E`) is
 //! read as well. Where the mode, the version or the macros of a compile decide how the text is to be
-//! read, the lexer reads it one way and remembers a [doubt](Pieces::doubt).
+//! read, the lexer reads it one way and remembers a [doubt](SourcePieces::doubt).
 //! Knows no directive but those that name headers, expands nothing and reads no file.
 
 pub(super) mod bytes;

@@ -130,7 +130,10 @@ impl Policy {
 
     /// Whether entries expire at all. What others say in [`Candidate::expires`] is not looked at.
     pub fn knows_expiry(self) -> bool {
-        matches!(self, Self::Ttl { .. } | Self::Tlru { .. })
+        match self {
+            Self::Lru | Self::Fifo | Self::Lfu | Self::Random { .. } => false,
+            Self::Ttl { .. } | Self::Tlru { .. } => true,
+        }
     }
 
     /// Whether an entry must not be served any more at `now`: its last moment is the one before
