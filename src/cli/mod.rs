@@ -40,7 +40,7 @@ use std::ffi::OsString;
 use std::io::{self, Write};
 pub use surroundings::Surroundings;
 
-/// Looks after the cache of pcache-nvcc.
+/// Manage the pcache-nvcc compile cache.
 #[derive(Debug, Parser)]
 #[command(name = "pcache", version, disable_help_subcommand = true, after_help = STATUSES)]
 struct Arguments {
@@ -50,27 +50,27 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum PcacheCommand {
-    /// Show what was counted: hits, misses, and why compiles were passed on to nvcc
+    /// Show counters: hits, misses, and why compiles were passed on to nvcc
     Stats(stats::StatsArguments),
-    /// Say how compiles ended, and what differed where the cache had no result
+    /// Explain why recent compiles hit or missed
     Explain(explain::ExplainArguments),
-    /// Write a page that shows compiles: when, how long, what was found in the cache, and why not
+    /// Write an HTML report of recent compiles
     Report(report::ReportArguments),
-    /// Write compiles and their stages as a trace for Perfetto and other viewers
+    /// Write recent compiles and their stages as a trace for Perfetto and similar viewers
     Trace(trace::TraceArguments),
-    /// Run a program whose kernels that are compiled at run time are cached too
+    /// Run a program with its NVRTC compiles cached
     Run(run::RunArguments),
     /// Make a cache, for yourself or for a group that shares it
     Init(init::InitArguments),
     /// List what is in the cache
     List(list::ListArguments),
-    /// Remove what has expired, what is too much, and what dead processes have left
+    /// Remove expired entries, evict down to the size limit, and clean up after crashed processes
     Gc(gc::GcArguments),
     /// Remove everything from the cache, or a part of it; the counters stay
     Clear(clear::ClearArguments),
-    /// Read everything in the cache, and remove what is damaged
+    /// Check every file in the cache, and remove damaged ones
     Verify(verify::VerifyArguments),
-    /// Look for whatever keeps the cache from working, and say what to do
+    /// Check the set-up for problems, and say how to fix them
     Doctor(doctor::DoctorArguments),
     /// Show or change the settings
     Config(config::ConfigArguments),

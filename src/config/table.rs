@@ -67,7 +67,7 @@ settings! {
     dir: PathBuf = default_dir, "PCACHE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc`",
         "Directory of the cache; made when it is missing";
     max_size: ByteSize = |_| DEFAULT_MAX_SIZE, "PCACHE_MAX_SIZE", "`10G`",
-        "What the cache may hold; beyond it, what `policy` names first is removed";
+        "Size limit; above it, entries are evicted by `policy`";
     policy: EvictionPolicy = |_| EvictionPolicy::Lru, "PCACHE_POLICY", "`lru`",
         "Which entries go first: least recently used, first written, least often used, any; with `ttl` and `tlru`, also all that are older than that";
     nvcc: Option<PathBuf> = |_| None, "PCACHE_NVCC", "the first found on `PATH`, in `CUDA_HOME`, in `/usr/local/cuda`",
@@ -75,7 +75,7 @@ settings! {
     disable: bool = |_| false, "PCACHE_DISABLE", "`false`",
         "Run the real nvcc at once, without looking at the cache";
     readonly: bool = |_| false, "PCACHE_READONLY", "`false`",
-        "Use what is in the cache, but store and remove nothing; counters still count";
+        "Use the cache, but store and remove nothing; counters still count";
     trust: Trust = |_| Trust::Mine, "PCACHE_TRUST", "`mine`",
         "Whose results are believed where others can write in the cache, besides what its key has signed: this user's, also those of the owner of a directory in which only the owner can write, or all";
     key: Option<PathBuf> = |_| None, "PCACHE_KEY", "`signing/key` in a cache that `pcache init --shared` has made",
@@ -83,19 +83,19 @@ settings! {
     private_dir: PathBuf = default_private_dir, "PCACHE_PRIVATE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc-private`",
         "Directory of this user's own files for caches in which others can write; no other user may write in it";
     direct: bool = |_| true, "PCACHE_DIRECT", "`true`",
-        "Answer from the files that a former compile read, without preprocessing, where all are unchanged";
+        "Look results up by the digests of the files that the last compile read, without running the preprocessor";
     stages: bool = |_| true, "PCACHE_STAGES", "`true`",
-        "Run the stages of a compile side by side and remember each; otherwise the real nvcc compiles as one step";
+        "Run the stages of a compile side by side and cache each; if off, the real nvcc compiles in one step";
     semantic: bool = |_| true, "PCACHE_SEMANTIC", "`true`",
-        "Take edits that the compilers cannot see, in comments and blanks, for none";
+        "Ignore edits that cannot change the output: comments, white space, moved lines";
     nvrtc: bool = |_| true, "PCACHE_NVRTC", "`true`",
-        "Remember what programs compile with NVRTC, where `pcache run` has started them";
+        "Cache the NVRTC compiles of programs that `pcache run` starts";
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
-        "Compile even where the cache has an answer, and store the new one";
+        "Compile even if the cache has a result, and store the new one";
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",
         "How long a compile waits for another process that is compiling the same thing; then it compiles too";
     jobs: Jobs = |_| Jobs::Cores, "PCACHE_JOBS", "`cores`",
-        "How many stages all compiles of the machine with this cache run at once, where GNU make's jobserver does not say";
+        "Most stages that all of a user's compiles on this machine run at once with this cache; ignored under a GNU make jobserver";
     log: Option<PathBuf> = |_| None, "PCACHE_LOG", "no log",
         "File to which each compile appends what was decided, and why";
 }

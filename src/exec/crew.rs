@@ -20,7 +20,7 @@ pub(super) struct Crew<'a> {
     slots: &'a Slots,
     signals: &'a Signals,
     running: Vec<Running<'a>>,
-    /// Looks for a slot since the last one was had.
+    /// Failed attempts since the last slot was acquired; drives the back-off.
     looks: usize,
 }
 
@@ -60,7 +60,7 @@ impl<'a> Crew<'a> {
         }
     }
 
-    /// Room for another child, where the width and the slots leave some.
+    /// Tries to acquire a slot for one more child.
     pub(super) fn room(&mut self) -> Option<Slot<'a>> {
         if self.running.len() >= self.width {
             return None;

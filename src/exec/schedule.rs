@@ -22,7 +22,7 @@ pub struct Step {
 
 /// What the steps of a schedule do.
 pub trait Work {
-    /// Why a step can do nothing.
+    /// The error of a step that could not be prepared.
     type Error;
 
     /// Called once, when all steps before this one are done. `None`: so is this one, without anything

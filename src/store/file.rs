@@ -313,7 +313,7 @@ impl FileStore {
         self.policy.is_expired(&candidate, now())
     }
 
-    /// Notes what only some policies ask for. A use that cannot be noted is one too few.
+    /// Appends to the usage log, if the policy needs it. Best effort: a failed write undercounts by one.
     fn note_use(&self, sort: EntryKind, name: Name, class: Option<ContentKind>) {
         let usage = match self.policy.log() {
             UsageLog::Uses => Usage {

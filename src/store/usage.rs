@@ -1,7 +1,6 @@
-//! What some policies must know of a file besides its times: how often it was used, and of which class
-//! it is. One log of checksummed lines per shard, appended to by every process; what is missing or
-//! damaged is taken for never used, and classes are found again by looking. Under policies that need
-//! neither, no log is read or written. `docs/design/store.md#uses` draws a line.
+//! Usage log: how often each file was used (LFU), and its kind of content (TLRU). One log of checksummed lines
+//! per shard, to which every process appends. A missing or damaged line counts as never used; kinds are found
+//! again by reading the file. Under other policies no log is read or written. `docs/design/store.md#uses` draws a line.
 
 use super::backend::Name;
 use super::class::ContentKind;

@@ -42,7 +42,7 @@ pub struct DependencyReport {
     pub units: Vec<UnitFacts>,
     /// Why every byte of the sources counted, if it did.
     pub exact: Option<String>,
-    /// Files that were read, each included by one that stands before or after it.
+    /// Files that were read; `by` is the index of the includer in this list.
     pub files: Vec<File>,
     /// Names that were looked for and not there, by directory.
     pub absent: BTreeMap<String, Vec<String>>,

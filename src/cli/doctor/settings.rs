@@ -20,7 +20,10 @@ pub(super) fn examine(
     }
     examine_switches(config, findings);
     if findings.0.len() == before {
-        findings.ok(ABOUT, "all that are set are read");
+        findings.ok(
+            ABOUT,
+            "all PCACHE_* variables and configuration keys are recognised",
+        );
     }
 }
 

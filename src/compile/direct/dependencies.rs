@@ -50,8 +50,8 @@ pub struct ResolvedDependencies<'a> {
 }
 
 impl ResolvedDependencies<'_> {
-    /// The same where of the files at `paths` more than the tokens counts; of all files, where one of
-    /// these goes by another name here.
+    /// Requires equal bytes, not only equal tokens, for `paths`. If one of them is not in the set under that
+    /// spelling, requires it for every file.
     pub fn with_quoted(mut self, paths: &BTreeSet<PathBuf>) -> Self {
         if !paths.iter().all(|path| self.lookups.files.contains(path)) {
             self.tokens = None;

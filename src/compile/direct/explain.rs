@@ -1,6 +1,6 @@
 //! What an invocation depended on, collected for `pcache explain` while it is known, and stored under
-//! a key of its content. Nothing here reaches a result: what cannot be collected or stored is not
-//! explained, and that is all.
+//! a key of its content. Best effort: on failure `pcache explain`
+//! knows less, and the compile is unaffected.
 
 use crate::cmdline::Job;
 use crate::compile::direct::dependencies::ResolvedDependencies;

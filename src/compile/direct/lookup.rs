@@ -172,8 +172,8 @@ impl<'a> Direct<'a> {
             .ok()
     }
 
-    /// The same for an invocation of which it is known whether what it makes may depend on nothing but
-    /// the tokens of its sources.
+    /// Sets whether semantic matches are allowed: results that may depend on nothing but the tokens of the
+    /// sources.
     pub fn counting_tokens(self, counts_tokens: bool) -> Self {
         Self {
             counts_tokens,

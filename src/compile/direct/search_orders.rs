@@ -1,5 +1,5 @@
-//! Where host compilers search for headers: each is asked once (`-v`), and its answer is remembered with
-//! what it depends on. Does not know what for.
+//! Include search paths of the host compilers: each is run once with `-v` per toolchain and directory, and its
+//! answer is remembered with what it depends on.
 
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::store_view::StoreView;

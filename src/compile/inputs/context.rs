@@ -31,7 +31,7 @@ pub struct UnitContext<'a> {
     pub runner: &'a Runner<'a>,
     /// Where results are kept.
     pub cache: &'a StoreView<'a>,
-    /// Why every byte of the sources counts, if the invocation tells.
+    /// Why semantic matching is off, if the command line or a setting says so.
     pub exact: Option<&'a str>,
     /// What the host compiler says of the job's flags.
     pub host: &'a Answers,

@@ -17,7 +17,7 @@ use std::collections::HashMap;
 use std::panic::resume_unwind;
 use std::thread;
 
-/// What of the places of tokens a compile could see.
+/// Which source positions the output can observe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Sight {
     /// Lines.
@@ -46,7 +46,7 @@ pub fn exact_because(work: &UnitContext<'_>, read: &PassResults) -> Option<Strin
     Some(reason.to_owned())
 }
 
-/// What the texts of the passes, which [`exact_because`] has no word against, let the compile see.
+/// Scans the preprocessed texts for builtins that observe columns.
 pub fn sight(work: &UnitContext<'_>) -> Option<Sight> {
     let stages = work.passes.stages(work.plan, work.unit);
     let texts = stages.iter().map(|(_, stage)| {

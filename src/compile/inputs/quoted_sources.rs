@@ -1,5 +1,5 @@
-//! Which sources messages speak of. Messages tell lines of files, and quote them; as long as these files have
-//! the same bytes, what was said of them is right wherever other files' lines have gone.
+//! Which source files a diagnostic mentions. Diagnostics print lines of files, and quote them; as long as these
+//! files have the same bytes, a stored diagnostic stays right when lines of other files move.
 //!
 //! Errs for too many files. docs/design/semantic.md says why the others do not matter.
 

@@ -24,7 +24,7 @@ pub struct Product {
 pub enum Ending {
     /// From the store, after preprocessing.
     Hit,
-    /// The same, though lines have moved.
+    /// From the store; only line numbers that the output does not depend on have changed.
     Alike,
     /// From the store, after waiting for another process that made it.
     Coalesced,

@@ -62,7 +62,7 @@ pub enum DigestError {
         source: io::Error,
     },
     /// It is a directory, a pipe, a device.
-    #[error("{} is no regular file, whose content would stay", path.display())]
+    #[error("{} is not a regular file", path.display())]
     NotAFile {
         /// The file.
         path: PathBuf,
