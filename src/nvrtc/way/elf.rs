@@ -7,6 +7,9 @@ use rustix::param::page_size;
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
 use std::slice;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{sleep, yield_now};
+use std::time::Duration;
 
 const DT_NULL: i64 = 0;
 const DT_PLTRELSZ: i64 = 2;
@@ -220,22 +223,8 @@ impl Object {
     /// `place` is in the object and holds a word that may change.
     pub(super) unsafe fn write(&self, place: *mut usize, value: usize) -> Option<()> {
         let before = self.protection(place as usize)?;
-        let size = page_size();
-        let page = (place as usize & !(size - 1)) as *mut libc::c_void;
-        if before & libc::PROT_WRITE == 0 {
-            // SAFETY: the page is the object's.
-            let opened = unsafe { libc::mprotect(page, size, libc::PROT_READ | libc::PROT_WRITE) };
-            if opened != 0 {
-                return None;
-            }
-        }
-        // SAFETY: the page can be written now; an aligned word changes at once for all threads.
-        unsafe { place.write_volatile(value) };
-        if before & libc::PROT_WRITE == 0 {
-            // SAFETY: as above.
-            unsafe { libc::mprotect(page, size, before) };
-        }
-        Some(())
+        // SAFETY: the promise of this function, and `before` is what its page has.
+        unsafe { write_protected(place, value, before) }
     }
 
     /// How the page at `address` is protected, by the object's own headers.
@@ -280,6 +269,62 @@ impl Object {
     }
 }
 
+/// Whether a thread has a page open for writing.
+static IS_WRITING: AtomicBool = AtomicBool::new(false);
+
+/// How often a thread tries to begin, at first at once and then a millisecond apart.
+const ATTEMPTS: u32 = 1000;
+const AT_ONCE: u32 = 100;
+
+/// One thread's turn to write: where two have the same page open, the first to close it makes the other fault.
+struct Writing;
+
+impl Writing {
+    /// `None` if another thread does not come to its end, such as one that a fork has left behind.
+    fn begin() -> Option<Self> {
+        for attempt in 0..ATTEMPTS {
+            let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
+            let taken = IS_WRITING.compare_exchange(false, true, acquire, relaxed);
+            match taken {
+                Ok(_) => return Some(Self),
+                Err(_) if attempt < AT_ONCE => yield_now(),
+                Err(_) => sleep(Duration::from_millis(1)),
+            }
+        }
+        None
+    }
+}
+
+impl Drop for Writing {
+    fn drop(&mut self) {
+        IS_WRITING.store(false, Ordering::Release);
+    }
+}
+
+/// Writes `value` at `place`, whose page is protected as `before` says and is so afterwards.
+///
+/// # Safety
+/// `place` is a word that may change, in a page of that protection.
+unsafe fn write_protected(place: *mut usize, value: usize, before: c_int) -> Option<()> {
+    let _turn = Writing::begin()?;
+    let size = page_size();
+    let page = (place as usize & !(size - 1)) as *mut libc::c_void;
+    if before & libc::PROT_WRITE == 0 {
+        // SAFETY: the promise of this function.
+        let opened = unsafe { libc::mprotect(page, size, libc::PROT_READ | libc::PROT_WRITE) };
+        if opened != 0 {
+            return None;
+        }
+    }
+    // SAFETY: the page can be written now; an aligned word changes at once for all threads.
+    unsafe { place.write_volatile(value) };
+    if before & libc::PROT_WRITE == 0 {
+        // SAFETY: as above.
+        unsafe { libc::mprotect(page, size, before) };
+    }
+    Some(())
+}
+
 fn gnu_hash(name: &[u8]) -> u32 {
     let step = |hash: u32, &byte: &u8| hash.wrapping_mul(33).wrapping_add(byte.into());
     name.iter().fold(5381, step)
@@ -295,7 +340,32 @@ fn hash(name: &[u8]) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use super::{gnu_hash, hash};
+    use super::{gnu_hash, hash, write_protected};
+    use std::ptr::null_mut;
+    use std::thread;
+
+    #[test]
+    fn threads_that_write_to_one_protected_page_do_not_fault() {
+        let (size, kind) = (4096, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
+        // SAFETY: the kernel picks a free range.
+        let page = unsafe { libc::mmap(null_mut(), size, libc::PROT_READ, kind, -1, 0) };
+        assert_ne!(page, libc::MAP_FAILED);
+        let first = page as usize;
+        thread::scope(|scope| {
+            for at in 0..8 {
+                scope.spawn(move || {
+                    let place = (first + 8 * at) as *mut usize;
+                    for value in 0..5000 {
+                        // SAFETY: a word of the page, which is open for reading.
+                        unsafe {
+                            write_protected(place, value, libc::PROT_READ).unwrap();
+                            assert_eq!(place.read_volatile(), value);
+                        }
+                    }
+                });
+            }
+        });
+    }
 
     /// The values are those of `readelf` and of the ABI's own text.
     #[test]
