@@ -2,7 +2,8 @@
 //! what is believed of files that others have moved. What other users do is in scripts/neighbours, which needs root.
 
 use pcache_nvcc::config::Config;
-use pcache_nvcc::store::{Artefact, FileStore, KeyRefusal, Name, Privacy, StoreError};
+use pcache_nvcc::store::{Artefact, Backend, FileStore, KeyRefusal, Name, Privacy, StoreError};
+use std::convert::Infallible;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -125,10 +126,12 @@ fn what_a_user_remembers_elsewhere_is_written_for_a_cache_that_is_only_read() {
     assert_eq!(FileStore::reading(&config).unwrap().own_dir(), None);
     let reader = FileStore::from_config(&config).unwrap();
     assert!(reader.may_change_own() && reader.own_dir().unwrap().is_dir());
+    reader.note("{\"v\":1}").unwrap();
+    assert_eq!(reader.noted().unwrap(), ["{\"v\":1}"]);
 }
 
-/// Whoever can write in the cache can have a compile store bytes of their choice, such as a message of a compiler,
-/// and give the file that holds them any other name there. It is the victim's file.
+/// A member who can write in the cache can have another one's compile store chosen bytes, such as a message of a
+/// compiler, and move the file that holds them to any other name. The file still belongs to the victim.
 #[test]
 fn stored_bytes_that_others_move_to_another_name_are_not_believed() {
     let shared = Shared::new();
@@ -155,6 +158,22 @@ fn stored_bytes_that_others_move_to_another_name_are_not_believed() {
     assert_eq!(shared.open().get_record(b"unit").unwrap(), None);
     let artefact = Artefact::of(&bytes);
     assert_eq!(store.get_artefact(&artefact).unwrap(), None);
+}
+
+/// A value without a record has no signature, and the owner of its file says nothing here.
+#[test]
+fn values_that_nothing_verifies_are_not_believed_where_others_can_write() {
+    let shared = Shared::new();
+    let store = shared.open();
+    let planted = store.put_artefact(b"chosen bytes").unwrap();
+    let entries = shared.cache.path().join("entries");
+    let place = entries.join(Name::of(b"value").to_string());
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    let moved = entries.join(Name::of(&planted.key()).to_string());
+    fs::rename(moved, place).unwrap();
+    assert_eq!(store.get(b"value").unwrap(), None);
+    let made = store.get_or_insert_with(b"value", || Ok::<_, Infallible>(b"made".to_vec()));
+    assert_eq!(made.unwrap(), b"made");
 }
 
 #[test]

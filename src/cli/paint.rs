@@ -48,28 +48,9 @@ impl Paint {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ink, Paint, Surroundings};
+    use super::{Ink, Paint};
+    use crate::cli::surroundings::{Streams, leading_to};
     use std::ffi::OsString;
-
-    /// Where both streams lead.
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Streams {
-        Terminal,
-        File,
-    }
-
-    fn surroundings<'a>(
-        env: &'a dyn Fn(&str) -> Option<OsString>,
-        streams: Streams,
-    ) -> Surroundings<'a> {
-        Surroundings {
-            env,
-            variables: Vec::new(),
-            program: None,
-            out_is_terminal: streams == Streams::Terminal,
-            err_is_terminal: streams == Streams::Terminal,
-        }
-    }
 
     #[test]
     fn colours_are_for_terminals_that_want_them() {
@@ -78,20 +59,20 @@ mod tests {
         let empty = |name: &str| (name == "NO_COLOR").then(OsString::new);
         let dumb = |name: &str| (name == "TERM").then(|| "dumb".into());
         assert_eq!(
-            Paint::of(&surroundings(&none, Streams::Terminal)),
+            Paint::of(&leading_to(&none, Streams::Terminal)),
             Paint::Colours
         );
         assert_eq!(
-            Paint::of(&surroundings(&empty, Streams::Terminal)),
+            Paint::of(&leading_to(&empty, Streams::Terminal)),
             Paint::Colours
         );
-        assert_eq!(Paint::of(&surroundings(&none, Streams::File)), Paint::Plain);
+        assert_eq!(Paint::of(&leading_to(&none, Streams::File)), Paint::Plain);
         assert_eq!(
-            Paint::of(&surroundings(&refused, Streams::Terminal)),
+            Paint::of(&leading_to(&refused, Streams::Terminal)),
             Paint::Plain
         );
         assert_eq!(
-            Paint::of(&surroundings(&dumb, Streams::Terminal)),
+            Paint::of(&leading_to(&dumb, Streams::Terminal)),
             Paint::Plain
         );
         assert_eq!(Paint::Colours.with(Ink::Bad, "x"), "\x1b[31mx\x1b[0m");

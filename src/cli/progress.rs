@@ -71,37 +71,17 @@ impl Drop for Progress<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Progress, Screen, Surroundings};
+    use super::{Progress, Screen};
     use crate::cli::paint::Paint;
-    use std::ffi::OsString;
+    use crate::cli::surroundings::{Streams, leading_to};
     use std::time::Duration;
-
-    /// Where both streams lead.
-    #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Streams {
-        Terminal,
-        File,
-    }
-
-    fn surroundings<'a>(
-        env: &'a dyn Fn(&str) -> Option<OsString>,
-        streams: Streams,
-    ) -> Surroundings<'a> {
-        Surroundings {
-            env,
-            variables: Vec::new(),
-            program: None,
-            out_is_terminal: streams == Streams::Terminal,
-            err_is_terminal: streams == Streams::Terminal,
-        }
-    }
 
     /// What three steps draw.
     fn drawn(streams: Streams, patience: Duration) -> String {
         let none = |_: &str| None;
         let mut err = Vec::new();
         let mut screen = Screen::new(&mut err, Paint::Plain);
-        let mut progress = Progress::new("checking", &surroundings(&none, streams), &mut screen);
+        let mut progress = Progress::new("checking", &leading_to(&none, streams), &mut screen);
         progress.patience = patience;
         for done in [5, 6, 20] {
             progress.show(done, 10);

@@ -17,3 +17,25 @@ pub struct Surroundings<'a> {
     /// Whether standard error is a terminal.
     pub err_is_terminal: bool,
 }
+
+/// Where both streams lead.
+#[cfg(test)]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Streams {
+    Terminal,
+    File,
+}
+
+#[cfg(test)]
+pub(super) fn leading_to<'a>(
+    env: &'a dyn Fn(&str) -> Option<OsString>,
+    streams: Streams,
+) -> Surroundings<'a> {
+    Surroundings {
+        env,
+        variables: Vec::new(),
+        program: None,
+        out_is_terminal: streams == Streams::Terminal,
+        err_is_terminal: streams == Streams::Terminal,
+    }
+}

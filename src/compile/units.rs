@@ -6,7 +6,7 @@ use crate::compile::deliver::delivery::{self, Delivery};
 use crate::compile::detour::Detour;
 use crate::compile::direct::explain::{Collector, ExplainedUnit};
 use crate::compile::direct::lookup::{Direct, MadeResult};
-use crate::compile::direct::recording::{Recording, Resolved};
+use crate::compile::direct::recording::{Recorded, Recording};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::run::printed::Printed;
@@ -15,6 +15,7 @@ use crate::compile::store_view::StoreView;
 use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::{Finished, compile_unit};
 use crate::compile::unit::tie::Tie;
+use crate::includes::lookups::Doubt;
 use crate::journal::{self, Account, CompileOutcome, UnitOutcome};
 use crate::key::Digest;
 use crate::stats::Counter;
@@ -114,7 +115,7 @@ impl Units<'_> {
         let Some(first) = self.works.first() else {
             return;
         };
-        let resolved = recording.finish();
+        let recorded = recording.finish();
         let is_new = |ended: &Ended| matches!(ended.ending, Ending::Miss | Ending::Unstored(_));
         // Of a hit without direct mode there is nothing to explain.
         let is_explained = self.direct.is_some() || endings.iter().any(is_new);
@@ -129,24 +130,10 @@ impl Units<'_> {
                     .find_map(|unit| unit.exact_because.as_deref()),
                 units: finished.iter().map(explained).collect(),
             };
-            let dependencies = resolved.as_ref().ok().and_then(Option::as_ref);
-            collector.keep(first.cache, dependencies.map(|found| &found.dependencies))
+            collector.keep(first.cache, recorded.dependencies.as_ref())
         });
-        let doubt = resolved.and_then(|resolved| {
-            let made = self.made(finished, endings, facts.clone());
-            match (self.direct, resolved) {
-                (Some(direct), Some(resolved)) => {
-                    let Resolved {
-                        dependencies,
-                        sight,
-                        quoted,
-                    } = resolved;
-                    direct.keep(dependencies.with_quoted(&quoted), sight, delivery, made)
-                }
-                _ => Ok(()),
-            }
-        });
-        let doubt = doubt.err();
+        let made = self.made(finished, endings, facts.clone());
+        let doubt = self.remember_direct(recorded, delivery, made).err();
         let account = first.runner.account;
         if let Some(doubt) = &doubt {
             account.note("direct", format_args!("not remembered: {doubt}"));
@@ -155,6 +142,25 @@ impl Units<'_> {
             record.facts = facts;
             record.forgotten = doubt;
         });
+    }
+
+    /// Stores the result for direct mode, if that answers such an invocation.
+    fn remember_direct(
+        &self,
+        recorded: Recorded<'_>,
+        delivery: &Delivery,
+        made: MadeResult,
+    ) -> Result<(), Doubt> {
+        if let Some(doubt) = recorded.refusal {
+            return Err(doubt);
+        }
+        match (self.direct, recorded.dependencies) {
+            (Some(direct), Some(dependencies)) => {
+                let dependencies = dependencies.with_quoted(&recorded.quoted);
+                direct.keep(dependencies, recorded.sight, delivery, made)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How the result came about.

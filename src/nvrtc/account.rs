@@ -1,5 +1,5 @@
-//! What a compile tells of itself: to the counters, the journal, the log, and to a later question of what
-//! it depended on. Nothing here reaches a result.
+//! Counts a compile, and writes what it did and depended on to the journal, the log and the facts that
+//! `pcache explain` reads. Best effort: a failure here never changes a result.
 
 use super::found::FoundResult;
 use super::key::{NvrtcFacts, full_name, shown_name};

@@ -3,8 +3,6 @@
 use super::backend::{Backend, Cleared, Entry, Info, Name};
 use super::error::StoreError;
 use super::file::FileStore;
-use super::kind::EntryKind;
-use crate::files::Size;
 use crate::stats::Counter;
 use std::sync::atomic::Ordering;
 
@@ -69,9 +67,8 @@ impl FileStore {
         make: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Vec<u8>, E> {
         // Another thread or process may have made it while this one waited. The lookup is counted already.
-        let made = self.read(EntryKind::Entry, Name::of(key), Size::AtMost(u64::MAX));
-        if let Ok(Some(found)) = made {
-            return Ok(found.bytes);
+        if let Ok(Some(made)) = self.unverified(key) {
+            return Ok(made);
         }
         let value = make()?;
         if self.put(key, &value).is_err() {

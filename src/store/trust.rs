@@ -160,9 +160,10 @@ impl Credentials {
         }
     }
 
-    /// Whether an entry that is not verified may be believed.
+    /// Whether an entry that is not verified may be believed. Where others can write, they can move any file of
+    /// this user's to its name.
     pub(super) fn may_be_believed(&self, facts: &FileMeta) -> bool {
-        self.believed.wrote(facts.rights)
+        (self.is_alone() || self.believes_unsigned()) && self.believed.wrote(facts.rights)
     }
 
     /// Where the record of `key` is. What is believed by different keys has different names, so that none stands

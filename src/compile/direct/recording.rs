@@ -16,7 +16,7 @@ pub struct Recording<'a> {
     state: RecordingState<'a>,
     /// What else than tokens the units could see; `None` if every byte counts.
     sight: Option<Sight>,
-    /// Files of which every byte counts, since what is printed speaks of them.
+    /// Files that diagnostics mention: an edit of any byte of them makes the result stale.
     quoted: BTreeSet<PathBuf>,
 }
 
@@ -27,17 +27,19 @@ enum RecordingState<'a> {
     Collecting(&'a Direct<'a>, ReadSet<'a>),
     /// All that the only unit read was resolved while its stages ran.
     Resolved(ResolvedDependencies<'a>),
-    /// The result cannot be remembered.
-    Refused(Doubt),
+    /// The result cannot be remembered; with what it depends on, if that was resolved before.
+    Refused(Doubt, Option<ResolvedDependencies<'a>>),
 }
 
-/// What a result depends on.
-pub struct Resolved<'a> {
-    /// Files, names and search orders.
-    pub dependencies: ResolvedDependencies<'a>,
+/// What was recorded of a result.
+pub struct Recorded<'a> {
+    /// What it depends on: files, names and search orders; `None` if that was not resolved.
+    pub dependencies: Option<ResolvedDependencies<'a>>,
+    /// Why it is not remembered, if it is not.
+    pub refusal: Option<Doubt>,
     /// What else than tokens the compile could see; `None` if every byte counts.
     pub sight: Option<Sight>,
-    /// Files of which every byte counts.
+    /// Files that diagnostics mention: an edit of any byte of them makes the result stale.
     pub quoted: BTreeSet<PathBuf>,
 }
 
@@ -46,7 +48,7 @@ impl<'a> Recording<'a> {
     pub fn begin(direct: Option<&'a Direct<'a>>, works: &[UnitContext<'a>]) -> Self {
         let state = direct.map_or(RecordingState::Off, |direct| match ReadSet::begin(works) {
             Ok(reads) => RecordingState::Collecting(direct, reads),
-            Err(doubt) => RecordingState::Refused(doubt),
+            Err(doubt) => RecordingState::Refused(doubt, None),
         });
         Self {
             state,
@@ -69,31 +71,39 @@ impl<'a> Recording<'a> {
         self.sight = both.map(|(one, other)| one.max(other));
         let quoted = unit.product.sources.iter();
         self.quoted.extend(quoted.map(|source| source.path.clone()));
-        match (&unit.ending, &self.state) {
-            (_, RecordingState::Off | RecordingState::Refused(_)) => {}
-            (Ending::Unstored(why), _) => self.state = RecordingState::Refused(why.clone()),
-            (_, RecordingState::Resolved(_)) => {}
-            (_, RecordingState::Collecting(..)) => self.change(|direct, mut reads| {
+        if let Ending::Unstored(why) = &unit.ending {
+            self.refuse(why);
+        } else {
+            self.change(|direct, mut reads| {
                 reads.add(&unit.known)?;
                 Ok(RecordingState::Collecting(direct, reads))
-            }),
+            });
         }
     }
 
-    /// Everything that the result depends on; `None` if direct mode is off.
-    ///
-    /// # Errors
-    /// The result cannot be remembered, for this reason.
-    pub fn finish(mut self) -> Result<Option<Resolved<'a>>, Doubt> {
+    /// The result is not remembered. What is resolved already serves explanations.
+    fn refuse(&mut self, why: &Doubt) {
+        let state = std::mem::replace(&mut self.state, RecordingState::Off);
+        self.state = match state {
+            RecordingState::Off | RecordingState::Refused(..) => state,
+            RecordingState::Collecting(..) => RecordingState::Refused(why.clone(), None),
+            RecordingState::Resolved(found) => RecordingState::Refused(why.clone(), Some(found)),
+        };
+    }
+
+    /// Everything that was found out.
+    pub fn finish(mut self) -> Recorded<'a> {
         self.change(|direct, reads| direct.resolve(&reads).map(RecordingState::Resolved));
-        match self.state {
-            RecordingState::Resolved(dependencies) => Ok(Some(Resolved {
-                dependencies,
-                sight: self.sight,
-                quoted: self.quoted,
-            })),
-            RecordingState::Refused(doubt) => Err(doubt),
-            RecordingState::Off | RecordingState::Collecting(..) => Ok(None),
+        let (dependencies, refusal) = match self.state {
+            RecordingState::Resolved(found) => (Some(found), None),
+            RecordingState::Refused(doubt, found) => (found, Some(doubt)),
+            RecordingState::Off | RecordingState::Collecting(..) => (None, None),
+        };
+        Recorded {
+            dependencies,
+            refusal,
+            sight: self.sight,
+            quoted: self.quoted,
         }
     }
 
@@ -104,7 +114,7 @@ impl<'a> Recording<'a> {
         let state = std::mem::replace(&mut self.state, RecordingState::Off);
         self.state = match state {
             RecordingState::Collecting(direct, reads) => {
-                next(direct, reads).unwrap_or_else(RecordingState::Refused)
+                next(direct, reads).unwrap_or_else(|doubt| RecordingState::Refused(doubt, None))
             }
             other => other,
         };

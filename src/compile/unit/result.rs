@@ -100,7 +100,7 @@ pub fn quoted(
     if whole || work.copies_sources() || work.measures_sources() {
         return quoted_sources::all(known);
     }
-    // ptxas speaks of the PTX.
+    // Messages of ptxas and fatbinary mention the PTX, not the sources.
     let speaks = |number| !matches!(work.stage(number).tool, Tool::Ptxas | Tool::Fatbinary);
     let streams = product.streams.iter();
     let printed: Vec<_> = streams

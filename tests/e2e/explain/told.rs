@@ -25,7 +25,7 @@ fn what_is_never_stored_is_told() {
 #[test]
 fn the_time_of_day_is_told() {
     let mut ws = Workspace::with("unit.cu", "const char *when() { return __TIME__; }\n");
-    // `__TIME__` counts seconds.
+    // `__TIME__` has whole seconds: the second compile must fall into another one.
     let wait = |_: &mut Workspace| std::thread::sleep(Duration::from_millis(1100));
     assert_snapshot!(change(&mut ws, ARGS, wait), @"
     miss: unit.cu → unit.o
