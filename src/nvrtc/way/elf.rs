@@ -288,6 +288,7 @@ impl Writing {
             match taken {
                 Ok(_) => return Some(Self),
                 Err(_) if attempt < AT_ONCE => yield_now(),
+                // A thread that has lost its core needs some time slices for its few calls.
                 Err(_) => sleep(Duration::from_millis(1)),
             }
         }
