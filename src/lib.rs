@@ -14,6 +14,11 @@
 //!
 //! `cmdline`, `plan`, `key` and `why` do no I/O and read neither clock nor environment.
 //! `docs/design/architecture.md` follows one compile through these rooms.
+//!
+//! What only this crate uses is `pub(crate)`, so that the compiler points at dead code; what tests and programs use is
+//! `pub` and documented.
+
+#![deny(unreachable_pub)]
 
 pub mod cli;
 pub mod cmdline;
@@ -24,7 +29,7 @@ mod files;
 pub mod includes;
 pub mod journal;
 pub mod key;
-pub mod lock;
+mod lock;
 pub mod log;
 pub mod nvrtc;
 pub mod outcome;

@@ -35,7 +35,7 @@ const LENGTH: usize = START.len() + DIGITS + END.len();
 const SHOWN: &str = "…";
 
 /// Whether the value of a variable or macro of this name is secret.
-pub fn is_secret(name: &[u8]) -> bool {
+pub(crate) fn is_secret(name: &[u8]) -> bool {
     let name = name.to_ascii_uppercase();
     TELLING
         .iter()
@@ -43,7 +43,7 @@ pub fn is_secret(name: &[u8]) -> bool {
 }
 
 /// One word, such as an argument, or a text of unknown shape: hides from the first secret value to the end.
-pub fn hide(word: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn hide(word: &[u8]) -> Cow<'_, [u8]> {
     match values(word, 0).next() {
         None => Cow::Borrowed(word),
         Some(at) => Cow::Owned([&word[..at], &hidden(&word[at..])].concat()),
@@ -51,7 +51,7 @@ pub fn hide(word: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// [`hide`] for text.
-pub fn hide_text(text: &str) -> Cow<'_, str> {
+pub(crate) fn hide_text(text: &str) -> Cow<'_, str> {
     match hide(text.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(text),
         // What is left was cut behind an equals sign, and so between two characters.
@@ -60,7 +60,7 @@ pub fn hide_text(text: &str) -> Cow<'_, str> {
 }
 
 /// A variable's `NAME=value`: all of the value, or what is secret in the flags that it holds.
-pub fn hide_assignment(assignment: &[u8]) -> Vec<u8> {
+pub(crate) fn hide_assignment(assignment: &[u8]) -> Vec<u8> {
     let Some(equals) = memchr::memchr(b'=', assignment) else {
         return assignment.to_vec();
     };
@@ -75,7 +75,7 @@ pub fn hide_assignment(assignment: &[u8]) -> Vec<u8> {
 
 /// Several words with blanks between them, quoted by whatever rules. A value ends with its word only where neither a
 /// quote nor a backslash has come before; it is hidden to the end of the text otherwise.
-pub fn hide_flags(text: &[u8]) -> Vec<u8> {
+pub(crate) fn hide_flags(text: &[u8]) -> Vec<u8> {
     let mut found = Vec::with_capacity(text.len());
     let mut done = 0;
     while let Some(at) = values(text, done).next() {
@@ -94,7 +94,7 @@ pub fn hide_flags(text: &[u8]) -> Vec<u8> {
 }
 
 /// Text with what is hidden in it as people see it.
-pub fn shown(text: &str) -> Cow<'_, str> {
+pub(crate) fn shown(text: &str) -> Cow<'_, str> {
     let mut left = text;
     let mut found = String::new();
     while let Some(at) = memchr::memmem::find(left.as_bytes(), START) {
@@ -112,7 +112,7 @@ pub fn shown(text: &str) -> Cow<'_, str> {
 }
 
 /// Whether a value is hidden in the text.
-pub fn is_hidden(text: &str) -> bool {
+pub(crate) fn is_hidden(text: &str) -> bool {
     let mut found = memchr::memmem::find_iter(text.as_bytes(), START);
     found.any(|at| hidden_at(&text.as_bytes()[at..]).is_some())
 }
@@ -122,11 +122,11 @@ const MOST_COMMAS: usize = 100;
 
 /// The secret values of a command line, by what stands for them: where a text that holds them has to be kept, and
 /// is read again under the same command line, it can be kept without them.
-pub struct Values(HashMap<Vec<u8>, Vec<u8>>);
+pub(crate) struct Values(HashMap<Vec<u8>, Vec<u8>>);
 
 impl Values {
     /// Those of these words.
-    pub fn of<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Self {
+    pub(crate) fn of<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Self {
         let mut found = HashMap::new();
         for word in words {
             let word = word.as_ref();
@@ -147,7 +147,7 @@ impl Values {
     }
 
     /// Commands as a shell reads them, without the values; `None` where these could not be put in again.
-    pub fn hide_commands(&self, text: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn hide_commands(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut found = Vec::with_capacity(text.len());
         let mut done = 0;
         let mut line = Shell::default();
@@ -169,13 +169,13 @@ impl Values {
     }
 
     /// One word without the value; `None` where it could not be put in again.
-    pub fn hide(&self, word: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn hide(&self, word: &[u8]) -> Option<Vec<u8>> {
         let found = hide(word).into_owned();
         (self.restore(&found).as_deref() == Some(word)).then_some(found)
     }
 
     /// The text with the values; `None` where one of them is not of this command line.
-    pub fn restore(&self, text: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn restore(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut found = Vec::with_capacity(text.len());
         let mut done = 0;
         for at in memchr::memmem::find_iter(text, START) {

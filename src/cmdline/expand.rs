@@ -20,7 +20,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// Why a text cannot be cut; nvcc refuses such text, or its meaning is not certain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stray {
+pub(super) enum Stray {
     /// A `"` without its partner.
     Quote,
     /// A `\` with nothing after it.
@@ -33,7 +33,7 @@ pub enum Stray {
 
 impl Stray {
     /// The fault, in a few words.
-    pub const fn describe(self) -> &'static str {
+    pub(super) const fn describe(self) -> &'static str {
         match self {
             Self::Quote => "a stray double quote",
             Self::Backslash => "a stray backslash",
@@ -44,13 +44,13 @@ impl Stray {
 }
 
 /// Cuts the text of `NVCC_PREPEND_FLAGS` or `NVCC_APPEND_FLAGS`.
-pub fn split_flags(text: &[u8]) -> Result<Vec<OsString>, Stray> {
+pub(super) fn split_flags(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let words = cut(text, |byte| matches!(byte, b' ' | b'\t'))?;
     Ok(words.into_iter().map(OsString::from_vec).collect())
 }
 
 /// Cuts the value of an ordinary list.
-pub fn split_list(text: &[u8]) -> Result<Vec<OsString>, Stray> {
+pub(super) fn split_list(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let elements = cut(text, |byte| byte == b',')?;
     let elements = elements
         .iter()
@@ -62,7 +62,7 @@ pub fn split_list(text: &[u8]) -> Result<Vec<OsString>, Stray> {
 }
 
 /// Cuts the value of a list of paths.
-pub fn split_paths(text: &[u8]) -> Result<Vec<OsString>, Stray> {
+pub(super) fn split_paths(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let elements = split_list(text)?
         .into_iter()
         .map(|element| without_quotes(element.as_bytes()));
@@ -104,7 +104,7 @@ fn trim(text: &[u8]) -> &[u8] {
 }
 
 /// Cuts the contents of an option file.
-pub fn split_file(text: &[u8]) -> Result<Vec<OsString>, Stray> {
+pub(super) fn split_file(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quoted = false;
@@ -156,7 +156,7 @@ fn without_quotes(word: &[u8]) -> OsString {
 }
 
 /// Cuts the value of a list with escapes.
-pub fn split_escaped(text: &[u8]) -> Result<Vec<OsString>, Stray> {
+pub(super) fn split_escaped(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let mut elements = vec![Vec::new()];
     let mut quoted = false;
     let mut bytes = text.iter().copied();

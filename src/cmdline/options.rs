@@ -102,13 +102,13 @@ pub struct OptionRow {
 pub const JOINED: &[&str] = &["D", "I", "L", "O", "U", "l", "t"];
 
 /// The row whose long name is `name`.
-pub fn by_long(name: &[u8]) -> Option<&'static OptionRow> {
+pub(super) fn by_long(name: &[u8]) -> Option<&'static OptionRow> {
     let found = OPTIONS.binary_search_by(|row| row.long.as_bytes().cmp(name));
     found.ok().map(|at| &OPTIONS[at])
 }
 
 /// The row whose short name is `name`.
-pub fn by_short(name: &[u8]) -> Option<&'static OptionRow> {
+pub(super) fn by_short(name: &[u8]) -> Option<&'static OptionRow> {
     if name.is_empty() {
         return None;
     }

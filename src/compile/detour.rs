@@ -27,6 +27,6 @@ impl From<Fallback> for Detour {
 }
 
 /// A fallback because of trouble with the work directory.
-pub fn work_directory(error: &dyn std::fmt::Display) -> Fallback {
+pub(super) fn work_directory(error: &dyn std::fmt::Display) -> Fallback {
     Fallback::new(FallbackReason::WorkDirectory, error.to_string())
 }

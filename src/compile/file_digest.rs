@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 
 /// The SHA-256 of the file at `path`.
-pub fn digest_file(path: &Path) -> io::Result<Digest> {
+pub(super) fn digest_file(path: &Path) -> io::Result<Digest> {
     // Not `fs::read`: a record may name a pipe, a device, or a file larger than memory.
     let found = DigestTable::nowhere().digest_of(path);
     found.map(|(_, digest)| digest).map_err(io::Error::other)

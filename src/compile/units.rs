@@ -22,7 +22,7 @@ use crate::stats::Counter;
 use std::ffi::OsStr;
 
 /// How a unit of an invocation ended, when everything is in its place.
-pub struct Ended {
+pub(super) struct Ended {
     ending: Ending,
     key: Digest,
     /// Milliseconds that its stages took when they ran.
@@ -30,7 +30,7 @@ pub struct Ended {
 }
 
 /// The units of one invocation.
-pub struct Units<'a> {
+pub(super) struct Units<'a> {
     /// What is asked for.
     pub job: &'a Job,
     /// Each unit.
@@ -45,7 +45,7 @@ pub struct Units<'a> {
 
 impl Units<'_> {
     /// Runs every unit, puts what it makes in place, and remembers what all of them read.
-    pub fn run(&self) -> Result<(Delivery, Vec<Ended>), Detour> {
+    pub(super) fn run(&self) -> Result<(Delivery, Vec<Ended>), Detour> {
         let mut recording = Recording::begin(self.direct, self.works);
         let mut finished = self.compile(&mut recording)?;
         let mut all = Delivery {
@@ -187,7 +187,7 @@ fn explained(unit: &Finished) -> ExplainedUnit<'_> {
 
 impl Ended {
     /// Counts a unit of an invocation that ended well; of another, only the detour counts.
-    pub fn count(&self, cache: &StoreView<'_>, account: &Account, source: &OsStr) {
+    pub(super) fn count(&self, cache: &StoreView<'_>, account: &Account, source: &OsStr) {
         let (level, semantic, text) = match &self.ending {
             Ending::Hit => (CompileOutcome::PreprocessedHit, false, "preprocessed hit"),
             Ending::Alike => (

@@ -13,7 +13,6 @@ mod size;
 mod table;
 mod value;
 
-pub use crate::files::Trust;
 pub use edit::{EditError, set, unset};
 pub use jobs::{BadJobs, Jobs};
 pub use lifetime::{BadLifetime, Lifetime};

@@ -51,7 +51,7 @@ pub enum Scalar {
 }
 
 /// A type that a setting can have. Errors say what is wrong with a value and what would be right.
-pub trait SettingKind: Sized {
+pub(super) trait SettingKind: Sized {
     /// What a value looks like, for documentation.
     const KIND: &'static str;
 

@@ -13,7 +13,7 @@ const CODES: [i32; 3] = [5, 32, 33];
 
 /// Whose rules hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum System {
+pub(super) enum System {
     /// Names are free to change while files are open: nothing is contention. The codes above mean
     /// something else.
     Unix,
@@ -39,7 +39,7 @@ impl System {
 
 /// What the store does that can meet a busy file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operation {
+pub(crate) enum Operation {
     Open,
     Rename,
     Remove,
@@ -47,7 +47,7 @@ pub enum Operation {
 
 /// Runs `operation` by the rules of `system`, until it is not in contention or all pauses are over.
 /// `None` = busy to the end.
-pub fn retry<T>(
+pub(super) fn retry<T>(
     system: System,
     mut operation: impl FnMut() -> io::Result<T>,
     mut sleep: impl FnMut(Duration),
@@ -66,7 +66,7 @@ pub fn retry<T>(
 
 /// [`retry`] with this system's rules and clock.
 #[cfg(not(test))]
-pub fn attempt<T>(
+pub(crate) fn attempt<T>(
     _what: Operation,
     operation: impl FnMut() -> io::Result<T>,
 ) -> io::Result<Option<T>> {
@@ -75,7 +75,7 @@ pub fn attempt<T>(
 
 /// [`retry`] with the faults that a test has planted in its thread, if it has.
 #[cfg(test)]
-pub fn attempt<T>(
+pub(crate) fn attempt<T>(
     what: Operation,
     mut operation: impl FnMut() -> io::Result<T>,
 ) -> io::Result<Option<T>> {
@@ -91,7 +91,7 @@ pub fn attempt<T>(
 
 /// Errors that operations of this thread meet, by the rules of Windows.
 #[cfg(test)]
-pub mod faults {
+pub(crate) mod faults {
     use super::Operation;
     use std::cell::RefCell;
     use std::time::Duration;
@@ -109,7 +109,12 @@ pub mod faults {
 
     /// The next `times` operations of this sort end with `code`. Gives what `run` gives, and how many
     /// milliseconds it would have slept.
-    pub fn with<T>(what: Operation, code: i32, times: usize, run: impl FnOnce() -> T) -> (T, u128) {
+    pub(crate) fn with<T>(
+        what: Operation,
+        code: i32,
+        times: usize,
+        run: impl FnOnce() -> T,
+    ) -> (T, u128) {
         let slept = Duration::ZERO;
         let left = times;
         let planted = Planted {
@@ -124,11 +129,11 @@ pub mod faults {
         (done, planted.slept.as_millis())
     }
 
-    pub fn are_planted() -> bool {
+    pub(crate) fn are_planted() -> bool {
         PLANTED.with_borrow(Option::is_some)
     }
 
-    pub fn next(what: Operation) -> Option<i32> {
+    pub(crate) fn next(what: Operation) -> Option<i32> {
         PLANTED.with_borrow_mut(|planted| {
             let planted = planted.as_mut().filter(|planted| planted.what == what)?;
             planted.left = planted.left.checked_sub(1)?;
@@ -136,7 +141,7 @@ pub mod faults {
         })
     }
 
-    pub fn slept(pause: Duration) {
+    pub(crate) fn slept(pause: Duration) {
         PLANTED.with_borrow_mut(|planted| planted.as_mut().expect("planted").slept += pause);
     }
 }

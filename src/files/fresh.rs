@@ -11,11 +11,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const DIRECTORY: &str = "tmp";
 
 /// How the names of such files begin in `tmp/`, which the store does not count.
-pub const FRESH_PREFIX: &str = "counters-";
+pub(crate) const FRESH_PREFIX: &str = "counters-";
 
 /// What becomes of a file that has the place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Held {
+pub(crate) enum Held {
     /// It goes.
     Replaced,
     /// It stays, and the new one goes.
@@ -23,7 +23,7 @@ pub enum Held {
 }
 
 /// Writes `bytes` to a new file in the cache with this `root`, and moves that to `name` in `to`.
-pub fn write_fresh(
+pub(crate) fn write_fresh(
     root: &Directory,
     (to, name): (&Directory, &str),
     kind: RightsKind,

@@ -11,11 +11,11 @@
 //! | `busy`   | operations that a busy file holds up, on systems that know that |
 
 #[cfg(test)]
-pub use busy::faults;
-pub use busy::{Operation, attempt};
-pub use fresh::{FRESH_PREFIX, Held, write_fresh};
-pub use rights::{Believed, Rights, RightsKind, Trust};
-pub use root::Root;
+pub(crate) use busy::faults;
+pub(crate) use busy::{Operation, attempt};
+pub(crate) use fresh::{FRESH_PREFIX, Held, write_fresh};
+pub(crate) use rights::{Believed, Rights, RightsKind, Trust};
+pub(crate) use root::Root;
 
 mod busy;
 mod fresh;
@@ -301,7 +301,7 @@ impl DirectoryEntry {
 
 /// What a file is expected to have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Size {
+pub(crate) enum Size {
     /// So many bytes.
     Exactly(u64),
     /// No more.
@@ -310,7 +310,7 @@ pub enum Size {
 
 /// Facts and contents of an open file. What is no regular file but can be read, or has another size
 /// than expected, gives no bytes.
-pub fn read(file: &File, expected: Size) -> io::Result<(FileMeta, Vec<u8>)> {
+pub(crate) fn read(file: &File, expected: Size) -> io::Result<(FileMeta, Vec<u8>)> {
     let stat = fstat(file)?;
     let facts = FileMeta::new(&stat);
     if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
@@ -339,7 +339,7 @@ pub fn read(file: &File, expected: Size) -> io::Result<(FileMeta, Vec<u8>)> {
 }
 
 /// All of an open regular file, unless it is longer than `most` bytes.
-pub fn read_bounded(file: &File, most: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn read_bounded(file: &File, most: u64) -> io::Result<Vec<u8>> {
     let (facts, bytes) = read(file, Size::AtMost(most))?;
     if facts.is_file && facts.size <= most {
         Ok(bytes)
@@ -352,7 +352,7 @@ pub fn read_bounded(file: &File, most: u64) -> io::Result<Vec<u8>> {
 /// read, and leaves the modification time alone, which identifies it. Explicit because `relatime`
 /// and `noatime` mounts would not do so. Read-only mounts and files of other users refuse, and
 /// eviction falls back on the order of writing.
-pub fn mark_as_read(file: &File) {
+pub(crate) fn mark_as_read(file: &File) {
     let now = now();
     let second = 1_000_000_000;
     let last_access = Timespec {
@@ -371,14 +371,14 @@ pub fn mark_as_read(file: &File) {
 }
 
 /// The clock, as file times count.
-pub fn now() -> Nanos {
+pub(crate) fn now() -> Nanos {
     // A clock before 1970 reads as 1970.
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |d| d.as_nanos() as Nanos)
 }
 
 /// Seconds since 1970.
-pub fn seconds() -> u64 {
+pub(crate) fn seconds() -> u64 {
     (now() / 1_000_000_000) as u64
 }
 
@@ -388,22 +388,22 @@ fn strange(why: &str) -> io::Error {
 }
 
 /// Something is in the place that is not this user's own, or no regular file: [`Directory::open_own`].
-pub fn is_strange(error: &io::Error) -> bool {
+pub(crate) fn is_strange(error: &io::Error) -> bool {
     error.kind() == ErrorKind::InvalidData
 }
 
 /// No such file, also because a parent is none.
-pub fn is_missing(error: &io::Error) -> bool {
+pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
 /// A symlink where none is followed.
-pub fn is_symlink(error: &io::Error) -> bool {
+pub(crate) fn is_symlink(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
 /// What is at `path` itself: a directory, nothing, or something else (a symlink counts as such).
-pub fn is_directory(path: &Path) -> io::Result<Option<bool>> {
+pub(crate) fn is_directory(path: &Path) -> io::Result<Option<bool>> {
     match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(
             FileType::from_raw_mode(stat.st_mode) == FileType::Directory,

@@ -110,7 +110,7 @@ impl Trust {
 /// The users whose files are believed. The kernel says whose a file is, so that no other user can make one
 /// that passes, on file systems that keep owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Believed {
+pub(crate) struct Believed {
     user: u32,
     owner: Option<u32>,
     everyone: bool,
@@ -118,7 +118,7 @@ pub struct Believed {
 
 impl Believed {
     /// For this process, in the cache whose root has these rights.
-    pub fn new(trust: Trust, root: Rights) -> Self {
+    pub(crate) fn new(trust: Trust, root: Rights) -> Self {
         Self {
             user: geteuid().as_raw(),
             owner: (trust == Trust::Owner).then_some(root.owner),
@@ -127,7 +127,7 @@ impl Believed {
     }
 
     /// For a process that has no cache.
-    pub fn nothing() -> Self {
+    pub(crate) fn nothing() -> Self {
         Self {
             user: geteuid().as_raw(),
             owner: None,
@@ -136,13 +136,13 @@ impl Believed {
     }
 
     /// Whether only believed users can have written what has these rights.
-    pub fn wrote(&self, rights: Rights) -> bool {
+    pub(crate) fn wrote(&self, rights: Rights) -> bool {
         let is_known = [Some(0), Some(self.user), self.owner].contains(&Some(rights.owner));
         self.everyone || (is_known && !rights.is_written_by_others())
     }
 
     /// Whether all users are believed who can write.
-    pub fn is_everyone(&self) -> bool {
+    pub(crate) fn is_everyone(&self) -> bool {
         self.everyone
     }
 }

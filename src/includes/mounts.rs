@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The mounts of this process since a moment.
 #[derive(Debug)]
-pub struct Mounts {
+pub(crate) struct Mounts {
     /// The kernel says once of an open mount table that it has changed. `None` if there is no table to open.
     table: Option<File>,
     /// Whether it has said so.
@@ -17,7 +17,7 @@ pub struct Mounts {
 
 impl Mounts {
     /// The mounts from now on.
-    pub fn watch() -> Self {
+    pub(crate) fn watch() -> Self {
         Self {
             table: File::open("/proc/self/mountinfo").ok(),
             changed: AtomicBool::new(false),
@@ -29,7 +29,7 @@ impl Mounts {
     ///
     /// # Errors
     /// Says that they have changed, or that nothing can tell.
-    pub fn check(&self) -> Result<(), Doubt> {
+    pub(crate) fn check(&self) -> Result<(), Doubt> {
         let table = self.table.as_ref().ok_or("no mount table can be read")?;
         let mut watched = [PollFd::new(table, PollFlags::PRI)];
         let at_once = Timespec {

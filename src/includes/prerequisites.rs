@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStringExt;
 
 /// Every prerequisite of the rules in `text`, unescaped, in order: lines joined at `\` + newline,
 /// targets left out. `\ `, `\#` and `$$` stand for a blank, `#` and `$`.
-pub fn prerequisites(text: &[u8]) -> Vec<OsString> {
+pub(crate) fn prerequisites(text: &[u8]) -> Vec<OsString> {
     let mut found = Vec::new();
     let mut after_target = false;
     let mut word = Vec::new();

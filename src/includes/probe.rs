@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// What is at a path, links followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Probed {
+pub(crate) enum Probed {
     /// Anything that can be opened as a file.
     File,
     /// A directory, which no search takes for a header.
@@ -29,7 +29,7 @@ pub enum Probed {
 
 /// Looks at paths.
 #[derive(Debug, Default)]
-pub struct Probe {
+pub(crate) struct Probe {
     known: HashMap<PathBuf, Probed>,
 }
 
@@ -38,7 +38,7 @@ impl Probe {
     ///
     /// # Errors
     /// It cannot be told: no permission, a loop of links, a link that leads nowhere.
-    pub fn look(&mut self, path: &Path) -> io::Result<Probed> {
+    pub(crate) fn look(&mut self, path: &Path) -> io::Result<Probed> {
         if path.as_os_str().is_empty() {
             return Ok(Probed::Directory);
         }

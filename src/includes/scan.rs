@@ -6,7 +6,7 @@
 //! the file. Too many names cost a look at a directory; one too few would be a stale object.
 //! Knows no directory and reads no file.
 
-pub mod pieces;
+pub(crate) mod pieces;
 
 use memchr::{memchr, memmem, memrchr};
 use std::borrow::Cow;
@@ -14,7 +14,7 @@ use std::collections::BTreeSet;
 
 /// How a name was written, which decides where the search for it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum IncludeForm {
+pub(crate) enum IncludeForm {
     /// `"name"`: the includer's own directory first.
     Quote,
     /// `<name>`: the search directories.
@@ -23,7 +23,7 @@ pub enum IncludeForm {
 
 /// A name that the preprocessor may look for.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ScannedName {
+pub(crate) struct ScannedName {
     /// Quotes or angle brackets.
     pub form: IncludeForm,
     /// What stands between them.
@@ -32,7 +32,7 @@ pub struct ScannedName {
 
 /// What one file mentions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mentions {
+pub(crate) struct Mentions {
     /// Of `#include`.
     pub includes: BTreeSet<ScannedName>,
     /// Of `#include_next`, which skips directories.
@@ -55,7 +55,7 @@ pub struct Mentions {
 
 /// The words by which `__has_include` is known, to begin with.
 /// (GCC up to 9 makes them macros for the longer names.)
-pub const HAS_INCLUDE: [&[u8]; 4] = [
+pub(crate) const HAS_INCLUDE: [&[u8]; 4] = [
     b"__has_include",
     b"__has_include_next",
     b"__has_include__",
@@ -63,19 +63,16 @@ pub const HAS_INCLUDE: [&[u8]; 4] = [
 ];
 
 /// The word by which a file to embed is asked for.
-pub const HAS_EMBED: &[u8] = b"__has_embed";
+pub(crate) const HAS_EMBED: &[u8] = b"__has_embed";
 
 /// Words that give the time of the compile.
-pub const TIMES: [&[u8]; 3] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
-
-/// The shortest piece of a name that is told from other words.
-const LEAST_PIECE: usize = 4;
+pub(crate) const TIMES: [&[u8]; 3] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// Reads `text`. `askers` are [`HAS_INCLUDE`] and the aliases found so far in any file of the
 /// compile: where a scan finds new ones, all files must be scanned again with them.
-pub fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
+pub(crate) fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
     let mut mentions = Mentions::default();
     let text = spliced(text);
     if holds(&text, b"??=") || holds(&text, b"??/\n") {
@@ -96,21 +93,8 @@ pub fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
     mentions
 }
 
-/// Whether `word` may be the first or the last piece of one of `wholes`, which `##` makes of pieces anywhere. Pieces of
-/// fewer than four letters are too common to tell, and so is a whole one without its last underscores (types are called so).
-pub fn is_piece(word: &[u8], wholes: &[&[u8]]) -> bool {
-    let ends = |whole: &[u8]| {
-        let is_shorter = (LEAST_PIECE..whole.len()).contains(&word.len());
-        is_shorter && (whole.starts_with(word) || whole.ends_with(word))
-    };
-    wholes.iter().any(|whole| ends(whole))
-        && wholes
-            .iter()
-            .all(|whole| whole.strip_suffix(b"__") != Some(word))
-}
-
 /// Whether one of `words` may stand in `text`.
-pub fn mentions_any<'w>(text: &[u8], words: impl IntoIterator<Item = &'w Vec<u8>>) -> bool {
+pub(crate) fn mentions_any<'w>(text: &[u8], words: impl IntoIterator<Item = &'w Vec<u8>>) -> bool {
     let text = spliced(text);
     words.into_iter().any(|word| holds(&text, word))
 }
@@ -345,7 +329,7 @@ impl ScanPlace<'_> {
 }
 
 /// Whether `text` may define one of `words` as a macro.
-pub fn defines_any(text: &[u8], words: &BTreeSet<Vec<u8>>) -> bool {
+pub(crate) fn defines_any(text: &[u8], words: &BTreeSet<Vec<u8>>) -> bool {
     let text = spliced(text);
     memmem::find_iter(&text, b"define").any(|at| {
         let start = skip_blanks(&text, at + b"define".len());
@@ -392,7 +376,7 @@ fn literal(text: &[u8], at: usize) -> Option<(ScannedName, usize)> {
 
 /// The text without its escaped newlines. Blanks between backslash and newline are allowed, as gcc
 /// allows them.
-pub fn spliced(text: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn spliced(text: &[u8]) -> Cow<'_, [u8]> {
     let mut joined: Option<Vec<u8>> = None;
     let mut from = 0;
     let mut at = 0;

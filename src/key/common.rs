@@ -82,7 +82,7 @@ pub(super) const fn with_common<const COUNT: usize>(own: &[&'static str]) -> [&'
 pub(super) mod tests {
     use super::CommonFacts;
 
-    pub fn base<'a>() -> CommonFacts<'a> {
+    pub(crate) fn base<'a>() -> CommonFacts<'a> {
         CommonFacts {
             toolchain: &[1; 32],
             release: b"13.2",
@@ -96,7 +96,7 @@ pub(super) mod tests {
     }
 
     /// Facts that differ from [`base`] in one thing each.
-    pub fn changed<'a>(
+    pub(crate) fn changed<'a>(
         variable: &'a [Vec<u8>],
         job: &'a [(&'static str, Vec<Vec<u8>>)],
     ) -> Vec<CommonFacts<'a>> {

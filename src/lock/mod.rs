@@ -18,19 +18,19 @@ const DIRECTORY: &str = "locks";
 
 /// An open file of locks. No program that is started gets it, unless it is handed to it.
 #[derive(Debug)]
-pub struct LockFile {
+pub(crate) struct LockFile {
     file: File,
 }
 
 impl LockFile {
     /// Where the file of locks called `name` lies, in this user's own directory `root`.
-    pub fn path(root: &Path, name: &str) -> PathBuf {
+    pub(crate) fn path(root: &Path, name: &str) -> PathBuf {
         root.join(DIRECTORY).join(name)
     }
 
     /// Opens the file in this user's own directory `root`, making it and its directory: no other user can hold
     /// compiles up. Each call gives an open file description of its own, which is what owns a lock.
-    pub fn open(root: &Path, name: &str) -> io::Result<Self> {
+    pub(crate) fn open(root: &Path, name: &str) -> io::Result<Self> {
         let root = Directory::root(root)?;
         let rights = root.rights()?;
         let directory = root.make(DIRECTORY)?;
@@ -40,25 +40,25 @@ impl LockFile {
 
     /// Locks the byte at `offset` without waiting; false if another open file description has it.
     /// What this one has already, it gets again.
-    pub fn try_lock(&self, offset: i64) -> io::Result<bool> {
+    pub(crate) fn try_lock(&self, offset: i64) -> io::Result<bool> {
         self.change(offset, libc::F_WRLCK)
     }
 
     /// Gives the byte at `offset` up. Closing alone would leave the lock to a child that another
     /// thread is just starting, until that has become its program.
-    pub fn unlock(&self, offset: i64) -> io::Result<()> {
+    pub(crate) fn unlock(&self, offset: i64) -> io::Result<()> {
         self.change(offset, libc::F_UNLCK).map(drop)
     }
 
     /// Whether another open file description has the byte at `offset`.
-    pub fn is_locked(&self, offset: i64) -> io::Result<bool> {
+    pub(crate) fn is_locked(&self, offset: i64) -> io::Result<bool> {
         let mut lock = region(libc::F_WRLCK, ByteRange::one(offset));
         control(self.file.as_fd(), libc::F_OFD_GETLK, &mut lock)?;
         Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
     }
 
     /// The bytes that processes have which are stopped. Costs milliseconds.
-    pub fn stopped(&self) -> BTreeSet<i64> {
+    pub(crate) fn stopped(&self) -> BTreeSet<i64> {
         // Without `/proc`, none are known.
         stopped::locked(&self.file).unwrap_or_default()
     }
@@ -70,7 +70,7 @@ impl LockFile {
 
 /// Bytes of a file in a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ByteRange {
+pub(crate) struct ByteRange {
     /// Offset of the first.
     pub first: i64,
     /// How many.
@@ -87,12 +87,12 @@ impl ByteRange {
 }
 
 /// Locks `bytes` of an open file without waiting; false if another open file description has any of them.
-pub fn try_lock(file: impl AsFd, bytes: ByteRange) -> io::Result<bool> {
+pub(crate) fn try_lock(file: impl AsFd, bytes: ByteRange) -> io::Result<bool> {
     change(file.as_fd(), bytes, libc::F_WRLCK)
 }
 
 /// Gives `bytes` up.
-pub fn unlock(file: impl AsFd, bytes: ByteRange) -> io::Result<()> {
+pub(crate) fn unlock(file: impl AsFd, bytes: ByteRange) -> io::Result<()> {
     change(file.as_fd(), bytes, libc::F_UNLCK).map(drop)
 }
 
@@ -131,7 +131,7 @@ impl AsFd for LockFile {
 }
 
 /// What an old kernel answers, or a file system that cannot lock.
-pub fn is_unsupported(error: &io::Error) -> bool {
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
     let answers = [Errno::INVAL, Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP];
     let answers = answers.map(Errno::raw_os_error);
     error

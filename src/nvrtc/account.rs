@@ -21,7 +21,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// The account of one compile, from its beginning.
-pub struct ProgramLog {
+pub(super) struct ProgramLog {
     account: Account,
     log: Log,
     /// The command as the log shows it; empty without one.
@@ -31,7 +31,7 @@ pub struct ProgramLog {
 
 impl ProgramLog {
     /// Begins.
-    pub fn begin(request: &NvrtcRequest<'_>, config: &Config) -> Self {
+    pub(super) fn begin(request: &NvrtcRequest<'_>, config: &Config) -> Self {
         let log = Log::open(config.log.value.as_deref());
         let mut command: Vec<OsString> = Vec::new();
         if config.log.value.is_some() {
@@ -57,12 +57,12 @@ impl ProgramLog {
     }
 
     /// A line of the log.
-    pub fn note(&self, name: &'static str, value: impl std::fmt::Display) {
+    pub(super) fn note(&self, name: &'static str, value: impl std::fmt::Display) {
         self.account.note(name, value);
     }
 
     /// It was left to NVRTC.
-    pub fn bypassed(self, level: &TieredStore, reason: NvrtcReason, detail: &[u8]) {
+    pub(super) fn bypassed(self, level: &TieredStore, reason: NvrtcReason, detail: &[u8]) {
         level.stats().add(Counter::NvrtcBypassed(reason), 1);
         let detail = text(detail);
         self.account
@@ -76,7 +76,7 @@ impl ProgramLog {
     }
 
     /// It was a hit on the result under `key`.
-    pub fn hit(self, level: &TieredStore, ending: Ending, hit: &FoundResult) {
+    pub(super) fn hit(self, level: &TieredStore, ending: Ending, hit: &FoundResult) {
         let counter = match ending {
             Ending::Coalesced => Counter::NvrtcCoalesced,
             _ => Counter::NvrtcHit,
@@ -95,7 +95,7 @@ impl ProgramLog {
     }
 
     /// NVRTC compiled it; the result is stored under a key, or is not.
-    pub fn missed(self, level: &TieredStore, stored: Result<StoredProgram, String>) {
+    pub(super) fn missed(self, level: &TieredStore, stored: Result<StoredProgram, String>) {
         level.stats().add(Counter::NvrtcMiss, 1);
         let (stored, unstored) = match stored {
             Ok(stored) => (stored, None),
@@ -125,7 +125,7 @@ impl ProgramLog {
     }
 
     /// NVRTC refused the program, or the client gave it up.
-    pub fn failed(self, level: &TieredStore) {
+    pub(super) fn failed(self, level: &TieredStore) {
         self.account
             .note("outcome", "not compiled, or not successfully");
         self.account.tell(|found| found.level = Ending::Failed);
@@ -154,7 +154,7 @@ impl ProgramLog {
 
 /// What was stored of a compile.
 #[derive(Default)]
-pub struct StoredProgram {
+pub(super) struct StoredProgram {
     /// The key of the result.
     pub key: Digest,
     /// The record of what it depended on.
@@ -162,7 +162,7 @@ pub struct StoredProgram {
 }
 
 /// Stores what a compile depended on; the name by which it is found again.
-pub fn keep_facts(
+pub(super) fn keep_facts(
     level: &TieredStore,
     keyed: &Keyed,
     written: &NvrtcFacts<'_>,

@@ -32,7 +32,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-pub use super::keyed::Keyed;
+pub(crate) use super::keyed::Keyed;
 
 /// The cache of one process.
 pub struct Cache {

@@ -48,14 +48,14 @@ const FORBIDDEN: &[&str] = &[
 
 /// The environment with which a process was started.
 #[derive(Clone, Debug, Default)]
-pub struct Start {
+pub(super) struct Start {
     /// `NAME=value` of each of [`LOADED`] that was set.
     loaded: Vec<Vec<u8>>,
 }
 
 impl Start {
     /// That of this process.
-    pub fn read() -> Self {
+    pub(super) fn read() -> Self {
         let text = fs::read("/proc/self/environ").unwrap_or_default();
         let set = |name: &&str| {
             let start = [name.as_bytes(), b"="].concat();
@@ -72,7 +72,7 @@ impl Start {
     /// # Errors
     /// A variable forbids caching; or one that is read once has another value than at the start, so
     /// that it is unknown which of them the library has seen.
-    pub fn keyed(&self) -> Result<Vec<Vec<u8>>, (NvrtcReason, Vec<u8>)> {
+    pub(super) fn keyed(&self) -> Result<Vec<Vec<u8>>, (NvrtcReason, Vec<u8>)> {
         let refused = |name: &str| Err((NvrtcReason::Environment, name.as_bytes().to_vec()));
         if let Some(name) = FORBIDDEN.iter().find(|name| env::var_os(name).is_some()) {
             return refused(name);
@@ -86,7 +86,7 @@ impl Start {
 }
 
 /// What `NVRTC_APPEND_FLAGS` appends to every compile's options.
-pub fn appended() -> Option<OsString> {
+pub(super) fn appended() -> Option<OsString> {
     env::var_os("NVRTC_APPEND_FLAGS")
 }
 
@@ -94,7 +94,7 @@ pub fn appended() -> Option<OsString> {
 ///
 /// # Errors
 /// There is none any more.
-pub fn directories() -> io::Result<[PathBuf; 2]> {
+pub(super) fn directories() -> io::Result<[PathBuf; 2]> {
     let physical = env::current_dir()?;
     let spelled = env::var_os("PWD").map(PathBuf::from);
     let spelled = spelled.filter(|path| path.is_absolute());

@@ -9,7 +9,7 @@ use crate::key::Digest;
 use std::collections::BTreeSet;
 
 /// A result in the cache.
-pub struct FoundResult {
+pub(super) struct FoundResult {
     /// Its key.
     pub key: Digest,
     /// What is remembered of it.
@@ -19,7 +19,7 @@ pub struct FoundResult {
 }
 
 /// The result under a key.
-pub fn fetch(
+pub(super) fn fetch(
     level: &TieredStore,
     key: &Digest,
     scope: Scope,

@@ -18,7 +18,7 @@ const UNNAMED: &[u8] = b"default_program";
 
 /// How much of the program's name, and whether the working directory, counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scope {
+pub(super) enum Scope {
     /// The name without its directory, in any working directory.
     Anywhere,
     /// The whole name, in this working directory.
@@ -27,7 +27,7 @@ pub enum Scope {
 
 /// Everything that is known of a compile before NVRTC has read any file.
 #[derive(Clone, Copy, Debug)]
-pub struct NvrtcFacts<'a> {
+pub(super) struct NvrtcFacts<'a> {
     /// SHA-256 of libnvrtc and of its builtins.
     pub library: [&'a Digest; 2],
     /// The driver's version.
@@ -65,14 +65,14 @@ const NVRTC_FIELDS: &[&str] = &[
 
 impl NvrtcFacts<'_> {
     /// The key of the path sets.
-    pub fn key(&self) -> Digest {
+    pub(super) fn key(&self) -> Digest {
         let mut sink = Digester::default();
         self.write(&mut sink);
         sink.finish()
     }
 
     /// Writes every field.
-    pub fn write(&self, sink: &mut impl Sink) {
+    pub(super) fn write(&self, sink: &mut impl Sink) {
         let NvrtcRequest {
             program,
             expressions,
@@ -111,26 +111,31 @@ impl NvrtcFacts<'_> {
 }
 
 /// The program's name as NVRTC knows it.
-pub fn full_name(program: &Program) -> &[u8] {
+pub(super) fn full_name(program: &Program) -> &[u8] {
     let name = program.name.as_deref();
     name.filter(|name| !name.is_empty()).unwrap_or(UNNAMED)
 }
 
 /// What is behind the last slash of it.
-pub fn base_name(program: &Program) -> &[u8] {
+pub(super) fn base_name(program: &Program) -> &[u8] {
     let name = full_name(program);
     let slash = name.iter().rposition(|&byte| byte == b'/');
     &name[slash.map_or(0, |slash| slash + 1)..]
 }
 
 /// The name for people.
-pub fn shown_name(program: &Program) -> &OsStr {
+pub(super) fn shown_name(program: &Program) -> &OsStr {
     OsStr::from_bytes(full_name(program))
 }
 
 /// The key of the result of the compile `request` where the files of the path set `set` (its digest)
 /// have the digests `contents`, in the set's order, and these `times`, where they count.
-pub fn result_key(request: &Digest, set: &Digest, contents: &[Digest], times: &[u64]) -> Digest {
+pub(super) fn result_key(
+    request: &Digest,
+    set: &Digest,
+    contents: &[Digest],
+    times: &[u64],
+) -> Digest {
     let mut sink = Digester::default();
     sink.one("schema", SCHEMA);
     sink.one("request", request);

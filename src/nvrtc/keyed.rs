@@ -14,7 +14,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 /// Everything that the keys of a request are made of, and these.
-pub struct Keyed {
+pub(crate) struct Keyed {
     /// Who compiles.
     pub library: Library,
     /// The contents of libnvrtc and of its builtins.

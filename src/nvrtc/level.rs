@@ -14,7 +14,7 @@ const PARTS: usize = 16;
 const PART_BYTES: u64 = 4 << 20;
 
 /// Two levels of a store.
-pub struct TieredStore {
+pub(super) struct TieredStore {
     memory: Vec<MemoryStore>,
     store: FileStore,
     readonly: bool,
@@ -25,7 +25,7 @@ pub struct TieredStore {
 
 impl TieredStore {
     /// An empty memory before `store`.
-    pub fn new(store: FileStore, readonly: bool) -> Self {
+    pub(super) fn new(store: FileStore, readonly: bool) -> Self {
         let limits = Limits::below(PART_BYTES);
         let parts = (0..PARTS).map_while(|_| MemoryStore::new(limits).ok());
         Self {
@@ -37,35 +37,35 @@ impl TieredStore {
     }
 
     /// The counters.
-    pub fn stats(&self) -> &Stats {
+    pub(super) fn stats(&self) -> &Stats {
         self.store.stats()
     }
 
     /// The store itself.
-    pub fn store(&self) -> &FileStore {
+    pub(super) fn store(&self) -> &FileStore {
         &self.store
     }
 
     /// Whether nothing is stored.
-    pub fn is_readonly(&self) -> bool {
+    pub(super) fn is_readonly(&self) -> bool {
         self.readonly
     }
 
     /// The record under `key` as it was when this process last read or wrote it; records of results
     /// never change, and lists only lack what others have added.
-    pub fn known_record(&self, key: &Digest) -> Option<Vec<u8>> {
+    pub(super) fn known_record(&self, key: &Digest) -> Option<Vec<u8>> {
         Some(self.part(key)?.get_shared(key)?.to_vec())
     }
 
     /// The record under `key` in the directory.
-    pub fn record(&self, key: &Digest) -> Option<Vec<u8>> {
+    pub(super) fn record(&self, key: &Digest) -> Option<Vec<u8>> {
         let found = self.tried(self.store.get_record(key)).flatten()?;
         self.remember(key, &found);
         Some(found)
     }
 
     /// The bytes of an artefact, verified when they came into memory.
-    pub fn artefact(&self, artefact: &Artefact) -> Option<Vec<u8>> {
+    pub(super) fn artefact(&self, artefact: &Artefact) -> Option<Vec<u8>> {
         let key = &artefact.sha256;
         let part = self.part(key);
         if let Some(known) = part.and_then(|part| part.get_shared(key)) {
@@ -77,7 +77,7 @@ impl TieredStore {
     }
 
     /// Stores bytes.
-    pub fn keep_artefact(&self, bytes: &[u8]) -> Option<Artefact> {
+    pub(super) fn keep_artefact(&self, bytes: &[u8]) -> Option<Artefact> {
         if self.readonly {
             return None;
         }
@@ -87,7 +87,7 @@ impl TieredStore {
     }
 
     /// Stores a record; whether that succeeded.
-    pub fn keep(&self, key: &Digest, bytes: &[u8]) -> bool {
+    pub(super) fn keep(&self, key: &Digest, bytes: &[u8]) -> bool {
         if self.readonly || self.tried(self.store.put_record(key, bytes)).is_none() {
             return false;
         }

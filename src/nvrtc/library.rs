@@ -9,14 +9,14 @@ use std::sync::RwLock;
 
 /// The libraries that were asked for, each with what it looked like first.
 #[derive(Debug, Default)]
-pub struct Libraries {
+pub(super) struct Libraries {
     known: RwLock<HashMap<PathBuf, (Sighting, Digest)>>,
 }
 
 impl Libraries {
     /// The contents of libnvrtc and its builtins. `None` where they cannot be told: a file is gone, or
     /// is not the one any more that this process has loaded.
-    pub fn identify(&self, library: &Library, table: &DigestTable) -> Option<[Digest; 2]> {
+    pub(super) fn identify(&self, library: &Library, table: &DigestTable) -> Option<[Digest; 2]> {
         let builtins = library.builtins.as_deref()?;
         Some([
             self.digest(&library.path, table)?,

@@ -7,7 +7,7 @@ use crate::includes::scan::spliced;
 use memchr::memmem;
 
 /// A log as [`unnamed`] made it, with the name of `program` in it.
-pub fn named(log: &[u8], program: &Program) -> Option<Vec<u8>> {
+pub(super) fn named(log: &[u8], program: &Program) -> Option<Vec<u8>> {
     let parts: Vec<_> = log.strip_suffix(b"\0")?.split(|&byte| byte == 0).collect();
     let mut log = parts.join(full_name(program));
     log.push(0);
@@ -15,7 +15,7 @@ pub fn named(log: &[u8], program: &Program) -> Option<Vec<u8>> {
 }
 
 /// The log with NULs in the place of the program's name, if it is certain where that is.
-pub fn unnamed(log: &[u8], program: &Program, renames_lines: bool) -> Option<Vec<u8>> {
+pub(super) fn unnamed(log: &[u8], program: &Program, renames_lines: bool) -> Option<Vec<u8>> {
     let body = log.strip_suffix(b"\0")?;
     if renames_lines && memmem::find(body, base_name(program)).is_some() {
         return None;
@@ -55,7 +55,7 @@ fn without_name(log: &[u8], program: &Program) -> Option<Vec<Vec<u8>>> {
 
 /// Whether `text` may give lines another file's name, or names the program as a message does: then a log does not
 /// tell where the program's own name stands.
-pub fn renames_lines(text: &[u8], program: &Program) -> bool {
+pub(super) fn renames_lines(text: &[u8], program: &Program) -> bool {
     let head = [base_name(program), b"("].concat();
     if memmem::find(text, &head).is_some() {
         return true;

@@ -22,7 +22,7 @@
 //! | `cache`   | one compile: looked up, waited for, or remembered                |
 
 mod account;
-pub mod cache;
+pub(crate) mod cache;
 mod environment;
 mod found;
 mod key;

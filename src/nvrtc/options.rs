@@ -157,11 +157,11 @@ const PTXAS_VALUES: &[&[u8]] = &[
 ];
 
 /// Why a compile with an option is not for a cache, and the option.
-pub type Refusal = (NvrtcReason, Vec<u8>);
+pub(super) type Refusal = (NvrtcReason, Vec<u8>);
 
 /// The options of one compile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
+pub(super) struct Options {
     /// Long name and value, in order.
     all: Vec<(&'static str, Option<Vec<u8>>)>,
     /// The directories of `-I`, in order.
@@ -177,7 +177,7 @@ impl Options {
     ///
     /// # Errors
     /// See [`Refusal`].
-    pub fn read(arguments: &[Vec<u8>], appended: Option<&[u8]>) -> Result<Self, Refusal> {
+    pub(super) fn read(arguments: &[Vec<u8>], appended: Option<&[u8]>) -> Result<Self, Refusal> {
         let mut options = Self::default();
         options.add_all(arguments)?;
         if let Some(text) = appended {
@@ -244,18 +244,18 @@ impl Options {
     }
 
     /// The values of all options: what a macro stands for is among them.
-    pub fn values(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn values(&self) -> impl Iterator<Item = &[u8]> {
         self.all.iter().filter_map(|(_, value)| value.as_deref())
     }
 
     /// The macros that options define, as `NAME=value`.
-    pub fn macros(&self) -> impl Iterator<Item = &[u8]> {
+    pub(super) fn macros(&self) -> impl Iterator<Item = &[u8]> {
         let macros = self.all.iter().filter(|(name, _)| *name == "define-macro");
         macros.filter_map(|(_, value)| value.as_deref())
     }
 
     /// Writes the field `job`, in the shape of the other keys' jobs.
-    pub fn write(&self, sink: &mut impl Sink) {
+    pub(super) fn write(&self, sink: &mut impl Sink) {
         let count = |value: &Option<Vec<u8>>| 2 + usize::from(value.is_some());
         let counts = self.all.iter().map(|(_, value)| count(value));
         sink.field("job", counts.sum());

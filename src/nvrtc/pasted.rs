@@ -43,7 +43,7 @@ const OWN_WORDS: &[&[u8]] = &[
 const MARKS: [&[u8]; 4] = [b"##", b"%:%:", b"??=", b"??/"];
 
 /// The pieces of a compile.
-pub struct Pieces<'t> {
+pub(super) struct Pieces<'t> {
     texts: Vec<&'t [u8]>,
     /// Texts that are macros: the values of options, and what is compiled as part of a text.
     given: Vec<Vec<u8>>,
@@ -56,7 +56,7 @@ pub struct Pieces<'t> {
 
 impl<'t> Pieces<'t> {
     /// Those of `texts`, of the `macros` that options define (as `NAME=value`), and of `expressions`.
-    pub fn of<'g>(
+    pub(super) fn of<'g>(
         texts: impl Iterator<Item = &'t [u8]>,
         macros: impl Iterator<Item = &'g [u8]>,
         expressions: impl Iterator<Item = &'g [u8]>,
@@ -83,7 +83,7 @@ impl<'t> Pieces<'t> {
     }
 
     /// Whether `whole` may be made of two pieces or more.
-    pub fn may_make(&self, whole: &[u8]) -> bool {
+    pub(super) fn may_make(&self, whole: &[u8]) -> bool {
         self.pastes && is_row(whole, |word| self.has_loose(word)) && {
             let strict = self.strict.get_or_init(|| self.strict());
             is_row(whole, |word| strict.contains(word))

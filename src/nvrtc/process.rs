@@ -22,11 +22,16 @@ const LEAKING_EARLY: &[u8] = b"split-compile";
 
 /// Whether a compile of this process was asked for what later compiles show.
 #[derive(Debug, Default)]
-pub struct Leaks(AtomicBool);
+pub(super) struct Leaks(AtomicBool);
 
 impl Leaks {
     /// Takes note of a compile that `library` is about to do.
-    pub fn observe(&self, library: Option<&Library>, options: &[Vec<u8>], appended: Option<&[u8]>) {
+    pub(super) fn observe(
+        &self,
+        library: Option<&Library>,
+        options: &[Vec<u8>],
+        appended: Option<&[u8]>,
+    ) {
         let is_early = library.is_none_or(is_early);
         let leaks = |text: &[u8]| {
             let holds = |word: &[u8]| memmem::find(text, word).is_some();
@@ -39,12 +44,12 @@ impl Leaks {
     }
 
     /// Takes note of such a compile.
-    pub fn note(&self) {
+    pub(super) fn note(&self) {
         self.0.store(true, Ordering::Release);
     }
 
     /// Whether there was one.
-    pub fn any(&self) -> bool {
+    pub(super) fn any(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }
 }
@@ -63,7 +68,7 @@ fn is_early(library: &Library) -> bool {
 
 /// The control bits of the floating-point units of this thread, without the flags that operations leave.
 #[cfg(target_arch = "x86_64")]
-pub fn floating_point_mode() -> String {
+pub(super) fn floating_point_mode() -> String {
     /// Invalid, denormal, divide by zero, overflow, underflow, precision.
     const FLAGS: u32 = 0x3f;
     let (mut mxcsr, mut x87) = (0u32, 0u16);

@@ -22,7 +22,7 @@ use std::path::{Component, Path, PathBuf};
 
 /// Where a compile happens, and what it was told.
 #[derive(Clone, Copy)]
-pub struct CompilePlace<'a> {
+pub(super) struct CompilePlace<'a> {
     /// The working directory, in both its spellings.
     pub directories: &'a [PathBuf; 2],
     /// The program.
@@ -35,7 +35,7 @@ pub struct CompilePlace<'a> {
 const BESIDE: &str = "\u{1}beside the program";
 
 /// What a compile depends on.
-pub struct ObservedReads {
+pub(super) struct ObservedReads {
     /// Everything, as it is in this place.
     pub here: Lookups,
     /// Dependencies that hold at any place; `None` if the result depends on where it was compiled.
@@ -69,7 +69,7 @@ impl CompilePlace<'_> {
     ///
     /// # Errors
     /// They cannot be all, or something cannot be remembered.
-    pub fn follow(&self, seen: &[FileAccess]) -> Result<ObservedReads, Doubt> {
+    pub(super) fn follow(&self, seen: &[FileAccess]) -> Result<ObservedReads, Doubt> {
         let mut sorted = Sorted {
             fixed: Lookups::default(),
             beside: Lookups::default(),
@@ -114,7 +114,7 @@ impl CompilePlace<'_> {
 
     /// Whether there is a file in the place of a header that was passed in memory: NVRTC takes every header that is a
     /// link to it for that one.
-    pub fn has_stand_ins(&self) -> bool {
+    pub(super) fn has_stand_ins(&self) -> bool {
         let passed = self.passed();
         passed.iter().any(|place| place.is_file())
     }
@@ -220,7 +220,7 @@ impl CompilePlace<'_> {
     }
 
     /// A path set for any place as it is in this one.
-    pub fn settle<'s>(&self, set: &'s PathSet) -> Option<Cow<'s, PathSet>> {
+    pub(super) fn settle<'s>(&self, set: &'s PathSet) -> Option<Cow<'s, PathSet>> {
         if set.names(BESIDE) {
             Some(Cow::Owned(set.with(BESIDE, &self.beside()?)))
         } else {

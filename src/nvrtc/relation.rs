@@ -17,7 +17,7 @@ type Identity = (u64, u64);
 ///
 /// # Errors
 /// Something has gone meanwhile.
-pub fn relate(
+pub(super) fn relate(
     lookups: &mut Lookups,
     texts: &[Vec<u8>],
     stand_ins: &BTreeSet<PathBuf>,

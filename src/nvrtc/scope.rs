@@ -39,28 +39,31 @@ const SILENT: &[&[u8]] = &[
 ];
 
 /// Whether the text asks for the time of the compile.
-pub fn asks_for_time(text: &[u8]) -> bool {
+pub(super) fn asks_for_time(text: &[u8]) -> bool {
     holds_any(text, &TIMES)
 }
 
 /// Which of the words that give the time the pieces of a compile may make.
-pub fn pasted_time(pieces: &Pieces<'_>) -> Option<&'static [u8]> {
+pub(super) fn pasted_time(pieces: &Pieces<'_>) -> Option<&'static [u8]> {
     TIMES.into_iter().find(|word| pieces.may_make(word))
 }
 
 /// Whether any text may ask the disk a question, by `__has_include` or what is pasted to it.
-pub fn asks_for_files<'t>(mut texts: impl Iterator<Item = &'t [u8]>, pieces: &Pieces<'_>) -> bool {
+pub(super) fn asks_for_files<'t>(
+    mut texts: impl Iterator<Item = &'t [u8]>,
+    pieces: &Pieces<'_>,
+) -> bool {
     texts.any(|text| memmem::find(&spliced(text), b"__has_include").is_some())
         || HAS_INCLUDE.iter().any(|word| pieces.may_make(word))
 }
 
 /// Whether the texts of a program, without any file, tell that name and directory count.
-pub fn program_tells_names(program: &Program, given: &Given<'_>) -> bool {
+pub(super) fn program_tells_names(program: &Program, given: &Given<'_>) -> bool {
     given.options.tells_names || all_texts(program, given).any(|text| holds_any(text, NAMING))
 }
 
 /// Whether a search may begin beside the file that has this text: for a name in quotes, or one that is computed.
-pub fn looks_beside(text: &[u8]) -> bool {
+pub(super) fn looks_beside(text: &[u8]) -> bool {
     let found = mentions(text);
     let mut all = found
         .includes
@@ -74,7 +77,7 @@ pub fn looks_beside(text: &[u8]) -> bool {
 }
 
 /// Whether the program may include anything that was not passed in memory.
-pub fn reads_files(program: &Program) -> bool {
+pub(super) fn reads_files(program: &Program) -> bool {
     let is_passed = |name: &[u8]| program.headers.iter().any(|header| header.name == name);
     texts(program).any(|text| {
         let found = mentions(text);
@@ -89,7 +92,7 @@ pub fn reads_files(program: &Program) -> bool {
 
 /// Whether headers, of which these are the `texts`, may give the program's name to the result: in their own code,
 /// or by a macro that the program uses.
-pub fn headers_tell_names<'t>(
+pub(super) fn headers_tell_names<'t>(
     program: &Program,
     given: &Given<'_>,
     texts: impl Iterator<Item = &'t [u8]> + Clone,
@@ -153,7 +156,7 @@ fn uses_any(program: &Program, given: &Given<'_>, macros: &BTreeSet<Vec<u8>>) ->
 
 /// What a compile is given besides its program.
 #[derive(Clone, Copy)]
-pub struct Given<'a> {
+pub(super) struct Given<'a> {
     /// The options.
     pub options: &'a Options,
     /// The name expressions: NVRTC compiles them behind the program's text.
@@ -161,7 +164,10 @@ pub struct Given<'a> {
 }
 
 /// The program's texts, its name expressions, and the values of options.
-pub fn all_texts<'a>(program: &'a Program, given: &Given<'a>) -> impl Iterator<Item = &'a [u8]> {
+pub(super) fn all_texts<'a>(
+    program: &'a Program,
+    given: &Given<'a>,
+) -> impl Iterator<Item = &'a [u8]> {
     let expressions = given.expressions.iter().map(Vec::as_slice);
     texts(program)
         .chain(expressions)
@@ -169,7 +175,7 @@ pub fn all_texts<'a>(program: &'a Program, given: &Given<'a>) -> impl Iterator<I
 }
 
 /// The texts that a program was given.
-pub fn texts(program: &Program) -> impl Iterator<Item = &[u8]> {
+pub(super) fn texts(program: &Program) -> impl Iterator<Item = &[u8]> {
     let headers = program
         .headers
         .iter()

@@ -3,13 +3,13 @@
 use memchr::memmem;
 
 /// The words of `text`, in order.
-pub fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|byte| !is_word(*byte))
         .filter(|word| !word.is_empty())
 }
 
 /// Where `word` stands in `text` by itself, or pasted to something.
-pub fn word_places<'t>(text: &'t [u8], word: &'t [u8]) -> impl Iterator<Item = usize> + 't {
+pub(super) fn word_places<'t>(text: &'t [u8], word: &'t [u8]) -> impl Iterator<Item = usize> + 't {
     memmem::find_iter(text, word).filter(move |at| {
         let before = at.checked_sub(1).and_then(|at| text.get(at));
         let after = text.get(at + word.len());
@@ -21,6 +21,6 @@ pub fn word_places<'t>(text: &'t [u8], word: &'t [u8]) -> impl Iterator<Item = u
 }
 
 /// Whether `byte` may be part of a word.
-pub fn is_word(byte: u8) -> bool {
+pub(super) fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || byte >= 0x80
 }

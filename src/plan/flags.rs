@@ -7,7 +7,7 @@ use super::tool::Tool;
 
 /// What a flag, or its value, means for the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum FlagEffect {
+pub(super) enum FlagEffect {
     /// The value is not a file, or one found by a search; it is listed so that it is not mistaken
     /// for a source.
     Value,
@@ -37,7 +37,7 @@ pub enum FlagEffect {
 
 /// Where the value of a flag is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Match {
+pub(super) enum Match {
     /// The flag is the whole argument; a value, where there is one, is the next.
     Whole(FlagEffect),
     /// `flag=value`; the value starts at this byte.
@@ -170,7 +170,7 @@ const HOST_REFUSED: &[&str] = &[
 ];
 
 /// What `argument` of `tool` means, where that is known.
-pub fn find(tool: Tool, argument: &[u8]) -> Option<Match> {
+pub(super) fn find(tool: Tool, argument: &[u8]) -> Option<Match> {
     let table = match tool {
         Tool::Cudafe => CUDAFE,
         Tool::Cicc => CICC,

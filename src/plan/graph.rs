@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// Adds what the host compiler reads of the device side: cudafe++'s file includes the stub, and the
 /// stub, which cicc writes, includes the fatbinary. Both are named relative to the file that includes.
-pub fn implicit_reads(drafts: &mut [Draft], files: &Files) -> Result<(), PlanError> {
+pub(super) fn implicit_reads(drafts: &mut [Draft], files: &Files) -> Result<(), PlanError> {
     for index in 0..drafts.len() {
         if !matches!(
             drafts[index].stage.tool,
@@ -41,7 +41,7 @@ pub fn implicit_reads(drafts: &mut [Draft], files: &Files) -> Result<(), PlanErr
 
 /// nvlink is run once for each architecture and appends to one file: each run reads what the one
 /// before left there, so that they keep their order.
-pub fn chain_appends(drafts: &mut [Draft]) {
+pub(super) fn chain_appends(drafts: &mut [Draft]) {
     let mut begun: Vec<FileId> = Vec::new();
     for draft in drafts {
         let Some(file) = draft.appends else { continue };
@@ -54,7 +54,7 @@ pub fn chain_appends(drafts: &mut [Draft]) {
 }
 
 /// Checks the graph, and tells outputs from inputs.
-pub fn check(drafts: &[Draft], files: &mut Files) -> Result<(), PlanError> {
+pub(super) fn check(drafts: &[Draft], files: &mut Files) -> Result<(), PlanError> {
     let writers = writers(drafts, files)?;
     let module_ids: Vec<FileId> = drafts.iter().filter_map(|draft| draft.module_id).collect();
     for draft in drafts {

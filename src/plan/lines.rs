@@ -8,7 +8,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// What a dry run holds, in order.
 #[derive(Debug, Default)]
-pub struct Script {
+pub(super) struct Script {
     /// The `NAME=value` lines.
     pub env: Vec<(OsString, OsString)>,
     /// The lines that are not nvcc's plan.
@@ -21,7 +21,7 @@ pub struct Script {
 
 /// One command, after the shell.
 #[derive(Debug)]
-pub struct PrintedCommand {
+pub(super) struct PrintedCommand {
     /// The program.
     pub program: Vec<u8>,
     /// Whether it is run or asked.
@@ -35,7 +35,7 @@ const DEPENDENCIES: &[u8] = b"-- Filter Dependencies --";
 const PRINT_PROG_NAME: &[u8] = b"-print-prog-name=";
 
 /// Takes a dry run apart.
-pub fn parse(text: &[u8]) -> Result<Script, PlanError> {
+pub(super) fn parse(text: &[u8]) -> Result<Script, PlanError> {
     let mut script = Script::default();
     for line in text.split_inclusive(|&byte| byte == b'\n') {
         let Some(planned) = line.strip_prefix(PLANNED) else {

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 
 /// A stage, with what the graph needs to know about it and the plan's users do not.
 #[derive(Debug)]
-pub struct Draft {
+pub(super) struct Draft {
     /// The stage as far as its arguments tell.
     pub stage: Stage,
     /// The one file that it translates, for the tools that translate one.
@@ -29,7 +29,7 @@ pub struct Draft {
 }
 
 /// Reads one command.
-pub fn draft(command: &PrintedCommand, files: &mut Files) -> Result<Draft, PlanError> {
+pub(super) fn draft(command: &PrintedCommand, files: &mut Files) -> Result<Draft, PlanError> {
     let tool = classify(command)?;
     let mut builder = Builder::new(tool, command, files);
     match tool {

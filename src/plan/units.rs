@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 
 /// The stages, sorted.
-pub struct Grouped {
+pub(super) struct Grouped {
     /// One for each source, by first stage.
     pub units: Vec<Unit>,
     /// The rest, in order.
@@ -20,7 +20,7 @@ pub struct Grouped {
 }
 
 /// Sorts the stages. `depfiles` holds each depfile with the number of stages before it.
-pub fn group(
+pub(super) fn group(
     drafts: &[Draft],
     files: &Files,
     depfiles: &[(usize, OsString)],

@@ -15,7 +15,7 @@ use std::path::Path;
 
 /// What a record does to those who read it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Use {
+pub(super) enum Use {
     /// It is data: what a compile gives.
     Result,
     /// It steers: which programs run, with what.

@@ -205,7 +205,7 @@ impl HostAccount {
 
 /// The words of a command that a driver printed: bare, or in double quotes with backslashes. `None` where a
 /// quote is not closed.
-pub fn words(line: &[u8]) -> Option<Vec<OsString>> {
+pub(super) fn words(line: &[u8]) -> Option<Vec<OsString>> {
     let mut found = Vec::new();
     let mut word: Option<Vec<u8>> = None;
     let mut quoted = false;

@@ -20,7 +20,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// An output with its place.
-pub struct PlacedOutput {
+pub(crate) struct PlacedOutput {
     /// As nvcc spells it.
     pub path: PathBuf,
     /// What becomes of a file that is there.
@@ -31,7 +31,7 @@ pub struct PlacedOutput {
 
 /// Everything that an invocation leaves, apart from what link stages make.
 #[derive(Default)]
-pub struct Delivery {
+pub(crate) struct Delivery {
     /// Outputs.
     pub outputs: Vec<PlacedOutput>,
     /// Depfiles.
@@ -44,7 +44,7 @@ pub struct Delivery {
 
 impl Delivery {
     /// What `work` made.
-    pub fn of(job: &Job, work: &UnitContext<'_>, product: Product) -> Result<Self, Detour> {
+    pub(crate) fn of(job: &Job, work: &UnitContext<'_>, product: Product) -> Result<Self, Detour> {
         let mut delivery = Self {
             depfiles: depfile(job, work)?.into_iter().collect(),
             ..Self::default()
@@ -73,7 +73,7 @@ impl Delivery {
     }
 
     /// What is at the places of outputs and depfiles. An error where only nvcc can do it right.
-    pub fn sites(&self) -> Result<Vec<Site>, Bypass> {
+    pub(crate) fn sites(&self) -> Result<Vec<Site>, Bypass> {
         let outputs = self.outputs.iter();
         let outputs = outputs.map(|output| write_output::check(&output.path, output.manner));
         let depfiles = self.depfiles.iter();
@@ -82,13 +82,13 @@ impl Delivery {
     }
 
     /// What is at the places of kept files.
-    pub fn kept_sites(&self) -> Result<Vec<Site>, Bypass> {
+    pub(crate) fn kept_sites(&self) -> Result<Vec<Site>, Bypass> {
         let check = |(path, _): &(PathBuf, _)| write_output::check(path, Manner::Rewrite);
         self.kept.iter().map(check).collect()
     }
 
     /// Puts outputs and depfiles in their places, where `sites` have just been found.
-    pub fn place(&self, sites: &[Site]) -> Result<(), Fallback> {
+    pub(crate) fn place(&self, sites: &[Site]) -> Result<(), Fallback> {
         let outputs = self
             .outputs
             .iter()
@@ -99,13 +99,13 @@ impl Delivery {
     }
 
     /// The same for kept files.
-    pub fn place_kept(&self, sites: &[Site]) -> Result<(), Fallback> {
+    pub(crate) fn place_kept(&self, sites: &[Site]) -> Result<(), Fallback> {
         let mut all = self.kept.iter().zip(sites);
         all.try_for_each(|((path, bytes), site)| write_output::place(path, bytes, *site))
     }
 
     /// Adds another unit's.
-    pub fn append(&mut self, mut other: Self) {
+    pub(crate) fn append(&mut self, mut other: Self) {
         self.outputs.append(&mut other.outputs);
         self.depfiles.append(&mut other.depfiles);
         self.kept.append(&mut other.kept);
@@ -115,7 +115,7 @@ impl Delivery {
 }
 
 /// Puts what link stages and [`keep_files`] read where they look for it.
-pub fn write_temporaries(work: &UnitContext<'_>, product: &Product) -> Result<(), Fallback> {
+pub(crate) fn write_temporaries(work: &UnitContext<'_>, product: &Product) -> Result<(), Fallback> {
     let workspace = work.commands.workspace;
     for (file, bytes) in &product.outputs {
         if !work.plan.is_output(*file) {
@@ -167,7 +167,11 @@ fn depfile(job: &Job, work: &UnitContext<'_>) -> Result<Option<(PathBuf, Vec<u8>
 }
 
 /// Copies every intermediate file to the user's keep directory.
-pub fn keep_files(facts: &RequestFacts, plan: &Plan, workspace: &Workspace) -> Result<(), Detour> {
+pub(crate) fn keep_files(
+    facts: &RequestFacts,
+    plan: &Plan,
+    workspace: &Workspace,
+) -> Result<(), Detour> {
     let Some(keep) = &facts.keep else {
         return Ok(());
     };

@@ -1,6 +1,6 @@
 //! Puts what an invocation made where nvcc would have put it.
 
-pub mod delivery;
-pub mod outputs;
-pub mod places;
-pub mod write_output;
+pub(crate) mod delivery;
+pub(crate) mod outputs;
+pub(crate) mod places;
+pub(crate) mod write_output;

@@ -7,7 +7,7 @@ use crate::plan::{FileId, Plan, Tool};
 use std::path::Path;
 
 /// Whether every output can be placed as nvcc would write it.
-pub fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
+pub(crate) fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
     if let Some(directory) = &job.keep
         && !Path::new(directory).is_dir()
     {
@@ -26,7 +26,7 @@ pub fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
 }
 
 /// The assembler makes objects anew; everything else is written in place.
-pub fn manner(plan: &Plan, file: FileId) -> Manner {
+pub(crate) fn manner(plan: &Plan, file: FileId) -> Manner {
     let writer = plan
         .stages
         .iter()

@@ -29,19 +29,19 @@ const KEPT: [&str; 15] = [
 ];
 
 /// The places of one invocation.
-pub struct Places<'a> {
+pub(crate) struct Places<'a> {
     job: &'a Job,
     keep: Option<&'a Keep>,
 }
 
 impl<'a> Places<'a> {
     /// Those of `job`, which keeps intermediate files as `keep` says.
-    pub fn of(job: &'a Job, keep: Option<&'a Keep>) -> Self {
+    pub(crate) fn of(job: &'a Job, keep: Option<&'a Keep>) -> Self {
         Self { job, keep }
     }
 
     /// Whether `outputs` are all that the invocation makes, each once. `None` is what `-o` says.
-    pub fn are_outputs(&self, outputs: &[Option<&Path>]) -> bool {
+    pub(crate) fn are_outputs(&self, outputs: &[Option<&Path>]) -> bool {
         let mut expected = match (&self.job.output, suffix(self.job.mode)) {
             (Some(_), _) => vec![None],
             (None, Some(suffix)) => {
@@ -69,7 +69,7 @@ impl<'a> Places<'a> {
     }
 
     /// Whether `depfiles` are those that the invocation writes.
-    pub fn are_depfiles(&self, depfiles: &[&Path]) -> bool {
+    pub(crate) fn are_depfiles(&self, depfiles: &[&Path]) -> bool {
         let Some(asked) = &self.job.dependencies else {
             return depfiles.is_empty();
         };
@@ -102,7 +102,7 @@ impl<'a> Places<'a> {
     }
 
     /// Whether each of `kept` is an intermediate file in the keep directory.
-    pub fn are_kept(&self, mut kept: impl Iterator<Item = impl AsRef<Path>>) -> bool {
+    pub(crate) fn are_kept(&self, mut kept: impl Iterator<Item = impl AsRef<Path>>) -> bool {
         kept.all(|path| {
             let path = path.as_ref().as_os_str().as_bytes();
             let prefix = self.keep.map(|keep| keep.prefix.as_bytes());

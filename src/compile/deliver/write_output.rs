@@ -17,7 +17,7 @@ const STALE: Duration = Duration::from_secs(60);
 
 /// How nvcc's own tool treats a file that is already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Manner {
+pub(crate) enum Manner {
     /// Removes it and makes a new one, unless it is empty (the assembler).
     Replace,
     /// Writes into it, so that its mode stays (cicc, ptxas, fatbinary, nvcc's own depfile).
@@ -26,7 +26,7 @@ pub enum Manner {
 
 /// What an output meets at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Site {
+pub(crate) enum Site {
     /// Nothing that counts: the file gets the mode of new files.
     Fresh,
     /// A file that is written into, and its mode.
@@ -37,7 +37,7 @@ pub enum Site {
 
 /// Looks at the place of an output. What only nvcc itself can do right (devices, links written
 /// through, missing and forbidden places) is left to it.
-pub fn check(path: &Path, manner: Manner) -> Result<Site, Bypass> {
+pub(crate) fn check(path: &Path, manner: Manner) -> Result<Site, Bypass> {
     let special = |what: &str| {
         Err(Bypass::new(
             BypassReason::OutputSpecial,
@@ -66,7 +66,7 @@ pub fn check(path: &Path, manner: Manner) -> Result<Site, Bypass> {
 }
 
 /// The same for a depfile, which may also go to a device (`-MF /dev/null`).
-pub fn check_depfile(path: &Path) -> Result<Site, Bypass> {
+pub(crate) fn check_depfile(path: &Path) -> Result<Site, Bypass> {
     if is_device(path) {
         Ok(Site::Device)
     } else {
@@ -88,7 +88,7 @@ fn effective(path: &Path, found: &Metadata, manner: Manner) -> Manner {
 }
 
 /// Puts `bytes` at `path` in one step. `site` is what has just been found there.
-pub fn place(path: &Path, bytes: &[u8], site: Site) -> Result<(), Fallback> {
+pub(crate) fn place(path: &Path, bytes: &[u8], site: Site) -> Result<(), Fallback> {
     let put = match site {
         Site::Device => write_to_device(path, bytes),
         Site::Fresh => put(path, bytes, None),

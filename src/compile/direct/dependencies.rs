@@ -25,7 +25,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 /// What an ordinary compile read, for the next time.
-pub struct ReadSet<'a> {
+pub(crate) struct ReadSet<'a> {
     /// Files and names.
     pub reads: Reads,
     /// The search orders of all passes.
@@ -37,7 +37,7 @@ pub struct ReadSet<'a> {
 }
 
 /// What a compile depends on: the path set, and what its files hold.
-pub struct ResolvedDependencies<'a> {
+pub(crate) struct ResolvedDependencies<'a> {
     /// What the includes depend on.
     pub lookups: Lookups,
     pub set: PathSet,
@@ -52,7 +52,7 @@ pub struct ResolvedDependencies<'a> {
 impl ResolvedDependencies<'_> {
     /// Requires equal bytes, not only equal tokens, for `paths`. If one of them is not in the set under that
     /// spelling, requires it for every file.
-    pub fn with_quoted(mut self, paths: &BTreeSet<PathBuf>) -> Self {
+    pub(crate) fn with_quoted(mut self, paths: &BTreeSet<PathBuf>) -> Self {
         if !paths.iter().all(|path| self.lookups.files.contains(path)) {
             self.tokens = None;
         }
@@ -66,7 +66,7 @@ impl ResolvedDependencies<'_> {
 
 impl<'a> ReadSet<'a> {
     /// Asks every preprocessor of `works` where it searches. To be called before any pass.
-    pub fn begin(works: &[UnitContext<'a>]) -> Result<Self, Doubt> {
+    pub(crate) fn begin(works: &[UnitContext<'a>]) -> Result<Self, Doubt> {
         let mut questions = BTreeSet::new();
         let mut reads = Reads::default();
         let mut snippets = BTreeSet::new();
@@ -114,7 +114,7 @@ impl<'a> ReadSet<'a> {
     }
 
     /// No pass tells a time, but for those that stand in a source or that `environment` gives.
-    pub fn check_times(&self, environment: &[Vec<u8>]) -> Result<(), Doubt> {
+    pub(crate) fn check_times(&self, environment: &[Vec<u8>]) -> Result<(), Doubt> {
         let reads = &self.reads;
         if reads.times.is_empty() {
             return Ok(());
@@ -139,7 +139,7 @@ impl<'a> ReadSet<'a> {
     }
 
     /// Adds what a unit's passes read.
-    pub fn add(&mut self, known: &ReadFiles) -> Result<(), Doubt> {
+    pub(crate) fn add(&mut self, known: &ReadFiles) -> Result<(), Doubt> {
         self.reads.raw.extend(known.raw().cloned());
         let precompilable = known.precompilable().cloned();
         self.reads.precompilable.extend(precompilable);

@@ -27,7 +27,7 @@ use std::path::{Path, PathBuf};
 const FOLDED: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
 
 /// One unit's part.
-pub struct ExplainedUnit<'a> {
+pub(crate) struct ExplainedUnit<'a> {
     /// Its key.
     pub key: &'a Digest,
     /// The fields of its key.
@@ -37,7 +37,7 @@ pub struct ExplainedUnit<'a> {
 }
 
 /// What an invocation depended on, as far as it is known when all units are done.
-pub struct Collector<'a> {
+pub(crate) struct Collector<'a> {
     /// The request.
     pub request: &'a DirectKeyInputs<'a>,
     /// What it asks for.
@@ -53,7 +53,7 @@ pub struct Collector<'a> {
 impl Collector<'_> {
     /// Collects the facts, with those that direct mode has `followed`, and stores them; the name by
     /// which they are found again.
-    pub fn keep(
+    pub(crate) fn keep(
         &self,
         cache: &StoreView<'_>,
         followed: Option<&ResolvedDependencies<'_>>,
@@ -148,7 +148,7 @@ impl Collector<'_> {
 
 /// Stores the facts of a hit whose files hold other bytes than those of its result's compile, with the
 /// same tokens; the name by which they are found again.
-pub fn keep_later<'p>(
+pub(crate) fn keep_later<'p>(
     cache: &StoreView<'_>,
     base: String,
     changed: impl Iterator<Item = (&'p Path, &'p Digest)>,

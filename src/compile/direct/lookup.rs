@@ -40,7 +40,7 @@ const SCHEMA: u32 = 2;
 
 /// An invocation's result.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct DirectRecord {
+pub(crate) struct DirectRecord {
     schema: u32,
     /// Translation units, for the counters.
     units: u64,
@@ -73,7 +73,7 @@ struct OutputRecord {
 }
 
 /// What a direct hit found.
-pub struct DirectHit {
+pub(crate) struct DirectHit {
     /// Everything to put in place and to print.
     pub delivery: Delivery,
     /// What is at the places of outputs and depfiles.
@@ -93,7 +93,7 @@ pub struct DirectHit {
 }
 
 /// How a result came about.
-pub struct MadeResult {
+pub(crate) struct MadeResult {
     /// Translation units.
     pub units: u64,
     /// Whether one of them is right for its output alone.
@@ -105,7 +105,7 @@ pub struct MadeResult {
 }
 
 /// One invocation as direct mode sees it.
-pub struct Direct<'a> {
+pub(crate) struct Direct<'a> {
     key: Digest,
     /// What a program in front of the host compiler was asked, and the key without its answers.
     questions: Option<(Digest, BTreeSet<HostQuestion>)>,
@@ -123,7 +123,7 @@ impl<'a> Direct<'a> {
     /// the ordinary way runs and sees the effect of; `native`, which is the machine's affair.
     ///
     /// A program in front of the host compiler is asked what it does, unless its `answers` are known.
-    pub fn new(
+    pub(crate) fn new(
         request: &DirectKeyInputs<'_>,
         job: &'a Job,
         facts: &'a RequestFacts,
@@ -174,7 +174,7 @@ impl<'a> Direct<'a> {
 
     /// Sets whether semantic matches are allowed: results that may depend on nothing but the tokens of the
     /// sources.
-    pub fn counting_tokens(self, counts_tokens: bool) -> Self {
+    pub(crate) fn counting_tokens(self, counts_tokens: bool) -> Self {
         Self {
             counts_tokens,
             ..self
@@ -182,7 +182,7 @@ impl<'a> Direct<'a> {
     }
 
     /// The stored result, if nothing that it depends on has changed. Tells `account` why not.
-    pub fn look_up(&self, account: &Account) -> Option<DirectHit> {
+    pub(crate) fn look_up(&self, account: &Account) -> Option<DirectHit> {
         if self.cache.recache {
             account.note("direct", "not looked up: PCACHE_RECACHE is set");
             return None;
@@ -336,7 +336,10 @@ impl<'a> Direct<'a> {
     }
 
     /// What `reads` depends on, once it holds everything that was read.
-    pub fn resolve<'t>(&self, reads: &ReadSet<'t>) -> Result<ResolvedDependencies<'t>, Doubt> {
+    pub(crate) fn resolve<'t>(
+        &self,
+        reads: &ReadSet<'t>,
+    ) -> Result<ResolvedDependencies<'t>, Doubt> {
         reads.check_times(&self.facts.environment)?;
         let lookups = Lookups::follow(&reads.reads, &reads.orders)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
@@ -355,7 +358,7 @@ impl<'a> Direct<'a> {
 
     /// Remembers the result by what it depends on; by the tokens of the files too, if more than these has not been
     /// in `sight`. What cannot be remembered is no trouble; the reason is for the log.
-    pub fn keep(
+    pub(crate) fn keep(
         &self,
         dependencies: ResolvedDependencies<'_>,
         sight: Option<Sight>,

@@ -1,9 +1,9 @@
 //! Direct mode: an invocation answered from what it read last time, without starting a process.
 //! `docs/design/direct.md` says what is checked, and why that is enough.
 
-pub mod dependencies;
-pub mod explain;
-pub mod lookup;
-pub mod recording;
-pub mod search_orders;
-pub mod token_set;
+pub(crate) mod dependencies;
+pub(crate) mod explain;
+pub(crate) mod lookup;
+pub(crate) mod recording;
+pub(crate) mod search_orders;
+pub(crate) mod token_set;

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 /// What is collected for direct mode.
-pub struct Recording<'a> {
+pub(crate) struct Recording<'a> {
     state: RecordingState<'a>,
     /// What else than tokens the units could see; `None` if every byte counts.
     sight: Option<Sight>,
@@ -32,7 +32,7 @@ enum RecordingState<'a> {
 }
 
 /// What was recorded of a result.
-pub struct Recorded<'a> {
+pub(crate) struct Recorded<'a> {
     /// What it depends on: files, names and search orders; `None` if that was not resolved.
     pub dependencies: Option<ResolvedDependencies<'a>>,
     /// Why it is not remembered, if it is not.
@@ -45,7 +45,7 @@ pub struct Recorded<'a> {
 
 impl<'a> Recording<'a> {
     /// Begins before any pass of `works` runs.
-    pub fn begin(direct: Option<&'a Direct<'a>>, works: &[UnitContext<'a>]) -> Self {
+    pub(crate) fn begin(direct: Option<&'a Direct<'a>>, works: &[UnitContext<'a>]) -> Self {
         let state = direct.map_or(RecordingState::Off, |direct| match ReadSet::begin(works) {
             Ok(reads) => RecordingState::Collecting(direct, reads),
             Err(doubt) => RecordingState::Refused(doubt, None),
@@ -58,7 +58,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Resolves what the only unit read, whose passes read `known`. Calls after the first do nothing.
-    pub fn resolve_early(&mut self, known: &ReadFiles) {
+    pub(crate) fn resolve_early(&mut self, known: &ReadFiles) {
         self.change(|direct, mut reads| {
             reads.add(known)?;
             direct.resolve(&reads).map(RecordingState::Resolved)
@@ -66,7 +66,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Adds what a unit read, if its result may be remembered.
-    pub fn add(&mut self, unit: &Finished) {
+    pub(crate) fn add(&mut self, unit: &Finished) {
         let both = self.sight.zip(unit.sight);
         self.sight = both.map(|(one, other)| one.max(other));
         let quoted = unit.product.sources.iter();
@@ -92,7 +92,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Everything that was found out.
-    pub fn finish(mut self) -> Recorded<'a> {
+    pub(crate) fn finish(mut self) -> Recorded<'a> {
         self.change(|direct, reads| direct.resolve(&reads).map(RecordingState::Resolved));
         let (dependencies, refusal) = match self.state {
             RecordingState::Resolved(found) => (Some(found), None),

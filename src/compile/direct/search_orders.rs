@@ -17,7 +17,7 @@ use std::process::{Child, Command, Stdio};
 
 /// A preprocessor's question, as the key of its answer has it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct IncludePathQuery {
+pub(crate) struct IncludePathQuery {
     /// The program, however it is found.
     pub program: OsString,
     /// Its arguments that steer the search.
@@ -25,7 +25,7 @@ pub struct IncludePathQuery {
 }
 
 /// Asks, once for each toolchain and place.
-pub struct Asker<'a> {
+pub(crate) struct Asker<'a> {
     /// Where answers are remembered.
     pub cache: &'a StoreView<'a>,
     /// Of the invocation.
@@ -37,7 +37,7 @@ pub struct Asker<'a> {
 }
 
 /// A question on its way.
-pub struct Asked(QueryState);
+pub(crate) struct Asked(QueryState);
 
 enum QueryState {
     Known(SearchOrder),
@@ -47,7 +47,7 @@ enum QueryState {
 
 impl Asker<'_> {
     /// Looks the answer up, or starts the program that `find` finds.
-    pub fn ask(
+    pub(crate) fn ask(
         &self,
         question: &IncludePathQuery,
         find: &dyn Fn(&OsStr) -> Result<PathBuf, Doubt>,
@@ -64,7 +64,7 @@ impl Asker<'_> {
     }
 
     /// Waits for the answer, and remembers it.
-    pub fn answer(&self, asked: Asked) -> Result<SearchOrder, Doubt> {
+    pub(crate) fn answer(&self, asked: Asked) -> Result<SearchOrder, Doubt> {
         let (key, child) = match asked.0 {
             QueryState::Known(order) => return Ok(order),
             QueryState::Running(key, child) => (key, child),
@@ -120,7 +120,7 @@ impl Asker<'_> {
 
 /// A search order as it is remembered, with what it depends on besides the question.
 #[derive(Serialize, Deserialize)]
-pub struct OrderRecord {
+pub(crate) struct OrderRecord {
     order: SearchOrder,
     /// The real path of every directory that the order lists and of its duplicates.
     real: Vec<PathBuf>,

@@ -16,7 +16,7 @@ const TITLE: &[u8] = b"pcache-nvcc token sets 1\n";
 
 /// What the tokens of a path set's files were when a result was made.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TokenSet {
+pub(crate) struct TokenSet {
     /// The key of the result.
     pub result: Digest,
     sight: Sight,
@@ -26,7 +26,7 @@ pub struct TokenSet {
 
 impl TokenSet {
     /// The set of a `result` of files with these `contents` and `tokens`.
-    pub fn new(
+    pub(crate) fn new(
         result: Digest,
         sight: Sight,
         contents: Vec<Digest>,
@@ -47,7 +47,7 @@ impl TokenSet {
     }
 
     /// Where the sets of `set` are stored for the direct key `direct`.
-    pub fn key(direct: &Digest, set: &PathSet) -> Digest {
+    pub(crate) fn key(direct: &Digest, set: &PathSet) -> Digest {
         let mut sink = Digester::default();
         sink.one("schema", TITLE);
         sink.one("direct", direct);
@@ -56,7 +56,7 @@ impl TokenSet {
     }
 
     /// Whether the files at `paths`, which hold `contents` now, have the tokens that they had.
-    pub fn hold(&self, paths: &[&Path], contents: &[Digest]) -> bool {
+    pub(crate) fn hold(&self, paths: &[&Path], contents: &[Digest]) -> bool {
         if paths.len() != self.files.len() || contents.len() != self.files.len() {
             return false;
         }
@@ -73,7 +73,7 @@ impl TokenSet {
     }
 
     /// The files at `paths` that hold other `contents` now.
-    pub fn changed<'p>(
+    pub(crate) fn changed<'p>(
         &'p self,
         paths: &'p [&Path],
         contents: &'p [Digest],
@@ -97,7 +97,7 @@ impl TokenSet {
 
     /// This set and the newest of `others` as bytes: a title, then of each the key of the result, a
     /// byte for what was in sight, the number of files (u32, little endian), and their digests.
-    pub fn write_before(&self, others: &[Self]) -> Vec<u8> {
+    pub(crate) fn write_before(&self, others: &[Self]) -> Vec<u8> {
         let others = others.iter().filter(|other| other.result != self.result);
         let mut bytes = TITLE.to_vec();
         for set in std::iter::once(self).chain(others).take(MOST) {
@@ -110,7 +110,7 @@ impl TokenSet {
     }
 
     /// The sets that [`TokenSet::write_before`] wrote.
-    pub fn read_all(bytes: &[u8]) -> Option<Vec<Self>> {
+    pub(crate) fn read_all(bytes: &[u8]) -> Option<Vec<Self>> {
         let mut rest = bytes.strip_prefix(TITLE)?;
         let mut sets = Vec::new();
         while !rest.is_empty() {

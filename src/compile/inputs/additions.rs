@@ -7,10 +7,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// Stands for the map of debug information that a stage is given.
-pub const NO_MAP: &str = "-fdebug-prefix-map=/no/such=.";
+pub(crate) const NO_MAP: &str = "-fdebug-prefix-map=/no/such=.";
 
 /// The words of a command but for those by which a stage has dependencies written and debug information mapped.
-pub fn without_evidence(words: &[OsString]) -> Vec<OsString> {
+pub(crate) fn without_evidence(words: &[OsString]) -> Vec<OsString> {
     const VALUED: [&str; 5] = ["-MD", "-MF", "-MQ", "-MT", "--MD"];
     let mut kept = Vec::new();
     let mut words = words.iter();
@@ -27,7 +27,7 @@ pub fn without_evidence(words: &[OsString]) -> Vec<OsString> {
 /// What a compiler proper is given that the job does not give, or given otherwise, and that may decide where headers are
 /// found and which names are defined. A pass tells what its compile would find only where both are given the same.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Additions {
+pub(crate) struct Additions {
     /// Arguments.
     pub words: Vec<OsString>,
     /// `NAME=value` of the variables that count.
@@ -36,7 +36,7 @@ pub struct Additions {
 
 /// The differences between the `words` of a compiler proper and the `flags` of its driver: words that are new, each with
 /// the number of those of its kind before it; words that stand elsewhere; and flags that are missing.
-pub fn added_words(words: &[OsString], flags: &[OsString]) -> Vec<OsString> {
+pub(crate) fn added_words(words: &[OsString], flags: &[OsString]) -> Vec<OsString> {
     let mut rest: Vec<_> = deciding(flags).into_iter().map(Some).collect();
     let mut reached: HashMap<Vec<u8>, (usize, usize)> = HashMap::new();
     let mut found = Vec::new();

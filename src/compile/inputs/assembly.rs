@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 /// ptxas looks at the files that its PTX names for lines, which `#line` or the PTX's author may have
 /// chosen. The result is only known to be right while these are sources that it is tied to.
-pub fn check_line_files(
+pub(crate) fn check_line_files(
     work: &UnitContext<'_>,
     stage: &Stage,
     files: &RealFiles,
@@ -35,7 +35,11 @@ pub fn check_line_files(
 
 /// GNU as says what it read, but for files called like its own source. Where there is one, and where
 /// clang assembles by itself, what it is given must not have the directives that read files.
-pub fn check_assembly(work: &UnitContext<'_>, stage: &Stage, number: usize) -> Result<(), Doubt> {
+pub(crate) fn check_assembly(
+    work: &UnitContext<'_>,
+    stage: &Stage,
+    number: usize,
+) -> Result<(), Doubt> {
     let paths = stage
         .reads
         .iter()
@@ -52,7 +56,7 @@ pub fn check_assembly(work: &UnitContext<'_>, stage: &Stage, number: usize) -> R
 
 /// The assembler names its sources, which are called `names`, and cannot tell others of these names from
 /// them.
-pub fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Result<(), Doubt> {
+pub(crate) fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Result<(), Doubt> {
     let stages = work.unit.stages.iter().map(|number| work.stage(*number));
     let mut compiles = stages.filter(|stage| stage.tool == Tool::HostCompile);
     if compiles.any(|stage| names.iter().any(|name| may_assemble(stage, name))) {
@@ -63,7 +67,7 @@ pub fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Result<(), D
 }
 
 /// Nothing that the host compiler is given makes its assembler read a file.
-pub fn check_directives(work: &UnitContext<'_>) -> Result<(), Doubt> {
+pub(crate) fn check_directives(work: &UnitContext<'_>) -> Result<(), Doubt> {
     let compiles = work.unit.stages.iter().map(|number| work.stage(*number));
     let compiles = compiles.filter(|stage| stage.tool == Tool::HostCompile);
     if compiles.clone().next().is_none() {

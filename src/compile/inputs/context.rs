@@ -16,7 +16,7 @@ use std::time::SystemTime;
 
 /// One translation unit of an invocation.
 #[derive(Clone, Copy)]
-pub struct UnitContext<'a> {
+pub(crate) struct UnitContext<'a> {
     /// Facts of the invocation.
     pub facts: &'a RequestFacts,
     /// The plan.
@@ -43,7 +43,7 @@ pub struct UnitContext<'a> {
 
 impl<'a> UnitContext<'a> {
     /// The same unit by another plan.
-    pub fn by_plan(&self, plan: &'a Plan, unit: &'a Unit) -> Self {
+    pub(crate) fn by_plan(&self, plan: &'a Plan, unit: &'a Unit) -> Self {
         Self {
             plan,
             unit,
@@ -52,18 +52,18 @@ impl<'a> UnitContext<'a> {
     }
 
     /// A stage of the plan.
-    pub fn stage(&self, number: usize) -> &'a Stage {
+    pub(crate) fn stage(&self, number: usize) -> &'a Stage {
         &self.plan.stages[number]
     }
 
     /// The unit's source as the journal and its readers know it.
-    pub fn source(&self) -> String {
+    pub(crate) fn source(&self) -> String {
         let source = &self.plan.file(self.unit.source).path;
         text(place(&self.facts.directory.physical, source).as_os_str())
     }
 
     /// The host compiler still answers as it did.
-    pub fn check_host(&self) -> Result<(), Doubt> {
+    pub(crate) fn check_host(&self) -> Result<(), Doubt> {
         let compiler = HostCompiler {
             toolchain: self.commands.toolchain,
             digests: self.cache.digests,
@@ -72,13 +72,13 @@ impl<'a> UnitContext<'a> {
     }
 
     /// Whether device code holds lines of the sources as they are written, or may.
-    pub fn copies_sources(&self) -> bool {
+    pub(crate) fn copies_sources(&self) -> bool {
         self.facts.observed >= Observed::Text
     }
 
     /// Whether device code tells the sizes of the sources, or may: ptxas looks at the files that line
     /// information names.
-    pub fn measures_sources(&self) -> bool {
+    pub(crate) fn measures_sources(&self) -> bool {
         self.facts.observed >= Observed::Sizes
     }
 }

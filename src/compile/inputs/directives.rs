@@ -30,7 +30,7 @@ const QUALIFIERS: [&[u8]; 10] = [
 ];
 
 /// A doubt unless `text` certainly makes the assembler read nothing.
-pub fn check(text: &[u8]) -> Result<(), Doubt> {
+pub(crate) fn check(text: &[u8]) -> Result<(), Doubt> {
     let mut lexer = Lexer {
         rest: text,
         at_line_start: true,

@@ -10,7 +10,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The host compiler's own dependency file of stage `number` names only known files.
-pub fn check_headers(workspace: &Workspace, number: usize, known: &RealFiles) -> Result<(), Doubt> {
+pub(crate) fn check_headers(
+    workspace: &Workspace,
+    number: usize,
+    known: &RealFiles,
+) -> Result<(), Doubt> {
     let file = workspace.stream(number, "d");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let stray = prerequisites(&text)
@@ -30,7 +34,7 @@ pub fn check_headers(workspace: &Workspace, number: usize, known: &RealFiles) ->
 ///
 /// GNU as lists the name in the text's `.file` line (one of `sources`) and its input, which the
 /// driver has removed by now; whatever else it lists was read.
-pub fn assembler_read_only(
+pub(crate) fn assembler_read_only(
     workspace: &Workspace,
     number: usize,
     sources: &[&OsStr],
@@ -52,7 +56,7 @@ fn is_removed_assembly(name: &OsString) -> bool {
 
 /// The files that `ptx` names for its lines: ptxas looks at their sizes and times, whatever its options.
 /// `None` if a name cannot be read.
-pub fn line_files(ptx: &[u8]) -> Option<Vec<PathBuf>> {
+pub(crate) fn line_files(ptx: &[u8]) -> Option<Vec<PathBuf>> {
     let word = b".file";
     let found = memchr::memmem::find_iter(ptx, word).map(|at| {
         let rest = ptx[at + word.len()..].trim_ascii_start();

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// Every header that the text written by cudafe++, cicc and fatbinary includes. The first time,
 /// `host_runtime.h` declares; the second time, after the unit's own declarations, it defines.
-pub const HOST_RUNTIME: &str = "#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__
+pub(crate) const HOST_RUNTIME: &str = "#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__
 #include \"crt/host_runtime.h\"
 #include \"crt/host_runtime.h\"
 #include \"fatbinary_section.h\"
@@ -15,7 +15,7 @@ pub const HOST_RUNTIME: &str = "#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS
 
 /// The passes of one unit besides the plan's own.
 #[derive(Debug, Default)]
-pub struct UnitPasses {
+pub(crate) struct UnitPasses {
     /// Stages in front of which the plan has no pass: a host source is preprocessed and compiled
     /// in one. Each with the number of its streams.
     pub variants: Vec<(usize, Stage)>,
@@ -27,7 +27,11 @@ pub struct UnitPasses {
 
 impl UnitPasses {
     /// Adds to `plan` the passes that unit `number` needs. `streams` is the first unused stream.
-    pub fn add(plan: &mut Plan, number: usize, streams: &mut usize) -> Result<Self, Fallback> {
+    pub(crate) fn add(
+        plan: &mut Plan,
+        number: usize,
+        streams: &mut usize,
+    ) -> Result<Self, Fallback> {
         let mut passes = Self::default();
         for index in plan.units[number].stages.clone() {
             let stage = &plan.stages[index];
@@ -68,17 +72,17 @@ impl UnitPasses {
     }
 
     /// Whether a stage compiles a user's source, under its own name, in one step.
-    pub fn compile_sources(&self) -> bool {
+    pub(crate) fn compile_sources(&self) -> bool {
         !self.variants.is_empty()
     }
 
     /// Whether a stage compiles what cudafe++ wrote, which includes headers of the toolkit's own.
-    pub fn include_runtime(&self) -> bool {
+    pub(crate) fn include_runtime(&self) -> bool {
         !self.runtime.is_empty()
     }
 
     /// Every pass with the number of its streams: the plan's own, variants, runtime headers.
-    pub fn stages<'a>(&'a self, plan: &'a Plan, unit: &Unit) -> Vec<(usize, &'a Stage)> {
+    pub(crate) fn stages<'a>(&'a self, plan: &'a Plan, unit: &Unit) -> Vec<(usize, &'a Stage)> {
         let mut stages = self.of_source(plan, unit);
         let runtime = self.runtime.iter();
         stages.extend(runtime.map(|(number, stage)| (*number, stage)));
@@ -86,7 +90,7 @@ impl UnitPasses {
     }
 
     /// The passes of the source itself: all but those that only show what the compile of cudafe++'s text will read.
-    pub fn of_source<'a>(&'a self, plan: &'a Plan, unit: &Unit) -> Vec<(usize, &'a Stage)> {
+    pub(crate) fn of_source<'a>(&'a self, plan: &'a Plan, unit: &Unit) -> Vec<(usize, &'a Stage)> {
         let own = unit.passes.iter();
         let own = own.map(|number| (*number, &plan.stages[*number]));
         let variants = self.variants.iter();

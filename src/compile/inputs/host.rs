@@ -28,7 +28,7 @@ use std::process::Output;
 
 /// The host compiler's answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Answers {
+pub(crate) struct Answers {
     /// What was asked.
     pub questions: BTreeSet<HostQuestion>,
     /// For keys: each command that was told, and behind it the digest of its program's content; then what a program
@@ -46,7 +46,7 @@ pub struct Answers {
 
 impl Answers {
     /// The key of direct mode for the invocation `base`, where the host compiler has to be asked.
-    pub fn key(&self, base: &Digest) -> Digest {
+    pub(crate) fn key(&self, base: &Digest) -> Digest {
         let mut sink = Digester::default();
         sink.one("schema", b"pcache-nvcc asked 5");
         sink.one("direct", base);
@@ -60,7 +60,7 @@ impl Answers {
 }
 
 /// Asks the host compiler of one toolchain.
-pub struct HostCompiler<'a> {
+pub(crate) struct HostCompiler<'a> {
     /// Identified.
     pub toolchain: &'a Toolchain,
     /// Digests that are known already.
@@ -72,7 +72,7 @@ impl HostCompiler<'_> {
     ///
     /// # Errors
     /// The compiler cannot be run, or one of its programs not be read.
-    pub fn ask(&self, questions: &BTreeSet<HostQuestion>) -> Result<Answers, Fallback> {
+    pub(crate) fn ask(&self, questions: &BTreeSet<HostQuestion>) -> Result<Answers, Fallback> {
         let outputs = self.outputs(questions.iter());
         let outputs = outputs.map_err(|error| self.failed(&error))?;
         let mut additions = BTreeSet::new();
@@ -109,7 +109,7 @@ impl HostCompiler<'_> {
     ///
     /// # Errors
     /// It does something else.
-    pub fn check_evidence<'a>(
+    pub(crate) fn check_evidence<'a>(
         &self,
         plan: &Plan,
         asked: impl Iterator<Item = &'a Stage>,
@@ -150,7 +150,7 @@ impl HostCompiler<'_> {
     ///
     /// # Errors
     /// Says what is not so.
-    pub fn confirm(&self, answers: &Answers) -> Result<(), Doubt> {
+    pub(crate) fn confirm(&self, answers: &Answers) -> Result<(), Doubt> {
         if let Some(doubt) = &answers.doubt {
             return Err(doubt.clone());
         }

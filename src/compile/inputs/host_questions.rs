@@ -18,7 +18,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// A question to the host compiler with the flags of one of the job's commands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct HostQuestion {
+pub(crate) struct HostQuestion {
     /// Which answer is wanted.
     pub inquiry: Inquiry,
     /// All arguments of the command.
@@ -31,7 +31,7 @@ pub struct HostQuestion {
 
 /// The commands of the host compiler that it is asked about: compiles. A program in front of it may add anything, for
 /// anything, so it is asked about each preprocessing of a source too.
-pub fn asked<'a>(
+pub(crate) fn asked<'a>(
     plan: &'a Plan,
     passes: &'a [UnitPasses],
     driver: HostDriver,
@@ -47,7 +47,7 @@ pub fn asked<'a>(
 }
 
 /// What to ask about the host compiler's part in `plan`, exactly as the stages start it.
-pub fn questions<'a>(
+pub(crate) fn questions<'a>(
     plan: &Plan,
     asked: impl Iterator<Item = &'a Stage>,
     driver: HostDriver,
@@ -68,7 +68,7 @@ pub fn questions<'a>(
 
 impl HostQuestion {
     /// The question about one stage of a plan.
-    pub fn about(plan: &Plan, stage: &Stage, driver: HostDriver) -> Self {
+    pub(crate) fn about(plan: &Plan, stage: &Stage, driver: HostDriver) -> Self {
         let (inquiry, environment) = match driver {
             HostDriver::Own => {
                 let path = joined("PATH".as_ref(), &search_path(plan));
@@ -89,7 +89,7 @@ impl HostQuestion {
     }
 
     /// Whether it asks with this flag.
-    pub fn has(&self, flag: &str) -> bool {
+    pub(crate) fn has(&self, flag: &str) -> bool {
         self.flags.iter().any(|known| known == flag)
     }
 
@@ -112,10 +112,14 @@ fn joined(name: &OsStr, value: &OsStr) -> OsString {
 }
 
 /// Has GCC's driver start compiler and assembler side by side.
-pub const PIPE: &str = "-pipe";
+pub(crate) const PIPE: &str = "-pipe";
 
 /// The questions that a former compile of `job`, which is the invocation `base`, led to.
-pub fn recall(cache: &StoreView<'_>, base: &Digest, job: &Job) -> Option<BTreeSet<HostQuestion>> {
+pub(crate) fn recall(
+    cache: &StoreView<'_>,
+    base: &Digest,
+    job: &Job,
+) -> Option<BTreeSet<HostQuestion>> {
     let kept: BTreeSet<HostQuestion> = serde_json::from_slice(&cache.order(&place(base))?).ok()?;
     let secrets = secrets(job);
     let whole = kept
@@ -125,7 +129,7 @@ pub fn recall(cache: &StoreView<'_>, base: &Digest, job: &Job) -> Option<BTreeSe
 }
 
 /// Remembers the questions of the invocation `base`, without the secrets of `job`; whether that succeeded.
-pub fn remember(
+pub(crate) fn remember(
     cache: &StoreView<'_>,
     base: &Digest,
     job: &Job,

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 
 /// A file that a result quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QuotedSource {
+pub(crate) struct QuotedSource {
     /// Of a unit as the preprocessor spells it, of a stage its real path.
     pub path: PathBuf,
     /// SHA-256 of its content, in hexadecimal.
@@ -23,7 +23,7 @@ pub struct QuotedSource {
 /// The files that passes read, as the preprocessor spells them. A hit only collects them; links are
 /// resolved when a miss asks.
 #[derive(Default)]
-pub struct ReadFiles {
+pub(crate) struct ReadFiles {
     preprocessed: BTreeMap<PathBuf, Entered>,
     raw: BTreeSet<PathBuf>,
     precompilable: BTreeSet<PathBuf>,
@@ -32,7 +32,7 @@ pub struct ReadFiles {
 
 /// How a pass came to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Entered {
+pub(crate) struct Entered {
     /// The file that included it first; none of a source.
     pub by: Option<PathBuf>,
     /// Whose it is.
@@ -41,63 +41,63 @@ pub struct Entered {
 
 impl ReadFiles {
     /// Adds a file that a pass preprocessed.
-    pub fn add(&mut self, path: PathBuf, entered: Entered) {
+    pub(crate) fn add(&mut self, path: PathBuf, entered: Entered) {
         self.preprocessed.entry(path).or_insert(entered);
     }
 
     /// The files that passes preprocessed, and how they came to them.
-    pub fn entered(&self) -> impl Iterator<Item = (&PathBuf, &Entered)> {
+    pub(crate) fn entered(&self) -> impl Iterator<Item = (&PathBuf, &Entered)> {
         self.preprocessed.iter()
     }
 
     /// Adds a file that a stage reads as it is.
-    pub fn add_raw(&mut self, path: PathBuf) {
+    pub(crate) fn add_raw(&mut self, path: PathBuf) {
         self.raw.insert(path);
     }
 
     /// Adds a header in whose place a compile would take a precompiled one.
-    pub fn add_precompilable(&mut self, path: PathBuf) {
+    pub(crate) fn add_precompilable(&mut self, path: PathBuf) {
         self.precompilable.insert(path);
     }
 
     /// Adds whatever a pass has written or printed that may tell a time.
-    pub fn add_times(&mut self, text: &[u8]) {
+    pub(crate) fn add_times(&mut self, text: &[u8]) {
         self.times.extend(times::find(text));
     }
 
     /// What may tell a time in the passes.
-    pub fn times(&self) -> impl Iterator<Item = &Vec<u8>> {
+    pub(crate) fn times(&self) -> impl Iterator<Item = &Vec<u8>> {
         self.times.iter()
     }
 
     /// The files that passes preprocessed.
-    pub fn preprocessed(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(crate) fn preprocessed(&self) -> impl Iterator<Item = &PathBuf> {
         self.preprocessed.keys()
     }
 
     /// The files that stages read as they are.
-    pub fn raw(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(crate) fn raw(&self) -> impl Iterator<Item = &PathBuf> {
         self.raw.iter()
     }
 
     /// The headers in whose place a compile would take precompiled ones.
-    pub fn precompilable(&self) -> impl Iterator<Item = &PathBuf> {
+    pub(crate) fn precompilable(&self) -> impl Iterator<Item = &PathBuf> {
         self.precompilable.iter()
     }
 
     /// The files by their real paths. A file that is gone is a doubt.
-    pub fn resolve(&self) -> Result<RealFiles, Doubt> {
+    pub(crate) fn resolve(&self) -> Result<RealFiles, Doubt> {
         let paths = self.preprocessed().chain(self.raw());
         RealFiles::of(paths.map(PathBuf::as_path))
     }
 }
 
 /// Files by their real paths.
-pub struct RealFiles(BTreeSet<PathBuf>);
+pub(crate) struct RealFiles(BTreeSet<PathBuf>);
 
 impl RealFiles {
     /// The files at `paths`. One that is gone is a doubt.
-    pub fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<Self, Doubt> {
+    pub(crate) fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<Self, Doubt> {
         let real = |path: &Path| {
             fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
         };
@@ -105,7 +105,7 @@ impl RealFiles {
     }
 
     /// Every file with its present content. None when one cannot be read.
-    pub fn sources(&self) -> Option<Vec<QuotedSource>> {
+    pub(crate) fn sources(&self) -> Option<Vec<QuotedSource>> {
         let digests = self.0.iter().map(|path| {
             let sha256 = hex::encode(digest_file(path).ok()?);
             Some(QuotedSource {
@@ -117,13 +117,13 @@ impl RealFiles {
     }
 
     /// Whether the file at `path` is one of them.
-    pub fn holds(&self, path: &Path) -> bool {
+    pub(crate) fn holds(&self, path: &Path) -> bool {
         fs::canonicalize(path).is_ok_and(|real| self.0.contains(&real))
     }
 
     /// A doubt when one of the files changed after the passes began: passes and compile may have
     /// read different versions of it. `began` is of the clock that stamps files.
-    pub fn check_settled(&self, began: SystemTime) -> Result<(), Doubt> {
+    pub(crate) fn check_settled(&self, began: SystemTime) -> Result<(), Doubt> {
         let late = self.0.iter().find(|path| {
             !fs::metadata(path).is_ok_and(|found| Stat::from(&found).is_older_than(began))
         });
@@ -135,7 +135,7 @@ impl RealFiles {
 }
 
 /// Whether every file that a result quotes is still what it was.
-pub fn are_unchanged(sources: &[QuotedSource]) -> bool {
+pub(crate) fn are_unchanged(sources: &[QuotedSource]) -> bool {
     sources.iter().all(|source| {
         digest_file(&source.path).is_ok_and(|digest| hex::encode(digest) == source.sha256)
     })

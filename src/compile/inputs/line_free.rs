@@ -19,7 +19,7 @@ use std::thread;
 
 /// Which source positions the output can observe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Sight {
+pub(crate) enum Sight {
     /// Lines.
     #[default]
     Lines,
@@ -31,7 +31,7 @@ pub enum Sight {
 const TELLING_COLUMNS: [&[u8]; 2] = [b"__builtin_COLUMN", b"__builtin_source_location"];
 
 /// Why every byte of the sources of `work` counts, if it does.
-pub fn exact_because(work: &UnitContext<'_>, read: &PassResults) -> Option<String> {
+pub(crate) fn exact_because(work: &UnitContext<'_>, read: &PassResults) -> Option<String> {
     let toolchain = work.commands.toolchain;
     let known = toolchain.host == HostFamily::Gnu && toolchain.front == Front::Programs;
     let reason = match () {
@@ -47,7 +47,7 @@ pub fn exact_because(work: &UnitContext<'_>, read: &PassResults) -> Option<Strin
 }
 
 /// Scans the preprocessed texts for builtins that observe columns.
-pub fn sight(work: &UnitContext<'_>) -> Option<Sight> {
+pub(crate) fn sight(work: &UnitContext<'_>) -> Option<Sight> {
     let stages = work.passes.stages(work.plan, work.unit);
     let texts = stages.iter().map(|(_, stage)| {
         let text = preprocess::text(work, stage).ok()?;
@@ -62,7 +62,7 @@ pub fn sight(work: &UnitContext<'_>) -> Option<Sight> {
 }
 
 /// The passes of a unit without the numbers of lines that reach no output.
-pub struct Alike {
+pub(crate) struct Alike {
     /// For the key, sorted.
     pub passes: Vec<Pass>,
     /// Of each pass's text.
@@ -73,7 +73,7 @@ pub struct Alike {
 
 impl Alike {
     /// Reads the passes of `work`. `None` if one cannot be read.
-    pub fn of(work: &UnitContext<'_>) -> Option<Self> {
+    pub(crate) fn of(work: &UnitContext<'_>) -> Option<Self> {
         let numbers = work.unit.passes.iter();
         let stages: Vec<_> = numbers.map(|&number| work.stage(number)).collect();
         let texts = stages
@@ -121,7 +121,7 @@ fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<Moved>> {
 }
 
 /// The key of a unit whose `exact` key was made with [`Alike::passes`].
-pub fn alike_key(exact: &Digest) -> Digest {
+pub(crate) fn alike_key(exact: &Digest) -> Digest {
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc semantic 1");
     sink.one("unit", exact);

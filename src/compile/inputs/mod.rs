@@ -1,16 +1,16 @@
 //! What one translation unit is made of: what its passes read, what the host compiler answers to its flags, and what
 //! tools read besides.
 
-pub mod additions;
-pub mod assembly;
-pub mod context;
-pub mod directives;
-pub mod evidence;
-pub mod extra_passes;
-pub mod host;
-pub mod host_questions;
-pub mod known_files;
-pub mod line_free;
-pub mod preprocess;
-pub mod quoted_sources;
-pub mod steering;
+pub(crate) mod additions;
+pub(crate) mod assembly;
+pub(crate) mod context;
+pub(crate) mod directives;
+pub(crate) mod evidence;
+pub(crate) mod extra_passes;
+pub(crate) mod host;
+pub(crate) mod host_questions;
+pub(crate) mod known_files;
+pub(crate) mod line_free;
+pub(crate) mod preprocess;
+pub(crate) mod quoted_sources;
+pub(crate) mod steering;

@@ -20,7 +20,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// What the passes of a unit read.
-pub struct PassResults {
+pub(crate) struct PassResults {
     /// For the key, sorted.
     pub passes: Vec<Pass>,
     /// For the key, sorted.
@@ -32,7 +32,7 @@ pub struct PassResults {
 }
 
 /// Runs all passes of `work`'s unit and digests what they give.
-pub fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> {
+pub(crate) fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> {
     for (_, stage) in &work.passes.runtime {
         for file in &stage.reads {
             let path = work.commands.workspace.locate(work.plan, *file);
@@ -83,7 +83,7 @@ pub fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> {
 }
 
 /// The preprocessed text of every pass that a depfile is made of, in nvcc's order.
-pub fn texts(work: &UnitContext<'_>) -> Result<Vec<Vec<u8>>, Detour> {
+pub(crate) fn texts(work: &UnitContext<'_>) -> Result<Vec<Vec<u8>>, Detour> {
     let own = work
         .unit
         .passes
@@ -143,7 +143,7 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Fallback {
 }
 
 /// What the pass `stage` has written.
-pub fn text(work: &UnitContext<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
+pub(crate) fn text(work: &UnitContext<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
     let output = stage.output.ok_or_else(|| {
         Fallback::new(
             FallbackReason::PlanShape,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Those of `known` that `printed` may name, as they are now; `None` if one of the texts names none of them,
 /// so that it cannot be told which ones it mentions.
-pub fn named(known: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<QuotedSource>> {
+pub(crate) fn named(known: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<QuotedSource>> {
     let texts = printed.iter().filter(|text| !text.is_empty());
     let texts: Vec<_> = texts.map(|text| without_blanks(text)).collect();
     let mut are_named = vec![false; texts.len()];
@@ -32,7 +32,7 @@ pub fn named(known: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<QuotedSource>> 
 }
 
 /// Every file of `known` as it is now.
-pub fn all(known: &ReadFiles) -> Option<Vec<QuotedSource>> {
+pub(crate) fn all(known: &ReadFiles) -> Option<Vec<QuotedSource>> {
     sources(known.preprocessed().chain(known.raw()))
 }
 

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 /// The arguments but for macros and included files, which steer neither the search for headers nor the
 /// driver, and for what would silence the answer.
-pub fn steering(args: &[OsString]) -> Vec<OsString> {
+pub(crate) fn steering(args: &[OsString]) -> Vec<OsString> {
     let mut kept = Vec::new();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -24,7 +24,7 @@ fn is_macro(arg: &[u8]) -> bool {
 }
 
 /// What follows `-include` and its kin within the same argument.
-pub fn included(arg: &[u8]) -> Option<&[u8]> {
+pub(crate) fn included(arg: &[u8]) -> Option<&[u8]> {
     const SPELLINGS: [&[u8]; 4] = [b"--include", b"--imacros", b"-include", b"-imacros"];
     let joined = SPELLINGS
         .iter()

@@ -27,7 +27,7 @@ use std::time::SystemTime;
 const SCHEMA: &[u8] = b"pcache-nvcc plan 2";
 
 /// Asks for plans, or remembers them.
-pub struct Planner<'a> {
+pub(crate) struct Planner<'a> {
     /// The real nvcc.
     pub nvcc: &'a Path,
     /// Identified.
@@ -43,7 +43,7 @@ pub struct Planner<'a> {
 }
 
 /// An answer to be remembered.
-pub struct PlanMemo {
+pub(crate) struct PlanMemo {
     key: Digest,
     /// The work directory.
     root: Vec<u8>,
@@ -52,7 +52,7 @@ pub struct PlanMemo {
 }
 
 impl PlanMemo {
-    pub fn new<W: AsRef<[u8]>>(key: Digest, root: &Path, words: &[W]) -> Self {
+    pub(crate) fn new<W: AsRef<[u8]>>(key: Digest, root: &Path, words: &[W]) -> Self {
         Self {
             key,
             root: root.as_os_str().as_bytes().to_vec(),
@@ -61,7 +61,7 @@ impl PlanMemo {
     }
 
     /// What was remembered: what it depends on, and the answer.
-    pub fn read(&self, known: &[u8]) -> Option<(Predefined, Vec<u8>)> {
+    pub(crate) fn read(&self, known: &[u8]) -> Option<(Predefined, Vec<u8>)> {
         let end = memchr::memchr(b'\n', known)?;
         let found = serde_json::from_slice(&known[..end]).ok()?;
         let text = self.secrets.restore(&known[end + 1..])?;
@@ -71,7 +71,7 @@ impl PlanMemo {
 
 impl Planner<'_> {
     /// The plan of `job` in `workspace`. `asked` is nvcc's answer, if there is one already.
-    pub fn plan(
+    pub(crate) fn plan(
         &self,
         job: &Job,
         workspace: &Workspace,
@@ -203,7 +203,11 @@ impl Planner<'_> {
 
 /// What nvcc prints on stderr, given [`Job::dryrun_args`]. The flags from its own environment variables
 /// are part of the job already, so nvcc must not read them again.
-pub fn ask(nvcc: &Path, args: &[OsString], workspace: &Workspace) -> Result<Vec<u8>, Fallback> {
+pub(crate) fn ask(
+    nvcc: &Path,
+    args: &[OsString],
+    workspace: &Workspace,
+) -> Result<Vec<u8>, Fallback> {
     let failed = |text: String| Fallback::new(FallbackReason::Dryrun, text);
     let output = nvcc_command(nvcc)
         .args(args)

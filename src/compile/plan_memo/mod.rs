@@ -1,4 +1,4 @@
 //! nvcc's plan for an invocation, asked of nvcc or remembered.
 
-pub mod dryrun;
-pub mod predefined;
+pub(crate) mod dryrun;
+pub(crate) mod predefined;

@@ -20,14 +20,14 @@ const NAME: &str = "stdc-predef.h";
 
 /// What stands at each place: the SHA-256 of a file, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Predefined(Vec<(PathBuf, Option<String>)>);
+pub(crate) struct Predefined(Vec<(PathBuf, Option<String>)>);
 
 impl Predefined {
     /// Looks at every directory that `order` names, those that do not exist too.
     ///
     /// # Errors
     /// Something has changed since `began`, or a file includes others, which are not looked at.
-    pub fn find(order: &SearchOrder, began: SystemTime) -> Result<Self, Doubt> {
+    pub(crate) fn find(order: &SearchOrder, began: SystemTime) -> Result<Self, Doubt> {
         let named = order.directories().chain(&order.missing);
         let mut places = Vec::new();
         let mut lookups = Lookups::default();
@@ -52,7 +52,7 @@ impl Predefined {
     }
 
     /// Whether each place still has what it had.
-    pub fn holds(&self) -> bool {
+    pub(crate) fn holds(&self) -> bool {
         let is_same = |(place, known): &(PathBuf, Option<String>)| {
             let found = read(place);
             found.is_ok_and(|text| text.as_deref().map(digest) == *known)

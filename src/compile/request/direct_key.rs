@@ -11,7 +11,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// An invocation as direct mode's key describes it.
-pub struct DirectKeyInputs<'a> {
+pub(crate) struct DirectKeyInputs<'a> {
     facts: &'a RequestFacts,
     toolchain: &'a Toolchain,
     programs: Vec<Vec<u8>>,
@@ -22,7 +22,7 @@ pub struct DirectKeyInputs<'a> {
 
 impl<'a> DirectKeyInputs<'a> {
     /// `None` if a source is not there.
-    pub fn new(
+    pub(crate) fn new(
         nvcc: &Path,
         job: &Job,
         facts: &'a RequestFacts,
@@ -45,7 +45,7 @@ impl<'a> DirectKeyInputs<'a> {
     }
 
     /// Writes every field of direct mode's key to `sink`.
-    pub fn write(&self, sink: &mut impl Sink) {
+    pub(crate) fn write(&self, sink: &mut impl Sink) {
         DirectFacts {
             common: self.facts.common(self.toolchain),
             programs: &self.programs,
@@ -60,7 +60,7 @@ impl<'a> DirectKeyInputs<'a> {
 
 impl RequestFacts {
     /// The fields that the keys of the invocation and of its units share.
-    pub fn common<'a>(&'a self, toolchain: &'a Toolchain) -> CommonFacts<'a> {
+    pub(crate) fn common<'a>(&'a self, toolchain: &'a Toolchain) -> CommonFacts<'a> {
         CommonFacts {
             toolchain: &toolchain.id,
             release: toolchain.release.as_bytes(),

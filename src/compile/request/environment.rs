@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 /// Who reads a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VariableReader {
+pub(crate) enum VariableReader {
     /// The host compiler, with its parts.
     HostCompiler,
     /// One of CUDA's own tools.
@@ -23,7 +23,7 @@ pub enum VariableReader {
 
 /// Variables whose values are part of the key, and who reads them. NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS are not
 /// among them: they are folded into the job; nor is NVCC_CCBIN: the plan shows what came of it.
-pub const KEYED: &[(&str, VariableReader)] = &[
+pub(crate) const KEYED: &[(&str, VariableReader)] = &[
     ("BINUTILS_ROOT", VariableReader::HostCompiler),
     ("CLANG_NO_DEFAULT_CONFIG", VariableReader::HostCompiler),
     ("COMPILER_PATH", VariableReader::HostCompiler),
@@ -66,7 +66,7 @@ pub const KEYED: &[(&str, VariableReader)] = &[
 ];
 
 /// Those `assignments` of [`keyed`] variables that reach a stage of `reader`.
-pub fn reaching(reader: VariableReader, assignments: &[Vec<u8>]) -> Vec<Vec<u8>> {
+pub(crate) fn reaching(reader: VariableReader, assignments: &[Vec<u8>]) -> Vec<Vec<u8>> {
     let name = |assignment: &[u8]| assignment.iter().position(|byte| *byte == b'=');
     let reaches = |assignment: &&Vec<u8>| {
         let name = name(assignment).map(|end| &assignment[..end]);
@@ -84,7 +84,7 @@ pub fn is_keyed(name: &str) -> bool {
 }
 
 /// Variables by which a tool writes files that the command line does not ask for, or changes it.
-pub const FORBIDDEN: &[&str] = &[
+pub(crate) const FORBIDDEN: &[&str] = &[
     "AS_SECURE_LOG_FILE",
     "CCC_ADD_ARGS",
     "CCC_OVERRIDE_OPTIONS",
@@ -135,7 +135,7 @@ const SEARCHED: &[&str] = &["LD_LIBRARY_PATH", "PATH"];
 
 /// `NAME=value` of every variable that is set and that nvcc's plan depends on; `profile` are those that
 /// `nvcc.profile` reads.
-pub fn planned(profile: &[String]) -> Vec<Vec<u8>> {
+pub(crate) fn planned(profile: &[String]) -> Vec<Vec<u8>> {
     let profile = profile.iter().map(String::as_str);
     let others = profile.filter(|name| !PLANNING.contains(name) && !SEARCHED.contains(name));
     assignments(PLANNING.iter().copied().chain(others))
@@ -143,12 +143,12 @@ pub fn planned(profile: &[String]) -> Vec<Vec<u8>> {
 
 /// `NAME=value` of the variables along which tools are found. nvcc's plan sets them anew, with the old
 /// value behind its own.
-pub fn searched() -> Vec<Vec<u8>> {
+pub(crate) fn searched() -> Vec<Vec<u8>> {
     assignments(SEARCHED.iter().copied())
 }
 
 /// `NAME=value` of every keyed variable that is set, sorted by name.
-pub fn keyed() -> Vec<Vec<u8>> {
+pub(crate) fn keyed() -> Vec<Vec<u8>> {
     assignments(KEYED.iter().map(|(name, _)| *name))
 }
 
@@ -159,7 +159,7 @@ fn assignments<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
 }
 
 /// A bypass when a forbidden variable is set.
-pub fn check() -> Result<(), Bypass> {
+pub(crate) fn check() -> Result<(), Bypass> {
     match FORBIDDEN.iter().find(|name| env::var_os(name).is_some()) {
         Some(name) => Err(Bypass::new(BypassReason::Environment, *name)),
         None => Ok(()),
@@ -167,7 +167,7 @@ pub fn check() -> Result<(), Bypass> {
 }
 
 /// The working directory in its two spellings.
-pub struct WorkingDirectory {
+pub(crate) struct WorkingDirectory {
     /// As the system knows it.
     pub physical: PathBuf,
     /// As `PWD` spells it, which gcc and nvcc use if it names the same directory.
@@ -179,7 +179,7 @@ impl WorkingDirectory {
     ///
     /// # Errors
     /// It is gone.
-    pub fn current() -> std::io::Result<Self> {
+    pub(crate) fn current() -> std::io::Result<Self> {
         let physical = env::current_dir()?;
         let identity = |path: &Path| {
             let found = fs::metadata(path).ok()?;
@@ -197,25 +197,25 @@ impl WorkingDirectory {
     }
 
     /// Both spellings, as keys have them.
-    pub fn bytes(&self) -> [&[u8]; 2] {
+    pub(crate) fn bytes(&self) -> [&[u8]; 2] {
         [&self.physical, &self.spelled].map(|path| path.as_os_str().as_bytes())
     }
 }
 
 /// Whether the value of one of nvcc's options depends on this machine: `-arch=native`.
-pub fn value_depends_on_machine(value: &[u8]) -> bool {
+pub(crate) fn value_depends_on_machine(value: &[u8]) -> bool {
     // Not memchr: its first call takes longer than a hit may.
     value.windows(6).any(|word| word == b"native")
 }
 
 /// Whether a word of a command depends on this machine: `-march=native`. Names of files may hold the word.
-pub fn word_depends_on_machine(word: &[u8]) -> bool {
+pub(crate) fn word_depends_on_machine(word: &[u8]) -> bool {
     word.windows(7).any(|part| part == b"=native")
 }
 
 /// What `-march=native` means: the first processor's description, without what varies from moment
 /// to moment.
-pub fn machine() -> Vec<u8> {
+pub(crate) fn machine() -> Vec<u8> {
     const TELLING: &[&str] = &[
         "vendor_id",
         "cpu family",

@@ -16,13 +16,13 @@ use std::path::Path;
 
 /// `--keep` as the user gave it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Keep {
+pub(crate) struct Keep {
     /// What nvcc puts before the names of intermediate files: empty, or the directory and a slash.
     pub prefix: OsString,
 }
 
 /// The facts of an invocation that every unit shares.
-pub struct RequestFacts {
+pub(crate) struct RequestFacts {
     /// The canonical job without its inputs.
     pub job: Vec<(&'static str, Vec<Vec<u8>>)>,
     pub inputs: Vec<Vec<u8>>,
@@ -40,7 +40,7 @@ pub struct RequestFacts {
 impl RequestFacts {
     /// An intermediate file as `--keep` would have left it: text that names the work directory
     /// names the keep directory instead.
-    pub fn as_kept(&self, workspace: &Workspace, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn as_kept(&self, workspace: &Workspace, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {
         const TEXT: &[&str] = &["c", "cpp", "gpu", "i", "ii", "ptx", "module_id"];
         let suffix = Path::new(name)
             .extension()
@@ -57,14 +57,14 @@ impl RequestFacts {
 
 impl Keep {
     /// The directory that debug information names in the place of the work directory.
-    pub fn mapped(&self) -> OsString {
+    pub(crate) fn mapped(&self) -> OsString {
         let name = self.prefix.as_bytes().strip_suffix(b"/").unwrap_or(b".");
         OsStr::from_bytes(name).to_owned()
     }
 }
 
 /// Reads the command line, with what variables and option files add to it.
-pub fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
+pub(crate) fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
     let variable = |name| env::var_os(name);
     let (prepend, append) = (
         variable("NVCC_PREPEND_FLAGS"),
@@ -81,7 +81,7 @@ pub fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
 }
 
 /// The facts of the invocation that asks for `job`.
-pub fn facts(job: &Job) -> Result<RequestFacts, Fallback> {
+pub(crate) fn facts(job: &Job) -> Result<RequestFacts, Fallback> {
     let (inputs, canonical): (Vec<_>, Vec<_>) = job
         .canonical()
         .into_iter()

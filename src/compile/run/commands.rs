@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 /// How the host compiler's messages look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Diagnostics {
+pub(crate) enum Diagnostics {
     /// Standard error is no terminal.
     Plain,
     /// It is one: gcc would print colours, and is asked to, since it writes to a file here.
@@ -21,7 +21,7 @@ pub enum Diagnostics {
 
 impl Diagnostics {
     /// The name in the key.
-    pub fn name(self) -> &'static [u8] {
+    pub(crate) fn name(self) -> &'static [u8] {
         match self {
             Self::Plain => b"plain",
             Self::Colour => b"colour",
@@ -31,7 +31,7 @@ impl Diagnostics {
 
 /// Where a stage writes what the user asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Outputs {
+pub(crate) enum Outputs {
     /// Into the workspace; `place` moves it. The stage's tool must be of the toolchain.
     Private,
     /// Where nvcc would: link stages, whose tools are in no key.
@@ -39,7 +39,7 @@ pub enum Outputs {
 }
 
 /// What every stage of an invocation has in common.
-pub struct Commands<'a> {
+pub(crate) struct Commands<'a> {
     /// Where stages work.
     pub workspace: &'a Workspace,
     /// Which tools may run.
@@ -54,7 +54,7 @@ pub struct Commands<'a> {
 
 impl Commands<'_> {
     /// The command for `stage`; what it prints goes to the workspace under `number`.
-    pub fn command(
+    pub(crate) fn command(
         &self,
         plan: &Plan,
         stage: &Stage,
@@ -105,7 +105,7 @@ impl Commands<'_> {
     }
 
     /// The flag that gives the work directory its name in the host compiler's debug information.
-    pub fn debug_map(&self) -> OsString {
+    pub(crate) fn debug_map(&self) -> OsString {
         let temporaries = self.workspace.temporaries();
         let mut map = joined("-fdebug-prefix-map=", temporaries.as_os_str());
         map.push("=");
@@ -123,7 +123,7 @@ impl Commands<'_> {
     }
 
     /// Where the tool of the identified toolchain lies that plans call `program`.
-    pub fn find(&self, plan: &Plan, program: &OsStr) -> Result<PathBuf, Fallback> {
+    pub(crate) fn find(&self, plan: &Plan, program: &OsStr) -> Result<PathBuf, Fallback> {
         let found = look_up(program, &search_path(plan));
         let real = found
             .as_ref()
@@ -137,7 +137,7 @@ impl Commands<'_> {
 
 /// What a stage is given besides so that it tells what compiler and assembler really read, for `evidence`, into two
 /// `files`; and the `map` of debug information.
-pub fn evidence_flags(
+pub(crate) fn evidence_flags(
     tool: Tool,
     family: HostFamily,
     [read, assembled]: [&OsStr; 2],
@@ -162,7 +162,7 @@ fn unknown_tool(program: &OsStr) -> Fallback {
 }
 
 /// nvcc's PATH for its children.
-pub fn search_path(plan: &Plan) -> OsString {
+pub(crate) fn search_path(plan: &Plan) -> OsString {
     let named = plan.env.iter().rev().find(|(name, _)| name == "PATH");
     named
         .map(|(_, value)| value.clone())
@@ -173,7 +173,7 @@ pub fn search_path(plan: &Plan) -> OsString {
 /// The stage as text for a key: nvcc's own words, with temporaries called by their names in the
 /// keep directory. Outputs are called by none, but for ptxas, which writes the file name of the cubin
 /// into its debug information.
-pub fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
+pub(crate) fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
     let mut text = stage.program.as_bytes().to_vec();
     let mut name = |file: FileId| {
         let file = plan.file(file);
@@ -194,7 +194,7 @@ pub fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
 }
 
 /// The stage's arguments without files, and without the `-o` before one.
-pub fn plain_arguments(plan: &Plan, stage: &Stage) -> Vec<OsString> {
+pub(crate) fn plain_arguments(plan: &Plan, stage: &Stage) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     let mut nothing = |_| OsString::new();
     for argument in &stage.args {

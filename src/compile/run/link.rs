@@ -19,7 +19,7 @@ use std::path::PathBuf;
 use std::process::{self, Stdio};
 
 /// Runs the link stages of `plan`, one after the other.
-pub fn run(
+pub(crate) fn run(
     plan: &Plan,
     commands: &Commands<'_>,
     runner: &Runner<'_>,

@@ -12,7 +12,7 @@ const READABLE: &[u8] = b"<pcache stub>";
 
 /// How a file mentions a name that was told to its stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Mention {
+pub(crate) enum Mention {
     /// Not at all.
     Nothing,
     /// By this text, wherever it stands.
@@ -21,7 +21,7 @@ pub enum Mention {
 
 impl Mention {
     /// `bytes` without the name. `None` if the portable form could not be told from the text.
-    pub fn remove(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) fn remove(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
         match self {
             Self::Nothing => Some(bytes),
             Self::Name(name) => {
@@ -32,13 +32,13 @@ impl Mention {
     }
 
     /// `bytes` with one name for all. None as above, or where they hold that already.
-    pub fn rename(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
+    pub(crate) fn rename(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
         let portable = self.remove(bytes)?;
         (!mentions(&portable, READABLE)).then(|| replaced(&portable, PLACE, READABLE))
     }
 
     /// The inverse of `remove`: `bytes` with this name in its places.
-    pub fn insert(&self, bytes: Vec<u8>) -> Vec<u8> {
+    pub(crate) fn insert(&self, bytes: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Nothing => bytes,
             Self::Name(name) => replaced(&bytes, PLACE, name),
@@ -47,7 +47,7 @@ impl Mention {
 }
 
 /// `bytes` with `to` wherever `from` was.
-pub fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+pub(crate) fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let mut found = Vec::with_capacity(bytes.len());
     let mut rest = 0;
     for at in memmem::find_iter(bytes, from) {
@@ -60,7 +60,7 @@ pub fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 /// Whether `bytes` mention `word`.
-pub fn mentions(bytes: &[u8], word: &[u8]) -> bool {
+pub(crate) fn mentions(bytes: &[u8], word: &[u8]) -> bool {
     memmem::find(bytes, word).is_some()
 }
 

@@ -1,9 +1,9 @@
 //! Runs the commands of a plan, in a private directory. Does not know why.
 
-pub mod commands;
-pub mod link;
-pub mod mentions;
-pub mod printed;
-pub mod runner;
-pub mod stage_names;
-pub mod workspace;
+pub(crate) mod commands;
+pub(crate) mod link;
+pub(crate) mod mentions;
+pub(crate) mod printed;
+pub(crate) mod runner;
+pub(crate) mod stage_names;
+pub(crate) mod workspace;

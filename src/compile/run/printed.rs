@@ -9,7 +9,7 @@ use std::os::fd::BorrowedFd;
 
 /// What nvcc and its stages print.
 #[derive(Default)]
-pub struct Printed {
+pub(crate) struct Printed {
     /// On standard output.
     pub stdout: Vec<u8>,
     /// On standard error.
@@ -18,7 +18,7 @@ pub struct Printed {
 
 impl Printed {
     /// Prints it.
-    pub fn show(&self) {
+    pub(crate) fn show(&self) {
         // A reader that went away is not the compile's failure.
         let _ = write_patiently(stdout(), &self.stdout);
         let _ = write_patiently(stderr(), &self.stderr);

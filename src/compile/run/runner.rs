@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::thread;
 
 /// What runs the commands of an invocation.
-pub struct Runner<'a> {
+pub(crate) struct Runner<'a> {
     /// Who may run a stage now.
     pub slots: &'a Slots,
     /// Notices signals.
@@ -24,7 +24,7 @@ pub struct Runner<'a> {
 
 impl Runner<'_> {
     /// Runs `stages` by `work`, side by side as far as they do not wait for each other.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         stages: &[&Stage],
         work: &mut impl Work<Error = Detour>,
@@ -47,7 +47,7 @@ impl Runner<'_> {
 }
 
 /// What becomes of stages, told to the account of the compile.
-pub struct StageLog<'a> {
+pub(crate) struct StageLog<'a> {
     account: &'a Account,
     /// Each with its name and architecture.
     stages: Vec<(&'static str, Option<String>, Option<StageAccount>)>,
@@ -56,7 +56,7 @@ pub struct StageLog<'a> {
 impl<'a> StageLog<'a> {
     /// Of `stages` with their numbers; those that `plan` does not have are passes of ours: of a host source, of the
     /// headers of the last host compile.
-    pub fn of(account: &'a Account, plan: &Plan, stages: &[(usize, &Stage)]) -> Self {
+    pub(crate) fn of(account: &'a Account, plan: &Plan, stages: &[(usize, &Stage)]) -> Self {
         let is_ours = |number: usize| number >= plan.stages.len();
         let stages = stages.iter().map(|(number, stage)| {
             if is_ours(*number) {
@@ -72,20 +72,20 @@ impl<'a> StageLog<'a> {
     }
 
     /// Stage `step` begins.
-    pub fn begin(&mut self, step: usize) {
+    pub(crate) fn begin(&mut self, step: usize) {
         let (name, arch, told) = &mut self.stages[step];
         *told = Some(self.account.begin_stage(name, arch.clone()));
     }
 
     /// Its command has a slot.
-    pub fn start(&self, step: usize) {
+    pub(crate) fn start(&self, step: usize) {
         if let Some(told) = self.stages[step].2 {
             self.account.start_stage(told);
         }
     }
 
     /// It is done.
-    pub fn end(&self, step: usize, end: StageEnd) {
+    pub(crate) fn end(&self, step: usize, end: StageEnd) {
         if let Some(told) = self.stages[step].2 {
             self.account.end_stage(told, end);
         }

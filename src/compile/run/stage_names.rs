@@ -4,7 +4,7 @@ use crate::plan::{Piece, Stage, Tool};
 use crate::stats::StageKind;
 
 /// What people call the stage: as the statistics do, where they count it.
-pub fn name(stage: &Stage) -> &'static str {
+pub(crate) fn name(stage: &Stage) -> &'static str {
     match stage.tool {
         Tool::HostPreprocess => "host_preprocess",
         Tool::StubCompile => "stub_compile",
@@ -18,7 +18,7 @@ pub fn name(stage: &Stage) -> &'static str {
 }
 
 /// The architecture that the stage compiles for, as its flags name it.
-pub fn arch(stage: &Stage) -> Option<String> {
+pub(crate) fn arch(stage: &Stage) -> Option<String> {
     let mut words = stage.args.iter().map(|argument| match &argument.0[..] {
         [Piece::Text(text)] => text.to_str().unwrap_or_default(),
         _ => "",
@@ -39,7 +39,7 @@ pub fn arch(stage: &Stage) -> Option<String> {
 }
 
 /// The kind by which a stage is counted; `None` if it is not.
-pub fn kind(tool: Tool) -> Option<StageKind> {
+pub(crate) fn kind(tool: Tool) -> Option<StageKind> {
     match tool {
         Tool::Preprocess | Tool::HostPreprocess => Some(StageKind::Preprocess),
         Tool::Cudafe => Some(StageKind::Cudafe),

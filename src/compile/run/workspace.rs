@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 /// Four directories below `TMPDIR`: the plan's temporaries, outputs before they are placed, what
 /// stages print, and a `TMPDIR` of their own.
-pub struct Workspace {
+pub(crate) struct Workspace {
     root: TempDir,
     /// Locked as long as this process lives, so that others can tell.
     _held: Option<File>,
@@ -73,7 +73,7 @@ fn is_dead(path: &Path) -> bool {
 
 impl Workspace {
     /// Makes the directories.
-    pub fn new() -> Result<Self, Fallback> {
+    pub(crate) fn new() -> Result<Self, Fallback> {
         Self::make().map_err(|error| {
             let text = format!("{}: {error}", std::env::temp_dir().display());
             Fallback::new(FallbackReason::WorkDirectory, text)
@@ -96,27 +96,27 @@ impl Workspace {
     }
 
     /// The directory that holds all others.
-    pub fn root(&self) -> &Path {
+    pub(crate) fn root(&self) -> &Path {
         self.root.path()
     }
 
     /// The keep directory of the plan.
-    pub fn temporaries(&self) -> PathBuf {
+    pub(crate) fn temporaries(&self) -> PathBuf {
         self.root.path().join("t")
     }
 
     /// Whether `path` lies in the workspace.
-    pub fn holds(&self, path: &Path) -> bool {
+    pub(crate) fn holds(&self, path: &Path) -> bool {
         path.starts_with(self.root.path())
     }
 
     /// Where stages put temporary files of their own: a compiler that is stopped leaves some behind.
-    pub fn scratch(&self) -> PathBuf {
+    pub(crate) fn scratch(&self) -> PathBuf {
         self.root.path().join("x")
     }
 
     /// The file for what stage `number` prints; `suffix` tells which stream or side file.
-    pub fn stream(&self, number: usize, suffix: &str) -> PathBuf {
+    pub(crate) fn stream(&self, number: usize, suffix: &str) -> PathBuf {
         self.root
             .path()
             .join("s")
@@ -125,7 +125,7 @@ impl Workspace {
 
     /// Where a stage finds or writes the plan's file: temporaries and outputs inside the workspace,
     /// inputs as they are.
-    pub fn locate(&self, plan: &Plan, file: FileId) -> PathBuf {
+    pub(crate) fn locate(&self, plan: &Plan, file: FileId) -> PathBuf {
         let found = plan.file(file);
         let path = Path::new(&found.path);
         match found.kind {
@@ -146,14 +146,14 @@ impl Workspace {
     }
 
     /// `bytes` with the name of the plan's directory and its slash replaced by `prefix`.
-    pub fn renamed(&self, bytes: &[u8], prefix: &[u8]) -> Vec<u8> {
+    pub(crate) fn renamed(&self, bytes: &[u8], prefix: &[u8]) -> Vec<u8> {
         let mut directory = self.temporaries().into_os_string().into_vec();
         directory.push(b'/');
         replace(bytes, &directory, prefix)
     }
 
     /// Makes the directories that [`Workspace::locate`] names.
-    pub fn prepare(&self, plan: &Plan, files: &[FileId]) -> Result<(), Fallback> {
+    pub(crate) fn prepare(&self, plan: &Plan, files: &[FileId]) -> Result<(), Fallback> {
         for file in files {
             if let Some(parent) = self.locate(plan, *file).parent()
                 && self.holds(parent)
@@ -187,7 +187,7 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 }
 
 /// Writes a file of the workspace.
-pub fn write(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
     fs::write(path, bytes).map_err(|error| {
         let text = format!("{}: {error}", path.display());
         Fallback::new(FallbackReason::WorkDirectory, text)

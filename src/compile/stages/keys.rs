@@ -18,7 +18,7 @@ use std::path::Path;
 
 /// How a stage's result is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StoredForm {
+pub(super) enum StoredForm {
     /// As the tool wrote it, under a key that holds the module id.
     Named,
     /// With a place for the module id, which is in no key.
@@ -26,7 +26,7 @@ pub enum StoredForm {
 }
 
 /// The keys of one stage by the form of what is under them.
-pub struct Keys {
+pub(super) struct Keys {
     /// Of the form without the module id; `None` if the tool makes more of that than names.
     pub nameless: Option<Pair>,
     /// `None` if every result has the other form.
@@ -34,7 +34,7 @@ pub struct Keys {
 }
 
 /// The keys of one stage in one form.
-pub struct Pair {
+pub(super) struct Pair {
     /// Of what it reads as it is.
     pub exact: Digest,
     /// Without the numbers of lines that do not reach what the stage writes; `None` if they do.
@@ -43,7 +43,7 @@ pub struct Pair {
 
 impl Keys {
     /// Every key, in the order in which they are asked for.
-    pub fn all(&self) -> impl Iterator<Item = (&Digest, StoredForm)> {
+    pub(super) fn all(&self) -> impl Iterator<Item = (&Digest, StoredForm)> {
         let nameless = self
             .nameless
             .iter()
@@ -58,7 +58,7 @@ impl Keys {
 }
 
 /// What the keys of a unit's stages are made of; grows as stages are done.
-pub struct StageInputs<'a> {
+pub(super) struct StageInputs<'a> {
     /// The unit.
     pub work: &'a UnitContext<'a>,
     /// What its passes read.
@@ -75,7 +75,7 @@ pub struct StageInputs<'a> {
 
 impl StageInputs<'_> {
     /// The stage's keys; `None` for one that always runs, or reads a file without a known digest.
-    pub fn keys(&self, stage: &Stage, command: &Command) -> Option<Keys> {
+    pub(super) fn keys(&self, stage: &Stage, command: &Command) -> Option<Keys> {
         let pair = |exact: HashMap<FileId, Digest>, alike: Option<HashMap<FileId, Digest>>| {
             Some(Pair {
                 exact: self.key(stage, command, &exact)?,

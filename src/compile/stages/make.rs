@@ -15,7 +15,7 @@ use crate::stats::Counter;
 use crate::toolchain::{Front, HostFamily};
 
 /// Takes every stage but the passes, which have run, from the store, or runs it.
-pub fn make(
+pub(crate) fn make(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
     id: &[u8],
@@ -54,7 +54,7 @@ pub fn make(
 }
 
 /// Counts the passes of a unit that is to be made stage by stage.
-pub fn count_passes(work: &UnitContext<'_>) {
+pub(crate) fn count_passes(work: &UnitContext<'_>) {
     for number in &work.unit.passes {
         count(work, work.stage(*number), Counter::StageMiss);
     }

@@ -2,11 +2,11 @@
 //! redoes what has changed.
 
 mod keys;
-pub mod make;
+pub(crate) mod make;
 mod nameless;
-pub mod one_step;
-pub mod record;
+pub(crate) mod one_step;
+pub(crate) mod record;
 mod shape;
 mod splice;
-pub mod stage_cache;
+pub(crate) mod stage_cache;
 mod two_steps;

@@ -13,7 +13,7 @@ const LINES: [&[u8]; 3] = [b".loc", b".file", b".section"];
 
 /// `bytes` with a place for the module `id`. `None` if they hold the id, or a part of it, in any other
 /// way than as it is: then only the tool can put another one in.
-pub fn remove(bytes: &[u8], id: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn remove(bytes: &[u8], id: &[u8]) -> Option<Vec<u8>> {
     let digits = digits(id)?;
     let count = |word: &[u8]| memmem::find_iter(bytes, word).count();
     let whole = count(id);
@@ -27,13 +27,13 @@ pub fn remove(bytes: &[u8], id: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The inverse of [`remove`]: `bytes` with this `id` in its places.
-pub fn insert(bytes: &[u8], id: &[u8]) -> Vec<u8> {
+pub(super) fn insert(bytes: &[u8], id: &[u8]) -> Vec<u8> {
     replaced(bytes, PLACE, id)
 }
 
 /// What a front end writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
+pub(super) enum Code {
     /// Its main output: code for the device.
     Device,
     /// What it writes besides.
@@ -42,13 +42,13 @@ pub enum Code {
 
 /// Whether a front end wrote this as text, in which names stand as they are: PTX where it is code for the device,
 /// and neither bitcode nor what is compressed. Of other text the portable form will do, which holds NUL.
-pub fn is_plain(bytes: &[u8], code: Code) -> bool {
+pub(super) fn is_plain(bytes: &[u8], code: Code) -> bool {
     let is_ptx = || !bytes.contains(&0) && mentions(bytes, b"\n.version ");
     std::str::from_utf8(bytes).is_ok() && (code == Code::Other || is_ptx())
 }
 
 /// Whether ptxas makes of this `ptx` with another id what it makes of it with this one, but for names.
-pub fn is_carried_through(ptx: &[u8]) -> bool {
+pub(super) fn is_carried_through(ptx: &[u8]) -> bool {
     !LINES.iter().any(|word| mentions(ptx, word))
 }
 

@@ -17,7 +17,7 @@ use std::io;
 use std::path::Path;
 
 /// The compile of one source to one output.
-pub struct OneStep<'a> {
+pub(crate) struct OneStep<'a> {
     /// The real nvcc.
     pub nvcc: &'a Path,
     /// What it is asked for.
@@ -25,7 +25,7 @@ pub struct OneStep<'a> {
 }
 
 /// A bypass for a plan that is more than one source to one output.
-pub fn check(plan: &Plan) -> Result<(), Bypass> {
+pub(crate) fn check(plan: &Plan) -> Result<(), Bypass> {
     let is_one = plan.link.is_empty() && plan.units.len() == 1 && plan.units[0].results.len() == 1;
     if is_one {
         Ok(())
@@ -36,7 +36,7 @@ pub fn check(plan: &Plan) -> Result<(), Bypass> {
 
 impl OneStep<'_> {
     /// Runs nvcc in the place of all stages of `work`'s unit. What it prints is the last stage's.
-    pub fn make(&self, work: &UnitContext<'_>) -> Result<(), Detour> {
+    pub(crate) fn make(&self, work: &UnitContext<'_>) -> Result<(), Detour> {
         let workspace = work.commands.workspace;
         let (output, last) = (work.unit.results[0], work.unit.stages.iter().max());
         let last = last.copied().unwrap_or_default();
@@ -86,7 +86,7 @@ impl OneStep<'_> {
     }
 
     /// A doubt where the compiler or the assembler may read what no pass has seen.
-    pub fn evidence(&self, work: &UnitContext<'_>, known: &ReadFiles) -> Result<(), Doubt> {
+    pub(crate) fn evidence(&self, work: &UnitContext<'_>, known: &ReadFiles) -> Result<(), Doubt> {
         // The host compiler takes x.h.gch for x.h, which its own account would tell.
         for header in known.precompilable() {
             let mut name = header.as_os_str().to_owned();

@@ -6,11 +6,11 @@ use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
 /// The version of the record.
-pub const SCHEMA: u32 = 2;
+pub(crate) const SCHEMA: u32 = 2;
 
 /// A stage's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StageRecord {
+pub(crate) struct StageRecord {
     /// [`SCHEMA`].
     pub schema: u32,
     /// Files written. A stage that needs fewer is served too.
@@ -28,7 +28,7 @@ pub struct StageRecord {
 
 /// A file that a stage wrote.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct StageOutput {
+pub(crate) struct StageOutput {
     /// The flag that names it.
     pub flag: String,
     /// Its bytes, in portable form.

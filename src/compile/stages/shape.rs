@@ -17,7 +17,7 @@ const SIDE_OUTPUTS: [&str; 3] = ["--gen_c_file_name", STUB_NAME, "--gen_device_f
 
 /// A file that a stage writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Written {
+pub(super) struct Written {
     /// The flag that names it, which is its name in a record.
     pub flag: String,
     /// Its file in the plan; none for what is written for the store alone.
@@ -32,7 +32,7 @@ pub struct Written {
 
 /// Whether file names reach what the stage writes: objects name the file that they were compiled
 /// from, and cubins with debug information hold ptxas's command line.
-pub fn names_count(stage: &Stage) -> bool {
+pub(super) fn names_count(stage: &Stage) -> bool {
     let debug = |argument: &Argument| match &argument.0[..] {
         [Piece::Text(text)] => {
             let text = text.as_bytes();
@@ -48,7 +48,7 @@ pub fn names_count(stage: &Stage) -> bool {
 }
 
 /// The stage's arguments for its key.
-pub fn arguments(work: &UnitContext<'_>, stage: &Stage) -> Vec<Vec<u8>> {
+pub(super) fn arguments(work: &UnitContext<'_>, stage: &Stage) -> Vec<Vec<u8>> {
     let named = names_count(stage);
     let mut place = |file: FileId| {
         let read = stage.reads.iter().position(|read| *read == file);
@@ -81,7 +81,11 @@ pub fn arguments(work: &UnitContext<'_>, stage: &Stage) -> Vec<Vec<u8>> {
 }
 
 /// Every file that stage `number` writes; `None` if a file has no flag of its own.
-pub fn written(work: &UnitContext<'_>, stage: &Stage, number: usize) -> Option<Vec<Written>> {
+pub(super) fn written(
+    work: &UnitContext<'_>,
+    stage: &Stage,
+    number: usize,
+) -> Option<Vec<Written>> {
     let keeps = work.facts.keep.is_some();
     let readers = |file: FileId| {
         let mut stages = work.plan.stages.iter();
@@ -116,7 +120,11 @@ pub fn written(work: &UnitContext<'_>, stage: &Stage, number: usize) -> Option<V
 
 /// The flags of ours that make cicc write what it does not write in every form, so that one form
 /// serves another.
-pub fn added(work: &UnitContext<'_>, stage: &Stage, number: usize) -> Vec<(&'static str, PathBuf)> {
+pub(super) fn added(
+    work: &UnitContext<'_>,
+    stage: &Stage,
+    number: usize,
+) -> Vec<(&'static str, PathBuf)> {
     let has = |flag: &str| {
         let mut args = stage.args.iter();
         args.any(|argument| match &argument.0[..] {
@@ -132,7 +140,7 @@ pub fn added(work: &UnitContext<'_>, stage: &Stage, number: usize) -> Vec<(&'sta
 }
 
 /// The name of the stub that cudafe++ is told.
-pub fn stub_name(stage: &Stage) -> Option<&OsStr> {
+pub(super) fn stub_name(stage: &Stage) -> Option<&OsStr> {
     let mut args = stage.args.iter().map(|argument| match &argument.0[..] {
         [Piece::Text(text)] => Some(text.as_os_str()),
         _ => None,
@@ -142,18 +150,18 @@ pub fn stub_name(stage: &Stage) -> Option<&OsStr> {
 }
 
 /// Whether the stage translates a source as it is, with everything that it includes.
-pub fn reads_sources(work: &UnitContext<'_>, stage: &Stage) -> bool {
+pub(super) fn reads_sources(work: &UnitContext<'_>, stage: &Stage) -> bool {
     let is_input = |file: &FileId| work.plan.file(*file).kind == FileKind::Input;
     stage.tool == Tool::HostCompile && stage.reads.iter().any(is_input)
 }
 
 /// Whether a later stage needs what is written under `flag`, in this form or in another.
-pub fn is_shared(stage: &Stage, flag: &str) -> bool {
+pub(super) fn is_shared(stage: &Stage, flag: &str) -> bool {
     stage.tool == Tool::Cicc && flag == STUB_NAME
 }
 
 /// The last part of a path.
-pub fn base_name(path: &OsStr) -> &OsStr {
+pub(super) fn base_name(path: &OsStr) -> &OsStr {
     Path::new(path).file_name().unwrap_or(path)
 }
 

@@ -11,7 +11,7 @@ const PLACE: &[u8] = b"# pcache-nvcc: the fatbinary";
 const ARRAY: &[u8] = b"\nextern const unsigned long long fatbinData[";
 
 /// The form: fatbinary's text without its numbers.
-pub fn form(text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn form(text: &[u8]) -> Option<Vec<u8>> {
     let (before, _, after) = parts(text)?;
     let size = only(after, ARRAY)? + ARRAY.len();
     let digits = after[size..]
@@ -31,7 +31,7 @@ const DEBUG: &[u8] = b".debug_info";
 
 /// The assembly with the numbers of `text` in their place. `None` if `text` is not of this form, the place
 /// is not there exactly once, or the assembly may tell more of the form than its place.
-pub fn splice(assembly: &[u8], used: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+pub(super) fn splice(assembly: &[u8], used: &[u8], text: &[u8]) -> Option<Vec<u8>> {
     if form(text)? != used || memmem::find(assembly, DEBUG).is_some() {
         return None;
     }

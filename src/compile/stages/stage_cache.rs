@@ -32,7 +32,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The stages of one unit at work, whose passes have run.
-pub struct Stages<'a> {
+pub(crate) struct Stages<'a> {
     inputs: StageInputs<'a>,
     /// Of the stages that run.
     keys: HashMap<usize, Keys>,
@@ -45,7 +45,7 @@ pub struct Stages<'a> {
 impl<'a> Stages<'a> {
     /// Puts the module id where the front ends look for it. `split` is what the work's plan was made
     /// by, if its host compile has two steps.
-    pub fn new(
+    pub(crate) fn new(
         work: &'a UnitContext<'a>,
         read: &'a PassResults,
         alike: Option<&'a Alike>,
@@ -75,7 +75,7 @@ impl<'a> Stages<'a> {
 
     /// Begins stage `number`, whose inputs are all in the workspace: the command to run, or none
     /// where everything that it would have written and printed has come from the store.
-    pub fn begin(&mut self, number: usize) -> Result<Option<Command>, Detour> {
+    pub(crate) fn begin(&mut self, number: usize) -> Result<Option<Command>, Detour> {
         let work = self.inputs.work;
         let stage = work.stage(number);
         work.commands.workspace.prepare(work.plan, &stage.writes)?;
@@ -105,7 +105,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Ends stage `number`, which has run well: stores what may be stored.
-    pub fn end(&mut self, number: usize) -> Result<(), Fallback> {
+    pub(crate) fn end(&mut self, number: usize) -> Result<(), Fallback> {
         let stage = self.inputs.work.stage(number);
         if let Some(two_steps) = &mut self.two_steps {
             two_steps.end(self.inputs.work, stage, number)?;
@@ -211,7 +211,7 @@ impl<'a> Stages<'a> {
     }
 
     /// The stages that came from the store, and what is known of an assembly by itself.
-    pub fn made(self) -> StageResults {
+    pub(crate) fn made(self) -> StageResults {
         StageResults {
             served: self.served,
             assembled: self.two_steps.map(TwoSteps::assembled),
@@ -219,7 +219,7 @@ impl<'a> Stages<'a> {
     }
 
     /// Whether the host compile cannot be done in two steps.
-    pub fn are_misfit(&self) -> bool {
+    pub(crate) fn are_misfit(&self) -> bool {
         self.two_steps.as_ref().is_some_and(TwoSteps::is_misfit)
     }
 
@@ -444,7 +444,7 @@ impl<'a> Stages<'a> {
 
 /// How a unit's stages were made.
 #[derive(Debug, Default)]
-pub struct StageResults {
+pub(crate) struct StageResults {
     /// The stages that came from the store.
     pub served: BTreeSet<usize>,
     /// Whether the assembler read only what it was given, if it ran by itself.
@@ -469,7 +469,7 @@ struct StoredStage {
 }
 
 /// Counts a stage's outcome.
-pub fn count(work: &UnitContext<'_>, stage: &Stage, outcome: impl Fn(StageKind) -> Counter) {
+pub(crate) fn count(work: &UnitContext<'_>, stage: &Stage, outcome: impl Fn(StageKind) -> Counter) {
     if let Some(kind) = stage_names::kind(stage.tool) {
         work.cache.stats.add(outcome(kind), 1);
     }

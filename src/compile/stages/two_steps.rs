@@ -18,7 +18,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 /// The two steps of one unit.
-pub struct TwoSteps<'a> {
+pub(super) struct TwoSteps<'a> {
     split: &'a Split,
     form: Vec<u8>,
     misfit: bool,
@@ -26,7 +26,7 @@ pub struct TwoSteps<'a> {
 }
 
 impl<'a> TwoSteps<'a> {
-    pub fn new(split: &'a Split) -> Self {
+    pub(super) fn new(split: &'a Split) -> Self {
         Self {
             split,
             form: Vec::new(),
@@ -37,7 +37,7 @@ impl<'a> TwoSteps<'a> {
 
     /// Makes ready what a step reads besides what other stages wrote. The digest of the form, once it
     /// is there.
-    pub fn begin(
+    pub(super) fn begin(
         &mut self,
         work: &UnitContext<'_>,
         stage: &Stage,
@@ -63,7 +63,7 @@ impl<'a> TwoSteps<'a> {
     }
 
     /// Looks at what a step printed, and at what the assembler read.
-    pub fn end(
+    pub(super) fn end(
         &mut self,
         work: &UnitContext<'_>,
         stage: &Stage,
@@ -104,12 +104,12 @@ impl<'a> TwoSteps<'a> {
     }
 
     /// Whether the host compile has to be done in one step.
-    pub fn is_misfit(&self) -> bool {
+    pub(super) fn is_misfit(&self) -> bool {
         self.misfit
     }
 
     /// Whether the assembler read only what it was given.
-    pub fn assembled(self) -> Result<(), Doubt> {
+    pub(super) fn assembled(self) -> Result<(), Doubt> {
         self.assembled
     }
 

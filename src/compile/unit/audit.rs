@@ -12,7 +12,7 @@ use crate::plan::Tool;
 
 /// Whether the stages read only what the key holds. Those that came from the store did when they
 /// were stored.
-pub fn audit(
+pub(crate) fn audit(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
     known: &ReadFiles,

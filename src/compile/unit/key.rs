@@ -7,7 +7,7 @@ use crate::key::{HostHeader, Pass, Sink, TuFacts};
 use std::os::unix::ffi::OsStrExt;
 
 /// The unit's commands as text, sorted, each with its stage.
-pub fn sorted_commands(work: &UnitContext<'_>) -> Vec<(Vec<u8>, usize)> {
+pub(crate) fn sorted_commands(work: &UnitContext<'_>) -> Vec<(Vec<u8>, usize)> {
     let stages = work.unit.stages.iter();
     let mut commands: Vec<_> = stages
         .map(|number| (template(work.plan, work.stage(*number)), *number))
@@ -17,7 +17,7 @@ pub fn sorted_commands(work: &UnitContext<'_>) -> Vec<(Vec<u8>, usize)> {
 }
 
 /// Writes the fields of the unit's key to `sink`.
-pub fn write_key(
+pub(crate) fn write_key(
     work: &UnitContext<'_>,
     output: Option<&[u8]>,
     commands: &[Vec<u8>],

@@ -1,12 +1,12 @@
 //! One translation unit: its key, its result in the store, and how it is compiled if there is none.
 
-pub mod audit;
-pub mod key;
-pub mod product;
-pub mod record;
-pub mod result;
-pub mod run;
-pub mod single_flight;
-pub mod stored;
+pub(crate) mod audit;
+pub(crate) mod key;
+pub(crate) mod product;
+pub(crate) mod record;
+pub(crate) mod result;
+pub(crate) mod run;
+pub(crate) mod single_flight;
+pub(crate) mod stored;
 mod symbols;
-pub mod tie;
+pub(crate) mod tie;

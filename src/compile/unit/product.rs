@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 /// What a unit leaves behind.
 #[derive(Debug, Default)]
-pub struct Product {
+pub(crate) struct Product {
     /// Outputs, and temporaries that link stages read.
     pub outputs: Vec<(FileId, Vec<u8>)>,
     /// Files for `--keep`, by name.
@@ -21,7 +21,7 @@ pub struct Product {
 
 /// How a unit's product came about.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// From the store, after preprocessing.
     Hit,
     /// From the store; only line numbers that the output does not depend on have changed.
@@ -36,7 +36,7 @@ pub enum Ending {
 
 /// The files that the unit's stages write and `--keep` leaves. cicc, where it makes the output itself,
 /// removes the module id that it has made.
-pub fn intermediates(plan: &Plan, unit: &Unit) -> BTreeSet<FileId> {
+pub(crate) fn intermediates(plan: &Plan, unit: &Unit) -> BTreeSet<FileId> {
     let stages = unit.stages.iter().map(|number| &plan.stages[*number]);
     let ends_in_cicc = stages.clone().any(|stage| {
         stage.tool == Tool::Cicc

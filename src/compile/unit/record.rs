@@ -6,12 +6,12 @@ use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
 /// The version of the record.
-pub const SCHEMA: u32 = 3;
+pub(crate) const SCHEMA: u32 = 3;
 
 /// A translation unit's result. Stages are named by their place among the unit's commands as the
 /// key sorts them, so that a plan that prints its lines in another order finds the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnitRecord {
+pub(crate) struct UnitRecord {
     /// [`SCHEMA`].
     pub schema: u32,
     /// Outputs.
@@ -37,7 +37,7 @@ pub struct UnitRecord {
 
 /// An output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct UnitOutput {
+pub(crate) struct UnitOutput {
     /// The stage that wrote it.
     pub command: usize,
     /// Its bytes.
@@ -46,7 +46,7 @@ pub struct UnitOutput {
 
 /// An intermediate file, kept because the user asked.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Kept {
+pub(crate) struct Kept {
     /// Its name in the keep directory.
     pub name: String,
     /// Its bytes.
@@ -55,7 +55,7 @@ pub struct Kept {
 
 /// What one stage printed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stream {
+pub(crate) struct Stream {
     /// The stage.
     pub command: usize,
     /// Its standard output.

@@ -14,7 +14,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
 /// Takes what the stages left in the workspace.
-pub fn collect(work: &UnitContext<'_>) -> Result<Product, Detour> {
+pub(crate) fn collect(work: &UnitContext<'_>) -> Result<Product, Detour> {
     let mut product = Product::default();
     for file in &work.unit.results {
         let path = work.commands.workspace.locate(work.plan, *file);
@@ -89,7 +89,7 @@ fn kept(work: &UnitContext<'_>) -> Vec<(String, Vec<u8>)> {
 }
 
 /// The sources of which the product holds lines as they are written, or may.
-pub fn quoted(
+pub(crate) fn quoted(
     work: &UnitContext<'_>,
     product: &Product,
     known: &ReadFiles,

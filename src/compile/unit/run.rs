@@ -53,7 +53,7 @@ enum Round {
 }
 
 /// A unit's product and how it came about.
-pub struct Finished {
+pub(crate) struct Finished {
     /// What it leaves behind.
     pub product: Product,
     /// How.
@@ -83,7 +83,7 @@ struct UnitRun<'a> {
 
 /// Runs the passes of `work`, then takes the product from the store or makes it. `beside` is told what the
 /// passes read, any number of times, when there is time while stages run.
-pub fn compile_unit(
+pub(crate) fn compile_unit(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
     beside: &mut dyn FnMut(&ReadFiles),

@@ -10,7 +10,7 @@ use crate::store::{self, Flight, Turn};
 use std::time::Instant;
 
 /// Waits for others that make what is under `key`, which was not in the store, or takes the lead.
-pub fn take_turn(
+pub(crate) fn take_turn(
     work: &UnitContext<'_>,
     key: &Digest,
     commands: &[(Vec<u8>, usize)],

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
 /// What is stored under a unit's key.
-pub enum StoredUnit {
+pub(crate) enum StoredUnit {
     /// What it leaves behind.
     Product(Product),
     /// That each output has a key of its own.
@@ -21,7 +21,7 @@ pub enum StoredUnit {
 
 impl StoredUnit {
     /// The product, if it is one.
-    pub fn product(self) -> Option<Product> {
+    pub(crate) fn product(self) -> Option<Product> {
         match self {
             Self::Product(product) => Some(product),
             Self::Tied => None,
@@ -30,7 +30,7 @@ impl StoredUnit {
 }
 
 /// The stored product, if all of it can be read and is what it was.
-pub fn fetch(
+pub(crate) fn fetch(
     work: &UnitContext<'_>,
     key: &Digest,
     commands: &[(Vec<u8>, usize)],
@@ -91,7 +91,7 @@ fn temporaries<'a>(work: &UnitContext<'a>) -> BTreeSet<&'a OsStr> {
 }
 
 /// Stores the product's bytes and describes it.
-pub fn record(
+pub(crate) fn record(
     work: &UnitContext<'_>,
     commands: &[(Vec<u8>, usize)],
     product: &Product,
@@ -132,7 +132,7 @@ pub fn record(
 }
 
 /// Stores under `key` that each output has a key of its own.
-pub fn keep_tie(work: &UnitContext<'_>, key: &Digest) {
+pub(crate) fn keep_tie(work: &UnitContext<'_>, key: &Digest) {
     let record = UnitRecord {
         tied: true,
         ..empty_record(work)

@@ -3,7 +3,7 @@
 
 /// What a link does with two definitions of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Binding {
+pub(super) enum Binding {
     /// Refuses them.
     Strong,
     /// Takes one of them for both.
@@ -13,7 +13,7 @@ pub enum Binding {
 const SYMBOL_TABLE: u32 = 2;
 
 /// Every name that the object defines for others. `None` if the bytes are no such object.
-pub fn defined(object: &[u8]) -> Option<Vec<(&[u8], Binding)>> {
+pub(super) fn defined(object: &[u8]) -> Option<Vec<(&[u8], Binding)>> {
     if !object.starts_with(b"\x7fELF\x02\x01") {
         return None;
     }

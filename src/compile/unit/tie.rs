@@ -16,7 +16,7 @@ use std::path::PathBuf;
 
 /// Whether a unit's id, and so its key, names the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tie {
+pub(crate) enum Tie {
     /// It is one module, whatever its outputs are called.
     Free,
     /// Each output is a module of its own.
@@ -24,7 +24,7 @@ pub enum Tie {
 }
 
 /// The unit's module id; empty where no stage asks for one.
-pub fn module_id(
+pub(crate) fn module_id(
     work: &UnitContext<'_>,
     read: &PassResults,
     alike: Option<&Alike>,
@@ -45,7 +45,7 @@ pub fn module_id(
 }
 
 /// Where the unit's result goes, as spelled: to a file of its own, or into what is linked of it.
-pub fn output(work: &UnitContext<'_>) -> OsString {
+pub(crate) fn output(work: &UnitContext<'_>) -> OsString {
     let plan = work.plan;
     let own = work.unit.results.iter().copied();
     let linked = plan.link.iter().rev();
@@ -60,7 +60,12 @@ pub fn output(work: &UnitContext<'_>) -> OsString {
 /// nvcc takes the process's number into the id of a source that defines nothing for other objects,
 /// and the name of the first such definition into other ids. Two objects with such a definition do
 /// not go into one link anyhow.
-pub fn is_tied(work: &UnitContext<'_>, product: &Product, id: &[u8], is_one_step: bool) -> bool {
+pub(crate) fn is_tied(
+    work: &UnitContext<'_>,
+    product: &Product,
+    id: &[u8],
+    is_one_step: bool,
+) -> bool {
     if work.unit.module_id.is_none() {
         return false;
     }

@@ -4,11 +4,11 @@ use memchr::{memchr, memchr2};
 use std::borrow::Cow;
 
 /// UTF-8's, with which a file may begin.
-pub const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// What a byte may begin.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum ByteClass {
+pub(crate) enum ByteClass {
     Other,
     Word,
     Digit,
@@ -53,33 +53,33 @@ const fn classes() -> [ByteClass; 256] {
 
 /// What `byte` may begin.
 #[inline]
-pub fn class(byte: u8) -> ByteClass {
+pub(crate) fn class(byte: u8) -> ByteClass {
     CLASSES[usize::from(byte)]
 }
 
 /// Whether `byte` may be within a word.
 #[inline]
-pub fn is_word(byte: u8) -> bool {
+pub(crate) fn is_word(byte: u8) -> bool {
     matches!(class(byte), ByteClass::Word | ByteClass::Digit)
 }
 
 /// A space or a tab.
-pub fn is_blank(byte: u8) -> bool {
+pub(crate) fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
 /// Whether GCC takes the byte for a blank within a line.
-pub fn is_any_blank(byte: u8) -> bool {
+pub(crate) fn is_any_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0 | 11 | 12)
 }
 
 /// Whether the delimiter of a raw string may hold `byte`.
-pub fn is_delimiter(byte: u8) -> bool {
+pub(crate) fn is_delimiter(byte: u8) -> bool {
     !is_any_blank(byte) && !matches!(byte, b'(' | b')' | b'\\' | b'\n' | b'"')
 }
 
 /// How long the escaped newline is with which `text` begins; 0 if it does not.
-pub fn splice(text: &[u8]) -> usize {
+pub(crate) fn splice(text: &[u8]) -> usize {
     let Some((b'\\', rest)) = text.split_first() else {
         return 0;
     };
@@ -92,7 +92,7 @@ pub fn splice(text: &[u8]) -> usize {
 }
 
 /// Over the escaped newlines at `at`.
-pub fn past_splices(text: &[u8], mut at: usize) -> usize {
+pub(crate) fn past_splices(text: &[u8], mut at: usize) -> usize {
     while text.get(at) == Some(&b'\\') {
         match splice(&text[at..]) {
             0 => break,
@@ -103,7 +103,7 @@ pub fn past_splices(text: &[u8], mut at: usize) -> usize {
 }
 
 /// Back over the escaped newlines that end at `at`.
-pub fn before_splices(text: &[u8], mut at: usize) -> usize {
+pub(crate) fn before_splices(text: &[u8], mut at: usize) -> usize {
     while let Some(start) = splice_before(text, at) {
         at = start;
     }
@@ -121,7 +121,7 @@ fn splice_before(text: &[u8], at: usize) -> Option<usize> {
 
 /// The newline that ends the logical line from `at` on, or the end of the text; and whether
 /// escaped ones lie before it.
-pub fn line_end(text: &[u8], mut at: usize) -> (usize, bool) {
+pub(crate) fn line_end(text: &[u8], mut at: usize) -> (usize, bool) {
     let begin = at;
     let mut crossed = false;
     while let Some(step) = memchr(b'\n', &text[at..]) {
@@ -137,7 +137,7 @@ pub fn line_end(text: &[u8], mut at: usize) -> (usize, bool) {
 }
 
 /// `text` without escaped newlines.
-pub fn unspliced(text: &[u8]) -> Cow<'_, [u8]> {
+pub(crate) fn unspliced(text: &[u8]) -> Cow<'_, [u8]> {
     if memchr2(b'\\', b'\n', text).is_none() {
         return text.into();
     }
@@ -154,7 +154,7 @@ pub fn unspliced(text: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// How long the operator is with which `text` begins. `text` is not empty.
-pub fn operator_length(text: &[u8]) -> usize {
+pub(crate) fn operator_length(text: &[u8]) -> usize {
     match text {
         [b'%', b':', b'%', b':', ..] => 4,
         [b'<', b':', b':', b':' | b'>', ..] => 2,

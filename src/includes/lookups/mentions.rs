@@ -13,7 +13,7 @@ const PREDEFINED: [&[u8]; 3] = [b"i386", b"linux", b"unix"];
 
 /// What every source mentions; snippets under the empty path. Scans again while macros turn up that
 /// stand for `__has_include`.
-pub fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
+pub(super) fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
     let mut askers: BTreeSet<_> = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
     let snippets = reads
         .snippets

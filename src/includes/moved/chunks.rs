@@ -11,14 +11,14 @@ use crate::includes::lexer::tokens::Tokens;
 use std::ops::Range;
 
 /// The tokens of a text without directives, markers and what `#if 0` hides.
-pub struct ChunkCode<'t> {
+pub(super) struct ChunkCode<'t> {
     text: &'t [u8],
     tokens: Tokens<'t>,
 }
 
 impl<'t> ChunkCode<'t> {
     /// Begins at the start of `text`, which is the start of a line or of a token.
-    pub fn new(text: &'t [u8]) -> Self {
+    pub(super) fn new(text: &'t [u8]) -> Self {
         Self {
             text,
             tokens: Tokens::new(text),
@@ -26,7 +26,7 @@ impl<'t> ChunkCode<'t> {
     }
 
     /// Whether the lexer was in doubt about anything so far.
-    pub fn is_doubtful(&self) -> bool {
+    pub(super) fn is_doubtful(&self) -> bool {
         self.tokens.doubt().is_some()
     }
 
@@ -127,7 +127,7 @@ struct Cutter<'t> {
 }
 
 /// The declarations of `text`, in order, as ranges from first to last token.
-pub fn cut(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
+pub(super) fn cut(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
     let mut cutter = Cutter {
         text,
         chunks: Vec::new(),
@@ -268,7 +268,7 @@ impl<'t> Cutter<'t> {
 }
 
 /// How many angle brackets are open after `text`, which follows `before`.
-pub fn angle(depth: usize, text: &[u8], before: &[u8]) -> usize {
+pub(super) fn angle(depth: usize, text: &[u8], before: &[u8]) -> usize {
     match text {
         _ if before == b"operator" => depth,
         b"<" => depth + 1,
@@ -279,7 +279,7 @@ pub fn angle(depth: usize, text: &[u8], before: &[u8]) -> usize {
 }
 
 /// The tokens of a chunk with its brackets.
-pub struct Chunk<'t> {
+pub(super) struct Chunk<'t> {
     text: &'t [u8],
     tokens: Vec<Token>,
     /// For each token, the bracket that it stands in.
@@ -290,7 +290,7 @@ pub struct Chunk<'t> {
 
 impl<'t> Chunk<'t> {
     /// Reads the chunk of `text` at `range`.
-    pub fn read(text: &'t [u8], range: &Range<usize>) -> Result<Self, LineDoubt> {
+    pub(super) fn read(text: &'t [u8], range: &Range<usize>) -> Result<Self, LineDoubt> {
         let tokens: Vec<Token> = ChunkCode::new(&text[range.clone()])
             .map(|token| Token {
                 start: token.start + range.start,
@@ -335,51 +335,51 @@ impl<'t> Chunk<'t> {
     }
 
     /// How many tokens there are.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.tokens.len()
     }
 
     /// The text of token `at`; nothing behind the last one.
-    pub fn text(&self, at: usize) -> &'t [u8] {
+    pub(super) fn text(&self, at: usize) -> &'t [u8] {
         self.tokens.get(at).map_or(b"", |token| token.of(self.text))
     }
 
     /// The text of the token before `at`; nothing before the first one.
-    pub fn before(&self, at: usize) -> &'t [u8] {
+    pub(super) fn before(&self, at: usize) -> &'t [u8] {
         at.checked_sub(1).map_or(b"", |before| self.text(before))
     }
 
     /// Whether token `at` is a name or keyword.
-    pub fn is_word(&self, at: usize) -> bool {
+    pub(super) fn is_word(&self, at: usize) -> bool {
         self.tokens
             .get(at)
             .is_some_and(|token| token.kind == PieceKind::Identifier)
     }
 
     /// Whether token `at` is an opening bracket.
-    pub fn is_open(&self, at: usize) -> bool {
+    pub(super) fn is_open(&self, at: usize) -> bool {
         matches!(self.text(at), b"(" | b"[" | b"{")
     }
 
     /// The bracket that token `at` stands in.
-    pub fn parent(&self, at: usize) -> Option<usize> {
+    pub(super) fn parent(&self, at: usize) -> Option<usize> {
         self.parents[at]
     }
 
     /// The other bracket of the one at `at`.
-    pub fn partner(&self, at: usize) -> usize {
+    pub(super) fn partner(&self, at: usize) -> usize {
         self.partners[at]
     }
 
     /// The token that begins at byte `start` of the text.
-    pub fn at_byte(&self, start: usize) -> Option<usize> {
+    pub(super) fn at_byte(&self, start: usize) -> Option<usize> {
         self.tokens
             .binary_search_by_key(&start, |token| token.start)
             .ok()
     }
 
     /// The token or group before `at` in the same bracket: of a group, its opening bracket.
-    pub fn sibling_before(&self, at: usize) -> Option<usize> {
+    pub(super) fn sibling_before(&self, at: usize) -> Option<usize> {
         let before = at
             .checked_sub(1)
             .filter(|before| self.parents[at] != Some(*before))?;
@@ -388,7 +388,7 @@ impl<'t> Chunk<'t> {
 
     /// The tokens and groups from `start` up to `end` in the same bracket: of a group, its
     /// opening bracket.
-    pub fn siblings(&self, start: usize, end: usize) -> impl Iterator<Item = usize> {
+    pub(super) fn siblings(&self, start: usize, end: usize) -> impl Iterator<Item = usize> {
         let mut at = start;
         std::iter::from_fn(move || {
             let found = at;

@@ -15,7 +15,7 @@ use super::words::{is_attribute, is_class_key};
 
 /// Whether `at` may name a class there, since a class-key stands before it, or it may belong to a list of
 /// template parameters.
-pub fn may_name_class(chunk: &Chunk<'_>, at: usize) -> bool {
+pub(super) fn may_name_class(chunk: &Chunk<'_>, at: usize) -> bool {
     let start = declaration_start(chunk, at, Ends::WithBraces);
     let mut list = None;
     chunk.siblings(start, at).any(|token| {
@@ -31,7 +31,7 @@ pub fn may_name_class(chunk: &Chunk<'_>, at: usize) -> bool {
 }
 
 /// Whether the class named at `at` stands there in one of the shapes that let nothing learn of it.
-pub fn is_harmless(chunk: &Chunk<'_>, at: usize) -> bool {
+pub(super) fn is_harmless(chunk: &Chunk<'_>, at: usize) -> bool {
     is_own_declaration(chunk, at)
         || is_constructor(chunk, at)
         || is_own_parameter(chunk, at)

@@ -11,7 +11,7 @@ use std::ops::Range;
 
 /// What a line is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineSort<'t> {
+pub(super) enum LineSort<'t> {
     /// Nothing but spaces and tabs.
     Blank,
     /// Anything else that is no marker.
@@ -24,7 +24,7 @@ pub enum LineSort<'t> {
 
 /// What a marker says besides the number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Change<'t> {
+pub(super) struct Change<'t> {
     /// The file's name as it is escaped, without its quotes.
     pub name: &'t [u8],
     /// Bit n stands for flag n.
@@ -33,7 +33,7 @@ pub struct Change<'t> {
 
 /// A line with its newline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line<'t> {
+pub(super) struct Line<'t> {
     /// Its first byte.
     pub start: usize,
     /// The byte after its newline.
@@ -45,7 +45,7 @@ pub struct Line<'t> {
 }
 
 /// Iterates over the lines of a text.
-pub struct Lines<'t> {
+pub(super) struct Lines<'t> {
     text: &'t [u8],
     /// Raw strings and comments, which no line within them is a marker of.
     raw: &'t [Range<usize>],
@@ -64,7 +64,7 @@ const MOVES: u8 = 1 << 1 | 1 << 2;
 
 impl<'t> Lines<'t> {
     /// Begins at the start of `text`, where [`opaque`] has found `raw`.
-    pub fn new(text: &'t [u8], raw: &'t [Range<usize>]) -> Self {
+    pub(super) fn new(text: &'t [u8], raw: &'t [Range<usize>]) -> Self {
         Self {
             text,
             raw,
@@ -81,7 +81,7 @@ impl<'t> Lines<'t> {
     }
 
     /// Why a compiler may see other lines than these, if there is a reason.
-    pub fn doubt(&self) -> Option<LineDoubt> {
+    pub(super) fn doubt(&self) -> Option<LineDoubt> {
         self.doubt
     }
 
@@ -211,7 +211,7 @@ fn read_marker<'t>(text: &'t [u8], current: Change<'t>) -> Option<(u64, Change<'
 }
 
 /// The raw strings and `/*` comments of a text, in order, if nothing speaks against reading it by lines.
-pub fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
+pub(super) fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
     // The mark of this digest's own; and newlines of another kind.
     if memchr(0, text).is_some() || memchr(b'\r', text).is_some() {
         return Err(LineDoubt::Byte);

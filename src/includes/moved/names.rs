@@ -8,7 +8,7 @@ const MOVES: u8 = 1 << 1 | 1 << 2;
 
 /// Reads the markers of a preprocessed text, in order.
 #[derive(Default)]
-pub struct LineNames<'t> {
+pub(super) struct LineNames<'t> {
     main: Option<&'t [u8]>,
     current: &'t [u8],
     /// Whether any file has been entered besides the main one.
@@ -20,7 +20,7 @@ pub struct LineNames<'t> {
 
 impl<'t> LineNames<'t> {
     /// Takes the next marker.
-    pub fn see(&mut self, change: &Change<'t>) {
+    pub(super) fn see(&mut self, change: &Change<'t>) {
         let before = std::mem::replace(&mut self.current, change.name);
         let moves = change.flags & MOVES != 0;
         self.entered |= moves;
@@ -40,7 +40,7 @@ impl<'t> LineNames<'t> {
     }
 
     /// Whether some name is none of a file that was entered.
-    pub fn renames(&self) -> bool {
+    pub(super) fn renames(&self) -> bool {
         self.renames
     }
 }

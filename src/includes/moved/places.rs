@@ -52,7 +52,7 @@ const IMPLICIT: [&[u8]; 27] = [
 ];
 
 /// Whether what is called `name` may be called where its name does not stand, or stands in another spelling.
-pub fn is_implicit(name: &[u8]) -> bool {
+pub(super) fn is_implicit(name: &[u8]) -> bool {
     IMPLICIT.contains(&name)
         || !name.is_ascii()
         || name.starts_with(b"__cuda")
@@ -62,7 +62,7 @@ pub fn is_implicit(name: &[u8]) -> bool {
 
 /// Where a token stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum CaptureSite<'t> {
+pub(super) enum CaptureSite<'t> {
     /// In a body or an initialiser, which takes its own line.
     Own,
     /// In a default argument of the function of this name.
@@ -72,7 +72,7 @@ pub enum CaptureSite<'t> {
 }
 
 /// Where token `at` stands, if that is one of the places on the list.
-pub fn place<'t>(chunk: &Chunk<'t>, at: usize) -> Result<CaptureSite<'t>, Unnamed> {
+pub(super) fn place<'t>(chunk: &Chunk<'t>, at: usize) -> Result<CaptureSite<'t>, Unnamed> {
     let path = path(chunk, at);
     let mut level = 0;
     loop {
@@ -96,7 +96,7 @@ pub fn place<'t>(chunk: &Chunk<'t>, at: usize) -> Result<CaptureSite<'t>, Unname
 }
 
 /// The brackets around `at` from the outermost one on, and `at` itself.
-pub fn path(chunk: &Chunk<'_>, at: usize) -> Vec<usize> {
+pub(super) fn path(chunk: &Chunk<'_>, at: usize) -> Vec<usize> {
     let mut path: Vec<usize> =
         std::iter::successors(Some(at), |&inner| chunk.parent(inner)).collect();
     path.reverse();
@@ -162,7 +162,7 @@ fn is_alias(chunk: &Chunk<'_>, node: usize) -> bool {
 
 /// Whether what stands between the class-key at `key` and the braces at `open` is a class's name and bases,
 /// and not an object of a class and its initialiser.
-pub fn is_class_head(chunk: &Chunk<'_>, key: usize, open: usize) -> bool {
+pub(super) fn is_class_head(chunk: &Chunk<'_>, key: usize, open: usize) -> bool {
     let mut is_named = false;
     let mut depth = 0;
     for token in chunk.siblings(key + 1, open) {

@@ -7,7 +7,7 @@ use super::words::{is_attribute, is_class_key, is_odd, is_operator, is_type_of};
 
 /// What ends the declaration before.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Ends {
+pub(super) enum Ends {
     /// A semicolon or an access label.
     Plain,
     /// A closing brace that a word follows, too.
@@ -15,7 +15,7 @@ pub enum Ends {
 }
 
 /// The first token of the declaration or statement that `at` belongs to, in its bracket.
-pub fn declaration_start(chunk: &Chunk<'_>, at: usize, ends: Ends) -> usize {
+pub(super) fn declaration_start(chunk: &Chunk<'_>, at: usize, ends: Ends) -> usize {
     let mut start = at;
     while let Some(before) = chunk.sibling_before(start) {
         let is_label = chunk.text(before) == b":"
@@ -38,13 +38,13 @@ fn begins_declaration(chunk: &Chunk<'_>, at: usize) -> bool {
 }
 
 /// Whether the braces at `open` end a declaration without a semicolon, as only those of a function do.
-pub fn ends_function(chunk: &Chunk<'_>, open: usize) -> bool {
+pub(super) fn ends_function(chunk: &Chunk<'_>, open: usize) -> bool {
     let after = chunk.partner(open) + 1;
     after == chunk.len() || chunk.text(after) == b"}" || begins_declaration(chunk, after)
 }
 
 /// Where the list that `<` at `list` begins ends, if that is before `end`.
-pub fn list_end(chunk: &Chunk<'_>, list: usize, end: usize) -> Option<usize> {
+pub(super) fn list_end(chunk: &Chunk<'_>, list: usize, end: usize) -> Option<usize> {
     let mut depth = 0;
     chunk.siblings(list, end).find(|&token| {
         depth = angle(depth, chunk.text(token), chunk.before(token));
@@ -53,7 +53,7 @@ pub fn list_end(chunk: &Chunk<'_>, list: usize, end: usize) -> Option<usize> {
 }
 
 /// Whether a `<` between `start` and `at`, of the same bracket, may still be open there.
-pub fn is_in_list(chunk: &Chunk<'_>, start: usize, at: usize) -> bool {
+pub(super) fn is_in_list(chunk: &Chunk<'_>, start: usize, at: usize) -> bool {
     let mut depth = 0;
     for token in chunk.siblings(start, at) {
         let text = chunk.text(token);
@@ -67,7 +67,7 @@ pub fn is_in_list(chunk: &Chunk<'_>, start: usize, at: usize) -> bool {
 }
 
 /// A declaration up to one of its tokens, of the same bracket.
-pub struct DeclarationHead<'c, 't> {
+pub(super) struct DeclarationHead<'c, 't> {
     chunk: &'c Chunk<'t>,
     /// The first token after lists of template parameters.
     pub start: usize,
@@ -82,7 +82,7 @@ pub struct DeclarationHead<'c, 't> {
 impl<'c, 't> DeclarationHead<'c, 't> {
     /// What stands before `end`. Fails for what may be part of a template's parameters, and for
     /// declarations that are on no list.
-    pub fn read(chunk: &'c Chunk<'t>, end: usize) -> Result<Self, Unnamed> {
+    pub(super) fn read(chunk: &'c Chunk<'t>, end: usize) -> Result<Self, Unnamed> {
         let mut start = declaration_start(chunk, end, Ends::WithBraces);
         let mut is_template = false;
         while chunk.text(start) == b"template" && start < end {
@@ -111,28 +111,28 @@ impl<'c, 't> DeclarationHead<'c, 't> {
     }
 
     /// The tokens and groups.
-    pub fn tokens(&self) -> impl Iterator<Item = usize> {
+    pub(super) fn tokens(&self) -> impl Iterator<Item = usize> {
         self.chunk.siblings(self.start, self.end)
     }
 
     /// Whether `word` is among them.
-    pub fn has(&self, word: &[u8]) -> bool {
+    pub(super) fn has(&self, word: &[u8]) -> bool {
         self.tokens().any(|token| self.chunk.text(token) == word)
     }
 
     /// The first class-key.
-    pub fn class_key(&self) -> Option<usize> {
+    pub(super) fn class_key(&self) -> Option<usize> {
         self.tokens()
             .find(|&token| is_class_key(self.chunk.text(token)))
     }
 
     /// Whether an initialiser may have begun.
-    pub fn has_equals(&self) -> bool {
+    pub(super) fn has_equals(&self) -> bool {
         has_equals(self.chunk, self.start, self.end)
     }
 
     /// The first parentheses that may be parameters.
-    pub fn parameters(&self) -> Option<usize> {
+    pub(super) fn parameters(&self) -> Option<usize> {
         self.tokens().find(|&token| {
             let before = self.chunk.before(token);
             let is_list = self.chunk.text(token) == b"(";
@@ -141,19 +141,19 @@ impl<'c, 't> DeclarationHead<'c, 't> {
     }
 
     /// The first colon.
-    pub fn colon(&self) -> Option<usize> {
+    pub(super) fn colon(&self) -> Option<usize> {
         self.tokens().find(|&token| self.chunk.text(token) == b":")
     }
 }
 
 /// Whether there is a `=` between `start` and `end`, of the same bracket.
-pub fn has_equals(chunk: &Chunk<'_>, start: usize, end: usize) -> bool {
+pub(super) fn has_equals(chunk: &Chunk<'_>, start: usize, end: usize) -> bool {
     let mut tokens = chunk.siblings(start, end);
     tokens.any(|token| chunk.text(token) == b"=" && chunk.before(token) != b"operator")
 }
 
 /// Whether token `at` is called by its name there: `f(`, `f<…>(`, `(n::f)(` or a launch.
-pub fn is_call(chunk: &Chunk<'_>, at: usize) -> bool {
+pub(super) fn is_call(chunk: &Chunk<'_>, at: usize) -> bool {
     let mut after = at + 1;
     let is_launch = chunk.text(after) == b"<<" && chunk.text(after + 1) == b"<";
     if is_launch || chunk.text(after) == b"<<<" {

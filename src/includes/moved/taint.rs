@@ -35,7 +35,7 @@ enum TaintSort {
 }
 
 /// The declarations that keep their lines' numbers, as ranges of the text, and what is known of them.
-pub struct Taken {
+pub(super) struct Taken {
     /// In order, without overlap.
     pub ranges: Vec<Range<usize>>,
     /// For people.
@@ -59,7 +59,7 @@ enum Stop {
 }
 
 /// What in `text` takes lines.
-pub fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
+pub(super) fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
     let mentioned: Vec<&[u8]> = BUILTINS
         .into_iter()
         .filter(|name| hits(text, name).next().is_some())

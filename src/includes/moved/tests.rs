@@ -3,7 +3,7 @@
 use super::{Keeps, LineDoubt, Unnamed, marker_free};
 
 /// A function `at` that takes its caller's line.
-pub const TAKER: &str = "# 1 \"t.h\" 1\nint at(int l = __builtin_LINE());\n# 2 \"a.cu\" 2\n";
+pub(super) const TAKER: &str = "# 1 \"t.h\" 1\nint at(int l = __builtin_LINE());\n# 2 \"a.cu\" 2\n";
 
 fn digest(text: &str) -> [u8; 32] {
     marker_free(text.as_bytes()).unwrap().digest
@@ -25,7 +25,7 @@ fn unlike(one: &str, other: &str) {
 
 /// `code` takes its line, and what follows it does not.
 #[track_caller]
-pub fn takes_line(code: &str) {
+pub(super) fn takes_line(code: &str) {
     let text = format!("{TAKER}\n{code}\nint after;\n");
     let moved_all = format!("{TAKER}\n\n{code}\nint after;\n");
     let moved_rest = format!("{TAKER}\n{code}\n\n\nint after;\n");
@@ -38,7 +38,7 @@ pub fn takes_line(code: &str) {
 
 /// Someone may take a line through `code` without a name.
 #[track_caller]
-pub fn keeps_all(code: &str, expected: Unnamed) {
+pub(super) fn keeps_all(code: &str, expected: Unnamed) {
     match keeps(&format!("{TAKER}{code}\n")) {
         Keeps::Everything { why, .. } => assert_eq!(why, expected, "{code}"),
         other => panic!("{code}: {other}"),
@@ -47,7 +47,7 @@ pub fn keeps_all(code: &str, expected: Unnamed) {
 
 /// `code` makes `name` a function that takes its caller's line.
 #[track_caller]
-pub fn names(code: &str, name: &str) {
+pub(super) fn names(code: &str, name: &str) {
     match keeps(&format!("{TAKER}{code}\n")) {
         Keeps::Chunks { names, .. } => {
             assert!(

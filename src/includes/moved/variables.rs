@@ -11,7 +11,7 @@ use super::shapes::{DeclarationHead, Ends, declaration_start, has_equals, is_cal
 use super::words::{is_class_key, is_name, is_type_of};
 
 /// Whether `at` names a variable and no function.
-pub fn is_variable(chunk: &Chunk<'_>, at: usize) -> bool {
+pub(super) fn is_variable(chunk: &Chunk<'_>, at: usize) -> bool {
     let name = chunk.text(at);
     match chunk.before(at) {
         b"::" => return false,

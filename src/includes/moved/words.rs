@@ -112,7 +112,7 @@ const TYPE_OF: &[&[u8]] = &[
 ];
 
 /// Attributes and their like, whose parentheses are no parameter list.
-pub fn is_attribute(word: &[u8]) -> bool {
+pub(super) fn is_attribute(word: &[u8]) -> bool {
     matches!(
         word,
         b"__attribute__" | b"__attribute" | b"alignas" | b"_Alignas" | b"__declspec"
@@ -120,26 +120,26 @@ pub fn is_attribute(word: &[u8]) -> bool {
 }
 
 /// Whether `word` begins the name of a class.
-pub fn is_class_key(word: &[u8]) -> bool {
+pub(super) fn is_class_key(word: &[u8]) -> bool {
     matches!(word, b"class" | b"struct" | b"union")
 }
 
 /// Whether `word` is an operator.
-pub fn is_operator(word: &[u8]) -> bool {
+pub(super) fn is_operator(word: &[u8]) -> bool {
     OPERATORS.contains(&word)
 }
 
 /// Whether a function may be called `word`.
-pub fn is_name(word: &[u8]) -> bool {
+pub(super) fn is_name(word: &[u8]) -> bool {
     !NO_NAMES.contains(&word) && !ODD.contains(&word) && !is_class_key(word)
 }
 
 /// Whether the parentheses after `word` hold an operand that gives its type.
-pub fn is_type_of(word: &[u8]) -> bool {
+pub(super) fn is_type_of(word: &[u8]) -> bool {
     TYPE_OF.contains(&word)
 }
 
 /// Whether `word` belongs to declarations that are on no list of harmless ones.
-pub fn is_odd(word: &[u8]) -> bool {
+pub(super) fn is_odd(word: &[u8]) -> bool {
     ODD.contains(&word)
 }

@@ -26,11 +26,11 @@ const SILENT: [&[u8]; 9] = [
 ];
 
 /// What asks whether a word is a macro's.
-pub const DEFINED: &[u8] = b"defined";
+pub(crate) const DEFINED: &[u8] = b"defined";
 
 /// The names of macros in `text` that end in [`DEFINED`]: pasted to something, `defined(__has_include)` is a use of them.
 /// Those that stand for nothing or a number hand nothing on.
-pub fn ends_of_defined(text: &[u8]) -> BTreeSet<Vec<u8>> {
+pub(crate) fn ends_of_defined(text: &[u8]) -> BTreeSet<Vec<u8>> {
     let text = &*spliced(text);
     let mut names = BTreeSet::new();
     for at in memmem::find_iter(text, DEFINED) {
@@ -55,7 +55,7 @@ fn hands_on(text: &[u8]) -> bool {
 }
 
 /// The pieces of some words that are found in the directives of any number of texts.
-pub struct FoundPiece<'w> {
+pub(crate) struct FoundPiece<'w> {
     wholes: Vec<&'w [u8]>,
     /// Every part of `wholes`, but for these themselves.
     parts: HashSet<&'w [u8]>,
@@ -65,7 +65,7 @@ pub struct FoundPiece<'w> {
 }
 
 /// Whether `whole` is a row of two pieces or more.
-pub fn is_row(whole: &[u8], is_piece: impl Fn(&[u8]) -> bool) -> bool {
+pub(crate) fn is_row(whole: &[u8], is_piece: impl Fn(&[u8]) -> bool) -> bool {
     let mut reached = vec![false; whole.len() + 1];
     reached[0] = true;
     for start in 0..whole.len() {
@@ -82,7 +82,7 @@ pub fn is_row(whole: &[u8], is_piece: impl Fn(&[u8]) -> bool) -> bool {
 
 impl<'w> FoundPiece<'w> {
     /// Nothing, to begin with.
-    pub fn of(wholes: impl IntoIterator<Item = &'w [u8]>) -> Self {
+    pub(crate) fn of(wholes: impl IntoIterator<Item = &'w [u8]>) -> Self {
         let wholes: Vec<_> = wholes.into_iter().collect();
         let mut parts = HashSet::new();
         for whole in &wholes {
@@ -100,7 +100,7 @@ impl<'w> FoundPiece<'w> {
     }
 
     /// Adds the pieces in `text`.
-    pub fn read(&mut self, text: &[u8]) {
+    pub(crate) fn read(&mut self, text: &[u8]) {
         let text = &*spliced(text);
         let mut doubtful = false;
         for at in memchr2_iter(b'#', b'%', text) {
@@ -115,13 +115,13 @@ impl<'w> FoundPiece<'w> {
     }
 
     /// The words that the pieces make.
-    pub fn made(&self) -> impl Iterator<Item = &'w [u8]> {
+    pub(crate) fn made(&self) -> impl Iterator<Item = &'w [u8]> {
         let wholes = self.wholes.iter().copied();
         wholes.filter(|whole| is_row(whole, |part| self.found.contains(part)))
     }
 
     /// Whether `defined` may be the name of a parameter, and so stand for anything.
-    pub fn hides_defined(&self) -> bool {
+    pub(crate) fn hides_defined(&self) -> bool {
         self.hides_defined
     }
 

@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// What `<link.h>` tells of a loaded object.
 #[repr(C)]
-pub struct LinkMap {
+pub(super) struct LinkMap {
     base: usize,
     name: *const c_char,
     dynamic: *const u8,
@@ -34,7 +34,7 @@ static PRELOADED: AtomicUsize = AtomicUsize::new(0);
 /// ld.so asks whether this is an auditor; zero lets it forget about us.
 // SAFETY: the name is ld.so's for this, and nothing else here has it.
 #[unsafe(no_mangle)]
-pub extern "C" fn la_version(version: c_uint) -> c_uint {
+pub(super) extern "C" fn la_version(version: c_uint) -> c_uint {
     // SAFETY: the environment does not change while ld.so starts the process.
     let setting = unsafe { libc::getenv(c"PCACHE_NVRTC".as_ptr()) };
     // SAFETY: what is not null is a string.
@@ -54,7 +54,7 @@ fn is_no(text: &[u8]) -> bool {
 /// For ld.so alone: `object` is one, and `cookie` can be written.
 // SAFETY: the name is ld.so's for this, and nothing else here has it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn la_objopen(
+pub(super) unsafe extern "C" fn la_objopen(
     object: *mut LinkMap,
     namespace: c_long,
     cookie: *mut usize,
@@ -76,7 +76,7 @@ pub unsafe extern "C" fn la_objopen(
 /// For ld.so alone: `cookie` is what [`la_objopen`] has left.
 // SAFETY: the name is ld.so's for this, and nothing else here has it.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
+pub(super) unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
     // SAFETY: the promise of this function.
     let number = unsafe { *cookie };
     if let (Some(slots), Some(number)) = (preloaded(), number.checked_sub(1)) {
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
 /// `object` is a loaded object's record, as `dlinfo` gives it, and no thread is loading or unloading it.
 // SAFETY: nothing else has this name.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn pcache_nvcc_adopt(object: *const LinkMap) -> c_int {
+pub(super) unsafe extern "C" fn pcache_nvcc_adopt(object: *const LinkMap) -> c_int {
     PRELOADED.store(own_base(), Ordering::Relaxed);
     // SAFETY: as promised.
     let slot = unsafe { object.as_ref() }.and_then(|map| {
