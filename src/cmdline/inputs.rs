@@ -15,7 +15,6 @@ pub(super) enum InputKind {
     Linked,
     /// A precompiled header.
     Precompiled,
-    /// Standard input.
     Stdin,
     /// nvcc does not know what to do with it.
     Unknown,

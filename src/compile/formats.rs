@@ -16,20 +16,15 @@ use std::path::Path;
 /// A format of [`read`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordFormat {
-    /// A unit's result.
     Unit,
-    /// A stage's result.
     Stage,
-    /// An invocation's result.
     Direct,
-    /// A search order.
     Order,
     /// Questions to a program in front of the host compiler.
     Questions,
 }
 
 impl RecordFormat {
-    /// Every format.
     pub const ALL: [Self; 5] = [
         Self::Unit,
         Self::Stage,

@@ -31,9 +31,7 @@ pub(super) struct Ended {
 
 /// The units of one invocation.
 pub(super) struct Units<'a> {
-    /// What is asked for.
     pub job: &'a Job,
-    /// Each unit.
     pub works: &'a [UnitContext<'a>],
     /// Compiles the only unit in one step, where stages are not to be run by themselves.
     pub one_step: Option<OneStep<'a>>,

@@ -38,7 +38,6 @@ pub(super) enum Meanwhile {
     Work,
     /// Nothing but to start a command, which waits for its turn.
     Start,
-    /// Nothing.
     Nothing,
 }
 

@@ -90,7 +90,6 @@ pub struct DirectoryEntry {
     kind: FileType,
 }
 
-/// An open directory.
 #[derive(Debug)]
 pub struct Directory {
     descriptor: OwnedFd,

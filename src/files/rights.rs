@@ -30,7 +30,6 @@ impl From<&Stat> for Rights {
 /// What is made in a cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RightsKind {
-    /// A directory.
     Directory,
     /// A file that its owner writes. Others replace it.
     Owned,
@@ -94,7 +93,6 @@ pub enum Trust {
     Mine,
     /// Those of the owner of the cache's directory.
     Owner,
-    /// All.
     Everyone,
 }
 

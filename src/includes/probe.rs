@@ -22,7 +22,6 @@ pub(crate) enum Probed {
     },
     /// Nothing, because a file stands where a directory would have to be.
     Blocked {
-        /// The file.
         by: PathBuf,
     },
 }

@@ -103,7 +103,6 @@ fn ends_in_backslash(text: &[u8]) -> Option<&'static str> {
 /// What a directive does to the rest of its line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TokenLine {
-    /// No token so far.
     Empty,
     /// A `#` so far.
     Hash,

@@ -73,7 +73,6 @@ impl LockFile {
 pub(crate) struct ByteRange {
     /// Offset of the first.
     pub first: i64,
-    /// How many.
     pub count: i64,
 }
 

@@ -30,7 +30,6 @@ pub(super) struct ProgramLog {
 }
 
 impl ProgramLog {
-    /// Begins.
     pub(super) fn begin(request: &NvrtcRequest<'_>, config: &Config) -> Self {
         let log = Log::open(config.log.value.as_deref());
         let mut command: Vec<OsString> = Vec::new();

@@ -10,11 +10,9 @@ use std::collections::BTreeSet;
 
 /// A result in the cache.
 pub(super) struct FoundResult {
-    /// Its key.
     pub key: Digest,
     /// What is remembered of it.
     pub record: NvrtcRecord,
-    /// What it is.
     pub output: ProgramOutput,
 }
 

@@ -30,13 +30,11 @@ pub(super) enum Scope {
 pub(super) struct NvrtcFacts<'a> {
     /// SHA-256 of libnvrtc and of its builtins.
     pub library: [&'a Digest; 2],
-    /// The driver's version.
     pub driver: &'a [u8],
     /// `NAME=value` of every variable that NVRTC reads.
     pub environment: &'a [Vec<u8>],
     /// How the calling thread computes: [`super::process::floating_point_mode`].
     pub floating_point: &'a str,
-    /// What is compiled.
     pub request: NvrtcRequest<'a>,
     /// Its options, those of the environment among them.
     pub options: &'a Options,
@@ -71,7 +69,6 @@ impl NvrtcFacts<'_> {
         sink.finish()
     }
 
-    /// Writes every field.
     pub(super) fn write(&self, sink: &mut impl Sink) {
         let NvrtcRequest {
             program,

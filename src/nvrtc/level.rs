@@ -36,12 +36,10 @@ impl TieredStore {
         }
     }
 
-    /// The counters.
     pub(super) fn stats(&self) -> &Stats {
         self.store.stats()
     }
 
-    /// The store itself.
     pub(super) fn store(&self) -> &FileStore {
         &self.store
     }
@@ -76,7 +74,6 @@ impl TieredStore {
         Some(found)
     }
 
-    /// Stores bytes.
     pub(super) fn keep_artefact(&self, bytes: &[u8]) -> Option<Artefact> {
         if self.readonly {
             return None;

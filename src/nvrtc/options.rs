@@ -13,7 +13,6 @@ use std::path::PathBuf;
 /// How an option takes its value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NvrtcArity {
-    /// Not at all.
     Flag,
     /// `--name=value`, or the next argument.
     Value,
@@ -26,7 +25,6 @@ enum NvrtcArity {
 /// What an option means to a cache, besides being part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NvrtcEffect {
-    /// Nothing.
     Plain,
     /// The value is a directory in which headers are looked for.
     Include,

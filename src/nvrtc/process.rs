@@ -48,7 +48,6 @@ impl Leaks {
         self.0.store(true, Ordering::Release);
     }
 
-    /// Whether there was one.
     pub(super) fn any(&self) -> bool {
         self.0.load(Ordering::Acquire)
     }

@@ -25,7 +25,6 @@ use std::path::{Component, Path, PathBuf};
 pub(super) struct CompilePlace<'a> {
     /// The working directory, in both its spellings.
     pub directories: &'a [PathBuf; 2],
-    /// The program.
     pub program: &'a Program,
     /// Its options, and its name expressions.
     pub given: Given<'a>,
@@ -309,7 +308,6 @@ fn reached(place: &Path, searched: &[(PathBuf, bool)]) -> Reached {
 /// How a search comes to a place.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reached {
-    /// In no way.
     Not,
     /// From every working directory alike.
     Alike,

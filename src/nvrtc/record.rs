@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 /// The version of the record.
 pub const SCHEMA: u32 = 1;
 
-/// A program's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NvrtcRecord {
-    /// [`SCHEMA`].
     pub schema: u32,
     /// The log. Of a result that is the same anywhere, with a NUL in the place of the program's name.
     pub log: Artefact,
@@ -38,17 +36,11 @@ impl NvrtcRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NvrtcKind {
-    /// PTX.
     Ptx,
-    /// CUBIN.
     Cubin,
-    /// LTO-IR.
     Ltoir,
-    /// OptiX IR.
     OptixIr,
-    /// NVVM IR.
     Nvvm,
-    /// Tile IR.
     TileIr,
 }
 

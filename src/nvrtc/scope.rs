@@ -157,7 +157,6 @@ fn uses_any(program: &Program, given: &Given<'_>, macros: &BTreeSet<Vec<u8>>) ->
 /// What a compile is given besides its program.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
-    /// The options.
     pub options: &'a Options,
     /// The name expressions: NVRTC compiles them behind the program's text.
     pub expressions: &'a [Vec<u8>],

@@ -22,7 +22,6 @@ pub(super) struct Script {
 /// One command, after the shell.
 #[derive(Debug)]
 pub(super) struct PrintedCommand {
-    /// The program.
     pub program: Vec<u8>,
     /// Whether it is run or asked.
     pub resolve: Resolve,

@@ -25,20 +25,16 @@ pub(crate) struct PlacedOutput {
     pub path: PathBuf,
     /// What becomes of a file that is there.
     pub manner: Manner,
-    /// Its bytes.
     pub bytes: Vec<u8>,
 }
 
 /// Everything that an invocation leaves, apart from what link stages make.
 #[derive(Default)]
 pub(crate) struct Delivery {
-    /// Outputs.
     pub outputs: Vec<PlacedOutput>,
-    /// Depfiles.
     pub depfiles: Vec<(PathBuf, Vec<u8>)>,
     /// Intermediate files in the user's keep directory.
     pub kept: Vec<(PathBuf, Vec<u8>)>,
-    /// What is printed.
     pub printed: Printed,
 }
 

@@ -28,7 +28,6 @@ const FOLDED: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
 
 /// One unit's part.
 pub(crate) struct ExplainedUnit<'a> {
-    /// Its key.
     pub key: &'a Digest,
     /// The fields of its key.
     pub fields: &'a Explanation,
@@ -38,15 +37,12 @@ pub(crate) struct ExplainedUnit<'a> {
 
 /// What an invocation depended on, as far as it is known when all units are done.
 pub(crate) struct Collector<'a> {
-    /// The request.
     pub request: &'a DirectKeyInputs<'a>,
     /// What it asks for.
     pub job: &'a Job,
-    /// Its tools.
     pub toolchain: &'a Toolchain,
     /// Why every byte of the sources counts, if it does.
     pub exact: Option<&'a str>,
-    /// Its units.
     pub units: Vec<ExplainedUnit<'a>>,
 }
 

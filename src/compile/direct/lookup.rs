@@ -38,7 +38,6 @@ use std::time::SystemTime;
 /// The version of [`DirectRecord`]: raised too where results of older versions are not to be believed any more.
 const SCHEMA: u32 = 2;
 
-/// An invocation's result.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DirectRecord {
     schema: u32,
@@ -80,7 +79,6 @@ pub(crate) struct DirectHit {
     pub sites: Vec<Site>,
     /// What is at the places of kept files.
     pub kept_sites: Vec<Site>,
-    /// Translation units.
     pub units: u64,
     /// The key of the result.
     pub key: Digest,
@@ -94,7 +92,6 @@ pub(crate) struct DirectHit {
 
 /// How a result came about.
 pub(crate) struct MadeResult {
-    /// Translation units.
     pub units: u64,
     /// Whether one of them is right for its output alone.
     pub tie: Tie,

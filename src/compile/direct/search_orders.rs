@@ -28,9 +28,7 @@ pub(crate) struct IncludePathQuery {
 pub(crate) struct Asker<'a> {
     /// Where answers are remembered.
     pub cache: &'a StoreView<'a>,
-    /// Of the invocation.
     pub facts: &'a RequestFacts,
-    /// Identified.
     pub toolchain: &'a Toolchain,
     /// Variables of the preprocessor's environment.
     pub environment: &'a [(OsString, OsString)],

@@ -28,7 +28,6 @@ pub(crate) fn without_evidence(words: &[OsString]) -> Vec<OsString> {
 /// found and which names are defined. A pass tells what its compile would find only where both are given the same.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Additions {
-    /// Arguments.
     pub words: Vec<OsString>,
     /// `NAME=value` of the variables that count.
     pub variables: Vec<Vec<u8>>,

@@ -19,17 +19,12 @@ use std::time::SystemTime;
 pub(crate) struct UnitContext<'a> {
     /// Facts of the invocation.
     pub facts: &'a RequestFacts,
-    /// The plan.
     pub plan: &'a Plan,
-    /// The unit.
     pub unit: &'a Unit,
     /// Its passes.
     pub passes: &'a UnitPasses,
-    /// Makes commands.
     pub commands: &'a Commands<'a>,
-    /// Runs them.
     pub runner: &'a Runner<'a>,
-    /// Where results are kept.
     pub cache: &'a StoreView<'a>,
     /// Why semantic matching is off, if the command line or a setting says so.
     pub exact: Option<&'a str>,

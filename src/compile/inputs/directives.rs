@@ -123,7 +123,6 @@ fn mentions_macros(text: &[u8]) -> bool {
 /// GCC's two forms of `asm`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asm {
-    /// The text alone.
     Basic,
     /// With a colon behind the text, and operands perhaps, which take the place of marks in it.
     Extended,

@@ -61,7 +61,6 @@ impl Answers {
 
 /// Asks the host compiler of one toolchain.
 pub(crate) struct HostCompiler<'a> {
-    /// Identified.
     pub toolchain: &'a Toolchain,
     /// Digests that are known already.
     pub digests: Option<&'a DigestTable>,

@@ -19,7 +19,6 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 /// A question to the host compiler with the flags of one of the job's commands.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct HostQuestion {
-    /// Which answer is wanted.
     pub inquiry: Inquiry,
     /// All arguments of the command.
     #[serde(with = "text::list")]

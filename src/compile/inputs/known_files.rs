@@ -35,7 +35,6 @@ pub(crate) struct ReadFiles {
 pub(crate) struct Entered {
     /// The file that included it first; none of a source.
     pub by: Option<PathBuf>,
-    /// Whose it is.
     pub origin: Origin,
 }
 

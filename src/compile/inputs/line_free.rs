@@ -20,10 +20,8 @@ use std::thread;
 /// Which source positions the output can observe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Sight {
-    /// Lines.
     #[default]
     Lines,
-    /// Lines and columns.
     Columns,
 }
 

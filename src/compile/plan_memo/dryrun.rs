@@ -28,13 +28,10 @@ const SCHEMA: &[u8] = b"pcache-nvcc plan 2";
 
 /// Asks for plans, or remembers them.
 pub(crate) struct Planner<'a> {
-    /// The real nvcc.
     pub nvcc: &'a Path,
-    /// Identified.
     pub toolchain: &'a Toolchain,
     /// Where answers are remembered.
     pub cache: &'a StoreView<'a>,
-    /// Of the invocation.
     pub facts: &'a RequestFacts,
     /// Where it tells what it does.
     pub account: &'a Account,
@@ -45,7 +42,6 @@ pub(crate) struct Planner<'a> {
 /// An answer to be remembered.
 pub(crate) struct PlanMemo {
     key: Digest,
-    /// The work directory.
     root: Vec<u8>,
     /// Secrets of the command line, without which the answer is kept.
     secrets: Values,

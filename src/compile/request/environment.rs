@@ -15,7 +15,6 @@ pub(crate) enum VariableReader {
     HostCompiler,
     /// One of CUDA's own tools.
     CudaTool,
-    /// Any tool.
     All,
     /// nvcc, which makes something of it in its plan. No stage sees it.
     Plan,

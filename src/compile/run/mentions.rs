@@ -13,7 +13,6 @@ const READABLE: &[u8] = b"<pcache stub>";
 /// How a file mentions a name that was told to its stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mention {
-    /// Not at all.
     Nothing,
     /// By this text, wherever it stands.
     Name(Vec<u8>),

@@ -17,7 +17,6 @@ pub(crate) struct Printed {
 }
 
 impl Printed {
-    /// Prints it.
     pub(crate) fn show(&self) {
         // A reader that went away is not the compile's failure.
         let _ = write_patiently(stdout(), &self.stdout);

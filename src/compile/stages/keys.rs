@@ -59,7 +59,6 @@ impl Keys {
 
 /// What the keys of a unit's stages are made of; grows as stages are done.
 pub(super) struct StageInputs<'a> {
-    /// The unit.
     pub work: &'a UnitContext<'a>,
     /// What its passes read.
     pub read: &'a PassResults,

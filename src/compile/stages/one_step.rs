@@ -18,7 +18,6 @@ use std::path::Path;
 
 /// The compile of one source to one output.
 pub(crate) struct OneStep<'a> {
-    /// The real nvcc.
     pub nvcc: &'a Path,
     /// What it is asked for.
     pub job: &'a Job,

@@ -8,10 +8,8 @@ use serde::{Deserialize, Serialize};
 /// The version of the record.
 pub(crate) const SCHEMA: u32 = 2;
 
-/// A stage's result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StageRecord {
-    /// [`SCHEMA`].
     pub schema: u32,
     /// Files written. A stage that needs fewer is served too.
     pub outputs: Vec<StageOutput>,

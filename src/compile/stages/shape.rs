@@ -22,7 +22,6 @@ pub(super) struct Written {
     pub flag: String,
     /// Its file in the plan; none for what is written for the store alone.
     pub file: Option<FileId>,
-    /// Where it is.
     pub path: PathBuf,
     /// The name that it mentions.
     pub mention: Mention,

@@ -454,13 +454,11 @@ pub(crate) struct StageResults {
 /// A file that a stage wrote.
 struct WrittenContent {
     file: Written,
-    /// Its portable form.
     bytes: Vec<u8>,
     /// The same without the module id, if all of the stage's files have that form.
     nameless: Option<Vec<u8>>,
 }
 
-/// A stored stage.
 struct StoredStage {
     /// Files with their bytes, in the form in which they are stored.
     outputs: Vec<(Written, Vec<u8>)>,

@@ -12,9 +12,7 @@ pub(crate) const SCHEMA: u32 = 3;
 /// key sorts them, so that a plan that prints its lines in another order finds the same.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UnitRecord {
-    /// [`SCHEMA`].
     pub schema: u32,
-    /// Outputs.
     pub outputs: Vec<UnitOutput>,
     /// Files for `--keep`.
     pub kept: Vec<Kept>,
@@ -35,12 +33,10 @@ pub(crate) struct UnitRecord {
     pub source: String,
 }
 
-/// An output.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UnitOutput {
     /// The stage that wrote it.
     pub command: usize,
-    /// Its bytes.
     pub artefact: Artefact,
 }
 
@@ -49,17 +45,13 @@ pub(crate) struct UnitOutput {
 pub(crate) struct Kept {
     /// Its name in the keep directory.
     pub name: String,
-    /// Its bytes.
     pub artefact: Artefact,
 }
 
 /// What one stage printed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Stream {
-    /// The stage.
     pub command: usize,
-    /// Its standard output.
     pub stdout: Option<Artefact>,
-    /// Its standard error.
     pub stderr: Option<Artefact>,
 }

@@ -56,9 +56,7 @@ enum Round {
 pub(crate) struct Finished {
     /// What it leaves behind.
     pub product: Product,
-    /// How.
     pub ending: Ending,
-    /// The key.
     pub key: Digest,
     /// The fields of the key.
     pub fields: Explanation,

@@ -11,7 +11,6 @@ pub(super) enum StatTrust {
     All,
     /// A file has not changed. A directory may have.
     Files,
-    /// Nothing.
     Nothing,
 }
 

@@ -34,11 +34,9 @@ pub(super) struct Change<'t> {
 /// A line with its newline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Line<'t> {
-    /// Its first byte.
     pub start: usize,
     /// The byte after its newline.
     pub end: usize,
-    /// What it is.
     pub sort: LineSort<'t>,
     /// The number that a compiler gives it. Of a marker, that of the next line.
     pub number: u64,

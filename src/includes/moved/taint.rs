@@ -36,7 +36,6 @@ enum TaintSort {
 
 /// The declarations that keep their lines' numbers, as ranges of the text, and what is known of them.
 pub(super) struct Taken {
-    /// In order, without overlap.
     pub ranges: Vec<Range<usize>>,
     /// For people.
     pub keeps: Keeps,

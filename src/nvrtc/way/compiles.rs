@@ -69,7 +69,6 @@ pub(super) const ARTEFACTS: [(ProgramArtefact, Function, Function, usize); 6] = 
     ),
 ];
 
-/// The cache.
 fn cache() -> &'static Cache {
     let known = CACHE.load(Ordering::Acquire);
     if !known.is_null() {

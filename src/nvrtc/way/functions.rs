@@ -46,7 +46,6 @@ macro_rules! functions {
         /// All of them, in the same order.
         pub(super) const ALL: [Function; COUNT] = [$(Function::$variant,)*];
 
-        /// How many there are.
         pub(super) const COUNT: usize = [$(Function::$variant,)*].len();
     };
 }
@@ -85,7 +84,6 @@ impl Function {
         self as usize
     }
 
-    /// Its name.
     pub(super) const fn name(self) -> &'static CStr {
         NAMES[self as usize]
     }

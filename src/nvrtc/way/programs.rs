@@ -18,7 +18,6 @@ pub(super) struct ProgramKey {
     pub(super) handle: usize,
 }
 
-/// One program.
 pub(super) struct ProgramEntry {
     /// Of the slot, when the program was made.
     pub(super) generation: u32,
@@ -46,7 +45,6 @@ pub(super) enum ProgramStage {
 
 /// A result from the cache.
 pub(super) struct ProgramHit {
-    /// The result.
     pub(super) output: Arc<ProgramOutput>,
     /// The lowered names, in the order of the output's, as C strings that stay where they are.
     pub(super) lowered: Vec<CString>,
@@ -67,7 +65,6 @@ pub(super) struct Programs {
 }
 
 impl Programs {
-    /// No programs.
     pub(super) const fn new() -> Self {
         Self {
             shards: [const { Mutex::new(BTreeMap::new()) }; SHARDS],
