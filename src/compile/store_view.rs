@@ -51,6 +51,22 @@ impl StoreView<'_> {
         self.tried(self.store?.get_artefact(artefact)).flatten()
     }
 
+    /// The verified bytes of what may be empty, and then has no artefact: what a stage printed.
+    pub(crate) fn artefact_or_empty(&self, artefact: Option<&Artefact>) -> Option<Vec<u8>> {
+        match artefact {
+            Some(artefact) => self.artefact(artefact),
+            None => Some(Vec::new()),
+        }
+    }
+
+    /// Stores `bytes`, unless there are none: `Some(None)`. `None` if they could not be stored.
+    pub(crate) fn keep_unless_empty(&self, bytes: &[u8]) -> Option<Option<Artefact>> {
+        match bytes {
+            [] => Some(None),
+            bytes => self.keep_artefact(bytes).map(Some),
+        }
+    }
+
     /// Stores bytes.
     pub fn keep_artefact(&self, bytes: &[u8]) -> Option<Artefact> {
         if self.readonly {

@@ -21,9 +21,7 @@ pub(crate) enum Probed {
         missing: PathBuf,
     },
     /// Nothing, because a file stands where a directory would have to be.
-    Blocked {
-        by: PathBuf,
-    },
+    Blocked { by: PathBuf },
 }
 
 /// Looks at paths.

@@ -61,9 +61,8 @@ impl Delivery {
                 delivery.kept.push((path.into(), bytes));
             }
         }
-        for (_, stdout, stderr) in product.streams {
-            delivery.printed.stdout.extend(stdout);
-            delivery.printed.stderr.extend(stderr);
+        for (_, printed) in product.printed {
+            delivery.printed.append(printed);
         }
         Ok(delivery)
     }
@@ -105,8 +104,7 @@ impl Delivery {
         self.outputs.append(&mut other.outputs);
         self.depfiles.append(&mut other.depfiles);
         self.kept.append(&mut other.kept);
-        self.printed.stdout.append(&mut other.printed.stdout);
-        self.printed.stderr.append(&mut other.printed.stderr);
+        self.printed.append(other.printed);
     }
 }
 

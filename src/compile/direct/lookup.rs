@@ -279,35 +279,7 @@ impl<'a> Direct<'a> {
         {
             return None;
         }
-        let bytes = |artefact: &Option<Artefact>| match artefact {
-            Some(artefact) => self.cache.artefact(artefact),
-            None => Some(Vec::new()),
-        };
-        let plain = |files: &[(PathBuf, Artefact)]| -> Option<Vec<(PathBuf, Vec<u8>)>> {
-            let file = |(path, artefact): &(PathBuf, Artefact)| {
-                Some((path.clone(), self.cache.artefact(artefact)?))
-            };
-            files.iter().map(file).collect()
-        };
-        let mut delivery = Delivery {
-            depfiles: plain(&record.depfiles)?,
-            kept: plain(&record.kept)?,
-            printed: Printed {
-                stdout: bytes(&record.stdout)?,
-                stderr: bytes(&record.stderr)?,
-            },
-            ..Delivery::default()
-        };
-        for output in &record.outputs {
-            delivery.outputs.push(PlacedOutput {
-                path: match &output.path {
-                    Some(path) => path.clone(),
-                    None => self.job.output.clone()?.into(),
-                },
-                manner: output.manner,
-                bytes: self.cache.artefact(&output.artefact)?,
-            });
-        }
+        let delivery = self.delivery(&record)?;
         let hit = DirectHit {
             // What cannot be placed as nvcc would is the ordinary way's to tell.
             sites: delivery.sites().ok()?,
@@ -320,6 +292,43 @@ impl<'a> Direct<'a> {
             facts: record.facts.clone(),
         };
         Some((hit, record))
+    }
+
+    /// Everything that `record` names, with its bytes; `None` if something is not in the store any more.
+    fn delivery(&self, record: &DirectRecord) -> Option<Delivery> {
+        let mut outputs = Vec::with_capacity(record.outputs.len());
+        for output in &record.outputs {
+            outputs.push(PlacedOutput {
+                path: match &output.path {
+                    Some(path) => path.clone(),
+                    None => self.job.output.clone()?.into(),
+                },
+                manner: output.manner,
+                bytes: self.cache.artefact(&output.artefact)?,
+            });
+        }
+        Some(Delivery {
+            outputs,
+            depfiles: self.fetch_files(&record.depfiles)?,
+            kept: self.fetch_files(&record.kept)?,
+            printed: Printed {
+                stdout: self.cache.artefact_or_empty(record.stdout.as_ref())?,
+                stderr: self.cache.artefact_or_empty(record.stderr.as_ref())?,
+            },
+        })
+    }
+
+    fn fetch_files(&self, files: &[(PathBuf, Artefact)]) -> Option<Vec<(PathBuf, Vec<u8>)>> {
+        let files = files.iter();
+        let files = files.map(|(path, bytes)| Some((path.clone(), self.cache.artefact(bytes)?)));
+        files.collect()
+    }
+
+    fn keep_files(&self, files: &[(PathBuf, Vec<u8>)]) -> Option<Vec<(PathBuf, Artefact)>> {
+        let files = files.iter();
+        let files =
+            files.map(|(path, bytes)| Some((path.clone(), self.cache.keep_artefact(bytes)?)));
+        files.collect()
     }
 
     /// Whether a result puts things only where this invocation does, and all that it makes.
@@ -411,24 +420,15 @@ impl<'a> Direct<'a> {
     }
 
     fn record(&self, delivery: &Delivery, made: MadeResult) -> Option<DirectRecord> {
-        let stream = |bytes: &[u8]| match bytes {
-            [] => Some(None),
-            bytes => self.cache.keep_artefact(bytes).map(Some),
-        };
-        let plain = |files: &[(PathBuf, Vec<u8>)]| -> Option<Vec<(PathBuf, Artefact)>> {
-            let file = |(path, bytes): &(PathBuf, Vec<u8>)| {
-                Some((path.clone(), self.cache.keep_artefact(bytes)?))
-            };
-            files.iter().map(file).collect()
-        };
         let named = self.job.output.as_deref().map(Path::new);
-        let output = |placed: &PlacedOutput| {
-            Some(OutputRecord {
+        let mut outputs = Vec::with_capacity(delivery.outputs.len());
+        for placed in &delivery.outputs {
+            outputs.push(OutputRecord {
                 path: (Some(placed.path.as_path()) != named).then(|| placed.path.clone()),
                 manner: placed.manner,
                 artefact: self.cache.keep_artefact(&placed.bytes)?,
-            })
-        };
+            });
+        }
         Some(DirectRecord {
             schema: SCHEMA,
             units: made.units,
@@ -436,11 +436,11 @@ impl<'a> Direct<'a> {
             milliseconds: made.milliseconds,
             facts: made.facts,
             sources: self.sources(),
-            outputs: delivery.outputs.iter().map(output).collect::<Option<_>>()?,
-            depfiles: plain(&delivery.depfiles)?,
-            kept: plain(&delivery.kept)?,
-            stdout: stream(&delivery.printed.stdout)?,
-            stderr: stream(&delivery.printed.stderr)?,
+            outputs,
+            depfiles: self.keep_files(&delivery.depfiles)?,
+            kept: self.keep_files(&delivery.kept)?,
+            stdout: self.cache.keep_unless_empty(&delivery.printed.stdout)?,
+            stderr: self.cache.keep_unless_empty(&delivery.printed.stderr)?,
         })
     }
 

@@ -15,7 +15,7 @@ pub(crate) fn check_headers(
     number: usize,
     known: &RealFiles,
 ) -> Result<(), Doubt> {
-    let file = workspace.stream(number, "d");
+    let file = workspace.side_file(number, "d");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let stray = prerequisites(&text)
         .into_iter()
@@ -39,7 +39,7 @@ pub(crate) fn assembler_read_only(
     number: usize,
     sources: &[&OsStr],
 ) -> Result<(), Doubt> {
-    let file = workspace.stream(number, "asd");
+    let file = workspace.side_file(number, "asd");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let stray = prerequisites(&text)
         .into_iter()

@@ -6,6 +6,7 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::HOST_RUNTIME;
 use crate::compile::inputs::known_files::{Entered, ReadFiles};
 use crate::compile::run::commands::{Outputs, template};
+use crate::compile::run::printed::OutputStream;
 use crate::compile::run::runner::StageLog;
 use crate::exec::{Command, Work};
 use crate::includes::markers::{self, SourceFile};
@@ -187,8 +188,8 @@ fn entered(work: &UnitContext<'_>, files: &[SourceFile], file: &SourceFile) -> E
 /// What stage `number` printed. A message may leave no trace in the text.
 fn printed(work: &UnitContext<'_>, number: usize) -> Result<Vec<u8>, Detour> {
     let mut printed = Vec::new();
-    for suffix in ["out", "err"] {
-        let path = work.commands.workspace.stream(number, suffix);
+    for stream in OutputStream::ALL {
+        let path = work.commands.workspace.stream(number, stream);
         printed.extend(fs::read(&path).map_err(|error| unreadable(&path, &error))?);
     }
     Ok(printed)

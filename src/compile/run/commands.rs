@@ -1,5 +1,6 @@
 //! Stages of a plan as commands to run, and as text for a key. Runs nothing.
 
+use crate::compile::run::printed::OutputStream;
 use crate::compile::run::workspace::Workspace;
 use crate::exec::Command;
 use crate::outcome::{Fallback, FallbackReason};
@@ -81,8 +82,8 @@ impl Commands<'_> {
         Ok(Command {
             program,
             args,
-            stdout: self.workspace.stream(number, "out"),
-            stderr: self.workspace.stream(number, "err"),
+            stdout: self.workspace.stream(number, OutputStream::Stdout),
+            stderr: self.workspace.stream(number, OutputStream::Stderr),
         })
     }
 
@@ -98,7 +99,7 @@ impl Commands<'_> {
         if preprocesses && family == HostFamily::Gnu && self.diagnostics == Diagnostics::Colour {
             added.push("-fdiagnostics-color=always".into());
         }
-        let [read, assembled] = ["d", "asd"].map(|name| self.workspace.stream(number, name));
+        let [read, assembled] = ["d", "asd"].map(|suffix| self.workspace.side_file(number, suffix));
         let files = [read.as_os_str(), assembled.as_os_str()];
         added.extend(evidence_flags(tool, family, files, || self.debug_map()));
         added

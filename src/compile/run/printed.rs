@@ -1,5 +1,4 @@
-//! What nvcc and its stages print, and how it is printed: whole, whatever the streams are. Does not know what
-//! it says.
+//! What nvcc and its stages print, and how it is printed: whole, even to a non-blocking pipe.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -7,16 +6,40 @@ use rustix::stdio::{stderr, stdout};
 use std::io;
 use std::os::fd::BorrowedFd;
 
-/// What nvcc and its stages print.
-#[derive(Default)]
+/// A stream that a stage prints to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OutputStream {
+    Stdout,
+    Stderr,
+}
+
+impl OutputStream {
+    pub(crate) const ALL: [Self; 2] = [Self::Stdout, Self::Stderr];
+}
+
+/// What nvcc or a stage printed on each stream.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Printed {
-    /// On standard output.
     pub stdout: Vec<u8>,
-    /// On standard error.
     pub stderr: Vec<u8>,
 }
 
 impl Printed {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.stdout.is_empty() && self.stderr.is_empty()
+    }
+
+    /// What stands on each stream.
+    pub(crate) fn texts(&self) -> [&[u8]; 2] {
+        [&self.stdout, &self.stderr]
+    }
+
+    /// Adds what was printed next.
+    pub(crate) fn append(&mut self, next: Self) {
+        self.stdout.extend(next.stdout);
+        self.stderr.extend(next.stderr);
+    }
+
     pub(crate) fn show(&self) {
         // A reader that went away is not the compile's failure.
         let _ = write_patiently(stdout(), &self.stdout);

@@ -1,6 +1,7 @@
 //! The private directory of one invocation: where stages write until everything is known to be
 //! good. Removed on every way out.
 
+use crate::compile::run::printed::{OutputStream, Printed};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Plan};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -115,8 +116,26 @@ impl Workspace {
         self.root.path().join("x")
     }
 
-    /// The file for what stage `number` prints; `suffix` tells which stream or side file.
-    pub(crate) fn stream(&self, number: usize, suffix: &str) -> PathBuf {
+    /// The file for what stage `number` prints to `stream`.
+    pub(crate) fn stream(&self, number: usize, stream: OutputStream) -> PathBuf {
+        let suffix = match stream {
+            OutputStream::Stdout => "out",
+            OutputStream::Stderr => "err",
+        };
+        self.side_file(number, suffix)
+    }
+
+    /// What stage `number` printed. A stage that printed nothing may have left no file.
+    pub(crate) fn printed(&self, number: usize) -> Printed {
+        let read = |stream| fs::read(self.stream(number, stream)).unwrap_or_default();
+        Printed {
+            stdout: read(OutputStream::Stdout),
+            stderr: read(OutputStream::Stderr),
+        }
+    }
+
+    /// A file that stage `number` writes beside those of the plan, because of an argument of ours.
+    pub(crate) fn side_file(&self, number: usize, suffix: &str) -> PathBuf {
         self.root
             .path()
             .join("s")

@@ -6,6 +6,7 @@ use crate::compile::detour::Detour;
 use crate::compile::inputs::assembly::check_directives;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::ReadFiles;
+use crate::compile::run::printed::OutputStream;
 use crate::exec::{self, Command, Failure};
 use crate::includes::lookups::Doubt;
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
@@ -50,13 +51,13 @@ impl OneStep<'_> {
         let command = Command {
             program: self.nvcc.to_owned(),
             args,
-            stdout: workspace.stream(last, "out"),
-            stderr: workspace.stream(last, "err"),
+            stdout: workspace.stream(last, OutputStream::Stdout),
+            stderr: workspace.stream(last, OutputStream::Stderr),
         };
         // nvcc preprocesses again, and says again what the passes said.
         for number in &work.unit.stages {
-            for suffix in ["out", "err"] {
-                let printed = workspace.stream(*number, suffix);
+            for stream in OutputStream::ALL {
+                let printed = workspace.stream(*number, stream);
                 fs::write(&printed, "").map_err(|error| trouble(&printed, &error))?;
             }
         }
@@ -81,7 +82,10 @@ impl OneStep<'_> {
                 Failure::Work(never) => match never {},
             }
         })?;
-        drop_notices(&workspace.stream(last, "err"), &work.plan.notices)
+        drop_notices(
+            &workspace.stream(last, OutputStream::Stderr),
+            &work.plan.notices,
+        )
     }
 
     /// A doubt where the compiler or the assembler may read what no pass has seen.

@@ -134,7 +134,7 @@ pub(super) fn added(
     if stage.tool != Tool::Cicc || SIDE_OUTPUTS.iter().any(|flag| has(flag)) {
         return Vec::new();
     }
-    let path = |flag: &str| work.commands.workspace.stream(number, &flag[2..]);
+    let path = |flag: &str| work.commands.workspace.side_file(number, &flag[2..]);
     SIDE_OUTPUTS.map(|flag| (flag, path(flag))).into()
 }
 

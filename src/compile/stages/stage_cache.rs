@@ -10,6 +10,7 @@ use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::inputs::quoted_sources;
 use crate::compile::run::commands::Outputs;
 use crate::compile::run::mentions::mentions;
+use crate::compile::run::printed::{OutputStream, Printed};
 use crate::compile::run::stage_names;
 use crate::compile::run::workspace::write;
 use crate::compile::stages::keys::{Keys, StageInputs, StoredForm};
@@ -23,7 +24,6 @@ use crate::key::Digest;
 use crate::outcome::Fallback;
 use crate::plan::{FileId, Split, Stage, Tool};
 use crate::stats::{Counter, StageKind};
-use crate::store::Artefact;
 use sha2::{Digest as _, Sha256};
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
@@ -232,13 +232,13 @@ impl<'a> Stages<'a> {
         key: &Digest,
         form: StoredForm,
     ) -> Result<bool, Fallback> {
-        let Some(found) = self.fetch(stage, number, key) else {
+        let Some(stored) = self.fetch(stage, number, key) else {
             return Ok(false);
         };
         let workspace = self.inputs.work.commands.workspace;
         let id = self.inputs.id;
         let named = |bytes: &[u8]| nameless::insert(bytes, id);
-        for (file, bytes) in found.outputs {
+        for (file, bytes) in stored.outputs {
             let (bytes, nameless) = match form {
                 StoredForm::Named => (bytes, None),
                 StoredForm::Nameless => (named(&bytes), Some(bytes)),
@@ -246,13 +246,13 @@ impl<'a> Stages<'a> {
             self.note_digests(file.file, &bytes, nameless);
             write(&file.path, &file.mention.insert(bytes))?;
         }
-        for (suffix, bytes) in [("out", found.stdout), ("err", found.stderr)] {
-            if !bytes.is_empty() {
-                let bytes = match form {
-                    StoredForm::Named => bytes,
-                    StoredForm::Nameless => named(&bytes),
+        for (stream, text) in OutputStream::ALL.into_iter().zip(stored.printed.texts()) {
+            if !text.is_empty() {
+                let text = match form {
+                    StoredForm::Named => text,
+                    StoredForm::Nameless => &named(text),
                 };
-                write(&workspace.stream(number, suffix), &bytes)?;
+                write(&workspace.stream(number, stream), text)?;
             }
         }
         Ok(true)
@@ -265,10 +265,6 @@ impl<'a> Stages<'a> {
         if record.schema != SCHEMA || !are_unchanged(&record.sources) {
             return None;
         }
-        let stream = |artefact: &Option<Artefact>| match artefact {
-            Some(artefact) => cache.artefact(artefact),
-            None => Some(Vec::new()),
-        };
         let written = shape::written(self.inputs.work, stage, number)?;
         let outputs = written.into_iter().filter(|file| file.needed).map(|file| {
             let output = record
@@ -280,8 +276,10 @@ impl<'a> Stages<'a> {
         });
         Some(StoredStage {
             outputs: outputs.collect::<Option<_>>()?,
-            stdout: stream(&record.stdout)?,
-            stderr: stream(&record.stderr)?,
+            printed: Printed {
+                stdout: cache.artefact_or_empty(record.stdout.as_ref())?,
+                stderr: cache.artefact_or_empty(record.stderr.as_ref())?,
+            },
         })
     }
 
@@ -296,9 +294,12 @@ impl<'a> Stages<'a> {
         work.mounts.check()?;
         let workspace = work.commands.workspace;
         let root = workspace.root().as_os_str().as_bytes();
-        let printed = [self.printed(number, "out"), self.printed(number, "err")];
-        let bytes = contents.iter().map(|content| &content.bytes);
-        if bytes.chain(&printed).any(|bytes| mentions(bytes, root)) {
+        let printed = workspace.printed(number);
+        let bytes = contents.iter().map(|content| content.bytes.as_slice());
+        if bytes
+            .chain(printed.texts())
+            .any(|bytes| mentions(bytes, root))
+        {
             return Err("it names the work directory".to_owned());
         }
         match stage.tool {
@@ -337,13 +338,13 @@ impl<'a> Stages<'a> {
 
     /// Wherever the text mentions the stub, it is because of the flag: neither the source nor another
     /// argument does. Nor does what was `printed`, which is stored as it is.
-    fn check_stub_name(&self, stage: &Stage, printed: &[Vec<u8>]) -> Result<(), Doubt> {
+    fn check_stub_name(&self, stage: &Stage, printed: &Printed) -> Result<(), Doubt> {
         let work = self.inputs.work;
         let Some(name) = shape::stub_name(stage).map(|name| name.as_bytes()) else {
             return Ok(());
         };
         let arguments = shape::arguments(work, stage);
-        let mut texts = arguments.iter().chain(printed);
+        let mut texts = arguments.iter().map(Vec::as_slice).chain(printed.texts());
         let mut elsewhere = texts.any(|text| mentions(text, name));
         for file in &stage.reads {
             let path = work.commands.workspace.locate(work.plan, *file);
@@ -366,12 +367,11 @@ impl<'a> Stages<'a> {
         contents: &[WrittenContent],
     ) -> Option<()> {
         let cache = self.inputs.work.cache;
-        let (stdout, stderr) = (self.printed(number, "out"), self.printed(number, "err"));
-        // Messages tell lines.
-        let is_silent = stdout.is_empty() && stderr.is_empty();
+        let printed = self.inputs.work.commands.workspace.printed(number);
         // CUDA's own tools quote the preprocessed text, which is their input.
         let quotes = match stage.tool {
-            Tool::HostCompile => !is_silent,
+            // Messages quote lines.
+            Tool::HostCompile => !printed.is_empty(),
             Tool::Cicc => self.inputs.work.copies_sources(),
             Tool::Ptxas => self.inputs.work.measures_sources(),
             _ => false,
@@ -385,19 +385,12 @@ impl<'a> Stages<'a> {
                 artefact: cache.keep_artefact(bytes)?,
             });
         }
-        let stream = |bytes: &[u8]| match (bytes, form) {
-            ([], _) => Some(None),
-            (bytes, StoredForm::Named) => cache.keep_artefact(bytes).map(Some),
-            (bytes, StoredForm::Nameless) => {
-                let bytes = nameless::remove(bytes, self.inputs.id)?;
-                cache.keep_artefact(&bytes).map(Some)
-            }
-        };
+        let printed_form = self.in_form(&printed, form)?;
         let record = StageRecord {
             schema: SCHEMA,
             outputs,
-            stdout: stream(&stdout)?,
-            stderr: stream(&stderr)?,
+            stdout: cache.keep_unless_empty(&printed_form.stdout)?,
+            stderr: cache.keep_unless_empty(&printed_form.stderr)?,
             sources,
             source: self.inputs.work.source(),
         };
@@ -407,7 +400,7 @@ impl<'a> Stages<'a> {
         };
         cache.keep(&keys.exact, &serde_json::to_vec(&record).ok()?);
         if let Some(alike) = &keys.alike
-            && let Some(sources) = self.named(&[&stdout, &stderr])
+            && let Some(sources) = self.named(&printed)
         {
             let record = StageRecord { sources, ..record };
             cache.keep(alike, &serde_json::to_vec(&record).ok()?);
@@ -416,18 +409,24 @@ impl<'a> Stages<'a> {
     }
 
     /// The files that `printed` may mention; `None` if that cannot be told.
-    fn named(&self, printed: &[&[u8]]) -> Option<Vec<QuotedSource>> {
-        if printed.iter().all(|text| text.is_empty()) {
+    fn named(&self, printed: &Printed) -> Option<Vec<QuotedSource>> {
+        if printed.is_empty() {
             return Some(Vec::new());
         }
         self.inputs.alike.filter(|alike| !alike.renames)?;
         self.sources()?;
-        quoted_sources::named(&self.inputs.read.known, printed)
+        quoted_sources::named(&self.inputs.read.known, &printed.texts())
     }
 
-    fn printed(&self, number: usize, suffix: &str) -> Vec<u8> {
-        // What printed nothing may have no file.
-        fs::read(self.inputs.work.commands.workspace.stream(number, suffix)).unwrap_or_default()
+    /// What a stage printed, in the form in which it is stored.
+    fn in_form(&self, printed: &Printed, form: StoredForm) -> Option<Printed> {
+        match form {
+            StoredForm::Named => Some(printed.clone()),
+            StoredForm::Nameless => Some(Printed {
+                stdout: nameless::remove(&printed.stdout, self.inputs.id)?,
+                stderr: nameless::remove(&printed.stderr, self.inputs.id)?,
+            }),
+        }
     }
 
     /// Every file that the unit's passes read, as it was when they read it.
@@ -462,8 +461,7 @@ struct WrittenContent {
 struct StoredStage {
     /// Files with their bytes, in the form in which they are stored.
     outputs: Vec<(Written, Vec<u8>)>,
-    stdout: Vec<u8>,
-    stderr: Vec<u8>,
+    printed: Printed,
 }
 
 /// Counts a stage's outcome.

@@ -70,21 +70,18 @@ impl<'a> TwoSteps<'a> {
         number: usize,
     ) -> Result<(), Fallback> {
         let workspace = work.commands.workspace;
-        let printed = ["out", "err"].map(|suffix| {
-            // What printed nothing may have no file.
-            fs::read(workspace.stream(number, suffix)).unwrap_or_default()
-        });
+        let printed = workspace.printed(number);
         match stage.tool {
             // Lines of the form are not those of the fatbinary.
             Tool::HostCompile => {
                 let form = base_name(work, self.split.form).as_bytes();
-                if printed.iter().any(|text| mentions(text, form)) {
+                if printed.texts().iter().any(|text| mentions(text, form)) {
                     Err(self.misfit("the host compiler mentions it"))
                 } else {
                     Ok(())
                 }
             }
-            Tool::Assemble if printed.iter().any(|text| !text.is_empty()) => {
+            Tool::Assemble if !printed.is_empty() => {
                 Err(self.misfit("the assembler has something to say"))
             }
             Tool::Assemble => {

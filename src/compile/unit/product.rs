@@ -1,6 +1,7 @@
 //! What a translation unit leaves behind, and how that came about.
 
 use crate::compile::inputs::known_files::QuotedSource;
+use crate::compile::run::printed::Printed;
 use crate::plan::{FileId, Plan, Tool, Unit};
 use std::collections::BTreeSet;
 
@@ -11,8 +12,8 @@ pub(crate) struct Product {
     pub outputs: Vec<(FileId, Vec<u8>)>,
     /// Files for `--keep`, by name.
     pub kept: Vec<(String, Vec<u8>)>,
-    /// What stages printed: stage, standard output, standard error; in the plan's order.
-    pub streams: Vec<(usize, Vec<u8>, Vec<u8>)>,
+    /// What stages printed, by stage, in the plan's order. Stages that printed nothing are left out.
+    pub printed: Vec<(usize, Printed)>,
     /// Wall time of the stages behind the passes when they ran, in milliseconds.
     pub milliseconds: u64,
     /// Files that the result quotes: it is right as long as each is what it was.

@@ -5,7 +5,8 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::{QuotedSource, ReadFiles};
 use crate::compile::inputs::line_free::Alike;
 use crate::compile::inputs::quoted_sources;
-use crate::compile::run::mentions;
+use crate::compile::run::mentions::mentions;
+use crate::compile::run::printed::Printed;
 use crate::compile::unit::product::{Product, intermediates};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, FileKind, Stage, Tool};
@@ -30,24 +31,21 @@ pub(crate) fn collect(work: &UnitContext<'_>) -> Result<Product, Detour> {
         product.kept = kept(work);
     }
     for number in &work.unit.stages {
-        let stream =
-            |suffix| fs::read(work.commands.workspace.stream(*number, suffix)).unwrap_or_default();
-        let (stdout, stderr) = (stream("out"), stream("err"));
+        let printed = work.commands.workspace.printed(*number);
         if work.stage(*number).is_check() {
-            check_words(work, &[&stdout, &stderr])?;
+            check_words(work, &printed)?;
         }
-        if !(stdout.is_empty() && stderr.is_empty()) {
-            product.streams.push((*number, stdout, stderr));
+        if !printed.is_empty() {
+            product.printed.push((*number, printed));
         }
     }
     Ok(product)
 }
 
 /// A check reads the user's own file, and its messages name that. They must not name ours.
-fn check_words(work: &UnitContext<'_>, printed: &[&[u8]]) -> Result<(), Fallback> {
+fn check_words(work: &UnitContext<'_>, printed: &Printed) -> Result<(), Fallback> {
     let root = work.commands.workspace.root().as_os_str().as_bytes();
-    let names_ours = |words: &&[u8]| mentions::mentions(words, root);
-    if printed.iter().any(names_ours) {
+    if printed.texts().iter().any(|text| mentions(text, root)) {
         Err(Fallback::new(
             FallbackReason::Stage,
             "a check of the output names its file",
@@ -101,11 +99,11 @@ pub(crate) fn quoted(
         return quoted_sources::all(known);
     }
     // Messages of ptxas and fatbinary mention the PTX, not the sources.
-    let speaks = |number| !matches!(work.stage(number).tool, Tool::Ptxas | Tool::Fatbinary);
-    let streams = product.streams.iter();
-    let printed: Vec<_> = streams
-        .filter(|(number, ..)| speaks(*number))
-        .flat_map(|(_, stdout, stderr)| [stdout.as_slice(), stderr])
+    let may_quote = |number| !matches!(work.stage(number).tool, Tool::Ptxas | Tool::Fatbinary);
+    let printed = product.printed.iter();
+    let printed: Vec<_> = printed
+        .filter(|(number, _)| may_quote(*number))
+        .flat_map(|(_, printed)| printed.texts())
         .collect();
     let named = alike.filter(|alike| !alike.renames);
     match named.and_then(|_| quoted_sources::named(known, &printed)) {

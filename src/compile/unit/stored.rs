@@ -3,11 +3,11 @@
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::are_unchanged;
+use crate::compile::run::printed::Printed;
 use crate::compile::unit::product::{Product, intermediates};
 use crate::compile::unit::record::{Kept, SCHEMA, Stream, UnitOutput, UnitRecord};
 use crate::key::Digest;
 use crate::plan::FileKind;
-use crate::store::Artefact;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
 
@@ -43,10 +43,6 @@ pub(crate) fn fetch(
         return Some(StoredUnit::Tied);
     }
     let stage_of = |command: usize| commands.get(command).map(|(_, number)| *number);
-    let bytes = |artefact: &Option<Artefact>| match artefact {
-        Some(artefact) => work.cache.artefact(artefact),
-        None => Some(Vec::new()),
-    };
     let mut product = Product {
         milliseconds: record.milliseconds,
         ..Product::default()
@@ -73,11 +69,13 @@ pub(crate) fn fetch(
     }
     for stream in &record.streams {
         let number = stage_of(stream.command)?;
-        product
-            .streams
-            .push((number, bytes(&stream.stdout)?, bytes(&stream.stderr)?));
+        let printed = Printed {
+            stdout: work.cache.artefact_or_empty(stream.stdout.as_ref())?,
+            stderr: work.cache.artefact_or_empty(stream.stderr.as_ref())?,
+        };
+        product.printed.push((number, printed));
     }
-    product.streams.sort_by_key(|(number, ..)| *number);
+    product.printed.sort_by_key(|(number, _)| *number);
     product.sources = record.sources;
     complete.then_some(StoredUnit::Product(product))
 }
@@ -115,17 +113,11 @@ pub(crate) fn record(
             artefact,
         });
     }
-    let stream = |bytes: &[u8]| match bytes {
-        [] => Some(None),
-        bytes => work.cache.keep_artefact(bytes).map(Some),
-    };
-    for (number, stdout, stderr) in &product.streams {
-        let command = command_of(*number)?;
-        let (stdout, stderr) = (stream(stdout)?, stream(stderr)?);
+    for (number, printed) in &product.printed {
         record.streams.push(Stream {
-            command,
-            stdout,
-            stderr,
+            command: command_of(*number)?,
+            stdout: work.cache.keep_unless_empty(&printed.stdout)?,
+            stderr: work.cache.keep_unless_empty(&printed.stderr)?,
         });
     }
     Some(record)
