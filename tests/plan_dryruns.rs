@@ -4,9 +4,8 @@
 #[path = "plan_dryruns/damage.rs"]
 mod damage;
 
-use pcache_nvcc::plan::{
-    Argument, FileId, FileKind, Plan, PlanError, Resolve, ShellError, Tool, quote, words,
-};
+use pcache_nvcc::plan::{Argument, FileId, FileKind, Plan, PlanError, Resolve, Tool};
+use pcache_nvcc::shell::{ShellError, quote, words};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;

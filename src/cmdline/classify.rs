@@ -8,7 +8,7 @@ use super::job::{Arg, CommandLine, Dependencies, Job, Spelling, has_option, last
 use super::mode::Mode;
 use super::options::{Arity, Effect, OptionRow};
 use super::parse::{Open, parse};
-use super::shell;
+use super::unquoted;
 use crate::outcome::{Bypass, BypassReason};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -120,7 +120,7 @@ pub(super) fn is_left_out(spelling: &Spelling) -> bool {
         .is_some_and(|row| matches!(row.effect, Effect::Keep | Effect::Schedule))
 }
 
-/// Values that reach further than their option: through the shell, or through another program.
+/// Values that reach further than their option: through the unquoted, or through another program.
 fn check_values(arg: &Arg) -> Result<(), Bypass> {
     match arg {
         Arg::Input(input) => check_quoted(input),
@@ -203,7 +203,7 @@ fn is_small_number(text: &[u8]) -> bool {
 }
 
 fn check_quoted(value: &OsStr) -> Result<(), Bypass> {
-    if shell::expands_in_quotes(value.as_bytes()) {
+    if unquoted::expands_in_quotes(value.as_bytes()) {
         Err(bypass(BypassReason::ShellExpansion, value))
     } else {
         Ok(())
@@ -216,7 +216,8 @@ fn check_words(
     judge: fn(&[u8]) -> EffectVerdict,
     reason: BypassReason,
 ) -> Result<(), Bypass> {
-    let words = shell::words(pasted).ok_or_else(|| bypass(BypassReason::ShellExpansion, value))?;
+    let words =
+        unquoted::words(pasted).ok_or_else(|| bypass(BypassReason::ShellExpansion, value))?;
     for word in &words {
         let text = String::from_utf8_lossy(word);
         match judge(word) {

@@ -25,7 +25,7 @@ mod mode;
 mod observed;
 mod options;
 mod parse;
-mod shell;
+mod unquoted;
 
 pub use classify::read;
 pub use host_command::{check_command, takes_value};

@@ -1,27 +1,8 @@
 //! Why a dry run is not a plan. Every variant means: run the real nvcc.
 
 use super::tool::Tool;
+use crate::shell::ShellError;
 use thiserror::Error;
-
-/// A line that only a real shell should read.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-pub enum ShellError {
-    /// A quote that is opened and not closed on the line.
-    #[error("a quote is not closed")]
-    Unclosed,
-    /// A character with a meaning to the shell: a redirection, a list, a pattern, a comment.
-    #[error("the shell would act on '{0}'")]
-    Special(char),
-    /// A variable that the dry run does not set, or an expansion other than `"$NAME"`.
-    #[error("an expansion other than of nvcc's own variables")]
-    Expansion,
-    /// A zero byte, which no argument can hold.
-    #[error("a zero byte")]
-    Zero,
-    /// No program.
-    #[error("the command is empty")]
-    Empty,
-}
 
 /// Why a dry run is not understood. Texts are for people; paths in them are lossy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

@@ -1,8 +1,8 @@
 //! The text of a dry run into environment, notices, commands and depfiles. Unaware of tools and files.
 
-use super::error::{PlanError, ShellError};
+use super::error::PlanError;
 use super::parts::Resolve;
-use super::shell;
+use crate::shell::{self, ShellError};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
@@ -125,7 +125,8 @@ fn backticks(line: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::parse;
-    use crate::plan::{PlanError, Resolve, ShellError};
+    use crate::plan::{PlanError, Resolve};
+    use crate::shell::ShellError;
 
     #[test]
     fn a_dry_run_is_taken_apart_line_by_line() {

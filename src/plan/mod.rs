@@ -36,16 +36,14 @@ mod flags;
 mod graph;
 mod lines;
 mod parts;
-mod shell;
 mod split;
 mod stages;
 mod tool;
 mod units;
 mod variant;
 
-pub use error::{PlanError, ShellError};
+pub use error::PlanError;
 pub use parts::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Resolve, Stage, Unit};
-pub use shell::{quote, words};
 pub use split::Split;
 pub use tool::Tool;
 

@@ -9,6 +9,7 @@
 //! clang quotes each word, and starts itself: ` "/usr/lib/llvm-14/bin/clang" "-cc1" …`. Programs in front of a
 //! driver (scripts, OpenMPI's `mpicxx`, ccache) pass the question on, so that the answer tells what they add.
 
+use crate::shell::plain_words;
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
@@ -203,31 +204,11 @@ impl HostAccount {
     }
 }
 
-/// The words of a command that a driver printed: bare, or in double quotes with backslashes. `None` where a
-/// quote is not closed.
-pub(super) fn words(line: &[u8]) -> Option<Vec<OsString>> {
-    let mut found = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
-    let mut quoted = false;
-    let mut bytes = line.iter();
-    while let Some(&byte) = bytes.next() {
-        match byte {
-            b'"' => quoted = !quoted,
-            b' ' if !quoted => {
-                found.extend(word.take());
-                continue;
-            }
-            _ => {}
-        }
-        let word = word.get_or_insert_default();
-        match byte {
-            b'"' => {}
-            b'\\' => word.push(*bytes.next()?),
-            _ => word.push(byte),
-        }
-    }
-    found.extend(word);
-    (!quoted).then(|| found.into_iter().map(OsString::from_vec).collect())
+/// The words of a command that a driver printed: bare, or in double quotes with backslashes, which a shell would read
+/// alike. `None` where it would not.
+fn words(line: &[u8]) -> Option<Vec<OsString>> {
+    let words = plain_words(line).ok()?.into_iter();
+    Some(words.map(OsString::from_vec).collect())
 }
 
 /// What stands behind `name` at the beginning of a line.

@@ -66,6 +66,17 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
+    /// Whether nvcc's tools are programs, not scripts, and the host compiler's parts are those of GCC, so that what these
+    /// do depends on their contents, arguments and inputs alone. A program in front of GCC may still add arguments.
+    pub fn ends_in_gcc(&self) -> bool {
+        self.front == Front::Programs && self.host == HostFamily::Gnu
+    }
+
+    /// Whether nvcc starts GCC's own driver, with no other program in front of it.
+    pub fn starts_gcc(&self) -> bool {
+        self.ends_in_gcc() && self.driver == HostDriver::Own
+    }
+
     /// The identity of one tool with what it loads: SHA-256 over the contents of all tools whose role
     /// `is_part` of it, and of the libraries that the loader's variables bring into any tool. `None` if the
     /// file `real` does not have the role `main`.

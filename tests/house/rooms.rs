@@ -6,11 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
 /// Rooms, and parts of rooms, that see nothing but their arguments.
-const PURE: [&str; 8] = [
+const PURE: [&str; 9] = [
     "cmdline",
     "plan",
     "key",
     "secret",
+    "shell",
     "store::class",
     "visible",
     "store::policy",
@@ -138,7 +139,7 @@ fn allowed(room: &str) -> Option<&'static [&'static str]> {
         "stats" => Some(&["outcome", "files", "lock"]),
         // What it writes passes through there, so that no caller can forget it.
         "log" => Some(&["secret", "visible"]),
-        "outcome" | "stat" | "files" | "secret" | "visible" => Some(&[]),
+        "outcome" | "stat" | "files" | "secret" | "shell" | "visible" => Some(&[]),
         "config" | "lock" => Some(&["files"]),
         _ => None,
     }

@@ -11,7 +11,6 @@ use crate::compile::run::commands::template;
 use crate::includes::moved::{self, Moved};
 use crate::key::{Digest, Digester, Pass, Sink};
 use crate::plan::FileId;
-use crate::toolchain::{Front, HostFamily};
 use memchr::memmem;
 use std::collections::HashMap;
 use std::panic::resume_unwind;
@@ -30,11 +29,9 @@ const TELLING_COLUMNS: [&[u8]; 2] = [b"__builtin_COLUMN", b"__builtin_source_loc
 
 /// Why every byte of the sources of `work` counts, if it does.
 pub(crate) fn exact_because(work: &UnitContext<'_>, read: &PassResults) -> Option<String> {
-    let toolchain = work.commands.toolchain;
-    let known = toolchain.host == HostFamily::Gnu && toolchain.front == Front::Programs;
     let reason = match () {
         () if work.exact.is_some() => return work.exact.map(str::to_owned),
-        () if !known => "the host compiler is not GCC",
+        () if !work.commands.toolchain.ends_in_gcc() => "the host compiler is not GCC",
         () if work.host.additions.is_some() => return work.host.additions.clone(),
         () if work.passes.compile_sources() => "a host source is compiled without a pass",
         () if read.known.raw().next().is_some() => "an input is not preprocessed",

@@ -16,7 +16,7 @@ use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
 use crate::secret::Values;
 use crate::store::FileStore;
-use crate::toolchain::{Front, HostDriver, HostFamily, Toolchain, nvcc_command};
+use crate::toolchain::{Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -152,13 +152,13 @@ impl Planner<'_> {
         // nvcc asks the host compiler for its version, which reads a stdc-predef.h that these may name.
         let searched: [&[u8]; 3] = [b"CPATH=", b"CPLUS_INCLUDE_PATH=", b"C_INCLUDE_PATH="];
         let is_searched = |found: &Vec<u8>| searched.iter().any(|name| found.starts_with(name));
-        self.toolchain.front == Front::Programs
-            && self.toolchain.driver == HostDriver::Own
-            // A configuration file of clang's may change what it tells nvcc.
-            && self.toolchain.host == HostFamily::Gnu
+        // A configuration file of clang's may change what it tells nvcc.
+        self.toolchain.starts_gcc()
             && !self.facts.environment.iter().any(is_searched)
             && root.iter().all(is_plain)
-            && !args.iter().any(|arg| value_depends_on_machine(arg.as_bytes()))
+            && !args
+                .iter()
+                .any(|arg| value_depends_on_machine(arg.as_bytes()))
     }
 
     fn key(&self, args: &[OsString], root: &[u8]) -> Digest {

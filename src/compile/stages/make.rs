@@ -12,7 +12,6 @@ use crate::exec::{Command, Work};
 use crate::journal::StageEnd;
 use crate::outcome::FallbackReason;
 use crate::stats::Counter;
-use crate::toolchain::{Front, HostFamily};
 
 /// Takes every stage but the passes, which have run, from the store, or runs it.
 pub(crate) fn make(
@@ -32,10 +31,7 @@ pub(crate) fn make(
     }
     // `--keep` leaves the files that nvcc's own steps write; a program in front of the compiler may treat
     // two steps in another way than one, and add flags that two steps do not allow.
-    let toolchain = work.commands.toolchain;
-    let is_known = toolchain.host == HostFamily::Gnu
-        && toolchain.front == Front::Programs
-        && work.host.additions.is_none();
+    let is_known = work.commands.toolchain.ends_in_gcc() && work.host.additions.is_none();
     let may_split = work.facts.keep.is_none() && is_known;
     let split = may_split.then(|| work.plan.split_host_compile(work.unit));
     if let Some(split) = split.flatten() {

@@ -1,6 +1,8 @@
 //! How the shell reads what nvcc pastes into its commands. nvcc quotes values badly: `$`, a
 //! backquote and more reach the shell alive, so that a value's meaning depends on the environment
-//! or on files. Unaware of options.
+//! or on files.
+
+use crate::shell::plain_words;
 
 /// Whether the shell would expand something even between the double quotes that nvcc puts around
 /// macros and paths, or the value would break nvcc's command over two lines.
@@ -16,40 +18,7 @@ pub(super) fn words(value: &[u8]) -> Option<Vec<Vec<u8>>> {
     if expands_in_quotes(value) {
         return None;
     }
-    let mut words = Vec::new();
-    let mut word: Option<Vec<u8>> = None;
-    let mut bytes = value.iter().copied();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b' ' | b'\t' => words.extend(word.take()),
-            b'\'' | b'"' => quoted(byte, &mut bytes, word.get_or_insert_default())?,
-            b'\\' => word.get_or_insert_default().push(bytes.next()?),
-            b';' | b'|' | b'&' | b'<' | b'>' | b'(' | b')' | b'*' | b'?' | b'[' | b'{' => {
-                return None;
-            }
-            b'#' | b'~' if word.is_none() => return None,
-            _ => word.get_or_insert_default().push(byte),
-        }
-    }
-    words.extend(word);
-    Some(words)
-}
-
-/// Reads up to the closing quote.
-fn quoted(quote: u8, bytes: &mut impl Iterator<Item = u8>, word: &mut Vec<u8>) -> Option<()> {
-    loop {
-        match bytes.next()? {
-            byte if byte == quote => return Some(()),
-            b'\\' if quote == b'"' => {
-                let next = bytes.next()?;
-                if !matches!(next, b'"' | b'\\') {
-                    word.push(b'\\');
-                }
-                word.push(next);
-            }
-            byte => word.push(byte),
-        }
-    }
+    plain_words(value).ok()
 }
 
 #[cfg(test)]

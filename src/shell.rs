@@ -1,9 +1,29 @@
 //! One shell-quoted command line into its words, and back.
 //!
-//! Knows the quoting that nvcc prints and that `sh` would undo: double and single quotes, backslashes,
-//! and `"$NAME"` for nvcc's own variables. Whatever else a shell could act on is an error. Unaware of tools.
+//! Undoes the quoting that nvcc, GCC's driver and clang print, as `sh` would: double and single quotes, backslashes,
+//! and `"$NAME"` for variables that the caller knows. Whatever else a shell could act on is an error.
 
-use super::error::ShellError;
+use thiserror::Error;
+
+/// A line that only a real shell should read.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ShellError {
+    /// A quote that is opened and not closed on the line.
+    #[error("a quote is not closed")]
+    Unclosed,
+    /// A character with a meaning to the shell: a redirection, a list, a pattern, a comment.
+    #[error("the shell would act on '{0}'")]
+    Special(char),
+    /// A variable that the dry run does not set, or an expansion other than `"$NAME"`.
+    #[error("an expansion other than of nvcc's own variables")]
+    Expansion,
+    /// A zero byte, which no argument can hold.
+    #[error("a zero byte")]
+    Zero,
+    /// No program.
+    #[error("the command is empty")]
+    Empty,
+}
 
 /// The words of `line`. `variable` gives the values of the variables that may be expanded, which
 /// happens within double quotes only, where a value is never split.
@@ -20,6 +40,11 @@ pub fn words<'v>(
         found.push(word);
     }
     Ok(found)
+}
+
+/// The words of `line`, in which no variable may be expanded.
+pub fn plain_words(line: &[u8]) -> Result<Vec<Vec<u8>>, ShellError> {
+    words(line, &|_| None)
 }
 
 /// A command line that [`words`] turns into `words` again.
@@ -70,9 +95,13 @@ impl ShellReader<'_, '_, '_> {
                 b'"' => self.double_quoted(&mut word)?,
                 b'\'' => self.single_quoted(&mut word)?,
                 b'\\' => word.push(plain(self.next().ok_or(ShellError::Unclosed)?)?),
-                // Braces and tildes mean something to some shells only: that is reason enough.
+                // Some shells expand a tilde only at the start of a word, others also in what looks like an assignment.
+                b'~' if matches!(word.last(), None | Some(b'=' | b':')) => {
+                    return Err(ShellError::Special('~'));
+                }
+                // Braces mean something to some shells only: that is reason enough.
                 b'|' | b'&' | b';' | b'<' | b'>' | b'(' | b')' | b'`' | b'*' | b'?' | b'['
-                | b'{' | b'~' => return Err(ShellError::Special(char::from(byte))),
+                | b'{' => return Err(ShellError::Special(char::from(byte))),
                 b'$' => return Err(ShellError::Expansion),
                 _ => word.push(plain(byte)?),
             }
@@ -129,8 +158,8 @@ fn plain(byte: u8) -> Result<u8, ShellError> {
 
 #[cfg(test)]
 mod tests {
+    use super::ShellError;
     use super::{quote, words};
-    use crate::plan::ShellError;
     use proptest::collection::vec;
     use proptest::prelude::{any, proptest};
 
