@@ -8,17 +8,20 @@
 //! | `rights` | who may use what is made in a cache, and whose files are believed |
 //! | `own`    | files that are one user's own in a cache that several share  |
 //! | `fresh`  | files that are written whole and then renamed to their place |
+//! | `header` | magic number and version at the head of a file of fixed size |
 //! | `busy`   | operations that a busy file holds up, on systems that know that |
 
 #[cfg(test)]
 pub(crate) use busy::faults;
 pub(crate) use busy::{Operation, attempt};
 pub(crate) use fresh::{FRESH_PREFIX, Held, write_fresh};
+pub(crate) use header::{HeaderState, read_header, version_word};
 pub(crate) use rights::{Believed, Rights, RightsKind, Trust};
 pub(crate) use root::Root;
 
 mod busy;
 mod fresh;
+mod header;
 mod own;
 mod rights;
 mod root;

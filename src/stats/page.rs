@@ -4,7 +4,7 @@
 //! The file is read and written, not mapped: another program that shortens a mapped file ends every
 //! process that looks at it.
 
-use crate::files::{Held, RightsKind, Root, write_fresh};
+use crate::files::{HeaderState, Held, RightsKind, Root, read_header, version_word, write_fresh};
 use crate::lock::{self, ByteRange};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
@@ -148,12 +148,12 @@ impl Page {
     fn private_copy(root: &Root, format: PageFormat) -> io::Result<Self> {
         let file = root.open_regular(format.name, OFlags::RDONLY)?;
         match examine(&file, format)? {
-            PageHeader::Ours => {
+            HeaderState::Ours => {
                 let mut words = vec![0; format.words];
                 read_words(&file, 0, &mut words)?;
                 Ok(Self::Private(Mutex::new(words)))
             }
-            PageHeader::Newer | PageHeader::Damaged => Err(io::ErrorKind::InvalidData.into()),
+            HeaderState::Newer | HeaderState::Damaged => Err(io::ErrorKind::InvalidData.into()),
         }
     }
 }
@@ -233,14 +233,6 @@ fn write_words(file: &File, first: usize, words: &[u64]) -> io::Result<()> {
     file.write_all_at(&bytes, (first * 8) as u64)
 }
 
-/// What was found in a page's header.
-#[derive(Debug, PartialEq, Eq)]
-enum PageHeader {
-    Ours,
-    Newer,
-    Damaged,
-}
-
 fn open_shared(root: &Root, format: PageFormat, missing: MissingPage) -> io::Result<Shared> {
     for _ in 0..ATTEMPTS {
         // A symlink is nothing that this program made, and could make others' files grow counters.
@@ -255,43 +247,26 @@ fn open_shared(root: &Root, format: PageFormat, missing: MissingPage) -> io::Res
             Err(error) => return Err(error),
         };
         match examine(&file, format)? {
-            PageHeader::Ours => {
+            HeaderState::Ours => {
                 return Ok(Shared {
                     file: Mutex::new(file),
                 });
             }
-            PageHeader::Newer => return Err(io::ErrorKind::Unsupported.into()),
-            PageHeader::Damaged => replace(root, format, &file)?,
+            HeaderState::Newer => return Err(io::ErrorKind::Unsupported.into()),
+            HeaderState::Damaged => replace(root, format, &file)?,
         }
     }
     Err(io::ErrorKind::TimedOut.into())
 }
 
 /// Reads the header of a regular file.
-fn examine(file: &File, format: PageFormat) -> io::Result<PageHeader> {
+fn examine(file: &File, format: PageFormat) -> io::Result<HeaderState> {
     if file.metadata()?.len() != format.bytes() as u64 {
-        return Ok(PageHeader::Damaged);
+        return Ok(HeaderState::Damaged);
     }
     let mut words = [0; 2];
     read_words(file, 0, &mut words)?;
-    Ok(read_header(format, words))
-}
-
-fn read_header(format: PageFormat, [magic, version]: [u64; 2]) -> PageHeader {
-    let number = (version >> 32) as u32;
-    if magic != format.magic || version != version_word(number) || number == 0 {
-        PageHeader::Damaged
-    } else if number > VERSION {
-        PageHeader::Newer
-    } else {
-        // There is no older version; the first change of the layout handles version 1 here.
-        PageHeader::Ours
-    }
-}
-
-/// The version beside its complement, so that a flipped bit does not look like a newer version.
-pub(super) const fn version_word(version: u32) -> u64 {
-    ((version as u64) << 32) | (!version as u64)
+    Ok(read_header(words, format.magic, VERSION))
 }
 
 /// Makes directory and page. That another process was faster is no error.

@@ -1,7 +1,7 @@
 //! Slots, damage, and what survives a reset.
 
-use super::page::version_word;
 use super::{Counter, SHARDS, ShardRow, StageKind, Stats, StoreSize};
+use crate::files::version_word;
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use std::collections::HashSet;
 use std::fs;

@@ -8,7 +8,10 @@
 use super::file_system::StatTrust;
 use super::guard::MappingGuard;
 use super::slot::{Boot, INODE, SLOT_WORDS, SLOTS, SlotWords, Subject};
-use crate::files::{Directory, Held, RightsKind, Root, is_strange, write_fresh};
+use crate::files::{
+    Directory, HeaderState, Held, RightsKind, Root, is_strange, read_header, version_word,
+    write_fresh,
+};
 use crate::key::Digest;
 use rustix::fs::OFlags;
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
@@ -182,7 +185,7 @@ impl SlotTable {
                 Err(error) => return Err(error),
             };
             match examine(&file)? {
-                TableHeader::Ours => {
+                HeaderState::Ours => {
                     let may_write = match access {
                         TableAccess::ReadWrite => OnceLock::new(),
                         TableAccess::ReadOnly => OnceLock::from(false),
@@ -194,9 +197,9 @@ impl SlotTable {
                         boot,
                     });
                 }
-                TableHeader::Newer => return Err(ErrorKind::Unsupported.into()),
+                HeaderState::Newer => return Err(ErrorKind::Unsupported.into()),
                 _ if access == TableAccess::ReadOnly => return Err(ErrorKind::InvalidData.into()),
-                TableHeader::Damaged => replace(root)?,
+                HeaderState::Damaged => replace(root)?,
             }
         }
         Err(ErrorKind::TimedOut.into())
@@ -274,14 +277,6 @@ fn values(words: &[AtomicU64]) -> SlotWords {
     std::array::from_fn(|at| words[at].load(Ordering::Relaxed))
 }
 
-/// What was found in a table's header.
-#[derive(Debug, PartialEq, Eq)]
-enum TableHeader {
-    Ours,
-    Newer,
-    Damaged,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TableAccess {
     ReadWrite,
@@ -314,14 +309,15 @@ fn may_write_so_far() -> bool {
 }
 
 /// Reads the header, which says what the rest is.
-fn examine(file: &File) -> io::Result<TableHeader> {
+fn examine(file: &File) -> io::Result<HeaderState> {
     if StatTrust::in_file_system_of(file) == StatTrust::Nothing {
         return Err(ErrorKind::Unsupported.into());
     }
     let is_whole = file.metadata()?.len() == BYTES as u64;
     // A newer version may have another size.
-    match read_header(read_words(file).unwrap_or_default()) {
-        TableHeader::Ours if !is_whole => Ok(TableHeader::Damaged),
+    let words = read_words(file).unwrap_or_default();
+    match read_header([words[0], words[1]], MAGIC, VERSION) {
+        HeaderState::Ours if !is_whole || words != HEADER => Ok(HeaderState::Damaged),
         other => Ok(other),
     }
 }
@@ -331,24 +327,6 @@ fn read_words(file: &File) -> io::Result<[u64; HEADER.len()]> {
     file.read_exact_at(&mut bytes, 0)?;
     let word = |at: usize| u64::from_ne_bytes(std::array::from_fn(|i| bytes[at * 8 + i]));
     Ok(std::array::from_fn(word))
-}
-
-fn read_header(words: [u64; HEADER.len()]) -> TableHeader {
-    let [magic, version, ..] = words;
-    let number = (version >> 32) as u32;
-    if words == HEADER {
-        TableHeader::Ours
-    } else if magic == MAGIC && version == version_word(number) && number > VERSION {
-        TableHeader::Newer
-    } else {
-        // There is no older version; the first change of the layout handles version 1 here.
-        TableHeader::Damaged
-    }
-}
-
-/// The version beside its complement, so that a flipped bit does not look like a newer version.
-pub(super) const fn version_word(version: u32) -> u64 {
-    ((version as u64) << 32) | (!version as u64)
 }
 
 /// Makes directory and table. That another process was faster is no error.

@@ -3,8 +3,9 @@
 mod files;
 
 use super::slot::{Epoch, Subject};
-use super::table::{BYTES, version_word};
+use super::table::BYTES;
 use super::{Aspect, DigestTable, Sighting};
+use crate::files::version_word;
 use crate::key::Digest;
 use crate::stat::Stat;
 use proptest::collection::vec;
