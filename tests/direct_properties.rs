@@ -373,7 +373,7 @@ impl Case {
             let text = fs::read(&path).map_err(|error| error.to_string())?;
             reads.sources.insert(path, Rc::new(text));
         }
-        let lookups = Lookups::follow(&reads, orders)?;
+        let lookups = Lookups::resolve(&reads, orders)?;
         settled::check(&lookups, began)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set

@@ -35,7 +35,7 @@ impl Job {
     /// The arguments with which nvcc compiles this job's one source to `output`, keeping its
     /// intermediate files in `keep_dir` and writing no make rules. Run it as for
     /// [`Job::dryrun_args`].
-    pub fn whole_args(&self, keep_dir: &Path, output: &Path) -> Vec<OsString> {
+    pub fn one_step_args(&self, keep_dir: &Path, output: &Path) -> Vec<OsString> {
         let mut args: Vec<OsString> = ["--keep", "--keep-dir"].map(OsString::from).into();
         args.push(keep_dir.as_os_str().to_os_string());
         args.extend(self.nameless_args());

@@ -108,8 +108,8 @@ fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, account: &A
 
 /// Delivers what direct mode has found.
 fn serve(hit: DirectHit, cache: &StoreView<'_>, account: &Account) -> Result<(), Detour> {
-    hit.delivery.place(&hit.sites)?;
-    hit.delivery.place_kept(&hit.kept_sites)?;
+    hit.delivery.place(&hit.targets)?;
+    hit.delivery.place_kept(&hit.kept_targets)?;
     hit.delivery.printed.show();
     cache.stats.add(Counter::DirectHit, hit.units);
     let how = if hit.is_semantic {
@@ -241,7 +241,7 @@ impl Invocation<'_> {
         let driver = toolchain.driver;
         let asked = || host_questions::asked(plan, passes, driver);
         let answers = compiler.ask(&host_questions::questions(plan, asked(), driver))?;
-        compiler.check_evidence(plan, asked())?;
+        compiler.check_dependency_flags(plan, asked())?;
         Ok(answers)
     }
 
@@ -262,7 +262,7 @@ impl Invocation<'_> {
             account: self.account,
             threads: self.facts.threads,
         };
-        let exact = self.exact_because();
+        let exact = self.semantic_off_reason();
         let units = plan.units.iter().zip(&prepared.passes);
         let works: Vec<_> = units
             .map(|(unit, passes)| UnitContext {
@@ -336,7 +336,7 @@ impl Invocation<'_> {
     }
 
     /// Why every byte of the sources counts, if the settings or the command line say so.
-    fn exact_because(&self) -> Option<String> {
+    fn semantic_off_reason(&self) -> Option<String> {
         match self.cache {
             StoreView {
                 semantic: false, ..

@@ -5,16 +5,16 @@ use crate::cmdline::Job;
 use crate::compile::deliver::delivery::{self, Delivery};
 use crate::compile::detour::Detour;
 use crate::compile::direct::explain::{Collector, ExplainedUnit};
-use crate::compile::direct::lookup::{Direct, MadeResult};
+use crate::compile::direct::lookup::{CompiledResult, Direct};
 use crate::compile::direct::recording::{Recorded, Recording};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::run::printed::Printed;
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::store_view::StoreView;
+use crate::compile::unit::module::OutputScope;
 use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::{Finished, compile_unit};
-use crate::compile::unit::tie::Tie;
 use crate::includes::lookups::Doubt;
 use crate::journal::{self, Account, CompileOutcome, UnitOutcome};
 use crate::key::Digest;
@@ -75,7 +75,7 @@ impl Units<'_> {
         {
             return Err(Detour::Interrupted(signal));
         }
-        all.place(&all.sites()?)?;
+        all.place(&all.targets()?)?;
         Ok((all, endings))
     }
 
@@ -92,7 +92,7 @@ impl Units<'_> {
                 }
             })?;
             recording.add(&unit);
-            if let Some(why) = &unit.exact_because {
+            if let Some(why) = &unit.semantic_off_reason {
                 account.note("semantic", format_args!("every byte counts: {why}"));
             }
             delivery::write_temporaries(work, &unit.product)?;
@@ -125,7 +125,7 @@ impl Units<'_> {
                 toolchain: first.commands.toolchain,
                 exact: finished
                     .iter()
-                    .find_map(|unit| unit.exact_because.as_deref()),
+                    .find_map(|unit| unit.semantic_off_reason.as_deref()),
                 units: finished.iter().map(explained).collect(),
             };
             collector.keep(first.cache, recorded.dependencies.as_ref())
@@ -147,7 +147,7 @@ impl Units<'_> {
         &self,
         recorded: Recorded<'_>,
         delivery: &Delivery,
-        made: MadeResult,
+        made: CompiledResult,
     ) -> Result<(), Doubt> {
         if let Some(doubt) = recorded.refusal {
             return Err(doubt);
@@ -155,20 +155,31 @@ impl Units<'_> {
         match (self.direct, recorded.dependencies) {
             (Some(direct), Some(dependencies)) => {
                 let dependencies = dependencies.with_quoted(&recorded.quoted);
-                direct.keep(dependencies, recorded.sight, delivery, made)
+                direct.keep(dependencies, recorded.observed, delivery, made)
             }
             _ => Ok(()),
         }
     }
 
     /// How the result came about.
-    fn made(&self, finished: &[Finished], endings: &[Ended], facts: Option<String>) -> MadeResult {
+    fn made(
+        &self,
+        finished: &[Finished],
+        endings: &[Ended],
+        facts: Option<String>,
+    ) -> CompiledResult {
         let passes: u64 = finished.iter().map(|unit| unit.passes).sum();
         let stages: u64 = endings.iter().map(|ended| ended.milliseconds).sum();
-        let is_tied = finished.iter().any(|unit| unit.tie == Tie::Output);
-        MadeResult {
+        let is_tied = finished
+            .iter()
+            .any(|unit| unit.scope == OutputScope::ThisOutput);
+        CompiledResult {
             units: self.works.len() as u64,
-            tie: if is_tied { Tie::Output } else { Tie::Free },
+            scope: if is_tied {
+                OutputScope::ThisOutput
+            } else {
+                OutputScope::AnyOutput
+            },
             milliseconds: passes + stages,
             facts,
         }
@@ -188,7 +199,7 @@ impl Ended {
     pub(super) fn count(&self, cache: &StoreView<'_>, account: &Account, source: &OsStr) {
         let (level, semantic, text) = match &self.ending {
             Ending::Hit => (CompileOutcome::PreprocessedHit, false, "preprocessed hit"),
-            Ending::Alike => (
+            Ending::SemanticHit => (
                 CompileOutcome::PreprocessedHit,
                 true,
                 "preprocessed hit, with lines moved",

@@ -48,7 +48,7 @@ impl Lookups {
     ///
     /// # Errors
     /// A source does what a set of paths cannot describe, or the disk cannot be asked.
-    pub fn follow(reads: &Reads, orders: &BTreeSet<SearchOrder>) -> Result<Self, Doubt> {
+    pub fn resolve(reads: &Reads, orders: &BTreeSet<SearchOrder>) -> Result<Self, Doubt> {
         let mentions = mentions::all(reads)?;
         let mut walk = Walk::new(reads, &mentions)?;
         for order in orders {

@@ -277,7 +277,7 @@ fn every_cut_of_a_question_is_seen() {
             format!("#define {option}").into_bytes()
         });
         reads.snippets = defines.collect();
-        let followed = Lookups::follow(&reads, &BTreeSet::new());
+        let followed = Lookups::resolve(&reads, &BTreeSet::new());
         assert!(followed.is_err(), "not seen: {case:#?}");
     }
 }

@@ -2,8 +2,8 @@
 //! nothing of how it was made.
 
 use crate::cmdline::Job;
-use crate::compile::deliver::outputs::manner;
-use crate::compile::deliver::write_output::{self, Manner, Site};
+use crate::compile::deliver::outputs::mode;
+use crate::compile::deliver::write_output::{self, OutputTarget, WriteMode};
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
@@ -24,7 +24,7 @@ pub(crate) struct PlacedOutput {
     /// As nvcc spells it.
     pub path: PathBuf,
     /// What becomes of a file that is there.
-    pub manner: Manner,
+    pub mode: WriteMode,
     pub bytes: Vec<u8>,
 }
 
@@ -49,7 +49,7 @@ impl Delivery {
             if work.plan.is_output(file) {
                 delivery.outputs.push(PlacedOutput {
                     path: work.plan.file(file).path.clone().into(),
-                    manner: manner(work.plan, file),
+                    mode: mode(work.plan, file),
                     bytes,
                 });
             }
@@ -68,35 +68,35 @@ impl Delivery {
     }
 
     /// What is at the places of outputs and depfiles. An error where only nvcc can do it right.
-    pub(crate) fn sites(&self) -> Result<Vec<Site>, Bypass> {
+    pub(crate) fn targets(&self) -> Result<Vec<OutputTarget>, Bypass> {
         let outputs = self.outputs.iter();
-        let outputs = outputs.map(|output| write_output::check(&output.path, output.manner));
+        let outputs = outputs.map(|output| write_output::check(&output.path, output.mode));
         let depfiles = self.depfiles.iter();
         let depfiles = depfiles.map(|(path, _)| write_output::check_depfile(path));
         outputs.chain(depfiles).collect()
     }
 
     /// What is at the places of kept files.
-    pub(crate) fn kept_sites(&self) -> Result<Vec<Site>, Bypass> {
-        let check = |(path, _): &(PathBuf, _)| write_output::check(path, Manner::Rewrite);
+    pub(crate) fn kept_targets(&self) -> Result<Vec<OutputTarget>, Bypass> {
+        let check = |(path, _): &(PathBuf, _)| write_output::check(path, WriteMode::Rewrite);
         self.kept.iter().map(check).collect()
     }
 
-    /// Puts outputs and depfiles in their places, where `sites` have just been found.
-    pub(crate) fn place(&self, sites: &[Site]) -> Result<(), Fallback> {
+    /// Puts outputs and depfiles in their places, where `targets` have just been found.
+    pub(crate) fn place(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
         let outputs = self
             .outputs
             .iter()
             .map(|output| (&output.path, &output.bytes));
         let depfiles = self.depfiles.iter().map(|(path, bytes)| (path, bytes));
-        let mut all = outputs.chain(depfiles).zip(sites);
-        all.try_for_each(|((path, bytes), site)| write_output::place(path, bytes, *site))
+        let mut all = outputs.chain(depfiles).zip(targets);
+        all.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))
     }
 
     /// The same for kept files.
-    pub(crate) fn place_kept(&self, sites: &[Site]) -> Result<(), Fallback> {
-        let mut all = self.kept.iter().zip(sites);
-        all.try_for_each(|((path, bytes), site)| write_output::place(path, bytes, *site))
+    pub(crate) fn place_kept(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
+        let mut all = self.kept.iter().zip(targets);
+        all.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))
     }
 
     /// Adds another unit's.
@@ -191,7 +191,7 @@ pub(crate) fn keep_files(
         write_output::place(
             target,
             &bytes,
-            write_output::check(target, Manner::Rewrite)?,
+            write_output::check(target, WriteMode::Rewrite)?,
         )?;
     }
     Ok(())

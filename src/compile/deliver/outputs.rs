@@ -1,7 +1,7 @@
 //! Where the outputs of a plan go, and whether they can be put there as nvcc would.
 
 use crate::cmdline::Job;
-use crate::compile::deliver::write_output::{self, Manner};
+use crate::compile::deliver::write_output::{self, WriteMode};
 use crate::outcome::{Bypass, BypassReason};
 use crate::plan::{FileId, Plan, Tool};
 use std::path::Path;
@@ -19,20 +19,20 @@ pub(crate) fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
             write_output::check_depfile(Path::new(path))?;
         }
         for file in unit.results.iter().filter(|file| plan.is_output(**file)) {
-            write_output::check(Path::new(&plan.file(*file).path), manner(plan, *file))?;
+            write_output::check(Path::new(&plan.file(*file).path), mode(plan, *file))?;
         }
     }
     Ok(())
 }
 
 /// The assembler makes objects anew; everything else is written in place.
-pub(crate) fn manner(plan: &Plan, file: FileId) -> Manner {
+pub(crate) fn mode(plan: &Plan, file: FileId) -> WriteMode {
     let writer = plan
         .stages
         .iter()
         .find(|stage| stage.writes.contains(&file));
     match writer.map(|stage| stage.tool) {
-        Some(Tool::HostCompile) => Manner::Replace,
-        _ => Manner::Rewrite,
+        Some(Tool::HostCompile) => WriteMode::Replace,
+        _ => WriteMode::Rewrite,
     }
 }

@@ -50,12 +50,16 @@ impl<'a> Places<'a> {
                     .inputs
                     .iter()
                     .map(|input| named(stem(input), suffix));
-                names.map(|name| Some(self.beside(&name))).collect()
+                names.map(|name| Some(self.overlap(&name))).collect()
             }
             (None, None) => return false,
         };
         // With `-o` and `-odir`, versions differ in what they take together.
-        let directed = self.job.output.as_deref().map(|output| self.beside(output));
+        let directed = self
+            .job
+            .output
+            .as_deref()
+            .map(|output| self.overlap(output));
         let mut found: Vec<_> = outputs
             .iter()
             .map(|path| match path {
@@ -122,7 +126,7 @@ impl<'a> Places<'a> {
     }
 
     /// In the directory for outputs.
-    fn beside(&self, name: &OsStr) -> PathBuf {
+    fn overlap(&self, name: &OsStr) -> PathBuf {
         match &self.job.output_directory {
             Some(directory) => Path::new(directory).join(name),
             None => name.into(),

@@ -17,7 +17,7 @@ const STALE: Duration = Duration::from_secs(60);
 
 /// How nvcc's own tool treats a file that is already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) enum Manner {
+pub(crate) enum WriteMode {
     /// Removes it and makes a new one, unless it is empty (the assembler).
     Replace,
     /// Writes into it, so that its mode stays (cicc, ptxas, fatbinary, nvcc's own depfile).
@@ -26,7 +26,7 @@ pub(crate) enum Manner {
 
 /// What an output meets at its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Site {
+pub(crate) enum OutputTarget {
     /// Nothing that counts: the file gets the mode of new files.
     Fresh,
     /// A file that is written into, and its mode.
@@ -37,7 +37,7 @@ pub(crate) enum Site {
 
 /// Looks at the place of an output. What only nvcc itself can do right (devices, links written
 /// through, missing and forbidden places) is left to it.
-pub(crate) fn check(path: &Path, manner: Manner) -> Result<Site, Bypass> {
+pub(crate) fn check(path: &Path, mode: WriteMode) -> Result<OutputTarget, Bypass> {
     let special = |what: &str| {
         Err(Bypass::new(
             BypassReason::OutputSpecial,
@@ -46,53 +46,55 @@ pub(crate) fn check(path: &Path, manner: Manner) -> Result<Site, Bypass> {
     };
     let Ok(found) = fs::symlink_metadata(path) else {
         return if directory(path).is_dir() {
-            Ok(Site::Fresh)
+            Ok(OutputTarget::Fresh)
         } else {
             special("its directory does not exist")
         };
     };
-    match effective(path, &found, manner) {
+    match effective(path, &found, mode) {
         _ if found.is_dir() => special("a directory"),
-        Manner::Replace if found.is_file() || found.is_symlink() => Ok(Site::Fresh),
-        Manner::Rewrite if found.is_symlink() => special("a symbolic link"),
-        Manner::Rewrite if found.is_file() && found.nlink() > 1 => special("has other hard links"),
-        Manner::Rewrite if found.is_file() && !is_writable(path) => special("not writable"),
+        WriteMode::Replace if found.is_file() || found.is_symlink() => Ok(OutputTarget::Fresh),
+        WriteMode::Rewrite if found.is_symlink() => special("a symbolic link"),
+        WriteMode::Rewrite if found.is_file() && found.nlink() > 1 => {
+            special("has other hard links")
+        }
+        WriteMode::Rewrite if found.is_file() && !is_writable(path) => special("not writable"),
         // It stays that user's when nvcc writes into it, and a new one would not be.
-        Manner::Rewrite if found.is_file() && !is_ours(&found) => special("another user's file"),
+        WriteMode::Rewrite if found.is_file() && !is_ours(&found) => special("another user's file"),
         // Writing takes the bits away that run a program as another user.
-        Manner::Rewrite if found.is_file() => Ok(Site::Held(found.mode() & 0o777)),
+        WriteMode::Rewrite if found.is_file() => Ok(OutputTarget::Held(found.mode() & 0o777)),
         _ => special("not a plain file"),
     }
 }
 
 /// The same for a depfile, which may also go to a device (`-MF /dev/null`).
-pub(crate) fn check_depfile(path: &Path) -> Result<Site, Bypass> {
+pub(crate) fn check_depfile(path: &Path) -> Result<OutputTarget, Bypass> {
     if is_device(path) {
-        Ok(Site::Device)
+        Ok(OutputTarget::Device)
     } else {
-        check(path, Manner::Rewrite)
+        check(path, WriteMode::Rewrite)
     }
 }
 
 /// GNU as (its BFD library) removes what is there only if that is not empty, following links.
-fn effective(path: &Path, found: &Metadata, manner: Manner) -> Manner {
+fn effective(path: &Path, found: &Metadata, mode: WriteMode) -> WriteMode {
     let has_content = if found.is_symlink() {
         fs::metadata(path).is_ok_and(|behind| behind.len() > 0)
     } else {
         found.len() > 0
     };
-    match manner {
-        Manner::Replace if has_content => Manner::Replace,
-        _ => Manner::Rewrite,
+    match mode {
+        WriteMode::Replace if has_content => WriteMode::Replace,
+        _ => WriteMode::Rewrite,
     }
 }
 
-/// Puts `bytes` at `path` in one step. `site` is what has just been found there.
-pub(crate) fn place(path: &Path, bytes: &[u8], site: Site) -> Result<(), Fallback> {
-    let put = match site {
-        Site::Device => write_to_device(path, bytes),
-        Site::Fresh => put(path, bytes, None),
-        Site::Held(mode) => put(path, bytes, Some(mode)),
+/// Puts `bytes` at `path` in one step. `target` is what has just been found there.
+pub(crate) fn place(path: &Path, bytes: &[u8], target: OutputTarget) -> Result<(), Fallback> {
+    let put = match target {
+        OutputTarget::Device => write_to_device(path, bytes),
+        OutputTarget::Fresh => put(path, bytes, None),
+        OutputTarget::Held(mode) => put(path, bytes, Some(mode)),
     };
     put.map_err(|error| {
         Fallback::new(
@@ -194,7 +196,7 @@ fn is_writable(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Manner, check, check_depfile, place};
+    use super::{WriteMode, check, check_depfile, place};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
@@ -207,19 +209,19 @@ mod tests {
     fn a_rewritten_file_keeps_its_mode_and_a_replaced_one_does_not() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let path = dir.path().join("out");
-        let place = |bytes: &[u8], manner| {
-            let site = check(&path, manner).expect("a plain place");
-            place(&path, bytes, site).expect("placed");
+        let place = |bytes: &[u8], mode| {
+            let target = check(&path, mode).expect("a plain place");
+            place(&path, bytes, target).expect("placed");
         };
-        place(b"1", Manner::Replace);
+        place(b"1", WriteMode::Replace);
         let fresh = mode(&path);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("a mode");
-        place(b"2", Manner::Rewrite);
+        place(b"2", WriteMode::Rewrite);
         assert_eq!(
             (mode(&path), fs::read(&path).expect("bytes")),
             (0o640, b"2".to_vec())
         );
-        place(b"3", Manner::Replace);
+        place(b"3", WriteMode::Replace);
         assert_eq!(
             (mode(&path), fs::read(&path).expect("bytes")),
             (fresh, b"3".to_vec())
@@ -232,8 +234,8 @@ mod tests {
         let path = dir.path().join("out");
         fs::write(&path, "").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o6755)).expect("a mode");
-        let site = check(&path, Manner::Replace).expect("a plain place");
-        place(&path, b"1", site).expect("placed");
+        let target = check(&path, WriteMode::Replace).expect("a plain place");
+        place(&path, b"1", target).expect("placed");
         let mode = fs::metadata(&path).expect("a file").mode() & 0o7777;
         assert_eq!(mode, 0o755);
     }
@@ -247,8 +249,8 @@ mod tests {
             // Only root can make one; scripts/neighbours does.
             return;
         }
-        assert!(check(&path, Manner::Rewrite).is_err());
-        assert!(check(&path, Manner::Replace).is_ok());
+        assert!(check(&path, WriteMode::Rewrite).is_err());
+        assert!(check(&path, WriteMode::Replace).is_ok());
     }
 
     #[test]
@@ -257,22 +259,22 @@ mod tests {
         let (file, link) = (dir.path().join("file"), dir.path().join("link"));
         fs::write(&file, "x").expect("written");
         symlink(&file, &link).expect("a link");
-        assert!(check(&file, Manner::Rewrite).is_ok());
-        assert!(check(&link, Manner::Rewrite).is_err());
-        assert!(check(&link, Manner::Replace).is_ok());
-        assert!(check(dir.path(), Manner::Replace).is_err());
+        assert!(check(&file, WriteMode::Rewrite).is_ok());
+        assert!(check(&link, WriteMode::Rewrite).is_err());
+        assert!(check(&link, WriteMode::Replace).is_ok());
+        assert!(check(dir.path(), WriteMode::Replace).is_err());
         symlink(dir.path().join("absent"), dir.path().join("dangling")).expect("a link");
-        assert!(check(&dir.path().join("dangling"), Manner::Replace).is_err());
-        assert!(check(Path::new("/dev/null"), Manner::Replace).is_err());
-        assert!(check(&dir.path().join("no/file"), Manner::Replace).is_err());
+        assert!(check(&dir.path().join("dangling"), WriteMode::Replace).is_err());
+        assert!(check(Path::new("/dev/null"), WriteMode::Replace).is_err());
+        assert!(check(&dir.path().join("no/file"), WriteMode::Replace).is_err());
         fs::hard_link(&file, dir.path().join("other")).expect("a link");
-        assert!(check(&file, Manner::Rewrite).is_err());
+        assert!(check(&file, WriteMode::Rewrite).is_err());
     }
 
     #[test]
     fn a_depfile_may_go_to_a_device() {
         let null = Path::new("/dev/null");
-        let site = check_depfile(null).expect("a device");
-        place(null, b"a.o : a.cu\n", site).expect("written");
+        let target = check_depfile(null).expect("a device");
+        place(null, b"a.o : a.cu\n", target).expect("written");
     }
 }

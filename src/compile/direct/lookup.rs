@@ -7,19 +7,19 @@
 use crate::cmdline::Job;
 use crate::compile::deliver::delivery::{Delivery, PlacedOutput};
 use crate::compile::deliver::places::Places;
-use crate::compile::deliver::write_output::{Manner, Site};
+use crate::compile::deliver::write_output::{OutputTarget, WriteMode};
 use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::explain;
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions::{self, HostQuestion};
-use crate::compile::inputs::line_free::Sight;
+use crate::compile::inputs::line_insensitive::ObservedPositions;
 use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::request::environment::value_depends_on_machine;
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::printed::Printed;
 use crate::compile::store_view::StoreView;
-use crate::compile::unit::tie::Tie;
+use crate::compile::unit::module::OutputScope;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::path_set::{self, Changed, PathSet};
@@ -67,7 +67,7 @@ pub(crate) struct DirectRecord {
 struct OutputRecord {
     /// Where it goes; `None` for what `-o` says.
     path: Option<PathBuf>,
-    manner: Manner,
+    mode: WriteMode,
     artefact: Artefact,
 }
 
@@ -76,9 +76,9 @@ pub(crate) struct DirectHit {
     /// Everything to put in place and to print.
     pub delivery: Delivery,
     /// What is at the places of outputs and depfiles.
-    pub sites: Vec<Site>,
+    pub targets: Vec<OutputTarget>,
     /// What is at the places of kept files.
-    pub kept_sites: Vec<Site>,
+    pub kept_targets: Vec<OutputTarget>,
     pub units: u64,
     /// The key of the result.
     pub key: Digest,
@@ -91,10 +91,10 @@ pub(crate) struct DirectHit {
 }
 
 /// How a result came about.
-pub(crate) struct MadeResult {
+pub(crate) struct CompiledResult {
     pub units: u64,
     /// Whether one of them is right for its output alone.
-    pub tie: Tie,
+    pub scope: OutputScope,
     /// Milliseconds that it took to compile them.
     pub milliseconds: u64,
     /// The record of what it depended on.
@@ -205,8 +205,8 @@ impl<'a> Direct<'a> {
                     continue;
                 }
             };
-            let ties = [Tie::Free, Tie::Output].into_iter();
-            let mut keys = ties.map(|tie| self.result_key(set, &contents, tie));
+            let ties = [OutputScope::AnyOutput, OutputScope::ThisOutput].into_iter();
+            let mut keys = ties.map(|scope| self.result_key(set, &contents, scope));
             if let Some((hit, _)) = keys.find_map(|key| self.fetch(&key)) {
                 return Some(hit);
             }
@@ -234,19 +234,19 @@ impl<'a> Direct<'a> {
         let known = self.cache.record(&TokenSet::key(&self.key, set))?;
         let known = TokenSet::read_all(&known)?;
         let paths = set.files()?;
-        let alike = known.iter().filter(|tokens| tokens.hold(&paths, contents));
-        let mut found = alike.map(|tokens| (tokens, self.fetch(&tokens.result)));
+        let line_insensitive = known.iter().filter(|tokens| tokens.hold(&paths, contents));
+        let mut found = line_insensitive.map(|tokens| (tokens, self.fetch(&tokens.result)));
         let (tokens, (hit, mut record)) =
             found.find_map(|(tokens, found)| Some((tokens, found?)))?;
         let base = record.facts.take();
         let changed = tokens.changed(&paths, contents);
         record.facts = base.and_then(|base| explain::keep_later(self.cache, base, changed));
-        let tie = match record.only {
-            Some(_) => Tie::Output,
-            None => Tie::Free,
+        let scope = match record.only {
+            Some(_) => OutputScope::ThisOutput,
+            None => OutputScope::AnyOutput,
         };
         if let Ok(record) = serde_json::to_vec(&record) {
-            let key = self.result_key(set, contents, tie);
+            let key = self.result_key(set, contents, scope);
             self.cache.keep(&key, &record);
         }
         Some(DirectHit {
@@ -257,9 +257,9 @@ impl<'a> Direct<'a> {
     }
 
     /// The key of the result of `set` with these `contents`.
-    fn result_key(&self, set: &PathSet, contents: &[Digest], tie: Tie) -> Digest {
+    fn result_key(&self, set: &PathSet, contents: &[Digest], scope: OutputScope) -> Digest {
         let output = self.output();
-        let output = (tie == Tie::Output).then(|| output.as_os_str().as_bytes());
+        let output = (scope == OutputScope::ThisOutput).then(|| output.as_os_str().as_bytes());
         result_key(&self.key, &set.digest, contents, output)
     }
 
@@ -282,8 +282,8 @@ impl<'a> Direct<'a> {
         let delivery = self.delivery(&record)?;
         let hit = DirectHit {
             // What cannot be placed as nvcc would is the ordinary way's to tell.
-            sites: delivery.sites().ok()?,
-            kept_sites: delivery.kept_sites().ok()?,
+            targets: delivery.targets().ok()?,
+            kept_targets: delivery.kept_targets().ok()?,
             delivery,
             units: record.units.min(self.job.inputs.len() as u64),
             key: *key,
@@ -303,7 +303,7 @@ impl<'a> Direct<'a> {
                     Some(path) => path.clone(),
                     None => self.job.output.clone()?.into(),
                 },
-                manner: output.manner,
+                mode: output.mode,
                 bytes: self.cache.artefact(&output.artefact)?,
             });
         }
@@ -347,7 +347,7 @@ impl<'a> Direct<'a> {
         reads: &ReadSet<'t>,
     ) -> Result<ResolvedDependencies<'t>, Doubt> {
         reads.check_times(&self.facts.environment)?;
-        let lookups = Lookups::follow(&reads.reads, &reads.orders)?;
+        let lookups = Lookups::resolve(&reads.reads, &reads.orders)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
             .check(self.table, None, settled::stamp_time())
@@ -363,13 +363,13 @@ impl<'a> Direct<'a> {
     }
 
     /// Remembers the result by what it depends on; by the tokens of the files too, if more than these has not been
-    /// in `sight`. What cannot be remembered is no trouble; the reason is for the log.
+    /// in `observed`. What cannot be remembered is no trouble; the reason is for the log.
     pub(crate) fn keep(
         &self,
         dependencies: ResolvedDependencies<'_>,
-        sight: Option<Sight>,
+        observed: Option<ObservedPositions>,
         delivery: &Delivery,
-        made: MadeResult,
+        made: CompiledResult,
     ) -> Result<(), Doubt> {
         if self.cache.readonly {
             return Ok(());
@@ -386,7 +386,7 @@ impl<'a> Direct<'a> {
         settled::check(&lookups, began)?;
         mounts.check()?;
         let full = || self.cache.why_unstored();
-        let key = self.result_key(&set, &contents, made.tie);
+        let key = self.result_key(&set, &contents, made.scope);
         let record = self.record(delivery, made).ok_or_else(full)?;
         if !self.may_place(&record) {
             return Err("its files are not where the command line alone says".to_owned());
@@ -396,8 +396,8 @@ impl<'a> Direct<'a> {
             .keep(&key, &bytes)
             .then_some(())
             .ok_or_else(full)?;
-        if let (Some(sight), Some(tokens)) = (sight, tokens) {
-            self.keep_tokens(&set, TokenSet::new(key, sight, contents, &tokens));
+        if let (Some(observed), Some(tokens)) = (observed, tokens) {
+            self.keep_tokens(&set, TokenSet::new(key, observed, contents, &tokens));
         }
         let is_kept = self.keep_set(set) && self.keep_questions();
         is_kept.then_some(()).ok_or_else(full)
@@ -419,20 +419,20 @@ impl<'a> Direct<'a> {
             .keep(&place, &tokens.write_before(&known.unwrap_or_default()));
     }
 
-    fn record(&self, delivery: &Delivery, made: MadeResult) -> Option<DirectRecord> {
+    fn record(&self, delivery: &Delivery, made: CompiledResult) -> Option<DirectRecord> {
         let named = self.job.output.as_deref().map(Path::new);
         let mut outputs = Vec::with_capacity(delivery.outputs.len());
         for placed in &delivery.outputs {
             outputs.push(OutputRecord {
                 path: (Some(placed.path.as_path()) != named).then(|| placed.path.clone()),
-                manner: placed.manner,
+                mode: placed.mode,
                 artefact: self.cache.keep_artefact(&placed.bytes)?,
             });
         }
         Some(DirectRecord {
             schema: SCHEMA,
             units: made.units,
-            only: (made.tie == Tie::Output).then(|| self.output()),
+            only: (made.scope == OutputScope::ThisOutput).then(|| self.output()),
             milliseconds: made.milliseconds,
             facts: made.facts,
             sources: self.sources(),

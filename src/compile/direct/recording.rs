@@ -4,7 +4,7 @@ use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::lookup::Direct;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::ReadFiles;
-use crate::compile::inputs::line_free::Sight;
+use crate::compile::inputs::line_insensitive::ObservedPositions;
 use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::Finished;
 use crate::includes::lookups::Doubt;
@@ -15,7 +15,7 @@ use std::path::PathBuf;
 pub(crate) struct Recording<'a> {
     state: RecordingState<'a>,
     /// What else than tokens the units could see; `None` if every byte counts.
-    sight: Option<Sight>,
+    observed: Option<ObservedPositions>,
     /// Files that diagnostics mention: an edit of any byte of them makes the result stale.
     quoted: BTreeSet<PathBuf>,
 }
@@ -38,7 +38,7 @@ pub(crate) struct Recorded<'a> {
     /// Why it is not remembered, if it is not.
     pub refusal: Option<Doubt>,
     /// What else than tokens the compile could see; `None` if every byte counts.
-    pub sight: Option<Sight>,
+    pub observed: Option<ObservedPositions>,
     /// Files that diagnostics mention: an edit of any byte of them makes the result stale.
     pub quoted: BTreeSet<PathBuf>,
 }
@@ -52,7 +52,7 @@ impl<'a> Recording<'a> {
         });
         Self {
             state,
-            sight: Some(Sight::default()),
+            observed: Some(ObservedPositions::default()),
             quoted: BTreeSet::new(),
         }
     }
@@ -67,8 +67,8 @@ impl<'a> Recording<'a> {
 
     /// Adds what a unit read, if its result may be remembered.
     pub(crate) fn add(&mut self, unit: &Finished) {
-        let both = self.sight.zip(unit.sight);
-        self.sight = both.map(|(one, other)| one.max(other));
+        let both = self.observed.zip(unit.observed);
+        self.observed = both.map(|(one, other)| one.max(other));
         let quoted = unit.product.sources.iter();
         self.quoted.extend(quoted.map(|source| source.path.clone()));
         if let Ending::Unstored(why) = &unit.ending {
@@ -102,7 +102,7 @@ impl<'a> Recording<'a> {
         Recorded {
             dependencies,
             refusal,
-            sight: self.sight,
+            observed: self.observed,
             quoted: self.quoted,
         }
     }

@@ -1,7 +1,7 @@
 //! What the tokens of a path set's files were when a result was made, so that it is found again where the files
 //! differ in what no compiler sees.
 
-use crate::compile::inputs::line_free::Sight;
+use crate::compile::inputs::line_insensitive::ObservedPositions;
 use crate::includes::path_set::PathSet;
 use crate::includes::tokens::{self, TokenDigests};
 use crate::key::{Digest, Digester, Sink};
@@ -19,7 +19,7 @@ const TITLE: &[u8] = b"pcache-nvcc token sets 1\n";
 pub(crate) struct TokenSet {
     /// The key of the result.
     pub result: Digest,
-    sight: Sight,
+    observed: ObservedPositions,
     /// Of each file the digest of its content and of its tokens.
     files: Vec<[Digest; 2]>,
 }
@@ -28,7 +28,7 @@ impl TokenSet {
     /// The set of a `result` of files with these `contents` and `tokens`.
     pub(crate) fn new(
         result: Digest,
-        sight: Sight,
+        observed: ObservedPositions,
         contents: Vec<Digest>,
         tokens: &[Option<TokenDigests>],
     ) -> Self {
@@ -36,12 +36,12 @@ impl TokenSet {
         // No text has this digest.
         let none = [0; 32];
         let files = files.map(|(content, tokens)| {
-            let tokens = tokens.as_ref().map(|tokens| seen(tokens, sight));
+            let tokens = tokens.as_ref().map(|tokens| seen(tokens, observed));
             [content, tokens.unwrap_or(none)]
         });
         Self {
             result,
-            sight,
+            observed,
             files: files.collect(),
         }
     }
@@ -68,7 +68,7 @@ impl TokenSet {
                 let text = fs::read(path).ok();
                 let text = text.filter(|text| Digest::from(Sha256::digest(text)) == *now);
                 let found = text.and_then(|text| tokens::digest(&text));
-                found.is_some_and(|found| seen(&found, self.sight) == *tokens)
+                found.is_some_and(|found| seen(&found, self.observed) == *tokens)
             })
     }
 
@@ -102,7 +102,7 @@ impl TokenSet {
         let mut bytes = TITLE.to_vec();
         for set in std::iter::once(self).chain(others).take(MOST) {
             bytes.extend(set.result);
-            bytes.push(set.sight as u8);
+            bytes.push(set.observed as u8);
             bytes.extend(u32::try_from(set.files.len()).unwrap_or(0).to_le_bytes());
             bytes.extend(set.files.as_flattened().as_flattened());
         }
@@ -115,7 +115,7 @@ impl TokenSet {
         let mut sets = Vec::new();
         while !rest.is_empty() {
             let (result, after) = rest.split_first_chunk()?;
-            let (sight, after) = after.split_first()?;
+            let (observed, after) = after.split_first()?;
             let (count, after) = after.split_first_chunk()?;
             let length = (u32::from_le_bytes(*count) as usize).checked_mul(64)?;
             let (files, after) = after.split_at_checked(length)?;
@@ -123,9 +123,9 @@ impl TokenSet {
             let pair = |pair: &[u8]| Some([digest(&pair[..32])?, digest(&pair[32..])?]);
             sets.push(Self {
                 result: *result,
-                sight: match sight {
-                    0 => Sight::Lines,
-                    _ => Sight::Columns,
+                observed: match observed {
+                    0 => ObservedPositions::Lines,
+                    _ => ObservedPositions::Columns,
                 },
                 files: files.chunks_exact(64).map(pair).collect::<Option<_>>()?,
             });
@@ -135,9 +135,9 @@ impl TokenSet {
     }
 }
 
-fn seen(tokens: &TokenDigests, sight: Sight) -> Digest {
-    match sight {
-        Sight::Lines => tokens.lines,
-        Sight::Columns => tokens.columns,
+fn seen(tokens: &TokenDigests, observed: ObservedPositions) -> Digest {
+    match observed {
+        ObservedPositions::Lines => tokens.lines,
+        ObservedPositions::Columns => tokens.columns,
     }
 }

@@ -199,8 +199,8 @@ fn is_made_by_operands(word: &[u8]) -> bool {
                         .count(),
                 };
                 rest = after.get(length..).unwrap_or_default();
-                let beside = before.is_some_and(|byte| is_part(&byte) && byte != b'$');
-                if beside
+                let overlap = before.is_some_and(|byte| is_part(&byte) && byte != b'$');
+                if overlap
                     || rest
                         .first()
                         .is_some_and(|byte| is_part(byte) || *byte == b'%')

@@ -6,7 +6,7 @@ use crate::cmdline::check_command;
 use crate::compile::inputs::additions::{Additions, NO_MAP, added_words, without_evidence};
 use crate::compile::inputs::host_questions::{HostQuestion, PIPE};
 use crate::compile::request::environment;
-use crate::compile::run::commands::evidence_flags;
+use crate::compile::run::commands::dependency_flags;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::Doubt;
 use crate::key::{Digest, Digester, Sink, list};
@@ -108,7 +108,7 @@ impl HostCompiler<'_> {
     ///
     /// # Errors
     /// It does something else.
-    pub(crate) fn check_evidence<'a>(
+    pub(crate) fn check_dependency_flags<'a>(
         &self,
         plan: &Plan,
         asked: impl Iterator<Item = &'a Stage>,
@@ -120,7 +120,7 @@ impl HostCompiler<'_> {
         let null = OsStr::new("/dev/null");
         let (mut without, mut with) = (Vec::new(), Vec::new());
         for stage in asked {
-            let added = evidence_flags(stage.tool, HostFamily::Gnu, [null; 2], || NO_MAP.into());
+            let added = dependency_flags(stage.tool, HostFamily::Gnu, [null; 2], || NO_MAP.into());
             if added.is_empty() {
                 continue;
             }

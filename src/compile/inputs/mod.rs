@@ -10,7 +10,7 @@ pub(crate) mod extra_passes;
 pub(crate) mod host;
 pub(crate) mod host_questions;
 pub(crate) mod known_files;
-pub(crate) mod line_free;
+pub(crate) mod line_insensitive;
 pub(crate) mod preprocess;
 pub(crate) mod quoted_sources;
 pub(crate) mod steering;

@@ -101,7 +101,7 @@ impl Commands<'_> {
         }
         let [read, assembled] = ["d", "asd"].map(|suffix| self.workspace.side_file(number, suffix));
         let files = [read.as_os_str(), assembled.as_os_str()];
-        added.extend(evidence_flags(tool, family, files, || self.debug_map()));
+        added.extend(dependency_flags(tool, family, files, || self.debug_map()));
         added
     }
 
@@ -138,7 +138,7 @@ impl Commands<'_> {
 
 /// What a stage is given besides so that it tells what compiler and assembler really read, for `evidence`, into two
 /// `files`; and the `map` of debug information.
-pub(crate) fn evidence_flags(
+pub(crate) fn dependency_flags(
     tool: Tool,
     family: HostFamily,
     [read, assembled]: [&OsStr; 2],

@@ -2,7 +2,7 @@
 //! them.
 
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::line_free::Alike;
+use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::request::environment::{self, VariableReader, word_depends_on_machine};
 use crate::compile::stages::{nameless, shape};
@@ -38,7 +38,7 @@ pub(super) struct Pair {
     /// Of what it reads as it is.
     pub exact: Digest,
     /// Without the numbers of lines that do not reach what the stage writes; `None` if they do.
-    pub alike: Option<Digest>,
+    pub line_insensitive: Option<Digest>,
 }
 
 impl Keys {
@@ -51,7 +51,7 @@ impl Keys {
         let named = self.named.iter().map(|pair| (pair, StoredForm::Named));
         let both = nameless.chain(named);
         both.flat_map(|(pair, form)| {
-            let keys = std::iter::once(&pair.exact).chain(&pair.alike);
+            let keys = std::iter::once(&pair.exact).chain(&pair.line_insensitive);
             keys.map(move |key| (key, form))
         })
     }
@@ -63,7 +63,7 @@ pub(super) struct StageInputs<'a> {
     /// What its passes read.
     pub read: &'a PassResults,
     /// The passes without the numbers of lines; `None` if every byte counts.
-    pub alike: Option<&'a Alike>,
+    pub line_insensitive: Option<&'a LineInsensitive>,
     /// The module id.
     pub id: &'a [u8],
     /// Of the portable form of each file in the workspace that a key may need.
@@ -75,13 +75,15 @@ pub(super) struct StageInputs<'a> {
 impl StageInputs<'_> {
     /// The stage's keys; `None` for one that always runs, or reads a file without a known digest.
     pub(super) fn keys(&self, stage: &Stage, command: &Command) -> Option<Keys> {
-        let pair = |exact: HashMap<FileId, Digest>, alike: Option<HashMap<FileId, Digest>>| {
+        let pair = |exact: HashMap<FileId, Digest>,
+                    line_insensitive: Option<HashMap<FileId, Digest>>| {
             Some(Pair {
                 exact: self.key(stage, command, &exact)?,
-                alike: alike.and_then(|digests| self.key(stage, command, &digests)),
+                line_insensitive: line_insensitive
+                    .and_then(|digests| self.key(stage, command, &digests)),
             })
         };
-        let alike = self.without_lines(stage);
+        let line_insensitive = self.without_lines(stage);
         let nameless = match stage.tool {
             Tool::Cicc if !self.id.is_empty() => {
                 let without_id = |mut digests: HashMap<FileId, Digest>| {
@@ -91,7 +93,7 @@ impl StageInputs<'_> {
                 };
                 pair(
                     without_id(self.digests.clone()),
-                    alike.clone().map(without_id),
+                    line_insensitive.clone().map(without_id),
                 )
             }
             Tool::Ptxas => self.carried(stage).and_then(|digests| pair(digests, None)),
@@ -99,7 +101,7 @@ impl StageInputs<'_> {
         };
         let named = match (stage.tool, &nameless) {
             (Tool::Ptxas, Some(_)) => None,
-            _ => pair(self.digests.clone(), alike),
+            _ => pair(self.digests.clone(), line_insensitive),
         };
         (nameless.is_some() || named.is_some()).then_some(Keys { nameless, named })
     }
@@ -124,10 +126,10 @@ impl StageInputs<'_> {
     /// The digests of what the stage reads, without the numbers of lines that do not reach what it
     /// writes; `None` if they do, or if every byte counts. cudafe++ writes them all.
     fn without_lines(&self, stage: &Stage) -> Option<HashMap<FileId, Digest>> {
-        let alike = self.alike?;
+        let line_insensitive = self.line_insensitive?;
         let mut digests = self.digests.clone();
         match stage.tool {
-            Tool::Cicc => digests.extend(&alike.texts),
+            Tool::Cicc => digests.extend(&line_insensitive.texts),
             Tool::HostCompile => {
                 for &file in &stage.reads {
                     if let Some(text) = self.generated(file) {

@@ -3,7 +3,7 @@
 
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::line_free::Alike;
+use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::run::runner::StageLog;
 use crate::compile::stages::one_step::OneStep;
@@ -14,13 +14,13 @@ use crate::outcome::FallbackReason;
 use crate::stats::Counter;
 
 /// Takes every stage but the passes, which have run, from the store, or runs it.
-pub(crate) fn make(
+pub(crate) fn compile_stages(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
     id: &[u8],
     read: &PassResults,
-    alike: Option<&Alike>,
-    beside: &mut dyn FnMut(),
+    line_insensitive: Option<&LineInsensitive>,
+    overlap: &mut dyn FnMut(),
 ) -> Result<StageResults, Detour> {
     if let Some(one_step) = one_step {
         one_step.make(work)?;
@@ -36,16 +36,16 @@ pub(crate) fn make(
     let split = may_split.then(|| work.plan.split_host_compile(work.unit));
     if let Some(split) = split.flatten() {
         let work = work.by_plan(&split.plan, &split.unit);
-        let stages = Stages::new(&work, read, alike, id, Some(&split))?;
-        if let Some(made) = run_stages(&work, stages, beside)? {
+        let stages = Stages::new(&work, read, line_insensitive, id, Some(&split))?;
+        if let Some(made) = run_stages(&work, stages, overlap)? {
             return Ok(made);
         }
         work.runner
             .account
             .note("host compile", "in one step: two do not fit");
     }
-    let stages = Stages::new(work, read, alike, id, None)?;
-    let made = run_stages(work, stages, beside)?;
+    let stages = Stages::new(work, read, line_insensitive, id, None)?;
+    let made = run_stages(work, stages, overlap)?;
     Ok(made.unwrap_or_default())
 }
 
@@ -60,13 +60,13 @@ pub(crate) fn count_passes(work: &UnitContext<'_>) {
 fn run_stages(
     work: &UnitContext<'_>,
     mut stages: Stages<'_>,
-    beside: &mut dyn FnMut(),
+    overlap: &mut dyn FnMut(),
 ) -> Result<Option<StageResults>, Detour> {
     let rest = work.unit.stages.iter().copied();
     let rest: Vec<_> = rest
         .filter(|number| !work.unit.passes.contains(number))
         .collect();
-    match run_side_by_side(work, &mut stages, &rest, beside) {
+    match run_side_by_side(work, &mut stages, &rest, overlap) {
         Err(Detour::Fallback(_)) if stages.are_misfit() => Ok(None),
         Err(detour) => Err(detour),
         Ok(()) => Ok(Some(stages.made())),
@@ -74,12 +74,12 @@ fn run_stages(
 }
 
 /// Takes the stages `numbers` of `work`'s plan from the store, or runs them, side by side as far as
-/// they do not wait for each other. `beside` is called while one of them runs by itself.
+/// they do not wait for each other. `overlap` is called while one of them runs by itself.
 fn run_side_by_side(
     work: &UnitContext<'_>,
     stages: &mut Stages<'_>,
     numbers: &[usize],
-    beside: &mut dyn FnMut(),
+    overlap: &mut dyn FnMut(),
 ) -> Result<(), Detour> {
     struct Rest<'a, 'b>(
         &'b mut Stages<'a>,
@@ -124,7 +124,7 @@ fn run_side_by_side(
     let told = StageLog::of(work.runner.account, work.plan, &named);
     work.runner.run(
         &chosen,
-        &mut Rest(stages, numbers, beside, told),
+        &mut Rest(stages, numbers, overlap, told),
         &work.commands.environment,
         FallbackReason::Stage,
     )

@@ -41,7 +41,7 @@ impl OneStep<'_> {
         let (output, last) = (work.unit.results[0], work.unit.stages.iter().max());
         let last = last.copied().unwrap_or_default();
         workspace.prepare(work.plan, &[output])?;
-        let mut args = self.job.whole_args(
+        let mut args = self.job.one_step_args(
             &workspace.temporaries(),
             &workspace.locate(work.plan, output),
         );

@@ -5,7 +5,7 @@ use crate::compile::inputs::assembly::{check_assembly, check_line_files};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::evidence::check_headers;
 use crate::compile::inputs::known_files::{QuotedSource, RealFiles, are_unchanged};
-use crate::compile::inputs::line_free::Alike;
+use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::inputs::quoted_sources;
 use crate::compile::run::commands::Outputs;
@@ -48,7 +48,7 @@ impl<'a> Stages<'a> {
     pub(crate) fn new(
         work: &'a UnitContext<'a>,
         read: &'a PassResults,
-        alike: Option<&'a Alike>,
+        line_insensitive: Option<&'a LineInsensitive>,
         id: &'a [u8],
         split: Option<&'a Split>,
     ) -> Result<Self, Fallback> {
@@ -61,7 +61,7 @@ impl<'a> Stages<'a> {
             inputs: StageInputs {
                 work,
                 read,
-                alike,
+                line_insensitive,
                 id,
                 digests,
                 nameless: HashMap::new(),
@@ -399,11 +399,11 @@ impl<'a> Stages<'a> {
             StoredForm::Nameless => keys.nameless.as_ref()?,
         };
         cache.keep(&keys.exact, &serde_json::to_vec(&record).ok()?);
-        if let Some(alike) = &keys.alike
+        if let Some(line_insensitive) = &keys.line_insensitive
             && let Some(sources) = self.named(&printed)
         {
             let record = StageRecord { sources, ..record };
-            cache.keep(alike, &serde_json::to_vec(&record).ok()?);
+            cache.keep(line_insensitive, &serde_json::to_vec(&record).ok()?);
         }
         Some(())
     }
@@ -413,7 +413,9 @@ impl<'a> Stages<'a> {
         if printed.is_empty() {
             return Some(Vec::new());
         }
-        self.inputs.alike.filter(|alike| !alike.renames)?;
+        self.inputs
+            .line_insensitive
+            .filter(|line_insensitive| !line_insensitive.renames)?;
         self.sources()?;
         quoted_sources::named(&self.inputs.read.known, &printed.texts())
     }

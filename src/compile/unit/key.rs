@@ -1,45 +1,92 @@
-//! The key of one translation unit.
+//! The keys of one translation unit.
 
 use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::line_insensitive::{LineInsensitive, line_insensitive_key};
+use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::request::environment::{self, word_depends_on_machine};
 use crate::compile::run::commands::template;
-use crate::key::{HostHeader, Pass, Sink, TuFacts};
+use crate::compile::unit::module::{self, OutputScope};
+use crate::key::{Digest, Digester, Explanation, Pass, Sink, TuFacts};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-/// The unit's commands as text, sorted, each with its stage.
-pub(crate) fn sorted_commands(work: &UnitContext<'_>) -> Vec<(Vec<u8>, usize)> {
-    let stages = work.unit.stages.iter();
-    let mut commands: Vec<_> = stages
-        .map(|number| (template(work.plan, work.stage(*number)), *number))
-        .collect();
-    commands.sort();
-    commands
+/// What the keys of a unit are made of, once its passes have run.
+pub(crate) struct UnitKeys<'a> {
+    work: &'a UnitContext<'a>,
+    read: &'a PassResults,
+    /// The unit's commands as text, sorted.
+    commands: Vec<Vec<u8>>,
+    /// The stage of each command.
+    stages: Vec<usize>,
+    /// Where the result goes, as spelled.
+    output: OsString,
+    /// What asks the machine that compiles, if a command does.
+    machine: Vec<u8>,
 }
 
-/// Writes the fields of the unit's key to `sink`.
-pub(crate) fn write_key(
-    work: &UnitContext<'_>,
-    output: Option<&[u8]>,
-    commands: &[Vec<u8>],
-    passes: &[Pass],
-    host_headers: &[HostHeader],
-    sink: &mut impl Sink,
-) {
-    let facts = work.facts;
-    let machine = if commands.iter().any(|text| word_depends_on_machine(text)) {
-        environment::machine()
-    } else {
-        Vec::new()
-    };
-    TuFacts {
-        common: facts.common(work.commands.toolchain),
-        host: &work.host.commands,
-        machine: &machine,
-        source: work.plan.file(work.unit.source).path.as_bytes(),
-        output,
-        commands,
-        passes,
-        host_headers,
+impl<'a> UnitKeys<'a> {
+    pub(crate) fn of(work: &'a UnitContext<'a>, read: &'a PassResults) -> Self {
+        let stages = work.unit.stages.iter();
+        let mut commands: Vec<_> = stages
+            .map(|number| (template(work.plan, work.stage(*number)), *number))
+            .collect();
+        commands.sort();
+        let (commands, stages): (Vec<Vec<u8>>, _) = commands.into_iter().unzip();
+        let asks_machine = commands.iter().any(|text| word_depends_on_machine(text));
+        Self {
+            work,
+            read,
+            stages,
+            output: module::output(work),
+            machine: if asks_machine {
+                environment::machine()
+            } else {
+                Vec::new()
+            },
+            commands,
+        }
     }
-    .write(sink);
+
+    /// The stages in the order of their commands in the key, by which records name them.
+    pub(crate) fn stages(&self) -> &[usize] {
+        &self.stages
+    }
+
+    /// The key that holds every byte of the preprocessed text.
+    pub(crate) fn exact(&self, scope: OutputScope) -> Digest {
+        self.digest(scope, &self.read.passes)
+    }
+
+    /// The key without the numbers of lines that reach no output.
+    pub(crate) fn line_insensitive(&self, scope: OutputScope, passes: &LineInsensitive) -> Digest {
+        line_insensitive_key(&self.digest(scope, &passes.passes))
+    }
+
+    /// The fields of the exact key.
+    pub(crate) fn explain(&self, scope: OutputScope) -> Explanation {
+        let mut fields = Explanation::default();
+        self.write(scope, &self.read.passes, &mut fields);
+        fields
+    }
+
+    fn digest(&self, scope: OutputScope, passes: &[Pass]) -> Digest {
+        let mut key = Digester::default();
+        self.write(scope, passes, &mut key);
+        key.finish()
+    }
+
+    fn write(&self, scope: OutputScope, passes: &[Pass], sink: &mut impl Sink) {
+        let work = self.work;
+        TuFacts {
+            common: work.facts.common(work.commands.toolchain),
+            host: &work.host.commands,
+            machine: &self.machine,
+            source: work.plan.file(work.unit.source).path.as_bytes(),
+            output: (scope == OutputScope::ThisOutput).then(|| self.output.as_bytes()),
+            commands: &self.commands,
+            passes,
+            host_headers: &self.read.host_headers,
+        }
+        .write(sink);
+    }
 }

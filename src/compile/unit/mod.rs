@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod key;
+pub(crate) mod module;
 pub(crate) mod product;
 pub(crate) mod record;
 pub(crate) mod result;
@@ -9,4 +10,3 @@ pub(crate) mod run;
 pub(crate) mod single_flight;
 pub(crate) mod stored;
 mod symbols;
-pub(crate) mod tie;

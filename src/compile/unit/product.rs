@@ -26,7 +26,7 @@ pub(crate) enum Ending {
     /// From the store, after preprocessing.
     Hit,
     /// From the store; only line numbers that the output does not depend on have changed.
-    Alike,
+    SemanticHit,
     /// From the store, after waiting for another process that made it.
     Coalesced,
     /// Compiled and stored.

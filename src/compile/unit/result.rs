@@ -3,7 +3,7 @@
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::{QuotedSource, ReadFiles};
-use crate::compile::inputs::line_free::Alike;
+use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::quoted_sources;
 use crate::compile::run::mentions::mentions;
 use crate::compile::run::printed::Printed;
@@ -91,7 +91,7 @@ pub(crate) fn quoted(
     work: &UnitContext<'_>,
     product: &Product,
     known: &ReadFiles,
-    alike: Option<&Alike>,
+    line_insensitive: Option<&LineInsensitive>,
 ) -> Option<Vec<QuotedSource>> {
     // What the host compiler reads itself it may warn of or digest as it is written, whatever a pass shows.
     let whole = work.passes.compile_sources();
@@ -105,7 +105,7 @@ pub(crate) fn quoted(
         .filter(|(number, _)| may_quote(*number))
         .flat_map(|(_, printed)| printed.texts())
         .collect();
-    let named = alike.filter(|alike| !alike.renames);
+    let named = line_insensitive.filter(|line_insensitive| !line_insensitive.renames);
     match named.and_then(|_| quoted_sources::named(known, &printed)) {
         _ if printed.is_empty() => Some(Vec::new()),
         None => quoted_sources::all(known),

@@ -13,7 +13,7 @@ use std::time::Instant;
 pub(crate) fn take_turn(
     work: &UnitContext<'_>,
     key: &Digest,
-    commands: &[(Vec<u8>, usize)],
+    stages: &[usize],
 ) -> Result<Turn<StoredUnit>, Detour> {
     let Some(flights) = work.cache.shared_flights() else {
         return Ok(Turn::Make(None));
@@ -28,7 +28,7 @@ pub(crate) fn take_turn(
         }
         joined
     };
-    let mut look_up = || fetch(work, key, commands);
+    let mut look_up = || fetch(work, key, stages);
     let mut failed = || work.cache.stats.add(Counter::Error, 1);
     store::take_turn(&mut join, &mut look_up, &mut failed).map_err(Detour::Interrupted)
 }

@@ -16,7 +16,7 @@ pub(crate) enum StoredUnit {
     /// What it leaves behind.
     Product(Product),
     /// That each output has a key of its own.
-    Tied,
+    PerOutput,
 }
 
 impl StoredUnit {
@@ -24,25 +24,21 @@ impl StoredUnit {
     pub(crate) fn product(self) -> Option<Product> {
         match self {
             Self::Product(product) => Some(product),
-            Self::Tied => None,
+            Self::PerOutput => None,
         }
     }
 }
 
 /// The stored product, if all of it can be read and is what it was.
-pub(crate) fn fetch(
-    work: &UnitContext<'_>,
-    key: &Digest,
-    commands: &[(Vec<u8>, usize)],
-) -> Option<StoredUnit> {
+pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> Option<StoredUnit> {
     let record: UnitRecord = serde_json::from_slice(&work.cache.record(key)?).ok()?;
     if record.schema != SCHEMA || !are_unchanged(&record.sources) {
         return None;
     }
     if record.tied {
-        return Some(StoredUnit::Tied);
+        return Some(StoredUnit::PerOutput);
     }
-    let stage_of = |command: usize| commands.get(command).map(|(_, number)| *number);
+    let stage_of = |command: usize| stages.get(command).copied();
     let mut product = Product {
         milliseconds: record.milliseconds,
         ..Product::default()
@@ -91,10 +87,10 @@ fn temporaries<'a>(work: &UnitContext<'a>) -> BTreeSet<&'a OsStr> {
 /// Stores the product's bytes and describes it.
 pub(crate) fn record(
     work: &UnitContext<'_>,
-    commands: &[(Vec<u8>, usize)],
+    stages: &[usize],
     product: &Product,
 ) -> Option<UnitRecord> {
-    let command_of = |number: usize| commands.iter().position(|(_, stage)| *stage == number);
+    let command_of = |number: usize| stages.iter().position(|stage| *stage == number);
     let mut record = UnitRecord {
         sources: product.sources.clone(),
         milliseconds: product.milliseconds,
@@ -124,7 +120,7 @@ pub(crate) fn record(
 }
 
 /// Stores under `key` that each output has a key of its own.
-pub(crate) fn keep_tie(work: &UnitContext<'_>, key: &Digest) {
+pub(crate) fn keep_per_output(work: &UnitContext<'_>, key: &Digest) {
     let record = UnitRecord {
         tied: true,
         ..empty_record(work)

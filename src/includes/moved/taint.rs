@@ -102,7 +102,7 @@ pub(super) fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
 impl<'t> TaintSearch<'t> {
     fn run(&mut self) -> Result<(), Stop> {
         while let Some(name) = self.left.pop() {
-            self.follow(&name)?;
+            self.resolve(&name)?;
             if self.names.len() > MOST_NAMES {
                 return Err(Stop::Unnamed(name, Unnamed::TooMany));
             }
@@ -111,7 +111,7 @@ impl<'t> TaintSearch<'t> {
     }
 
     /// Looks at every mention of `name`.
-    fn follow(&mut self, name: &[u8]) -> Result<(), Stop> {
+    fn resolve(&mut self, name: &[u8]) -> Result<(), Stop> {
         for at in hits(self.text, name) {
             let Some((number, token)) = self.locate(name, at)? else {
                 continue;

@@ -2,7 +2,7 @@
 //! own (`docs/design/keys.md` says when nvcc takes it for one). Does not know how a unit is made.
 
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::line_free::Alike;
+use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::{self, PassResults};
 use crate::compile::unit::product::Product;
 use crate::compile::unit::symbols::{self, Binding};
@@ -16,28 +16,28 @@ use std::path::PathBuf;
 
 /// Whether a unit's id, and so its key, names the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Tie {
+pub(crate) enum OutputScope {
     /// It is one module, whatever its outputs are called.
-    Free,
+    AnyOutput,
     /// Each output is a module of its own.
-    Output,
+    ThisOutput,
 }
 
 /// The unit's module id; empty where no stage asks for one.
-pub(crate) fn module_id(
+pub(crate) fn id(
     work: &UnitContext<'_>,
     read: &PassResults,
-    alike: Option<&Alike>,
-    tie: Tie,
+    line_insensitive: Option<&LineInsensitive>,
+    scope: OutputScope,
 ) -> Vec<u8> {
     if work.unit.module_id.is_none() {
         return Vec::new();
     }
-    let output = (tie == Tie::Output).then(|| absolute(work, &output(work)));
+    let output = (scope == OutputScope::ThisOutput).then(|| absolute(work, &output(work)));
     let path = source_path(work);
     let module = Module {
         path: path.as_os_str().as_bytes(),
-        contents: &module_contents(work, read, alike),
+        contents: &module_contents(work, read, line_insensitive),
         output: output.as_ref().map(|path| path.as_os_str().as_bytes()),
     };
     let job = work.facts.job.iter();
@@ -60,7 +60,7 @@ pub(crate) fn output(work: &UnitContext<'_>) -> OsString {
 /// nvcc takes the process's number into the id of a source that defines nothing for other objects,
 /// and the name of the first such definition into other ids. Two objects with such a definition do
 /// not go into one link anyhow.
-pub(crate) fn is_tied(
+pub(crate) fn is_per_output(
     work: &UnitContext<'_>,
     product: &Product,
     id: &[u8],
@@ -111,7 +111,7 @@ fn absolute(work: &UnitContext<'_>, path: &OsStr) -> PathBuf {
 fn module_contents(
     work: &UnitContext<'_>,
     read: &PassResults,
-    alike: Option<&Alike>,
+    line_insensitive: Option<&LineInsensitive>,
 ) -> Vec<Digest> {
     let stages = work.unit.stages.iter().map(|number| work.stage(*number));
     let mut host = stages.filter(|stage| stage.tool == Tool::Cudafe);
@@ -129,7 +129,9 @@ fn module_contents(
     wanted
         .into_iter()
         .map(|&(pass, text)| {
-            let known = alike.and_then(|alike| alike.texts.get(&text)).copied();
+            let known = line_insensitive
+                .and_then(|line_insensitive| line_insensitive.texts.get(&text))
+                .copied();
             let moved = || {
                 let text = preprocess::text(work, pass).ok()?;
                 Some(moved::marker_free(&text).ok()?.digest)

@@ -2,7 +2,7 @@
 //! nothing tells them. `docs/design/semantic.md` says why what is equal here makes equal outputs.
 //!
 //! Two rules, for two moments. [`TokenSet`]: files keep their tokens and the lines that these stand
-//! on; known before anything runs. [`Alike`]: lines have moved; known after preprocessing.
+//! on; known before anything runs. [`LineInsensitive`]: lines have moved; known after preprocessing.
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
@@ -18,7 +18,7 @@ use std::thread;
 
 /// Which source positions the output can observe.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Sight {
+pub(crate) enum ObservedPositions {
     #[default]
     Lines,
     Columns,
@@ -28,7 +28,7 @@ pub(crate) enum Sight {
 const TELLING_COLUMNS: [&[u8]; 2] = [b"__builtin_COLUMN", b"__builtin_source_location"];
 
 /// Why every byte of the sources of `work` counts, if it does.
-pub(crate) fn exact_because(work: &UnitContext<'_>, read: &PassResults) -> Option<String> {
+pub(crate) fn semantic_off_reason(work: &UnitContext<'_>, read: &PassResults) -> Option<String> {
     let reason = match () {
         () if work.exact.is_some() => return work.exact.map(str::to_owned),
         () if !work.commands.toolchain.ends_in_gcc() => "the host compiler is not GCC",
@@ -42,22 +42,22 @@ pub(crate) fn exact_because(work: &UnitContext<'_>, read: &PassResults) -> Optio
 }
 
 /// Scans the preprocessed texts for builtins that observe columns.
-pub(crate) fn sight(work: &UnitContext<'_>) -> Option<Sight> {
+pub(crate) fn observed(work: &UnitContext<'_>) -> Option<ObservedPositions> {
     let stages = work.passes.stages(work.plan, work.unit);
     let texts = stages.iter().map(|(_, stage)| {
         let text = preprocess::text(work, stage).ok()?;
         let told = |name: &[u8]| memmem::find(&text, name).is_some();
         Some(if TELLING_COLUMNS.into_iter().any(told) {
-            Sight::Columns
+            ObservedPositions::Columns
         } else {
-            Sight::Lines
+            ObservedPositions::Lines
         })
     });
     texts.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
 /// The passes of a unit without the numbers of lines that reach no output.
-pub(crate) struct Alike {
+pub(crate) struct LineInsensitive {
     /// For the key, sorted.
     pub passes: Vec<Pass>,
     /// Of each pass's text.
@@ -66,7 +66,7 @@ pub(crate) struct Alike {
     pub renames: bool,
 }
 
-impl Alike {
+impl LineInsensitive {
     /// Reads the passes of `work`. `None` if one cannot be read.
     pub(crate) fn of(work: &UnitContext<'_>) -> Option<Self> {
         let numbers = work.unit.passes.iter();
@@ -115,8 +115,8 @@ fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<Moved>> {
     })
 }
 
-/// The key of a unit whose `exact` key was made with [`Alike::passes`].
-pub(crate) fn alike_key(exact: &Digest) -> Digest {
+/// The key of a unit whose `exact` key was made with [`LineInsensitive::passes`].
+pub(crate) fn line_insensitive_key(exact: &Digest) -> Digest {
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc semantic 1");
     sink.one("unit", exact);
