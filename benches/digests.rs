@@ -9,13 +9,13 @@
 )]
 
 use pcache_nvcc::includes::digests::{Aspect, DigestTable, Sighting};
-use pcache_nvcc::stat::Stat;
+use pcache_nvcc::stat::{CoarseTime, Stat};
 use rustix::process::{Resource, getrlimit};
 use std::env;
 use std::fs::File;
 use std::path::PathBuf;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 const ROUNDS: usize = 41;
 const FIRST_INODE: u64 = 5_433_045;
@@ -41,7 +41,7 @@ fn main() {
     let table = DigestTable::open(&dir);
     assert!(table.is_shared(), "no table in {}", dir.display());
     let file = File::open(&dir).expect("the table's directory");
-    let later = SystemTime::now() + Duration::from_secs(3600);
+    let later = CoarseTime::now().plus(Duration::from_secs(3600));
     let begin = Instant::now();
     for ino in FIRST_INODE..FIRST_INODE + count {
         table.put(&file, &seen(ino), Aspect::CONTENT, &[7; 32], later);

@@ -1,10 +1,12 @@
-//! What `stat` tells of a file, by which a digest taken earlier may be trusted. Does not look at
-//! any file itself.
+//! What `stat` tells of a file, by which a digest taken earlier may be trusted, and the clock by which the kernel
+//! stamps files.
 
 use rustix::fs::{Statx, StatxTimestamp, makedev};
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
+use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
 /// A file whose times are younger than this when it is looked at may change again within one tick
@@ -13,7 +15,78 @@ use std::time::{Duration, SystemTime};
 /// clock in use (FAT); kernels tick every 10 ms or faster.
 const GRAIN: Duration = Duration::from_secs(2);
 
+/// More milliseconds than there are between two ticks of any kernel's clock.
+const LONGEST_TICK: u32 = 20;
+
 const SECOND: i64 = 1_000_000_000;
+
+/// A time of the clock by which the kernel stamps files, which lags behind the one of [`SystemTime::now`]: what changes
+/// after it was taken is not older. A type of its own, as a time of the finer clock would call such a file older.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct CoarseTime {
+    /// Nanoseconds since 1970.
+    nanoseconds: i64,
+}
+
+impl CoarseTime {
+    /// The time of the last tick.
+    pub fn now() -> Self {
+        let now = clock_gettime(ClockId::RealtimeCoarse);
+        Self {
+            nanoseconds: nanoseconds(now.tv_sec, now.tv_nsec),
+        }
+    }
+
+    /// A time after `earlier`, waiting for the next ticks if need be: what was written before `earlier` is older, however
+    /// short before that was. `earlier` is of the finer clock, by which kernels since 6.13 stamp a file that changes soon
+    /// after it was looked at. A clock that stands still is not waited for.
+    pub fn after(earlier: SystemTime) -> Self {
+        let earlier = Self::of(earlier);
+        let mut now = Self::now();
+        for _ in 0..LONGEST_TICK {
+            if now > earlier {
+                break;
+            }
+            sleep(Duration::from_millis(1));
+            now = Self::now();
+        }
+        now
+    }
+
+    /// Nanoseconds since 1970.
+    #[cfg(test)]
+    pub(crate) fn nanoseconds(self) -> i64 {
+        self.nanoseconds
+    }
+
+    /// Whole seconds since 1970.
+    pub fn seconds(self) -> i64 {
+        self.nanoseconds.div_euclid(SECOND)
+    }
+
+    /// The time `span` later; for tests, which cannot wait that long.
+    pub fn plus(self, span: Duration) -> Self {
+        let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        Self {
+            nanoseconds: self.nanoseconds.saturating_add(span),
+        }
+    }
+
+    fn minus(self, span: Duration) -> Self {
+        let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
+        Self {
+            nanoseconds: self.nanoseconds.saturating_sub(span),
+        }
+    }
+
+    pub(crate) fn of(time: SystemTime) -> Self {
+        let since = time.duration_since(SystemTime::UNIX_EPOCH);
+        let since = since.unwrap_or_default().as_nanos();
+        Self {
+            nanoseconds: i64::try_from(since).unwrap_or(i64::MAX),
+        }
+    }
+}
 
 /// Identity and times of a file. Times in nanoseconds since the epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -70,22 +143,23 @@ fn nanoseconds(seconds: i64, rest: i64) -> i64 {
 }
 
 impl Stat {
-    /// Whether the file was last changed well before `now`, so that an equal stat later means
-    /// equal content. `now` must be a time before the file was looked at.
-    pub fn is_settled(&self, now: SystemTime) -> bool {
-        self.is_older_than(now.checked_sub(GRAIN).unwrap_or(SystemTime::UNIX_EPOCH))
+    /// Whether the file was last changed well before `started`, so that an equal stat later means
+    /// equal content. `started` must be a time before the file was looked at.
+    pub fn is_stable(&self, started: CoarseTime) -> bool {
+        self.is_older_than(started.minus(GRAIN))
     }
 
-    /// Whether both times lie before `moment`, which is one of the clock that stamps files. Where that
-    /// counts whole seconds, so does the answer.
-    pub fn is_older_than(&self, moment: SystemTime) -> bool {
+    /// Whether both times lie before `time`. Where the file system keeps whole seconds, two more must have passed.
+    pub fn is_older_than(&self, time: CoarseTime) -> bool {
         let whole = self.mtime % SECOND == 0 && self.ctime % SECOND == 0;
         let grain = if whole { 2 * SECOND } else { 0 };
-        let since = moment
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default();
-        let limit = i64::try_from(since.as_nanos()).unwrap_or(i64::MAX);
+        let limit = time.nanoseconds;
         self.mtime.saturating_add(grain) < limit && self.ctime.saturating_add(grain) < limit
+    }
+
+    /// Whether the content was last changed before `time`.
+    pub fn is_written_before(&self, time: CoarseTime) -> bool {
+        self.mtime < time.nanoseconds
     }
 
     /// Whether the change time has no fraction of a second: that of a file system which keeps none,
@@ -120,15 +194,15 @@ impl Stat {
 
 #[cfg(test)]
 mod tests {
-    use super::Stat;
-    use std::time::{Duration, SystemTime};
+    use super::{CoarseTime, Stat};
+    use std::time::Duration;
 
     #[test]
-    fn a_file_just_written_is_not_settled_and_an_old_one_is() {
+    fn a_file_just_written_is_not_stable_and_an_old_one_is() {
         let file = tempfile::NamedTempFile::new().expect("a temp file");
         let stat = Stat::from(&file.as_file().metadata().expect("its metadata"));
-        assert!(!stat.is_settled(SystemTime::now()));
-        assert!(stat.is_settled(SystemTime::now() + Duration::from_secs(60)));
+        assert!(!stat.is_stable(CoarseTime::now()));
+        assert!(stat.is_stable(CoarseTime::now().plus(Duration::from_secs(60))));
     }
 
     #[test]

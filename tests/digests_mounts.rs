@@ -3,13 +3,13 @@
 
 use pcache_nvcc::includes::digests::{Aspect, DigestTable, Sighting};
 use pcache_nvcc::key::Digest;
-use pcache_nvcc::stat::Stat;
+use pcache_nvcc::stat::{CoarseTime, Stat};
 use std::env;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const ROOT: &str = "PCACHE_TEST_ROOT";
 const HEADER: &str = "header.h";
@@ -65,7 +65,7 @@ fn seen_as_of_an_image(place: &Path) -> Sighting {
 
 fn put(table: &DigestTable, place: &Path, seen: &Sighting) {
     let file = File::open(place.join(HEADER)).unwrap();
-    let later = SystemTime::now() + Duration::from_secs(3600);
+    let later = CoarseTime::now().plus(Duration::from_secs(3600));
     table.put(&file, seen, Aspect::CONTENT, &PLANTED, later);
 }
 

@@ -6,13 +6,13 @@ mod again;
 
 use again::{role, start};
 use pcache_nvcc::includes::digests::{Aspect, DigestTable, Sighting};
-use pcache_nvcc::stat::Stat;
+use pcache_nvcc::stat::{CoarseTime, Stat};
 use sha2::{Digest, Sha256};
 use std::fs::{self, File};
 use std::num::NonZero;
 use std::path::Path;
 use std::thread::{scope, sleep};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 /// Inodes whose slots are close together in the table, so that writers meet in them.
 const INODES: u64 = 24;
@@ -34,7 +34,7 @@ fn digest(ino: u64, version: u64) -> [u8; 32] {
 }
 
 fn put(table: &DigestTable, root: &File, ino: u64, version: u64) {
-    let later = SystemTime::now() + Duration::from_secs(3600);
+    let later = CoarseTime::now().plus(Duration::from_secs(3600));
     let (seen, digest) = (seen(ino, version), digest(ino, version));
     table.put(root, &seen, Aspect::CONTENT, &digest, later);
 }

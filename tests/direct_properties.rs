@@ -24,7 +24,8 @@ use pcache_nvcc::includes::lookups::{Doubt, Lookups, Reads};
 use pcache_nvcc::includes::markers;
 use pcache_nvcc::includes::path_set::PathSet;
 use pcache_nvcc::includes::search::SearchOrder;
-use pcache_nvcc::includes::settled::{self, stamp_time};
+use pcache_nvcc::includes::unchanged_since;
+use pcache_nvcc::stat::CoarseTime;
 use random::Random;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::env;
@@ -33,7 +34,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::rc::Rc;
 use std::thread::sleep;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const WORKER: &str = "PCACHE_TEST_WORKER";
 const WORKERS: u64 = 2;
@@ -245,7 +246,7 @@ impl Work {
     /// Asks for a verdict, and holds it against what a preprocessing gives. After a miss, remembers.
     fn judge(&mut self, case: &mut Case) {
         let verdict = case.look_up(&self.table);
-        let began = stamp_time();
+        let started = CoarseTime::now();
         let fresh = self.preprocess(case, verdict.is_none());
         match (&verdict, &fresh) {
             (Some(stored), Ok((fresh, _))) if stored == fresh => self.count("hit"),
@@ -271,7 +272,7 @@ impl Work {
             Ok((given, orders)) => {
                 if verdict.is_none() {
                     case.edit_meanwhile();
-                    let kept = case.keep(&self.table, &given, &orders, began);
+                    let kept = case.keep(&self.table, &given, &orders, started);
                     case.is_known = kept.is_ok();
                     self.count(match kept {
                         Ok(()) => "remembered".to_owned(),
@@ -346,10 +347,10 @@ impl Case {
     }
 
     fn look_up(&self, table: &DigestTable) -> Option<Given> {
-        let began = stamp_time();
+        let started = CoarseTime::now();
         let mut memo = HashMap::new();
         self.sets.iter().find_map(|set| {
-            let contents = set.check(table, Some(&mut memo), began).ok()?;
+            let contents = set.check(table, Some(&mut memo), started).ok()?;
             self.results.get(&(set.digest, contents)).cloned()
         })
     }
@@ -359,7 +360,7 @@ impl Case {
         table: &DigestTable,
         given: &Given,
         orders: &BTreeSet<SearchOrder>,
-        began: SystemTime,
+        started: CoarseTime,
     ) -> Result<(), Doubt> {
         let mut reads = Reads::default();
         reads.forced.extend(
@@ -374,10 +375,10 @@ impl Case {
             reads.sources.insert(path, Rc::new(text));
         }
         let lookups = Lookups::resolve(&reads, orders)?;
-        settled::check(&lookups, began)?;
+        unchanged_since::check(&lookups, started)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
-            .check(table, None, stamp_time())
+            .check(table, None, CoarseTime::now())
             .map_err(|_| "a file changed during the compile")?;
         self.results.insert((set.digest, contents), given.clone());
         self.sets.retain(|other| *other != set);

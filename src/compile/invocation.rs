@@ -23,10 +23,10 @@ use crate::compile::store_view::StoreView;
 use crate::compile::units::Units;
 use crate::exec::Signals;
 use crate::includes::mounts::Mounts;
-use crate::includes::settled;
 use crate::journal::{self, Account, CompileOutcome};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
+use crate::stat::CoarseTime;
 use crate::stats::Counter;
 use crate::toolchain::{Toolchain, identify, recall};
 use std::ffi::OsString;
@@ -149,7 +149,7 @@ struct Prepared {
     passes: Vec<UnitPasses>,
     host: Answers,
     /// A time before any pass, by the clock that stamps files.
-    began: SystemTime,
+    started: CoarseTime,
 }
 
 /// How far preparing comes.
@@ -179,7 +179,7 @@ impl Invocation<'_> {
         workspace: &Workspace,
     ) -> Result<Preparing, Detour> {
         let start = SystemTime::now();
-        let planning = settled::stamp_time();
+        let planning = CoarseTime::now();
         let (mut toolchain, asked) = match known {
             Some(known) => (known, None),
             None => {
@@ -200,7 +200,7 @@ impl Invocation<'_> {
             toolchain: &toolchain,
             cache: self.cache,
             facts: self.facts,
-            began: planning,
+            started: planning,
             account: self.account,
         };
         let mut plan = planner.plan(self.job, workspace, asked)?;
@@ -217,13 +217,13 @@ impl Invocation<'_> {
         // A wrapper may start another compiler than when the toolchain was identified.
         toolchain.host = host.family.unwrap_or(toolchain.host);
         // A build may have written a source just before it called us: the passes' beginning is no part of that tick.
-        let began = settled::stamp_after(start);
+        let started = CoarseTime::after(start);
         Ok(Preparing::Prepared(Box::new(Prepared {
             toolchain,
             plan,
             passes,
             host,
-            began,
+            started,
         })))
     }
 
@@ -275,7 +275,7 @@ impl Invocation<'_> {
                 cache: self.cache,
                 exact: exact.as_deref(),
                 host: &prepared.host,
-                began: prepared.began,
+                started: prepared.started,
                 mounts,
             })
             .collect();

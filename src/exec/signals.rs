@@ -52,7 +52,7 @@ pub struct Signals {
 impl Signals {
     /// Installs the handlers. From here on the three signals no longer end the process by
     /// themselves: the caller asks [`Signals::pending`]. A signal that was ignored when the process
-    /// began (`nohup`, a shell's background job) stays ignored, by the children too.
+    /// started (`nohup`, a shell's background job) stays ignored, by the children too.
     pub fn install() -> io::Result<Self> {
         let (wake, writer) = UnixStream::pair()?;
         let seen = Arc::new(AtomicUsize::new(0));

@@ -39,8 +39,8 @@ pub struct Lookups {
     /// Search directories, which must stay different ones: gcc drops the same directory's second name.
     pub distinct: BTreeSet<PathBuf>,
     /// Directories and files at which the disk was asked something that the text of no pass
-    /// confirms: they must not have changed since the passes began.
-    pub settled: BTreeSet<PathBuf>,
+    /// confirms: they must not have changed since the passes started.
+    pub probed: BTreeSet<PathBuf>,
 }
 
 impl Lookups {
@@ -277,19 +277,19 @@ impl<'a> Walk<'a> {
         for place in places {
             match self.look(&place)? {
                 Probed::File => {
-                    self.found.settled.insert(place.clone());
+                    self.found.probed.insert(place.clone());
                     self.found.present.insert(place);
                 }
                 Probed::Directory => {
-                    self.found.settled.insert(place.clone());
+                    self.found.probed.insert(place.clone());
                     self.found.directories.insert(place);
                 }
                 Probed::Blocked { by } => {
-                    self.found.settled.insert(by.clone());
+                    self.found.probed.insert(by.clone());
                     self.found.present.insert(by);
                 }
                 Probed::Nothing { directory, missing } => {
-                    self.found.settled.insert(directory.clone());
+                    self.found.probed.insert(directory.clone());
                     self.note_absent(directory, missing);
                 }
             }
@@ -336,7 +336,7 @@ impl<'a> Walk<'a> {
             self.found.files.insert(place);
             return Ok(());
         }
-        self.found.settled.insert(place.clone());
+        self.found.probed.insert(place.clone());
         self.check_once(&place)
     }
 

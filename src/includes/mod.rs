@@ -14,7 +14,7 @@
 //! | `search`  | the search order of a preprocessor, as its `-v` tells it     |
 //! | `probe`   | what is at a path, and where a path ends that leads nowhere  |
 //! | `lookups` | from files that were read to all that their includes depend on |
-//! | `settled` | whether the disk is still as the compile found it            |
+//! | `unchanged_since` | whether the disk is still as the compile found it |
 //! | `path_set` | the same as bytes, and whether it still holds              |
 //! | `digests` | the digests of headers, remembered for all processes        |
 //!
@@ -33,6 +33,6 @@ pub(crate) mod prerequisites;
 pub(crate) mod probe;
 pub(crate) mod scan;
 pub mod search;
-pub mod settled;
 pub mod times;
 pub mod tokens;
+pub mod unchanged_since;

@@ -6,6 +6,7 @@
 use super::digests::{DigestTable, Sighting};
 use super::lookups::Lookups;
 use crate::key::Digest;
+use crate::stat::CoarseTime;
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -14,7 +15,6 @@ use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// A path set as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,7 +146,7 @@ impl PathSet {
         &self,
         table: &DigestTable,
         mut memo: Option<&mut CheckMemo>,
-        began: SystemTime,
+        started: CoarseTime,
     ) -> Result<Vec<Digest>, Changed> {
         let mut reader = SetReader(&self.bytes);
         let files = reader.group().ok_or_else(Changed::damaged)?;
@@ -187,7 +187,7 @@ impl PathSet {
                 directory => directory,
             };
             let lacks = match looks.at(directory) {
-                Ok(seen) => table.lacks_all(directory, &seen, names.bytes, began),
+                Ok(seen) => table.lacks_all(directory, &seen, names.bytes, started),
                 // Nothing can be in it.
                 Err(kind) => kind == ErrorKind::NotFound,
             };

@@ -59,7 +59,7 @@ impl CompileOutcome {
 pub struct Compile {
     /// [`SCHEMA`].
     pub v: u32,
-    /// When it began: microseconds since 1970.
+    /// When it started: microseconds since 1970.
     pub start: u64,
     /// How long it took, in microseconds; until nvcc took over where it did.
     pub wall: u64,
@@ -107,7 +107,7 @@ pub struct Compile {
     /// Its waits for other processes that were making the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flights: Vec<FlightSpan>,
-    /// Its stages in the order in which they began.
+    /// Its stages in the order in which they started.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stages: Vec<StageRun>,
 }
@@ -135,7 +135,7 @@ pub struct FlightSpan {
     /// The unit's place among the compile's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<usize>,
-    /// When it began: microseconds since the compile did.
+    /// When it started: microseconds since the compile did.
     pub begin: u64,
     /// How long it lasted.
     pub wait: u64,

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub struct Removal {
     /// [`SCHEMA`].
     pub v: u32,
-    /// When it began: microseconds since 1970.
+    /// When it started: microseconds since 1970.
     pub start: u64,
     /// How many artefacts and records it removed.
     pub cleared: u64,

@@ -18,10 +18,11 @@ use crate::config::Config;
 use crate::includes::digests::DigestTable;
 use crate::includes::mounts::Mounts;
 use crate::includes::path_set::{self, Changed, PathSet};
-use crate::includes::settled;
+use crate::includes::unchanged_since;
 use crate::journal::CompileOutcome as Ending;
 use crate::key::Digest;
 use crate::outcome::NvrtcReason;
+use crate::stat::CoarseTime;
 use crate::stats::Counter;
 use crate::store::{self, FileStore, Flights, LeadGuard, Turn};
 use crate::toolchain::driver_version;
@@ -30,7 +31,7 @@ use std::env;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 pub(crate) use super::keyed::Keyed;
 
@@ -62,8 +63,8 @@ pub struct Miss<'a> {
     cache: &'a Cache,
     level: &'a TieredStore,
     keyed: Box<Keyed>,
-    /// A time before NVRTC began, of the clock that stamps files.
-    began: SystemTime,
+    /// A time before NVRTC started, of the clock that stamps files.
+    started: CoarseTime,
     /// The mounts since then.
     mounts: Mounts,
     /// None when all is told.
@@ -149,7 +150,7 @@ impl Cache {
                 cache: self,
                 level,
                 keyed: Box::new(keyed),
-                began: settled::stamp_time(),
+                started: CoarseTime::now(),
                 mounts: Mounts::watch(),
                 told: Some(Box::new(told)),
                 _lead: lead,
@@ -241,7 +242,7 @@ impl Cache {
         list: &[u8],
         told: &ProgramLog,
     ) -> Option<FoundResult> {
-        let began = SystemTime::now();
+        let started = CoarseTime::now();
         let sets = path_set::read_list(list)?;
         sets.iter().find_map(|set| {
             let place = keyed.place();
@@ -249,8 +250,8 @@ impl Cache {
             if !is_told_apart && set.has_files() && place.has_stand_ins() {
                 return None;
             }
-            let settled = place.settle(set)?;
-            let contents = settled.check(&self.digests, None, began);
+            let here = place.resolve(set)?;
+            let contents = here.check(&self.digests, None, started);
             let contents = contents.map_err(|Changed(path)| {
                 told.note("lookup", format_args!("{} has changed", path.display()));
             });
@@ -324,13 +325,13 @@ impl Miss<'_> {
             None => (Scope::Here, &reads.here, &output.log),
         };
         let set = PathSet::new(lookups).ok_or("a path with a NUL")?;
-        let settled = place.settle(&set).ok_or("no directory of the program")?;
-        let contents = settled
-            .check(&self.cache.digests, None, settled::stamp_time())
+        let here = place.resolve(&set).ok_or("no directory of the program")?;
+        let contents = here
+            .check(&self.cache.digests, None, CoarseTime::now())
             .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
         self.check_still()?;
         // Last, so that it speaks for everything that was looked at and read.
-        settled::check(&reads.here, self.began)?;
+        unchanged_since::check(&reads.here, self.started)?;
         self.mounts.check()?;
         let driver = &self.cache.driver;
         let facts = keyed.facts(driver, scope, |written| {

@@ -219,7 +219,7 @@ impl CompilePlace<'_> {
     }
 
     /// A path set for any place as it is in this one.
-    pub(super) fn settle<'s>(&self, set: &'s PathSet) -> Option<Cow<'s, PathSet>> {
+    pub(super) fn resolve<'s>(&self, set: &'s PathSet) -> Option<Cow<'s, PathSet>> {
         if set.names(BESIDE) {
             Some(Cow::Owned(set.with(BESIDE, &self.beside()?)))
         } else {

@@ -30,7 +30,7 @@ pub(super) fn relate(
         directories,
         same,
         distinct,
-        settled,
+        probed,
         ..
     } = lookups;
     for (path, text) in files.iter().zip(texts) {
@@ -57,7 +57,7 @@ pub(super) fn relate(
     }
     for path in present.iter() {
         // What was skipped was not read, and nothing else tells that it is as it was.
-        settled.insert(path.clone());
+        probed.insert(path.clone());
         if let Some(other) = first.get(&identity(path)?).filter(|other| *other != path) {
             same.insert((path.clone(), other.clone()));
         }
@@ -115,7 +115,7 @@ mod tests {
         );
         let apart = [dir.path().to_owned(), at("a"), at("b"), at("d")];
         assert_eq!(lookups.distinct, apart.into());
-        assert_eq!(lookups.settled, before.present);
+        assert_eq!(lookups.probed, before.present);
 
         let mut lookups = before;
         symlink("p", at("q")).unwrap();

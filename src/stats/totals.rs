@@ -92,7 +92,7 @@ pub struct StoreChange {
     pub bytes: i64,
 }
 
-/// What was counted for a row when its listing began; [`Totals::finish_scan`] compares with it.
+/// What was counted for a row when its listing started; [`Totals::finish_scan`] compares with it.
 #[derive(Clone, Copy, Debug)]
 pub struct ScanStart {
     row: ShardRow,
@@ -187,7 +187,7 @@ impl Totals {
         }
     }
 
-    /// Corrects a row by the difference between `found` and what was counted when the listing began,
+    /// Corrects a row by the difference between `found` and what was counted when the listing started,
     /// so that changes made meanwhile by others stay counted. Of listings that overlap, the first to
     /// end corrects; the others would correct the same error twice.
     pub fn finish_scan(&self, start: ScanStart, found: StoreSize) {

@@ -118,8 +118,8 @@ fn wait<S>(
 ) -> io::Result<Flight<S>> {
     let mut pauses = PAUSES.into_iter();
     let mut pause = Duration::ZERO;
-    let began = Instant::now();
-    let mut look = began + FIRST_LOOK;
+    let started = Instant::now();
+    let mut look = started + FIRST_LOOK;
     while file.is_locked(offset)? {
         if let Some(signal) = interrupted() {
             return Ok(Flight::Interrupted(signal));
@@ -130,7 +130,7 @@ fn wait<S>(
         }
         let now = Instant::now();
         if now >= look {
-            look = now + now.duration_since(began);
+            look = now + now.duration_since(started);
             if file.stopped().contains(&offset) {
                 return Ok(Flight::Impatient);
             }

@@ -96,7 +96,7 @@ impl FileStore {
             return Err(io::ErrorKind::StorageFull.into());
         }
         if file.stream_position()? >= FULL && self.stats.end_journal_turn(turn) {
-            // The file of the turn that has begun was removed when the last one began.
+            // The file of the turn that has begun was removed when the last one started.
             let oldest = turn.wrapping_add(2) % FILES;
             let oldest = CString::new(oldest.to_string()).unwrap_or_default();
             match root.directory(DIRECTORY)?.remove(&oldest) {

@@ -14,7 +14,7 @@ use super::tools::{SeenTool, Targets, ToolRecord, canonical, tool_records};
 use crate::includes::digests::{Boot, DigestTable};
 use crate::key::{Digest, Digester, Sink};
 use crate::plan::{Plan, Tool};
-use crate::stat::Stat;
+use crate::stat::{CoarseTime, Stat};
 use crate::text;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -24,7 +24,6 @@ use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
 
 /// The version of the remembered record.
 const SCHEMA: u32 = 9;
@@ -117,7 +116,7 @@ pub fn identify(
     if let Some(known) = recall(nvcc, ccbin, memos, None) {
         return Ok(known);
     }
-    let now = SystemTime::now();
+    let now = CoarseTime::now();
     let record = ToolchainRecord::take(nvcc, ccbin, scratch)?;
     if let Some(memos) = memos
         && record.tools.iter().all(|tool| tool.seen.is_proof(now))

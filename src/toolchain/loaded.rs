@@ -5,6 +5,7 @@ use super::error::ToolchainError;
 use super::places::EmptyPlaces;
 use crate::includes::digests::DigestTable;
 use crate::includes::probe::Probe;
+use crate::stat::CoarseTime;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::env;
@@ -14,7 +15,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::time::SystemTime;
 
 /// The variables, which name the memo too.
 pub(super) const VARIABLES: [&str; 3] = ["LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD"];
@@ -53,7 +53,7 @@ impl Loaded {
         tools: &BTreeSet<&Path>,
         library_path: Option<&OsStr>,
     ) -> Result<Self, ToolchainError> {
-        let began = SystemTime::now();
+        let started = CoarseTime::now();
         let mut loaded = Self::default();
         let value = |name: &str| env::var_os(name).filter(|value| !value.is_empty());
         if VARIABLES.iter().all(|name| value(name).is_none()) {
@@ -94,7 +94,7 @@ impl Loaded {
         loaded
             .files
             .retain(|path| path.file_name() != Some(OWN.as_ref()));
-        loaded.empty.settle(began);
+        loaded.empty.record(started);
         Ok(loaded)
     }
 

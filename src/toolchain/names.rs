@@ -5,13 +5,13 @@ use super::error::ToolchainError;
 use super::find::program;
 use super::tools::canonical;
 use crate::includes::digests::{DigestTable, Sighting};
+use crate::stat::CoarseTime;
 use crate::text;
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// The file that a shell would run for `program`: a path as it is, a bare name through `path`.
 /// Links are not resolved, since compiler drivers look at the name they were started by.
@@ -58,7 +58,7 @@ impl SearchPath {
     /// Whether, for all that the directories hold, no name has anything before its place: one look
     /// at each directory. `false` where that is not for certain.
     pub(super) fn is_undisturbed(&self, found: &[FoundName], table: &DigestTable) -> bool {
-        let began = SystemTime::now();
+        let started = CoarseTime::now();
         let mut later: Vec<&FoundName> = found.iter().collect();
         later.retain(|found| !found.name.as_bytes().contains(&b'/'));
         for directory in &self.0 {
@@ -77,7 +77,7 @@ impl SearchPath {
                 directory
             };
             let lacks = match Sighting::at(directory) {
-                Ok(seen) => table.lacks_all(directory, &seen, &names, began),
+                Ok(seen) => table.lacks_all(directory, &seen, &names, started),
                 Err(error) => error.kind() == ErrorKind::NotFound,
             };
             if !lacks {

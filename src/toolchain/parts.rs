@@ -7,13 +7,13 @@ use super::host::{HostAccount, HostDriver, HostFamily, Inquiry, SearchPlaces, as
 use super::places::EmptyPlaces;
 use crate::includes::digests::DigestTable;
 use crate::includes::probe::Probe;
+use crate::stat::CoarseTime;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
-use std::time::SystemTime;
 
 /// The programs behind a driver. The assembler is tried behind the target's name as well.
 pub(super) const PROGRAMS: [&str; 3] = ["cc1plus", "cc1", "as"];
@@ -35,7 +35,7 @@ impl Parts {
     /// # Errors
     /// A place that cannot be looked at.
     pub(super) fn find(places: &SearchPlaces, account: &HostAccount) -> std::io::Result<Self> {
-        let began = SystemTime::now();
+        let started = CoarseTime::now();
         let mut parts = Self::default();
         let mut probe = Probe::default();
         let configured = account
@@ -63,7 +63,7 @@ impl Parts {
                 }
             }
         }
-        parts.empty.settle(began);
+        parts.empty.record(started);
         Ok(parts)
     }
 

@@ -4,12 +4,12 @@
 use super::tools::SeenTool;
 use crate::includes::digests::{DigestTable, Sighting, shows_changes};
 use crate::includes::probe::{Probe, Probed};
+use crate::stat::CoarseTime;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// Places at which there is no file.
 #[derive(Debug, Default, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ struct Vacancies {
 
 impl Vacancies {
     /// Whether none of the names has come to `directory`.
-    fn hold(&self, directory: &Path, table: &DigestTable, began: SystemTime) -> bool {
+    fn hold(&self, directory: &Path, table: &DigestTable, started: CoarseTime) -> bool {
         let directory = if directory.as_os_str().is_empty() {
             Path::new(".")
         } else {
@@ -48,7 +48,7 @@ impl Vacancies {
         let names = self.names.iter();
         let names = names.flat_map(|name| [name.as_os_str().as_bytes(), b"\0"]);
         let names = names.collect::<Vec<_>>().concat();
-        table.lacks_all(directory, &sighting, &names, began)
+        table.lacks_all(directory, &sighting, &names, started)
     }
 }
 
@@ -71,25 +71,25 @@ impl EmptyPlaces {
     }
 
     /// Remembers what the directories look like, so that the names need not be looked for as long as that stays.
-    /// `now` is a time before the first look at them.
-    pub(super) fn settle(&mut self, now: SystemTime) {
+    /// `started` is a time before the first look at them.
+    pub(super) fn record(&mut self, started: CoarseTime) {
         for (directory, vacancies) in &mut self.absent {
             // The look first: a name that comes later changes it.
             let sighting = Sighting::at(directory).ok();
             let sighting = sighting.filter(|sighting| shows_changes(directory, sighting));
             let seen = sighting
                 .map(SeenTool::from)
-                .filter(|seen| seen.is_proof(now));
-            let holds = vacancies.hold(directory, &DigestTable::nowhere(), now);
+                .filter(|seen| seen.is_proof(started));
+            let holds = vacancies.hold(directory, &DigestTable::nowhere(), started);
             vacancies.seen = seen.filter(|_| holds);
         }
     }
 
     /// Whether no file has come to any of them.
     pub(super) fn hold(&self, table: &DigestTable) -> bool {
-        let began = SystemTime::now();
+        let started = CoarseTime::now();
         let mut absent = self.absent.iter();
-        absent.all(|(directory, vacancies)| vacancies.hold(directory, table, began))
+        absent.all(|(directory, vacancies)| vacancies.hold(directory, table, started))
             && self.directories.iter().all(|path| path.is_dir())
             && self.blocking.iter().all(|path| path.is_file())
     }
@@ -101,8 +101,9 @@ mod tests {
     use crate::includes::digests::DigestTable;
     use crate::includes::digests::Sighting;
     use crate::includes::probe::Probe;
+    use crate::stat::CoarseTime;
     use std::fs;
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     #[test]
     fn directory_that_becomes_a_file_and_file_that_becomes_a_directory_are_noticed() {
@@ -134,7 +135,7 @@ mod tests {
         let mut places = EmptyPlaces::default();
         let place = dir.path().join("specs");
         assert!(!places.look(&mut Probe::default(), &place).unwrap());
-        places.settle(SystemTime::now() + Duration::from_secs(10));
+        places.record(CoarseTime::now().plus(Duration::from_secs(10)));
         let is_remembered = places.absent.values().all(|it| it.seen.is_some());
         let sighting = Sighting::at(dir.path()).unwrap();
         assert_eq!(is_remembered, super::shows_changes(dir.path(), &sighting));

@@ -4,7 +4,7 @@
 use super::error::ToolchainError;
 use crate::includes::digests::Sighting;
 use crate::key::{Digester, Sink};
-use crate::stat::Stat;
+use crate::stat::{CoarseTime, Stat};
 use crate::text;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -17,7 +17,6 @@ use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-use std::time::SystemTime;
 
 /// One tool as remembered.
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,8 +43,8 @@ impl SeenTool {
     }
 
     /// Whether an equal look later proves that nothing has changed.
-    pub(super) fn is_proof(&self, now: SystemTime) -> bool {
-        self.mount.is_some() && self.stat.is_settled(now)
+    pub(super) fn is_proof(&self, started: CoarseTime) -> bool {
+        self.mount.is_some() && self.stat.is_stable(started)
     }
 }
 

@@ -11,10 +11,10 @@ use crate::includes::lookups::{Doubt, Lookups, Reads};
 use crate::includes::mounts::Mounts;
 use crate::includes::path_set::PathSet;
 use crate::includes::search::SearchOrder;
-use crate::includes::settled;
 use crate::includes::times::{self, Moments};
 use crate::includes::tokens::TokenDigests;
 use crate::key::Digest;
+use crate::stat::CoarseTime;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -30,8 +30,8 @@ pub(crate) struct ReadSet<'a> {
     pub reads: Reads,
     /// The search orders of all passes.
     pub orders: BTreeSet<SearchOrder>,
-    /// A time before any of the passes began.
-    pub began: SystemTime,
+    /// A time before any of the passes started.
+    pub started: CoarseTime,
     /// The mounts since then.
     pub mounts: &'a Mounts,
 }
@@ -45,7 +45,7 @@ pub(crate) struct ResolvedDependencies<'a> {
     pub contents: Vec<Digest>,
     /// Of each file's tokens, where they count.
     pub tokens: Option<Vec<Option<TokenDigests>>>,
-    pub began: SystemTime,
+    pub started: CoarseTime,
     pub mounts: &'a Mounts,
 }
 
@@ -108,7 +108,7 @@ impl<'a> ReadSet<'a> {
         Ok(Self {
             reads,
             orders: orders.collect::<Result<_, _>>()?,
-            began: settled::stamp_time(),
+            started: CoarseTime::now(),
             mounts: work.mounts,
         })
     }
@@ -127,7 +127,7 @@ impl<'a> ReadSet<'a> {
         let mut given = environment.iter();
         let given = given.find_map(|one| one.strip_prefix(b"SOURCE_DATE_EPOCH="));
         let moments = Moments {
-            compile: seconds(self.began)..=seconds(SystemTime::now()),
+            compile: self.started.seconds()..=seconds(SystemTime::now()),
             files: reads.sources.keys().map(stamp).collect::<Result<_, _>>()?,
             given: given.and_then(|given| std::str::from_utf8(given).ok()?.parse().ok()),
         };

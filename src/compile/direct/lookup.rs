@@ -23,17 +23,17 @@ use crate::compile::unit::module::OutputScope;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::path_set::{self, Changed, PathSet};
-use crate::includes::settled;
 use crate::includes::tokens::{self, TokenDigests};
+use crate::includes::unchanged_since;
 use crate::journal::{Account, place, text};
 use crate::key::{Digest, Digester, result_key};
+use crate::stat::CoarseTime;
 use crate::store::Artefact;
 use crate::toolchain::{Front, HostDriver, HostFamily, Toolchain};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// The version of [`DirectRecord`]: raised too where results of older versions are not to be believed any more.
 const SCHEMA: u32 = 2;
@@ -184,7 +184,7 @@ impl<'a> Direct<'a> {
             account.note("direct", "not looked up: PCACHE_RECACHE is set");
             return None;
         }
-        let began = SystemTime::now();
+        let started = CoarseTime::now();
         let Some(sets) = self
             .cache
             .record(&self.key)
@@ -197,7 +197,7 @@ impl<'a> Direct<'a> {
         let mut others = Vec::new();
         for (number, set) in sets.iter().enumerate() {
             let nth = || format!("path set {} of {}", number + 1, sets.len());
-            let contents = match set.check(self.table, memo.as_mut(), began) {
+            let contents = match set.check(self.table, memo.as_mut(), started) {
                 Ok(contents) => contents,
                 Err(Changed(path)) => {
                     let path = path.display();
@@ -350,14 +350,14 @@ impl<'a> Direct<'a> {
         let lookups = Lookups::resolve(&reads.reads, &reads.orders)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
-            .check(self.table, None, settled::stamp_time())
+            .check(self.table, None, CoarseTime::now())
             .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
         Ok(ResolvedDependencies {
             tokens: self.counts_tokens.then(|| tokens_of(&lookups, reads)),
             lookups,
             set,
             contents,
-            began: reads.began,
+            started: reads.started,
             mounts: reads.mounts,
         })
     }
@@ -379,11 +379,11 @@ impl<'a> Direct<'a> {
             set,
             contents,
             tokens,
-            began,
+            started,
             mounts,
         } = dependencies;
         // Last, so that it speaks for everything that was looked at and read.
-        settled::check(&lookups, began)?;
+        unchanged_since::check(&lookups, started)?;
         mounts.check()?;
         let full = || self.cache.why_unstored();
         let key = self.result_key(&set, &contents, made.scope);

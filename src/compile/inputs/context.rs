@@ -12,7 +12,7 @@ use crate::includes::lookups::Doubt;
 use crate::includes::mounts::Mounts;
 use crate::journal::{place, text};
 use crate::plan::{Plan, Stage, Unit};
-use std::time::SystemTime;
+use crate::stat::CoarseTime;
 
 /// One translation unit of an invocation.
 #[derive(Clone, Copy)]
@@ -31,7 +31,7 @@ pub(crate) struct UnitContext<'a> {
     /// What the host compiler says of the job's flags.
     pub host: &'a Answers,
     /// A time before any pass, by the clock that stamps files.
-    pub began: SystemTime,
+    pub started: CoarseTime,
     /// The mounts since then.
     pub mounts: &'a Mounts,
 }

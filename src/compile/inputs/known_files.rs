@@ -4,12 +4,12 @@ use crate::compile::file_digest::digest_file;
 use crate::includes::lookups::Doubt;
 use crate::includes::markers::Origin;
 use crate::includes::times;
+use crate::stat::CoarseTime;
 use crate::toolchain::Stat;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 /// A file that a result quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -120,11 +120,11 @@ impl RealFiles {
         fs::canonicalize(path).is_ok_and(|real| self.0.contains(&real))
     }
 
-    /// A doubt when one of the files changed after the passes began: passes and compile may have
+    /// A doubt when one of the files changed after the passes started: passes and compile may have
     /// read different versions of it. `began` is of the clock that stamps files.
-    pub(crate) fn check_settled(&self, began: SystemTime) -> Result<(), Doubt> {
+    pub(crate) fn check_unchanged(&self, started: CoarseTime) -> Result<(), Doubt> {
         let late = self.0.iter().find(|path| {
-            !fs::metadata(path).is_ok_and(|found| Stat::from(&found).is_older_than(began))
+            !fs::metadata(path).is_ok_and(|found| Stat::from(&found).is_older_than(started))
         });
         match late {
             Some(path) => Err(format!("{} changed during the compile", path.display())),

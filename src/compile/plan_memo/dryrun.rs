@@ -15,13 +15,13 @@ use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
 use crate::secret::Values;
+use crate::stat::CoarseTime;
 use crate::store::FileStore;
 use crate::toolchain::{Toolchain, nvcc_command};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::SystemTime;
 
 /// The version of a remembered answer.
 const SCHEMA: &[u8] = b"pcache-nvcc plan 2";
@@ -36,7 +36,7 @@ pub(crate) struct Planner<'a> {
     /// Where it tells what it does.
     pub account: &'a Account,
     /// A time before nvcc was asked anything, by the clock that stamps files.
-    pub began: SystemTime,
+    pub started: CoarseTime,
 }
 
 /// An answer to be remembered.
@@ -104,7 +104,7 @@ impl Planner<'_> {
         let text = text?;
         let plan = parse(&text)?;
         if let (Some(memo), Some(Ok(order))) = (memo, order)
-            && let Ok(found) = Predefined::find(&order, self.began)
+            && let Ok(found) = Predefined::find(&order, self.started)
         {
             self.remember(memo, &found, text);
         }

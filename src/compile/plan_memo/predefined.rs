@@ -7,14 +7,14 @@ use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::probe::{Probe, Probed};
 use crate::includes::scan::{HAS_INCLUDE, Mentions, scan};
 use crate::includes::search::SearchOrder;
-use crate::includes::settled;
+use crate::includes::unchanged_since;
+use crate::stat::CoarseTime;
 use memchr::memmem;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 const NAME: &str = "stdc-predef.h";
 
@@ -27,7 +27,7 @@ impl Predefined {
     ///
     /// # Errors
     /// Something has changed since `began`, or a file includes others, which are not looked at.
-    pub(crate) fn find(order: &SearchOrder, began: SystemTime) -> Result<Self, Doubt> {
+    pub(crate) fn find(order: &SearchOrder, started: CoarseTime) -> Result<Self, Doubt> {
         let named = order.directories().chain(&order.missing);
         let mut places = Vec::new();
         let mut lookups = Lookups::default();
@@ -37,9 +37,9 @@ impl Predefined {
             let trouble = |error| format!("{}: {error}", place.display());
             match probe.look(&place).map_err(trouble)? {
                 Probed::File => drop(lookups.files.insert(place.clone())),
-                Probed::Directory => drop(lookups.settled.insert(place.clone())),
-                Probed::Nothing { directory, .. } => drop(lookups.settled.insert(directory)),
-                Probed::Blocked { by } => drop(lookups.settled.insert(by)),
+                Probed::Directory => drop(lookups.probed.insert(place.clone())),
+                Probed::Nothing { directory, .. } => drop(lookups.probed.insert(directory)),
+                Probed::Blocked { by } => drop(lookups.probed.insert(by)),
             }
             let text = read(&place).map_err(trouble)?;
             if text.as_deref().is_some_and(includes_others) {
@@ -47,7 +47,7 @@ impl Predefined {
             }
             places.push((place, text.as_deref().map(digest)));
         }
-        settled::check(&lookups, began)?;
+        unchanged_since::check(&lookups, started)?;
         Ok(Self(places))
     }
 
@@ -86,11 +86,11 @@ fn includes_others(text: &[u8]) -> bool {
 mod tests {
     use super::{NAME, Predefined};
     use crate::includes::search::SearchOrder;
-    use crate::includes::settled::stamp_time;
+    use crate::stat::CoarseTime;
     use std::fs;
     use std::path::Path;
     use std::thread::sleep;
-    use std::time::{Duration, SystemTime};
+    use std::time::Duration;
 
     /// `first` and `second` exist; `missing` and `other` do not, or are the same as one that does.
     fn order(root: &Path) -> SearchOrder {
@@ -113,7 +113,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
         let order = order(root);
-        let found = Predefined::find(&order, stamp_time()).unwrap();
+        let found = Predefined::find(&order, CoarseTime::now()).unwrap();
         assert!(found.holds());
         let known = root.join("second").join(NAME);
         fs::write(&known, "#define A 2\n").unwrap();
@@ -139,16 +139,19 @@ mod tests {
         let root = dir.path();
         let order = order(root);
         let known = root.join("second").join(NAME);
-        assert!(Predefined::find(&order, SystemTime::UNIX_EPOCH).is_err());
-        let began = stamp_time();
+        assert!(Predefined::find(&order, CoarseTime::default()).is_err());
+        let started = CoarseTime::now();
         sleep(Duration::from_millis(30));
         fs::write(root.join("first").join(NAME), "").unwrap();
         fs::remove_file(root.join("first").join(NAME)).unwrap();
-        assert!(Predefined::find(&order, began).is_err(), "came and went");
+        assert!(Predefined::find(&order, started).is_err(), "came and went");
         for text in ["#include <a.h>\n", "#if __has_include(<a.h>)\n#endif\n"] {
             fs::write(&known, text).unwrap();
             sleep(Duration::from_millis(30));
-            assert!(Predefined::find(&order, stamp_time()).is_err(), "{text}");
+            assert!(
+                Predefined::find(&order, CoarseTime::now()).is_err(),
+                "{text}"
+            );
         }
     }
 }

@@ -330,7 +330,7 @@ impl<'a> Stages<'a> {
                 if self.two_steps.is_none() {
                     check_assembly(work, stage, number)?;
                 }
-                headers.check_settled(work.began)
+                headers.check_unchanged(work.started)
             }
             _ => Ok(()),
         }
@@ -436,7 +436,7 @@ impl<'a> Stages<'a> {
         let take = || {
             let files = self.inputs.read.known.resolve().ok()?;
             let sources = files.sources()?;
-            files.check_settled(self.inputs.work.began).ok()?;
+            files.check_unchanged(self.inputs.work.started).ok()?;
             Some(sources)
         };
         self.sources.get_or_init(take).clone()

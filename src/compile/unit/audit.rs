@@ -46,5 +46,5 @@ pub(crate) fn audit(
         }
     }
     work.mounts.check()?;
-    files.check_settled(work.began)
+    files.check_unchanged(work.started)
 }

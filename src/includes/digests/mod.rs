@@ -24,6 +24,7 @@ mod table;
 
 use crate::files::Root;
 use crate::key::Digest;
+use crate::stat::CoarseTime;
 use file_system::StatTrust;
 use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
@@ -34,7 +35,6 @@ use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 use table::{MissingTable, SlotTable};
 
 pub use aspect::Aspect;
@@ -159,9 +159,9 @@ impl DigestTable {
         seen: &Sighting,
         aspect: Aspect,
         digest: &Digest,
-        began: SystemTime,
+        started: CoarseTime,
     ) {
-        if self.may_remember(seen, began)
+        if self.may_remember(seen, started)
             && StatTrust::in_file_system_of(file) != StatTrust::Nothing
         {
             self.write(seen, aspect, digest);
@@ -179,7 +179,7 @@ impl DigestTable {
             return Ok((seen, digest));
         }
         for _ in 0..ATTEMPTS {
-            let began = SystemTime::now();
+            let started = CoarseTime::now();
             let mut file = open_for_reading(path)?;
             let found = file.metadata().map_err(DigestError::io("examine", path))?;
             if !found.is_file() {
@@ -189,7 +189,7 @@ impl DigestTable {
             let digest = hash(&mut file).map_err(DigestError::io("read", path))?;
             let after = Sighting::of(&file).map_err(DigestError::io("examine", path))?;
             if seen == after {
-                self.put(&file, &seen, Aspect::CONTENT, &digest, began);
+                self.put(&file, &seen, Aspect::CONTENT, &digest, started);
                 return Ok((seen, digest));
             }
         }
@@ -206,8 +206,8 @@ impl DigestTable {
     /// and must look the same still. The fact must depend on nothing but the names in this directory
     /// itself: neither on what is in them nor on where its links lead. `began` is a time before the
     /// first look. Does nothing where a later change might not show in the directory's stat.
-    pub fn remember(&self, path: &Path, seen: &Sighting, fact: &Digest, began: SystemTime) {
-        if !self.may_remember(seen, began) {
+    pub fn remember(&self, path: &Path, seen: &Sighting, fact: &Digest, started: CoarseTime) {
+        if !self.may_remember(seen, started) {
             return;
         }
         if shows_changes(path, seen) {
@@ -218,7 +218,13 @@ impl DigestTable {
     /// Whether the directory at `path`, which was `seen`, has none of `names`, each with a NUL behind it.
     /// Once looked up, the answer holds for as long as the directory's stat does. `began` is a time
     /// before the first look.
-    pub fn lacks_all(&self, path: &Path, seen: &Sighting, names: &[u8], began: SystemTime) -> bool {
+    pub fn lacks_all(
+        &self,
+        path: &Path,
+        seen: &Sighting,
+        names: &[u8],
+        started: CoarseTime,
+    ) -> bool {
         let fact = Sha256::digest(names).into();
         if self.is_known(seen, &fact) {
             return true;
@@ -229,14 +235,14 @@ impl DigestTable {
             found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         });
         if lacks {
-            self.remember(path, seen, &fact, began);
+            self.remember(path, seen, &fact, started);
         }
         lacks
     }
 
     /// Whether there is a place to remember it, and the file was last changed well before `began`.
-    fn may_remember(&self, seen: &Sighting, began: SystemTime) -> bool {
-        self.table.as_ref().is_some_and(SlotTable::is_writable) && seen.stat.is_settled(began)
+    fn may_remember(&self, seen: &Sighting, started: CoarseTime) -> bool {
+        self.table.as_ref().is_some_and(SlotTable::is_writable) && seen.stat.is_stable(started)
     }
 
     fn write(&self, seen: &Sighting, aspect: Aspect, digest: &Digest) {

@@ -70,7 +70,7 @@ impl Sighting {
     /// another process could change it, and its number is not given again.
     ///
     /// Or the file system keeps no fractions, and a later change may be rounded down to the second of an
-    /// earlier one. That a mount does not help against, but [`Stat::is_settled`] does, which is to be asked
+    /// earlier one. That a mount does not help against, but [`Stat::is_stable`] does, which is to be asked
     /// before anything is remembered: the last change lies 2 s before the first look (4 s, if the time of
     /// modification is a whole second too, as it is on such a file system), a later one can be dated back
     /// by the grain, 1 s on the file systems that are trusted, and by a tick of the kernel, 10 ms; so its

@@ -7,7 +7,7 @@ use super::table::BYTES;
 use super::{Aspect, DigestTable, Sighting};
 use crate::files::version_word;
 use crate::key::Digest;
-use crate::stat::Stat;
+use crate::stat::{CoarseTime, Stat};
 use proptest::collection::vec;
 use proptest::prelude::{Strategy, any, prop_assert, proptest};
 use proptest::test_runner::Config;
@@ -17,14 +17,14 @@ use std::fs::{self, File};
 use std::num::NonZero;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 const HEADER_BYTES: usize = 65_536;
 const SLOT_BYTES: usize = 128;
 
-/// A time at which every file of a test has long been settled.
-fn later() -> SystemTime {
-    SystemTime::now() + Duration::from_secs(3600)
+/// A time at which every file of a test has long been stable.
+fn later() -> CoarseTime {
+    CoarseTime::now().plus(Duration::from_secs(3600))
 }
 
 /// A look at a made-up file. Its change time has nanoseconds.

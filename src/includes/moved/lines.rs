@@ -83,7 +83,7 @@ impl<'t> Lines<'t> {
         self.doubt
     }
 
-    /// Whether the byte at `at` belongs to a raw string or comment that began before.
+    /// Whether the byte at `at` belongs to a raw string or comment that started before.
     fn is_in_literal(&mut self, at: usize) -> bool {
         while self.raw.first().is_some_and(|raw| raw.end <= at) {
             self.raw = &self.raw[1..];

@@ -115,7 +115,7 @@ fn hit<const SLOT: usize>(program: Handle) -> Option<Arc<ProgramHit>> {
 }
 
 /// Makes the real library able to answer for a program.
-fn settle<const SLOT: usize>(program: Handle) {
+fn hand_over<const SLOT: usize>(program: Handle) {
     if let Some(hit) = hit::<SLOT>(program) {
         let _ = catch_unwind(AssertUnwindSafe(|| hit.compile(key::<SLOT>(program))));
     }
@@ -250,7 +250,7 @@ unsafe extern "C" fn add_name_expression<const SLOT: usize>(
     if !expression.is_null() && hit::<SLOT>(program).is_some() {
         return TOO_LATE;
     }
-    settle::<SLOT>(program);
+    hand_over::<SLOT>(program);
     // SAFETY: the client's own call.
     let result = unsafe { add(program, expression) };
     if result == SUCCESS {
@@ -292,7 +292,7 @@ unsafe extern "C" fn get_lowered_name<const SLOT: usize>(
             SUCCESS
         }
         None => {
-            settle::<SLOT>(program);
+            hand_over::<SLOT>(program);
             // SAFETY: the client's own call.
             unsafe { lowered(program, expression, name) }
         }
@@ -327,7 +327,7 @@ unsafe extern "C" fn get_size<const SLOT: usize, const FUNCTION: usize>(
         unsafe { size.write(bytes.len()) };
         return SUCCESS;
     }
-    settle::<SLOT>(program);
+    hand_over::<SLOT>(program);
     match real!(slots::own().get(SLOT), function::<FUNCTION>(), SizeFn) {
         // SAFETY: the client's own call.
         Some(real) => unsafe { real(program, size) },
@@ -348,7 +348,7 @@ unsafe extern "C" fn get_bytes<const SLOT: usize, const FUNCTION: usize>(
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place.cast(), bytes.len()) };
         return SUCCESS;
     }
-    settle::<SLOT>(program);
+    hand_over::<SLOT>(program);
     match real!(slots::own().get(SLOT), function::<FUNCTION>(), GetFn) {
         // SAFETY: the client's own call.
         Some(real) => unsafe { real(program, place) },
@@ -396,7 +396,7 @@ unsafe extern "C" fn set_flow_callback<const SLOT: usize>(
     callback: *mut c_void,
     payload: *mut c_void,
 ) -> c_int {
-    settle::<SLOT>(program);
+    hand_over::<SLOT>(program);
     guarded(|| {
         PROGRAMS.with(key::<SLOT>(program), generation::<SLOT>(), |entry| {
             entry.stage = match std::mem::replace(&mut entry.stage, ProgramStage::Real) {

@@ -5,18 +5,17 @@ use crate::includes::digests::file_system::StatTrust;
 use crate::includes::digests::slot::Subject;
 use crate::includes::digests::{Aspect, CHUNK, DigestError, DigestTable, Sighting, epoch};
 use crate::key::Digest;
+use crate::stat::CoarseTime;
 use sha2::{Digest as _, Sha256};
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::time::SystemTime;
 
 #[test]
-fn only_settled_files_are_remembered() {
+fn only_stable_files_are_remembered() {
     let fixture = Fixture::new();
-    let began = SystemTime::now();
-    let since = began.duration_since(SystemTime::UNIX_EPOCH).unwrap();
-    let now = since.as_nanos() as u64 / 10 * 10 + 1;
+    let started = CoarseTime::now();
+    let now = started.nanoseconds() as u64 / 10 * 10 + 1;
     let (second, day) = (1_000_000_000, 86_400_000_000_000);
     let old = now - 3 * second;
     let whole = old / second * second;
@@ -38,7 +37,7 @@ fn only_settled_files_are_remembered() {
         let seen = through(1, [2049, 7, 100, mtime, ctime]);
         let put = |aspect, digest: &Digest| {
             let table = &fixture.table;
-            table.put(&fixture.file, &seen, aspect, digest, began);
+            table.put(&fixture.file, &seen, aspect, digest, started);
             table.get(&seen, aspect).is_some()
         };
         assert_eq!(put(Aspect::CONTENT, &digest(1)), expected);
@@ -186,7 +185,7 @@ fn facts_of_a_directory_hold_until_it_changes() {
     let table = &fixture.table;
     let before = seen();
     // Too young.
-    table.remember(&dir, &before, &digest(1), SystemTime::now());
+    table.remember(&dir, &before, &digest(1), CoarseTime::now());
     assert!(!table.is_known(&before, &digest(1)));
     for fact in 1..=100 {
         table.remember(&dir, &before, &digest(fact), later());
