@@ -1,14 +1,14 @@
 //! `pcache`: the program for people.
 
-use pcache_nvcc::cli::Surroundings;
+use pcache_nvcc::cli::Env;
 use std::ffi::OsString;
 use std::io::{BufWriter, IsTerminal, stderr, stdout};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
-    let surroundings = Surroundings {
-        env: &|name| std::env::var_os(name),
+    let env = Env {
+        var: &|name| std::env::var_os(name),
         variables: std::env::vars_os().map(|(name, _)| name).collect(),
         program: std::env::current_exe().ok(),
         out_is_terminal: stdout().is_terminal(),
@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     let mut out = BufWriter::new(stdout().lock());
     ExitCode::from(pcache_nvcc::cli::run(
         &arguments,
-        &surroundings,
+        &env,
         &mut out,
         &mut stderr().lock(),
     ))

@@ -1,14 +1,14 @@
 //! `pcache clear`: removes everything, or what is selected. Does not know how files are removed.
 
+use super::context::{Context, Status};
 use super::progress::Progress;
-use super::scene::{Scene, Status};
 use super::screen::{print_json, say};
-use super::select::{Selection, Sought, now};
+use super::selection::{Selection, Sought, now};
 use crate::config::ByteSize;
 use crate::includes::digests::DigestTable;
 use crate::store::{Cleared, EntryKind, FileStore, Verdict};
 use crate::toolchain::{Memos, Which, forget};
-use anyhow::{Context, Error};
+use anyhow::{Context as _, Error};
 use serde::Serialize;
 use std::path::Path;
 
@@ -32,14 +32,14 @@ struct ClearReport<'a> {
     bytes: u64,
 }
 
-pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let root = scene.root().to_owned();
-    let store = scene.store_for("clear")?;
+pub(super) fn run(arguments: &ClearArguments, context: &mut Context<'_>) -> Result<Status, Error> {
+    let root = context.root().to_owned();
+    let store = context.store_for("clear")?;
     let began = now();
     let cleared = match &store {
         None => Cleared::default(),
-        Some(store) if arguments.selection.is_everything() => clear_all(store, scene)?,
-        Some(store) => clear_selected(store, arguments, scene)?,
+        Some(store) if arguments.selection.is_everything() => clear_all(store, context)?,
+        Some(store) => clear_selected(store, arguments, context)?,
     };
     if let Some(store) = &store {
         let removal = arguments.selection.removal(began, cleared.files);
@@ -52,13 +52,13 @@ pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<S
             files: cleared.files,
             bytes: cleared.bytes,
         };
-        print_json(&mut scene.out, &report)?;
+        print_json(&mut context.out, &report)?;
     } else if store.is_none() {
-        scene.say_absent()?;
+        context.say_absent()?;
     } else {
         let (files, size) = (cleared.files, ByteSize::approximate(cleared.bytes));
         say(
-            &mut scene.out,
+            &mut context.out,
             format_args!("removed {files} files ({size}) from {root:?}"),
         )?;
     }
@@ -67,8 +67,8 @@ pub(super) fn run(arguments: &ClearArguments, scene: &mut Scene<'_>) -> Result<S
 
 /// Also what is remembered besides results: who clears a cache distrusts it or wants the room. The
 /// counters stay, and so do the files of locks, which others may hold, and keys.
-fn clear_all(store: &FileStore, scene: &mut Scene<'_>) -> Result<Cleared, Error> {
-    let mut progress = Progress::new("removing", scene.surroundings, &mut scene.err);
+fn clear_all(store: &FileStore, context: &mut Context<'_>) -> Result<Cleared, Error> {
+    let mut progress = Progress::new("removing", context.env, &mut context.err);
     let mut cleared = store.clear_watched(&mut |done, most| progress.show(done, most))?;
     drop(progress);
     if let Some(apart) = store.apart() {
@@ -90,13 +90,13 @@ fn clear_all(store: &FileStore, scene: &mut Scene<'_>) -> Result<Cleared, Error>
 fn clear_selected(
     store: &FileStore,
     arguments: &ClearArguments,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
 ) -> Result<Cleared, Error> {
     let mut cleared = Cleared::default();
     let mut sought = Sought::new(&arguments.selection, store, now())?;
     let most = store.stats().store_size().map_or(0, |size| size.files());
     let (mut seen, mut trouble) = (0, None);
-    let mut progress = Progress::new("removing", scene.surroundings, &mut scene.err);
+    let mut progress = Progress::new("removing", context.env, &mut context.err);
     for sort in [EntryKind::Record, EntryKind::Entry] {
         let removed = store.survey(sort, |stored| {
             seen += 1;

@@ -1,8 +1,8 @@
 //! `pcache completions`: scripts for shells, from the definitions that parse the command line.
 
-use super::scene::Status;
+use super::context::Status;
 use super::screen::{Screen, say_text};
-use anyhow::{Context, Error};
+use anyhow::{Context as _, Error};
 use clap_complete::{Shell, generate};
 
 /// What `pcache completions` takes.

@@ -1,13 +1,13 @@
 //! `pcache config`: the settings in force, where each comes from, and what could not be used; and
 //! changes of the configuration file. Does not know what the settings do.
 
-use super::scene::{Scene, Status};
+use super::context::{Context, Status};
 use super::screen::{complain, print_json, say};
 use crate::config::{
     Config, ConfigProblem, ListedSetting, SETTINGS, Setting, SettingSource, config_file, nearest,
     set, setting, unset,
 };
-use anyhow::{Context, Error, anyhow, bail};
+use anyhow::{Context as _, Error, anyhow, bail};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::fs;
@@ -87,22 +87,22 @@ fn settings_help() -> String {
 
 pub(super) fn run(
     arguments: &ConfigArguments,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
     problems: &[ConfigProblem],
 ) -> Result<Status, Error> {
     match &arguments.action {
-        None => show(&arguments.show, scene, problems),
-        Some(Action::Show(arguments)) => show(arguments, scene, problems),
-        Some(Action::Get { key, json }) => get(find(key)?, *json, scene),
+        None => show(&arguments.show, context, problems),
+        Some(Action::Show(arguments)) => show(arguments, context, problems),
+        Some(Action::Get { key, json }) => get(find(key)?, *json, context),
         Some(Action::Set { key, value, json }) => {
             let row = find(key)?;
             let read = (row.read)(value);
             let value = read.map_err(|hint| anyhow!("{key} = {}: {hint}", value.display()))?;
-            edit(row, *json, scene, |text| Ok(set(text, row.key, &value)?))
+            edit(row, *json, context, |text| Ok(set(text, row.key, &value)?))
         }
         Some(Action::Unset { key, json }) => {
             let row = find(key)?;
-            edit(row, *json, scene, |text| match unset(text, row.key)? {
+            edit(row, *json, context, |text| match unset(text, row.key)? {
                 (text, true) => Ok(text),
                 (_, false) => bail!("{key} is not set in the file"),
             })
@@ -120,13 +120,16 @@ fn find(key: &str) -> Result<&'static Setting, Error> {
 
 fn show(
     arguments: &ShowArguments,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
     problems: &[ConfigProblem],
 ) -> Result<(), Error> {
-    let file = config_file(scene.surroundings.env).map(|path| path.display().to_string());
-    let listed = scene.config.list();
+    let file = config_file(context.env.var).map(|path| path.display().to_string());
+    let listed = context.config.list();
     if arguments.json {
-        return print_json(&mut scene.out, &ConfigReport::new(file, &listed, problems));
+        return print_json(
+            &mut context.out,
+            &ConfigReport::new(file, &listed, problems),
+        );
     }
     for ListedSetting {
         setting,
@@ -136,30 +139,30 @@ fn show(
     {
         let value = value.as_deref().unwrap_or("(none)");
         say(
-            &mut scene.out,
+            &mut context.out,
             format_args!("{:<13}{value}  ({source})", setting.key),
         )?;
     }
     let file = file.as_deref().unwrap_or("(no home directory is known)");
-    say(&mut scene.out, format_args!(""))?;
-    say(&mut scene.out, format_args!("configuration file: {file}"))?;
+    say(&mut context.out, format_args!(""))?;
+    say(&mut context.out, format_args!("configuration file: {file}"))?;
     for problem in problems {
-        say(&mut scene.out, format_args!("problem: {problem}"))?;
+        say(&mut context.out, format_args!("problem: {problem}"))?;
     }
     Ok(())
 }
 
 /// The value alone, for scripts. What has none is an error, so that `$(…)` is not empty unnoticed.
-fn get(row: &Setting, json: bool, scene: &mut Scene<'_>) -> Result<(), Error> {
-    let listed = scene.config.list();
+fn get(row: &Setting, json: bool, context: &mut Context<'_>) -> Result<(), Error> {
+    let listed = context.config.list();
     let listed = listed.iter().find(|listed| listed.setting.key == row.key);
     let listed = listed.with_context(|| format!("{} is no setting", row.key))?;
     if json {
-        return print_json(&mut scene.out, &ConfigRow::new(listed));
+        return print_json(&mut context.out, &ConfigRow::new(listed));
     }
     let value = listed.value.as_deref();
     let value = value.with_context(|| format!("{} is not set", row.key))?;
-    say(&mut scene.out, format_args!("{value}"))
+    say(&mut context.out, format_args!("{value}"))
 }
 
 /// Replaces the text of the configuration file by what `change` makes of it; as JSON, what is in force
@@ -167,27 +170,27 @@ fn get(row: &Setting, json: bool, scene: &mut Scene<'_>) -> Result<(), Error> {
 fn edit(
     row: &Setting,
     json: bool,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
     change: impl FnOnce(&str) -> Result<String, Error>,
 ) -> Result<(), Error> {
-    let env = scene.surroundings.env;
-    let path = config_file(env).context("no home directory is known; set XDG_CONFIG_HOME")?;
+    let var = context.env.var;
+    let path = config_file(var).context("no home directory is known; set XDG_CONFIG_HOME")?;
     let text = match fs::read_to_string(&path) {
         Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
         text => text.with_context(|| format!("cannot read {path:?}"))?,
     };
     let text = change(&text).with_context(|| format!("cannot change {path:?}"))?;
     replace(&path, &text).with_context(|| format!("cannot write {path:?}"))?;
-    let (config, _) = Config::load(env);
+    let (config, _) = Config::load(var);
     let listed = config.list();
     let in_force = listed.iter().find(|listed| listed.setting.key == row.key);
     if in_force.is_some_and(|listed| *listed.source == SettingSource::Environment) {
         let variable = row.variable;
         let note = format!("{variable} in the environment overrides the file");
-        complain(&mut scene.err, format_args!("{note}"))?;
+        complain(&mut context.err, format_args!("{note}"))?;
     }
     match in_force.filter(|_| json) {
-        Some(listed) => print_json(&mut scene.out, &ConfigRow::new(listed)),
+        Some(listed) => print_json(&mut context.out, &ConfigRow::new(listed)),
         None => Ok(()),
     }
 }

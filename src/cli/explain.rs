@@ -1,17 +1,17 @@
 //! `pcache explain`: how compiles ended, and why. Compares what a compile depended on with what the
 //! nearest former one of the same thing did. Does not know how facts are compared.
 
-use super::gone::Removals;
+use super::context::{Context, Status};
 use super::journal::{compiles_of, facts, is_of, output, sources};
 use super::progress::Progress;
-use super::scene::{Scene, Status};
+use super::removals::Removals;
 use super::screen::{Screen, print_json, say};
 use crate::journal::{Compile, CompileOutcome};
 use crate::log::timestamp;
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use crate::store::FileStore;
 use crate::why::{DependencyReport, Difference, DifferenceKind, differences};
-use anyhow::{Context, Error, bail};
+use anyhow::{Context as _, Error, bail};
 use serde::Serialize;
 use std::path::{Component, PathBuf};
 
@@ -31,9 +31,12 @@ pub(super) struct ExplainArguments {
     json: bool,
 }
 
-pub(super) fn run(arguments: &ExplainArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let Some(store) = scene.store_for_reading()? else {
-        bail!("there is no cache at {:?}", scene.root());
+pub(super) fn run(
+    arguments: &ExplainArguments,
+    context: &mut Context<'_>,
+) -> Result<Status, Error> {
+    let Some(store) = context.store_for_reading()? else {
+        bail!("there is no cache at {:?}", context.root());
     };
     let noted = store.noted().context("cannot read the journal")?;
     let compiles = compiles_of(&noted);
@@ -53,7 +56,7 @@ pub(super) fn run(arguments: &ExplainArguments, scene: &mut Scene<'_>) -> Result
             None => bail!("{}", why_empty(&store)),
         }
     }
-    let mut progress = Progress::new("explaining", scene.surroundings, &mut scene.err);
+    let mut progress = Progress::new("explaining", context.env, &mut context.err);
     let mut explained = Vec::with_capacity(meant.len());
     for &at in meant {
         progress.show(explained.len() as u64, meant.len() as u64);
@@ -61,14 +64,14 @@ pub(super) fn run(arguments: &ExplainArguments, scene: &mut Scene<'_>) -> Result
     }
     drop(progress);
     if arguments.json {
-        print_json(&mut scene.out, &explained)?;
+        print_json(&mut context.out, &explained)?;
         return Ok(Status::Fine);
     }
     for (at, explained) in explained.iter().enumerate() {
         if at > 0 {
-            say(&mut scene.out, format_args!(""))?;
+            say(&mut context.out, format_args!(""))?;
         }
-        print(&mut scene.out, explained)?;
+        print(&mut context.out, explained)?;
     }
     Ok(Status::Fine)
 }

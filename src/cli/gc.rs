@@ -1,13 +1,13 @@
 //! `pcache gc`: brings the cache under its cap now. Does not know what is too much.
 
+use super::context::{Context, Status};
 use super::progress::Progress;
-use super::scene::{Scene, Status};
 use super::screen::{print_json, say};
 use crate::compile::sweep_work_directories;
 use crate::config::ByteSize;
 use crate::store::{Collected, Phase};
 use crate::toolchain::{Memos, Which, forget};
-use anyhow::{Context, Error};
+use anyhow::{Context as _, Error};
 use serde::Serialize;
 
 /// What `pcache gc` takes.
@@ -36,16 +36,16 @@ struct Gone {
     bytes: u64,
 }
 
-pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let Some(store) = scene.store_for("collect garbage in")? else {
+pub(super) fn run(arguments: &GcArguments, context: &mut Context<'_>) -> Result<Status, Error> {
+    let Some(store) = context.store_for("collect garbage in")? else {
         if arguments.json {
-            print_json(&mut scene.out, &GcReport::default())?;
+            print_json(&mut context.out, &GcReport::default())?;
         } else {
-            scene.say_absent()?;
+            context.say_absent()?;
         }
         return Ok(Status::Fine);
     };
-    let mut progress = Progress::new("listing", scene.surroundings, &mut scene.err);
+    let mut progress = Progress::new("listing", context.env, &mut context.err);
     let collected = store.collect(&mut |phase, done, most| {
         progress.call(match phase {
             Phase::Listing => "listing",
@@ -64,14 +64,14 @@ pub(super) fn run(arguments: &GcArguments, scene: &mut Scene<'_>) -> Result<Stat
             .with_context(|| format!("cannot tidy the toolchains in {own:?}"))?,
     };
     let report = GcReport {
-        max_bytes: scene.config.max_size.value.bytes(),
+        max_bytes: context.config.max_size.value.bytes(),
         toolchains: Gone { files, bytes },
         ..GcReport::of(&collected)
     };
     if arguments.json {
-        print_json(&mut scene.out, &report)?;
+        print_json(&mut context.out, &report)?;
     } else {
-        report.print(scene)?;
+        report.print(context)?;
     }
     Ok(Status::Fine)
 }
@@ -92,7 +92,7 @@ impl GcReport {
         }
     }
 
-    fn print(&self, scene: &mut Scene<'_>) -> Result<(), Error> {
+    fn print(&self, context: &mut Context<'_>) -> Result<(), Error> {
         let size = ByteSize::approximate;
         let rows = [
             ("expired", &self.expired),
@@ -102,19 +102,19 @@ impl GcReport {
         for (what, gone) in rows {
             let (files, bytes) = (gone.files, size(gone.bytes));
             say(
-                &mut scene.out,
+                &mut context.out,
                 format_args!("{what:<20}{files:>10} files, {bytes}"),
             )?;
         }
         let swept = size(self.swept_bytes);
         say(
-            &mut scene.out,
+            &mut context.out,
             format_args!("{:<20}{swept:>10}", "left by the dead"),
         )?;
         let (before, after) = (size(self.before_bytes), size(self.after_bytes));
         let most = size(self.max_bytes);
         say(
-            &mut scene.out,
+            &mut context.out,
             format_args!("{:<20}{before} before, {after} now, of {most}", "size"),
         )
     }

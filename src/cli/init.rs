@@ -1,10 +1,10 @@
 //! `pcache init`: makes a cache, for this user alone or for a group, with the key by which its results are signed;
 //! or such a key alone.
 
-use super::scene::{Scene, Status};
+use super::context::{Context, Status};
 use super::screen::say;
 use crate::store::{KEY_DIRECTORY, KEY_FILE, SigningKey};
-use anyhow::{Context, Error, bail};
+use anyhow::{Context as _, Error, bail};
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, chown};
@@ -28,16 +28,16 @@ pub(super) struct InitArguments {
 /// Rights of a cache that a group shares: its members write, and what is made there is the group's.
 const SHARED: u32 = 0o2770;
 
-pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+pub(super) fn run(arguments: &InitArguments, context: &mut Context<'_>) -> Result<Status, Error> {
     if let Some(path) = &arguments.key {
         write_key(path)?;
         say(
-            &mut scene.out,
+            &mut context.out,
             format_args!("made the key {path:?}; set PCACHE_KEY to its full path"),
         )?;
         return Ok(Status::Fine);
     }
-    let root = scene.root().to_owned();
+    let root = context.root().to_owned();
     // Before anything is made, so that a wrong name leaves nothing behind.
     let group = arguments.shared.as_deref().map(number_of).transpose()?;
     let signers = arguments.signers.as_deref().map(number_of).transpose()?;
@@ -47,7 +47,10 @@ pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<St
     let was_there = root.exists();
     make(&root)?;
     let Some(group) = group else {
-        say(&mut scene.out, format_args!("made {root:?}, for you alone"))?;
+        say(
+            &mut context.out,
+            format_args!("made {root:?}, for you alone"),
+        )?;
         return Ok(Status::Fine);
     };
     if let Err(error) = share(&root, group, signers.unwrap_or(group)) {
@@ -61,13 +64,13 @@ pub(super) fn run(arguments: &InitArguments, scene: &mut Scene<'_>) -> Result<St
     let name = arguments.shared.as_deref().unwrap_or_default();
     let signed_by = arguments.signers.as_deref().unwrap_or(name);
     say(
-        &mut scene.out,
+        &mut context.out,
         format_args!(
             "made {root:?}, which the group {name} shares; members of {signed_by} sign results"
         ),
     )?;
     say(
-        &mut scene.out,
+        &mut context.out,
         format_args!(
             "Each member sets PCACHE_DIR={} and runs pcache doctor",
             root.display()

@@ -4,7 +4,7 @@
 use crate::journal::{Compile, place};
 use crate::store::FileStore;
 use crate::why::{DependencyReport, Later, SCHEMA};
-use anyhow::{Context, Error};
+use anyhow::{Context as _, Error};
 use std::path::{Path, PathBuf};
 
 /// Every compile that the journal holds.

@@ -1,10 +1,10 @@
 //! `pcache list`: the files of the cache as a table or as JSON. Does not know where they lie.
 
+use super::context::{Context, Status};
 use super::paint::Ink;
 use super::progress::Progress;
-use super::scene::{Scene, Status};
 use super::screen::{print_json, say, say_coloured};
-use super::select::{Selection, Sought, now};
+use super::selection::{Selection, Sought, now};
 use crate::config::ByteSize;
 use crate::store::{EntryKind, FileStore, Verdict};
 use anyhow::Error;
@@ -63,13 +63,13 @@ struct ListRow {
     file: Option<String>,
 }
 
-pub(super) fn run(arguments: &ListArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let store = scene.store_for_reading()?;
+pub(super) fn run(arguments: &ListArguments, context: &mut Context<'_>) -> Result<Status, Error> {
+    let store = context.store_for_reading()?;
     let mut report = ListReport::default();
     if let Some(store) = &store {
-        report.entries = rows(store, arguments, scene)?;
+        report.entries = rows(store, arguments, context)?;
     } else if !arguments.json {
-        scene.say_absent()?;
+        context.say_absent()?;
         return Ok(Status::Fine);
     }
     report.files = report.entries.len();
@@ -79,9 +79,9 @@ pub(super) fn run(arguments: &ListArguments, scene: &mut Scene<'_>) -> Result<St
         .entries
         .truncate(arguments.limit.unwrap_or(usize::MAX));
     if arguments.json {
-        print_json(&mut scene.out, &report)?;
+        print_json(&mut context.out, &report)?;
     } else {
-        print(&report, scene)?;
+        print(&report, context)?;
     }
     Ok(Status::Fine)
 }
@@ -89,14 +89,14 @@ pub(super) fn run(arguments: &ListArguments, scene: &mut Scene<'_>) -> Result<St
 fn rows(
     store: &FileStore,
     arguments: &ListArguments,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
 ) -> Result<Vec<ListRow>, Error> {
     let now = now();
     let seconds = |since: i128| u64::try_from((now - since).max(0) / 1_000_000_000).unwrap_or(0);
     let most = store.stats().store_size().map_or(0, |size| size.files());
     let (mut rows, mut trouble) = (Vec::new(), None);
     let mut seen = 0;
-    let mut progress = Progress::new("listing", scene.surroundings, &mut scene.err);
+    let mut progress = Progress::new("listing", context.env, &mut context.err);
     let mut sought = Sought::new(&arguments.selection, store, now)?;
     for sort in [EntryKind::Record, EntryKind::Entry] {
         store.survey(sort, |stored| {
@@ -139,12 +139,12 @@ fn sort(rows: &mut [ListRow], order: Order) {
     }
 }
 
-fn print(report: &ListReport, scene: &mut Scene<'_>) -> Result<(), Error> {
+fn print(report: &ListReport, context: &mut Context<'_>) -> Result<(), Error> {
     let heading = format!(
         "{:<14}{:>10}{:>8}{:>8}{:>6}  {}",
         "class", "size", "age", "unused", "uses", "name"
     );
-    say_coloured(&mut scene.out, &[(Some(Ink::Strong), &heading)])?;
+    say_coloured(&mut context.out, &[(Some(Ink::Strong), &heading)])?;
     for row in &report.entries {
         let uses = row.uses.map_or_else(|| "-".into(), |uses| uses.to_string());
         let file = row.file.as_ref().map(|file| format!("  {file}"));
@@ -160,15 +160,15 @@ fn print(report: &ListReport, scene: &mut Scene<'_>) -> Result<(), Error> {
             (Some(Ink::Faint), &row.name),
             (None, file.as_deref().unwrap_or_default()),
         ];
-        say_coloured(&mut scene.out, &parts)?;
+        say_coloured(&mut context.out, &parts)?;
     }
     let (files, size) = (report.files, ByteSize::approximate(report.bytes));
     let shown = report.entries.len();
     if shown == files {
-        say(&mut scene.out, format_args!("{files} files, {size}"))
+        say(&mut context.out, format_args!("{files} files, {size}"))
     } else {
         say(
-            &mut scene.out,
+            &mut context.out,
             format_args!("{files} files, {size}; {shown} are shown"),
         )
     }

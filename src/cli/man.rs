@@ -1,10 +1,10 @@
 //! `pcache man`: manual pages, from the definitions that parse the command line and from the table of
 //! settings.
 
-use super::scene::Status;
+use super::context::Status;
 use super::screen::{Screen, say_text};
 use crate::config::SETTINGS;
-use anyhow::{Context, Error};
+use anyhow::{Context as _, Error};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
 use std::fs;

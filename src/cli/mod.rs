@@ -6,10 +6,11 @@ mod clear;
 mod completions;
 mod config;
 mod contents;
+mod context;
 mod doctor;
+mod env;
 mod explain;
 mod gc;
-mod gone;
 mod init;
 mod journal;
 mod list;
@@ -18,27 +19,26 @@ mod paint;
 mod progress;
 mod range;
 mod recompile;
+mod removals;
 mod report;
 mod run;
-mod scene;
 mod screen;
-mod select;
+mod selection;
 mod since;
 mod spans;
 mod stats;
-mod surroundings;
 mod trace;
 mod verify;
 
 use crate::config::Config;
-use anyhow::{Context, Error};
+use anyhow::{Context as _, Error};
 use clap::{CommandFactory, Parser, Subcommand};
+use context::{Context, Status};
+pub use env::Env;
 use paint::Paint;
-use scene::{Scene, Status};
 use screen::{Screen, complain};
 use std::ffi::OsString;
 use std::io::{self, Write};
-pub use surroundings::Surroundings;
 
 /// Manage the pcache-nvcc compile cache.
 #[derive(Debug, Parser)]
@@ -100,13 +100,8 @@ pub fn command() -> clap::Command {
 }
 
 /// Runs `pcache` with `arguments` (the program's name first) and gives its exit status.
-pub fn run(
-    arguments: &[OsString],
-    surroundings: &Surroundings<'_>,
-    out: &mut dyn Write,
-    err: &mut dyn Write,
-) -> u8 {
-    let mut out = Screen::new(out, Paint::of(surroundings));
+pub fn run(arguments: &[OsString], env: &Env<'_>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
+    let mut out = Screen::new(out, Paint::of(env));
     let mut err = Screen::new(err, Paint::Plain);
     let (out, err) = (&mut out, &mut err);
     let command = match run::RunArguments::read(arguments) {
@@ -116,7 +111,7 @@ pub fn run(
             Err(refused) => return explain_usage(&refused, out, err),
         },
     };
-    let done = execute(&command, surroundings, out, err).and_then(|status| {
+    let done = execute(&command, env, out, err).and_then(|status| {
         out.flush().context("cannot write to standard output")?;
         Ok(status)
     });
@@ -136,7 +131,7 @@ pub fn run(
 
 fn execute(
     command: &PcacheCommand,
-    surroundings: &Surroundings<'_>,
+    env: &Env<'_>,
     out: &mut Screen<'_>,
     err: &mut Screen<'_>,
 ) -> Result<Status, Error> {
@@ -148,34 +143,35 @@ fn execute(
         PcacheCommand::Man(arguments) => return man::run(arguments, Arguments::command(), out),
         _ => {}
     }
-    let (config, problems) = Config::load(surroundings.env);
+    let (config, problems) = Config::load(env.var);
     // These list problems with the settings; the others go on without the bad values.
     if !matches!(command, PcacheCommand::Config(_) | PcacheCommand::Doctor(_)) {
         for problem in &problems {
             complain(err, format_args!("{problem}"))?;
         }
     }
-    let mut scene = Scene {
+    let mut context = Context {
         config: &config,
-        surroundings,
+        env,
         out: out.lend(),
         err: err.lend(),
     };
     match command {
         PcacheCommand::Stats(arguments) => {
-            stats::run(arguments, &config, &mut scene.out, &mut scene.err).map(|()| Status::Fine)
+            stats::run(arguments, &config, &mut context.out, &mut context.err)
+                .map(|()| Status::Fine)
         }
-        PcacheCommand::Explain(arguments) => explain::run(arguments, &mut scene),
-        PcacheCommand::Report(arguments) => report::run(arguments, &mut scene),
-        PcacheCommand::Trace(arguments) => trace::run(arguments, &mut scene),
-        PcacheCommand::Run(arguments) => run::run(arguments, &mut scene),
-        PcacheCommand::Init(arguments) => init::run(arguments, &mut scene),
-        PcacheCommand::List(arguments) => list::run(arguments, &mut scene),
-        PcacheCommand::Gc(arguments) => gc::run(arguments, &mut scene),
-        PcacheCommand::Clear(arguments) => clear::run(arguments, &mut scene),
-        PcacheCommand::Verify(arguments) => verify::run(arguments, &mut scene),
-        PcacheCommand::Doctor(arguments) => doctor::run(arguments, &mut scene, &problems),
-        PcacheCommand::Config(arguments) => config::run(arguments, &mut scene, &problems),
+        PcacheCommand::Explain(arguments) => explain::run(arguments, &mut context),
+        PcacheCommand::Report(arguments) => report::run(arguments, &mut context),
+        PcacheCommand::Trace(arguments) => trace::run(arguments, &mut context),
+        PcacheCommand::Run(arguments) => run::run(arguments, &mut context),
+        PcacheCommand::Init(arguments) => init::run(arguments, &mut context),
+        PcacheCommand::List(arguments) => list::run(arguments, &mut context),
+        PcacheCommand::Gc(arguments) => gc::run(arguments, &mut context),
+        PcacheCommand::Clear(arguments) => clear::run(arguments, &mut context),
+        PcacheCommand::Verify(arguments) => verify::run(arguments, &mut context),
+        PcacheCommand::Doctor(arguments) => doctor::run(arguments, &mut context, &problems),
+        PcacheCommand::Config(arguments) => config::run(arguments, &mut context, &problems),
         PcacheCommand::Completions(_) | PcacheCommand::Man(_) => Ok(Status::Fine),
     }
 }

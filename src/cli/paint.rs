@@ -1,6 +1,6 @@
 //! Colours on terminals that want them.
 
-use super::surroundings::Surroundings;
+use super::env::Env;
 
 /// Whether to colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,10 +21,10 @@ pub(super) enum Ink {
 
 impl Paint {
     /// Colours on a terminal that knows them, unless `NO_COLOR` is set to anything.
-    pub(super) fn of(surroundings: &Surroundings<'_>) -> Self {
-        let value = |name: &str| (surroundings.env)(name).unwrap_or_default();
+    pub(super) fn of(env: &Env<'_>) -> Self {
+        let value = |name: &str| (env.var)(name).unwrap_or_default();
         let is_wanted = value("NO_COLOR").is_empty() && value("TERM") != "dumb";
-        if surroundings.out_is_terminal && is_wanted {
+        if env.out_is_terminal && is_wanted {
             Self::Colours
         } else {
             Self::Plain
@@ -49,7 +49,7 @@ impl Paint {
 #[cfg(test)]
 mod tests {
     use super::{Ink, Paint};
-    use crate::cli::surroundings::{Streams, leading_to};
+    use crate::cli::env::{Streams, leading_to};
     use std::ffi::OsString;
 
     #[test]

@@ -1,7 +1,7 @@
 //! A line that shows how far a long command has come.
 
+use super::env::Env;
 use super::screen::Screen;
-use super::surroundings::Surroundings;
 use std::time::{Duration, Instant};
 
 /// A request that takes less long shows nothing.
@@ -22,13 +22,9 @@ pub(super) struct Progress<'a> {
 
 impl<'a> Progress<'a> {
     /// Progress of `what`, an "-ing" word; never drawn where stderr is no terminal.
-    pub(super) fn new(
-        what: &'static str,
-        surroundings: &Surroundings<'_>,
-        err: &'a mut Screen<'_>,
-    ) -> Self {
+    pub(super) fn new(what: &'static str, env: &Env<'_>, err: &'a mut Screen<'_>) -> Self {
         Self {
-            err: surroundings.err_is_terminal.then(|| err.lend()),
+            err: env.err_is_terminal.then(|| err.lend()),
             what,
             began: Instant::now(),
             patience: PATIENCE,
@@ -72,8 +68,8 @@ impl Drop for Progress<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Progress, Screen};
+    use crate::cli::env::{Streams, leading_to};
     use crate::cli::paint::Paint;
-    use crate::cli::surroundings::{Streams, leading_to};
     use std::time::Duration;
 
     /// What three steps draw.

@@ -10,7 +10,7 @@ use crate::journal::{Compile, CompileOutcome};
 use crate::log::timestamp;
 use crate::store::FileStore;
 use crate::why::DependencyReport;
-use anyhow::{Context, Error};
+use anyhow::{Context as _, Error};
 use serde::Serialize;
 use serde_json::Value;
 use sha2::{Digest, Sha256};

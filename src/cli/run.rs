@@ -1,8 +1,8 @@
 //! `pcache run`: starts a program in which kernels that are compiled at run time are cached. Knows where the
 //! library for that lies and how ld.so is told of it; not what it does there.
 
-use super::scene::{Scene, Status};
-use anyhow::{Context, Error};
+use super::context::{Context, Status};
+use anyhow::{Context as _, Error};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -45,17 +45,17 @@ impl RunArguments {
 }
 
 /// Becomes the program; comes back only where that fails.
-pub(super) fn run(arguments: &RunArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
+pub(super) fn run(arguments: &RunArguments, context: &mut Context<'_>) -> Result<Status, Error> {
     let (program, rest) = arguments
         .command
         .split_first()
         .context("no program given")?;
     let mut command = Command::new(program);
     command.args(rest);
-    if scene.config.nvrtc.value {
-        let library = find(scene.surroundings.program.as_deref())?;
+    if context.config.nvrtc.value {
+        let library = find(context.env.program.as_deref())?;
         for variable in ["LD_AUDIT", "LD_PRELOAD"] {
-            let given = (scene.surroundings.env)(variable);
+            let given = (context.env.var)(variable);
             command.env(variable, listed(&library, given.as_deref()));
         }
     }

@@ -4,7 +4,7 @@
 
 use super::paint::{Ink, Paint};
 use crate::visible;
-use anyhow::{Context, Error};
+use anyhow::{Context as _, Error};
 use serde::Serialize;
 use std::fmt;
 use std::fs;

@@ -2,9 +2,9 @@
 //! others show. The format is Google's "Trace Event Format": complete events (`X`) on tracks, names of
 //! processes and tracks (`M`), counters (`C`); times in microseconds.
 
+use super::context::{Context, Status, is_there};
 use super::journal::compiles;
 use super::range::Range;
-use super::scene::{Scene, Status, is_there};
 use super::screen::json_text;
 use super::screen::write_to;
 use super::spans::{Span, began, name, spans};
@@ -25,18 +25,18 @@ pub(super) struct TraceArguments {
     range: Range,
 }
 
-pub(super) fn run(arguments: &TraceArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let root = scene.root().to_owned();
+pub(super) fn run(arguments: &TraceArguments, context: &mut Context<'_>) -> Result<Status, Error> {
+    let root = context.root().to_owned();
     if !is_there(&root)? {
         bail!("there is no cache at {root:?}");
     }
-    let all = match scene.store_for_reading()? {
+    let all = match context.store_for_reading()? {
         Some(store) => compiles(&store)?,
         None => Vec::new(),
     };
     let trace = Trace::of(arguments.range.of(&all));
     let text = json_text(&trace)?;
-    write_to(arguments.output.as_deref(), &text, &mut scene.out)?;
+    write_to(arguments.output.as_deref(), &text, &mut context.out)?;
     Ok(Status::Fine)
 }
 

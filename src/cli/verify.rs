@@ -3,18 +3,18 @@
 //! key that only that program knows, looks like a damaged artefact otherwise.
 
 use super::contents::Contents;
+use super::context::{Context, Status};
+use super::env::Env;
 use super::paint::Ink;
 use super::progress::Progress;
 use super::recompile::{Recompiled, Recompiler};
-use super::scene::{Scene, Status};
 use super::screen::{print_json, say, say_coloured};
-use super::select::now;
-use super::surroundings::Surroundings;
+use super::selection::now;
 use crate::config::ByteSize;
 use crate::store::{
     EntryKind, FileStore, Name, Proof, Reading, Standing, StoreError, SurveyedFile, Verdict,
 };
-use anyhow::{Context, Error, bail};
+use anyhow::{Context as _, Error, bail};
 use serde::Serialize;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -63,11 +63,11 @@ struct Damaged {
     bytes: u64,
 }
 
-pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let store = if arguments.keep || scene.config.readonly.value {
-        scene.store_for_reading()?
+pub(super) fn run(arguments: &VerifyArguments, context: &mut Context<'_>) -> Result<Status, Error> {
+    let store = if arguments.keep || context.config.readonly.value {
+        context.store_for_reading()?
     } else {
-        scene.store_for("verify")?
+        context.store_for("verify")?
     };
     let mut report = VerifyReport::default();
     if let Some(store) = &store {
@@ -75,10 +75,10 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
         if arguments.recompile.is_some() && store.standing() != Standing::Exclusive {
             bail!(
                 "others can write in {:?}, or are believed there: their commands are not run; leave --recompile out",
-                scene.config.dir.value
+                context.config.dir.value
             );
         }
-        let mut progress = Progress::new("verifying", scene.surroundings, &mut scene.err);
+        let mut progress = Progress::new("verifying", context.env, &mut context.err);
         let most = store.stats().store_size().map_or(0, |size| size.bytes);
         let mut read = 0;
         report.check(store, &mut |bytes| {
@@ -89,23 +89,23 @@ pub(super) fn run(arguments: &VerifyArguments, scene: &mut Scene<'_>) -> Result<
             progress.call("compiling");
             let recompiler = Recompiler {
                 store,
-                config: scene.config,
-                wrapper: wrapper(scene.surroundings)?,
+                config: context.config,
+                wrapper: wrapper(context.env)?,
             };
             report.recompiled = Some(recompiler.run(wanted, now(), &mut progress)?);
         }
     }
     match (arguments.json, &store) {
-        (true, _) => print_json(&mut scene.out, &report)?,
-        (false, None) => scene.say_absent()?,
-        (false, Some(_)) => report.print(scene)?,
+        (true, _) => print_json(&mut context.out, &report)?,
+        (false, None) => context.say_absent()?,
+        (false, Some(_)) => report.print(context)?,
     }
     Ok(report.status())
 }
 
 /// `pcache-nvcc`, which is installed beside this program.
-fn wrapper(surroundings: &Surroundings<'_>) -> Result<PathBuf, Error> {
-    let own = surroundings.program.as_deref();
+fn wrapper(env: &Env<'_>) -> Result<PathBuf, Error> {
+    let own = env.program.as_deref();
     let wrapper = own.map(|own| own.with_file_name("pcache-nvcc"));
     let found = wrapper.filter(|wrapper| wrapper.is_file());
     found.context("there is no pcache-nvcc beside pcache, which would compile")
@@ -196,23 +196,23 @@ impl VerifyReport {
         }
     }
 
-    fn print(&self, scene: &mut Scene<'_>) -> Result<(), Error> {
+    fn print(&self, context: &mut Context<'_>) -> Result<(), Error> {
         for damaged in &self.damaged {
             let (kind, name, bytes) = (damaged.kind, &damaged.name, damaged.bytes);
             let text = format!("damaged {kind} {name} ({bytes} bytes)");
-            say_coloured(&mut scene.out, &[(Some(Ink::Bad), &text)])?;
+            say_coloured(&mut context.out, &[(Some(Ink::Bad), &text)])?;
         }
         for trouble in &self.unreadable {
-            say_coloured(&mut scene.out, &[(Some(Ink::Bad), trouble)])?;
+            say_coloured(&mut context.out, &[(Some(Ink::Bad), trouble)])?;
         }
         let (whole, size) = (self.whole, ByteSize::approximate(self.whole_bytes));
         say(
-            &mut scene.out,
+            &mut context.out,
             format_args!("{whole} files are whole ({size})"),
         )?;
         let (damaged, removed) = (self.damaged.len(), self.removed);
         say(
-            &mut scene.out,
+            &mut context.out,
             format_args!("{damaged} are damaged, {removed} of them removed"),
         )?;
         let rows = [
@@ -230,28 +230,28 @@ impl VerifyReport {
             ),
         ];
         for (n, what) in rows.into_iter().filter(|(n, _)| *n > 0) {
-            say(&mut scene.out, format_args!("{n} {what}"))?;
+            say(&mut context.out, format_args!("{n} {what}"))?;
         }
         self.recompiled
             .as_ref()
-            .map_or(Ok(()), |found| print_recompiled(found, scene))
+            .map_or(Ok(()), |found| print_recompiled(found, context))
     }
 }
 
-fn print_recompiled(found: &Recompiled, scene: &mut Scene<'_>) -> Result<(), Error> {
+fn print_recompiled(found: &Recompiled, context: &mut Context<'_>) -> Result<(), Error> {
     for one in &found.differ {
         let (source, compiled, parts) = (&one.source, &one.compiled, one.parts.join(" and "));
         let text = format!("{source}, compiled {compiled}, gives other {parts} now");
-        say_coloured(&mut scene.out, &[(Some(Ink::Bad), &text)])?;
+        say_coloured(&mut context.out, &[(Some(Ink::Bad), &text)])?;
     }
     let (same, differ, passed) = (found.same, found.differ.len(), found.passed);
     say(
-        &mut scene.out,
+        &mut context.out,
         format_args!("{same} compiles gave the same bytes again, {differ} others"),
     )?;
     if passed > 0 {
         say(
-            &mut scene.out,
+            &mut context.out,
             format_args!(
                 "{passed} could not be compared: what they depended on has changed, went, or is not kept"
             ),

@@ -3,7 +3,7 @@
 
 #![allow(dead_code)] // Each fuzz target compiles this, and uses its own part.
 
-use pcache_nvcc::cli::{self, Surroundings};
+use pcache_nvcc::cli::{self, Env};
 use pcache_nvcc::compile::formats::{self, RecordFormat};
 use pcache_nvcc::includes::digests::{DigestTable, Sighting};
 use pcache_nvcc::includes::path_set::{list_with, read_list};
@@ -256,20 +256,20 @@ impl Home {
     fn pcache(&self, line: &str) -> u8 {
         let arguments = format!("pcache {line}");
         let arguments: Vec<_> = arguments.split(' ').map(OsString::from).collect();
-        let env = |name: &str| match name {
+        let var = |name: &str| match name {
             "PCACHE_DIR" => Some(self.cache().into()),
             "HOME" => Some(self.path().into()),
             _ => None,
         };
-        let surroundings = Surroundings {
-            env: &env,
+        let env = Env {
+            var: &var,
             variables: Vec::new(),
             program: None,
             out_is_terminal: false,
             err_is_terminal: false,
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let status = cli::run(&arguments, &surroundings, &mut out, &mut err);
+        let status = cli::run(&arguments, &env, &mut out, &mut err);
         for printed in [out, err] {
             let printed = String::from_utf8(printed).expect("text");
             assert!(

@@ -2,7 +2,7 @@
 
 use super::findings::{Findings, Severity};
 use super::launchers::cache_in;
-use crate::cli::surroundings::Surroundings;
+use crate::cli::env::Env;
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
@@ -19,11 +19,7 @@ const ENTRIES: [&str; 5] = [
     "CUDA_HOST_COMPILER",
 ];
 
-pub(super) fn examine(
-    build: Option<&Path>,
-    surroundings: &Surroundings<'_>,
-    findings: &mut Findings,
-) {
+pub(super) fn examine(build: Option<&Path>, env: &Env<'_>, findings: &mut Findings) {
     let directory = build.unwrap_or(Path::new("."));
     let text = match fs::read(directory.join("CMakeCache.txt")) {
         Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
@@ -36,7 +32,7 @@ pub(super) fn examine(
             return;
         }
     };
-    let path = (surroundings.env)("PATH").unwrap_or_default();
+    let path = (env.var)("PATH").unwrap_or_default();
     examine_text(&text, &path, findings);
 }
 

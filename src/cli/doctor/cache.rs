@@ -3,7 +3,7 @@
 use super::findings::{Findings, Severity};
 use super::probe::{Features, Reach, file_system, free_bytes, free_files, try_out};
 use super::trust;
-use crate::cli::surroundings::Surroundings;
+use crate::cli::env::Env;
 use crate::config::{ByteSize, Config};
 use crate::stats::Stats;
 use crate::store::STRANGE_PREFIX;
@@ -20,7 +20,7 @@ const LITTLE_ROOM: u64 = 1 << 30;
 /// A tick of a slow kernel, and some.
 const COARSE: Duration = Duration::from_millis(100);
 
-pub(super) fn examine(config: &Config, surroundings: &Surroundings<'_>, findings: &mut Findings) {
+pub(super) fn examine(config: &Config, env: &Env<'_>, findings: &mut Findings) {
     let root = &config.dir.value;
     if !root.is_absolute() {
         let advice = "set PCACHE_DIR to a directory for the cache";
@@ -46,7 +46,7 @@ pub(super) fn examine(config: &Config, surroundings: &Surroundings<'_>, findings
     if !config.readonly.value {
         examine_features(&place, findings);
     }
-    examine_scratch(surroundings, findings);
+    examine_scratch(env, findings);
 }
 
 /// The cache, or the directory in which it would be made.
@@ -250,9 +250,9 @@ fn report_clock(features: &Features, findings: &mut Findings) {
 }
 
 /// The directory of work directories, in which every miss runs.
-fn examine_scratch(surroundings: &Surroundings<'_>, findings: &mut Findings) {
+fn examine_scratch(env: &Env<'_>, findings: &mut Findings) {
     let about = "TMPDIR";
-    let place = (surroundings.env)("TMPDIR").filter(|place| !place.is_empty());
+    let place = (env.var)("TMPDIR").filter(|place| !place.is_empty());
     let place = place.map_or_else(|| "/tmp".into(), PathBuf::from);
     if place.to_string_lossy().contains(',') {
         let text = format!("{place:?} has a comma, at which nvcc's tools cut arguments");

@@ -1,6 +1,6 @@
 //! What was found, how bad that is, and what to do.
 
-use crate::cli::scene::Status;
+use crate::cli::context::Status;
 use crate::secret::hide_text;
 use serde::Serialize;
 

@@ -6,7 +6,7 @@
 
 use super::findings::{Findings, Severity};
 use super::toolchain::Compilers;
-use crate::cli::surroundings::Surroundings;
+use crate::cli::env::Env;
 use crate::toolchain::look_up;
 use crate::why::flags;
 use std::ffi::OsString;
@@ -53,16 +53,12 @@ const HOST_VARIABLES: [(&str, &str); 6] = [
     ("CUDA_HOST_COMPILER", "FindCUDA"),
 ];
 
-pub(super) fn examine(
-    surroundings: &Surroundings<'_>,
-    compilers: Option<&Compilers>,
-    findings: &mut Findings,
-) {
+pub(super) fn examine(env: &Env<'_>, compilers: Option<&Compilers>, findings: &mut Findings) {
     let before = findings.0.len();
-    let path = (surroundings.env)("PATH").unwrap_or_default();
+    let path = (env.var)("PATH").unwrap_or_default();
     examine_path(&path, findings);
     examine_compilers(compilers, findings);
-    examine_variables(surroundings, &path, findings);
+    examine_variables(env, &path, findings);
     let is_clean = findings.0.len() == before;
     examine_found(&path, findings);
     if is_clean {
@@ -124,9 +120,9 @@ fn examine_compilers(compilers: Option<&Compilers>, findings: &mut Findings) {
     }
 }
 
-fn examine_variables(surroundings: &Surroundings<'_>, path: &OsString, findings: &mut Findings) {
+fn examine_variables(env: &Env<'_>, path: &OsString, findings: &mut Findings) {
     let value = |name: &str| {
-        let value = (surroundings.env)(name)?;
+        let value = (env.var)(name)?;
         value.into_string().ok().filter(|value| !value.is_empty())
     };
     let shown = |value: &str| flags(value.as_bytes());

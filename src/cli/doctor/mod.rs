@@ -20,8 +20,8 @@ mod settings;
 mod toolchain;
 mod trust;
 
+use super::context::{Context, Status};
 use super::paint::Ink;
-use super::scene::{Scene, Status};
 use super::screen::{print_json, say, say_coloured};
 use crate::config::ConfigProblem;
 use anyhow::Error;
@@ -50,21 +50,17 @@ struct DoctorReport<'a> {
 
 pub(super) fn run(
     arguments: &DoctorArguments,
-    scene: &mut Scene<'_>,
+    context: &mut Context<'_>,
     problems: &[ConfigProblem],
 ) -> Result<Status, Error> {
     let mut findings = Findings::default();
-    let nvcc = toolchain::examine(scene, &mut findings);
-    cache::examine(scene.config, scene.surroundings, &mut findings);
-    launchers::examine(scene.surroundings, nvcc.as_ref(), &mut findings);
-    builds::examine(
-        arguments.build.as_deref(),
-        scene.surroundings,
-        &mut findings,
-    );
+    let nvcc = toolchain::examine(context, &mut findings);
+    cache::examine(context.config, context.env, &mut findings);
+    launchers::examine(context.env, nvcc.as_ref(), &mut findings);
+    builds::examine(arguments.build.as_deref(), context.env, &mut findings);
     settings::examine(
-        scene.config,
-        &scene.surroundings.variables,
+        context.config,
+        &context.env.variables,
         problems,
         &mut findings,
     );
@@ -74,21 +70,21 @@ pub(super) fn run(
             warnings: findings.count(Severity::Warning),
             findings: &findings.0,
         };
-        print_json(&mut scene.out, &report)?;
+        print_json(&mut context.out, &report)?;
     } else {
-        print(&findings, scene)?;
+        print(&findings, context)?;
     }
     Ok(findings.status())
 }
 
-fn print(findings: &Findings, scene: &mut Scene<'_>) -> Result<(), Error> {
+fn print(findings: &Findings, context: &mut Context<'_>) -> Result<(), Error> {
     for found in &findings.0 {
         let (word, ink) = word(found.level);
         let word = format!("{word:<8}");
         let text = format!(" {:<16}{}", found.about, found.text);
-        say_coloured(&mut scene.out, &[(Some(ink), &word), (None, &text)])?;
+        say_coloured(&mut context.out, &[(Some(ink), &word), (None, &text)])?;
         if let Some(advice) = &found.advice {
-            say(&mut scene.out, format_args!("{:<25}→ {advice}", ""))?;
+            say(&mut context.out, format_args!("{:<25}→ {advice}", ""))?;
         }
     }
     let (errors, warnings) = (
@@ -100,8 +96,8 @@ fn print(findings: &Findings, scene: &mut Scene<'_>) -> Result<(), Error> {
         counted(errors, "error"),
         counted(warnings, "warning")
     );
-    say(&mut scene.out, format_args!(""))?;
-    say_coloured(&mut scene.out, &[(Some(Ink::Strong), &text)])
+    say(&mut context.out, format_args!(""))?;
+    say_coloured(&mut context.out, &[(Some(Ink::Strong), &text)])
 }
 
 fn word(level: Severity) -> (&'static str, Ink) {

@@ -1,7 +1,7 @@
 //! The compilers that a compile would use. Does not know what stands in front of them.
 
 use super::findings::{Findings, Severity};
-use crate::cli::scene::Scene;
+use crate::cli::context::Context;
 use crate::store::FileStore;
 use crate::toolchain::{
     Front, HostDriver, MemoAccess, Memos, Search, Toolchain, driver_version, find_nvcc, identify,
@@ -21,10 +21,10 @@ pub(super) struct Compilers {
     pub(super) toolchain: Option<Toolchain>,
 }
 
-pub(super) fn examine(scene: &Scene<'_>, findings: &mut Findings) -> Option<Compilers> {
-    let env = scene.surroundings.env;
-    let path = env("PATH").unwrap_or_default();
-    let beside = scene.surroundings.program.as_deref().and_then(Path::parent);
+pub(super) fn examine(context: &Context<'_>, findings: &mut Findings) -> Option<Compilers> {
+    let var = context.env.var;
+    let path = var("PATH").unwrap_or_default();
+    let beside = context.env.program.as_deref().and_then(Path::parent);
     let beside = beside.map(|directory| directory.join("pcache-nvcc"));
     let wrapper = look_up("pcache-nvcc".as_ref(), &path);
     match (&wrapper, &beside) {
@@ -43,10 +43,10 @@ pub(super) fn examine(scene: &Scene<'_>, findings: &mut Findings) -> Option<Comp
         ),
     }
     let search = Search {
-        setting: scene.config.nvcc.value.clone(),
+        setting: context.config.nvcc.value.clone(),
         launcher: None,
         path: Some(path),
-        cuda_home: env("CUDA_HOME").or_else(|| env("CUDA_PATH")),
+        cuda_home: var("CUDA_HOME").or_else(|| var("CUDA_PATH")),
         own: wrapper.or(beside),
     };
     let nvcc = match find_nvcc(&search) {
@@ -57,16 +57,16 @@ pub(super) fn examine(scene: &Scene<'_>, findings: &mut Findings) -> Option<Comp
             return None;
         }
     };
-    let toolchain = examine_parts(scene, &nvcc, findings);
-    examine_driver(&driver_version(env("LD_LIBRARY_PATH").as_deref()), findings);
+    let toolchain = examine_parts(context, &nvcc, findings);
+    examine_driver(&driver_version(var("LD_LIBRARY_PATH").as_deref()), findings);
     Some(Compilers { nvcc, toolchain })
 }
 
 /// The tools that nvcc itself would run.
-fn examine_parts(scene: &Scene<'_>, nvcc: &Path, findings: &mut Findings) -> Option<Toolchain> {
+fn examine_parts(context: &Context<'_>, nvcc: &Path, findings: &mut Findings) -> Option<Toolchain> {
     let scratch = tempfile::tempdir().ok()?;
     // Of a cache that compiles leave alone, nothing is believed here either.
-    let store = FileStore::reading(scene.config).ok();
+    let store = FileStore::reading(context.config).ok();
     let own = store.as_ref().and_then(FileStore::own_root);
     let memos = own.map(|own| Memos::open_in(Arc::clone(own), MemoAccess::Read));
     let toolchain = match identify(nvcc, None, memos.as_ref(), scratch.path()) {

@@ -2,7 +2,7 @@
 
 use super::html::{self, HtmlText, bar, table};
 use crate::cli::explain::Explained;
-use crate::cli::gone::Removals;
+use crate::cli::removals::Removals;
 use crate::journal::{Compile, CompileOutcome};
 use crate::store::FileStore;
 use crate::why::DifferenceKind;

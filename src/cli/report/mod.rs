@@ -12,16 +12,16 @@ mod timeline;
 mod units;
 
 use super::builds::builds;
-use super::gone::Removals;
+use super::context::{Context, Status, is_there};
 use super::journal::compiles_of;
 use super::progress::Progress;
 use super::range::Range;
-use super::scene::{Scene, Status, is_there};
+use super::removals::Removals;
 use super::screen::write_to;
 use super::stats;
 use crate::journal::Compile;
 use crate::log::timestamp;
-use anyhow::{Context, Error, bail};
+use anyhow::{Context as _, Error, bail};
 use headers::Headers;
 use html::{HtmlText, Numbers};
 use misses::Misses;
@@ -41,22 +41,22 @@ pub(super) struct ReportArguments {
     range: Range,
 }
 
-pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<Status, Error> {
-    let root = scene.root().to_owned();
+pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Result<Status, Error> {
+    let root = context.root().to_owned();
     if !is_there(&root)? {
         bail!("there is no cache at {root:?}");
     }
-    let Some(store) = scene.store_for_reading()? else {
+    let Some(store) = context.store_for_reading()? else {
         bail!("there is no cache at {root:?}");
     };
     let noted = store.noted().context("cannot read the journal")?;
     let mut all = compiles_of(&noted);
-    let numbers = Numbers(stats::numbers(scene.config, &arguments.range, &all)?);
+    let numbers = Numbers(stats::numbers(context.config, &arguments.range, &all)?);
     // What running programs compile has neither stages nor headers of nvcc's, and takes no time that could be drawn.
     all.retain(|compile| !compile.nvrtc);
     let removals = Removals::of(&store, &noted);
     let chosen = arguments.range.of(&all);
-    let mut progress = Progress::new("explaining", scene.surroundings, &mut scene.err);
+    let mut progress = Progress::new("explaining", context.env, &mut context.err);
     let misses = Misses::of(&store, &removals, &all, chosen, &mut |done, most| {
         progress.show(done, most);
     });
@@ -71,7 +71,7 @@ pub(super) fn run(arguments: &ReportArguments, scene: &mut Scene<'_>) -> Result<
         misses,
         headers,
     };
-    write_to(arguments.output.as_deref(), &page.text(), &mut scene.out)?;
+    write_to(arguments.output.as_deref(), &page.text(), &mut context.out)?;
     Ok(Status::Fine)
 }
 

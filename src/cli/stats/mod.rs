@@ -9,15 +9,15 @@ mod prometheus;
 mod shown;
 mod table;
 
+use super::context::is_there;
 use super::journal::compiles;
 use super::range::Range;
-use super::scene::is_there;
 use super::screen::{Screen, complain, print_json, say};
 use crate::config::Config;
 use crate::journal::Compile;
 use crate::stats::Stats;
 use crate::store::FileStore;
-use anyhow::{Context, Error, bail};
+use anyhow::{Context as _, Error, bail};
 pub(super) use counts::kind;
 use counts::{Counts, NvrtcCounts};
 use serde::{Serialize, Serializer};

@@ -1,13 +1,13 @@
-//! What the system tells the program, apart from its arguments.
+//! What `pcache` learns from the system besides its arguments; tests put their own in its place.
 
 use crate::config::Environment;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// What the program is told by the system, apart from its arguments.
-pub struct Surroundings<'a> {
+/// Environment variables, streams, and the file of this program.
+pub struct Env<'a> {
     /// Looks up an environment variable.
-    pub env: &'a Environment<'a>,
+    pub var: &'a Environment<'a>,
     /// The names of all environment variables.
     pub variables: Vec<OsString>,
     /// The file of this program.
@@ -28,11 +28,11 @@ pub(super) enum Streams {
 
 #[cfg(test)]
 pub(super) fn leading_to<'a>(
-    env: &'a dyn Fn(&str) -> Option<OsString>,
+    var: &'a dyn Fn(&str) -> Option<OsString>,
     streams: Streams,
-) -> Surroundings<'a> {
-    Surroundings {
-        env,
+) -> Env<'a> {
+    Env {
+        var,
         variables: Vec::new(),
         program: None,
         out_is_terminal: streams == Streams::Terminal,

@@ -2,7 +2,7 @@
 //! Does not know how compiles are compared.
 
 use super::journal::{output, sources};
-use super::select::names;
+use super::selection::names;
 use crate::journal::{Compile, Removal};
 use crate::log::timestamp;
 use crate::stats::Counter;

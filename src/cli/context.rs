@@ -1,10 +1,10 @@
 //! What every command works with, and how it ends.
 
+use super::env::Env;
 use super::screen::{Screen, say};
-use super::surroundings::Surroundings;
 use crate::config::Config;
 use crate::store::{FileStore, StoreError};
-use anyhow::{Context, Error};
+use anyhow::{Context as _, Error};
 use std::path::Path;
 
 /// How a request ended, other than by an error.
@@ -19,14 +19,14 @@ pub(super) enum Status {
 }
 
 /// What every request works with.
-pub(super) struct Scene<'a> {
+pub(super) struct Context<'a> {
     pub(super) config: &'a Config,
-    pub(super) surroundings: &'a Surroundings<'a>,
+    pub(super) env: &'a Env<'a>,
     pub(super) out: Screen<'a>,
     pub(super) err: Screen<'a>,
 }
 
-impl Scene<'_> {
+impl Context<'_> {
     pub(super) fn root(&self) -> &Path {
         &self.config.dir.value
     }
