@@ -163,7 +163,7 @@ fn page_tells_of_all_that_was_compiled() {
     let home = home_with(&journal());
     let text = home.text(&["report"]);
     for said in [
-        "<b>2026-11-22 10:01:01</b>",
+        "<b>2026-11-22 10:01:01Z</b>",
         "signal 2",
         "what it depended on was not remembered",
         "detail 0",

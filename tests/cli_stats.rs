@@ -129,6 +129,68 @@ fn counts_since_a_time_are_those_of_the_journal() {
     );
 }
 
+/// What a request prints where `TZ` is this.
+#[track_caller]
+fn text_in(home: &Home, zone: &str, arguments: &[&str]) -> String {
+    let mut command = home.command(arguments);
+    let output = command.env("TZ", zone).output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// Zones by their rules, which need no data of the machine's; when the first compile began there, and between the two.
+const ZONES: [(&str, &str, &str); 3] = [
+    ("UTC0", "2026-11-22T10:00:00.000Z", "2026-11-22 10:30"),
+    (
+        "IST-5:30",
+        "2026-11-22T15:30:00.000+05:30",
+        "2026-11-22 16:00",
+    ),
+    (
+        "EST5EDT,M3.2.0,M11.1.0",
+        "2026-11-22T05:00:00.000-05:00",
+        "2026-11-22T05:30",
+    ),
+];
+
+#[test]
+fn times_are_local_for_people_and_utc_for_programs() {
+    let home = Home::new();
+    let store = home.store();
+    for start in [TEN, ELEVEN] {
+        let hit = compile(start, CompileOutcome::DirectHit);
+        store.note(&hit.to_text()).unwrap();
+    }
+    for (zone, began, between) in ZONES {
+        let explained = text_in(&home, zone, &["explain", "--last", "2"]);
+        assert!(
+            explained.contains(&format!("  at {began} in /src")),
+            "{explained}"
+        );
+        let table = text_in(&home, zone, &["stats", "--since", between]);
+        assert!(
+            table.contains(&format!("the journal begins {began}\n")),
+            "{table}"
+        );
+        let page = text_in(&home, zone, &["report"]);
+        assert!(page.contains(&format!(", {began}\">")), "{zone}");
+        for (since, hits) in [(between, 1), (began, 2)] {
+            let json = text_in(&home, zone, &["stats", "--json", "--since", since]);
+            let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+            assert_eq!(json["direct_hits"], hits, "{zone} {since}");
+            assert_eq!(json["since"]["journal_begins"], "2026-11-22T10:00:00.000Z");
+        }
+        let trace = text_in(&home, zone, &["trace"]);
+        assert!(trace.contains("2026-11-22T10:00:00.000Z"), "{trace}");
+    }
+    // A zone of which no machine has data.
+    let explained = text_in(&home, "Nowhere/Atlantis", &["explain"]);
+    assert!(
+        explained.contains("  at 2026-11-22T11:00:00.000Z in"),
+        "{explained}"
+    );
+}
+
 #[test]
 fn what_is_no_time_is_refused() {
     let home = Home::new();

@@ -6,8 +6,8 @@ use super::journal::{compiles_of, facts, is_of, output, sources};
 use super::progress::Progress;
 use super::removals::Removals;
 use super::screen::{Screen, print_json, say};
+use super::zone::Zone;
 use crate::journal::{Compile, CompileOutcome};
-use crate::log::timestamp;
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use crate::store::FileStore;
 use crate::why::{DependencyReport, Difference, DifferenceKind, differences};
@@ -56,11 +56,22 @@ pub(super) fn run(
             None => bail!("{}", why_empty(&store)),
         }
     }
+    let zone = if arguments.json {
+        Zone::utc()
+    } else {
+        Zone::local()
+    };
+    let explainer = Explainer {
+        store: &store,
+        compiles: &compiles,
+        removals: &removals,
+        zone: &zone,
+    };
     let mut progress = Progress::new("explaining", context.env, &mut context.err);
     let mut explained = Vec::with_capacity(meant.len());
     for &at in meant {
         progress.show(explained.len() as u64, meant.len() as u64);
-        explained.push(Explained::new(&store, &compiles, &removals, at));
+        explained.push(explainer.explain(at));
     }
     drop(progress);
     if arguments.json {
@@ -71,7 +82,7 @@ pub(super) fn run(
         if at > 0 {
             say(&mut context.out, format_args!(""))?;
         }
-        print(&mut context.out, explained)?;
+        print(&mut context.out, explained, &zone)?;
     }
     Ok(Status::Fine)
 }
@@ -115,15 +126,21 @@ impl Former {
     }
 }
 
-impl<'a> Explained<'a> {
-    pub(super) fn new(
-        store: &FileStore,
-        all: &'a [Compile],
-        removals: &Removals,
-        at: usize,
-    ) -> Self {
-        let compile = &all[at];
-        let plain = |because: Vec<String>| Self {
+/// What compiles are explained from.
+pub(super) struct Explainer<'a> {
+    pub(super) store: &'a FileStore,
+    /// All of the journal, in the order in which they began.
+    pub(super) compiles: &'a [Compile],
+    pub(super) removals: &'a Removals,
+    /// In which sentences tell times.
+    pub(super) zone: &'a Zone,
+}
+
+impl<'a> Explainer<'a> {
+    /// Explains the compile at this place among all.
+    pub(super) fn explain(&self, at: usize) -> Explained<'a> {
+        let compile = &self.compiles[at];
+        let plain = |because: Vec<String>| Explained {
             compile,
             compared_with: None,
             differences: Vec::new(),
@@ -136,48 +153,118 @@ impl<'a> Explained<'a> {
             | CompileOutcome::Failed => {
                 return plain(detour(compile));
             }
-            CompileOutcome::DirectHit => return plain(reused(all, at)),
+            CompileOutcome::DirectHit => return plain(self.reused(at)),
             CompileOutcome::PreprocessedHit | CompileOutcome::Coalesced | CompileOutcome::Miss => {}
         }
-        let mut because = reused(all, at);
-        let Some(found) = facts(store, compile) else {
+        let mut because = self.reused(at);
+        let Some(found) = facts(self.store, compile) else {
             because.push(lost(compile));
             return plain(because);
         };
-        let Some((former, differences)) = nearest(store, all, at, &found) else {
-            because.push(without_former(&all[..at], removals, compile));
+        let Some((former, differences)) = nearest(self.store, self.compiles, at, &found) else {
+            because.push(self.without_former(at));
             return plain(because);
         };
         if compile.level == CompileOutcome::Miss {
-            because.extend(besides(compile, former, removals, &differences));
+            because.extend(self.besides(compile, former, &differences));
         } else {
             because.extend(not_direct(compile, &differences));
         }
-        Self {
+        Explained {
             compile,
             compared_with: Some(Former::of(former)),
             differences,
             because,
         }
     }
-}
 
-/// What can be said where there is no former compile with facts.
-fn without_former(former: &[Compile], removals: &Removals, compile: &Compile) -> String {
-    let is_key = |key: &String| compile.units.iter().any(|unit| unit.key == *key);
-    let mut newest = former.iter().rev();
-    let equal = newest.find(|other| other.units.iter().any(|unit| is_key(&unit.key)));
-    let wanted = sources(compile);
-    if let Some(equal) = equal {
-        return removals.between(equal, compile);
+    /// What can be said if no former compile has facts.
+    fn without_former(&self, at: usize) -> String {
+        let (former, compile) = (&self.compiles[..at], &self.compiles[at]);
+        let is_key = |key: &String| compile.units.iter().any(|unit| unit.key == *key);
+        let mut newest = former.iter().rev();
+        let equal = newest.find(|other| other.units.iter().any(|unit| is_key(&unit.key)));
+        let wanted = sources(compile);
+        if let Some(equal) = equal {
+            return self.removals.between(equal, compile, self.zone);
+        }
+        let is_known = former.iter().any(|other| sources(other) == wanted);
+        let said = if is_known {
+            "what former compiles of this source depended on is not in the cache any more"
+        } else {
+            "it is the first compile of this source that the journal knows"
+        };
+        said.to_owned()
     }
-    let is_known = former.iter().any(|other| sources(other) == wanted);
-    let said = if is_known {
-        "what former compiles of this source depended on is not in the cache any more"
-    } else {
-        "it is the first compile of this source that the journal knows"
-    };
-    said.to_owned()
+
+    /// Why a compile is a miss, besides what differs.
+    fn besides(
+        &self,
+        compile: &Compile,
+        former: &Compile,
+        differences: &[Difference],
+    ) -> Vec<String> {
+        let mut because = Vec::new();
+        if compile.recache {
+            because.push("PCACHE_RECACHE was set, so that nothing was looked up".to_owned());
+        }
+        let unstored = former
+            .units
+            .iter()
+            .filter_map(|unit| unit.unstored.as_ref());
+        let unstored: Vec<_> = unstored.collect();
+        let is_text = differences
+            .iter()
+            .all(|found| found.kind == DifferenceKind::Text);
+        for why in &unstored {
+            because.push(format!("the former result was not stored: {why}"));
+        }
+        if is_text && !differences.is_empty() {
+            because.extend(compile.forgotten.clone());
+        }
+        if because.is_empty() && differences.is_empty() {
+            because.push(self.removals.between(former, compile, self.zone));
+        }
+        because
+    }
+
+    /// What was taken from the cache.
+    fn reused(&self, at: usize) -> Vec<String> {
+        let compile = &self.compiles[at];
+        let mut said = Vec::new();
+        if compile.level.is_hit() {
+            said.extend(made(&self.compiles[..at], compile).map(|made| {
+                let when = self.zone.time(made.start);
+                format!("the result is that of the compile of {when}")
+            }));
+            if compile.semantic {
+                said.push("sources had changed in comments, blanks or lines alone".to_owned());
+            }
+            if compile.stored > 0 {
+                let stored = compile.stored as f64 / 1e3;
+                said.push(format!("compiling it took {stored:.2} s"));
+            }
+            return said;
+        }
+        let stages = compile.stages.iter();
+        let (from_cache, run): (Vec<_>, Vec<_>) = stages.partition(|stage| stage.hit);
+        for (what, stages) in [("from the cache", from_cache), ("run", run)] {
+            let names = stages.iter().map(|stage| match &stage.arch {
+                Some(arch) => format!("{} {arch}", stage.name),
+                None => stage.name.clone(),
+            });
+            let names = names.collect::<Vec<_>>().join(", ");
+            if !names.is_empty() {
+                said.push(format!("stages {what}: {names}"));
+            }
+        }
+        let unstored = compile
+            .units
+            .iter()
+            .filter_map(|unit| unit.unstored.as_ref());
+        said.extend(unstored.map(|why| format!("the result was not stored: {why}")));
+        said
+    }
 }
 
 /// Why there is nothing to compare.
@@ -225,37 +312,6 @@ fn nearest<'a>(
     })
 }
 
-/// Why a compile is a miss, besides what differs.
-fn besides(
-    compile: &Compile,
-    former: &Compile,
-    removals: &Removals,
-    differences: &[Difference],
-) -> Vec<String> {
-    let mut because = Vec::new();
-    if compile.recache {
-        because.push("PCACHE_RECACHE was set, so that nothing was looked up".to_owned());
-    }
-    let unstored = former
-        .units
-        .iter()
-        .filter_map(|unit| unit.unstored.as_ref());
-    let unstored: Vec<_> = unstored.collect();
-    let is_text = differences
-        .iter()
-        .all(|found| found.kind == DifferenceKind::Text);
-    for why in &unstored {
-        because.push(format!("the former result was not stored: {why}"));
-    }
-    if is_text && !differences.is_empty() {
-        because.extend(compile.forgotten.clone());
-    }
-    if because.is_empty() && differences.is_empty() {
-        because.push(removals.between(former, compile));
-    }
-    because
-}
-
 /// Why a hit cost a preprocessing.
 fn not_direct(compile: &Compile, differences: &[Difference]) -> Vec<String> {
     let forgotten = compile.forgotten.iter();
@@ -266,44 +322,6 @@ fn not_direct(compile: &Compile, differences: &[Difference]) -> Vec<String> {
         because.push("direct mode did not remember the former compile".to_owned());
     }
     because
-}
-
-/// What was taken from the cache.
-fn reused(all: &[Compile], at: usize) -> Vec<String> {
-    let compile = &all[at];
-    let mut said = Vec::new();
-    if compile.level.is_hit() {
-        said.extend(made(&all[..at], compile).map(|made| {
-            let when = timestamp(made.start / 1000);
-            format!("the result is that of the compile of {when}")
-        }));
-        if compile.semantic {
-            said.push("sources had changed in comments, blanks or lines alone".to_owned());
-        }
-        if compile.stored > 0 {
-            let stored = compile.stored as f64 / 1e3;
-            said.push(format!("compiling it took {stored:.2} s"));
-        }
-        return said;
-    }
-    let stages = compile.stages.iter();
-    let (from_cache, run): (Vec<_>, Vec<_>) = stages.partition(|stage| stage.hit);
-    for (what, stages) in [("from the cache", from_cache), ("run", run)] {
-        let names = stages.iter().map(|stage| match &stage.arch {
-            Some(arch) => format!("{} {arch}", stage.name),
-            None => stage.name.clone(),
-        });
-        let names = names.collect::<Vec<_>>().join(", ");
-        if !names.is_empty() {
-            said.push(format!("stages {what}: {names}"));
-        }
-    }
-    let unstored = compile
-        .units
-        .iter()
-        .filter_map(|unit| unit.unstored.as_ref());
-    said.extend(unstored.map(|why| format!("the result was not stored: {why}")));
-    said
 }
 
 /// The compile whose result a hit was.
@@ -350,7 +368,7 @@ fn detour(compile: &Compile) -> Vec<String> {
     said.chain(compile.detail.clone()).collect()
 }
 
-fn print(out: &mut Screen<'_>, explained: &Explained<'_>) -> Result<(), Error> {
+fn print(out: &mut Screen<'_>, explained: &Explained<'_>, zone: &Zone) -> Result<(), Error> {
     let compile = explained.compile;
     let sources = compile.sources.join(" ");
     let output = compile.output.as_ref();
@@ -361,14 +379,14 @@ fn print(out: &mut Screen<'_>, explained: &Explained<'_>) -> Result<(), Error> {
         level => level.text(),
     };
     say(out, format_args!("{semantic}{level}: {sources}{output}"))?;
-    let (when, took) = (timestamp(compile.start / 1000), compile.wall as f64 / 1e6);
+    let (when, took) = (zone.time(compile.start), compile.wall as f64 / 1e6);
     let (pid, directory) = (compile.pid, &compile.directory);
     say(
         out,
         format_args!("  at {when} in {directory}, {took:.3} s, pid {pid}"),
     )?;
     if let Some(former) = &explained.compared_with {
-        let (when, level) = (timestamp(former.start / 1000), former.level.text());
+        let (when, level) = (zone.time(former.start), former.level.text());
         say(
             out,
             format_args!("  compared with the compile of {when} ({level}):"),

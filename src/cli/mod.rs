@@ -29,6 +29,7 @@ mod spans;
 mod stats;
 mod trace;
 mod verify;
+mod zone;
 
 use crate::config::Config;
 use anyhow::{Context as _, Error};

@@ -2,14 +2,14 @@
 
 use super::builds::builds;
 use super::since::Since;
+use super::zone::Zone;
 use crate::journal::Compile;
-use crate::log::timestamp;
 
 /// The options that choose a part of the journal.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(multiple = false)]
 pub(super) struct Range {
-    /// Only what began then or later, as far as the journal reaches back: 2h, 2026-11-22T16:25
+    /// Only what began then or later, as far as the journal reaches back: 2h, or 2026-11-22T16:25 in local time
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
     /// Only the last build: what follows no pause of 30 seconds, and makes no output twice
@@ -32,12 +32,12 @@ impl Range {
         }
     }
 
-    /// The choice in words, when it has led to `chosen`.
-    pub(super) fn text(&self, chosen: &[Compile]) -> String {
+    /// The choice in words, when it has led to `chosen`, with times of `zone`.
+    pub(super) fn text(&self, chosen: &[Compile], zone: &Zone) -> String {
         match (&self.since, chosen.first()) {
-            (Some(since), _) => since.text().to_owned(),
+            (Some(since), _) => since.text(zone),
             (None, Some(first)) if self.last_build => {
-                let began = timestamp(first.start / 1000);
+                let began = zone.time(first.start);
                 format!("the last build, which began {began}")
             }
             (None, _) if self.last_build => "the last build".to_owned(),

@@ -4,10 +4,10 @@
 
 use super::journal::{compiles, facts};
 use super::progress::Progress;
+use super::zone::Zone;
 use crate::compile::{PLANNING, is_keyed};
 use crate::config::Config;
 use crate::journal::{Compile, CompileOutcome};
-use crate::log::timestamp;
 use crate::store::FileStore;
 use crate::why::DependencyReport;
 use anyhow::{Context as _, Error};
@@ -48,6 +48,8 @@ pub(super) struct Recompiler<'a> {
     pub(super) config: &'a Config,
     /// The file of `pcache-nvcc`.
     pub(super) wrapper: PathBuf,
+    /// In which times are told.
+    pub(super) zone: Zone,
 }
 
 enum Outcome {
@@ -77,7 +79,7 @@ impl Recompiler<'_> {
                 Outcome::Passed => found.passed += 1,
                 Outcome::Differ(parts) => found.differ.push(Differing {
                     source: compile.sources.join(" "),
-                    compiled: timestamp(compile.start / 1000),
+                    compiled: self.zone.time(compile.start),
                     parts,
                 }),
             }

@@ -3,8 +3,8 @@
 
 use super::journal::{output, sources};
 use super::selection::names;
+use super::zone::Zone;
 use crate::journal::{Compile, Removal};
-use crate::log::timestamp;
 use crate::stats::Counter;
 use crate::store::FileStore;
 use glob::Pattern;
@@ -25,8 +25,8 @@ impl Removals {
         }
     }
 
-    /// What became of the result of `former` until `compile` looked for it.
-    pub(super) fn between(&self, former: &Compile, compile: &Compile) -> String {
+    /// What became of the result of `former` until `compile` looked for it, with times of `zone`.
+    pub(super) fn between(&self, former: &Compile, compile: &Compile, zone: &Zone) -> String {
         if former.end() > compile.start {
             return "nothing differs: the former result was not stored yet".to_owned();
         }
@@ -35,11 +35,11 @@ impl Removals {
         let cleared = cleared.find(|one| one.cleared > 0 && during.contains(&one.start));
         match cleared {
             Some(one) if takes(one, former) => {
-                let (command, when) = (one.command(), timestamp(one.start / 1000));
+                let (command, when) = (one.command(), zone.time(one.start));
                 format!("cleared: the former result was removed by `{command}` at {when}")
             }
             Some(one) => {
-                let (command, when) = (one.command(), timestamp(one.start / 1000));
+                let (command, when) = (one.command(), zone.time(one.start));
                 format!(
                     "cleared or evicted: since the former compile there was `{command}` at {when}"
                 )

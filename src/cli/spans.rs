@@ -2,7 +2,6 @@
 //! Does not know how they are drawn.
 
 use crate::journal::{Compile, StageRun};
-use crate::log::timestamp;
 
 /// A stage, or a wait for another process, in microseconds since the compile began. Lies within the
 /// compile.
@@ -94,11 +93,6 @@ pub(super) fn name(compile: &Compile) -> String {
         (true, Some(output)) => base(output),
         (true, None) => "nvcc".to_owned(),
     }
-}
-
-/// When a compile began, for people.
-pub(super) fn began(compile: &Compile) -> String {
-    timestamp(compile.start / 1000)
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use super::journal::compiles;
 use super::range::Range;
 use super::screen::json_text;
 use super::screen::write_to;
-use super::spans::{Span, began, name, spans};
+use super::spans::{Span, name, spans};
+use super::zone::Zone;
 use crate::journal::Compile;
 use anyhow::{Error, bail};
 use serde::Serialize;
@@ -91,7 +92,7 @@ impl Trace {
             display_time_unit: "ms",
             other_data: json!({
                 "program": concat!("pcache ", env!("CARGO_PKG_VERSION")),
-                "begins": compiles.first().map(began),
+                "begins": compiles.first().map(|first| Zone::utc().time(first.start)),
             }),
         }
     }

@@ -10,6 +10,7 @@ use super::progress::Progress;
 use super::recompile::{Recompiled, Recompiler};
 use super::screen::{print_json, say, say_coloured};
 use super::selection::now;
+use super::zone::Zone;
 use crate::config::ByteSize;
 use crate::store::{
     EntryKind, FileStore, Name, Proof, Reading, Standing, StoreError, SurveyedFile, Verdict,
@@ -91,6 +92,11 @@ pub(super) fn run(arguments: &VerifyArguments, context: &mut Context<'_>) -> Res
                 store,
                 config: context.config,
                 wrapper: wrapper(context.env)?,
+                zone: if arguments.json {
+                    Zone::utc()
+                } else {
+                    Zone::local()
+                },
             };
             report.recompiled = Some(recompiler.run(wanted, now(), &mut progress)?);
         }

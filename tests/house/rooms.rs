@@ -216,6 +216,38 @@ fn pure_rooms_do_not_see_the_world() {
     assert!(trouble.is_empty(), "{}", trouble.join("\n"));
 }
 
+/// Crates for people's eyes, which the way of a compile must not reach.
+const OF_PCACHE: [&str; 7] = [
+    "anstream",
+    "anstyle",
+    "clap",
+    "clap_complete",
+    "clap_mangen",
+    "glob",
+    "jiff",
+];
+
+#[test]
+fn crates_of_pcache_are_used_by_its_commands_alone() {
+    let tree = Tree::read();
+    let others = tree
+        .sources
+        .values()
+        .filter(|source| !is_within(source, "cli"));
+    let mut trouble = Vec::new();
+    for source in others {
+        for path in source
+            .used()
+            .paths
+            .iter()
+            .filter(|path| OF_PCACHE.contains(&path[0].as_str()))
+        {
+            trouble.push(format!("{}: has {}", source.module, path.join("::")));
+        }
+    }
+    assert!(trouble.is_empty(), "{}", trouble.join("\n"));
+}
+
 /// So that nothing reaches a terminal unescaped: what is written there goes through `cli::screen`.
 #[test]
 fn only_the_screen_of_pcache_writes_to_streams() {

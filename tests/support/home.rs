@@ -36,7 +36,8 @@ impl Home {
         command
             .args(arguments)
             .env_clear()
-            .env("HOME", self.dir.path());
+            .env("HOME", self.dir.path())
+            .env("TZ", "UTC");
         command
     }
 

@@ -1,10 +1,8 @@
 //! The part of the page that says why there were misses: what `pcache explain` says of each, counted.
 
 use super::html::{self, HtmlText, bar, table};
-use crate::cli::explain::Explained;
-use crate::cli::removals::Removals;
+use crate::cli::explain::{Explained, Explainer};
 use crate::journal::{Compile, CompileOutcome};
-use crate::store::FileStore;
 use crate::why::DifferenceKind;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,17 +21,16 @@ pub(super) struct Misses {
 }
 
 impl Misses {
-    /// Explains the misses among `chosen`, which is a part of `all`; says how far it has come.
+    /// Explains the misses among `chosen`, which is a part of all; says how far it has come.
     pub(super) fn of(
-        store: &FileStore,
-        removals: &Removals,
-        all: &[Compile],
+        explainer: &Explainer<'_>,
         chosen: &[Compile],
         watch: &mut dyn FnMut(u64, u64),
     ) -> Self {
         let Some(first) = chosen.first() else {
             return Self::default();
         };
+        let all = explainer.compiles;
         // What is chosen has an end in common with the whole.
         let from = all.len() - chosen.len();
         debug_assert_eq!(all.get(from), Some(first));
@@ -47,7 +44,7 @@ impl Misses {
         };
         for (done, &at) in explained.iter().enumerate() {
             watch(done as u64, explained.len() as u64);
-            let explained = Explained::new(store, all, removals, at);
+            let explained = explainer.explain(at);
             let (count, names) = found.reasons.entry(reason(&explained)).or_default();
             *count += 1;
             for name in explained.differences.iter().map(|found| &found.name) {

@@ -13,14 +13,15 @@ mod units;
 
 use super::builds::builds;
 use super::context::{Context, Status, is_there};
+use super::explain::Explainer;
 use super::journal::compiles_of;
 use super::progress::Progress;
 use super::range::Range;
 use super::removals::Removals;
 use super::screen::write_to;
 use super::stats;
+use super::zone::Zone;
 use crate::journal::Compile;
-use crate::log::timestamp;
 use anyhow::{Context as _, Error, bail};
 use headers::Headers;
 use html::{HtmlText, Numbers};
@@ -54,18 +55,26 @@ pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Res
     let numbers = Numbers(stats::numbers(context.config, &arguments.range, &all)?);
     // What running programs compile has neither stages nor headers of nvcc's, and takes no time that could be drawn.
     all.retain(|compile| !compile.nvrtc);
+    let zone = Zone::local();
     let removals = Removals::of(&store, &noted);
     let chosen = arguments.range.of(&all);
     let mut progress = Progress::new("explaining", context.env, &mut context.err);
-    let misses = Misses::of(&store, &removals, &all, chosen, &mut |done, most| {
-        progress.show(done, most);
+    let explainer = Explainer {
+        store: &store,
+        compiles: &all,
+        removals: &removals,
+        zone: &zone,
+    };
+    let misses = Misses::of(&explainer, chosen, &mut |done, most| {
+        progress.show(done, most)
     });
     progress.call("headers");
     let headers = Headers::of(&store, chosen, &mut |done, most| progress.show(done, most));
     drop(progress);
     let page = ReportPage {
         root: &root,
-        range: arguments.range.text(chosen),
+        range: arguments.range.text(chosen, &zone),
+        zone: &zone,
         numbers,
         chosen,
         misses,
@@ -79,6 +88,7 @@ pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Res
 struct ReportPage<'a> {
     root: &'a Path,
     range: String,
+    zone: &'a Zone,
     numbers: Numbers,
     chosen: &'a [Compile],
     misses: Misses,
@@ -91,8 +101,8 @@ impl ReportPage<'_> {
         let sections = [
             numbers::cards(&self.numbers),
             numbers::results(&self.numbers),
-            rates::section(&builds),
-            timeline::section(&builds),
+            rates::section(&builds, self.zone),
+            timeline::section(&builds, self.zone),
             misses::section(&self.misses),
             detours::section(&self.numbers, self.chosen),
             units::section(self.chosen),
@@ -115,15 +125,15 @@ impl ReportPage<'_> {
 
     fn head(&self) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| u64::try_from(now.as_millis()).unwrap_or(0));
+        let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
         let root = self.root.to_string_lossy();
         let compiles = self.chosen.len();
         format!(
             "<header><h1>pcache report</h1>\n<p>{compiles} compiles since {}, in the cache \
-             <code>{}</code></p>\n<p class=\"faint\">made {} by pcache {}; times are UTC</p></header>\n",
+             <code>{}</code></p>\n<p class=\"faint\">made {} by pcache {}; times are those of the zone in which it was made</p></header>\n",
             HtmlText(&self.range),
             HtmlText(&root),
-            timestamp(now),
+            self.zone.second(now),
             env!("CARGO_PKG_VERSION"),
         )
     }

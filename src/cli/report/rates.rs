@@ -2,8 +2,8 @@
 //! of the only one.
 
 use super::html::{self, legend, percent, share, time};
-use crate::cli::spans::began;
 use crate::cli::stats::units;
+use crate::cli::zone::Zone;
 use crate::journal::Compile;
 use std::fmt::Write as _;
 
@@ -28,7 +28,7 @@ struct Column {
     units: [u64; 4],
 }
 
-pub(super) fn section(builds: &[&[Compile]]) -> String {
+pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> String {
     match builds {
         [] => chart(&[], "Nothing was compiled."),
         [only] => chart(
@@ -37,7 +37,7 @@ pub(super) fn section(builds: &[&[Compile]]) -> String {
         ),
         builds => {
             let shown = &builds[builds.len().saturating_sub(COLUMNS)..];
-            let columns = shown.iter().map(|build| of_build(build));
+            let columns = shown.iter().map(|build| of_build(build, zone));
             let note = match builds.len() - shown.len() {
                 0 => "Each column is a build.".to_owned(),
                 left => format!("Each column is a build; {left} before these are left out."),
@@ -47,13 +47,11 @@ pub(super) fn section(builds: &[&[Compile]]) -> String {
     }
 }
 
-fn of_build(build: &[Compile]) -> Column {
-    let began = build.first().map(began).unwrap_or_default();
-    // Of 2026-11-22T16:25:00.000Z.
-    let label = began.get(11..16).unwrap_or_default().to_owned();
+fn of_build(build: &[Compile], zone: &Zone) -> Column {
+    let began = build.first().map_or(0, |compile| compile.start);
     Column {
-        title: format!("build of {began}"),
-        label,
+        title: format!("build of {}", zone.second(began)),
+        label: zone.minute(began),
         units: units(build),
     }
 }

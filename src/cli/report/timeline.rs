@@ -2,8 +2,9 @@
 //! compile, a chart for each build. Places are percentages, so that the browser does all scaling.
 
 use super::html::{self, HtmlText, legend, level_class, percent, share, stage_class, time};
-use crate::cli::spans::{Span, began, name, spans};
+use crate::cli::spans::{Span, name, spans};
 use crate::cli::stats::units;
+use crate::cli::zone::Zone;
 use crate::journal::Compile;
 use std::fmt::Write as _;
 
@@ -39,7 +40,7 @@ const LEVELS: [(&str, &str); 6] = [
     ("fallback", "fell back to nvcc"),
 ];
 
-pub(super) fn section(builds: &[&[Compile]]) -> String {
+pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> String {
     let mut left = COMPILES;
     let mut charts = Vec::new();
     for build in builds.iter().rev().take(BUILDS) {
@@ -48,7 +49,7 @@ pub(super) fn section(builds: &[&[Compile]]) -> String {
         }
         let shown = &build[build.len().saturating_sub(left)..];
         left -= shown.len();
-        charts.push(chart(build, shown, charts.is_empty()));
+        charts.push(chart(build, shown, charts.is_empty(), zone));
     }
     let mut note = "The newest build is first. Behind the stages of a compile its colour tells how it ended; where nvcc \
         took over, the bar ends."
@@ -66,7 +67,7 @@ pub(super) fn section(builds: &[&[Compile]]) -> String {
 }
 
 /// The chart of a `build`, with a row for each that is `shown` of it.
-fn chart(build: &[Compile], shown: &[Compile], is_open: bool) -> String {
+fn chart(build: &[Compile], shown: &[Compile], is_open: bool, zone: &Zone) -> String {
     let first = shown.first().map_or(0, |compile| compile.start);
     let ends = shown.iter().map(Compile::end);
     let length = ends.max().unwrap_or(first).saturating_sub(first).max(1);
@@ -75,7 +76,10 @@ fn chart(build: &[Compile], shown: &[Compile], is_open: bool) -> String {
     let mut text = format!(
         "<details{}><summary><b>{}</b> · {} compiles in {} · {hits} hits and {misses} misses, {}{}</summary>\n",
         if is_open { " open" } else { "" },
-        build.first().map(when).unwrap_or_default(),
+        build
+            .first()
+            .map(|first| zone.second(first.start))
+            .unwrap_or_default(),
         build.len(),
         time(length),
         share(hits, hits + misses),
@@ -90,17 +94,10 @@ fn chart(build: &[Compile], shown: &[Compile], is_open: bool) -> String {
         marks(length)
     );
     for compile in shown {
-        text.push_str(&row(compile, compile.start - first, length));
+        text.push_str(&row(compile, compile.start - first, length, zone));
     }
     text.push_str("</div></div></details>\n");
     text
-}
-
-/// When a compile began, to the second.
-fn when(compile: &Compile) -> String {
-    let began = began(compile);
-    let (day, time) = began.split_once('T').unwrap_or_default();
-    format!("{day} {}", time.split('.').next().unwrap_or_default())
 }
 
 /// Lines at round times, with these.
@@ -122,11 +119,11 @@ fn marks(length: u64) -> String {
     marks.collect()
 }
 
-fn row(compile: &Compile, begin: u64, length: u64) -> String {
+fn row(compile: &Compile, begin: u64, length: u64, zone: &Zone) -> String {
     let spans = spans(compile);
     let lanes = spans.iter().map(|span| span.lane + 1).max().unwrap_or(1);
     let height = ROW + lanes.clamp(2, LANES) * LANE;
-    let title = title(compile);
+    let title = title(compile, zone);
     let title = HtmlText(&title);
     let mut text = format!(
         "<div class=\"row\"><span class=\"who\" title=\"{title}\">{}</span><div class=\"track\" style=\"height:{height}px\">",
@@ -170,7 +167,7 @@ fn row(compile: &Compile, begin: u64, length: u64) -> String {
 }
 
 /// What is told of a compile, line by line.
-fn title(compile: &Compile) -> String {
+fn title(compile: &Compile, zone: &Zone) -> String {
     let mut title = format!(
         "{}\n{}, {}",
         compile.sources.join(" "),
@@ -193,7 +190,12 @@ fn title(compile: &Compile) -> String {
     if let Some(output) = &compile.output {
         let _ = write!(title, "\n→ {output}");
     }
-    let _ = write!(title, "\nprocess {}, {}", compile.pid, began(compile));
+    let _ = write!(
+        title,
+        "\nprocess {}, {}",
+        compile.pid,
+        zone.time(compile.start)
+    );
     title
 }
 

@@ -13,6 +13,7 @@ use super::context::is_there;
 use super::journal::compiles;
 use super::range::Range;
 use super::screen::{Screen, complain, print_json, say};
+use super::zone::Zone;
 use crate::config::Config;
 use crate::journal::Compile;
 use crate::stats::Stats;
@@ -59,15 +60,20 @@ pub(super) fn run(
         let what = "cannot be written, or are of a newer version; showing what can be read";
         complain(err, format_args!("the counters in {root:?} {what}"))?;
     }
+    let zone = if arguments.json {
+        Zone::utc()
+    } else {
+        Zone::local()
+    };
     let shown = if arguments.range.is_given() {
         let all = if exists {
             compiles(&FileStore::reading(config)?)?
         } else {
             Vec::new()
         };
-        Shown::new(config, &stats, Some((&arguments.range, &all[..])))
+        Shown::new(config, &stats, Some((&arguments.range, &all[..])), &zone)
     } else {
-        Shown::new(config, &stats, None)
+        Shown::new(config, &stats, None, &zone)
     };
     if arguments.prometheus {
         prometheus::print(out, &shown)?;
@@ -103,7 +109,7 @@ fn open(config: &Config) -> Stats {
 /// What `pcache stats --json` prints for a range of the journal, of which `all` is the whole.
 pub(super) fn numbers(config: &Config, range: &Range, all: &[Compile]) -> Result<Value, Error> {
     let stats = open(config);
-    let shown = Shown::new(config, &stats, Some((range, all)));
+    let shown = Shown::new(config, &stats, Some((range, all)), &Zone::utc());
     serde_json::to_value(StatsReport::new(&shown)).context("cannot write JSON")
 }
 

@@ -2,9 +2,9 @@
 
 use super::counts::Counts;
 use crate::cli::range::Range;
+use crate::cli::zone::Zone;
 use crate::config::Config;
 use crate::journal::Compile;
-use crate::log::timestamp;
 use crate::stats::{Counter, Stats, StoreSize};
 use serde::Serialize;
 use std::path::Path;
@@ -30,11 +30,12 @@ pub(super) struct JournalSpan {
 }
 
 impl<'a> Shown<'a> {
-    /// What `stats` counts, or what a range of the journal does.
+    /// What `stats` counts, or what a range of the journal does; times are those of `zone`.
     pub(super) fn new(
         config: &'a Config,
         stats: &Stats,
         journal: Option<(&Range, &[Compile])>,
+        zone: &Zone,
     ) -> Self {
         let snapshot = stats.snapshot();
         let (counts, since) = match journal {
@@ -42,8 +43,8 @@ impl<'a> Shown<'a> {
             Some((range, all)) => {
                 let meant = range.of(all);
                 let span = JournalSpan {
-                    asked: range.text(meant),
-                    journal_begins: all.first().map(|first| timestamp(first.start / 1000)),
+                    asked: range.text(meant, zone),
+                    journal_begins: all.first().map(|first| zone.time(first.start)),
                 };
                 (Counts::of_journal(meant.iter()), Some(span))
             }
