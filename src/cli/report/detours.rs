@@ -1,6 +1,7 @@
 //! The part of the page that lists what was left to nvcc, by reason.
 
-use super::html::{self, HtmlText, Numbers, table};
+use super::html::Html;
+use super::parts::{self, Numbers, code, keyed, level_class, table};
 use crate::journal::{Compile, CompileOutcome};
 use crate::outcome::{BypassReason, FallbackReason};
 use std::collections::BTreeMap;
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 /// Details that are shown of each reason.
 const DETAILS: usize = 3;
 
-pub(super) fn section(numbers: &Numbers, chosen: &[Compile]) -> String {
+pub(super) fn section(numbers: &Numbers, chosen: &[Compile]) -> Html {
     let bypassed = BypassReason::ALL.iter().map(|reason| DetourReason {
         level: CompileOutcome::Bypass,
         group: "bypassed",
@@ -25,11 +26,11 @@ pub(super) fn section(numbers: &Numbers, chosen: &[Compile]) -> String {
     let rows = reasons.filter_map(|reason| reason.row(numbers, chosen));
     let rows: Vec<_> = rows.collect();
     let (note, body) = if rows.is_empty() {
-        ("There was nothing.", String::new())
+        ("There was nothing.", Html::default())
     } else {
-        ("", table(&["", "#compiles", "reason", "", "by"], &rows))
+        ("", table(["", "#compiles", "reason", "", "by"], rows))
     };
-    html::section("detours", "Left to nvcc", note, &body)
+    parts::section("detours", "Left to nvcc", note, body)
 }
 
 struct DetourReason {
@@ -41,23 +42,22 @@ struct DetourReason {
 
 impl DetourReason {
     /// None of a reason that did not occur.
-    fn row(&self, numbers: &Numbers, chosen: &[Compile]) -> Option<Vec<String>> {
+    fn row(&self, numbers: &Numbers, chosen: &[Compile]) -> Option<[Html; 5]> {
         let name = format!("{}.{}", self.group, self.code);
         if numbers.get(&name) == 0 {
             return None;
         }
-        let class = html::level_class(self.level);
-        Some(vec![
-            format!("<i class=\"key {class}\"></i>{}", self.level.text()),
+        Some([
+            keyed(level_class(self.level), self.level.text()),
             numbers.count(&name),
-            format!("<code>{}</code>", self.code),
-            HtmlText(self.sentence).to_string(),
+            code(self.code),
+            self.sentence.into(),
             self.details(chosen),
         ])
     }
 
     /// What decided so most often.
-    fn details(&self, chosen: &[Compile]) -> String {
+    fn details(&self, chosen: &[Compile]) -> Html {
         let alike = chosen.iter().filter(|compile| {
             compile.level == self.level && compile.reason.as_deref() == Some(self.code)
         });
@@ -68,7 +68,6 @@ impl DetourReason {
         let mut details: Vec<_> = details.into_iter().collect();
         details.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
         let shown = details.iter().take(DETAILS);
-        let shown = shown.map(|(detail, _)| format!("<code>{}</code>", HtmlText(detail)));
-        shown.collect::<Vec<_>>().join(", ")
+        Html::join(shown.map(|(detail, _)| code(detail)), ", ")
     }
 }

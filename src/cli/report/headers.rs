@@ -1,7 +1,8 @@
 //! The part of the page that says what a change of each header costs: how long the units took to
 //! compile that read it. How long the header itself takes within a compile is not measured.
 
-use super::html::{self, bar, path, share, table, time};
+use super::html::Html;
+use super::parts::{self, bar, path, share, table, time};
 use crate::cli::journal::{facts, sources};
 use crate::journal::Compile;
 use crate::store::FileStore;
@@ -102,17 +103,17 @@ fn plain(path: &Path) -> PathBuf {
     plain
 }
 
-pub(super) fn section(headers: &Headers) -> String {
+pub(super) fn section(headers: &Headers) -> Html {
     let mut rows: Vec<_> = headers.read.iter().collect();
     rows.sort_by_key(|(_, (units, took))| std::cmp::Reverse((*took, *units)));
     let most = rows.first().map_or(0, |(_, (_, took))| *took);
     let left = rows.len().saturating_sub(MOST);
     let rows = rows.iter().take(MOST).map(|(place, (units, took))| {
-        vec![
+        [
             path(&place.to_string_lossy()),
-            units.to_string(),
-            share(*units, headers.units),
-            time(*took),
+            units.to_string().into(),
+            share(*units, headers.units).into(),
+            time(*took).into(),
             bar(*took, most, "header"),
         ]
     });
@@ -132,16 +133,28 @@ pub(super) fn section(headers: &Headers) -> String {
     let (note, body) = if rows.is_empty() {
         (
             "The cache knows of no header that was read, but those of the system and of the toolkit.",
-            String::new(),
+            Html::default(),
         )
     } else {
         (
             note.as_str(),
-            table(
-                &["header", "#units", "#of all", "#their compiles", ""],
-                &rows,
-            ),
+            table(["header", "#units", "#of all", "#their compiles", ""], rows),
         )
     };
-    html::section("headers", "Headers", note, &body)
+    parts::section("headers", "Headers", note, body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Headers, section};
+    use crate::cli::report::html::{HOSTILE, assert_harmless};
+
+    #[test]
+    fn names_of_headers_are_text() {
+        assert_harmless(section(&Headers {
+            read: [(HOSTILE.into(), (1, 2))].into(),
+            units: 1,
+            unknown: 1,
+        }));
+    }
 }

@@ -1,6 +1,7 @@
 //! The part of the page that says why there were misses: what `pcache explain` says of each, counted.
 
-use super::html::{self, HtmlText, bar, table};
+use super::html::Html;
+use super::parts::{self, bar, code, table};
 use crate::cli::explain::{Explained, Explainer};
 use crate::journal::{Compile, CompileOutcome};
 use crate::why::DifferenceKind;
@@ -94,51 +95,68 @@ fn words(kind: DifferenceKind) -> &'static str {
     }
 }
 
-pub(super) fn section(misses: &Misses) -> String {
+pub(super) fn section(misses: &Misses) -> Html {
     let mut reasons: Vec<_> = misses.reasons.iter().collect();
     reasons.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
     let most = reasons.first().map_or(0, |(_, (count, _))| *count);
-    let rows: Vec<_> = reasons
-        .iter()
-        .map(|(reason, (count, names))| {
-            vec![
-                HtmlText(reason).to_string(),
-                count.to_string(),
-                bar(*count, most, "miss"),
-                named(names),
-            ]
-        })
-        .collect();
-    let note = match (misses.all, misses.all - misses.explained) {
-        (0, _) => "There were none.".to_owned(),
-        (_, 0) => "What <code>pcache explain</code> says of each compile.".to_owned(),
-        (_, left) => format!(
-            "What <code>pcache explain</code> says of the last {}; {left} before these are left out.",
-            misses.explained
-        ),
-    };
+    let rows = reasons.iter().map(|(reason, (count, names))| {
+        [
+            reason.as_str().into(),
+            count.to_string().into(),
+            bar(*count, most, "miss"),
+            named(names),
+        ]
+    });
+    let rows: Vec<_> = rows.collect();
     let body = if rows.is_empty() {
-        String::new()
+        Html::default()
     } else {
-        table(&["reason", "#compiles", "", "what"], &rows)
+        table(["reason", "#compiles", "", "what"], rows)
     };
-    html::section("misses", "Why there were misses", &note, &body)
+    parts::section("misses", "Why there were misses", note(misses), body)
+}
+
+fn note(misses: &Misses) -> Html {
+    let said = Html::from("What ").with(code("pcache explain"));
+    let explained = misses.explained;
+    match (misses.all, misses.all - explained) {
+        (0, _) => "There were none.".into(),
+        (_, 0) => said.with(" says of each compile."),
+        (_, left) => said.with(format!(
+            " says of the last {explained}; {left} before these are left out."
+        )),
+    }
 }
 
 /// The names that occur most often.
-fn named(names: &BTreeMap<String, u64>) -> String {
+fn named(names: &BTreeMap<String, u64>) -> Html {
     let mut names: Vec<_> = names.iter().collect();
     names.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-    let shown = names.iter().take(NAMES).map(|(name, count)| {
-        let name = HtmlText(name);
-        match count {
-            1 => format!("<code>{name}</code>"),
-            count => format!("<code>{name}</code> ×{count}"),
-        }
+    let shown = names.iter().take(NAMES).map(|(name, count)| match count {
+        1 => code(name),
+        count => code(name).with(format!(" ×{count}")),
     });
     let mut shown: Vec<_> = shown.collect();
     if names.len() > NAMES {
-        shown.push(format!("{} more", names.len() - NAMES));
+        shown.push(format!("{} more", names.len() - NAMES).into());
     }
-    shown.join(", ")
+    Html::join(shown, ", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Misses, section};
+    use crate::cli::report::html::{HOSTILE, assert_harmless};
+
+    #[test]
+    fn reasons_and_names_of_flags_and_files_are_text() {
+        for (reason, name) in [(HOSTILE, "name"), ("reason", HOSTILE)] {
+            let names = [(name.to_owned(), 2), (format!("{name}2"), 1)].into();
+            assert_harmless(section(&Misses {
+                reasons: [(reason.to_owned(), (3, names))].into(),
+                explained: 1,
+                all: 2,
+            }));
+        }
+    }
 }

@@ -7,6 +7,7 @@ mod headers;
 mod html;
 mod misses;
 mod numbers;
+mod parts;
 mod rates;
 mod timeline;
 mod units;
@@ -24,13 +25,26 @@ use super::zone::Zone;
 use crate::journal::Compile;
 use anyhow::{Context as _, Error, bail};
 use headers::Headers;
-use html::{HtmlText, Numbers};
+use html::{Html, element};
 use misses::Misses;
+use parts::{Numbers, code};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-const STYLE: &str = include_str!("page.css");
-const SCRIPT: &str = include_str!("page.js");
+/// The page up to what is drawn, and from the numbers on.
+const BEGIN: &str = concat!(
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n",
+    "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n",
+    "<meta name=\"color-scheme\" content=\"light dark\">\n<title>pcache report</title>\n",
+    "<link rel=\"icon\" href=\"data:,\">\n<style>\n",
+    include_str!("page.css"),
+    "</style>\n</head>\n<body>\n"
+);
+const END: &str = concat!(
+    "\n<script>\n",
+    include_str!("page.js"),
+    "</script>\n</body>\n</html>\n"
+);
 
 /// What `pcache report` takes.
 #[derive(Debug, clap::Args)]
@@ -80,7 +94,8 @@ pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Res
         misses,
         headers,
     };
-    write_to(arguments.output.as_deref(), &page.text(), &mut context.out)?;
+    let page = page.html().into_text();
+    write_to(arguments.output.as_deref(), &page, &mut context.out)?;
     Ok(Status::Fine)
 }
 
@@ -96,7 +111,7 @@ struct ReportPage<'a> {
 }
 
 impl ReportPage<'_> {
-    fn text(&self) -> String {
+    fn html(&self) -> Html {
         let builds = builds(self.chosen);
         let sections = [
             numbers::cards(&self.numbers),
@@ -110,31 +125,64 @@ impl ReportPage<'_> {
             numbers::stages(&self.numbers, self.chosen),
             numbers::store(&self.numbers),
         ];
-        let [head, body] = [self.head(), sections.concat()];
-        let json = self.numbers.embedded();
-        format!(
-            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
-             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-             <meta name=\"color-scheme\" content=\"light dark\">\n\
-             <title>pcache report</title>\n<link rel=\"icon\" href=\"data:,\">\n\
-             <style>\n{STYLE}</style>\n</head>\n<body>\n{head}<main>\n{body}</main>\n\
-             <script type=\"application/json\" id=\"stats\">{json}</script>\n\
-             <script>\n{SCRIPT}</script>\n</body>\n</html>\n"
-        )
+        let main = element("main").with(Html::from_iter(sections));
+        let numbers = element("script").attribute("type", "application/json");
+        let numbers = numbers.attribute("id", "stats");
+        Html::fixed(BEGIN)
+            .with(self.head())
+            .with(main)
+            .with(Html::fixed("\n"))
+            .with(numbers.with(Html::json(&self.numbers.0)))
+            .with(Html::fixed(END))
     }
 
-    fn head(&self) -> String {
+    fn head(&self) -> Html {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
-        let root = self.root.to_string_lossy();
-        let compiles = self.chosen.len();
-        format!(
-            "<header><h1>pcache report</h1>\n<p>{compiles} compiles since {}, in the cache \
-             <code>{}</code></p>\n<p class=\"faint\">made {} by pcache {}; times are those of the zone in which it was made</p></header>\n",
-            HtmlText(&self.range),
-            HtmlText(&root),
-            self.zone.second(now),
-            env!("CARGO_PKG_VERSION"),
-        )
+        let (compiles, range) = (self.chosen.len(), &self.range);
+        let told = element("p").with(format!("{compiles} compiles since {range}, in the cache "));
+        let told = told.with(code(&self.root.to_string_lossy()));
+        let (now, version) = (self.zone.second(now), env!("CARGO_PKG_VERSION"));
+        let made = element("p").class("faint");
+        let made = made.with(format!("made {now} by pcache {version}"));
+        let head = element("header").with(element("h1").with("pcache report"));
+        Html::from(head.with(told).with(made)).with(Html::fixed("\n"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::html::{HOSTILE, Html, assert_harmless};
+    use super::parts::Numbers;
+    use super::{detours, numbers, timeline, units};
+    use crate::cli::zone::Zone;
+    use crate::journal::Compile;
+    use serde_json::json;
+
+    /// A compile whose every text is hostile.
+    fn compile(level: &str, reason: &str) -> Compile {
+        let stage = json!({ "name": HOSTILE, "arch": HOSTILE, "begin": 1, "wait": 2, "run": 3, "hit": false });
+        let record = json!({
+            "v": 1, "start": 5, "wall": 100, "pid": 9, "directory": HOSTILE, "output": HOSTILE, "sources": [HOSTILE],
+            "level": level, "reason": reason, "detail": HOSTILE, "stages": [stage],
+        });
+        Compile::from_text(&record.to_string()).unwrap()
+    }
+
+    #[test]
+    fn what_a_journal_says_is_text() {
+        let miss = [compile("miss", HOSTILE)];
+        assert_harmless(timeline::section(&[&miss[..]], &Zone::utc()));
+        assert_harmless(units::section(&miss));
+        let counts = Numbers(json!({ "bypassed": { "verbose": 1 } }));
+        assert_harmless(numbers::stages(&counts, &miss));
+        let bypassed = [compile("bypass", "verbose")];
+        assert_harmless(detours::section(&counts, &bypassed));
+    }
+
+    #[test]
+    fn numbers_as_json_stay_in_their_element() {
+        let numbers = Html::json(&json!({ HOSTILE: HOSTILE })).into_text();
+        assert!(!numbers.contains('<'), "{numbers}");
     }
 }

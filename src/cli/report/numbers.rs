@@ -1,7 +1,8 @@
 //! The parts of the page that show what `pcache stats` counts: the most telling numbers, results,
 //! stages, the store.
 
-use super::html::{Numbers, bar, section, share, stack, stage_class, table, time};
+use super::html::{Html, element};
+use super::parts::{Numbers, bar, keyed, section, share, stack, stage_class, table, time};
 use crate::cli::stats::kind;
 use crate::config::ByteSize;
 use crate::journal::Compile;
@@ -17,7 +18,7 @@ const RESULTS: [(&str, &str, &str); 4] = [
 ];
 
 /// The most telling numbers.
-pub(super) fn cards(numbers: &Numbers) -> String {
+pub(super) fn cards(numbers: &Numbers) -> Html {
     let units: u64 = RESULTS.iter().map(|(name, ..)| numbers.get(name)).sum();
     let hits = units - numbers.get("misses");
     let milliseconds =
@@ -27,49 +28,52 @@ pub(super) fn cards(numbers: &Numbers) -> String {
     let cards = [
         (
             "hit rate",
-            share(hits, units),
-            format!("{hits} of {units} units"),
+            share(hits, units).into(),
+            format!("{hits} of {units} units").into(),
         ),
         (
             "time saved",
             milliseconds("saved_milliseconds"),
-            "by hits, as measured when they were compiled".to_owned(),
+            "by hits, as measured when they were compiled".into(),
         ),
         (
             "time compiling",
             milliseconds("spent_milliseconds"),
-            "in processes that had to compile".to_owned(),
+            "in processes that had to compile".into(),
         ),
         (
             "left to nvcc",
-            detours.to_string(),
-            "compiles passed on or handed back".to_owned(),
+            detours.to_string().into(),
+            "compiles passed on or handed back".into(),
         ),
         (
             "cache",
-            ByteSize::approximate(held),
+            ByteSize::approximate(held).into(),
             bar(held, cap, "store"),
         ),
     ];
-    let cards = cards.map(|(name, value, note)| {
-        format!(
-            "<div class=\"card\"><h2>{name}</h2><p class=\"value\">{value}</p><p>{note}</p></div>\n"
-        )
-    });
-    format!("<div class=\"cards\">\n{}</div>\n", cards.concat())
+    let cards: Html = cards.into_iter().map(card).collect();
+    element("div").class("cards").with(cards).into()
+}
+
+fn card((name, value, note): (&str, Html, Html)) -> Html {
+    let value = element("p").class("value").with(value);
+    let card = element("div").class("card");
+    let card = card.with(element("h2").with(name)).with(value);
+    card.with(element("p").with(note)).into()
 }
 
 /// How translation units came about.
-pub(super) fn results(numbers: &Numbers) -> String {
+pub(super) fn results(numbers: &Numbers) -> Html {
     let units: u64 = RESULTS.iter().map(|(name, ..)| numbers.get(name)).sum();
     let parts = RESULTS.map(|(name, shown, class)| (numbers.get(name), class, shown));
     let mut rows: Vec<_> = RESULTS
         .iter()
         .map(|(name, shown, class)| {
-            vec![
-                format!("<i class=\"key {class}\"></i>{shown}"),
+            [
+                keyed(class, shown),
                 numbers.count(name),
-                share(numbers.get(name), units),
+                share(numbers.get(name), units).into(),
             ]
         })
         .collect();
@@ -84,33 +88,29 @@ pub(super) fn results(numbers: &Numbers) -> String {
             "uncacheable" => numbers.get("misses"),
             _ => units - numbers.get("misses"),
         };
-        rows.push(vec![
-            shown.to_owned(),
+        rows.push([
+            shown.into(),
             numbers.count(name),
-            share(numbers.get(name), whole),
+            share(numbers.get(name), whole).into(),
         ]);
     }
-    let body = format!(
-        "{}\n{}{}",
-        stack(&parts),
-        table(&["", "#units", "#share"], &rows),
-        run_time(numbers)
-    );
-    section("results", "Translation units", "", &body)
+    let body = stack(&parts).with(table(["", "#units", "#share"], rows));
+    let body = body.with(run_time(numbers));
+    section("results", "Translation units", "", body)
 }
 
 /// Programs that were compiled at run time, if there were any.
-fn run_time(numbers: &Numbers) -> String {
+fn run_time(numbers: &Numbers) -> Html {
     let names = [("nvrtc.hits", "hits"), ("nvrtc.misses", "misses")];
     let programs: u64 = names.iter().map(|(name, _)| numbers.get(name)).sum();
     if programs == 0 {
-        return String::new();
+        return Html::default();
     }
     let rows = names.map(|(name, shown)| {
         let part = share(numbers.get(name), programs);
-        vec![shown.to_owned(), numbers.count(name), part]
+        [shown.into(), numbers.count(name), part.into()]
     });
-    table(&["compiled at run time", "#programs", "#share"], &rows)
+    table(["compiled at run time", "#programs", "#share"], rows)
 }
 
 /// Time that stages took, in microseconds.
@@ -121,7 +121,7 @@ struct Times {
 }
 
 /// What became of stages, and how long they took.
-pub(super) fn stages(numbers: &Numbers, chosen: &[Compile]) -> String {
+pub(super) fn stages(numbers: &Numbers, chosen: &[Compile]) -> Html {
     let mut times: BTreeMap<&str, Times> = BTreeMap::new();
     for stage in chosen.iter().flat_map(|compile| &compile.stages) {
         let known = kind(&stage.name).map(|kind| kind.code());
@@ -138,23 +138,19 @@ pub(super) fn stages(numbers: &Numbers, chosen: &[Compile]) -> String {
         let [hits, misses] = ["hits", "misses"].map(|what| format!("stages.{name}.{what}"));
         let count = |path: &str| match kind(name) {
             Some(_) => numbers.count(path),
-            None => String::new(),
+            None => Html::default(),
         };
         let found = (numbers.get(&hits), "found", "from the cache");
         let ran = (numbers.get(&misses), "ran", "run");
         let times = times.get(name).unwrap_or(&nothing);
-        vec![
-            format!(
-                "<i class=\"key {}\"></i>{}",
-                stage_class(name),
-                super::HtmlText(name)
-            ),
+        [
+            keyed(stage_class(name), name),
             count(&hits),
             count(&misses),
             stack(&[found, ran]),
-            time(times.run),
+            time(times.run).into(),
             bar(times.run, longest, stage_class(name)),
-            time(times.waited),
+            time(times.waited).into(),
         ]
     });
     let headings = [
@@ -168,41 +164,32 @@ pub(super) fn stages(numbers: &Numbers, chosen: &[Compile]) -> String {
     ];
     let note = "Counted are the stages of misses; the times are those of all compiles, of stages that run \
         side by side each by itself.";
-    let rows: Vec<_> = rows.collect();
-    section("stages", "Stages", note, &table(&headings, &rows))
+    section("stages", "Stages", note, table(headings, rows))
 }
 
 /// What the store holds.
-pub(super) fn store(numbers: &Numbers) -> String {
+pub(super) fn store(numbers: &Numbers) -> Html {
     let (held, cap) = (numbers.get("store.bytes"), numbers.get("store.max_bytes"));
     let bytes = |name: &str| numbers.shown(name, &ByteSize::approximate(numbers.get(name)));
     let rows = [
-        vec![
-            "held".to_owned(),
-            bytes("store.bytes"),
-            bar(held, cap, "store"),
-        ],
-        vec![
-            "at most".to_owned(),
+        ["held".into(), bytes("store.bytes"), bar(held, cap, "store")],
+        [
+            "at most".into(),
             bytes("store.max_bytes"),
-            share(held, cap),
+            share(held, cap).into(),
         ],
-        vec![
-            "artefacts".to_owned(),
+        [
+            "artefacts".into(),
             numbers.count("store.entries"),
-            String::new(),
+            "".into(),
         ],
-        vec![
-            "records".to_owned(),
-            numbers.count("store.records"),
-            String::new(),
-        ],
-        vec![
-            "evicted".to_owned(),
+        ["records".into(), numbers.count("store.records"), "".into()],
+        [
+            "evicted".into(),
             numbers.count("store.evicted"),
-            "since the counters were zero".to_owned(),
+            "since the counters were zero".into(),
         ],
     ];
     let note = "As it is now, whatever the range.";
-    section("store", "Cache", note, &table(&["", "#", ""], &rows))
+    section("store", "Cache", note, table(["", "#", ""], rows))
 }

@@ -1,11 +1,11 @@
 //! The part of the page that shows the hit rate over time: a column for each build, or for each slice
 //! of the only one.
 
-use super::html::{self, legend, percent, share, time};
+use super::html::{Html, element};
+use super::parts::{self, legend, percent, share, time};
 use crate::cli::stats::units;
 use crate::cli::zone::Zone;
 use crate::journal::Compile;
-use std::fmt::Write as _;
 
 /// Columns at most; of more builds, the last.
 const COLUMNS: usize = 48;
@@ -28,7 +28,7 @@ struct Column {
     units: [u64; 4],
 }
 
-pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> String {
+pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> Html {
     match builds {
         [] => chart(&[], "Nothing was compiled."),
         [only] => chart(
@@ -75,38 +75,37 @@ fn slices(build: &[Compile]) -> Vec<Column> {
     (0..SLICES).map(slice).collect()
 }
 
-fn chart(columns: &[Column], note: &str) -> String {
+fn chart(columns: &[Column], note: &str) -> Html {
+    let scale = ["100 %", "50 %", "0 %"].map(|mark| Html::from(element("span").with(mark)));
+    let scale = element("div").class("scale").with(Html::from_iter(scale));
     let every = columns.len().div_ceil(LABELS).max(1);
-    let mut text = legend(&COLOURS);
-    text.push_str("<div class=\"chart\"><div class=\"scale\"><span>100 %</span><span>50 %</span>");
-    text.push_str("<span>0 %</span></div><div class=\"columns\">\n");
+    let mut drawn = element("div").class("columns");
     for (at, column) in columns.iter().enumerate() {
-        let all: u64 = column.units.iter().sum();
-        let hits = all - column.units[3];
-        let title = format!(
-            "{}: {hits} of {all} units, {}",
-            column.title,
-            share(hits, all)
-        );
-        // Writing to a String cannot fail, here and below.
-        let _ = write!(
-            text,
-            "<div class=\"column\" title=\"{title}\"><div class=\"stack\">"
-        );
-        for ((class, _), n) in COLOURS.iter().zip(column.units).filter(|(_, n)| *n > 0) {
-            let height = percent(n, all);
-            let _ = write!(
-                text,
-                "<i class=\"{class}\" style=\"height:{height:.2}%\"></i>"
-            );
-        }
         let label = if at % every == 0 {
             column.label.as_str()
         } else {
             ""
         };
-        let _ = writeln!(text, "</div><span class=\"under\">{label}</span></div>");
+        drawn = drawn.with(column.html(label));
     }
-    text.push_str("</div></div>\n");
-    html::section("rates", "Hit rate over time", note, &text)
+    let chart = element("div").class("chart").with(scale).with(drawn);
+    let body = legend(&COLOURS).with(chart);
+    parts::section("rates", "Hit rate over time", note, body)
+}
+
+impl Column {
+    fn html(&self, label: &str) -> Html {
+        let all: u64 = self.units.iter().sum();
+        let hits = all - self.units[3];
+        let rate = share(hits, all);
+        let title = format!("{}: {hits} of {all} units, {rate}", self.title);
+        let mut stack = element("div").class("stack");
+        for ((class, _), n) in COLOURS.iter().zip(self.units).filter(|(_, n)| *n > 0) {
+            let height = format!("height:{:.2}%", percent(n, all));
+            stack = stack.with(element("i").class(class).style(height));
+        }
+        let label = element("span").class("under").with(label);
+        let column = element("div").class("column").title(title);
+        column.with(stack).with(label).into()
+    }
 }

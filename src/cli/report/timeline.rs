@@ -1,7 +1,8 @@
 //! The part of the page that shows when compiles ran, and their stages within them: a row for each
 //! compile, a chart for each build. Places are percentages, so that the browser does all scaling.
 
-use super::html::{self, HtmlText, legend, level_class, percent, share, stage_class, time};
+use super::html::{Html, element};
+use super::parts::{self, legend, level_class, percent, share, stage_class, time};
 use crate::cli::spans::{Span, name, spans};
 use crate::cli::stats::units;
 use crate::cli::zone::Zone;
@@ -40,7 +41,7 @@ const LEVELS: [(&str, &str); 6] = [
     ("fallback", "fell back to nvcc"),
 ];
 
-pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> String {
+pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> Html {
     let mut left = COMPILES;
     let mut charts = Vec::new();
     for build in builds.iter().rev().take(BUILDS) {
@@ -49,59 +50,127 @@ pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> String {
         }
         let shown = &build[build.len().saturating_sub(left)..];
         left -= shown.len();
-        charts.push(chart(build, shown, charts.is_empty(), zone));
+        let details = element("details");
+        let details = if charts.is_empty() {
+            details.attribute("open", "")
+        } else {
+            details
+        };
+        let chart = Chart::new(build, shown, zone);
+        let chart = details.with(chart.summary()).with(chart.timeline());
+        charts.push(Html::from(chart).with(Html::fixed("\n")));
     }
     let mut note = "The newest build is first. Behind the stages of a compile its colour tells how it ended; where nvcc \
         took over, the bar ends."
         .to_owned();
     if charts.len() < builds.len() {
-        let _ = write!(
-            note,
-            " The last {} of {} builds.",
-            charts.len(),
-            builds.len()
-        );
+        let (shown, all) = (charts.len(), builds.len());
+        note.push_str(&format!(" The last {shown} of {all} builds."));
     }
-    let body = format!("{}{}{}", legend(&LEVELS), legend(&STAGES), charts.concat());
-    html::section("timeline", "Timeline", &note, &body)
+    let body = legend(&LEVELS).with(legend(&STAGES));
+    let body = body.with(Html::from_iter(charts));
+    parts::section("timeline", "Timeline", note, body)
 }
 
-/// The chart of a `build`, with a row for each that is `shown` of it.
-fn chart(build: &[Compile], shown: &[Compile], is_open: bool, zone: &Zone) -> String {
-    let first = shown.first().map_or(0, |compile| compile.start);
-    let ends = shown.iter().map(Compile::end);
-    let length = ends.max().unwrap_or(first).saturating_sub(first).max(1);
-    let [direct, preprocessed, coalesced, misses] = units(build);
-    let hits = direct + preprocessed + coalesced;
-    let mut text = format!(
-        "<details{}><summary><b>{}</b> · {} compiles in {} · {hits} hits and {misses} misses, {}{}</summary>\n",
-        if is_open { " open" } else { "" },
-        build
-            .first()
-            .map(|first| zone.second(first.start))
-            .unwrap_or_default(),
-        build.len(),
-        time(length),
-        share(hits, hits + misses),
-        match build.len() - shown.len() {
+/// The chart of a build, with a row for each compile that is shown of it.
+struct Chart<'a> {
+    build: &'a [Compile],
+    shown: &'a [Compile],
+    zone: &'a Zone,
+    /// When the first of the shown compiles began, and how long all of them took.
+    first: u64,
+    length: u64,
+}
+
+impl<'a> Chart<'a> {
+    fn new(build: &'a [Compile], shown: &'a [Compile], zone: &'a Zone) -> Self {
+        let first = shown.first().map_or(0, |compile| compile.start);
+        let end = shown.iter().map(Compile::end).max().unwrap_or(first);
+        Self {
+            build,
+            shown,
+            zone,
+            first,
+            length: end.saturating_sub(first).max(1),
+        }
+    }
+
+    fn summary(&self) -> Html {
+        let [direct, preprocessed, coalesced, misses] = units(self.build);
+        let hits = direct + preprocessed + coalesced;
+        let began = self.build.first().map_or(0, |compile| compile.start);
+        let compiles = self.build.len();
+        let (took, rate) = (time(self.length), share(hits, hits + misses));
+        let told =
+            format!(" · {compiles} compiles in {took} · {hits} hits and {misses} misses, {rate}");
+        let left = match compiles - self.shown.len() {
             0 => String::new(),
             left => format!(" · {left} that began first are left out"),
-        }
-    );
-    let _ = writeln!(
-        text,
-        "<div class=\"timeline\" data-length=\"{length}\"><div class=\"rows\">\n<div class=\"axis\"></div>{}",
-        marks(length)
-    );
-    for compile in shown {
-        text.push_str(&row(compile, compile.start - first, length, zone));
+        };
+        let began = element("b").with(self.zone.second(began));
+        let summary = element("summary").with(began);
+        summary.with(told).with(left).into()
     }
-    text.push_str("</div></div></details>\n");
-    text
+
+    fn timeline(&self) -> Html {
+        let axis = element("div").class("axis");
+        let rows = element("div").class("rows").with(axis);
+        let rows = rows.with(marks(self.length));
+        let compiles: Html = self.shown.iter().map(|compile| self.row(compile)).collect();
+        let timeline = element("div").class("timeline");
+        let timeline = timeline.attribute("data-length", self.length);
+        timeline.with(rows.with(compiles)).into()
+    }
+
+    fn row(&self, compile: &Compile) -> Html {
+        let spans = spans(compile);
+        let lanes = spans.iter().map(|span| span.lane + 1).max().unwrap_or(1);
+        let height = ROW + lanes.clamp(2, LANES) * LANE;
+        let title = title(compile, self.zone);
+        let who = element("span").class("who").title(&title);
+        let bar = element("i").class(format_args!("bar {}", level_class(compile.level)));
+        let bar = bar.style(self.place(compile, 0, compile.wall)).title(title);
+        let mut track = element("div").class("track");
+        track = track.style(format_args!("height:{height}px")).with(bar);
+        for span in &spans {
+            track = track.with(self.span(compile, span));
+        }
+        let row = element("div").class("row").with(who.with(name(compile)));
+        Html::from(row.with(track)).with(Html::fixed("\n"))
+    }
+
+    /// The wait and the stage of a span.
+    fn span(&self, compile: &Compile, span: &Span<'_>) -> Html {
+        let top = ROW / 2 + span.lane.min(LANES - 1) * LANE;
+        let title = span_title(span);
+        let mut drawn = Html::default();
+        if span.start > span.begin {
+            let place = self.place(compile, span.begin, span.start);
+            let wait = element("i").class("wait");
+            let wait = wait.style(format_args!("{place};top:{top}px"));
+            drawn = drawn.with(wait.title(&title));
+        }
+        let Some(stage) = span.stage else {
+            return drawn;
+        };
+        let found = if stage.hit { " found" } else { "" };
+        let place = self.place(compile, span.start, span.end);
+        let bar = element("i").class(format_args!("{}{found}", stage_class(&stage.name)));
+        let bar = bar.style(format_args!("{place};top:{top}px"));
+        drawn.with(bar.title(title))
+    }
+
+    /// Where a part of a compile is drawn, which lasts from one time to another since the compile began.
+    fn place(&self, compile: &Compile, from: u64, to: u64) -> String {
+        let begin = (compile.start - self.first).saturating_add(from);
+        let left = percent(begin, self.length);
+        let width = percent(to - from, self.length);
+        format!("left:{left:.3}%;width:{width:.3}%")
+    }
 }
 
 /// Lines at round times, with these.
-fn marks(length: u64) -> String {
+fn marks(length: u64) -> Html {
     let mut step = 1;
     // 1, 2, 5, 10, 20 …
     let mut factors = [2.0, 2.5, 2.0].iter().cycle();
@@ -109,61 +178,15 @@ fn marks(length: u64) -> String {
         let factor: f64 = *factors.next().unwrap_or(&2.0);
         step = (step as f64 * factor) as u64;
     }
-    let marks = (0..=length / step).map(|n| {
-        let at = percent(n * step, length) / 100.0;
-        format!(
-            "<b class=\"mark\" style=\"--x:{at:.5}\"><span>{}</span></b>",
-            time(n * step)
-        )
-    });
-    marks.collect()
+    (0..=length / step)
+        .map(|n| mark(n * step, length))
+        .collect()
 }
 
-fn row(compile: &Compile, begin: u64, length: u64, zone: &Zone) -> String {
-    let spans = spans(compile);
-    let lanes = spans.iter().map(|span| span.lane + 1).max().unwrap_or(1);
-    let height = ROW + lanes.clamp(2, LANES) * LANE;
-    let title = title(compile, zone);
-    let title = HtmlText(&title);
-    let mut text = format!(
-        "<div class=\"row\"><span class=\"who\" title=\"{title}\">{}</span><div class=\"track\" style=\"height:{height}px\">",
-        HtmlText(&name(compile))
-    );
-    let place = |from: u64, to: u64| {
-        let (left, width) = (
-            percent(begin.saturating_add(from), length),
-            percent(to - from, length),
-        );
-        format!("left:{left:.3}%;width:{width:.3}%")
-    };
-    let _ = write!(
-        text,
-        "<i class=\"bar {}\" style=\"{}\" title=\"{title}\"></i>",
-        level_class(compile.level),
-        place(0, compile.wall)
-    );
-    for span in &spans {
-        let top = ROW / 2 + span.lane.min(LANES - 1) * LANE;
-        let title = span_title(span);
-        let title = HtmlText(&title);
-        if span.start > span.begin {
-            let place = place(span.begin, span.start);
-            let _ = write!(
-                text,
-                "<i class=\"wait\" style=\"{place};top:{top}px\" title=\"{title}\"></i>"
-            );
-        }
-        if let Some(stage) = span.stage {
-            let (class, place) = (stage_class(&stage.name), place(span.start, span.end));
-            let found = if stage.hit { " found" } else { "" };
-            let _ = write!(
-                text,
-                "<i class=\"{class}{found}\" style=\"{place};top:{top}px\" title=\"{title}\"></i>"
-            );
-        }
-    }
-    text.push_str("</div></div>\n");
-    text
+fn mark(at: u64, length: u64) -> Html {
+    let place = format!("--x:{:.5}", percent(at, length) / 100.0);
+    let mark = element("b").class("mark").style(place);
+    mark.with(element("span").with(time(at))).into()
 }
 
 /// What is told of a compile, line by line.
@@ -224,7 +247,7 @@ mod tests {
             ),
             (60_000_000, "0 10.0 s 20.0 s 30.0 s 40.0 s 50.0 s 60.0 s"),
         ] {
-            let text = marks(length);
+            let text = marks(length).into_text();
             let shown = text
                 .split('<')
                 .filter_map(|part| part.strip_prefix("span>"));

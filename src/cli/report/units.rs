@@ -1,6 +1,7 @@
 //! The part of the page that lists what took longest to compile.
 
-use super::html::{self, bar, path, table, time};
+use super::html::Html;
+use super::parts::{self, bar, path, table, time};
 use crate::cli::journal::sources;
 use crate::cli::spans::spans;
 use crate::journal::{Compile, CompileOutcome};
@@ -21,7 +22,7 @@ struct UnitRow {
     stage: String,
 }
 
-pub(super) fn section(chosen: &[Compile]) -> String {
+pub(super) fn section(chosen: &[Compile]) -> Html {
     let mut found: BTreeMap<Vec<PathBuf>, UnitRow> = BTreeMap::new();
     for compile in chosen {
         let row = found.entry(sources(compile)).or_default();
@@ -36,14 +37,14 @@ pub(super) fn section(chosen: &[Compile]) -> String {
     let most = rows.first().map_or(0, |(_, row)| row.longest);
     let rows = rows.iter().take(MOST).map(|(sources, row)| {
         let names = sources.iter().map(|source| path(&source.to_string_lossy()));
-        vec![
-            names.collect::<Vec<_>>().join(" "),
-            time(row.longest),
+        [
+            Html::join(names, " "),
+            time(row.longest).into(),
             bar(row.longest, most, "miss"),
-            row.stage.clone(),
-            row.compiles.to_string(),
-            time(row.total),
-            row.hits.to_string(),
+            row.stage.as_str().into(),
+            row.compiles.to_string().into(),
+            time(row.total).into(),
+            row.hits.to_string().into(),
         ]
     });
     let rows: Vec<_> = rows.collect();
@@ -62,11 +63,11 @@ pub(super) fn section(chosen: &[Compile]) -> String {
         "#hits",
     ];
     let body = if rows.is_empty() {
-        String::new()
+        Html::default()
     } else {
-        table(&headings, &rows)
+        table(headings, rows)
     };
-    html::section("units", "Slowest units", &note, &body)
+    parts::section("units", "Slowest units", note, body)
 }
 
 impl UnitRow {
@@ -82,7 +83,7 @@ impl UnitRow {
         let longest = ran.max_by_key(|span| span.end - span.start);
         self.stage = longest.map_or_else(String::new, |span| {
             let (name, took) = (span.name(), time(span.end - span.start));
-            format!("{} {took}", html::HtmlText(&name))
+            format!("{name} {took}")
         });
     }
 }
