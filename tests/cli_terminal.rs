@@ -45,16 +45,31 @@ fn colours_are_shown_on_a_terminal_and_nowhere_else() {
     home.store().put(b"key", b"value").unwrap();
     let coloured = shown(&home, &["list"], &[("TERM", "xterm")]);
     assert!(coloured.contains("\x1b[1mclass"), "{coloured}");
-    for unwanted in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-        let plain = shown(&home, &["list"], &[unwanted]);
-        assert!(
-            plain.contains("class") && !plain.contains('\x1b'),
-            "{plain}"
-        );
-    }
     assert!(!home.text(&["list"]).contains('\x1b'));
     let json = shown(&home, &["list", "--json"], &[("TERM", "xterm")]);
     assert!(!json.contains('\x1b'), "{json}");
+}
+
+#[test]
+fn variables_decide_on_colours_as_for_cargo() {
+    let home = Home::new();
+    home.store().put(b"key", b"value").unwrap();
+    for (variables, is_coloured) in [
+        (&[("TERM", "xterm"), ("NO_COLOR", "1")][..], false),
+        (&[("TERM", "xterm"), ("NO_COLOR", "")], true),
+        (&[("TERM", "xterm"), ("CLICOLOR", "0")], false),
+        (&[("TERM", "xterm"), ("CLICOLOR", "1")], true),
+        (&[("TERM", "dumb")], false),
+        (&[("TERM", "dumb"), ("CLICOLOR_FORCE", "1")], true),
+        (&[("NO_COLOR", "1"), ("CLICOLOR_FORCE", "1")], false),
+    ] {
+        let text = shown(&home, &["list"], variables);
+        assert!(text.contains("class"), "{text}");
+        assert_eq!(text.contains('\x1b'), is_coloured, "{variables:?}: {text}");
+    }
+    let mut forced = home.command(&["list"]);
+    let forced = forced.env("CLICOLOR_FORCE", "1").output().unwrap();
+    assert!(forced.stdout.contains(&0x1b), "{forced:?}");
 }
 
 #[test]

@@ -12,30 +12,29 @@ pub struct Env<'a> {
     pub variables: Vec<OsString>,
     /// The file of this program.
     pub program: Option<PathBuf>,
-    /// Whether standard output is a terminal.
-    pub out_is_terminal: bool,
+    /// Whether standard output is coloured.
+    pub out_colours: Colours,
     /// Whether standard error is a terminal.
     pub err_is_terminal: bool,
 }
 
-/// Where both streams lead.
-#[cfg(test)]
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Streams {
-    Terminal,
-    File,
+/// Whether a stream is coloured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colours {
+    /// Because it is a terminal with colours, or because the user forces it.
+    Shown,
+    /// Because it is anything else, or because the user does not want them.
+    None,
 }
 
+/// An environment whose standard error is a terminal.
 #[cfg(test)]
-pub(super) fn leading_to<'a>(
-    var: &'a dyn Fn(&str) -> Option<OsString>,
-    streams: Streams,
-) -> Env<'a> {
+pub(super) fn on_terminal<'a>(var: &'a dyn Fn(&str) -> Option<OsString>) -> Env<'a> {
     Env {
         var,
         variables: Vec::new(),
         program: None,
-        out_is_terminal: streams == Streams::Terminal,
-        err_is_terminal: streams == Streams::Terminal,
+        out_colours: Colours::None,
+        err_is_terminal: true,
     }
 }

@@ -1,10 +1,10 @@
 //! `pcache list`: the files of the cache as a table or as JSON. Does not know where they lie.
 
 use super::context::{Context, Status};
-use super::paint::Ink;
 use super::progress::Progress;
 use super::screen::{print_json, say, say_coloured};
 use super::selection::{Selection, Sought, now};
+use super::styles::{FAINT, PLAIN, STRONG};
 use crate::config::ByteSize;
 use crate::store::{EntryKind, FileStore, Verdict};
 use anyhow::Error;
@@ -144,7 +144,7 @@ fn print(report: &ListReport, context: &mut Context<'_>) -> Result<(), Error> {
         "{:<14}{:>10}{:>8}{:>8}{:>6}  {}",
         "class", "size", "age", "unused", "uses", "name"
     );
-    say_coloured(&mut context.out, &[(Some(Ink::Strong), &heading)])?;
+    say_coloured(&mut context.out, &[(STRONG, &heading)])?;
     for row in &report.entries {
         let uses = row.uses.map_or_else(|| "-".into(), |uses| uses.to_string());
         let file = row.file.as_ref().map(|file| format!("  {file}"));
@@ -156,9 +156,9 @@ fn print(report: &ListReport, context: &mut Context<'_>) -> Result<(), Error> {
             time(row.unused),
         );
         let parts = [
-            (None, figures.as_str()),
-            (Some(Ink::Faint), &row.name),
-            (None, file.as_deref().unwrap_or_default()),
+            (PLAIN, figures.as_str()),
+            (FAINT, &row.name),
+            (PLAIN, file.as_deref().unwrap_or_default()),
         ];
         say_coloured(&mut context.out, &parts)?;
     }

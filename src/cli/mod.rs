@@ -15,7 +15,6 @@ mod init;
 mod journal;
 mod list;
 mod man;
-mod paint;
 mod progress;
 mod range;
 mod recompile;
@@ -27,6 +26,7 @@ mod selection;
 mod since;
 mod spans;
 mod stats;
+mod styles;
 mod trace;
 mod verify;
 mod zone;
@@ -35,8 +35,7 @@ use crate::config::Config;
 use anyhow::{Context as _, Error};
 use clap::{CommandFactory, Parser, Subcommand};
 use context::{Context, Status};
-pub use env::Env;
-use paint::Paint;
+pub use env::{Colours, Env};
 use screen::{Screen, complain};
 use std::ffi::OsString;
 use std::io::{self, Write};
@@ -102,8 +101,8 @@ pub fn command() -> clap::Command {
 
 /// Runs `pcache` with `arguments` (the program's name first) and gives its exit status.
 pub fn run(arguments: &[OsString], env: &Env<'_>, out: &mut dyn Write, err: &mut dyn Write) -> u8 {
-    let mut out = Screen::new(out, Paint::of(env));
-    let mut err = Screen::new(err, Paint::Plain);
+    let mut out = Screen::new(out, env.out_colours);
+    let mut err = Screen::new(err, Colours::None);
     let (out, err) = (&mut out, &mut err);
     let command = match run::RunArguments::read(arguments) {
         Some(plain) => PcacheCommand::Run(plain),

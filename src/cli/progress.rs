@@ -21,10 +21,12 @@ pub(super) struct Progress<'a> {
 }
 
 impl<'a> Progress<'a> {
-    /// Progress of `what`, an "-ing" word; never drawn where stderr is no terminal.
+    /// Progress of `what`, an "-ing" word; only drawn on a terminal that can remove a line.
     pub(super) fn new(what: &'static str, env: &Env<'_>, err: &'a mut Screen<'_>) -> Self {
+        let is_dumb = (env.var)("TERM").is_some_and(|term| term == "dumb");
+        let is_drawn = env.err_is_terminal && !is_dumb;
         Self {
-            err: env.err_is_terminal.then(|| err.lend()),
+            err: is_drawn.then(|| err.lend()),
             what,
             began: Instant::now(),
             patience: PATIENCE,
@@ -68,16 +70,15 @@ impl Drop for Progress<'_> {
 #[cfg(test)]
 mod tests {
     use super::{Progress, Screen};
-    use crate::cli::env::{Streams, leading_to};
-    use crate::cli::paint::Paint;
+    use crate::cli::env::{Colours, Env, on_terminal};
+    use std::ffi::OsString;
     use std::time::Duration;
 
     /// What three steps draw.
-    fn drawn(streams: Streams, patience: Duration) -> String {
-        let none = |_: &str| None;
+    fn drawn(env: &Env<'_>, patience: Duration) -> String {
         let mut err = Vec::new();
-        let mut screen = Screen::new(&mut err, Paint::Plain);
-        let mut progress = Progress::new("checking", &leading_to(&none, streams), &mut screen);
+        let mut screen = Screen::new(&mut err, Colours::None);
+        let mut progress = Progress::new("checking", env, &mut screen);
         progress.patience = patience;
         for done in [5, 6, 20] {
             progress.show(done, 10);
@@ -88,13 +89,26 @@ mod tests {
 
     #[test]
     fn progress_is_drawn_when_patience_is_over_and_removed_at_the_end() {
+        let none = |_: &str| None;
+        let terminal = on_terminal(&none);
         let bar = "\rchecking   [###############---------------]  50 %\x1b[K\r\x1b[K";
         assert_eq!(
-            drawn(Streams::Terminal, Duration::ZERO),
+            drawn(&terminal, Duration::ZERO),
             bar,
             "the rest comes too soon"
         );
-        assert_eq!(drawn(Streams::Terminal, Duration::from_secs(3600)), "");
-        assert_eq!(drawn(Streams::File, Duration::ZERO), "");
+        assert_eq!(drawn(&terminal, Duration::from_secs(3600)), "");
+    }
+
+    #[test]
+    fn progress_needs_a_terminal_that_is_not_dumb() {
+        let none = |_: &str| None;
+        let file = Env {
+            err_is_terminal: false,
+            ..on_terminal(&none)
+        };
+        assert_eq!(drawn(&file, Duration::ZERO), "");
+        let dumb = |name: &str| (name == "TERM").then(|| OsString::from("dumb"));
+        assert_eq!(drawn(&on_terminal(&dumb), Duration::ZERO), "");
     }
 }

@@ -1,9 +1,11 @@
-//! The streams that `pcache` writes to. Whatever goes there goes through here, where nothing stays in it that would
-//! steer a terminal but colours and the progress bar, which are this program's own. So it is no `Write`: what is
-//! printed has to say which of its newlines are layout. `tests/house` holds that nothing else in `cli` writes.
+//! The streams that `pcache` writes to. All output goes through here. Control characters in it are escaped, apart from
+//! this program's own colours and progress bar. A screen is no `Write`, since what is printed has to say which of its
+//! newlines are layout. `tests/house` holds that nothing else in `cli` writes.
 
-use super::paint::{Ink, Paint};
+use super::env::Colours;
+use super::styles::PLAIN;
 use crate::visible;
+use anstyle::Style;
 use anyhow::{Context as _, Error};
 use serde::Serialize;
 use std::fmt;
@@ -14,19 +16,19 @@ use std::path::Path;
 /// A stream, and whether it is coloured.
 pub(super) struct Screen<'a> {
     to: &'a mut dyn Write,
-    paint: Paint,
+    colours: Colours,
 }
 
 impl<'a> Screen<'a> {
-    pub(super) fn new(to: &'a mut dyn Write, paint: Paint) -> Self {
-        Self { to, paint }
+    pub(super) fn new(to: &'a mut dyn Write, colours: Colours) -> Self {
+        Self { to, colours }
     }
 
     /// The same stream for a while.
     pub(super) fn lend(&mut self) -> Screen<'_> {
         Screen {
             to: self.to,
-            paint: self.paint,
+            colours: self.colours,
         }
     }
 
@@ -36,14 +38,16 @@ impl<'a> Screen<'a> {
         writeln!(self.to, "{}", visible::line(&text))
     }
 
-    /// A line of parts that are coloured, or not.
-    pub(super) fn coloured(&mut self, parts: &[(Option<Ink>, &str)]) -> io::Result<()> {
-        let parts = parts.iter().map(|(ink, text)| {
-            let text = visible::line(text);
-            ink.map_or_else(|| text.to_string(), |ink| self.paint.with(ink, &text))
-        });
-        let line: String = parts.collect();
-        writeln!(self.to, "{line}")
+    /// A line of parts, each with its style.
+    pub(super) fn coloured(&mut self, parts: &[(Style, &str)]) -> io::Result<()> {
+        for (style, text) in parts {
+            let style = match self.colours {
+                Colours::Shown => *style,
+                Colours::None => PLAIN,
+            };
+            write!(self.to, "{style}{}{style:#}", visible::line(text))?;
+        }
+        writeln!(self.to)
     }
 
     /// A text of several lines.
@@ -70,10 +74,7 @@ pub(super) fn say(out: &mut Screen<'_>, line: fmt::Arguments<'_>) -> Result<(), 
 }
 
 /// Prints a line of parts.
-pub(super) fn say_coloured(
-    out: &mut Screen<'_>,
-    parts: &[(Option<Ink>, &str)],
-) -> Result<(), Error> {
+pub(super) fn say_coloured(out: &mut Screen<'_>, parts: &[(Style, &str)]) -> Result<(), Error> {
     let said = out.coloured(parts);
     said.context("cannot write to standard output")
 }
@@ -112,12 +113,13 @@ pub(super) fn json_text(value: &impl Serialize) -> Result<String, Error> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ink, Paint, Screen, print_json, write_to};
+    use super::{Colours, PLAIN, Screen, print_json, write_to};
+    use crate::cli::styles::BAD;
 
     /// What `write` leaves on a screen with colours.
     fn written(write: impl FnOnce(&mut Screen<'_>)) -> String {
         let mut to = Vec::new();
-        write(&mut Screen::new(&mut to, Paint::Colours));
+        write(&mut Screen::new(&mut to, Colours::Shown));
         String::from_utf8(to).unwrap()
     }
 
@@ -128,13 +130,21 @@ mod tests {
     fn only_colours_and_layout_of_our_own_are_left() {
         let line = written(|screen| screen.line(format_args!("name {ODD}")).unwrap());
         assert_eq!(line, format!("name {SEEN}\n"));
-        let parts = [(Some(Ink::Bad), ODD), (None, ODD)];
+        let parts = [(BAD, ODD), (PLAIN, ODD)];
         let line = written(|screen| screen.coloured(&parts).unwrap());
         assert_eq!(line, format!("\u{1b}[31m{SEEN}\u{1b}[0m{SEEN}\n"));
         let text = written(|screen| screen.text("a\tb\n\u{1b}\n").unwrap());
         assert_eq!(text, "a\tb\n\\u{1b}\n");
         let bar = written(|screen| screen.redraw(format_args!("{ODD}")).unwrap());
         assert_eq!(bar, format!("\r{SEEN}\u{1b}[K"));
+    }
+
+    #[test]
+    fn styles_are_left_out_where_there_are_no_colours() {
+        let mut to = Vec::new();
+        let mut screen = Screen::new(&mut to, Colours::None);
+        screen.coloured(&[(BAD, "bad"), (PLAIN, " plain")]).unwrap();
+        assert_eq!(to, b"bad plain\n");
     }
 
     #[test]

@@ -5,11 +5,11 @@
 use super::contents::Contents;
 use super::context::{Context, Status};
 use super::env::Env;
-use super::paint::Ink;
 use super::progress::Progress;
 use super::recompile::{Recompiled, Recompiler};
 use super::screen::{print_json, say, say_coloured};
 use super::selection::now;
+use super::styles::BAD;
 use super::zone::Zone;
 use crate::config::ByteSize;
 use crate::store::{
@@ -206,10 +206,10 @@ impl VerifyReport {
         for damaged in &self.damaged {
             let (kind, name, bytes) = (damaged.kind, &damaged.name, damaged.bytes);
             let text = format!("damaged {kind} {name} ({bytes} bytes)");
-            say_coloured(&mut context.out, &[(Some(Ink::Bad), &text)])?;
+            say_coloured(&mut context.out, &[(BAD, &text)])?;
         }
         for trouble in &self.unreadable {
-            say_coloured(&mut context.out, &[(Some(Ink::Bad), trouble)])?;
+            say_coloured(&mut context.out, &[(BAD, trouble)])?;
         }
         let (whole, size) = (self.whole, ByteSize::approximate(self.whole_bytes));
         say(
@@ -248,7 +248,7 @@ fn print_recompiled(found: &Recompiled, context: &mut Context<'_>) -> Result<(),
     for one in &found.differ {
         let (source, compiled, parts) = (&one.source, &one.compiled, one.parts.join(" and "));
         let text = format!("{source}, compiled {compiled}, gives other {parts} now");
-        say_coloured(&mut context.out, &[(Some(Ink::Bad), &text)])?;
+        say_coloured(&mut context.out, &[(BAD, &text)])?;
     }
     let (same, differ, passed) = (found.same, found.differ.len(), found.passed);
     say(

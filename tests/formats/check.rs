@@ -3,7 +3,7 @@
 
 #![allow(dead_code)] // Each fuzz target compiles this, and uses its own part.
 
-use pcache_nvcc::cli::{self, Env};
+use pcache_nvcc::cli::{self, Colours, Env};
 use pcache_nvcc::compile::formats::{self, RecordFormat};
 use pcache_nvcc::includes::digests::{DigestTable, Sighting};
 use pcache_nvcc::includes::path_set::{list_with, read_list};
@@ -265,7 +265,7 @@ impl Home {
             var: &var,
             variables: Vec::new(),
             program: None,
-            out_is_terminal: false,
+            out_colours: Colours::None,
             err_is_terminal: false,
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());

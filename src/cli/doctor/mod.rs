@@ -21,9 +21,10 @@ mod toolchain;
 mod trust;
 
 use super::context::{Context, Status};
-use super::paint::Ink;
 use super::screen::{print_json, say, say_coloured};
+use super::styles::{BAD, DOUBTFUL, FAINT, GOOD, PLAIN, STRONG};
 use crate::config::ConfigProblem;
+use anstyle::Style;
 use anyhow::Error;
 use findings::{Finding, Findings, Severity};
 use serde::Serialize;
@@ -79,10 +80,10 @@ pub(super) fn run(
 
 fn print(findings: &Findings, context: &mut Context<'_>) -> Result<(), Error> {
     for found in &findings.0 {
-        let (word, ink) = word(found.level);
+        let (word, style) = word(found.level);
         let word = format!("{word:<8}");
         let text = format!(" {:<16}{}", found.about, found.text);
-        say_coloured(&mut context.out, &[(Some(ink), &word), (None, &text)])?;
+        say_coloured(&mut context.out, &[(style, &word), (PLAIN, &text)])?;
         if let Some(advice) = &found.advice {
             say(&mut context.out, format_args!("{:<25}→ {advice}", ""))?;
         }
@@ -97,15 +98,15 @@ fn print(findings: &Findings, context: &mut Context<'_>) -> Result<(), Error> {
         counted(warnings, "warning")
     );
     say(&mut context.out, format_args!(""))?;
-    say_coloured(&mut context.out, &[(Some(Ink::Strong), &text)])
+    say_coloured(&mut context.out, &[(STRONG, &text)])
 }
 
-fn word(level: Severity) -> (&'static str, Ink) {
+fn word(level: Severity) -> (&'static str, Style) {
     match level {
-        Severity::Ok => ("ok", Ink::Good),
-        Severity::Note => ("note", Ink::Faint),
-        Severity::Warning => ("warning", Ink::Doubtful),
-        Severity::Error => ("error", Ink::Bad),
+        Severity::Ok => ("ok", GOOD),
+        Severity::Note => ("note", FAINT),
+        Severity::Warning => ("warning", DOUBTFUL),
+        Severity::Error => ("error", BAD),
     }
 }
 
