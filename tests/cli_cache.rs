@@ -273,9 +273,9 @@ fn gc_removes_what_has_expired() {
     let said = String::from_utf8(output.stdout).unwrap();
     insta::assert_snapshot!(said, @r"
     expired                      1 files, 5 B
-    beyond the cap               0 files, 0 B
+    evicted                      0 files, 0 B
     stale toolchains             0 files, 0 B
-    left by the dead           0 B
+    crashed processes          0 B
     size                10 B before, 5 B now, of 10.0 GiB
     ");
     assert!(store.get(b"new").unwrap().is_some());
@@ -429,5 +429,5 @@ fn commands_of_a_cache_that_others_can_write_are_not_run() {
     let output = home.run(&["verify", "--recompile", "1"]);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8_lossy(&output.stderr);
-    assert!(text.contains("others can write"), "{text}");
+    assert!(text.contains("other users can write"), "{text}");
 }

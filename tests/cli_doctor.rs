@@ -307,7 +307,7 @@ fn cache_is_examined_and_left_as_it_was() {
     bench.finding(
         &[],
         "file system",
-        "rename over a file, shared counters, locks on bytes, flock",
+        "rename over a file, shared counters, byte-range locks, flock",
     );
     is(
         &bench.finding(
@@ -358,7 +358,7 @@ fn whose_results_are_believed_is_said_with_the_way_out() {
     is(
         &bench.finding(&[("PCACHE_KEY", &named)], "cache", "its mode is 644"),
         "error",
-        "mended",
+        "fixed",
     );
     let cache = bench.home.cache();
     mode(&cache, 0o777);

@@ -1,5 +1,5 @@
-//! Which compiles of the journal were one build: no record says so, and a build tool's processes have
-//! nothing in common that each of its compiles could see for nothing. Their times and outputs tell.
+//! Divides the journal into builds. No record says which build a compile belongs to: to look for its build tool among
+//! its ancestors would slow down every hit. So the times and outputs of compiles decide.
 
 use super::journal::{output, sources};
 use crate::journal::{Compile, CompileOutcome};
@@ -9,10 +9,9 @@ use std::path::PathBuf;
 /// Microseconds without any compile that end a build.
 const PAUSE: u64 = 30_000_000;
 
-/// Parts `compiles`, which are sorted by their beginnings, into builds. A build ends before a pause of
-/// [`PAUSE`], and where something is made that it has made already: at the longest pause between the
-/// two, since the second making may not be the first thing that the next build did. Builds that run at
-/// the same time are one.
+/// Divides `compiles`, which are sorted by their beginnings, into builds. A build ends before a pause of [`PAUSE`]. It
+/// also ends if an output comes a second time: then at the longest pause between the two compiles, since the second one
+/// need not be the first of its build. Builds that run at the same time are one.
 pub(super) fn builds(compiles: &[Compile]) -> Vec<&[Compile]> {
     let mut cuts = Vec::new();
     let mut begin = 0;
@@ -53,7 +52,8 @@ fn longest(pauses: &[u64], first: usize, last: usize) -> Option<usize> {
     longest.filter(|at| pauses[*at] > 0)
 }
 
-/// What a compile makes. A bypass need not make anything, and running programs compile the same again.
+/// What a compile makes. `None` for bypasses, which need not make anything, and for programs that compile at run time,
+/// which compile the same thing often.
 fn target(compile: &Compile) -> Option<Vec<PathBuf>> {
     if compile.level == CompileOutcome::Bypass || compile.nvrtc {
         return None;

@@ -1,4 +1,4 @@
-//! `pcache clear`: removes everything, or what is selected. Does not know how files are removed.
+//! `pcache clear`: removes everything, or what is selected.
 
 use super::context::{Context, Status};
 use super::progress::Progress;
@@ -43,7 +43,7 @@ pub(super) fn run(arguments: &ClearArguments, context: &mut Context<'_>) -> Resu
     };
     if let Some(store) = &store {
         let removal = arguments.selection.removal(began, cleared.files);
-        // Without it, later misses are explained with less certainty.
+        // Best effort: without this record, later misses are explained with less certainty.
         let _ = store.note(&removal.to_text());
     }
     if arguments.json {
@@ -65,8 +65,8 @@ pub(super) fn run(arguments: &ClearArguments, context: &mut Context<'_>) -> Resu
     Ok(Status::Fine)
 }
 
-/// Also what is remembered besides results: who clears a cache distrusts it or wants the room. The
-/// counters stay, and so do the files of locks, which others may hold, and keys.
+/// Also removes what is remembered besides results, since users clear a cache that they distrust, or because they need
+/// the space. The counters stay, and so do the files of locks, which others may hold, and keys.
 fn clear_all(store: &FileStore, context: &mut Context<'_>) -> Result<Cleared, Error> {
     let mut progress = Progress::new("removing", context.env, &mut context.err);
     let mut cleared = store.clear_watched(&mut |done, most| progress.show(done, most))?;

@@ -1,5 +1,5 @@
-//! `pcache config`: the settings in force, where each comes from, and what could not be used; and
-//! changes of the configuration file. Does not know what the settings do.
+//! `pcache config`: shows the settings in force, where each comes from, and which could not be used; changes the
+//! configuration file.
 
 use super::context::{Context, Status};
 use super::screen::{complain, print_json, say};
@@ -30,7 +30,7 @@ pub(super) struct ConfigArguments {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// Show all settings and where each comes from; the same as without a word
+    /// Show all settings and where each comes from; the default
     Show(ShowArguments),
     /// Print the value of one setting
     Get {
@@ -45,7 +45,7 @@ enum Action {
     Set {
         /// The setting
         key: String,
-        /// Its value, as the variable of the setting would have it
+        /// Its value, written as for the environment variable
         value: OsString,
         /// Print JSON
         #[arg(long)]
@@ -152,7 +152,7 @@ fn show(
     Ok(())
 }
 
-/// The value alone, for scripts. What has none is an error, so that `$(…)` is not empty unnoticed.
+/// The value alone, for scripts. A setting without a value is an error, so that scripts notice.
 fn get(row: &Setting, json: bool, context: &mut Context<'_>) -> Result<(), Error> {
     let listed = context.config.list();
     let listed = listed.iter().find(|listed| listed.setting.key == row.key);
@@ -165,8 +165,8 @@ fn get(row: &Setting, json: bool, context: &mut Context<'_>) -> Result<(), Error
     say(&mut context.out, format_args!("{value}"))
 }
 
-/// Replaces the text of the configuration file by what `change` makes of it; as JSON, what is in force
-/// then.
+/// Replaces the text of the configuration file by what `change` makes of it, and with `json` prints the value that is
+/// then in force.
 fn edit(
     row: &Setting,
     json: bool,
@@ -195,7 +195,8 @@ fn edit(
     }
 }
 
-/// Whole or not at all. A link, as many keep their settings in another place, stays a link.
+/// Replaces the file as a whole or not at all. If it is a link, replaces the file that it leads to: many users keep their
+/// settings in a repository.
 fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let target = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let parent = target.parent().map_or_else(PathBuf::new, Path::to_owned);

@@ -1,5 +1,5 @@
-//! What a file of the store is, and which files of the user's it names. Looks at the values alone, as
-//! `docs/design/store.md` draws them: keys are not kept, so nothing else is known.
+//! What a file of the store is, and which of the user's files it names. Only the values tell, in the formats of
+//! `docs/design/store.md`, because the store does not keep keys.
 
 use crate::includes::path_set::PathSet;
 use crate::store::{Artefact, CLASS_HEAD, Content, EntryKind, Reading, StoreError, SurveyedFile};
@@ -19,7 +19,7 @@ pub(super) struct Contents {
     pub(super) artefacts: Vec<Artefact>,
 }
 
-/// A record whose value is none of those that are known.
+/// A record whose value has no known format.
 const UNKNOWN: &str = "record";
 /// A record that fails its checksum.
 const DAMAGED: &str = "damaged";
@@ -90,7 +90,7 @@ impl Contents {
         found
     }
 
-    /// The file that tells most of what it is.
+    /// The file that describes it best.
     pub(super) fn name(&self) -> Option<&PathBuf> {
         self.sources.first().or(self.files.first())
     }

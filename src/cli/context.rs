@@ -10,7 +10,7 @@ use std::path::Path;
 /// How a request ended, other than by an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
-    /// Nothing more to say.
+    /// All is well.
     Fine,
     /// Something was found that should be looked at.
     Findings,
@@ -31,12 +31,12 @@ impl Context<'_> {
         &self.config.dir.value
     }
 
-    /// The store for reading; `None` where there is none.
+    /// The store for reading; `None` if there is no cache.
     pub(super) fn store_for_reading(&self) -> Result<Option<FileStore>, Error> {
         self.store(FileStore::reading(self.config))
     }
 
-    /// The store, to `change` it; `None` where there is none.
+    /// The store, to change it; `None` if there is no cache. `change` is the verb for the error message.
     pub(super) fn store_for(&self, change: &str) -> Result<Option<FileStore>, Error> {
         let root = self.root();
         if self.config.readonly.value {
@@ -45,7 +45,7 @@ impl Context<'_> {
                 "cannot {change} {root:?}: it is set to be read-only (readonly, from {from})"
             );
         }
-        // Opening would make it.
+        // Opening it would create it.
         if !is_there(root)? {
             return Ok(None);
         }

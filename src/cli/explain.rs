@@ -1,5 +1,5 @@
-//! `pcache explain`: how compiles ended, and why. Compares what a compile depended on with what the
-//! nearest former one of the same thing did. Does not know how facts are compared.
+//! `pcache explain`: how compiles ended, and why. Compares what a compile depended on with what the most similar earlier
+//! compile of the same thing depended on; `crate::why` compares the two.
 
 use super::context::{Context, Status};
 use super::journal::{compiles_of, facts, is_of, output, sources};
@@ -15,13 +15,13 @@ use anyhow::{Context as _, Error, bail};
 use serde::Serialize;
 use std::path::{Component, PathBuf};
 
-/// How many former compiles are compared, newest first, in search of the nearest.
+/// How many former compiles are compared, newest first, to find the one with the fewest differences.
 const CANDIDATES: usize = 16;
 
 /// What `pcache explain` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct ExplainArguments {
-    /// Output or source whose last compile is meant, or the end of its path; without, any
+    /// Output or source whose last compile to explain, or the end of its path; if left out, the last of all
     what: Option<PathBuf>,
     /// How many compiles to explain, the newest last
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -105,7 +105,7 @@ pub(super) struct Explained<'a> {
     compared_with: Option<Former>,
     /// Everything that differs from it.
     pub(super) differences: Vec<Difference>,
-    /// What is to be said besides, in sentences.
+    /// What else there is to say, in sentences.
     pub(super) because: Vec<String>,
 }
 
@@ -132,7 +132,7 @@ pub(super) struct Explainer<'a> {
     /// All of the journal, in the order in which they began.
     pub(super) compiles: &'a [Compile],
     pub(super) removals: &'a Removals,
-    /// In which sentences tell times.
+    /// Of the times in sentences.
     pub(super) zone: &'a Zone,
 }
 
@@ -276,8 +276,8 @@ fn lost(compile: &Compile) -> String {
     .to_owned()
 }
 
-/// The former compile of the same thing with the fewest differences, and these: of the same sources
-/// and output, else of the same sources.
+/// The former compile of the same sources and output that has the fewest differences, and these differences. If there is
+/// none with this output, of the same sources.
 fn nearest<'a>(
     store: &FileStore,
     all: &'a [Compile],
@@ -300,7 +300,7 @@ fn nearest<'a>(
                 continue;
             };
             let differing = differences(&before, found);
-            // The newest of those that are equally near.
+            // Of equals, the newest.
             if best
                 .as_ref()
                 .is_none_or(|(_, least)| differing.len() < least.len())
@@ -312,7 +312,7 @@ fn nearest<'a>(
     })
 }
 
-/// Why a hit cost a preprocessing.
+/// Why a hit had to run the preprocessor.
 fn not_direct(compile: &Compile, differences: &[Difference]) -> Vec<String> {
     let forgotten = compile.forgotten.iter();
     let mut because: Vec<_> = forgotten
@@ -338,7 +338,7 @@ fn made<'a>(former: &'a [Compile], hit: &Compile) -> Option<&'a Compile> {
     if hit.level != CompileOutcome::DirectHit {
         return of_key(hit);
     }
-    // A direct hit names no unit, but the facts of a compile that does.
+    // A direct hit has no units in its record. It names the facts of the compile whose result it is, which has.
     let mut same = former.iter().rev().filter(|other| other.facts == hit.facts);
     let same =
         same.find(|other| hit.facts.is_some() && other.level != CompileOutcome::DirectHit)?;
@@ -348,7 +348,7 @@ fn made<'a>(former: &'a [Compile], hit: &Compile) -> Option<&'a Compile> {
     }
 }
 
-/// Why nvcc did it.
+/// Why it was left to nvcc.
 fn detour(compile: &Compile) -> Vec<String> {
     let code = compile.reason.as_deref().unwrap_or_default();
     let bypass = BypassReason::ALL

@@ -1,4 +1,4 @@
-//! `pcache gc`: brings the cache under its cap now. Does not know what is too much.
+//! `pcache gc`: brings the cache under its size limit now. The store decides what has to go.
 
 use super::context::{Context, Status};
 use super::progress::Progress;
@@ -96,7 +96,7 @@ impl GcReport {
         let size = ByteSize::approximate;
         let rows = [
             ("expired", &self.expired),
-            ("beyond the cap", &self.evicted),
+            ("evicted", &self.evicted),
             ("stale toolchains", &self.toolchains),
         ];
         for (what, gone) in rows {
@@ -109,7 +109,7 @@ impl GcReport {
         let swept = size(self.swept_bytes);
         say(
             &mut context.out,
-            format_args!("{:<20}{swept:>10}", "left by the dead"),
+            format_args!("{:<20}{swept:>10}", "crashed processes"),
         )?;
         let (before, after) = (size(self.before_bytes), size(self.after_bytes));
         let most = size(self.max_bytes);

@@ -17,10 +17,10 @@ pub(super) struct InitArguments {
     /// Make a cache that the members of this group share
     #[arg(long, value_name = "GROUP")]
     shared: Option<String>,
-    /// Let only this group's members sign results and believe signed ones; the others have what they made themselves
+    /// Let only members of this group sign results and use signed ones; others use only what they compiled
     #[arg(long, value_name = "GROUP", requires = "shared")]
     signers: Option<String>,
-    /// Make no cache, but a key for PCACHE_KEY in this file
+    /// Only write a new key for PCACHE_KEY to this file, and make no cache
     #[arg(long, value_name = "FILE", conflicts_with = "shared")]
     key: Option<PathBuf>,
 }
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: &InitArguments, context: &mut Context<'_>) -> Resul
     };
     if let Err(error) = share(&root, group, signers.unwrap_or(group)) {
         if !was_there {
-            // Nothing else is in it, or it stays.
+            // `remove_dir` removes it only if nothing else is in it.
             let _ = fs::remove_dir_all(root.join(KEY_DIRECTORY));
             let _ = fs::remove_dir(&root);
         }
@@ -85,7 +85,7 @@ fn share(root: &Path, group: u32, signers: u32) -> Result<(), Error> {
     chown(root, None, Some(group)).with_context(denied)?;
     // Before others can write there.
     write_shared_key(&root.join(KEY_DIRECTORY), signers)?;
-    // After the group is set, which takes the bit away.
+    // After `chown`, which clears the set-group-ID bit.
     fs::set_permissions(root, Permissions::from_mode(SHARED)).with_context(denied)
 }
 
@@ -106,12 +106,12 @@ fn refuse_closed_parents(root: &Path, group: u32) -> Result<(), Error> {
     Ok(())
 }
 
-/// Makes the directory. What another user could have put into one that is there already is not taken over.
+/// Makes the directory. One that exists must be empty, since another user could have put files into it.
 fn make(root: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
     made.with_context(|| format!("cannot make {root:?}"))?;
     refuse_what_is_there(root)?;
-    // One that was there may have been made for others, who may have been faster.
+    // If it existed, other users may have been able to write there until now; so it is checked a second time.
     let closed = fs::set_permissions(root, Permissions::from_mode(0o700));
     closed.with_context(|| format!("cannot set the mode of {root:?}"))?;
     refuse_what_is_there(root)
@@ -157,7 +157,7 @@ fn write_key(path: &Path) -> Result<(), Error> {
 
 /// The number of a group, as the system knows it, wherever that keeps its groups.
 fn number_of(name: &str) -> Result<u32, Error> {
-    // The largest number means to chown that the group stays.
+    // To `chown`, the largest number means that the group stays.
     if let Some(number) = name.parse().ok().filter(|number| *number != u32::MAX) {
         return Ok(number);
     }

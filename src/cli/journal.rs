@@ -1,5 +1,4 @@
-//! The journal as `pcache` reads it: compiles in the order in which they began, and which of them are
-//! of one thing. Does not know what is told of them.
+//! The journal as `pcache` reads it: compiles in the order in which they began, with their sources, outputs and facts.
 
 use crate::journal::{Compile, place};
 use crate::store::FileStore;
@@ -41,7 +40,7 @@ fn record(store: &FileStore, key: &str) -> Option<Vec<u8>> {
 pub(super) fn sources(compile: &Compile) -> Vec<PathBuf> {
     let sources = compile.sources.iter();
     if compile.nvrtc {
-        // Programs name what they compile as they like, and often in a new directory each time.
+        // Programs often put their sources into a new directory each time.
         let names = sources.map(|name| Path::new(name).file_name().unwrap_or_default());
         return names.map(PathBuf::from).collect();
     }
@@ -56,8 +55,7 @@ pub(super) fn output(compile: &Compile) -> Option<PathBuf> {
     output.map(|path| place(&compile.directory, path))
 }
 
-/// Whether people who say `path` can mean this compile: by its output or by a source of it. What is no
-/// whole path may be the end of one.
+/// Whether `path` is the output or a source of this compile, or the end of its path.
 pub(super) fn is_of(compile: &Compile, path: &Path) -> bool {
     let mut named = sources(compile);
     named.extend(output(compile));

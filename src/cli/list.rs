@@ -1,4 +1,4 @@
-//! `pcache list`: the files of the cache as a table or as JSON. Does not know where they lie.
+//! `pcache list`: the files of the cache as a table or as JSON.
 
 use super::context::{Context, Status};
 use super::progress::Progress;

@@ -59,7 +59,7 @@ fn pages(mut top: clap::Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(pages)
 }
 
-/// The page of the program that takes nvcc's arguments and has none of its own.
+/// The page of `pcache-nvcc`, which has no arguments of its own.
 fn wrapper() -> Roff {
     let mut page = Roff::new();
     let version = env!("CARGO_PKG_VERSION");
@@ -104,7 +104,7 @@ fn wrapper() -> Roff {
     page.text([italic("$XDG_CONFIG_HOME/pcache/config.toml")]);
     page.text([roman("The settings; a variable overrides its key.")]);
     page.control("SH", ["EXIT STATUS"]);
-    page.text([roman("That of nvcc; 1 where no nvcc is found.")]);
+    page.text([roman("That of nvcc; 1 if no nvcc is found.")]);
     page.control("SH", ["SEE ALSO"]);
     page.text([bold("pcache"), roman("(1)")]);
     page

@@ -1,5 +1,5 @@
-//! `pcache`, the program for people: what is in the cache, what was decided, and why. Writes only to
-//! the streams that it is given. Does not know how a compile runs.
+//! The commands of `pcache`: they show and tidy the cache, and explain what compiles did. They write only to the
+//! streams that they are given, and run no compile themselves.
 
 mod builds;
 mod clear;
@@ -82,17 +82,16 @@ enum PcacheCommand {
 
 /// Exit status of a request that failed.
 const FAILED: u8 = 1;
-/// Exit status of a command line that makes no sense.
+/// Exit status of a wrong command line.
 const MISUSED: u8 = 2;
 /// Exit status of [`Status::Findings`].
 const FINDINGS: u8 = 3;
 /// Exit status of [`Status::Trouble`].
 const TROUBLE: u8 = 4;
 
-const STATUSES: &str = "Exit status: 0 done, and nothing is amiss; 1 the request failed; 2 the \
-    command line makes no sense; 3 doctor has warnings, or verify found damage and removed it; \
-    4 doctor found errors, or verify found damage that it could not remove or compiles that give \
-    other bytes now.";
+const STATUSES: &str = "Exit status: 0 success; 1 the request failed; 2 the command line is \
+    wrong; 3 doctor has warnings, or verify found damage and removed it; 4 doctor found errors, or \
+    verify found damage that it did not remove or compiles that now give other bytes.";
 
 /// The definition of the command line, for tests and pages.
 pub fn command() -> clap::Command {
@@ -119,10 +118,10 @@ pub fn run(arguments: &[OsString], env: &Env<'_>, out: &mut dyn Write, err: &mut
         Ok(Status::Fine) => 0,
         Ok(Status::Findings) => FINDINGS,
         Ok(Status::Trouble) => TROUBLE,
-        // The reader has seen enough.
+        // As of `pcache list | head`, where the reader has seen enough.
         Err(error) if is_broken_pipe(&error) => 0,
         Err(error) => {
-            // Nothing is left to do when stderr is closed too.
+            // If stderr is closed too, there is nothing left to do.
             let _ = complain(err, format_args!("{error:#}"));
             FAILED
         }
@@ -135,7 +134,7 @@ fn execute(
     out: &mut Screen<'_>,
     err: &mut Screen<'_>,
 ) -> Result<Status, Error> {
-    // What needs no settings must not complain of them.
+    // These need no settings, so they must not complain of bad ones.
     match command {
         PcacheCommand::Completions(arguments) => {
             return completions::run(arguments, Arguments::command(), out);

@@ -4,7 +4,7 @@ use super::env::Env;
 use super::screen::Screen;
 use std::time::{Duration, Instant};
 
-/// A request that takes less long shows nothing.
+/// A request that is done sooner shows nothing.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Between two drawings.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -54,7 +54,7 @@ impl<'a> Progress<'a> {
         let full = (u128::from(WIDTH) * done / most) as usize;
         let bar = format!("{}{}", "#".repeat(full), "-".repeat(WIDTH as usize - full));
         let percent = 100 * done / most;
-        // A terminal that is gone needs no bar.
+        // Best effort: the terminal may be gone.
         let _ = err.redraw(format_args!("{:<10} [{bar}] {percent:>3} %", self.what));
     }
 }

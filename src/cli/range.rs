@@ -1,4 +1,4 @@
-//! Which compiles of the journal a request is about. Does not know what is told of them.
+//! The options that choose a part of the journal, and what they choose.
 
 use super::builds::builds;
 use super::since::Since;
@@ -9,10 +9,10 @@ use crate::journal::Compile;
 #[derive(Clone, Debug, Default, clap::Args)]
 #[group(multiple = false)]
 pub(super) struct Range {
-    /// Only what began then or later, as far as the journal reaches back: 2h, or 2026-11-22T16:25 in local time
+    /// Only compiles that began then or later, if the journal still has them: 2h, or 2026-11-22T16:25 in local time
     #[arg(long, value_name = "WHEN")]
     since: Option<Since>,
-    /// Only the last build: what follows no pause of 30 seconds, and makes no output twice
+    /// Only the last build: compiles with no pause of 30 seconds between them, and each output once
     #[arg(long)]
     last_build: bool,
 }

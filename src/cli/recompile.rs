@@ -1,6 +1,5 @@
-//! Compiles some of what the journal knows once more and compares what comes of it with what is stored.
-//! Each goes into a cache of its own, through `pcache-nvcc` itself: under the same key there must be the
-//! same result, and under another key nothing can be said. Does not know how a compile is done.
+//! Compiles some results again and compares them with what is stored. `pcache-nvcc` compiles each of them into a new
+//! cache: a result under the same key must have the same bytes. If the key is another one, they cannot be compared.
 
 use super::journal::{compiles, facts};
 use super::progress::Progress;
@@ -48,7 +47,7 @@ pub(super) struct Recompiler<'a> {
     pub(super) config: &'a Config,
     /// The file of `pcache-nvcc`.
     pub(super) wrapper: PathBuf,
-    /// In which times are told.
+    /// Of the times in the result.
     pub(super) zone: Zone,
 }
 
@@ -59,7 +58,7 @@ enum Outcome {
 }
 
 impl Recompiler<'_> {
-    /// Compares `wanted` results, or as many as can be; another choice each time, made by `now`.
+    /// Compares `wanted` results, or as many as there are. `now` decides which.
     pub(super) fn run(
         &self,
         wanted: u64,
@@ -114,7 +113,7 @@ impl Recompiler<'_> {
         })
     }
 
-    /// Compiles below `place`, with the environment that the compile had as far as it counted.
+    /// Compiles below `place`, with the variables of the first compile that matter.
     fn compile(
         &self,
         facts: &DependencyReport,
@@ -146,7 +145,7 @@ impl Recompiler<'_> {
         command
             .env("PCACHE_STAGES", stages)
             .env("PCACHE_DIR", place.join("cache"))
-            // Where no settings are.
+            // No configuration file is there.
             .env("XDG_CONFIG_HOME", place)
             .args(&facts.command)
             .arg("-o")
@@ -154,7 +153,7 @@ impl Recompiler<'_> {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null());
-        // What fails has no result, and that tells.
+        // If it fails, it leaves no result, and the caller sees that.
         let ran = command.status();
         ran.map(drop)
             .with_context(|| format!("cannot run {:?}", self.wrapper))

@@ -9,7 +9,7 @@ use crate::stats::Counter;
 use crate::store::FileStore;
 use glob::Pattern;
 
-/// What has removed results, as far as it is known.
+/// What has removed results: the clearings that the journal has, and evictions, of which only the number is known.
 pub(super) struct Removals {
     cleared: Vec<Removal>,
     evicted: u64,
@@ -52,7 +52,7 @@ impl Removals {
     }
 }
 
-/// Whether it certainly took what `former` had made.
+/// Whether it certainly removed the result of `former`.
 fn takes(removal: &Removal, former: &Compile) -> bool {
     let glob = removal.matching.as_deref().map(Pattern::new);
     match (&removal.older_than, glob) {

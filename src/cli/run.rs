@@ -27,8 +27,8 @@ pub(super) struct RunArguments {
 }
 
 impl RunArguments {
-    /// What a command line says that names `run` and a program, and asks for nothing besides. Almost all do,
-    /// and definitions of every other command would take longer than the rest of this one.
+    /// Reads `pcache run [--] PROGRAM…` without clap, whose definitions of all other commands would take longer than
+    /// the rest of this one. `None` for any other command line.
     pub(super) fn read(arguments: &[OsString]) -> Option<Self> {
         let (name, rest) = arguments.get(1..)?.split_first()?;
         let (first, others) = rest.split_first()?;
@@ -44,7 +44,7 @@ impl RunArguments {
     }
 }
 
-/// Becomes the program; comes back only where that fails.
+/// Becomes the program; returns only if that fails.
 pub(super) fn run(arguments: &RunArguments, context: &mut Context<'_>) -> Result<Status, Error> {
     let (program, rest) = arguments
         .command
@@ -64,8 +64,10 @@ pub(super) fn run(arguments: &RunArguments, context: &mut Context<'_>) -> Result
 }
 
 fn find(own: Option<&Path>) -> Result<PathBuf, Error> {
-    let own = own.context("cannot tell where this program lies, and so where its library does")?;
-    // The system has followed every link to it.
+    let own = own.context(
+        "cannot find the library beside this program: the program's own path is unknown",
+    )?;
+    // `current_exe` has followed all links.
     let folder = own.parent().unwrap_or(Path::new("/"));
     let beside = folder.parent().unwrap_or(folder).join("lib");
     let places = [folder.join(LIBRARY), beside.join(LIBRARY)];
@@ -81,7 +83,9 @@ fn find(own: Option<&Path>) -> Result<PathBuf, Error> {
     let bytes = found.as_os_str().as_bytes();
     // Both end a name in LD_PRELOAD.
     if bytes.iter().any(|byte| b": ".contains(byte)) {
-        anyhow::bail!("the dynamic linker cannot load {found:?}: no colons and spaces, please")
+        anyhow::bail!(
+            "the dynamic linker cannot load {found:?}: install it at a path without colons and spaces"
+        )
     }
     Ok(found.clone())
 }
@@ -121,7 +125,7 @@ mod tests {
         assert_listed(Some("a.so:/lib/p.so"), "/lib/p.so:a.so");
     }
 
-    /// Whatever is read without the definitions is read with them, and alike.
+    /// `RunArguments::read` accepts only what clap accepts, and reads it alike.
     #[test]
     fn command_lines_are_read_as_defined() {
         for (line, is_plain) in [

@@ -1,4 +1,4 @@
-//! Which files of the store a request is about. Does not know what becomes of them.
+//! The options that choose files of the store, and what they choose: for `list` and `clear` alike.
 
 use super::contents::{CLASSES, Contents};
 use super::journal::{compiles, output, sources};
@@ -11,13 +11,13 @@ use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Which files a request is about; all where nothing is said.
+/// Which files a request is about; all files if no option is given.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub(super) struct Selection {
-    /// Only what was not used for AGE, such as 12h or 30d
+    /// Only files that were not used for AGE, such as 12h or 30d
     #[arg(long, value_name = "AGE")]
     older_than: Option<Lifetime>,
-    /// Only what GLOB matches: a class, a source, an output, or a file that a record names
+    /// Only files whose class, source or output matches GLOB, or that name a matching file
     #[arg(long, value_name = "GLOB", long_help = matching_help())]
     matching: Option<Pattern>,
 }
@@ -27,7 +27,7 @@ impl Selection {
         self.older_than.is_none() && self.matching.is_none()
     }
 
-    /// What the journal is told when `files` of these were removed.
+    /// The journal's record of a clearing that removed so many of these files.
     pub(super) fn removal(&self, began: i128, files: u64) -> Removal {
         Removal {
             v: SCHEMA,
@@ -76,7 +76,7 @@ impl<'a> Sought<'a> {
         })
     }
 
-    /// What is known of the file, if it is one of these; records are read.
+    /// What is in the file, if it is one of these. Reads records.
     ///
     /// # Errors
     /// A record cannot be read.
@@ -138,7 +138,7 @@ pub(super) fn names(glob: &Pattern, file: &Path) -> bool {
 fn matching_help() -> String {
     let classes = CLASSES.join(", ");
     format!(
-        "Only what GLOB matches: a class, a source, an output, or a file that a record names.\n\nClasses \
+        "Only files whose class, source or output matches GLOB, or that name a matching file.\n\nClasses \
          are {classes}. Results and stages name the source that they were first made of; facts and \
          path sets name every file that a compile read. An output, as far as the journal knows it, \
          stands for its sources. Artefacts go with the last record that names them. A glob without a \
@@ -146,7 +146,7 @@ fn matching_help() -> String {
     )
 }
 
-/// The clock, as file times count.
+/// Nanoseconds since 1970, as of file times.
 pub(super) fn now() -> i128 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |since| since.as_nanos() as i128)

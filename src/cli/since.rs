@@ -36,8 +36,9 @@ impl FromStr for Since {
     type Err = &'static str;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::read(text, Timestamp::now(), &Zone::local())
-            .ok_or("neither a time ago, such as 2h, nor a day or time, such as 2026-11-22T16:25")
+        Self::read(text, Timestamp::now(), &Zone::local()).ok_or(
+            "expected a time ago, such as 2h, or a local day or time, such as 2026-11-22T16:25",
+        )
     }
 }
 

@@ -1,5 +1,4 @@
-//! What happened within one compile, as spans of time in lanes that nothing shares at the same time.
-//! Does not know how they are drawn.
+//! The stages and waits of one compile as spans of time. Spans that overlap are in different lanes.
 
 use crate::journal::{Compile, StageRun};
 
@@ -15,7 +14,7 @@ pub(super) struct Span<'a> {
     pub(super) end: u64,
     /// The stage; `None` while the compile waited for another process.
     pub(super) stage: Option<&'a StageRun>,
-    /// Where there is room for it.
+    /// Its lane, from 0.
     pub(super) lane: usize,
 }
 

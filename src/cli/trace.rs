@@ -19,7 +19,7 @@ use std::path::PathBuf;
 /// What `pcache trace` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct TraceArguments {
-    /// The file to write; without, standard output
+    /// The file to write; if left out, standard output
     #[arg(short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]

@@ -26,7 +26,7 @@ pub(super) struct VerifyArguments {
     /// Remove nothing
     #[arg(long)]
     keep: bool,
-    /// Also compile N results again, chosen by chance, and compare
+    /// Also compile N randomly chosen results again, and compare
     #[arg(long, value_name = "N")]
     recompile: Option<u64>,
     /// Print JSON
@@ -72,10 +72,10 @@ pub(super) fn run(arguments: &VerifyArguments, context: &mut Context<'_>) -> Res
     };
     let mut report = VerifyReport::default();
     if let Some(store) = &store {
-        // What is compiled are commands that the cache holds.
+        // The commands come out of the cache.
         if arguments.recompile.is_some() && store.standing() != Standing::Exclusive {
             bail!(
-                "others can write in {:?}, or are believed there: their commands are not run; leave --recompile out",
+                "--recompile would run commands from {:?}, where other users can write or are trusted; leave it out",
                 context.config.dir.value
             );
         }
@@ -114,7 +114,7 @@ fn wrapper(env: &Env<'_>) -> Result<PathBuf, Error> {
     let own = env.program.as_deref();
     let wrapper = own.map(|own| own.with_file_name("pcache-nvcc"));
     let found = wrapper.filter(|wrapper| wrapper.is_file());
-    found.context("there is no pcache-nvcc beside pcache, which would compile")
+    found.context("there is no pcache-nvcc beside pcache; --recompile needs it")
 }
 
 impl VerifyReport {
@@ -142,7 +142,7 @@ impl VerifyReport {
         let removed = store.survey(EntryKind::Entry, |stored| {
             watch(stored.size);
             let expected = named.get(&stored.name).copied();
-            // What has another size need not be read, however large it is.
+            // A file of another size is damaged; there is no need to read it.
             let proof = if expected.is_some_and(|size| size != stored.size) {
                 Ok(Proof::Unproven)
             } else {
@@ -214,7 +214,7 @@ impl VerifyReport {
         let (whole, size) = (self.whole, ByteSize::approximate(self.whole_bytes));
         say(
             &mut context.out,
-            format_args!("{whole} files are whole ({size})"),
+            format_args!("{whole} files are intact ({size})"),
         )?;
         let (damaged, removed) = (self.damaged.len(), self.removed);
         say(
@@ -228,11 +228,11 @@ impl VerifyReport {
             ),
             (
                 self.unproven,
-                "entries of other programs, or of no use to any record",
+                "entries belong to other programs, or to no record",
             ),
             (
                 self.missing,
-                "artefacts that records name are not there any more; their compiles are misses",
+                "artefacts that records name are gone; their compiles will be misses",
             ),
         ];
         for (n, what) in rows.into_iter().filter(|(n, _)| *n > 0) {
@@ -253,13 +253,13 @@ fn print_recompiled(found: &Recompiled, context: &mut Context<'_>) -> Result<(),
     let (same, differ, passed) = (found.same, found.differ.len(), found.passed);
     say(
         &mut context.out,
-        format_args!("{same} compiles gave the same bytes again, {differ} others"),
+        format_args!("{same} compiles gave the same bytes again, {differ} gave others"),
     )?;
     if passed > 0 {
         say(
             &mut context.out,
             format_args!(
-                "{passed} could not be compared: what they depended on has changed, went, or is not kept"
+                "{passed} could not be compared: what they depended on has changed, is gone, or was not kept"
             ),
         )?;
     }

@@ -14,7 +14,8 @@ impl Zone {
         Self(TimeZone::UTC)
     }
 
-    /// For people: what `TZ` names, or else the machine's zone. UTC if the machine has no data of that zone.
+    /// For people: what `TZ` names, or else the machine's zone. UTC if the machine has no data of that zone. It is the
+    /// process's, whatever [`Env`](super::Env) says: command lines are parsed without one.
     pub(super) fn local() -> Self {
         Self(TimeZone::system())
     }

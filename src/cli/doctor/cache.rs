@@ -13,7 +13,7 @@ use std::time::Duration;
 const ABOUT: &str = "cache";
 const SYSTEM: &str = "file system";
 
-/// Fewer files than this are few for a cache.
+/// With fewer free files than this, a cache soon cannot store anything.
 const FEW_FILES: u64 = 10_000;
 /// Room for the files of some large compiles at once.
 const LITTLE_ROOM: u64 = 1 << 30;
@@ -79,7 +79,7 @@ fn examine_size(config: &Config, findings: &mut Findings) {
     }
 }
 
-/// Whether what is free is enough for what the cache may still grow by.
+/// Whether the free space is enough for the cache to grow to its limit.
 fn examine_space(config: &Config, place: &Path, findings: &mut Findings) {
     let held = Stats::open_existing(&config.dir.value).store_size();
     let held = held.map_or(0, |size| size.bytes);
@@ -155,7 +155,7 @@ fn examine_features(place: &Path, findings: &mut Findings) {
         Reach::Remote => findings.advise(
             Severity::Warning,
             SYSTEM,
-            format!("{name}: other hosts may change it, so that headers are read for every hit"),
+            format!("{name}: other hosts may change it, so that every hit reads all its headers"),
             "set PCACHE_DIR to a local disk, unless hosts are to share results",
         ),
     }
@@ -170,7 +170,7 @@ fn report(features: &Features, findings: &mut Findings) {
             features.renames_over,
             Severity::Error,
             "rename over a file",
-            "nothing can be stored whole",
+            "results cannot be stored safely",
         ),
         (
             features.shared_counters,
@@ -181,26 +181,26 @@ fn report(features: &Features, findings: &mut Findings) {
         (
             features.byte_locks,
             Severity::Warning,
-            "locks on bytes",
-            "equal compiles at once run several times",
+            "byte-range locks",
+            "the same compile can run several times at once",
         ),
         (
             features.flocks,
             Severity::Warning,
             "flock",
-            "several processes evict at once",
+            "several processes can evict at once",
         ),
         (
             features.access_times,
             Severity::Warning,
-            "times of access",
-            "what was written first is evicted first",
+            "access times",
+            "results are evicted by age, not by last use",
         ),
         (
             features.digests,
             Severity::Warning,
             "a table of digests",
-            "headers are read for every hit",
+            "every hit reads all its headers",
         ),
     ];
     let (has, lacks): (Vec<_>, Vec<_>) = needs.into_iter().partition(|(has, ..)| *has);
@@ -209,15 +209,6 @@ fn report(features: &Features, findings: &mut Findings) {
     for (_, level, what, loss) in lacks {
         findings.advise(level, SYSTEM, format!("has no {what}: {loss}"), elsewhere);
     }
-    let reflinks = if features.reflinks {
-        "reflinks"
-    } else {
-        "no reflinks"
-    };
-    findings.note(
-        SYSTEM,
-        format!("has {reflinks}, which are not used: outputs are copies"),
-    );
     report_clock(features, findings);
 }
 
@@ -235,16 +226,16 @@ fn report_clock(features: &Features, findings: &mut Findings) {
             Severity::Note,
             SYSTEM,
             "its clock steps by more than 100 ms",
-            "what was edited a moment ago is read anew; nothing needs to be done",
+            "files edited a moment ago are read again; nothing needs to be done",
         ),
     }
     if features.skew > Duration::from_secs(2) {
         let text = format!(
-            "its clock is {:.0} s off the system's",
+            "its clock differs from the system's by {:.0} s",
             features.skew.as_secs_f64()
         );
         let advice =
-            "set the clocks of both hosts by one server: ages and lifetimes count from file times";
+            "synchronise the clocks of both hosts: ages and lifetimes are computed from file times";
         findings.advise(Severity::Warning, SYSTEM, text, advice);
     }
 }

@@ -33,7 +33,7 @@ use std::path::PathBuf;
 /// What `pcache doctor` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct DoctorArguments {
-    /// Also look at this CMake build directory; the working directory, if it is one
+    /// CMake build directory to check too; if left out, the working directory, if it is one
     #[arg(value_name = "BUILD_DIR")]
     build: Option<PathBuf>,
     /// Print JSON

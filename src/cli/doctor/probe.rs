@@ -4,7 +4,7 @@
 use crate::includes::digests::DigestTable;
 use crate::lock::LockFile;
 use crate::stats::{Counter, Stats};
-use rustix::fs::{FlockOperation, StatVfs, flock, ioctl_ficlone, statfs, statvfs};
+use rustix::fs::{FlockOperation, StatVfs, flock, statfs, statvfs};
 use std::fs::{self, File, FileTimes};
 use std::io;
 use std::path::Path;
@@ -14,7 +14,6 @@ use std::time::{Duration, Instant, SystemTime};
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Features {
     pub(super) renames_over: bool,
-    pub(super) reflinks: bool,
     pub(super) shared_counters: bool,
     pub(super) flocks: bool,
     pub(super) byte_locks: bool,
@@ -30,7 +29,7 @@ pub(super) struct Features {
 /// How long writes are repeated until their time changes: more than any kernel's tick.
 const GRAIN_WAIT: Duration = Duration::from_millis(100);
 
-/// Tries everything in `directory`, which must be empty and is left full.
+/// Tries everything in `directory`, which must be empty; the files of the trials stay in it.
 ///
 /// # Errors
 /// Files cannot be made there at all.
@@ -49,7 +48,6 @@ pub(super) fn try_out(directory: &Path) -> io::Result<Features> {
     let file = File::open(at("file"))?;
     Ok(Features {
         renames_over,
-        reflinks: ioctl_ficlone(File::create(at("clone"))?, &file).is_ok(),
         shared_counters: counts_shared(directory)?,
         flocks: flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok(),
         byte_locks: locks_bytes(directory),
@@ -60,7 +58,7 @@ pub(super) fn try_out(directory: &Path) -> io::Result<Features> {
     })
 }
 
-/// Whether what one handle counts is seen by another.
+/// Whether one handle sees what another counts.
 fn counts_shared(directory: &Path) -> io::Result<bool> {
     let place = directory.join("counted");
     fs::create_dir(&place)?;

@@ -66,7 +66,7 @@ fn examine_switches(config: &Config, findings: &mut Findings) {
                 "recache is set {}: nothing is a hit",
                 from(&config.recache.source)
             ),
-            "set it to false when the cache has been filled anew",
+            "set it to false when the cache has been filled again",
         );
     }
     if config.readonly.value {

@@ -25,7 +25,7 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) {
     let store = match FileStore::reading(config) {
         Ok(store) => store,
         Err(error) => {
-            let advice = "nothing is cached until this is mended";
+            let advice = "nothing is cached until this is fixed";
             return findings.advise(Severity::Error, ABOUT, error.to_string(), advice);
         }
     };
@@ -54,8 +54,8 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) {
         Standing::Everyone => findings.advise(
             Severity::Warning,
             ABOUT,
-            "trust is set to everyone: who can write in it decides what you link",
-            "set PCACHE_TRUST=mine, or be sure of all who can write there",
+            "trust is set to everyone: any user who can write in it decides what you link",
+            "set PCACHE_TRUST=mine, unless you trust all users who can write there",
         ),
     }
     if !store.is_alone() {
@@ -89,7 +89,8 @@ fn say_own(config: &Config, store: &FileStore, rights: Rights, findings: &mut Fi
         Some(KeyRefusal::Denied) => {
             let text =
                 format!("others can write in it, and you may not read its key {key:?}: {only}");
-            let advice = "its owner can add you to the group that signs; otherwise leave it so";
+            let advice =
+                "its owner can add you to the group that signs; otherwise there is nothing to do";
             findings.advise(Severity::Note, ABOUT, text, advice);
         }
         Some(KeyRefusal::Unsafe(why)) => {

@@ -34,7 +34,7 @@ impl Headers {
     ) -> Self {
         let mut seen = BTreeSet::new();
         let last = chosen.iter().rev();
-        // What depends on nothing was no compile.
+        // Bypasses and the like have no facts.
         let last = last.filter(|compile| compile.facts.is_some() && seen.insert(sources(compile)));
         let last: Vec<_> = last.take(MOST_UNITS).collect();
         let mut found = Self::default();
@@ -118,21 +118,22 @@ pub(super) fn section(headers: &Headers) -> Html {
         ]
     });
     let rows: Vec<_> = rows.collect();
-    let mut note = "What it costs when a header changes: the time in which the units that read it were compiled. \
+    let mut note =
+        "What a change of each header costs: how long the units that read it took to compile. \
         Headers of the system and of the toolkit are left out."
-        .to_owned();
+            .to_owned();
     if left > 0 {
-        note.push_str(&format!(" So are {left} that cost less."));
+        note.push_str(&format!(" {left} more, which cost less, are left out too."));
     }
     if headers.unknown > 0 {
         let unknown = headers.unknown;
         note.push_str(&format!(
-            " Of {unknown} units the cache does not know any more what they read."
+            " For {unknown} units it is not known any more what they read."
         ));
     }
     let (note, body) = if rows.is_empty() {
         (
-            "The cache knows of no header that was read, but those of the system and of the toolkit.",
+            "No headers are known that units read, apart from those of the system and of the toolkit.",
             Html::default(),
         )
     } else {

@@ -10,7 +10,7 @@ use std::fmt::{self, Display, Write as _};
 pub(super) struct Html(String);
 
 impl Html {
-    /// Markup, style or script of this program's own; what comes from outside lives less long.
+    /// Markup, style or script of this program: text from outside is not `'static`.
     pub(super) fn fixed(markup: &'static str) -> Self {
         Self(markup.to_owned())
     }
@@ -122,9 +122,9 @@ impl Display for Escaped<'_> {
                 '>' => f.write_str("&gt;")?,
                 '"' => f.write_str("&quot;")?,
                 '\'' => f.write_str("&#39;")?,
-                // A title's lines are ours.
+                // Titles have several lines.
                 '\n' => f.write_str("&#10;")?,
-                // No place in HTML, or would turn the direction of what follows.
+                // HTML has no place for control characters; the others would turn the text around.
                 c if is_steering(c) => f.write_char('\u{fffd}')?,
                 c => f.write_char(c)?,
             }

@@ -32,7 +32,7 @@ impl Misses {
             return Self::default();
         };
         let all = explainer.compiles;
-        // What is chosen has an end in common with the whole.
+        // A range of the journal always reaches to its end.
         let from = all.len() - chosen.len();
         debug_assert_eq!(all.get(from), Some(first));
         let places = (from..all.len()).filter(|at| all[*at].level == CompileOutcome::Miss);

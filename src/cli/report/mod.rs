@@ -49,7 +49,7 @@ const END: &str = concat!(
 /// What `pcache report` takes.
 #[derive(Debug, clap::Args)]
 pub(super) struct ReportArguments {
-    /// The file to write; without, standard output
+    /// The file to write; if left out, standard output
     #[arg(short, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]

@@ -162,8 +162,8 @@ pub(super) fn stages(numbers: &Numbers, chosen: &[Compile]) -> Html {
         "",
         "#waited for slots",
     ];
-    let note = "Counted are the stages of misses; the times are those of all compiles, of stages that run \
-        side by side each by itself.";
+    let note = "Counts are of misses. Times are of all compiles; stages that run side by side each count \
+        in full.";
     section("stages", "Stages", note, table(headings, rows))
 }
 

@@ -31,10 +31,7 @@ struct Column {
 pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> Html {
     match builds {
         [] => chart(&[], "Nothing was compiled."),
-        [only] => chart(
-            &slices(only),
-            "Slices of the only build, by when compiles began.",
-        ),
+        [only] => chart(&slices(only), "The only build, in slices of equal length."),
         builds => {
             let shown = &builds[builds.len().saturating_sub(COLUMNS)..];
             let columns = shown.iter().map(|build| of_build(build, zone));

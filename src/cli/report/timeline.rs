@@ -60,8 +60,8 @@ pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> Html {
         let chart = details.with(chart.summary()).with(chart.timeline());
         charts.push(Html::from(chart).with(Html::fixed("\n")));
     }
-    let mut note = "The newest build is first. Behind the stages of a compile its colour tells how it ended; where nvcc \
-        took over, the bar ends."
+    let mut note = "The newest build is first. The colour behind a compile's stages shows how it ended; the bar ends \
+        where nvcc took over."
         .to_owned();
     if charts.len() < builds.len() {
         let (shown, all) = (charts.len(), builds.len());
@@ -189,7 +189,7 @@ fn mark(at: u64, length: u64) -> Html {
     mark.with(element("span").with(time(at))).into()
 }
 
-/// What is told of a compile, line by line.
+/// What is shown of a compile under the pointer, line by line.
 fn title(compile: &Compile, zone: &Zone) -> String {
     let mut title = format!(
         "{}\n{}, {}",

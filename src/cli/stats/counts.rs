@@ -188,8 +188,8 @@ impl Counts {
         self.add_stages(compile);
     }
 
-    /// Preprocessing counts where it was followed by other stages, as in the counters: a hit has it too,
-    /// and no stage of it could have been a hit.
+    /// Counts preprocessing only if other stages followed it, as the counters do: every hit after preprocessing has it
+    /// too, and it never comes from the cache.
     fn add_stages(&mut self, compile: &Compile) {
         let is_pass = |stage: &journal::StageRun| stage.name == StageKind::Preprocess.code();
         let made = |unit: Option<usize>| {
@@ -212,7 +212,7 @@ impl Counts {
     }
 }
 
-/// Counts together. Those of a damaged page, or of a journal, may be any numbers.
+/// The sum, at most `u64::MAX`: counts of a damaged page or journal can be any numbers.
 pub(super) fn sum(counts: impl IntoIterator<Item = u64>) -> u64 {
     counts.into_iter().fold(0, u64::saturating_add)
 }

@@ -119,17 +119,17 @@ fn plain_counters(shown: &Shown<'_>) -> [(&'static str, &'static str, f64); 7] {
         ),
         (
             "pcache_errors_total",
-            "Trouble with the cache that compiles survived",
+            "Cache errors, in spite of which compiles went on",
             counts.errors.unwrap_or_default() as f64,
         ),
         (
             "pcache_distrusted_total",
-            "Records that were not believed, as others have made or signed them",
+            "Records that were not used because others have made or signed them",
             counts.distrusted.unwrap_or_default() as f64,
         ),
         (
             "pcache_saved_seconds_total",
-            "Time that hits took less than the compiles whose results they delivered",
+            "Time saved by hits, against the compiles whose results they delivered",
             seconds(counts.saved_milliseconds),
         ),
         (
@@ -170,7 +170,7 @@ fn plain(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// One sample for each value of a label. Values are codes of ours: nothing in them needs an escape.
+/// One sample for each value of a label. Values are codes of this program, which need no escapes.
 fn labelled(
     out: &mut Screen<'_>,
     metric: &Metric,
