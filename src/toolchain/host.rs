@@ -157,7 +157,8 @@ impl HostAccount {
             else {
                 continue;
             };
-            let words = words(line)?;
+            // Of two commands that a pipe joins, the first ends with its sign.
+            let words = words(line.strip_suffix(b" |").unwrap_or(line))?;
             let program = words.first()?;
             if is_compiler_of_gcc(program) {
                 family = Some(HostFamily::Gnu);

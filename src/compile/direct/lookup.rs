@@ -67,6 +67,7 @@ pub(crate) struct DirectRecord {
 struct OutputRecord {
     /// Where it goes; `None` for what `-o` says.
     path: Option<PathBuf>,
+    #[serde(rename = "manner")]
     mode: WriteMode,
     artefact: Artefact,
 }
