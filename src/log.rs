@@ -1,6 +1,6 @@
-//! Appends one block of text per compile to a file that people read. Each block is a single write,
-//! so that blocks of parallel compiles do not mix. Says only what it is given, secret values hidden: no
-//! environment, and nothing to stdout or stderr. Does not know what is worth saying.
+//! Appends one block of text per compile to a file that people read. Each block is a single write, so that blocks
+//! of parallel compiles do not mix. Says only what it is given, secret values hidden: no environment, and nothing
+//! to stdout or stderr.
 
 use crate::{secret, visible};
 use rustix::fs::{Mode, OFlags};

@@ -1,5 +1,5 @@
-//! Every way a compile can end other than by a hit or a stored miss: an enum variant with a name
-//! for counters and a sentence for people. Knows nothing of how the reasons are found or counted.
+//! Every way a compile can end other than by a hit or a stored miss: an enum variant with a name for counters and a
+//! sentence for people.
 
 /// One table: variant, counter name, sentence. Counter slots follow this order, so new rows go last.
 macro_rules! reasons {

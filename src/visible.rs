@@ -1,6 +1,5 @@
-//! Text that people see without anything in it that would steer their terminal: control characters (C0, DEL and C1),
-//! and those that turn the direction of text. Names of files, arguments and variables may hold any of them. Does not
-//! know where the text goes.
+//! Text that people see without anything in it that would steer their terminal: control characters (C0, DEL and
+//! C1), and those that turn the direction of text. Names of files, arguments and variables may hold any of them.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;

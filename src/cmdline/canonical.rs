@@ -1,5 +1,5 @@
-//! The two forms in which a job leaves this module: the arguments that print its plan, and the
-//! fields that name it in a key. Unaware of digests.
+//! The two forms in which a job leaves this module: the arguments that print its plan, and the fields that name it
+//! in a key.
 
 use super::classify::{is_left_out, is_single};
 use super::job::{Arg, Job};

@@ -1,5 +1,4 @@
-//! Options of the linker and the CUDA tools that read or write more than the stage's own files, as
-//! tables. Unaware of nvcc's options; those of the host compiler are in [`host`](super::host).
+//! Options of the linker and the CUDA tools that read or write more than the stage's own files, as tables.
 //!
 //! Of the tools whose results are stored (cudafe++, cicc, ptxas, fatbinary) the tables name the
 //! harmless options: what they do not name may do anything. Linkers always run, so that what they

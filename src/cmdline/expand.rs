@@ -1,5 +1,5 @@
-//! Text into arguments: the environment flags, option files, and lists within one argument, each
-//! cut by nvcc's own rules. Knows no option.
+//! Text into arguments: the environment flags, option files, and lists within one argument, each cut by nvcc's own
+//! rules.
 //!
 //! The rules differ. All of them were found by comparing the plans of the real nvcc, and
 //! `tests/cmdline_real.rs` compares them again.

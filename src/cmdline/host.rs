@@ -1,4 +1,4 @@
-//! What an option of the host compiler does beyond the stage's own files. Unaware of nvcc's options.
+//! What an option of the host compiler does beyond the stage's own files.
 //!
 //! The tables name what is harmless, as far as the manuals of GCC 9 to 15 and clang 14 to 20 say: options that only
 //! change what is generated or said, or where headers are looked for, which the passes show. What they do not name may

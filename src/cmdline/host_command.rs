@@ -1,5 +1,5 @@
 //! What a command that GCC's driver would start does beyond the driver's own files: the compiler proper and the
-//! assembler with all their arguments. Unaware of nvcc's options.
+//! assembler with all their arguments.
 
 use super::effects::EffectVerdict;
 use super::host::verdict;

@@ -1,4 +1,4 @@
-//! What a command line asks for, once it is read. Unaware of how it was read.
+//! What a command line asks for, once it is read.
 
 use super::mode::Mode;
 use super::options::OptionRow;

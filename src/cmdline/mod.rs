@@ -1,6 +1,5 @@
-//! nvcc's command line: what it asks for, whether a cache should answer it, and how it is named in
-//! a key. Pure: no I/O (option files come through a callback), no clock, no environment, no
-//! processes. Unaware of toolchains and of files' contents.
+//! nvcc's command line: what it asks for, whether a cache should answer it, and how it is named in a key. Pure: no
+//! I/O (option files come through a callback), no clock, no environment, no processes.
 //!
 //! ```text
 //! CommandLine ─ expand, parse ─► spellings ─ classify ─► Job ─ canonical ─► fields of the key

@@ -1,4 +1,4 @@
-//! The modes of nvcc. Unaware of which option asks for which, and of inputs.
+//! The modes of nvcc.
 
 /// How far a compile goes, and what it leaves behind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -1,5 +1,4 @@
-//! What an option lets a compile observe of its sources besides their tokens: a column of the table of
-//! options. Unaware of values, which `lines` reads.
+//! What an option lets a compile observe of its sources besides their tokens: a column of the table of options.
 
 /// What a compile observes besides tokens. Each of these holds those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

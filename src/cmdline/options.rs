@@ -1,5 +1,5 @@
-//! nvcc's options as data: one row gives names, arity, effect, what is observed, and help. The parser, the classifier,
-//! the canonical job and the tests all come from this table. Unaware of command lines.
+//! nvcc's options as data: one row gives names, arity, effect, what is observed, and help. The parser, the
+//! classifier, the canonical job and the tests all come from this table.
 //!
 //! The rows are the union of what nvcc 12.4, 13.0, 13.2 and 13.5 print with `--help`, and of
 //! options that they accept without printing them. A row that one version lacks is an error there,

@@ -1,4 +1,4 @@
-//! How many jobs may run at once. Does not know how many cores there are.
+//! How many jobs may run at once.
 
 use std::fmt;
 use std::num::{NonZeroU16, NonZeroUsize};

@@ -1,4 +1,4 @@
-//! How long something is kept, as people write it: `7d`. Knows no setting and no clock.
+//! How long something is kept, as people write it: `7d`.
 
 use std::fmt;
 use std::str::FromStr;

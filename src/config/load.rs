@@ -1,6 +1,5 @@
-//! Finds a setting's value: environment first, then the configuration file, then the default; keeps
-//! a list of everything that could not be used. Knows no setting by name, except where the default
-//! directory lies.
+//! Finds a setting's value: environment first, then the configuration file, then the default; keeps a list of
+//! everything that could not be used.
 
 use super::setting::Setting;
 use super::value::{Effective, SettingKind, SettingSource};

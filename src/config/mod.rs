@@ -1,6 +1,5 @@
-//! Settings: one table of names, types, defaults and help; values from `config.toml`, overridden by
-//! environment variables. A bad value is reported and the default is used, since trouble with the
-//! cache never fails a build. Does not know what the settings do, and prints nothing.
+//! Settings: one table of names, types, defaults and help; values from `config.toml`, overridden by environment
+//! variables. A bad value is reported and the default is used, since trouble with the cache never fails a build.
 
 mod edit;
 mod jobs;

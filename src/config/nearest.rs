@@ -1,4 +1,4 @@
-//! The setting that a name may have meant. Knows no setting by itself.
+//! The setting that a name may have meant.
 
 use super::setting::Setting;
 use super::table::SETTINGS;

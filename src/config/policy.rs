@@ -1,4 +1,4 @@
-//! The eviction policy as people write it: `lru`, `ttl:7d`. Does not know what a policy does.
+//! The eviction policy as people write it: `lru`, `ttl:7d`.
 
 use super::lifetime::{BadLifetime, Lifetime};
 use std::fmt;

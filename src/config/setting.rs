@@ -1,4 +1,4 @@
-//! One row of the table of settings. Knows no setting by itself.
+//! One row of the table of settings.
 
 use super::value::Scalar;
 use std::ffi::OsStr;

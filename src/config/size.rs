@@ -1,4 +1,4 @@
-//! Sizes in bytes as people write them: `10G`. Knows no setting.
+//! Sizes in bytes as people write them: `10G`.
 
 use std::fmt;
 use std::str::FromStr;

@@ -1,5 +1,4 @@
-//! All settings: one table of names, types, defaults and help, and the values in force. Does not know how a
-//! value is found.
+//! All settings: one table of names, types, defaults and help, and the values in force.
 
 use super::jobs::Jobs;
 use super::load::{SettingsReader, default_dir, default_private_dir};

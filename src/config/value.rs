@@ -1,4 +1,4 @@
-//! What values can be: their text, their TOML, and where they came from. Knows no setting by name.
+//! What values can be: their text, their TOML, and where they came from.
 
 use super::jobs::Jobs;
 use super::policy::EvictionPolicy;

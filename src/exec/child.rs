@@ -1,5 +1,4 @@
-//! One child: started with its output in files, ended with all that it has started. Does not know
-//! why it runs, nor what else does.
+//! One child: started with its output in files, ended with all that it has started.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};

@@ -1,5 +1,4 @@
-//! Children at work, each in a slot, and one place where their ends, signals and slots are waited
-//! for. Does not know what follows from the end of one.
+//! Children at work, each in a slot, and one place where their ends, signals and slots are waited for.
 
 use super::child::{Child, Command};
 use super::failure::Failure;

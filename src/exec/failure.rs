@@ -1,4 +1,4 @@
-//! Why steps end before all are done. Does not know what a step does.
+//! Why steps end before all are done.
 
 use super::signals::Interrupted;
 use std::convert::Infallible;

@@ -1,5 +1,5 @@
-//! GNU make's jobserver as make's children see it: a pipe, with or without a name, that holds a byte
-//! for every job that may run besides those that run already. Knows nothing of what runs.
+//! GNU make's jobserver as make's children see it: a pipe, with or without a name, that holds a byte for every job
+//! that may run besides those that run already.
 //!
 //! <https://www.gnu.org/software/make/manual/html_node/POSIX-Jobserver.html> is the contract.
 

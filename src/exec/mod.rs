@@ -1,5 +1,5 @@
-//! Runs commands, some side by side, with their output in files: in the order that a schedule gives,
-//! and in slots that all processes share. Unaware of plans, keys and stores.
+//! Runs commands, some side by side, with their output in files: in the order that a schedule gives, and in slots
+//! that all processes share.
 
 mod child;
 mod crew;

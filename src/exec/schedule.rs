@@ -1,5 +1,5 @@
-//! Runs a graph of steps, as many side by side as a width and the slots allow, the longest way to the
-//! end first. The first failure ends everything. Does not know what a step does, or what it costs.
+//! Runs a graph of steps, as many side by side as a width and the slots allow, the longest way to the end first.
+//! The first failure ends everything.
 
 use super::child::Command;
 use super::crew::{Crew, Meanwhile};

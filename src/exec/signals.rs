@@ -1,5 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP while children run: noted, and a wake-up for the thread that waits. Knows
-//! nothing of the children.
+//! SIGINT, SIGTERM and SIGHUP while children run: noted, and a wake-up for the thread that waits.
 
 use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};

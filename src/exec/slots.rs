@@ -1,5 +1,5 @@
-//! Who may run a child now. A slot is GNU make's where make gives them out, else one of a pool that
-//! all processes share which use the same cache on this machine. Does not know what runs in it.
+//! Who may run a child now. A slot is GNU make's where make gives them out, else one of a pool that all processes
+//! share which use the same cache on this machine.
 //!
 //! A process holds a slot only while its child runs, so that no holder waits for another's slot.
 //! `docs/design/architecture.md#who-runs-when` has the why.

@@ -1,6 +1,6 @@
-//! On Windows a file that another process has open stands in the way of its replacement, its removal and
-//! sometimes of another reading. Tries such operations again for a moment, and then says that the file
-//! is busy, which is no error. Does not know what the operations are, and sleeps with what it is given.
+//! On Windows a file that another process has open stands in the way of its replacement, its removal and sometimes
+//! of another reading. Tries such operations again for a moment, and then says that the file is busy, which is no
+//! error.
 
 use std::io;
 use std::time::Duration;

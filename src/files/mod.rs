@@ -1,6 +1,6 @@
-//! Files and directories of a cache, by descriptor: below the root no symlink is followed, so that no
-//! user who can write there leads the program elsewhere. The one place to port: another system needs
-//! these types with its own calls. Does not know what is in the files.
+//! Files and directories of a cache, by descriptor: below the root no symlink is followed, so that no user who can
+//! write there leads the program elsewhere. The one place to port: another system needs these types with its own
+//! calls.
 //!
 //! | module   | part                                                          |
 //! |----------|---------------------------------------------------------------|

@@ -1,5 +1,5 @@
-//! Who may use what is made in a cache, and whose files in it are believed. The rights are those of the
-//! cache's root, whatever the umask of the process that makes a file. Does not know what a file is for.
+//! Who may use what is made in a cache, and whose files in it are believed. The rights are those of the cache's
+//! root, whatever the umask of the process that makes a file.
 
 use rustix::fs::{Gid, Mode, RawMode, Stat, Uid, fchmod, fchown};
 use rustix::process::geteuid;

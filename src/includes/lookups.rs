@@ -2,7 +2,7 @@
 //! a header could newly appear, other spellings of the same file, files that only
 //! `__has_include` asked for. `docs/design/direct.md` says why nothing is missing.
 //!
-//! Looks at the disk after the compile's passes. Does not know what the files are used for.
+//! Looks at the disk after the compile's passes.
 
 mod mentions;
 mod reads;

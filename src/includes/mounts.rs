@@ -1,5 +1,5 @@
-//! Whether file systems were mounted or unmounted while a compile ran. A mount puts other files at a path and changes
-//! no time of any, so that only the kernel can tell. Knows no paths.
+//! Whether file systems were mounted or unmounted while a compile ran. A mount puts other files at a path and
+//! changes no time of any, so that only the kernel can tell.
 
 use super::lookups::Doubt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

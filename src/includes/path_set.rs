@@ -1,7 +1,5 @@
 //! A path set: [`Lookups`] as bytes that a hit can check without taking them apart, and the check.
 //! The bytes are drawn in `docs/design/store.md`; their integrity is the store's business.
-//!
-//! Does not know what the files were read for, nor what is stored under their digests.
 
 use super::digests::{DigestTable, Sighting};
 use super::lookups::Lookups;

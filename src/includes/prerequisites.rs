@@ -1,5 +1,4 @@
-//! The prerequisites in a make rule, as GCC's `-MD` and GNU as's `--MD` write them. Knows nothing
-//! of the files.
+//! The prerequisites in a make rule, as GCC's `-MD` and GNU as's `--MD` write them.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;

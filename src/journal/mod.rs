@@ -1,6 +1,5 @@
-//! What one compile did, for the journal, the log, and their readers: an [`Account`] is kept
-//! while it runs, and ends as a [`Compile`]. Does not know where records are kept, nor how a compile
-//! is done. `docs/design/store.md#journal` describes the records.
+//! What one compile did, for the journal, the log, and their readers: an [`Account`] is kept while it runs, and
+//! ends as a [`Compile`]. `docs/design/store.md#journal` describes the records.
 
 mod account;
 mod record;

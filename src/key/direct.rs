@@ -1,5 +1,5 @@
-//! The keys of direct mode: which path sets belong to a compile, and which result to a path set
-//! whose files have certain contents. Knows no file and no plan.
+//! The keys of direct mode: which path sets belong to a compile, and which result to a path set whose files have
+//! certain contents.
 
 use super::common::{COMMON_FIELDS, with_common};
 use super::{CommonFacts, Digest, Digester, Sink, list};

@@ -1,4 +1,4 @@
-//! Where the fields of a key go: into a digest, or into a list for people. Knows no field.
+//! Where the fields of a key go: into a digest, or into a list for people.
 
 use super::Digest;
 use sha2::{Digest as _, Sha256};

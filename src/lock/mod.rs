@@ -1,7 +1,6 @@
-//! Locks on single bytes of a file that many processes of one cache open. A lock belongs to the open
-//! file description: the system takes it away when its last descriptor is closed, however the process
-//! ends, and threads that have opened the file themselves exclude each other like processes. Does not
-//! know what the bytes stand for.
+//! Locks on single bytes of a file that many processes of one cache open. A lock belongs to the open file
+//! description: the system takes it away when its last descriptor is closed, however the process ends, and threads
+//! that have opened the file themselves exclude each other like processes.
 
 mod stopped;
 

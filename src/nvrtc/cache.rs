@@ -1,6 +1,5 @@
-//! One program that is compiled at run time: looked up, waited for, or remembered. Whatever goes wrong
-//! is a bypass or a result that is not stored, and the program gets what NVRTC gives.
-//! Does not know how it came between the program and NVRTC.
+//! One program that is compiled at run time: looked up, waited for, or remembered. Whatever goes wrong is a bypass
+//! or a result that is not stored, and the program gets what NVRTC gives.
 
 use super::account::{ProgramLog, StoredProgram, keep_facts};
 use super::environment::{self, Start};

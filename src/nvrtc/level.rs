@@ -1,5 +1,5 @@
-//! The store as a running program sees it: the memory of this process first, then the directory.
-//! Whatever goes wrong is counted and never in the way. Does not know what it stores.
+//! The store as a running program sees it: the memory of this process first, then the directory. Whatever goes
+//! wrong is counted and never in the way.
 
 use crate::key::Digest;
 use crate::stats::{Counter, Stats};

@@ -1,7 +1,7 @@
 //! Makes a graph of stages: what is read without being named, and the checks that the edges hold.
 //!
-//! Every temporary file that is read is written by exactly one stage, wherever in the plan it stands,
-//! and no stage waits for itself. Unaware of sources and units.
+//! Every temporary file that is read is written by exactly one stage, wherever in the plan it stands, and no stage
+//! waits for itself.
 
 use super::error::PlanError;
 use super::files::Files;

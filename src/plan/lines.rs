@@ -1,4 +1,4 @@
-//! The text of a dry run into environment, notices, commands and depfiles. Unaware of tools and files.
+//! The text of a dry run into environment, notices, commands and depfiles.
 
 use super::error::PlanError;
 use super::parts::Resolve;

@@ -1,5 +1,4 @@
-//! What a plan consists of: files, arguments, stages and units. Does not know how they are read off a
-//! dry run.
+//! What a plan consists of: files, arguments, stages and units.
 
 use super::tool::Tool;
 use std::ffi::OsString;

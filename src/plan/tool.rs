@@ -1,4 +1,4 @@
-//! The tools that the stages of a plan run. Does not know their flags.
+//! The tools that the stages of a plan run.
 
 /// What a stage does. Host compilers have any name, so they are told apart by their flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

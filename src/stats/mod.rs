@@ -1,7 +1,5 @@
-//! Counts how compiles end, in a page that all processes of one cache share. Opening never fails:
-//! without a usable page the counts go to memory of this process and are lost with it.
-//! Does not know what a hit is or how the store keeps its bytes; `docs/design/store.md#counters` draws
-//! the page.
+//! Counts how compiles end, in a page that all processes of one cache share. Opening never fails: without a usable
+//! page the counts go to memory of this process and are lost with it.
 
 mod page;
 mod totals;

@@ -1,5 +1,5 @@
-//! A page of shared words: 8 bytes each, in a file that every process of a cache opens. Makes a missing
-//! page, replaces a damaged one, leaves a newer version's alone. Does not know what the words count.
+//! A page of shared words: 8 bytes each, in a file that every process of a cache opens. Makes a missing page,
+//! replaces a damaged one, leaves a newer version's alone.
 //!
 //! The file is read and written, not mapped: another program that shortens a mapped file ends every
 //! process that looks at it.

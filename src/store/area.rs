@@ -1,5 +1,5 @@
 //! One sharded tree of files that are named by the SHA-256 of their key: `ab/cdef…`. Reads, places,
-//! lists and removes files; does not know what is in them, how many there may be, or who counts.
+//! lists and removes files.
 
 use super::artefact::Artefact;
 use super::backend::Name;

@@ -1,5 +1,5 @@
 //! What every store of values can do, wherever it keeps them: one directory for many processes
-//! ([`super::FileStore`]), or the memory of one. Does not know what a value is.
+//! ([`super::FileStore`]), or the memory of one.
 
 use super::StoreError;
 use super::policy::Nanos;

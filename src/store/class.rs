@@ -1,5 +1,5 @@
-//! What a value looks like from its first bytes, as far as its lifetime goes: device code, which
-//! is small and dear to make, or anything else. Knows no file and no compile.
+//! What a value looks like from its first bytes, as far as its lifetime goes: device code, which is small and dear
+//! to make, or anything else.
 
 /// What a value is, as far as its first bytes tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,6 +1,6 @@
-//! The file-stream store: get, put, remove, and eviction when it holds too much. Every value is
-//! written to a temporary file and renamed, so that readers see all of it or nothing. Totals are kept
-//! in a page of counters, so that a put lists no directory. Does not know what it stores.
+//! The file-stream store: get, put, remove, and eviction when it holds too much. Every value is written to a
+//! temporary file and renamed, so that readers see all of it or nothing. Totals are kept in a page of counters, so
+//! that a put lists no directory.
 
 use super::area::{Area, FoundFile, Placement, Touch};
 use super::artefact::Artefact;

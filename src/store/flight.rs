@@ -1,6 +1,5 @@
-//! One flight for each key: of all who want to make the same thing at the same moment, one leads and
-//! the others wait until it is done. A process that dies gives up its lead at once, as the system takes its
-//! locks away. Does not know what is made, or whether it was made in the end.
+//! One flight for each key: of all who want to make the same thing at the same moment, one leads and the others
+//! wait until it is done. A process that dies gives up its lead at once, as the system takes its locks away.
 //!
 //! A lock is one byte of the empty file `<root>/locks/flights`, at an offset that the key's digest
 //! gives. `docs/design/store.md#one-flight` has the why.

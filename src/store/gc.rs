@@ -1,5 +1,5 @@
-//! Everything that eviction does bit by bit, at once, for a user who asks for it and can wait. Every
-//! shard is listed, so that exactly what the policy names goes. Does not know who asks.
+//! Everything that eviction does bit by bit, at once, for a user who asks for it and can wait. Every shard is
+//! listed, so that exactly what the policy names goes.
 
 use super::backend::Cleared;
 use super::census::Shard;

@@ -1,7 +1,7 @@
-//! What happened lately: records that are appended to a ring of files, by any number of processes at
-//! once and without a lock. One record is one write to a file opened for appending, so that it is
-//! there as a whole, or torn by a full disk and passed over. The oldest file goes when the newest is
-//! full. Does not know what a record says. `docs/design/store.md#journal` draws one.
+//! What happened lately: records that are appended to a ring of files, by any number of processes at once and
+//! without a lock. One record is one write to a file opened for appending, so that it is there as a whole, or torn
+//! by a full disk and passed over. The oldest file goes when the newest is full. `docs/design/store.md#journal`
+//! draws one.
 
 use super::error::StoreError;
 use super::file::FileStore;

@@ -1,5 +1,5 @@
-//! The key by which the users of a shared cache sign records: 32 random bytes in a file that only they can
-//! read, and every user who can read it can sign. Does not know what is signed.
+//! The key by which the users of a shared cache sign records: 32 random bytes in a file that only they can read,
+//! and every user who can read it can sign.
 
 use crate::files::{Directory, Held, Rights, RightsKind, is_missing, read_bounded, write_fresh};
 use rustix::fs::{Mode, OFlags, fstat};

@@ -1,5 +1,4 @@
-//! Opening a store: its directory is made or examined, and what is believed there is found out. Does not know
-//! what is kept.
+//! Opening a store: its directory is made or examined, and what is believed there is found out.
 
 use super::area::Area;
 use super::error::StoreError;

@@ -1,6 +1,5 @@
-//! Records: bytes under one line of text that holds their checksum, so that people can read what follows and
-//! damage is noticed. With a key the checksum is one that only those can make who have the key. Does not know
-//! what a record is of.
+//! Records: bytes under one line of text that holds their checksum, so that people can read what follows and damage
+//! is noticed. With a key the checksum is one that only those can make who have the key.
 
 use super::Name;
 use super::key::SigningKey;

@@ -1,5 +1,4 @@
-//! The directory of a store: found, made, and looked at for what does not belong there. Does not know what is
-//! believed there.
+//! The directory of a store: found, made, and looked at for what does not belong there.
 
 use super::error::StoreError;
 use crate::files::{Directory, is_directory, is_missing};

@@ -1,6 +1,5 @@
-//! Goes through every file of a store, for commands that list, check or remove by other rules than the
-//! policy's. Reading here is no use: it leaves the order of eviction alone. Does not know what the
-//! files are to a compile.
+//! Goes through every file of a store, for commands that list, check or remove by other rules than the policy's.
+//! Reading here is no use: it leaves the order of eviction alone.
 
 use super::area::{ListedFile, Listing, name_of};
 use super::backend::{Cleared, Name};

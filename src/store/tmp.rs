@@ -1,5 +1,4 @@
-//! `tmp/`: files that are being written. Makes them, lists them, and sweeps those of writers that
-//! died. Does not know where finished files go.
+//! `tmp/`: files that are being written. Makes them, lists them, and sweeps those of writers that died.
 
 use super::error::StoreError;
 use super::policy::Nanos;

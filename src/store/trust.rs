@@ -1,7 +1,6 @@
-//! Which records a store believes. In a cache that one user alone can write, all that are whole. In one that
-//! others can write, those that the cache's key has signed, or, if it has none, this user's own key. Who owns a
-//! file says nothing there: others can move this user's files to other names. `docs/design/threats.md` has the why. Does
-//! not know what a record is of.
+//! Which records a store believes. In a cache that one user alone can write, all that are whole. In one that others
+//! can write, those that the cache's key has signed, or, if it has none, this user's own key. Who owns a file says
+//! nothing there: others can move this user's files to other names. `docs/design/threats.md` has the why.
 
 use super::backend::Name;
 use super::error::StoreError;

@@ -1,5 +1,4 @@
-//! One at a time for each key, among the threads of this process. Does not know what they do in their
-//! turn, or of other processes.
+//! One at a time for each key, among the threads of this process.
 
 use super::Name;
 use std::collections::HashMap;

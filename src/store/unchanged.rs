@@ -1,4 +1,4 @@
-//! Removes files that may have been exchanged since they were seen. Does not know what they are to the store.
+//! Removes files that may have been exchanged since they were seen.
 
 use crate::files::{Directory, FileMeta, is_missing};
 use std::ffi::CStr;

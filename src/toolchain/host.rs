@@ -1,5 +1,5 @@
 //! What the host compiler would run: its driver's own answer to `-###`, and what kind of program the driver
-//! is. Starts the driver; does not know which flags a compile has, nor what its answer is compared with.
+//! is.
 //!
 //! ```text
 //! COLLECT_GCC=/usr/bin/g++                                    GCC's driver, as it was started

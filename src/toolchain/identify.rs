@@ -1,6 +1,6 @@
-//! Which toolchain a compile would use: every tool's content, nvcc's release, the host compiler's
-//! own parts. The answer is remembered in a file, and believed as long as every tool's `stat` and
-//! every place on PATH says the same. Knows nothing of the compile.
+//! Which toolchain a compile would use: every tool's content, nvcc's release, the host compiler's own parts. The
+//! answer is remembered in a file, and believed as long as every tool's `stat` and every place on PATH says the
+//! same.
 
 use super::error::ToolchainError;
 use super::find::{nvcc_command, program};

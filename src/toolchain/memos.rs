@@ -1,5 +1,5 @@
 //! Where toolchains are remembered: `manifests/toolchains/` in this user's own directory, as a memo steers which
-//! programs run. Does not know what a toolchain is.
+//! programs run.
 
 use crate::files::{
     Directory, DirectoryEntry, Held, RightsKind, Root, is_missing, read_bounded, write_fresh,

@@ -1,5 +1,5 @@
-//! Finds the real nvcc, and says which toolchain a compile would use: the contents of every tool,
-//! nvcc's release, the driver's version. Knows nothing of sources and options.
+//! Finds the real nvcc, and says which toolchain a compile would use: the contents of every tool, nvcc's release,
+//! the driver's version.
 
 mod driver;
 mod error;

@@ -1,5 +1,4 @@
 //! Programs along a search path such as PATH: where they are found, and whether they still would be.
-//! Does not know what the programs are for.
 
 use super::error::ToolchainError;
 use super::find::program;

@@ -1,5 +1,5 @@
-//! Where GCC's driver looks for its parts and for specs files before it takes what it takes: the places that
-//! must stay empty for a toolchain to stay what it is. Does not know what the parts are.
+//! Where GCC's driver looks for its parts and for specs files before it takes what it takes: the places that must
+//! stay empty for a toolchain to stay what it is.
 
 use super::error::ToolchainError;
 use super::find::is_program;

@@ -1,5 +1,5 @@
-//! Places that must stay empty, or stay something that is not taken for a file, for what was found elsewhere to
-//! be found again. Does not know what is looked for.
+//! Places that must stay empty, or stay something that is not taken for a file, for what was found elsewhere to be
+//! found again.
 
 use super::tools::SeenTool;
 use crate::includes::digests::{DigestTable, Sighting, shows_changes};

@@ -1,5 +1,5 @@
-//! `nvcc.profile`, as far as it reads the environment: `NAME += …` adds to a variable that the caller
-//! may have set, and `$(NAME)` takes one. Does not know what the variables do.
+//! `nvcc.profile`, as far as it reads the environment: `NAME += …` adds to a variable that the caller may have set,
+//! and `$(NAME)` takes one.
 
 use std::collections::BTreeSet;
 

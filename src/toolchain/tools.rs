@@ -1,5 +1,4 @@
 //! The files of a toolchain as they are remembered: contents, and the looks by which these are believed later.
-//! Does not know which files a toolchain has.
 
 use super::error::ToolchainError;
 use crate::includes::digests::Sighting;

@@ -1,5 +1,4 @@
-//! Puts what an invocation made where nvcc would have put it: outputs, depfiles, kept files. Knows
-//! nothing of how it was made.
+//! Puts what an invocation made where nvcc would have put it: outputs, depfiles, kept files.
 
 use crate::cmdline::Job;
 use crate::compile::deliver::outputs::mode;

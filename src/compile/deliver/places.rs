@@ -1,6 +1,5 @@
 //! Where an invocation may put things: what nvcc calls its outputs, depfiles and kept files, by the command line
 //! alone. A result that is stored names places too, and none counts that this invocation would not give itself.
-//! Does not know what is put there.
 
 use crate::cmdline::{Job, Mode};
 use crate::compile::request::facts::Keep;

@@ -1,8 +1,8 @@
 //! Direct mode: an invocation answered from what it read last time, without starting a process.
 //! `docs/design/direct.md` says what is checked, and why that is enough.
 //!
-//! Stores under the direct key a list of path sets, newest first, and under each set's digest and the
-//! digests of its files a [`DirectRecord`]. Does not know how anything was compiled.
+//! Stores under the direct key a list of path sets, newest first, and under each set's digest and the digests of
+//! its files a [`DirectRecord`].
 
 use crate::cmdline::Job;
 use crate::compile::deliver::delivery::{Delivery, PlacedOutput};

@@ -1,5 +1,5 @@
 //! How the arguments of a compiler proper differ from those that its driver was given, as far as headers and names go.
-//! Pure; does not know who has added what.
+//! Pure.
 
 use crate::cmdline::takes_value;
 use std::collections::HashMap;

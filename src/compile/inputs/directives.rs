@@ -1,5 +1,5 @@
-//! Whether a host compiler's input may hold assembler directives that read files, where no assembler tells:
-//! clang assembles by itself, and one step of nvcc keeps its assembler's account to itself. Knows no stage.
+//! Whether a host compiler's input may hold assembler directives that read files, where no assembler tells: clang
+//! assembles by itself, and one step of nvcc keeps its assembler's account to itself.
 //!
 //! Reads preprocessed C++ or what cudafe++ writes: macros are expanded there and pieces of names pasted, so that
 //! every string stands as the compiler takes it. All literals are judged, joined and with their escapes decoded,

@@ -1,7 +1,7 @@
 //! `stdc-predef.h`, which GCC includes unasked, wherever in its search order it finds it first. nvcc's plan
 //! depends on it: nvcc asks the host compiler for its version by preprocessing a text of macros.
 //!
-//! Remembers what stands at each place where a search may look. Does not know whose plan it is for.
+//! Remembers what stands at each place where a search may look.
 
 use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::probe::{Probe, Probed};

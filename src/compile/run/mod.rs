@@ -1,4 +1,4 @@
-//! Runs the commands of a plan, in a private directory. Does not know why.
+//! Runs the commands of a plan, in a private directory.
 
 pub(crate) mod commands;
 pub(crate) mod link;

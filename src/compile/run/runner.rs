@@ -1,5 +1,4 @@
-//! Runs stages as a schedule: which waits for which, and a guess at what each costs. Does not know how slots are
-//! given out.
+//! Runs stages as a schedule: which waits for which, and a guess at what each costs.
 
 use crate::compile::detour::Detour;
 use crate::compile::run::stage_names;

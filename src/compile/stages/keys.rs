@@ -1,5 +1,4 @@
-//! The keys of a stage at work: what its tool is, is told and reads. Does not know what is stored under
-//! them.
+//! The keys of a stage at work: what its tool is, is told and reads.
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;

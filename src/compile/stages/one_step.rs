@@ -1,5 +1,4 @@
-//! `PCACHE_STAGES=0`: the real nvcc makes what a unit leaves behind, as one step. Knows nothing of
-//! the stages in it, but that it runs one at a time.
+//! `PCACHE_STAGES=0`: the real nvcc makes what a unit leaves behind, as one step.
 
 use crate::cmdline::Job;
 use crate::compile::detour::Detour;

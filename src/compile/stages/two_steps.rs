@@ -1,5 +1,5 @@
-//! A host compile in two steps at work: gives the compiler the form to include, and puts the
-//! fatbinary into the assembly. Does not know what is stored.
+//! A host compile in two steps at work: gives the compiler the form to include, and puts the fatbinary into the
+//! assembly.
 
 use crate::compile::inputs::assembly::check_own_names;
 use crate::compile::inputs::context::UnitContext;

@@ -1,5 +1,5 @@
-//! Which module a unit is: its id, and whether a second output of the same contents is a module of its
-//! own (`docs/design/keys.md` says when nvcc takes it for one). Does not know how a unit is made.
+//! Which module a unit is: its id, and whether a second output of the same contents is a module of its own
+//! (`docs/design/keys.md` says when nvcc takes it for one).
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;

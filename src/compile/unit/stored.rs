@@ -1,5 +1,4 @@
-//! A unit's product in the store: what is written of it, and how it is read again. Does not know under
-//! which key.
+//! A unit's product in the store: what is written of it, and how it is read again.
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::are_unchanged;

@@ -1,5 +1,5 @@
 //! The names that a host object gives to a link. Reads ELF as the System V ABI draws it (64 bits, little
-//! endian); knows no compiler.
+//! endian).
 
 /// What a link does with two definitions of one name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

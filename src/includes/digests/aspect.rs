@@ -1,4 +1,4 @@
-//! What of a file a digest is of, by a number. Does not know the file.
+//! What of a file a digest is of, by a number.
 
 use crate::key::Digest;
 

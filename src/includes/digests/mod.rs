@@ -10,10 +10,9 @@
 //! | `sighting`    | one look at a file                                      |
 //! | `file_system` | where an unchanged `stat` proves unchanged content      |
 //!
-//! What is remembered may be forgotten at any time, and is never wrong: a slot is believed if its
-//! checksum fits and the whole `stat` of the file is in it, and a digest is remembered only of a file
-//! that was last changed well before it was read. A change time of whole seconds is believed through
-//! one mount only (`epoch`). Does not know what the files are to a compile.
+//! What is remembered may be forgotten at any time, and is never wrong: a slot is believed if its checksum fits and
+//! the whole `stat` of the file is in it, and a digest is remembered only of a file that was last changed well
+//! before it was read. A change time of whole seconds is believed through one mount only (`epoch`).
 
 mod aspect;
 mod file_system;

@@ -1,5 +1,5 @@
-//! One look at a file: its stat, and the mount that the look went through, by one system call, so that
-//! the two belong together. Does not know what is concluded from them.
+//! One look at a file: its stat, and the mount that the look went through, by one system call, so that the two
+//! belong together.
 
 use crate::stat::Stat;
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};

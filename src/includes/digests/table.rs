@@ -1,6 +1,5 @@
-//! The file of the digest table: made, checked, read block by block, written slot by slot. Each user of a
-//! cache has its own, since digests are believed unseen. Does not know what a digest is of, nor when one may
-//! be remembered.
+//! The file of the digest table: made, checked, read block by block, written slot by slot. Each user of a cache has
+//! its own, since digests are believed unseen.
 //!
 //! The file is mapped where a guard is set, and read otherwise: another program that shortens a mapped file ends every
 //! process that looks at it.

@@ -1,4 +1,4 @@
-//! What bytes may begin, escaped newlines, and the lengths of operators. Knows no tokens.
+//! What bytes may begin, escaped newlines, and the lengths of operators.
 
 use memchr::{memchr, memchr2};
 use std::borrow::Cow;

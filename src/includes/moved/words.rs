@@ -1,4 +1,4 @@
-//! Words that say what a declaration is, or is not. Knows no text.
+//! Words that say what a declaration is, or is not.
 
 /// Operators that are spelled as words.
 const OPERATORS: &[&[u8]] = &[

@@ -1,7 +1,7 @@
-//! What ld.so calls in the copy of this library that it loads as auditor (`LD_AUDIT`, see rtld-audit(7)).
-//! That copy lives in a namespace of its own, with a C library of its own, where no hook may run. So it only looks
-//! at each object that is mapped, before anything of it is used: it recognises libnvrtc by a function, and
-//! lets its symbols lead to the hooks in the preloaded copy of this same file. Knows nothing of compiles.
+//! What ld.so calls in the copy of this library that it loads as auditor (`LD_AUDIT`, see rtld-audit(7)). That copy
+//! lives in a namespace of its own, with a C library of its own, where no hook may run. So it only looks at each
+//! object that is mapped, before anything of it is used: it recognises libnvrtc by a function, and lets its symbols
+//! lead to the hooks in the preloaded copy of this same file.
 
 use super::elf::Object;
 use super::functions::{COUNT, Function, MARK, NAMES};

@@ -1,6 +1,5 @@
-//! One compile as the hooks see it: asked of the cache, else done by the real library under watch and handed
-//! in; and the compile that is done after all, when a client wants what a hit has not. Does not know C's shapes
-//! of the client's calls.
+//! One compile as the hooks see it: asked of the cache, else done by the real library under watch and handed in;
+//! and the compile that is done after all, when a client wants what a hit has not.
 
 use super::functions::{CompileFn, Function, GetFn, Handle, LoweredFn, SizeFn};
 use super::loaded;

@@ -1,6 +1,6 @@
-//! Which files a loaded libnvrtc is made of: its own, and the builtins that it will open by name once
-//! it compiles. Before that the builtins can only be guessed, as ld.so would find them; so a compile that stores a result
-//! asks afterwards whether the guess was right. Knows nothing of what is in the files.
+//! Which files a loaded libnvrtc is made of: its own, and the builtins that it will open by name once it compiles.
+//! Before that the builtins can only be guessed, as ld.so would find them; so a compile that stores a result asks
+//! afterwards whether the guess was right.
 
 use super::elf::Object;
 use super::functions::MARK;
