@@ -33,7 +33,7 @@ const CUDAFE: &[&str] = &[
     "-w",
 ];
 
-/// The same, by their beginnings: numbers of messages and their count follow.
+/// Beginnings of such options: numbers of messages and their count follow.
 const CUDAFE_BEGINNINGS: &[&str] = &["--diag_", "--error_limit"];
 
 /// ptxas options that only change the cubin or what is said, by their long and short names.

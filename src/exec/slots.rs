@@ -70,7 +70,7 @@ impl Slots {
         }
     }
 
-    /// The same, of which a child that has waited for so long needs none.
+    /// Lets a child that has waited for `patience` run without a slot.
     #[must_use]
     pub fn with_patience(self, patience: Duration) -> Self {
         Self { patience, ..self }

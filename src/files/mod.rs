@@ -188,7 +188,7 @@ impl Directory {
         Ok(self.open_examined(path, access)?.0)
     }
 
-    /// The same, with its rights.
+    /// Opens a regular file and reads its rights.
     fn open_examined(&self, path: &str, access: OFlags) -> io::Result<(File, Rights)> {
         // NONBLOCK: a named pipe must not hold up a compile.
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK;
@@ -278,7 +278,7 @@ impl Directory {
         self.walk_below(path, flags)
     }
 
-    /// The same step by step.
+    /// Opens what is below, one directory after the other, on kernels without `openat2`.
     fn walk_below(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Some((parents, last)) = path.rsplit_once('/') else {

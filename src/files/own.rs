@@ -29,8 +29,8 @@ impl Directory {
         }
     }
 
-    /// The same. Where there is none, or something else is in the place, a new one is made there, with the rights
-    /// that the `root` of the cache asks for.
+    /// Opens this user's own file, or makes one with the rights that the `root` of the cache asks for if there is none or
+    /// something else is in its place.
     pub fn make_own(&self, name: &str, access: OFlags, root: Rights) -> io::Result<File> {
         match self.open_own(name, access) {
             Ok(file) => return Ok(file),

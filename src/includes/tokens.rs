@@ -20,7 +20,7 @@ const SCHEMA: [&[u8]; 2] = [b"pcache tokens 1, lines\n", b"pcache tokens 1, colu
 pub struct TokenDigests {
     /// SHA-256 of the tokens, the blanks between them that can be seen, and their lines.
     pub lines: [u8; 32],
-    /// The same with each token's column.
+    /// Of the tokens with the column of each.
     pub columns: [u8; 32],
 }
 

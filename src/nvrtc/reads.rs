@@ -49,7 +49,7 @@ struct Sorted {
     fixed: Lookups,
     /// What is missing beside the program.
     beside: Lookups,
-    /// The same, from the program's directory.
+    /// What was looked for from the program's directory.
     moving: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
     /// What NVRTC looks at for every compile, as it is here.
     local: Lookups,

@@ -30,7 +30,7 @@ pub struct Split {
 /// The host compiler's flags that are known to leave the block alone and to write one file, in full.
 const WHOLE: &[&str] = &["-c", "-pipe", "-pthread", "-w"];
 
-/// The same, with a value behind them.
+/// Such flags with a value in the next argument.
 const WITH_VALUE: &[&str] = &[
     "-D",
     "-I",
@@ -42,8 +42,8 @@ const WITH_VALUE: &[&str] = &[
     "-x",
 ];
 
-/// The same, by their beginnings. No debug information, which knows the size of the block; no
-/// link-time optimisation, which has no assembly; no options for the assembler.
+/// Beginnings of such flags. No debug information, which knows the size of the block; no link-time optimisation, which
+/// has no assembly; no options for the assembler.
 const BEGINNINGS: &[&str] = &[
     "-D",
     "-I",

@@ -192,7 +192,7 @@ impl Stats {
         Self::with(root, MissingPage::Leave)
     }
 
-    /// The same counters, whose other pages are made where they are missing.
+    /// Makes pages that are missing.
     #[must_use]
     pub fn making_pages(mut self) -> Self {
         if let Some((_, missing)) = &mut self.place {

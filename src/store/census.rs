@@ -227,7 +227,7 @@ impl FileStore {
         self.clear_watched(&mut |_, _| {})
     }
 
-    /// The same, and tells `watch` how many parts of how many are done.
+    /// Clears the store, and calls `watch` with how many of how many parts are done.
     ///
     /// # Errors
     /// As for [`FileStore::clear`].

@@ -31,7 +31,7 @@ pub(super) const LONGEST_RECORD: u64 = 16 << 20;
 #[derive(Debug)]
 pub struct FileStore {
     pub(super) root: PathBuf,
-    /// The same, opened.
+    /// The root, opened.
     pub(super) opened: Arc<Root>,
     /// Where this user's own files are, the same or another.
     pub(super) own: Option<Own>,
@@ -50,7 +50,7 @@ pub struct FileStore {
 }
 
 impl FileStore {
-    /// The same store under another policy than [`Policy::Lru`].
+    /// Evicts by `policy` instead of [`Policy::Lru`].
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }

@@ -1,6 +1,5 @@
 //! The store in the memory of one process: the same methods as the one on the disk, for many threads.
-//! What is asked for by several of them at once is made once. Does not know what it stores, nor of any
-//! other store.
+//! What several of them ask for at once is made once.
 
 use super::backend::{Backend, Cleared, Entry, Info, Name};
 use super::policy::{Candidate, Limits, Nanos, Policy};
@@ -84,14 +83,14 @@ impl MemoryStore {
         })
     }
 
-    /// The same store with another policy.
+    /// Evicts by `policy` instead of [`Policy::Lru`].
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         self.state().policy = policy;
         self
     }
 
-    /// The same store with another clock, such as one that a test turns. It is never read while the
+    /// Reads the time from another clock, such as one that a test turns. It is never read while the
     /// store is locked.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Nanos + Send + Sync + 'static) -> Self {

@@ -59,7 +59,7 @@ impl FileStore {
         Self::with_settings(config, access, Access::ReadWrite)
     }
 
-    /// The same for reading, whatever the settings say.
+    /// Opens a store for reading, whatever the settings say.
     ///
     /// # Errors
     /// As for [`FileStore::from_config`].

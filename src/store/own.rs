@@ -75,7 +75,7 @@ impl Privacy {
         }
     }
 
-    /// The same for a report: also whether a compile can make the directory where it is missing.
+    /// Examines the directory for a report: also whether a compile can make it if it is missing.
     pub fn examined(private: &Path) -> Self {
         let existing = private.ancestors().find(|place| place.exists());
         let may_make = existing.map(|place| access(place, Wanted::WRITE_OK | Wanted::EXEC_OK));

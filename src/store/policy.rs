@@ -49,7 +49,7 @@ impl Limits {
         }
     }
 
-    /// The same limits where `bytes` are taken by what cannot be evicted.
+    /// What is left of the limits when `bytes` are taken by what cannot be evicted.
     pub fn without(self, bytes: u64) -> Self {
         Self {
             max_bytes: self.max_bytes.saturating_sub(bytes),

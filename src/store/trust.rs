@@ -43,7 +43,7 @@ pub enum Standing {
     Signed,
     /// Others can write, and there is no key: what this user has made is believed.
     Own,
-    /// The same, and there is no place where this user could have a key: nothing is believed.
+    /// Others can write, and there is no place where this user could have a key: nothing is believed.
     Nothing,
     /// Only users can write who are believed, others than this one among them: `PCACHE_TRUST=owner`.
     Owner,

@@ -25,7 +25,7 @@ pub(super) struct FoundName {
     pub(super) name: OsString,
     /// Where it was found.
     pub(super) place: PathBuf,
-    /// The same, with links resolved.
+    /// The file there, with links resolved.
     pub(super) real: PathBuf,
 }
 

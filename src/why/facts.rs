@@ -134,7 +134,7 @@ impl DependencyReport {
             || self.command.iter().any(|word| secret::is_hidden(word))
     }
 
-    /// The same facts when the files had changed.
+    /// The facts as they were after the files had changed.
     #[must_use]
     pub fn at(mut self, later: &Later) -> Self {
         for file in &mut self.files {

@@ -92,7 +92,7 @@ impl Delivery {
         all.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))
     }
 
-    /// The same for kept files.
+    /// Puts kept files in their places, where `targets` have just been found.
     pub(crate) fn place_kept(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
         let mut all = self.kept.iter().zip(targets);
         all.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))

@@ -67,7 +67,7 @@ pub(crate) fn check(path: &Path, mode: WriteMode) -> Result<OutputTarget, Bypass
     }
 }
 
-/// The same for a depfile, which may also go to a device (`-MF /dev/null`).
+/// Looks at the place of a depfile, which may also be a device (`-MF /dev/null`).
 pub(crate) fn check_depfile(path: &Path) -> Result<OutputTarget, Bypass> {
     if is_device(path) {
         Ok(OutputTarget::Device)

@@ -37,7 +37,7 @@ pub(crate) struct UnitContext<'a> {
 }
 
 impl<'a> UnitContext<'a> {
-    /// The same unit by another plan.
+    /// This unit with the stages of another plan.
     pub(crate) fn by_plan(&self, plan: &'a Plan, unit: &'a Unit) -> Self {
         Self {
             plan,

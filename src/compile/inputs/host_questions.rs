@@ -92,7 +92,7 @@ impl HostQuestion {
         self.flags.iter().any(|known| known == flag)
     }
 
-    /// The same with what `change` makes of each of its words.
+    /// The question with what `change` makes of each of its words.
     fn changed(&self, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
         let words = |words: &[OsString]| -> Option<Vec<OsString>> {
             let words = words.iter().map(|word| change(word.as_bytes()));

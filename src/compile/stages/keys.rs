@@ -67,7 +67,7 @@ pub(super) struct StageInputs<'a> {
     pub id: &'a [u8],
     /// Of the portable form of each file in the workspace that a key may need.
     pub digests: HashMap<FileId, Digest>,
-    /// The same without the module id, of files that hold it in names alone.
+    /// Digests without the module id, of files that hold it in names alone.
     pub nameless: HashMap<FileId, Digest>,
 }
 

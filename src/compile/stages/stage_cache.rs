@@ -456,7 +456,7 @@ pub(crate) struct StageResults {
 struct WrittenContent {
     file: Written,
     bytes: Vec<u8>,
-    /// The same without the module id, if all of the stage's files have that form.
+    /// The bytes without the module id, if all of the stage's files have that form.
     nameless: Option<Vec<u8>>,
 }
 
