@@ -1,7 +1,7 @@
 //! Kills processes that work on one store, for as many rounds as asked. Started by
 //! `scripts/store-torture`.
 
-#[path = "../tests/support/torture.rs"]
+#[path = "../tests/store/torture/kills.rs"]
 mod torture;
 
 use std::env;

@@ -2,7 +2,7 @@
 
 #![no_main]
 
-#[path = "../../tests/lexer_mutations/check.rs"]
+#[path = "../../tests/unit/includes/lexer/check.rs"]
 mod check;
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| {

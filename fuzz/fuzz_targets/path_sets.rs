@@ -1,8 +1,8 @@
-//! Any bytes in the place of this format: `cargo +nightly fuzz run path_sets`. What is checked is in `tests/formats/check.rs`.
+//! Any bytes in the place of this format: `cargo +nightly fuzz run path_sets`. What is checked is in `tests/unit/formats/check.rs`.
 
 #![no_main]
 
-#[path = "../../tests/formats/check.rs"]
+#[path = "../../tests/unit/formats/check.rs"]
 mod check;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

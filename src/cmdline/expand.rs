@@ -2,7 +2,7 @@
 //! rules.
 //!
 //! The rules differ. All of them were found by comparing the plans of the real nvcc, and
-//! `tests/cmdline_real.rs` compares them again.
+//! `tests/unit/cmdline/real.rs` compares them again.
 //!
 //! | | separators | `"` | `\` |
 //! |---|---|---|---|

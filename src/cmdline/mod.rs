@@ -7,7 +7,7 @@
 //!                                    └───────────┴─► Bypass(reason)
 //! ```
 //!
-//! [`OPTIONS`] is nvcc's own `--help` as data; `tests/cmdline_help.rs` holds it against the real
+//! [`OPTIONS`] is nvcc's own `--help` as data; `tests/unit/cmdline/help.rs` holds it against the real
 //! one. A command line that is not understood in every part is a [`Bypass`](crate::outcome::Bypass),
 //! never a guess.
 

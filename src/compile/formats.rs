@@ -1,5 +1,5 @@
 //! The readers of what compiles leave in the store, for fuzz targets and for tests that give them any bytes
-//! (`tests/formats.rs`). No compile comes this way.
+//! (`tests/unit/formats.rs`). No compile comes this way.
 
 use crate::compile::direct::lookup::DirectRecord;
 use crate::compile::direct::search_orders::OrderRecord;

@@ -1,7 +1,7 @@
 //! nvcc's own dependency file, as `-MD` and `-MMD` leave it.
 //!
 //! nvcc does not pass these flags to the host compiler. It reads the line markers of each pass itself,
-//! in ways of its own, all found by trying; `tests/plan_depfile.rs` compares with the real nvcc.
+//! in ways of its own, all found by trying; `tests/unit/plan/depfile.rs` compares with the real nvcc.
 //!
 //! ```text
 //! a.o : a.cu \

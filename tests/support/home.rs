@@ -1,7 +1,5 @@
 //! A home directory of its own for each test of `pcache`, and the real program run in it.
 
-#![allow(dead_code)] // Each test program compiles this, and uses its own part.
-
 use pcache_nvcc::store::FileStore;
 use serde_json::Value;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,20 @@
+//! `pcache` as a process: every command, on caches and journals of every state.
+
+#[path = "../support/home.rs"]
+mod home;
+#[path = "../support/page.rs"]
+mod page;
+#[path = "../support/trace.rs"]
+mod trace;
+
+mod cache;
+mod config;
+mod damage;
+mod doctor;
+mod init;
+mod pages;
+mod pcache;
+mod report;
+mod settings;
+mod stats;
+mod terminal;

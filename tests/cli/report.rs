@@ -1,0 +1,330 @@
+//! `pcache report` and `pcache trace` from journals that say whatever a journal can say.
+
+use crate::home::Home;
+use crate::{page, trace};
+use pcache_nvcc::journal::{Compile, CompileOutcome, FlightSpan, StageRun, UnitOutcome};
+use pcache_nvcc::outcome::{BypassReason, FallbackReason};
+use serde_json::{Value, json};
+use std::fs;
+
+/// Ten o'clock of 2026-11-22, in microseconds.
+const TEN: u64 = 1_795_341_600_000_000;
+const SECOND: u64 = 1_000_000;
+
+/// A compile that begins so many seconds after ten o'clock and takes two.
+fn compile(output: &str, after: u64, level: CompileOutcome) -> Compile {
+    let compile = json!({
+        "v": 1, "start": TEN + after * SECOND, "wall": 2 * SECOND, "pid": 100 + after, "directory": "/src",
+        "output": output, "sources": [format!("{output}.cu")], "level": level,
+    });
+    Compile::from_text(&compile.to_string()).unwrap()
+}
+
+fn unit(level: CompileOutcome) -> UnitOutcome {
+    UnitOutcome {
+        source: "a.cu".to_owned(),
+        level,
+        semantic: level == CompileOutcome::PreprocessedHit,
+        unstored: (level == CompileOutcome::Miss).then(|| "why".to_owned()),
+        key: String::new(),
+    }
+}
+
+fn stage(name: &str, times: [u64; 3], hit: bool) -> StageRun {
+    let [begin, wait, run] = times;
+    StageRun {
+        unit: Some(0),
+        name: name.to_owned(),
+        arch: (name == "cicc").then(|| "compute_80".to_owned()),
+        begin,
+        wait,
+        run,
+        hit,
+        done: true,
+    }
+}
+
+fn miss(output: &str, after: u64) -> Compile {
+    Compile {
+        units: vec![unit(CompileOutcome::Miss)],
+        stages: vec![
+            stage("preprocess", [1_000, 10_000, 400_000], false),
+            stage("extra_pass", [1_000, 0, 300_000], false),
+            stage("cudafe", [420_000, 0, 200_000], false),
+            stage("cicc", [420_000, 100_000, 900_000], false),
+            stage("ptxas", [1_430_000, 0, 20], true),
+            stage("stub_compile", [1_440_000, 0, 500_000], false),
+        ],
+        ..compile(output, after, CompileOutcome::Miss)
+    }
+}
+
+/// Two builds, the second with everything that a journal knows, a minute later.
+fn journal() -> Vec<Compile> {
+    let coalesced = Compile {
+        units: vec![unit(CompileOutcome::Coalesced)],
+        flights: vec![FlightSpan {
+            unit: Some(0),
+            begin: 500_000,
+            wait: 1_000_000,
+        }],
+        stages: vec![stage("preprocess", [1_000, 0, 400_000], false)],
+        stored: 9_000,
+        ..compile("c", 61, CompileOutcome::Coalesced)
+    };
+    // A stage that was never told to have ended, in a process whose number comes back.
+    let interrupted = Compile {
+        stages: vec![StageRun {
+            done: false,
+            ..stage("cicc", [100, 5, u64::MAX], false)
+        }],
+        detail: Some("signal 2".to_owned()),
+        pid: 100,
+        ..compile("d", 62, CompileOutcome::Interrupted)
+    };
+    let mut all = vec![
+        miss("a", 0),
+        miss("b", 1),
+        coalesced,
+        interrupted,
+        Compile {
+            semantic: true,
+            stored: 5_000,
+            ..compile("b", 63, CompileOutcome::DirectHit)
+        },
+        Compile {
+            units: vec![unit(CompileOutcome::PreprocessedHit)],
+            ..compile("e", 63, CompileOutcome::PreprocessedHit)
+        },
+        miss("f", 64),
+    ];
+    let bypassed = BypassReason::ALL
+        .iter()
+        .map(|reason| (CompileOutcome::Bypass, reason.code()));
+    let fallbacks = FallbackReason::ALL
+        .iter()
+        .map(|reason| (CompileOutcome::Fallback, reason.code()));
+    for (at, (level, reason)) in bypassed.chain(fallbacks).enumerate() {
+        all.push(Compile {
+            reason: Some(reason.to_owned()),
+            detail: Some(format!("detail {at}")),
+            ..compile(&format!("left{at}"), 65, level)
+        });
+    }
+    all
+}
+
+fn home_with(journal: &[Compile]) -> Home {
+    let home = Home::new();
+    let store = home.store();
+    for compile in journal {
+        store.note(&compile.to_text()).unwrap();
+    }
+    store.put(b"key", b"value").unwrap();
+    home
+}
+
+/// The numbers of the page, and those of `pcache stats`, for the same range.
+fn both(home: &Home, range: &[&str], same: &[&str]) -> (Value, Value) {
+    let page = home.text(&[&["report"], range].concat());
+    let stats = home.json(&[&["stats", "--json"], same].concat());
+    (page::check(&page), stats)
+}
+
+#[test]
+fn numbers_of_the_page_are_those_of_stats() {
+    let home = home_with(&journal());
+    for (range, misses) in [
+        (&["--last-build"][..], 1),
+        (&["--since", "2026-11-22T10:00:01"], 2),
+        (&["--since", "2026-11-22"], 3),
+    ] {
+        let (page, stats) = both(&home, range, range);
+        assert_eq!(page, stats, "{range:?}");
+        assert_eq!(page["misses"], misses, "{range:?}");
+    }
+    let (mut page, mut stats) = both(&home, &[], &["--since", "1970-01-01"]);
+    for numbers in [&mut page, &mut stats] {
+        numbers["since"]["asked"].take();
+    }
+    assert_eq!(page, stats);
+    assert_eq!(page["stages"]["cicc"], json!({ "hits": 0, "misses": 4 }));
+    assert_eq!(page["stages"]["ptxas"], json!({ "hits": 3, "misses": 0 }));
+}
+
+#[test]
+fn page_tells_of_all_that_was_compiled() {
+    let home = home_with(&journal());
+    let text = home.text(&["report"]);
+    for said in [
+        "<b>2026-11-22 10:01:01Z</b>",
+        "signal 2",
+        "what it depended on was not remembered",
+        "detail 0",
+        "waiting for another process",
+        "title=\"a.cu&#10;miss, 2.00 s",
+        "a stage failed; nvcc repeats the compile",
+    ] {
+        assert!(text.contains(said), "{said}");
+    }
+    assert_eq!(text.matches("<div class=\"row\">").count(), journal().len());
+    let last = home.text(&["report", "--last-build"]);
+    assert_eq!(
+        last.matches("<div class=\"row\">").count(),
+        journal().len() - 2
+    );
+}
+
+#[test]
+fn nothing_from_outside_is_markup() {
+    let evil = "<img src=x onerror=\"alert('x')\">&</script><script>alert(1)</script>\u{1b}]0;\n";
+    let text = || Some(evil.to_owned());
+    let plain = miss("a", 0);
+    let compiles = [
+        Compile {
+            directory: format!("/{evil}"),
+            output: text(),
+            sources: vec![
+                evil.to_owned(),
+                "<img src=x onerror=alert(1)>.cu".to_owned(),
+            ],
+            stages: vec![StageRun {
+                name: evil.to_owned(),
+                arch: text(),
+                ..plain.stages[0].clone()
+            }],
+            units: vec![UnitOutcome {
+                source: evil.to_owned(),
+                unstored: text(),
+                key: evil.to_owned(),
+                level: CompileOutcome::Miss,
+                semantic: false,
+            }],
+            facts: text(),
+            forgotten: text(),
+            ..plain.clone()
+        },
+        Compile {
+            reason: Some("verbose".to_owned()),
+            detail: text(),
+            sources: Vec::new(),
+            output: text(),
+            ..compile("b", 1, CompileOutcome::Bypass)
+        },
+        Compile {
+            reason: text(),
+            detail: text(),
+            ..compile("c", 2, CompileOutcome::Fallback)
+        },
+    ];
+    let home = home_with(&compiles);
+    let (page, stats) = both(&home, &["--last-build"], &["--last-build"]);
+    assert_eq!(page, stats);
+    let text = home.text(&["report"]);
+    assert!(text.contains("&lt;img src=x onerror=&quot;alert(&#39;x&#39;)&quot;&gt;"));
+    assert!(!text.contains("<img") && text.matches("<script").count() == 2);
+    let trace = home.json(&["trace"]);
+    trace::check(&trace);
+    assert_eq!(
+        trace["traceEvents"][1]["args"]["name"]
+            .as_str()
+            .map(|name| name.contains("<img")),
+        Some(true)
+    );
+}
+
+#[test]
+fn stages_lie_within_their_compiles_and_side_by_side_on_tracks_of_their_own() {
+    let home = home_with(&journal());
+    let all = home.json(&["trace"]);
+    let names = trace::check(&all);
+    let compiles = names.iter().filter(|name| name.ends_with(')')).count();
+    assert_eq!(compiles, journal().len());
+    let stages = [
+        "preprocess",
+        "extra_pass",
+        "cudafe",
+        "slot for cicc compute_80",
+        "cicc compute_80",
+        "ptxas",
+        "stub_compile",
+    ];
+    for stage in stages {
+        assert!(
+            names.iter().filter(|name| *name == stage).count() >= 3,
+            "{stage}"
+        );
+    }
+    assert!(
+        names
+            .iter()
+            .any(|name| name == "waiting for another process")
+    );
+    assert_eq!(all["otherData"]["begins"], "2026-11-22T10:00:00.000Z");
+    // At 0.5 s the second compile had not begun, and cicc waited until 0.52 s.
+    let at = |micros: u64| {
+        let counters = all["traceEvents"].as_array().unwrap().iter();
+        let mut counters =
+            counters.filter(|event| event["ph"] == "C" && event["ts"].as_u64() <= Some(micros));
+        counters.next_back().unwrap()["args"].clone()
+    };
+    assert_eq!(at(500_000), json!({ "in use": 1, "waited for": 1 }));
+    assert_eq!(at(550_000), json!({ "in use": 2, "waited for": 0 }));
+    let last = home.json(&["trace", "--last-build"]);
+    let compiles = trace::check(&last)
+        .iter()
+        .filter(|name| name.ends_with(')'))
+        .count();
+    assert_eq!(compiles, journal().len() - 2);
+}
+
+#[test]
+fn last_build_of_stats_is_that_of_its_compiles() {
+    let home = home_with(&[
+        miss("a", 0),
+        miss("b", 3),
+        compile("a", 8, CompileOutcome::DirectHit),
+    ]);
+    let last = home.json(&["stats", "--json", "--last-build"]);
+    assert_eq!(
+        (&last["direct_hits"], &last["misses"]),
+        (&json!(1), &json!(0))
+    );
+    assert_eq!(
+        last["since"]["asked"],
+        "the last build, which began 2026-11-22T10:00:08.000Z"
+    );
+    let both = home.run(&["stats", "--last-build", "--since", "1h"]);
+    assert_eq!(both.status.code(), Some(2));
+}
+
+#[test]
+fn an_empty_journal_is_shown_and_no_cache_is_an_error() {
+    let home = Home::new();
+    for command in ["report", "trace"] {
+        let output = home.run(&[command]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        assert!(!home.cache().exists());
+    }
+    home.store();
+    let (page, stats) = both(&home, &["--last-build"], &["--last-build"]);
+    assert_eq!(page, stats);
+    assert!(trace::check(&home.json(&["trace", "--last-build"])).is_empty());
+}
+
+#[test]
+fn what_is_asked_for_goes_to_the_file_that_is_named() {
+    let home = home_with(&journal());
+    for command in ["report", "trace"] {
+        let path = home.path().join(command);
+        assert_eq!(home.text(&[command, "-o", path.to_str().unwrap()]), "");
+        let written = fs::read_to_string(&path).unwrap();
+        match command {
+            "report" => drop(page::check(&written)),
+            _ => drop(trace::check(&serde_json::from_str(&written).unwrap())),
+        }
+        let nowhere = home.path().join("missing/file");
+        let failed = home.run(&[command, "-o", nowhere.to_str().unwrap()]);
+        assert_eq!(failed.status.code(), Some(1), "{failed:?}");
+    }
+}

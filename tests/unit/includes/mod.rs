@@ -1,0 +1,6 @@
+//! What sources include and hold: direct mode's verdicts, the lexer, digests of tokens, and moved lines.
+
+mod direct;
+mod lexer;
+mod moved;
+mod tokens;

@@ -1,0 +1,8 @@
+//! Rooms of the library held against properties, recorded fixtures, real preprocessors, and what the real nvcc says
+//! of command lines and plans.
+
+mod cmdline;
+mod formats;
+mod includes;
+mod plan;
+mod random;
