@@ -3,16 +3,16 @@
 //! Rooms from top to bottom. A room imports those below it and, without a circle, those beside it; `tests/house`
 //! holds that.
 //!
-//! | rooms                                              | what they are for                       |
-//! |----------------------------------------------------|-----------------------------------------|
-//! | `cli`                                              | the program `pcache`                     |
-//! | `compile`, `nvrtc`                                 | one compile, ahead of time or at run time |
-//! | `exec`, `store`, `includes`, `toolchain`, `why`    | what a compile is put together from      |
-//! | `key`                                              | what names a result                      |
-//! | `plan`, `cmdline`                                  | what nvcc would do, and was asked for    |
+//! | rooms                                                                                                         | what they are for |
+//! |---------------------------------------------------------------------------------------------------------------|---|
+//! | `cli`                                                                                                         | the program `pcache` |
+//! | `compile`, `nvrtc`                                                                                            | one compile, ahead of time or at run time |
+//! | `exec`, `store`, `includes`, `toolchain`, `explain`                                                           | what a compile is put together from |
+//! | `key`                                                                                                         | what names a result |
+//! | `plan`, `cmdline`                                                                                             | what nvcc would do, and was asked for |
 //! | `config`, `stats`, `journal`, `stat`, `outcome`, `log`, `lock`, `text`, `files`, `secret`, `shell`, `visible` | what all of them use |
 //!
-//! `cmdline`, `plan`, `key` and `why` do no I/O and read neither clock nor environment.
+//! `cmdline`, `plan`, `key` and `explain` do no I/O and read neither clock nor environment.
 //! `docs/design/architecture.md` follows one compile through these rooms.
 //!
 //! What only this crate uses is `pub(crate)`, so that the compiler points at dead code; what tests and programs use is
@@ -25,6 +25,7 @@ pub mod cmdline;
 pub mod compile;
 pub mod config;
 pub mod exec;
+pub mod explain;
 mod files;
 pub mod includes;
 pub mod journal;
@@ -42,4 +43,3 @@ pub mod store;
 mod text;
 pub mod toolchain;
 pub mod visible;
-pub mod why;

@@ -8,7 +8,7 @@ use pcache_nvcc::compile::{Detour, StoreView, compile};
 use pcache_nvcc::config::Config;
 use pcache_nvcc::exec::{Interrupted, Slots};
 use pcache_nvcc::includes::digests::{DigestTable, MappingGuard};
-use pcache_nvcc::journal::{self, Account, Compile, CompileOutcome};
+use pcache_nvcc::journal::{self, Compile, CompileOutcome, Recorder};
 use pcache_nvcc::log::Log;
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::stats::{Counter, Stats};
@@ -96,14 +96,14 @@ fn real_nvcc(config: &Config, launcher: Option<PathBuf>) -> Result<PathBuf, Stri
 fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let log = Log::open(config.log.value.as_deref());
     let mut block = log.block(args);
-    let account = Account::begin(block.is_kept());
+    let recorder = Recorder::begin(block.is_kept());
     let opened = FileStore::from_config(config);
     let own = opened.as_ref().ok().and_then(FileStore::own_root);
     let is_kept = opened.as_ref().is_ok_and(|store| !store.may_change_own());
     let elsewhere = Stats::nowhere();
     let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
     if let Err(error) = &opened {
-        account.note("cache", error);
+        recorder.note("cache", error);
     }
     let digests = config.direct.value.then(|| match own {
         None => DigestTable::nowhere(),
@@ -131,11 +131,11 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         wait: config.wait.value,
         digests: digests.as_ref(),
     };
-    let detour = attempt(nvcc, args, config, &cache, &account).err();
-    note(stats, &account, detour.as_ref(), args);
-    let record = account.finish();
+    let detour = attempt(nvcc, args, config, &cache, &recorder).err();
+    note(stats, &recorder, detour.as_ref(), args);
+    let record = recorder.finish();
     count_time(stats, &record);
-    account.write_block(&record, &mut block);
+    recorder.write_block(&record, &mut block);
     if let Some(store) = cache.store {
         // Best effort: a lost record only affects reports.
         let _ = store.note(&record.to_text());
@@ -157,14 +157,14 @@ fn attempt(
     args: &[OsString],
     config: &Config,
     cache: &StoreView<'_>,
-    account: &Account,
+    recorder: &Recorder,
 ) -> Result<(), Detour> {
     if config.disable.value {
         return Err(Bypass::new(BypassReason::Disabled, "").into());
     }
     // stderr is nvcc's: a failure of ours goes to the log.
     std::panic::set_hook(Box::new(|_| {}));
-    let tried = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, cache, account)));
+    let tried = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, cache, recorder)));
     tried.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
@@ -173,28 +173,28 @@ fn attempt(
 }
 
 /// Counts and tells how it ended; units have been noted already.
-fn note(stats: &Stats, account: &Account, detour: Option<&Detour>, args: &[OsString]) {
+fn note(stats: &Stats, recorder: &Recorder, detour: Option<&Detour>, args: &[OsString]) {
     let (level, reason, detail) = match detour {
         None => return,
         Some(Detour::Bypass(bypass)) => {
             stats.add(Counter::Bypassed(bypass.reason), 1);
             let (code, detail) = (bypass.reason.code(), &bypass.detail);
-            account.note("bypass", format_args!("{code} {detail}"));
+            recorder.note("bypass", format_args!("{code} {detail}"));
             (CompileOutcome::Bypass, Some(code), Some(detail.clone()))
         }
         Some(Detour::Fallback(fallback)) => {
             stats.add(Counter::Fallback(fallback.reason), 1);
             let (code, detail) = (fallback.reason.code(), &fallback.detail);
-            account.note("fallback", format_args!("{code} {detail}"));
+            recorder.note("fallback", format_args!("{code} {detail}"));
             (CompileOutcome::Fallback, Some(code), Some(detail.clone()))
         }
         Some(Detour::Interrupted(signal)) => {
             let text = format!("signal {}", signal.number());
-            account.note("interrupted", &text);
+            recorder.note("interrupted", &text);
             (CompileOutcome::Interrupted, None, Some(text))
         }
     };
-    account.tell(|found| {
+    recorder.tell(|found| {
         found.level = level;
         found.reason = reason.map(str::to_owned);
         found.detail = detail.filter(|detail| !detail.is_empty());

@@ -1,5 +1,5 @@
 //! `pcache explain`: how compiles ended, and why. Compares what a compile depended on with what the most similar earlier
-//! compile of the same thing depended on; `crate::why` compares the two.
+//! compile of the same thing depended on; `crate::explain` compares the two.
 
 use super::context::{Context, Status};
 use super::journal::{compiles_of, facts, is_of, output, sources};
@@ -7,10 +7,10 @@ use super::progress::Progress;
 use super::removals::Removals;
 use super::screen::{Screen, print_json, say};
 use super::zone::Zone;
+use crate::explain::{DependencyReport, Difference, DifferenceKind, differences};
 use crate::journal::{Compile, CompileOutcome};
 use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
 use crate::store::FileStore;
-use crate::why::{DependencyReport, Difference, DifferenceKind, differences};
 use anyhow::{Context as _, Error, bail};
 use serde::Serialize;
 use std::path::{Component, PathBuf};

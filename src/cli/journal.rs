@@ -1,8 +1,8 @@
 //! The journal as `pcache` reads it: compiles in the order in which they began, with their sources, outputs and facts.
 
+use crate::explain::{DependencyReport, Later, SCHEMA};
 use crate::journal::{Compile, place};
 use crate::store::FileStore;
-use crate::why::{DependencyReport, Later, SCHEMA};
 use anyhow::{Context as _, Error};
 use std::path::{Path, PathBuf};
 

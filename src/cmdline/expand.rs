@@ -4,13 +4,13 @@
 //! The rules differ. All of them were found by comparing the plans of the real nvcc, and
 //! `tests/unit/cmdline/real.rs` compares them again.
 //!
-//! | | separators | `"` | `\` |
-//! |---|---|---|---|
-//! | environment flags | space, tab | protects separators, stays | stays; inside quotes `\"` does not close |
-//! | option file | space, tab, newline, carriage return | protects separators, goes | the next byte is taken as it is |
-//! | list | comma | protects commas, stays | stays; inside quotes `\"` does not close |
-//! | list of paths | comma | protects commas, goes | stays; inside quotes `\"` does not close |
-//! | escaped list | comma | protects commas, stays | goes; the next byte is taken as it is |
+//! |                   | separators                           | `"`                        | `\` |
+//! |-------------------|--------------------------------------|----------------------------|---|
+//! | environment flags | space, tab                           | protects separators, stays | stays; inside quotes `\"` does not close |
+//! | option file       | space, tab, newline, carriage return | protects separators, goes  | the next byte is taken as it is |
+//! | list              | comma                                | protects commas, stays     | stays; inside quotes `\"` does not close |
+//! | list of paths     | comma                                | protects commas, goes      | stays; inside quotes `\"` does not close |
+//! | escaped list      | comma                                | protects commas, stays     | goes; the next byte is taken as it is |
 //!
 //! Empty elements of lists vanish, and words of option files and elements of the first two kinds
 //! of lists lose the spaces at their ends.

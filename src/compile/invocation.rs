@@ -23,7 +23,7 @@ use crate::compile::store_view::StoreView;
 use crate::compile::units::Units;
 use crate::exec::Signals;
 use crate::includes::mounts::Mounts;
-use crate::journal::{self, Account, CompileOutcome};
+use crate::journal::{self, CompileOutcome, Recorder};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
 use crate::stat::CoarseTime;
@@ -44,12 +44,12 @@ pub fn compile(
     nvcc: &Path,
     args: &[OsString],
     cache: &StoreView<'_>,
-    account: &Account,
+    recorder: &Recorder,
 ) -> Result<(), Detour> {
     environment::check()?;
     let job = read_job(args)?;
     let mut facts = facts(&job)?;
-    introduce(&job, &facts, cache, account);
+    introduce(&job, &facts, cache, recorder);
     if !cache.stages {
         // nvcc's own module id is in what it makes.
         facts.job.push(("one-step", Vec::new()));
@@ -57,9 +57,9 @@ pub fn compile(
     let ccbin = job.value_of("compiler-bindir");
     let known = recall(nvcc, ccbin, cache.memos.as_ref(), cache.digests);
     if let Some(toolchain) = &known
-        && let Some(hit) = look_up(nvcc, (&job, &facts), toolchain, cache, account)
+        && let Some(hit) = look_up(nvcc, (&job, &facts), toolchain, cache, recorder)
     {
-        return serve(hit, cache, account);
+        return serve(hit, cache, recorder);
     }
     let signals = Signals::install().map_err(|error| work_directory(&error))?;
     let invocation = Invocation {
@@ -68,7 +68,7 @@ pub fn compile(
         facts: &facts,
         cache,
         signals: &signals,
-        account,
+        recorder,
     };
     let ended = invocation.run(known);
     // A tool that a signal ended is no failure of ours.
@@ -85,16 +85,16 @@ fn look_up(
     (job, facts): (&Job, &RequestFacts),
     toolchain: &Toolchain,
     cache: &StoreView<'_>,
-    account: &Account,
+    recorder: &Recorder,
 ) -> Option<DirectHit> {
     let request = DirectKeyInputs::new(nvcc, job, facts, toolchain)?;
     let direct = Direct::new(&request, job, facts, toolchain, cache, None)?;
-    direct.look_up(account)
+    direct.look_up(recorder)
 }
 
 /// Tells the account what is asked for.
-fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, account: &Account) {
-    account.tell(|found| {
+fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &Recorder) {
+    recorder.tell(|found| {
         found.directory = journal::text(facts.directory.physical.as_os_str());
         found.output = job.output.as_deref().map(journal::text);
         found.sources = job
@@ -107,7 +107,7 @@ fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, account: &A
 }
 
 /// Delivers what direct mode has found.
-fn serve(hit: DirectHit, cache: &StoreView<'_>, account: &Account) -> Result<(), Detour> {
+fn serve(hit: DirectHit, cache: &StoreView<'_>, recorder: &Recorder) -> Result<(), Detour> {
     hit.delivery.place(&hit.targets)?;
     hit.delivery.place_kept(&hit.kept_targets)?;
     hit.delivery.printed.show();
@@ -120,8 +120,8 @@ fn serve(hit: DirectHit, cache: &StoreView<'_>, account: &Account) -> Result<(),
     if hit.is_semantic {
         cache.stats.add(Counter::SemanticHit, hit.units);
     }
-    account.note("direct", format_args!("{how} ({})", hex::encode(hit.key)));
-    account.tell(|found| {
+    recorder.note("direct", format_args!("{how} ({})", hex::encode(hit.key)));
+    recorder.tell(|found| {
         found.level = CompileOutcome::DirectHit;
         found.semantic = hit.is_semantic;
         found.key = Some(hex::encode(hit.key));
@@ -138,7 +138,7 @@ struct Invocation<'a> {
     facts: &'a RequestFacts,
     cache: &'a StoreView<'a>,
     signals: &'a Signals,
-    account: &'a Account,
+    recorder: &'a Recorder,
 }
 
 /// What is known of an invocation before its units run.
@@ -183,13 +183,13 @@ impl Invocation<'_> {
         let (mut toolchain, asked) = match known {
             Some(known) => (known, None),
             None => {
-                self.account
+                self.recorder
                     .note("toolchain", "not remembered, or changed; identified");
                 let (toolchain, asked) = self.identify(workspace)?;
                 // Another user, or a build whose files are here, may have compiled this before.
                 let asks = (self.job, self.facts);
-                if let Some(hit) = look_up(self.nvcc, asks, &toolchain, self.cache, self.account) {
-                    serve(hit, self.cache, self.account)?;
+                if let Some(hit) = look_up(self.nvcc, asks, &toolchain, self.cache, self.recorder) {
+                    serve(hit, self.cache, self.recorder)?;
                     return Ok(Preparing::Answered);
                 }
                 (toolchain, asked)
@@ -201,7 +201,7 @@ impl Invocation<'_> {
             cache: self.cache,
             facts: self.facts,
             started: planning,
-            account: self.account,
+            recorder: self.recorder,
         };
         let mut plan = planner.plan(self.job, workspace, asked)?;
         check_variables(&plan, &toolchain)?;
@@ -259,7 +259,7 @@ impl Invocation<'_> {
         let runner = Runner {
             slots: &self.cache.slots,
             signals: self.signals,
-            account: self.account,
+            recorder: self.recorder,
             threads: self.facts.threads,
         };
         let exact = self.semantic_off_reason();
@@ -299,7 +299,7 @@ impl Invocation<'_> {
         all.printed.show();
         for (unit, finished) in plan.units.iter().zip(&finished) {
             let source = &plan.file(unit.source).path;
-            finished.count(self.cache, self.account, source);
+            finished.count(self.cache, self.recorder, source);
         }
         Ok(())
     }

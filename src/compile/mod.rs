@@ -4,19 +4,19 @@
 //!
 //! From top to bottom, in the order of the way; each imports only what is below it:
 //!
-//! | module        | part                                                              |
-//! |---------------|-------------------------------------------------------------------|
-//! | `invocation`  | prepares a compile, runs its units, links, delivers                |
-//! | `units`       | the units of an invocation, one after the other                    |
-//! | `plan_memo`   | nvcc's plan, asked of nvcc or remembered                           |
-//! | `direct`      | the answer without a process, and what it depends on               |
-//! | `deliver`     | outputs, depfiles and kept files in their places                   |
-//! | `unit`        | one unit: its key, its result, its compile                         |
-//! | `stages`      | the result of each stage                                           |
-//! | `inputs`      | what a unit's passes read, and what the host compiler is asked     |
-//! | `request`     | command line, environment, and direct mode's key                   |
-//! | `run`         | commands, the private directory, and what runs them                |
-//! | `store_view`, `file_digest`, `detour` | what all of them use                       |
+//! | module                                | part                                                           |
+//! |---------------------------------------|----------------------------------------------------------------|
+//! | `invocation`                          | prepares a compile, runs its units, links, delivers            |
+//! | `units`                               | the units of an invocation, one after the other                |
+//! | `plan_memo`                           | nvcc's plan, asked of nvcc or remembered                       |
+//! | `direct`                              | the answer without a process, and what it depends on           |
+//! | `deliver`                             | outputs, depfiles and kept files in their places               |
+//! | `unit`                                | one unit: its key, its result, its compile                     |
+//! | `stages`                              | the result of each stage                                       |
+//! | `inputs`                              | what a unit's passes read, and what the host compiler is asked |
+//! | `request`                             | command line, environment, and direct mode's key               |
+//! | `run`                                 | commands, the private directory, and what runs them            |
+//! | `store_view`, `file_digest`, `detour` | what all of them use                                           |
 
 mod deliver;
 mod detour;

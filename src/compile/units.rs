@@ -16,7 +16,7 @@ use crate::compile::unit::module::OutputScope;
 use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::{Finished, compile_unit};
 use crate::includes::lookups::Doubt;
-use crate::journal::{self, Account, CompileOutcome, UnitOutcome};
+use crate::journal::{self, CompileOutcome, Recorder, UnitOutcome};
 use crate::key::Digest;
 use crate::stats::Counter;
 use std::ffi::OsStr;
@@ -83,8 +83,8 @@ impl Units<'_> {
     fn compile(&self, recording: &mut Recording<'_>) -> Result<Vec<Finished>, Detour> {
         let mut finished = Vec::with_capacity(self.works.len());
         for (number, work) in self.works.iter().enumerate() {
-            let account = work.runner.account;
-            account.enter_unit(Some(number));
+            let recorder = work.runner.recorder;
+            recorder.enter_unit(Some(number));
             let is_only = self.works.len() == 1;
             let unit = compile_unit(work, self.one_step.as_ref(), &mut |known| {
                 if is_only {
@@ -93,11 +93,11 @@ impl Units<'_> {
             })?;
             recording.add(&unit);
             if let Some(why) = &unit.semantic_off_reason {
-                account.note("semantic", format_args!("every byte counts: {why}"));
+                recorder.note("semantic", format_args!("every byte counts: {why}"));
             }
             delivery::write_temporaries(work, &unit.product)?;
             finished.push(unit);
-            account.enter_unit(None);
+            recorder.enter_unit(None);
         }
         Ok(finished)
     }
@@ -132,11 +132,11 @@ impl Units<'_> {
         });
         let made = self.made(finished, endings, facts.clone());
         let doubt = self.remember_direct(recorded, delivery, made).err();
-        let account = first.runner.account;
+        let recorder = first.runner.recorder;
         if let Some(doubt) = &doubt {
-            account.note("direct", format_args!("not remembered: {doubt}"));
+            recorder.note("direct", format_args!("not remembered: {doubt}"));
         }
-        account.tell(|record| {
+        recorder.tell(|record| {
             record.facts = facts;
             record.forgotten = doubt;
         });
@@ -196,7 +196,7 @@ fn explained(unit: &Finished) -> ExplainedUnit<'_> {
 
 impl Ended {
     /// Counts a unit of an invocation that ended well; of another, only the detour counts.
-    pub(super) fn count(&self, cache: &StoreView<'_>, account: &Account, source: &OsStr) {
+    pub(super) fn count(&self, cache: &StoreView<'_>, recorder: &Recorder, source: &OsStr) {
         let (level, semantic, text) = match &self.ending {
             Ending::Hit => (CompileOutcome::PreprocessedHit, false, "preprocessed hit"),
             Ending::SemanticHit => (
@@ -232,8 +232,8 @@ impl Ended {
             .as_ref()
             .map_or_else(String::new, |why| format!(": {why}"));
         let (shown, key) = (source.display(), hex::encode(self.key));
-        account.note("unit", format_args!("{shown}: {text}{why} ({key})"));
-        account.tell(|found| {
+        recorder.note("unit", format_args!("{shown}: {text}{why} ({key})"));
+        recorder.tell(|found| {
             // The worst of all; the first is better than what stood there before any.
             found.level = if found.units.is_empty() {
                 level
@@ -243,7 +243,7 @@ impl Ended {
             found.semantic |= semantic;
             found.stored += if level.is_hit() { self.milliseconds } else { 0 };
         });
-        account.add_unit(UnitOutcome {
+        recorder.add_unit(UnitOutcome {
             source: journal::text(source),
             level,
             semantic,

@@ -2,14 +2,14 @@
 //! write there leads the program elsewhere. The one place to port: another system needs these types with its own
 //! calls.
 //!
-//! | module   | part                                                          |
-//! |----------|---------------------------------------------------------------|
-//! | `root`   | the root of a store, opened once for all that looks there     |
+//! | module   | part                                                              |
+//! |----------|-------------------------------------------------------------------|
+//! | `root`   | the root of a store, opened once for all that looks there         |
 //! | `rights` | who may use what is made in a cache, and whose files are believed |
-//! | `own`    | files that are one user's own in a cache that several share  |
-//! | `fresh`  | files that are written whole and then renamed to their place |
-//! | `header` | magic number and version at the head of a file of fixed size |
-//! | `busy`   | operations that a busy file holds up, on systems that know that |
+//! | `own`    | files that are one user's own in a cache that several share       |
+//! | `fresh`  | files that are written whole and then renamed to their place      |
+//! | `header` | magic number and version at the head of a file of fixed size      |
+//! | `busy`   | operations that a busy file holds up, on systems that know that   |
 
 #[cfg(test)]
 pub(crate) use busy::faults;

@@ -1,18 +1,18 @@
 //! One program that is compiled at run time: looked up, waited for, or remembered. Whatever goes wrong is a bypass
 //! or a result that is not stored, and the program gets what NVRTC gives.
 
-use super::account::{ProgramLog, StoredProgram, keep_facts};
 use super::environment::{self, Start};
 use super::found::{FoundResult, fetch};
-use super::key::{Scope, result_key};
-use super::level::TieredStore;
+use super::key::{Locality, result_key};
 use super::library::Libraries;
+use super::locality::{self, Given};
 use super::log;
 use super::options::{Options, Refusal};
 use super::process::{self, Leaks};
 use super::program::{FileAccess, Library, NvrtcRequest, ProgramOutput};
 use super::record::{NvrtcRecord, SCHEMA};
-use super::scope::{self, Given};
+use super::recorder::{ProgramRecorder, StoredProgram, keep_facts};
+use super::tiered_store::TieredStore;
 use crate::config::Config;
 use crate::includes::digests::DigestTable;
 use crate::includes::mounts::Mounts;
@@ -67,7 +67,7 @@ pub struct Miss<'a> {
     /// The mounts since then.
     mounts: Mounts,
     /// None when all is told.
-    told: Option<Box<ProgramLog>>,
+    recorder: Option<Box<ProgramRecorder>>,
     /// Held for its drop.
     _lead: Option<LeadGuard>,
 }
@@ -127,22 +127,22 @@ impl Cache {
         let Some(level) = &self.level else {
             return Begin::Bypass;
         };
-        let told = ProgramLog::begin(request, &self.config);
+        let recorder = ProgramRecorder::begin(request, &self.config);
         let keyed = match self.keyed(request) {
             Ok(keyed) => keyed,
             Err((reason, detail)) => {
-                told.bypassed(level, reason, &detail);
+                recorder.bypassed(level, reason, &detail);
                 return Begin::Bypass;
             }
         };
-        let found = self.look_up(level, &keyed, &told);
+        let found = self.look_up(level, &keyed, &recorder);
         let turn = match found {
             Some(found) => Ok((found, Ending::DirectHit)),
-            None => self.take_turn(level, &keyed, &told),
+            None => self.take_turn(level, &keyed, &recorder),
         };
         match turn {
             Ok((found, ending)) => {
-                told.hit(level, ending, &found);
+                recorder.hit(level, ending, &found);
                 Begin::Hit(Arc::new(found.output))
             }
             Err(lead) => Begin::Miss(Miss {
@@ -151,7 +151,7 @@ impl Cache {
                 keyed: Box::new(keyed),
                 started: CoarseTime::now(),
                 mounts: Mounts::watch(),
-                told: Some(Box::new(told)),
+                recorder: Some(Box::new(recorder)),
                 _lead: lead,
             }),
         }
@@ -160,7 +160,7 @@ impl Cache {
     /// Counts a compile that is not for the cache for a reason that only the hooks know.
     pub fn note_bypass(&self, request: &NvrtcRequest<'_>, reason: NvrtcReason) {
         if let Some(level) = &self.level {
-            ProgramLog::begin(request, &self.config).bypassed(level, reason, b"");
+            ProgramRecorder::begin(request, &self.config).bypassed(level, reason, b"");
         }
     }
 
@@ -179,7 +179,7 @@ impl Cache {
             options: &options,
             expressions: request.expressions,
         };
-        if scope::all_texts(program, &given).any(scope::asks_for_time) {
+        if locality::all_texts(program, &given).any(locality::asks_for_time) {
             return Err((NvrtcReason::TimeMacro, Vec::new()));
         }
         let environment = self.start.keyed()?;
@@ -200,8 +200,8 @@ impl Cache {
             anywhere: Digest::default(),
             here: Digest::default(),
         };
-        keyed.anywhere = keyed.facts(&self.driver, Scope::Anywhere, |facts| facts.key());
-        keyed.here = keyed.facts(&self.driver, Scope::Here, |facts| facts.key());
+        keyed.anywhere = keyed.facts(&self.driver, Locality::Anywhere, |facts| facts.key());
+        keyed.here = keyed.facts(&self.driver, Locality::ThisDirectory, |facts| facts.key());
         Ok(keyed)
     }
 
@@ -209,25 +209,26 @@ impl Cache {
         &self,
         level: &TieredStore,
         keyed: &Keyed,
-        told: &ProgramLog,
+        recorder: &ProgramRecorder,
     ) -> Option<FoundResult> {
         if self.config.recache.value {
-            told.note("lookup", "none: PCACHE_RECACHE is set");
+            recorder.note("lookup", "none: PCACHE_RECACHE is set");
             return None;
         }
-        let mut scopes = [Scope::Anywhere, Scope::Here].into_iter();
+        let mut scopes = [Locality::Anywhere, Locality::ThisDirectory].into_iter();
         // What follows from the options is known without a look.
         scopes.find_map(|scope| {
             let key = keyed.key(scope);
-            if scope == Scope::Anywhere && keyed.options.tells_names {
+            if scope == Locality::Anywhere && keyed.options.tells_names {
                 return None;
             }
             // A list in memory may lack what others have stored since, and nothing else.
             let known = level.known_record(key);
-            let known = known.and_then(|list| self.look_through(level, keyed, scope, &list, told));
+            let known =
+                known.and_then(|list| self.look_through(level, keyed, scope, &list, recorder));
             known.or_else(|| {
                 let list = level.record(key)?;
-                self.look_through(level, keyed, scope, &list, told)
+                self.look_through(level, keyed, scope, &list, recorder)
             })
         })
     }
@@ -237,22 +238,23 @@ impl Cache {
         &self,
         level: &TieredStore,
         keyed: &Keyed,
-        scope: Scope,
+        scope: Locality,
         list: &[u8],
-        told: &ProgramLog,
+        recorder: &ProgramRecorder,
     ) -> Option<FoundResult> {
         let started = CoarseTime::now();
         let sets = path_set::read_list(list)?;
         sets.iter().find_map(|set| {
             let place = keyed.place();
-            let is_told_apart = scope == Scope::Here || keyed.program.headers.is_empty();
+            let is_told_apart =
+                scope == Locality::ThisDirectory || keyed.program.headers.is_empty();
             if !is_told_apart && set.has_files() && place.has_stand_ins() {
                 return None;
             }
             let here = place.resolve(set)?;
             let contents = here.check(&self.digests, None, started);
             let contents = contents.map_err(|Changed(path)| {
-                told.note("lookup", format_args!("{} has changed", path.display()));
+                recorder.note("lookup", format_args!("{} has changed", path.display()));
             });
             let times = keyed.times(set);
             let key = result_key(keyed.key(scope), &set.digest, &contents.ok()?, &times);
@@ -265,7 +267,7 @@ impl Cache {
         &self,
         level: &TieredStore,
         keyed: &Keyed,
-        told: &ProgramLog,
+        recorder: &ProgramRecorder,
     ) -> Result<(FoundResult, Ending), Option<LeadGuard>> {
         if level.is_readonly() || self.config.recache.value {
             return Err(None);
@@ -275,7 +277,7 @@ impl Cache {
             let key = &keyed.anywhere;
             self.flights.join(key, deadline, &mut || None::<Infallible>)
         };
-        let mut look_up = || self.look_up(level, keyed, told);
+        let mut look_up = || self.look_up(level, keyed, recorder);
         let mut failed = || level.stats().add(Counter::Error, 1);
         match store::take_turn(&mut join, &mut look_up, &mut failed) {
             Ok(Turn::Found { value, waited }) => {
@@ -298,8 +300,8 @@ impl Miss<'_> {
     pub fn commit(mut self, seen: Vec<FileAccess>, output: &ProgramOutput, took: Duration) {
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let stored = self.keep(&seen, output, milliseconds);
-        if let Some(told) = self.told.take() {
-            told.missed(self.level, stored);
+        if let Some(recorder) = self.recorder.take() {
+            recorder.missed(self.level, stored);
         }
     }
 
@@ -318,10 +320,10 @@ impl Miss<'_> {
         let reads = place.follow(seen)?;
         let unnamed = log::unnamed(&output.log, &keyed.program, reads.renames_lines);
         let anywhere = reads.anywhere.as_ref().zip(unnamed.as_ref());
-        let tells_names = scope::program_tells_names(&keyed.program, &keyed.given());
+        let tells_names = locality::program_tells_names(&keyed.program, &keyed.given());
         let (scope, lookups, log) = match anywhere.filter(|_| !tells_names) {
-            Some((lookups, log)) => (Scope::Anywhere, lookups, log),
-            None => (Scope::Here, &reads.here, &output.log),
+            Some((lookups, log)) => (Locality::Anywhere, lookups, log),
+            None => (Locality::ThisDirectory, &reads.here, &output.log),
         };
         let set = PathSet::new(lookups).ok_or("a path with a NUL")?;
         let here = place.resolve(&set).ok_or("no directory of the program")?;
@@ -405,8 +407,8 @@ impl Miss<'_> {
 
 impl Drop for Miss<'_> {
     fn drop(&mut self) {
-        if let Some(told) = self.told.take() {
-            told.failed(self.level);
+        if let Some(recorder) = self.recorder.take() {
+            recorder.failed(self.level);
         }
     }
 }

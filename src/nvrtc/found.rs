@@ -1,10 +1,10 @@
 //! A result as the store has it: fetched whole, or not at all.
 
-use super::key::Scope;
-use super::level::TieredStore;
+use super::key::Locality;
 use super::log;
 use super::program::{Program, ProgramOutput};
 use super::record::NvrtcRecord;
+use super::tiered_store::TieredStore;
 use crate::key::Digest;
 use std::collections::BTreeSet;
 
@@ -20,7 +20,7 @@ pub(super) struct FoundResult {
 pub(super) fn fetch(
     level: &TieredStore,
     key: &Digest,
-    scope: Scope,
+    scope: Locality,
     program: &Program,
     expressions: &[Vec<u8>],
 ) -> Option<FoundResult> {
@@ -40,8 +40,8 @@ pub(super) fn fetch(
     let artefacts = artefacts.map(|(kind, found)| Some(((*kind).into(), level.artefact(found)?)));
     let output = ProgramOutput {
         log: match scope {
-            Scope::Anywhere => log::named(&log, program)?,
-            Scope::Here => log,
+            Locality::Anywhere => log::named(&log, program)?,
+            Locality::ThisDirectory => log,
         },
         lowered: lowered.collect(),
         artefacts: artefacts.collect::<Option<_>>()?,

@@ -18,11 +18,11 @@ const UNNAMED: &[u8] = b"default_program";
 
 /// How much of the program's name, and whether the working directory, counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Scope {
+pub(super) enum Locality {
     /// The name without its directory, in any working directory.
     Anywhere,
     /// The whole name, in this working directory.
-    Here,
+    ThisDirectory,
 }
 
 /// Everything that is known of a compile before NVRTC has read any file.
@@ -41,7 +41,7 @@ pub(super) struct NvrtcFacts<'a> {
     /// The working directory, physical and as `PWD` spells it.
     pub directories: &'a [PathBuf; 2],
     /// What of name and directory counts.
-    pub scope: Scope,
+    pub scope: Locality,
 }
 
 /// The fields in their order.
@@ -82,12 +82,12 @@ impl NvrtcFacts<'_> {
         list(sink, "environment", environment);
         sink.one("floating_point", self.floating_point.as_bytes());
         match self.scope {
-            Scope::Anywhere => {
+            Locality::Anywhere => {
                 sink.one("scope", b"anywhere");
                 sink.field("directory", 0);
                 sink.one("name", base_name(program));
             }
-            Scope::Here => {
+            Locality::ThisDirectory => {
                 sink.one("scope", b"here");
                 let directories = self.directories.iter();
                 let directories = directories.map(|path| path.as_os_str().as_bytes());
@@ -145,7 +145,7 @@ pub(super) fn result_key(
 
 #[cfg(test)]
 mod tests {
-    use super::{NVRTC_FIELDS, NvrtcFacts, Scope, result_key};
+    use super::{Locality, NVRTC_FIELDS, NvrtcFacts, result_key};
     use crate::key::{Digest, Explanation};
     use crate::nvrtc::options::Options;
     use crate::nvrtc::program::{Header, Library, NvrtcRequest, Program};
@@ -163,7 +163,7 @@ mod tests {
         expressions: Vec<Vec<u8>>,
         options: Vec<Vec<u8>>,
         directories: [PathBuf; 2],
-        scope: Scope,
+        scope: Locality,
     }
 
     impl Case {
@@ -181,7 +181,7 @@ mod tests {
                 expressions: vec![b"f<int>".to_vec()],
                 options: vec![b"-DX".to_vec(), b"-DY".to_vec()],
                 directories: ["/d".into(), "/d".into()],
-                scope: Scope::Here,
+                scope: Locality::ThisDirectory,
             }
         }
 
@@ -260,7 +260,7 @@ mod tests {
             |case| case.options.reverse(),
             |case| case.directories[0] = "/e".into(),
             |case| case.directories[1] = "/e".into(),
-            |case| case.scope = Scope::Anywhere,
+            |case| case.scope = Locality::Anywhere,
         ];
         let keys = changes.map(|change| Case::new().with(change).key());
         assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len());
@@ -268,7 +268,7 @@ mod tests {
 
     #[test]
     fn anywhere_only_the_last_part_of_the_name_counts() {
-        let anywhere = Case::new().with(|case| case.scope = Scope::Anywhere);
+        let anywhere = Case::new().with(|case| case.scope = Locality::Anywhere);
         let moved = anywhere.clone().with(|case| {
             case.program.name = Some(b"/tmp/random/k.cu".to_vec());
             case.directories[0] = "/e".into();

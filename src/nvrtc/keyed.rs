@@ -1,10 +1,10 @@
 //! What the keys of a request are made of, and what of the disk counts for those of results. Asks no store.
 
-use super::key::{NvrtcFacts, Scope, full_name};
+use super::key::{Locality, NvrtcFacts, full_name};
+use super::locality::Given;
+use super::observed::CompilePlace;
 use super::options::Options;
 use super::program::{Library, NvrtcRequest, Program};
-use super::reads::CompilePlace;
-use super::scope::Given;
 use crate::includes::path_set::PathSet;
 use crate::key::Digest;
 use std::ffi::OsStr;
@@ -30,10 +30,10 @@ pub(crate) struct Keyed {
 }
 
 impl Keyed {
-    pub(super) fn key(&self, scope: Scope) -> &Digest {
+    pub(super) fn key(&self, scope: Locality) -> &Digest {
         match scope {
-            Scope::Anywhere => &self.anywhere,
-            Scope::Here => &self.here,
+            Locality::Anywhere => &self.anywhere,
+            Locality::ThisDirectory => &self.here,
         }
     }
 
@@ -55,7 +55,7 @@ impl Keyed {
     pub(super) fn facts<T>(
         &self,
         driver: &str,
-        scope: Scope,
+        scope: Locality,
         then: impl FnOnce(&NvrtcFacts<'_>) -> T,
     ) -> T {
         then(&NvrtcFacts {

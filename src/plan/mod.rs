@@ -10,18 +10,18 @@
 //! #$ -- Filter Dependencies -- > a.d            with -MD: nvcc itself writes the depfile here
 //! ```
 //!
-//! | module    | part                                                        |
-//! |-----------|-------------------------------------------------------------|
-//! | `parts`   | what a plan consists of                                     |
-//! | `tool`    | the tools that stages run                                   |
-//! | `files`   | the files seen so far, one for each spelling                |
-//! | `shell`   | one command line into words                                 |
-//! | `lines`   | the text into environment, notices, commands and depfiles   |
-//! | `flags`   | what each tool's flags say about files: tables              |
-//! | `stages`  | commands into stages, by those tables                       |
-//! | `graph`   | implicit reads, and the checks that make the graph a graph  |
-//! | `units`   | stages into one unit for each source, and the link          |
-//! | `variant` | preprocessing passes that nvcc does not print               |
+//! | module    | part                                                             |
+//! |-----------|------------------------------------------------------------------|
+//! | `parts`   | what a plan consists of                                          |
+//! | `tool`    | the tools that stages run                                        |
+//! | `files`   | the files seen so far, one for each spelling                     |
+//! | `shell`   | one command line into words                                      |
+//! | `lines`   | the text into environment, notices, commands and depfiles        |
+//! | `flags`   | what each tool's flags say about files: tables                   |
+//! | `stages`  | commands into stages, by those tables                            |
+//! | `graph`   | implicit reads, and the checks that make the graph a graph       |
+//! | `units`   | stages into one unit for each source, and the link               |
+//! | `variant` | preprocessing passes that nvcc does not print                    |
 //! | `split`   | the host compile in two steps, of which one needs no device code |
 //!
 //! Everything is recognised by flag, never by position, because orders and spellings differ between

@@ -1,14 +1,14 @@
 //! Lists a store, shard by shard, and corrects what was counted for each shard that it lists.
 
-use super::area::{ListedFile, Listing, name_of};
 use super::backend::{Cleared, Entry};
-use super::class::{CLASS_HEAD, ContentKind};
+use super::content_kind::{CLASS_HEAD, ContentKind};
 use super::error::StoreError;
 use super::file::FileStore;
 use super::kind::{Access, EntryKind};
 use super::policy::{Candidate, UsageLog};
+use super::sharded_directory::{ListedFile, Listing, name_of};
 use super::tmp;
-use super::usage::{UsageMap, forget, load};
+use super::usage_log::{UsageMap, forget, load};
 use crate::files::{Directory, seconds};
 use crate::stats::{ShardRow, StoreSize, Totals};
 

@@ -3,12 +3,12 @@
 //! single put pays for all of it. `docs/design/store.md#eviction` says how near that comes to a whole listing.
 
 use super::StoreError;
-use super::area::name_of;
 use super::census::{MOST_LISTED, Shard};
 use super::file::FileStore;
 use super::own::Own;
 use super::policy::{Candidate, Limits, Nanos};
-use super::usage::fold;
+use super::sharded_directory::name_of;
+use super::usage_log::fold;
 use crate::files;
 use crate::files::Directory;
 use crate::stats::{Counter, SHARDS, ShardRow};

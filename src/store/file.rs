@@ -2,22 +2,22 @@
 //! temporary file and renamed, so that readers see all of it or nothing. Totals are kept in a page of counters, so
 //! that a put lists no directory.
 
-use super::area::{Area, FoundFile, Placement, Touch};
 use super::artefact::Artefact;
 use super::backend::Name;
 use super::change::{Sign, bytes_change, one, signed};
-use super::class::{CLASS_HEAD, ContentKind};
+use super::content_kind::{CLASS_HEAD, ContentKind};
 use super::error::StoreError;
 use super::key::KeyRefusal;
+use super::key_locks::KeyLocks;
 use super::kind::{Access, EntryKind};
 use super::own::Own;
 use super::policy::{Candidate, Policy, UsageLog};
 use super::record::Unsealed;
 use super::root;
+use super::sharded_directory::{FoundFile, Placement, ShardedDirectory, Touch};
 use super::tmp::{self, Durability, Temporary};
 use super::trust::{Credentials, Standing, Use};
-use super::turns::Turns;
-use super::usage::{Usage, note};
+use super::usage_log::{Usage, note};
 use crate::files::{Directory, FileMeta, Rights, RightsKind, Root, Size, is_missing, now};
 use crate::stats::{Counter, ShardRow, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
@@ -41,12 +41,12 @@ pub struct FileStore {
     pub(super) policy: Policy,
     pub(super) access: Access,
     pub(super) credentials: Credentials,
-    pub(super) entries: Area,
-    pub(super) records: Area,
+    pub(super) entries: ShardedDirectory,
+    pub(super) records: ShardedDirectory,
     pub(super) stats: Stats,
     pub(super) hits: AtomicU64,
     pub(super) misses: AtomicU64,
-    pub(super) turns: Turns,
+    pub(super) turns: KeyLocks,
 }
 
 impl FileStore {
@@ -232,7 +232,7 @@ impl FileStore {
         self.take_out(EntryKind::Record, self.credentials.name(key, Use::Result))
     }
 
-    pub(super) fn area(&self, sort: EntryKind) -> &Area {
+    pub(super) fn area(&self, sort: EntryKind) -> &ShardedDirectory {
         match sort {
             EntryKind::Entry => &self.entries,
             EntryKind::Record => &self.records,

@@ -108,13 +108,13 @@ impl FileStore {
                 continue;
             }
             self.stats.add(Counter::Evicted, 1);
-            let account = if self.policy.is_expired(&candidates[at], now) {
+            let recorder = if self.policy.is_expired(&candidates[at], now) {
                 &mut done.expired
             } else {
                 &mut done.evicted
             };
-            account.files += 1;
-            account.bytes = account.bytes.saturating_add(file.facts.size);
+            recorder.files += 1;
+            recorder.bytes = recorder.bytes.saturating_add(file.facts.size);
         }
     }
 }

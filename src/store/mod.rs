@@ -15,12 +15,11 @@
 //! `docs/design/store.md` draws the formats and says what happens on damage and on crashes.
 
 mod apart;
-mod area;
 mod artefact;
 mod backend;
 mod census;
 mod change;
-mod class;
+mod content_kind;
 mod contract;
 mod error;
 mod evict;
@@ -29,6 +28,7 @@ mod flight;
 mod gc;
 mod journal;
 mod key;
+mod key_locks;
 mod kind;
 mod memory;
 mod open;
@@ -36,17 +36,17 @@ mod own;
 pub mod policy;
 mod record;
 mod root;
+mod sharded_directory;
 mod survey;
 mod tmp;
 mod trust;
 mod turn;
-mod turns;
 mod unchanged;
-mod usage;
+mod usage_log;
 
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
-pub use class::{CLASS_HEAD, Content, ContentKind};
+pub use content_kind::{CLASS_HEAD, Content, ContentKind};
 pub use error::StoreError;
 pub use file::FileStore;
 pub use flight::{Flight, Flights, LeadGuard};

@@ -1,14 +1,14 @@
 //! Opening a store: its directory is made or examined, and what is believed there is found out.
 
-use super::area::Area;
 use super::error::StoreError;
 use super::file::FileStore;
+use super::key_locks::KeyLocks;
 use super::kind::Access;
 use super::own;
 use super::policy::Policy;
 use super::root::{absolute, make, refuse_strangers};
+use super::sharded_directory::ShardedDirectory;
 use super::trust::Credentials;
-use super::turns::Turns;
 use crate::config::Config;
 use crate::files::{Directory, Root, Trust, seconds};
 use crate::stats::{Counter, Stats};
@@ -130,8 +130,8 @@ impl FileStore {
             policy: Policy::default(),
             access,
             credentials,
-            entries: Area::new(Arc::clone(&opened), "entries"),
-            records: Area::new(Arc::clone(&opened), "manifests/results"),
+            entries: ShardedDirectory::new(Arc::clone(&opened), "entries"),
+            records: ShardedDirectory::new(Arc::clone(&opened), "manifests/results"),
             opened,
             own,
             apart: OnceLock::new(),
@@ -139,7 +139,7 @@ impl FileStore {
             stats,
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
-            turns: Turns::default(),
+            turns: KeyLocks::default(),
         };
         if access == Access::ReadWrite
             && store.stats.is_time_to_sweep(seconds(), SWEEP_SECONDS)

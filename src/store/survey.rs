@@ -1,15 +1,15 @@
 //! Goes through every file of a store, for commands that list, check or remove by other rules than the policy's.
 //! Reading here is no use: it leaves the order of eviction alone.
 
-use super::area::{ListedFile, Listing, name_of};
 use super::backend::{Cleared, Name};
 use super::error::StoreError;
 use super::file::{FileStore, LONGEST_RECORD};
 use super::kind::{Access, EntryKind};
 use super::policy::{Nanos, UsageLog};
 use super::record::Unsealed;
+use super::sharded_directory::{ListedFile, Listing, name_of};
 use super::trust::Credentials;
-use super::usage::load;
+use super::usage_log::load;
 
 /// One file as it was when listed.
 #[derive(Debug)]

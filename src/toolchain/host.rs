@@ -131,7 +131,7 @@ pub struct HostCommand {
 
 /// A driver's account of the commands that it would start.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HostAccount {
+pub struct HostCommands {
     /// Each command, in order.
     pub commands: Vec<HostCommand>,
     /// Whose options these programs understand.
@@ -144,7 +144,7 @@ pub struct HostAccount {
     pub specs: Vec<PathBuf>,
 }
 
-impl HostAccount {
+impl HostCommands {
     /// Reads what a driver printed on standard error. `None` where it names no compiler.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut commands = Vec::new();
@@ -270,7 +270,7 @@ impl SearchPlaces {
 
 #[cfg(test)]
 mod tests {
-    use super::{HostAccount, HostDriver, HostFamily, SearchPlaces, words};
+    use super::{HostCommands, HostDriver, HostFamily, SearchPlaces, words};
     use std::path::Path;
 
     const GNU: &[u8] = b"Using built-in specs.\nCOLLECT_GCC=/usr/bin/g++\nTarget: x86_64-linux-gnu\n\
@@ -284,7 +284,7 @@ mod tests {
 
     #[test]
     fn the_commands_of_both_compilers_are_read() {
-        let found = HostAccount::parse(GNU).unwrap();
+        let found = HostCommands::parse(GNU).unwrap();
         assert_eq!(found.family, HostFamily::Gnu);
         assert_eq!(
             programs(&found),
@@ -293,13 +293,13 @@ mod tests {
         assert_eq!(found.commands[1].text, b"as --64 -o /dev/null");
         assert_eq!(found.commands[0].words[2], "-march=x86-64");
         assert_eq!(found.specs, [Path::new("/usr/lib/gcc/x86_64-linux-gnu")]);
-        let found = HostAccount::parse(CLANG).unwrap();
+        let found = HostCommands::parse(CLANG).unwrap();
         assert_eq!(found.family, HostFamily::Other);
         assert_eq!(programs(&found), ["/usr/lib/llvm-14/bin/clang"]);
     }
 
-    fn programs(account: &HostAccount) -> Vec<&str> {
-        let commands = account.commands.iter();
+    fn programs(answer: &HostCommands) -> Vec<&str> {
+        let commands = answer.commands.iter();
         commands
             .filter_map(|command| command.words[0].to_str())
             .collect()
@@ -319,15 +319,15 @@ mod tests {
             b" as --64\n",
             b" \"open\n",
         ] {
-            assert_eq!(HostAccount::parse(text), None);
+            assert_eq!(HostCommands::parse(text), None);
         }
     }
 
     #[test]
     fn a_driver_is_gccs_own_by_name_and_content() {
         let driver = b"\x7fELF... Using built-in specs.\n";
-        let account = HostAccount::parse(GNU).unwrap();
-        let kind = |path: &str, content: &[u8]| account.kind_of(Path::new(path), content);
+        let answer = HostCommands::parse(GNU).unwrap();
+        let kind = |path: &str, content: &[u8]| answer.kind_of(Path::new(path), content);
         assert_eq!(kind("/usr/bin/g++", driver), HostDriver::Own);
         assert_eq!(
             kind("/opt/bin/g++", driver),

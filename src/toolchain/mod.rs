@@ -22,7 +22,7 @@ pub use find::{
     NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
 };
 pub use host::{
-    HostAccount, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc,
+    HostCommands, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc,
     split_assignment,
 };
 pub use identify::{Front, Toolchain, forget, identify, recall};

@@ -3,7 +3,7 @@
 
 use super::error::ToolchainError;
 use super::find::is_program;
-use super::host::{HostAccount, HostDriver, HostFamily, Inquiry, SearchPlaces, ask_places};
+use super::host::{HostCommands, HostDriver, HostFamily, Inquiry, SearchPlaces, ask_places};
 use super::places::EmptyPlaces;
 use crate::includes::digests::DigestTable;
 use crate::includes::probe::Probe;
@@ -30,18 +30,15 @@ pub(super) struct Parts {
 }
 
 impl Parts {
-    /// Looks at every place in `places` and where the compiler of `account` was configured to look.
+    /// Looks at every place in `places` and where the compiler of `answer` was configured to look.
     ///
     /// # Errors
     /// A place that cannot be looked at.
-    pub(super) fn find(places: &SearchPlaces, account: &HostAccount) -> std::io::Result<Self> {
+    pub(super) fn find(places: &SearchPlaces, answer: &HostCommands) -> std::io::Result<Self> {
         let started = CoarseTime::now();
         let mut parts = Self::default();
         let mut probe = Probe::default();
-        let configured = account
-            .specs
-            .iter()
-            .flat_map(|target| with_versions(target));
+        let configured = answer.specs.iter().flat_map(|target| with_versions(target));
         let searched = places.startup.iter().chain(&places.programs);
         let configured = configured.map(|directory| directory.join(""));
         for prefix in configured.chain(searched.cloned()) {
@@ -51,7 +48,7 @@ impl Parts {
                 parts.specs.insert(place, real);
             }
         }
-        for name in names(account) {
+        for name in names(answer) {
             for prefix in &places.programs {
                 let place = behind(prefix, &name);
                 if parts.empty.look(&mut probe, &place)? {
@@ -106,20 +103,20 @@ impl Host {
             driver: HostDriver::Wrapper,
             parts: Parts::default(),
         };
-        let Some(account) = HostAccount::parse(&commands.stderr) else {
+        let Some(answer) = HostCommands::parse(&commands.stderr) else {
             return Ok(host);
         };
         let content = fs::read(place).map_err(|source| ToolchainError::Read {
             path: place.into(),
             source,
         })?;
-        host.family = account.family;
-        if account.kind_of(place, &content) == HostDriver::Wrapper {
+        host.family = answer.family;
+        if answer.kind_of(place, &content) == HostDriver::Wrapper {
             return Ok(host);
         }
         match (host.family, SearchPlaces::parse(&places.stdout)) {
             (HostFamily::Gnu, Some(places)) => {
-                host.parts = Parts::find(&places, &account).map_err(failed)?;
+                host.parts = Parts::find(&places, &answer).map_err(failed)?;
                 // Specs files may ask for variables and other files.
                 if host.parts.specs.is_empty() && !host.parts.hides_a_part {
                     host.driver = HostDriver::Own;
@@ -142,9 +139,9 @@ fn behind(prefix: &Path, name: &OsStr) -> PathBuf {
         .into()
 }
 
-fn names(account: &HostAccount) -> BTreeSet<OsString> {
+fn names(answer: &HostCommands) -> BTreeSet<OsString> {
     let mut names: BTreeSet<_> = PROGRAMS.map(OsString::from).into();
-    for target in account.specs.iter().filter_map(|path| path.file_name()) {
+    for target in answer.specs.iter().filter_map(|path| path.file_name()) {
         names.insert([target, OsStr::new("-as")].into_iter().collect());
     }
     names
@@ -163,12 +160,12 @@ fn with_versions(target: &Path) -> Vec<PathBuf> {
 mod tests {
     use super::Parts;
     use crate::includes::digests::DigestTable;
-    use crate::toolchain::{HostAccount, HostFamily, SearchPlaces};
+    use crate::toolchain::{HostCommands, HostFamily, SearchPlaces};
     use std::fs;
     use std::path::{Path, PathBuf};
 
-    fn account(target: PathBuf) -> HostAccount {
-        HostAccount {
+    fn answer(target: PathBuf) -> HostCommands {
+        HostCommands {
             commands: Vec::new(),
             family: HostFamily::Gnu,
             started_as: None,
@@ -195,7 +192,7 @@ mod tests {
     fn what_comes_before_a_part_or_is_a_specs_file_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path();
-        let parts = Parts::find(&places(root), &account(root.join("gcc/target"))).unwrap();
+        let parts = Parts::find(&places(root), &answer(root.join("gcc/target"))).unwrap();
         let table = DigestTable::nowhere();
         assert!(parts.hold(&table) && parts.specs.is_empty());
         for place in [
@@ -222,7 +219,7 @@ mod tests {
         let root = dir.path();
         let places = places(root);
         fs::write(root.join("first/specs"), "").unwrap();
-        let parts = Parts::find(&places, &account(root.join("gcc/target"))).unwrap();
+        let parts = Parts::find(&places, &answer(root.join("gcc/target"))).unwrap();
         let place = root.join("first/specs");
         assert_eq!(parts.specs.keys().collect::<Vec<_>>(), [&place]);
         assert!(parts.hold(&DigestTable::nowhere()));

@@ -15,7 +15,7 @@ const PURE: [&str; 9] = [
     "store::class",
     "visible",
     "store::policy",
-    "why",
+    "explain",
 ];
 
 /// What would let a pure room see or change the world.

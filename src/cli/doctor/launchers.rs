@@ -7,8 +7,8 @@
 use super::findings::{Findings, Severity};
 use super::toolchain::Compilers;
 use crate::cli::env::Env;
+use crate::explain::flags;
 use crate::toolchain::look_up;
-use crate::why::flags;
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::Read;

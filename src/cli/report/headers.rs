@@ -4,9 +4,9 @@
 use super::html::Html;
 use super::parts::{self, bar, path, share, table, time};
 use crate::cli::journal::{facts, sources};
+use crate::explain::DependencyReport;
 use crate::journal::Compile;
 use crate::store::FileStore;
-use crate::why::DependencyReport;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 

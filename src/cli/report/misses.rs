@@ -3,8 +3,8 @@
 use super::html::Html;
 use super::parts::{self, bar, code, table};
 use crate::cli::explain::{Explained, Explainer};
+use crate::explain::DifferenceKind;
 use crate::journal::{Compile, CompileOutcome};
-use crate::why::DifferenceKind;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Misses that are explained; of more, the last. Each is compared with several former compiles.

@@ -7,15 +7,15 @@ use crate::compile::direct::dependencies::ResolvedDependencies;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::store_view::StoreView;
+use crate::explain::{
+    DependencyReport, File, Later, SCHEMA, ToolFacts, UnitFacts, fields, flags, options, shared,
+    text,
+};
 use crate::includes::digests::DigestTable;
 use crate::includes::markers::Origin;
 use crate::includes::tokens;
 use crate::key::{Digest, Digester, Explanation, Sink};
 use crate::toolchain::Toolchain;
-use crate::why::{
-    DependencyReport, File, Later, SCHEMA, ToolFacts, UnitFacts, fields, flags, options, shared,
-    text,
-};
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::env;

@@ -25,7 +25,7 @@ use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::tokens::{self, TokenDigests};
 use crate::includes::unchanged_since;
-use crate::journal::{Account, place, text};
+use crate::journal::{Recorder, place, text};
 use crate::key::{Digest, Digester, result_key};
 use crate::stat::CoarseTime;
 use crate::store::Artefact;
@@ -179,10 +179,10 @@ impl<'a> Direct<'a> {
         }
     }
 
-    /// The stored result, if nothing that it depends on has changed. Tells `account` why not.
-    pub(crate) fn look_up(&self, account: &Account) -> Option<DirectHit> {
+    /// The stored result, if nothing that it depends on has changed. Tells `recorder` why not.
+    pub(crate) fn look_up(&self, recorder: &Recorder) -> Option<DirectHit> {
         if self.cache.recache {
-            account.note("direct", "not looked up: PCACHE_RECACHE is set");
+            recorder.note("direct", "not looked up: PCACHE_RECACHE is set");
             return None;
         }
         let started = CoarseTime::now();
@@ -191,7 +191,7 @@ impl<'a> Direct<'a> {
             .record(&self.key)
             .and_then(|list| path_set::read_list(&list))
         else {
-            account.note("direct", "no such command line was compiled before");
+            recorder.note("direct", "no such command line was compiled before");
             return None;
         };
         let mut memo = (sets.len() > 1).then(HashMap::new);
@@ -202,7 +202,7 @@ impl<'a> Direct<'a> {
                 Ok(contents) => contents,
                 Err(Changed(path)) => {
                     let path = path.display();
-                    account.note("direct", format_args!("{}: {path} has changed", nth()));
+                    recorder.note("direct", format_args!("{}: {path} has changed", nth()));
                     continue;
                 }
             };
@@ -212,20 +212,20 @@ impl<'a> Direct<'a> {
                 return Some(hit);
             }
             others.push((set, contents));
-            account.note(
+            recorder.note(
                 "direct",
                 format_args!("{}: no result of these contents", nth()),
             );
         }
         let mut others = others.iter().filter(|_| self.cache.semantic);
         let found = others.find_map(|(set, contents)| self.fetch_alike(set, contents));
-        if found.is_none() && account.keeps_notes() {
+        if found.is_none() && recorder.keeps_notes() {
             let what = if self.cache.semantic {
                 "no former state of these files had their tokens"
             } else {
                 "PCACHE_SEMANTIC is off"
             };
-            account.note("direct", what);
+            recorder.note("direct", what);
         }
         found
     }

@@ -2,8 +2,8 @@
 
 use crate::compile::inputs::known_files::RealFiles;
 use crate::compile::run::workspace::Workspace;
+use crate::includes::depfile::prerequisites;
 use crate::includes::lookups::Doubt;
-use crate::includes::prerequisites::prerequisites;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -13,7 +13,7 @@ use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Stage};
 use crate::toolchain::{
-    HostAccount, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, is_compiler_of_gcc,
+    HostCommands, HostDriver, HostFamily, Inquiry, Part, Toolchain, Variable, is_compiler_of_gcc,
     look_up, split_assignment,
 };
 use std::collections::BTreeSet;
@@ -180,19 +180,19 @@ impl HostCompiler<'_> {
     }
 
     fn add_commands(&self, text: &[u8], answers: &mut Answers) -> Result<(), Fallback> {
-        let Some(account) = HostAccount::parse(text) else {
+        let Some(answer) = HostCommands::parse(text) else {
             answers.doubt = Some("the host compiler does not tell what it would run".to_owned());
             answers.commands.push(text.to_vec());
             return Ok(());
         };
         answers.family = match answers.family {
-            None | Some(HostFamily::Gnu) => Some(account.family),
+            None | Some(HostFamily::Gnu) => Some(answer.family),
             other => other,
         };
-        if let Some(specs) = account.read_specs {
+        if let Some(specs) = answer.read_specs {
             answers.additions = Some(format!("the host compiler read {}", specs.display()));
         }
-        for command in account.commands {
+        for command in answer.commands {
             if answers.additions.is_some() {
                 self.judge(&command.words)?;
             }

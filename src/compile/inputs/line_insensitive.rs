@@ -8,7 +8,7 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::run::commands::template;
-use crate::includes::moved::{self, Moved};
+use crate::includes::line_insensitive::{self, LineInsensitiveDigest};
 use crate::key::{Digest, Digester, Pass, Sink};
 use crate::plan::FileId;
 use memchr::memmem;
@@ -96,11 +96,11 @@ impl LineInsensitive {
 }
 
 /// The digests of `texts` without the numbers of lines, taken side by side.
-fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<Moved>> {
+fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<LineInsensitiveDigest>> {
     thread::scope(|scope| {
         let texts = texts.iter();
         let readers: Vec<_> = texts
-            .map(|text| scope.spawn(|| moved::marker_free(text)))
+            .map(|text| scope.spawn(|| line_insensitive::line_insensitive_digest(text)))
             .collect();
         let mut digests = Vec::with_capacity(readers.len());
         for reader in readers {

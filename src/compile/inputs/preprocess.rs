@@ -127,7 +127,7 @@ fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), 
     }
 
     let stages: Vec<_> = passes.iter().map(|(_, stage)| *stage).collect();
-    let told = StageLog::of(work.runner.account, work.plan, passes);
+    let told = StageLog::of(work.runner.recorder, work.plan, passes);
     work.runner.run(
         &stages,
         &mut Passes(work, passes, told),

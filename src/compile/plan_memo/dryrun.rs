@@ -10,7 +10,7 @@ use crate::compile::run::mentions::{Mention, mentions};
 use crate::compile::run::workspace::Workspace;
 use crate::compile::store_view::StoreView;
 use crate::includes::lookups::Doubt;
-use crate::journal::Account;
+use crate::journal::Recorder;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::Plan;
@@ -34,7 +34,7 @@ pub(crate) struct Planner<'a> {
     pub cache: &'a StoreView<'a>,
     pub facts: &'a RequestFacts,
     /// Where it tells what it does.
-    pub account: &'a Account,
+    pub recorder: &'a Recorder,
     /// A time before nvcc was asked anything, by the clock that stamps files.
     pub started: CoarseTime,
 }
@@ -85,10 +85,10 @@ impl Planner<'_> {
         if let (Some(memo), None) = (&memo, &asked)
             && let Some(known) = self.recall(memo)
         {
-            self.account.note("plan", "remembered");
+            self.recorder.note("plan", "remembered");
             return parse(&known);
         }
-        self.account.note("plan", "asked of nvcc");
+        self.recorder.note("plan", "asked of nvcc");
         let asker = Asker {
             cache: self.cache,
             facts: self.facts,

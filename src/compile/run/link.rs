@@ -7,7 +7,7 @@ use crate::compile::run::printed::Printed;
 use crate::compile::run::runner::Runner;
 use crate::compile::run::stage_names;
 use crate::exec::{self, Command, Failure, Step, Work};
-use crate::journal::{Account, StageAccount, StageEnd};
+use crate::journal::{Recorder, StageEnd, StageHandle};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Resolve, Stage, Tool};
 use crate::toolchain::look_up;
@@ -35,11 +35,11 @@ pub(crate) fn run(
         if let Resolve::PrintProgName(name) = &stage.resolve {
             command.program = printed_program(plan, &command, name)?;
         }
-        let (account, name) = (runner.account, stage_names::name(stage));
-        let told = account.begin_stage(name, stage_names::arch(stage));
+        let (recorder, name) = (runner.recorder, stage_names::name(stage));
+        let told = recorder.begin_stage(name, stage_names::arch(stage));
         exec::run_steps(
             &[Step::default()],
-            &mut Joining(&command, account, told),
+            &mut Joining(&command, recorder, told),
             &commands.environment,
             1,
             runner.slots,
@@ -57,7 +57,7 @@ pub(crate) fn run(
 }
 
 /// One command, told to the account.
-struct Joining<'a>(&'a Command, &'a Account, StageAccount);
+struct Joining<'a>(&'a Command, &'a Recorder, StageHandle);
 
 impl Work for Joining<'_> {
     type Error = Infallible;

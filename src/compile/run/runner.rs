@@ -3,7 +3,7 @@
 use crate::compile::detour::Detour;
 use crate::compile::run::stage_names;
 use crate::exec::{self, Failure, Signals, Slots, Step, Work};
-use crate::journal::{Account, StageAccount, StageEnd};
+use crate::journal::{Recorder, StageEnd, StageHandle};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Stage, Tool};
 use std::ffi::OsString;
@@ -16,7 +16,7 @@ pub(crate) struct Runner<'a> {
     /// Notices signals.
     pub signals: &'a Signals,
     /// Where it is told what runs.
-    pub account: &'a Account,
+    pub recorder: &'a Recorder,
     /// What `-t` says.
     pub threads: Option<usize>,
 }
@@ -47,15 +47,15 @@ impl Runner<'_> {
 
 /// What becomes of stages, told to the account of the compile.
 pub(crate) struct StageLog<'a> {
-    account: &'a Account,
+    recorder: &'a Recorder,
     /// Each with its name and architecture.
-    stages: Vec<(&'static str, Option<String>, Option<StageAccount>)>,
+    stages: Vec<(&'static str, Option<String>, Option<StageHandle>)>,
 }
 
 impl<'a> StageLog<'a> {
     /// Of `stages` with their numbers; those that `plan` does not have are passes of ours: of a host source, of the
     /// headers of the last host compile.
-    pub(crate) fn of(account: &'a Account, plan: &Plan, stages: &[(usize, &Stage)]) -> Self {
+    pub(crate) fn of(recorder: &'a Recorder, plan: &Plan, stages: &[(usize, &Stage)]) -> Self {
         let is_ours = |number: usize| number >= plan.stages.len();
         let stages = stages.iter().map(|(number, stage)| {
             if is_ours(*number) {
@@ -65,7 +65,7 @@ impl<'a> StageLog<'a> {
             }
         });
         Self {
-            account,
+            recorder,
             stages: stages.collect(),
         }
     }
@@ -73,20 +73,20 @@ impl<'a> StageLog<'a> {
     /// Stage `step` begins.
     pub(crate) fn begin(&mut self, step: usize) {
         let (name, arch, told) = &mut self.stages[step];
-        *told = Some(self.account.begin_stage(name, arch.clone()));
+        *told = Some(self.recorder.begin_stage(name, arch.clone()));
     }
 
     /// Its command has a slot.
     pub(crate) fn start(&self, step: usize) {
         if let Some(told) = self.stages[step].2 {
-            self.account.start_stage(told);
+            self.recorder.start_stage(told);
         }
     }
 
     /// It is done.
     pub(crate) fn end(&self, step: usize, end: StageEnd) {
         if let Some(told) = self.stages[step].2 {
-            self.account.end_stage(told, end);
+            self.recorder.end_stage(told, end);
         }
     }
 }

@@ -6,7 +6,7 @@ use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::request::environment::{self, VariableReader, word_depends_on_machine};
 use crate::compile::stages::{nameless, shape};
 use crate::exec::Command;
-use crate::includes::moved;
+use crate::includes::line_insensitive;
 use crate::key::{Digest, StageFacts};
 use crate::plan::{FileId, Stage, Tool};
 use crate::toolchain::Front;
@@ -132,7 +132,12 @@ impl StageInputs<'_> {
             Tool::HostCompile => {
                 for &file in &stage.reads {
                     if let Some(text) = self.generated(file) {
-                        digests.insert(file, moved::marker_free(&text?).ok()?.digest);
+                        digests.insert(
+                            file,
+                            line_insensitive::line_insensitive_digest(&text?)
+                                .ok()?
+                                .digest,
+                        );
                     }
                 }
             }

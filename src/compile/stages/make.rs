@@ -41,7 +41,7 @@ pub(crate) fn compile_stages(
             return Ok(made);
         }
         work.runner
-            .account
+            .recorder
             .note("host compile", "in one step: two do not fit");
     }
     let stages = Stages::new(work, read, line_insensitive, id, None)?;
@@ -121,7 +121,7 @@ fn run_side_by_side(
         .copied()
         .zip(chosen.iter().copied())
         .collect();
-    let told = StageLog::of(work.runner.account, work.plan, &named);
+    let told = StageLog::of(work.runner.recorder, work.plan, &named);
     work.runner.run(
         &chosen,
         &mut Rest(stages, numbers, overlap, told),

@@ -143,7 +143,7 @@ impl<'a> Stages<'a> {
             self.inputs
                 .work
                 .runner
-                .account
+                .recorder
                 .note("stage not stored", text);
         }
         if let Ok(form) = form {

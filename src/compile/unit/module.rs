@@ -6,7 +6,7 @@ use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::{self, PassResults};
 use crate::compile::unit::product::Product;
 use crate::compile::unit::symbols::{self, Binding};
-use crate::includes::moved;
+use crate::includes::line_insensitive;
 use crate::key::{Digest, Module, RELOCATABLE, middle};
 use crate::plan::{FileId, Stage, Tool};
 use memchr::memmem;
@@ -134,7 +134,11 @@ fn module_contents(
                 .copied();
             let moved = || {
                 let text = preprocess::text(work, pass).ok()?;
-                Some(moved::marker_free(&text).ok()?.digest)
+                Some(
+                    line_insensitive::line_insensitive_digest(&text)
+                        .ok()?
+                        .digest,
+                )
             };
             let exact = |text: FileId| read.digests.get(&text).copied().unwrap_or_default();
             known.or_else(moved).unwrap_or_else(|| exact(text))

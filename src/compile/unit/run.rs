@@ -217,8 +217,8 @@ impl UnitRun<'_> {
                 .flatten()
                 .for_each(|key| keep_per_output(self.work, key));
             if !is_one_step {
-                let account = self.work.runner.account;
-                account.note("module id", "each output of this source has its own");
+                let recorder = self.work.runner.recorder;
+                recorder.note("module id", "each output of this source has its own");
                 return Ok(Attempt::PerOutput);
             }
             scope = OutputScope::ThisOutput;

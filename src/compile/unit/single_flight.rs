@@ -19,12 +19,12 @@ pub(crate) fn take_turn(
         return Ok(Turn::Make(None));
     };
     let deadline = Instant::now() + work.cache.wait;
-    let (account, signals) = (work.runner.account, work.runner.signals);
+    let (recorder, signals) = (work.runner.recorder, work.runner.signals);
     let mut join = || {
-        let begin = account.elapsed();
+        let begin = recorder.elapsed();
         let joined = flights.join(key, deadline, &mut || signals.pending());
         if !matches!(joined, Flight::Leader(_)) {
-            account.add_flight(begin);
+            recorder.add_flight(begin);
         }
         joined
     };

@@ -1,14 +1,14 @@
 //! Digests of files, remembered in one table that all processes of a cache share, so that a header
 //! is read once per boot of a machine and not once per compile. `docs/design/store.md#digests` draws it.
 //!
-//! | module        | part                                                    |
-//! |---------------|---------------------------------------------------------|
-//! | `table`       | the file                                                |
-//! | `guard`       | what lets it be mapped                                  |
-//! | `aspect`      | what of a file a digest is of                           |
-//! | `slot`        | one slot of it, and where it lies                       |
-//! | `sighting`    | one look at a file                                      |
-//! | `file_system` | where an unchanged `stat` proves unchanged content      |
+//! | module        | part                                               |
+//! |---------------|----------------------------------------------------|
+//! | `table`       | the file                                           |
+//! | `guard`       | what lets it be mapped                             |
+//! | `aspect`      | what of a file a digest is of                      |
+//! | `slot`        | one slot of it, and where it lies                  |
+//! | `sighting`    | one look at a file                                 |
+//! | `file_system` | where an unchanged `stat` proves unchanged content |
 //!
 //! What is remembered may be forgotten at any time, and is never wrong: a slot is believed if its checksum fits and
 //! the whole `stat` of the file is in it, and a digest is remembered only of a file that was last changed well

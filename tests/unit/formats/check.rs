@@ -5,6 +5,7 @@
 
 use pcache_nvcc::cli::{self, Colours, Env};
 use pcache_nvcc::compile::formats::{self, RecordFormat};
+use pcache_nvcc::explain::{DependencyReport, Later, differences};
 use pcache_nvcc::includes::digests::{DigestTable, Sighting};
 use pcache_nvcc::includes::path_set::{list_with, read_list};
 use pcache_nvcc::journal::{Compile, Removal};
@@ -14,7 +15,6 @@ use pcache_nvcc::stat::CoarseTime;
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::FileStore;
 use pcache_nvcc::toolchain::{Memos, Which, forget};
-use pcache_nvcc::why::{DependencyReport, Later, differences};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;

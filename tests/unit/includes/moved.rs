@@ -12,7 +12,7 @@ mod random;
 
 use assembly::preprocessed;
 use forms::{Forms, program};
-use pcache_nvcc::includes::moved::{Keeps, marker_free};
+use pcache_nvcc::includes::line_insensitive::{Keeps, line_insensitive_digest};
 use pieces::{PIECES, TAKERS, UNNAMED};
 use random::{Random, edit};
 use std::fmt::Write as _;
@@ -45,7 +45,7 @@ fn source(random: &mut Random) -> String {
 fn chain(random: &mut Random, forms: &Forms) -> String {
     loop {
         let program = program(random, forms);
-        let moved = marker_free(preprocessed(&program).as_bytes()).unwrap();
+        let moved = line_insensitive_digest(preprocessed(&program).as_bytes()).unwrap();
         if program.device.is_empty() || matches!(moved.keeps, Keeps::Everything { .. }) {
             continue;
         }
@@ -91,7 +91,7 @@ fn build(directory: &Path, text: &str) -> Option<(Vec<u8>, Vec<PassDigest>)> {
     }
     let passes = ["unit.cpp1.ii", "unit.cpp4.ii"].map(|name| {
         let text = fs::read(directory.join("kept").join(name)).unwrap();
-        let moved = marker_free(&text).unwrap();
+        let moved = line_insensitive_digest(&text).unwrap();
         (moved.digest, moved.keeps)
     });
     Some((fs::read(directory.join("unit.o")).unwrap(), passes.into()))

@@ -3,7 +3,7 @@
 use super::forms::{Forms, Program, program};
 use super::number;
 use super::random::{Random, edit};
-use pcache_nvcc::includes::moved::{Keeps, marker_free};
+use pcache_nvcc::includes::line_insensitive::{Keeps, line_insensitive_digest};
 use std::collections::BTreeMap;
 use std::fmt::{self, Write as _};
 use std::io::Write as _;
@@ -109,7 +109,7 @@ fn stretched(random: &mut Random, text: &str, digest: [u8; 32]) -> String {
     while at > 1 {
         lines.insert(at, SAID[random.below(SAID.len())]);
         let edited = lines.join("\n") + "\n";
-        if marker_free(edited.as_bytes()).is_ok_and(|moved| moved.digest == digest) {
+        if line_insensitive_digest(edited.as_bytes()).is_ok_and(|moved| moved.digest == digest) {
             at -= 1;
             continue;
         }
@@ -126,7 +126,7 @@ fn judge(wanted: usize, seed: u64) -> Figures {
     let mut found = Figures::default();
     while found.sources < wanted {
         let text = preprocessed(&program(&mut random, &forms));
-        let moved = marker_free(text.as_bytes()).unwrap();
+        let moved = line_insensitive_digest(text.as_bytes()).unwrap();
         let keeps_all = matches!(moved.keeps, Keeps::Everything { .. });
         let sampled = random.below(SAMPLE) == 0;
         if sampled || !keeps_all {
@@ -142,7 +142,8 @@ fn judge(wanted: usize, seed: u64) -> Figures {
                 found.wrong.push(wrong);
             }
             let edited = edit(&mut random, &text, SAID);
-            if sampled && marker_free(edited.as_bytes()).unwrap().digest != moved.digest {
+            if sampled && line_insensitive_digest(edited.as_bytes()).unwrap().digest != moved.digest
+            {
                 found.asked += 1;
                 found.same += usize::from(assembly(&edited).as_ref() == Some(&made));
             }

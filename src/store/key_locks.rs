@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who is waiting for what.
 #[derive(Debug, Default)]
-pub(super) struct Turns {
+pub(super) struct KeyLocks {
     gates: Mutex<HashMap<Name, Arc<Mutex<()>>>>,
 }
 
-impl Turns {
+impl KeyLocks {
     /// Runs `turn` when no other thread runs one for `name`. One that panics ends its turn.
     pub(super) fn take<T>(&self, name: Name, turn: impl FnOnce() -> T) -> T {
         let gate = Arc::clone(self.gates().entry(name).or_default());
@@ -26,7 +26,7 @@ impl Turns {
 
 /// Takes the gate away when no thread is left that would pass it.
 struct Leave<'a> {
-    turns: &'a Turns,
+    turns: &'a KeyLocks,
     name: Name,
 }
 
@@ -43,7 +43,7 @@ impl Drop for Leave<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Turns;
+    use super::KeyLocks;
     use crate::store::Name;
     use std::panic::{AssertUnwindSafe, catch_unwind};
     use std::sync::atomic::{AtomicU32, Ordering};
@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn turns_of_one_key_do_not_overlap_and_leave_nothing() {
-        let (turns, inside, done) = (Turns::default(), AtomicU32::new(0), AtomicU32::new(0));
+        let (turns, inside, done) = (KeyLocks::default(), AtomicU32::new(0), AtomicU32::new(0));
         thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -71,7 +71,7 @@ mod tests {
 
     #[test]
     fn panic_ends_a_turn() {
-        let turns = Turns::default();
+        let turns = KeyLocks::default();
         let name = Name([2; 32]);
         let panicking = || turns.take(name, || panic!("expected"));
         assert!(catch_unwind(AssertUnwindSafe(panicking)).is_err());

@@ -1,16 +1,16 @@
 //! Each trap of docs/design/semantic.md, as text that a preprocessor may have written.
 
-use super::{Keeps, LineDoubt, Unnamed, marker_free};
+use super::{Keeps, LineDoubt, UntrackableCapture, line_insensitive_digest};
 
 /// A function `at` that takes its caller's line.
 pub(super) const TAKER: &str = "# 1 \"t.h\" 1\nint at(int l = __builtin_LINE());\n# 2 \"a.cu\" 2\n";
 
 fn digest(text: &str) -> [u8; 32] {
-    marker_free(text.as_bytes()).unwrap().digest
+    line_insensitive_digest(text.as_bytes()).unwrap().digest
 }
 
 fn keeps(text: &str) -> Keeps {
-    marker_free(text.as_bytes()).unwrap().keeps
+    line_insensitive_digest(text.as_bytes()).unwrap().keeps
 }
 
 #[track_caller]
@@ -38,7 +38,7 @@ pub(super) fn takes_line(code: &str) {
 
 /// Someone may take a line through `code` without a name.
 #[track_caller]
-pub(super) fn keeps_all(code: &str, expected: Unnamed) {
+pub(super) fn keeps_all(code: &str, expected: UntrackableCapture) {
     match keeps(&format!("{TAKER}{code}\n")) {
         Keeps::Everything { why, .. } => assert_eq!(why, expected, "{code}"),
         other => panic!("{code}: {other}"),
@@ -160,7 +160,7 @@ fn comments_are_text_whatever_they_look_like() {
 
 #[test]
 fn names_that_only_line_directives_give_are_told() {
-    let renames = |text: &str| marker_free(text.as_bytes()).unwrap().renames;
+    let renames = |text: &str| line_insensitive_digest(text.as_bytes()).unwrap().renames;
     let begin = "# 0 \"a.cu\"\n# 0 \"<built-in>\"\n# 0 \"<command-line>\"\n# 1 \"f.h\" 1\nint f;\n\
                  # 0 \"<command-line>\" 2\n# 1 \"a.cu\"\nint a;\n# 1 \"b.h\" 1 3\n# 7 \"b.h\"\nint b;\n\
                  # 9 \"b.h\" 3\n# 3 \"a.cu\" 2\n";
@@ -213,9 +213,13 @@ fn texts_that_cannot_be_read_by_lines_have_no_digest() {
             LineDoubt::Brackets,
         ),
     ] {
-        assert_eq!(marker_free(text.as_bytes()), Err(doubt), "{text}");
+        assert_eq!(
+            line_insensitive_digest(text.as_bytes()),
+            Err(doubt),
+            "{text}"
+        );
     }
-    assert!(marker_free(b"const char* s = \"//\";\n").is_ok());
+    assert!(line_insensitive_digest(b"const char* s = \"//\";\n").is_ok());
 }
 
 #[test]
@@ -269,41 +273,56 @@ fn default_arguments_pass_the_line_on() {
 
 #[test]
 fn constructors_and_initialisers_of_members_keep_all_lines() {
-    keeps_all("struct A { A(int l = at()); };\nA a;", Unnamed::Class);
+    keeps_all(
+        "struct A { A(int l = at()); };\nA a;",
+        UntrackableCapture::Class,
+    );
     keeps_all(
         "struct A;\nstruct A { explicit A(int l = at()); };\nusing B = A;",
-        Unnamed::Class,
+        UntrackableCapture::Class,
     );
     keeps_all(
         "template <class T> struct A { A(T t, int l = at()); };\nA<int> a(1);",
-        Unnamed::Class,
+        UntrackableCapture::Class,
     );
     keeps_all(
         "struct A { A(int); };\nA::A(int l = at()) {}",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
-    keeps_all("struct A { int l = at(); };", Unnamed::Shape);
-    keeps_all("struct A { int l{at()}; };", Unnamed::Shape);
+    keeps_all("struct A { int l = at(); };", UntrackableCapture::Shape);
+    keeps_all("struct A { int l{at()}; };", UntrackableCapture::Shape);
     keeps_all(
         "struct A { std::function<R(int)> l{at()}; };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
-    keeps_all("struct A { struct X l{at()}; };", Unnamed::Shape);
-    keeps_all("struct A { decltype(x) l : 3 {at()}; };", Unnamed::Shape);
-    keeps_all("struct A { int l : N(3) {at()}; };", Unnamed::Shape);
-    keeps_all("struct A { enum { a } l = E(at()); };", Unnamed::Shape);
+    keeps_all("struct A { struct X l{at()}; };", UntrackableCapture::Shape);
+    keeps_all(
+        "struct A { decltype(x) l : 3 {at()}; };",
+        UntrackableCapture::Shape,
+    );
+    keeps_all(
+        "struct A { int l : N(3) {at()}; };",
+        UntrackableCapture::Shape,
+    );
+    keeps_all(
+        "struct A { enum { a } l = E(at()); };",
+        UntrackableCapture::Shape,
+    );
     keeps_all(
         "struct A { function<auto(int) -> int> l{at()}; };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
-    keeps_all("void f() { struct A { int l = at(); } a; }", Unnamed::Shape);
+    keeps_all(
+        "void f() { struct A { int l = at(); } a; }",
+        UntrackableCapture::Shape,
+    );
     keeps_all(
         "template <> struct A<R(int)> { int l = at(); };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "template <bool B = N < 3> struct A { int l = at(); };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
 }
 
@@ -311,93 +330,108 @@ fn constructors_and_initialisers_of_members_keep_all_lines() {
 fn operators_lambdas_and_templates_keep_all_lines() {
     keeps_all(
         "struct A { int operator()(int l = at()); };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "struct A { int operator[](int i, int l = at()); };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "struct A { void* operator new(size_t, int l = at()); };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "void f() { g([](int l = at()) { return l; }); }",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "void f() { g([]<class T>(T t, int l = at()) { return l; }); }",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
-    keeps_all("template <class T> using A = B<T, at()>;", Unnamed::Shape);
+    keeps_all(
+        "template <class T> using A = B<T, at()>;",
+        UntrackableCapture::Shape,
+    );
     keeps_all(
         "template <class T> concept C = sizeof(T) > at();",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
 }
 
 #[test]
 fn calls_that_a_text_does_not_show_keep_all_lines() {
-    keeps_all("struct R { int* begin(int l = at()); };", Unnamed::Implicit);
+    keeps_all(
+        "struct R { int* begin(int l = at()); };",
+        UntrackableCapture::Implicit,
+    );
     keeps_all(
         "struct P { G get_return_object(int l = at()); };",
-        Unnamed::Implicit,
+        UntrackableCapture::Implicit,
     );
-    keeps_all("#define M at()", Unnamed::Directive);
-    keeps_all("#pragma omp parallel if(at())", Unnamed::Directive);
-    keeps_all("int x = __LINE__;", Unnamed::Directive);
+    keeps_all("#define M at()", UntrackableCapture::Directive);
+    keeps_all(
+        "#pragma omp parallel if(at())",
+        UntrackableCapture::Directive,
+    );
+    keeps_all("int x = __LINE__;", UntrackableCapture::Directive);
 }
 
 #[test]
 fn calls_in_odd_clothes_keep_all_lines() {
     keeps_all(
         "auto g = []<class T> requires requires(T t) { t + 1; } (T t, int l = at()) { return l; };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "auto g = []<class T> requires X (T t, int l = at()) { return l; };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
-    keeps_all("struct A { int (l){at()}; };", Unnamed::Shape);
-    keeps_all("struct A { int (*l)(int){at()}; };", Unnamed::Shape);
-    keeps_all("struct A { int (l){at()}, m; };", Unnamed::Shape);
+    keeps_all("struct A { int (l){at()}; };", UntrackableCapture::Shape);
+    keeps_all(
+        "struct A { int (*l)(int){at()}; };",
+        UntrackableCapture::Shape,
+    );
+    keeps_all("struct A { int (l){at()}, m; };", UntrackableCapture::Shape);
     keeps_all(
         "struct A { int l = []() static { return 3; }() + at(); };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "struct A : B<X{} and Y{}> { int l = at(); };",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "template <class T> requires requires { T(); } using A = B<T, at()>;",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "struct P { P(int l = at()); };\nusing Q = coroutine_traits<T>::P;",
-        Unnamed::Class,
+        UntrackableCapture::Class,
     );
     keeps_all(
         "struct A { A(int l = at()); };\nA(int) -> A;",
-        Unnamed::Class,
+        UntrackableCapture::Class,
     );
     keeps_all(
         "struct A { A(int l = at()); };\nstruct B : A { using A::A; };",
-        Unnamed::Class,
+        UntrackableCapture::Class,
     );
     keeps_all(
         "template <> struct N<int>::A { A(int l = at()); };\ntemplate <class T> struct N { struct A; };\nN<int>::A a;",
-        Unnamed::Class,
+        UntrackableCapture::Class,
     );
     keeps_all(
         "int operator\"\"_x(const char*, int l = at());",
-        Unnamed::Shape,
+        UntrackableCapture::Shape,
     );
     keeps_all(
         "void f(int \u{e9}());\nint \u{e9}(int l = at());",
-        Unnamed::Implicit,
+        UntrackableCapture::Implicit,
     );
-    keeps_all("int x = at(); _Pragma(\"omp g(at())\")", Unnamed::Directive);
+    keeps_all(
+        "int x = at(); _Pragma(\"omp g(at())\")",
+        UntrackableCapture::Directive,
+    );
 }
 
 #[test]
@@ -430,7 +464,7 @@ fn names_and_brackets_in_other_spellings_are_not_followed() {
     ] {
         let text = format!("{TAKER}{code}\n");
         assert_eq!(
-            marker_free(text.as_bytes()),
+            line_insensitive_digest(text.as_bytes()),
             Err(LineDoubt::Lexer),
             "{code}"
         );
@@ -452,10 +486,10 @@ fn a_class_that_is_only_thrown_is_named_where_it_is_made() {
         "using F = E;",
         "X<E> x;",
     ] {
-        keeps_all(&format!("{class}{use_of}"), Unnamed::Class);
+        keeps_all(&format!("{class}{use_of}"), UntrackableCapture::Class);
     }
     keeps_all(
         &class.replace("return s_", "return g(*this)"),
-        Unnamed::Class,
+        UntrackableCapture::Class,
     );
 }

@@ -4,16 +4,16 @@
 use super::found::FoundResult;
 use super::key::{NvrtcFacts, full_name, shown_name};
 use super::keyed::Keyed;
-use super::level::TieredStore;
 use super::program::NvrtcRequest;
+use super::tiered_store::TieredStore;
 use crate::config::Config;
+use crate::explain::{self, DependencyReport, File, ToolFacts, fields, options, text};
 use crate::includes::lookups::Lookups;
-use crate::journal::{self, Account, CompileOutcome as Ending, UnitOutcome};
+use crate::journal::{self, CompileOutcome as Ending, Recorder, UnitOutcome};
 use crate::key::{Digest, Digester, Explanation, Sink};
 use crate::log::Log;
 use crate::outcome::NvrtcReason;
 use crate::stats::Counter;
-use crate::why::{self, DependencyReport, File, ToolFacts, fields, options, text};
 use sha2::{Digest as _, Sha256};
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -21,15 +21,15 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
 /// The account of one compile, from its beginning.
-pub(super) struct ProgramLog {
-    account: Account,
+pub(super) struct ProgramRecorder {
+    recorder: Recorder,
     log: Log,
     /// The command as the log shows it; empty without one.
     command: Vec<OsString>,
     name: String,
 }
 
-impl ProgramLog {
+impl ProgramRecorder {
     pub(super) fn begin(request: &NvrtcRequest<'_>, config: &Config) -> Self {
         let log = Log::open(config.log.value.as_deref());
         let mut command: Vec<OsString> = Vec::new();
@@ -39,34 +39,36 @@ impl ProgramLog {
             command.extend(request.options.iter().map(|option| shown(option)));
             command.push(shown(full_name(request.program)));
         }
-        let told = Self {
-            account: Account::begin(!command.is_empty()),
+        let recorder = Self {
+            recorder: Recorder::begin(!command.is_empty()),
             log,
             command,
             name: journal::text(shown_name(request.program)),
         };
-        told.account.note("library", request.library.path.display());
-        told.account.tell(|found| {
+        recorder
+            .recorder
+            .note("library", request.library.path.display());
+        recorder.recorder.tell(|found| {
             found.nvrtc = true;
             found.directory = journal::text(env::current_dir().unwrap_or_default().as_os_str());
-            found.sources = vec![told.name.clone()];
+            found.sources = vec![recorder.name.clone()];
             found.recache = config.recache.value;
         });
-        told
+        recorder
     }
 
     /// A line of the log.
     pub(super) fn note(&self, name: &'static str, value: impl std::fmt::Display) {
-        self.account.note(name, value);
+        self.recorder.note(name, value);
     }
 
     /// It was left to NVRTC.
     pub(super) fn bypassed(self, level: &TieredStore, reason: NvrtcReason, detail: &[u8]) {
         level.stats().add(Counter::NvrtcBypassed(reason), 1);
         let detail = text(detail);
-        self.account
+        self.recorder
             .note("bypass", format_args!("{} {detail}", reason.code()));
-        self.account.tell(|found| {
+        self.recorder.tell(|found| {
             found.level = Ending::Bypass;
             found.reason = Some(reason.code().to_owned());
             found.detail = Some(detail).filter(|detail| !detail.is_empty());
@@ -82,9 +84,9 @@ impl ProgramLog {
         };
         level.stats().add(counter, 1);
         let key = hex::encode(hit.key);
-        self.account
+        self.recorder
             .note("outcome", format_args!("{} ({key})", ending.text()));
-        self.account.tell(|found| {
+        self.recorder.tell(|found| {
             found.level = ending;
             found.stored = hit.record.milliseconds;
             found.facts.clone_from(&hit.record.facts);
@@ -102,21 +104,21 @@ impl ProgramLog {
         };
         if let Some(why) = &unstored {
             level.stats().add(Counter::NvrtcUncacheable, 1);
-            self.account
+            self.recorder
                 .note("outcome", format_args!("miss, not stored: {why}"));
         } else {
             let key = hex::encode(stored.key);
-            self.account
+            self.recorder
                 .note("outcome", format_args!("miss, stored ({key})"));
         }
-        self.account.add_unit(UnitOutcome {
+        self.recorder.add_unit(UnitOutcome {
             source: self.name.clone(),
             level: Ending::Miss,
             semantic: false,
             unstored,
             key: hex::encode(stored.key),
         });
-        self.account.tell(|found| {
+        self.recorder.tell(|found| {
             found.level = Ending::Miss;
             found.facts = stored.facts;
         });
@@ -125,14 +127,14 @@ impl ProgramLog {
 
     /// NVRTC refused the program, or the client gave it up.
     pub(super) fn failed(self, level: &TieredStore) {
-        self.account
+        self.recorder
             .note("outcome", "not compiled, or not successfully");
-        self.account.tell(|found| found.level = Ending::Failed);
+        self.recorder.tell(|found| found.level = Ending::Failed);
         self.end(level);
     }
 
     fn end(self, level: &TieredStore) {
-        let record = self.account.finish();
+        let record = self.recorder.finish();
         for (counter, milliseconds) in [
             (Counter::SavedMilliseconds, record.saved()),
             (Counter::SpentMilliseconds, record.spent()),
@@ -144,7 +146,7 @@ impl ProgramLog {
         // Best effort: a lost record only affects reports.
         let _ = level.store().note(&record.to_text());
         let mut block = self.log.block(&self.command);
-        self.account.write_block(&record, &mut block);
+        self.recorder.write_block(&record, &mut block);
         if self.log.append(block).is_err() {
             level.stats().add(Counter::Error, 1);
         }
@@ -182,7 +184,7 @@ pub(super) fn keep_facts(
     });
     let files = lookups.files.iter().zip(contents);
     let facts = DependencyReport {
-        schema: why::SCHEMA,
+        schema: explain::SCHEMA,
         request: fields(&explained, &["job", "library", "scope"]),
         job: options(&explained),
         tools: vec![

@@ -2,7 +2,7 @@
 //! parameters, and what stands in it.
 
 use super::chunks::{Chunk, angle};
-use super::keeps::Unnamed;
+use super::keeps::UntrackableCapture;
 use super::words::{is_attribute, is_class_key, is_odd, is_operator, is_type_of};
 
 /// What ends the declaration before.
@@ -82,15 +82,15 @@ pub(super) struct DeclarationHead<'c, 't> {
 impl<'c, 't> DeclarationHead<'c, 't> {
     /// What stands before `end`. Fails for what may be part of a template's parameters, and for
     /// declarations that are on no list.
-    pub(super) fn read(chunk: &'c Chunk<'t>, end: usize) -> Result<Self, Unnamed> {
+    pub(super) fn read(chunk: &'c Chunk<'t>, end: usize) -> Result<Self, UntrackableCapture> {
         let mut start = declaration_start(chunk, end, Ends::WithBraces);
         let mut is_template = false;
         while chunk.text(start) == b"template" && start < end {
             is_template = true;
             if chunk.text(start + 1) != b"<" {
-                return Err(Unnamed::Shape);
+                return Err(UntrackableCapture::Shape);
             }
-            start = list_end(chunk, start + 1, end).ok_or(Unnamed::Shape)? + 1;
+            start = list_end(chunk, start + 1, end).ok_or(UntrackableCapture::Shape)? + 1;
         }
         let mut head = Self {
             chunk,
@@ -105,7 +105,7 @@ impl<'c, 't> DeclarationHead<'c, 't> {
             is_odd(text) || (text == b"template" && chunk.before(token) != b"::")
         });
         if is_odd {
-            return Err(Unnamed::Shape);
+            return Err(UntrackableCapture::Shape);
         }
         Ok(head)
     }

@@ -4,12 +4,12 @@
 //! find its headers gone. The rest (a null pointer for a name, a panic of ours) is the real function's to answer,
 //! after the real compile where the program has had none.
 
-use super::compiles::{self, ARTEFACTS, PROGRAMS, SUCCESS, real};
 use super::functions::{
     COUNT, CompileFn, CreateFn, DestroyFn, ExpressionFn, Function, GetFn, Handle, LoweredFn,
     OtherFn, SizeFn, StatusFn,
 };
 use super::programs::{ProgramEntry, ProgramHit, ProgramKey, ProgramStage};
+use super::session::{self, ARTEFACTS, PROGRAMS, SUCCESS, real};
 use super::slots::{self, SLOTS};
 use crate::nvrtc::program::{Header, Program};
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
@@ -136,7 +136,7 @@ unsafe extern "C" fn create<const SLOT: usize>(
     let result = unsafe { create(program, source, name, count, headers, names) };
     if result == SUCCESS {
         guarded(|| {
-            compiles::prepare();
+            session::prepare();
             // SAFETY: the real function has just read the same strings, and has set the handle.
             let (made, program) =
                 unsafe { (read_program(source, name, count, headers, names)?, *program) };
@@ -234,7 +234,7 @@ unsafe extern "C" fn compile<const SLOT: usize>(
     };
     // SAFETY: the client's own strings.
     let given = guarded(|| unsafe { strings(count, options) });
-    let result = guarded(|| compiles::compile(key::<SLOT>(program), given));
+    let result = guarded(|| session::compile(key::<SLOT>(program), given));
     // SAFETY: the client's own call.
     result.unwrap_or_else(|| unsafe { compile(program, count, options) })
 }

@@ -4,11 +4,11 @@
 //! same. Looks at the disk when the compile is done.
 
 use super::key::shown_name;
+use super::locality::{self, Given};
 use super::log::renames_lines;
 use super::pasted::Pieces;
 use super::program::{FileAccess, Program};
 use super::relation::relate;
-use super::scope::{self, Given};
 use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::path_set::PathSet;
 use crate::includes::probe::{Probe, Probed};
@@ -83,7 +83,7 @@ impl CompilePlace<'_> {
         check_answers(seen)?;
         let own = self.own();
         let was_observed = self.sort(seen, &own, &mut sorted)?;
-        if !was_observed && scope::reads_files(self.program) {
+        if !was_observed && locality::reads_files(self.program) {
             return Err("what NVRTC reads was not observed".to_owned());
         }
         let Lookups { files, present, .. } = &mut sorted.fixed;
@@ -91,22 +91,22 @@ impl CompilePlace<'_> {
         let texts = read(files)?;
         let headers = texts.iter().map(Vec::as_slice);
         let pieces = self.pieces(headers.clone());
-        if let Some(word) = scope::pasted_time(&pieces) {
+        if let Some(word) = locality::pasted_time(&pieces) {
             let word = String::from_utf8_lossy(word);
             return Err(format!("{word} may be pasted"));
         }
-        let all = scope::all_texts(self.program, &self.given).chain(headers.clone());
-        self.note_implied(&mut sorted, scope::asks_for_files(all, &pieces))?;
+        let all = locality::all_texts(self.program, &self.given).chain(headers.clone());
+        self.note_implied(&mut sorted, locality::asks_for_files(all, &pieces))?;
         sorted.is_anywhere &=
-            !scope::headers_tell_names(self.program, &self.given, headers.clone(), &pieces);
-        let mut all = scope::texts(self.program).chain(headers);
+            !locality::headers_tell_names(self.program, &self.given, headers.clone(), &pieces);
+        let mut all = locality::texts(self.program).chain(headers);
         let renames_lines = all.any(|text| renames_lines(text, self.program));
         sorted.finish(&texts, renames_lines)
     }
 
     /// What macros may paste names of.
     fn pieces<'t>(&'t self, headers: impl Iterator<Item = &'t [u8]>) -> Pieces<'t> {
-        let texts = scope::texts(self.program).chain(headers);
+        let texts = locality::texts(self.program).chain(headers);
         let expressions = self.given.expressions.iter().map(Vec::as_slice);
         Pieces::of(texts, self.given.options.macros(), expressions)
     }
@@ -170,12 +170,12 @@ impl CompilePlace<'_> {
         let implied = self.implied();
         let base = own.iter().next_back().and_then(|path| path.file_name());
         let beside = self.beside();
-        let by_source = scope::looks_beside(&self.program.source);
+        let by_source = locality::looks_beside(&self.program.source);
         // What is beside a passed header is in the working directory.
         let headers = &self.program.headers;
         let by_headers = headers
             .iter()
-            .any(|header| scope::looks_beside(&header.source));
+            .any(|header| locality::looks_beside(&header.source));
         let directories = self.directories.iter().filter(|_| !headers.is_empty());
         let around = own.iter().filter_map(|own| own.parent());
         let around: Vec<_> = around.chain(directories.map(PathBuf::as_path)).collect();
@@ -266,7 +266,7 @@ fn read(files: &BTreeSet<PathBuf>) -> Result<Vec<Vec<u8>>, Doubt> {
     let read = |path: &PathBuf| {
         let failed = |error| format!("{}: {error}", path.display());
         let text = fs::read(path).map_err(failed)?;
-        if scope::asks_for_time(&text) {
+        if locality::asks_for_time(&text) {
             let path = path.display();
             return Err(format!("{path} mentions the time of the compile"));
         }

@@ -3,18 +3,18 @@
 //!
 //! Everything that is not on the short list here is refused, and then no line is left out:
 //!
-//! | place of the call | whose line it takes |
-//! |---|---|
-//! | a function's body, or the initialisers of a constructor | its own |
-//! | the initialiser of a variable of a namespace | its own |
-//! | the type of an alias that is no template | its own |
-//! | a default argument of a function that has a name | that of the function's caller |
-//! | no call, but a declaration of the function | none |
+//! | place of the call                                       | whose line it takes           |
+//! |---------------------------------------------------------|-------------------------------|
+//! | a function's body, or the initialisers of a constructor | its own                       |
+//! | the initialiser of a variable of a namespace            | its own                       |
+//! | the type of an alias that is no template                | its own                       |
+//! | a default argument of a function that has a name        | that of the function's caller |
+//! | no call, but a declaration of the function              | none                          |
 //!
 //! docs/design/semantic.md says why these are safe.
 
 use super::chunks::{Chunk, angle};
-use super::keeps::Unnamed;
+use super::keeps::UntrackableCapture;
 use super::shapes::{
     DeclarationHead, Ends, declaration_start, ends_function, has_equals, is_in_list,
 };
@@ -72,7 +72,10 @@ pub(super) enum CaptureSite<'t> {
 }
 
 /// Where token `at` stands, if that is one of the places on the list.
-pub(super) fn place<'t>(chunk: &Chunk<'t>, at: usize) -> Result<CaptureSite<'t>, Unnamed> {
+pub(super) fn place<'t>(
+    chunk: &Chunk<'t>,
+    at: usize,
+) -> Result<CaptureSite<'t>, UntrackableCapture> {
     let path = path(chunk, at);
     let mut level = 0;
     loop {
@@ -117,7 +120,11 @@ enum PlaceEntry<'t> {
     Declarator,
 }
 
-fn enter<'t>(chunk: &Chunk<'t>, path: &[usize], level: usize) -> Result<PlaceEntry<'t>, Unnamed> {
+fn enter<'t>(
+    chunk: &Chunk<'t>,
+    path: &[usize],
+    level: usize,
+) -> Result<PlaceEntry<'t>, UntrackableCapture> {
     let node = path[level];
     if is_alias(chunk, node) {
         return Ok(PlaceEntry::Initialiser);
@@ -127,7 +134,7 @@ fn enter<'t>(chunk: &Chunk<'t>, path: &[usize], level: usize) -> Result<PlaceEnt
         return if chunk.text(node) == b"{" && is_class_head(chunk, key, node) {
             Ok(PlaceEntry::Class)
         } else {
-            Err(Unnamed::Shape)
+            Err(UntrackableCapture::Shape)
         };
     }
     if head.has_equals() {
@@ -136,15 +143,15 @@ fn enter<'t>(chunk: &Chunk<'t>, path: &[usize], level: usize) -> Result<PlaceEnt
         return if is_variable {
             Ok(PlaceEntry::Initialiser)
         } else {
-            Err(Unnamed::Shape)
+            Err(UntrackableCapture::Shape)
         };
     }
     match chunk.text(node) {
         b"{" | b"(" if is_body(chunk, &head) => Ok(PlaceEntry::Body),
-        _ if head.is_constrained => Err(Unnamed::Shape),
+        _ if head.is_constrained => Err(UntrackableCapture::Shape),
         b"(" if level + 1 < path.len() => parameters(chunk, &head, path[level + 1]),
         _ if level + 1 == path.len() && is_declarator(chunk, &head) => Ok(PlaceEntry::Declarator),
-        _ => Err(Unnamed::Shape),
+        _ => Err(UntrackableCapture::Shape),
     }
 }
 
@@ -221,7 +228,7 @@ fn parameters<'t>(
     chunk: &Chunk<'t>,
     head: &DeclarationHead<'_, '_>,
     inner: usize,
-) -> Result<PlaceEntry<'t>, Unnamed> {
+) -> Result<PlaceEntry<'t>, UntrackableCapture> {
     let name = chunk.before(head.end);
     let at = head.end.wrapping_sub(1);
     let is_function = is_declarator_name(chunk, head, at);
@@ -230,7 +237,7 @@ fn parameters<'t>(
     if is_function && !is_elsewhere && has_equals(chunk, head.end + 1, inner) {
         Ok(PlaceEntry::Parameters(name))
     } else {
-        Err(Unnamed::Shape)
+        Err(UntrackableCapture::Shape)
     }
 }
 
@@ -263,7 +270,7 @@ fn is_declarator_name(chunk: &Chunk<'_>, head: &DeclarationHead<'_, '_>, at: usi
 
 /// Looks for what in a body passes lines on: default arguments of lambdas and of functions that are
 /// declared there, members of classes, constraints. `path` is what stands in the body.
-fn check_inside(chunk: &Chunk<'_>, path: &[usize]) -> Result<(), Unnamed> {
+fn check_inside(chunk: &Chunk<'_>, path: &[usize]) -> Result<(), UntrackableCapture> {
     for (level, &node) in path.iter().enumerate() {
         let start = declaration_start(chunk, node, Ends::Plain);
         for token in chunk.siblings(start, node) {
@@ -273,7 +280,7 @@ fn check_inside(chunk: &Chunk<'_>, path: &[usize]) -> Result<(), Unnamed> {
             let is_template =
                 text == b"template" && !matches!(chunk.before(token), b"::" | b"." | b"->");
             if is_lambda || is_class || is_template || text == b"requires" {
-                return Err(Unnamed::Shape);
+                return Err(UntrackableCapture::Shape);
             }
         }
         let Some(&inner) = path.get(level + 1).filter(|_| chunk.text(node) == b"(") else {
@@ -284,7 +291,7 @@ fn check_inside(chunk: &Chunk<'_>, path: &[usize]) -> Result<(), Unnamed> {
             b"if" | b"for" | b"while" | b"switch" | b"constexpr"
         );
         if has_equals(chunk, node + 1, inner) && !is_statement {
-            return Err(Unnamed::Shape);
+            return Err(UntrackableCapture::Shape);
         }
     }
     Ok(())

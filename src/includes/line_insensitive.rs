@@ -1,31 +1,31 @@
 //! A digest of a preprocessed text that does not change when lines only move: equal digests mean
 //! that compiles without any debug information give equal results. docs/design/semantic.md has the proof.
 //!
-//! | module      | part                                                              |
-//! |-------------|-------------------------------------------------------------------|
-//! | `doubt`     | why a text has no such digest                                     |
-//! | `keeps`     | which lines keep their numbers, and why all do                    |
-//! | `lines`     | lines, markers, and the number of each line                       |
-//! | `names`     | whether markers name others than the files that were entered       |
-//! | `words`     | the words that say what a declaration is                          |
-//! | `chunks`    | the declarations of a text, and the brackets of one of them       |
-//! | `shapes`    | where declarations begin, and their parts                         |
-//! | `places`    | the places in which calls are known to take no line of another one |
-//! | `variables` | mentions that are none of the function                            |
-//! | `classes`   | classes that are only thrown                                      |
-//! | `taint`     | the functions that take their callers' lines, and who names them   |
+//! | module         | part                                                               |
+//! |----------------|--------------------------------------------------------------------|
+//! | `doubt`        | why a text has no such digest                                      |
+//! | `keeps`        | which lines keep their numbers, and why all do                     |
+//! | `lines`        | lines, markers, and the number of each line                        |
+//! | `names`        | whether markers name others than the files that were entered       |
+//! | `words`        | the words that say what a declaration is                           |
+//! | `chunks`       | the declarations of a text, and the brackets of one of them        |
+//! | `shapes`       | where declarations begin, and their parts                          |
+//! | `capture_site` | the places in which calls are known to take no line of another one |
+//! | `variables`    | mentions that are none of the function                             |
+//! | `classes`      | classes that are only thrown                                       |
+//! | `line_capture` | the functions that take their callers' lines, and who names them   |
 //!
 //! Knows nothing of compilers' options: the caller sees to it that none of them wants lines.
 
+mod capture_site;
 mod chunks;
 mod classes;
 mod doubt;
 mod keeps;
+mod line_capture;
 mod lines;
 mod names;
-mod places;
 mod shapes;
-mod taint;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
@@ -39,14 +39,14 @@ use sha2::{Digest as _, Sha256};
 use std::ops::Range;
 
 pub use doubt::LineDoubt;
-pub use keeps::{Keeps, Unnamed};
+pub use keeps::{Keeps, UntrackableCapture};
 
 /// Changes with the meaning of the digest.
 const SCHEMA: &[u8] = b"pcache-nvcc moved 3\0";
 
 /// The digest of a text, and which of its lines keep their numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Moved {
+pub struct LineInsensitiveDigest {
     /// SHA-256.
     pub digest: [u8; 32],
     /// For people.
@@ -56,11 +56,11 @@ pub struct Moved {
 }
 
 /// The digest of `text`, which a preprocessor or cudafe++ has written.
-pub fn marker_free(text: &[u8]) -> Result<Moved, LineDoubt> {
+pub fn line_insensitive_digest(text: &[u8]) -> Result<LineInsensitiveDigest, LineDoubt> {
     let raw = lines::opaque(text)?;
-    let taken = taint::find(text)?;
+    let taken = line_capture::find(text)?;
     let (digest, renames) = digest(text, &raw, &taken.ranges)?;
-    Ok(Moved {
+    Ok(LineInsensitiveDigest {
         digest,
         keeps: taken.keeps,
         renames,

@@ -1,13 +1,13 @@
 //! Shapes of declarations: those that are on the list, and what is like them and is not.
 
 use super::tests::{TAKER, keeps_all, names, takes_line};
-use super::{Keeps, Unnamed, marker_free};
+use super::{Keeps, UntrackableCapture, line_insensitive_digest};
 
 /// Lines may be taken through `code` by declarations that name nothing; which of the reasons is found first
 /// does not matter.
 #[track_caller]
 fn keeps_everything(code: &str) {
-    let keeps = marker_free(format!("{TAKER}{code}\n").as_bytes())
+    let keeps = line_insensitive_digest(format!("{TAKER}{code}\n").as_bytes())
         .unwrap()
         .keeps;
     assert!(matches!(keeps, Keeps::Everything { .. }), "{code}: {keeps}");
@@ -83,7 +83,7 @@ fn functions_that_are_not_called_may_be_handed_on() {
         "enum { at };",
         "int f() { return (decltype(at))(3); }",
     ] {
-        keeps_all(code, Unnamed::Mention);
+        keeps_all(code, UntrackableCapture::Mention);
     }
 }
 
@@ -162,11 +162,11 @@ fn functions_that_the_language_calls_keep_all_lines() {
         "__nv_f",
     ] {
         let text = format!("{TAKER}struct A {{ int {name}(int l = at()); }};\n");
-        let keeps = marker_free(text.as_bytes()).unwrap().keeps;
+        let keeps = line_insensitive_digest(text.as_bytes()).unwrap().keeps;
         let Keeps::Everything { why, .. } = keeps else {
             panic!("{name}: {keeps}")
         };
-        assert_eq!(why, Unnamed::Implicit, "{name}");
+        assert_eq!(why, UntrackableCapture::Implicit, "{name}");
     }
 }
 

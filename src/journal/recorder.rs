@@ -12,7 +12,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// What a compile tells of itself.
 #[derive(Debug)]
-pub struct Account {
+pub struct Recorder {
     clock: Instant,
     found: RefCell<Compile>,
     /// Names and values of the log's lines; empty if no log is kept.
@@ -22,7 +22,7 @@ pub struct Account {
 
 /// A stage that has begun, in the account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct StageAccount(usize);
+pub struct StageHandle(usize);
 
 /// How a stage was done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum StageEnd {
     Ran,
 }
 
-impl Account {
+impl Recorder {
     /// An account that begins now. With `notes`, it keeps those for a log.
     pub fn begin(notes: bool) -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
@@ -106,7 +106,7 @@ impl Account {
     }
 
     /// A stage begins: it is looked for in the cache, or waits for a slot.
-    pub fn begin_stage(&self, name: &str, arch: Option<String>) -> StageAccount {
+    pub fn begin_stage(&self, name: &str, arch: Option<String>) -> StageHandle {
         let stage = StageRun {
             unit: self.unit.get(),
             name: name.to_owned(),
@@ -119,17 +119,17 @@ impl Account {
         };
         let mut found = self.found.borrow_mut();
         found.stages.push(stage);
-        StageAccount(found.stages.len() - 1)
+        StageHandle(found.stages.len() - 1)
     }
 
     /// The stage has its slot and runs.
-    pub fn start_stage(&self, stage: StageAccount) {
+    pub fn start_stage(&self, stage: StageHandle) {
         let now = self.elapsed();
         self.stage(stage, |stage| stage.wait = now.saturating_sub(stage.begin));
     }
 
     /// The stage is done.
-    pub fn end_stage(&self, stage: StageAccount, end: StageEnd) {
+    pub fn end_stage(&self, stage: StageHandle, end: StageEnd) {
         let now = self.elapsed();
         self.stage(stage, |stage| {
             stage.run = now.saturating_sub(stage.begin + stage.wait);
@@ -186,7 +186,7 @@ impl Account {
         block.note("took", Elapsed(record.wall));
     }
 
-    fn stage(&self, stage: StageAccount, change: impl FnOnce(&mut StageRun)) {
+    fn stage(&self, stage: StageHandle, change: impl FnOnce(&mut StageRun)) {
         if let Some(stage) = self.found.borrow_mut().stages.get_mut(stage.0) {
             change(stage);
         }

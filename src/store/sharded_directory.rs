@@ -112,13 +112,13 @@ impl Listing {
 
 /// A tree of files.
 #[derive(Debug)]
-pub(super) struct Area {
+pub(super) struct ShardedDirectory {
     root: Arc<Root>,
     /// From the root to the shards.
     inner: &'static str,
 }
 
-impl Area {
+impl ShardedDirectory {
     pub(super) fn new(root: Arc<Root>, inner: &'static str) -> Self {
         Self { root, inner }
     }

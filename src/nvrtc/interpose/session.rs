@@ -1,11 +1,11 @@
 //! One compile as the hooks see it: asked of the cache, else done by the real library under watch and handed in;
 //! and the compile that is done after all, when a client wants what a hit has not.
 
+use super::file_trace::{Watch, errno, set_errno};
 use super::functions::{CompileFn, Function, GetFn, Handle, LoweredFn, SizeFn};
 use super::loaded;
 use super::programs::{ProgramHit, ProgramKey, ProgramStage, Programs};
 use super::slots::{self, HookSlot};
-use super::watch::{Watch, errno, set_errno};
 use crate::nvrtc::cache::{Begin, Cache, Miss};
 use crate::nvrtc::program::{NvrtcRequest, Program, ProgramArtefact, ProgramOutput};
 use crate::outcome::NvrtcReason;

@@ -1,10 +1,10 @@
 //! Which declarations of a preprocessed text take lines: those that mention a name of the closed set
 //! of functions which take their caller's. Finds that set, or says why names do not do.
 
+use super::capture_site::{self, CaptureSite};
 use super::chunks::{Chunk, cut};
 use super::doubt::LineDoubt;
-use super::keeps::{Keeps, Unnamed};
-use super::places::{self, CaptureSite};
+use super::keeps::{Keeps, UntrackableCapture};
 use super::{classes, shapes, variables};
 use memchr::{memmem, memrchr};
 use std::collections::{BTreeSet, HashMap};
@@ -48,13 +48,13 @@ struct TaintSearch<'t> {
     chunks: HashMap<usize, Chunk<'t>>,
     names: HashMap<Vec<u8>, TaintSort>,
     left: Vec<Vec<u8>>,
-    tainted: BTreeSet<usize>,
+    capturing: BTreeSet<usize>,
 }
 
 /// Why the search ended without an answer.
 enum Stop {
     Doubt(LineDoubt),
-    Unnamed(Vec<u8>, Unnamed),
+    UntrackableCapture(Vec<u8>, UntrackableCapture),
 }
 
 /// What in `text` takes lines.
@@ -75,10 +75,10 @@ pub(super) fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
         keeps: Keeps::Everything { name, why },
     };
     if has_macro {
-        return Ok(everything(MACRO.to_owned(), Unnamed::Directive));
+        return Ok(everything(MACRO.to_owned(), UntrackableCapture::Directive));
     }
     if hits(text, PRAGMA).next().is_some() {
-        return Ok(everything(PRAGMA.to_owned(), Unnamed::Directive));
+        return Ok(everything(PRAGMA.to_owned(), UntrackableCapture::Directive));
     }
     let mut search = TaintSearch {
         text,
@@ -86,7 +86,7 @@ pub(super) fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
         chunks: HashMap::new(),
         names: HashMap::new(),
         left: Vec::new(),
-        tainted: BTreeSet::new(),
+        capturing: BTreeSet::new(),
     };
     for name in mentioned {
         search.names.insert(name.to_owned(), TaintSort::Builtin);
@@ -95,7 +95,7 @@ pub(super) fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
     match search.run() {
         Ok(()) => Ok(search.taken()),
         Err(Stop::Doubt(doubt)) => Err(doubt),
-        Err(Stop::Unnamed(name, why)) => Ok(everything(name, why)),
+        Err(Stop::UntrackableCapture(name, why)) => Ok(everything(name, why)),
     }
 }
 
@@ -104,7 +104,7 @@ impl<'t> TaintSearch<'t> {
         while let Some(name) = self.left.pop() {
             self.resolve(&name)?;
             if self.names.len() > MOST_NAMES {
-                return Err(Stop::Unnamed(name, Unnamed::TooMany));
+                return Err(Stop::UntrackableCapture(name, UntrackableCapture::TooMany));
             }
         }
         Ok(())
@@ -124,9 +124,11 @@ impl<'t> TaintSearch<'t> {
                 self.left.push(name.to_owned());
             }
             // Whatever the language makes of it there.
-            self.tainted.insert(number);
+            self.capturing.insert(number);
             let found = passed_by(chunk, token, sort);
-            if let Some(found) = found.map_err(|why| Stop::Unnamed(name.to_owned(), why))? {
+            if let Some(found) =
+                found.map_err(|why| Stop::UntrackableCapture(name.to_owned(), why))?
+            {
                 self.add(found)?;
             }
         }
@@ -153,17 +155,17 @@ impl<'t> TaintSearch<'t> {
         let line = self.text[start..at].trim_ascii_start();
         let after = line.strip_prefix(b"#").map(<[u8]>::trim_ascii_start);
         match after {
-            Some(after) if !after.first().is_some_and(u8::is_ascii_digit) => {
-                Err(Stop::Unnamed(name.to_owned(), Unnamed::Directive))
-            }
+            Some(after) if !after.first().is_some_and(u8::is_ascii_digit) => Err(
+                Stop::UntrackableCapture(name.to_owned(), UntrackableCapture::Directive),
+            ),
             _ => Ok(None),
         }
     }
 
     /// Adds a function that takes its caller's line.
     fn add(&mut self, name: Vec<u8>) -> Result<(), Stop> {
-        if places::is_implicit(&name) {
-            return Err(Stop::Unnamed(name, Unnamed::Implicit));
+        if capture_site::is_implicit(&name) {
+            return Err(Stop::UntrackableCapture(name, UntrackableCapture::Implicit));
         }
         if !self.names.contains_key(&name) {
             self.names.insert(name.clone(), TaintSort::Function);
@@ -176,7 +178,7 @@ impl<'t> TaintSearch<'t> {
         let mut names: Vec<_> = self.names.into_keys().collect();
         names.sort();
         let ranges: Vec<_> = self
-            .tainted
+            .capturing
             .iter()
             .map(|number| self.cuts[*number].clone())
             .collect();
@@ -189,17 +191,21 @@ impl<'t> TaintSearch<'t> {
 }
 
 /// The function through which the mention of a name of this `sort` at `at` takes its caller's line.
-fn passed_by(chunk: &Chunk<'_>, at: usize, sort: TaintSort) -> Result<Option<Vec<u8>>, Unnamed> {
+fn passed_by(
+    chunk: &Chunk<'_>,
+    at: usize,
+    sort: TaintSort,
+) -> Result<Option<Vec<u8>>, UntrackableCapture> {
     match sort {
         TaintSort::Class if classes::is_harmless(chunk, at) => return Ok(None),
-        TaintSort::Class => return Err(Unnamed::Class),
+        TaintSort::Class => return Err(UntrackableCapture::Class),
         TaintSort::Function if variables::is_variable(chunk, at) => return Ok(None),
         TaintSort::Function | TaintSort::Builtin if !shapes::is_call(chunk, at) => {
-            return Err(Unnamed::Mention);
+            return Err(UntrackableCapture::Mention);
         }
         TaintSort::Function | TaintSort::Builtin => {}
     }
-    Ok(match places::place(chunk, at)? {
+    Ok(match capture_site::place(chunk, at)? {
         CaptureSite::Default(name) => Some(name.to_owned()),
         CaptureSite::Own | CaptureSite::Declared => None,
     })

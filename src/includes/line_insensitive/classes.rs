@@ -1,15 +1,15 @@
 //! Classes with constructors that take their callers' lines. Such a class is only followed where
 //! nothing but a `throw` can make an object of it:
 //!
-//! | mention | shape |
-//! |---|---|
-//! | its definition | `class C … { … };` of a namespace, by itself, without `this` and friends |
-//! | a declaration | `class C;` by itself |
-//! | its constructors and destructor | `C(…)`, `~C()` in its own braces, and `C&` in their parameters |
-//! | an object that is thrown | `throw C(…);` |
+//! | mention                         | shape                                                                    |
+//! |---------------------------------|--------------------------------------------------------------------------|
+//! | its definition                  | `class C … { … };` of a namespace, by itself, without `this` and friends |
+//! | a declaration                   | `class C;` by itself                                                     |
+//! | its constructors and destructor | `C(…)`, `~C()` in its own braces, and `C&` in their parameters           |
+//! | an object that is thrown        | `throw C(…);`                                                            |
 
+use super::capture_site::{self, CaptureSite};
 use super::chunks::Chunk;
-use super::places::{self, CaptureSite};
 use super::shapes::{DeclarationHead, Ends, declaration_start, ends_function, list_end};
 use super::words::{is_attribute, is_class_key};
 
@@ -60,7 +60,7 @@ fn is_own_declaration(chunk: &Chunk<'_>, at: usize) -> bool {
     let open = chunk
         .siblings(at, chunk.len())
         .find(|&token| chunk.text(token) == b"{");
-    let Some(open) = open.filter(|&open| places::is_class_head(chunk, 0, open)) else {
+    let Some(open) = open.filter(|&open| capture_site::is_class_head(chunk, 0, open)) else {
         return false;
     };
     let end = chunk.partner(open) + 1;
@@ -144,7 +144,7 @@ fn is_thrown(chunk: &Chunk<'_>, at: usize) -> bool {
     let arguments = at + 1;
     if !matches!(chunk.text(arguments), b"(" | b"{")
         || chunk.text(chunk.partner(arguments) + 1) != b";"
-        || places::place(chunk, at) != Ok(CaptureSite::Own)
+        || capture_site::place(chunk, at) != Ok(CaptureSite::Own)
     {
         return false;
     }

@@ -3,7 +3,7 @@
 //! again by reading the file. Under other policies no log is read or written. `docs/design/store.md#uses` draws a line.
 
 use super::backend::Name;
-use super::class::ContentKind;
+use super::content_kind::ContentKind;
 use super::error::StoreError;
 use super::kind::EntryKind;
 use crate::files::{Directory, RightsKind, is_missing};

@@ -11,11 +11,11 @@
 //! change (slots, programs, the open cache).
 
 mod audit;
-mod compiles;
 mod elf;
+mod file_trace;
 mod functions;
 mod hooks;
 mod loaded;
 mod programs;
+mod session;
 mod slots;
-mod watch;

@@ -22,7 +22,7 @@
 //!
 //! Knows nothing of where the file goes, or which passes there are.
 
-use super::markers::Origin;
+use crate::includes::markers::Origin;
 use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

@@ -19,7 +19,7 @@ pub enum Keeps {
         /// The function or class that takes it.
         name: Vec<u8>,
         /// What its name does where it cannot be followed.
-        why: Unnamed,
+        why: UntrackableCapture,
     },
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for Keeps {
 
 /// Why all lines keep their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unnamed {
+pub enum UntrackableCapture {
     /// A line is taken in a place that is on no list of harmless ones.
     Shape,
     /// A function that takes lines is mentioned, and not called.

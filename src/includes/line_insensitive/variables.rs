@@ -5,8 +5,8 @@
 //! the name is plainly that of something else: a variable that is declared before in the same
 //! class, function or block.
 
+use super::capture_site::{self, CaptureSite, path};
 use super::chunks::Chunk;
-use super::places::{self, CaptureSite, path};
 use super::shapes::{DeclarationHead, Ends, declaration_start, has_equals, is_call, is_in_list};
 use super::words::{is_class_key, is_name, is_type_of};
 
@@ -42,7 +42,7 @@ fn declares(chunk: &Chunk<'_>, declared: usize, at: usize) -> bool {
             after == b"="
                 && chunk.partner(scope) > at
                 && is_typed(chunk, declared, Ends::Plain)
-                && places::place(chunk, declared) == Ok(CaptureSite::Own)
+                && capture_site::place(chunk, declared) == Ok(CaptureSite::Own)
                 && !has_function(chunk, scope, chunk.partner(scope), chunk.text(declared))
         }
         b"(" => matches!(after, b"," | b")" | b"=") && is_parameter(chunk, scope, declared, at),
@@ -54,7 +54,7 @@ fn declares(chunk: &Chunk<'_>, declared: usize, at: usize) -> bool {
 fn is_class_body(chunk: &Chunk<'_>, open: usize) -> bool {
     DeclarationHead::read(chunk, open).is_ok_and(|head| {
         let key = head.class_key();
-        key.is_some_and(|key| places::is_class_head(chunk, key, open))
+        key.is_some_and(|key| capture_site::is_class_head(chunk, key, open))
     })
 }
 
@@ -168,7 +168,7 @@ fn is_value(chunk: &Chunk<'_>, at: usize) -> bool {
 
 /// Whether the class around `at` has a variable of this name, or the value is used in a function.
 fn is_member_value(chunk: &Chunk<'_>, at: usize) -> bool {
-    if places::place(chunk, at) == Ok(CaptureSite::Own) {
+    if capture_site::place(chunk, at) == Ok(CaptureSite::Own) {
         return true;
     }
     let name = chunk.text(at);
