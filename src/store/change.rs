@@ -29,9 +29,9 @@ pub(super) fn bytes_change(bytes: u64, sign: Sign) -> StoreChange {
 }
 
 /// One file of a sort, without its bytes.
-pub(super) fn one(sort: EntryKind, sign: Sign) -> StoreChange {
+pub(super) fn one(kind: EntryKind, sign: Sign) -> StoreChange {
     let mut change = StoreChange::default();
-    match sort {
+    match kind {
         EntryKind::Entry => change.entries = signed(1, sign),
         EntryKind::Record => change.records = signed(1, sign),
     }

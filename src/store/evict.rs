@@ -3,10 +3,10 @@
 //! single put pays for all of it. `docs/design/store.md#eviction` says how near that comes to a whole listing.
 
 use super::StoreError;
-use super::census::{MOST_LISTED, Shard};
 use super::file::FileStore;
 use super::own::Own;
 use super::policy::{Candidate, Limits, Nanos};
+use super::scan::{MOST_LISTED, Shard};
 use super::sharded_directory::name_of;
 use super::usage_log::fold;
 use crate::files;
@@ -65,7 +65,7 @@ impl FileStore {
         let mut work = EvictionWork::default();
         let totals = self.stats.totals();
         // One shard with a wrong total is the fullest or does no harm.
-        let _ = work.note(self.visit(&root, totals.fullest()));
+        let _ = work.note(self.scan_shard(&root, totals.fullest()));
         while !self.is_small_enough() && work.shards < SHARDS {
             let group = self.next_group(&root, &mut work);
             self.thin_out(&root, &group, before, &mut work);
@@ -98,7 +98,7 @@ impl FileStore {
             steps += 1;
             let expected = totals.row(ShardRow::Shard(number)).files();
             work.shards += 1;
-            if let Some(shard) = work.note(self.visit(root, number)) {
+            if let Some(shard) = work.note(self.scan_shard(root, number)) {
                 listed = listed.saturating_add(shard.size().files());
                 group.push(shard);
             }

@@ -232,8 +232,8 @@ impl FileStore {
         self.take_out(EntryKind::Record, self.credentials.name(key, Use::Result))
     }
 
-    pub(super) fn area(&self, sort: EntryKind) -> &ShardedDirectory {
-        match sort {
+    pub(super) fn directory_of(&self, kind: EntryKind) -> &ShardedDirectory {
+        match kind {
             EntryKind::Entry => &self.entries,
             EntryKind::Record => &self.records,
         }
@@ -251,7 +251,7 @@ impl FileStore {
     /// A file that is there and has not expired, marked as used.
     pub(super) fn read(
         &self,
-        sort: EntryKind,
+        kind: EntryKind,
         name: Name,
         expected: Size,
     ) -> Result<Option<FoundFile>, StoreError> {
@@ -259,18 +259,18 @@ impl FileStore {
             Access::ReadWrite => Touch::Mark,
             Access::ReadOnly => Touch::Leave,
         };
-        let Some(found) = self.area(sort).read(name, touch, expected)? else {
+        let Some(found) = self.directory_of(kind).read(name, touch, expected)? else {
             return Ok(None);
         };
         if self.policy.knows_expiry() {
             let class = ContentKind::of(&found.bytes[..found.bytes.len().min(CLASS_HEAD)]);
             if self.has_expired(&found.facts, class) {
                 // What cannot be removed is not served either.
-                let _ = self.discard(sort, name, &found.facts);
+                let _ = self.discard(kind, name, &found.facts);
                 return Ok(None);
             }
         }
-        self.note_use(sort, name, None);
+        self.note_use(kind, name, None);
         Ok(Some(found))
     }
 
@@ -278,7 +278,7 @@ impl FileStore {
     /// be; one that cannot is never served either.
     fn verified(
         &self,
-        sort: EntryKind,
+        kind: EntryKind,
         name: Name,
         found: Option<FoundFile>,
         check: impl FnOnce(FoundFile) -> Unsealed,
@@ -296,7 +296,7 @@ impl FileStore {
             Unsealed::Foreign => self.stats.add(Counter::Distrusted, 1),
             Unsealed::Damaged => {
                 self.stats.add(Counter::Error, 1);
-                let _ = self.discard(sort, name, &facts);
+                let _ = self.discard(kind, name, &facts);
             }
         }
         self.count_miss();
@@ -320,7 +320,7 @@ impl FileStore {
     }
 
     /// Appends to the usage log, if the policy needs it. Best effort: a failed write undercounts by one.
-    fn note_use(&self, sort: EntryKind, name: Name, class: Option<ContentKind>) {
+    fn note_use(&self, kind: EntryKind, name: Name, class: Option<ContentKind>) {
         let usage = match self.policy.log() {
             UsageLog::Uses => Usage {
                 uses: 1,
@@ -333,7 +333,7 @@ impl FileStore {
             return;
         }
         let noted = self.directory().and_then(|root| match root {
-            Some(root) => note(&root, &self.root, (sort, name), usage),
+            Some(root) => note(&root, &self.root, (kind, name), usage),
             None => Ok(()),
         });
         if noted.is_err() {
@@ -344,7 +344,7 @@ impl FileStore {
     /// The put of any sort of file, whose contents are `parts` in a row.
     fn write(
         &self,
-        sort: EntryKind,
+        kind: EntryKind,
         name: Name,
         parts: &[&[u8]],
         how: (Durability, RightsKind),
@@ -358,10 +358,10 @@ impl FileStore {
             return Err(StoreError::TooLarge { size, max_bytes });
         }
         // What is known before, so that an eviction can tell whether it has made up for this put.
-        let before = self.stock();
-        self.write_and_place(sort, name, parts, size, how)?;
+        let before = self.held_bytes();
+        self.write_and_place(kind, name, parts, size, how)?;
         let head = parts.iter().find(|part| !part.is_empty());
-        self.note_use(sort, name, head.map(|head| ContentKind::of(head)));
+        self.note_use(kind, name, head.map(|head| ContentKind::of(head)));
         // The value is stored, whatever becomes of the old ones.
         if before.and_then(|before| self.trim(before)).is_err() {
             self.stats.add(Counter::Error, 1);
@@ -373,25 +373,25 @@ impl FileStore {
     /// writers of one new key at the same moment both may count it; the next listing corrects that.
     fn write_and_place(
         &self,
-        sort: EntryKind,
+        kind: EntryKind,
         name: Name,
         parts: &[&[u8]],
         size: u64,
         how: (Durability, RightsKind),
     ) -> Result<(), StoreError> {
-        let (durability, kind) = how;
+        let (durability, rights) = how;
         let totals = self.stats.totals();
         let root = self.root_made()?;
         totals.change(ShardRow::Unfinished, bytes_change(size, Sign::More));
-        let placed = Temporary::new(&root, &self.root, kind).and_then(|mut temporary| {
+        let placed = Temporary::new(&root, &self.root, rights).and_then(|mut temporary| {
             let written = temporary.write(parts, durability);
             written.map_err(StoreError::io("write a file in", &self.root.join("tmp")))?;
-            self.area(sort).place(&root, temporary, name)
+            self.directory_of(kind).place(&root, temporary, name)
         });
         let row = ShardRow::Shard(name.0[0]);
         match &placed {
             Ok(Placement::New) => {
-                let change = one(sort, Sign::More);
+                let change = one(kind, Sign::More);
                 let bytes = signed(size, Sign::More);
                 totals.change(row, StoreChange { bytes, ..change });
             }
@@ -410,29 +410,29 @@ impl FileStore {
         root::make(&self.root)
     }
 
-    fn take_out(&self, sort: EntryKind, name: Name) -> Result<bool, StoreError> {
+    fn take_out(&self, kind: EntryKind, name: Name) -> Result<bool, StoreError> {
         if self.access == Access::ReadOnly {
             return Ok(false);
         }
-        let removed = self.area(sort).remove(name)?;
-        self.count_out(sort, name.0[0], removed);
+        let removed = self.directory_of(kind).remove(name)?;
+        self.count_out(kind, name.0[0], removed);
         Ok(removed.is_some())
     }
 
     /// Removes a file if it is still the one that was seen, and counts it out.
-    fn discard(&self, sort: EntryKind, name: Name, seen: &FileMeta) -> Result<(), StoreError> {
+    fn discard(&self, kind: EntryKind, name: Name, seen: &FileMeta) -> Result<(), StoreError> {
         if self.access == Access::ReadWrite {
-            let removed = self.area(sort).remove_seen(name, seen)?;
-            self.count_out(sort, name.0[0], removed);
+            let removed = self.directory_of(kind).remove_seen(name, seen)?;
+            self.count_out(kind, name.0[0], removed);
         }
         Ok(())
     }
 
-    pub(super) fn count_out(&self, sort: EntryKind, shard: u8, removed: Option<FileMeta>) {
+    pub(super) fn count_out(&self, kind: EntryKind, shard: u8, removed: Option<FileMeta>) {
         if let Some(file) = removed.filter(|file| file.is_file) {
             let change = StoreChange {
                 bytes: signed(file.size, Sign::Less),
-                ..one(sort, Sign::Less)
+                ..one(kind, Sign::Less)
             };
             self.stats.totals().change(ShardRow::Shard(shard), change);
         }

@@ -2,12 +2,12 @@
 //! listed, so that exactly what the policy names goes.
 
 use super::backend::Cleared;
-use super::census::Shard;
 use super::error::StoreError;
 use super::evict::{EvictionWork, lock};
 use super::file::FileStore;
 use super::kind::Access;
 use super::policy::{Candidate, Limits};
+use super::scan::Shard;
 use crate::files::{Directory, now};
 use crate::stats::{Counter, ShardRow, StoreSize};
 
@@ -56,7 +56,7 @@ impl FileStore {
         let mut shards = Vec::new();
         for number in 0..=u8::MAX {
             watch(Phase::Listing, number.into(), 256);
-            let shard = self.visit(&root, number)?;
+            let shard = self.scan_shard(&root, number)?;
             done.before = done.before.plus(shard.size());
             shards.push(shard);
         }

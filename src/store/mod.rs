@@ -17,7 +17,6 @@
 mod apart;
 mod artefact;
 mod backend;
-mod census;
 mod change;
 mod content_kind;
 mod contract;
@@ -36,6 +35,7 @@ mod own;
 pub mod policy;
 mod record;
 mod root;
+mod scan;
 mod sharded_directory;
 mod survey;
 mod tmp;

@@ -109,7 +109,7 @@ impl FileStore {
     /// been tried.
     pub fn survey(
         &self,
-        sort: EntryKind,
+        kind: EntryKind,
         mut each: impl FnMut(&SurveyedFile<'_>) -> Verdict,
     ) -> Result<Cleared, StoreError> {
         let mut cleared = Cleared::default();
@@ -118,14 +118,14 @@ impl FileStore {
         };
         let mut trouble = Ok(());
         for number in 0..=u8::MAX {
-            let shard = self.visit(&root, number)?;
+            let shard = self.scan_shard(&root, number)?;
             let known = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));
-            for (at, _, file) in shard.files().filter(|(_, found, _)| *found == sort) {
+            for (at, _, file) in shard.files().filter(|(_, found, _)| *found == kind) {
                 let Some(name) = name_of(number, &file.name) else {
                     continue;
                 };
                 let uses = known.as_ref().map(|known| {
-                    let noted = known.get(&(sort, name));
+                    let noted = known.get(&(kind, name));
                     noted.map_or(1, |usage| usage.uses.max(1))
                 });
                 let stored = SurveyedFile {

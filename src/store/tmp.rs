@@ -120,15 +120,15 @@ pub(super) struct Swept {
 /// Removes temporary files of dead writers. One that cannot be removed is left for another time.
 pub(super) fn sweep(root: &Directory, path: &Path) -> Result<Swept, StoreError> {
     let oldest = now() - STALE;
-    visit(root, path, |facts| facts.written < oldest)
+    remove_unfinished(root, path, |facts| facts.written < oldest)
 }
 
 /// The bytes of files being written.
 pub(super) fn measure(root: &Directory, path: &Path) -> Result<u64, StoreError> {
-    Ok(visit(root, path, |_| false)?.left)
+    Ok(remove_unfinished(root, path, |_| false)?.left)
 }
 
-fn visit(
+fn remove_unfinished(
     root: &Directory,
     path: &Path,
     is_stale: impl Fn(&FileMeta) -> bool,

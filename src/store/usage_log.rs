@@ -53,7 +53,7 @@ pub(super) fn note(
     noted.map_err(StoreError::io("append to a log in", &path.join(DIRECTORY)))
 }
 
-fn append(root: &Directory, (sort, name): (EntryKind, Name), usage: Usage) -> io::Result<()> {
+fn append(root: &Directory, (kind, name): (EntryKind, Name), usage: Usage) -> io::Result<()> {
     let log = name_of_log(name.0[0]);
     let directory = root.make(DIRECTORY)?;
     let mut file = match open_log(root, &directory, &log) {
@@ -61,7 +61,7 @@ fn append(root: &Directory, (sort, name): (EntryKind, Name), usage: Usage) -> io
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
         opened => opened?,
     };
-    file.write_all(&line((sort, name), usage))?;
+    file.write_all(&line((kind, name), usage))?;
     let length = file.metadata()?.len();
     if length / LONG > length.saturating_sub(LINE as u64) / LONG {
         drop(file);
@@ -111,7 +111,7 @@ pub(super) fn fold(
     let _ = directory.remove(&name);
     let mut folded = directory.create(&new, root.rights()?, RightsKind::Shared)?;
     let mut lines: Vec<_> = known.into_iter().collect();
-    lines.sort_by_key(|((sort, name), _)| (*sort as u8, *name));
+    lines.sort_by_key(|((kind, name), _)| (*kind as u8, *name));
     let lines: Vec<u8> = lines
         .into_iter()
         .flat_map(|(file, usage)| line(file, usage))
@@ -156,10 +156,10 @@ fn name_of_log(shard: u8) -> String {
     format!("{shard:02x}")
 }
 
-fn line((sort, name): (EntryKind, Name), usage: Usage) -> [u8; LINE] {
+fn line((kind, name): (EntryKind, Name), usage: Usage) -> [u8; LINE] {
     let mut line = [0; LINE];
     line[..32].copy_from_slice(&name.0);
-    line[32] = match sort {
+    line[32] = match kind {
         EntryKind::Entry => 1,
         EntryKind::Record => 2,
     };
@@ -202,7 +202,7 @@ fn parse_line(line: &[u8]) -> Option<((EntryKind, Name), Usage)> {
     if checksum(&line[..CHECKED]) != line[CHECKED..] {
         return None;
     }
-    let sort = match line[32] {
+    let kind = match line[32] {
         1 => EntryKind::Entry,
         2 => EntryKind::Record,
         _ => return None,
@@ -214,7 +214,7 @@ fn parse_line(line: &[u8]) -> Option<((EntryKind, Name), Usage)> {
     };
     let name = Name(line[..32].try_into().ok()?);
     let uses = u64::from_le_bytes(line[40..CHECKED].try_into().ok()?);
-    Some(((sort, name), Usage { uses, class }))
+    Some(((kind, name), Usage { uses, class }))
 }
 
 #[cfg(test)]

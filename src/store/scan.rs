@@ -17,7 +17,7 @@ use crate::stats::{ShardRow, StoreSize, Totals};
 pub(super) const MOST_LISTED: u64 = 4000;
 
 /// How often a put lists one shard for no other reason than that others may have changed it.
-const VISIT_SECONDS: u64 = 60;
+const SCAN_SECONDS: u64 = 60;
 
 /// Everything in one shard.
 #[derive(Debug)]
@@ -29,9 +29,9 @@ pub(super) struct Shard {
 impl Shard {
     pub(super) fn size(&self) -> StoreSize {
         let mut size = StoreSize::default();
-        for (sort, listing) in &self.listings {
+        for (kind, listing) in &self.listings {
             let files = listing.files.len() as u64;
-            match sort {
+            match kind {
                 EntryKind::Entry => size.entries += files,
                 EntryKind::Record => size.records += files,
             }
@@ -45,22 +45,22 @@ impl Shard {
     /// Every file with its place in `listings`.
     pub(super) fn files(&self) -> impl Iterator<Item = (usize, EntryKind, &ListedFile)> {
         let listings = self.listings.iter().enumerate();
-        listings.flat_map(|(at, (sort, listing))| {
+        listings.flat_map(|(at, (kind, listing))| {
             let files = listing.files.iter();
-            files.map(move |file| (at, *sort, file))
+            files.map(move |file| (at, *kind, file))
         })
     }
 }
 
 impl FileStore {
     /// Lists a shard and corrects its totals.
-    pub(super) fn visit(&self, root: &Directory, number: u8) -> Result<Shard, StoreError> {
+    pub(super) fn scan_shard(&self, root: &Directory, number: u8) -> Result<Shard, StoreError> {
         let totals = self.stats.totals();
         let start = totals.begin_scan(ShardRow::Shard(number));
         let mut listings = Vec::with_capacity(2);
-        for sort in [EntryKind::Entry, EntryKind::Record] {
-            let listing = self.area(sort).list(root, number)?;
-            listings.extend(listing.map(|listing| (sort, listing)));
+        for kind in [EntryKind::Entry, EntryKind::Record] {
+            let listing = self.directory_of(kind).list(root, number)?;
+            listings.extend(listing.map(|listing| (kind, listing)));
         }
         let shard = Shard { number, listings };
         totals.finish_scan(start, shard.size());
@@ -69,7 +69,7 @@ impl FileStore {
 
     /// The bytes that the store holds, as counted. Lists as much as one put may pay for: on a new page
     /// a sample of the shards, later one of those that are missing, and once a minute any one.
-    pub(super) fn stock(&self) -> Result<u64, StoreError> {
+    pub(super) fn held_bytes(&self) -> Result<u64, StoreError> {
         let totals = self.stats.totals();
         let next = match totals.size() {
             None => {
@@ -77,14 +77,14 @@ impl FileStore {
                 None
             }
             Some(_) => totals.unknown().or_else(|| {
-                let is_time = totals.is_time(seconds(), VISIT_SECONDS);
+                let is_time = totals.is_time(seconds(), SCAN_SECONDS);
                 is_time.then(|| totals.take_turns(1))
             }),
         };
         if let Some(shard) = next
             && let Some(root) = self.directory()?
         {
-            self.visit(&root, shard)?;
+            self.scan_shard(&root, shard)?;
         }
         Ok(totals.size().map_or(0, |size| size.bytes))
     }
@@ -98,7 +98,10 @@ impl FileStore {
         let first = totals.take_turns(0);
         let mut seen = 0;
         for step in 0..=u8::MAX {
-            seen += self.visit(&root, first.wrapping_add(step))?.size().files();
+            seen += self
+                .scan_shard(&root, first.wrapping_add(step))?
+                .size()
+                .files();
             if seen >= MOST_LISTED {
                 break;
             }
@@ -127,7 +130,7 @@ impl FileStore {
         };
         let mut size = self.measure_unfinished(&root)?;
         for number in 0..=u8::MAX {
-            size = size.plus(self.visit(&root, number)?.size());
+            size = size.plus(self.scan_shard(&root, number)?.size());
         }
         Ok(size)
     }
@@ -144,7 +147,7 @@ impl FileStore {
         let Some(root) = self.directory()? else {
             return Ok(0);
         };
-        let count = |number| self.area(EntryKind::Entry).count(&root, number);
+        let count = |number| self.directory_of(EntryKind::Entry).count(&root, number);
         (0..=u8::MAX).map(count).sum()
     }
 
@@ -177,8 +180,8 @@ impl FileStore {
         let mut entries = Vec::new();
         self.each_shard(|_, shard, candidates| {
             let now = crate::files::now();
-            for ((_, sort, file), candidate) in shard.files().zip(candidates) {
-                if sort == EntryKind::Entry && !self.policy.is_expired(candidate, now) {
+            for ((_, kind, file), candidate) in shard.files().zip(candidates) {
+                if kind == EntryKind::Entry && !self.policy.is_expired(candidate, now) {
                     entries.extend(entry_of(shard.number, file));
                 }
             }
@@ -201,9 +204,9 @@ impl FileStore {
         self.each_shard(|_, shard, candidates| {
             let files: Vec<_> = shard.files().collect();
             for at in self.policy.expired(candidates, crate::files::now()) {
-                let (listing, sort, file) = files[at];
+                let (listing, kind, file) = files[at];
                 match self.remove_listed(shard, listing, file) {
-                    Ok(true) if sort == EntryKind::Entry => {
+                    Ok(true) if kind == EntryKind::Entry => {
                         let entry = entry_of(shard.number, file);
                         gone.extend(entry.map(|entry| (candidates[at].expires, entry)));
                     }
@@ -241,7 +244,7 @@ impl FileStore {
         if let Some(root) = self.directory()? {
             for number in 0..=u8::MAX {
                 watch(number.into(), 1 << u8::BITS);
-                let shard = self.visit(&root, number)?;
+                let shard = self.scan_shard(&root, number)?;
                 for (listing, _, file) in shard.files() {
                     let removed = self.remove_listed(&shard, listing, file);
                     trouble = trouble.and(cleared.add(removed, file.facts.size));
@@ -264,9 +267,9 @@ impl FileStore {
         listing: usize,
         file: &ListedFile,
     ) -> Result<bool, StoreError> {
-        let (sort, listing) = &shard.listings[listing];
+        let (kind, listing) = &shard.listings[listing];
         let removed = listing.remove(file)?;
-        self.count_out(*sort, shard.number, removed.then_some(file.facts));
+        self.count_out(*kind, shard.number, removed.then_some(file.facts));
         Ok(removed)
     }
 
@@ -277,11 +280,11 @@ impl FileStore {
         } else {
             UsageMap::new()
         };
-        let candidate = |(at, sort, file): (usize, EntryKind, &ListedFile)| {
+        let candidate = |(at, kind, file): (usize, EntryKind, &ListedFile)| {
             let name = name_of(shard.number, &file.name);
-            let usage = name.and_then(|name| known.get(&(sort, name)).copied());
+            let usage = name.and_then(|name| known.get(&(kind, name)).copied());
             let usage = usage.unwrap_or_default();
-            let class = match (self.policy.log(), sort) {
+            let class = match (self.policy.log(), kind) {
                 (UsageLog::Kinds, EntryKind::Entry) => usage.class.unwrap_or_else(|| {
                     ContentKind::of(&shard.listings[at].1.head(file, CLASS_HEAD))
                 }),
@@ -306,7 +309,7 @@ impl FileStore {
             return Ok(());
         };
         for number in 0..=u8::MAX {
-            let shard = self.visit(&root, number)?;
+            let shard = self.scan_shard(&root, number)?;
             let candidates = self.candidates(&root, &shard);
             each(&root, &shard, &candidates)?;
         }
