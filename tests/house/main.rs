@@ -1,6 +1,7 @@
 //! The rules of the house that no compiler holds.
 
 mod names;
+mod paths;
 mod rooms;
 mod sizes;
 mod tree;
