@@ -126,6 +126,18 @@ impl Former {
     }
 }
 
+impl<'a> Explained<'a> {
+    /// Compared with no other compile.
+    fn alone(compile: &'a Compile, because: Vec<String>) -> Self {
+        Self {
+            compile,
+            compared_with: None,
+            differences: Vec::new(),
+            because,
+        }
+    }
+}
+
 /// What compiles are explained from.
 pub(super) struct Explainer<'a> {
     pub(super) store: &'a FileStore,
@@ -140,30 +152,24 @@ impl<'a> Explainer<'a> {
     /// Explains the compile at this place among all.
     pub(super) fn explain(&self, at: usize) -> Explained<'a> {
         let compile = &self.compiles[at];
-        let plain = |because: Vec<String>| Explained {
-            compile,
-            compared_with: None,
-            differences: Vec::new(),
-            because,
-        };
         match compile.level {
             CompileOutcome::Bypass
             | CompileOutcome::Fallback
             | CompileOutcome::Interrupted
             | CompileOutcome::Failed => {
-                return plain(detour(compile));
+                return Explained::alone(compile, detour(compile));
             }
-            CompileOutcome::DirectHit => return plain(self.reused(at)),
+            CompileOutcome::DirectHit => return Explained::alone(compile, self.reused(at)),
             CompileOutcome::PreprocessedHit | CompileOutcome::Coalesced | CompileOutcome::Miss => {}
         }
         let mut because = self.reused(at);
         let Some(found) = facts(self.store, compile) else {
             because.push(lost(compile));
-            return plain(because);
+            return Explained::alone(compile, because);
         };
         let Some((former, differences)) = nearest(self.store, self.compiles, at, &found) else {
             because.push(self.without_former(at));
-            return plain(because);
+            return Explained::alone(compile, because);
         };
         if compile.level == CompileOutcome::Miss {
             because.extend(self.besides(compile, former, &differences));

@@ -1,5 +1,4 @@
 //! Why a result is not in the cache any more, though nothing differs from the compile that made it.
-//! Does not know how compiles are compared.
 
 use super::journal::{output, sources};
 use super::selection::names;

@@ -1,4 +1,4 @@
-//! `--since`: a moment, as people write it. Knows no journal.
+//! `--since`: a moment, as people write it.
 
 use super::zone::Zone;
 use jiff::civil::Time;

@@ -1,5 +1,4 @@
-//! What a file system can do, found out by doing it in a directory made for that. Does not know what
-//! the cache needs of it.
+//! What a file system can do, found out by doing it in a directory made for that.
 
 use crate::includes::digests::DigestTable;
 use crate::lock::LockFile;

@@ -1,4 +1,4 @@
-//! The compilers that a compile would use. Does not know what stands in front of them.
+//! The compilers that a compile would use. What stands in front of them is for `launchers`.
 
 use super::findings::{Findings, Severity};
 use crate::cli::context::Context;

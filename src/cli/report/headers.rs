@@ -108,16 +108,16 @@ pub(super) fn section(headers: &Headers) -> Html {
     rows.sort_by_key(|(_, (units, took))| std::cmp::Reverse((*took, *units)));
     let most = rows.first().map_or(0, |(_, (_, took))| *took);
     let left = rows.len().saturating_sub(MOST);
-    let rows = rows.iter().take(MOST).map(|(place, (units, took))| {
-        [
+    let mut shown = Vec::new();
+    for (place, (units, took)) in rows.into_iter().take(MOST) {
+        shown.push([
             path(&place.to_string_lossy()),
             units.to_string().into(),
             share(*units, headers.units).into(),
             time(*took).into(),
             bar(*took, most, "header"),
-        ]
-    });
-    let rows: Vec<_> = rows.collect();
+        ]);
+    }
     let mut note =
         "What a change of each header costs: how long the units that read it took to compile. \
         Headers of the system and of the toolkit are left out."
@@ -131,7 +131,7 @@ pub(super) fn section(headers: &Headers) -> Html {
             " For {unknown} units it is not known any more what they read."
         ));
     }
-    let (note, body) = if rows.is_empty() {
+    let (note, body) = if shown.is_empty() {
         (
             "No headers are known that units read, apart from those of the system and of the toolkit.",
             Html::default(),
@@ -139,7 +139,10 @@ pub(super) fn section(headers: &Headers) -> Html {
     } else {
         (
             note.as_str(),
-            table(["header", "#units", "#of all", "#their compiles", ""], rows),
+            table(
+                ["header", "#units", "#of all", "#their compiles", ""],
+                shown,
+            ),
         )
     };
     parts::section("headers", "Headers", note, body)

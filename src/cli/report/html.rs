@@ -1,5 +1,5 @@
-//! Markup as a type of its own: text gets into it by `From` and as the value of an attribute, and is escaped on both
-//! ways. Names of elements and attributes are literals of this program. Does not know what the page shows.
+//! Markup as a type of its own. Text gets into it by `From` or as the value of an attribute, and both escape it. Names of
+//! elements and attributes are literals of this program.
 
 use crate::visible::{is_steering, json};
 use serde_json::Value;

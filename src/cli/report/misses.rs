@@ -99,15 +99,12 @@ pub(super) fn section(misses: &Misses) -> Html {
     let mut reasons: Vec<_> = misses.reasons.iter().collect();
     reasons.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
     let most = reasons.first().map_or(0, |(_, (count, _))| *count);
-    let rows = reasons.iter().map(|(reason, (count, names))| {
-        [
-            reason.as_str().into(),
-            count.to_string().into(),
-            bar(*count, most, "miss"),
-            named(names),
-        ]
-    });
-    let rows: Vec<_> = rows.collect();
+    let mut rows = Vec::new();
+    for (reason, (count, names)) in reasons {
+        let bar = bar(*count, most, "miss");
+        let count = count.to_string().into();
+        rows.push([reason.as_str().into(), count, bar, named(names)]);
+    }
     let body = if rows.is_empty() {
         Html::default()
     } else {

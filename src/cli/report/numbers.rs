@@ -134,25 +134,11 @@ pub(super) fn stages(numbers: &Numbers, chosen: &[Compile]) -> Html {
     let mut names: Vec<&str> = StageKind::ALL.iter().map(|kind| kind.code()).collect();
     names.extend(times.keys().filter(|name| kind(name).is_none()));
     let nothing = Times::default();
-    let rows = names.into_iter().map(|name| {
-        let [hits, misses] = ["hits", "misses"].map(|what| format!("stages.{name}.{what}"));
-        let count = |path: &str| match kind(name) {
-            Some(_) => numbers.count(path),
-            None => Html::default(),
-        };
-        let found = (numbers.get(&hits), "found", "from the cache");
-        let ran = (numbers.get(&misses), "ran", "run");
+    let mut rows = Vec::new();
+    for name in names {
         let times = times.get(name).unwrap_or(&nothing);
-        [
-            keyed(stage_class(name), name),
-            count(&hits),
-            count(&misses),
-            stack(&[found, ran]),
-            time(times.run).into(),
-            bar(times.run, longest, stage_class(name)),
-            time(times.waited).into(),
-        ]
-    });
+        rows.push(stage_row(numbers, name, times, longest));
+    }
     let headings = [
         "stage",
         "#from the cache",
@@ -165,6 +151,28 @@ pub(super) fn stages(numbers: &Numbers, chosen: &[Compile]) -> Html {
     let note = "Counts are of misses. Times are of all compiles; stages that run side by side each count \
         in full.";
     section("stages", "Stages", note, table(headings, rows))
+}
+
+/// The row of one stage; `longest` is the longest time of all rows.
+fn stage_row(numbers: &Numbers, name: &str, times: &Times, longest: u64) -> [Html; 7] {
+    let paths = ["hits", "misses"].map(|what| format!("stages.{name}.{what}"));
+    // Stages that the counters do not know have times alone.
+    let counts = match kind(name) {
+        Some(_) => paths.each_ref().map(|path| numbers.count(path)),
+        None => [Html::default(), Html::default()],
+    };
+    let [hits, misses] = paths.map(|path| numbers.get(&path));
+    let class = stage_class(name);
+    let [from_cache, run] = counts;
+    [
+        keyed(class, name),
+        from_cache,
+        run,
+        stack(&[(hits, "found", "from the cache"), (misses, "ran", "run")]),
+        time(times.run).into(),
+        bar(times.run, longest, class),
+        time(times.waited).into(),
+    ]
 }
 
 /// What the store holds.

@@ -1,4 +1,4 @@
-//! What the sections of the page are made of: tables, bars, legends, numbers. Does not know what they show.
+//! What the sections of the page are made of: tables, bars, legends, numbers.
 
 use super::html::{Html, element};
 use crate::journal::CompileOutcome;

@@ -35,19 +35,10 @@ pub(super) fn section(chosen: &[Compile]) -> Html {
     rows.sort_by_key(|(_, row)| std::cmp::Reverse(row.longest));
     let left = rows.len().saturating_sub(MOST);
     let most = rows.first().map_or(0, |(_, row)| row.longest);
-    let rows = rows.iter().take(MOST).map(|(sources, row)| {
-        let names = sources.iter().map(|source| path(&source.to_string_lossy()));
-        [
-            Html::join(names, " "),
-            time(row.longest).into(),
-            bar(row.longest, most, "miss"),
-            row.stage.as_str().into(),
-            row.compiles.to_string().into(),
-            time(row.total).into(),
-            row.hits.to_string().into(),
-        ]
-    });
-    let rows: Vec<_> = rows.collect();
+    let rows = rows.into_iter().take(MOST);
+    let rows: Vec<_> = rows
+        .map(|(sources, row)| row.cells(sources, most))
+        .collect();
     let note = match (rows.len(), left) {
         (0, _) => "Nothing had to be compiled.".to_owned(),
         (_, 0) => "By the longest compile.".to_owned(),
@@ -71,6 +62,20 @@ pub(super) fn section(chosen: &[Compile]) -> Html {
 }
 
 impl UnitRow {
+    /// The row for `sources`; `most` is the longest of all rows.
+    fn cells(&self, sources: &[PathBuf], most: u64) -> [Html; 7] {
+        let names = sources.iter().map(|source| path(&source.to_string_lossy()));
+        [
+            Html::join(names, " "),
+            time(self.longest).into(),
+            bar(self.longest, most, "miss"),
+            self.stage.as_str().into(),
+            self.compiles.to_string().into(),
+            time(self.total).into(),
+            self.hits.to_string().into(),
+        ]
+    }
+
     fn add(&mut self, compile: &Compile) {
         self.compiles += 1;
         self.total = self.total.saturating_add(compile.wall);

@@ -1,5 +1,4 @@
-//! `pcache stats`: what was counted, as a table, as JSON, or for Prometheus. Does not know how
-//! counters are kept.
+//! `pcache stats`: what was counted, as a table, as JSON, or for Prometheus.
 //!
 //! Totals are those of the counters, which are exact. With `--since` they are summed up from the
 //! journal, which is bounded and may reach back less far; it says so then.
