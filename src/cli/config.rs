@@ -70,19 +70,13 @@ struct ShowArguments {
 
 /// Every setting with what it takes, from the table that they are read by.
 fn settings_help() -> String {
-    let row = |row: &Setting| {
-        let kind = row.kind.replace('`', "");
-        format!(
-            "  {:<13}{kind}\n{:15}{}\n",
-            row.key,
-            "",
-            row.help.replace('`', "")
-        )
-    };
-    format!(
-        "Settings:\n{}",
-        SETTINGS.iter().map(row).collect::<String>()
-    )
+    let rows = SETTINGS.iter().map(setting_help);
+    format!("Settings:\n{}", rows.collect::<String>())
+}
+
+fn setting_help(row: &Setting) -> String {
+    let (kind, help) = (row.kind.replace('`', ""), row.help.replace('`', ""));
+    format!("  {:<13}{kind}\n{:15}{help}\n", row.key, "")
 }
 
 pub(super) fn run(
@@ -248,18 +242,23 @@ impl ConfigRow {
     }
 }
 
-impl ConfigReport {
-    fn new(file: Option<String>, listed: &[ListedSetting<'_>], problems: &[ConfigProblem]) -> Self {
-        let problem = |problem: &ConfigProblem| Problem {
+impl Problem {
+    fn new(problem: &ConfigProblem) -> Self {
+        Self {
             setting: problem.setting.clone(),
             value: problem.value.clone(),
             source: code(&problem.source),
             hint: problem.hint.clone(),
-        };
+        }
+    }
+}
+
+impl ConfigReport {
+    fn new(file: Option<String>, listed: &[ListedSetting<'_>], problems: &[ConfigProblem]) -> Self {
         Self {
             file,
             settings: listed.iter().map(ConfigRow::new).collect(),
-            problems: problems.iter().map(problem).collect(),
+            problems: problems.iter().map(Problem::new).collect(),
         }
     }
 }

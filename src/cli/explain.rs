@@ -330,19 +330,18 @@ fn not_direct(compile: &Compile, differences: &[Difference]) -> Vec<String> {
     because
 }
 
+/// The miss that stored a unit under one of `hit`'s keys.
+fn miss_of_keys<'a>(former: &'a [Compile], hit: &Compile) -> Option<&'a Compile> {
+    let keys: Vec<_> = hit.units.iter().map(|unit| &unit.key).collect();
+    let newest_first = former.iter().rev();
+    let mut misses = newest_first.filter(|other| other.level == CompileOutcome::Miss);
+    misses.find(|miss| miss.units.iter().any(|unit| keys.contains(&&unit.key)))
+}
+
 /// The compile whose result a hit was.
 fn made<'a>(former: &'a [Compile], hit: &Compile) -> Option<&'a Compile> {
-    let of_key = |compile: &Compile| {
-        let keys = compile.units.iter().map(|unit| &unit.key);
-        let keys: Vec<_> = keys.collect();
-        let mut made = former
-            .iter()
-            .rev()
-            .filter(|other| other.level == CompileOutcome::Miss);
-        made.find(|other| other.units.iter().any(|unit| keys.contains(&&unit.key)))
-    };
     if hit.level != CompileOutcome::DirectHit {
-        return of_key(hit);
+        return miss_of_keys(former, hit);
     }
     // A direct hit has no units in its record. It names the facts of the compile whose result it is, which has.
     let mut same = former.iter().rev().filter(|other| other.facts == hit.facts);
@@ -350,7 +349,7 @@ fn made<'a>(former: &'a [Compile], hit: &Compile) -> Option<&'a Compile> {
         same.find(|other| hit.facts.is_some() && other.level != CompileOutcome::DirectHit)?;
     match same.level {
         CompileOutcome::Miss => Some(same),
-        _ => of_key(same),
+        _ => miss_of_keys(former, same),
     }
 }
 

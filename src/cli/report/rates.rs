@@ -57,19 +57,22 @@ fn slices(build: &[Compile]) -> Vec<Column> {
     let first = build.first().map_or(0, |compile| compile.start);
     let last = build.last().map_or(0, |compile| compile.start);
     let length = (last - first) / SLICES + 1;
-    let slice = |n: u64| {
-        let at = |n: u64| first.saturating_add(length.saturating_mul(n));
-        let (from, to) = (at(n), at(n + 1));
-        let begin = build.partition_point(|compile| compile.start < from);
-        let end = build.partition_point(|compile| compile.start < to);
-        let after = time(length.saturating_mul(n));
-        Column {
-            title: format!("after {after}"),
-            label: after,
-            units: units(&build[begin..end]),
-        }
-    };
-    (0..SLICES).map(slice).collect()
+    let offsets = (0..SLICES).map(|number| length.saturating_mul(number));
+    offsets
+        .map(|after| slice(build, first.saturating_add(after), length, &time(after)))
+        .collect()
+}
+
+/// The units of compiles that started within `length` from `start` on.
+fn slice(build: &[Compile], start: u64, length: u64, after: &str) -> Column {
+    let end = start.saturating_add(length);
+    let from = build.partition_point(|compile| compile.start < start);
+    let to = build.partition_point(|compile| compile.start < end);
+    Column {
+        title: format!("after {after}"),
+        label: after.to_owned(),
+        units: units(&build[from..to]),
+    }
 }
 
 fn chart(columns: &[Column], note: &str) -> Html {

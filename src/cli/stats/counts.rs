@@ -73,13 +73,27 @@ pub(super) struct StageCounts {
     pub(super) misses: u64,
 }
 
-impl Counts {
-    pub(super) fn of_counters(snapshot: &Snapshot) -> Self {
-        let stage = |&kind: &StageKind| StageCounts {
+impl StageCounts {
+    fn of_counters(kind: StageKind, snapshot: &Snapshot) -> Self {
+        Self {
             kind,
             hits: snapshot.get(Counter::StageHit(kind)),
             misses: snapshot.get(Counter::StageMiss(kind)),
-        };
+        }
+    }
+
+    fn none(kind: StageKind) -> Self {
+        Self {
+            kind,
+            hits: 0,
+            misses: 0,
+        }
+    }
+}
+
+impl Counts {
+    pub(super) fn of_counters(snapshot: &Snapshot) -> Self {
+        let stages = StageKind::ALL.iter();
         Self {
             direct_hits: snapshot.get(Counter::DirectHit),
             preprocessed_hits: snapshot.get(Counter::PreprocessedHit),
@@ -93,17 +107,14 @@ impl Counts {
             spent_milliseconds: snapshot.get(Counter::SpentMilliseconds),
             bypassed: snapshot.bypassed().collect(),
             fallbacks: snapshot.fallbacks().collect(),
-            stages: StageKind::ALL.iter().map(stage).collect(),
+            stages: stages
+                .map(|&kind| StageCounts::of_counters(kind, snapshot))
+                .collect(),
             nvrtc: NvrtcCounts::of_counters(snapshot),
         }
     }
 
     pub(super) fn of_journal<'a>(compiles: impl Iterator<Item = &'a Compile>) -> Self {
-        let none = |&kind: &StageKind| StageCounts {
-            kind,
-            hits: 0,
-            misses: 0,
-        };
         let mut counts = Self {
             direct_hits: 0,
             preprocessed_hits: 0,
@@ -123,7 +134,11 @@ impl Counts {
                 .iter()
                 .map(|reason| (*reason, 0))
                 .collect(),
-            stages: StageKind::ALL.iter().map(none).collect(),
+            stages: StageKind::ALL
+                .iter()
+                .copied()
+                .map(StageCounts::none)
+                .collect(),
             nvrtc: NvrtcCounts {
                 bypassed: NvrtcReason::ALL.iter().map(|reason| (*reason, 0)).collect(),
                 ..NvrtcCounts::default()
