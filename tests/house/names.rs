@@ -3,23 +3,13 @@
 use crate::tree::{Tree, files, root};
 use std::collections::BTreeMap;
 use std::fs;
-use syn::Item;
 
 #[test]
 fn no_two_types_have_the_same_name() {
     let mut places: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    let tree = Tree::read();
-    for source in tree.sources.values() {
-        for item in &source.file.items {
-            let name = match item {
-                Item::Enum(item) => &item.ident,
-                Item::Struct(item) => &item.ident,
-                Item::Trait(item) => &item.ident,
-                Item::Type(item) => &item.ident,
-                Item::Union(item) => &item.ident,
-                _ => continue,
-            };
-            let places = places.entry(name.to_string()).or_default();
+    for source in Tree::get().sources.values() {
+        for name in &source.types {
+            let places = places.entry(name.clone()).or_default();
             places.push(source.module.clone());
         }
     }

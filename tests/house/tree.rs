@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, UseTree};
 
@@ -10,7 +11,10 @@ use syn::{Attribute, Item, UseTree};
 pub struct Source {
     /// `store::policy` for `src/store/policy.rs`; empty for `src/lib.rs`.
     pub module: String,
-    pub file: syn::File,
+    /// The types that it defines.
+    pub types: Vec<String>,
+    /// What its code names; unit tests aside.
+    pub used: Used,
 }
 
 /// All files of the library, by module.
@@ -18,6 +22,8 @@ pub struct Tree {
     pub sources: BTreeMap<String, Source>,
     /// For each module, what its names stand for.
     names: BTreeMap<String, BTreeMap<String, Target>>,
+    /// For each module, the modules whose names it uses, with these names.
+    pub imports: Imports,
 }
 
 /// For each module, the modules whose names it uses, with these names.
@@ -65,28 +71,31 @@ pub struct Used {
     pub macros: Vec<String>,
 }
 
-impl Source {
-    /// What the code names; unit tests aside.
-    pub fn used(&self) -> Used {
-        let mut paths = Paths::default();
-        paths.visit_file(&self.file);
-        let Paths {
-            found,
-            methods,
-            macros,
-        } = paths;
-        Used {
-            paths: found,
-            methods,
-            macros,
-        }
+/// What the code of a file names.
+fn used(file: &syn::File) -> Used {
+    let mut paths = Paths::default();
+    paths.visit_file(file);
+    let Paths {
+        found,
+        methods,
+        macros,
+    } = paths;
+    Used {
+        paths: found,
+        methods,
+        macros,
     }
 }
 
 impl Tree {
-    /// Reads `src/`, without the programs.
-    pub fn read() -> Self {
-        let mut sources = BTreeMap::new();
+    /// `src/`, without the programs; read once.
+    pub fn get() -> &'static Self {
+        static TREE: OnceLock<Tree> = OnceLock::new();
+        TREE.get_or_init(Self::read)
+    }
+
+    fn read() -> Self {
+        let (mut sources, mut names) = (BTreeMap::new(), BTreeMap::new());
         for path in files("src", "rs") {
             let inner = path.strip_prefix("src").unwrap().with_extension("");
             let mut parts: Vec<_> = inner.iter().map(|part| part.to_str().unwrap()).collect();
@@ -100,28 +109,30 @@ impl Tree {
             let mut file = syn::parse_file(&text).expect("a source file");
             file.items.retain(|item| !is_test(item));
             let module = parts.join("::");
+            names.insert(module.clone(), names_in(&module, &file));
             let source = Source {
                 module: module.clone(),
-                file,
+                types: types(&file),
+                used: used(&file),
             };
             sources.insert(module, source);
         }
         assert!(!sources.is_empty());
-        let names = sources
-            .values()
-            .map(|source| (source.module.clone(), names(source)))
-            .collect();
-        Self { sources, names }
+        let mut this = Self {
+            sources,
+            names,
+            imports: Imports::new(),
+        };
+        this.imports = this.find_imports();
+        this
     }
 
-    /// For each module, the modules whose names it uses, with these names.
-    pub fn imports(&self) -> Imports {
+    fn find_imports(&self) -> Imports {
         let mut imports = BTreeMap::new();
         for source in self.sources.values() {
-            let paths = source.used().paths;
             let mut found: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-            for path in paths {
-                let Some(path) = self.absolute(&source.module, &path) else {
+            for path in &source.used.paths {
+                let Some(path) = self.absolute(&source.module, path) else {
                     continue;
                 };
                 if let Some((module, name)) = self.definer(&path, 0) {
@@ -186,19 +197,32 @@ impl Tree {
     }
 }
 
+/// The types that a file defines.
+fn types(file: &syn::File) -> Vec<String> {
+    let name = |item: &Item| match item {
+        Item::Enum(item) => Some(item.ident.to_string()),
+        Item::Struct(item) => Some(item.ident.to_string()),
+        Item::Trait(item) => Some(item.ident.to_string()),
+        Item::Type(item) => Some(item.ident.to_string()),
+        Item::Union(item) => Some(item.ident.to_string()),
+        _ => None,
+    };
+    file.items.iter().filter_map(name).collect()
+}
+
 /// What the names of a module's file stand for.
-fn names(source: &Source) -> BTreeMap<String, Target> {
+fn names_in(module: &str, file: &syn::File) -> BTreeMap<String, Target> {
     let mut names = BTreeMap::new();
-    for item in &source.file.items {
+    for item in &file.items {
         match item {
             Item::Use(item) => flatten(&item.tree, &mut Vec::new(), &mut |name, path| {
-                if let Some(path) = lead(&source.module, path) {
+                if let Some(path) = lead(module, path) {
                     names.insert(name, Target::Alias(path));
                 }
             }),
             Item::Mod(item) if item.content.is_none() => {
                 let name = item.ident.to_string();
-                let mut path: Vec<String> = source.module.split("::").map(str::to_owned).collect();
+                let mut path: Vec<String> = module.split("::").map(str::to_owned).collect();
                 path.push(name.clone());
                 names.insert(name, Target::Alias(path));
             }
