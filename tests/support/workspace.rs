@@ -13,8 +13,10 @@ use tempfile::TempDir;
 
 use super::counters::Counters;
 use super::outcome::Outcome;
+use super::reference::{self, Question};
 use super::toolkit::Toolkit;
 use super::tree::Tree;
+use super::warm;
 
 /// The two programs under test: `PCACHE_TEST_BIN` names a folder with other builds of them.
 pub fn program(name: &str) -> PathBuf {
@@ -39,11 +41,11 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// An empty workspace around the toolkit of this test run.
+    /// An empty workspace around the toolkit of this test run, which pcache-nvcc knows already.
     pub fn new() -> Self {
         let temp = TempDir::with_prefix("pcache-e2e-").expect("a temporary folder");
         let root = temp.path().canonicalize().expect("its real path");
-        for dir in ["work", "tmp", "home", "cache"] {
+        for dir in ["work", "tmp", "home"] {
             fs::create_dir(root.join(dir)).expect("a folder in the workspace");
         }
         let mut this = Self {
@@ -58,7 +60,14 @@ impl Workspace {
         this.set_env("TMPDIR", this.root.join("tmp"));
         this.set_env("PCACHE_DIR", this.root.join("cache"));
         this.set_env("LC_ALL", "C");
+        this.new_cache();
         this
+    }
+
+    /// Puts an empty cache in the place of the cache, in which the toolkit is known.
+    pub fn new_cache(&self) {
+        let path = &self.env[OsStr::new("PATH")];
+        warm::plant(&self.fresh("cache"), path);
     }
 
     /// A workspace whose work folder holds one source.
@@ -224,10 +233,42 @@ impl Workspace {
     /// outside the work folder.
     #[track_caller]
     pub fn kept(&self, args: &[&str]) -> Outcome {
-        let dir = self.fresh("kept");
-        let mut command = self.theirs(args);
-        command.arg("--keep").arg("--keep-dir").arg(dir);
-        self.try_run(command)
+        let build = || {
+            let dir = self.fresh("kept");
+            let mut command = self.theirs(args);
+            command.arg("--keep").arg("--keep-dir").arg(dir);
+            self.try_run(command)
+        };
+        match self.question(args) {
+            Some(question) => reference::answer(question, &self.root, build),
+            None => build(),
+        }
+    }
+
+    /// What `nvcc args…` is asked here; `None` if this is not the toolkit of this test run.
+    fn question(&self, args: &[&str]) -> Option<Question> {
+        let places = [("HOME", "home"), ("TMPDIR", "tmp"), ("PCACHE_DIR", "cache")];
+        let is_place = |name: &OsStr, value: &OsStr| {
+            let mut places = places.iter();
+            places.any(|(own, dir)| name == *own && value == self.root.join(dir))
+        };
+        let env = self
+            .env
+            .iter()
+            .filter(|(name, value)| !is_place(name, value));
+        let question = || Question {
+            args: args.iter().map(OsString::from).collect(),
+            env: env
+                .map(|(name, value)| (name.clone(), value.clone()))
+                .collect(),
+            current: self
+                .cwd
+                .strip_prefix(&self.root)
+                .unwrap_or(&self.cwd)
+                .to_owned(),
+            files: Tree::read(&self.work()),
+        };
+        (self.nvcc == Toolkit::get().nvcc()).then(question)
     }
 
     /// An empty folder beside the work folder.
