@@ -1,8 +1,10 @@
 //! The same compile in many processes at once: one compiles, the others wait and take its result.
 //! Every output is nvcc's own, whatever becomes of the one that compiles.
 
+use std::ffi::OsString;
 use std::fs;
 use std::os::unix::process::ExitStatusExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
@@ -14,6 +16,9 @@ use crate::support::poll;
 use crate::support::workspace::Workspace;
 
 const PROCESSES: u64 = 16;
+
+/// For the tests that take long.
+const MANY_PROCESSES: u64 = 64;
 
 fn kernel() -> Workspace {
     Workspace::with("k.cu", "__global__ void k(int *p) { *p = 1; }\n")
@@ -27,9 +32,16 @@ fn slow() -> Workspace {
     )
 }
 
-/// Starts the same compile many times, each with an output of its own.
-fn start_all(ws: &Workspace) -> Vec<Child> {
-    (0..PROCESSES)
+/// The same in a cache that has nothing, not even what the toolkit is.
+fn slow_in_a_new_cache() -> Workspace {
+    let mut ws = slow();
+    ws.set_env("PCACHE_DIR", ws.root().join("new-cache"));
+    ws
+}
+
+/// Starts the same compile so many times, each with an output of its own.
+fn start_all(ws: &Workspace, processes: u64) -> Vec<Child> {
+    (0..processes)
         .map(|n| start(ws.ours(&["-c", "k.cu", "-o", &format!("{n}.o")])))
         .collect()
 }
@@ -100,33 +112,55 @@ fn wait_until_it_waits(child: &Child) {
     });
 }
 
-#[test]
-fn of_many_processes_at_once_one_compiles() {
-    let ws = slow();
-    let expected = expected(&ws);
-    for child in start_all(&ws) {
+/// Starts so many compiles, all of which end well, with nvcc's object.
+fn one_compiles(ws: &Workspace, processes: u64) {
+    let expected = expected(ws);
+    for child in start_all(ws, processes) {
         let output = child.wait_with_output().expect("its end");
         assert!(output.status.success(), "{output:?}");
         assert_eq!(output.stderr, b"");
     }
     let counted = ws.counters();
     assert_eq!(counted.misses, 1);
-    assert_eq!(counted.hits + counted.coalesced, PROCESSES - 1);
+    assert_eq!(counted.hits + counted.coalesced, processes - 1);
     assert!(counted.coalesced > 0, "{counted:?}");
-    assert_eq!(counted.events(), PROCESSES);
+    assert_eq!(counted.events(), processes);
     assert_eq!(counted.errors, 0);
-    for n in 0..PROCESSES {
+    for n in 0..processes {
         assert_eq!(ws.read(&format!("{n}.o")), expected, "{n}.o");
     }
     assert_eq!(ws.temporaries(), [""; 0], "left behind");
 }
 
+/// The files of locks: there are no more of them, however many keys there were.
+fn locks(cache: &Path) -> Vec<OsString> {
+    let entries = fs::read_dir(cache.join("locks")).expect("a folder of locks");
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.expect("an entry").file_name())
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn of_many_processes_at_once_one_compiles() {
+    one_compiles(&slow(), PROCESSES);
+}
+
+#[test]
+#[ignore = "long: scripts/test-long"]
+fn of_sixty_four_processes_in_a_new_cache_one_compiles() {
+    let ws = slow_in_a_new_cache();
+    one_compiles(&ws, MANY_PROCESSES);
+    assert_eq!(locks(&ws.root().join("new-cache")), ["flights", "slots"]);
+}
+
 #[test]
 #[ignore = "long: scripts/test-long"]
 fn when_the_one_that_compiles_is_killed_another_takes_over() {
-    let ws = slow();
+    let ws = slow_in_a_new_cache();
     let expected = expected(&ws);
-    let children = start_all(&ws);
+    let children = start_all(&ws, MANY_PROCESSES);
     let leader = leader_at("cudafe++", &children);
     kill_process(leader, Signal::KILL).expect("kill the leader");
     for (n, child) in children.into_iter().enumerate() {
@@ -142,8 +176,10 @@ fn when_the_one_that_compiles_is_killed_another_takes_over() {
     }
     let counted = ws.counters();
     assert_eq!(counted.misses, 1);
-    assert_eq!(counted.hits + counted.coalesced, PROCESSES - 2);
-    assert_eq!(counted.events(), PROCESSES - 1);
+    assert_eq!(counted.hits + counted.coalesced, MANY_PROCESSES - 2);
+    assert_eq!(counted.events(), MANY_PROCESSES - 1);
+    assert_eq!(counted.errors, 0);
+    assert_eq!(locks(&ws.root().join("new-cache")), ["flights", "slots"]);
 }
 
 #[test]
@@ -152,7 +188,7 @@ fn sources_in_error_are_reported_by_all() {
     let ws = Workspace::with("k.cu", "__global__ void k() { nonsense; }\n");
     let theirs = ws.plain(ARGS);
     assert_ne!(theirs.status, 0);
-    for child in start_all(&ws) {
+    for child in start_all(&ws, PROCESSES) {
         let output = child.wait_with_output().expect("its end");
         assert_eq!(output.status.code(), Some(theirs.status));
         assert_eq!(output.stderr, theirs.stderr);

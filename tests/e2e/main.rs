@@ -37,6 +37,7 @@ mod semantic;
 mod semantic_lines;
 mod semantic_messages;
 mod signals;
+mod slots_torture;
 mod stages;
 mod stages_sharing;
 mod tidying;

@@ -2,10 +2,12 @@
 //! that say whether a build through pcache-nvcc is what nvcc itself gives.
 
 pub mod counters;
+pub mod jobserver;
 pub mod judge;
 pub mod outcome;
 pub mod page;
 pub mod poll;
+pub mod random;
 pub mod reference;
 pub mod stages;
 pub mod toolkit;

@@ -1,5 +1,5 @@
-//! Kills processes that work on one store at random moments, and looks at what they leave. Whoever
-//! uses this starts its own program again as the workers.
+//! Kills processes that work on one store at random moments, and looks at what they leave. The processes are this
+//! program again.
 
 use pcache_nvcc::stats::{Counter, StoreSize};
 use pcache_nvcc::store::{Artefact, FileStore};
