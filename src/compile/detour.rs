@@ -1,16 +1,16 @@
-//! Why a compile is not answered here, but handed to the real nvcc, or ended.
+//! Why a compile is not finished here, but handed to the real nvcc or aborted.
 
 use crate::exec::Interrupted;
 use crate::outcome::{Bypass, Fallback, FallbackReason};
 
-/// Why a compile is handed to the real nvcc, or ends.
+/// Why a compile is handed to the real nvcc or aborted.
 #[derive(Debug)]
 pub enum Detour {
-    /// Not for a cache.
+    /// The request is not cacheable.
     Bypass(Bypass),
-    /// Begun, and not finished.
+    /// The compile was begun and could not be finished.
     Fallback(Fallback),
-    /// A signal came.
+    /// A signal arrived.
     Interrupted(Interrupted),
 }
 
@@ -26,7 +26,7 @@ impl From<Fallback> for Detour {
     }
 }
 
-/// A fallback because of trouble with the work directory.
+/// The fallback for an I/O error in the work directory.
 pub(super) fn work_directory(error: &dyn std::fmt::Display) -> Fallback {
     Fallback::new(FallbackReason::WorkDirectory, error.to_string())
 }

@@ -1,4 +1,4 @@
-//! The digest of a file as it is now, whatever was remembered of it.
+//! The digest of a file's current content, without the digest table.
 
 use crate::includes::digests::DigestTable;
 use crate::key::Digest;
@@ -8,6 +8,6 @@ use std::path::Path;
 /// The SHA-256 of the file at `path`.
 pub(super) fn digest_file(path: &Path) -> io::Result<Digest> {
     // Not `fs::read`: a record may name a pipe, a device, or a file larger than memory.
-    let found = DigestTable::nowhere().digest_of(path);
-    found.map(|(_, digest)| digest).map_err(io::Error::other)
+    let result = DigestTable::nowhere().digest_of(path);
+    result.map(|(_, digest)| digest).map_err(io::Error::other)
 }

@@ -1,5 +1,5 @@
-//! The readers of what compiles leave in the store, for fuzz targets and for tests that give them any bytes
-//! (`tests/unit/formats.rs`). No compile comes this way.
+//! Entry points to the readers of stored records, for fuzz targets and for tests that give them arbitrary bytes
+//! (`tests/unit/formats.rs`). No compile uses this module.
 
 use crate::compile::direct::lookup::DirectRecord;
 use crate::compile::direct::search_orders::OrderRecord;
@@ -48,14 +48,14 @@ pub fn read(format: RecordFormat, bytes: &[u8]) -> bool {
     }
 }
 
-/// Token sets, and the same written again.
+/// Reads token sets and writes them again. `None` if `bytes` are not token sets, or hold none.
 pub fn token_sets(bytes: &[u8]) -> Option<Vec<u8>> {
     let sets = TokenSet::read_all(bytes)?;
     let (first, others) = sets.split_first()?;
     Some(first.write_before(others))
 }
 
-/// A plan that is remembered, of a compile of `words` in the work directory `root`.
+/// Reads a remembered plan of a compile of `words` in the work directory `root`.
 pub fn plan(bytes: &[u8], words: &[&[u8]], root: &Path) -> Option<Plan> {
     let memo = PlanMemo::new([0; 32], root, words);
     let (_, text) = memo.read(bytes)?;

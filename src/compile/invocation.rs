@@ -1,5 +1,5 @@
-//! One compile from end to end: prepares it, runs its units, links, and delivers. Anything unexpected is a
-//! [`Detour`], on which the caller runs the real nvcc with the original arguments.
+//! Runs one invocation from end to end: prepares it, runs its units, links, and delivers the outputs. Anything
+//! unexpected is a [`Detour`], on which the caller runs the real nvcc with the original arguments.
 
 use crate::cmdline::Job;
 use crate::compile::deliver::delivery::keep_files;
@@ -35,11 +35,11 @@ use std::path::Path;
 use std::thread;
 use std::time::SystemTime;
 
-/// How often a compile looks for work directories of processes that were killed: once an hour, for all.
+/// How often stale work directories of killed processes are removed: once an hour, by one of all compiles.
 const TIDY_SECONDS: u64 = 3600;
 
 /// Compiles what `args` (without the program's name) ask for, through `cache`, with the real
-/// `nvcc`. On success everything that nvcc would have written and printed is in its place.
+/// `nvcc`. On success everything that nvcc would have written and printed is written and printed.
 pub fn compile(
     nvcc: &Path,
     args: &[OsString],
@@ -51,12 +51,13 @@ pub fn compile(
     let mut facts = facts(&job)?;
     introduce(&job, &facts, cache, recorder);
     if !cache.stages {
-        // nvcc's own module id is in what it makes.
+        // Such outputs hold nvcc's own module id, so they must not be mixed up with those of separate stages.
         facts.job.push(("one-step", Vec::new()));
     }
+    // The fast path, before signal handlers and a work directory: a remembered toolchain and a direct hit.
     let ccbin = job.value_of("compiler-bindir");
-    let known = recall(nvcc, ccbin, cache.memos.as_ref(), cache.digests);
-    if let Some(toolchain) = &known
+    let remembered = recall(nvcc, ccbin, cache.memos.as_ref(), cache.digests);
+    if let Some(toolchain) = &remembered
         && let Some(hit) = look_up(nvcc, (&job, &facts), toolchain, cache, recorder)
     {
         return serve(hit, cache, recorder);
@@ -70,16 +71,16 @@ pub fn compile(
         signals: &signals,
         recorder,
     };
-    let ended = invocation.run(known);
-    // A tool that a signal ended is no failure of ours.
-    match (ended, signals.pending()) {
+    let result = invocation.run(remembered);
+    // A tool killed by the signal is not a failure of ours.
+    match (result, signals.pending()) {
         (Ok(()), _) => Ok(()),
         (Err(_), Some(signal)) => Err(Detour::Interrupted(signal)),
         (Err(detour), None) => Err(detour),
     }
 }
 
-/// What direct mode finds.
+/// Looks the invocation up in direct mode.
 fn look_up(
     nvcc: &Path,
     (job, facts): (&Job, &RequestFacts),
@@ -92,28 +93,28 @@ fn look_up(
     direct.look_up(recorder)
 }
 
-/// Tells the account what is asked for.
+/// Records in the journal what is asked for.
 fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &Recorder) {
-    recorder.tell(|found| {
-        found.directory = journal::text(facts.directory.physical.as_os_str());
-        found.output = job.output.as_deref().map(journal::text);
-        found.sources = job
+    recorder.tell(|record| {
+        record.directory = journal::text(facts.directory.physical.as_os_str());
+        record.output = job.output.as_deref().map(journal::text);
+        record.sources = job
             .inputs
             .iter()
             .map(|input| journal::text(input))
             .collect();
-        found.recache = cache.recache;
+        record.recache = cache.recache;
     });
 }
 
-/// Delivers what direct mode has found.
+/// Delivers a direct hit, counts it and records it.
 fn serve(hit: DirectHit, cache: &StoreView<'_>, recorder: &Recorder) -> Result<(), Detour> {
     hit.delivery.place(&hit.targets)?;
     hit.delivery.place_kept(&hit.kept_targets)?;
     hit.delivery.printed.show();
     cache.stats.add(Counter::DirectHit, hit.units);
     let how = if hit.is_semantic {
-        "hit, with changes that no compiler sees"
+        "hit, with changes that cannot reach the output"
     } else {
         "hit"
     };
@@ -121,17 +122,17 @@ fn serve(hit: DirectHit, cache: &StoreView<'_>, recorder: &Recorder) -> Result<(
         cache.stats.add(Counter::SemanticHit, hit.units);
     }
     recorder.note("direct", format_args!("{how} ({})", hex::encode(hit.key)));
-    recorder.tell(|found| {
-        found.level = CompileOutcome::DirectHit;
-        found.semantic = hit.is_semantic;
-        found.key = Some(hex::encode(hit.key));
-        found.stored = hit.milliseconds;
-        found.facts = hit.facts;
+    recorder.tell(|record| {
+        record.level = CompileOutcome::DirectHit;
+        record.semantic = hit.is_semantic;
+        record.key = Some(hex::encode(hit.key));
+        record.stored = hit.milliseconds;
+        record.facts = hit.facts;
     });
     Ok(())
 }
 
-/// An invocation that is not answered directly.
+/// An invocation for which direct mode had no hit with the remembered toolchain.
 struct Invocation<'a> {
     nvcc: &'a Path,
     job: &'a Job,
@@ -141,58 +142,61 @@ struct Invocation<'a> {
     recorder: &'a Recorder,
 }
 
-/// What is known of an invocation before its units run.
+/// All that an invocation needs before its units run.
 struct Prepared {
     toolchain: Toolchain,
     plan: Plan,
-    /// Of each unit.
+    /// The passes of each unit, in the plan's order.
     passes: Vec<UnitPasses>,
     host: Answers,
     /// A time before any pass, by the clock that stamps files.
     started: CoarseTime,
 }
 
-/// How far preparing comes.
+/// The result of [`Invocation::prepare`].
 enum Preparing {
     Prepared(Box<Prepared>),
-    /// Once the toolchain was identified, direct mode had the answer.
+    /// Direct mode had a hit once the toolchain was identified; it has been delivered.
     Answered,
 }
 
 impl Invocation<'_> {
-    fn run(&self, known: Option<Toolchain>) -> Result<(), Detour> {
+    fn run(&self, remembered: Option<Toolchain>) -> Result<(), Detour> {
         let workspace = Workspace::new()?;
         if self.cache.stats.is_time_to_tidy(TIDY_SECONDS) {
             workspace::sweep();
         }
         let mounts = Mounts::watch();
-        match self.prepare(known, &workspace)? {
+        match self.prepare(remembered, &workspace)? {
             Preparing::Answered => Ok(()),
             Preparing::Prepared(prepared) => self.compile(&prepared, &workspace, &mounts),
         }
     }
 
-    /// Finds the toolchain, the plan, the passes, and what the host compiler answers to the job's flags.
+    /// Determines the toolchain (unless it is `remembered`), the plan, the passes, and the host compiler's answers
+    /// about the job's flags.
     fn prepare(
         &self,
-        known: Option<Toolchain>,
+        remembered: Option<Toolchain>,
         workspace: &Workspace,
     ) -> Result<Preparing, Detour> {
         let start = SystemTime::now();
         let planning = CoarseTime::now();
-        let (mut toolchain, asked) = match known {
-            Some(known) => (known, None),
+        let (mut toolchain, dryrun_output) = match remembered {
+            Some(toolchain) => (toolchain, None),
             None => {
                 self.recorder
                     .note("toolchain", "not remembered, or changed; identified");
-                let (toolchain, asked) = self.identify(workspace)?;
-                // Another user, or a build whose files are here, may have compiled this before.
-                let asks = (self.job, self.facts);
-                if let Some(hit) = look_up(self.nvcc, asks, &toolchain, self.cache, self.recorder) {
+                let (toolchain, dryrun_output) = self.identify(workspace)?;
+                // Another user, or another build with the same files, may have compiled this before.
+                let request = (self.job, self.facts);
+                if let Some(hit) =
+                    look_up(self.nvcc, request, &toolchain, self.cache, self.recorder)
+                {
                     serve(hit, self.cache, self.recorder)?;
                     return Ok(Preparing::Answered);
                 }
-                (toolchain, asked)
+                (toolchain, dryrun_output)
             }
         };
         let planner = Planner {
@@ -203,7 +207,8 @@ impl Invocation<'_> {
             started: planning,
             recorder: self.recorder,
         };
-        let mut plan = planner.plan(self.job, workspace, asked)?;
+        let mut plan = planner.plan(self.job, workspace, dryrun_output)?;
+        // What the stages cannot do as nvcc would is refused now, before any of them runs.
         check_variables(&plan, &toolchain)?;
         check_outputs(self.job, &plan)?;
         if !self.cache.stages {
@@ -214,9 +219,9 @@ impl Invocation<'_> {
             .map(|number| UnitPasses::add(&mut plan, number, &mut streams))
             .collect::<Result<Vec<_>, _>>()?;
         let host = self.ask_host(&plan, &passes, &toolchain)?;
-        // A wrapper may start another compiler than when the toolchain was identified.
+        // A wrapper may start another compiler than it did when the toolchain was identified.
         toolchain.host = host.family.unwrap_or(toolchain.host);
-        // A build may have written a source just before it called us: the passes' beginning is no part of that tick.
+        // A build may have written a source just before it called us, so the passes start in a later clock tick.
         let started = CoarseTime::after(start);
         Ok(Preparing::Prepared(Box::new(Prepared {
             toolchain,
@@ -227,7 +232,7 @@ impl Invocation<'_> {
         })))
     }
 
-    /// What the host compiler answers to the flags of the job's commands.
+    /// Queries the host compiler about the flags of the job's commands.
     fn ask_host(
         &self,
         plan: &Plan,
@@ -245,7 +250,7 @@ impl Invocation<'_> {
         Ok(answers)
     }
 
-    /// Runs the units, links, and puts everything in its place.
+    /// Runs the units, links, writes the kept files, and prints what the tools printed.
     fn compile(
         &self,
         prepared: &Prepared,
@@ -264,7 +269,7 @@ impl Invocation<'_> {
         };
         let exact = self.semantic_off_reason();
         let units = plan.units.iter().zip(&prepared.passes);
-        let works: Vec<_> = units
+        let contexts: Vec<_> = units
             .map(|(unit, passes)| UnitContext {
                 facts: self.facts,
                 plan,
@@ -280,12 +285,13 @@ impl Invocation<'_> {
             })
             .collect();
         let request = DirectKeyInputs::new(self.nvcc, self.job, self.facts, toolchain);
-        let direct = request.as_ref();
-        let direct = direct.and_then(|request| self.direct_mode(request, prepared));
-        let direct = direct.map(|direct| direct.counting_tokens(exact.is_none()));
+        let direct = request
+            .as_ref()
+            .and_then(|request| self.direct_mode(request, prepared))
+            .map(|direct| direct.counting_tokens(exact.is_none()));
         let units = Units {
             job: self.job,
-            works: &works,
+            works: &contexts,
             one_step: (!self.cache.stages).then_some(OneStep {
                 nvcc: self.nvcc,
                 job: self.job,
@@ -293,10 +299,11 @@ impl Invocation<'_> {
             direct: direct.as_ref(),
             request: request.as_ref(),
         };
-        let (mut all, finished) = units.run()?;
-        link::run(plan, &commands, &runner, &mut all.printed)?;
+        let (mut delivery, finished) = units.run()?;
+        link::run(plan, &commands, &runner, &mut delivery.printed)?;
         keep_files(self.facts, plan, workspace)?;
-        all.printed.show();
+        delivery.printed.show();
+        // Only now: if something above fails, the invocation counts as one fallback, and none of its units.
         for (unit, finished) in plan.units.iter().zip(&finished) {
             let source = &plan.file(unit.source).path;
             finished.count(self.cache, self.recorder, source);
@@ -304,7 +311,7 @@ impl Invocation<'_> {
         Ok(())
     }
 
-    /// What remembers the results for direct mode. `None` where it does not answer.
+    /// Direct mode for this invocation, to store its result for. `None` if direct mode cannot answer it.
     fn direct_mode(
         &self,
         request: &DirectKeyInputs<'_>,
@@ -316,26 +323,27 @@ impl Invocation<'_> {
         let (facts, cache) = (self.facts, self.cache);
         let host = Some(&prepared.host);
         let direct = Direct::new(request, self.job, facts, toolchain, cache, host);
-        // Link stages always run, so that they are never answered directly.
+        // Link stages always run, so an invocation that has any is never a direct hit.
         direct.filter(|_| plan.link.is_empty())
     }
 
-    /// The toolchain of an invocation that nothing is known of, and beside it what nvcc says for a plan.
+    /// Identifies the toolchain, which is not remembered, and runs `nvcc --dryrun` at the same time. Returns the
+    /// toolchain and what nvcc printed.
     fn identify(&self, workspace: &Workspace) -> Result<(Toolchain, Option<Vec<u8>>), Fallback> {
         let args = self.job.dryrun_args(&workspace.temporaries());
         let ccbin = self.job.value_of("compiler-bindir");
         let (nvcc, memos) = (self.nvcc, self.cache.memos.as_ref());
         thread::scope(|scope| {
-            let asked = scope.spawn(|| dryrun::ask(nvcc, &args, workspace));
+            let dryrun = scope.spawn(|| dryrun::ask(nvcc, &args, workspace));
             let toolchain = identify(nvcc, ccbin, memos, &workspace.scratch());
-            let asked = asked.join().unwrap_or_else(|panic| resume_unwind(panic));
+            let dryrun_output = dryrun.join().unwrap_or_else(|panic| resume_unwind(panic));
             let toolchain = toolchain
                 .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
-            Ok((toolchain, Some(asked?)))
+            Ok((toolchain, Some(dryrun_output?)))
         })
     }
 
-    /// Why every byte of the sources counts, if the settings or the command line say so.
+    /// Why the settings or the command line turn semantic matching off, if they do.
     fn semantic_off_reason(&self) -> Option<String> {
         match self.cache {
             StoreView {
@@ -364,19 +372,19 @@ fn commands<'a>(
     }
 }
 
-/// The job's tools lie where the toolchain was found: no option has moved them.
+/// Checks that no option has moved the job's tools away from where the toolchain was found.
 fn check_variables(plan: &Plan, toolchain: &Toolchain) -> Result<(), Fallback> {
-    for (name, wanted) in &toolchain.variables {
-        let named = plan
+    for (name, expected) in &toolchain.variables {
+        let assignment = plan
             .env
             .iter()
             .rev()
-            .find(|(known, _)| known.as_os_str() == name.as_str());
-        if let Some((_, value)) = named
-            && value.as_os_str() != wanted.as_str()
+            .find(|(variable, _)| variable.as_os_str() == name.as_str());
+        if let Some((_, value)) = assignment
+            && value.as_os_str() != expected.as_str()
         {
-            let text = format!("{name}={}", value.display());
-            return Err(Fallback::new(FallbackReason::UnknownTool, text));
+            let detail = format!("{name}={}", value.display());
+            return Err(Fallback::new(FallbackReason::UnknownTool, detail));
         }
     }
     Ok(())

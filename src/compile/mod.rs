@@ -1,22 +1,22 @@
 //! One compile from end to end: request, toolchain, plan, passes, key, then a hit, or the stages
 //! and a new entry. Anything unexpected is a [`Detour`], on which the caller runs the real nvcc with
-//! the original arguments. `docs/design/architecture.md` follows the whole way.
+//! the original arguments. `docs/design/architecture.md` follows one compile through all of them.
 //!
-//! From top to bottom, in the order of the way; each imports only what is below it:
+//! The modules from top to bottom; each imports only from modules below it:
 //!
 //! | module                                | part                                                           |
 //! |---------------------------------------|----------------------------------------------------------------|
 //! | `invocation`                          | prepares a compile, runs its units, links, delivers            |
 //! | `units`                               | the units of an invocation, one after the other                |
-//! | `plan_memo`                           | nvcc's plan, asked of nvcc or remembered                       |
-//! | `direct`                              | the answer without a process, and what it depends on           |
-//! | `deliver`                             | outputs, depfiles and kept files in their places               |
+//! | `plan_memo`                           | nvcc's plan, from `nvcc --dryrun` or remembered                |
+//! | `direct`                              | direct mode: hits without a process, and the records for them  |
+//! | `deliver`                             | writes outputs, depfiles and kept files                        |
 //! | `unit`                                | one unit: its key, its result, its compile                     |
 //! | `stages`                              | the result of each stage                                       |
-//! | `inputs`                              | what a unit's passes read, and what the host compiler is asked |
+//! | `inputs`                              | a unit's passes, the files they read, host compiler queries    |
 //! | `request`                             | command line, environment, and direct mode's key               |
-//! | `run`                                 | commands, the private directory, and what runs them            |
-//! | `store_view`, `file_digest`, `detour` | what all of them use                                           |
+//! | `run`                                 | commands, the private directory, and the runner of stages      |
+//! | `store_view`, `file_digest`, `detour` | shared by all of the above                                     |
 
 mod deliver;
 mod detour;

@@ -1,4 +1,4 @@
-//! The store as one compile sees it: whatever goes wrong is counted and never in the way.
+//! The store as one compile sees it: errors are counted, and never fail the compile.
 
 use crate::exec::Slots;
 use crate::includes::digests::DigestTable;
@@ -21,15 +21,15 @@ pub struct StoreView<'a> {
     pub readonly: bool,
     /// PCACHE_RECACHE: nothing is looked up.
     pub recache: bool,
-    /// Who else is compiling what.
+    /// Single flight: which keys other processes are compiling.
     pub flights: Flights,
-    /// Digests of files; none with PCACHE_DIRECT=0, which needs them.
+    /// Digests of files; `None` with PCACHE_DIRECT=0, as only direct mode needs them.
     pub digests: Option<&'a DigestTable>,
-    /// Who may run a stage now.
+    /// The slots that stages need to run.
     pub slots: Slots,
-    /// PCACHE_STAGES: whether stages are run and remembered by themselves.
+    /// PCACHE_STAGES: whether stages run separately and have entries of their own.
     pub stages: bool,
-    /// PCACHE_SEMANTIC: whether sources that differ in comments and blanks may count as equal.
+    /// PCACHE_SEMANTIC: whether sources that differ in comments and blanks may be treated as equal.
     pub semantic: bool,
     /// PCACHE_WAIT: how long one unit waits for others.
     pub wait: Duration,
@@ -41,7 +41,7 @@ impl StoreView<'_> {
         self.tried(self.store?.get_record(key)).flatten()
     }
 
-    /// The record under `key`, if it is this user's own: one that steers which programs run, with what.
+    /// The record under `key`, if it is this user's own: one that decides which programs run, and how.
     pub fn order(&self, key: &Digest) -> Option<Vec<u8>> {
         self.tried(self.store?.get_order(key)).flatten()
     }
@@ -51,7 +51,7 @@ impl StoreView<'_> {
         self.tried(self.store?.get_artefact(artefact)).flatten()
     }
 
-    /// The verified bytes of what may be empty, and then has no artefact: what a stage printed.
+    /// The verified bytes of a stage's printed output, which may be empty and then has no artefact.
     pub(crate) fn artefact_or_empty(&self, artefact: Option<&Artefact>) -> Option<Vec<u8>> {
         match artefact {
             Some(artefact) => self.artefact(artefact),
@@ -59,7 +59,7 @@ impl StoreView<'_> {
         }
     }
 
-    /// Stores `bytes`, unless there are none: `Some(None)`. `None` if they could not be stored.
+    /// Stores `bytes`. `Some(None)` if they are empty, `None` if they could not be stored.
     pub(crate) fn keep_unless_empty(&self, bytes: &[u8]) -> Option<Option<Artefact>> {
         match bytes {
             [] => Some(None),
@@ -67,7 +67,7 @@ impl StoreView<'_> {
         }
     }
 
-    /// Stores bytes.
+    /// Stores `bytes` as an artefact; `None` if they could not be stored.
     pub fn keep_artefact(&self, bytes: &[u8]) -> Option<Artefact> {
         if self.readonly {
             return None;
@@ -75,26 +75,26 @@ impl StoreView<'_> {
         self.tried(self.store?.put_artefact(bytes))
     }
 
-    /// Stores a record; whether that succeeded.
+    /// Stores a record as JSON; returns whether that succeeded.
     pub fn keep_record(&self, key: &Digest, record: &impl Serialize) -> bool {
         serde_json::to_vec(record).is_ok_and(|bytes| self.keep(key, &bytes))
     }
 
-    /// Stores the bytes of a record; whether that succeeded.
+    /// Stores the bytes of a record; returns whether that succeeded.
     pub fn keep(&self, key: &Digest, bytes: &[u8]) -> bool {
         let store = self.store.filter(|_| !self.readonly);
         let stored = store.and_then(|store| self.tried(store.put_record(key, bytes)));
         stored.is_some()
     }
 
-    /// Stores the bytes of a record that steers; whether that succeeded.
+    /// Stores the bytes of a record for [`StoreView::order`]; returns whether that succeeded.
     pub fn keep_order(&self, key: &Digest, bytes: &[u8]) -> bool {
         let store = self.store.filter(|store| store.may_change_own());
         let stored = store.and_then(|store| self.tried(store.put_order(key, bytes)));
         stored.is_some()
     }
 
-    /// Why a result was not stored that could have been.
+    /// Why a cacheable result was not stored.
     pub fn why_unstored(&self) -> String {
         let refusal = self.store.and_then(FileStore::refusal);
         match (self.store, refusal) {
@@ -105,7 +105,7 @@ impl StoreView<'_> {
         }
     }
 
-    /// The flights, where what one process makes may serve another.
+    /// The flights, if another process's result may serve this compile; otherwise `None`.
     pub fn shared_flights(&self) -> Option<&Flights> {
         let is_shared = self.store.is_some() && !self.readonly && !self.recache;
         is_shared.then_some(&self.flights)

@@ -1,5 +1,5 @@
-//! The units of an invocation, one after the other: what they make is put in place, what all of them
-//! read is remembered, and how each ended is counted and told.
+//! Compiles the units of an invocation one after the other, writes their outputs, stores what all of them
+//! read for direct mode, and counts and records how each ended.
 
 use crate::cmdline::Job;
 use crate::compile::deliver::delivery::{self, Delivery};
@@ -21,7 +21,7 @@ use crate::key::Digest;
 use crate::stats::Counter;
 use std::ffi::OsStr;
 
-/// How a unit of an invocation ended, when everything is in its place.
+/// How a unit of an invocation ended, once all outputs are written.
 pub(super) struct Ended {
     ending: Ending,
     key: Digest,
@@ -33,20 +33,20 @@ pub(super) struct Ended {
 pub(super) struct Units<'a> {
     pub job: &'a Job,
     pub works: &'a [UnitContext<'a>],
-    /// Compiles the only unit in one step, where stages are not to be run by themselves.
+    /// Compiles the only unit in one step (`PCACHE_STAGES=0`); `None` if its stages run separately.
     pub one_step: Option<OneStep<'a>>,
-    /// Remembers the result for direct mode; `None` if that cannot be told.
+    /// Stores the result for direct mode; `None` if direct mode cannot answer this invocation.
     pub direct: Option<&'a Direct<'a>>,
-    /// What direct mode's key describes.
+    /// The fields of direct mode's key; `None` if a source does not exist.
     pub request: Option<&'a DirectKeyInputs<'a>>,
 }
 
 impl Units<'_> {
-    /// Runs every unit, puts what it makes in place, and remembers what all of them read.
+    /// Runs every unit, stores what all of them read for direct mode, and writes their outputs.
     pub(super) fn run(&self) -> Result<(Delivery, Vec<Ended>), Detour> {
         let mut recording = Recording::begin(self.direct, self.works);
         let mut finished = self.compile(&mut recording)?;
-        let mut all = Delivery {
+        let mut delivery = Delivery {
             printed: Printed {
                 stdout: Vec::new(),
                 stderr: self
@@ -64,10 +64,10 @@ impl Units<'_> {
                 key: unit.key,
                 milliseconds: product.milliseconds,
             });
-            all.append(Delivery::of(self.job, work, product)?);
+            delivery.append(Delivery::of(self.job, work, product)?);
         }
-        // Before outputs change the directories in which headers are looked for.
-        self.remember(recording, &finished, &endings, &all);
+        // Before the outputs change directories that are searched for headers.
+        self.remember(recording, &finished, &endings, &delivery);
         if let Some(signal) = self
             .works
             .first()
@@ -75,25 +75,25 @@ impl Units<'_> {
         {
             return Err(Detour::Interrupted(signal));
         }
-        all.place(&all.targets()?)?;
-        Ok((all, endings))
+        delivery.place(&delivery.targets()?)?;
+        Ok((delivery, endings))
     }
 
-    /// Runs every unit.
+    /// Compiles every unit, and adds what it read to `recording`.
     fn compile(&self, recording: &mut Recording<'_>) -> Result<Vec<Finished>, Detour> {
         let mut finished = Vec::with_capacity(self.works.len());
         for (number, work) in self.works.iter().enumerate() {
             let recorder = work.runner.recorder;
             recorder.enter_unit(Some(number));
             let is_only = self.works.len() == 1;
-            let unit = compile_unit(work, self.one_step.as_ref(), &mut |known| {
+            let unit = compile_unit(work, self.one_step.as_ref(), &mut |read_files| {
                 if is_only {
-                    recording.resolve_early(known);
+                    recording.resolve_early(read_files);
                 }
             })?;
             recording.add(&unit);
             if let Some(why) = &unit.semantic_off_reason {
-                recorder.note("semantic", format_args!("every byte counts: {why}"));
+                recorder.note("semantic", format_args!("every byte matters: {why}"));
             }
             delivery::write_temporaries(work, &unit.product)?;
             finished.push(unit);
@@ -115,7 +115,7 @@ impl Units<'_> {
         };
         let recorded = recording.finish();
         let is_new = |ended: &Ended| matches!(ended.ending, Ending::Miss | Ending::Unstored(_));
-        // Of a hit without direct mode there is nothing to explain.
+        // Only direct hits and misses are explained later.
         let is_explained = self.direct.is_some() || endings.iter().any(is_new);
         let request = self.request.filter(|_| is_explained);
         let facts = request.and_then(|request| {
@@ -130,8 +130,8 @@ impl Units<'_> {
             };
             collector.keep(first.cache, recorded.dependencies.as_ref())
         });
-        let made = self.made(finished, endings, facts.clone());
-        let doubt = self.remember_direct(recorded, delivery, made).err();
+        let result = self.made(finished, endings, facts.clone());
+        let doubt = self.remember_direct(recorded, delivery, result).err();
         let recorder = first.runner.recorder;
         if let Some(doubt) = &doubt {
             recorder.note("direct", format_args!("not remembered: {doubt}"));
@@ -142,12 +142,12 @@ impl Units<'_> {
         });
     }
 
-    /// Stores the result for direct mode, if that answers such an invocation.
+    /// Stores the result for direct mode, if direct mode can answer this invocation.
     fn remember_direct(
         &self,
         recorded: Recorded<'_>,
         delivery: &Delivery,
-        made: CompiledResult,
+        result: CompiledResult,
     ) -> Result<(), Doubt> {
         if let Some(doubt) = recorded.refusal {
             return Err(doubt);
@@ -155,13 +155,13 @@ impl Units<'_> {
         match (self.direct, recorded.dependencies) {
             (Some(direct), Some(dependencies)) => {
                 let dependencies = dependencies.with_quoted(&recorded.quoted);
-                direct.keep(dependencies, recorded.observed, delivery, made)
+                direct.keep(dependencies, recorded.observed, delivery, result)
             }
             _ => Ok(()),
         }
     }
 
-    /// How the result came about.
+    /// What direct mode stores about the result besides its files.
     fn made(
         &self,
         finished: &[Finished],
@@ -195,9 +195,10 @@ fn explained(unit: &Finished) -> ExplainedUnit<'_> {
 }
 
 impl Ended {
-    /// Counts a unit of an invocation that ended well; of another, only the detour counts.
+    /// Counts and records a unit of an invocation that succeeded. Of an invocation that did not, only the detour
+    /// is counted.
     pub(super) fn count(&self, cache: &StoreView<'_>, recorder: &Recorder, source: &OsStr) {
-        let (level, semantic, text) = match &self.ending {
+        let (level, semantic, note) = match &self.ending {
             Ending::Hit => (CompileOutcome::PreprocessedHit, false, "preprocessed hit"),
             Ending::SemanticHit => (
                 CompileOutcome::PreprocessedHit,
@@ -231,17 +232,17 @@ impl Ended {
         let why = unstored
             .as_ref()
             .map_or_else(String::new, |why| format!(": {why}"));
-        let (shown, key) = (source.display(), hex::encode(self.key));
-        recorder.note("unit", format_args!("{shown}: {text}{why} ({key})"));
-        recorder.tell(|found| {
-            // The worst of all; the first is better than what stood there before any.
-            found.level = if found.units.is_empty() {
+        let (source_name, key) = (source.display(), hex::encode(self.key));
+        recorder.note("unit", format_args!("{source_name}: {note}{why} ({key})"));
+        recorder.tell(|record| {
+            // The worst outcome of all units. The first one replaces the initial value, which is worse still.
+            record.level = if record.units.is_empty() {
                 level
             } else {
-                found.level.max(level)
+                record.level.max(level)
             };
-            found.semantic |= semantic;
-            found.stored += if level.is_hit() { self.milliseconds } else { 0 };
+            record.semantic |= semantic;
+            record.stored += if level.is_hit() { self.milliseconds } else { 0 };
         });
         recorder.add_unit(UnitOutcome {
             source: journal::text(source),

@@ -201,6 +201,6 @@ fn the_log_says_why_every_byte_counts() {
     ws.set_env("PCACHE_LOG", &log);
     ws.build(&args).misses(1);
     let text = std::fs::read_to_string(log).expect("a log");
-    let line = "semantic: every byte counts: --generate-line-info";
+    let line = "semantic: every byte matters: --generate-line-info";
     assert!(text.contains(line), "{text}");
 }

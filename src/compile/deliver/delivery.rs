@@ -1,4 +1,4 @@
-//! Puts what an invocation made where nvcc would have put it: outputs, depfiles, kept files.
+//! Writes the results of an invocation where nvcc would have written them: outputs, depfiles, kept files.
 
 use crate::cmdline::Job;
 use crate::compile::deliver::outputs::mode;
@@ -18,16 +18,16 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// An output with its place.
+/// An output with its path.
 pub(crate) struct PlacedOutput {
     /// As nvcc spells it.
     pub path: PathBuf,
-    /// What becomes of a file that is there.
+    /// How a file that is already there is treated.
     pub mode: WriteMode,
     pub bytes: Vec<u8>,
 }
 
-/// Everything that an invocation leaves, apart from what link stages make.
+/// Everything that an invocation writes and prints, except the outputs of link stages.
 #[derive(Default)]
 pub(crate) struct Delivery {
     pub outputs: Vec<PlacedOutput>,
@@ -38,7 +38,7 @@ pub(crate) struct Delivery {
 }
 
 impl Delivery {
-    /// What `work` made.
+    /// The delivery of the unit `work`, whose result is `product`.
     pub(crate) fn of(job: &Job, work: &UnitContext<'_>, product: Product) -> Result<Self, Detour> {
         let mut delivery = Self {
             depfiles: depfile(job, work)?.into_iter().collect(),
@@ -66,39 +66,43 @@ impl Delivery {
         Ok(delivery)
     }
 
-    /// What is at the places of outputs and depfiles. An error where only nvcc can do it right.
+    /// Checks what is at the paths of outputs and depfiles. A bypass if only nvcc can write one of them properly.
     pub(crate) fn targets(&self) -> Result<Vec<OutputTarget>, Bypass> {
-        let outputs = self.outputs.iter();
-        let outputs = outputs.map(|output| write_output::check(&output.path, output.mode));
-        let depfiles = self.depfiles.iter();
-        let depfiles = depfiles.map(|(path, _)| write_output::check_depfile(path));
+        let outputs = self
+            .outputs
+            .iter()
+            .map(|output| write_output::check(&output.path, output.mode));
+        let depfiles = self
+            .depfiles
+            .iter()
+            .map(|(path, _)| write_output::check_depfile(path));
         outputs.chain(depfiles).collect()
     }
 
-    /// What is at the places of kept files.
+    /// Checks what is at the paths of kept files, like [`Delivery::targets`].
     pub(crate) fn kept_targets(&self) -> Result<Vec<OutputTarget>, Bypass> {
         let check = |(path, _): &(PathBuf, _)| write_output::check(path, WriteMode::Rewrite);
         self.kept.iter().map(check).collect()
     }
 
-    /// Puts outputs and depfiles in their places, where `targets` have just been found.
+    /// Writes outputs and depfiles. `targets` are fresh results of [`Delivery::targets`].
     pub(crate) fn place(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
         let outputs = self
             .outputs
             .iter()
             .map(|output| (&output.path, &output.bytes));
         let depfiles = self.depfiles.iter().map(|(path, bytes)| (path, bytes));
-        let mut all = outputs.chain(depfiles).zip(targets);
-        all.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))
+        let mut files = outputs.chain(depfiles).zip(targets);
+        files.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))
     }
 
-    /// Puts kept files in their places, where `targets` have just been found.
+    /// Writes kept files. `targets` are fresh results of [`Delivery::kept_targets`].
     pub(crate) fn place_kept(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
-        let mut all = self.kept.iter().zip(targets);
-        all.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))
+        let mut files = self.kept.iter().zip(targets);
+        files.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))
     }
 
-    /// Adds another unit's.
+    /// Adds the delivery of the next unit.
     pub(crate) fn append(&mut self, mut other: Self) {
         self.outputs.append(&mut other.outputs);
         self.depfiles.append(&mut other.depfiles);
@@ -107,7 +111,7 @@ impl Delivery {
     }
 }
 
-/// Puts what link stages and [`keep_files`] read where they look for it.
+/// Writes the intermediate files that link stages and [`keep_files`] read to the workspace.
 pub(crate) fn write_temporaries(work: &UnitContext<'_>, product: &Product) -> Result<(), Fallback> {
     let workspace = work.commands.workspace;
     for (file, bytes) in &product.outputs {
@@ -130,32 +134,32 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
     })
 }
 
-/// nvcc's own depfile: the files of all passes.
+/// The depfile that nvcc itself writes, which lists the files of all passes. `None` if the job asks for none.
 fn depfile(job: &Job, work: &UnitContext<'_>) -> Result<Option<(PathBuf, Vec<u8>)>, Detour> {
-    let (Some(asked), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
+    let (Some(requested), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
         return Ok(None);
     };
     let source = &work.plan.file(work.unit.source).path;
     let options = depfile::TargetOptions {
-        named: asked.targets.last().map(OsString::as_os_str),
+        named: requested.targets.last().map(OsString::as_os_str),
         output: job.output.as_deref(),
         directory: job.output_directory.as_deref(),
     };
     let targets = [depfile::target(source, options)];
     let texts = preprocess::texts(work)?;
-    let listed = if asked.system {
+    let listed = if requested.system {
         depfile::ListedHeaders::All
     } else {
         depfile::ListedHeaders::User
     };
-    let found = depfile::dependencies(texts.iter().map(Vec::as_slice), source, listed)
+    let dependencies = depfile::dependencies(texts.iter().map(Vec::as_slice), source, listed)
         .map_err(|error| Fallback::new(FallbackReason::Preprocess, error.to_string()))?;
-    let phony = if asked.phony {
+    let phony = if requested.phony {
         depfile::Phony::Targets
     } else {
         depfile::Phony::None
     };
-    let text = depfile::render(&targets, &found, phony);
+    let text = depfile::render(&targets, &dependencies, phony);
     Ok(Some((path.into(), text)))
 }
 
@@ -168,7 +172,7 @@ pub(crate) fn keep_files(
     let Some(keep) = &facts.keep else {
         return Ok(());
     };
-    // What stages wrote, and not the passes that nvcc does not have.
+    // Only files that nvcc's own stages write; the extra passes are not nvcc's.
     let linked = plan
         .link
         .iter()

@@ -1,4 +1,4 @@
-//! Puts what an invocation made where nvcc would have put it.
+//! Writes the results of an invocation where nvcc would have written them.
 
 pub(crate) mod delivery;
 pub(crate) mod outputs;

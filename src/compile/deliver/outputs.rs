@@ -1,4 +1,4 @@
-//! Where the outputs of a plan go, and whether they can be put there as nvcc would.
+//! Checks whether the outputs of a plan can be written as nvcc would write them.
 
 use crate::cmdline::Job;
 use crate::compile::deliver::write_output::{self, WriteMode};
@@ -6,13 +6,13 @@ use crate::outcome::{Bypass, BypassReason};
 use crate::plan::{FileId, Plan, Tool};
 use std::path::Path;
 
-/// Whether every output can be placed as nvcc would write it.
+/// Checks that every output and depfile can be written as nvcc would write it.
 pub(crate) fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
     if let Some(directory) = &job.keep
         && !Path::new(directory).is_dir()
     {
-        let text = format!("{}: no such keep directory", directory.display());
-        return Err(Bypass::new(BypassReason::OutputSpecial, text));
+        let detail = format!("{}: no such keep directory", directory.display());
+        return Err(Bypass::new(BypassReason::OutputSpecial, detail));
     }
     for unit in &plan.units {
         if let Some(path) = &unit.depfile {
@@ -25,7 +25,7 @@ pub(crate) fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
     Ok(())
 }
 
-/// The assembler makes objects anew; everything else is written in place.
+/// How nvcc's tool writes `file`: the assembler replaces objects, every other tool rewrites its output in place.
 pub(crate) fn mode(plan: &Plan, file: FileId) -> WriteMode {
     let writer = plan
         .stages

@@ -1,5 +1,6 @@
-//! Where an invocation may put things: what nvcc calls its outputs, depfiles and kept files, by the command line
-//! alone. A result that is stored names places too, and none counts that this invocation would not give itself.
+//! The paths that an invocation may write to: the names that nvcc gives to outputs, depfiles and kept files,
+//! derived from the command line alone. A stored result names paths too; it is used only if this invocation
+//! would write to the same ones.
 
 use crate::cmdline::{Job, Mode};
 use crate::compile::request::facts::Keep;
@@ -7,8 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// How the names of kept files go on behind the source's: `a.cudafe1.stub.c`, `a.sm_80.cubin`. None of them is a
-/// name that people give to a source of theirs.
+/// Suffixes of kept files, whose names begin with the source's: `a.cudafe1.stub.c`, `a.sm_80.cubin`. None of them
+/// is a suffix that users give to their sources.
 const KEPT: [&str; 15] = [
     ".ii",
     ".cubin",
@@ -27,19 +28,19 @@ const KEPT: [&str; 15] = [
     ".bc",
 ];
 
-/// The places of one invocation.
+/// The paths that one invocation may write to.
 pub(crate) struct Places<'a> {
     job: &'a Job,
     keep: Option<&'a Keep>,
 }
 
 impl<'a> Places<'a> {
-    /// Those of `job`, which keeps intermediate files as `keep` says.
+    /// The places of `job`, whose `--keep` options are `keep`.
     pub(crate) fn of(job: &'a Job, keep: Option<&'a Keep>) -> Self {
         Self { job, keep }
     }
 
-    /// Whether `outputs` are all that the invocation makes, each once. `None` is what `-o` says.
+    /// Whether `outputs` are exactly the outputs of the invocation, each once. `None` stands for the value of `-o`.
     pub(crate) fn are_outputs(&self, outputs: &[Option<&Path>]) -> bool {
         let mut expected = match (&self.job.output, suffix(self.job.mode)) {
             (Some(_), _) => vec![None],
@@ -53,39 +54,40 @@ impl<'a> Places<'a> {
             }
             (None, None) => return false,
         };
-        // With `-o` and `-odir`, versions differ in what they take together.
-        let directed = self
+        // Versions of nvcc differ in whether `-odir` applies to `-o`, so either path stands for the value of `-o`.
+        let output_in_directory = self
             .job
             .output
             .as_deref()
             .map(|output| self.overlap(output));
-        let mut found: Vec<_> = outputs
+        let mut actual: Vec<_> = outputs
             .iter()
             .map(|path| match path {
-                Some(path) if directed.as_deref() == Some(path) => None,
+                Some(path) if output_in_directory.as_deref() == Some(path) => None,
                 path => path.map(Path::to_owned),
             })
             .collect();
         expected.sort();
-        found.sort();
-        expected == found
+        actual.sort();
+        expected == actual
     }
 
     /// Whether `depfiles` are those that the invocation writes.
     pub(crate) fn are_depfiles(&self, depfiles: &[&Path]) -> bool {
-        let Some(asked) = &self.job.dependencies else {
+        let Some(requested) = &self.job.dependencies else {
             return depfiles.is_empty();
         };
-        let is_one = |path: &&Path| match &asked.file {
+        let is_expected = |path: &&Path| match &requested.file {
             Some(file) => path.as_os_str() == file,
             None => self.may_be_depfile(path),
         };
         depfiles.len() <= self.job.inputs.len()
             && !depfiles.is_empty()
-            && depfiles.iter().all(is_one)
+            && depfiles.iter().all(is_expected)
     }
 
-    /// Without a name from the user, it is made of that of the output or the source.
+    /// Whether nvcc may give a depfile this path if the user names none: the name of the output or of a source
+    /// with the suffix `.d`.
     fn may_be_depfile(&self, path: &Path) -> bool {
         let output = self.job.output.as_deref().map(Path::new);
         let directories = [
@@ -124,7 +126,7 @@ impl<'a> Places<'a> {
             && KEPT.iter().any(|suffix| name.ends_with(suffix.as_bytes()))
     }
 
-    /// In the directory for outputs.
+    /// The path of `name` in the output directory (`-odir`), if there is one.
     fn overlap(&self, name: &OsStr) -> PathBuf {
         match &self.job.output_directory {
             Some(directory) => Path::new(directory).join(name),
@@ -133,7 +135,7 @@ impl<'a> Places<'a> {
     }
 }
 
-/// What nvcc puts behind the source's name, where each source has its own output.
+/// The suffix of the output if each source has an output of its own, otherwise `None`.
 fn suffix(mode: Mode) -> Option<&'static str> {
     match mode {
         Mode::Object => Some(".o"),

@@ -1,4 +1,4 @@
-//! Puts outputs in their places: whole or not at all, with the mode that nvcc would leave.
+//! Writes outputs atomically, with the file mode that nvcc would leave.
 
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use rustix::fs::{FlockOperation, Mode, OFlags, flock};
@@ -12,31 +12,31 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tempfile::NamedTempFile;
 
-/// A younger one may not have its lock yet.
+/// Minimum age of a leftover temporary file before it is removed. A younger one may not be locked yet.
 const STALE: Duration = Duration::from_secs(60);
 
 /// How nvcc's own tool treats a file that is already there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum WriteMode {
-    /// Removes it and makes a new one, unless it is empty (the assembler).
+    /// Removes it and creates a new one, unless it is empty (the assembler).
     Replace,
-    /// Writes into it, so that its mode stays (cicc, ptxas, fatbinary, nvcc's own depfile).
+    /// Writes into it and so keeps its mode (cicc, ptxas, fatbinary, nvcc's own depfile).
     Rewrite,
 }
 
-/// What an output meets at its place.
+/// What is at the path of an output before it is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutputTarget {
-    /// Nothing that counts: the file gets the mode of new files.
+    /// Nothing, or a file that is replaced: the output gets the mode of new files.
     Fresh,
     /// A file that is written into, and its mode.
     Held(u32),
-    /// A device, for depfiles.
+    /// A device (depfiles only).
     Device,
 }
 
-/// Looks at the place of an output. What only nvcc itself can do right (devices, links written
-/// through, missing and forbidden places) is left to it.
+/// Checks what is at the path of an output. A bypass for everything that only nvcc itself can do properly:
+/// devices, links that are written through, missing directories, files without permission.
 pub(crate) fn check(path: &Path, mode: WriteMode) -> Result<OutputTarget, Bypass> {
     let special = |what: &str| {
         Err(Bypass::new(
@@ -44,30 +44,29 @@ pub(crate) fn check(path: &Path, mode: WriteMode) -> Result<OutputTarget, Bypass
             format!("{}: {what}", path.display()),
         ))
     };
-    let Ok(found) = fs::symlink_metadata(path) else {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
         return if directory(path).is_dir() {
             Ok(OutputTarget::Fresh)
         } else {
             special("its directory does not exist")
         };
     };
-    match effective(path, &found, mode) {
-        _ if found.is_dir() => special("a directory"),
-        WriteMode::Replace if found.is_file() || found.is_symlink() => Ok(OutputTarget::Fresh),
-        WriteMode::Rewrite if found.is_symlink() => special("a symbolic link"),
-        WriteMode::Rewrite if found.is_file() && found.nlink() > 1 => {
-            special("has other hard links")
-        }
-        WriteMode::Rewrite if found.is_file() && !is_writable(path) => special("not writable"),
-        // It stays that user's when nvcc writes into it, and a new one would not be.
-        WriteMode::Rewrite if found.is_file() && !is_ours(&found) => special("another user's file"),
-        // Writing takes the bits away that run a program as another user.
-        WriteMode::Rewrite if found.is_file() => Ok(OutputTarget::Held(found.mode() & 0o777)),
+    let is_file = metadata.is_file();
+    match effective(path, &metadata, mode) {
+        _ if metadata.is_dir() => special("a directory"),
+        WriteMode::Replace if is_file || metadata.is_symlink() => Ok(OutputTarget::Fresh),
+        WriteMode::Rewrite if metadata.is_symlink() => special("a symbolic link"),
+        WriteMode::Rewrite if is_file && metadata.nlink() > 1 => special("has other hard links"),
+        WriteMode::Rewrite if is_file && !is_writable(path) => special("not writable"),
+        // nvcc would write into it, so it would still belong to that user; a new file would not.
+        WriteMode::Rewrite if is_file && !is_ours(&metadata) => special("another user's file"),
+        // Writing clears the set-user-ID and set-group-ID bits.
+        WriteMode::Rewrite if is_file => Ok(OutputTarget::Held(metadata.mode() & 0o777)),
         _ => special("not a plain file"),
     }
 }
 
-/// Looks at the place of a depfile, which may also be a device (`-MF /dev/null`).
+/// Checks what is at the path of a depfile, which may also be a device (`-MF /dev/null`).
 pub(crate) fn check_depfile(path: &Path) -> Result<OutputTarget, Bypass> {
     if is_device(path) {
         Ok(OutputTarget::Device)
@@ -76,12 +75,13 @@ pub(crate) fn check_depfile(path: &Path) -> Result<OutputTarget, Bypass> {
     }
 }
 
-/// GNU as (its BFD library) removes what is there only if that is not empty, following links.
-fn effective(path: &Path, found: &Metadata, mode: WriteMode) -> WriteMode {
-    let has_content = if found.is_symlink() {
-        fs::metadata(path).is_ok_and(|behind| behind.len() > 0)
+/// How the tool treats this particular file. GNU as (its BFD library) removes an existing file only if it is not
+/// empty, following links.
+fn effective(path: &Path, metadata: &Metadata, mode: WriteMode) -> WriteMode {
+    let has_content = if metadata.is_symlink() {
+        fs::metadata(path).is_ok_and(|target| target.len() > 0)
     } else {
-        found.len() > 0
+        metadata.len() > 0
     };
     match mode {
         WriteMode::Replace if has_content => WriteMode::Replace,
@@ -89,14 +89,14 @@ fn effective(path: &Path, found: &Metadata, mode: WriteMode) -> WriteMode {
     }
 }
 
-/// Puts `bytes` at `path` in one step. `target` is what has just been found there.
+/// Writes `bytes` to `path` atomically. `target` is the fresh result of [`check`] or [`check_depfile`].
 pub(crate) fn place(path: &Path, bytes: &[u8], target: OutputTarget) -> Result<(), Fallback> {
-    let put = match target {
+    let result = match target {
         OutputTarget::Device => write_to_device(path, bytes),
         OutputTarget::Fresh => put(path, bytes, None),
         OutputTarget::Held(mode) => put(path, bytes, Some(mode)),
     };
-    put.map_err(|error| {
+    result.map_err(|error| {
         Fallback::new(
             FallbackReason::Placement,
             format!("{}: {error}", path.display()),
@@ -110,48 +110,48 @@ fn write_to_device(path: &Path, bytes: &[u8]) -> io::Result<()> {
 }
 
 fn put(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
-    // 0666 less the umask, as every compiler makes its files; or the old one's, before there is anything to read.
+    // 0666 less the umask, as every compiler creates its files; or the mode of the old file, set before the new
+    // one has any content that another user could read.
     let mut file = temporary(path, if mode.is_some() { 0o600 } else { 0o666 })?;
     if let Some(mode) = mode {
-        let mode = fs::Permissions::from_mode(mode);
-        file.as_file().set_permissions(mode)?;
+        let permissions = fs::Permissions::from_mode(mode);
+        file.as_file().set_permissions(permissions)?;
     }
     file.write_all(bytes)?;
     file.persist(path)?;
     Ok(())
 }
 
-/// A file beside `path`, whose name follows from that: what a process leaves that is killed, the next one that
-/// writes there finds.
+/// Creates a temporary file beside `path`. Its name is derived from `path`, so that the next process that writes
+/// there finds the leftover of one that was killed.
 fn temporary(path: &Path, mode: u32) -> io::Result<NamedTempFile> {
-    let name = path.file_name().unwrap_or_default();
-    let name = Sha256::digest(name.as_bytes());
-    let name = format!(".pcache-{}", hex::encode(&name[..8]));
+    let digest = Sha256::digest(path.file_name().unwrap_or_default().as_bytes());
+    let name = format!(".pcache-{}", hex::encode(&digest[..8]));
     let directory = directory(path);
     match named_in(&directory, (&name, 0), mode) {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-        made => {
-            return made.inspect(|file| {
-                // Where there are no locks, its age alone tells.
+        result => {
+            return result.inspect(|file| {
+                // On a file system without locks, `is_left` has only the age to go by.
                 let _ = lock(file.as_file());
             });
         }
     }
-    let left = directory.join(&name);
-    if is_left(&left) {
-        // What stays is in no compile's way.
-        let _ = fs::remove_file(&left);
+    let leftover = directory.join(&name);
+    if is_left(&leftover) {
+        // Best effort: a leftover that stays does not get in the way of any compile.
+        let _ = fs::remove_file(&leftover);
     }
     named_in(&directory, (".pcache-", 6), mode)
 }
 
-/// Whether the process that made the file at `path` is no more: a stopped one still has its lock.
+/// Whether the process that created the file at `path` has ended. One that is merely stopped still holds its lock.
 fn is_left(path: &Path) -> bool {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let Ok(file) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else {
         return false;
     };
-    let written = file.metadata().and_then(|found| found.modified());
+    let written = file.metadata().and_then(|metadata| metadata.modified());
     let age = written.map(|written| SystemTime::now().duration_since(written));
     matches!(age, Ok(Ok(age)) if age > STALE) && lock(&file).is_ok()
 }
@@ -173,8 +173,8 @@ fn named_in(
 }
 
 fn is_device(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|found| {
-        let kind = found.file_type();
+    fs::metadata(path).is_ok_and(|metadata| {
+        let kind = metadata.file_type();
         kind.is_char_device() || kind.is_fifo() || kind.is_socket()
     })
 }
@@ -186,8 +186,8 @@ fn directory(path: &Path) -> PathBuf {
     }
 }
 
-fn is_ours(found: &Metadata) -> bool {
-    found.uid() == rustix::process::geteuid().as_raw()
+fn is_ours(metadata: &Metadata) -> bool {
+    metadata.uid() == rustix::process::geteuid().as_raw()
 }
 
 fn is_writable(path: &Path) -> bool {

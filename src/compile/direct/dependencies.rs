@@ -1,5 +1,5 @@
-//! What an ordinary compile leaves for direct mode: the search orders of its passes, asked before
-//! they run, and what they read; then what that depends on.
+//! What an ordinary compile collects for direct mode: the search orders of its passes, queried before they run,
+//! and the files that they read; then the path set and digests that follow from these.
 
 use crate::compile::direct::search_orders::{Asker, IncludePathQuery};
 use crate::compile::inputs::context::UnitContext;
@@ -24,7 +24,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::SystemTime;
 
-/// What an ordinary compile read, for the next time.
+/// What an ordinary compile read.
 pub(crate) struct ReadSet<'a> {
     /// Files and names.
     pub reads: Reads,
@@ -36,14 +36,14 @@ pub(crate) struct ReadSet<'a> {
     pub mounts: &'a Mounts,
 }
 
-/// What a compile depends on: the path set, and what its files hold.
+/// What a compile depends on: the path set, and the digests of its files.
 pub(crate) struct ResolvedDependencies<'a> {
     /// What the includes depend on.
     pub lookups: Lookups,
     pub set: PathSet,
-    /// Of each of its files, in their order.
+    /// The content digest of each file of the set, in its order.
     pub contents: Vec<Digest>,
-    /// Of each file's tokens, where they count.
+    /// The token digests of each file of the set, in its order; `None` if semantic matches are off.
     pub tokens: Option<Vec<Option<TokenDigests>>>,
     pub started: CoarseTime,
     pub mounts: &'a Mounts,
@@ -65,7 +65,7 @@ impl ResolvedDependencies<'_> {
 }
 
 impl<'a> ReadSet<'a> {
-    /// Asks every preprocessor of `works` where it searches. To be called before any pass.
+    /// Queries the include paths of every preprocessor of `works`. Must be called before any pass runs.
     pub(crate) fn begin(works: &[UnitContext<'a>]) -> Result<Self, Doubt> {
         let mut questions = BTreeSet::new();
         let mut reads = Reads::default();
@@ -98,13 +98,15 @@ impl<'a> ReadSet<'a> {
             environment: &commands.environment,
         };
         let find = |program: &OsStr| {
-            let found = commands.find(work.plan, program);
-            found.map_err(|unknown| unknown.detail)
+            let path = commands.find(work.plan, program);
+            path.map_err(|unknown| unknown.detail)
         };
-        // All are asked before the first answer is waited for.
-        let asked = questions.iter().map(|question| asker.ask(question, &find));
-        let asked = asked.collect::<Result<Vec<_>, _>>()?;
-        let orders = asked.into_iter().map(|asked| asker.answer(asked));
+        // All queries are started before the first answer is waited for.
+        let pending = questions
+            .iter()
+            .map(|question| asker.ask(question, &find))
+            .collect::<Result<Vec<_>, _>>()?;
+        let orders = pending.into_iter().map(|query| asker.answer(query));
         Ok(Self {
             reads,
             orders: orders.collect::<Result<_, _>>()?,
@@ -113,38 +115,40 @@ impl<'a> ReadSet<'a> {
         })
     }
 
-    /// No pass tells a time, but for those that stand in a source or that `environment` gives.
+    /// Checks that no pass expanded `__TIME__` or its like: each time in its text stands in a source, or comes from
+    /// SOURCE_DATE_EPOCH in `environment`.
     pub(crate) fn check_times(&self, environment: &[Vec<u8>]) -> Result<(), Doubt> {
         let reads = &self.reads;
         if reads.times.is_empty() {
             return Ok(());
         }
-        let stamp = |path: &PathBuf| {
-            let found = fs::metadata(path);
-            let found = found.map_err(|error| format!("{}: {error}", path.display()))?;
-            Ok::<_, Doubt>(found.mtime())
+        let mtime = |path: &PathBuf| match fs::metadata(path) {
+            Ok(metadata) => Ok(metadata.mtime()),
+            Err(error) => Err(format!("{}: {error}", path.display())),
         };
-        let mut given = environment.iter();
-        let given = given.find_map(|one| one.strip_prefix(b"SOURCE_DATE_EPOCH="));
+        let source_date_epoch = environment
+            .iter()
+            .find_map(|assignment| assignment.strip_prefix(b"SOURCE_DATE_EPOCH="));
         let moments = Moments {
             compile: self.started.seconds()..=seconds(SystemTime::now()),
-            files: reads.sources.keys().map(stamp).collect::<Result<_, _>>()?,
-            given: given.and_then(|given| std::str::from_utf8(given).ok()?.parse().ok()),
+            files: reads.sources.keys().map(mtime).collect::<Result<_, _>>()?,
+            given: source_date_epoch
+                .and_then(|seconds| std::str::from_utf8(seconds).ok()?.parse().ok()),
         };
         let sources = reads.sources.values().map(|text| text.as_slice());
         let snippets = reads.snippets.iter().map(Vec::as_slice);
-        let sources: Vec<_> = sources.chain(snippets).collect();
-        let asked = times::asked(&reads.times, &sources, &moments);
-        asked.map_or(Ok(()), |what| Err(what.to_owned()))
+        let texts: Vec<_> = sources.chain(snippets).collect();
+        let used = times::asked(&reads.times, &texts, &moments);
+        used.map_or(Ok(()), |what| Err(what.to_owned()))
     }
 
-    /// Adds what a unit's passes read.
-    pub(crate) fn add(&mut self, known: &ReadFiles) -> Result<(), Doubt> {
-        self.reads.raw.extend(known.raw().cloned());
-        let precompilable = known.precompilable().cloned();
+    /// Adds the files that a unit's passes read.
+    pub(crate) fn add(&mut self, read_files: &ReadFiles) -> Result<(), Doubt> {
+        self.reads.raw.extend(read_files.raw().cloned());
+        let precompilable = read_files.precompilable().cloned();
         self.reads.precompilable.extend(precompilable);
-        self.reads.times.extend(known.times().cloned());
-        for path in known.preprocessed() {
+        self.reads.times.extend(read_files.times().cloned());
+        for path in read_files.preprocessed() {
             if self.reads.sources.contains_key(path) {
                 continue;
             }
@@ -155,7 +159,7 @@ impl<'a> ReadSet<'a> {
     }
 }
 
-/// Options by which a source holds other words than its bytes tell.
+/// Options that change which tokens the bytes of a source mean.
 const READ_OTHERWISE: [&[u8]; 3] = [b"-finput-charset", b"-traditional", b"-fpreprocessed"];
 
 /// Seconds since 1970.
@@ -166,7 +170,8 @@ fn seconds(time: SystemTime) -> i64 {
     })
 }
 
-/// The names that options include before the source.
+/// The files that options include before the source. A doubt about options that change how sources are read or
+/// how headers are found.
 fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, Doubt> {
     let mut names = Vec::new();
     let mut rest = args.iter();
@@ -192,24 +197,26 @@ fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, Doubt> {
     Ok(names)
 }
 
-/// What `-D` defines, as the directives that gcc makes of it.
+/// The macros that `-D` defines, as `#define` directives.
 fn definitions(args: &[OsString]) -> Vec<Vec<u8>> {
-    let mut found = Vec::new();
+    let mut directives = Vec::new();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
-        let text = match arg.as_bytes().strip_prefix(b"-D") {
+        let definition = match arg.as_bytes().strip_prefix(b"-D") {
             Some(b"") => rest.next().map(|next| next.as_bytes()),
             joined => joined,
         };
-        let Some(text) = text else { continue };
+        let Some(definition) = definition else {
+            continue;
+        };
         let mut line = b"#define ".to_vec();
-        let mut parts = text.splitn(2, |&byte| byte == b'=');
+        let mut parts = definition.splitn(2, |&byte| byte == b'=');
         line.extend(parts.next().unwrap_or_default());
         line.push(b' ');
         line.extend(parts.next().unwrap_or_default());
-        found.push(line);
+        directives.push(line);
     }
-    found
+    directives
 }
 
 #[cfg(test)]

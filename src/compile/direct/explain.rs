@@ -1,6 +1,5 @@
-//! What an invocation depended on, collected for `pcache explain` while it is known, and stored under
-//! a key of its content. Best effort: on failure `pcache explain`
-//! knows less, and the compile is unaffected.
+//! Collects what an invocation depended on, for `pcache explain`, and stores it under a key of its content.
+//! Best effort: on failure `pcache explain` knows less, and the compile is unaffected.
 
 use crate::cmdline::Job;
 use crate::compile::direct::dependencies::ResolvedDependencies;
@@ -26,7 +25,7 @@ use std::path::{Path, PathBuf};
 /// Variables that are folded into the job.
 const FOLDED: [&str; 2] = ["NVCC_PREPEND_FLAGS", "NVCC_APPEND_FLAGS"];
 
-/// One unit's part.
+/// What the report says about one unit.
 pub(crate) struct ExplainedUnit<'a> {
     pub key: &'a Digest,
     /// The fields of its key.
@@ -38,36 +37,36 @@ pub(crate) struct ExplainedUnit<'a> {
 /// What an invocation depended on, as far as it is known when all units are done.
 pub(crate) struct Collector<'a> {
     pub request: &'a DirectKeyInputs<'a>,
-    /// What it asks for.
+    /// What the invocation asks for.
     pub job: &'a Job,
     pub toolchain: &'a Toolchain,
-    /// Why every byte of the sources counts, if it does.
+    /// Why semantic matching is off, if it is.
     pub exact: Option<&'a str>,
     pub units: Vec<ExplainedUnit<'a>>,
 }
 
 impl Collector<'_> {
-    /// Collects the facts, with those that direct mode has `followed`, and stores them; the name by
-    /// which they are found again.
+    /// Collects the facts, including the `dependencies` that direct mode has resolved, and stores them. Returns
+    /// their key in hex; `None` if they could not be stored.
     pub(crate) fn keep(
         &self,
         cache: &StoreView<'_>,
-        followed: Option<&ResolvedDependencies<'_>>,
+        dependencies: Option<&ResolvedDependencies<'_>>,
     ) -> Option<String> {
         if cache.store.is_none() || cache.readonly {
             return None;
         }
-        keep(cache, &self.facts(cache, followed).to_record()?)
+        keep(cache, &self.facts(cache, dependencies).to_record()?)
     }
 
     fn facts(
         &self,
         cache: &StoreView<'_>,
-        followed: Option<&ResolvedDependencies<'_>>,
+        dependencies: Option<&ResolvedDependencies<'_>>,
     ) -> DependencyReport {
-        let mut written = Explanation::default();
-        self.request.write(&mut written);
-        let set = FOLDED.iter().filter_map(|name| {
+        let mut key_fields = Explanation::default();
+        self.request.write(&mut key_fields);
+        let folded = FOLDED.iter().filter_map(|name| {
             let value = env::var_os(name)?;
             Some(((*name).to_owned(), flags(value.as_bytes())))
         });
@@ -79,9 +78,9 @@ impl Collector<'_> {
         });
         let mut facts = DependencyReport {
             schema: SCHEMA,
-            request: fields(&written, &["job"]),
-            job: options(&written),
-            folded: set.collect(),
+            request: fields(&key_fields, &["job"]),
+            job: options(&key_fields),
+            folded: folded.collect(),
             command: words(self.job).unwrap_or_default(),
             tools: tools
                 .map(|((role, sha256), path)| ToolFacts {
@@ -94,56 +93,61 @@ impl Collector<'_> {
             exact: self.exact.map(str::to_owned),
             ..DependencyReport::default()
         };
-        match followed {
-            Some(followed) => add_followed(&mut facts, followed),
+        match dependencies {
+            Some(dependencies) => add_followed(&mut facts, dependencies),
             None => facts.files = self.digested(cache.digests),
         }
         self.add_includers(&mut facts.files);
         facts
     }
 
-    /// The files without the places where they were looked for: where direct mode cannot tell those.
+    /// The files that the passes read, without the paths where they were looked for, which only direct mode
+    /// resolves.
     fn digested(&self, table: Option<&DigestTable>) -> Vec<File> {
         let nowhere = DigestTable::nowhere();
         let table = table.unwrap_or(&nowhere);
-        let read = self.units.iter().flat_map(|unit| {
-            let known = unit.known;
-            known.preprocessed().chain(known.raw())
+        let paths = self.units.iter().flat_map(|unit| {
+            let read_files = unit.known;
+            read_files.preprocessed().chain(read_files.raw())
         });
-        let mut found: BTreeMap<&PathBuf, File> = BTreeMap::new();
-        for path in read {
+        let mut files: BTreeMap<&PathBuf, File> = BTreeMap::new();
+        for path in paths {
             if let Ok((_, digest)) = table.digest_of(path) {
-                found.insert(path, file(path, &digest, None));
+                files.insert(path, file(path, &digest, None));
             }
         }
-        found.into_values().collect()
+        files.into_values().collect()
     }
 
-    /// Says of each file which one included it, and of the user's own what their tokens are: the text of
-    /// the others is not changed by hand.
+    /// Adds to each file the file that included it, and to the user's own files their token digest: the other
+    /// files are not edited by hand.
     fn add_includers(&self, files: &mut [File]) {
-        let places = files.iter().enumerate();
-        let places: HashMap<_, _> = places.map(|(at, file)| (file.path.clone(), at)).collect();
+        let indices: HashMap<_, _> = files
+            .iter()
+            .enumerate()
+            .map(|(index, file)| (file.path.clone(), index))
+            .collect();
         for unit in &self.units {
             for (path, entered) in unit.known.entered() {
-                let Some(&at) = places.get(&shown(path)) else {
+                let Some(&index) = indices.get(&shown(path)) else {
                     continue;
                 };
-                let by = entered.by.as_ref();
-                let by = by.and_then(|by| places.get(&shown(by))).copied();
-                files[at].by = files[at].by.or(by.filter(|by| *by != at));
-                if files[at].tokens.is_none() && entered.origin == Origin::User {
-                    let read = std::fs::read(path).ok();
-                    let found = read.and_then(|text| tokens::digest(&text));
-                    files[at].tokens = found.map(|found| start(&found.lines));
+                let includer = entered.by.as_ref();
+                let includer = includer.and_then(|path| indices.get(&shown(path))).copied();
+                let file = &mut files[index];
+                file.by = file.by.or(includer.filter(|includer| *includer != index));
+                if file.tokens.is_none() && entered.origin == Origin::User {
+                    let text = std::fs::read(path).ok();
+                    let tokens = text.and_then(|text| tokens::digest(&text));
+                    file.tokens = tokens.map(|tokens| start(&tokens.lines));
                 }
             }
         }
     }
 }
 
-/// Stores the facts of a hit whose files hold other bytes than those of its result's compile, with the
-/// same tokens; the name by which they are found again.
+/// Stores the facts of a semantic hit: `changed` are the files whose bytes, but not tokens, differ from those of
+/// the compile with the facts `base`. Returns the key of the facts in hex; `None` if they could not be stored.
 pub(crate) fn keep_later<'p>(
     cache: &StoreView<'_>,
     base: String,
@@ -159,7 +163,7 @@ pub(crate) fn keep_later<'p>(
     keep(cache, &serde_json::to_vec(&later).ok()?)
 }
 
-/// Stores a record under a key of its content.
+/// Stores a record under a key of its content, and returns the key in hex.
 fn keep(cache: &StoreView<'_>, record: &[u8]) -> Option<String> {
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc facts 1");
@@ -168,18 +172,21 @@ fn keep(cache: &StoreView<'_>, record: &[u8]) -> Option<String> {
     cache.keep(&key, record).then(|| hex::encode(key))
 }
 
-/// The job's arguments as text; secrets go where the record is made.
+/// The job's arguments as text. Secrets are removed later, by [`DependencyReport::to_record`].
 fn words(job: &Job) -> Option<Vec<String>> {
     let words = job.nameless_args().into_iter();
     words.map(|word| word.into_string().ok()).collect()
 }
 
-fn add_followed(facts: &mut DependencyReport, followed: &ResolvedDependencies<'_>) {
-    let lookups = &followed.lookups;
-    let files = lookups.files.iter().zip(&followed.contents).enumerate();
-    let tokens = |at: usize| followed.tokens.as_ref()?.get(at)?.as_ref();
+/// Adds the files, probed paths and links that direct mode has resolved.
+fn add_followed(facts: &mut DependencyReport, dependencies: &ResolvedDependencies<'_>) {
+    let lookups = &dependencies.lookups;
+    let files = lookups.files.iter().zip(&dependencies.contents).enumerate();
+    let tokens = |index: usize| dependencies.tokens.as_ref()?.get(index)?.as_ref();
     facts.files = files
-        .map(|(at, (path, digest))| file(path, digest, tokens(at).map(|found| &found.lines)))
+        .map(|(index, (path, digest))| {
+            file(path, digest, tokens(index).map(|tokens| &tokens.lines))
+        })
         .collect();
     let absent = lookups.absent.iter().map(|(directory, names)| {
         let names = names.iter().map(shown).collect();

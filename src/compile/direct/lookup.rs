@@ -1,8 +1,7 @@
-//! Direct mode: an invocation answered from what it read last time, without starting a process.
-//! `docs/design/direct.md` says what is checked, and why that is enough.
+//! Looks results up in direct mode, and stores them for it.
 //!
-//! Stores under the direct key a list of path sets, newest first, and under each set's digest and the digests of
-//! its files a [`DirectRecord`].
+//! Under the direct key lies a list of path sets, newest first. Under the digest of a set and the digests of its
+//! files lies a [`DirectRecord`].
 
 use crate::cmdline::Job;
 use crate::compile::deliver::delivery::{Delivery, PlacedOutput};
@@ -35,7 +34,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The version of [`DirectRecord`]: raised too where results of older versions are not to be believed any more.
+/// The version of [`DirectRecord`]. It is also raised when results of older versions are no longer trusted.
 const SCHEMA: u32 = 2;
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -44,83 +43,83 @@ pub(crate) struct DirectRecord {
     /// Translation units, for the counters.
     units: u64,
     outputs: Vec<OutputRecord>,
-    /// Depfiles and kept files, at their places.
+    /// Depfiles and kept files, by the paths that they are written to.
     depfiles: Vec<(PathBuf, Artefact)>,
     kept: Vec<(PathBuf, Artefact)>,
     stdout: Option<Artefact>,
     stderr: Option<Artefact>,
-    /// What `-o` says, where the result is right for that alone.
+    /// The value of `-o`, if the result is valid for that output only.
     #[serde(default)]
     only: Option<PathBuf>,
     /// Wall time of the compile, passes included, in milliseconds.
     #[serde(default)]
     milliseconds: u64,
-    /// The record of what it depended on.
+    /// The key of the facts of that compile, in hex.
     #[serde(default)]
     facts: Option<String>,
-    /// The sources that it was made of, for people: whole, without dots.
+    /// The sources that it was compiled from, to be shown to users: absolute paths without dots.
     #[serde(default)]
     sources: Vec<String>,
 }
 
 #[derive(Debug, Serialize, Deserialize)]
 struct OutputRecord {
-    /// Where it goes; `None` for what `-o` says.
+    /// Where it is written; `None` stands for the value of `-o`.
     path: Option<PathBuf>,
     #[serde(rename = "manner")]
     mode: WriteMode,
     artefact: Artefact,
 }
 
-/// What a direct hit found.
+/// The result of a direct hit.
 pub(crate) struct DirectHit {
-    /// Everything to put in place and to print.
+    /// Everything to write and to print.
     pub delivery: Delivery,
-    /// What is at the places of outputs and depfiles.
+    /// What is at the paths of outputs and depfiles.
     pub targets: Vec<OutputTarget>,
-    /// What is at the places of kept files.
+    /// What is at the paths of kept files.
     pub kept_targets: Vec<OutputTarget>,
     pub units: u64,
     /// The key of the result.
     pub key: Digest,
-    /// Whether files have changed, in what no compiler sees.
+    /// Whether bytes of files have changed, but no tokens.
     pub is_semantic: bool,
     /// Milliseconds that the compile took.
     pub milliseconds: u64,
-    /// The record of what it depended on.
+    /// The key of the facts of that compile, in hex.
     pub facts: Option<String>,
 }
 
-/// How a result came about.
+/// What is stored about a result besides its files.
 pub(crate) struct CompiledResult {
     pub units: u64,
-    /// Whether one of them is right for its output alone.
+    /// `ThisOutput` if the result of any unit is valid for its output only.
     pub scope: OutputScope,
     /// Milliseconds that it took to compile them.
     pub milliseconds: u64,
-    /// The record of what it depended on.
+    /// The key of the facts of that compile, in hex.
     pub facts: Option<String>,
 }
 
 /// One invocation as direct mode sees it.
 pub(crate) struct Direct<'a> {
     key: Digest,
-    /// What a program in front of the host compiler was asked, and the key without its answers.
+    /// The questions to a program in front of the host compiler, and the key without its answers.
     questions: Option<(Digest, BTreeSet<HostQuestion>)>,
     job: &'a Job,
     facts: &'a RequestFacts,
     cache: &'a StoreView<'a>,
     table: &'a DigestTable,
-    /// Whether what a compile makes may depend on nothing but the tokens of its sources.
+    /// Whether semantic (token-only) matches are allowed.
     counts_tokens: bool,
 }
 
 impl<'a> Direct<'a> {
-    /// `None` where direct mode is off or cannot tell what the invocation depends on: another host
-    /// compiler than GCC, whose lookups are known; a script as nvcc or as a part of the host compiler, which
-    /// the ordinary way runs and sees the effect of; `native`, which is the machine's affair.
+    /// `None` if direct mode is off, or cannot determine what the invocation depends on. That is so for a host
+    /// compiler other than GCC, as only GCC's header lookups are known; for a script as nvcc or as a part of the
+    /// host compiler, whose effect only an ordinary compile sees; and for `native`, which depends on the machine.
     ///
-    /// A program in front of the host compiler is asked what it does, unless its `answers` are known.
+    /// A program in front of the host compiler is queried, unless its `answers` are known.
     pub(crate) fn new(
         request: &DirectKeyInputs<'_>,
         job: &'a Job,
@@ -159,7 +158,7 @@ impl<'a> Direct<'a> {
         (family == Some(HostFamily::Gnu)).then_some(this)
     }
 
-    /// What the program in front of the host compiler answers to the questions of a former compile.
+    /// Asks the program in front of the host compiler the questions of an earlier compile.
     fn ask(&self, toolchain: &Toolchain) -> Option<Answers> {
         let compiler = HostCompiler {
             toolchain,
@@ -170,8 +169,7 @@ impl<'a> Direct<'a> {
             .ok()
     }
 
-    /// Sets whether semantic matches are allowed: results that may depend on nothing but the tokens of the
-    /// sources.
+    /// Sets whether semantic (token-only) matches are allowed.
     pub(crate) fn counting_tokens(self, counts_tokens: bool) -> Self {
         Self {
             counts_tokens,
@@ -179,7 +177,7 @@ impl<'a> Direct<'a> {
         }
     }
 
-    /// The stored result, if nothing that it depends on has changed. Tells `recorder` why not.
+    /// The stored result, if nothing that it depends on has changed. Logs to `recorder` why there is none.
     pub(crate) fn look_up(&self, recorder: &Recorder) -> Option<DirectHit> {
         if self.cache.recache {
             recorder.note("direct", "not looked up: PCACHE_RECACHE is set");
@@ -194,8 +192,9 @@ impl<'a> Direct<'a> {
             recorder.note("direct", "no such command line was compiled before");
             return None;
         };
+        // Several path sets share most of their files, so digests are kept between their checks.
         let mut memo = (sets.len() > 1).then(HashMap::new);
-        let mut others = Vec::new();
+        let mut unmatched = Vec::new();
         for (number, set) in sets.iter().enumerate() {
             let nth = || format!("path set {} of {}", number + 1, sets.len());
             let contents = match set.check(self.table, memo.as_mut(), started) {
@@ -206,39 +205,41 @@ impl<'a> Direct<'a> {
                     continue;
                 }
             };
-            let ties = [OutputScope::AnyOutput, OutputScope::ThisOutput].into_iter();
-            let mut keys = ties.map(|scope| self.result_key(set, &contents, scope));
+            let scopes = [OutputScope::AnyOutput, OutputScope::ThisOutput].into_iter();
+            let mut keys = scopes.map(|scope| self.result_key(set, &contents, scope));
             if let Some((hit, _)) = keys.find_map(|key| self.fetch(&key)) {
                 return Some(hit);
             }
-            others.push((set, contents));
+            unmatched.push((set, contents));
             recorder.note(
                 "direct",
                 format_args!("{}: no result of these contents", nth()),
             );
         }
-        let mut others = others.iter().filter(|_| self.cache.semantic);
-        let found = others.find_map(|(set, contents)| self.fetch_alike(set, contents));
-        if found.is_none() && recorder.keeps_notes() {
-            let what = if self.cache.semantic {
-                "no former state of these files had their tokens"
+        // Only now, since token digests mean reading files.
+        let mut unmatched = unmatched.iter().filter(|_| self.cache.semantic);
+        let hit = unmatched.find_map(|(set, contents)| self.fetch_alike(set, contents));
+        if hit.is_none() && recorder.keeps_notes() {
+            let reason = if self.cache.semantic {
+                "no earlier state of these files had the same tokens"
             } else {
                 "PCACHE_SEMANTIC is off"
             };
-            recorder.note("direct", what);
+            recorder.note("direct", reason);
         }
-        found
+        hit
     }
 
-    /// The result of files whose tokens were the same, which is remembered for these contents too.
+    /// The result of an earlier state of the files with the same tokens. Stores it under the present contents too.
     fn fetch_alike(&self, set: &PathSet, contents: &[Digest]) -> Option<DirectHit> {
-        let known = self.cache.record(&TokenSet::key(&self.key, set))?;
-        let known = TokenSet::read_all(&known)?;
+        let list = self.cache.record(&TokenSet::key(&self.key, set))?;
+        let token_sets = TokenSet::read_all(&list)?;
         let paths = set.files()?;
-        let line_insensitive = known.iter().filter(|tokens| tokens.hold(&paths, contents));
-        let mut found = line_insensitive.map(|tokens| (tokens, self.fetch(&tokens.result)));
+        let mut matching = token_sets
+            .iter()
+            .filter(|tokens| tokens.hold(&paths, contents));
         let (tokens, (hit, mut record)) =
-            found.find_map(|(tokens, found)| Some((tokens, found?)))?;
+            matching.find_map(|tokens| Some((tokens, self.fetch(&tokens.result)?)))?;
         let base = record.facts.take();
         let changed = tokens.changed(&paths, contents);
         record.facts = base.and_then(|base| explain::keep_later(self.cache, base, changed));
@@ -264,7 +265,7 @@ impl<'a> Direct<'a> {
         result_key(&self.key, &set.digest, contents, output)
     }
 
-    /// What `-o` says; empty where there is none, so that the key names the output with the source.
+    /// The value of `-o`. Empty without one: the output's name then follows from the source, which is in the key.
     fn output(&self) -> PathBuf {
         self.job.output.clone().unwrap_or_default().into()
     }
@@ -282,7 +283,7 @@ impl<'a> Direct<'a> {
         }
         let delivery = self.delivery(&record)?;
         let hit = DirectHit {
-            // What cannot be placed as nvcc would is the ordinary way's to tell.
+            // On an output that only nvcc can write properly, an ordinary compile reports the bypass.
             targets: delivery.targets().ok()?,
             kept_targets: delivery.kept_targets().ok()?,
             delivery,
@@ -295,7 +296,7 @@ impl<'a> Direct<'a> {
         Some((hit, record))
     }
 
-    /// Everything that `record` names, with its bytes; `None` if something is not in the store any more.
+    /// Reads all artefacts of `record`. `None` if one is no longer in the store.
     fn delivery(&self, record: &DirectRecord) -> Option<Delivery> {
         let mut outputs = Vec::with_capacity(record.outputs.len());
         for output in &record.outputs {
@@ -320,19 +321,20 @@ impl<'a> Direct<'a> {
     }
 
     fn fetch_files(&self, files: &[(PathBuf, Artefact)]) -> Option<Vec<(PathBuf, Vec<u8>)>> {
-        let files = files.iter();
-        let files = files.map(|(path, bytes)| Some((path.clone(), self.cache.artefact(bytes)?)));
-        files.collect()
+        files
+            .iter()
+            .map(|(path, artefact)| Some((path.clone(), self.cache.artefact(artefact)?)))
+            .collect()
     }
 
     fn keep_files(&self, files: &[(PathBuf, Vec<u8>)]) -> Option<Vec<(PathBuf, Artefact)>> {
-        let files = files.iter();
-        let files =
-            files.map(|(path, bytes)| Some((path.clone(), self.cache.keep_artefact(bytes)?)));
-        files.collect()
+        files
+            .iter()
+            .map(|(path, bytes)| Some((path.clone(), self.cache.keep_artefact(bytes)?)))
+            .collect()
     }
 
-    /// Whether a result puts things only where this invocation does, and all that it makes.
+    /// Whether the files of a result are exactly those that this invocation may write.
     fn may_place(&self, record: &DirectRecord) -> bool {
         let places = Places::of(self.job, self.facts.keep.as_ref());
         let outputs = record.outputs.iter().map(|output| output.path.as_deref());
@@ -342,7 +344,7 @@ impl<'a> Direct<'a> {
             && places.are_kept(record.kept.iter().map(|(path, _)| path))
     }
 
-    /// What `reads` depends on, once it holds everything that was read.
+    /// Resolves `reads`, which must be complete, to a path set and the digests of its files.
     pub(crate) fn resolve<'t>(
         &self,
         reads: &ReadSet<'t>,
@@ -363,14 +365,14 @@ impl<'a> Direct<'a> {
         })
     }
 
-    /// Remembers the result by what it depends on; by the tokens of the files too, if more than these has not been
-    /// in `observed`. What cannot be remembered is no trouble; the reason is for the log.
+    /// Stores the result under its dependencies, and under the tokens of its files too, unless `observed` is `None`.
+    /// Returns the reason, which is only logged, if the result cannot be stored.
     pub(crate) fn keep(
         &self,
         dependencies: ResolvedDependencies<'_>,
         observed: Option<ObservedPositions>,
         delivery: &Delivery,
-        made: CompiledResult,
+        result: CompiledResult,
     ) -> Result<(), Doubt> {
         if self.cache.readonly {
             return Ok(());
@@ -383,12 +385,12 @@ impl<'a> Direct<'a> {
             started,
             mounts,
         } = dependencies;
-        // Last, so that it speaks for everything that was looked at and read.
+        // After all lookups and reads, so that the check covers every one of them.
         unchanged_since::check(&lookups, started)?;
         mounts.check()?;
-        let full = || self.cache.why_unstored();
-        let key = self.result_key(&set, &contents, made.scope);
-        let record = self.record(delivery, made).ok_or_else(full)?;
+        let unstored = || self.cache.why_unstored();
+        let key = self.result_key(&set, &contents, result.scope);
+        let record = self.record(delivery, result).ok_or_else(unstored)?;
         if !self.may_place(&record) {
             return Err("its files are not where the command line alone says".to_owned());
         }
@@ -396,46 +398,46 @@ impl<'a> Direct<'a> {
         self.cache
             .keep(&key, &bytes)
             .then_some(())
-            .ok_or_else(full)?;
+            .ok_or_else(unstored)?;
         if let (Some(observed), Some(tokens)) = (observed, tokens) {
             self.keep_tokens(&set, TokenSet::new(key, observed, contents, &tokens));
         }
         let is_kept = self.keep_set(set) && self.keep_questions();
-        is_kept.then_some(()).ok_or_else(full)
+        is_kept.then_some(()).ok_or_else(unstored)
     }
 
     fn keep_questions(&self) -> bool {
-        let asked = self.questions.as_ref();
-        asked
-            .is_none_or(|(base, asked)| host_questions::remember(self.cache, base, self.job, asked))
+        self.questions.as_ref().is_none_or(|(base, questions)| {
+            host_questions::remember(self.cache, base, self.job, questions)
+        })
     }
 
-    /// Puts `tokens` first in the list of `set`. Without, the next edit of a comment costs a
+    /// Puts `tokens` first in the list of `set`. Best effort: if it fails, the next edit of a comment costs a
     /// preprocessing.
     fn keep_tokens(&self, set: &PathSet, tokens: TokenSet) {
-        let place = TokenSet::key(&self.key, set);
-        let known = self.cache.record(&place);
-        let known = known.as_deref().and_then(TokenSet::read_all);
+        let key = TokenSet::key(&self.key, set);
+        let list = self.cache.record(&key);
+        let older = list.as_deref().and_then(TokenSet::read_all);
         self.cache
-            .keep(&place, &tokens.write_before(&known.unwrap_or_default()));
+            .keep(&key, &tokens.write_before(&older.unwrap_or_default()));
     }
 
-    fn record(&self, delivery: &Delivery, made: CompiledResult) -> Option<DirectRecord> {
-        let named = self.job.output.as_deref().map(Path::new);
+    fn record(&self, delivery: &Delivery, result: CompiledResult) -> Option<DirectRecord> {
+        let output = self.job.output.as_deref().map(Path::new);
         let mut outputs = Vec::with_capacity(delivery.outputs.len());
         for placed in &delivery.outputs {
             outputs.push(OutputRecord {
-                path: (Some(placed.path.as_path()) != named).then(|| placed.path.clone()),
+                path: (Some(placed.path.as_path()) != output).then(|| placed.path.clone()),
                 mode: placed.mode,
                 artefact: self.cache.keep_artefact(&placed.bytes)?,
             });
         }
         Some(DirectRecord {
             schema: SCHEMA,
-            units: made.units,
-            only: (made.scope == OutputScope::ThisOutput).then(|| self.output()),
-            milliseconds: made.milliseconds,
-            facts: made.facts,
+            units: result.units,
+            only: (result.scope == OutputScope::ThisOutput).then(|| self.output()),
+            milliseconds: result.milliseconds,
+            facts: result.facts,
             sources: self.sources(),
             outputs,
             depfiles: self.keep_files(&delivery.depfiles)?,
@@ -445,29 +447,31 @@ impl<'a> Direct<'a> {
         })
     }
 
-    /// Its sources as the journal and its readers know them.
+    /// The sources in the form that the journal uses.
     fn sources(&self) -> Vec<String> {
         let directory = &self.facts.directory.physical;
         let sources = self.job.inputs.iter();
-        let places = sources.map(|path| place(directory, path));
-        places.map(|path| text(path.as_os_str())).collect()
+        let paths = sources.map(|path| place(directory, path));
+        paths.map(|path| text(path.as_os_str())).collect()
     }
 
-    /// Puts `set` first in the list. Of two processes that do so at once, one may lose its set, which
+    /// Puts `set` first in the list of path sets. If two processes do so at once, the set of one may be lost, which
     /// costs a preprocessing.
     fn keep_set(&self, set: PathSet) -> bool {
-        let known = self.cache.record(&self.key);
-        let known = known.as_deref().and_then(path_set::read_list);
-        match path_set::list_with(set, known.unwrap_or_default()) {
+        let list = self.cache.record(&self.key);
+        let older = list.as_deref().and_then(path_set::read_list);
+        match path_set::list_with(set, older.unwrap_or_default()) {
             Some(list) => self.cache.keep(&self.key, &list),
             None => true,
         }
     }
 }
 
-/// The digests of the tokens of each file, in the order of a path set.
+/// The token digests of each file, in the order of the path set.
 fn tokens_of(lookups: &Lookups, reads: &ReadSet<'_>) -> Vec<Option<TokenDigests>> {
-    let texts = lookups.files.iter();
-    let texts = texts.map(|path| reads.reads.sources.get(path));
-    texts.map(|text| tokens::digest(text?)).collect()
+    lookups
+        .files
+        .iter()
+        .map(|path| tokens::digest(reads.reads.sources.get(path)?))
+        .collect()
 }

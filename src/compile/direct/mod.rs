@@ -1,5 +1,5 @@
-//! Direct mode: an invocation answered from what it read last time, without starting a process.
-//! `docs/design/direct.md` says what is checked, and why that is enough.
+//! Direct mode: looks a result up by the digests of the files that the last compile read, without starting a
+//! process. `docs/design/direct.md` says what is checked, and why that is enough.
 
 pub(crate) mod dependencies;
 pub(crate) mod explain;

@@ -1,4 +1,4 @@
-//! What the units of an invocation read, collected while they are compiled, for direct mode.
+//! Collects for direct mode what the units of an invocation read while they are compiled.
 
 use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::lookup::Direct;
@@ -11,40 +11,40 @@ use crate::includes::lookups::Doubt;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-/// What is collected for direct mode.
+/// What has been collected for direct mode so far.
 pub(crate) struct Recording<'a> {
     state: RecordingState<'a>,
-    /// What else than tokens the units could see; `None` if every byte counts.
+    /// Which source positions the units could observe; `None` if every byte of the sources matters.
     observed: Option<ObservedPositions>,
     /// Files that diagnostics mention: an edit of any byte of them makes the result stale.
     quoted: BTreeSet<PathBuf>,
 }
 
 enum RecordingState<'a> {
-    /// Direct mode does not answer such an invocation.
+    /// Direct mode cannot answer this invocation.
     Off,
-    /// Files are still added.
+    /// Files are still being added.
     Collecting(&'a Direct<'a>, ReadSet<'a>),
-    /// All that the only unit read was resolved while its stages ran.
+    /// The dependencies of the only unit were resolved while its stages ran.
     Resolved(ResolvedDependencies<'a>),
-    /// The result cannot be remembered; with what it depends on, if that was resolved before.
+    /// The result cannot be stored for direct mode; with its dependencies, if they were resolved before.
     Refused(Doubt, Option<ResolvedDependencies<'a>>),
 }
 
 /// What was recorded of a result.
 pub(crate) struct Recorded<'a> {
-    /// What it depends on: files, names and search orders; `None` if that was not resolved.
+    /// The dependencies of the result; `None` if they were not resolved.
     pub dependencies: Option<ResolvedDependencies<'a>>,
-    /// Why it is not remembered, if it is not.
+    /// Why the result cannot be stored for direct mode, if it cannot.
     pub refusal: Option<Doubt>,
-    /// What else than tokens the compile could see; `None` if every byte counts.
+    /// Which source positions the compile could observe; `None` if every byte of the sources matters.
     pub observed: Option<ObservedPositions>,
     /// Files that diagnostics mention: an edit of any byte of them makes the result stale.
     pub quoted: BTreeSet<PathBuf>,
 }
 
 impl<'a> Recording<'a> {
-    /// Begins before any pass of `works` runs.
+    /// Begins the recording. Must be called before any pass of `works` runs.
     pub(crate) fn begin(direct: Option<&'a Direct<'a>>, works: &[UnitContext<'a>]) -> Self {
         let state = direct.map_or(RecordingState::Off, |direct| match ReadSet::begin(works) {
             Ok(reads) => RecordingState::Collecting(direct, reads),
@@ -57,18 +57,18 @@ impl<'a> Recording<'a> {
         }
     }
 
-    /// Resolves what the only unit read, whose passes read `known`. Calls after the first do nothing.
-    pub(crate) fn resolve_early(&mut self, known: &ReadFiles) {
+    /// Resolves the dependencies of the only unit, whose passes read `read_files`. Calls after the first do nothing.
+    pub(crate) fn resolve_early(&mut self, read_files: &ReadFiles) {
         self.change(|direct, mut reads| {
-            reads.add(known)?;
+            reads.add(read_files)?;
             direct.resolve(&reads).map(RecordingState::Resolved)
         });
     }
 
-    /// Adds what a unit read, if its result may be remembered.
+    /// Adds what a unit read, or refuses the result if the unit could not be stored.
     pub(crate) fn add(&mut self, unit: &Finished) {
-        let both = self.observed.zip(unit.observed);
-        self.observed = both.map(|(one, other)| one.max(other));
+        let positions = self.observed.zip(unit.observed);
+        self.observed = positions.map(|(so_far, unit)| so_far.max(unit));
         let quoted = unit.product.sources.iter();
         self.quoted.extend(quoted.map(|source| source.path.clone()));
         if let Ending::Unstored(why) = &unit.ending {
@@ -81,22 +81,24 @@ impl<'a> Recording<'a> {
         }
     }
 
-    /// The result is not remembered. What is resolved already serves explanations.
+    /// Refuses the result. Dependencies that are already resolved are kept for `pcache explain`.
     fn refuse(&mut self, why: &Doubt) {
         let state = std::mem::replace(&mut self.state, RecordingState::Off);
         self.state = match state {
             RecordingState::Off | RecordingState::Refused(..) => state,
             RecordingState::Collecting(..) => RecordingState::Refused(why.clone(), None),
-            RecordingState::Resolved(found) => RecordingState::Refused(why.clone(), Some(found)),
+            RecordingState::Resolved(dependencies) => {
+                RecordingState::Refused(why.clone(), Some(dependencies))
+            }
         };
     }
 
-    /// Everything that was found out.
+    /// Resolves the dependencies, unless that has been done, and returns all that was recorded.
     pub(crate) fn finish(mut self) -> Recorded<'a> {
         self.change(|direct, reads| direct.resolve(&reads).map(RecordingState::Resolved));
         let (dependencies, refusal) = match self.state {
-            RecordingState::Resolved(found) => (Some(found), None),
-            RecordingState::Refused(doubt, found) => (found, Some(doubt)),
+            RecordingState::Resolved(dependencies) => (Some(dependencies), None),
+            RecordingState::Refused(doubt, dependencies) => (dependencies, Some(doubt)),
             RecordingState::Off | RecordingState::Collecting(..) => (None, None),
         };
         Recorded {
@@ -107,6 +109,7 @@ impl<'a> Recording<'a> {
         }
     }
 
+    /// Applies `next` if files are still being added; a doubt that it returns refuses the result.
     fn change(
         &mut self,
         next: impl FnOnce(&'a Direct<'a>, ReadSet<'a>) -> Result<RecordingState<'a>, Doubt>,

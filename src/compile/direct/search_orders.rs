@@ -1,5 +1,5 @@
-//! Include search paths of the host compilers: each is run once with `-v` per toolchain and directory, and its
-//! answer is remembered with what it depends on.
+//! Include search paths of the host compiler. Runs it once with `-v` per toolchain and directory, and stores its
+//! answer together with what the answer depends on.
 
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::store_view::StoreView;
@@ -15,55 +15,55 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-/// A preprocessor's question, as the key of its answer has it.
+/// A query for the search path of one preprocessor. Its fields are part of the answer's key.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct IncludePathQuery {
-    /// The program, however it is found.
+    /// The program as the plan names it, before it is searched for.
     pub program: OsString,
-    /// Its arguments that steer the search.
+    /// Those of its arguments that affect the search for headers.
     pub args: Vec<OsString>,
 }
 
-/// Asks, once for each toolchain and place.
+/// Answers queries from the store, or by running the preprocessor.
 pub(crate) struct Asker<'a> {
-    /// Where answers are remembered.
+    /// Where answers are stored.
     pub cache: &'a StoreView<'a>,
     pub facts: &'a RequestFacts,
     pub toolchain: &'a Toolchain,
-    /// Variables of the preprocessor's environment.
+    /// Variables that are set for the preprocessor.
     pub environment: &'a [(OsString, OsString)],
 }
 
-/// A question on its way.
+/// A query that has been answered, or whose program is running.
 pub(crate) struct Asked(QueryState);
 
 enum QueryState {
     Known(SearchOrder),
-    /// To be remembered under this key.
+    /// The program runs; its answer is to be stored under this key.
     Running(Digest, Child),
 }
 
 impl Asker<'_> {
-    /// Looks the answer up, or starts the program that `find` finds.
+    /// Looks the answer up, or starts the program at the path that `find` returns.
     pub(crate) fn ask(
         &self,
         question: &IncludePathQuery,
         find: &dyn Fn(&OsStr) -> Result<PathBuf, Doubt>,
     ) -> Result<Asked, Doubt> {
         let key = self.key(question);
-        // A program in front of the preprocessor may give another answer each time.
+        // A program in front of the preprocessor may answer differently each time.
         let is_own = self.toolchain.driver == HostDriver::Own;
-        let known = is_own.then(|| self.cache.order(&key)).flatten();
-        let known = known.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
-        Ok(Asked(match known.filter(OrderRecord::holds) {
-            Some(known) => QueryState::Known(known.order),
+        let stored = is_own.then(|| self.cache.order(&key)).flatten();
+        let record = stored.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
+        Ok(Asked(match record.filter(OrderRecord::holds) {
+            Some(record) => QueryState::Known(record.order),
             None => QueryState::Running(key, self.start(find(&question.program)?, &question.args)?),
         }))
     }
 
-    /// Waits for the answer, and remembers it.
-    pub(crate) fn answer(&self, asked: Asked) -> Result<SearchOrder, Doubt> {
-        let (key, child) = match asked.0 {
+    /// Waits for the answer, and stores it.
+    pub(crate) fn answer(&self, query: Asked) -> Result<SearchOrder, Doubt> {
+        let (key, child) = match query.0 {
             QueryState::Known(order) => return Ok(order),
             QueryState::Running(key, child) => (key, child),
         };
@@ -74,7 +74,7 @@ impl Asker<'_> {
         let order = order.ok_or("the preprocessor does not tell where it searches")?;
         let record = OrderRecord::new(order.clone());
         if let Some(bytes) = record.and_then(|record| serde_json::to_vec(&record).ok()) {
-            // What is not remembered is asked again.
+            // Best effort: without it, the next compile runs the preprocessor again.
             self.cache.keep_order(&key, &bytes);
         }
         Ok(order)
@@ -84,9 +84,9 @@ impl Asker<'_> {
         let mut sink = Digester::default();
         sink.one("schema", b"pcache-nvcc search order 1");
         sink.one("toolchain", &self.toolchain.id);
-        let path = |path: &'_ PathBuf| path.as_os_str().as_bytes().to_vec();
-        let found: Vec<_> = self.toolchain.found.iter().map(path).collect();
-        list(&mut sink, "programs", found.iter().map(Vec::as_slice));
+        let programs = self.toolchain.found.iter();
+        let programs = programs.map(|path| path.as_os_str().as_bytes());
+        list(&mut sink, "programs", programs);
         list(
             &mut sink,
             "directory",
@@ -116,7 +116,7 @@ impl Asker<'_> {
     }
 }
 
-/// A search order as it is remembered, with what it depends on besides the question.
+/// A stored search order, with what it depends on besides the query.
 #[derive(Serialize, Deserialize)]
 pub(crate) struct OrderRecord {
     order: SearchOrder,
@@ -125,23 +125,23 @@ pub(crate) struct OrderRecord {
 }
 
 impl OrderRecord {
-    /// `None` if a directory is gone since.
+    /// `None` if a directory has been removed since.
     fn new(order: SearchOrder) -> Option<Self> {
         let real = real_directories(&order)?;
         Some(Self { order, real })
     }
 
-    /// Whether all directories are there, the same, and those that were missing still are.
+    /// Whether all directories still have the same real paths, and those that were missing still are.
     fn holds(&self) -> bool {
         let is_missing = |path: &PathBuf| {
-            let found = fs::metadata(path);
-            found.is_err_and(|error| error.kind() == ErrorKind::NotFound)
+            fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound)
         };
         real_directories(&self.order).as_ref() == Some(&self.real)
             && self.order.missing.iter().all(is_missing)
     }
 }
 
+/// The real paths of the directories of `order` and of their duplicates. `None` if one is not a directory.
 fn real_directories(order: &SearchOrder) -> Option<Vec<PathBuf>> {
     let directories = order.directories().chain(&order.duplicates);
     let real = |path: &PathBuf| {

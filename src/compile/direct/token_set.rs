@@ -1,5 +1,5 @@
-//! What the tokens of a path set's files were when a result was made, so that it is found again where the files
-//! differ in what no compiler sees.
+//! The token digests of a path set's files when a result was compiled. They find the result again after edits that
+//! leave all tokens as they are.
 
 use crate::compile::inputs::line_insensitive::ObservedPositions;
 use crate::includes::path_set::PathSet;
@@ -10,34 +10,34 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
-/// Results of one path set that [`TokenSet::write_before`] lists: those of two branches.
+/// How many results of one path set [`TokenSet::write_before`] keeps: enough for switching between two branches.
 const MOST: usize = 2;
 const TITLE: &[u8] = b"pcache-nvcc token sets 1\n";
 
-/// What the tokens of a path set's files were when a result was made.
+/// The token digests of a path set's files when a result was compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct TokenSet {
     /// The key of the result.
     pub result: Digest,
     observed: ObservedPositions,
-    /// Of each file the digest of its content and of its tokens.
+    /// For each file, the digest of its content and the digest of its tokens.
     files: Vec<[Digest; 2]>,
 }
 
 impl TokenSet {
-    /// The set of a `result` of files with these `contents` and `tokens`.
+    /// The token set of the result under the key `result`, whose files have these `contents` and `tokens`.
     pub(crate) fn new(
         result: Digest,
         observed: ObservedPositions,
         contents: Vec<Digest>,
         tokens: &[Option<TokenDigests>],
     ) -> Self {
+        // No text has this digest, so a file without tokens only matches with equal bytes.
+        const NO_TOKENS: Digest = [0; 32];
         let files = contents.into_iter().zip(tokens);
-        // No text has this digest.
-        let none = [0; 32];
         let files = files.map(|(content, tokens)| {
             let tokens = tokens.as_ref().map(|tokens| seen(tokens, observed));
-            [content, tokens.unwrap_or(none)]
+            [content, tokens.unwrap_or(NO_TOKENS)]
         });
         Self {
             result,
@@ -46,7 +46,7 @@ impl TokenSet {
         }
     }
 
-    /// Where the sets of `set` are stored for the direct key `direct`.
+    /// The key under which the token sets of the path set `set` are stored, for the direct key `direct`.
     pub(crate) fn key(direct: &Digest, set: &PathSet) -> Digest {
         let mut sink = Digester::default();
         sink.one("schema", TITLE);
@@ -55,24 +55,24 @@ impl TokenSet {
         sink.finish()
     }
 
-    /// Whether the files at `paths`, which hold `contents` now, have the tokens that they had.
+    /// Whether the files at `paths`, whose digests are `contents` now, still have the same tokens.
     pub(crate) fn hold(&self, paths: &[&Path], contents: &[Digest]) -> bool {
         if paths.len() != self.files.len() || contents.len() != self.files.len() {
             return false;
         }
         let files = paths.iter().zip(contents).zip(&self.files);
         let mut changed = files.filter(|((_, now), [then, _])| now != &then);
-        // `#pragma once` takes files with equal bytes for one.
+        // `#pragma once` treats files with equal bytes as one file.
         self.are_told_apart_as_before(contents)
             && changed.all(|((path, now), [_, tokens])| {
                 let text = fs::read(path).ok();
                 let text = text.filter(|text| Digest::from(Sha256::digest(text)) == *now);
-                let found = text.and_then(|text| tokens::digest(&text));
-                found.is_some_and(|found| seen(&found, self.observed) == *tokens)
+                let current = text.and_then(|text| tokens::digest(&text));
+                current.is_some_and(|current| seen(&current, self.observed) == *tokens)
             })
     }
 
-    /// The files at `paths` that hold other `contents` now.
+    /// The files at `paths` whose `contents` differ from those of this set, with their present digests.
     pub(crate) fn changed<'p>(
         &'p self,
         paths: &'p [&Path],
@@ -83,7 +83,7 @@ impl TokenSet {
         changed.map(|((path, now), _)| (*path, now))
     }
 
-    /// Whether files have the same bytes now where they had then, and nowhere else.
+    /// Whether the same groups of files have equal bytes now as then.
     fn are_told_apart_as_before(&self, contents: &[Digest]) -> bool {
         let mut pairs = HashSet::new();
         let (mut then, mut now) = (HashSet::new(), HashSet::new());
@@ -95,8 +95,8 @@ impl TokenSet {
         pairs.len() == then.len() && pairs.len() == now.len()
     }
 
-    /// This set and the newest of `others` as bytes: a title, then of each the key of the result, a
-    /// byte for what was in sight, the number of files (u32, little endian), and their digests.
+    /// This set and the newest of `others` as bytes: a title, then for each set the key of the result, a byte for
+    /// the observed positions, the number of files (u32, little endian), and two digests per file.
     pub(crate) fn write_before(&self, others: &[Self]) -> Vec<u8> {
         let others = others.iter().filter(|other| other.result != self.result);
         let mut bytes = TITLE.to_vec();
@@ -135,6 +135,7 @@ impl TokenSet {
     }
 }
 
+/// The digest that includes the `observed` positions.
 fn seen(tokens: &TokenDigests, observed: ObservedPositions) -> Digest {
     match observed {
         ObservedPositions::Lines => tokens.lines,

@@ -1,5 +1,5 @@
-//! The plan of a job: the real nvcc is asked once, and its answer is remembered with the work
-//! directory taken out, and with the header that it depends on besides its key.
+//! The plan of a job. Runs `nvcc --dryrun` once, and stores its output without the work directory's name, together
+//! with the predefined headers that it depends on besides its key.
 
 use crate::cmdline::Job;
 use crate::compile::direct::search_orders::{Asked, Asker, IncludePathQuery};
@@ -23,27 +23,28 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-/// The version of a remembered answer.
+/// The version of a stored plan.
 const SCHEMA: &[u8] = b"pcache-nvcc plan 2";
 
-/// Asks for plans, or remembers them.
+/// Gets plans from the store, or from nvcc.
 pub(crate) struct Planner<'a> {
     pub nvcc: &'a Path,
     pub toolchain: &'a Toolchain,
-    /// Where answers are remembered.
+    /// Where plans are stored.
     pub cache: &'a StoreView<'a>,
     pub facts: &'a RequestFacts,
-    /// Where it tells what it does.
+    /// Logs where the plan came from.
     pub recorder: &'a Recorder,
-    /// A time before nvcc was asked anything, by the clock that stamps files.
+    /// A time before nvcc was run, by the clock that stamps files.
     pub started: CoarseTime,
 }
 
-/// An answer to be remembered.
+/// How the plan of one command line is stored and read.
 pub(crate) struct PlanMemo {
     key: Digest,
+    /// The work directory.
     root: Vec<u8>,
-    /// Secrets of the command line, without which the answer is kept.
+    /// Secrets of the command line, which are left out of the stored plan.
     secrets: Values,
 }
 
@@ -56,39 +57,37 @@ impl PlanMemo {
         }
     }
 
-    /// What was remembered: what it depends on, and the answer.
-    pub(crate) fn read(&self, known: &[u8]) -> Option<(Predefined, Vec<u8>)> {
-        let end = memchr::memchr(b'\n', known)?;
-        let found = serde_json::from_slice(&known[..end]).ok()?;
-        let text = self.secrets.restore(&known[end + 1..])?;
-        Some((found, Mention::Name(self.root.clone()).insert(text)))
+    /// Reads a stored plan: the headers that it depends on, and the output of `nvcc --dryrun`.
+    pub(crate) fn read(&self, record: &[u8]) -> Option<(Predefined, Vec<u8>)> {
+        let end = memchr::memchr(b'\n', record)?;
+        let predefined = serde_json::from_slice(&record[..end]).ok()?;
+        let output = self.secrets.restore(&record[end + 1..])?;
+        let output = Mention::Name(self.root.clone()).insert(output);
+        Some((predefined, output))
     }
 }
 
 impl Planner<'_> {
-    /// The plan of `job` in `workspace`. `asked` is nvcc's answer, if there is one already.
+    /// The plan of `job` in `workspace`. `dryrun_output` is what `nvcc --dryrun` printed, if it has run already.
     pub(crate) fn plan(
         &self,
         job: &Job,
         workspace: &Workspace,
-        asked: Option<Vec<u8>>,
+        dryrun_output: Option<Vec<u8>>,
     ) -> Result<Plan, Fallback> {
         let args = job.dryrun_args(&workspace.temporaries());
         let root = workspace.root().as_os_str().as_bytes();
         let words: Vec<_> = args.iter().map(|arg| arg.as_bytes()).collect();
-        let memo = self.is_repeatable(&args, root);
-        let memo = memo.then(|| PlanMemo::new(self.key(&args, root), workspace.root(), &words));
-        let parse = |text: &[u8]| {
-            let plan = Plan::parse(text, &workspace.temporaries());
-            plan.map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))
-        };
-        if let (Some(memo), None) = (&memo, &asked)
-            && let Some(known) = self.recall(memo)
+        let memo = self
+            .is_repeatable(&args, root)
+            .then(|| PlanMemo::new(self.key(&args, root), workspace.root(), &words));
+        if let (Some(memo), None) = (&memo, &dryrun_output)
+            && let Some(output) = self.recall(memo)
         {
             self.recorder.note("plan", "remembered");
-            return parse(&known);
+            return parse(&output, workspace);
         }
-        self.recorder.note("plan", "asked of nvcc");
+        self.recorder.note("plan", "from nvcc --dryrun");
         let asker = Asker {
             cache: self.cache,
             facts: self.facts,
@@ -96,25 +95,25 @@ impl Planner<'_> {
             environment: &[],
         };
         let memo = memo.filter(|_| self.cache.store.is_some_and(FileStore::may_change_own));
-        // Asked while nvcc is.
-        let searched = memo.is_some().then(|| self.ask_order(&asker));
-        let text = asked.map_or_else(|| ask(self.nvcc, &args, workspace), Ok);
-        // Waited for whatever nvcc said.
-        let order = searched.map(|searched| searched.and_then(|asked| asker.answer(asked)));
-        let text = text?;
-        let plan = parse(&text)?;
+        // The host compiler runs while nvcc does.
+        let query = memo.is_some().then(|| self.ask_order(&asker));
+        let output = dryrun_output.map_or_else(|| ask(self.nvcc, &args, workspace), Ok);
+        // Its process is waited for even if nvcc failed.
+        let order = query.map(|query| query.and_then(|query| asker.answer(query)));
+        let output = output?;
+        let plan = parse(&output, workspace)?;
         if let (Some(memo), Some(Ok(order))) = (memo, order)
-            && let Ok(found) = Predefined::find(&order, self.started)
+            && let Ok(predefined) = Predefined::find(&order, self.started)
         {
-            self.remember(memo, &found, text);
+            self.remember(memo, &predefined, output);
         }
         Ok(plan)
     }
 
-    /// Where the host compiler looks for a header when nvcc asks for its version: `gcc -E x.cpp`.
+    /// Queries where the host compiler looks for a header when nvcc asks for its version: `gcc -E x.cpp`.
     fn ask_order(&self, asker: &Asker<'_>) -> Result<Asked, Doubt> {
-        let mut known = self.toolchain.roles.iter().zip(&self.toolchain.tools);
-        let host = known.find(|((role, _), _)| role == "host");
+        let mut tools = self.toolchain.roles.iter().zip(&self.toolchain.tools);
+        let host = tools.find(|((role, _), _)| role == "host");
         let (_, host) = host.ok_or("no host compiler")?;
         let question = IncludePathQuery {
             program: host.clone().into(),
@@ -123,38 +122,41 @@ impl Planner<'_> {
         asker.ask(&question, &|program| Ok(PathBuf::from(program)))
     }
 
-    /// The remembered answer, while nothing that it depends on has changed.
+    /// The stored output of `nvcc --dryrun`, unless something that it depends on has changed.
     fn recall(&self, memo: &PlanMemo) -> Option<Vec<u8>> {
-        let known = self.cache.order(&memo.key);
-        let known = known.filter(|_| !self.cache.recache)?;
-        let (found, text) = memo.read(&known)?;
-        found.holds().then_some(text)
+        let record = self.cache.order(&memo.key);
+        let record = record.filter(|_| !self.cache.recache)?;
+        let (predefined, output) = memo.read(&record)?;
+        predefined.holds().then_some(output)
     }
 
-    /// A line of JSON, then the answer. What is not remembered is asked again.
-    fn remember(&self, memo: PlanMemo, found: &Predefined, text: Vec<u8>) {
-        if let Ok(mut record) = serde_json::to_vec(found)
-            && let Some(text) = Mention::Name(memo.root.clone()).remove(text)
-            && let Some(text) = memo.secrets.hide_commands(&text)
-            // A part of the name, or another spelling of it, must not stay.
-            && !mentions_work(&text, &memo.root)
+    /// Stores the headers as a line of JSON, then the output of `nvcc --dryrun`. Best effort: without the record, the
+    /// next compile runs nvcc again.
+    fn remember(&self, memo: PlanMemo, predefined: &Predefined, output: Vec<u8>) {
+        if let Ok(mut record) = serde_json::to_vec(predefined)
+            && let Some(output) = Mention::Name(memo.root.clone()).remove(output)
+            && let Some(output) = memo.secrets.hide_commands(&output)
+            // A part of the work directory's name, or another spelling of it, must not be stored.
+            && !mentions_work(&output, &memo.root)
         {
             record.push(b'\n');
-            record.extend(text);
+            record.extend(output);
             self.cache.keep_order(&memo.key, &record);
         }
     }
 
-    /// Whether the answer depends on nothing but the key and the predefined header: `native` asks the machine, and scripts may
-    /// ask anything. A work directory that a shell would quote is not told from its quoted form.
+    /// Whether the plan depends on nothing but the key and the predefined headers: `native` asks the machine, and
+    /// scripts may ask anything. Nor may the work directory's name need quoting, as only its unquoted form is
+    /// recognised in the plan.
     fn is_repeatable(&self, args: &[OsString], root: &[u8]) -> bool {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
-        // nvcc asks the host compiler for its version, which reads a stdc-predef.h that these may name.
-        let searched: [&[u8]; 3] = [b"CPATH=", b"CPLUS_INCLUDE_PATH=", b"C_INCLUDE_PATH="];
-        let is_searched = |found: &Vec<u8>| searched.iter().any(|name| found.starts_with(name));
-        // A configuration file of clang's may change what it tells nvcc.
+        // To learn its version, nvcc runs the host compiler, which reads a stdc-predef.h that these may point to.
+        let header_paths: [&[u8]; 3] = [b"CPATH=", b"CPLUS_INCLUDE_PATH=", b"C_INCLUDE_PATH="];
+        let is_header_path =
+            |assignment: &Vec<u8>| header_paths.iter().any(|name| assignment.starts_with(name));
+        // A configuration file of clang may change what it reports to nvcc.
         self.toolchain.starts_gcc()
-            && !self.facts.environment.iter().any(is_searched)
+            && !self.facts.environment.iter().any(is_header_path)
             && root.iter().all(is_plain)
             && !args
                 .iter()
@@ -197,14 +199,19 @@ impl Planner<'_> {
     }
 }
 
-/// What nvcc prints on stderr, given [`Job::dryrun_args`]. The flags from its own environment variables
-/// are part of the job already, so nvcc must not read them again.
+fn parse(output: &[u8], workspace: &Workspace) -> Result<Plan, Fallback> {
+    Plan::parse(output, &workspace.temporaries())
+        .map_err(|error| Fallback::new(FallbackReason::PlanShape, error.to_string()))
+}
+
+/// Runs nvcc with [`Job::dryrun_args`] and returns what it prints on stderr. The flags from its own environment
+/// variables are part of the job already, so nvcc must not read them again.
 pub(crate) fn ask(
     nvcc: &Path,
     args: &[OsString],
     workspace: &Workspace,
 ) -> Result<Vec<u8>, Fallback> {
-    let failed = |text: String| Fallback::new(FallbackReason::Dryrun, text);
+    let failed = |detail: String| Fallback::new(FallbackReason::Dryrun, detail);
     let output = nvcc_command(nvcc)
         .args(args)
         .env_remove("NVCC_PREPEND_FLAGS")
@@ -222,7 +229,7 @@ pub(crate) fn ask(
     }
 }
 
-/// Whether `text` still holds the work directory's own, random name.
+/// Whether `text` still contains the random last part of the work directory's name.
 fn mentions_work(text: &[u8], root: &[u8]) -> bool {
     let name = root.rsplit(|&byte| byte == b'/').next().unwrap_or(root);
     mentions(text, name)

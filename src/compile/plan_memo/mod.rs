@@ -1,4 +1,4 @@
-//! nvcc's plan for an invocation, asked of nvcc or remembered.
+//! nvcc's plan for an invocation, from `nvcc --dryrun` or remembered.
 
 pub(crate) mod dryrun;
 pub(crate) mod predefined;

@@ -1,7 +1,7 @@
-//! `stdc-predef.h`, which GCC includes unasked, wherever in its search order it finds it first. nvcc's plan
-//! depends on it: nvcc asks the host compiler for its version by preprocessing a text of macros.
+//! `stdc-predef.h`, which GCC includes by itself: the first one along its search path. nvcc's plan depends on it,
+//! since nvcc asks the host compiler for its version by preprocessing a text of macros.
 //!
-//! Remembers what stands at each place where a search may look.
+//! Records what is at every path where that search may look.
 
 use crate::includes::lookups::{Doubt, Lookups};
 use crate::includes::probe::{Probe, Probed};
@@ -18,21 +18,21 @@ use std::path::{Path, PathBuf};
 
 const NAME: &str = "stdc-predef.h";
 
-/// What stands at each place: the SHA-256 of a file, or nothing.
+/// What is at each path: the SHA-256 of a file, or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Predefined(Vec<(PathBuf, Option<String>)>);
 
 impl Predefined {
-    /// Looks at every directory that `order` names, those that do not exist too.
+    /// Looks in every directory that `order` names, including those that do not exist.
     ///
     /// # Errors
-    /// Something has changed since `began`, or a file includes others, which are not looked at.
+    /// Something has changed since `started`, or a file includes others, which are not recorded.
     pub(crate) fn find(order: &SearchOrder, started: CoarseTime) -> Result<Self, Doubt> {
-        let named = order.directories().chain(&order.missing);
+        let directories = order.directories().chain(&order.missing);
         let mut places = Vec::new();
         let mut lookups = Lookups::default();
         let mut probe = Probe::default();
-        for directory in named.chain(&order.duplicates) {
+        for directory in directories.chain(&order.duplicates) {
             let place = directory.join(NAME);
             let trouble = |error| format!("{}: {error}", place.display());
             match probe.look(&place).map_err(trouble)? {
@@ -51,17 +51,16 @@ impl Predefined {
         Ok(Self(places))
     }
 
-    /// Whether each place still has what it had.
+    /// Whether every path still has the same content.
     pub(crate) fn holds(&self) -> bool {
-        let is_same = |(place, known): &(PathBuf, Option<String>)| {
-            let found = read(place);
-            found.is_ok_and(|text| text.as_deref().map(digest) == *known)
+        let is_same = |(path, recorded): &(PathBuf, Option<String>)| {
+            read(path).is_ok_and(|text| text.as_deref().map(digest) == *recorded)
         };
         self.0.iter().all(is_same)
     }
 }
 
-/// The file's content; `None` if no search takes it for a header.
+/// The file's content; `None` if a search for headers passes over this path.
 fn read(place: &Path) -> io::Result<Option<Vec<u8>>> {
     use ErrorKind::{IsADirectory, NotADirectory, NotFound};
     match fs::read(place) {
@@ -75,11 +74,11 @@ fn digest(text: &[u8]) -> String {
     hex::encode(Sha256::digest(text))
 }
 
-/// Whether the text may include or ask for another file. The system's own does not.
+/// Whether the text may include another file or test for one. The system's own header does neither.
 fn includes_others(text: &[u8]) -> bool {
-    let askers = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
-    // Its words may be made of pieces.
-    scan(text, &askers) != Mentions::default() || memmem::find(text, b"##").is_some()
+    let tests = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
+    // `##` may build these words from pieces.
+    scan(text, &tests) != Mentions::default() || memmem::find(text, b"##").is_some()
 }
 
 #[cfg(test)]

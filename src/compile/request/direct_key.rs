@@ -1,4 +1,4 @@
-//! What is known of an invocation before any tool has run: the facts of direct mode's key.
+//! The fields of direct mode's key: what is known of an invocation before any tool has run.
 
 use crate::cmdline::Job;
 use crate::compile::request::environment;
@@ -10,7 +10,7 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// An invocation as direct mode's key describes it.
+/// The fields of direct mode's key.
 pub(crate) struct DirectKeyInputs<'a> {
     facts: &'a RequestFacts,
     toolchain: &'a Toolchain,
@@ -21,7 +21,7 @@ pub(crate) struct DirectKeyInputs<'a> {
 }
 
 impl<'a> DirectKeyInputs<'a> {
-    /// `None` if a source is not there.
+    /// `None` if a source does not exist.
     pub(crate) fn new(
         nvcc: &Path,
         job: &Job,
@@ -31,8 +31,9 @@ impl<'a> DirectKeyInputs<'a> {
         let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
         let mut programs = vec![nvcc.as_os_str().as_bytes().to_vec()];
         programs.extend(toolchain.found.iter().map(bytes));
-        let real = |input: &Vec<u8>| fs::canonicalize(OsStr::from_bytes(input)).ok();
-        let sources = facts.inputs.iter().map(real).collect::<Option<Vec<_>>>()?;
+        let real_path = |input: &Vec<u8>| fs::canonicalize(OsStr::from_bytes(input)).ok();
+        let sources = facts.inputs.iter().map(real_path);
+        let sources = sources.collect::<Option<Vec<_>>>()?;
         let outputs = job.outputs().into_iter();
         Some(Self {
             facts,

@@ -8,20 +8,21 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Who reads a variable.
+/// Which program reads a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum VariableReader {
-    /// The host compiler, with its parts.
+    /// The host compiler driver and the programs that it starts.
     HostCompiler,
     /// One of CUDA's own tools.
     CudaTool,
     All,
-    /// nvcc, which makes something of it in its plan. No stage sees it.
+    /// nvcc, when it makes its plan. No stage reads it.
     Plan,
 }
 
-/// Variables whose values are part of the key, and who reads them. NVCC_PREPEND_FLAGS and NVCC_APPEND_FLAGS are not
-/// among them: they are folded into the job; nor is NVCC_CCBIN: the plan shows what came of it.
+/// Variables whose values are part of the key, and the programs that read them. NVCC_PREPEND_FLAGS and
+/// NVCC_APPEND_FLAGS are not listed, since they are folded into the job; nor is NVCC_CCBIN, whose effect the plan
+/// shows.
 pub(crate) const KEYED: &[(&str, VariableReader)] = &[
     ("BINUTILS_ROOT", VariableReader::HostCompiler),
     ("CLANG_NO_DEFAULT_CONFIG", VariableReader::HostCompiler),
@@ -64,14 +65,14 @@ pub(crate) const KEYED: &[(&str, VariableReader)] = &[
     ("XROS_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
 ];
 
-/// Those `assignments` of [`keyed`] variables that reach a stage of `reader`.
+/// The `assignments` of [`keyed`] variables that the program `reader` reads.
 pub(crate) fn reaching(reader: VariableReader, assignments: &[Vec<u8>]) -> Vec<Vec<u8>> {
-    let name = |assignment: &[u8]| assignment.iter().position(|byte| *byte == b'=');
     let reaches = |assignment: &&Vec<u8>| {
-        let name = name(assignment).map(|end| &assignment[..end]);
+        let end = assignment.iter().position(|byte| *byte == b'=');
+        let name = end.map(|end| &assignment[..end]);
         let mut rows = KEYED.iter();
-        let row = rows.find(|(known, _)| Some(known.as_bytes()) == name);
-        // What is not in the table counts for all.
+        let row = rows.find(|(variable, _)| Some(variable.as_bytes()) == name);
+        // A variable that is not in the table is assumed to be read by every program.
         row.is_none_or(|(_, by)| *by == VariableReader::All || *by == reader)
     };
     assignments.iter().filter(reaches).cloned().collect()
@@ -79,10 +80,10 @@ pub(crate) fn reaching(reader: VariableReader, assignments: &[Vec<u8>]) -> Vec<V
 
 /// Whether the variable's value is part of the key.
 pub fn is_keyed(name: &str) -> bool {
-    KEYED.iter().any(|(known, _)| *known == name)
+    KEYED.iter().any(|(variable, _)| *variable == name)
 }
 
-/// Variables by which a tool writes files that the command line does not ask for, or changes it.
+/// Variables that make a tool write files that the command line does not ask for, or that change its command line.
 pub(crate) const FORBIDDEN: &[&str] = &[
     "AS_SECURE_LOG_FILE",
     "CCC_ADD_ARGS",
@@ -104,7 +105,7 @@ pub(crate) const FORBIDDEN: &[&str] = &[
 ];
 
 /// Variables that nvcc reads to make its plan, besides those that it folds into the command line.
-/// The key of a translation unit has what came of them; that of direct mode, their values.
+/// The key of a translation unit holds their effect on the plan; direct mode's key holds their values.
 pub const PLANNING: &[&str] = &[
     "CICC_PATH",
     "CUDAFE_FLAGS",
@@ -129,10 +130,10 @@ pub const PLANNING: &[&str] = &[
     "compiler-bindir",
 ];
 
-/// Variables whose effect is in the toolchain: what is found along them is keyed by path and content.
+/// Search path variables. They are not keyed; the tools found along them are, by path and content.
 const SEARCHED: &[&str] = &["LD_LIBRARY_PATH", "PATH"];
 
-/// `NAME=value` of every variable that is set and that nvcc's plan depends on; `profile` are those that
+/// `NAME=value` of every variable that is set and that nvcc's plan depends on. `profile` are the variables that
 /// `nvcc.profile` reads.
 pub(crate) fn planned(profile: &[String]) -> Vec<Vec<u8>> {
     let profile = profile.iter().map(String::as_str);
@@ -140,8 +141,8 @@ pub(crate) fn planned(profile: &[String]) -> Vec<Vec<u8>> {
     assignments(PLANNING.iter().copied().chain(others))
 }
 
-/// `NAME=value` of the variables along which tools are found. nvcc's plan sets them anew, with the old
-/// value behind its own.
+/// `NAME=value` of the search path variables that are set. nvcc's plan sets them again, with the old value after
+/// its own directories.
 pub(crate) fn searched() -> Vec<Vec<u8>> {
     assignments(SEARCHED.iter().copied())
 }
@@ -157,7 +158,7 @@ fn assignments<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// A bypass when a forbidden variable is set.
+/// Returns a bypass if a forbidden variable is set.
 pub(crate) fn check() -> Result<(), Bypass> {
     match FORBIDDEN.iter().find(|name| env::var_os(name).is_some()) {
         Some(name) => Err(Bypass::new(BypassReason::Environment, *name)),
@@ -174,18 +175,17 @@ pub(crate) struct WorkingDirectory {
 }
 
 impl WorkingDirectory {
-    /// That of this process.
+    /// The working directory of this process.
     ///
     /// # Errors
-    /// It is gone.
+    /// It has been removed.
     pub(crate) fn current() -> std::io::Result<Self> {
         let physical = env::current_dir()?;
         let identity = |path: &Path| {
-            let found = fs::metadata(path).ok()?;
-            Some((found.dev(), found.ino()))
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.dev(), metadata.ino()))
         };
-        let spelled = env::var_os("PWD").map(PathBuf::from);
-        let spelled = spelled.filter(|spelled| {
+        let spelled = env::var_os("PWD").map(PathBuf::from).filter(|spelled| {
             let is_other = *spelled != physical && spelled.is_absolute();
             is_other && identity(spelled) == identity(&physical)
         });
@@ -195,7 +195,7 @@ impl WorkingDirectory {
         })
     }
 
-    /// Both spellings, as keys have them.
+    /// Both spellings, in the order that keys use.
     pub(crate) fn bytes(&self) -> [&[u8]; 2] {
         [&self.physical, &self.spelled].map(|path| path.as_os_str().as_bytes())
     }
@@ -212,10 +212,10 @@ pub(crate) fn word_depends_on_machine(word: &[u8]) -> bool {
     word.windows(7).any(|part| part == b"=native")
 }
 
-/// What `-march=native` means: the first processor's description, without what varies from moment
-/// to moment.
+/// What `-march=native` stands for on this machine: the description of the first processor, without the fields
+/// that vary over time, such as its frequency.
 pub(crate) fn machine() -> Vec<u8> {
-    const TELLING: &[&str] = &[
+    const IDENTIFYING: &[&str] = &[
         "vendor_id",
         "cpu family",
         "model",
@@ -224,13 +224,13 @@ pub(crate) fn machine() -> Vec<u8> {
         "Features",
         "CPU part",
     ];
-    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let first = text.split("\n\n").next().unwrap_or_default();
-    let telling = first.lines().filter(|line| {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let first_processor = cpuinfo.split("\n\n").next().unwrap_or_default();
+    let identifying = first_processor.lines().filter(|line| {
         let name = line.split(':').next().unwrap_or_default().trim();
-        TELLING.contains(&name)
+        IDENTIFYING.contains(&name)
     });
-    telling.collect::<Vec<_>>().join("\n").into_bytes()
+    identifying.collect::<Vec<_>>().join("\n").into_bytes()
 }
 
 #[cfg(test)]

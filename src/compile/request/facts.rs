@@ -1,4 +1,4 @@
-//! What an invocation asks for, read from its command line, its environment and its streams.
+//! Reads what an invocation asks for from its command line, its environment and its standard streams.
 
 use crate::cmdline::{self, CommandLine, Job, Observed};
 use crate::compile::detour::work_directory;
@@ -33,21 +33,21 @@ pub(crate) struct RequestFacts {
     pub keep: Option<Keep>,
     /// What the options let a compile observe of its sources besides their tokens.
     pub observed: Observed,
-    /// What `-t` says.
+    /// The value of `-t`.
     pub threads: Option<usize>,
 }
 
 impl RequestFacts {
-    /// An intermediate file as `--keep` would have left it: text that names the work directory
-    /// names the keep directory instead.
+    /// The content of an intermediate file as `--keep` would have left it: in text files, the keep directory
+    /// replaces the work directory.
     pub(crate) fn as_kept(&self, workspace: &Workspace, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {
-        const TEXT: &[&str] = &["c", "cpp", "gpu", "i", "ii", "ptx", "module_id"];
+        const TEXT_SUFFIXES: &[&str] = &["c", "cpp", "gpu", "i", "ii", "ptx", "module_id"];
         let suffix = Path::new(name)
             .extension()
             .and_then(OsStr::to_str)
             .unwrap_or_default();
         match &self.keep {
-            Some(keep) if TEXT.contains(&suffix) => {
+            Some(keep) if TEXT_SUFFIXES.contains(&suffix) => {
                 workspace.renamed(&bytes, keep.prefix.as_bytes())
             }
             _ => bytes,
@@ -56,7 +56,7 @@ impl RequestFacts {
 }
 
 impl Keep {
-    /// The directory that debug information names in the place of the work directory.
+    /// The directory that debug information names instead of the work directory.
     pub(crate) fn mapped(&self) -> OsString {
         let name = self.prefix.as_bytes().strip_suffix(b"/").unwrap_or(b".");
         OsStr::from_bytes(name).to_owned()
@@ -65,22 +65,19 @@ impl Keep {
 
 /// Reads the command line, with what variables and option files add to it.
 pub(crate) fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
-    let variable = |name| env::var_os(name);
-    let (prepend, append) = (
-        variable("NVCC_PREPEND_FLAGS"),
-        variable("NVCC_APPEND_FLAGS"),
-    );
+    let prepend = env::var_os("NVCC_PREPEND_FLAGS");
+    let append = env::var_os("NVCC_APPEND_FLAGS");
     let line = CommandLine {
         args,
         prepend_flags: prepend.as_deref(),
         append_flags: append.as_deref(),
-        // nvcc's to read, or not (12.4 does not know it): what comes of it is in the plan.
+        // NVCC_CCBIN is left to nvcc, of which 12.4 ignores it; the plan shows its effect.
         ccbin: None,
     };
     cmdline::read(&line, &mut |path| fs::read(path))
 }
 
-/// The facts of the invocation that asks for `job`.
+/// Collects the facts of the invocation of `job`.
 pub(crate) fn facts(job: &Job) -> Result<RequestFacts, Fallback> {
     let (inputs, canonical): (Vec<_>, Vec<_>) = job
         .canonical()
@@ -121,8 +118,8 @@ pub(crate) fn facts(job: &Job) -> Result<RequestFacts, Fallback> {
 }
 
 fn diagnostics() -> Diagnostics {
-    let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-    if io::stderr().is_terminal() && !dumb {
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    if io::stderr().is_terminal() && !is_dumb {
         Diagnostics::Colour
     } else {
         Diagnostics::Plain

@@ -1,4 +1,4 @@
-//! Stages of a plan as commands to run, and as text for a key. Runs nothing.
+//! Turns stages of a plan into commands to run, and into text for a key. Runs nothing.
 
 use crate::compile::run::printed::OutputStream;
 use crate::compile::run::workspace::Workspace;
@@ -11,12 +11,13 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// How the host compiler's messages look.
+/// Whether the host compiler colours its messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Diagnostics {
-    /// Standard error is no terminal.
+    /// Standard error is not a terminal.
     Plain,
-    /// It is one: gcc would print colours, and is asked to, since it writes to a file here.
+    /// Standard error is a terminal. gcc would print colours there, and gets a flag to do so here, where it writes
+    /// to a file.
     Colour,
 }
 
@@ -30,26 +31,25 @@ impl Diagnostics {
     }
 }
 
-/// Where a stage writes what the user asked for.
+/// Where a stage writes the outputs of the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outputs {
-    /// Into the workspace; `place` moves it. The stage's tool must be of the toolchain.
+    /// Into the workspace, from where they are delivered. The stage's tool must be part of the toolchain.
     Private,
     /// Where nvcc would: link stages, whose tools are in no key.
     InPlace,
 }
 
-/// What every stage of an invocation has in common.
+/// What the commands of all stages of an invocation have in common.
 pub(crate) struct Commands<'a> {
-    /// Where stages work.
+    /// Where stages write.
     pub workspace: &'a Workspace,
-    /// Which tools may run.
+    /// The tools that may run.
     pub toolchain: &'a Toolchain,
-    /// How the host compiler prints.
     pub diagnostics: Diagnostics,
-    /// nvcc's variables for its children, and where they put temporary files of their own.
+    /// The variables that nvcc sets for its children, and TMPDIR.
     pub environment: Vec<(OsString, OsString)>,
-    /// What debug information calls the work directory: the user's keep directory, or `.`.
+    /// The name of the work directory in debug information: the user's keep directory, or `.`.
     pub mapped: OsString,
 }
 
@@ -87,25 +87,28 @@ impl Commands<'_> {
         })
     }
 
-    /// Arguments of ours behind nvcc's own. None of them changes a byte of the output, but for the
+    /// The arguments that are added after nvcc's own. None of them changes a byte of the output, except the
     /// work directory's name in debug information.
     fn additions(&self, stage: &Stage, number: usize) -> Vec<OsString> {
         let (tool, family) = (stage.tool, self.toolchain.host);
-        let mut added = Vec::new();
+        let mut args = Vec::new();
         let preprocesses = matches!(
             tool,
             Tool::Preprocess | Tool::HostPreprocess | Tool::HostCompile
         );
         if preprocesses && family == HostFamily::Gnu && self.diagnostics == Diagnostics::Colour {
-            added.push("-fdiagnostics-color=always".into());
+            args.push("-fdiagnostics-color=always".into());
         }
-        let [read, assembled] = ["d", "asd"].map(|suffix| self.workspace.side_file(number, suffix));
-        let files = [read.as_os_str(), assembled.as_os_str()];
-        added.extend(dependency_flags(tool, family, files, || self.debug_map()));
-        added
+        let [compiler, assembler] =
+            ["d", "asd"].map(|suffix| self.workspace.side_file(number, suffix));
+        let depfiles = [compiler.as_os_str(), assembler.as_os_str()];
+        args.extend(dependency_flags(tool, family, depfiles, || {
+            self.debug_map()
+        }));
+        args
     }
 
-    /// The flag that gives the work directory its name in the host compiler's debug information.
+    /// The flag that replaces the work directory's name in the host compiler's debug information.
     pub(crate) fn debug_map(&self) -> OsString {
         let temporaries = self.workspace.temporaries();
         let mut map = joined("-fdebug-prefix-map=", temporaries.as_os_str());
@@ -114,7 +117,7 @@ impl Commands<'_> {
         map
     }
 
-    /// The stage's program, which must be one of the identified toolchain where its work is stored.
+    /// The path of the stage's program. If its output is to be stored, the program must be part of the toolchain.
     fn program(&self, plan: &Plan, stage: &Stage, outputs: Outputs) -> Result<PathBuf, Fallback> {
         match outputs {
             Outputs::Private => self.find(plan, &stage.program),
@@ -123,57 +126,55 @@ impl Commands<'_> {
         }
     }
 
-    /// Where the tool of the identified toolchain lies that plans call `program`.
+    /// The path of the toolchain's tool that the plan calls `program`.
     pub(crate) fn find(&self, plan: &Plan, program: &OsStr) -> Result<PathBuf, Fallback> {
-        let found = look_up(program, &search_path(plan));
-        let real = found
-            .as_ref()
-            .and_then(|found| fs::canonicalize(found).ok());
-        match (found, real) {
-            (Some(found), Some(real)) if self.toolchain.tools.contains(&real) => Ok(found),
+        let path = look_up(program, &search_path(plan));
+        let real = path.as_ref().and_then(|path| fs::canonicalize(path).ok());
+        match (path, real) {
+            (Some(path), Some(real)) if self.toolchain.tools.contains(&real) => Ok(path),
             _ => Err(unknown_tool(program)),
         }
     }
 }
 
-/// What a stage is given besides so that it tells what compiler and assembler really read, for `evidence`, into two
-/// `files`; and the `map` of debug information.
+/// The flags that make compiler and assembler write the files that they read to two depfiles, for `evidence`, and
+/// the flag `debug_map`.
 pub(crate) fn dependency_flags(
     tool: Tool,
     family: HostFamily,
-    [read, assembled]: [&OsStr; 2],
-    map: impl FnOnce() -> OsString,
+    [compiler_depfile, assembler_depfile]: [&OsStr; 2],
+    debug_map: impl FnOnce() -> OsString,
 ) -> Vec<OsString> {
-    let mut added = Vec::new();
+    let mut flags = Vec::new();
     if matches!(tool, Tool::HostPreprocess | Tool::HostCompile) {
-        added.extend(["-MD".into(), "-MF".into(), read.to_owned()]);
+        flags.extend(["-MD".into(), "-MF".into(), compiler_depfile.to_owned()]);
     }
-    let gnu = family == HostFamily::Gnu;
-    if tool == Tool::Assemble || (tool == Tool::HostCompile && gnu) {
-        added.push(joined("-Wa,--MD,", assembled));
+    let is_gnu = family == HostFamily::Gnu;
+    if tool == Tool::Assemble || (tool == Tool::HostCompile && is_gnu) {
+        flags.push(joined("-Wa,--MD,", assembler_depfile));
     }
     if tool == Tool::HostCompile {
-        added.push(map());
+        flags.push(debug_map());
     }
-    added
+    flags
 }
 
 fn unknown_tool(program: &OsStr) -> Fallback {
     Fallback::new(FallbackReason::UnknownTool, program.display().to_string())
 }
 
-/// nvcc's PATH for its children.
+/// The PATH that nvcc gives its children.
 pub(crate) fn search_path(plan: &Plan) -> OsString {
-    let named = plan.env.iter().rev().find(|(name, _)| name == "PATH");
-    named
+    let assignment = plan.env.iter().rev().find(|(name, _)| name == "PATH");
+    assignment
         .map(|(_, value)| value.clone())
         .or_else(|| std::env::var_os("PATH"))
         .unwrap_or_default()
 }
 
-/// The stage as text for a key: nvcc's own words, with temporaries called by their names in the
-/// keep directory. Outputs are called by none, but for ptxas, which writes the file name of the cubin
-/// into its debug information.
+/// The stage as text for a key: nvcc's own words, in which temporaries have their names in the keep directory.
+/// Outputs have no name, except those of ptxas, which writes the file name of the cubin into its debug
+/// information.
 pub(crate) fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
     let mut text = stage.program.as_bytes().to_vec();
     let mut name = |file: FileId| {
@@ -194,7 +195,7 @@ pub(crate) fn template(plan: &Plan, stage: &Stage) -> Vec<u8> {
     text
 }
 
-/// The stage's arguments without files, and without the `-o` before one.
+/// The stage's arguments without files, and without a `-o` before a file.
 pub(crate) fn plain_arguments(plan: &Plan, stage: &Stage) -> Vec<OsString> {
     let mut args: Vec<OsString> = Vec::new();
     let mut nothing = |_| OsString::new();

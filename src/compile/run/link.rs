@@ -28,7 +28,7 @@ pub(crate) fn run(
     for number in &plan.link {
         let stage = &plan.stages[*number];
         if stage.tool == Tool::Remove {
-            // The work directory is fresh: nothing is there to be removed.
+            // The work directory is new, so there is nothing to remove.
             continue;
         }
         let mut command = commands.command(plan, stage, *number, Outputs::InPlace)?;
@@ -36,10 +36,10 @@ pub(crate) fn run(
             command.program = printed_program(plan, &command, name)?;
         }
         let (recorder, name) = (runner.recorder, stage_names::name(stage));
-        let told = recorder.begin_stage(name, stage_names::arch(stage));
+        let handle = recorder.begin_stage(name, stage_names::arch(stage));
         exec::run_steps(
             &[Step::default()],
-            &mut Joining(&command, recorder, told),
+            &mut Joining(&command, recorder, handle),
             &commands.environment,
             1,
             runner.slots,
@@ -56,7 +56,7 @@ pub(crate) fn run(
     Ok(())
 }
 
-/// One command, told to the account.
+/// One command, whose start and end are recorded in the journal.
 struct Joining<'a>(&'a Command, &'a Recorder, StageHandle);
 
 impl Work for Joining<'_> {
@@ -93,10 +93,10 @@ fn printed_program(plan: &Plan, command: &Command, name: &OsString) -> Result<Pa
 
 fn detour(stage: &Stage, failure: Failure) -> Detour {
     let program = stage.program.display();
-    let text = match failure {
+    let detail = match failure {
         Failure::Interrupted(signal) => return Detour::Interrupted(signal),
         Failure::Status(_, status) => format!("{program}: {status}"),
         Failure::Start(_, error) => format!("{program}: {error}"),
     };
-    Fallback::new(FallbackReason::Stage, text).into()
+    Fallback::new(FallbackReason::Stage, detail).into()
 }

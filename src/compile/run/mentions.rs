@@ -1,42 +1,42 @@
-//! The form of a written file that does not depend on what its stage was told to call files. Two
-//! files mention such names: cudafe++'s mentions the stub that it includes, and the stub mentions
-//! itself. Knows bytes alone.
+//! The portable form of a generated file, which does not depend on the file names in its stage's arguments. Two
+//! files mention such names: cudafe++'s mentions the stub that it includes, and the stub mentions itself.
 
 use memchr::memmem;
 
-/// Stands for the name in the portable form. No tool writes NUL into text.
+/// Replaces the name in the portable form. No tool writes NUL into text.
 const PLACE: &[u8] = b"\0name\0";
 
-/// Stands for it in text that is still to be read as C++.
+/// Replaces the name in text that is still to be read as C++.
 const READABLE: &[u8] = b"<pcache stub>";
 
-/// How a file mentions a name that was told to its stage.
+/// Whether a file mentions a name from its stage's arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Mention {
     Nothing,
-    /// By this text, wherever it stands.
+    /// Each occurrence of these bytes is the name.
     Name(Vec<u8>),
 }
 
 impl Mention {
-    /// `bytes` without the name. `None` if the portable form could not be told from the text.
+    /// The portable form of `bytes`: with a placeholder for the name. `None` if they contain the placeholder
+    /// already.
     pub(crate) fn remove(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
         match self {
             Self::Nothing => Some(bytes),
             Self::Name(name) => {
-                let free = !name.is_empty() && memmem::find(&bytes, PLACE).is_none();
-                free.then(|| replaced(&bytes, name, PLACE))
+                let is_free = !name.is_empty() && memmem::find(&bytes, PLACE).is_none();
+                is_free.then(|| replaced(&bytes, name, PLACE))
             }
         }
     }
 
-    /// `bytes` with one name for all. None as above, or where they hold that already.
+    /// `bytes` with a fixed, readable name instead. `None` if they contain a placeholder or that name already.
     pub(crate) fn rename(&self, bytes: Vec<u8>) -> Option<Vec<u8>> {
         let portable = self.remove(bytes)?;
         (!mentions(&portable, READABLE)).then(|| replaced(&portable, PLACE, READABLE))
     }
 
-    /// The inverse of `remove`: `bytes` with this name in its places.
+    /// The inverse of [`Mention::remove`]: puts the name back into the portable form `bytes`.
     pub(crate) fn insert(&self, bytes: Vec<u8>) -> Vec<u8> {
         match self {
             Self::Nothing => bytes,
@@ -45,17 +45,17 @@ impl Mention {
     }
 }
 
-/// `bytes` with `to` wherever `from` was.
+/// `bytes` with every `from` replaced by `to`.
 pub(crate) fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
-    let mut found = Vec::with_capacity(bytes.len());
-    let mut rest = 0;
+    let mut result = Vec::with_capacity(bytes.len());
+    let mut copied = 0;
     for at in memmem::find_iter(bytes, from) {
-        found.extend_from_slice(&bytes[rest..at]);
-        found.extend_from_slice(to);
-        rest = at + from.len();
+        result.extend_from_slice(&bytes[copied..at]);
+        result.extend_from_slice(to);
+        copied = at + from.len();
     }
-    found.extend_from_slice(&bytes[rest..]);
-    found
+    result.extend_from_slice(&bytes[copied..]);
+    result
 }
 
 /// Whether `bytes` mention `word`.

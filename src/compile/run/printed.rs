@@ -1,4 +1,4 @@
-//! What nvcc and its stages print, and how it is printed: whole, even to a non-blocking pipe.
+//! What nvcc and its stages print, and how it is passed on: completely, even to a non-blocking pipe.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
@@ -29,7 +29,7 @@ impl Printed {
         self.stdout.is_empty() && self.stderr.is_empty()
     }
 
-    /// What stands on each stream.
+    /// The text of each stream.
     pub(crate) fn texts(&self) -> [&[u8]; 2] {
         [&self.stdout, &self.stderr]
     }
@@ -40,8 +40,9 @@ impl Printed {
         self.stderr.extend(next.stderr);
     }
 
+    /// Writes each stream to that of this process.
     pub(crate) fn show(&self) {
-        // A reader that went away is not the compile's failure.
+        // A reader that has closed its end does not make the compile fail.
         let _ = write_patiently(stdout(), &self.stdout);
         let _ = write_patiently(stderr(), &self.stderr);
     }
@@ -55,8 +56,8 @@ fn write_patiently(stream: BorrowedFd<'_>, mut bytes: &[u8]) -> io::Result<()> {
             Ok(count) => bytes = &bytes[count..],
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
-                let mut room = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
-                match poll(&mut room, None) {
+                let mut writable = [PollFd::from_borrowed_fd(stream, PollFlags::OUT)];
+                match poll(&mut writable, None) {
                     Ok(_) | Err(Errno::INTR) => {}
                     Err(error) => return Err(error.into()),
                 }

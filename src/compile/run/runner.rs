@@ -1,4 +1,4 @@
-//! Runs stages as a schedule: which waits for which, and a guess at what each costs.
+//! Runs stages as a schedule: each waits for the stages that write its inputs, and has an estimated cost.
 
 use crate::compile::detour::Detour;
 use crate::compile::run::stage_names;
@@ -9,20 +9,20 @@ use crate::plan::{Plan, Stage, Tool};
 use std::ffi::OsString;
 use std::thread;
 
-/// What runs the commands of an invocation.
+/// Runs the commands of an invocation.
 pub(crate) struct Runner<'a> {
-    /// Who may run a stage now.
+    /// The slots that stages need to run.
     pub slots: &'a Slots,
-    /// Notices signals.
     pub signals: &'a Signals,
-    /// Where it is told what runs.
+    /// Where stages are recorded.
     pub recorder: &'a Recorder,
-    /// What `-t` says.
+    /// The value of `-t`.
     pub threads: Option<usize>,
 }
 
 impl Runner<'_> {
-    /// Runs `stages` by `work`, side by side as far as they do not wait for each other.
+    /// Runs `stages`, whose commands `work` provides, in parallel unless one waits for another. A stage that fails
+    /// is a fallback for `reason`.
     pub(crate) fn run(
         &self,
         stages: &[&Stage],
@@ -30,13 +30,13 @@ impl Runner<'_> {
         environment: &[(OsString, OsString)],
         reason: FallbackReason,
     ) -> Result<(), Detour> {
-        let failed = |step: usize, what: String| {
+        let failed = |step: usize, error: String| {
             let program = stages[step].program.display();
-            Fallback::new(reason, format!("{program}: {what}")).into()
+            Fallback::new(reason, format!("{program}: {error}")).into()
         };
         let (steps, width) = (steps(stages), width(self.threads));
-        let ended = exec::run_steps(&steps, work, environment, width, self.slots, self.signals);
-        ended.map_err(|failure| match failure {
+        let result = exec::run_steps(&steps, work, environment, width, self.slots, self.signals);
+        result.map_err(|failure| match failure {
             Failure::Interrupted(signal) => Detour::Interrupted(signal),
             Failure::Status(step, status) => failed(step, status.to_string()),
             Failure::Start(step, error) => failed(step, error.to_string()),
@@ -45,20 +45,20 @@ impl Runner<'_> {
     }
 }
 
-/// What becomes of stages, told to the account of the compile.
+/// Records in the journal when stages begin, start and end.
 pub(crate) struct StageLog<'a> {
     recorder: &'a Recorder,
-    /// Each with its name and architecture.
+    /// The name, architecture and journal entry of each stage.
     stages: Vec<(&'static str, Option<String>, Option<StageHandle>)>,
 }
 
 impl<'a> StageLog<'a> {
-    /// Of `stages` with their numbers; those that `plan` does not have are passes of ours: of a host source, of the
-    /// headers of the last host compile.
+    /// The log of `stages`, given with their numbers. Numbers beyond those of `plan` are extra passes: of a host
+    /// source, or of the headers of the last host compile.
     pub(crate) fn of(recorder: &'a Recorder, plan: &Plan, stages: &[(usize, &Stage)]) -> Self {
-        let is_ours = |number: usize| number >= plan.stages.len();
+        let is_extra = |number: usize| number >= plan.stages.len();
         let stages = stages.iter().map(|(number, stage)| {
-            if is_ours(*number) {
+            if is_extra(*number) {
                 ("extra_pass", None, None)
             } else {
                 (stage_names::name(stage), stage_names::arch(stage), None)
@@ -70,29 +70,29 @@ impl<'a> StageLog<'a> {
         }
     }
 
-    /// Stage `step` begins.
+    /// Records that stage `step` begins.
     pub(crate) fn begin(&mut self, step: usize) {
-        let (name, arch, told) = &mut self.stages[step];
-        *told = Some(self.recorder.begin_stage(name, arch.clone()));
+        let (name, arch, handle) = &mut self.stages[step];
+        *handle = Some(self.recorder.begin_stage(name, arch.clone()));
     }
 
-    /// Its command has a slot.
+    /// Records that the command of stage `step` has got a slot.
     pub(crate) fn start(&self, step: usize) {
-        if let Some(told) = self.stages[step].2 {
-            self.recorder.start_stage(told);
+        if let Some(handle) = self.stages[step].2 {
+            self.recorder.start_stage(handle);
         }
     }
 
-    /// It is done.
+    /// Records that stage `step` has ended.
     pub(crate) fn end(&self, step: usize, end: StageEnd) {
-        if let Some(told) = self.stages[step].2 {
-            self.recorder.end_stage(told, end);
+        if let Some(handle) = self.stages[step].2 {
+            self.recorder.end_stage(handle, end);
         }
     }
 }
 
-/// `-t N` runs N children at once, `-t 0` as many as there are cores. Without it the slots are the
-/// only limit.
+/// How many children may run at once: N with `-t N`, as many as there are cores with `-t 0`. Without `-t` the slots
+/// are the only limit.
 fn width(threads: Option<usize>) -> usize {
     match threads {
         Some(0) => thread::available_parallelism().map_or(1, usize::from),
@@ -101,10 +101,11 @@ fn width(threads: Option<usize>) -> usize {
     }
 }
 
-/// Each stage waits for those that write what it reads. The module id is there before all.
+/// The schedule of `stages`: each waits for those that write its inputs. The module id is written before all stages.
 fn steps(stages: &[&Stage]) -> Vec<Step> {
-    let feeds =
-        |one: &Stage, other: &Stage| one.writes.iter().any(|file| other.reads.contains(file));
+    let feeds = |writer: &Stage, reader: &Stage| {
+        writer.writes.iter().any(|file| reader.reads.contains(file))
+    };
     let step = |stage: &&Stage| Step {
         after: (0..stages.len())
             .filter(|before| feeds(stages[*before], stage))
@@ -114,8 +115,8 @@ fn steps(stages: &[&Stage]) -> Vec<Step> {
     stages.iter().map(step).collect()
 }
 
-/// Hundredths of a second that the tool takes for a unit with 18 MB of headers, which the others are
-/// like in proportion. Only the order counts: the longest way to the end goes first.
+/// The estimated cost of a stage: hundredths of a second that the tool takes for a unit with 18 MB of headers; other
+/// units have similar proportions. Only the order matters: stages on the longest path to the end start first.
 fn weight(tool: Tool) -> u64 {
     match tool {
         Tool::Preprocess | Tool::HostPreprocess => 100,

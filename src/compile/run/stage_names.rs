@@ -1,9 +1,9 @@
-//! What stages are called in statistics, in the journal and in reports.
+//! The names of stages in statistics, in the journal and in reports.
 
 use crate::plan::{Piece, Stage, Tool};
 use crate::stats::StageKind;
 
-/// What people call the stage: as the statistics do, where they count it.
+/// The name of the stage: that of its counter in the statistics, if it has one.
 pub(crate) fn name(stage: &Stage) -> &'static str {
     match stage.tool {
         Tool::HostPreprocess => "host_preprocess",
@@ -17,7 +17,7 @@ pub(crate) fn name(stage: &Stage) -> &'static str {
     }
 }
 
-/// The architecture that the stage compiles for, as its flags name it.
+/// The architecture that the stage compiles for, as its flags spell it.
 pub(crate) fn arch(stage: &Stage) -> Option<String> {
     let mut words = stage.args.iter().map(|argument| match &argument.0[..] {
         [Piece::Text(text)] => text.to_str().unwrap_or_default(),
@@ -30,15 +30,15 @@ pub(crate) fn arch(stage: &Stage) -> Option<String> {
             Some(format!("compute_{number}"))
         }
         Tool::Cicc | Tool::Ptxas | Tool::Nvlink => {
-            let found = words.find(|word| word.trim_start_matches('-').starts_with("arch"))?;
-            let joined = found.split_once('=').map(|(_, arch)| arch.to_owned());
+            let flag = words.find(|word| word.trim_start_matches('-').starts_with("arch"))?;
+            let joined = flag.split_once('=').map(|(_, arch)| arch.to_owned());
             joined.or_else(|| words.next().map(str::to_owned))
         }
         _ => None,
     }
 }
 
-/// The kind by which a stage is counted; `None` if it is not.
+/// The kind under which statistics count a stage of `tool`; `None` if they do not.
 pub(crate) fn kind(tool: Tool) -> Option<StageKind> {
     match tool {
         Tool::Preprocess | Tool::HostPreprocess => Some(StageKind::Preprocess),

@@ -1,5 +1,5 @@
-//! The private directory of one invocation: where stages write until everything is known to be
-//! good. Removed on every way out.
+//! The private directory of one invocation, in which stages write until all of them have succeeded. It is removed
+//! when the invocation ends, however it ends.
 
 use crate::compile::run::printed::{OutputStream, Printed};
 use crate::outcome::{Fallback, FallbackReason};
@@ -15,81 +15,83 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
 
-/// Four directories below `TMPDIR`: the plan's temporaries, outputs before they are placed, what
-/// stages print, and a `TMPDIR` of their own.
+/// A directory in `TMPDIR` with four parts: the plan's temporaries, outputs before they are delivered, what
+/// stages print, and a `TMPDIR` for the stages.
 pub(crate) struct Workspace {
     root: TempDir,
-    /// Locked as long as this process lives, so that others can tell.
+    /// Locked while this process lives, so that [`sweep`] of another process leaves the directory alone.
     _held: Option<File>,
 }
 
 /// How the names of such directories begin.
 const PREFIX: &str = "pcache-nvcc-";
 
-/// A younger one may be of a compile at work that has no lock: one of an older version, or where `TMPDIR` has no locks.
+/// Minimum age of a work directory before it is swept. A younger one may belong to a running compile that holds no
+/// lock: one of an older version, or one whose `TMPDIR` does not support locks.
 const STALE: Duration = Duration::from_secs(24 * 3600);
 
-/// What is in one.
+/// The subdirectories of a work directory.
 const PARTS: [&str; 4] = ["t", "o", "s", "x"];
 
-/// Removes the work directories of this user's processes that were killed. What cannot be removed is left for
-/// another time.
+/// Removes the work directories of this user's processes that were killed. Best effort: what cannot be removed is
+/// left for the next sweep.
 pub fn sweep() {
     let entries = fs::read_dir(std::env::temp_dir());
     for entry in entries.into_iter().flatten().flatten() {
-        let is_named = entry.file_name().as_bytes().starts_with(PREFIX.as_bytes());
-        if is_named && is_dead(&entry.path()) && is_ours(&entry.path()) {
+        let has_prefix = entry.file_name().as_bytes().starts_with(PREFIX.as_bytes());
+        if has_prefix && is_dead(&entry.path()) && is_ours(&entry.path()) {
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// Whether a directory holds what a work directory does, and nothing else: other things have such names, too.
+/// Whether a directory has subdirectories of a work directory and nothing else. Its name alone does not prove that
+/// it is one.
 fn is_ours(path: &Path) -> bool {
     let entries = fs::read_dir(path).into_iter().flatten();
     let entries = entries.map(|entry| {
         let entry = entry.ok()?;
         let is_part = PARTS.iter().any(|part| entry.file_name() == *part);
-        let is_directory = entry.file_type().is_ok_and(|found| found.is_dir());
+        let is_directory = entry.file_type().is_ok_and(|kind| kind.is_dir());
         (is_part && is_directory).then_some(())
     });
-    let found: Option<Vec<()>> = entries.collect();
-    found.is_some_and(|parts| !parts.is_empty())
+    let parts: Option<Vec<()>> = entries.collect();
+    parts.is_some_and(|parts| !parts.is_empty())
 }
 
-/// Whether a directory is this user's, old, and held by no process.
+/// Whether a directory belongs to this user, is old, and is not locked by any process.
 fn is_dead(path: &Path) -> bool {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let Ok(directory) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else {
         return false;
     };
-    let is_old = directory.metadata().is_ok_and(|found| {
-        let age = found
+    let is_old = directory.metadata().is_ok_and(|metadata| {
+        let age = metadata
             .modified()
             .map(|written| SystemTime::now().duration_since(written));
-        found.uid() == geteuid().as_raw() && matches!(age, Ok(Ok(age)) if age > STALE)
+        metadata.uid() == geteuid().as_raw() && matches!(age, Ok(Ok(age)) if age > STALE)
     });
     is_old && flock(&directory, FlockOperation::NonBlockingLockExclusive).is_ok()
 }
 
 impl Workspace {
-    /// Makes the directories.
+    /// Creates and locks the directories.
     pub(crate) fn new() -> Result<Self, Fallback> {
         Self::make().map_err(|error| {
-            let text = format!("{}: {error}", std::env::temp_dir().display());
-            Fallback::new(FallbackReason::WorkDirectory, text)
+            let detail = format!("{}: {error}", std::env::temp_dir().display());
+            Fallback::new(FallbackReason::WorkDirectory, detail)
         })
     }
 
     fn make() -> io::Result<Self> {
-        // fatbinary and the host compiler's driver cut arguments there; nvcc itself makes no object.
+        // fatbinary and the host compiler's driver split arguments at commas; nvcc itself creates no object then.
         if std::env::temp_dir().as_os_str().as_bytes().contains(&b',') {
             return Err(io::Error::other("a comma in the name"));
         }
         let root = tempfile::Builder::new().prefix(PREFIX).tempdir()?;
-        let held = File::open(root.path()).ok();
-        let held =
-            held.filter(|held| flock(held, FlockOperation::NonBlockingLockExclusive).is_ok());
+        let held = File::open(root.path())
+            .ok()
+            .filter(|held| flock(held, FlockOperation::NonBlockingLockExclusive).is_ok());
         for part in PARTS {
             fs::create_dir(root.path().join(part))?;
         }
@@ -111,12 +113,12 @@ impl Workspace {
         path.starts_with(self.root.path())
     }
 
-    /// Where stages put temporary files of their own: a compiler that is stopped leaves some behind.
+    /// The `TMPDIR` of the stages. A compiler that is killed leaves files there.
     pub(crate) fn scratch(&self) -> PathBuf {
         self.root.path().join("x")
     }
 
-    /// The file for what stage `number` prints to `stream`.
+    /// The file that receives what stage `number` prints to `stream`.
     pub(crate) fn stream(&self, number: usize, stream: OutputStream) -> PathBuf {
         let suffix = match stream {
             OutputStream::Stdout => "out",
@@ -134,7 +136,7 @@ impl Workspace {
         }
     }
 
-    /// A file that stage `number` writes beside those of the plan, because of an argument of ours.
+    /// A file that stage `number` writes besides those of the plan, because of an argument that we add.
     pub(crate) fn side_file(&self, number: usize, suffix: &str) -> PathBuf {
         self.root
             .path()
@@ -142,15 +144,15 @@ impl Workspace {
             .join(format!("{number}.{suffix}"))
     }
 
-    /// Where a stage finds or writes the plan's file: temporaries and outputs inside the workspace,
-    /// inputs as they are.
+    /// The path where stages read or write a file of the plan: temporaries and outputs inside the workspace, inputs
+    /// at their own paths.
     pub(crate) fn locate(&self, plan: &Plan, file: FileId) -> PathBuf {
-        let found = plan.file(file);
-        let path = Path::new(&found.path);
-        match found.kind {
+        let plan_file = plan.file(file);
+        let path = Path::new(&plan_file.path);
+        match plan_file.kind {
             FileKind::Temp => self.temporaries().join(path),
             FileKind::Input => path.to_owned(),
-            // The base name keeps its suffix; nothing else of an output's name reaches a stage.
+            // Only the base name of an output reaches a stage.
             FileKind::Output => {
                 let name = path
                     .file_name()
@@ -164,22 +166,22 @@ impl Workspace {
         }
     }
 
-    /// `bytes` with the name of the plan's directory and its slash replaced by `prefix`.
+    /// `bytes` with the path of the temporaries' directory, including the slash after it, replaced by `prefix`.
     pub(crate) fn renamed(&self, bytes: &[u8], prefix: &[u8]) -> Vec<u8> {
         let mut directory = self.temporaries().into_os_string().into_vec();
         directory.push(b'/');
         replace(bytes, &directory, prefix)
     }
 
-    /// Makes the directories that [`Workspace::locate`] names.
+    /// Creates the directories of the paths that [`Workspace::locate`] returns for `files`.
     pub(crate) fn prepare(&self, plan: &Plan, files: &[FileId]) -> Result<(), Fallback> {
         for file in files {
             if let Some(parent) = self.locate(plan, *file).parent()
                 && self.holds(parent)
             {
                 fs::create_dir_all(parent).map_err(|error| {
-                    let text = format!("{}: {error}", parent.display());
-                    Fallback::new(FallbackReason::WorkDirectory, text)
+                    let detail = format!("{}: {error}", parent.display());
+                    Fallback::new(FallbackReason::WorkDirectory, detail)
                 })?;
             }
         }
@@ -208,8 +210,8 @@ fn replace(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
 /// Writes a file of the workspace.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
     fs::write(path, bytes).map_err(|error| {
-        let text = format!("{}: {error}", path.display());
-        Fallback::new(FallbackReason::WorkDirectory, text)
+        let detail = format!("{}: {error}", path.display());
+        Fallback::new(FallbackReason::WorkDirectory, detail)
     })
 }
 

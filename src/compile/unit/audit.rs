@@ -1,5 +1,5 @@
-//! Checks, after a compile, that it read nothing but what the key holds. A result that fails a check is right, and is
-//! delivered; it is not stored.
+//! Checks after a compile that it read nothing but what its key holds. A result that fails a check is correct and is
+//! still delivered; it is just not stored.
 
 use crate::compile::inputs::assembly::{check_assembly, check_line_files};
 use crate::compile::inputs::context::UnitContext;
@@ -10,29 +10,29 @@ use crate::compile::stages::stage_cache::StageResults;
 use crate::includes::lookups::Doubt;
 use crate::plan::Tool;
 
-/// Whether the stages read only what the key holds. Those that came from the store did when they
-/// were stored.
+/// Checks that the stages read only what the key holds. Stages from the store were checked when they were stored.
 pub(crate) fn audit(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
-    known: &ReadFiles,
-    made: &StageResults,
+    read_files: &ReadFiles,
+    results: &StageResults,
 ) -> Result<(), Doubt> {
-    let files = known.resolve()?;
+    let files = read_files.resolve()?;
     work.check_host()?;
-    if let Some(assembled) = &made.assembled {
+    if let Some(assembled) = &results.assembled {
         assembled.clone()?;
     }
     if let Some(one_step) = one_step {
-        one_step.evidence(work, known)?;
+        one_step.evidence(work, read_files)?;
     }
+    // Also for cubins from the store: ptxas looks at the sizes of the files that PTX names for its lines.
     for number in &work.unit.stages {
         if work.stage(*number).tool == Tool::Ptxas {
             check_line_files(work, work.stage(*number), &files)?;
         }
     }
-    let ran = work.unit.stages.iter();
-    for number in ran.filter(|number| !made.served.contains(number)) {
+    let stages = work.unit.stages.iter();
+    for number in stages.filter(|number| !results.served.contains(number)) {
         let stage = work.stage(*number);
         match stage.tool {
             Tool::HostCompile | Tool::HostPreprocess => {
@@ -41,7 +41,7 @@ pub(crate) fn audit(
             Tool::StubCompile => return Err("a stub's headers are in no pass".to_owned()),
             _ => {}
         }
-        if stage.tool == Tool::HostCompile && made.assembled.is_none() {
+        if stage.tool == Tool::HostCompile && results.assembled.is_none() {
             check_assembly(work, stage, *number)?;
         }
     }

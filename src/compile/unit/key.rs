@@ -10,7 +10,7 @@ use crate::key::{Digest, Digester, Explanation, Pass, Sink, TuFacts};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-/// What the keys of a unit are made of, once its passes have run.
+/// Computes the keys of a unit whose passes have run.
 pub(crate) struct UnitKeys<'a> {
     work: &'a UnitContext<'a>,
     read: &'a PassResults,
@@ -18,9 +18,9 @@ pub(crate) struct UnitKeys<'a> {
     commands: Vec<Vec<u8>>,
     /// The stage of each command.
     stages: Vec<usize>,
-    /// Where the result goes, as spelled.
+    /// The path of the result, as spelled.
     output: OsString,
-    /// What asks the machine that compiles, if a command does.
+    /// The description of this machine if a command depends on it (`-march=native`), otherwise empty.
     machine: Vec<u8>,
 }
 
@@ -32,13 +32,15 @@ impl<'a> UnitKeys<'a> {
             .collect();
         commands.sort();
         let (commands, stages): (Vec<Vec<u8>>, _) = commands.into_iter().unzip();
-        let asks_machine = commands.iter().any(|text| word_depends_on_machine(text));
+        let depends_on_machine = commands
+            .iter()
+            .any(|command| word_depends_on_machine(command));
         Self {
             work,
             read,
             stages,
             output: module::output(work),
-            machine: if asks_machine {
+            machine: if depends_on_machine {
                 environment::machine()
             } else {
                 Vec::new()
@@ -47,7 +49,7 @@ impl<'a> UnitKeys<'a> {
         }
     }
 
-    /// The stages in the order of their commands in the key, by which records name them.
+    /// The stages in the order of their commands in the key. Records refer to stages by their index in this list.
     pub(crate) fn stages(&self) -> &[usize] {
         &self.stages
     }
@@ -57,7 +59,7 @@ impl<'a> UnitKeys<'a> {
         self.digest(scope, &self.read.passes)
     }
 
-    /// The key without the numbers of lines that reach no output.
+    /// The key over the line-insensitive digests of the passes.
     pub(crate) fn line_insensitive(&self, scope: OutputScope, passes: &LineInsensitive) -> Digest {
         line_insensitive_key(&self.digest(scope, &passes.passes))
     }

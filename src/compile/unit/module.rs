@@ -1,5 +1,5 @@
-//! Which module a unit is: its id, and whether a second output of the same contents is a module of its own
-//! (`docs/design/keys.md` says when nvcc takes it for one).
+//! The module id of a unit, and whether a second output of the same source needs an id of its own
+//! (`docs/design/keys.md` says when nvcc gives it one).
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
@@ -14,16 +14,16 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Whether a unit's id, and so its key, names the output.
+/// Whether a unit's module id, and so its key, includes the path of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OutputScope {
-    /// It is one module, whatever its outputs are called.
+    /// It does not: all outputs of the unit are one module.
     AnyOutput,
-    /// Each output is a module of its own.
+    /// It does: each output is a module of its own.
     ThisOutput,
 }
 
-/// The unit's module id; empty where no stage asks for one.
+/// The unit's module id; empty if no stage needs one.
 pub(crate) fn id(
     work: &UnitContext<'_>,
     read: &PassResults,
@@ -44,22 +44,25 @@ pub(crate) fn id(
     module.id(job.map(|(name, values)| (*name, values.as_slice())))
 }
 
-/// Where the unit's result goes, as spelled: to a file of its own, or into what is linked of it.
+/// The path of the unit's output, as spelled: its own file, or the file that it is linked into.
 pub(crate) fn output(work: &UnitContext<'_>) -> OsString {
     let plan = work.plan;
     let own = work.unit.results.iter().copied();
-    let linked = plan.link.iter().rev();
-    let linked = linked.filter_map(|&number| plan.stages[number].output);
+    let linked = plan
+        .link
+        .iter()
+        .rev()
+        .filter_map(|&number| plan.stages[number].output);
     let mut outputs = own.chain(linked).filter(|&file| plan.is_output(file));
-    let found = outputs.next();
-    found.map_or_else(OsString::new, |file| plan.file(file).path.clone())
+    let output = outputs.next();
+    output.map_or_else(OsString::new, |file| plan.file(file).path.clone())
 }
 
-/// Whether a second output like `product`, which was made with `id`, is another module to nvcc.
+/// Whether nvcc would give a second output like `product`, which was compiled with `id`, another module id.
 ///
-/// nvcc takes the process's number into the id of a source that defines nothing for other objects,
-/// and the name of the first such definition into other ids. Two objects with such a definition do
-/// not go into one link anyhow.
+/// nvcc puts the process's number into the id of a source that defines nothing for other objects,
+/// and the name of the first such definition into other ids. Two objects with the same definition cannot
+/// go into one link anyway.
 pub(crate) fn is_per_output(
     work: &UnitContext<'_>,
     product: &Product,
@@ -72,7 +75,7 @@ pub(crate) fn is_per_output(
     let mut names = work.facts.job.iter().map(|(name, _)| *name);
     let relocatable = names.any(|name| RELOCATABLE.contains(&name));
     let path = source_path(work);
-    // One step has an id of nvcc's own.
+    // A compile in one step has an id of nvcc's own, of which only the middle is known.
     let mark = if is_one_step {
         middle(path.as_os_str().as_bytes())
     } else {
@@ -81,18 +84,19 @@ pub(crate) fn is_per_output(
     let holds = |text: &[u8]| memmem::find(text, &mark).is_some();
     product.outputs.iter().any(|(file, bytes)| {
         let mut stages = work.unit.stages.iter().map(|number| work.stage(*number));
-        let host = stages.find(|stage| stage.writes.contains(file));
-        let is_host = host
+        let writer = stages.find(|stage| stage.writes.contains(file));
+        let is_host = writer
             .is_some_and(|stage| matches!(stage.tool, Tool::HostCompile | Tool::HostPreprocess));
         match symbols::defined(bytes).filter(|_| is_host) {
-            Some(names) => {
-                let alone = |(name, binding): &(&[u8], Binding)| {
+            Some(symbols) => {
+                // A strong definition without the id: two such objects cannot go into one link.
+                let is_unique = |(name, binding): &(&[u8], Binding)| {
                     *binding == Binding::Strong && !holds(name)
                 };
-                let mut named = names.iter().filter(|(name, _)| holds(name));
-                (relocatable || named.next().is_some()) && !names.iter().any(alone)
+                let has_id = symbols.iter().any(|(name, _)| holds(name));
+                (relocatable || has_id) && !symbols.iter().any(is_unique)
             }
-            // No host links device code of a whole program.
+            // The host linker does not link whole-program device code.
             None => relocatable || is_host && holds(bytes),
         }
     })
@@ -106,42 +110,43 @@ fn absolute(work: &UnitContext<'_>, path: &OsStr) -> PathBuf {
     work.facts.directory.spelled.join(path)
 }
 
-/// What the host's front end reads, without the numbers of lines where that can be told; what the
-/// device's read where the host has none.
+/// The digests of the texts that the host's front end reads, or that the device's front ends read if there is none
+/// for the host. They are line-insensitive if possible.
 fn module_contents(
     work: &UnitContext<'_>,
     read: &PassResults,
     line_insensitive: Option<&LineInsensitive>,
 ) -> Vec<Digest> {
-    let stages = work.unit.stages.iter().map(|number| work.stage(*number));
-    let mut host = stages.filter(|stage| stage.tool == Tool::Cudafe);
-    let host = host.next().map(|stage| &stage.reads);
-    let numbers = work.unit.passes.iter();
-    let passes = numbers.map(|number| work.stage(*number));
-    let all: Vec<_> = passes
+    let mut stages = work.unit.stages.iter().map(|number| work.stage(*number));
+    let front_end = stages.find(|stage| stage.tool == Tool::Cudafe);
+    let passes: Vec<_> = work
+        .unit
+        .passes
+        .iter()
+        .map(|number| work.stage(*number))
         .filter_map(|pass| Some((pass, pass.output?)))
         .collect();
-    let is_read = |(_, text): &&(&Stage, FileId)| host.is_some_and(|reads| reads.contains(text));
-    let mut wanted: Vec<_> = all.iter().filter(is_read).collect();
-    if wanted.is_empty() {
-        wanted = all.iter().collect();
+    let is_read = |(_, text): &&(&Stage, FileId)| {
+        front_end.is_some_and(|front_end| front_end.reads.contains(text))
+    };
+    let mut chosen: Vec<_> = passes.iter().filter(is_read).collect();
+    if chosen.is_empty() {
+        chosen = passes.iter().collect();
     }
-    wanted
+    chosen
         .into_iter()
         .map(|&(pass, text)| {
-            let known = line_insensitive
-                .and_then(|line_insensitive| line_insensitive.texts.get(&text))
-                .copied();
-            let moved = || {
-                let text = preprocess::text(work, pass).ok()?;
-                Some(
-                    line_insensitive::line_insensitive_digest(&text)
-                        .ok()?
-                        .digest,
-                )
-            };
-            let exact = |text: FileId| read.digests.get(&text).copied().unwrap_or_default();
-            known.or_else(moved).unwrap_or_else(|| exact(text))
+            line_insensitive
+                .and_then(|line_insensitive| line_insensitive.texts.get(&text).copied())
+                .or_else(|| line_insensitive_digest(work, pass))
+                .or_else(|| read.digests.get(&text).copied())
+                .unwrap_or_default()
         })
         .collect()
+}
+
+fn line_insensitive_digest(work: &UnitContext<'_>, pass: &Stage) -> Option<Digest> {
+    let text = preprocess::text(work, pass).ok()?;
+    let digest = line_insensitive::line_insensitive_digest(&text).ok()?;
+    Some(digest.digest)
 }

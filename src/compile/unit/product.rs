@@ -1,11 +1,11 @@
-//! What a translation unit leaves behind, and how that came about.
+//! The result of a translation unit, and where it came from.
 
 use crate::compile::inputs::known_files::QuotedSource;
 use crate::compile::run::printed::Printed;
 use crate::plan::{FileId, Plan, Tool, Unit};
 use std::collections::BTreeSet;
 
-/// What a unit leaves behind.
+/// The result of a unit.
 #[derive(Debug, Default)]
 pub(crate) struct Product {
     /// Outputs, and temporaries that link stages read.
@@ -16,27 +16,27 @@ pub(crate) struct Product {
     pub printed: Vec<(usize, Printed)>,
     /// Wall time of the stages behind the passes when they ran, in milliseconds.
     pub milliseconds: u64,
-    /// Files that the result quotes: it is right as long as each is what it was.
+    /// Files that the result quotes: it is valid as long as all of them are unchanged.
     pub sources: Vec<QuotedSource>,
 }
 
-/// How a unit's product came about.
+/// Where a unit's product came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     /// From the store, after preprocessing.
     Hit,
     /// From the store; only line numbers that the output does not depend on have changed.
     SemanticHit,
-    /// From the store, after waiting for another process that made it.
+    /// From the store, after waiting for another process that compiled it.
     Coalesced,
     /// Compiled and stored.
     Miss,
-    /// Compiled, and not stored for this reason.
+    /// Compiled, but not stored, for this reason.
     Unstored(String),
 }
 
-/// The files that the unit's stages write and `--keep` leaves. cicc, where it makes the output itself,
-/// removes the module id that it has made.
+/// The files that the unit's stages write and `--keep` keeps, and the module id. If cicc writes the output itself,
+/// it removes the module id that it has written.
 pub(crate) fn intermediates(plan: &Plan, unit: &Unit) -> BTreeSet<FileId> {
     let stages = unit.stages.iter().map(|number| &plan.stages[*number]);
     let ends_in_cicc = stages.clone().any(|stage| {

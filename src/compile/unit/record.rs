@@ -1,5 +1,5 @@
-//! What is remembered of a translation unit: its outputs, kept files and diagnostics, by digest.
-//! The format is drawn in `docs/design/store.md`.
+//! The stored record of a translation unit: its outputs, kept files and diagnostics, by digest.
+//! `docs/design/store.md` describes the format.
 
 use crate::compile::inputs::known_files::QuotedSource;
 use crate::store::Artefact;
@@ -8,27 +8,26 @@ use serde::{Deserialize, Serialize};
 /// The version of the record.
 pub(crate) const SCHEMA: u32 = 3;
 
-/// A translation unit's result. Stages are named by their place among the unit's commands as the
-/// key sorts them, so that a plan that prints its lines in another order finds the same.
+/// A translation unit's result. Stages are named by the index of their command in the key's sorted list, so that
+/// the order of lines in nvcc's plan does not matter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct UnitRecord {
     pub schema: u32,
     pub outputs: Vec<UnitOutput>,
     /// Files for `--keep`.
     pub kept: Vec<Kept>,
-    /// What stages printed, where they printed anything.
+    /// What stages printed. Stages that printed nothing are left out.
     pub streams: Vec<Stream>,
-    /// Files whose own text reached the result, besides what preprocessing made of it: messages tell
-    /// lines and quote them with their comments, and `--source-in-ptx` copies them. Each must still be
-    /// what it was. Empty where nothing was printed.
+    /// Files whose text reached the result not only through preprocessing: messages give line numbers and quote
+    /// lines with their comments, and `--source-in-ptx` copies lines. All of them must be unchanged.
     pub sources: Vec<QuotedSource>,
-    /// Whether the result is another one for each output, and so under a key with the output's path. Then
-    /// nothing else is here.
+    /// Whether each output has a result of its own, under a key that includes the output's path. If so, the record
+    /// holds nothing else.
     #[serde(default)]
     pub tied: bool,
     /// Wall time of the stages that a hit saves, in milliseconds.
     pub milliseconds: u64,
-    /// The source of the unit that it was first made of, for people: whole, without dots.
+    /// The source that the result was first compiled from, to be shown to users: an absolute path without dots.
     #[serde(default)]
     pub source: String,
 }

@@ -1,4 +1,4 @@
-//! What the stages of one unit left in the workspace, and the sources that it quotes.
+//! Collects the result of a unit from the workspace, and the sources that it quotes.
 
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
@@ -14,7 +14,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-/// Takes what the stages left in the workspace.
+/// Reads the unit's outputs, kept files and messages from the workspace.
 pub(crate) fn collect(work: &UnitContext<'_>) -> Result<Product, Detour> {
     let mut product = Product::default();
     for file in &work.unit.results {
@@ -42,7 +42,8 @@ pub(crate) fn collect(work: &UnitContext<'_>) -> Result<Product, Detour> {
     Ok(product)
 }
 
-/// A check reads the user's own file, and its messages name that. They must not name ours.
+/// Refuses messages that name the work directory. A check of the user's output names that file, which lies in the
+/// work directory here.
 fn check_words(work: &UnitContext<'_>, printed: &Printed) -> Result<(), Fallback> {
     let root = work.commands.workspace.root().as_os_str().as_bytes();
     if printed.texts().iter().any(|text| mentions(text, root)) {
@@ -55,8 +56,8 @@ fn check_words(work: &UnitContext<'_>, printed: &Printed) -> Result<(), Fallback
     }
 }
 
-/// The output as it is the same on every run: line markers in the text that `-cuda` gives name
-/// the work directory.
+/// The output in the form that is the same on every run: in the text that `-cuda` writes, line markers name the
+/// work directory, which the keep directory replaces.
 fn without_work_directory(work: &UnitContext<'_>, file: FileId, bytes: Vec<u8>) -> Vec<u8> {
     let mut stages = work.unit.stages.iter().map(|number| work.stage(*number));
     let preprocessed =
@@ -70,7 +71,7 @@ fn without_work_directory(work: &UnitContext<'_>, file: FileId, bytes: Vec<u8>) 
         .renamed(&bytes, prefix.unwrap_or_default())
 }
 
-/// The unit's temporaries that exist, as `--keep` leaves them.
+/// The unit's intermediate files that exist, as `--keep` leaves them.
 fn kept(work: &UnitContext<'_>) -> Vec<(String, Vec<u8>)> {
     let files = intermediates(work.plan, work.unit).into_iter();
     let temps = files.filter(|file| work.plan.file(*file).kind == FileKind::Temp);
@@ -86,17 +87,18 @@ fn kept(work: &UnitContext<'_>) -> Vec<(String, Vec<u8>)> {
         .collect()
 }
 
-/// The sources of which the product holds lines as they are written, or may.
+/// The sources whose lines the product may hold verbatim. `None` if one cannot be read.
 pub(crate) fn quoted(
     work: &UnitContext<'_>,
     product: &Product,
-    known: &ReadFiles,
+    read_files: &ReadFiles,
     line_insensitive: Option<&LineInsensitive>,
 ) -> Option<Vec<QuotedSource>> {
-    // What the host compiler reads itself it may warn of or digest as it is written, whatever a pass shows.
-    let whole = work.passes.compile_sources();
-    if whole || work.copies_sources() || work.measures_sources() {
-        return quoted_sources::all(known);
+    // A host compiler that reads the sources itself may warn about them, or digest them, as they are written,
+    // whatever the passes show.
+    let reads_sources = work.passes.compile_sources();
+    if reads_sources || work.copies_sources() || work.measures_sources() {
+        return quoted_sources::all(read_files);
     }
     // Messages of ptxas and fatbinary mention the PTX, not the sources.
     let may_quote = |number| !matches!(work.stage(number).tool, Tool::Ptxas | Tool::Fatbinary);
@@ -105,10 +107,12 @@ pub(crate) fn quoted(
         .filter(|(number, _)| may_quote(*number))
         .flat_map(|(_, printed)| printed.texts())
         .collect();
-    let named = line_insensitive.filter(|line_insensitive| !line_insensitive.renames);
-    match named.and_then(|_| quoted_sources::named(known, &printed)) {
-        _ if printed.is_empty() => Some(Vec::new()),
-        None => quoted_sources::all(known),
-        named => named,
+    if printed.is_empty() {
+        return Some(Vec::new());
     }
+    // Files are found by their names in messages, unless `#line` gives some file another name.
+    line_insensitive
+        .filter(|line_insensitive| !line_insensitive.renames)
+        .and_then(|_| quoted_sources::named(read_files, &printed))
+        .or_else(|| quoted_sources::all(read_files))
 }

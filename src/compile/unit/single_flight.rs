@@ -9,7 +9,7 @@ use crate::stats::Counter;
 use crate::store::{self, Flight, Turn};
 use std::time::Instant;
 
-/// Waits for others that make what is under `key`, which was not in the store, or takes the lead.
+/// Waits for another process that is compiling the unit with `key`, which was not in the store, or takes the lead.
 pub(crate) fn take_turn(
     work: &UnitContext<'_>,
     key: &Digest,

@@ -1,4 +1,4 @@
-//! A unit's product in the store: what is written of it, and how it is read again.
+//! Stores a unit's product, and reads it back.
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::are_unchanged;
@@ -12,9 +12,9 @@ use std::ffi::OsStr;
 
 /// What is stored under a unit's key.
 pub(crate) enum StoredUnit {
-    /// What it leaves behind.
+    /// The result of the unit.
     Product(Product),
-    /// That each output has a key of its own.
+    /// A note that each output has a key of its own.
     PerOutput,
 }
 
@@ -28,7 +28,7 @@ impl StoredUnit {
     }
 }
 
-/// The stored product, if all of it can be read and is what it was.
+/// The unit stored under `key`, if all of it can be read and the sources that it quotes are unchanged.
 pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> Option<StoredUnit> {
     let record: UnitRecord = serde_json::from_slice(&work.cache.record(key)?).ok()?;
     if record.schema != SCHEMA || !are_unchanged(&record.sources) {
@@ -50,7 +50,7 @@ pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> O
     }
     let results = work.unit.results.iter();
     let files = product.outputs.iter().map(|(file, _)| file);
-    // All that the unit makes, each once, and nothing else.
+    // Exactly the unit's results, each once.
     let complete = results.collect::<BTreeSet<_>>() == files.clone().collect::<BTreeSet<_>>()
         && files.count() == work.unit.results.len();
     let temporaries = temporaries(work);
@@ -77,13 +77,16 @@ pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> O
 
 /// The names of the unit's intermediate files.
 fn temporaries<'a>(work: &UnitContext<'a>) -> BTreeSet<&'a OsStr> {
-    let files = intermediates(work.plan, work.unit).into_iter();
-    let files = files.map(|file| work.plan.file(file));
-    let files = files.filter(|file| file.kind == FileKind::Temp);
-    files.map(|file| file.path.as_os_str()).collect()
+    intermediates(work.plan, work.unit)
+        .into_iter()
+        .map(|file| work.plan.file(file))
+        .filter(|file| file.kind == FileKind::Temp)
+        .map(|file| file.path.as_os_str())
+        .collect()
 }
 
-/// Stores the product's bytes and describes it.
+/// Stores the product's bytes as artefacts, and returns the record that names them. `None` if one could not be
+/// stored.
 pub(crate) fn record(
     work: &UnitContext<'_>,
     stages: &[usize],
@@ -118,7 +121,7 @@ pub(crate) fn record(
     Some(record)
 }
 
-/// Stores under `key` that each output has a key of its own.
+/// Stores a note under `key` that each output has a key of its own.
 pub(crate) fn keep_per_output(work: &UnitContext<'_>, key: &Digest) {
     let record = UnitRecord {
         tied: true,

@@ -1,18 +1,17 @@
-//! The names that a host object gives to a link. Reads ELF as the System V ABI draws it (64 bits, little
-//! endian).
+//! The symbols that a host object defines. Reads ELF as the System V ABI describes it (64 bits, little endian).
 
-/// What a link does with two definitions of one name.
+/// How a linker treats two definitions of one symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Binding {
-    /// Refuses them.
+    /// It refuses them.
     Strong,
-    /// Takes one of them for both.
+    /// It uses one of them.
     Weak,
 }
 
 const SYMBOL_TABLE: u32 = 2;
 
-/// Every name that the object defines for others. `None` if the bytes are no such object.
+/// Every symbol that the object defines for other objects. `None` if the bytes are not such an object.
 pub(super) fn defined(object: &[u8]) -> Option<Vec<(&[u8], Binding)>> {
     if !object.starts_with(b"\x7fELF\x02\x01") {
         return None;
@@ -22,12 +21,12 @@ pub(super) fn defined(object: &[u8]) -> Option<Vec<(&[u8], Binding)>> {
         at: usize::try_from(word(object, 0x28, 8)?).ok()?,
         size: usize::try_from(word(object, 0x3a, 2)?).ok()?,
     };
-    // Of more sections than 16 bits count, the first one's size tells how many there are.
+    // If 16 bits cannot hold the number of sections, the size field of the first section holds it.
     let count = match word(object, 0x3c, 2)? {
         0 => sections.field(0, 0x20, 8)?,
         count => count,
     };
-    let mut found = Vec::new();
+    let mut symbols = Vec::new();
     for section in 0..usize::try_from(count).ok()? {
         if sections.field(section, 4, 4)? != u64::from(SYMBOL_TABLE) {
             continue;
@@ -38,16 +37,16 @@ pub(super) fn defined(object: &[u8]) -> Option<Vec<(&[u8], Binding)>> {
             let binding = match (symbol[4] >> 4, word(symbol, 6, 2)?) {
                 (_, 0) => continue,
                 (1, _) => Binding::Strong,
-                // Weak, and GNU's unique.
+                // STB_WEAK and STB_GNU_UNIQUE.
                 (2 | 10, _) => Binding::Weak,
                 _ => continue,
             };
             let name = strings.get(usize::try_from(word(symbol, 0, 4)?).ok()?..)?;
             let end = name.iter().position(|byte| *byte == 0)?;
-            found.push((&name[..end], binding));
+            symbols.push((&name[..end], binding));
         }
     }
-    Some(found)
+    Some(symbols)
 }
 
 /// The section headers of an object.
@@ -70,7 +69,7 @@ impl<'a> Sections<'a> {
     }
 }
 
-/// The number in so many `bytes` at `at`.
+/// The little-endian number in `bytes` bytes at offset `at`.
 fn word(text: &[u8], at: usize, bytes: usize) -> Option<u64> {
     let mut number = [0; 8];
     number[..bytes].copy_from_slice(text.get(at..at.checked_add(bytes)?)?);
