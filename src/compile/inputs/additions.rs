@@ -1,15 +1,15 @@
-//! How the arguments of a compiler proper differ from those that its driver was given, as far as headers and names go.
-//! Pure.
+//! Compares the arguments of a compiler proper with those of its driver, as far as they affect header search and
+//! defined names. Pure.
 
 use crate::cmdline::takes_value;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// Stands for the map of debug information that a stage is given.
+/// Stands for the debug prefix map that a stage gets.
 pub(crate) const NO_MAP: &str = "-fdebug-prefix-map=/no/such=.";
 
-/// The words of a command but for those by which a stage has dependencies written and debug information mapped.
+/// The words of a command without the flags for depfiles and the debug prefix map, which are added to stages.
 pub(crate) fn without_evidence(words: &[OsString]) -> Vec<OsString> {
     const VALUED: [&str; 5] = ["-MD", "-MF", "-MQ", "-MT", "--MD"];
     let mut kept = Vec::new();
@@ -24,45 +24,46 @@ pub(crate) fn without_evidence(words: &[OsString]) -> Vec<OsString> {
     kept
 }
 
-/// What a compiler proper is given that the job does not give, or given otherwise, and that may decide where headers are
-/// found and which names are defined. A pass tells what its compile would find only where both are given the same.
+/// The differences between what a compiler proper gets and what the job gives, as far as they may decide where headers
+/// are found and which names are defined. A pass shows what its compile reads only if both have the same additions.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Additions {
     pub words: Vec<OsString>,
-    /// `NAME=value` of the variables that count.
+    /// `NAME=value` of the variables that may decide it.
     pub variables: Vec<Vec<u8>>,
 }
 
-/// The differences between the `words` of a compiler proper and the `flags` of its driver: words that are new, each with
-/// the number of those of its kind before it; words that stand elsewhere; and flags that are missing.
+/// The differences between the `words` of a compiler proper and the `flags` of its driver: new words, each with
+/// the number of words of its kind before it; words whose order has changed; and missing flags.
 pub(crate) fn added_words(words: &[OsString], flags: &[OsString]) -> Vec<OsString> {
-    let mut rest: Vec<_> = deciding(flags).into_iter().map(Some).collect();
+    let mut unmatched: Vec<_> = deciding(flags).into_iter().map(Some).collect();
     let mut reached: HashMap<Vec<u8>, (usize, usize)> = HashMap::new();
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     for word in deciding(words) {
         let (last, count) = reached.entry(kind(&word)).or_default();
-        let mut flags = rest.iter();
+        let mut flags = unmatched.iter();
         match flags.position(|flag| flag.as_ref() == Some(&word)) {
-            None => found.push(tagged(&format!("new {count} "), &word)),
-            Some(at) => {
-                if at < *last {
-                    found.push(tagged("moved ", &word));
+            None => differences.push(tagged(&format!("new {count} "), &word)),
+            Some(index) => {
+                if index < *last {
+                    differences.push(tagged("moved ", &word));
                 }
-                rest[at] = None;
-                (*last, *count) = (at, *count + 1);
+                unmatched[index] = None;
+                (*last, *count) = (index, *count + 1);
             }
         }
     }
-    let missing = rest.into_iter().flatten();
-    found.extend(missing.map(|flag| tagged("missing ", &flag)));
-    found
+    let missing = unmatched.into_iter().flatten();
+    differences.extend(missing.map(|flag| tagged("missing ", &flag)));
+    differences
 }
 
 fn tagged(tag: &str, word: &OsStr) -> OsString {
     [tag.as_ref(), word].into_iter().collect()
 }
 
-/// Words of one kind mean what they mean by their order: definitions of one name, options with one letter.
+/// The kind of a word. Among words of one kind the order matters: definitions of one name, options with the same
+/// letter.
 fn kind(word: &OsStr) -> Vec<u8> {
     match word.as_bytes() {
         [b'-', b'D' | b'U', rest @ ..] => {
@@ -73,9 +74,10 @@ fn kind(word: &OsStr) -> Vec<u8> {
     }
 }
 
-/// The words that may decide it, each with its value, which GCC's driver may take apart.
+/// The words that may decide where headers are found and which names are defined. Each is joined with its value,
+/// which GCC's driver may split off.
 fn deciding(words: &[OsString]) -> Vec<OsString> {
-    /// What GCC's driver says to a compiler and not to a preprocessor, or otherwise, with a value.
+    /// Options with a value that GCC's driver gives to a compiler, but not, or not alike, to a preprocessor.
     const DRIVERS: [&str; 7] = [
         "-o",
         "-x",
@@ -85,7 +87,7 @@ fn deciding(words: &[OsString]) -> Vec<OsString> {
         "-auxbase",
         "-auxbase-strip",
     ];
-    /// This too, without a value.
+    /// Such options without a value.
     const ALONE: [&str; 10] = [
         "-",
         "-E",
@@ -98,7 +100,7 @@ fn deciding(words: &[OsString]) -> Vec<OsString> {
         "-fpch-preprocess",
         "/dev/null",
     ];
-    /// How options begin that define no name and find no header.
+    /// Beginnings of options that neither define a name nor affect the search for headers.
     const HARMLESS: [&str; 12] = [
         "-W",
         "-g",
@@ -113,23 +115,23 @@ fn deciding(words: &[OsString]) -> Vec<OsString> {
         "-frandom-seed=",
         "-fvisibility",
     ];
-    let mut found = Vec::new();
+    let mut deciding = Vec::new();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         let text = word.to_string_lossy();
         if DRIVERS.contains(&text.as_ref()) {
             words.next();
         } else if takes_value(&text) {
-            let mut whole = word.clone();
-            whole.extend(words.next().cloned());
-            found.push(whole);
+            let mut option = word.clone();
+            option.extend(words.next().cloned());
+            deciding.push(option);
         } else if !ALONE.contains(&text.as_ref())
             && !HARMLESS.iter().any(|option| text.starts_with(option))
         {
-            found.push(word.clone());
+            deciding.push(word.clone());
         }
     }
-    found
+    deciding
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What the assemblers of a unit read besides what they are given: asked where they tell it, and ruled out by
-//! the text that they are given where they do not.
+//! Checks that the assemblers of a unit read only their input: by their depfiles if they write them, otherwise by
+//! looking for directives in their input.
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::directives;
@@ -14,8 +14,8 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// ptxas looks at the files that its PTX names for lines, which `#line` or the PTX's author may have
-/// chosen. The result is only known to be right while these are sources that it is tied to.
+/// Checks the files that the PTX of a ptxas stage names for its lines. ptxas looks at them, and `#line` or the PTX's
+/// author may have named any file. The result stays valid only if all of them are sources that its record lists.
 pub(crate) fn check_line_files(
     work: &UnitContext<'_>,
     stage: &Stage,
@@ -24,17 +24,18 @@ pub(crate) fn check_line_files(
     let paths = stage.reads.iter();
     for path in paths.map(|file| work.commands.workspace.locate(work.plan, *file)) {
         let ptx = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        let named = line_files(&ptx).ok_or("line information names files in no plain way")?;
-        let is_tied = |path: &PathBuf| work.measures_sources() && files.holds(path);
-        if let Some(stray) = named.iter().find(|path| !is_tied(path)) {
+        let paths = line_files(&ptx).ok_or("line information names files in no plain way")?;
+        let is_listed = |path: &PathBuf| work.measures_sources() && files.holds(path);
+        if let Some(stray) = paths.iter().find(|path| !is_listed(path)) {
             return Err(format!("line information names {}", stray.display()));
         }
     }
     Ok(())
 }
 
-/// GNU as says what it read, but for files called like its own source. Where there is one, and where
-/// clang assembles by itself, what it is given must not have the directives that read files.
+/// Checks what the assembler of a host compile read. GNU as lists the files it read, but a file with the same name as
+/// its own source goes unnoticed. If there is such a file, and if clang assembles by itself, its input must not have
+/// directives that read files.
 pub(crate) fn check_assembly(
     work: &UnitContext<'_>,
     stage: &Stage,
@@ -45,8 +46,7 @@ pub(crate) fn check_assembly(
         .iter()
         .map(|file| Path::new(&work.plan.file(*file).path));
     let names: Vec<_> = paths.filter_map(Path::file_name).collect();
-    let gnu = work.commands.toolchain.host == HostFamily::Gnu;
-    if gnu {
+    if work.commands.toolchain.host == HostFamily::Gnu {
         assembler_read_only(work.commands.workspace, number, &names)
             .and_then(|()| check_own_names(work, &names))
     } else {
@@ -54,8 +54,8 @@ pub(crate) fn check_assembly(
     }
 }
 
-/// The assembler names its sources, which are called `names`, and cannot tell others of these names from
-/// them.
+/// Checks for directives if the assembler may find other files with the names of its sources: its depfile does not
+/// distinguish them.
 pub(crate) fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Result<(), Doubt> {
     let stages = work.unit.stages.iter().map(|number| work.stage(*number));
     let mut compiles = stages.filter(|stage| stage.tool == Tool::HostCompile);
@@ -66,18 +66,18 @@ pub(crate) fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Resul
     }
 }
 
-/// Nothing that the host compiler is given makes its assembler read a file.
+/// Checks that no input of the host compiler has directives that make its assembler read a file.
 pub(crate) fn check_directives(work: &UnitContext<'_>) -> Result<(), Doubt> {
     let compiles = work.unit.stages.iter().map(|number| work.stage(*number));
     let compiles = compiles.filter(|stage| stage.tool == Tool::HostCompile);
     if compiles.clone().next().is_none() {
         return Ok(());
     }
-    let is_own = |file: &&FileId| work.plan.file(**file).kind == FileKind::Temp;
-    let generated = compiles.flat_map(|stage| stage.reads.iter().filter(is_own));
-    let generated = generated.map(|file| work.commands.workspace.locate(work.plan, *file));
-    // Text that cudafe++ has written, and beside it the stub and the fatbinary, which hold none of the user's.
-    let generated: Vec<_> = generated
+    let is_generated = |file: &&FileId| work.plan.file(**file).kind == FileKind::Temp;
+    // Only the output of cudafe++: the stub and the fatbinary hold no text of the user's.
+    let generated: Vec<_> = compiles
+        .flat_map(|stage| stage.reads.iter().filter(is_generated))
+        .map(|file| work.commands.workspace.locate(work.plan, *file))
         .filter(|path| path.as_os_str().as_bytes().ends_with(b".cpp"))
         .collect();
     let read =
@@ -90,16 +90,17 @@ pub(crate) fn check_directives(work: &UnitContext<'_>) -> Result<(), Doubt> {
     texts.iter().try_for_each(|text| directives::check(text))
 }
 
-/// Whether the assembler of `stage` finds a file called `name`: where it runs, or where headers are.
+/// Whether the assembler of `stage` may find a file called `name`: in its working directory, or along `-I`.
 fn may_assemble(stage: &Stage, name: &OsStr) -> bool {
-    // A blank may stand behind the option.
-    let told = stage.args.iter().flat_map(|argument| &argument.0);
-    let told = told.filter_map(|piece| match piece {
+    let pieces = stage.args.iter().flat_map(|argument| &argument.0);
+    let texts = pieces.filter_map(|piece| match piece {
         Piece::Text(text) => Some(text.as_bytes()),
         Piece::File(_) => None,
     });
-    let directories = told.map(|text| text.strip_prefix(b"-I").unwrap_or(text));
-    let directories = directories.map(|text| Path::new(OsStr::from_bytes(text)));
-    let mut places = directories.chain([Path::new("")]);
-    places.any(|directory| directory.join(name).exists())
+    // Any argument may be a directory, since the value of -I may be an argument of its own.
+    let mut directories = texts
+        .map(|text| text.strip_prefix(b"-I").unwrap_or(text))
+        .map(|text| Path::new(OsStr::from_bytes(text)))
+        .chain([Path::new("")]);
+    directories.any(|directory| directory.join(name).exists())
 }

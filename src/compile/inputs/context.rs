@@ -1,5 +1,5 @@
-//! What everything that is done for one translation unit works with. Read-only: what is found out goes from
-//! function to function.
+//! The context of one translation unit: all that is known before its passes run. It is read-only; later results are
+//! passed from function to function.
 
 use crate::cmdline::Observed;
 use crate::compile::inputs::extra_passes::UnitPasses;
@@ -28,11 +28,11 @@ pub(crate) struct UnitContext<'a> {
     pub cache: &'a StoreView<'a>,
     /// Why semantic matching is off, if the command line or a setting says so.
     pub exact: Option<&'a str>,
-    /// What the host compiler says of the job's flags.
+    /// The host compiler's answers about the job's flags.
     pub host: &'a Answers,
     /// A time before any pass, by the clock that stamps files.
     pub started: CoarseTime,
-    /// The mounts since then.
+    /// Notices changes of mounts since then.
     pub mounts: &'a Mounts,
 }
 
@@ -51,13 +51,13 @@ impl<'a> UnitContext<'a> {
         &self.plan.stages[number]
     }
 
-    /// The unit's source as the journal and its readers know it.
+    /// The unit's source in the form that the journal uses.
     pub(crate) fn source(&self) -> String {
         let source = &self.plan.file(self.unit.source).path;
         text(place(&self.facts.directory.physical, source).as_os_str())
     }
 
-    /// The host compiler still answers as it did.
+    /// Checks that the host compiler still gives the same answers.
     pub(crate) fn check_host(&self) -> Result<(), Doubt> {
         let compiler = HostCompiler {
             toolchain: self.commands.toolchain,
@@ -66,13 +66,13 @@ impl<'a> UnitContext<'a> {
         compiler.confirm(self.host)
     }
 
-    /// Whether device code holds lines of the sources as they are written, or may.
+    /// Whether device code may hold lines of the sources verbatim.
     pub(crate) fn copies_sources(&self) -> bool {
         self.facts.observed >= Observed::Text
     }
 
-    /// Whether device code tells the sizes of the sources, or may: ptxas looks at the files that line
-    /// information names.
+    /// Whether device code may depend on the sizes of the sources: ptxas looks at the files that line information
+    /// names.
     pub(crate) fn measures_sources(&self) -> bool {
         self.facts.observed >= Observed::Sizes
     }

@@ -1,21 +1,22 @@
-//! Whether a host compiler's input may hold assembler directives that read files, where no assembler tells: clang
-//! assembles by itself, and one step of nvcc keeps its assembler's account to itself.
+//! Checks that a host compiler's input has no assembler directives that read files. It is used if no assembler
+//! writes a depfile: clang assembles by itself, and a compile in one step leaves none.
 //!
-//! Reads preprocessed C++ or what cudafe++ writes: macros are expanded there and pieces of names pasted, so that
-//! every string stands as the compiler takes it. All literals are judged, joined and with their escapes decoded,
-//! since names of sections and symbols reach the assembler as they are. Of `asm` the text is judged besides, since
-//! operands and alternatives make words of it. What cannot be read is a doubt: docs/design/keys.md has the rule.
+//! Reads preprocessed C++ or the output of cudafe++: macros are expanded there and pieces of names pasted, so that
+//! every string has the form in which the compiler reads it. All literals are checked, joined and with their escapes
+//! decoded, since names of sections and symbols reach the assembler verbatim. The text of `asm` is checked further,
+//! since operands and alternatives can form words in it. Text that cannot be read is a doubt: docs/design/keys.md has
+//! the rule.
 
 use crate::includes::lookups::Doubt;
 use memchr::memmem;
 
-/// Pieces of directives that read files, or that make other directives of pieces. These have no other way, but for
-/// `.macro` and `.altmacro`: see [`mentions_macros`].
+/// Parts of directives that read files, or that can build other directives from pieces. The only other directives that
+/// can are `.macro` and `.altmacro`: see [`mentions_macros`].
 const READING: [&[u8]; 5] = [b"incbin", b".include", b".irp", b".irep", b".mri"];
 
 const ODD: &str = "the sources hold assembly that is no string";
 
-/// What may stand between `asm` and its text.
+/// The words that may be between `asm` and its text.
 const QUALIFIERS: [&[u8]; 10] = [
     b"volatile",
     b"__volatile",
@@ -29,7 +30,7 @@ const QUALIFIERS: [&[u8]; 10] = [
     b"__const__",
 ];
 
-/// A doubt unless `text` certainly makes the assembler read nothing.
+/// Returns a doubt unless `text` certainly makes the assembler read no file.
 pub(crate) fn check(text: &[u8]) -> Result<(), Doubt> {
     let mut lexer = Lexer {
         rest: text,
@@ -58,13 +59,13 @@ pub(crate) fn check(text: &[u8]) -> Result<(), Doubt> {
     literal.map_or(Ok(()), |whole| judge(&whole))
 }
 
-/// Where among the tokens of `asm volatile ("text" …)` the last one was.
+/// The position within `asm volatile ("text" …)` after the last token.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Assembly {
     Outside,
-    /// Behind the word or a qualifier.
+    /// After `asm` or a qualifier.
     Named,
-    /// Behind the parenthesis.
+    /// After the parenthesis.
     Open,
 }
 
@@ -82,9 +83,10 @@ impl Assembly {
     }
 }
 
+/// Checks a literal.
 fn judge(text: &[u8]) -> Result<(), Doubt> {
     let lower = text.to_ascii_lowercase();
-    // GNU as takes names in quotes, and pieces in quotes for one name.
+    // GNU as accepts names in quotes, and joins adjacent quoted pieces into one name.
     for text in [&unquoted(&lower), &lower] {
         let mut words = READING.iter();
         if let Some(word) = words.find(|word| memmem::find(text, word).is_some()) {
@@ -102,8 +104,8 @@ fn judge(text: &[u8]) -> Result<(), Doubt> {
 fn unquoted(text: &[u8]) -> Vec<u8> {
     let pieces: Vec<_> = text.split(|&byte| byte == b'"').collect();
     let last = pieces.len() - 1;
-    let is_gap = |(at, piece): &(usize, &&[u8])| {
-        *at > 0 && *at < last && piece.iter().all(|byte| b" \t".contains(byte))
+    let is_gap = |(index, piece): &(usize, &&[u8])| {
+        *index > 0 && *index < last && piece.iter().all(|byte| b" \t".contains(byte))
     };
     let pieces = pieces.iter().enumerate().filter(|piece| !is_gap(piece));
     pieces
@@ -111,7 +113,7 @@ fn unquoted(text: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// Whether `.macro`, `.altmacro` or its like stands in `text`: a dot, letters, and the word.
+/// Whether `text` contains `.macro`, `.altmacro` or a similar directive: a dot, letters, and `macro`.
 fn mentions_macros(text: &[u8]) -> bool {
     memmem::find_iter(text, b"macro").any(|at| {
         let before = text[..at].iter().rev();
@@ -124,12 +126,12 @@ fn mentions_macros(text: &[u8]) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Asm {
     Basic,
-    /// With a colon behind the text, and operands perhaps, which take the place of marks in it.
+    /// With a colon after the text, and perhaps operands, which are substituted into it.
     Extended,
 }
 
-/// A doubt where an operand or an alternative (`{a|b}`) may make a directive of what begins a statement, or where that
-/// is in quotes.
+/// Returns a doubt if an operand or an alternative (`{a|b}`) may turn the beginning of a statement into a directive, or
+/// if that beginning is in quotes.
 fn judge_template(text: &[u8], form: Asm) -> Result<(), Doubt> {
     let lower = text.to_ascii_lowercase();
     if memmem::find(&lower, b"include").is_some() {
@@ -143,7 +145,7 @@ fn judge_template(text: &[u8], form: Asm) -> Result<(), Doubt> {
         return Ok(());
     }
     let mut words = text.split(|byte| b" \t\r\n;\",".contains(byte));
-    // Wherever it stands: what begins a statement, and what is a comment, depends on what operands give.
+    // Anywhere in the text: where a statement or a comment begins depends on the operands.
     if words.any(is_made_by_operands) {
         return Err("operands make a word of assembly".to_owned());
     }
@@ -177,7 +179,7 @@ fn begins_with_quote(statement: &[u8]) -> bool {
     parts.any(|part| part.trim_ascii_start().starts_with(b"\""))
 }
 
-/// Whether an operand or an alternative is a part of a word with a dot, or stands beside other parts of a word.
+/// Whether an operand or an alternative is part of a word with a dot, or adjoins other parts of a word.
 fn is_made_by_operands(word: &[u8]) -> bool {
     let is_part = |byte: &u8| byte.is_ascii_alphanumeric() || b"_.$[".contains(byte);
     let is_name = |byte: &u8| byte.is_ascii_alphabetic();
@@ -185,7 +187,7 @@ fn is_made_by_operands(word: &[u8]) -> bool {
     let mut operands = 0;
     while let Some((&byte, after)) = rest.split_first() {
         match byte {
-            // A percent sign; a number.
+            // `%%` is a percent sign, `%=` a number.
             b'%' if after.starts_with(b"%") || after.starts_with(b"=") => rest = &after[1..],
             b'%' => {
                 operands += 1;
@@ -199,8 +201,8 @@ fn is_made_by_operands(word: &[u8]) -> bool {
                         .count(),
                 };
                 rest = after.get(length..).unwrap_or_default();
-                let overlap = before.is_some_and(|byte| is_part(&byte) && byte != b'$');
-                if overlap
+                let adjoins = before.is_some_and(|byte| is_part(&byte) && byte != b'$');
+                if adjoins
                     || rest
                         .first()
                         .is_some_and(|byte| is_part(byte) || *byte == b'%')
@@ -220,8 +222,8 @@ fn is_made_by_operands(word: &[u8]) -> bool {
 
 /// The number of bytes of `text` before the first one of `ends`.
 fn end_of(text: &[u8], ends: &[u8]) -> usize {
-    let found = text.iter().position(|byte| ends.contains(byte));
-    found.unwrap_or(text.len())
+    let end = text.iter().position(|byte| ends.contains(byte));
+    end.unwrap_or(text.len())
 }
 
 enum AssemblyToken<'a> {
@@ -231,7 +233,7 @@ enum AssemblyToken<'a> {
     Byte(u8),
 }
 
-/// The tokens of preprocessed text, without comments, line markers, pragmas, and what `#if 0` hides.
+/// Splits preprocessed text into tokens, without comments, line markers, pragmas, and the code within `#if 0`.
 struct Lexer<'a> {
     rest: &'a [u8],
     at_line_start: bool,
@@ -267,8 +269,8 @@ impl<'a> Lexer<'a> {
         let is_number =
             byte.is_ascii_digit() || (byte == b'.' && rest.get(1).is_some_and(u8::is_ascii_digit));
         if is_number {
-            let part = |byte: &u8| is_word(byte) || b".'".contains(byte);
-            let length = rest.iter().take_while(|byte| part(byte)).count();
+            let is_part = |byte: &u8| is_word(byte) || b".'".contains(byte);
+            let length = rest.iter().take_while(|byte| is_part(byte)).count();
             self.rest = &rest[length..];
             return Ok(AssemblyToken::Byte(b'0'));
         }
@@ -304,7 +306,7 @@ impl<'a> Lexer<'a> {
 
     fn quoted_by(&mut self, quote: u8) -> Result<Vec<u8>, Doubt> {
         let odd = || Doubt::from("the sources hold a string that cannot be read");
-        let mut found = Vec::new();
+        let mut decoded = Vec::new();
         let mut rest = &self.rest[1..];
         loop {
             let (&byte, after) = rest.split_first().ok_or_else(odd)?;
@@ -313,15 +315,15 @@ impl<'a> Lexer<'a> {
                 b'\n' => return Err(odd()),
                 b'\\' => {
                     let (byte, after) = escape(rest).ok_or_else(odd)?;
-                    found.push(byte);
+                    decoded.push(byte);
                     rest = after;
                 }
                 byte if byte == quote => break,
-                byte => found.push(byte),
+                byte => decoded.push(byte),
             }
         }
         self.rest = rest;
-        Ok(found)
+        Ok(decoded)
     }
 
     /// A raw string, whose text begins with its delimiter.
@@ -335,7 +337,7 @@ impl<'a> Lexer<'a> {
         Ok(AssemblyToken::Literal(body[..length].to_vec()))
     }
 
-    /// Skips the line, and behind `#if 0` everything to its `#endif` or `#else`.
+    /// Skips the line of a directive, and after `#if 0` everything up to its `#endif` or `#else`.
     fn skip_directive(&mut self) -> Result<(), Doubt> {
         let line = &self.rest[..end_of(self.rest, b"\n")];
         self.rest = &self.rest[line.len()..];
@@ -371,8 +373,8 @@ impl<'a> Lexer<'a> {
     }
 }
 
-/// The byte that the escape behind a backslash stands for, and what follows; a character beyond ASCII is `0xff`.
-/// None for escapes of later dialects, which may stand for any.
+/// Decodes the escape after a backslash: the byte that it stands for (`0xff` for a character beyond one byte), and the
+/// text after it. `None` for the escapes of later dialects, which may stand for any character.
 fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
     let (&byte, after) = text.split_first()?;
     let value = match byte {
@@ -394,10 +396,10 @@ fn escape(text: &[u8]) -> Option<(u8, &[u8])> {
     Some((value, after))
 }
 
-/// The character whose number begins `text`.
-fn number(text: &[u8], radix: u32, most: usize) -> Option<(u8, &[u8])> {
+/// Decodes the character whose number, of at most `max_digits` digits, `text` begins with.
+fn number(text: &[u8], radix: u32, max_digits: usize) -> Option<(u8, &[u8])> {
     let is_digit = |byte: &&u8| char::from(**byte).is_digit(radix);
-    let length = text.iter().take(most).take_while(is_digit).count();
+    let length = text.iter().take(max_digits).take_while(is_digit).count();
     let (digits, after) = text.split_at(length);
     let digits = std::str::from_utf8(digits)
         .ok()

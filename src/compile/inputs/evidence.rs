@@ -1,4 +1,4 @@
-//! What the host compiler and the assembler say that they read, and what PTX makes ptxas look at.
+//! Reads the depfiles of the host compiler and the assembler, and the files that PTX makes ptxas look at.
 
 use crate::compile::inputs::known_files::RealFiles;
 use crate::compile::run::workspace::Workspace;
@@ -9,11 +9,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The host compiler's own dependency file of stage `number` names only known files.
+/// Checks that the host compiler's depfile of stage `number` names only `files` and files of the workspace.
 pub(crate) fn check_headers(
     workspace: &Workspace,
     number: usize,
-    known: &RealFiles,
+    files: &RealFiles,
 ) -> Result<(), Doubt> {
     let file = workspace.side_file(number, "d");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
@@ -21,8 +21,8 @@ pub(crate) fn check_headers(
         .into_iter()
         .map(PathBuf::from)
         .find(|path| {
-            let own = fs::canonicalize(path).is_ok_and(|real| workspace.holds(&real));
-            !(own || workspace.holds(path) || known.holds(path))
+            let is_ours = fs::canonicalize(path).is_ok_and(|real| workspace.holds(&real));
+            !(is_ours || workspace.holds(path) || files.holds(path))
         });
     match stray {
         Some(path) => Err(format!("the host compile read {}", path.display())),
@@ -30,10 +30,10 @@ pub(crate) fn check_headers(
     }
 }
 
-/// The assembler read the compiler's text and nothing else: no `.incbin`, no `.include`.
+/// Checks that the assembler read its input and nothing else: no `.incbin`, no `.include`.
 ///
 /// GNU as lists the name in the text's `.file` line (one of `sources`) and its input, which the
-/// driver has removed by now; whatever else it lists was read.
+/// driver has removed by now. Any other file that it lists was read.
 pub(crate) fn assembler_read_only(
     workspace: &Workspace,
     number: usize,
@@ -54,11 +54,11 @@ fn is_removed_assembly(name: &OsString) -> bool {
     name.as_bytes().ends_with(b".s") && !Path::new(name).exists()
 }
 
-/// The files that `ptx` names for its lines: ptxas looks at their sizes and times, whatever its options.
+/// The files that `ptx` names for its lines. ptxas looks at their sizes and times, whatever its options.
 /// `None` if a name cannot be read.
 pub(crate) fn line_files(ptx: &[u8]) -> Option<Vec<PathBuf>> {
     let word = b".file";
-    let found = memchr::memmem::find_iter(ptx, word).map(|at| {
+    let paths = memchr::memmem::find_iter(ptx, word).map(|at| {
         let rest = ptx[at + word.len()..].trim_ascii_start();
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let quoted = rest[digits..].trim_ascii_start().strip_prefix(b"\"")?;
@@ -66,7 +66,7 @@ pub(crate) fn line_files(ptx: &[u8]) -> Option<Vec<PathBuf>> {
         let is_plain = digits > 0 && !name.iter().any(|byte| matches!(byte, b'\\' | b'\n'));
         is_plain.then(|| PathBuf::from(OsStr::from_bytes(name)))
     });
-    found.collect()
+    paths.collect()
 }
 
 #[cfg(test)]

@@ -1,32 +1,32 @@
-//! The preprocessing of one unit besides nvcc's own passes: what a key needs, and nvcc does not.
+//! The extra passes of one unit: preprocessing that its key needs, and that nvcc does not run.
 
 use crate::outcome::{Fallback, FallbackReason};
-use crate::plan::{FileId, FileKind, Plan, Stage, Tool, Unit};
+use crate::plan::{FileId, FileKind, Plan, PlanError, Stage, Tool, Unit};
 use std::ffi::OsString;
 use std::path::Path;
 
-/// Every header that the text written by cudafe++, cicc and fatbinary includes. The first time,
-/// `host_runtime.h` declares; the second time, after the unit's own declarations, it defines.
+/// Includes every header that the outputs of cudafe++, cicc and fatbinary include. At its first inclusion
+/// `host_runtime.h` declares; at its second, after the unit's own declarations, it defines.
 pub(crate) const HOST_RUNTIME: &str = "#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__
 #include \"crt/host_runtime.h\"
 #include \"crt/host_runtime.h\"
 #include \"fatbinary_section.h\"
 ";
 
-/// The passes of one unit besides the plan's own.
+/// The passes of one unit besides the plan's own, each with a number for the files of what it prints.
 #[derive(Debug, Default)]
 pub(crate) struct UnitPasses {
-    /// Stages in front of which the plan has no pass: a host source is preprocessed and compiled
-    /// in one. Each with the number of its streams.
+    /// The passes of host sources, which nvcc preprocesses and compiles in one stage.
     pub variants: Vec<(usize, Stage)>,
-    /// The headers of the host compile of cudafe++'s output.
+    /// The passes over the headers that the host compile of cudafe++'s output includes.
     pub runtime: Vec<(usize, Stage)>,
-    /// Inputs that a stage reads as they are.
+    /// Inputs that a stage reads without preprocessing.
     pub raw: Vec<FileId>,
 }
 
 impl UnitPasses {
-    /// Adds to `plan` the passes that unit `number` needs. `streams` is the first unused stream.
+    /// Creates the passes that unit `number` needs, and adds their files to `plan`. `streams` is the next free number
+    /// for a pass.
     pub(crate) fn add(
         plan: &mut Plan,
         number: usize,
@@ -42,10 +42,9 @@ impl UnitPasses {
                 .copied()
                 .filter(|file| is_input(plan, *file))
                 .collect();
-            let generated = stage.reads.len() > inputs.len();
-            let shape = |error: &dyn std::fmt::Display| {
-                Fallback::new(FallbackReason::PlanShape, error.to_string())
-            };
+            let reads_generated = stage.reads.len() > inputs.len();
+            let misfit =
+                |error: PlanError| Fallback::new(FallbackReason::PlanShape, error.to_string());
             match tool {
                 Tool::Preprocess => {}
                 Tool::HostCompile | Tool::HostPreprocess => {
@@ -54,15 +53,13 @@ impl UnitPasses {
                         let stage = plan.preprocess_variant(index, &output);
                         passes
                             .variants
-                            .push((next(streams), stage.map_err(|e| shape(&e))?));
+                            .push((next(streams), stage.map_err(misfit)?));
                     }
-                    if generated {
+                    if reads_generated {
                         let snippet = temporary(plan, number, ".pcache-host.cpp");
                         let output = temporary(plan, number, ".pcache-host.ii");
                         let stage = plan.host_runtime_pass(index, &snippet, &output);
-                        passes
-                            .runtime
-                            .push((next(streams), stage.map_err(|e| shape(&e))?));
+                        passes.runtime.push((next(streams), stage.map_err(misfit)?));
                     }
                 }
                 _ => passes.raw.extend(inputs),
@@ -71,17 +68,17 @@ impl UnitPasses {
         Ok(passes)
     }
 
-    /// Whether a stage compiles a user's source, under its own name, in one step.
+    /// Whether the host compiler compiles a user's source itself.
     pub(crate) fn compile_sources(&self) -> bool {
         !self.variants.is_empty()
     }
 
-    /// Whether a stage compiles what cudafe++ wrote, which includes headers of the toolkit's own.
+    /// Whether a stage compiles the output of cudafe++, which includes headers of the toolkit.
     pub(crate) fn include_runtime(&self) -> bool {
         !self.runtime.is_empty()
     }
 
-    /// Every pass with the number of its streams: the plan's own, variants, runtime headers.
+    /// Every pass with its number: the plan's own, variants, runtime headers.
     pub(crate) fn stages<'a>(&'a self, plan: &'a Plan, unit: &Unit) -> Vec<(usize, &'a Stage)> {
         let mut stages = self.of_source(plan, unit);
         let runtime = self.runtime.iter();
@@ -89,7 +86,8 @@ impl UnitPasses {
         stages
     }
 
-    /// The passes of the source itself: all but those that only show what the compile of cudafe++'s text will read.
+    /// The passes of the source itself: all except those that only show which headers the compile of cudafe++'s output
+    /// will read.
     pub(crate) fn of_source<'a>(&'a self, plan: &'a Plan, unit: &Unit) -> Vec<(usize, &'a Stage)> {
         let own = unit.passes.iter();
         let own = own.map(|number| (*number, &plan.stages[*number]));
@@ -99,12 +97,13 @@ impl UnitPasses {
     }
 }
 
+/// Takes the next free number.
 fn next(streams: &mut usize) -> usize {
     *streams += 1;
     *streams - 1
 }
 
-/// A temporary name of ours, told by the unit's source alone so that it may stand in a key.
+/// The name of an extra temporary file. It depends only on the unit's source, so that it may be part of a key.
 fn temporary(plan: &Plan, unit: usize, suffix: &str) -> OsString {
     let source = Path::new(&plan.file(plan.units[unit].source).path);
     let mut name = source.file_name().unwrap_or(source.as_os_str()).to_owned();

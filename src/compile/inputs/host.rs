@@ -1,6 +1,7 @@
-//! What the host compiler answers to the flags of a job: the commands that it would run for a compile and, behind
-//! another program, for each preprocessing, and what surrounds them. A field of the keys of units and host stages,
-//! and of direct mode's key where it has to be asked at a hit. See `docs/design/keys.md#the-host-compiler`.
+//! Queries the host compiler about the flags of a job: the commands that it would run for a compile and, if another
+//! program starts it, for each preprocessing, and the environment of those. The answers are part of the keys of units
+//! and host stages, and of direct mode's key if the compiler has to be queried at a hit. See
+//! `docs/design/keys.md#the-host-compiler`.
 
 use crate::cmdline::check_command;
 use crate::compile::inputs::additions::{Additions, NO_MAP, added_words, without_evidence};
@@ -29,23 +30,24 @@ use std::process::Output;
 /// The host compiler's answers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Answers {
-    /// What was asked.
+    /// The questions that were asked.
     pub questions: BTreeSet<HostQuestion>,
-    /// For keys: each command that was told, and behind it the digest of its program's content; then what a program
-    /// in front of GCC gives its parts besides arguments.
+    /// For keys: each command that the compiler printed, followed by the digest of its program's content; then what a
+    /// program in front of GCC gives its parts besides arguments.
     pub commands: Vec<Vec<u8>>,
-    /// The words of every command that was told.
+    /// The words of every command that the compiler printed.
     pub arguments: Vec<Vec<OsString>>,
-    /// Whose options the compiler understands; `None` where nothing is compiled for the host.
+    /// The family of compilers whose options it understands; `None` if nothing is compiled for the host.
     pub family: Option<HostFamily>,
-    /// Why the compiler may be given flags that the job does not have, such as one that writes lines.
+    /// Why the compiler may get flags that the job does not have, such as one that writes line numbers.
     pub additions: Option<String>,
-    /// Why a result of this compiler may depend on more than its commands tell.
+    /// Why a result of this compiler may depend on more than its commands show.
     pub doubt: Option<String>,
 }
 
 impl Answers {
-    /// The key of direct mode for the invocation `base`, where the host compiler has to be asked.
+    /// Direct mode's key of an invocation for which the host compiler has to be queried. `base` is its key without
+    /// the answers.
     pub(crate) fn key(&self, base: &Digest) -> Digest {
         let mut sink = Digester::default();
         sink.one("schema", b"pcache-nvcc asked 5");
@@ -59,18 +61,18 @@ impl Answers {
     }
 }
 
-/// Asks the host compiler of one toolchain.
+/// Queries the host compiler of one toolchain.
 pub(crate) struct HostCompiler<'a> {
     pub toolchain: &'a Toolchain,
-    /// Digests that are known already.
+    /// The table of digests of files.
     pub digests: Option<&'a DigestTable>,
 }
 
 impl HostCompiler<'_> {
-    /// Asks all `questions` at once.
+    /// Asks all `questions` in parallel.
     ///
     /// # Errors
-    /// The compiler cannot be run, or one of its programs not be read.
+    /// The compiler cannot be run, or one of its programs cannot be read.
     pub(crate) fn ask(&self, questions: &BTreeSet<HostQuestion>) -> Result<Answers, Fallback> {
         let outputs = self.outputs(questions.iter());
         let outputs = outputs.map_err(|error| self.failed(&error))?;
@@ -92,19 +94,22 @@ impl HostCompiler<'_> {
             }
         }
         if additions.len() > 1 {
-            let mut words = additions.iter().flat_map(|all| &all.words);
-            let is_single =
-                |word: &&OsString| additions.iter().any(|all| !all.words.contains(word));
-            let word = words.find(is_single);
+            let mut words = additions.iter().flat_map(|additions| &additions.words);
+            let is_not_shared = |word: &&OsString| {
+                let mut additions = additions.iter();
+                additions.any(|additions| !additions.words.contains(word))
+            };
+            let word = words.find(is_not_shared);
             let word = word.map_or("a variable".into(), |word| word.to_string_lossy());
-            let text = format!("only some commands of the host compiler are given {word}");
-            answers.doubt = Some(text);
+            answers.doubt = Some(format!(
+                "only some commands of the host compiler are given {word}"
+            ));
         }
         Ok(answers)
     }
 
-    /// A program in front of the compiler does the same where the `asked` stages of `plan` have dependencies written,
-    /// which nvcc does not ask for.
+    /// Checks that a program in front of the compiler does the same with the flags for depfiles as without. These are
+    /// added to the `asked` stages of `plan`, and nvcc does not use them.
     ///
     /// # Errors
     /// It does something else.
@@ -130,25 +135,31 @@ impl HostCompiler<'_> {
             question.flags.extend(added);
             with.push(question);
         }
-        let words = |questions: &[HostQuestion]| -> io::Result<Vec<Option<Vec<_>>>> {
-            let outputs = self.outputs(questions.iter())?;
-            let words = outputs.iter().map(|output| {
-                let (_, parts) = Part::parse_all(&output.stderr)?;
-                let parts = parts.iter();
-                Some(parts.map(|part| without_evidence(&part.words)).collect())
-            });
-            Ok(words.collect())
-        };
-        match (words(&without), words(&with)) {
+        match (self.plain_words(&without), self.plain_words(&with)) {
             (Ok(without), Ok(with)) if without == with => Ok(()),
             _ => Err(self.failed(&"it does something else where dependencies are written")),
         }
     }
 
-    /// Whether results may be stored under `answers`: they tell everything, and the compiler still gives the same.
+    /// The words of each part's command for each question, without the flags for depfiles.
+    fn plain_words(
+        &self,
+        questions: &[HostQuestion],
+    ) -> io::Result<Vec<Option<Vec<Vec<OsString>>>>> {
+        let outputs = self.outputs(questions.iter())?;
+        let words = outputs.iter().map(|output| {
+            let (_, parts) = Part::parse_all(&output.stderr)?;
+            let parts = parts.iter();
+            Some(parts.map(|part| without_evidence(&part.words)).collect())
+        });
+        Ok(words.collect())
+    }
+
+    /// Checks that results may be stored under `answers`: that they show everything a result depends on, and that the
+    /// compiler still gives the same ones.
     ///
     /// # Errors
-    /// Says what is not so.
+    /// The reason why not.
     pub(crate) fn confirm(&self, answers: &Answers) -> Result<(), Doubt> {
         if let Some(doubt) = &answers.doubt {
             return Err(doubt.clone());
@@ -159,26 +170,26 @@ impl HostCompiler<'_> {
         }
     }
 
-    /// Starts all before it waits for the first.
+    /// The outputs of the compiler for `questions`. Starts all processes before it waits for the first.
     fn outputs<'q>(
         &self,
         questions: impl Iterator<Item = &'q HostQuestion>,
     ) -> io::Result<Vec<Output>> {
-        let place = &self.toolchain.host_place;
+        let compiler = &self.toolchain.host_place;
         let ask = |question: &HostQuestion| {
             let HostQuestion {
                 inquiry,
                 flags,
                 environment,
             } = question;
-            inquiry.ask(place, flags, environment)
+            inquiry.ask(compiler, flags, environment)
         };
-        let started = questions.map(ask);
-        let started = started.collect::<io::Result<Vec<_>>>()?;
-        let answers = started.into_iter().map(|child| child.wait_with_output());
-        answers.collect()
+        let children = questions.map(ask).collect::<io::Result<Vec<_>>>()?;
+        let outputs = children.into_iter().map(|child| child.wait_with_output());
+        outputs.collect()
     }
 
+    /// Adds the commands that the compiler would run, which it printed as `text`.
     fn add_commands(&self, text: &[u8], answers: &mut Answers) -> Result<(), Fallback> {
         let Some(answer) = HostCommands::parse(text) else {
             answers.doubt = Some("the host compiler does not tell what it would run".to_owned());
@@ -204,31 +215,34 @@ impl HostCompiler<'_> {
         Ok(())
     }
 
-    /// A command with flags of a program's or file's own does nothing but its part of a compile.
+    /// Checks that a command to which a program or a specs file has added flags does nothing but its part of a compile.
     fn judge(&self, words: &[OsString]) -> Result<(), Fallback> {
         let words: Vec<_> = words.iter().map(|word| word.as_bytes().to_vec()).collect();
-        let judged = check_command(&words);
-        judged.map_err(|word| self.failed(&format!("it adds {word}, which may do anything")))
+        check_command(&words)
+            .map_err(|word| self.failed(&format!("it adds {word}, which may do anything")))
     }
 
-    /// Adds what GCC behind a program would run, and what that program gives it besides arguments. Gives what was
-    /// added for each compiler proper.
+    /// Adds the commands that GCC, started by another program, would run, and what that program gives it besides
+    /// arguments. Returns what the program adds for each compiler proper.
     fn add_parts(
         &self,
         question: &HostQuestion,
         text: &[u8],
         answers: &mut Answers,
     ) -> Result<Vec<Additions>, Fallback> {
-        let (said, parts) = Part::parse_all(text).unwrap_or_default();
-        let is_compiler = |part: &Part| part.words.first().is_some_and(|it| is_compiler_of_gcc(it));
+        let (message, parts) = Part::parse_all(text).unwrap_or_default();
+        let is_compiler = |part: &Part| {
+            let program = part.words.first();
+            program.is_some_and(|program| is_compiler_of_gcc(program))
+        };
         if !parts.iter().any(is_compiler) {
             return Err(self.failed(&"it tells nothing that GCC would run"));
         }
         if question.has("-c") && !question.has(PIPE) && parts.iter().all(is_compiler) {
             answers.doubt = Some("the host compiler does not tell its assembler".to_owned());
         }
-        // What it says beside the compiler's messages is printed at each compile.
-        answers.commands.push(said.to_vec());
+        // The program prints its own message at each compile, so it is part of the result.
+        answers.commands.push(message.to_vec());
         let mut additions = Vec::new();
         for part in parts {
             answers.family.get_or_insert(HostFamily::Gnu);
@@ -255,58 +269,53 @@ impl HostCompiler<'_> {
         Ok(additions)
     }
 
-    /// SHA-256 of a program that the driver would start, in hexadecimal digits. `None` for one that is not found: a
-    /// program in front of the driver may have a PATH of its own.
+    /// SHA-256 of a program that the driver would start, in hexadecimal digits. `None` if it is not found: a program
+    /// in front of the driver may have a PATH of its own.
     fn digest(&self, program: &OsStr, answers: &mut Answers) -> Result<Option<String>, Fallback> {
-        let Some(place) = look_up(program, &self.toolchain.search) else {
+        let Some(path) = look_up(program, &self.toolchain.search) else {
             return Ok(None);
         };
-        let real = fs::canonicalize(&place).map_err(|error| self.failed(&error))?;
+        let real = fs::canonicalize(&path).map_err(|error| self.failed(&error))?;
         if is_script(&real) {
             answers.doubt = Some(format!(
                 "{} is a script, which may do anything",
                 real.display()
             ));
         }
-        let tools = self.toolchain.tools.iter();
-        let mut known = tools.zip(&self.toolchain.roles);
-        if let Some((_, (_, sha256))) = known.find(|(path, _)| **path == real) {
+        let mut tools = self.toolchain.tools.iter().zip(&self.toolchain.roles);
+        if let Some((_, (_, sha256))) = tools.find(|(path, _)| **path == real) {
             return Ok(Some(sha256.clone()));
         }
         let nowhere = DigestTable::nowhere();
-        let found = self.digests.unwrap_or(&nowhere).digest_of(&real);
-        let (_, digest) = found.map_err(|error| self.failed(&error))?;
+        let result = self.digests.unwrap_or(&nowhere).digest_of(&real);
+        let (_, digest) = result.map_err(|error| self.failed(&error))?;
         Ok(Some(hex::encode(digest)))
     }
 
     fn failed(&self, error: &dyn std::fmt::Display) -> Fallback {
-        let text = format!("{}: {error}", self.toolchain.host_place.display());
-        Fallback::new(FallbackReason::Toolchain, text)
+        let detail = format!("{}: {error}", self.toolchain.host_place.display());
+        Fallback::new(FallbackReason::Toolchain, detail)
     }
 }
 
-/// The variables of a part that count, as `NAME=value`. Where a program has set one that lets a tool do anything, that
-/// is a doubt.
+/// The keyed variables in the environment of a part, as `NAME=value`. If a program has set a variable with which a
+/// tool may do anything, that is a doubt.
 fn kept_variables(
     question: &HostQuestion,
     variables: &[Variable],
     answers: &mut Answers,
 ) -> Vec<Vec<u8>> {
-    let given = |name: &str| {
-        let given = question.environment.iter().rev();
-        let mut given = given.filter_map(|assignment| split_assignment(assignment));
-        let found = given.find(|(known, _)| *known == name);
-        found.map_or_else(|| env::var_os(name), |(_, value)| Some(value.to_owned()))
-    };
     let mut kept = Vec::new();
     for variable in variables {
         let name = variable.name.as_str();
-        let is_given = || {
-            let theirs = variable.plain();
-            theirs.is_some_and(|theirs| given(name).is_some_and(|ours| ours.as_bytes() == theirs))
+        let is_inherited = || {
+            let value = variable.plain();
+            value.is_some_and(|value| {
+                original_value(question, name).is_some_and(|original| original.as_bytes() == value)
+            })
         };
-        let is_odd = environment::FORBIDDEN.contains(&name) || name.starts_with("LD_");
-        if is_odd && !is_given() {
+        let is_dangerous = environment::FORBIDDEN.contains(&name) || name.starts_with("LD_");
+        if is_dangerous && !is_inherited() {
             answers.doubt = Some(format!("a program sets {name} for the host compiler"));
         }
         // The compiler names the directory in debug information as PWD spells it.
@@ -317,6 +326,18 @@ fn kept_variables(
     kept
 }
 
+/// The value of a variable that the program in front of the compiler was started with.
+fn original_value(question: &HostQuestion, name: &str) -> Option<OsString> {
+    let mut assignments = question
+        .environment
+        .iter()
+        .rev()
+        .filter_map(|assignment| split_assignment(assignment));
+    let assignment = assignments.find(|(variable, _)| *variable == name);
+    assignment.map_or_else(|| env::var_os(name), |(_, value)| Some(value.to_owned()))
+}
+
+/// Whether the file is not an ELF program, or cannot be read.
 fn is_script(path: &Path) -> bool {
     let mut magic = [0; 4];
     let read = File::open(path).and_then(|file| file.read_exact_at(&mut magic, 0));

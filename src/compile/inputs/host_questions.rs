@@ -1,5 +1,5 @@
-//! What the host compiler is asked about a job: its own commands with all their flags, and how the questions of an
-//! invocation are remembered, without secrets, for its next compile.
+//! The questions to the host compiler about a job: its own commands with all their flags. The questions of an
+//! invocation are stored, without secrets, for its next compile.
 
 use crate::cmdline::Job;
 use crate::compile::inputs::extra_passes::UnitPasses;
@@ -23,13 +23,14 @@ pub(crate) struct HostQuestion {
     /// All arguments of the command.
     #[serde(with = "text::list")]
     pub flags: Vec<OsString>,
-    /// `NAME=value`: what nvcc gives its tools, where a program in front of the host compiler may look at it.
+    /// `NAME=value` of the variables that nvcc sets for its tools, as a program in front of the host compiler may look
+    /// at all of them.
     #[serde(with = "text::list")]
     pub environment: Vec<OsString>,
 }
 
-/// The commands of the host compiler that it is asked about: compiles. A program in front of it may add anything, for
-/// anything, so it is asked about each preprocessing of a source too.
+/// The stages that the host compiler is asked about: compiles. A program in front of it may add any flag to any
+/// command, so it is asked about each preprocessing of a source too.
 pub(crate) fn asked<'a>(
     plan: &'a Plan,
     passes: &'a [UnitPasses],
@@ -45,7 +46,7 @@ pub(crate) fn asked<'a>(
     })
 }
 
-/// What to ask about the host compiler's part in `plan`, exactly as the stages start it.
+/// The questions about the `asked` stages of `plan`, with exactly the flags of these stages.
 pub(crate) fn questions<'a>(
     plan: &Plan,
     asked: impl Iterator<Item = &'a Stage>,
@@ -55,10 +56,10 @@ pub(crate) fn questions<'a>(
     for stage in asked {
         let question = HostQuestion::about(plan, stage, driver);
         if question.inquiry == Inquiry::Parts && question.has(PIPE) {
-            // Behind a pipe, the assembler does not tell.
-            let mut apart = question.clone();
-            apart.flags.retain(|flag| flag != PIPE);
-            questions.insert(apart);
+            // With -pipe, the answer does not show the assembler's command.
+            let mut without_pipe = question.clone();
+            without_pipe.flags.retain(|flag| flag != PIPE);
+            questions.insert(without_pipe);
         }
         questions.insert(question);
     }
@@ -74,25 +75,25 @@ impl HostQuestion {
                 (Inquiry::Commands, vec![path])
             }
             HostDriver::Wrapper => {
-                let given = plan.env.iter();
-                let given = given.map(|(name, value)| joined(name, value));
-                (Inquiry::Parts, given.collect())
+                let variables = plan.env.iter();
+                let assignments = variables.map(|(name, value)| joined(name, value));
+                (Inquiry::Parts, assignments.collect())
             }
         };
         Self {
             inquiry,
-            // All arguments: a wrapper may look at macros, specs files ask for them.
+            // All arguments: a wrapper may look at macros, and specs files may test for them.
             flags: plain_arguments(plan, stage),
             environment,
         }
     }
 
-    /// Whether it asks with this flag.
+    /// Whether its command has this flag.
     pub(crate) fn has(&self, flag: &str) -> bool {
-        self.flags.iter().any(|known| known == flag)
+        self.flags.iter().any(|argument| argument == flag)
     }
 
-    /// The question with what `change` makes of each of its words.
+    /// The question with `change` applied to each of its words.
     fn changed(&self, change: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<Self> {
         let words = |words: &[OsString]| -> Option<Vec<OsString>> {
             let words = words.iter().map(|word| change(word.as_bytes()));
@@ -110,39 +111,44 @@ fn joined(name: &OsStr, value: &OsStr) -> OsString {
     [name, "=".as_ref(), value].into_iter().collect()
 }
 
-/// Has GCC's driver start compiler and assembler side by side.
+/// Makes GCC's driver run compiler and assembler in parallel, connected by a pipe.
 pub(crate) const PIPE: &str = "-pipe";
 
-/// The questions that a former compile of `job`, which is the invocation `base`, led to.
+/// The questions that an earlier compile of `job` asked. `base` is direct mode's key without the answers.
 pub(crate) fn recall(
     cache: &StoreView<'_>,
     base: &Digest,
     job: &Job,
 ) -> Option<BTreeSet<HostQuestion>> {
-    let kept: BTreeSet<HostQuestion> = serde_json::from_slice(&cache.order(&place(base))?).ok()?;
+    let stored: BTreeSet<HostQuestion> =
+        serde_json::from_slice(&cache.order(&place(base))?).ok()?;
     let secrets = secrets(job);
-    let whole = kept
+    stored
         .iter()
-        .map(|question| question.changed(|word| secrets.restore(word)));
-    whole.collect()
+        .map(|question| question.changed(|word| secrets.restore(word)))
+        .collect()
 }
 
-/// Remembers the questions of the invocation `base`, without the secrets of `job`; whether that succeeded.
+/// Stores the questions of an invocation without the secrets of `job`. `base` is direct mode's key without the
+/// answers. Returns whether they are stored.
 pub(crate) fn remember(
     cache: &StoreView<'_>,
     base: &Digest,
     job: &Job,
     questions: &BTreeSet<HostQuestion>,
 ) -> bool {
-    let is_known = recall(cache, base, job).as_ref() == Some(questions);
-    let record = || {
-        let secrets = secrets(job);
-        let kept = questions
-            .iter()
-            .map(|question| question.changed(|word| secrets.hide(word)));
-        serde_json::to_vec(&kept.collect::<Option<BTreeSet<_>>>()?).ok()
-    };
-    is_known || record().is_some_and(|bytes| cache.keep_order(&place(base), &bytes))
+    let is_stored = recall(cache, base, job).as_ref() == Some(questions);
+    is_stored || record(job, questions).is_some_and(|bytes| cache.keep_order(&place(base), &bytes))
+}
+
+/// The bytes to store for `questions`.
+fn record(job: &Job, questions: &BTreeSet<HostQuestion>) -> Option<Vec<u8>> {
+    let secrets = secrets(job);
+    let without_secrets = questions
+        .iter()
+        .map(|question| question.changed(|word| secrets.hide(word)))
+        .collect::<Option<BTreeSet<_>>>()?;
+    serde_json::to_vec(&without_secrets).ok()
 }
 
 /// The secrets that the questions of a job may hold.
@@ -151,8 +157,8 @@ fn secrets(job: &Job) -> Values {
     Values::of(words.iter().map(|word| word.as_bytes()))
 }
 
-/// The questions hold what nvcc gives its tools, which follows from the invocation and from the variables along which
-/// tools are found.
+/// The key of the stored questions. They hold the variables that nvcc sets for its tools, which follow from the
+/// invocation and from the search path variables.
 fn place(base: &Digest) -> Digest {
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc questions 7");

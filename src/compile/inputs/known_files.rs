@@ -1,4 +1,4 @@
-//! The files that the passes of a unit read, and files that a result quotes.
+//! The files that the passes of a unit read, and the files that a result quotes.
 
 use crate::compile::file_digest::digest_file;
 use crate::includes::lookups::Doubt;
@@ -14,14 +14,13 @@ use std::path::{Path, PathBuf};
 /// A file that a result quotes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct QuotedSource {
-    /// Of a unit as the preprocessor spells it, of a stage its real path.
+    /// In a unit's record as the preprocessor spells it, in a stage's record its real path.
     pub path: PathBuf,
     /// SHA-256 of its content, in hexadecimal.
     pub sha256: String,
 }
 
-/// The files that passes read, as the preprocessor spells them. A hit only collects them; links are
-/// resolved when a miss asks.
+/// The files that passes read, as the preprocessor spells them. Links are resolved only on a miss.
 #[derive(Default)]
 pub(crate) struct ReadFiles {
     preprocessed: BTreeMap<PathBuf, Entered>,
@@ -33,7 +32,7 @@ pub(crate) struct ReadFiles {
 /// How a pass came to a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entered {
-    /// The file that included it first; none of a source.
+    /// The file that included it first; `None` for a source.
     pub by: Option<PathBuf>,
     pub origin: Origin,
 }
@@ -44,27 +43,27 @@ impl ReadFiles {
         self.preprocessed.entry(path).or_insert(entered);
     }
 
-    /// The files that passes preprocessed, and how they came to them.
+    /// The files that passes preprocessed, with how a pass first came to each.
     pub(crate) fn entered(&self) -> impl Iterator<Item = (&PathBuf, &Entered)> {
         self.preprocessed.iter()
     }
 
-    /// Adds a file that a stage reads as it is.
+    /// Adds a file that a stage reads without preprocessing.
     pub(crate) fn add_raw(&mut self, path: PathBuf) {
         self.raw.insert(path);
     }
 
-    /// Adds a header in whose place a compile would take a precompiled one.
+    /// Adds a header that a compile would replace by a precompiled one, if there were one.
     pub(crate) fn add_precompilable(&mut self, path: PathBuf) {
         self.precompilable.insert(path);
     }
 
-    /// Adds whatever a pass has written or printed that may tell a time.
+    /// Adds every piece of `text`, which a pass has written or printed, that may be a time.
     pub(crate) fn add_times(&mut self, text: &[u8]) {
         self.times.extend(times::find(text));
     }
 
-    /// What may tell a time in the passes.
+    /// The pieces of the passes' texts that may be times.
     pub(crate) fn times(&self) -> impl Iterator<Item = &Vec<u8>> {
         self.times.iter()
     }
@@ -74,17 +73,17 @@ impl ReadFiles {
         self.preprocessed.keys()
     }
 
-    /// The files that stages read as they are.
+    /// The files that stages read without preprocessing.
     pub(crate) fn raw(&self) -> impl Iterator<Item = &PathBuf> {
         self.raw.iter()
     }
 
-    /// The headers in whose place a compile would take precompiled ones.
+    /// The headers that a compile would replace by precompiled ones, if there were any.
     pub(crate) fn precompilable(&self) -> impl Iterator<Item = &PathBuf> {
         self.precompilable.iter()
     }
 
-    /// The files by their real paths. A file that is gone is a doubt.
+    /// The real paths of the files. A file that no longer exists is a doubt.
     pub(crate) fn resolve(&self) -> Result<RealFiles, Doubt> {
         let paths = self.preprocessed().chain(self.raw());
         RealFiles::of(paths.map(PathBuf::as_path))
@@ -95,7 +94,7 @@ impl ReadFiles {
 pub(crate) struct RealFiles(BTreeSet<PathBuf>);
 
 impl RealFiles {
-    /// The files at `paths`. One that is gone is a doubt.
+    /// The files at `paths`. One that does not exist is a doubt.
     pub(crate) fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<Self, Doubt> {
         let real = |path: &Path| {
             fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
@@ -103,7 +102,7 @@ impl RealFiles {
         paths.map(real).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Every file with its present content. None when one cannot be read.
+    /// Every file with its present digest. `None` if one cannot be read.
     pub(crate) fn sources(&self) -> Option<Vec<QuotedSource>> {
         let digests = self.0.iter().map(|path| {
             let sha256 = hex::encode(digest_file(path).ok()?);
@@ -120,20 +119,20 @@ impl RealFiles {
         fs::canonicalize(path).is_ok_and(|real| self.0.contains(&real))
     }
 
-    /// A doubt when one of the files changed after the passes started: passes and compile may have
-    /// read different versions of it. `began` is of the clock that stamps files.
+    /// Returns a doubt if one of the files changed after the passes started: passes and compile may have read
+    /// different versions of it.
     pub(crate) fn check_unchanged(&self, started: CoarseTime) -> Result<(), Doubt> {
-        let late = self.0.iter().find(|path| {
-            !fs::metadata(path).is_ok_and(|found| Stat::from(&found).is_older_than(started))
+        let changed = self.0.iter().find(|path| {
+            !fs::metadata(path).is_ok_and(|metadata| Stat::from(&metadata).is_older_than(started))
         });
-        match late {
+        match changed {
             Some(path) => Err(format!("{} changed during the compile", path.display())),
             None => Ok(()),
         }
     }
 }
 
-/// Whether every file that a result quotes is still what it was.
+/// Whether every file that a result quotes is unchanged.
 pub(crate) fn are_unchanged(sources: &[QuotedSource]) -> bool {
     sources.iter().all(|source| {
         digest_file(&source.path).is_ok_and(|digest| hex::encode(digest) == source.sha256)

@@ -1,8 +1,8 @@
-//! Sources that differ in what no compiler sees: comments, blanks, and the numbers of lines where
-//! nothing tells them. `docs/design/semantic.md` says why what is equal here makes equal outputs.
+//! Semantic matching: sources that differ only in comments, blanks, and line numbers that no output observes.
+//! `docs/design/semantic.md` says why sources that are equal in this sense have equal outputs.
 //!
-//! Two rules, for two moments. [`TokenSet`]: files keep their tokens and the lines that these stand
-//! on; known before anything runs. [`LineInsensitive`]: lines have moved; known after preprocessing.
+//! There are two rules for two moments. [`TokenSet`]: all tokens and their lines are the same, which is checked before
+//! any tool runs. [`LineInsensitive`]: lines have moved, which is checked after preprocessing.
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
@@ -24,10 +24,10 @@ pub(crate) enum ObservedPositions {
     Columns,
 }
 
-/// The built-in functions that tell columns.
-const TELLING_COLUMNS: [&[u8]; 2] = [b"__builtin_COLUMN", b"__builtin_source_location"];
+/// The built-in functions that return columns.
+const COLUMN_BUILTINS: [&[u8]; 2] = [b"__builtin_COLUMN", b"__builtin_source_location"];
 
-/// Why every byte of the sources of `work` counts, if it does.
+/// Why semantic matching is off for `work`, if it is.
 pub(crate) fn semantic_off_reason(work: &UnitContext<'_>, read: &PassResults) -> Option<String> {
     let reason = match () {
         () if work.exact.is_some() => return work.exact.map(str::to_owned),
@@ -41,13 +41,13 @@ pub(crate) fn semantic_off_reason(work: &UnitContext<'_>, read: &PassResults) ->
     Some(reason.to_owned())
 }
 
-/// Scans the preprocessed texts for builtins that observe columns.
+/// Scans the preprocessed texts for builtins that observe columns. `None` if a text cannot be read.
 pub(crate) fn observed(work: &UnitContext<'_>) -> Option<ObservedPositions> {
     let stages = work.passes.stages(work.plan, work.unit);
     let texts = stages.iter().map(|(_, stage)| {
         let text = preprocess::text(work, stage).ok()?;
-        let told = |name: &[u8]| memmem::find(&text, name).is_some();
-        Some(if TELLING_COLUMNS.into_iter().any(told) {
+        let is_called = |name: &[u8]| memmem::find(&text, name).is_some();
+        Some(if COLUMN_BUILTINS.into_iter().any(is_called) {
             ObservedPositions::Columns
         } else {
             ObservedPositions::Lines
@@ -56,13 +56,13 @@ pub(crate) fn observed(work: &UnitContext<'_>) -> Option<ObservedPositions> {
     texts.collect::<Option<Vec<_>>>()?.into_iter().max()
 }
 
-/// The passes of a unit without the numbers of lines that reach no output.
+/// The line-insensitive digests of a unit's passes.
 pub(crate) struct LineInsensitive {
-    /// For the key, sorted.
+    /// The passes for the key, sorted.
     pub passes: Vec<Pass>,
-    /// Of each pass's text.
+    /// The digest of each pass's text.
     pub texts: HashMap<FileId, Digest>,
-    /// Whether `#line` gives the lines of some file another name.
+    /// Whether a `#line` directive gives the lines of some file another file name.
     pub renames: bool,
 }
 
@@ -75,27 +75,28 @@ impl LineInsensitive {
             .iter()
             .map(|stage| preprocess::text(work, stage).ok());
         let digests = all_digests(&texts.collect::<Option<Vec<_>>>()?)?;
-        let mut found = Self {
+        let mut result = Self {
             passes: Vec::new(),
             texts: HashMap::new(),
             renames: false,
         };
-        for (stage, moved) in stages.into_iter().zip(digests) {
-            found.texts.insert(stage.output?, moved.digest);
-            found.renames |= moved.renames;
-            found.passes.push(Pass {
+        for (stage, text) in stages.into_iter().zip(digests) {
+            result.texts.insert(stage.output?, text.digest);
+            result.renames |= text.renames;
+            result.passes.push(Pass {
                 command: template(work.plan, stage),
-                digest: moved.digest,
+                digest: text.digest,
                 printed: None,
             });
         }
-        let order = |pass: &Pass| (pass.command.clone(), pass.digest);
-        found.passes.sort_by_key(order);
-        Some(found)
+        result
+            .passes
+            .sort_by_key(|pass| (pass.command.clone(), pass.digest));
+        Some(result)
     }
 }
 
-/// The digests of `texts` without the numbers of lines, taken side by side.
+/// Computes the line-insensitive digests of `texts` in parallel.
 fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<LineInsensitiveDigest>> {
     thread::scope(|scope| {
         let texts = texts.iter();
@@ -115,7 +116,7 @@ fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<LineInsensitiveDigest>> {
     })
 }
 
-/// The key of a unit whose `exact` key was made with [`LineInsensitive::passes`].
+/// The line-insensitive key of a unit. `exact` is its exact key, computed with [`LineInsensitive::passes`].
 pub(crate) fn line_insensitive_key(exact: &Digest) -> Digest {
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc semantic 1");

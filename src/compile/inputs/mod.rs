@@ -1,5 +1,5 @@
-//! What one translation unit is made of: what its passes read, what the host compiler answers to its flags, and what
-//! tools read besides.
+//! The inputs of one translation unit: the files that its passes read, the host compiler's answers about its flags,
+//! and other files that tools read.
 
 pub(crate) mod additions;
 pub(crate) mod assembly;

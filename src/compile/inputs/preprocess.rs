@@ -1,4 +1,4 @@
-//! Runs the passes of one unit, and tells what they read.
+//! Runs the passes of one unit, and collects what they read.
 
 use crate::compile::detour::Detour;
 use crate::compile::file_digest::digest_file;
@@ -20,11 +20,11 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// What the passes of a unit read.
+/// The results of a unit's passes.
 pub(crate) struct PassResults {
-    /// For the key, sorted.
+    /// The passes for the key, sorted.
     pub passes: Vec<Pass>,
-    /// For the key, sorted.
+    /// The headers of the host compile for the key, sorted.
     pub host_headers: Vec<HostHeader>,
     /// Every file read.
     pub known: ReadFiles,
@@ -32,7 +32,7 @@ pub(crate) struct PassResults {
     pub digests: HashMap<FileId, Digest>,
 }
 
-/// Runs all passes of `work`'s unit and digests what they give.
+/// Runs all passes of `work`'s unit and computes the digests of their outputs.
 pub(crate) fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> {
     for (_, stage) in &work.passes.runtime {
         for file in &stage.reads {
@@ -67,9 +67,10 @@ pub(crate) fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> 
     }
     if !work.passes.variants.is_empty() {
         check_precompiled(&read.known)?;
-        let all: Vec<_> = read.known.preprocessed().cloned().collect();
-        all.into_iter()
-            .for_each(|path| read.known.add_precompilable(path));
+        let paths: Vec<_> = read.known.preprocessed().cloned().collect();
+        for path in paths {
+            read.known.add_precompilable(path);
+        }
     }
     for file in &work.passes.raw {
         let pass = raw_pass(work, *file, &mut read.known)?;
@@ -83,7 +84,7 @@ pub(crate) fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> 
     Ok(read)
 }
 
-/// The preprocessed text of every pass that a depfile is made of, in nvcc's order.
+/// The preprocessed text of every pass whose files the depfile lists, in nvcc's order.
 pub(crate) fn texts(work: &UnitContext<'_>) -> Result<Vec<Vec<u8>>, Detour> {
     let own = work
         .unit
@@ -99,7 +100,7 @@ pub(crate) fn texts(work: &UnitContext<'_>) -> Result<Vec<Vec<u8>>, Detour> {
     stages.into_iter().map(|stage| text(work, stage)).collect()
 }
 
-/// Runs passes, which need not be the plan's own; the numbers name their streams.
+/// Runs `passes`, which may include extra passes. The numbers name the files for what they print.
 fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), Detour> {
     struct Passes<'a, 'b>(&'b UnitContext<'a>, &'b [(usize, &'b Stage)], StageLog<'b>);
 
@@ -107,8 +108,8 @@ fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), 
         type Error = Detour;
 
         fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
-            let Self(work, passes, told) = self;
-            told.begin(step);
+            let Self(work, passes, log) = self;
+            log.begin(step);
             let (number, pass) = passes[step];
             let commands = work.commands;
             commands.workspace.prepare(work.plan, &pass.writes)?;
@@ -127,10 +128,10 @@ fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), 
     }
 
     let stages: Vec<_> = passes.iter().map(|(_, stage)| *stage).collect();
-    let told = StageLog::of(work.runner.recorder, work.plan, passes);
+    let log = StageLog::of(work.runner.recorder, work.plan, passes);
     work.runner.run(
         &stages,
-        &mut Passes(work, passes, told),
+        &mut Passes(work, passes, log),
         &work.commands.environment,
         FallbackReason::Preprocess,
     )
@@ -143,7 +144,7 @@ fn unreadable(path: &Path, error: &dyn std::fmt::Display) -> Fallback {
     )
 }
 
-/// What the pass `stage` has written.
+/// The preprocessed text that the pass `stage` has written.
 pub(crate) fn text(work: &UnitContext<'_>, stage: &Stage) -> Result<Vec<u8>, Detour> {
     let output = stage.output.ok_or_else(|| {
         Fallback::new(
@@ -155,20 +156,21 @@ pub(crate) fn text(work: &UnitContext<'_>, stage: &Stage) -> Result<Vec<u8>, Det
     Ok(fs::read(&path).map_err(|error| unreadable(&path, &error))?)
 }
 
+/// Computes the digests of a pass that has run, and adds what it read to `read_files`.
 fn pass(
     work: &UnitContext<'_>,
     number: usize,
     stage: &Stage,
-    known: &mut ReadFiles,
+    read_files: &mut ReadFiles,
 ) -> Result<Pass, Detour> {
     let bytes = text(work, stage)?;
     let files = markers::files(&bytes);
     for file in &files {
-        known.add(file.path.clone().into(), entered(work, &files, file));
+        read_files.add(file.path.clone().into(), entered(work, &files, file));
     }
     let printed = printed(work, number)?;
-    known.add_times(&bytes);
-    known.add_times(&printed);
+    read_files.add_times(&bytes);
+    read_files.add_times(&printed);
     Ok(Pass {
         command: template(work.plan, stage),
         digest: Sha256::digest(&bytes).into(),
@@ -176,7 +178,7 @@ fn pass(
     })
 }
 
-/// How a pass that entered `files` came to `file`. Text of ours does not count.
+/// How a pass that entered `files` came to `file`. An includer in the workspace, which is text of ours, is left out.
 fn entered(work: &UnitContext<'_>, files: &[SourceFile], file: &SourceFile) -> Entered {
     let by = file.includer.map(|at| PathBuf::from(&files[at].path));
     Entered {
@@ -185,7 +187,7 @@ fn entered(work: &UnitContext<'_>, files: &[SourceFile], file: &SourceFile) -> E
     }
 }
 
-/// What stage `number` printed. A message may leave no trace in the text.
+/// What stage `number` printed, since a message may leave no trace in the preprocessed text.
 fn printed(work: &UnitContext<'_>, number: usize) -> Result<Vec<u8>, Detour> {
     let mut printed = Vec::new();
     for stream in OutputStream::ALL {
@@ -195,10 +197,10 @@ fn printed(work: &UnitContext<'_>, number: usize) -> Result<Vec<u8>, Detour> {
     Ok(printed)
 }
 
-/// gcc takes `x.h.gch` in place of `x.h` when it compiles a host source, and not when it only
-/// preprocesses: the pass does not tell what the compile reads.
-fn check_precompiled(known: &ReadFiles) -> Result<(), Bypass> {
-    let mut precompiled = known.preprocessed().map(|path| {
+/// Returns a bypass if there is a precompiled header. gcc reads `x.h.gch` instead of `x.h` when it compiles a host
+/// source, but not when it only preprocesses, so the pass does not show what the compile reads.
+fn check_precompiled(read_files: &ReadFiles) -> Result<(), Bypass> {
+    let mut precompiled = read_files.preprocessed().map(|path| {
         let mut name = path.as_os_str().to_owned();
         name.push(".gch");
         PathBuf::from(name)
@@ -212,16 +214,16 @@ fn check_precompiled(known: &ReadFiles) -> Result<(), Bypass> {
     }
 }
 
-/// The content of every header that the pass read. Its text alone would not do: a macro that the
+/// The digest of every header that the pass read. The pass's text alone is not enough: a macro that the
 /// generated code uses leaves no trace in it.
 fn host_headers(
     work: &UnitContext<'_>,
     stage: &Stage,
-    known: &mut ReadFiles,
+    read_files: &mut ReadFiles,
 ) -> Result<Vec<HostHeader>, Detour> {
     let bytes = text(work, stage)?;
-    known.add_times(&bytes);
-    let mut found = Vec::new();
+    read_files.add_times(&bytes);
+    let mut headers = Vec::new();
     let files = markers::files(&bytes);
     for file in &files {
         let path = Path::new(&file.path);
@@ -229,20 +231,25 @@ fn host_headers(
             continue;
         }
         let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
-        known.add(path.to_owned(), entered(work, &files, file));
-        known.add_precompilable(path.to_owned());
-        found.push(HostHeader {
+        read_files.add(path.to_owned(), entered(work, &files, file));
+        read_files.add_precompilable(path.to_owned());
+        headers.push(HostHeader {
             path: path.as_os_str().as_bytes().to_vec(),
             digest,
         });
     }
-    Ok(found)
+    Ok(headers)
 }
 
-fn raw_pass(work: &UnitContext<'_>, file: FileId, known: &mut ReadFiles) -> Result<Pass, Detour> {
+/// The digest of an input that a stage reads without preprocessing, in the form of a pass.
+fn raw_pass(
+    work: &UnitContext<'_>,
+    file: FileId,
+    read_files: &mut ReadFiles,
+) -> Result<Pass, Detour> {
     let path = Path::new(&work.plan.file(file).path);
     let digest = digest_file(path).map_err(|error| unreadable(path, &error))?;
-    known.add_raw(path.to_owned());
+    read_files.add_raw(path.to_owned());
     Ok(Pass {
         command: [b"input\0", path.as_os_str().as_bytes()].concat(),
         digest,

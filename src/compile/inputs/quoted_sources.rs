@@ -1,39 +1,39 @@
-//! Which source files a diagnostic mentions. Diagnostics print lines of files, and quote them; as long as these
-//! files have the same bytes, a stored diagnostic stays right when lines of other files move.
+//! Which source files a diagnostic mentions. Diagnostics give line numbers and quote lines; as long as the mentioned
+//! files have the same bytes, a stored diagnostic stays correct when lines of other files move.
 //!
-//! Errs for too many files. docs/design/semantic.md says why the others do not matter.
+//! Errs on the side of too many files. docs/design/semantic.md says why the other files do not matter.
 
 use crate::compile::file_digest::digest_file;
 use crate::compile::inputs::known_files::QuotedSource;
 use crate::compile::inputs::known_files::ReadFiles;
 use std::path::{Path, PathBuf};
 
-/// Those of `known` that `printed` may name, as they are now; `None` if one of the texts names none of them,
-/// so that it cannot be told which ones it mentions.
-pub(crate) fn named(known: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<QuotedSource>> {
+/// The files that the texts in `printed` may name, with their present digests. `None` if one of the texts names no
+/// file, as it is then unknown which files it mentions.
+pub(crate) fn named(read_files: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<QuotedSource>> {
     let texts = printed.iter().filter(|text| !text.is_empty());
     let texts: Vec<_> = texts.map(|text| without_blanks(text)).collect();
-    let mut are_named = vec![false; texts.len()];
+    let mut names_a_file = vec![false; texts.len()];
     let mut files: Vec<&PathBuf> = Vec::new();
-    for path in known.preprocessed() {
+    for path in read_files.preprocessed() {
         let mut is_named = false;
-        for (text, found) in texts.iter().zip(&mut are_named) {
-            let names = may_name(text, path)?;
-            is_named |= names;
-            *found |= names;
+        for (text, names_a_file) in texts.iter().zip(&mut names_a_file) {
+            let names_this = may_name(text, path)?;
+            is_named |= names_this;
+            *names_a_file |= names_this;
         }
         files.extend(is_named.then_some(path));
     }
-    if are_named.iter().all(|found| *found) {
+    if names_a_file.iter().all(|names| *names) {
         sources(files.into_iter())
     } else {
         None
     }
 }
 
-/// Every file of `known` as it is now.
-pub(crate) fn all(known: &ReadFiles) -> Option<Vec<QuotedSource>> {
-    sources(known.preprocessed().chain(known.raw()))
+/// All files that the passes and stages read, with their present digests. `None` if one cannot be read.
+pub(crate) fn all(read_files: &ReadFiles) -> Option<Vec<QuotedSource>> {
+    sources(read_files.preprocessed().chain(read_files.raw()))
 }
 
 fn sources<'k>(paths: impl Iterator<Item = &'k PathBuf>) -> Option<Vec<QuotedSource>> {
@@ -47,8 +47,8 @@ fn sources<'k>(paths: impl Iterator<Item = &'k PathBuf>) -> Option<Vec<QuotedSou
         .collect()
 }
 
-/// Whether the base name of `path` occurs anywhere in `text`, which has no blanks: messages may be
-/// wrapped. None for a name that may be printed in another way.
+/// Whether the base name of `path` occurs anywhere in `text`, from which blanks have been removed, since messages may
+/// be wrapped. `None` for a name that may be printed in an escaped form.
 fn may_name(text: &[u8], path: &Path) -> Option<bool> {
     let name = path.file_name()?.as_encoded_bytes();
     let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');

@@ -1,10 +1,10 @@
-//! Which arguments of the host compiler steer it: neither macros nor included files do.
+//! Selects the arguments of the host compiler that affect its search for headers or its driver. Macros and included
+//! files do not.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-/// The arguments but for macros and included files, which steer neither the search for headers nor the
-/// driver, and for what would silence the answer.
+/// The arguments without macros and included files, and without `-w`, which would silence the answer.
 pub(crate) fn steering(args: &[OsString]) -> Vec<OsString> {
     let mut kept = Vec::new();
     let mut rest = args.iter();
@@ -23,14 +23,15 @@ fn is_macro(arg: &[u8]) -> bool {
     arg.starts_with(b"-D") || arg.starts_with(b"-U")
 }
 
-/// What follows `-include` and its kin within the same argument.
+/// The rest of an argument that begins with `-include` or its like; empty if the file is the next argument.
 pub(crate) fn included(arg: &[u8]) -> Option<&[u8]> {
     const SPELLINGS: [&[u8]; 4] = [b"--include", b"--imacros", b"-include", b"-imacros"];
     let joined = SPELLINGS
         .iter()
         .find_map(|spelling| arg.strip_prefix(*spelling))?;
-    let is_other = joined.starts_with(b"-");
-    (!is_other).then_some(joined)
+    // Such as --include-directory.
+    let is_other_option = joined.starts_with(b"-");
+    (!is_other_option).then_some(joined)
 }
 
 #[cfg(test)]

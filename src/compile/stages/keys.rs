@@ -1,4 +1,4 @@
-//! The keys of a stage at work: what its tool is, is told and reads.
+//! The keys of a stage: its tool, its arguments, and what it reads.
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
@@ -15,33 +15,33 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// How a stage's result is stored.
+/// The form in which a stage's result is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StoredForm {
-    /// As the tool wrote it, under a key that holds the module id.
+    /// As the tool wrote it, under a key that includes the module id.
     Named,
-    /// With a place for the module id, which is in no key.
+    /// With a placeholder for the module id, which is not part of the key.
     Nameless,
 }
 
-/// The keys of one stage by the form of what is under them.
+/// The keys of one stage, by the form in which its result is stored.
 pub(super) struct Keys {
-    /// Of the form without the module id; `None` if the tool makes more of that than names.
+    /// For [`StoredForm::Nameless`]. `None` if the tool uses the module id for more than names.
     pub nameless: Option<Pair>,
-    /// `None` if every result has the other form.
+    /// For [`StoredForm::Named`]. `None` if every result is stored nameless.
     pub named: Option<Pair>,
 }
 
 /// The keys of one stage in one form.
 pub(super) struct Pair {
-    /// Of what it reads as it is.
+    /// Over the exact inputs of the stage.
     pub exact: Digest,
-    /// Without the numbers of lines that do not reach what the stage writes; `None` if they do.
+    /// Over line-insensitive digests of its inputs; `None` if line numbers reach its output.
     pub line_insensitive: Option<Digest>,
 }
 
 impl Keys {
-    /// Every key, in the order in which they are asked for.
+    /// Every key, in the order in which they are looked up.
     pub(super) fn all(&self) -> impl Iterator<Item = (&Digest, StoredForm)> {
         let nameless = self
             .nameless
@@ -56,23 +56,23 @@ impl Keys {
     }
 }
 
-/// What the keys of a unit's stages are made of; grows as stages are done.
+/// The data from which the keys of a unit's stages are computed. Digests are added as stages end.
 pub(super) struct StageInputs<'a> {
     pub work: &'a UnitContext<'a>,
     /// What its passes read.
     pub read: &'a PassResults,
-    /// The passes without the numbers of lines; `None` if every byte counts.
+    /// The line-insensitive digests of the passes; `None` if every byte of the sources matters.
     pub line_insensitive: Option<&'a LineInsensitive>,
     /// The module id.
     pub id: &'a [u8],
-    /// Of the portable form of each file in the workspace that a key may need.
+    /// The digest of the portable form of each file in the workspace that a key may need.
     pub digests: HashMap<FileId, Digest>,
-    /// Digests without the module id, of files that hold it in names alone.
+    /// Digests without the module id, of files that contain it only in names.
     pub nameless: HashMap<FileId, Digest>,
 }
 
 impl StageInputs<'_> {
-    /// The stage's keys; `None` for one that always runs, or reads a file without a known digest.
+    /// The stage's keys. `None` if the stage always runs, or reads a file without a known digest.
     pub(super) fn keys(&self, stage: &Stage, command: &Command) -> Option<Keys> {
         let pair = |exact: HashMap<FileId, Digest>,
                     line_insensitive: Option<HashMap<FileId, Digest>>| {
@@ -105,8 +105,7 @@ impl StageInputs<'_> {
         (nameless.is_some() || named.is_some()).then_some(Keys { nameless, named })
     }
 
-    /// The digests of what ptxas reads, without the module id; `None` if it makes more of that than
-    /// names.
+    /// The digests of what ptxas reads, without the module id; `None` if ptxas uses it for more than names.
     fn carried(&self, stage: &Stage) -> Option<HashMap<FileId, Digest>> {
         if self.id.is_empty() || shape::names_count(stage) {
             return None;
@@ -122,8 +121,8 @@ impl StageInputs<'_> {
         Some(digests)
     }
 
-    /// The digests of what the stage reads, without the numbers of lines that do not reach what it
-    /// writes; `None` if they do, or if every byte counts. cudafe++ writes them all.
+    /// The line-insensitive digests of what the stage reads. `None` if line numbers reach its output (cudafe++ writes
+    /// all of them), or if every byte of the sources matters.
     fn without_lines(&self, stage: &Stage) -> Option<HashMap<FileId, Digest>> {
         let line_insensitive = self.line_insensitive?;
         let mut digests = self.digests.clone();
@@ -146,8 +145,8 @@ impl StageInputs<'_> {
         Some(digests)
     }
 
-    /// The text of a file of C++ that cudafe++ or cicc has written, whatever its stub is called here; none
-    /// inside where there is no such text.
+    /// The content of a C++ file that cudafe++ or cicc has written, with a fixed name for the stub. The outer `None`
+    /// means that another stage has written the file, the inner one that this form could not be produced.
     fn generated(&self, file: FileId) -> Option<Option<Vec<u8>>> {
         let mut stages = self.work.unit.stages.iter().copied();
         let writer = stages.find(|&number| {
@@ -173,19 +172,20 @@ impl StageInputs<'_> {
             return None;
         }
         let tool = self.tool(stage, &command.program)?;
-        let host = stage.tool == Tool::HostCompile;
-        let named = shape::names_count(stage);
+        let is_host = stage.tool == Tool::HostCompile;
+        // Names are part of the key only where they reach the output.
+        let has_names = shape::names_count(stage);
         let mut inputs = Vec::with_capacity(stage.reads.len());
         for file in &stage.reads {
             let name = shape::base_name(&work.plan.file(*file).path);
-            let name = if named { name.as_bytes() } else { b"" };
+            let name = if has_names { name.as_bytes() } else { b"" };
             inputs.push((name.to_vec(), *digests.get(file)?));
         }
         let mut arguments = shape::arguments(work, stage);
         let directories = work.facts.directory.bytes();
-        let located = named || matches!(stage.tool, Tool::Cudafe | Tool::Cicc);
-        let reader = if host {
-            // Compilers look for their parts beside themselves.
+        let has_directory = has_names || matches!(stage.tool, Tool::Cudafe | Tool::Cicc);
+        let reader = if is_host {
+            // A compiler driver looks for its parts relative to its own path.
             arguments.insert(0, stage.program.as_bytes().to_vec());
             VariableReader::HostCompiler
         } else {
@@ -194,27 +194,31 @@ impl StageInputs<'_> {
         let facts = StageFacts {
             tool: &tool,
             inputs: &inputs,
-            directory: if located { &directories } else { &[] },
+            directory: if has_directory { &directories } else { &[] },
             environment: &environment::reaching(reader, &work.facts.environment),
             machine: &if arguments.iter().any(|word| word_depends_on_machine(word)) {
                 environment::machine()
             } else {
                 Vec::new()
             },
-            diagnostics: if host {
+            diagnostics: if is_host {
                 work.commands.diagnostics.name()
             } else {
                 b"plain"
             },
-            debug_directory: host.then(|| work.commands.mapped.as_bytes()),
-            host: if host { &work.host.commands } else { &[] },
-            host_headers: if host { &self.read.host_headers } else { &[] },
+            debug_directory: is_host.then(|| work.commands.mapped.as_bytes()),
+            host: if is_host { &work.host.commands } else { &[] },
+            host_headers: if is_host {
+                &self.read.host_headers
+            } else {
+                &[]
+            },
             arguments: &arguments,
         };
         Some(facts.key())
     }
 
-    /// The identity of the stage's tool; none for tools whose stages always run.
+    /// The identity of the stage's tool; `None` for tools whose stages always run.
     fn tool(&self, stage: &Stage, program: &Path) -> Option<Digest> {
         const HOST: [&str; 4] = ["host", "cc1plus", "cc1", "as"];
         let toolchain = self.work.commands.toolchain;
@@ -222,7 +226,7 @@ impl StageInputs<'_> {
         match stage.tool {
             Tool::Cudafe => toolchain.part("cudafe++", &real, |role| role == "cudafe++"),
             Tool::Cicc => {
-                // And libdevice.
+                // And libdevice (`.bc`).
                 let is_part = |role: &str| role == "cicc" || role.ends_with(".bc");
                 toolchain.part("cicc", &real, is_part)
             }
@@ -230,7 +234,7 @@ impl StageInputs<'_> {
             Tool::Fatbinary | Tool::EmptyFatbinary => {
                 toolchain.part("fatbinary", &real, |role| role == "fatbinary")
             }
-            // A script in the place of a part may do something else each time.
+            // A script in place of a part may do something else each time.
             Tool::HostCompile if toolchain.front == Front::Programs => {
                 toolchain.part("host", &real, |role| HOST.contains(&role))
             }

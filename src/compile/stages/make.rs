@@ -1,5 +1,5 @@
-//! The stages of a unit whose product is not in the store: taken one by one, or run. Decides whether
-//! the host compile has one step or two.
+//! Compiles a unit whose product is not in the store: takes each stage from the store, or runs it. Decides whether
+//! the host compile runs in one step or two.
 
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
@@ -13,7 +13,8 @@ use crate::journal::StageEnd;
 use crate::outcome::FallbackReason;
 use crate::stats::Counter;
 
-/// Takes every stage but the passes, which have run, from the store, or runs it.
+/// Takes every stage except the passes, which have run, from the store, or runs it. `overlap` is called while the last
+/// of them runs, perhaps several times.
 pub(crate) fn compile_stages(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
@@ -29,52 +30,55 @@ pub(crate) fn compile_stages(
             assembled: None,
         });
     }
-    // `--keep` leaves the files that nvcc's own steps write; a program in front of the compiler may treat
-    // two steps in another way than one, and add flags that two steps do not allow.
-    let is_known = work.commands.toolchain.ends_in_gcc() && work.host.additions.is_none();
-    let may_split = work.facts.keep.is_none() && is_known;
+    // `--keep` must leave the files that nvcc's own stages write. A program in front of the compiler may treat
+    // two steps differently from one, and may add flags that do not work in two steps.
+    let is_plain_gcc = work.commands.toolchain.ends_in_gcc() && work.host.additions.is_none();
+    let may_split = work.facts.keep.is_none() && is_plain_gcc;
     let split = may_split.then(|| work.plan.split_host_compile(work.unit));
     if let Some(split) = split.flatten() {
         let work = work.by_plan(&split.plan, &split.unit);
         let stages = Stages::new(&work, read, line_insensitive, id, Some(&split))?;
-        if let Some(made) = run_stages(&work, stages, overlap)? {
-            return Ok(made);
+        if let Some(results) = run_stages(&work, stages, overlap)? {
+            return Ok(results);
         }
         work.runner
             .recorder
             .note("host compile", "in one step: two do not fit");
     }
     let stages = Stages::new(work, read, line_insensitive, id, None)?;
-    let made = run_stages(work, stages, overlap)?;
-    Ok(made.unwrap_or_default())
+    let results = run_stages(work, stages, overlap)?;
+    Ok(results.unwrap_or_default())
 }
 
-/// Counts the passes of a unit that is to be made stage by stage.
+/// Counts the passes of a unit that is to be compiled stage by stage.
 pub(crate) fn count_passes(work: &UnitContext<'_>) {
     for number in &work.unit.passes {
         count(work, work.stage(*number), Counter::StageMiss);
     }
 }
 
-/// `None` if the host compile cannot be done in the two steps that `stages` has.
+/// Runs all stages except the passes. `None` if the host compile cannot be done in the two steps of `stages`.
 fn run_stages(
     work: &UnitContext<'_>,
     mut stages: Stages<'_>,
     overlap: &mut dyn FnMut(),
 ) -> Result<Option<StageResults>, Detour> {
-    let rest = work.unit.stages.iter().copied();
-    let rest: Vec<_> = rest
+    let numbers: Vec<_> = work
+        .unit
+        .stages
+        .iter()
+        .copied()
         .filter(|number| !work.unit.passes.contains(number))
         .collect();
-    match run_side_by_side(work, &mut stages, &rest, overlap) {
+    match run_side_by_side(work, &mut stages, &numbers, overlap) {
         Err(Detour::Fallback(_)) if stages.are_misfit() => Ok(None),
         Err(detour) => Err(detour),
         Ok(()) => Ok(Some(stages.made())),
     }
 }
 
-/// Takes the stages `numbers` of `work`'s plan from the store, or runs them, side by side as far as
-/// they do not wait for each other. `overlap` is called while one of them runs by itself.
+/// Takes the stages `numbers` of `work`'s plan from the store, or runs them, in parallel unless one waits for another.
+/// `overlap` is called while one of them runs alone.
 fn run_side_by_side(
     work: &UnitContext<'_>,
     stages: &mut Stages<'_>,
@@ -114,17 +118,16 @@ fn run_side_by_side(
         }
     }
 
-    let chosen = numbers.iter().map(|number| work.stage(*number));
-    let chosen: Vec<_> = chosen.collect();
-    let named: Vec<_> = numbers
+    let chosen: Vec<_> = numbers.iter().map(|number| work.stage(*number)).collect();
+    let numbered: Vec<_> = numbers
         .iter()
         .copied()
         .zip(chosen.iter().copied())
         .collect();
-    let told = StageLog::of(work.runner.recorder, work.plan, &named);
+    let log = StageLog::of(work.runner.recorder, work.plan, &numbered);
     work.runner.run(
         &chosen,
-        &mut Rest(stages, numbers, overlap, told),
+        &mut Rest(stages, numbers, overlap, log),
         &work.commands.environment,
         FallbackReason::Stage,
     )

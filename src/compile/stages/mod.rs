@@ -1,5 +1,5 @@
-//! The stage cache: the result of each stage under a key of its own, so that a changed unit only
-//! redoes what has changed.
+//! The stage cache: stores the result of each stage under a key of its own, so that a changed unit only
+//! runs the stages whose inputs have changed.
 
 mod keys;
 pub(crate) mod make;

@@ -1,58 +1,58 @@
-//! What a device compiler wrote, without the module id that it was told: all that it does with the id
-//! is to put it into names, which `docs/design/keys.md` shows by experiment. Knows bytes alone.
+//! The output of a device compiler without the module id. The compiler only puts the id into names, which
+//! `docs/design/keys.md` shows by experiment, so that another id can be put in later.
 
 use crate::compile::run::mentions::{mentions, replaced};
 use crate::key::digits;
 use memchr::memmem;
 
-/// Stands for the id.
+/// Replaces the id.
 const PLACE: &[u8] = b"\0module id\0";
 
-/// Words of PTX that tells lines or names for a debugger: ptxas takes sums over all of that.
+/// Words of PTX that holds line numbers or names for a debugger. ptxas computes checksums over all of it.
 const LINES: [&[u8]; 3] = [b".loc", b".file", b".section"];
 
-/// `bytes` with a place for the module `id`. `None` if they hold the id, or a part of it, in any other
-/// way than as it is: then only the tool can put another one in.
+/// `bytes` with a placeholder for the module `id`. `None` if they contain a part of the id outside of the whole id,
+/// or the id spelled in another way: then only the tool itself can put another id in.
 pub(super) fn remove(bytes: &[u8], id: &[u8]) -> Option<Vec<u8>> {
     let digits = digits(id)?;
     let count = |word: &[u8]| memmem::find_iter(bytes, word).count();
-    let whole = count(id);
+    let id_count = count(id);
     let spelled = spelled(bytes);
-    let is_whole = |part: &&[u8]| count(part) == whole && !mentions(&spelled, part);
-    let free = !mentions(bytes, PLACE) && digits.iter().all(is_whole);
-    free.then(|| match whole {
+    let is_whole = |part: &&[u8]| count(part) == id_count && !mentions(&spelled, part);
+    let is_removable = !mentions(bytes, PLACE) && digits.iter().all(is_whole);
+    is_removable.then(|| match id_count {
         0 => bytes.to_vec(),
         _ => replaced(bytes, id, PLACE),
     })
 }
 
-/// The inverse of [`remove`]: `bytes` with this `id` in its places.
+/// The inverse of [`remove`]: `bytes` with `id` in place of the placeholder.
 pub(super) fn insert(bytes: &[u8], id: &[u8]) -> Vec<u8> {
     replaced(bytes, PLACE, id)
 }
 
-/// What a front end writes.
+/// The kind of a file that a front end writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Code {
     /// Its main output: code for the device.
     Device,
-    /// What it writes besides.
+    /// Any other file.
     Other,
 }
 
-/// Whether a front end wrote this as text, in which names stand as they are: PTX where it is code for the device,
-/// and neither bitcode nor what is compressed. Of other text the portable form will do, which holds NUL.
+/// Whether `bytes` are text, in which names appear verbatim. Device code must be PTX, neither bitcode nor compressed.
+/// Other files may be in portable form, which contains NUL.
 pub(super) fn is_plain(bytes: &[u8], code: Code) -> bool {
     let is_ptx = || !bytes.contains(&0) && mentions(bytes, b"\n.version ");
     std::str::from_utf8(bytes).is_ok() && (code == Code::Other || is_ptx())
 }
 
-/// Whether ptxas makes of this `ptx` with another id what it makes of it with this one, but for names.
+/// Whether another id in this `ptx` changes nothing but names in the output of ptxas.
 pub(super) fn is_carried_through(ptx: &[u8]) -> bool {
     !LINES.iter().any(|word| mentions(ptx, word))
 }
 
-/// Every number that fits a byte, whatever is between them: strings in PTX are such lists, and cut into
+/// Every number in `text` that fits a byte, whatever is between them: PTX spells strings as such lists, broken into
 /// lines.
 fn spelled(text: &[u8]) -> Vec<u8> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');

@@ -1,4 +1,4 @@
-//! `PCACHE_STAGES=0`: the real nvcc makes what a unit leaves behind, as one step.
+//! `PCACHE_STAGES=0`: the real nvcc compiles a unit in one step.
 
 use crate::cmdline::Job;
 use crate::compile::detour::Detour;
@@ -19,14 +19,15 @@ use std::path::Path;
 /// The compile of one source to one output.
 pub(crate) struct OneStep<'a> {
     pub nvcc: &'a Path,
-    /// What it is asked for.
+    /// The job to compile.
     pub job: &'a Job,
 }
 
-/// A bypass for a plan that is more than one source to one output.
+/// Returns a bypass unless the plan compiles one source to one output.
 pub(crate) fn check(plan: &Plan) -> Result<(), Bypass> {
-    let is_one = plan.link.is_empty() && plan.units.len() == 1 && plan.units[0].results.len() == 1;
-    if is_one {
+    let is_single =
+        plan.link.is_empty() && plan.units.len() == 1 && plan.units[0].results.len() == 1;
+    if is_single {
         Ok(())
     } else {
         Err(Bypass::new(BypassReason::OneStep, ""))
@@ -34,7 +35,7 @@ pub(crate) fn check(plan: &Plan) -> Result<(), Bypass> {
 }
 
 impl OneStep<'_> {
-    /// Runs nvcc in the place of all stages of `work`'s unit. What it prints is the last stage's.
+    /// Runs nvcc instead of all stages of `work`'s unit. What it prints is attributed to the last stage.
     pub(crate) fn make(&self, work: &UnitContext<'_>) -> Result<(), Detour> {
         let workspace = work.commands.workspace;
         let (output, last) = (work.unit.results[0], work.unit.stages.iter().max());
@@ -53,7 +54,7 @@ impl OneStep<'_> {
             stdout: workspace.stream(last, OutputStream::Stdout),
             stderr: workspace.stream(last, OutputStream::Stderr),
         };
-        // nvcc preprocesses again, and says again what the passes said.
+        // nvcc preprocesses again and prints the messages of the passes again, so theirs are dropped.
         for number in &work.unit.stages {
             for stream in OutputStream::ALL {
                 let printed = workspace.stream(*number, stream);
@@ -68,29 +69,33 @@ impl OneStep<'_> {
             ("NVCC_APPEND_FLAGS".into(), OsString::new()),
         ];
         let slots = work.runner.slots;
-        let ended = exec::run_all(&[command], &environment, 1, slots, work.runner.signals);
-        ended.map_err(|failure| {
-            let failed = |what: String| {
-                let text = format!("{}: {what}", self.nvcc.display());
-                Fallback::new(FallbackReason::Stage, text).into()
-            };
-            match failure {
-                Failure::Interrupted(signal) => Detour::Interrupted(signal),
-                Failure::Status(_, status) => failed(status.to_string()),
-                Failure::Start(_, error) => failed(error.to_string()),
-                Failure::Work(never) => match never {},
-            }
-        })?;
+        exec::run_all(&[command], &environment, 1, slots, work.runner.signals)
+            .map_err(|failure| self.detour(failure))?;
         drop_notices(
             &workspace.stream(last, OutputStream::Stderr),
             &work.plan.notices,
         )
     }
 
-    /// A doubt where the compiler or the assembler may read what no pass has seen.
-    pub(crate) fn evidence(&self, work: &UnitContext<'_>, known: &ReadFiles) -> Result<(), Doubt> {
-        // The host compiler takes x.h.gch for x.h, which its own account would tell.
-        for header in known.precompilable() {
+    fn detour(&self, failure: Failure) -> Detour {
+        let error = match failure {
+            Failure::Interrupted(signal) => return Detour::Interrupted(signal),
+            Failure::Status(_, status) => status.to_string(),
+            Failure::Start(_, error) => error.to_string(),
+            Failure::Work(never) => match never {},
+        };
+        let detail = format!("{}: {error}", self.nvcc.display());
+        Fallback::new(FallbackReason::Stage, detail).into()
+    }
+
+    /// Checks that neither the compiler nor the assembler can have read files that no pass has seen.
+    pub(crate) fn evidence(
+        &self,
+        work: &UnitContext<'_>,
+        read_files: &ReadFiles,
+    ) -> Result<(), Doubt> {
+        // The host compiler reads x.h.gch instead of x.h. Its depfile would say so, but is not at hand here.
+        for header in read_files.precompilable() {
             let mut name = header.as_os_str().to_owned();
             name.push(".gch");
             if Path::new(&name).exists() {
@@ -101,12 +106,12 @@ impl OneStep<'_> {
     }
 }
 
-/// Takes nvcc's own words, which the plan has already, from what it printed.
+/// Removes the notices, which the plan has already, from what nvcc printed to the file `printed`.
 fn drop_notices(printed: &Path, notices: &[u8]) -> Result<(), Detour> {
-    let all = fs::read(printed).map_err(|error| trouble(printed, &error))?;
-    let Some(rest) = all.strip_prefix(notices) else {
-        let text = "nvcc does not begin with the words of its dry run";
-        return Err(Fallback::new(FallbackReason::PlanShape, text).into());
+    let text = fs::read(printed).map_err(|error| trouble(printed, &error))?;
+    let Some(rest) = text.strip_prefix(notices) else {
+        let detail = "nvcc's messages do not begin with the notices of its dry run";
+        return Err(Fallback::new(FallbackReason::PlanShape, detail).into());
     };
     Ok(fs::write(printed, rest).map_err(|error| trouble(printed, &error))?)
 }

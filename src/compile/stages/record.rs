@@ -1,5 +1,5 @@
-//! What is remembered of a stage: the files it writes and what it printed, by digest. The format is
-//! drawn in `docs/design/store.md`.
+//! The stored record of a stage: the files that it wrote and what it printed, by digest. `docs/design/store.md`
+//! describes the format.
 
 use crate::compile::inputs::known_files::QuotedSource;
 use crate::store::Artefact;
@@ -11,15 +11,15 @@ pub(crate) const SCHEMA: u32 = 2;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StageRecord {
     pub schema: u32,
-    /// Files written. A stage that needs fewer is served too.
+    /// The files that it wrote. The record also serves a stage that needs only some of them.
     pub outputs: Vec<StageOutput>,
     /// What it printed on standard output.
     pub stdout: Option<Artefact>,
     /// What it printed on standard error.
     pub stderr: Option<Artefact>,
-    /// Files that the result quotes: each must still be what it was.
+    /// Files that the result quotes. All of them must be unchanged.
     pub sources: Vec<QuotedSource>,
-    /// The source of the unit that it was first made for, for people: whole, without dots.
+    /// The source of the unit that it first ran for, to be shown to users: an absolute path without dots.
     #[serde(default)]
     pub source: String,
 }

@@ -1,6 +1,6 @@
-//! A stage as its key sees it: arguments with files replaced by their places, names only where they
-//! reach what the tool writes, outputs by the flags that name them. `docs/design/keys.md` has the
-//! experiments behind the rules. Looks at no file.
+//! A stage as its key describes it: files in arguments are replaced by their index, names are included only where
+//! they reach the output, and outputs are named by their flags. `docs/design/keys.md` has the experiments behind
+//! these rules. Reads no files.
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::run::mentions::Mention;
@@ -11,28 +11,28 @@ use std::path::{Path, PathBuf};
 
 const STUB_NAME: &str = "--stub_file_name";
 
-/// What cicc writes besides device code. Whether it does changes nothing else, so these flags are in
-/// no key.
+/// The flags for files that cicc writes besides device code. They change nothing else, so they are not part of any
+/// key.
 const SIDE_OUTPUTS: [&str; 3] = ["--gen_c_file_name", STUB_NAME, "--gen_device_file_name"];
 
 /// A file that a stage writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Written {
-    /// The flag that names it, which is its name in a record.
+    /// The flag that names it, by which a record refers to it.
     pub flag: String,
-    /// Its file in the plan; none for what is written for the store alone.
+    /// Its file in the plan; `None` if it is written only to be stored.
     pub file: Option<FileId>,
     pub path: PathBuf,
     /// The name that it mentions.
     pub mention: Mention,
-    /// Whether anything here reads it.
+    /// Whether a stage reads it, or the user gets it.
     pub needed: bool,
 }
 
 /// Whether file names reach what the stage writes: objects name the file that they were compiled
 /// from, and cubins with debug information hold ptxas's command line.
 pub(super) fn names_count(stage: &Stage) -> bool {
-    let debug = |argument: &Argument| match &argument.0[..] {
+    let is_debug = |argument: &Argument| match &argument.0[..] {
         [Piece::Text(text)] => {
             let text = text.as_bytes();
             text.starts_with(b"-g") || text.starts_with(b"--device-debug")
@@ -41,34 +41,34 @@ pub(super) fn names_count(stage: &Stage) -> bool {
     };
     match stage.tool {
         Tool::HostCompile => true,
-        Tool::Ptxas => stage.args.iter().any(debug),
+        Tool::Ptxas => stage.args.iter().any(is_debug),
         _ => false,
     }
 }
 
 /// The stage's arguments for its key.
 pub(super) fn arguments(work: &UnitContext<'_>, stage: &Stage) -> Vec<Vec<u8>> {
-    let named = names_count(stage);
-    let mut place = |file: FileId| {
-        let read = stage.reads.iter().position(|read| *read == file);
-        let mut place = match read {
-            Some(read) => OsString::from(format!("{{read {read}}}")),
+    let has_names = names_count(stage);
+    let mut placeholder = |file: FileId| {
+        let index = stage.reads.iter().position(|read| *read == file);
+        let mut placeholder = match index {
+            Some(index) => OsString::from(format!("{{read {index}}}")),
             None => OsString::from("{written}"),
         };
-        // The object's own name is in no object.
-        if named && (read.is_some() || stage.tool == Tool::Ptxas) {
-            place.push("/");
-            place.push(base_name(&work.plan.file(file).path));
+        // An object does not contain its own name.
+        if has_names && (index.is_some() || stage.tool == Tool::Ptxas) {
+            placeholder.push("/");
+            placeholder.push(base_name(&work.plan.file(file).path));
         }
-        place
+        placeholder
     };
     let mut arguments = Vec::with_capacity(stage.args.len());
     let mut rest = stage.args.iter();
     while let Some(argument) = rest.next() {
-        let text = work.plan.render(argument, &mut place).into_vec();
-        let side = SIDE_OUTPUTS.iter().any(|flag| text == flag.as_bytes());
+        let text = work.plan.render(argument, &mut placeholder).into_vec();
+        let is_side_output = SIDE_OUTPUTS.iter().any(|flag| text == flag.as_bytes());
         match stage.tool {
-            Tool::Cicc if side => drop(rest.next()),
+            Tool::Cicc if is_side_output => drop(rest.next()),
             Tool::Cudafe if text == STUB_NAME.as_bytes() => {
                 rest.next();
                 arguments.push(text);
@@ -86,7 +86,7 @@ pub(super) fn written(
     number: usize,
 ) -> Option<Vec<Written>> {
     let keeps = work.facts.keep.is_some();
-    let readers = |file: FileId| {
+    let is_read = |file: FileId| {
         let mut stages = work.plan.stages.iter();
         stages.any(|stage| stage.reads.contains(&file))
     };
@@ -99,7 +99,7 @@ pub(super) fn written(
         }
         written.push(Written {
             mention: mention(stage, &flag, &path),
-            needed: keeps || readers(file) || work.unit.results.contains(&file),
+            needed: keeps || is_read(file) || work.unit.results.contains(&file),
             flag,
             file: Some(file),
             path,
@@ -117,8 +117,8 @@ pub(super) fn written(
     Some(written)
 }
 
-/// The flags of ours that make cicc write what it does not write in every form, so that one form
-/// serves another.
+/// The flags that are added to a cicc command that writes device code only, so that its stored result also serves
+/// commands that write the other files.
 pub(super) fn added(
     work: &UnitContext<'_>,
     stage: &Stage,
@@ -138,7 +138,7 @@ pub(super) fn added(
     SIDE_OUTPUTS.map(|flag| (flag, path(flag))).into()
 }
 
-/// The name of the stub that cudafe++ is told.
+/// The name of the stub in the arguments of cudafe++.
 pub(super) fn stub_name(stage: &Stage) -> Option<&OsStr> {
     let mut args = stage.args.iter().map(|argument| match &argument.0[..] {
         [Piece::Text(text)] => Some(text.as_os_str()),
@@ -148,13 +148,13 @@ pub(super) fn stub_name(stage: &Stage) -> Option<&OsStr> {
     args.next().flatten()
 }
 
-/// Whether the stage translates a source as it is, with everything that it includes.
+/// Whether the stage compiles a user's source itself, including its headers.
 pub(super) fn reads_sources(work: &UnitContext<'_>, stage: &Stage) -> bool {
     let is_input = |file: &FileId| work.plan.file(*file).kind == FileKind::Input;
     stage.tool == Tool::HostCompile && stage.reads.iter().any(is_input)
 }
 
-/// Whether a later stage needs what is written under `flag`, in this form or in another.
+/// Whether a later stage may need the file that `flag` names, in this form of the compile or in another.
 pub(super) fn is_shared(stage: &Stage, flag: &str) -> bool {
     stage.tool == Tool::Cicc && flag == STUB_NAME
 }
@@ -173,16 +173,16 @@ fn mention(stage: &Stage, flag: &str, path: &Path) -> Mention {
     }
 }
 
-/// The flag that names `file`: the argument before it, or what stands before it in its own.
+/// The flag that names `file`: the argument before it, or the text before it in the same argument.
 fn flag_of(stage: &Stage, file: FileId) -> Option<String> {
     let holds = |argument: &Argument| argument.0.contains(&Piece::File(file));
-    let at = stage.args.iter().position(holds)?;
-    let text = match &stage.args[at].0[..] {
+    let index = stage.args.iter().position(holds)?;
+    let flag = match &stage.args[index].0[..] {
         [Piece::Text(flag), ..] => flag,
-        _ => match &stage.args.get(at.checked_sub(1)?)?.0[..] {
+        _ => match &stage.args.get(index.checked_sub(1)?)?.0[..] {
             [Piece::Text(flag)] => flag,
             _ => return None,
         },
     };
-    Some(text.to_str()?.trim_end_matches('=').to_owned())
+    Some(flag.to_str()?.trim_end_matches('=').to_owned())
 }

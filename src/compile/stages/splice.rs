@@ -1,16 +1,16 @@
-//! The text that fatbinary writes for the host compiler, taken apart: the form, and the numbers in
-//! it, which go into assembly that was compiled with the form alone. Knows bytes alone; what is not
-//! exactly of the known shape is refused.
+//! Splits the text that fatbinary writes for the host compiler into its form and its numbers. The host compiler
+//! compiles the form, and the numbers are spliced into its assembly. Text that does not have exactly the known shape
+//! is refused.
 
 use memchr::memmem;
 
-/// Stands in the form and in the assembly for the numbers. To assemblers it is a comment.
+/// Replaces the numbers in the form and in the assembly. To assemblers it is a comment.
 const PLACE: &[u8] = b"# pcache-nvcc: the fatbinary";
 
-/// Before the number of the array's elements, which reaches debug information alone.
+/// Precedes the number of the array's elements, which reaches nothing but debug information.
 const ARRAY: &[u8] = b"\nextern const unsigned long long fatbinData[";
 
-/// The form: fatbinary's text without its numbers.
+/// The form: fatbinary's text without its numbers. `None` if the text has another shape.
 pub(super) fn form(text: &[u8]) -> Option<Vec<u8>> {
     let (before, _, after) = parts(text)?;
     let size = only(after, ARRAY)? + ARRAY.len();
@@ -25,14 +25,14 @@ pub(super) fn form(text: &[u8]) -> Option<Vec<u8>> {
     Some([before, &mark, &after[..size], b"1", &after[end..]].concat())
 }
 
-/// The section of debug information, which tells the array's size. A wrapper around the host compiler may
+/// The section of debug information, which holds the array's size. A wrapper around the host compiler may
 /// have asked for it.
 const DEBUG: &[u8] = b".debug_info";
 
-/// The assembly with the numbers of `text` in their place. `None` if `text` is not of this form, the place
-/// is not there exactly once, or the assembly may tell more of the form than its place.
-pub(super) fn splice(assembly: &[u8], used: &[u8], text: &[u8]) -> Option<Vec<u8>> {
-    if form(text)? != used || memmem::find(assembly, DEBUG).is_some() {
+/// The assembly with the numbers of `text` in place of the comment. `None` if `text` does not have the form
+/// `compiled_form`, if the comment does not occur exactly once, or if the assembly has debug information.
+pub(super) fn splice(assembly: &[u8], compiled_form: &[u8], text: &[u8]) -> Option<Vec<u8>> {
+    if form(text)? != compiled_form || memmem::find(assembly, DEBUG).is_some() {
         return None;
     }
     let line = [b"\n", PLACE, b"\n"].concat();
@@ -48,7 +48,7 @@ pub(super) fn splice(assembly: &[u8], used: &[u8], text: &[u8]) -> Option<Vec<u8
     Some(spliced)
 }
 
-/// What stands before the lines of numbers, these, and what stands behind them.
+/// Splits the text into what precedes the lines of numbers, those lines, and what follows them.
 fn parts(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let start = memmem::find(text, b"\n\".quad ")? + 1;
     let mut end = start;
@@ -63,7 +63,7 @@ fn parts(text: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
         .then_some((before, numbers, after))
 }
 
-/// The directive in a line of its own that is a string literal: `".quad 0x1,0x2\n"`.
+/// The directive in a line that is one string literal: `".quad 0x1,0x2\n"`.
 fn numbers_of(line: &[u8]) -> Option<&[u8]> {
     let directive = line.strip_prefix(b"\"")?.strip_suffix(b"\\n\"\n")?;
     let numbers = directive.strip_prefix(b".quad ")?;
@@ -71,10 +71,10 @@ fn numbers_of(line: &[u8]) -> Option<&[u8]> {
     numbers.iter().all(is_number).then_some(directive)
 }
 
-/// Where `wanted` is, if it is there once.
-fn only(text: &[u8], wanted: &[u8]) -> Option<usize> {
-    let mut found = memmem::find_iter(text, wanted);
-    match (found.next(), found.next()) {
+/// The offset of `word`, if it occurs exactly once.
+fn only(text: &[u8], word: &[u8]) -> Option<usize> {
+    let mut occurrences = memmem::find_iter(text, word);
+    match (occurrences.next(), occurrences.next()) {
         (Some(at), None) => Some(at),
         _ => None,
     }

@@ -1,4 +1,4 @@
-//! The stages of one unit, taken from the store one at a time, or run and stored.
+//! Takes the stages of one unit from the store one at a time, or runs and stores them.
 
 use crate::compile::detour::Detour;
 use crate::compile::inputs::assembly::{check_assembly, check_line_files};
@@ -27,24 +27,26 @@ use crate::stats::{Counter, StageKind};
 use sha2::{Digest as _, Sha256};
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The stages of one unit at work, whose passes have run.
+/// The stages of one unit whose passes have run.
 pub(crate) struct Stages<'a> {
     inputs: StageInputs<'a>,
-    /// Of the stages that run.
+    /// The keys of the stages that run.
     keys: HashMap<usize, Keys>,
+    /// The stages that came from the store.
     served: BTreeSet<usize>,
     two_steps: Option<TwoSteps<'a>>,
-    /// Every file that the unit's passes read; `None` if one has changed meanwhile.
+    /// Every file that the unit's passes read; `None` if one has changed since.
     sources: OnceCell<Option<Vec<QuotedSource>>>,
 }
 
 impl<'a> Stages<'a> {
-    /// Puts the module id where the front ends look for it. `split` is what the work's plan was made
-    /// by, if its host compile has two steps.
+    /// Writes the module id to the file that the front ends read. `split` is the origin of the plan in `work`, if its
+    /// host compile has two steps.
     pub(crate) fn new(
         work: &'a UnitContext<'a>,
         read: &'a PassResults,
@@ -73,8 +75,8 @@ impl<'a> Stages<'a> {
         })
     }
 
-    /// Begins stage `number`, whose inputs are all in the workspace: the command to run, or none
-    /// where everything that it would have written and printed has come from the store.
+    /// Begins stage `number`, whose inputs are all in the workspace. Returns the command to run, or `None` if
+    /// everything that it would have written and printed came from the store.
     pub(crate) fn begin(&mut self, number: usize) -> Result<Option<Command>, Detour> {
         let work = self.inputs.work;
         let stage = work.stage(number);
@@ -104,7 +106,7 @@ impl<'a> Stages<'a> {
         Ok(Some(command))
     }
 
-    /// Ends stage `number`, which has run well: stores what may be stored.
+    /// Ends stage `number`, which has succeeded, and stores its result if possible.
     pub(crate) fn end(&mut self, number: usize) -> Result<(), Fallback> {
         let stage = self.inputs.work.stage(number);
         if let Some(two_steps) = &mut self.two_steps {
@@ -114,17 +116,16 @@ impl<'a> Stages<'a> {
         Ok(())
     }
 
-    /// Stores what stage `number` wrote, where it may be stored, and notes its digests.
+    /// Stores what stage `number` wrote, if possible, and notes the digests.
     fn keep(&mut self, stage: &Stage, number: usize) {
         let keys = self.keys.get(&number);
         let written = shape::written(self.inputs.work, stage, number);
         let (Some(keys), Some(written)) = (keys, written) else {
             return;
         };
-        let wanted = written
+        let contents: Option<Vec<_>> = written
             .into_iter()
-            .filter(|file| file.needed || shape::is_shared(stage, &file.flag));
-        let contents: Option<Vec<_>> = wanted
+            .filter(|file| file.needed || shape::is_shared(stage, &file.flag))
             .map(|file| {
                 let bytes = file.mention.remove(fs::read(&file.path).ok()?)?;
                 Some((file, bytes))
@@ -134,53 +135,44 @@ impl<'a> Stages<'a> {
             return;
         };
         let (contents, form) = self.formed(stage, keys, contents);
-        let form = self
+        let storable_form = self
             .may_be_stored(stage, number, &contents)
             .and_then(|()| form.ok_or_else(|| "the module id is in more than names".to_owned()));
-        if let Err(doubt) = &form {
-            let name = stage_names::name(stage);
-            let text = format_args!("{name}: {doubt}");
-            self.inputs
-                .work
-                .runner
-                .recorder
-                .note("stage not stored", text);
-        }
-        if let Ok(form) = form {
-            self.store(stage, number, (keys, form), &contents);
+        match storable_form {
+            Ok(form) => {
+                self.store(stage, number, (keys, form), &contents);
+            }
+            Err(doubt) => {
+                let name = stage_names::name(stage);
+                let recorder = self.inputs.work.runner.recorder;
+                recorder.note("stage not stored", format_args!("{name}: {doubt}"));
+            }
         }
         for content in contents {
             self.note_digests(content.file.file, &content.bytes, content.nameless);
         }
     }
 
-    /// The contents, each without the module id too where the stage's key may do without it, and the form
-    /// in which they are stored; `None` if only one without the id could be, and there is none.
+    /// Adds the form without the module id to `contents`, if the stage has a key for that form and all files have it.
+    /// Also returns the form in which they are stored; `None` if the stage only has a key for nameless results, and
+    /// the result is not one.
     fn formed(
         &self,
         stage: &Stage,
         keys: &Keys,
         contents: Vec<(Written, Vec<u8>)>,
     ) -> (Vec<WrittenContent>, Option<StoredForm>) {
-        let is_carried = keys.nameless.is_some();
-        let without = |file: &Written, bytes: &[u8]| {
-            let code = if stage.output.is_some() && file.file == stage.output {
-                Code::Device
-            } else {
-                Code::Other
-            };
-            let is_plain = stage.tool == Tool::Ptxas || nameless::is_plain(bytes, code);
-            is_plain
-                .then(|| nameless::remove(bytes, self.inputs.id))
-                .flatten()
-        };
+        let may_be_nameless = keys.nameless.is_some();
         let contents = contents.into_iter().map(|(file, bytes)| WrittenContent {
-            nameless: is_carried.then(|| without(&file, &bytes)).flatten(),
+            nameless: may_be_nameless
+                .then(|| self.without_id(stage, &file, &bytes))
+                .flatten(),
             file,
             bytes,
         });
         let mut contents: Vec<_> = contents.collect();
-        let is_nameless = is_carried && contents.iter().all(|content| content.nameless.is_some());
+        let is_nameless =
+            may_be_nameless && contents.iter().all(|content| content.nameless.is_some());
         if !is_nameless {
             contents
                 .iter_mut()
@@ -194,8 +186,21 @@ impl<'a> Stages<'a> {
         (contents, form)
     }
 
-    /// Notes of a file what a later stage's key needs: its content in portable form, and that without
-    /// the module id.
+    /// The content of a file without the module id; `None` if it has no such form.
+    fn without_id(&self, stage: &Stage, file: &Written, bytes: &[u8]) -> Option<Vec<u8>> {
+        let code = if stage.output.is_some() && file.file == stage.output {
+            Code::Device
+        } else {
+            Code::Other
+        };
+        let is_plain = stage.tool == Tool::Ptxas || nameless::is_plain(bytes, code);
+        is_plain
+            .then(|| nameless::remove(bytes, self.inputs.id))
+            .flatten()
+    }
+
+    /// Notes the digests of a file for the keys of later stages: of its portable form, and of the form without the
+    /// module id.
     fn note_digests(&mut self, file: Option<FileId>, bytes: &[u8], nameless: Option<Vec<u8>>) {
         let Some(file) = file else {
             return;
@@ -210,7 +215,7 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// The stages that came from the store, and what is known of an assembly by itself.
+    /// The stages that came from the store, and what the assembler read if it ran separately.
     pub(crate) fn made(self) -> StageResults {
         StageResults {
             served: self.served,
@@ -223,8 +228,8 @@ impl<'a> Stages<'a> {
         self.two_steps.as_ref().is_some_and(TwoSteps::is_misfit)
     }
 
-    /// Puts everything that the stored stage wrote and printed into the workspace; false if it is not
-    /// all there.
+    /// Writes everything that the stored stage wrote and printed to the workspace. Returns whether all of it was in
+    /// the store.
     fn restore(
         &mut self,
         stage: &Stage,
@@ -237,11 +242,10 @@ impl<'a> Stages<'a> {
         };
         let workspace = self.inputs.work.commands.workspace;
         let id = self.inputs.id;
-        let named = |bytes: &[u8]| nameless::insert(bytes, id);
         for (file, bytes) in stored.outputs {
             let (bytes, nameless) = match form {
                 StoredForm::Named => (bytes, None),
-                StoredForm::Nameless => (named(&bytes), Some(bytes)),
+                StoredForm::Nameless => (nameless::insert(&bytes, id), Some(bytes)),
             };
             self.note_digests(file.file, &bytes, nameless);
             write(&file.path, &file.mention.insert(bytes))?;
@@ -250,7 +254,7 @@ impl<'a> Stages<'a> {
             if !text.is_empty() {
                 let text = match form {
                     StoredForm::Named => text,
-                    StoredForm::Nameless => &named(text),
+                    StoredForm::Nameless => &nameless::insert(text, id),
                 };
                 write(&workspace.stream(number, stream), text)?;
             }
@@ -258,7 +262,8 @@ impl<'a> Stages<'a> {
         Ok(true)
     }
 
-    /// The stored stage, verified, with all files that are needed here.
+    /// The stored stage, with all files that this compile needs. `None` if one is missing or damaged, or if a source
+    /// that the stage quotes has changed.
     fn fetch(&self, stage: &Stage, number: usize, key: &Digest) -> Option<StoredStage> {
         let cache = self.inputs.work.cache;
         let record: StageRecord = serde_json::from_slice(&cache.record(key)?).ok()?;
@@ -270,7 +275,7 @@ impl<'a> Stages<'a> {
             let output = record
                 .outputs
                 .iter()
-                .find(|known| known.flag == file.flag)?;
+                .find(|output| output.flag == file.flag)?;
             let bytes = cache.artefact(&output.artefact)?;
             Some((file, bytes))
         });
@@ -283,7 +288,7 @@ impl<'a> Stages<'a> {
         })
     }
 
-    /// A doubt where the result depends on something that the key does not hold.
+    /// Checks that the result depends on nothing but what the key holds.
     fn may_be_stored(
         &self,
         stage: &Stage,
@@ -311,20 +316,19 @@ impl<'a> Stages<'a> {
                 }
                 let files = stage.reads.iter().chain(&stage.writes);
                 let mut names = files.map(|file| shape::base_name(&work.plan.file(*file).path));
-                let mentions = |name: &[u8]| {
+                let is_mentioned = |name: &&OsStr| {
                     let mut cubins = contents.iter().map(|content| &content.bytes);
-                    cubins.any(|cubin| mentions(cubin, name))
+                    cubins.any(|cubin| mentions(cubin, name.as_bytes()))
                 };
-                match names.find(|name| mentions(name.as_bytes())) {
+                match names.find(is_mentioned) {
                     Some(name) => Err(format!("it names {}", name.display())),
                     None => Ok(()),
                 }
             }
             Tool::HostCompile => {
                 let headers = self.inputs.read.host_headers.iter();
-                let headers =
-                    headers.map(|header| Path::new(std::ffi::OsStr::from_bytes(&header.path)));
-                let headers = RealFiles::of(headers)?;
+                let paths = headers.map(|header| Path::new(OsStr::from_bytes(&header.path)));
+                let headers = RealFiles::of(paths)?;
                 check_headers(workspace, number, &headers)?;
                 work.check_host()?;
                 if self.two_steps.is_none() {
@@ -336,8 +340,8 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// Wherever the text mentions the stub, it is because of the flag: neither the source nor another
-    /// argument does. Nor does what was `printed`, which is stored as it is.
+    /// Checks that the output of cudafe++ mentions the stub's name only because of its flag: neither the source nor
+    /// another argument contains it. Nor does `printed`, which is stored as it is.
     fn check_stub_name(&self, stage: &Stage, printed: &Printed) -> Result<(), Doubt> {
         let work = self.inputs.work;
         let Some(name) = shape::stub_name(stage).map(|name| name.as_bytes()) else {
@@ -345,20 +349,20 @@ impl<'a> Stages<'a> {
         };
         let arguments = shape::arguments(work, stage);
         let mut texts = arguments.iter().map(Vec::as_slice).chain(printed.texts());
-        let mut elsewhere = texts.any(|text| mentions(text, name));
+        let mut is_elsewhere = texts.any(|text| mentions(text, name));
         for file in &stage.reads {
             let path = work.commands.workspace.locate(work.plan, *file);
             let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            elsewhere |= mentions(&text, name);
+            is_elsewhere |= mentions(&text, name);
         }
-        if elsewhere {
+        if is_elsewhere {
             Err("the source mentions its stub".to_owned())
         } else {
             Ok(())
         }
     }
 
-    /// Stores the stage's result under the keys of its form. What is not stored is run again.
+    /// Stores the stage's result under the keys of its form. Best effort: if it fails, the stage runs again next time.
     fn store(
         &self,
         stage: &Stage,
@@ -368,15 +372,19 @@ impl<'a> Stages<'a> {
     ) -> Option<()> {
         let cache = self.inputs.work.cache;
         let printed = self.inputs.work.commands.workspace.printed(number);
-        // CUDA's own tools quote the preprocessed text, which is their input.
-        let quotes = match stage.tool {
-            // Messages quote lines.
+        // CUDA's own tools quote the preprocessed text, which is their input and so part of the key. The host
+        // compiler's messages quote lines of the sources.
+        let quotes_sources = match stage.tool {
             Tool::HostCompile => !printed.is_empty(),
             Tool::Cicc => self.inputs.work.copies_sources(),
             Tool::Ptxas => self.inputs.work.measures_sources(),
             _ => false,
         };
-        let sources = if quotes { self.sources()? } else { Vec::new() };
+        let sources = if quotes_sources {
+            self.sources()?
+        } else {
+            Vec::new()
+        };
         let mut outputs = Vec::with_capacity(contents.len());
         for content in contents {
             let bytes = content.nameless.as_ref().unwrap_or(&content.bytes);
@@ -408,7 +416,7 @@ impl<'a> Stages<'a> {
         Some(())
     }
 
-    /// The files that `printed` may mention; `None` if that cannot be told.
+    /// The files that `printed` may mention; `None` if they cannot be determined.
     fn named(&self, printed: &Printed) -> Option<Vec<QuotedSource>> {
         if printed.is_empty() {
             return Some(Vec::new());
@@ -431,7 +439,7 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// Every file that the unit's passes read, as it was when they read it.
+    /// Every file that the unit's passes read, with its digest. `None` if one has changed since they read it.
     fn sources(&self) -> Option<Vec<QuotedSource>> {
         let take = || {
             let files = self.inputs.read.known.resolve().ok()?;
@@ -443,12 +451,12 @@ impl<'a> Stages<'a> {
     }
 }
 
-/// How a unit's stages were made.
+/// How the stages of a unit were compiled.
 #[derive(Debug, Default)]
 pub(crate) struct StageResults {
     /// The stages that came from the store.
     pub served: BTreeSet<usize>,
-    /// Whether the assembler read only what it was given, if it ran by itself.
+    /// Whether the assembler read only its input, if it ran separately.
     pub assembled: Option<Result<(), Doubt>>,
 }
 
@@ -466,7 +474,7 @@ struct StoredStage {
     printed: Printed,
 }
 
-/// Counts a stage's outcome.
+/// Adds one to the counter that `outcome` returns for the kind of `stage`, if statistics count that kind.
 pub(crate) fn count(work: &UnitContext<'_>, stage: &Stage, outcome: impl Fn(StageKind) -> Counter) {
     if let Some(kind) = stage_names::kind(stage.tool) {
         work.cache.stats.add(outcome(kind), 1);

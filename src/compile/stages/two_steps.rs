@@ -1,5 +1,5 @@
-//! A host compile in two steps at work: gives the compiler the form to include, and puts the fatbinary into the
-//! assembly.
+//! Runs a host compile in two steps: gives the compiler the form of the fatbinary to include, and splices the
+//! numbers into its assembly.
 
 use crate::compile::inputs::assembly::check_own_names;
 use crate::compile::inputs::context::UnitContext;
@@ -17,11 +17,13 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// The two steps of one unit.
+/// The two steps of one unit's host compile.
 pub(super) struct TwoSteps<'a> {
     split: &'a Split,
     form: Vec<u8>,
+    /// Whether the host compile has to be done in one step.
     misfit: bool,
+    /// Whether the assembler read only its input.
     assembled: Result<(), Doubt>,
 }
 
@@ -35,8 +37,8 @@ impl<'a> TwoSteps<'a> {
         }
     }
 
-    /// Makes ready what a step reads besides what other stages wrote. The digest of the form, once it
-    /// is there.
+    /// Prepares the input of a step: writes the form before the compile, and the spliced assembly before the
+    /// assembler runs. Returns the form's file and digest once it is written.
     pub(super) fn begin(
         &mut self,
         work: &UnitContext<'_>,
@@ -62,7 +64,7 @@ impl<'a> TwoSteps<'a> {
         }
     }
 
-    /// Looks at what a step printed, and at what the assembler read.
+    /// Checks what a step printed, and what the assembler read.
     pub(super) fn end(
         &mut self,
         work: &UnitContext<'_>,
@@ -72,7 +74,7 @@ impl<'a> TwoSteps<'a> {
         let workspace = work.commands.workspace;
         let printed = workspace.printed(number);
         match stage.tool {
-            // Lines of the form are not those of the fatbinary.
+            // Line numbers in the form differ from those in the fatbinary's text, so a message would be wrong.
             Tool::HostCompile => {
                 let form = base_name(work, self.split.form).as_bytes();
                 if printed.texts().iter().any(|text| mentions(text, form)) {
@@ -85,15 +87,15 @@ impl<'a> TwoSteps<'a> {
                 Err(self.misfit("the assembler has something to say"))
             }
             Tool::Assemble => {
-                let compiles = work.plan.stages.iter();
-                let compiles = compiles.filter(|stage| stage.tool == Tool::HostCompile);
+                let stages = work.plan.stages.iter();
+                let compiles = stages.filter(|stage| stage.tool == Tool::HostCompile);
                 let sources = compiles.flat_map(|stage| &stage.reads);
-                // It names its own source in full, others as the assembly does.
-                let own = locate(work, self.split.assembly);
-                let others: Vec<_> = sources.map(|file| base_name(work, *file)).collect();
-                let names = [&others[..], &[own.as_os_str()]].concat();
+                // The assembler lists its input by its full path, and the sources as the assembly names them.
+                let input = locate(work, self.split.assembly);
+                let sources: Vec<_> = sources.map(|file| base_name(work, *file)).collect();
+                let names = [&sources[..], &[input.as_os_str()]].concat();
                 self.assembled = assembler_read_only(workspace, number, &names)
-                    .and_then(|()| check_own_names(work, &others));
+                    .and_then(|()| check_own_names(work, &sources));
                 Ok(())
             }
             _ => Ok(()),
@@ -105,7 +107,7 @@ impl<'a> TwoSteps<'a> {
         self.misfit
     }
 
-    /// Whether the assembler read only what it was given.
+    /// Whether the assembler read only its input.
     pub(super) fn assembled(self) -> Result<(), Doubt> {
         self.assembled
     }
@@ -119,8 +121,8 @@ impl<'a> TwoSteps<'a> {
 fn read(work: &UnitContext<'_>, file: FileId) -> Result<Vec<u8>, Fallback> {
     let path = locate(work, file);
     fs::read(&path).map_err(|error| {
-        let text = format!("{}: {error}", path.display());
-        Fallback::new(FallbackReason::WorkDirectory, text)
+        let detail = format!("{}: {error}", path.display());
+        Fallback::new(FallbackReason::WorkDirectory, detail)
     })
 }
 

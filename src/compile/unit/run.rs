@@ -21,7 +21,7 @@ use crate::store::Turn;
 use std::cell::Cell;
 use std::time::Instant;
 
-/// A unit's product and how it came about.
+/// A unit's product, where it came from, and what direct mode and `pcache explain` need to know of it.
 pub(crate) struct Finished {
     pub product: Product,
     pub ending: Ending,
@@ -30,7 +30,7 @@ pub(crate) struct Finished {
     pub fields: Explanation,
     /// Wall time of the passes, in milliseconds.
     pub passes: u64,
-    /// What its passes read.
+    /// The files that its passes read.
     pub known: ReadFiles,
     /// Whether its key names the output.
     pub scope: OutputScope,
@@ -43,7 +43,7 @@ pub(crate) struct Finished {
 /// A result and whether its key names the output.
 type Obtained = (Product, Ending, OutputScope);
 
-/// What became of a unit that was looked up, or compiled, under the keys of one scope.
+/// The outcome of looking a unit up, or compiling it, under the keys of one scope.
 enum Attempt {
     Done(Obtained),
     /// Its key must name the output: it has to be looked up, or compiled, once more.
@@ -53,14 +53,14 @@ enum Attempt {
 /// A unit whose passes have run.
 struct UnitRun<'a> {
     work: &'a UnitContext<'a>,
-    /// Compiles the unit in one step, where stages are not to be run by themselves.
+    /// Compiles the unit in one step (`PCACHE_STAGES=0`); `None` if its stages run separately.
     one_step: Option<&'a OneStep<'a>>,
     read: &'a PassResults,
     keys: UnitKeys<'a>,
-    /// The passes without the numbers of lines that reach no output; `None` if every byte matters, and until the unit
-    /// was not found under its exact key.
+    /// The line-insensitive digests of the passes. `None` if every byte matters, and before the lookup under the exact
+    /// key has failed.
     line_insensitive: Option<LineInsensitive>,
-    /// Whether the passes have been counted, which a second attempt does not run again.
+    /// Whether the passes have been counted. A second attempt does not run them again.
     counted: Cell<bool>,
 }
 
@@ -146,8 +146,8 @@ impl UnitRun<'_> {
         }
     }
 
-    /// Takes the unit from the store under the key without the numbers of lines, or from another process that is
-    /// compiling it, or compiles it.
+    /// Looks the unit up under the line-insensitive key, waits for another process that is compiling it, or compiles
+    /// it.
     fn attempt(
         &self,
         scope: OutputScope,
@@ -157,7 +157,7 @@ impl UnitRun<'_> {
         if let Some(key) = self.line_insensitive_key(scope)
             && let Some(stored) = self.fetch(&key)
         {
-            // The next time, the exact key will do.
+            // So that the next lookup hits under the exact key.
             let record = self.work.cache.record(&key);
             record.map(|record| self.work.cache.keep(&exact, &record));
             return Ok(Attempt::of(stored, Ending::SemanticHit, scope));
@@ -182,7 +182,7 @@ impl UnitRun<'_> {
         Some(self.keys.line_insensitive(scope, passes))
     }
 
-    /// Runs the stages, and stores what they made.
+    /// Runs the stages and stores the product.
     fn compile(
         &self,
         mut scope: OutputScope,
@@ -208,7 +208,7 @@ impl UnitRun<'_> {
         if scope == OutputScope::AnyOutput
             && module::is_per_output(self.work, &product, &id, is_one_step)
         {
-            // Only the product shows it. The source's other outputs must not be served with this one.
+            // Only the product shows that each output has its own id. Other outputs of the source must not get it.
             let keys = [
                 Some(self.keys.exact(scope)),
                 self.line_insensitive_key(scope),
@@ -227,22 +227,28 @@ impl UnitRun<'_> {
         Ok(Attempt::Done((product, ending, scope)))
     }
 
-    /// Stores the product, if it was made of nothing but what its keys hold.
+    /// Stores the product, if the audit finds that its stages read nothing but what its keys hold.
     fn store(&self, stages: &StageResults, product: &mut Product, scope: OutputScope) -> Ending {
-        let known = &self.read.known;
-        let audited = audit(self.work, self.one_step, known, stages).and_then(|()| {
-            let sources = quoted(self.work, product, known, self.line_insensitive.as_ref());
-            sources.ok_or_else(|| "a source is gone".to_owned())
+        let read_files = &self.read.known;
+        let sources = audit(self.work, self.one_step, read_files, stages).and_then(|()| {
+            quoted(
+                self.work,
+                product,
+                read_files,
+                self.line_insensitive.as_ref(),
+            )
+            .ok_or_else(|| "a source is gone".to_owned())
         });
-        product.sources = match audited {
+        product.sources = match sources {
             Ok(sources) => sources,
             Err(doubt) => return Ending::Unstored(doubt),
         };
         let cache = self.work.cache;
         match record(self.work, self.keys.stages(), product) {
             Some(record) if cache.keep_record(&self.keys.exact(scope), &record) => {
-                let second = self.line_insensitive_key(scope);
-                second.map(|key| cache.keep_record(&key, &record));
+                if let Some(key) = self.line_insensitive_key(scope) {
+                    cache.keep_record(&key, &record);
+                }
                 Ending::Miss
             }
             _ => Ending::Unstored(cache.why_unstored()),
