@@ -1,5 +1,5 @@
-//! This user's own files and records as the store of a cache leads to them: in the cache itself, or in a store
-//! apart. [`own`](super::own) says which.
+//! Access to this user's own files and records of a cache: in the cache itself, or in a separate store.
+//! [`own`](super::own) decides which.
 
 use super::error::StoreError;
 use super::file::FileStore;
@@ -10,18 +10,18 @@ use std::path::Path;
 use std::sync::Arc;
 
 impl FileStore {
-    /// Where this user's own files are that belong to this cache; `None` if there is no place that no other user
-    /// can write in.
+    /// The directory of this user's own files for this cache; `None` if there is no directory in which only this user
+    /// can write.
     pub fn own_dir(&self) -> Option<&Path> {
         self.own.as_ref().map(|own| own.root.path.as_path())
     }
 
-    /// [`FileStore::own_dir`], opened.
+    /// The open directory of [`FileStore::own_dir`].
     pub fn own_root(&self) -> Option<&Arc<Root>> {
         self.own.as_ref().map(|own| &own.root)
     }
 
-    /// Whether what is in [`FileStore::own_dir`] may be changed.
+    /// Whether the files in [`FileStore::own_dir`] may be changed.
     pub fn may_change_own(&self) -> bool {
         self.own
             .as_ref()
@@ -42,7 +42,7 @@ impl FileStore {
         self.apart.get_or_init(open).as_deref()
     }
 
-    /// The store of this user's own records: this one, or the one apart.
+    /// The store of this user's own records: this one, or the separate one.
     pub(super) fn own_records(&self) -> Option<&Self> {
         match &self.own {
             Some(own) if Arc::ptr_eq(&own.root, &self.opened) => Some(self),
@@ -58,7 +58,7 @@ impl FileStore {
         self.own_records().map_or(Ok(None), |own| own.order(key))
     }
 
-    /// Stores a record that steers what the program does, for this user alone.
+    /// Stores a record that steers what the program does. Only this user reads it.
     ///
     /// # Errors
     /// As for [`FileStore::put`].

@@ -1,13 +1,13 @@
-//! The name of an artefact: its size and SHA-256. Equal contents are one artefact.
+//! The identity of an artefact: its size and SHA-256. Equal contents are one artefact.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 
-/// What a result record says of one output: enough to find it and to know that it is intact.
+/// One output as result records name it: enough to find its bytes and to verify them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Artefact {
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
     /// SHA-256 of the bytes; 64 hexadecimal digits in JSON.
     #[serde(serialize_with = "write_hex", deserialize_with = "read_hex")]
@@ -15,7 +15,7 @@ pub struct Artefact {
 }
 
 impl Artefact {
-    /// The name of `bytes`.
+    /// The artefact with the content `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self {
             size: bytes.len() as u64,
@@ -23,10 +23,10 @@ impl Artefact {
         }
     }
 
-    /// The name of what a reader gives, of which only a block at a time is in memory.
+    /// The artefact with the content that `from` yields. Holds one block of it in memory at a time.
     ///
     /// # Errors
-    /// It cannot be read.
+    /// The content cannot be read.
     pub(super) fn read(mut from: impl Read) -> io::Result<Self> {
         let mut digest = Sha256::new();
         let mut block = vec![0; 1 << 20];
@@ -53,8 +53,8 @@ impl Artefact {
         hex::encode(self.sha256)
     }
 
-    /// The key bytes under which the store keeps it; the way from the digest to the file goes
-    /// through them, as for any other key.
+    /// The key under which the store keeps its bytes. As for any other key, the name of the file is the
+    /// digest of this key.
     pub fn key(&self) -> Vec<u8> {
         format!("pcache-nvcc artefact v1 {}", self.hex()).into_bytes()
     }

@@ -1,9 +1,9 @@
-//! What the counters of a store are told when a file comes or goes. Counts nothing itself.
+//! Changes of the store's totals when a file is added or removed.
 
 use super::kind::EntryKind;
 use crate::stats::StoreChange;
 
-/// Whether something comes or goes.
+/// Whether a total grows or shrinks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sign {
     More,
@@ -12,7 +12,7 @@ pub(super) enum Sign {
 
 /// `amount` as a change.
 pub(super) fn signed(amount: u64, sign: Sign) -> i64 {
-    // No file is that large.
+    // Saturates only beyond the size that any file has.
     let amount = i64::try_from(amount).unwrap_or(i64::MAX);
     match sign {
         Sign::More => amount,
@@ -28,7 +28,7 @@ pub(super) fn bytes_change(bytes: u64, sign: Sign) -> StoreChange {
     }
 }
 
-/// One file of a sort, without its bytes.
+/// A change by one file of `kind`, without its bytes.
 pub(super) fn one(kind: EntryKind, sign: Sign) -> StoreChange {
     let mut change = StoreChange::default();
     match kind {

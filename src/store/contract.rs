@@ -1,4 +1,4 @@
-//! A store in a directory by the contract of all stores.
+//! The implementation of [`Backend`] for the store in a directory.
 
 use super::backend::{Backend, Cleared, Entry, Info, Name};
 use super::error::StoreError;
@@ -60,15 +60,15 @@ impl Backend for FileStore {
 }
 
 impl FileStore {
-    /// What [`Backend::get_or_insert_with`] does once it is its turn.
+    /// The part of [`Backend::get_or_insert_with`] that one thread at a time runs for a key.
     fn get_or_make<E>(
         &self,
         key: &[u8],
         make: impl FnOnce() -> Result<Vec<u8>, E>,
     ) -> Result<Vec<u8>, E> {
-        // Another thread or process may have made it while this one waited. The lookup is counted already.
-        if let Ok(Some(made)) = self.unverified(key) {
-            return Ok(made);
+        // Another thread or process may have stored it while this one waited. The lookup is counted already.
+        if let Ok(Some(value)) = self.unverified(key) {
+            return Ok(value);
         }
         let value = make()?;
         if self.put(key, &value).is_err() {

@@ -1,35 +1,35 @@
-//! What can go wrong with the store itself. A missing key is no error.
+//! Errors of the store itself. A missing key is not an error.
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Trouble with the store. The compile goes on without it.
+/// An error of the store. The compile goes on without the cache.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// The file system refused.
     #[error("cannot {operation} {path:?}: {error}{}", hint(.error))]
     Io {
-        /// What was tried, as a verb.
+        /// The operation that failed, as a verb.
         operation: &'static str,
-        /// With what.
+        /// The file or directory.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         error: io::Error,
     },
-    /// Something else is where a directory of the store belongs; a symlink counts as such.
+    /// Something other than a directory, such as a symlink, has the name of a store directory.
     #[error("{path:?} is not a directory; remove it, or name another place with PCACHE_DIR")]
     NotADirectory {
-        /// The place.
+        /// The path that is not a directory.
         path: PathBuf,
     },
-    /// The cache belongs to another user, and this process is root's.
+    /// The cache belongs to another user, and this process runs as root.
     #[error(
         "{path:?} belongs to user {owner}; set PCACHE_TRUST=owner to use it as root, or name another place with PCACHE_DIR"
     )]
     OfAnother {
         /// The cache.
         path: PathBuf,
-        /// The number of its owner.
+        /// The user id of its owner.
         owner: u32,
     },
     /// The file that the setting `key` names cannot be used.
@@ -37,7 +37,7 @@ pub enum StoreError {
     Key {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it, and the way out.
+        /// What is wrong with it, and how to correct it.
         why: String,
     },
     /// Others can write in the cache, and this user has no key to sign results with.
@@ -51,18 +51,18 @@ pub enum StoreError {
     /// A maximum size of zero.
     #[error("a store of no size holds nothing; set PCACHE_MAX_SIZE, such as 10G")]
     NoRoom,
-    /// One value larger than all that the store may hold.
+    /// One value is larger than the size limit.
     #[error("{size} bytes do not fit into a store of {max_bytes}; raise PCACHE_MAX_SIZE")]
     TooLarge {
         /// Size of the value in bytes, with its header if it has one.
         size: u64,
-        /// The most that the store may hold, in bytes.
+        /// The size limit in bytes.
         max_bytes: u64,
     },
 }
 
 impl StoreError {
-    /// For `map_err`: names operation and path.
+    /// For `map_err`: adds operation and path to an I/O error.
     pub(super) fn io(operation: &'static str, path: &Path) -> impl Fn(io::Error) -> Self {
         move |error| Self::Io {
             operation,

@@ -1,6 +1,6 @@
-//! Eviction: which shards are listed when the store holds too much, and how much goes from each. A
-//! small store is listed whole; of a large one each eviction lists a few shards in turn, so that no
-//! single put pays for all of it. `docs/design/store.md#eviction` says how near that comes to a whole listing.
+//! Eviction above the size limit: chooses which shards to list and how much to remove from each. A
+//! small store is listed whole; in a large one each eviction lists the next few shards, so that no
+//! single put pays for all. `docs/design/store.md#eviction` says how close that comes to listing all.
 
 use super::StoreError;
 use super::file::FileStore;
@@ -18,18 +18,18 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::io;
 
-/// A store with no more files is listed whole, so that exactly what the policy names goes.
+/// A store with at most this many files is listed whole, so that exactly the policy's victims are removed.
 const SMALL: u64 = 8000;
 
-/// So many files are removed on behalf of one put, or as many as make room for it. Removing costs far
-/// more than listing.
+/// The eviction of a put stops once it has removed this many files and made room for the put. Removing costs
+/// far more than listing.
 const MOST_REMOVED: usize = 256;
 
-/// At most half of what is listed goes at once, so that totals gone wrong (a flipped bit in the page)
-/// cost little before the next listing corrects them.
+/// At most 1/2 of the listed bytes are removed at once, so that wrong totals (a flipped bit in the page)
+/// do little harm before the next listing corrects them.
 const MOST_SHARE: u128 = 2;
 
-/// What one eviction has done so far.
+/// The progress of one eviction.
 #[derive(Default)]
 pub(super) struct EvictionWork {
     listed: u64,
@@ -39,6 +39,7 @@ pub(super) struct EvictionWork {
 }
 
 impl EvictionWork {
+    /// Keeps the first error.
     pub(super) fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
         result
             .map_err(|error| self.trouble.get_or_insert(error))
@@ -47,8 +48,8 @@ impl EvictionWork {
 }
 
 impl FileStore {
-    /// Evicts if the counted size is over the cap. `before` is what was counted before the put that
-    /// asks: an eviction has done its duty when it has made up for that put.
+    /// Evicts if the counted size exceeds the limit. `before` is the counted size before the caller's
+    /// put: the eviction may stop when it has made up for that put.
     pub(super) fn trim(&self, before: u64) -> Result<(), StoreError> {
         if self.is_small_enough() {
             return Ok(());
@@ -56,15 +57,15 @@ impl FileStore {
         let Some(root) = self.directory()? else {
             return Ok(());
         };
-        let held = lock(self.own.as_ref());
-        // A process that was stopped while it evicts keeps the others from it for a while only.
-        if held.is_none() && self.counted() / 11 * 10 <= self.max_bytes {
+        let eviction_lock = lock(self.own.as_ref());
+        // Another process evicts. It may be stopped: from 110 % of the limit on, this one evicts all the same.
+        if eviction_lock.is_none() && self.counted() / 11 * 10 <= self.max_bytes {
             return Ok(());
         }
         self.sweep()?;
         let mut work = EvictionWork::default();
         let totals = self.stats.totals();
-        // One shard with a wrong total is the fullest or does no harm.
+        // A single shard whose total is far too high is the fullest one; listing it corrects its total.
         let _ = work.note(self.scan_shard(&root, totals.fullest()));
         while !self.is_small_enough() && work.shards < SHARDS {
             let group = self.next_group(&root, &mut work);
@@ -86,13 +87,13 @@ impl FileStore {
         self.counted() <= self.max_bytes
     }
 
-    /// Lists the next shards in turn, as many as one put may pay for; all, if that is not too much.
+    /// Lists the next shards in turn, as many as one put may pay for; all of them in a small store.
     fn next_group(&self, root: &Directory, work: &mut EvictionWork) -> Vec<Shard> {
         let totals = self.stats.totals();
         let (mut group, mut listed, mut steps) = (Vec::new(), 0_u64, 0);
         let first = totals.take_turns(0);
         let files = totals.size().map_or(u64::MAX, |size| size.files());
-        let most = if files <= SMALL { SMALL } else { MOST_LISTED };
+        let max_listed = if files <= SMALL { SMALL } else { MOST_LISTED };
         while work.shards < SHARDS {
             let number = first.wrapping_add(steps as u8);
             steps += 1;
@@ -102,8 +103,8 @@ impl FileStore {
                 listed = listed.saturating_add(shard.size().files());
                 group.push(shard);
             }
-            // What is counted may be any number: nothing vouches for the page.
-            if listed.saturating_add(expected) > most {
+            // Saturating, because the page is not verified and may hold any number.
+            if listed.saturating_add(expected) > max_listed {
                 break;
             }
         }
@@ -112,12 +113,14 @@ impl FileStore {
         group
     }
 
-    /// Removes what the policy says from the shards of a group: as large a part of their bytes as
-    /// all shards together have too many.
+    /// Removes the policy's victims from the shards of a group: the share of their bytes that all
+    /// shards together have too many.
     fn thin_out(&self, root: &Directory, group: &[Shard], before: u64, work: &mut EvictionWork) {
         let now = files::now();
-        let candidates = |shard| self.candidates(root, shard);
-        let candidates: Vec<Candidate> = group.iter().flat_map(candidates).collect();
+        let candidates: Vec<Candidate> = group
+            .iter()
+            .flat_map(|shard| self.candidates(root, shard))
+            .collect();
         let files = group.iter().flat_map(|shard| {
             let files = shard.files();
             files.map(move |(listing, _, file)| (shard, listing, file))
@@ -141,6 +144,7 @@ impl FileStore {
         }
     }
 
+    /// Indices of the candidates to remove. `is_whole` = the candidates are all files of the store.
     fn victims(&self, candidates: &[Candidate], is_whole: bool, now: Nanos) -> Vec<usize> {
         let limits = Limits::below(self.max_bytes);
         if is_whole {
@@ -154,29 +158,32 @@ impl FileStore {
         self.policy.victims(candidates, Limits::exactly(stays), now)
     }
 
-    /// Leaves out of the log of uses what is not there any more.
+    /// Folds the usage log of a shard, leaving out files that the listing does not have.
     pub(super) fn fold_log(&self, root: &Directory, shard: &Shard, work: &mut EvictionWork) {
-        let named = shard.files().filter_map(|(_, sort, file)| {
+        let listed = shard.files().filter_map(|(_, kind, file)| {
             let name = name_of(shard.number, &file.name)?;
-            Some((sort, name))
+            Some((kind, name))
         });
-        let there: HashSet<_> = named.collect();
-        let folded = fold(root, shard.number, |file| there.contains(file));
+        let listed: HashSet<_> = listed.collect();
+        let folded = fold(root, shard.number, |file| listed.contains(file));
         let _ = work.note(folded.map_err(StoreError::io("fold a log in", &self.root.join("uses"))));
     }
 }
 
-/// Of the `held` bytes that were listed, those that stay where `counted` are to become `target`.
+/// How many of the `held` listed bytes stay if the store is to shrink from `counted` bytes to `target`.
 fn stays(held: u128, counted: u64, target: u64) -> u64 {
     let total = u128::from(counted).max(1);
     let excess = total.saturating_sub(u128::from(target));
-    // Files with holes may seem to hold more than any disk.
-    let part = held.checked_mul(excess).map_or(held, |part| part / total);
-    u64::try_from(held - part.min(held / MOST_SHARE)).unwrap_or(u64::MAX)
+    // Sparse files can have sizes whose sum exceeds any disk.
+    let removed = held
+        .checked_mul(excess)
+        .map_or(held, |product| product / total);
+    u64::try_from(held - removed.min(held / MOST_SHARE)).unwrap_or(u64::MAX)
 }
 
-/// The lock of who evicts, in this user's own directory, so that no other user keeps this one from evicting; `None` where another process does. Where there can be no lock, several evict
-/// at once, which costs time and nothing else.
+/// Takes the eviction lock, which lies in this user's own directory so that no other user can keep this one from
+/// evicting. `None` if another process holds it; `Some(None)` if there can be no lock: then several processes may
+/// evict at once, which only costs time.
 pub(super) fn lock(own: Option<&Own>) -> Option<Option<File>> {
     let Some(own) = own.and_then(|own| own.root.held()) else {
         return Some(None);

@@ -1,6 +1,6 @@
-//! The file-stream store: get, put, remove, and eviction when it holds too much. Every value is written to a
+//! The store in a directory: get, put, remove, and eviction above the size limit. Every value is written to a
 //! temporary file and renamed, so that readers see all of it or nothing. Totals are kept in a page of counters, so
-//! that a put lists no directory.
+//! that a put need not list directories.
 
 use super::artefact::Artefact;
 use super::backend::Name;
@@ -24,18 +24,19 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A longer record is not read: those of real units have a few MB at most.
+/// Size limit of a record in bytes; longer ones are neither written nor read. Records of real units have a few MB
+/// at most.
 pub(super) const LONGEST_RECORD: u64 = 16 << 20;
 
 /// A store in a directory, shared with any number of other processes.
 #[derive(Debug)]
 pub struct FileStore {
     pub(super) root: PathBuf,
-    /// The root, opened.
+    /// The root with its open directory handle.
     pub(super) opened: Arc<Root>,
-    /// Where this user's own files are, the same or another.
+    /// The directory of this user's own files: the root itself or another directory.
     pub(super) own: Option<Own>,
-    /// This user's own records, if they are elsewhere; opened when they are needed.
+    /// The store of this user's own records, if they are in another directory. Opened on first use.
     pub(super) apart: OnceLock<Option<Box<Self>>>,
     pub(super) max_bytes: u64,
     pub(super) policy: Policy,
@@ -56,12 +57,12 @@ impl FileStore {
         Self { policy, ..self }
     }
 
-    /// By what its records are believed.
+    /// The rule by which records are believed.
     pub fn standing(&self) -> Standing {
         self.credentials.standing()
     }
 
-    /// Why the cache's own key is not used, if it has one.
+    /// Why the cache's own key is not used; `None` if it has none or uses it.
     pub fn refused_key(&self) -> Option<&KeyRefusal> {
         self.credentials.refused()
     }
@@ -76,7 +77,7 @@ impl FileStore {
         self.credentials.rights()
     }
 
-    /// Why no result is stored here, if none is.
+    /// Why this store accepts no results; `None` if it accepts them.
     pub fn refusal(&self) -> Option<StoreError> {
         let is_refused =
             self.access == Access::ReadWrite && !self.credentials.may_seal(Use::Result);
@@ -85,7 +86,7 @@ impl FileStore {
         })
     }
 
-    /// The counters of the same directory.
+    /// The counters in the store's root.
     pub fn stats(&self) -> &Stats {
         &self.stats
     }
@@ -95,23 +96,23 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be read.
     pub fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.unverified(key)?;
-        match &found {
+        let value = self.unverified(key)?;
+        match &value {
             Some(_) => self.count_hit(),
             None => self.count_miss(),
         }
-        Ok(found)
+        Ok(value)
     }
 
-    /// The bytes under `key`, if they may be believed as they are. The lookup is not counted.
+    /// The bytes under `key`, if they may be believed without verification. Does not count the lookup.
     pub(super) fn unverified(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let found = self.read(EntryKind::Entry, Name::of(key), Size::AtMost(u64::MAX))?;
-        let found = found.filter(|found| self.credentials.may_be_believed(&found.facts));
-        Ok(found.map(|found| found.bytes))
+        let file = self.read(EntryKind::Entry, Name::of(key), Size::AtMost(u64::MAX))?;
+        let believed = file.filter(|file| self.credentials.may_be_believed(&file.facts));
+        Ok(believed.map(|file| file.bytes))
     }
 
-    /// Stores `value` under `key`, in the place of what was there. It is on the disk when this
-    /// returns, since no reader verifies it.
+    /// Stores `value` under `key`, replacing what was there. The value is on the disk when this
+    /// returns, because no reader verifies it.
     ///
     /// # Errors
     /// The value is larger than the store, or cannot be written.
@@ -120,7 +121,7 @@ impl FileStore {
         self.write(EntryKind::Entry, Name::of(key), &[value], how)
     }
 
-    /// Removes the entry of `key`; whether there was one.
+    /// Removes the entry of `key`. Returns whether there was one.
     ///
     /// # Errors
     /// The entry exists and cannot be removed.
@@ -128,8 +129,8 @@ impl FileStore {
         self.take_out(EntryKind::Entry, Name::of(key))
     }
 
-    /// Stores `bytes` under a key made of their digest. Where the same bytes are stored already,
-    /// they are only marked as used.
+    /// Stores `bytes` under a key made of their digest. If the same bytes are stored already, only
+    /// marks them as used.
     ///
     /// # Errors
     /// As for [`FileStore::put`].
@@ -138,36 +139,34 @@ impl FileStore {
         let artefact = Artefact::of(bytes);
         let name = Name::of(&artefact.key());
         // Reading and comparing costs less than a write. An entry that cannot be read is replaced.
-        let held = self.read(EntryKind::Entry, name, Size::Exactly(artefact.size));
-        if held.ok().flatten().is_none_or(|held| held.bytes != bytes) {
+        let stored = self.read(EntryKind::Entry, name, Size::Exactly(artefact.size));
+        let stored = stored.ok().flatten();
+        if stored.is_none_or(|file| file.bytes != bytes) {
             let how = (Durability::Verified, RightsKind::Owned);
             self.write(EntryKind::Entry, name, &[bytes], how)?;
         }
         Ok(artefact)
     }
 
-    /// The bytes of `artefact`, with size and digest verified. A damaged entry is removed and counted
-    /// as an error, and is `None`.
+    /// The bytes of `artefact`, with size and digest verified. A damaged entry is counted as an error
+    /// and removed, and the result is `None`.
     ///
     /// # Errors
     /// The entry exists and cannot be read.
     pub fn get_artefact(&self, artefact: &Artefact) -> Result<Option<Vec<u8>>, StoreError> {
         let name = Name::of(&artefact.key());
-        let found = self.read(EntryKind::Entry, name, Size::Exactly(artefact.size))?;
-        let whole = |found: &FoundFile| {
-            found.facts.size == artefact.size && Artefact::of(&found.bytes) == *artefact
-        };
-        self.verified(EntryKind::Entry, name, found, |found| {
-            if whole(&found) {
-                Unsealed::Whole(found.bytes)
+        let file = self.read(EntryKind::Entry, name, Size::Exactly(artefact.size))?;
+        self.verified(EntryKind::Entry, name, file, |file| {
+            if file.facts.size == artefact.size && Artefact::of(&file.bytes) == *artefact {
+                Unsealed::Whole(file.bytes)
             } else {
                 Unsealed::Damaged
             }
         })
     }
 
-    /// The record of a result under `key`, or `None`. A damaged record is removed and counted as an error; one
-    /// that is not believed is counted and left alone.
+    /// The result record under `key`. A damaged record is counted as an error and removed; one that is not
+    /// believed is counted as distrusted and left alone.
     ///
     /// # Errors
     /// The record exists and cannot be read.
@@ -175,20 +174,21 @@ impl FileStore {
         self.unsealed(key, Use::Result)
     }
 
+    /// The record under `key` that steers what the program does.
     pub(super) fn order(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         self.unsealed(key, Use::Order)
     }
 
     fn unsealed(&self, key: &[u8], usage: Use) -> Result<Option<Vec<u8>>, StoreError> {
         let name = self.credentials.name(key, usage);
-        let found = self.read(EntryKind::Record, name, Size::AtMost(LONGEST_RECORD))?;
-        self.verified(EntryKind::Record, name, found, |found| {
+        let file = self.read(EntryKind::Record, name, Size::AtMost(LONGEST_RECORD))?;
+        self.verified(EntryKind::Record, name, file, |file| {
             self.credentials
-                .unseal(name, &found.facts, found.bytes, usage)
+                .unseal(name, &file.facts, file.bytes, usage)
         })
     }
 
-    /// Stores a record of a result with its checksum under `key`, in the place of what was there.
+    /// Stores a result record with its checksum under `key`, replacing what was there.
     ///
     /// # Errors
     /// As for [`FileStore::put`].
@@ -200,7 +200,7 @@ impl FileStore {
         self.seal(key, value, Use::Order)
     }
 
-    /// What would never be believed is not written.
+    /// Fails if no reader would believe a file of this usage.
     fn refuse_unsigned(&self, usage: Use) -> Result<(), StoreError> {
         match usage {
             Use::Result => self.refusal().map_or(Ok(()), Err),
@@ -224,7 +224,7 @@ impl FileStore {
         self.write(EntryKind::Record, name, &parts, how)
     }
 
-    /// Removes the record of a result of `key`; whether there was one.
+    /// Removes the result record of `key`. Returns whether there was one.
     ///
     /// # Errors
     /// The record exists and cannot be removed.
@@ -239,7 +239,7 @@ impl FileStore {
         }
     }
 
-    /// The root, or `None` where there is none.
+    /// Opens the root; `None` if it does not exist.
     pub(super) fn directory(&self) -> Result<Option<Directory>, StoreError> {
         match Directory::root(&self.root) {
             Ok(root) => Ok(Some(root)),
@@ -248,7 +248,7 @@ impl FileStore {
         }
     }
 
-    /// A file that is there and has not expired, marked as used.
+    /// Reads a file and marks it as used; `None` if it is missing or has expired.
     pub(super) fn read(
         &self,
         kind: EntryKind,
@@ -259,36 +259,36 @@ impl FileStore {
             Access::ReadWrite => Touch::Mark,
             Access::ReadOnly => Touch::Leave,
         };
-        let Some(found) = self.directory_of(kind).read(name, touch, expected)? else {
+        let Some(file) = self.directory_of(kind).read(name, touch, expected)? else {
             return Ok(None);
         };
         if self.policy.knows_expiry() {
-            let class = ContentKind::of(&found.bytes[..found.bytes.len().min(CLASS_HEAD)]);
-            if self.has_expired(&found.facts, class) {
-                // What cannot be removed is not served either.
-                let _ = self.discard(kind, name, &found.facts);
+            let class = ContentKind::of(&file.bytes[..file.bytes.len().min(CLASS_HEAD)]);
+            if self.has_expired(&file.facts, class) {
+                // Not served even if it cannot be removed.
+                let _ = self.discard(kind, name, &file.facts);
                 return Ok(None);
             }
         }
         self.note_use(kind, name, None);
-        Ok(Some(found))
+        Ok(Some(file))
     }
 
-    /// What `check` makes of a file. One that it refuses is damaged: counted, and removed if it can
-    /// be; one that cannot is never served either.
+    /// The value that `check` finds in a file; counts a hit or a miss. A damaged file is counted as an
+    /// error and removed. If it cannot be removed, it is still not served.
     fn verified(
         &self,
         kind: EntryKind,
         name: Name,
-        found: Option<FoundFile>,
+        file: Option<FoundFile>,
         check: impl FnOnce(FoundFile) -> Unsealed,
     ) -> Result<Option<Vec<u8>>, StoreError> {
-        let Some(found) = found else {
+        let Some(file) = file else {
             self.count_miss();
             return Ok(None);
         };
-        let facts = found.facts;
-        match check(found) {
+        let facts = file.facts;
+        match check(file) {
             Unsealed::Whole(value) => {
                 self.count_hit();
                 return Ok(Some(value));
@@ -341,7 +341,7 @@ impl FileStore {
         }
     }
 
-    /// The put of any sort of file, whose contents are `parts` in a row.
+    /// Stores a file of either kind; its content is the concatenation of `parts`.
     fn write(
         &self,
         kind: EntryKind,
@@ -357,20 +357,21 @@ impl FileStore {
         if size > max_bytes {
             return Err(StoreError::TooLarge { size, max_bytes });
         }
-        // What is known before, so that an eviction can tell whether it has made up for this put.
+        // The size before this put: an eviction stops early once it has made up for the put.
         let before = self.held_bytes();
         self.write_and_place(kind, name, parts, size, how)?;
         let head = parts.iter().find(|part| !part.is_empty());
         self.note_use(kind, name, head.map(|head| ContentKind::of(head)));
-        // The value is stored, whatever becomes of the old ones.
+        // The put has succeeded even if the eviction fails.
         if before.and_then(|before| self.trim(before)).is_err() {
             self.stats.add(Counter::Error, 1);
         }
         Ok(())
     }
 
-    /// Counts the bytes as unfinished while they are in `tmp/`, and then as the shard's. Of two
-    /// writers of one new key at the same moment both may count it; the next listing corrects that.
+    /// Writes the file in `tmp/` and renames it to its place. Its bytes are counted as unfinished while it
+    /// is in `tmp/`, and then as the shard's. If two processes write one new key at the same moment, both
+    /// may count it; the next listing of the shard corrects that.
     fn write_and_place(
         &self,
         kind: EntryKind,
@@ -395,9 +396,9 @@ impl FileStore {
                 let bytes = signed(size, Sign::More);
                 totals.change(row, StoreChange { bytes, ..change });
             }
-            Ok(Placement::Replaced(held)) => {
+            Ok(Placement::Replaced(old_size)) => {
                 totals.change(row, bytes_change(size, Sign::More));
-                totals.change(row, bytes_change(*held, Sign::Less));
+                totals.change(row, bytes_change(*old_size, Sign::Less));
             }
             Ok(Placement::Dropped) | Err(_) => {}
         }
@@ -405,7 +406,7 @@ impl FileStore {
         placed.map(|_| ())
     }
 
-    /// The root, made again if it was removed.
+    /// Opens the root, and creates it again if it was removed.
     fn root_made(&self) -> Result<Directory, StoreError> {
         root::make(&self.root)
     }
@@ -419,7 +420,7 @@ impl FileStore {
         Ok(removed.is_some())
     }
 
-    /// Removes a file if it is still the one that was seen, and counts it out.
+    /// Removes a file if it is still the one that was seen, and subtracts it from the totals.
     fn discard(&self, kind: EntryKind, name: Name, seen: &FileMeta) -> Result<(), StoreError> {
         if self.access == Access::ReadWrite {
             let removed = self.directory_of(kind).remove_seen(name, seen)?;
@@ -428,6 +429,7 @@ impl FileStore {
         Ok(())
     }
 
+    /// Subtracts a removed file from the totals of its shard.
     pub(super) fn count_out(&self, kind: EntryKind, shard: u8, removed: Option<FileMeta>) {
         if let Some(file) = removed.filter(|file| file.is_file) {
             let change = StoreChange {
@@ -438,7 +440,7 @@ impl FileStore {
         }
     }
 
-    /// Removes temporary files of dead writers; their bytes.
+    /// Removes temporary files of dead writers. Returns their size in bytes.
     pub(super) fn sweep(&self) -> Result<u64, StoreError> {
         let Some(root) = self.directory()? else {
             return Ok(0);

@@ -1,8 +1,8 @@
-//! One flight for each key: of all who want to make the same thing at the same moment, one leads and the others
-//! wait until it is done. A process that dies gives up its lead at once, as the system takes its locks away.
+//! Single flight for a key: of all processes that want to make the same value at the same moment, one leads and the
+//! others wait until it is done. A process that dies gives up its lead at once, because the kernel releases its locks.
 //!
-//! A lock is one byte of the empty file `<root>/locks/flights`, at an offset that the key's digest
-//! gives. `docs/design/store.md#one-flight` has the why.
+//! A lock is one byte of the empty file `<root>/locks/flights`, at an offset derived from the key's digest.
+//! `docs/design/store.md#one-flight` has the reasons.
 
 use super::StoreError;
 use crate::lock::{LockFile, is_unsupported};
@@ -14,27 +14,25 @@ use std::time::{Duration, Instant};
 
 const FILE: &str = "flights";
 
-/// How long a waiter sleeps between two looks, in milliseconds; the last one from then on. Locks that
-/// block cannot be given up on time without a signal of our own.
+/// Pauses of a waiter between two looks at the lock, in milliseconds; the last one repeats. Polls because a
+/// blocking lock cannot be abandoned at the deadline without a signal of our own.
 const PAUSES: [u64; 5] = [1, 2, 5, 10, 20];
 
-/// How long a waiter waits before it looks whether the leader is stopped; doubled with each look.
+/// How long a waiter waits before it checks whether the leader is stopped; doubled with each check.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// What became of [`Flights::join`]; `S` is what interrupted it.
+/// The result of [`Flights::join`]; `S` is the type of the signal that can interrupt it.
 #[derive(Debug)]
 pub enum Flight<S> {
-    /// No other process has the key until the guard is dropped. What is to be made may have been made
-    /// just before.
+    /// This caller leads until the guard is dropped. The value may have been stored just before.
     Leader(LeadGuard),
-    /// Another process had the key, and is done or dead. Look for what it has made; where nothing is,
-    /// join again.
+    /// Another process led, and is done or dead. Look for its result; if there is none, join again.
     Followed,
-    /// The deadline passed while another had the key, or who has it is stopped.
+    /// The deadline passed while another process led, or the leader is stopped.
     Impatient,
-    /// The caller was told to stop.
+    /// The caller's signal arrived.
     Interrupted(S),
-    /// The file system has no such locks.
+    /// The file system does not support such locks.
     Unsupported,
     /// The lock file could not be used.
     Failed(StoreError),
@@ -47,19 +45,19 @@ pub struct Flights {
 }
 
 impl Flights {
-    /// The flights whose locks are in this user's own directory `own`. Nothing is made before the first
-    /// [`Flights::join`].
+    /// The flights whose locks are in this user's own directory `own`; without one, every join is
+    /// [`Flight::Unsupported`]. The file is created by the first [`Flights::join`].
     pub fn new(own: Option<&Path>) -> Self {
         Self {
             own: own.map(Path::to_owned),
         }
     }
 
-    /// Takes the lead for `key`, or waits until the process that has it is done. Asks `interrupted` between
-    /// two looks, at least every 20 ms, and stops when that gives something.
+    /// Takes the lead for `key`, or waits until the leader is done. While waiting, calls `interrupted` at
+    /// least every 20 ms, and stops when that returns a signal.
     ///
-    /// Threads of one process exclude each other like processes. Who leads must not join another
-    /// flight in the same thread: two that waited for each other would do so until the deadline.
+    /// Threads of one process exclude each other like processes. A leader must not join another
+    /// flight in the same thread: two leaders could wait for each other until the deadline.
     pub fn join<S>(
         &self,
         key: &[u8],
@@ -94,7 +92,7 @@ fn try_join<S>(
     wait(&file, offset, deadline, interrupted)
 }
 
-/// The lead for one key; dropping it gives it up.
+/// The lead for one key, given up on drop.
 #[derive(Debug)]
 pub struct LeadGuard {
     file: LockFile,
@@ -103,12 +101,12 @@ pub struct LeadGuard {
 
 impl Drop for LeadGuard {
     fn drop(&mut self) {
-        // Should this fail, closing is what is left.
+        // If this fails, closing the file releases the lock.
         let _ = self.file.unlock(self.offset);
     }
 }
 
-/// Waits without taking the lock, so that all who wait can look for the result at once.
+/// Waits until the lock is free, without taking it, so that all waiters can look for the result in parallel.
 fn wait<S>(
     file: &LockFile,
     offset: i64,
@@ -123,8 +121,8 @@ fn wait<S>(
         if let Some(signal) = interrupted() {
             return Ok(Flight::Interrupted(signal));
         }
-        let left = deadline.saturating_duration_since(Instant::now());
-        if left.is_zero() {
+        let remaining = deadline.saturating_duration_since(Instant::now());
+        if remaining.is_zero() {
             return Ok(Flight::Impatient);
         }
         let now = Instant::now();
@@ -135,13 +133,13 @@ fn wait<S>(
             }
         }
         pause = pauses.next().map_or(pause, Duration::from_millis);
-        sleep(pause.min(left));
+        sleep(pause.min(remaining));
     }
     Ok(Flight::Followed)
 }
 
-/// The first 62 bits of the key's SHA-256: offsets of files have 63. Keys that share one only wait
-/// for each other.
+/// The byte of the lock file for a key: the first 62 bits of the key's SHA-256, as file offsets have 63. Keys
+/// with the same offset merely wait for each other.
 fn offset(key: &[u8]) -> i64 {
     let digest = Sha256::digest(key);
     let first = u64::from_be_bytes(std::array::from_fn(|at| digest[at]));

@@ -1,5 +1,5 @@
-//! Everything that eviction does bit by bit, at once, for a user who asks for it and can wait. Every shard is
-//! listed, so that exactly what the policy names goes.
+//! A full collection, for a user who asks for it and can wait: does at once what eviction does bit by bit. Every
+//! shard is listed, so that exactly the policy's victims are removed.
 
 use super::backend::Cleared;
 use super::error::StoreError;
@@ -14,30 +14,30 @@ use crate::stats::{Counter, ShardRow, StoreSize};
 /// What [`FileStore::collect`] did.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Collected {
-    /// What was there before.
+    /// Size of the store before, as listed.
     pub before: StoreSize,
-    /// What is left, as listed and counted.
+    /// Size of the store afterwards, as counted; computed if the counters are not known.
     pub after: StoreSize,
-    /// Files that had expired.
+    /// Removed files that had expired.
     pub expired: Cleared,
-    /// Files beyond the cap.
+    /// Removed files above the size limit.
     pub evicted: Cleared,
-    /// Bytes of files that dead writers had left.
+    /// Bytes of removed files that dead writers had left.
     pub swept: u64,
 }
 
-/// What a collection is doing, for a progress bar.
+/// The phase of a collection, for a progress bar.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
-    /// Listing.
+    /// Lists shards.
     Listing,
-    /// Removing.
+    /// Removes files.
     Removing,
 }
 
 impl FileStore {
-    /// Removes what has expired, what dead writers have left, and, if there is more than the cap, as
-    /// much as the policy says. `watch` is told how much of how much is done.
+    /// Removes expired files, temporary files of dead writers and, above the size limit, the policy's
+    /// victims. Calls `watch` with the phase, the number of steps done, and their total.
     ///
     /// # Errors
     /// A directory cannot be listed; or the first file that cannot be removed, after all others have
@@ -50,7 +50,7 @@ impl FileStore {
         if self.access == Access::ReadOnly {
             return Ok(done);
         }
-        // So that puts do not evict as well. Where another process evicts, both do, which costs time only.
+        // Keeps puts from evicting too. If another process evicts already, both do, which only costs time.
         let _lock = lock(self.own.as_ref());
         done.swept = self.sweep()?;
         let mut shards = Vec::new();
@@ -69,19 +69,15 @@ impl FileStore {
                 self.fold_log(&root, shard, &mut work);
             }
         }
-        let gone = |cleared: &Cleared| cleared.bytes;
-        let left = || StoreSize {
-            bytes: done
-                .before
-                .bytes
-                .saturating_sub(gone(&done.expired))
-                .saturating_sub(gone(&done.evicted)),
+        let removed_bytes = done.expired.bytes.saturating_add(done.evicted.bytes);
+        done.after = self.stats.totals().size().unwrap_or(StoreSize {
+            bytes: done.before.bytes.saturating_sub(removed_bytes),
             ..done.before
-        };
-        done.after = self.stats.totals().size().unwrap_or_else(left);
+        });
         work.trouble.map_or(Ok(done), Err)
     }
 
+    /// Removes the policy's victims from the listed shards, and counts each as expired or evicted.
     fn remove_victims(
         &self,
         root: &Directory,
@@ -91,8 +87,10 @@ impl FileStore {
         watch: &mut dyn FnMut(Phase, u64, u64),
     ) {
         let now = now();
-        let candidates = |shard| self.candidates(root, shard);
-        let candidates: Vec<Candidate> = shards.iter().flat_map(candidates).collect();
+        let candidates: Vec<Candidate> = shards
+            .iter()
+            .flat_map(|shard| self.candidates(root, shard))
+            .collect();
         let files = shards.iter().flat_map(|shard| {
             let files = shard.files();
             files.map(move |(listing, _, file)| (shard, listing, file))
@@ -100,21 +98,21 @@ impl FileStore {
         let files: Vec<_> = files.collect();
         let limits = Limits::below(self.max_bytes).without(unfinished);
         let victims = self.policy.victims(&candidates, limits, now);
-        let most = victims.len() as u64;
+        let total = victims.len() as u64;
         for (nth, at) in victims.into_iter().enumerate() {
-            watch(Phase::Removing, nth as u64, most);
+            watch(Phase::Removing, nth as u64, total);
             let (shard, listing, file) = files[at];
             if work.note(self.remove_listed(shard, listing, file)) != Some(true) {
                 continue;
             }
             self.stats.add(Counter::Evicted, 1);
-            let recorder = if self.policy.is_expired(&candidates[at], now) {
+            let cleared = if self.policy.is_expired(&candidates[at], now) {
                 &mut done.expired
             } else {
                 &mut done.evicted
             };
-            recorder.files += 1;
-            recorder.bytes = recorder.bytes.saturating_add(file.facts.size);
+            cleared.files += 1;
+            cleared.bytes = cleared.bytes.saturating_add(file.facts.size);
         }
     }
 }

@@ -1,7 +1,6 @@
-//! What happened lately: records that are appended to a ring of files, by any number of processes at once and
-//! without a lock. One record is one write to a file opened for appending, so that it is there as a whole, or torn
-//! by a full disk and passed over. The oldest file goes when the newest is full. `docs/design/store.md#journal`
-//! draws one.
+//! The journal's files: a ring to which any number of processes append records at once, without a lock. One record
+//! is one write to a file opened for appending, so that it is whole, or torn by a full disk and skipped by readers.
+//! The oldest file is removed when the newest is full. `docs/design/store.md#journal` draws a record.
 
 use super::error::StoreError;
 use super::file::FileStore;
@@ -14,26 +13,28 @@ use std::io::{self, Read, Seek, Write};
 
 const DIRECTORY: &str = "journal";
 
-/// Files of the ring; the one that comes next is kept absent.
+/// Number of files in the ring; the next one to be written is kept absent.
 const FILES: u64 = 8;
 
-/// Bytes that make a file full. A writer that finds it so goes on to the next.
+/// Size in bytes at which a file is full. The writer that reaches it ends the file's turn.
 const FULL: u64 = 1024 * 1024;
 
-/// Longer records are not written: they would take the place of all others.
+/// Size limit of a record in bytes; longer ones are not written, as they would push out all others.
 const LONGEST: usize = 256 * 1024;
 
-/// What a record begins with (RFC 7464), and what the checksum adds to the object.
+/// The record separator before each record (RFC 7464).
 const START: u8 = 0x1e;
+/// The start of the member that holds the checksum.
 const CHECK: &str = "{\"check\":\"";
+/// Hexadecimal digits of the checksum.
 const DIGITS: usize = 16;
 
 impl FileStore {
-    /// Appends `record`, a JSON object with at least one member. Does nothing where the counters are
-    /// not shared, which tell whose turn it is in the ring, and where nothing may be written.
+    /// Appends `record`, a JSON object with at least one member. Does nothing in a read-only store, or
+    /// if the counters are not shared: they hold the number of the ring's current file.
     ///
     /// # Errors
-    /// What the file system says; the record is lost then, and nothing else.
+    /// The file cannot be written. Only this record is lost then.
     pub fn note(&self, record: &str) -> Result<(), StoreError> {
         let own = self.own_records();
         own.map_or(Ok(()), |own| match own.access {
@@ -55,11 +56,11 @@ impl FileStore {
         noted.map_err(StoreError::io("write to", &self.root.join(DIRECTORY)))
     }
 
-    /// Every record that is whole, oldest first as far as the files tell: records of processes that
-    /// ran at the same time are in the order of their ends.
+    /// Every whole record, oldest first; records of processes that ran at the same time are in the order
+    /// in which the processes wrote them.
     ///
     /// # Errors
-    /// A file is there and cannot be read.
+    /// A file exists and cannot be read.
     pub fn noted(&self) -> Result<Vec<String>, StoreError> {
         self.own_records()
             .map_or_else(|| Ok(Vec::new()), Self::noted_here)
@@ -71,11 +72,11 @@ impl FileStore {
         };
         let turn = self.stats.journal_turn();
         let mut records = Vec::new();
-        // A turn that is the largest number comes from a damaged page.
+        // Wraps, because the turn on a damaged page may be any number.
         for turn in (0..FILES).map(|at| turn.wrapping_add(at)) {
             let path = format!("{DIRECTORY}/{}", turn.wrapping_add(1) % FILES);
-            let read = read(&root, &path);
-            let bytes = read.map_err(StoreError::io("read", &self.root.join(&path)))?;
+            let bytes =
+                read(&root, &path).map_err(StoreError::io("read", &self.root.join(&path)))?;
             records.extend(bytes.split(|&byte| byte == START).filter_map(unframed));
         }
         Ok(records)
@@ -96,7 +97,7 @@ impl FileStore {
             return Err(io::ErrorKind::StorageFull.into());
         }
         if file.stream_position()? >= FULL && self.stats.end_journal_turn(turn) {
-            // The file of the turn that has begun was removed when the last one started.
+            // Keeps the next file absent: the file of the turn that begins now was removed one turn earlier.
             let oldest = turn.wrapping_add(2) % FILES;
             let oldest = CString::new(oldest.to_string()).unwrap_or_default();
             match root.directory(DIRECTORY)?.remove(&oldest) {
@@ -112,7 +113,7 @@ fn read(root: &Directory, path: &str) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     match root.open_own(path, OFlags::RDONLY) {
         Ok(file) => file.take(4 * FULL).read_to_end(&mut bytes)?,
-        // What is not this user's own says nothing that is believed.
+        // A file that is not this user's own is not believed.
         Err(error) if is_missing(&error) || is_strange(&error) => 0,
         Err(error) => return Err(error),
     };
@@ -128,12 +129,12 @@ fn framed(record: &str) -> Option<Vec<u8>> {
     Some(framed)
 }
 
-/// The inverse; none for anything else.
+/// The record in what [`framed`] wrote; `None` for anything else.
 fn unframed(framed: &[u8]) -> Option<String> {
     let text = std::str::from_utf8(framed).ok()?.strip_suffix('\n')?;
-    let (found, members) = text.strip_prefix(CHECK)?.split_at_checked(DIGITS)?;
+    let (digits, members) = text.strip_prefix(CHECK)?.split_at_checked(DIGITS)?;
     let members = members.strip_prefix("\",")?;
-    (found == check(members.as_bytes())).then(|| format!("{{{members}"))
+    (digits == check(members.as_bytes())).then(|| format!("{{{members}"))
 }
 
 fn check(members: &[u8]) -> String {

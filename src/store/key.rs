@@ -1,6 +1,7 @@
-//! The key by which the users of a shared cache sign records: 32 random bytes in a file that only they can read,
-//! and every user who can read it can sign.
+//! The key with which the users of a shared cache sign records: 32 random bytes in a file that only they can read.
+//! Every user who can read it can sign.
 
+use super::kind::Access;
 use crate::files::{Directory, Held, Rights, RightsKind, is_missing, read_bounded, write_fresh};
 use rustix::fs::{Mode, OFlags, fstat};
 use sha2::{Digest, Sha256};
@@ -8,23 +9,23 @@ use std::fs::File;
 use std::io;
 use std::path::Path;
 
-/// What the file holds before the 64 digits.
+/// The text in the file before the 64 digits.
 const TITLE: &str = "pcache-nvcc key v1 ";
 
-/// Where the key of a shared cache is, below its root: a directory that others can neither write in nor, for that
-/// reason, move to another one. A file they could exchange for any other of its owner's.
+/// The directory below a shared cache's root that holds its key. Others cannot write in it and therefore cannot move
+/// it into another directory; a file directly in the root they could replace by any other file of its owner.
 pub const KEY_DIRECTORY: &str = "signing";
 
-/// The file there, and that of a user's own key in the user's own directory.
+/// The name of the key's file, there and in a user's own directory.
 pub const KEY_FILE: &str = "key";
 
-/// Bytes of a block of SHA-256.
+/// Block size of SHA-256 in bytes.
 const BLOCK: usize = 64;
 
-/// A key. Does not show itself.
+/// A signing key. `Debug` prints only its id.
 #[derive(Clone)]
 pub struct SigningKey {
-    /// What SHA-256 is at after the first block of each of the two passes of HMAC (RFC 2104).
+    /// The SHA-256 states after the first block of the inner and the outer pass of HMAC (RFC 2104).
     inner: Sha256,
     outer: Sha256,
     id: [u8; 32],
@@ -36,12 +37,12 @@ impl std::fmt::Debug for SigningKey {
     }
 }
 
-/// Why the own key of a cache is not used.
+/// Why the cache's own key is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyRefusal {
-    /// This user may not read it: others are the signers.
+    /// This user may not read it; it is the key of others.
     Denied,
-    /// Others may know or change it, or it is no key; says which.
+    /// Others may know or change it, or the file holds no key; the text says which.
     Unsafe(String),
 }
 
@@ -56,18 +57,11 @@ impl KeyRefusal {
 
 impl SigningKey {
     pub(super) fn from_bytes(bytes: [u8; 32]) -> Self {
-        let begun = |pad: u8| {
-            let mut block = [pad; BLOCK];
-            for (byte, key) in block.iter_mut().zip(bytes) {
-                *byte ^= key;
-            }
-            Sha256::new_with_prefix(block)
-        };
         let mut id = Sha256::new_with_prefix("pcache-nvcc key id v1 ");
         id.update(bytes);
         Self {
-            inner: begun(0x36),
-            outer: begun(0x5c),
+            inner: hmac_state(bytes, 0x36),
+            outer: hmac_state(bytes, 0x5c),
             id: id.finalize().into(),
         }
     }
@@ -75,33 +69,32 @@ impl SigningKey {
     /// Reads a key from the file at `path`.
     ///
     /// # Errors
-    /// The file cannot be read, is no key, or has rights by which others could know or change it: text that
-    /// says which.
+    /// The file cannot be read, holds no key, or has a mode that lets others read or change it; the text says
+    /// which.
     pub fn read(path: &Path) -> Result<Self, String> {
-        // A link is the user's: secrets are mounted so.
+        // Follows symlinks: the path is the user's own choice, and secrets are mounted as links.
         let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let opened = rustix::fs::open(path, flags, Mode::empty());
-        Self::load(&File::from(
-            opened.map_err(|error| io::Error::from(error).to_string())?,
-        ))
+        let file = rustix::fs::open(path, flags, Mode::empty())
+            .map_err(|error| io::Error::from(error).to_string())?;
+        Self::load(&File::from(file))
     }
 
-    /// The key of the cache with this `root`, whose rights are `rights`: only its owner and root can have put it
-    /// there. `None` if it has none.
+    /// The key of the cache with this `root`, whose rights are `rights`; only the cache's owner and root can have
+    /// put it there. `None` if the cache has no key.
     ///
     /// # Errors
-    /// It cannot be read or believed.
+    /// The key cannot be read or believed.
     pub(super) fn of_cache(root: &Directory, rights: Rights) -> Result<Option<Self>, KeyRefusal> {
         let directory = match root.directory(KEY_DIRECTORY) {
             Err(error) if is_missing(&error) => return Ok(None),
             opened => opened.map_err(KeyRefusal::unread)?,
         };
-        let found = directory.rights().map_err(KeyRefusal::unread)?;
-        let is_owners = found.owner() == rights.owner() || found.owner() == 0;
-        if !is_owners || found.is_written_by_others() {
+        let key_rights = directory.rights().map_err(KeyRefusal::unread)?;
+        let is_owners = key_rights.owner() == rights.owner() || key_rights.owner() == 0;
+        if !is_owners || key_rights.is_written_by_others() {
             let why = format!(
                 "others own its directory, or can write in it (mode {:o})",
-                found.mode()
+                key_rights.mode()
             );
             return Err(KeyRefusal::Unsafe(why));
         }
@@ -110,13 +103,13 @@ impl SigningKey {
         key.map(Some).map_err(KeyRefusal::Unsafe)
     }
 
-    /// This user's own key in the directory `own`, which is this user's; made there if that is wanted.
-    pub(super) fn of_user(own: &Directory, may_make: bool) -> Option<Self> {
+    /// This user's own key in this user's directory `own`. Creates one if there is none and `access` allows it.
+    pub(super) fn of_user(own: &Directory, access: Access) -> Option<Self> {
         let read = || Self::load(&own.open_own(KEY_FILE, OFlags::RDONLY).ok()?).ok();
         read().or_else(|| {
-            if may_make {
+            if access == Access::ReadWrite {
                 let bytes = Self::generate().ok()?;
-                // Another process may be faster.
+                // Fails if another process was faster; its key is read then.
                 let _ = write_fresh(own, (own, KEY_FILE), RightsKind::Owned, &bytes, Held::Kept);
             }
             read()
@@ -124,15 +117,15 @@ impl SigningKey {
     }
 
     fn load(file: &File) -> Result<Self, String> {
-        let found = fstat(file).map_err(|error| error.to_string())?;
-        let mode = Rights::from(&found).mode();
+        let stat = fstat(file).map_err(|error| error.to_string())?;
+        let mode = Rights::from(&stat).mode();
         if mode & 0o027 != 0 {
             return Err(format!(
                 "its mode is {mode:o}: others could know or change it; set 600, or 640 for a group"
             ));
         }
-        let most = (TITLE.len() + 64 + 1) as u64;
-        let bytes = read_bounded(file, most).map_err(|error| error.to_string())?;
+        let max_length = (TITLE.len() + 64 + 1) as u64;
+        let bytes = read_bounded(file, max_length).map_err(|error| error.to_string())?;
         Self::parse(&bytes)
             .ok_or_else(|| "it holds no key; `pcache init --key FILE` makes one".to_owned())
     }
@@ -144,22 +137,22 @@ impl SigningKey {
         Some(Self::from_bytes(key))
     }
 
-    /// The contents of a file with a new key.
+    /// Generates a new key. Returns the contents of its file.
     ///
     /// # Errors
-    /// The kernel gives no random bytes.
+    /// `/dev/urandom` cannot be read.
     pub fn generate() -> io::Result<Vec<u8>> {
         let mut key = [0; 32];
         io::Read::read_exact(&mut File::open("/dev/urandom")?, &mut key)?;
         Ok(format!("{TITLE}{}\n", hex::encode(key)).into_bytes())
     }
 
-    /// What tells this key from others, and nothing of it.
+    /// A digest that tells this key from others without revealing it.
     pub(super) fn id(&self) -> &[u8; 32] {
         &self.id
     }
 
-    /// HMAC-SHA256 of `parts` in a row.
+    /// HMAC-SHA256 of the concatenated `parts`.
     pub(super) fn authenticate(&self, parts: &[&[u8]]) -> [u8; 32] {
         let (mut inner, mut outer) = (self.inner.clone(), self.outer.clone());
         parts.iter().for_each(|part| inner.update(part));
@@ -167,12 +160,21 @@ impl SigningKey {
         outer.finalize().into()
     }
 
-    /// Whether `digits` are those of the code of `parts`.
+    /// Whether `digits` are the hexadecimal HMAC of `parts`. Takes the same time wherever they differ.
     pub(super) fn matches(&self, digits: &[u8], parts: &[&[u8]]) -> bool {
         let expected = hex::encode(self.authenticate(parts));
-        let differing = expected.bytes().zip(digits).map(|(a, b)| a ^ b);
-        expected.len() == digits.len() && differing.fold(0, |all, byte| all | byte) == 0
+        let differences = expected.bytes().zip(digits).map(|(a, b)| a ^ b);
+        expected.len() == digits.len() && differences.fold(0, |all, byte| all | byte) == 0
     }
+}
+
+/// SHA-256 after the block of the padded key, as HMAC starts each of its passes.
+fn hmac_state(key: [u8; 32], pad: u8) -> Sha256 {
+    let mut block = [pad; BLOCK];
+    for (padded, byte) in block.iter_mut().zip(key) {
+        *padded ^= byte;
+    }
+    Sha256::new_with_prefix(block)
 }
 
 #[cfg(test)]

@@ -1,17 +1,17 @@
-//! One at a time for each key, among the threads of this process.
+//! A mutex for each key, among the threads of this process.
 
 use super::Name;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Who is waiting for what.
+/// One mutex for each name that a thread holds or waits for.
 #[derive(Debug, Default)]
 pub(super) struct KeyLocks {
     gates: Mutex<HashMap<Name, Arc<Mutex<()>>>>,
 }
 
 impl KeyLocks {
-    /// Runs `turn` when no other thread runs one for `name`. One that panics ends its turn.
+    /// Runs `turn` while no other thread runs one for `name`. If `turn` panics, the next thread goes on.
     pub(super) fn take<T>(&self, name: Name, turn: impl FnOnce() -> T) -> T {
         let gate = Arc::clone(self.gates().entry(name).or_default());
         let _leave = Leave { turns: self, name };
@@ -24,7 +24,7 @@ impl KeyLocks {
     }
 }
 
-/// Takes the gate away when no thread is left that would pass it.
+/// Removes the mutex from the map when no other thread holds it or waits for it.
 struct Leave<'a> {
     turns: &'a KeyLocks,
     name: Name,
@@ -33,7 +33,7 @@ struct Leave<'a> {
 impl Drop for Leave<'_> {
     fn drop(&mut self) {
         let mut gates = self.turns.gates();
-        // The map's own, and that of the thread that leaves.
+        // The two references are the map's own and that of the thread that leaves.
         let is_last = |gate: &Arc<Mutex<()>>| Arc::strong_count(gate) <= 2;
         if gates.get(&self.name).is_some_and(is_last) {
             gates.remove(&self.name);

@@ -1,17 +1,17 @@
-//! What a file of the store counts as, and whether a store may change anything. Plain data.
+//! The kinds of files in a store, and whether a handle may change the store.
 
-/// Whether the store may change anything.
+/// Whether a handle may change the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
     ReadWrite,
     ReadOnly,
 }
 
-/// What a file counts as.
+/// The kind of a stored file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum EntryKind {
-    /// An artefact, or another program's value.
+    /// Raw bytes: an artefact, or another program's value.
     Entry,
-    /// A record, with its checksum.
+    /// A record below a line with its checksum.
     Record,
 }

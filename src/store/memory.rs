@@ -1,5 +1,5 @@
-//! The store in the memory of one process: the same methods as the one on the disk, for many threads.
-//! What several of them ask for at once is made once.
+//! The store in the memory of one process, with the methods of the one on disk, for many threads. If several
+//! threads ask for the same missing value at once, one of them makes it.
 
 use super::backend::{Backend, Cleared, Entry, Info, Name};
 use super::policy::{Candidate, Limits, Nanos, Policy};
@@ -9,34 +9,34 @@ use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Instant, UNIX_EPOCH};
 
-/// A value, or the bytes of a key, that several holders share.
+/// A shared value, or the shared bytes of a key.
 type Bytes = Arc<[u8]>;
 
 type Clock = Box<dyn Fn() -> Nanos + Send + Sync>;
 
-/// Values in memory, up to a size in bytes; what keys and bookkeeping take is not counted.
+/// Values in memory, up to a size in bytes; keys and bookkeeping are not counted.
 pub struct MemoryStore {
     clock: Clock,
     state: Mutex<MemoryState>,
-    /// A flight has ended.
+    /// Notified when a flight ends.
     landed: Condvar,
 }
 
-/// Everything behind the lock. No code of callers runs while it is held.
+/// The state behind the mutex. No code of callers runs while it is locked.
 struct MemoryState {
     limits: Limits,
     policy: Policy,
     /// Ordered, so that the same calls give the same victims.
     slots: BTreeMap<Bytes, MemorySlot>,
     bytes: u64,
-    /// The last time that was given to a use. The next is later, even if the clock stands, so that
+    /// The time of the last use. The next use gets a later one even if the clock stands still, so that
     /// uses have an order.
     last_use: Nanos,
-    /// Before this moment nothing expires; saves looking at all slots in each put.
+    /// Before this time nothing expires; saves a look at all slots in each put.
     next_expiry: Option<Nanos>,
     hits: u64,
     misses: u64,
-    /// What is being made, by key.
+    /// The values that are being made, by key.
     flights: BTreeMap<Bytes, Arc<MemoryFlight>>,
 }
 
@@ -45,13 +45,13 @@ struct MemorySlot {
     facts: Candidate,
 }
 
-/// A value that is being made, and what came of it; nothing if that failed.
+/// A value that is being made. Stays empty if the caller's `make` fails.
 #[derive(Default)]
 struct MemoryFlight {
     value: OnceLock<Bytes>,
 }
 
-/// Ends a flight however the making ends, so that no thread waits for ever.
+/// Ends a flight on drop, also after an error or a panic, so that no thread waits forever.
 struct Landing<'a> {
     store: &'a MemoryStore,
     key: Bytes,
@@ -68,16 +68,18 @@ impl MemoryStore {
     /// An empty store that evicts by [`Policy::Lru`].
     ///
     /// # Errors
-    /// A cap of zero.
+    /// A limit of zero.
     pub fn new(limits: Limits) -> Result<Self, StoreError> {
         if limits.max_bytes == 0 {
             return Err(StoreError::NoRoom);
         }
-        // File times count alike, but this clock never goes back. One before 1970 reads as 1970.
-        let start = UNIX_EPOCH.elapsed().map_or(0, |d| d.as_nanos() as Nanos);
-        let since = Instant::now();
+        // Nanoseconds since 1970, like file times, but never going back. A clock before 1970 reads as 1970.
+        let start = UNIX_EPOCH
+            .elapsed()
+            .map_or(0, |elapsed| elapsed.as_nanos() as Nanos);
+        let opened = Instant::now();
         Ok(Self {
-            clock: Box::new(move || start.saturating_add(since.elapsed().as_nanos() as Nanos)),
+            clock: Box::new(move || start.saturating_add(opened.elapsed().as_nanos() as Nanos)),
             state: Mutex::new(MemoryState::new(limits)),
             landed: Condvar::new(),
         })
@@ -90,7 +92,7 @@ impl MemoryStore {
         self
     }
 
-    /// Reads the time from another clock, such as one that a test turns. It is never read while the
+    /// Reads the time from `clock`, such as one that a test sets. The clock is never read while the
     /// store is locked.
     #[must_use]
     pub fn with_clock(self, clock: impl Fn() -> Nanos + Send + Sync + 'static) -> Self {
@@ -102,15 +104,15 @@ impl MemoryStore {
     pub fn get_shared(&self, key: &[u8]) -> Option<Arc<[u8]>> {
         let now = (self.clock)();
         let mut state = self.state();
-        let found = state.look(key, now);
-        match found {
+        let value = state.look(key, now);
+        match value {
             Some(_) => state.hits += 1,
             None => state.misses += 1,
         }
-        found
+        value
     }
 
-    /// As [`Backend::put`]; what went for it, first victim first.
+    /// As [`Backend::put`]. Returns the entries that were removed for it, first victim first.
     ///
     /// # Errors
     /// The value is larger than the store, which leaves everything as it is.
@@ -126,9 +128,9 @@ impl MemoryStore {
         state.insert(key, value, expires, now)
     }
 
-    /// As [`MemoryStore::insert`], with a moment of its own from which on the value is not there any
-    /// more, or `None` for never. Policies that know no expiry do not look at it. A moment that is past
-    /// removes what was there, and nothing is stored.
+    /// As [`MemoryStore::insert`], but the value expires at `expires`, or never if that is `None`.
+    /// Policies without expiry ignore it. If the time is past, the old value is removed and nothing is
+    /// stored.
     ///
     /// # Errors
     /// As for [`MemoryStore::insert`].
@@ -143,7 +145,7 @@ impl MemoryStore {
     }
 
     /// As [`Backend::get_or_insert_with`], without copying the value. `make` must not ask this store
-    /// for the same key, for which it would wait for ever.
+    /// for the same key: it would wait for itself forever.
     ///
     /// # Errors
     /// Those of `make`.
@@ -157,15 +159,15 @@ impl MemoryStore {
             Err(boarded) => boarded,
         };
         let value = make()?;
-        // Those who wait get the value even if it is too large to be stored.
+        // Waiting threads get the value even if it is too large to be stored.
         let _ = flight.value.set(Arc::clone(&value));
         let _ = self.insert(key, Arc::clone(&value));
         drop(landing);
         Ok(value)
     }
 
-    /// The value under `key`, when others that are making it have finished; or else the duty to
-    /// make it.
+    /// Returns the value under `key`, after waiting for a thread that is making it. If there is neither,
+    /// `Err` holds a new flight, and the caller must make the value.
     fn board(&self, key: &[u8]) -> Result<Bytes, (Arc<MemoryFlight>, Landing<'_>)> {
         let mut now = (self.clock)();
         let mut state = self.state();
@@ -177,17 +179,18 @@ impl MemoryStore {
             let Some(flight) = state.flights.get(key).map(Arc::clone) else {
                 break;
             };
-            let flies = |state: &mut MemoryState| {
+            let is_flying = |state: &mut MemoryState| {
                 let current = state.flights.get(key);
                 current.is_some_and(|current| Arc::ptr_eq(current, &flight))
             };
-            let waited = self.landed.wait_while(state, flies);
+            let waited = self.landed.wait_while(state, is_flying);
+            // The clock is the caller's code, which must not run under the lock.
             drop(waited.unwrap_or_else(PoisonError::into_inner));
             now = (self.clock)();
             state = self.state();
             if let Some(value) = flight.value.get() {
                 state.hits += 1;
-                // What is stored counts the use.
+                // If the value is stored, marks it as used.
                 let stored = state.look(key, now);
                 return Ok(stored.unwrap_or_else(|| Arc::clone(value)));
             }
@@ -201,7 +204,7 @@ impl MemoryStore {
     }
 
     fn state(&self) -> MutexGuard<'_, MemoryState> {
-        // Nothing that can panic is done under the lock, but for running out of memory.
+        // Nothing under the lock can panic except for lack of memory, so a poisoned state is intact.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -218,8 +221,8 @@ impl Backend for MemoryStore {
     fn remove(&self, key: &[u8]) -> Result<bool, StoreError> {
         let now = (self.clock)();
         let mut state = self.state();
-        let taken = state.take(key);
-        Ok(taken.is_some_and(|slot| !state.policy.is_expired(&slot.facts, now)))
+        let slot = state.take(key);
+        Ok(slot.is_some_and(|slot| !state.policy.is_expired(&slot.facts, now)))
     }
 
     fn len(&self) -> Result<u64, StoreError> {
@@ -230,8 +233,8 @@ impl Backend for MemoryStore {
         let now = (self.clock)();
         let state = self.state();
         let slots = state.slots.iter();
-        let left = slots.filter(|(_, slot)| !state.policy.is_expired(&slot.facts, now));
-        Ok(left.map(|(key, slot)| slot.entry(key)).collect())
+        let valid = slots.filter(|(_, slot)| !state.policy.is_expired(&slot.facts, now));
+        Ok(valid.map(|(key, slot)| slot.entry(key)).collect())
     }
 
     fn clear(&self) -> Result<Cleared, StoreError> {
@@ -244,7 +247,7 @@ impl Backend for MemoryStore {
         state.bytes = 0;
         state.next_expiry = None;
         drop(state);
-        // Freeing much takes its time.
+        // After the lock, because freeing many values takes time.
         drop(slots);
         Ok(cleared)
     }
@@ -301,7 +304,7 @@ impl MemoryState {
         Some(Arc::clone(&slot.value))
     }
 
-    /// Stores `value` unless it has expired already; what had to go.
+    /// Stores `value` unless it has expired already. Returns the entries that were removed.
     fn insert(
         &mut self,
         key: &[u8],
@@ -316,17 +319,17 @@ impl MemoryState {
             ..Candidate::default()
         };
         if self.policy.is_expired(&facts, now) {
-            let gone = self.expire(now);
+            let removed = self.expire(now);
             self.take(key);
-            return Ok(gone);
+            return Ok(removed);
         }
         let max_bytes = self.limits.max_bytes;
         if size > max_bytes {
             return Err(StoreError::TooLarge { size, max_bytes });
         }
-        let gone = self.make_room(key, size, now);
+        let removed = self.make_room(key, size, now);
         let time = self.next_use(now);
-        // Uses of what is replaced count on, unless it had to go first.
+        // A value that replaces another keeps its use count, unless the old one was just evicted.
         let replaced = self.take(key);
         facts.uses = replaced.map_or(0, |old| old.facts.uses) + 1;
         (facts.read, facts.written) = (time, time);
@@ -335,7 +338,7 @@ impl MemoryState {
         self.next_expiry = expiries.min();
         self.slots
             .insert(Bytes::from(key), MemorySlot { value, facts });
-        Ok(gone)
+        Ok(removed)
     }
 
     fn take(&mut self, key: &[u8]) -> Option<MemorySlot> {
@@ -344,7 +347,7 @@ impl MemoryState {
         Some(slot)
     }
 
-    /// Removes what the policy names, so that `size` bytes fit under `key`.
+    /// Removes the policy's victims, so that a value of `size` bytes fits in under `key`.
     fn make_room(&mut self, key: &[u8], size: u64, now: Nanos) -> Vec<Entry> {
         let (policy, limits) = (self.policy, self.limits);
         let replaced = self.slots.get(key).map_or(0, |slot| slot.facts.size);
@@ -353,7 +356,7 @@ impl MemoryState {
             return self.expire(now);
         }
         self.evict(|keys, mut entries| {
-            // What is replaced takes no room, whether it goes before or not.
+            // The old value under `key` takes no room, whether it is evicted now or replaced later.
             if let Ok(at) = keys.binary_search_by(|held| held.as_ref().cmp(key)) {
                 entries[at].size = 0;
             }
@@ -361,7 +364,7 @@ impl MemoryState {
         })
     }
 
-    /// Removes what has expired.
+    /// Removes expired values.
     fn expire(&mut self, now: Nanos) -> Vec<Entry> {
         let policy = self.policy;
         match self.next_expiry {
@@ -372,23 +375,23 @@ impl MemoryState {
         }
     }
 
-    /// Removes what `choose` names of all keys and their facts.
+    /// Removes the entries whose indices `choose` returns, given all keys and their facts in one order.
     fn evict(&mut self, choose: impl FnOnce(&[Bytes], Vec<Candidate>) -> Vec<usize>) -> Vec<Entry> {
         let keys: Vec<Bytes> = self.slots.keys().map(Arc::clone).collect();
         let facts = self.slots.values().map(|slot| slot.facts).collect();
         let victims = choose(&keys, facts);
-        let mut gone = Vec::with_capacity(victims.len());
+        let mut removed = Vec::with_capacity(victims.len());
         for at in victims {
             if let Some(slot) = self.take(&keys[at]) {
-                gone.push(slot.entry(&keys[at]));
+                removed.push(slot.entry(&keys[at]));
             }
         }
-        let left = self.slots.values().filter_map(|slot| slot.facts.expires);
-        self.next_expiry = left.min();
-        gone
+        let expiries = self.slots.values().filter_map(|slot| slot.facts.expires);
+        self.next_expiry = expiries.min();
+        removed
     }
 
-    /// A time for a use: that of the clock, or just after the last.
+    /// The time of a new use: now, or just after the last use.
     fn next_use(&mut self, now: Nanos) -> Nanos {
         self.last_use = now.max(self.last_use.saturating_add(1));
         self.last_use

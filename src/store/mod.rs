@@ -1,16 +1,16 @@
-//! The artefact store: one directory that many processes read and write at once. Values are bytes
-//! under keys of bytes; nothing here knows what a compile is.
+//! The artefact store: one directory that many processes read and write at once. Keys and values are
+//! bytes; nothing here knows what a compile is.
 //!
 //! ```text
 //! <root>/entries/ab/cdef…            artefacts, raw bytes; ab/cdef… = SHA-256 of the key in hex
 //! <root>/manifests/results/ab/cdef…  result records, each below a line with its checksum
 //! <root>/tmp/                        files being written
-//! <root>/locks/flights               who is making what at this moment
-//! <root>/locks/slots                 who runs a stage (`crate::exec`)
-//! <root>/locks/evict                 held by who evicts
-//! <root>/journal/0…7                what happened lately
-//! <root>/uses/ab                     what some policies must know besides times
-//! <root>/counters, shards            counts, and how much there is (`crate::stats`)
+//! <root>/locks/flights               one lock per key that a process is compiling (single flight)
+//! <root>/locks/slots                 one lock per running stage (`crate::exec`)
+//! <root>/locks/evict                 held by the process that evicts
+//! <root>/journal/0…7                the newest compiles, a ring of files
+//! <root>/uses/ab                     the usage log of a shard, for the policies that need one
+//! <root>/counters, shards            counters, and the size of each shard (`crate::stats`)
 //! ```
 //! `docs/design/store.md` draws the formats and says what happens on damage and on crashes.
 

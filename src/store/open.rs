@@ -1,4 +1,4 @@
-//! Opening a store: its directory is made or examined, and what is believed there is found out.
+//! Opens a store: creates or examines its directory, and decides which records are believed.
 
 use super::error::StoreError;
 use super::file::FileStore;
@@ -16,8 +16,8 @@ use std::path::Path;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
-/// How often an opening looks for temporary files of dead writers: once an hour, for all processes
-/// together, so that a hit pays for no listing.
+/// How often a process that opens the store sweeps temporary files of dead writers: once an hour, for all
+/// processes together, so that a hit does not pay for a listing.
 const SWEEP_SECONDS: u64 = 3600;
 
 /// How a store is opened.
@@ -25,14 +25,14 @@ pub(super) struct Opening<'a> {
     max_bytes: u64,
     access: Access,
     trust: Trust,
-    /// The file of a key by which results are believed.
+    /// The file of the signing key, if one is configured.
     key: Option<&'a Path>,
-    /// Where this user's own files are if others can write in the cache, and whether they may be changed.
+    /// The directory of this user's own files if others can write in the cache, and whether they may be changed.
     private: Option<(&'a Path, Access)>,
 }
 
 impl Opening<'_> {
-    /// With no key, and no place apart.
+    /// Without a key and without a private directory.
     pub(super) fn new(max_bytes: u64, access: Access) -> Self {
         Self {
             max_bytes,
@@ -55,11 +55,11 @@ impl FileStore {
         } else {
             Access::ReadWrite
         };
-        // Where this user's own files are elsewhere, they are no part of what is set to be read-only.
+        // The setting `readonly` is about the cache; own files in the private directory stay writable.
         Self::with_settings(config, access, Access::ReadWrite)
     }
 
-    /// Opens a store for reading, whatever the settings say.
+    /// Opens the store that the settings name, for reading only.
     ///
     /// # Errors
     /// As for [`FileStore::from_config`].
@@ -78,21 +78,22 @@ impl FileStore {
         Ok(store.with_policy(config.policy.value.into()))
     }
 
-    /// Opens the store in `root`, making the directory (mode 0700) where it is missing. It holds at
+    /// Opens the store in `root`, creating the directory (mode 0700) if it is missing. It holds at
     /// most about `max_bytes` bytes: a put may exceed them until its eviction is done.
     ///
     /// # Errors
-    /// `max_bytes` of zero; a root that cannot be made, or that is another user's, for root; something else
-    /// than a directory in the place of one of the store's own.
+    /// `max_bytes` is zero; the root cannot be created; this process is root's and the root belongs to another
+    /// user; something other than a directory has the name of one of the store's own directories.
     pub fn open(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
         Self::open_as(root, &Opening::new(max_bytes, Access::ReadWrite))
     }
 
-    /// Opens the store in `root` for reading. Puts, removals and clearing do nothing, and reads leave
-    /// no mark. Counters count where they can. A root that does not exist is an empty store.
+    /// Opens the store in `root` for reading. Puts, removals and clearing do nothing, and reads mark
+    /// nothing as used. Counters still count if they can be written. A root that does not exist is an empty
+    /// store.
     ///
     /// # Errors
-    /// As for [`FileStore::open`], apart from making the root.
+    /// As for [`FileStore::open`], apart from creating the root.
     pub fn open_read_only(root: &Path, max_bytes: u64) -> Result<Self, StoreError> {
         Self::open_as(root, &Opening::new(max_bytes, Access::ReadOnly))
     }
@@ -100,29 +101,30 @@ impl FileStore {
     pub(super) fn open_as(root: &Path, opening: &Opening<'_>) -> Result<Self, StoreError> {
         let (max_bytes, access) = (opening.max_bytes, opening.access);
         refuse_no_room(max_bytes)?;
-        let root = absolute(root)?;
-        let held = match access {
-            Access::ReadWrite => Some(make(&root)?),
-            Access::ReadOnly => Directory::root(&root).ok(),
+        let path = absolute(root)?;
+        let directory = match access {
+            Access::ReadWrite => Some(make(&path)?),
+            Access::ReadOnly => Directory::root(&path).ok(),
         };
-        let path = root.clone();
-        let opened = Arc::new(Root::new(root, held));
+        let opened = Arc::new(Root::new(path.clone(), directory));
         let rights = opened.held().map(Directory::rights).transpose();
         let rights = rights.map_err(StoreError::io("examine", &path))?;
+        // Own files come before credentials: a user's own key is one of them.
         let own = rights.and_then(|rights| own::open(&opened, rights, opening.private, access));
         let credentials =
             Credentials::open(&opened, rights, opening.trust, opening.key, own.as_ref())?;
-        // The process that made the counters has examined the rest, and what came later is not followed.
-        let known = Stats::open_existing_in(&opened);
-        let stats = match (access, known.is_shared()) {
-            (Access::ReadWrite, true) => known.making_pages(),
+        // If there are counters, the process that created them has checked the directories. Links that were put
+        // there later are not followed.
+        let existing = Stats::open_existing_in(&opened);
+        let stats = match (access, existing.is_shared()) {
+            (Access::ReadWrite, true) => existing.making_pages(),
             (Access::ReadWrite, false) => {
                 refuse_strangers(&path)?;
                 Stats::open_in(&opened)
             }
             (Access::ReadOnly, _) => {
                 refuse_strangers(&path)?;
-                known
+                existing
             }
         };
         let store = Self {
@@ -141,6 +143,7 @@ impl FileStore {
             misses: AtomicU64::new(0),
             turns: KeyLocks::default(),
         };
+        // A failed sweep costs room until the next one.
         if access == Access::ReadWrite
             && store.stats.is_time_to_sweep(seconds(), SWEEP_SECONDS)
             && store.sweep().is_err()

@@ -1,8 +1,8 @@
-//! This user's own files that belong to a cache, because they are believed unseen or steer what the program does:
-//! locks, journal, digests of headers, toolchains, plans, and the key of a cache that has none. They lie in the
-//! cache itself if no other user can write there. Otherwise they lie elsewhere: who can write in a directory can
-//! move files in it, and a file of this user's with content that another has chosen, such as a stored message,
-//! would pass for any other one of this user's.
+//! Finds the directory of this user's own files for a cache. Own files are believed without a check or steer what the
+//! program does: locks, journal, digests of headers, toolchains, plans, and this user's key if the cache has none.
+//! They lie in the cache itself if no other user can write there, otherwise in a private directory. The reason: a user
+//! who can write in a directory can rename files in it, and could put a file that this user owns but whose content
+//! another user chose, such as a stored message, in the place of an own file.
 
 use super::kind::Access;
 use super::root::make;
@@ -22,9 +22,9 @@ pub(super) struct Own {
     pub(super) access: Access,
 }
 
-/// The directory of this user's own files for the cache in `root`, which has the rights `rights` and is open as
-/// `access` says; below `private` if others can write in the cache. `None` if there is none, or if it is not this
-/// user's alone.
+/// Opens the directory of this user's own files for the cache in `root`, which has the rights `rights` and is opened
+/// with `access`. If others can write in the cache, it is a directory below `private`. `None` if it cannot be opened
+/// or if others can write in it.
 pub(super) fn open(
     root: &Arc<Root>,
     rights: Rights,
@@ -37,32 +37,32 @@ pub(super) fn open(
     }
     let (private, access) =
         private.filter(|(private, _)| matches!(Privacy::of(private), Privacy::Private))?;
-    // A directory for each cache, so that none evicts what another one needs.
+    // One directory per cache, so that no cache evicts records that another needs.
     let digest = Sha256::digest(root.path.as_os_str().as_bytes());
     let path = private.join(hex::encode(&digest[..8]));
-    let held = match access {
+    let directory = match access {
         Access::ReadWrite => make(&path).ok()?,
         Access::ReadOnly => Directory::root(&path).ok()?,
     };
-    let is_own = held.rights().is_ok_and(Rights::is_own);
-    let root = Arc::new(Root::new(path, Some(held)));
+    let is_own = directory.rights().is_ok_and(Rights::is_own);
+    let root = Arc::new(Root::new(path, Some(directory)));
     is_own.then_some(Own { root, access })
 }
 
 /// Whether this user can have files in `private` that no other user can change.
 #[derive(Debug)]
 pub enum Privacy {
-    /// Yes; or a compile can make the directory so.
+    /// Yes, or the directory is missing and a compile can create it.
     Private,
-    /// Others can write there, or own it, and could move another directory of this user's to the place of one of
-    /// these.
+    /// Others can write there or own it. They could put another directory of this user's in the place of an own
+    /// directory.
     OfOthers(Rights),
-    /// It cannot be opened or made.
+    /// It cannot be opened or created.
     Unusable(io::Error),
 }
 
 impl Privacy {
-    /// That of the directory `private`.
+    /// Examines the directory `private`; a missing one counts as private.
     pub fn of(private: &Path) -> Self {
         if !private.is_absolute() {
             return Self::Unusable(io::ErrorKind::NotFound.into());
@@ -75,13 +75,14 @@ impl Privacy {
         }
     }
 
-    /// Examines the directory for a report: also whether a compile can make it if it is missing.
+    /// Examines the directory for a report, and checks also that a compile can write in it or create it.
     pub fn examined(private: &Path) -> Self {
-        let existing = private.ancestors().find(|place| place.exists());
-        let may_make = existing.map(|place| access(place, Wanted::WRITE_OK | Wanted::EXEC_OK));
-        match (Self::of(private), may_make) {
+        let existing = private.ancestors().find(|ancestor| ancestor.exists());
+        let may_write =
+            existing.map(|ancestor| access(ancestor, Wanted::WRITE_OK | Wanted::EXEC_OK));
+        match (Self::of(private), may_write) {
             (Self::Private, Some(Err(error))) => Self::Unusable(error.into()),
-            (found, _) => found,
+            (privacy, _) => privacy,
         }
     }
 }

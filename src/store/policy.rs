@@ -1,39 +1,38 @@
-//! Which entries go when there are too many or when they are too old: pure functions of what is
-//! known of each entry, the limits and the time. Reads no clock and no file, draws no random numbers
-//! of its own; the caller removes what is named, if it still is what it was.
+//! Eviction policies: choose the entries to remove above the size limit or after expiry. Pure functions of the
+//! entries' facts, the limits and the time. They read no clock and no file, and draw no random numbers of
+//! their own. The caller removes the victims that have not changed meanwhile.
 
 use super::ContentKind;
 use crate::config::{EvictionPolicy, Lifetime};
 
 pub use crate::files::Nanos;
 
-/// What a policy knows of one entry.
+/// The facts of one entry that a policy looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Candidate {
-    /// Bytes.
+    /// Size in bytes.
     pub size: u64,
-    /// Last read, or written if it never was.
+    /// Time of the last read, or of the last write if it was never read.
     pub read: Nanos,
-    /// Last written.
+    /// Time of the last write.
     pub written: Nanos,
-    /// How often it was written or read; 1 for one that was only written, or whose reads are not
-    /// counted.
+    /// How often it was written or read; 1 if it was only written or its reads are not counted.
     pub uses: u64,
-    /// From this moment on it is not there any more; `None` = never. [`Policy::expires`] gives it.
+    /// Time of expiry, from [`Policy::expires`]; `None` = never.
     pub expires: Option<Nanos>,
 }
 
-/// How much may stay.
+/// The size limit, and the size to which an eviction shrinks the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Up to this many bytes, nothing goes.
+    /// Up to this many bytes, nothing is evicted.
     pub max_bytes: u64,
-    /// Beyond them, entries go until no more than this is left.
+    /// Above `max_bytes`, entries are evicted until at most this many bytes are left.
     pub target_bytes: u64,
 }
 
 impl Limits {
-    /// A cap with its low-water mark at 90 %, so that a full store does not evict at every put.
+    /// A limit with its low-water mark at 90 %, so that a full store does not evict at every put.
     pub fn below(max_bytes: u64) -> Self {
         Self {
             max_bytes,
@@ -41,7 +40,7 @@ impl Limits {
         }
     }
 
-    /// A cap without a low-water mark: just so many entries go that the rest fits.
+    /// A limit without a low-water mark: no more entries are evicted than necessary.
     pub fn exactly(max_bytes: u64) -> Self {
         Self {
             max_bytes,
@@ -49,7 +48,7 @@ impl Limits {
         }
     }
 
-    /// What is left of the limits when `bytes` are taken by what cannot be evicted.
+    /// The limits for the entries if `bytes` are taken up by something that cannot be evicted.
     pub fn without(self, bytes: u64) -> Self {
         Self {
             max_bytes: self.max_bytes.saturating_sub(bytes),
@@ -58,34 +57,34 @@ impl Limits {
     }
 }
 
-/// What a policy must know of an entry besides its times, and the usage log keeps.
+/// What the usage log keeps for a policy that needs more than file times.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageLog {
     /// Nothing.
     Nothing,
-    /// How often each was used.
+    /// The use count of each entry.
     Uses,
-    /// What kind of content each has.
+    /// The content kind of each entry.
     Kinds,
 }
 
-/// In which order entries go. Every order is total: what the named facts leave equal goes in the
-/// order of writing, and then in that of the list.
+/// The order in which entries are evicted. Every order is total: ties are broken by the time of
+/// writing, and then by the position in the list.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Policy {
     /// Least recently used first, by the time of the last read or write.
     #[default]
     Lru,
-    /// First written first, however often it was read. Writing anew counts.
+    /// First written first, however often it was read. Rewriting an entry makes it the last.
     Fifo,
     /// Least often used first; of equals, the least recently used.
     Lfu,
-    /// Any. The same seed, moment and number of entries give the same victims.
+    /// Random order. The same seed, time and number of entries give the same victims.
     Random {
-        /// What the choice is drawn from, together with the moment.
+        /// The choice is drawn from this and the time.
         seed: u64,
     },
-    /// What is older than one lifetime goes whatever the size; then as [`Policy::Lru`].
+    /// Entries older than the lifetime are removed whatever the size; then as [`Policy::Lru`].
     Ttl {
         /// From writing to expiry, in nanoseconds.
         lifetime: Nanos,
@@ -100,8 +99,8 @@ pub enum Policy {
 }
 
 impl Policy {
-    /// When a value that is written at `written` expires, unless its writer says otherwise; `None`
-    /// for policies that know no expiry.
+    /// Time at which a value that is written at `written` expires, unless its writer gives another; `None`
+    /// for policies without expiry.
     pub fn expires(self, class: ContentKind, written: Nanos) -> Option<Nanos> {
         let lifetime = match self {
             Self::Lru | Self::Fifo | Self::Lfu | Self::Random { .. } => return None,
@@ -114,7 +113,7 @@ impl Policy {
         Some(written.saturating_add(lifetime))
     }
 
-    /// What the usage log keeps for it.
+    /// What the usage log keeps for this policy.
     pub fn log(self) -> UsageLog {
         match self {
             Self::Lru | Self::Fifo | Self::Random { .. } | Self::Ttl { .. } => UsageLog::Nothing,
@@ -123,12 +122,12 @@ impl Policy {
         }
     }
 
-    /// Whether it needs the usage log.
+    /// Whether this policy needs the usage log.
     pub fn needs_log(self) -> bool {
         self.log() != UsageLog::Nothing
     }
 
-    /// Whether entries expire at all. What others say in [`Candidate::expires`] is not looked at.
+    /// Whether entries expire under this policy. If not, it ignores [`Candidate::expires`].
     pub fn knows_expiry(self) -> bool {
         match self {
             Self::Lru | Self::Fifo | Self::Lfu | Self::Random { .. } => false,
@@ -136,45 +135,44 @@ impl Policy {
         }
     }
 
-    /// Whether an entry must not be served any more at `now`: its last moment is the one before
-    /// `expires`.
+    /// Whether an entry must not be served at `now`: it is valid until just before `expires`.
     pub fn is_expired(self, entry: &Candidate, now: Nanos) -> bool {
         self.knows_expiry() && entry.expires.is_some_and(|expires| expires <= now)
     }
 
-    /// Indices of what has expired, first expired first.
+    /// Indices of the expired entries, first expired first.
     pub fn expired(self, entries: &[Candidate], now: Nanos) -> Vec<usize> {
-        let mut gone: Vec<usize> = (0..entries.len())
+        let mut expired: Vec<usize> = (0..entries.len())
             .filter(|&at| self.is_expired(&entries[at], now))
             .collect();
-        gone.sort_by_key(|&at| (entries[at].expires, entries[at].written, at));
-        gone
+        expired.sort_by_key(|&at| (entries[at].expires, entries[at].written, at));
+        expired
     }
 
-    /// Indices of the entries to remove, first victim first: what has expired, and then as many as
-    /// reach the target, if what is left exceeds the cap. An entry that is about to be written is
-    /// none of `entries`: the caller takes it off the limits, or else it may be its own victim.
+    /// Indices of the entries to remove, first victim first: the expired ones and, if the rest exceeds
+    /// the limit, as many more as reach the target. `entries` must not include one that is about to be
+    /// written, or it could become its own victim; the caller subtracts it from the limits.
     pub fn victims(self, entries: &[Candidate], limits: Limits, now: Nanos) -> Vec<usize> {
         let mut victims = self.expired(entries, now);
-        // Wide enough for any number of sizes.
+        // A sum of u64 sizes always fits in u128.
         let size = |at: usize| u128::from(entries[at].size);
-        let gone: u128 = victims.iter().map(|&at| size(at)).sum();
-        let mut left = (0..entries.len()).map(size).sum::<u128>() - gone;
-        if left <= u128::from(limits.max_bytes) {
+        let expired_bytes: u128 = victims.iter().map(|&at| size(at)).sum();
+        let mut remaining = (0..entries.len()).map(size).sum::<u128>() - expired_bytes;
+        if remaining <= u128::from(limits.max_bytes) {
             return victims;
         }
         let target = limits.target_bytes.min(limits.max_bytes);
         for at in self.order(entries, now) {
-            if left <= u128::from(target) {
+            if remaining <= u128::from(target) {
                 break;
             }
-            left -= size(at);
+            remaining -= size(at);
             victims.push(at);
         }
         victims
     }
 
-    /// Everything that has not expired, in the order in which it would go.
+    /// Indices of all entries that have not expired, in the order in which they would be evicted.
     fn order(self, entries: &[Candidate], now: Nanos) -> Vec<usize> {
         let mut order: Vec<usize> = (0..entries.len())
             .filter(|&at| !self.is_expired(&entries[at], now))
@@ -197,8 +195,8 @@ impl Policy {
     }
 }
 
-/// As the setting says. The choice at random needs no seed of its own, as it is drawn from the moment,
-/// too.
+/// The policy of the setting. A random choice needs no seed from the setting, because it also depends on
+/// the time.
 impl From<EvictionPolicy> for Policy {
     fn from(setting: EvictionPolicy) -> Self {
         let nanos = |lifetime: Lifetime| Nanos::from(lifetime.seconds()) * 1_000_000_000;
@@ -218,8 +216,8 @@ impl From<EvictionPolicy> for Policy {
     }
 }
 
-/// The step of the generator SplitMix64 (Steele, Lea, Flood 2014): every bit of the input moves about
-/// half of those of the output.
+/// One step of the generator SplitMix64 (Steele, Lea, Flood 2014): every bit of the input flips about
+/// half of the bits of the output.
 fn mix(state: u64) -> u64 {
     let mut word = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
     word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,5 +1,5 @@
-//! Records: bytes under one line of text that holds their checksum, so that people can read what follows and damage
-//! is noticed. With a key the checksum is one that only those can make who have the key.
+//! Records: bytes below one line of text with their checksum, so that people can read the content and damage is
+//! noticed. With a signing key, the checksum is an HMAC, which only a holder of the key can make.
 
 use super::Name;
 use super::key::SigningKey;
@@ -9,12 +9,12 @@ const TITLE: &str = "pcache-nvcc record v2 ";
 const SIGNED: &str = "pcache-nvcc signed v2 ";
 const _: () = assert!(TITLE.len() == SIGNED.len());
 
-/// Title, 64 digits, end of line.
+/// Length of the header in bytes: title, 64 digits, end of line.
 const HEADER: usize = TITLE.len() + 64 + 1;
 
-/// The header for `value` in the file called `name`. The name is in the checksum, so that a record
-/// that was moved to another one counts as damaged; the key of the record is not, so that a listing
-/// of the directory can check it.
+/// The header for `value` in the file called `name`. The name is in the checksum, so a record that was
+/// moved to another name counts as damaged. The record's key is not, so that a listing of the directory
+/// can check the record.
 pub(super) fn header(name: Name, value: &[u8], key: Option<&SigningKey>) -> Vec<u8> {
     let (title, digest) = match key {
         Some(key) => (SIGNED, key.authenticate(&[&name.0, value])),
@@ -28,30 +28,30 @@ pub(super) fn header(name: Name, value: &[u8], key: Option<&SigningKey>) -> Vec<
     format!("{title}{}\n", hex::encode(digest)).into_bytes()
 }
 
-/// What a file in the place of a record holds.
+/// The content of a record's file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Unsealed {
     /// The value, as it was sealed.
     Whole(Vec<u8>),
-    /// A signed record where none is expected, or one that another key has signed, or none.
+    /// A signed record where an unsigned one is expected, or the reverse, or one that another key has signed.
     Foreign,
-    /// One bit at least is not as [`header`] had it.
+    /// Not what [`header`] was made for: at least one bit differs.
     Damaged,
 }
 
-/// The value in `bytes`, which `key` must have signed if there is one.
+/// Verifies the record in `bytes` and returns its value. If there is a `key`, it must have signed the record.
 pub(super) fn unseal(name: Name, mut bytes: Vec<u8>, key: Option<&SigningKey>) -> Unsealed {
     let is_signed = bytes.starts_with(SIGNED.as_bytes());
-    let Some((found, value)) = bytes.split_at_checked(HEADER) else {
+    let Some((stored_header, value)) = bytes.split_at_checked(HEADER) else {
         return Unsealed::Damaged;
     };
     let is_whole = match key {
-        // In constant time: how much of a forged checksum is right must not show.
+        // In constant time, so that a forger cannot learn how many digits are right.
         Some(key) => {
-            let digits = &found[SIGNED.len()..HEADER - 1];
-            found.ends_with(b"\n") && key.matches(digits, &[&name.0, value])
+            let digits = &stored_header[SIGNED.len()..HEADER - 1];
+            stored_header.ends_with(b"\n") && key.matches(digits, &[&name.0, value])
         }
-        None => found == header(name, value, None),
+        None => stored_header == header(name, value, None),
     };
     match (is_signed == key.is_some(), is_whole) {
         (true, true) => {
@@ -63,7 +63,7 @@ pub(super) fn unseal(name: Name, mut bytes: Vec<u8>, key: Option<&SigningKey>) -
     }
 }
 
-/// Whether a record that is not signed is damaged. Of a signed one, only who has its key can tell.
+/// Whether a record is signed. Only a holder of its key can then check whether it is damaged.
 pub(super) fn is_signed(bytes: &[u8]) -> bool {
     bytes.starts_with(SIGNED.as_bytes())
 }

@@ -1,4 +1,4 @@
-//! The directory of a store: found, made, and looked at for what does not belong there.
+//! The root directory of a store: finds it, creates it, and checks that its subdirectories are directories.
 
 use super::error::StoreError;
 use crate::files::{Directory, is_directory, is_missing};
@@ -7,30 +7,30 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// The store outlives a change of the working directory.
+/// Makes `root` absolute, because the store outlives a change of the working directory.
 pub(super) fn absolute(root: &Path) -> Result<PathBuf, StoreError> {
     std::path::absolute(root).map_err(StoreError::io("find", root))
 }
 
-/// The root, made where it is missing.
+/// Opens the root, and creates it (mode 0700) if it is missing.
 pub(super) fn make(root: &Path) -> Result<Directory, StoreError> {
     let opened = match Directory::root(root) {
         Err(error) if is_missing(&error) => {
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(root);
-            made.and_then(|()| Directory::root(root))
+            let created = DirBuilder::new().recursive(true).mode(0o700).create(root);
+            created.and_then(|()| Directory::root(root))
         }
         opened => opened,
     };
     opened.map_err(StoreError::io("make directory", root))
 }
 
-/// Something else in the place of a directory. A symlink, too, is refused: it would lead the counters
-/// elsewhere, and everything else finds nothing behind it.
+/// Fails if something other than a directory has the name of a store directory. A symlink is refused too: the
+/// counters would follow it to another place, and everything else does not follow links and finds nothing.
 pub(super) fn refuse_strangers(root: &Path) -> Result<(), StoreError> {
     for name in ["entries", "manifests", "manifests/results", "tmp"] {
         let path = root.join(name);
-        let found: io::Result<Option<bool>> = is_directory(&path);
-        if found.map_err(StoreError::io("examine", &path))? == Some(false) {
+        let is_directory: io::Result<Option<bool>> = is_directory(&path);
+        if is_directory.map_err(StoreError::io("examine", &path))? == Some(false) {
             return Err(StoreError::NotADirectory { path });
         }
     }

@@ -1,4 +1,4 @@
-//! Lists a store, shard by shard, and corrects what was counted for each shard that it lists.
+//! Lists a store shard by shard, and corrects the counted totals of each listed shard.
 
 use super::backend::{Cleared, Entry};
 use super::content_kind::{CLASS_HEAD, ContentKind};
@@ -8,18 +8,18 @@ use super::kind::{Access, EntryKind};
 use super::policy::{Candidate, UsageLog};
 use super::sharded_directory::{ListedFile, Listing, name_of};
 use super::tmp;
-use super::usage_log::{UsageMap, forget, load};
+use super::usage_log::{Usage, UsageMap, forget, load};
 use crate::files::{Directory, seconds};
 use crate::stats::{ShardRow, StoreSize, Totals};
 
-/// So many files may be listed on behalf of one put, unless a single shard has more: with a million
-/// files a shard has 3900, and one is listed.
+/// Number of files that one put may list, unless a single shard has more. In a store of a million files a
+/// shard has 3900, and a put lists one shard.
 pub(super) const MOST_LISTED: u64 = 4000;
 
-/// How often a put lists one shard for no other reason than that others may have changed it.
+/// How often some put lists one shard in case others have changed it, in seconds.
 const SCAN_SECONDS: u64 = 60;
 
-/// Everything in one shard.
+/// The files of one shard.
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) number: u8,
@@ -35,14 +35,14 @@ impl Shard {
                 EntryKind::Entry => size.entries += files,
                 EntryKind::Record => size.records += files,
             }
-            // Files with holes may seem to hold more than any disk.
+            // Sparse files can have sizes whose sum exceeds any disk.
             let sizes = listing.files.iter().map(|file| file.facts.size);
             size.bytes = sizes.fold(size.bytes, u64::saturating_add);
         }
         size
     }
 
-    /// Every file with its place in `listings`.
+    /// Every file, with the index of its listing in `listings`.
     pub(super) fn files(&self) -> impl Iterator<Item = (usize, EntryKind, &ListedFile)> {
         let listings = self.listings.iter().enumerate();
         listings.flat_map(|(at, (kind, listing))| {
@@ -67,11 +67,11 @@ impl FileStore {
         Ok(shard)
     }
 
-    /// The bytes that the store holds, as counted. Lists as much as one put may pay for: on a new page
-    /// a sample of the shards, later one of those that are missing, and once a minute any one.
+    /// The counted size of the store in bytes. Lists as much as one put may pay for: on a new page a
+    /// sample of the shards, later one shard that is not known yet, and once a minute the next in turn.
     pub(super) fn held_bytes(&self) -> Result<u64, StoreError> {
         let totals = self.stats.totals();
-        let next = match totals.size() {
+        let shard = match totals.size() {
             None => {
                 self.sample(totals)?;
                 None
@@ -81,7 +81,7 @@ impl FileStore {
                 is_time.then(|| totals.take_turns(1))
             }),
         };
-        if let Some(shard) = next
+        if let Some(shard) = shard
             && let Some(root) = self.directory()?
         {
             self.scan_shard(&root, shard)?;
@@ -89,7 +89,7 @@ impl FileStore {
         Ok(totals.size().map_or(0, |size| size.bytes))
     }
 
-    /// Lists shards until all are known or enough files were seen.
+    /// Lists shards until all are known or [`MOST_LISTED`] files were seen.
     fn sample(&self, totals: &Totals) -> Result<(), StoreError> {
         let Some(root) = self.directory()? else {
             return Ok(());
@@ -135,8 +135,7 @@ impl FileStore {
         Ok(size)
     }
 
-    /// The number of entries, by listing them; records are not counted. Under a policy that knows
-    /// expiry, those that have expired are not, either.
+    /// The number of entries, by listing them. Counts neither records nor expired entries.
     ///
     /// # Errors
     /// A directory cannot be listed.
@@ -159,8 +158,8 @@ impl FileStore {
         Ok(self.len()? == 0)
     }
 
-    /// The bytes of entries, records and files being written, as counted; listed where that is not
-    /// known exactly.
+    /// The bytes of entries, records and unfinished files: as counted, or by listing if the counted
+    /// totals are not complete.
     ///
     /// # Errors
     /// A directory cannot be listed.
@@ -172,7 +171,7 @@ impl FileStore {
         }
     }
 
-    /// Every entry that has not expired. Files that no store has made are left out.
+    /// Every entry that has not expired. Leaves out files that no store has created.
     ///
     /// # Errors
     /// A directory cannot be listed.
@@ -190,8 +189,8 @@ impl FileStore {
         Ok(entries)
     }
 
-    /// Removes what has expired, in the order in which it expired; the entries among it. Nothing under
-    /// policies that know no expiry.
+    /// Removes expired files. Returns the entries among them, first expired first. Does nothing under policies
+    /// without expiry.
     ///
     /// # Errors
     /// The first file that cannot be removed, after all others have been tried.
@@ -199,7 +198,7 @@ impl FileStore {
         if !self.policy.knows_expiry() || self.access == Access::ReadOnly {
             return Ok(Vec::new());
         }
-        let mut gone = Vec::new();
+        let mut removed = Vec::new();
         let mut trouble = Ok(());
         self.each_shard(|_, shard, candidates| {
             let files: Vec<_> = shard.files().collect();
@@ -208,7 +207,7 @@ impl FileStore {
                 match self.remove_listed(shard, listing, file) {
                     Ok(true) if kind == EntryKind::Entry => {
                         let entry = entry_of(shard.number, file);
-                        gone.extend(entry.map(|entry| (candidates[at].expires, entry)));
+                        removed.extend(entry.map(|entry| (candidates[at].expires, entry)));
                     }
                     Ok(_) => {}
                     Err(error) if trouble.is_ok() => trouble = Err(error),
@@ -217,12 +216,12 @@ impl FileStore {
             }
             Ok(())
         })?;
-        gone.sort_by_key(|(expires, entry)| (*expires, entry.written));
-        trouble.map(|()| gone.into_iter().map(|(_, entry)| entry).collect())
+        removed.sort_by_key(|(expires, entry)| (*expires, entry.written));
+        trouble.map(|()| removed.into_iter().map(|(_, entry)| entry).collect())
     }
 
-    /// Removes all entries, records, logs of uses and stale temporary files. What others write meanwhile stays, and
-    /// so do empty shards: another program may be about to rename a file into one.
+    /// Removes all entries, records, usage logs and stale temporary files. Files that other processes write
+    /// meanwhile stay, and so do empty shards: another process may be about to rename a file into one.
     ///
     /// # Errors
     /// The first file that cannot be removed, after all others have been tried.
@@ -230,7 +229,7 @@ impl FileStore {
         self.clear_watched(&mut |_, _| {})
     }
 
-    /// Clears the store, and calls `watch` with how many of how many parts are done.
+    /// Clears the store, and calls `watch` with the number of shards done and their total.
     ///
     /// # Errors
     /// As for [`FileStore::clear`].
@@ -252,15 +251,15 @@ impl FileStore {
             }
         }
         if let Some(root) = self.directory()? {
-            let forgotten = forget(&root);
-            let forgotten = forgotten.map_err(StoreError::io("remove logs in", &self.root));
-            trouble = trouble.and(forgotten);
+            let removed = forget(&root).map_err(StoreError::io("remove logs in", &self.root));
+            trouble = trouble.and(removed);
         }
         self.recount()?;
         trouble.map(|()| cleared)
     }
 
-    /// Removes a file if it is still the one that was listed, and counts it out; whether it did.
+    /// Removes a file if it is still the one that was listed, and subtracts it from the totals. Returns whether it
+    /// was removed.
     pub(super) fn remove_listed(
         &self,
         shard: &Shard,
@@ -273,32 +272,42 @@ impl FileStore {
         Ok(removed)
     }
 
-    /// What the policy is to know of every file of a shard, in the order of [`Shard::files`].
+    /// The facts of every file of a shard for the policy, in the order of [`Shard::files`].
     pub(super) fn candidates(&self, root: &Directory, shard: &Shard) -> Vec<Candidate> {
-        let known = if self.policy.needs_log() {
+        let usages = if self.policy.needs_log() {
             load(root, shard.number)
         } else {
             UsageMap::new()
         };
-        let candidate = |(at, kind, file): (usize, EntryKind, &ListedFile)| {
+        let files = shard.files().map(|(at, kind, file)| {
             let name = name_of(shard.number, &file.name);
-            let usage = name.and_then(|name| known.get(&(kind, name)).copied());
-            let usage = usage.unwrap_or_default();
-            let class = match (self.policy.log(), kind) {
-                (UsageLog::Kinds, EntryKind::Entry) => usage.class.unwrap_or_else(|| {
-                    ContentKind::of(&shard.listings[at].1.head(file, CLASS_HEAD))
-                }),
-                _ => ContentKind::Object,
-            };
-            Candidate {
-                size: file.facts.size,
-                read: file.facts.read,
-                written: file.facts.written,
-                uses: usage.uses.max(1),
-                expires: self.policy.expires(class, file.facts.written),
-            }
+            let usage = name.and_then(|name| usages.get(&(kind, name)).copied());
+            self.candidate(kind, file, &shard.listings[at].1, usage.unwrap_or_default())
+        });
+        files.collect()
+    }
+
+    fn candidate(
+        &self,
+        kind: EntryKind,
+        file: &ListedFile,
+        listing: &Listing,
+        usage: Usage,
+    ) -> Candidate {
+        let class = match (self.policy.log(), kind) {
+            // A file whose line is missing in the log is read.
+            (UsageLog::Kinds, EntryKind::Entry) => usage
+                .class
+                .unwrap_or_else(|| ContentKind::of(&listing.head(file, CLASS_HEAD))),
+            _ => ContentKind::Object,
         };
-        shard.files().map(candidate).collect()
+        Candidate {
+            size: file.facts.size,
+            read: file.facts.read,
+            written: file.facts.written,
+            uses: usage.uses.max(1),
+            expires: self.policy.expires(class, file.facts.written),
+        }
     }
 
     fn each_shard(

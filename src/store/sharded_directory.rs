@@ -1,5 +1,5 @@
-//! One sharded tree of files that are named by the SHA-256 of their key: `ab/cdef…`. Reads, places,
-//! lists and removes files.
+//! A sharded tree of files named by the SHA-256 of their key: `ab/cdef…`. Reads, places, lists and
+//! removes files.
 
 use super::artefact::Artefact;
 use super::backend::Name;
@@ -16,7 +16,7 @@ use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// How often a shard is made again for one file: others tidy up empty shards at any moment.
+/// How often a shard's directory is created again for one file: others may remove empty shards at any moment.
 const ATTEMPTS: u32 = 10;
 
 /// Whether reading marks a file as recently used.
@@ -33,13 +33,13 @@ pub(super) struct FoundFile {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What became of a finished file.
+/// The result of placing a finished file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Placement {
     New,
-    /// In the place of one of so many bytes.
+    /// It replaced a file of this many bytes.
     Replaced(u64),
-    /// Another process held the place; the file is gone.
+    /// Another process kept the target busy; the new file is removed.
     Dropped,
 }
 
@@ -50,7 +50,7 @@ pub(super) struct ListedFile {
     pub(super) facts: FileMeta,
 }
 
-/// The files of one shard, and the directory that they were listed in.
+/// The files of one shard, and the open directory in which they were listed.
 #[derive(Debug)]
 pub(super) struct Listing {
     directory: Directory,
@@ -59,7 +59,7 @@ pub(super) struct Listing {
 }
 
 impl Listing {
-    /// Removes a file, unless it is gone, busy, or another one is in its place; whether it did.
+    /// Removes a file, unless it is gone, busy, or replaced by another. Returns whether it was removed.
     pub(super) fn remove(&self, file: &ListedFile) -> Result<bool, StoreError> {
         let removed = remove_unchanged(&self.directory, &file.name, &file.facts);
         removed.map_err(|error| {
@@ -68,7 +68,7 @@ impl Listing {
         })
     }
 
-    /// The beginning of a file; empty where it cannot be read.
+    /// The first bytes of a file, at most `length`; empty if it cannot be read.
     pub(super) fn head(&self, file: &ListedFile, length: usize) -> Vec<u8> {
         let mut head = vec![0; length];
         let opened = self.directory.open_unmarked(&file.name).ok().flatten();
@@ -77,7 +77,7 @@ impl Listing {
         head
     }
 
-    /// All of a file, unless it is gone or another one is in its place.
+    /// The content of a file; `None` if it is gone or replaced by another.
     pub(super) fn contents(&self, file: &ListedFile) -> Result<Option<Vec<u8>>, StoreError> {
         self.look(file, |opened| {
             let (facts, bytes) = read(opened, Size::AtMost(file.facts.size))?;
@@ -85,12 +85,12 @@ impl Listing {
         })
     }
 
-    /// What names the content of a file as an artefact, unless it is gone or another one is in its place.
+    /// The artefact with the content of a file; `None` if the file is gone or replaced by another.
     pub(super) fn artefact(&self, file: &ListedFile) -> Result<Option<Artefact>, StoreError> {
         self.look(file, |opened| {
             let facts = FileMeta::of(opened)?;
             if facts.is_file && facts.is_same(&file.facts) {
-                // It may grow while it is read.
+                // Bounded, because the file may grow while it is read.
                 Artefact::read(opened.take(facts.size)).map(Some)
             } else {
                 Ok(None)
@@ -101,20 +101,20 @@ impl Listing {
     fn look<T>(
         &self,
         file: &ListedFile,
-        at: impl FnOnce(&File) -> io::Result<Option<T>>,
+        read: impl FnOnce(&File) -> io::Result<Option<T>>,
     ) -> Result<Option<T>, StoreError> {
         let opened = self.directory.open_unmarked(&file.name);
-        let found = opened.and_then(|opened| opened.map_or(Ok(None), |opened| at(&opened)));
+        let content = opened.and_then(|opened| opened.map_or(Ok(None), |opened| read(&opened)));
         let path = self.path.join(file.name.to_string_lossy().as_ref());
-        found.map_err(StoreError::io("read", &path))
+        content.map_err(StoreError::io("read", &path))
     }
 }
 
-/// A tree of files.
+/// A tree of files in 256 shards.
 #[derive(Debug)]
 pub(super) struct ShardedDirectory {
     root: Arc<Root>,
-    /// From the root to the shards.
+    /// The path from the root to the shards.
     inner: &'static str,
 }
 
@@ -123,8 +123,8 @@ impl ShardedDirectory {
         Self { root, inner }
     }
 
-    /// The whole file, or `None` where there is none or it is busy. A file of another size than
-    /// expected is not read: it gives no bytes.
+    /// Reads a file; `None` if it is missing or busy. The bytes of a file of unexpected size are not
+    /// read: the result has its facts and no bytes.
     pub(super) fn read(
         &self,
         name: Name,
@@ -145,7 +145,7 @@ impl ShardedDirectory {
         Ok(Some(FoundFile { facts, bytes }))
     }
 
-    /// Renames a finished file to its place, making its directories where they are missing.
+    /// Renames a finished file to its place, creating the directories that are missing.
     pub(super) fn place(
         &self,
         root: &Directory,
@@ -156,35 +156,35 @@ impl ShardedDirectory {
         let (shard, rest) = path.rsplit_once('/').unwrap_or_default();
         let target = CString::new(rest).unwrap_or_default();
         let mut attempts = 1..=ATTEMPTS;
-        let placed = loop {
-            let placed = root.make(shard).and_then(|directory| {
-                let held = directory.look(&target)?;
-                let moved = temporary.rename(&directory, rest)?;
-                Ok((held, moved))
+        let (old, renamed) = loop {
+            let renamed = root.make(shard).and_then(|directory| {
+                let old = directory.look(&target)?;
+                let renamed = temporary.rename(&directory, rest)?;
+                Ok((old, renamed))
             });
-            match placed {
-                // Tidied away between the making and the rename.
+            match renamed {
+                // Another process removed the shard between its creation and the rename.
                 Err(error) if error.kind() == ErrorKind::NotFound && attempts.next().is_some() => {}
-                // Something else is where the shard or the file belongs.
+                // Something else has the name of the shard or of the file.
                 Err(error) if is_in_the_way(&error) && attempts.next().is_some() => {
                     let cleared = clear_way(root, shard, &target);
                     cleared.map_err(self.trouble("make room for", &path))?;
                 }
-                placed => break placed.map_err(self.trouble("place", &path))?,
+                renamed => break renamed.map_err(self.trouble("place", &path))?,
             }
         };
-        match placed {
-            (_, None) => Ok(Placement::Dropped),
-            (held, Some(())) => {
+        match renamed {
+            None => Ok(Placement::Dropped),
+            Some(()) => {
                 temporary.forget();
-                // What is no regular file was not counted, either.
-                let held = held.filter(|held| held.is_file);
-                Ok(held.map_or(Placement::New, |held| Placement::Replaced(held.size)))
+                // Only regular files are in the totals.
+                let old = old.filter(|old| old.is_file);
+                Ok(old.map_or(Placement::New, |old| Placement::Replaced(old.size)))
             }
         }
     }
 
-    /// Removes the file; what it was, or `None` where there is none or it is busy.
+    /// Removes the file. Returns its facts, or `None` if it is missing or busy.
     pub(super) fn remove(&self, name: Name) -> Result<Option<FileMeta>, StoreError> {
         self.remove_if(name, |_| true)
     }
@@ -201,7 +201,7 @@ impl ShardedDirectory {
     fn remove_if(
         &self,
         name: Name,
-        is_it: impl FnOnce(&FileMeta) -> bool,
+        condition: impl FnOnce(&FileMeta) -> bool,
     ) -> Result<Option<FileMeta>, StoreError> {
         let path = self.path(name);
         let (shard, rest) = path.rsplit_once('/').unwrap_or_default();
@@ -209,7 +209,7 @@ impl ShardedDirectory {
         let removed = Directory::root(&self.root.path)
             .and_then(|root| root.directory(shard))
             .and_then(|directory| match directory.look(&target)? {
-                Some(facts) if is_it(&facts) => {
+                Some(facts) if condition(&facts) => {
                     let removed = remove_unchanged(&directory, &target, &facts)?;
                     Ok(removed.then_some(facts))
                 }
@@ -221,8 +221,8 @@ impl ShardedDirectory {
         }
     }
 
-    /// The files of a shard. Files that vanish meanwhile are left out; `None` where there is no such
-    /// directory (a symlink is none).
+    /// Lists the files of a shard, without those that vanish meanwhile. `None` if the directory is missing
+    /// or is a symlink.
     pub(super) fn list(&self, root: &Directory, shard: u8) -> Result<Option<Listing>, StoreError> {
         let path = self.shard(shard);
         let trouble = self.trouble("list", &path);
@@ -243,7 +243,7 @@ impl ShardedDirectory {
         }))
     }
 
-    /// The number of files of a shard, by their names alone where the file system tells their kind.
+    /// The number of files in a shard. Needs no `stat` if the file system lists the types of files.
     pub(super) fn count(&self, root: &Directory, shard: u8) -> Result<u64, StoreError> {
         let path = self.shard(shard);
         let trouble = self.trouble("list", &path);
@@ -278,7 +278,7 @@ impl ShardedDirectory {
     }
 }
 
-/// The name of the entry that is called `rest` in `shard`, unless it was not made by a store.
+/// The name of the file called `rest` in `shard`; `None` if no store names files so.
 pub(super) fn name_of(shard: u8, rest: &CStr) -> Option<Name> {
     let digits = rest.to_str().ok()?;
     let mut name = [shard; 32];
@@ -287,7 +287,7 @@ pub(super) fn name_of(shard: u8, rest: &CStr) -> Option<Name> {
     is_ours.then_some(Name(name))
 }
 
-/// Whether a directory is where a file belongs, or something else where a directory does.
+/// Whether a rename failed because a directory has the file's name, or something else a directory's.
 fn is_in_the_way(error: &io::Error) -> bool {
     use ErrorKind::{DirectoryNotEmpty, IsADirectory, NotADirectory};
     matches!(
@@ -296,20 +296,20 @@ fn is_in_the_way(error: &io::Error) -> bool {
     ) || is_symlink(error)
 }
 
-/// Moves what is in the place of a shard, or of a file in it, to `tmp/`: what is in a directory there may be of
-/// value to another, and a link is moved, not followed.
+/// Moves whatever has the name of a shard, or of a file in it, to `tmp/`. It is kept because it may be of value to
+/// its owner. A link is moved itself, not followed.
 fn clear_way(root: &Directory, shard: &str, name: &CStr) -> io::Result<()> {
     let tmp = root.make("tmp")?;
     let aside = format!("{STRANGE_PREFIX}{}-{:x}", std::process::id(), now());
     let moved = match root.directory(shard) {
-        // Another writer may have been faster, and have its own file there now.
+        // Another writer may have been faster, and its own file may be there now.
         Ok(directory) => match directory.look(name)? {
-            Some(found) if found.is_file => Ok(()),
+            Some(facts) if facts.is_file => Ok(()),
             _ => directory.move_aside(name, &tmp, &aside),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         Err(_) => {
-            // From its own directory: a link further up is none of the store's, and is not followed.
+            // Moves it relative to the directory above the shard, which is opened without following links.
             let (inner, last) = shard.rsplit_once('/').unwrap_or_default();
             let inner = root.directory(inner)?;
             inner.move_aside(&CString::new(last)?, &tmp, &aside)
@@ -321,7 +321,7 @@ fn clear_way(root: &Directory, shard: &str, name: &CStr) -> io::Result<()> {
     }
 }
 
-/// Directory and children; `None` where it is missing.
+/// Opens and lists a directory; `None` if it is missing or a symlink.
 fn children(root: &Directory, path: &str) -> io::Result<Option<(Directory, Vec<DirectoryEntry>)>> {
     let listed = root
         .directory(path)

@@ -1,5 +1,5 @@
-//! Goes through every file of a store, for commands that list, check or remove by other rules than the policy's.
-//! Reading here is no use: it leaves the order of eviction alone.
+//! Visits every file of a store, for commands that list, check or remove by other rules than the policy's. These reads
+//! do not mark files as used, so the order of eviction stays the same.
 
 use super::backend::{Cleared, Name};
 use super::error::StoreError;
@@ -14,64 +14,64 @@ use super::usage_log::load;
 /// One file as it was when listed.
 #[derive(Debug)]
 pub struct SurveyedFile<'a> {
-    /// Which.
+    /// Its name.
     pub name: Name,
-    /// Bytes, with the header of a record.
+    /// Size in bytes; for a record with its header.
     pub size: u64,
-    /// Last read, or written if it never was.
+    /// Time of the last read, or of the last write if it was never read.
     pub read: Nanos,
-    /// Last written.
+    /// Time of the last write.
     pub written: Nanos,
-    /// How often it was written or read; `None` under policies that do not count it.
+    /// How often it was written or read; `None` under policies that do not count uses.
     pub uses: Option<u64>,
     credentials: &'a Credentials,
     listing: &'a Listing,
     file: &'a ListedFile,
 }
 
-/// What becomes of a file that was looked at.
+/// What to do with a visited file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It stays.
+    /// Keep it.
     Keep,
-    /// It goes, if it is still the one that was looked at.
+    /// Remove it, if it is still the file that was visited.
     Remove,
 }
 
-/// What is in the place of a record.
+/// The result of reading a record.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reading {
     /// The value, as it was stored.
     Whole(Vec<u8>),
-    /// A record that another key has signed: whether it is whole, only those can tell who have that.
+    /// A record that another key has signed. Only a holder of that key can check it.
     Signed,
     /// A record that is not as it was stored.
     Damaged,
-    /// It went meanwhile, or another one has come to its place.
+    /// The file was removed or replaced meanwhile.
     Gone,
 }
 
-/// Whether the content of an entry makes its name.
+/// Whether the name of an entry is the one that an artefact with its content has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Proof {
-    /// It does: a whole artefact.
+    /// Yes: a whole artefact.
     Whole,
-    /// It does not: a damaged artefact, or another program's entry.
+    /// No: a damaged artefact, or another program's entry.
     Unproven,
-    /// It went meanwhile, or another one has come to its place.
+    /// The file was removed or replaced meanwhile.
     Gone,
 }
 
 impl SurveyedFile<'_> {
-    /// The beginning, at most `length` bytes; empty where it cannot be read.
+    /// The first bytes, at most `length`; empty if the file cannot be read.
     pub fn head(&self, length: usize) -> Vec<u8> {
         self.listing.head(self.file, length)
     }
 
-    /// Reads a record.
+    /// Reads and verifies a record.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     pub fn record(&self) -> Result<Reading, StoreError> {
         if self.size > LONGEST_RECORD {
             return Ok(Reading::Damaged);
@@ -86,13 +86,13 @@ impl SurveyedFile<'_> {
         })
     }
 
-    /// Reads an entry.
+    /// Reads an entry and compares its content with its name.
     ///
     /// # Errors
-    /// It is there and cannot be read.
+    /// The file exists and cannot be read.
     pub fn prove(&self) -> Result<Proof, StoreError> {
         Ok(match self.listing.artefact(self.file)? {
-            Some(found) if Name::of(&found.key()) == self.name => Proof::Whole,
+            Some(artefact) if Name::of(&artefact.key()) == self.name => Proof::Whole,
             Some(_) => Proof::Unproven,
             None => Proof::Gone,
         })
@@ -100,9 +100,9 @@ impl SurveyedFile<'_> {
 }
 
 impl FileStore {
-    /// Shows every file of a sort to `each`, shard by shard, and removes what it says; what was
-    /// removed. A store that is open for reading removes nothing. Files that no store has made are
-    /// left out.
+    /// Calls `each` for every file of `kind`, shard by shard, and removes the file if that is the verdict.
+    /// Returns what was removed. A store that is open for reading removes nothing. Files that no store has
+    /// created are left out.
     ///
     /// # Errors
     /// A directory cannot be listed; or the first file that cannot be removed, after all others have
@@ -119,16 +119,16 @@ impl FileStore {
         let mut trouble = Ok(());
         for number in 0..=u8::MAX {
             let shard = self.scan_shard(&root, number)?;
-            let known = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));
-            for (at, _, file) in shard.files().filter(|(_, found, _)| *found == kind) {
-                let Some(name) = name_of(number, &file.name) else {
+            let usages = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));
+            for (at, file_kind, file) in shard.files() {
+                let Some(name) = name_of(number, &file.name).filter(|_| file_kind == kind) else {
                     continue;
                 };
-                let uses = known.as_ref().map(|known| {
-                    let noted = known.get(&(kind, name));
-                    noted.map_or(1, |usage| usage.uses.max(1))
+                let uses = usages.as_ref().map(|usages| {
+                    let usage = usages.get(&(kind, name));
+                    usage.map_or(1, |usage| usage.uses.max(1))
                 });
-                let stored = SurveyedFile {
+                let surveyed = SurveyedFile {
                     name,
                     size: file.facts.size,
                     read: file.facts.read.max(file.facts.written),
@@ -138,7 +138,7 @@ impl FileStore {
                     listing: &shard.listings[at].1,
                     file,
                 };
-                if each(&stored) == Verdict::Keep || self.access == Access::ReadOnly {
+                if each(&surveyed) == Verdict::Keep || self.access == Access::ReadOnly {
                     continue;
                 }
                 let removed = self.remove_listed(&shard, at, file);

@@ -1,4 +1,5 @@
-//! `tmp/`: files that are being written. Makes them, lists them, and sweeps those of writers that died.
+//! The directory `tmp/` of files that are being written. Creates such files, lists them, and sweeps those of writers
+//! that died.
 
 use super::error::StoreError;
 use super::policy::Nanos;
@@ -10,27 +11,27 @@ use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A temporary file that is older belongs to a writer that died: one hour, in nanoseconds.
+/// Age in nanoseconds from which on a temporary file is taken to belong to a writer that died: one hour.
 const STALE: Nanos = 3600 * 1_000_000_000;
 
-/// Tries for a name that is free. One is enough unless two hosts write at the same nanosecond.
+/// Attempts to find a free name. One is enough unless two hosts write at the same nanosecond.
 const ATTEMPTS: u32 = 100;
 
 const DIRECTORY: &str = "tmp";
 
-/// How the names begin of what was in the way, in `tmp/`.
+/// Prefix of the names in `tmp/` of files that were moved aside because they had the name of a store file.
 pub const STRANGE_PREFIX: &str = "strange-";
 
 /// Whether a file must be on the disk before it is renamed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Durability {
-    /// Readers notice a torn one: a power cut costs a compile.
+    /// No: readers verify it and notice a torn file, so a power cut costs a compile.
     Verified,
-    /// No reader verifies it.
+    /// Yes: no reader verifies it.
     Synced,
 }
 
-/// A file that is being written; removed when dropped.
+/// A file that is being written. Dropping it removes the file.
 #[derive(Debug)]
 pub(super) struct Temporary {
     directory: Directory,
@@ -40,19 +41,18 @@ pub(super) struct Temporary {
 }
 
 impl Temporary {
-    /// Makes one in the store in `root`, and `tmp/` where it is missing.
+    /// Creates a file in `tmp/` of the store in `root`, and `tmp/` itself if it is missing.
     pub(super) fn new(root: &Directory, path: &Path, kind: RightsKind) -> Result<Self, StoreError> {
-        let made = Self::make(root, kind);
-        made.map_err(StoreError::io("make a file in", &path.join(DIRECTORY)))
+        Self::make(root, kind).map_err(StoreError::io("make a file in", &path.join(DIRECTORY)))
     }
 
     fn make(root: &Directory, kind: RightsKind) -> io::Result<Self> {
-        /// Tells the threads of a process apart.
+        /// Part of the name, which must differ between the threads of a process.
         static TURN: AtomicU64 = AtomicU64::new(0);
         let rights = root.rights()?;
-        let mut last = ErrorKind::AlreadyExists.into();
+        let mut last_error = ErrorKind::AlreadyExists.into();
         for _ in 0..ATTEMPTS {
-            // On first use, or removed by a process that tidied up.
+            // In each attempt, because another process may remove the directory.
             let directory = root.make(DIRECTORY)?;
             let turn = TURN.fetch_add(1, Ordering::Relaxed);
             let name = format!("entry-{}-{turn}-{:x}", std::process::id(), now());
@@ -66,15 +66,15 @@ impl Temporary {
                     });
                 }
                 Err(error) => match error.kind() {
-                    ErrorKind::AlreadyExists | ErrorKind::NotFound => last = error,
+                    ErrorKind::AlreadyExists | ErrorKind::NotFound => last_error = error,
                     _ => return Err(error),
                 },
             }
         }
-        Err(last)
+        Err(last_error)
     }
 
-    /// Writes `parts` in a row.
+    /// Writes `parts` one after the other.
     pub(super) fn write(&mut self, parts: &[&[u8]], durability: Durability) -> io::Result<()> {
         for part in parts {
             self.file.write_all(part)?;
@@ -85,12 +85,12 @@ impl Temporary {
         }
     }
 
-    /// Moves it to `new` in `to`. `None` = another process holds that place.
+    /// Renames the file to `new` in `to`. `None` if another process keeps a file of that name busy.
     pub(super) fn rename(&self, to: &Directory, new: &str) -> io::Result<Option<()>> {
         self.directory.rename(&self.name, to, new)
     }
 
-    /// To be called when it has been moved: there is nothing left to remove.
+    /// Call after a successful rename: there is nothing left to remove.
     pub(super) fn forget(mut self) {
         self.is_placed = true;
     }
@@ -102,22 +102,22 @@ impl Drop for Temporary {
             return;
         }
         if let Ok(name) = CString::new(self.name.as_str()) {
-            // What stays is swept in an hour.
+            // If it cannot be removed, it is swept in an hour.
             let _ = self.directory.remove(&name);
         }
     }
 }
 
-/// What a sweep found.
+/// The result of a sweep.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Swept {
     /// Bytes of dead writers' files that were removed.
     pub(super) freed: u64,
-    /// Bytes of files that stay and count.
+    /// Bytes of the remaining files, as far as they are part of the totals.
     pub(super) left: u64,
 }
 
-/// Removes temporary files of dead writers. One that cannot be removed is left for another time.
+/// Removes temporary files of dead writers. A file that cannot be removed is left for the next sweep.
 pub(super) fn sweep(root: &Directory, path: &Path) -> Result<Swept, StoreError> {
     let oldest = now() - STALE;
     remove_unfinished(root, path, |facts| facts.written < oldest)
@@ -142,7 +142,7 @@ fn remove_unfinished(
     };
     let mut swept = Swept::default();
     for child in directory.list().map_err(&failed)? {
-        // What was in the way of the store's files is not the store's to remove.
+        // Files that were moved aside are not the store's own, so it does not remove them.
         if child.name.to_bytes().starts_with(STRANGE_PREFIX.as_bytes()) {
             continue;
         }
@@ -152,8 +152,7 @@ fn remove_unfinished(
         };
         let is_gone = is_stale(&facts)
             && matches!(remove_unchanged(&directory, &child.name, &facts), Ok(true));
-        // No process adds or takes off the bytes of a counter page that is being made, so a listing must
-        // not see them either.
+        // A counter page that is being created is never added to the totals, so it must not be counted here either.
         let is_page = child.name.to_bytes().starts_with(FRESH_PREFIX.as_bytes());
         match (is_gone, is_page) {
             (true, _) => swept.freed += facts.size,

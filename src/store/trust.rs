@@ -1,57 +1,57 @@
-//! Which records a store believes. In a cache that one user alone can write, all that are whole. In one that others
-//! can write, those that the cache's key has signed, or, if it has none, this user's own key. Who owns a file says
-//! nothing there: others can move this user's files to other names. `docs/design/threats.md` has the why.
+//! Decides which records a store believes. If only one user can write in the cache, it believes all whole records. If
+//! others can write too, it believes those signed with the cache's key or, if that has none, with this user's own key.
+//! The owner of a file proves nothing then: others can rename this user's files. `docs/design/threats.md` has the
+//! reasons.
 
 use super::backend::Name;
 use super::error::StoreError;
 use super::key::{KeyRefusal, SigningKey};
-use super::kind::Access;
 use super::own::Own;
 use super::record::{self, Unsealed};
 use crate::files::{Believed, FileMeta, Rights, Root, Trust};
 use sha2::{Digest, Sha256};
 use std::path::Path;
 
-/// What a record does to those who read it.
+/// How the readers of a record use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Use {
-    /// It is data: what a compile gives.
+    /// As data: the result of a compile.
     Result,
-    /// It steers: which programs run, with what.
+    /// To decide which programs run, and with which arguments.
     Order,
 }
 
-/// By what the results of a store are believed.
+/// The condition under which result records are believed.
 #[derive(Clone, Debug)]
 enum Domain {
-    /// Only users can write here who are believed.
+    /// All are believed: only believed users can write in the cache.
     Exclusive,
-    /// By a signature, with a key that was given, or is the cache's.
+    /// Signed with the configured key or with the cache's own.
     Key(Box<SigningKey>),
-    /// By a signature, with this user's own key.
+    /// Signed with this user's own key.
     Own(Box<SigningKey>),
-    /// Nothing: there is no key, and no place for one.
+    /// None are believed: there is no key, and no directory for one.
     Nothing,
 }
 
-/// By what the records of a store are believed, for those who ask.
+/// The condition under which records are believed, as reports show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// Only this user and root can write in the cache.
     Exclusive,
-    /// Others can write: what the key has signed is believed.
+    /// Others can write: records signed with the key are believed.
     Signed,
-    /// Others can write, and there is no key: what this user has made is believed.
+    /// Others can write, and the cache has no key: records of this user are believed.
     Own,
-    /// Others can write, and there is no place where this user could have a key: nothing is believed.
+    /// Others can write, and there is no directory for this user's own key: nothing is believed.
     Nothing,
-    /// Only users can write who are believed, others than this one among them: `PCACHE_TRUST=owner`.
+    /// Only believed users can write, and one of them is another user: `PCACHE_TRUST=owner`.
     Owner,
     /// Others can write, and are believed: `PCACHE_TRUST=everyone`.
     Everyone,
 }
 
-/// What one process believes in one cache.
+/// The rules by which one process believes the files of one cache.
 #[derive(Clone, Debug)]
 pub(super) struct Credentials {
     believed: Believed,
@@ -63,8 +63,8 @@ pub(super) struct Credentials {
 }
 
 impl Credentials {
-    /// In the cache in `root`, which has these `rights` if it is there, with the key in the file `key`. Without
-    /// one, the key is the cache's own, which those have who share it; then this user's, in the directory `own`.
+    /// The rules for the cache in `root`, which has these `rights` if it exists. Uses the key in the file `key` if
+    /// that is configured, otherwise the cache's own key, otherwise this user's key in the directory `own`.
     pub(super) fn open(
         root: &Root,
         rights: Option<Rights>,
@@ -72,20 +72,8 @@ impl Credentials {
         key: Option<&Path>,
         own: Option<&Own>,
     ) -> Result<Self, StoreError> {
-        let read = |path: &Path| {
-            // What it means must not depend on where a compile runs.
-            let key = if path.is_absolute() {
-                SigningKey::read(path)
-            } else {
-                Err("it is not an absolute path; begin it with /".to_owned())
-            };
-            key.map_err(|why| StoreError::Key {
-                path: path.into(),
-                why,
-            })
-        };
-        let key = key.map(read).transpose()?;
-        let (Some(held), Some(rights)) = (root.held(), rights) else {
+        let key = key.map(read_key).transpose()?;
+        let (Some(directory), Some(rights)) = (root.held(), rights) else {
             return Ok(Self {
                 believed: Believed::nothing(),
                 domain: Domain::Nothing,
@@ -99,25 +87,22 @@ impl Credentials {
                 owner: rights.owner(),
             });
         }
-        let mut found = Self::new(trust, rights, key);
-        if matches!(found.domain, Domain::Nothing) {
-            let of_user = || {
-                let own = own?;
-                SigningKey::of_user(own.root.held()?, own.access == Access::ReadWrite)
-            };
-            let of_cache = SigningKey::of_cache(held, rights).unwrap_or_else(|why| {
-                found.refused = Some(why);
+        let mut credentials = Self::new(trust, rights, key);
+        if matches!(credentials.domain, Domain::Nothing) {
+            let of_user = || SigningKey::of_user(own?.root.held()?, own?.access);
+            let of_cache = SigningKey::of_cache(directory, rights).unwrap_or_else(|why| {
+                credentials.refused = Some(why);
                 None
             });
-            found.domain = match of_cache {
+            credentials.domain = match of_cache {
                 Some(key) => Domain::Key(Box::new(key)),
                 None => of_user().map_or(Domain::Nothing, |key| Domain::Own(Box::new(key))),
             };
         }
-        Ok(found)
+        Ok(credentials)
     }
 
-    /// In the cache whose root has these rights. A key counts wherever there is one.
+    /// The rules for a cache whose root has these rights. A configured key is used even if only this user can write.
     fn new(trust: Trust, root: Rights, key: Option<SigningKey>) -> Self {
         let believed = Believed::new(trust, root);
         let domain = match key {
@@ -147,7 +132,7 @@ impl Credentials {
         self.refused.as_ref()
     }
 
-    /// By what records are believed.
+    /// The condition under which records are believed.
     pub(super) fn standing(&self) -> Standing {
         match self.domain {
             Domain::Exclusive if self.believed.is_everyone() => Standing::Everyone,
@@ -159,14 +144,14 @@ impl Credentials {
         }
     }
 
-    /// Whether an entry that is not verified may be believed. Where others can write, they can move any file of
-    /// this user's to its name.
+    /// Whether an entry may be believed without verification. If others can write in the cache, it may not: they
+    /// could rename any file of this user's to the entry's name.
     pub(super) fn may_be_believed(&self, facts: &FileMeta) -> bool {
         (self.is_alone() || self.believes_unsigned()) && self.believed.wrote(facts.rights)
     }
 
-    /// Where the record of `key` is. What is believed by different keys has different names, so that none stands
-    /// in another's way. What steers lies where no other user can write.
+    /// The name of the record of `key`. Records signed with different keys have different names, so that they do not
+    /// replace each other. Orders are not signed: they lie where no other user can write.
     pub(super) fn name(&self, key: &[u8], usage: Use) -> Name {
         match self.signer(usage) {
             None => Name::of(key),
@@ -186,7 +171,7 @@ impl Credentials {
         }
     }
 
-    /// Whether a record would be believed that is written now.
+    /// Whether a record that is written now would be believed.
     pub(super) fn may_seal(&self, usage: Use) -> bool {
         usage == Use::Order || !matches!(self.domain, Domain::Nothing)
     }
@@ -200,7 +185,7 @@ impl Credentials {
         record::header(name, value, self.signer(usage))
     }
 
-    /// What the record in a file with these `facts` says.
+    /// Verifies the record in a file with these `facts`.
     pub(super) fn unseal(
         &self,
         name: Name,
@@ -221,7 +206,7 @@ impl Credentials {
         }
     }
 
-    /// What a listing finds in a record, of whatever use.
+    /// Verifies a record of either use, for a listing.
     pub(super) fn check(&self, name: Name, bytes: Vec<u8>) -> Unsealed {
         let signer = match &self.domain {
             Domain::Key(key) | Domain::Own(key) if record::is_signed(&bytes) => Some(&**key),
@@ -229,6 +214,20 @@ impl Credentials {
         };
         record::unseal(name, bytes, signer)
     }
+}
+
+/// Reads the configured key.
+fn read_key(path: &Path) -> Result<SigningKey, StoreError> {
+    // The meaning of a path must not depend on the directory in which a compile runs.
+    let key = if path.is_absolute() {
+        SigningKey::read(path)
+    } else {
+        Err("it is not an absolute path; begin it with /".to_owned())
+    };
+    key.map_err(|why| StoreError::Key {
+        path: path.into(),
+        why,
+    })
 }
 
 #[cfg(test)]

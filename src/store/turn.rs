@@ -1,31 +1,31 @@
-//! Single flight for what is kept in a store: make it, or wait for the thread or process that is making it, and
-//! take its result.
+//! Single flight for the values of a store: take the lead and make a value, or wait for the thread or process that
+//! is making it and take its result.
 
 use super::flight::{Flight, LeadGuard};
 
-/// How many others one waits for, one after the other. The second is for the first one's death. Where two have
-/// ended and nothing is stored, nothing will be (the result is not for the store, or the source is in error),
-/// and all who still wait go on side by side rather than in a row.
+/// How many leaders a process waits for, one after the other. The second covers the death of the first. If two have
+/// ended and nothing is stored, nothing will be (the result is not stored, or the source has an error), so all that
+/// still wait go on in parallel rather than one after the other.
 const LEADERS: u32 = 2;
 
-/// What is to be done about a key.
+/// What to do about a key.
 pub enum Turn<T> {
-    /// Nothing: another has made it meanwhile.
+    /// Nothing: another thread or process has stored the value meanwhile.
     Found {
-        /// What was looked up.
+        /// The value that was looked up.
         value: T,
-        /// Whether this one waited for it.
+        /// Whether this process waited for it.
         waited: bool,
     },
-    /// Make it; with the lead, others wait for it until that is dropped.
+    /// Make the value. With a lead, others wait for it until the guard is dropped.
     Make(Option<LeadGuard>),
 }
 
-/// Waits by `join` for others that make the same, or takes the lead; looks by `look_up` for what they have made.
-/// Trouble with locks is told to `failed`, and means that it is made here.
+/// Calls `join` to take the lead or to wait for the leader, and `look_up` for the value that the leader has stored.
+/// If a lock cannot be used, calls `failed` and makes the value without the lead.
 ///
 /// # Errors
-/// What interrupted `join`.
+/// The signal that interrupted `join`.
 pub fn take_turn<T, S>(
     join: &mut dyn FnMut() -> Flight<S>,
     look_up: &mut dyn FnMut() -> Option<T>,
@@ -46,7 +46,7 @@ pub fn take_turn<T, S>(
                 break;
             }
         };
-        // For the leader again: another may have stored it since this one looked.
+        // The leader looks too: another process may have stored the value since the caller's own lookup.
         if let Some(value) = look_up() {
             let waited = followed > 0;
             return Ok(Turn::Found { value, waited });

@@ -1,12 +1,12 @@
-//! Removes files that may have been exchanged since they were seen.
+//! Removes a file only if it was not replaced since it was seen.
 
 use crate::files::{Directory, FileMeta, is_missing};
 use std::ffi::CStr;
 use std::io;
 
-/// Removes a file of `directory`, unless it is gone, busy, or another one is in its place; whether it
-/// did. A file that is exchanged between the look and the removal is lost, which costs its next
-/// reader a compile.
+/// Removes a file of `directory`, unless it is gone, busy, or replaced by another. Returns whether it
+/// was removed. A file that comes to its place between the check and the removal is lost, which costs its
+/// next reader a compile.
 pub(super) fn remove_unchanged(
     directory: &Directory,
     name: &CStr,

@@ -1,6 +1,6 @@
 //! Usage log: how often each file was used (LFU), and its kind of content (TLRU). One log of checksummed lines
-//! per shard, to which every process appends. A missing or damaged line counts as never used; kinds are found
-//! again by reading the file. Under other policies no log is read or written. `docs/design/store.md#uses` draws a line.
+//! per shard, to which every process appends. Without its line, a file has one use, and its kind is found again
+//! by reading the file. Under other policies no log is read or written. `docs/design/store.md#uses` draws a line.
 
 use super::backend::Name;
 use super::content_kind::ContentKind;
@@ -16,14 +16,15 @@ use std::path::Path;
 
 const DIRECTORY: &str = "uses";
 
-/// Bytes of a line.
+/// Length of a line in bytes.
 const LINE: usize = 64;
+/// The checksum covers this many bytes of a line and fills the rest.
 const CHECKED: usize = 48;
 
-/// Who makes a log so long, or longer by so much, folds it: 4096 lines.
+/// The process whose line makes a log reach a multiple of this length folds it: 4096 lines.
 const LONG: u64 = 4096 * LINE as u64;
 
-/// What a line says of a file, and what all lines together say.
+/// Use count and content kind of a file: those of one line, or the sum of several.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Usage {
     pub(super) uses: u64,
@@ -39,7 +40,7 @@ impl Usage {
     }
 }
 
-/// All that is known of one shard's files.
+/// The usage of each file of one shard.
 pub(super) type UsageMap = HashMap<(EntryKind, Name), Usage>;
 
 /// Adds a line to the log of the file's shard.
@@ -49,15 +50,14 @@ pub(super) fn note(
     file: (EntryKind, Name),
     usage: Usage,
 ) -> Result<(), StoreError> {
-    let noted = append(root, file, usage);
-    noted.map_err(StoreError::io("append to a log in", &path.join(DIRECTORY)))
+    append(root, file, usage).map_err(StoreError::io("append to a log in", &path.join(DIRECTORY)))
 }
 
 fn append(root: &Directory, (kind, name): (EntryKind, Name), usage: Usage) -> io::Result<()> {
     let log = name_of_log(name.0[0]);
     let directory = root.make(DIRECTORY)?;
     let mut file = match open_log(root, &directory, &log) {
-        // A use that cannot be noted is one too few.
+        // Another process holds the lock: the use is not counted.
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
         opened => opened?,
     };
@@ -70,21 +70,21 @@ fn append(root: &Directory, (kind, name): (EntryKind, Name), usage: Usage) -> io
     Ok(())
 }
 
-/// Everything that the log of `shard` says. Lines that are torn or damaged say nothing.
+/// Reads the log of `shard`. Torn and damaged lines are skipped.
 pub(super) fn load(root: &Directory, shard: u8) -> UsageMap {
     let path = format!("{DIRECTORY}/{}", name_of_log(shard));
     let mut bytes = Vec::new();
     let read = root
         .open(&path)
         .and_then(|file| file.map_or(Ok(0), |file| file.take(4 * LONG).read_to_end(&mut bytes)));
-    // Files of unknown use are what a new log would say of them.
+    // An unreadable log is the same as a new one.
     match read {
         Ok(_) => parse(&bytes),
         Err(_) => UsageMap::new(),
     }
 }
 
-/// Rewrites the log of `shard` with one line for each file that `is_there`. Skipped where another process
+/// Rewrites the log of `shard` with one line for each file that `is_there`. Does nothing if another process
 /// is appending at this moment.
 pub(super) fn fold(
     root: &Directory,
@@ -97,32 +97,32 @@ pub(super) fn fold(
         Err(error) => return Err(error),
     };
     let log = name_of_log(shard);
-    let held = directory.open_shared(&log, root.rights()?)?;
-    let locked = flock(&held, FlockOperation::NonBlockingLockExclusive);
-    // Busy, or folded by another process meanwhile.
-    if locked.is_err() || rustix::fs::fstat(&held)?.st_nlink == 0 {
+    let old_log = directory.open_shared(&log, root.rights()?)?;
+    let locked = flock(&old_log, FlockOperation::NonBlockingLockExclusive);
+    // Another process is appending, or has folded the log meanwhile.
+    if locked.is_err() || rustix::fs::fstat(&old_log)?.st_nlink == 0 {
         return Ok(());
     }
-    let mut known = load(root, shard);
-    known.retain(|file, _| is_there(file));
+    let mut usage = load(root, shard);
+    usage.retain(|file, _| is_there(file));
     let new = format!("{log}.new");
     let name = std::ffi::CString::new(new.as_str()).unwrap_or_default();
-    // Left by a process that died: no other one is here, by the lock.
+    // A file of this name was left by a process that died: the lock keeps live ones out.
     let _ = directory.remove(&name);
-    let mut folded = directory.create(&new, root.rights()?, RightsKind::Shared)?;
-    let mut lines: Vec<_> = known.into_iter().collect();
+    let mut new_log = directory.create(&new, root.rights()?, RightsKind::Shared)?;
+    let mut lines: Vec<_> = usage.into_iter().collect();
     lines.sort_by_key(|((kind, name), _)| (*kind as u8, *name));
     let lines: Vec<u8> = lines
         .into_iter()
         .flat_map(|(file, usage)| line(file, usage))
         .collect();
-    folded.write_all(&lines)?;
+    new_log.write_all(&lines)?;
     directory.rename(&new, &directory, &log)?;
     Ok(())
 }
 
-/// Removes all logs. Who is appending to one adds to a file without a name, and has been counted for
-/// nothing.
+/// Removes all logs. A line that another process appends at this moment goes to a file without a name and
+/// is lost.
 pub(super) fn forget(root: &Directory) -> io::Result<()> {
     let directory = match root.directory(DIRECTORY) {
         Ok(directory) => directory,
@@ -138,14 +138,14 @@ pub(super) fn forget(root: &Directory) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a log to append to; the lock keeps it from being folded away meanwhile.
+/// Opens a log to append to, with a shared lock that keeps other processes from folding it meanwhile.
 fn open_log(root: &Directory, directory: &Directory, log: &str) -> io::Result<File> {
     let rights = root.rights()?;
     loop {
         let file = directory.open_shared(log, rights)?;
-        // A lock that a stopped process or a stranger holds is not waited for.
+        // Does not wait: a stopped process or a stranger may hold the lock.
         flock(&file, FlockOperation::NonBlockingLockShared)?;
-        // Folded between the two: the name is another file's now.
+        // No link left: another process folded the log between opening and locking, and the name is a new file's.
         if rustix::fs::fstat(&file)?.st_nlink > 0 {
             return Ok(file);
         }
@@ -183,19 +183,19 @@ fn checksum(bytes: &[u8]) -> [u8; LINE - CHECKED] {
 }
 
 fn parse(mut bytes: &[u8]) -> UsageMap {
-    let mut known = UsageMap::new();
+    let mut usages = UsageMap::new();
     while let Some((line, rest)) = bytes.split_at_checked(LINE) {
         match parse_line(line) {
             Some((file, usage)) => {
-                let entry = known.entry(file).or_default();
-                *entry = entry.and(usage);
+                let sum = usages.entry(file).or_default();
+                *sum = sum.and(usage);
                 bytes = rest;
             }
-            // A line that was cut short by a full disk moves all that follow.
+            // A line that a full disk cut short shifts all that follow, so the next may start at any byte.
             None => bytes = &bytes[1..],
         }
     }
-    known
+    usages
 }
 
 fn parse_line(line: &[u8]) -> Option<((EntryKind, Name), Usage)> {
