@@ -1,21 +1,21 @@
-//! A digest of a preprocessed text that does not change when lines only move: equal digests mean
-//! that compiles without any debug information give equal results. docs/design/semantic.md has the proof.
+//! A digest of a preprocessed text that does not change when lines only move. Compiles of texts with equal digests
+//! give equal results if they produce no debug information. docs/design/semantic.md has the proof.
 //!
 //! | module         | part                                                               |
 //! |----------------|--------------------------------------------------------------------|
 //! | `doubt`        | why a text has no such digest                                      |
 //! | `keeps`        | which lines keep their numbers, and why all do                     |
 //! | `lines`        | lines, markers, and the number of each line                        |
-//! | `names`        | whether markers name others than the files that were entered       |
-//! | `words`        | the words that say what a declaration is                           |
+//! | `names`        | whether markers name files other than those that were entered      |
+//! | `words`        | the words that determine the kind of a declaration                 |
 //! | `chunks`       | the declarations of a text, and the brackets of one of them        |
 //! | `shapes`       | where declarations begin, and their parts                          |
-//! | `capture_site` | the places in which calls are known to take no line of another one |
-//! | `variables`    | mentions that are none of the function                             |
+//! | `capture_site` | the places in which a call is known not to capture another line    |
+//! | `variables`    | mentions of a name that do not mean the function                   |
 //! | `classes`      | classes that are only thrown                                       |
-//! | `line_capture` | the functions that take their callers' lines, and who names them   |
+//! | `line_capture` | the functions that take their callers' lines, and their mentions   |
 //!
-//! Knows nothing of compilers' options: the caller sees to it that none of them wants lines.
+//! The caller must ensure that no compiler option makes the output depend on line numbers.
 
 mod capture_site;
 mod chunks;

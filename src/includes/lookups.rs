@@ -1,8 +1,8 @@
-//! From the files that a compile read to everything that its includes depend on: the places where
+//! Derives from the files that a compile read everything that its includes depend on: places where
 //! a header could newly appear, other spellings of the same file, files that only
 //! `__has_include` asked for. `docs/design/direct.md` says why nothing is missing.
 //!
-//! Looks at the disk after the compile's passes.
+//! Examines the disk after the compile's passes.
 
 mod mentions;
 mod reads;
@@ -19,27 +19,27 @@ use std::rc::Rc;
 
 pub use reads::{Doubt, Reads};
 
-/// What GCC includes first of all, if it is anywhere in the search order.
+/// The header that GCC includes before all others if it is anywhere in the search order.
 const UNASKED: &[u8] = b"stdc-predef.h";
 
 /// Everything that the includes of a compile depend on. All paths are as a compiler would spell
 /// them, relative ones to its working directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Lookups {
-    /// Files whose content counts.
+    /// Files whose content must stay the same.
     pub files: BTreeSet<PathBuf>,
     /// Names that must stay absent, by directory.
     pub absent: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
-    /// Places that must stay directories, which no search takes for a header.
+    /// Paths that must stay directories, which no search takes for a header.
     pub directories: BTreeSet<PathBuf>,
-    /// Places that must stay files, whatever is in them.
+    /// Paths that must stay files, with any content.
     pub present: BTreeSet<PathBuf>,
-    /// Pairs of spellings that must stay the same directory.
+    /// Pairs of paths that must lead to the same directory.
     pub same: BTreeSet<(PathBuf, PathBuf)>,
-    /// Search directories, which must stay different ones: gcc drops the same directory's second name.
+    /// Search directories that must stay different directories: gcc drops the second name of one directory.
     pub distinct: BTreeSet<PathBuf>,
-    /// Directories and files at which the disk was asked something that the text of no pass
-    /// confirms: they must not have changed since the passes started.
+    /// Paths that were only probed on disk. Nothing in the text of a pass confirms the answer, so they
+    /// must not have changed since the passes started.
     pub probed: BTreeSet<PathBuf>,
 }
 
@@ -47,7 +47,7 @@ impl Lookups {
     /// Follows every include of `reads` through each of `orders`.
     ///
     /// # Errors
-    /// A source does what a set of paths cannot describe, or the disk cannot be asked.
+    /// A source does something that a set of paths cannot describe, or a path cannot be examined.
     pub fn resolve(reads: &Reads, orders: &BTreeSet<SearchOrder>) -> Result<Self, Doubt> {
         let mentions = mentions::all(reads)?;
         let mut walk = Walk::new(reads, &mentions)?;
@@ -90,10 +90,10 @@ struct Walk<'a> {
     real: HashSet<PathBuf>,
     /// Real directories by their spelling.
     real_directories: HashMap<PathBuf, PathBuf>,
-    /// Contents that ask to be read once, by size.
+    /// Contents of the headers that ask to be read once, by size.
     once: HashMap<usize, Vec<Rc<Vec<u8>>>>,
     order: Vec<SearchedDirectory>,
-    /// Names that have been followed through the present order.
+    /// Names that were followed through the current order, and whether they were quoted.
     done: HashSet<(bool, Vec<u8>)>,
     found: Lookups,
 }
@@ -110,7 +110,7 @@ impl<'a> Walk<'a> {
             done: HashSet::new(),
             found: Lookups::default(),
         };
-        let once = mentions.iter().filter(|(_, found)| found.reads_once);
+        let once = mentions.iter().filter(|(_, mentions)| mentions.reads_once);
         let once: HashSet<_> = once.map(|(path, _)| *path).collect();
         for (path, text) in &reads.sources {
             let real = walk
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
         Ok(walk)
     }
 
-    /// Begins with another search order.
+    /// Makes `order` the current search order, and records what its directories depend on.
     fn enter(&mut self, order: &SearchOrder) -> Result<(), Doubt> {
         self.order.clear();
         self.done.clear();
@@ -160,7 +160,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// The real path of a search directory, to which its spelling must keep leading: gcc spells some
+    /// The real path of a search directory. Records that `path` must keep leading to it: gcc spells some
     /// headers by their real paths, and drops directories that are the same as others.
     fn same_directory(&mut self, path: &Path) -> Result<PathBuf, Doubt> {
         let real =
@@ -182,7 +182,7 @@ impl<'a> Walk<'a> {
             }
         }
         for name in &mentions.nexts {
-            // As good as `#include` in the main file, and in one included by its full path.
+            // In the main file, and in a file that was included by its full path, it is the same as `#include`.
             if name.form == IncludeForm::Quote {
                 self.follow_place(joined(own, &name.text), None)?;
             }
@@ -197,7 +197,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// `#include`: the search ends at the first file.
+    /// Follows an `#include`: the search ends at the first file.
     fn follow_include(&mut self, own: &[u8], name: &ScannedName) -> Result<(), Doubt> {
         if name.text.starts_with(b"/") {
             return self.follow_place(to_path(&name.text), None).map(drop);
@@ -228,8 +228,8 @@ impl<'a> Walk<'a> {
         self.follow_include(b"", &name)
     }
 
-    /// `#include_next` begins anywhere in the order: a place that holds a file which was not entered
-    /// was not searched, and every empty place may have been.
+    /// Follows an `#include_next`, which may start anywhere in the order. A place with a file that was not
+    /// entered was not searched; every empty place may have been.
     fn follow_next(&mut self, text: &[u8]) -> Result<(), Doubt> {
         for index in 0..self.order.len() {
             self.follow_place(self.candidate(index, text), Some((index, text)))?;
@@ -237,8 +237,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// `#include` of a name that a macro gives. What was entered is among the sources, under the name
-    /// that is left when a search directory is taken off. Its own directory comes first each time.
+    /// Follows an `#include` whose name a macro computes. The header is one of the sources, so every source's path
+    /// without its search directory may be the name. The including file's own directory is searched first.
     fn follow_computed(&mut self, own: &[u8]) -> Result<(), Doubt> {
         let mut names = BTreeSet::new();
         for source in self.reads.sources.keys() {
@@ -250,7 +250,7 @@ impl<'a> Walk<'a> {
             }
         }
         for text in names {
-            // The one form may find a file that the other does not look at.
+            // Both forms, because one may find a file that the other does not search for.
             self.follow_angle(&text)?;
             let name = ScannedName {
                 form: IncludeForm::Quote,
@@ -261,7 +261,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// `__has_include`, whose answer leaves no trace in the text of a pass.
+    /// Follows a `__has_include`. Its answer leaves no trace in the text of a pass.
     fn follow_question(&mut self, own: &[u8], name: &ScannedName) -> Result<(), Doubt> {
         let quoted = name.form == IncludeForm::Quote;
         let mut places = Vec::new();
@@ -273,7 +273,7 @@ impl<'a> Walk<'a> {
             let searched = searched.filter(|directory| quoted || !directory.quotes_only);
             places.extend(searched.map(|directory| directory.path.join(to_path(&name.text))));
         }
-        // `__has_include_next` begins later, so that every place counts.
+        // All places, because `__has_include_next` starts at a later one.
         for place in places {
             match self.look(&place)? {
                 Probed::File => {
@@ -297,8 +297,8 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// One place that a search may look at; whether a file is there. `searched` tells the directory
-    /// of the order and the name.
+    /// Records what is at one place of a search. Returns whether a file is there. `searched` is the index of
+    /// the directory in the order, and the name.
     fn follow_place(
         &mut self,
         place: PathBuf,
@@ -316,14 +316,14 @@ impl<'a> Walk<'a> {
         Ok(false)
     }
 
-    /// A file that an include leads to. It is one of the sources, perhaps by another spelling; or
-    /// the include was never reached.
+    /// Records a file to which an include leads. It is one of the sources, perhaps by another spelling, or
+    /// the preprocessor did not reach the include.
     fn note_file(&mut self, place: PathBuf, searched: Option<(usize, &[u8])>) -> Result<(), Doubt> {
         if self.reads.sources.contains_key(&place) || self.found.files.contains(&place) {
             return Ok(());
         }
         if let Some((index, name)) = searched {
-            // The spelling by which gcc shortens, for which `same` vouches.
+            // gcc may shorten the path to this spelling; `same` records that both lead to one directory.
             let real = self.order[index].real.join(to_path(name));
             if self.reads.sources.contains_key(&real) {
                 return Ok(());
@@ -340,35 +340,36 @@ impl<'a> Walk<'a> {
         self.check_once(&place)
     }
 
-    /// gcc skips a file that is equal to one that was to be read once, if their times are equal too.
+    /// Fails if a file equals a header that asks to be read once: gcc skips the file then, provided that the times
+    /// are equal too.
     fn check_once(&self, place: &Path) -> Result<(), Doubt> {
         let failed = |error| format!("{}: {error}", place.display());
         let size = fs::metadata(place).map_err(failed)?.len();
-        let Some(known) = usize::try_from(size)
+        let Some(same_size) = usize::try_from(size)
             .ok()
             .and_then(|size| self.once.get(&size))
         else {
             return Ok(());
         };
-        let text = fs::read(place).map_err(failed)?;
-        if known.iter().any(|known| **known == text) {
+        let content = fs::read(place).map_err(failed)?;
+        if same_size.iter().any(|header| **header == content) {
             Err(format!("{} is a copy of another header", place.display()))
         } else {
             Ok(())
         }
     }
 
-    /// `x.h.gch` beside every header for which it would be taken, and in every place that was searched
-    /// before.
+    /// Records that `x.h.gch` must stay absent beside every header that it could replace, and in every place that
+    /// was searched before that header.
     fn add_precompiled(&mut self) -> Result<(), Doubt> {
         let headers = &self.reads.precompilable;
         let names: HashSet<_> = headers.iter().filter_map(|path| path.file_name()).collect();
         let mut places = headers.clone();
         for (directory, absent) in &self.found.absent {
-            let before = absent
+            let searched_before = absent
                 .iter()
                 .filter(|name| names.contains(name.as_os_str()));
-            places.extend(before.map(|name| directory.join(name)));
+            places.extend(searched_before.map(|name| directory.join(name)));
         }
         for place in places {
             let mut name = place.into_os_string();
@@ -399,7 +400,7 @@ impl<'a> Walk<'a> {
         self.order[index].path.join(to_path(name))
     }
 
-    /// The real path of a file. Directories are resolved once.
+    /// The real path of a file. Each directory is resolved only once.
     fn real_path(&mut self, path: &Path) -> Option<PathBuf> {
         if fs::symlink_metadata(path).ok()?.is_symlink() {
             return fs::canonicalize(path).ok();
@@ -418,7 +419,7 @@ impl<'a> Walk<'a> {
     }
 }
 
-/// What gcc puts before a quoted name in the file `path`: everything up to the last slash.
+/// The prefix that gcc puts before a quoted name in the file `path`: everything up to the last slash.
 fn own_directory(path: &Path) -> &[u8] {
     let bytes = path.as_os_str().as_bytes();
     let end = bytes.iter().rposition(|&byte| byte == b'/');

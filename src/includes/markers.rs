@@ -2,25 +2,25 @@
 //!
 //! gcc documents them under "Preprocessor Output" in the cpp manual: flag 1 enters a file, 2 returns to
 //! one, 3 is within a system header, 4 within `extern "C"`. Names are escaped as C strings.
-//! Knows what the text claims; a marker within a raw string looks like any other.
+//! A line within a raw string that looks like a marker is taken for one.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-/// One marker.
+/// A line marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Marker<'t> {
-    /// The line that the following line is taken for.
+    /// The line number of the following line.
     pub line: u64,
-    /// The file's name as it is escaped, without its quotes.
+    /// The file's name, still escaped, without its quotes.
     pub escaped: &'t [u8],
-    /// Why the marker is there.
+    /// Why the preprocessor wrote the marker.
     pub reason: Reason,
-    /// Whether the text that follows is a system header's (flag 3).
+    /// Whether the following text comes from a system header (flag 3).
     pub origin: Origin,
 }
 
-/// Why a marker is there.
+/// Why the preprocessor wrote a marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
     /// A file begins.
@@ -31,7 +31,7 @@ pub enum Reason {
     Change,
 }
 
-/// Whose header a file is.
+/// Whether a file is a system header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Origin {
     /// Found in a system directory, or included from there.
@@ -40,19 +40,19 @@ pub enum Origin {
     User,
 }
 
-/// A file that the text came from.
+/// A file that is part of the preprocessed text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceFile {
     /// As the preprocessor spells it: relative to its working directory, unless absolute.
     pub path: OsString,
-    /// [`Origin::User`] if it is entered as such even once.
+    /// [`Origin::User`] if it is entered as such at least once.
     pub origin: Origin,
-    /// The place in the list of the file that entered it first. What the command line includes is taken
-    /// for the main file's.
+    /// The index in the list of the file that entered it first. Files that the command line includes have the main
+    /// file as their includer.
     pub includer: Option<usize>,
 }
 
-/// Every marker of a preprocessed file, in order. Lines that only begin like one are passed over.
+/// Every marker of a preprocessed file, in order. Lines that only begin like a marker are skipped.
 pub fn markers(text: &[u8]) -> impl Iterator<Item = Marker<'_>> {
     text.split(|&byte| byte == b'\n').filter_map(marker)
 }
@@ -61,33 +61,34 @@ pub fn markers(text: &[u8]) -> impl Iterator<Item = Marker<'_>> {
 /// entered. Names that only `#line` gives are left out, and so are `<built-in>`, `<command-line>`
 /// and the working directory that `-g` notes as `"/cwd//"`.
 pub fn files(text: &[u8]) -> Vec<SourceFile> {
-    let mut found: Vec<SourceFile> = Vec::new();
-    let mut known = std::collections::HashMap::new();
-    let mut within: Vec<usize> = Vec::new();
+    let mut files: Vec<SourceFile> = Vec::new();
+    let mut indices = std::collections::HashMap::new();
+    // The includes that are open at this point, by index.
+    let mut stack: Vec<usize> = Vec::new();
     for (index, marker) in markers(text).enumerate() {
-        let first = index == 0;
-        if marker.reason == Reason::Return && within.len() > 1 {
-            within.pop();
+        let is_first = index == 0;
+        if marker.reason == Reason::Return && stack.len() > 1 {
+            stack.pop();
         }
-        if !(first || marker.reason == Reason::Enter) || !names_a_file(marker.escaped) {
+        if !(is_first || marker.reason == Reason::Enter) || !names_a_file(marker.escaped) {
             continue;
         }
         let path = unescape(marker.escaped);
-        let at = *known.entry(path.clone()).or_insert(found.len());
-        if at == found.len() {
-            found.push(SourceFile {
+        let at = *indices.entry(path.clone()).or_insert(files.len());
+        if at == files.len() {
+            files.push(SourceFile {
                 path: OsString::from_vec(path),
                 origin: marker.origin,
-                includer: within.last().copied(),
+                includer: stack.last().copied(),
             });
         }
-        within.push(at);
-        found[at].origin = found[at].origin.max(marker.origin);
+        stack.push(at);
+        files[at].origin = files[at].origin.max(marker.origin);
     }
-    found
+    files
 }
 
-/// Whether a marker's name is that of a file, and not a preprocessor's own word or a directory.
+/// Whether a marker's name is that of a file, and not a word such as `<built-in>` or a directory.
 fn names_a_file(escaped: &[u8]) -> bool {
     !escaped.is_empty() && !escaped.starts_with(b"<") && !escaped.ends_with(b"/")
 }
@@ -157,14 +158,14 @@ fn marker(line: &[u8]) -> Option<Marker<'_>> {
             b"2" => marker.reason = Reason::Return,
             b"3" => marker.origin = Origin::System,
             b"" | b"4" => {}
-            // Not a preprocessor's flag, so not a marker.
+            // No preprocessor writes this flag, so the line is no marker.
             _ => return None,
         }
     }
     Some(marker)
 }
 
-/// Where the string that has begun ends.
+/// The position of the quote that closes a string whose text starts at `text`.
 pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
     let mut at = 0;
     while let Some(&byte) = text.get(at) {

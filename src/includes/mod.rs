@@ -1,24 +1,23 @@
-//! What a compile includes: read off preprocessed text, followed to every place that it depends on,
-//! and written down the way nvcc does.
+//! The include files of a compile: reads them from preprocessed text, finds every path that their lookup depends
+//! on, and writes nvcc's depfiles.
 //!
 //! | module             | part                                                                |
 //! |--------------------|---------------------------------------------------------------------|
 //! | `markers`          | line markers of a preprocessed file, and the files they name        |
-//! | `line_insensitive` | a digest of preprocessed text that is blind to lines that only move |
-//! | `depfile`          | dependency files: those of GCC and GNU as read, nvcc's own written  |
-//! | `lexer`            | preprocessing tokens of a text, and what stands between them        |
+//! | `line_insensitive` | a digest of preprocessed text that ignores moved lines              |
+//! | `depfile`          | reads depfiles of GCC and GNU as, writes nvcc's own                 |
+//! | `lexer`            | preprocessing tokens of a text, and the pieces between them         |
 //! | `tokens`           | digests of the tokens of a text                                     |
-//! | `times`            | texts of the forms that the macros of the time give                 |
-//! | `scan`             | what one source's text asks the preprocessor to look for            |
-//! | `search`           | the search order of a preprocessor, as its `-v` tells it            |
-//! | `probe`            | what is at a path, and where a path ends that leads nowhere         |
-//! | `lookups`          | from files that were read to all that their includes depend on      |
+//! | `times`            | finds texts that `__TIME__` and the like could have given           |
+//! | `scan`             | the headers that a source's text makes the preprocessor look for    |
+//! | `search`           | the search order of a preprocessor, as its `-v` prints it           |
+//! | `probe`            | what is at a path, and where a path that leads nowhere ends         |
+//! | `lookups`          | from the files that were read to all paths their includes depend on |
 //! | `unchanged_since`  | whether the disk is still as the compile found it                   |
-//! | `path_set`         | the same as bytes, and whether it still holds                       |
-//! | `digests`          | the digests of headers, remembered for all processes                |
+//! | `path_set`         | lookups as bytes, and the check that they still hold                |
+//! | `digests`          | the digests of headers, in a table that all processes share         |
 //!
-//! Data flows down this table. Knows nothing of nvcc, its passes and its keys, so that whatever
-//! compiles C++ with includes can use it.
+//! Data flows down this table. Nothing here depends on nvcc, its passes or its keys.
 
 pub mod depfile;
 pub mod digests;

@@ -1,22 +1,22 @@
-//! Whether file systems were mounted or unmounted while a compile ran. A mount puts other files at a path and
-//! changes no time of any, so that only the kernel can tell.
+//! Detects whether file systems were mounted or unmounted while a compile ran. A mount puts other files at a path
+//! without changing the times of any file, so only the kernel can report it.
 
 use super::lookups::Doubt;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The mounts of this process since a moment.
+/// Watches the mount table of this process.
 #[derive(Debug)]
 pub(crate) struct Mounts {
-    /// The kernel says once of an open mount table that it has changed. `None` if there is no table to open.
+    /// The open mount table; the kernel reports a change of it once. `None` if it cannot be opened.
     table: Option<File>,
-    /// Whether it has said so.
+    /// Whether the kernel has reported a change.
     changed: AtomicBool,
 }
 
 impl Mounts {
-    /// The mounts from now on.
+    /// Watches the mounts from now on.
     pub(crate) fn watch() -> Self {
         Self {
             table: File::open("/proc/self/mountinfo").ok(),
@@ -24,11 +24,11 @@ impl Mounts {
         }
     }
 
-    /// A doubt where one has come or gone since then, wherever it was: one that has come and gone again leaves no
-    /// trace of its place.
+    /// Fails if any mount was added or removed since [`Mounts::watch`], at whatever path: one that was added and
+    /// removed again leaves no trace of its path.
     ///
     /// # Errors
-    /// Says that they have changed, or that nothing can tell.
+    /// The mounts have changed, or the mount table cannot be read.
     pub(crate) fn check(&self) -> Result<(), Doubt> {
         let table = self.table.as_ref().ok_or("no mount table can be read")?;
         let mut watched = [PollFd::new(table, PollFlags::PRI)];
@@ -37,10 +37,10 @@ impl Mounts {
             tv_nsec: 0,
         };
         poll(&mut watched, Some(&at_once)).map_err(|error| format!("the mount table: {error}"))?;
-        let says = watched[0]
+        let is_reported = watched[0]
             .revents()
             .intersects(PollFlags::PRI | PollFlags::ERR);
-        if self.changed.fetch_or(says, Ordering::AcqRel) || says {
+        if self.changed.fetch_or(is_reported, Ordering::AcqRel) || is_reported {
             Err("a mount changed during the compile".to_owned())
         } else {
             Ok(())

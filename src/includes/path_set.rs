@@ -1,5 +1,5 @@
-//! A path set: [`Lookups`] as bytes that a hit can check without taking them apart, and the check.
-//! The bytes are drawn in `docs/design/store.md`; their integrity is the store's business.
+//! A path set: [`Lookups`] as bytes that a hit can check without building a map, and the check.
+//! `docs/design/store.md` draws the bytes. The store checks their integrity.
 
 use super::digests::{DigestTable, Sighting};
 use super::lookups::Lookups;
@@ -22,20 +22,20 @@ pub struct PathSet {
     bytes: Vec<u8>,
 }
 
-/// Path sets of one key: what branches that are switched between may need.
+/// Limit on the path sets of one key. Several are kept for developers who switch between branches.
 const MOST_SETS: usize = 8;
 
-/// What a list of path sets begins with.
+/// First line of a list of path sets.
 const TITLE: &[u8] = b"pcache-nvcc path sets 1\n";
 
-/// The list `known` with `set` first, as bytes: a title, then each set as its digest, its length (u64,
-/// little endian) and its bytes. `None` where it is first already.
-pub fn list_with(set: PathSet, known: Vec<PathSet>) -> Option<Vec<u8>> {
-    if known.first() == Some(&set) {
+/// The list `sets` with `set` first, as bytes: a title, then each set as its digest, its length (u64,
+/// little endian) and its bytes. `None` if `set` is the first already.
+pub fn list_with(set: PathSet, sets: Vec<PathSet>) -> Option<Vec<u8>> {
+    if sets.first() == Some(&set) {
         return None;
     }
     let mut bytes = TITLE.to_vec();
-    let others = known.iter().filter(|other| **other != set);
+    let others = sets.iter().filter(|other| **other != set);
     for set in std::iter::once(&set).chain(others).take(MOST_SETS) {
         bytes.extend(set.digest);
         bytes.extend((set.bytes.len() as u64).to_le_bytes());
@@ -44,7 +44,7 @@ pub fn list_with(set: PathSet, known: Vec<PathSet>) -> Option<Vec<u8>> {
     Some(bytes)
 }
 
-/// The inverse; `None` for anything else.
+/// Reads a list that [`list_with`] wrote; `None` for anything else.
 pub fn read_list(bytes: &[u8]) -> Option<Vec<PathSet>> {
     let mut rest = bytes.strip_prefix(TITLE)?;
     let mut sets = Vec::new();
@@ -59,11 +59,11 @@ pub fn read_list(bytes: &[u8]) -> Option<Vec<PathSet>> {
     Some(sets)
 }
 
-/// Digests of the files that one invocation has asked for: path sets of one compile share most.
+/// Digests of the files that one invocation has looked up: the path sets of one key share most files.
 pub type CheckMemo = HashMap<PathBuf, Option<Digest>>;
 
 impl PathSet {
-    /// The set of everything in `lookups`. `None` where a path holds a NUL, which none can.
+    /// The path set of `lookups`. `None` if a path holds a NUL, which no path of a file can.
     pub fn new(lookups: &Lookups) -> Option<Self> {
         let mut bytes = Vec::new();
         let mut group = |paths: &mut dyn Iterator<Item = &Path>| -> Option<()> {
@@ -92,8 +92,8 @@ impl PathSet {
         })
     }
 
-    /// The set of this name that [`PathSet::bytes`] gave. The name is not compared with the bytes:
-    /// where they are stored, they are checked.
+    /// The set with this digest and these [`PathSet::bytes`]. Does not compare the two: the store checks the
+    /// bytes.
     pub fn named(digest: Digest, bytes: Vec<u8>) -> Self {
         Self { digest, bytes }
     }
@@ -103,12 +103,12 @@ impl PathSet {
         &self.bytes
     }
 
-    /// Whether `text` stands in a path.
+    /// Whether a path of the set contains `text`.
     pub fn names(&self, text: &str) -> bool {
         memmem::find(&self.bytes, text.as_bytes()).is_some()
     }
 
-    /// The set under the same name, with `directory` wherever `text` stands in a path.
+    /// The set with `directory` in place of `text` in every path. Keeps its digest.
     pub fn with(&self, text: &str, directory: &Path) -> Self {
         let mut bytes = Vec::with_capacity(self.bytes.len());
         let mut rest = 0;
@@ -121,7 +121,7 @@ impl PathSet {
         Self::named(self.digest, bytes)
     }
 
-    /// Whether there are files in the set.
+    /// Whether the set has files.
     pub fn has_files(&self) -> bool {
         SetReader(&self.bytes)
             .group()
@@ -133,13 +133,13 @@ impl PathSet {
         Some(SetReader(&self.bytes).group()?.collect())
     }
 
-    /// The digests of the set's files, in its order, if everything else is as it was: what was
-    /// absent still is, directories are directories, two spellings still lead to one, and search
-    /// directories are different ones. Digests are looked up in `table`, and remembered there; in
-    /// `memo` too, where several sets are tried. `began` is a time before the first look.
+    /// Returns the digests of the set's files, in its order, if everything else still holds: absent
+    /// names are absent, files are files, directories are directories, pairs of paths lead to one directory,
+    /// and search directories are different directories. Looks digests up in `table` and remembers them
+    /// there, and also in `memo` if the caller tries several sets. `started` is a time before the first look.
     ///
     /// # Errors
-    /// The first place that is otherwise.
+    /// The first path for which the set does not hold.
     pub fn check(
         &self,
         table: &DigestTable,
@@ -156,13 +156,14 @@ impl PathSet {
         let expect =
             |holds: bool, path: &Path| holds.then_some(()).ok_or_else(|| Changed(path.into()));
         for path in reader.group().ok_or_else(Changed::damaged)? {
-            let is_file = fs::metadata(path).is_ok_and(|found| !found.is_dir());
+            let is_file = fs::metadata(path).is_ok_and(|metadata| !metadata.is_dir());
             expect(is_file, path)?;
         }
         for path in reader.group().ok_or_else(Changed::damaged)? {
-            let is_directory = fs::metadata(path).is_ok_and(|found| found.is_dir());
+            let is_directory = fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
             expect(is_directory, path)?;
         }
+        // The groups below name many directories more than once; each is examined once.
         let mut looks = Looks::default();
         let mut pairs = reader.group().ok_or_else(Changed::damaged)?;
         while let Some(one) = pairs.next() {
@@ -172,12 +173,13 @@ impl PathSet {
                 if seen.stat.identity() == real.stat.identity());
             expect(is_same, one)?;
         }
-        let mut known = HashSet::new();
+        let mut identities = HashSet::new();
         for path in reader.group().ok_or_else(Changed::damaged)? {
             let seen = looks.at(path);
-            let is_new = seen.is_ok_and(|seen| known.insert(seen.stat.identity()));
+            let is_new = seen.is_ok_and(|seen| identities.insert(seen.stat.identity()));
             expect(is_new, path)?;
         }
+        // All other groups are a directory and the names that must be absent in it.
         while !reader.0.is_empty() {
             let mut names = reader.group().ok_or_else(Changed::damaged)?;
             let directory = match names.next().ok_or_else(Changed::damaged)? {
@@ -186,7 +188,7 @@ impl PathSet {
             };
             let lacks = match looks.at(directory) {
                 Ok(seen) => table.lacks_all(directory, &seen, names.bytes, started),
-                // Nothing can be in it.
+                // A missing directory holds none of the names.
                 Err(kind) => kind == ErrorKind::NotFound,
             };
             expect(lacks, directory)?;
@@ -195,13 +197,13 @@ impl PathSet {
     }
 }
 
-/// A place that is not as a path set has it: a file that is gone, a directory that holds a name which
-/// it must not hold.
+/// A path for which a path set does not hold: say, a file that is gone, or a directory with a name that must be
+/// absent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Changed(pub PathBuf);
 
 impl Changed {
-    /// The bytes are no path set.
+    /// The error for bytes that are not a path set: an empty path.
     fn damaged() -> Self {
         Self(PathBuf::new())
     }
@@ -215,7 +217,7 @@ fn digest_of(path: &Path, table: &DigestTable, memo: Option<&mut CheckMemo>) -> 
     }
 }
 
-/// Each directory is looked at once, though several groups may name it.
+/// Examines each directory once, though several groups may name it.
 #[derive(Default)]
 struct Looks<'b>(HashMap<&'b Path, Result<Sighting, ErrorKind>>);
 
@@ -226,7 +228,7 @@ impl<'b> Looks<'b> {
     }
 }
 
-/// Reads groups of paths: a count (u32, little endian), then each path with a NUL behind it.
+/// Reads groups of paths: a count (u32, little endian), then each path followed by a NUL.
 struct SetReader<'b>(&'b [u8]);
 
 impl<'b> SetReader<'b> {
@@ -248,8 +250,8 @@ struct Group<'b> {
     bytes: &'b [u8],
 }
 
-/// The position of the first NUL. memchr would be faster, but for its first call, which asks the processor what it can do:
-/// under virtualisation that takes longer than a whole set (docs/benchmarks.md#two-builds).
+/// The position of the first NUL. memchr would be faster except for its first call, which queries the processor's
+/// features: in a virtual machine that takes longer than a whole set (docs/benchmarks.md#two-builds).
 fn end_of_name(bytes: &[u8]) -> Option<usize> {
     let name = CStr::from_bytes_until_nul(bytes).ok()?;
     Some(name.to_bytes().len())

@@ -1,12 +1,12 @@
-//! What is at a path, and where a path ends that leads nowhere. Answers are remembered, since
-//! thousands of names share a few directories; so one [`Probe`] serves one moment.
+//! Finds out what is at a path, and at which component a path ends that leads nowhere. Remembers answers, because
+//! thousands of names share a few directories; so a [`Probe`] must not outlive one check.
 
 use std::collections::HashMap;
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// What is at a path, links followed.
+/// What is at a path, after following links.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Probed {
     /// Anything that can be opened as a file.
@@ -17,14 +17,14 @@ pub(crate) enum Probed {
     Nothing {
         /// The nearest directory that exists, as the path spells it; empty for the working directory.
         directory: PathBuf,
-        /// The first component that does not.
+        /// The first component that does not exist.
         missing: PathBuf,
     },
-    /// Nothing, because a file stands where a directory would have to be.
+    /// Nothing, because a component that would have to be a directory is a file.
     Blocked { by: PathBuf },
 }
 
-/// Looks at paths.
+/// Examines paths, and remembers the answers.
 #[derive(Debug, Default)]
 pub(crate) struct Probe {
     known: HashMap<PathBuf, Probed>,
@@ -34,17 +34,17 @@ impl Probe {
     /// What is at `path`.
     ///
     /// # Errors
-    /// It cannot be told: no permission, a loop of links, a link that leads nowhere.
+    /// The path cannot be examined: no permission, a loop of links, a link that leads nowhere.
     pub(crate) fn look(&mut self, path: &Path) -> io::Result<Probed> {
         if path.as_os_str().is_empty() {
             return Ok(Probed::Directory);
         }
-        if let Some(found) = self.known.get(path) {
-            return Ok(found.clone());
+        if let Some(probed) = self.known.get(path) {
+            return Ok(probed.clone());
         }
-        let found = self.find(path)?;
-        self.known.insert(path.to_owned(), found.clone());
-        Ok(found)
+        let probed = self.find(path)?;
+        self.known.insert(path.to_owned(), probed.clone());
+        Ok(probed)
     }
 
     fn find(&mut self, path: &Path) -> io::Result<Probed> {
@@ -58,7 +58,7 @@ impl Probe {
         }
         match exists(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                // What leads nowhere now may lead somewhere without a change of its directory.
+                // A dangling link may lead somewhere later without a change in this directory.
                 if fs::symlink_metadata(path).is_ok() {
                     return Err(io::Error::other("a link that leads nowhere"));
                 }
@@ -67,7 +67,7 @@ impl Probe {
                     missing: name.as_os_str().into(),
                 })
             }
-            found => found,
+            probed => probed,
         }
     }
 }

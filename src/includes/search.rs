@@ -1,4 +1,4 @@
-//! Where a GCC-like preprocessor looks for headers, as its `-v` tells.
+//! The directories in which a GCC-like preprocessor searches for headers, parsed from its `-v` output.
 //!
 //! ```text
 //! ignoring nonexistent directory "/foo"
@@ -9,9 +9,9 @@
 //!  /usr/include/c++/12
 //! End of search list.
 //! ```
-//! A file in the place of a directory is blamed instead: `cc1plus: warning: /foo: not a directory`.
-//! The text is the preprocessor's own in every language but the five phrases themselves, so it is
-//! asked in the C locale. Reads no file and runs nothing.
+//! For a file in the place of a directory it prints a warning: `cc1plus: warning: /foo: not a directory`.
+//! These five phrases are translated in other locales, so the preprocessor must run in the C locale. Reads no
+//! file and runs nothing.
 
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -25,14 +25,14 @@ pub struct SearchOrder {
     pub quote: Vec<PathBuf>,
     /// Searched for both forms, in this order.
     pub angle: Vec<PathBuf>,
-    /// Named, and not there, or not a directory.
+    /// Directories on the command line that do not exist or are not directories.
     pub missing: Vec<PathBuf>,
-    /// Named, and the same directory as another.
+    /// Directories on the command line that are the same as another.
     pub duplicates: Vec<PathBuf>,
 }
 
 impl SearchOrder {
-    /// Reads what the preprocessor printed on standard error with `-v`. `None` where that is no
+    /// Parses what the preprocessor printed on standard error with `-v`. `None` if that holds no complete
     /// search order.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut order = Self::default();
@@ -52,7 +52,7 @@ impl SearchOrder {
             } else if let Some(path) = ignored(line, b"ignoring duplicate directory \"") {
                 order.duplicates.push(path);
             } else if let (Some(list), Some(path)) = (list, line.strip_prefix(b" ")) {
-                // clang marks the directories that only a Mac has.
+                // clang marks these kinds of directories, which exist only on macOS.
                 if path.ends_with(b" (framework directory)") || path.ends_with(b" (headermap)") {
                     return None;
                 }
@@ -65,7 +65,7 @@ impl SearchOrder {
         None
     }
 
-    /// Every directory that exists, those of quoted names first.
+    /// Every existing directory, those for quoted names first.
     pub fn directories(&self) -> impl Iterator<Item = &PathBuf> {
         self.quote.iter().chain(&self.angle)
     }
@@ -81,7 +81,7 @@ fn ignored(line: &[u8], phrase: &[u8]) -> Option<PathBuf> {
     Some(to_path(line.strip_prefix(phrase)?.strip_suffix(b"\"")?))
 }
 
-/// What a warning is about: `cc1plus: warning: name`.
+/// The name in a warning: `cc1plus: warning: name`.
 fn blamed(line: &[u8]) -> Option<PathBuf> {
     let phrase = b": warning: ";
     let at = memchr::memmem::find(line, phrase)?;

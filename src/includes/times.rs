@@ -1,8 +1,8 @@
-//! Texts of the forms that `__TIME__`, `__DATE__` and `__TIMESTAMP__` give, wherever they stand in what a
-//! preprocessor has written: it does not matter there by which macros a source has asked for the time.
+//! Finds texts of the forms that `__TIME__`, `__DATE__` and `__TIMESTAMP__` expand to, anywhere in preprocessed
+//! output. It does not matter there through which macros a source asked for the time.
 //!
-//! Such a text may also be the source's own. A file that holds it as it stands explains it, unless it is
-//! what these macros could have given at the time of the compile. Reads no clock and no file.
+//! Such a text may also be the source's own. If a source file holds it literally, it is taken for the source's own,
+//! unless it is also a time that these macros could have given in this compile. Reads no clock and no file.
 
 use memchr::{memchr_iter, memmem};
 use std::collections::BTreeSet;
@@ -13,43 +13,43 @@ const MONTHS: [&[u8; 3]; 12] = [
 ];
 const WEEKDAYS: [&[u8; 3]; 7] = [b"Sun", b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat"];
 
-/// What GCC says where it cannot tell the time; the same for a date, and for a file.
+/// The texts that GCC writes for a time and for a date that it cannot determine.
 const UNKNOWN: [&[u8]; 2] = [b"??:??:??", b"??? ?? ????"];
 
 const MINUTE: i64 = 60;
 const DAY: i64 = 86_400;
 
-/// More seconds than the clocks of any two time zones are apart.
+/// More than the greatest difference between the clocks of two time zones, in seconds.
 const ZONES: i64 = 27 * 3_600;
 
-/// What the macros could have given, in seconds since 1970.
+/// The times that the macros could have given, in seconds since 1970.
 #[derive(Clone, Debug)]
 pub struct Moments {
     /// The time of the compile, from before its passes to now.
     pub compile: RangeInclusive<i64>,
     /// The times of the files that it read.
     pub files: Vec<i64>,
-    /// The time that stands for that of the compile, if one is given: `SOURCE_DATE_EPOCH`.
+    /// The time that replaces that of the compile, if `SOURCE_DATE_EPOCH` is set.
     pub given: Option<i64>,
 }
 
 /// Every part of `text` that has one of the forms.
 pub fn find(text: &[u8]) -> BTreeSet<Vec<u8>> {
     let clocks = memchr_iter(b':', text).filter_map(|at| clock_or_stamp(text, at.checked_sub(2)?));
-    let mut found: BTreeSet<_> = clocks.map(<[u8]>::to_vec).collect();
+    let mut times: BTreeSet<_> = clocks.map(<[u8]>::to_vec).collect();
     each_year(text, |at| {
-        found.extend(date_before(text, at).map(<[u8]>::to_vec))
+        times.extend(date_before(text, at).map(<[u8]>::to_vec))
     });
     let unknown = UNKNOWN.into_iter();
     let unknown = unknown.filter(|form| memmem::find(text, form).is_some());
-    found.extend(unknown.map(<[u8]>::to_vec));
-    found
+    times.extend(unknown.map(<[u8]>::to_vec));
+    times
 }
 
-/// What a compile has asked for, as a sentence, if it may have: of the times `found`, those that none of `sources`
-/// holds, and those that it could have been given.
+/// A sentence that says which kind of time a compile may have asked for; `None` if it asked for none. Of `times`,
+/// it may have asked for those that none of `sources` holds, and for those that the macros could have given.
 pub fn asked(
-    found: &BTreeSet<Vec<u8>>,
+    times: &BTreeSet<Vec<u8>>,
     sources: &[&[u8]],
     moments: &Moments,
 ) -> Option<&'static str> {
@@ -57,7 +57,7 @@ pub fn asked(
         let mut sources = sources.iter();
         sources.any(|source| memmem::find(source, text).is_some())
     };
-    let asked = found.iter().filter_map(|text| {
+    let asked = times.iter().filter_map(|text| {
         let Some(time) = Time::read(text) else {
             return Some("a source asks for a time that the preprocessor cannot tell");
         };
@@ -67,11 +67,11 @@ pub fn asked(
             Time::Clock(_) | Time::Date(_) => "a source tells the time of the compile",
         })
     });
-    // Always the same one of several.
+    // The least of several sentences, so that the answer does not depend on the times.
     asked.min()
 }
 
-/// A text of one of the forms, read.
+/// A parsed text of one of the forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Time {
     /// Seconds since midnight.
@@ -96,7 +96,8 @@ impl Time {
         })
     }
 
-    /// Whether the variable that is a part of every key has given it. The times of files are told all the same.
+    /// Whether `SOURCE_DATE_EPOCH`, which is part of every key, determines it. It has no influence on the times of
+    /// files.
     fn is_given(self, moments: &Moments) -> bool {
         moments.given.is_some_and(|given| match self {
             Self::Clock(seconds) => seconds == given.rem_euclid(DAY),
@@ -105,15 +106,15 @@ impl Time {
         })
     }
 
-    /// Whether it may be the time of the compile, or of a file, in any time zone: these differ by whole minutes, and
-    /// by no more than a day or so.
+    /// Whether it may be the time of the compile or of a file in any time zone. Time zones differ by whole minutes,
+    /// and by little more than a day.
     fn may_be_of(self, moments: &Moments) -> bool {
         let (from, to) = moments.compile.clone().into_inner();
         match self {
-            // A second more at both ends, for clocks that lag behind each other.
+            // One more second at both ends, because clocks may lag behind each other.
             Self::Clock(seconds) => {
-                let lasted = to.saturating_sub(from) + 2;
-                (seconds - (from - 1)).rem_euclid(MINUTE) <= lasted
+                let duration = to.saturating_sub(from) + 2;
+                (seconds - (from - 1)).rem_euclid(MINUTE) <= duration
             }
             Self::Date(days) => {
                 let around = from.div_euclid(DAY) - 2..=to.div_euclid(DAY) + 2;
@@ -127,7 +128,7 @@ impl Time {
     }
 }
 
-/// `hh:mm:ss` at `at`, or the time stamp in whose middle it stands: `Ddd Mmm dd hh:mm:ss yyyy`.
+/// The clock `hh:mm:ss` at `at`, or the time stamp around it: `Ddd Mmm dd hh:mm:ss yyyy`.
 fn clock_or_stamp(text: &[u8], at: usize) -> Option<&[u8]> {
     const LENGTH: usize = b"hh:mm:ss".len();
     let clock = text.get(at..at + LENGTH)?;
@@ -143,8 +144,8 @@ fn clock_or_stamp(text: &[u8], at: usize) -> Option<&[u8]> {
         let weekday = WEEKDAYS.iter().any(|day| before.starts_with(*day));
         let month = before.get(3..)?.strip_prefix(b" ")?;
         let date = month.strip_suffix(b" ")?;
-        let known = MONTHS.iter().any(|month| date.starts_with(*month));
-        (weekday && known && has_year && is_day(&date[3..])).then_some(())
+        let has_month = MONTHS.iter().any(|month| date.starts_with(*month));
+        (weekday && has_month && has_year && is_day(&date[3..])).then_some(())
     };
     let stamp = [b"Ddd Mmm dd ".len(), b"Ddd Mmm d ".len()]
         .into_iter()
@@ -156,19 +157,19 @@ fn clock_or_stamp(text: &[u8], at: usize) -> Option<&[u8]> {
     })
 }
 
-/// `Mmm dd yyyy` where the last digit of the day is at `at`, and a blank and four digits follow. (A pragma
-/// loses one of two blanks before a day of one digit.)
+/// The date `Mmm dd yyyy` whose day has its last digit at `at`; a blank and four digits must follow there. (A pragma
+/// loses one of the two blanks before a day of one digit.)
 fn date_before(text: &[u8], at: usize) -> Option<&[u8]> {
     let end = at + b"d yyyy".len();
     let starts = [b"Mmm d".len(), b"Mmm".len() + 1].map(|length| at.checked_sub(length));
-    let found = starts.into_iter().flatten().find(|&start| {
+    let start = starts.into_iter().flatten().find(|&start| {
         let (month, day) = text[start..=at].split_at(3);
-        MONTHS.iter().any(|known| known.as_slice() == month) && is_day(day)
+        MONTHS.iter().any(|name| name.as_slice() == month) && is_day(day)
     });
-    found.map(|start| &text[start..end])
+    start.map(|start| &text[start..end])
 }
 
-/// ` 7`, ` 17` or `  7`.
+/// Whether `text` is a day: ` 7`, ` 17` or `  7`.
 fn is_day(text: &[u8]) -> bool {
     match *text {
         [b' ', ten, one] => (ten == b' ' || ten.is_ascii_digit()) && one.is_ascii_digit(),
@@ -181,8 +182,8 @@ fn starts_with_year(text: &[u8]) -> bool {
     text.len() >= 4 && text[..4].iter().all(u8::is_ascii_digit)
 }
 
-/// Calls `take` for each digit that a blank and four digits follow. Looks at many bytes at once, since passes have
-/// megabytes and few such places.
+/// Calls `take` for the position of each digit that a blank and four digits follow. Examines many bytes at once,
+/// because passes have megabytes and few such places.
 fn each_year(text: &[u8], mut take: impl FnMut(usize)) {
     const STEP: usize = 64;
     const SHAPE: usize = b"d yyyy".len();
@@ -193,7 +194,7 @@ fn each_year(text: &[u8], mut take: impl FnMut(usize)) {
     };
     let mut at = 0;
     while let Some(block) = text[at..].first_chunk::<{ STEP + SHAPE - 1 }>() {
-        // Plain loops over bytes, which the compiler makes wide ones of.
+        // Plain loops over bytes, which the compiler vectorises.
         let digits = block.map(|byte| u8::from(is_digit(byte)));
         let mut any = 0;
         for start in 0..STEP {
@@ -225,8 +226,8 @@ fn seconds(clock: &[u8]) -> Option<i64> {
 
 /// Days since 1970 in the Gregorian calendar.
 fn days(month: &[u8], day: &[u8], year: &[u8]) -> Option<i64> {
-    let month = MONTHS.iter().position(|known| known.as_slice() == month)?;
-    // Years begin in March, so that a leap day is the last one of its year.
+    let month = MONTHS.iter().position(|name| name.as_slice() == month)?;
+    // Counts years from March, so that a leap day is the last day of its year.
     let month = (i64::try_from(month).ok()? + 10) % 12;
     let year = number(year)? - i64::from(month >= 10);
     let (era, of_era) = (year.div_euclid(400), year.rem_euclid(400));

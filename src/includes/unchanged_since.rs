@@ -1,4 +1,4 @@
-//! Whether what is on the disk now is what a compile has read: none of it has changed since the compile started.
+//! Checks that nothing a compile has read from the disk has changed since the compile started.
 
 use super::lookups::{Doubt, Lookups};
 use crate::stat::{CoarseTime, Stat};
@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
-/// Checks every file of `lookups`, everything that only the disk told, and the directories and links
-/// on the way.
+/// Checks every file of `lookups`, every path that was only probed on disk, and the directories and links
+/// on the way to them.
 ///
 /// # Errors
-/// Names what changed after `started`.
+/// The path that changed after `started`.
 pub fn check(lookups: &Lookups, started: CoarseTime) -> Result<(), Doubt> {
     for path in lookups.files.iter().chain(&lookups.probed) {
         let spelled = if path.as_os_str().is_empty() {
@@ -18,48 +18,50 @@ pub fn check(lookups: &Lookups, started: CoarseTime) -> Result<(), Doubt> {
         } else {
             path
         };
-        let is_older =
-            fs::metadata(spelled).is_ok_and(|found| Stat::from(&found).is_older_than(started));
+        let is_older = fs::metadata(spelled)
+            .is_ok_and(|metadata| Stat::from(&metadata).is_older_than(started));
         if !is_older {
             return Err(format!("{} changed during the compile", path.display()));
         }
     }
-    let known = lookups.files.iter().chain(&lookups.probed);
+    let files = lookups.files.iter().chain(&lookups.probed);
     let pairs = lookups.same.iter().flat_map(|(one, other)| [one, other]);
-    let mut ways: Vec<_> = known
+    let mut paths: Vec<_> = files
         .chain(pairs)
         .chain(&lookups.distinct)
         .cloned()
         .collect();
     let mut seen = BTreeSet::new();
-    while let Some(way) = ways.pop() {
-        for step in way.ancestors() {
-            // The ancestors of what was seen were seen with it.
+    while let Some(path) = paths.pop() {
+        for step in path.ancestors() {
+            // The ancestors of a path that was seen were seen with it.
             if step.as_os_str().is_empty() || !seen.insert(step.to_owned()) {
                 break;
             }
-            let found = fs::symlink_metadata(step).ok();
-            if found.as_ref().is_none_or(|found| has_moved(found, started)) {
+            let metadata = fs::symlink_metadata(step).ok();
+            let is_changed = metadata
+                .as_ref()
+                .is_none_or(|metadata| has_moved(metadata, started));
+            if is_changed {
                 return Err(format!("{} moved during the compile", step.display()));
             }
-            ways.extend(found.and_then(|found| target(step, &found)));
+            paths.extend(metadata.and_then(|metadata| target(step, &metadata)));
         }
     }
     Ok(())
 }
 
-/// Where a link leads, itself perhaps a link.
-fn target(step: &Path, found: &Metadata) -> Option<PathBuf> {
-    let target = found.is_symlink().then(|| fs::read_link(step).ok())??;
+/// The path to which a link leads, which may be a link too; `None` if `step` is no link.
+fn target(step: &Path, metadata: &Metadata) -> Option<PathBuf> {
+    let target = metadata.is_symlink().then(|| fs::read_link(step).ok())??;
     Some(step.parent()?.join(target))
 }
 
-/// Whether a directory, or a link, may have come to its place since `started`. A rename changes the
-/// time of the inode and not that of the contents; a new file changes both.
-fn has_moved(found: &Metadata, started: CoarseTime) -> bool {
-    let found_stat = Stat::from(found);
-    !found_stat.is_older_than(started)
-        && (found.is_symlink() || found_stat.is_written_before(started))
+/// Whether a directory or a link may have been moved or created here since `started`. A rename changes
+/// the change time of the inode but not the time of its content; a new file changes both.
+fn has_moved(metadata: &Metadata, started: CoarseTime) -> bool {
+    let stat = Stat::from(metadata);
+    !stat.is_older_than(started) && (metadata.is_symlink() || stat.is_written_before(started))
 }
 
 #[cfg(test)]

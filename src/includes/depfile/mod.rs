@@ -1,4 +1,4 @@
-//! Dependency files: those that GCC and GNU as write are read, and nvcc's own is written.
+//! Dependency files: reads those that GCC and GNU as write, and writes nvcc's own.
 
 mod parse;
 mod render;

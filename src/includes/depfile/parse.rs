@@ -3,10 +3,10 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
-/// Every prerequisite of the rules in `text`, unescaped, in order: lines joined at `\` + newline,
-/// targets left out. `\ `, `\#` and `$$` stand for a blank, `#` and `$`.
+/// Every prerequisite of the rules in `text`, unescaped and in order. Joins lines at `\` + newline and
+/// leaves out targets. `\ `, `\#` and `$$` stand for a blank, `#` and `$`.
 pub(crate) fn prerequisites(text: &[u8]) -> Vec<OsString> {
-    let mut found = Vec::new();
+    let mut prerequisites = Vec::new();
     let mut after_target = false;
     let mut word = Vec::new();
     let mut bytes = text.iter().copied().peekable();
@@ -15,7 +15,7 @@ pub(crate) fn prerequisites(text: &[u8]) -> Vec<OsString> {
         match (byte, next) {
             (b'\\', Some(b'\n')) | (b' ' | b'\t' | b'\n', _) => {
                 if after_target && !word.is_empty() {
-                    found.push(OsString::from_vec(std::mem::take(&mut word)));
+                    prerequisites.push(OsString::from_vec(std::mem::take(&mut word)));
                 }
                 word.clear();
                 // A rule ends with its line; a backslash continues it.
@@ -32,7 +32,7 @@ pub(crate) fn prerequisites(text: &[u8]) -> Vec<OsString> {
                 word.push(b'$');
                 bytes.next();
             }
-            // A colon inside a path is a part of it.
+            // Only a colon before a blank ends the target; others are part of a path.
             (b':', Some(b' ' | b'\t' | b'\n' | b'\\')) if !after_target => {
                 after_target = true;
                 word.clear();
@@ -41,9 +41,9 @@ pub(crate) fn prerequisites(text: &[u8]) -> Vec<OsString> {
         }
     }
     if after_target && !word.is_empty() {
-        found.push(OsString::from_vec(word));
+        prerequisites.push(OsString::from_vec(word));
     }
-    found
+    prerequisites
 }
 
 #[cfg(test)]

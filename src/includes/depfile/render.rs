@@ -1,7 +1,7 @@
-//! nvcc's own dependency file, as `-MD` and `-MMD` leave it.
+//! Writes nvcc's own dependency file, as `-MD` and `-MMD` produce it.
 //!
 //! nvcc does not pass these flags to the host compiler. It reads the line markers of each pass itself,
-//! in ways of its own, all found by trying; `tests/unit/plan/depfile.rs` compares with the real nvcc.
+//! by the rules below. They were found by experiment; `tests/unit/plan/depfile.rs` compares with the real nvcc.
 //!
 //! ```text
 //! a.o : a.cu \
@@ -13,14 +13,12 @@
 //! inc/q.h:
 //! ```
 //!
-//! - A line counts if it is, after blanks, `# 1 "name"`: the flag that says a file is entered does not
-//!   matter, so `#line 1` counts and an entry at another line does not.
+//! - A file is listed for each line that is, after blanks, `# 1 "name"`. The flag for entering a file does not
+//!   matter: `#line 1` lists a file, and an entry at another line does not.
 //! - The name ends at the first quote, escaped or not, and `\\` in it becomes a slash.
 //! - Names that begin with `<` or end in a slash are left out. An empty name is not.
-//! - `-MMD` passes over a marker that has a flag 3, so a header seen both ways is in.
-//! - Only blanks are escaped: no `$`, `#` or `:`. The target is not escaped at all.
-//!
-//! Knows nothing of where the file goes, or which passes there are.
+//! - `-MMD` ignores a marker that has a flag 3, so a header that is also seen without it is listed.
+//! - Only blanks are escaped, not `$`, `#` or `:`. The target is not escaped at all.
 
 use crate::includes::markers::Origin;
 use std::collections::HashSet;
@@ -29,7 +27,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 use thiserror::Error;
 
-/// A file that a target depends on, as it is to be written but for its blanks.
+/// A file that a target depends on, as it is written except that blanks are not escaped yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Dependency(pub OsString);
 
@@ -42,16 +40,16 @@ pub enum ListedHeaders {
     User,
 }
 
-/// Whether each header becomes a target too, so that make does not mind its removal.
+/// Whether each header becomes a target too, so that make does not fail when it is removed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phony {
-    /// `-MP`.
+    /// Yes (`-MP`).
     Targets,
-    /// Not so.
+    /// No.
     None,
 }
 
-/// A line that nvcc would call a "Corrupt control line", ending the compile.
+/// A line for which nvcc would fail with "Corrupt control line".
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 #[error("nvcc would refuse the line marker {line}")]
 pub struct CorruptMarker {
@@ -59,28 +57,28 @@ pub struct CorruptMarker {
     pub line: String,
 }
 
-/// The dependencies that nvcc sees in preprocessed passes. Their order counts: that of
+/// The dependencies that nvcc finds in preprocessed passes. The passes must come in the order of
 /// [`Unit::passes`](crate::plan::Unit::passes) of a plan made with `-MD` or `-MMD`.
 pub fn dependencies<'t>(
     passes: impl IntoIterator<Item = &'t [u8]>,
     source: &OsStr,
     headers: ListedHeaders,
 ) -> Result<Vec<Dependency>, CorruptMarker> {
-    let mut known = HashSet::new();
-    let mut found = vec![Dependency(source.to_owned())];
-    known.insert(source.as_bytes().to_vec());
+    let mut seen = HashSet::new();
+    let mut dependencies = vec![Dependency(source.to_owned())];
+    seen.insert(source.as_bytes().to_vec());
     for pass in passes {
         for line in pass.split(|&byte| byte == b'\n') {
             let Some((name, origin)) = control_line(line)? else {
                 continue;
             };
             let skipped = headers == ListedHeaders::User && origin == Origin::System;
-            if !skipped && known.insert(name.clone()) {
-                found.push(Dependency(OsString::from_vec(name)));
+            if !skipped && seen.insert(name.clone()) {
+                dependencies.push(Dependency(OsString::from_vec(name)));
             }
         }
     }
-    Ok(found)
+    Ok(dependencies)
 }
 
 /// The file's contents. The first of `dependencies` is the source, which never becomes a target.
@@ -102,7 +100,7 @@ pub fn render(targets: &[OsString], dependencies: &[Dependency], phony: Phony) -
     text
 }
 
-/// What decides a depfile's target; all as nvcc was given it.
+/// The options that determine a depfile's target, as they are on the command line.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TargetOptions<'a> {
     /// `-MT`; nvcc takes the last.
@@ -113,8 +111,8 @@ pub struct TargetOptions<'a> {
     pub directory: Option<&'a OsStr>,
 }
 
-/// The target: the name from `-MT`, else from `-o`, else the source's with `.o`, whatever it is that
-/// the compile makes. A `-odir` and a slash come before any of them, be the name absolute.
+/// The target: the name from `-MT`, else from `-o`, else the source's with `.o`, whatever the compile
+/// creates. `-odir` and a slash are put before any of them, even before an absolute name.
 pub fn target(source: &OsStr, options: TargetOptions<'_>) -> OsString {
     let mut path = OsString::new();
     if let Some(directory) = options.directory {
@@ -131,7 +129,7 @@ pub fn target(source: &OsStr, options: TargetOptions<'_>) -> OsString {
     path
 }
 
-/// The name in a line that nvcc takes for the beginning of a file.
+/// The file name in a line that nvcc takes for the start of a file; `None` for other lines.
 fn control_line(line: &[u8]) -> Result<Option<(Vec<u8>, Origin)>, CorruptMarker> {
     let Some(rest) = line.trim_ascii_start().strip_prefix(b"# 1 \"") else {
         return Ok(None);

@@ -1,21 +1,21 @@
-//! Lets a table be mapped by a program that owns its process. A file that another program shortens would end the
-//! process by SIGBUS at the next look; with the guard, what is gone reads as zeros, which no slot is. In a process of
-//! another program no handler is set, and the table is read instead.
+//! A SIGBUS handler that lets a program map the table. If another program truncates a mapped file, the next read of it
+//! raises SIGBUS; with the handler, the missing pages read as zeros, which are no valid slot. Code that runs inside
+//! another program sets no handler and reads the table instead.
 
 use std::ffi::{c_int, c_void};
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Where the mapping begins and ends; a signal handler has no other way to know.
+/// Start and end of the mapping, in statics because a signal handler gets no argument from us.
 static FIRST: AtomicUsize = AtomicUsize::new(0);
 static END: AtomicUsize = AtomicUsize::new(0);
 
-/// Leave to map one table: the handler is set.
+/// Proof that the handler is set, which allows one table to be mapped.
 #[derive(Debug)]
 pub struct MappingGuard(());
 
 impl MappingGuard {
-    /// Sets the handler, for programs that have no other one. `None` where the system refuses.
+    /// Sets the handler, for programs that have no other one. `None` if the system refuses.
     pub fn set() -> Option<Self> {
         // SAFETY: an all-zero `sigaction` is a valid one, with an empty mask.
         let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
@@ -27,20 +27,20 @@ impl MappingGuard {
         (set == 0).then_some(Self(()))
     }
 
-    /// Takes note of the mapping that is guarded.
+    /// Guards the mapping of `bytes` bytes at `first`.
     pub(super) fn watch(&self, first: *const u8, bytes: usize) {
         FIRST.store(first as usize, Ordering::Relaxed);
         END.store(first as usize + bytes, Ordering::Relaxed);
     }
 
-    /// The mapping is no more.
+    /// Ends the guard, because the mapping is about to be removed.
     pub(super) fn forget(&self) {
         END.store(0, Ordering::Relaxed);
     }
 }
 
-/// Puts a page of zeros in the place of one that is gone from the mapped file. Any other fault ends the process, as
-/// without the handler.
+/// Maps a page of zeros in place of a page that was truncated from the mapped file. Any other fault ends the process,
+/// as without the handler.
 extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, _: *mut c_void) {
     // SAFETY: the kernel gives a valid `siginfo_t`, and for SIGBUS it has an address.
     let address = unsafe { (*info).si_addr() } as usize;
@@ -52,12 +52,12 @@ extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, _: *mut c_void) 
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
         // SAFETY: the page lies in the table's mapping, of which any bit pattern is valid and which nothing
         // writes to; `mmap` is a bare system call.
-        let put = unsafe { libc::mmap(page, size, libc::PROT_READ, flags, -1, 0) };
-        if put != libc::MAP_FAILED {
+        let mapped = unsafe { libc::mmap(page, size, libc::PROT_READ, flags, -1, 0) };
+        if mapped != libc::MAP_FAILED {
             return;
         }
     }
-    // The fault comes again when this returns, and ends the process.
+    // The instruction faults again when this returns, and ends the process.
     // SAFETY: the default action is a valid one for any signal.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }

@@ -1,18 +1,18 @@
-//! Digests of files, remembered in one table that all processes of a cache share, so that a header
-//! is read once per boot of a machine and not once per compile. `docs/design/store.md#digests` draws it.
+//! Digests of files, in a table that all processes of one user and cache share, so that a header
+//! is read once per boot of the machine and not once per compile. `docs/design/store.md#digests` draws it.
 //!
 //! | module        | part                                               |
 //! |---------------|----------------------------------------------------|
 //! | `table`       | the file                                           |
-//! | `guard`       | what lets it be mapped                             |
-//! | `aspect`      | what of a file a digest is of                      |
+//! | `guard`       | the signal handler that lets it be mapped          |
+//! | `aspect`      | the aspect of a file that a digest covers          |
 //! | `slot`        | one slot of it, and where it lies                  |
 //! | `sighting`    | one look at a file                                 |
 //! | `file_system` | where an unchanged `stat` proves unchanged content |
 //!
-//! What is remembered may be forgotten at any time, and is never wrong: a slot is believed if its checksum fits and
-//! the whole `stat` of the file is in it, and a digest is remembered only of a file that was last changed well
-//! before it was read. A change time of whole seconds is believed through one mount only (`epoch`).
+//! An entry may vanish at any time, but is never wrong: a slot is believed only if its checksum fits and it holds
+//! the file's whole `stat`, and a digest is stored only for a file whose last change was well before it was read.
+//! A change time of whole seconds is believed through one mount only (`epoch`).
 
 mod aspect;
 mod file_system;
@@ -41,7 +41,7 @@ pub use guard::MappingGuard;
 pub use sighting::Sighting;
 pub use slot::Boot;
 
-/// How often a file is read that changes while it is being read.
+/// How often a file is read again because it changed while it was read.
 const ATTEMPTS: u32 = 3;
 
 /// Bytes read at once.
@@ -53,14 +53,14 @@ pub enum DigestError {
     /// It could not be read.
     #[error("cannot {operation} {}: {source}", path.display())]
     Io {
-        /// What was tried.
+        /// The operation that failed, as a verb.
         operation: &'static str,
         /// The file.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// It is a directory, a pipe, a device.
+    /// It is a directory, a pipe, or a device.
     #[error("{} is not a regular file", path.display())]
     NotAFile {
         /// The file.
@@ -84,26 +84,26 @@ impl DigestError {
     }
 }
 
-/// The digest table of one cache directory, or none: then nothing is remembered.
+/// The digest table of one cache directory. Without a usable table, nothing is remembered.
 #[derive(Debug)]
 pub struct DigestTable {
     table: Option<SlotTable>,
 }
 
 impl DigestTable {
-    /// Opens the table of the cache in `dir`, making directory and table where they are missing.
+    /// Opens the table of the cache in `dir`, and creates directory and table if they are missing.
     /// Never fails; without a usable table it remembers nothing.
     pub fn open(dir: &Path) -> Self {
         Self::with(SlotTable::open(&Root::at(dir), MissingTable::Create, None).ok())
     }
 
-    /// Like [`DigestTable::open`] for a cache that is only read: makes and changes nothing.
+    /// Opens the table of a cache that is only read: creates and changes nothing.
     pub fn open_existing(dir: &Path) -> Self {
         Self::with(SlotTable::open(&Root::at(dir), MissingTable::Leave, None).ok())
     }
 
-    /// The table of the cache in `root`, mapped: faster, and for programs that own their process. It is made where
-    /// it is missing unless it `is_read_only`.
+    /// Opens the table of the cache in `root`, and maps it if there is a `guard`, which makes lookups faster. Creates
+    /// it if it is missing, unless it `is_read_only`.
     pub fn open_mapped(root: &Root, is_read_only: bool, guard: Option<MappingGuard>) -> Self {
         let missing = if is_read_only {
             MissingTable::Leave
@@ -113,11 +113,11 @@ impl DigestTable {
         Self::with(SlotTable::open(root, missing, guard).ok())
     }
 
-    /// Removes the table of the cache in `dir`; how many bytes that frees. A process that has it open goes on
-    /// with it, and the next one makes a new one.
+    /// Removes the table of the cache in `dir`. Returns how many bytes that frees. A process that has it open
+    /// continues with it, and the next one creates a new table.
     ///
     /// # Errors
-    /// There is a table, and it cannot be removed.
+    /// The table exists and cannot be removed.
     pub fn remove(dir: &Path) -> io::Result<u64> {
         table::remove(dir)
     }
@@ -131,27 +131,27 @@ impl DigestTable {
         Self { table }
     }
 
-    /// The boot in which the numbers of devices and mounts mean what they mean now. Costs nothing where there is
-    /// a table. `None` where the kernel does not tell.
+    /// The current boot, in which device and mount numbers keep their meaning. Costs nothing if there is a
+    /// table. `None` if the kernel does not report it.
     pub fn boot(&self) -> Option<Boot> {
-        let known = self.table.as_ref().map(SlotTable::boot);
-        known.or_else(|| table::read_boot().ok())
+        let boot = self.table.as_ref().map(SlotTable::boot);
+        boot.or_else(|| table::read_boot().ok())
     }
 
-    /// Whether digests of other processes are seen here.
+    /// Whether the table has the digests of other processes.
     pub fn is_shared(&self) -> bool {
         self.table.is_some()
     }
 
-    /// The digest of an aspect of the file that was `seen`. No system call.
+    /// The stored digest of an aspect of the file that was `seen`. Makes no system call if the table is mapped.
     pub fn get(&self, seen: &Sighting, aspect: Aspect) -> Option<Digest> {
         let table = self.table.as_ref()?;
         table.get(&Subject::new(epoch(table, seen)?, &seen.stat, aspect))
     }
 
-    /// Remembers that the open `file`, which was `seen` so before and after it was read, has this
-    /// `digest`. `began` is a time before the first of these looks. Does nothing where a later change
-    /// might not show in the file's stat.
+    /// Stores the `digest` of the open `file`, which looked as `seen` both before and after it was read.
+    /// `started` is a time before the first of these looks. Does nothing if a later change might not show in
+    /// the file's stat.
     pub fn put(
         &self,
         file: impl AsFd,
@@ -167,11 +167,11 @@ impl DigestTable {
         }
     }
 
-    /// The SHA-256 of a file's content, and what the file looked like with this content. One system
-    /// call if it is remembered; otherwise the file is read, and remembered if possible.
+    /// The SHA-256 of a file's content, and the look at the file with this content. Takes one system
+    /// call if the digest is in the table; otherwise reads the file, and stores the digest if possible.
     ///
     /// # Errors
-    /// The file cannot be read, is not a regular one, or does not keep still.
+    /// The file cannot be read, is not a regular file, or changes all the time.
     pub fn digest_of(&self, path: &Path) -> Result<(Sighting, Digest), DigestError> {
         let seen = Sighting::at(path).map_err(DigestError::io("examine", path))?;
         if let Some(digest) = self.get(&seen, Aspect::CONTENT) {
@@ -180,8 +180,8 @@ impl DigestTable {
         for _ in 0..ATTEMPTS {
             let started = CoarseTime::now();
             let mut file = open_for_reading(path)?;
-            let found = file.metadata().map_err(DigestError::io("examine", path))?;
-            if !found.is_file() {
+            let metadata = file.metadata().map_err(DigestError::io("examine", path))?;
+            if !metadata.is_file() {
                 return Err(DigestError::NotAFile { path: path.into() });
             }
             let seen = Sighting::of(&file).map_err(DigestError::io("examine", path))?;
@@ -195,16 +195,16 @@ impl DigestTable {
         Err(DigestError::Changing { path: path.into() })
     }
 
-    /// Whether `fact` was remembered of the directory that was `seen`: say, the digest of a list of
-    /// names that it did not hold.
+    /// Whether `fact` is stored for the directory that was `seen`: say, the digest of a list of names that
+    /// it did not hold.
     pub fn is_known(&self, seen: &Sighting, fact: &Digest) -> bool {
         self.get(seen, Aspect::fact(fact)).as_ref() == Some(fact)
     }
 
-    /// Remembers `fact` of the directory at `path`, which was `seen` before the fact was found out
-    /// and must look the same still. The fact must depend on nothing but the names in this directory
-    /// itself: neither on what is in them nor on where its links lead. `began` is a time before the
-    /// first look. Does nothing where a later change might not show in the directory's stat.
+    /// Stores `fact` for the directory at `path`, which was `seen` before the fact was determined and
+    /// must still look the same. The fact must depend only on the names in this directory: neither on
+    /// their content nor on where its links lead. `started` is a time before the first look. Does nothing
+    /// if a later change might not show in the directory's stat.
     pub fn remember(&self, path: &Path, seen: &Sighting, fact: &Digest, started: CoarseTime) {
         if !self.may_remember(seen, started) {
             return;
@@ -214,8 +214,8 @@ impl DigestTable {
         }
     }
 
-    /// Whether the directory at `path`, which was `seen`, has none of `names`, each with a NUL behind it.
-    /// Once looked up, the answer holds for as long as the directory's stat does. `began` is a time
+    /// Whether the directory at `path`, which was `seen`, has none of `names`, each of which ends with a NUL.
+    /// The answer is stored and holds as long as the directory's stat stays the same. `started` is a time
     /// before the first look.
     pub fn lacks_all(
         &self,
@@ -230,8 +230,8 @@ impl DigestTable {
         }
         let names = names.strip_suffix(b"\0").unwrap_or(names);
         let lacks = names.split(|&byte| byte == 0).all(|name| {
-            let found = fs::symlink_metadata(path.join(OsStr::from_bytes(name)));
-            found.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+            let metadata = fs::symlink_metadata(path.join(OsStr::from_bytes(name)));
+            metadata.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
         });
         if lacks {
             self.remember(path, seen, &fact, started);
@@ -239,7 +239,7 @@ impl DigestTable {
         lacks
     }
 
-    /// Whether there is a place to remember it, and the file was last changed well before `began`.
+    /// Whether the table is writable and the last change of the file was well before `started`.
     fn may_remember(&self, seen: &Sighting, started: CoarseTime) -> bool {
         self.table.as_ref().is_some_and(SlotTable::is_writable) && seen.stat.is_stable(started)
     }
@@ -253,8 +253,8 @@ impl DigestTable {
     }
 }
 
-/// Whether the directory at `path`, which was `seen`, lies in a file system that shows in a directory's stat
-/// whatever happens to its names.
+/// Whether the directory at `path`, which was `seen`, still looks the same and lies in a file system in which every
+/// change of a directory's names changes its stat.
 pub fn shows_changes(path: &Path, seen: &Sighting) -> bool {
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(directory) = rustix::fs::open(path, flags, Mode::empty()).map(File::from) else {
@@ -264,7 +264,7 @@ pub fn shows_changes(path: &Path, seen: &Sighting) -> bool {
     is_same && StatTrust::in_file_system_of(&directory) == StatTrust::All
 }
 
-/// For how long the stat means what it means. `None` where the kernel cannot tell.
+/// The period in which the stat is believed. `None` if the kernel does not report the mount that would limit it.
 fn epoch(table: &SlotTable, seen: &Sighting) -> Option<Epoch> {
     Some(Epoch {
         boot: table.boot(),
@@ -272,11 +272,10 @@ fn epoch(table: &SlotTable, seen: &Sighting) -> Option<Epoch> {
     })
 }
 
-/// Opens without waiting for a writer, should it be a named pipe.
+/// Opens a file, without waiting for a writer if it is a named pipe.
 fn open_for_reading(path: &Path) -> Result<File, DigestError> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let opened = rustix::fs::open(path, flags, Mode::empty());
-    opened
+    rustix::fs::open(path, flags, Mode::empty())
         .map(File::from)
         .map_err(|error| DigestError::io("open", path)(error.into()))
 }

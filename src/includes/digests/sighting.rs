@@ -1,5 +1,4 @@
-//! One look at a file: its stat, and the mount that the look went through, by one system call, so that the two
-//! belong together.
+//! One look at a file: its stat and its mount, read by one system call so that they belong together.
 
 use crate::stat::Stat;
 use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
@@ -12,18 +11,18 @@ use std::path::Path;
 /// `STATX_MNT_ID_UNIQUE` of `linux/stat.h`: Linux 6.8 and newer.
 const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
-/// What a look at a file showed.
+/// The result of one look at a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// Its identity and times.
     pub stat: Stat,
-    /// The number of the mount, which no other mount gets until the next boot, and which stands for one
-    /// file system, mounted without a break. `None` where the kernel does not tell.
+    /// The unique id of the mount. No other mount gets it until the next boot, so it stands for one file
+    /// system that stayed mounted all the time. `None` if the kernel does not report it.
     pub mount: Option<NonZero<u64>>,
 }
 
 impl Sighting {
-    /// Of what is at `path`, with links followed.
+    /// Looks at `path`, following links.
     ///
     /// # Errors
     /// Those of `stat`.
@@ -34,13 +33,13 @@ impl Sighting {
             AtFlags::empty(),
             StatxFlags::BASIC_STATS | UNIQUE,
         ) {
-            Ok(found) => Ok(Self::from(&found)),
+            Ok(statx) => Ok(Self::from(&statx)),
             Err(error) if is_unknown(error) => Ok(Self::without_mount(&fs::metadata(path)?)),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// Of an open file.
+    /// Looks at an open file.
     ///
     /// # Errors
     /// Those of `fstat`.
@@ -51,31 +50,32 @@ impl Sighting {
             AtFlags::EMPTY_PATH,
             StatxFlags::BASIC_STATS | UNIQUE,
         ) {
-            Ok(found) => Ok(Self::from(&found)),
+            Ok(statx) => Ok(Self::from(&statx)),
             Err(error) if is_unknown(error) => Ok(Self::without_mount(&file.metadata()?)),
             Err(error) => Err(error.into()),
         }
     }
 
-    /// The mount through which the stat means what it means: 0 for every mount of this boot. `None` where that
-    /// cannot be told, so that an equal stat later proves nothing.
+    /// The mount through which the stat is believed; 0 = any mount of this boot. `None` if the kernel does not
+    /// report the mount, so that an equal stat later proves nothing.
     ///
-    /// A change time with a fraction was drawn from a clock, at a moment when that file was changed. Another
-    /// one has it only by the most unlikely chance, so it counts as long as device numbers do: for a boot.
+    /// A change time with a fraction was read from a clock when the file was changed. It is most unlikely that
+    /// another file has the same, so the stat is believed as long as device numbers keep their meaning: until
+    /// the next boot.
     ///
-    /// One without a fraction has either of two causes. The kernel has not drawn it at all: a tool wrote
-    /// it into an image, and may write the same, beside the same inode and size, into another image, which
-    /// may be given the device number of the first one as soon as that is unmounted. So it only counts
-    /// through this mount: a mount keeps its one file system for life, with no time in between at which
-    /// another process could change it, and its number is not given again.
+    /// A change time without a fraction has one of two causes. Either it does not come from the kernel: a tool
+    /// wrote it into an image. The tool may write the same time, with the same inode and size, into another
+    /// image, which may get the device number of the first as soon as that is unmounted. So the stat is only
+    /// believed through this mount: a mount keeps its one file system for life, with no gap in which another
+    /// process could change it, and its id is not reused.
     ///
-    /// Or the file system keeps no fractions, and a later change may be rounded down to the second of an
-    /// earlier one. That a mount does not help against, but [`Stat::is_stable`] does, which is to be asked
-    /// before anything is remembered: the last change lies 2 s before the first look (4 s, if the time of
-    /// modification is a whole second too, as it is on such a file system), a later one can be dated back
-    /// by the grain, 1 s on the file systems that are trusted, and by a tick of the kernel, 10 ms; so its
-    /// time is another one. What is left is a clock that was set back: to be changed unseen, a file must be
-    /// written in the very second that its change time names.
+    /// Or the file system keeps no fractions, and the time of a later change may be rounded down to the second
+    /// of an earlier one. A mount id does not help here, but [`Stat::is_stable`] does, which must hold before
+    /// a digest is stored: the last change is 2 s before the first look (4 s if the modification time is a
+    /// whole second too, as on such a file system). A later change can be dated back by the granularity, 1 s on
+    /// the trusted file systems, and by a tick of the kernel, 10 ms; so its time differs. What remains is a
+    /// clock that was set back: to change unnoticed, a file must be written in the very second of its change
+    /// time.
     pub fn believed_through(&self) -> Option<u64> {
         if self.stat.is_changed_on_the_second() {
             self.mount.map(NonZero::get)
@@ -84,26 +84,26 @@ impl Sighting {
         }
     }
 
-    fn without_mount(found: &fs::Metadata) -> Self {
+    fn without_mount(metadata: &fs::Metadata) -> Self {
         Self {
-            stat: Stat::from(found),
+            stat: Stat::from(metadata),
             mount: None,
         }
     }
 }
 
 impl From<&Statx> for Sighting {
-    fn from(found: &Statx) -> Self {
-        // An older kernel ignores the wish, and the bit is not set in its answer.
-        let is_told = found.stx_mask & UNIQUE.bits() != 0;
+    fn from(statx: &Statx) -> Self {
+        // An older kernel ignores the request, and does not set the bit in its answer.
+        let has_mount = statx.stx_mask & UNIQUE.bits() != 0;
         Self {
-            stat: Stat::from(found),
-            mount: NonZero::new(found.stx_mnt_id).filter(|_| is_told),
+            stat: Stat::from(statx),
+            mount: NonZero::new(statx.stx_mnt_id).filter(|_| has_mount),
         }
     }
 }
 
-/// Whether the call is missing, or forbidden by a container's filter that does not know it.
+/// Whether the system call is missing, or forbidden by a container's filter that does not know it.
 fn is_unknown(error: Errno) -> bool {
     error == Errno::NOSYS || error == Errno::PERM
 }

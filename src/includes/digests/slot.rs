@@ -1,5 +1,5 @@
-//! One slot of the digest table: 16 words, the first of which is a checksum of the others. Pure: says
-//! where a fact may lie and what its slot holds, and neither maps nor writes anything.
+//! One slot of the digest table: 16 words, the first of which is a checksum of the others. Pure: computes
+//! in which slots a digest may lie and what its slot holds.
 
 use super::aspect::Aspect;
 use crate::key::Digest;
@@ -9,18 +9,18 @@ use crate::stat::Stat;
 pub(super) const SLOT_WORDS: usize = 16;
 /// Slots in a group: 64 KiB, as much as the kernel maps at one page fault.
 const GROUP_SLOTS: usize = 512;
-/// Groups. A CUDA toolkit has some 2,000 headers, and a machine a handful of toolkits.
+/// Number of groups. A CUDA toolkit has some 2,000 headers, and a machine a handful of toolkits.
 const GROUPS: usize = 128;
-/// All slots.
+/// Number of slots.
 pub(super) const SLOTS: usize = GROUPS * GROUP_SLOTS;
 
-/// Inodes in a row that belong in one group: half as many as it has slots, so that two such rows
-/// have room side by side.
+/// Number of consecutive inodes that share a group: half the number of its slots, so that two such rows
+/// fit side by side.
 const ROW: u64 = GROUP_SLOTS as u64 / 2;
-/// Slots looked at in either of the two groups where a digest may lie.
+/// Number of slots that are examined in each of the two groups where a digest may lie.
 const WINDOW: usize = 8;
 
-/// The word by which most foreign slots are told without reading the rest.
+/// The word that identifies most foreign slots without a look at the rest.
 pub(super) const INODE: usize = 4;
 /// The word of the mount.
 const MOUNT: usize = 13;
@@ -31,15 +31,15 @@ pub(super) type SlotWords = [u64; SLOT_WORDS];
 /// The boot of the machine, as the kernel names it.
 pub type Boot = [u64; 2];
 
-/// How long a stat means what it means: a boot of the machine, or a part of it.
+/// The period in which a stat is believed: a boot of the machine, or the life of one mount in it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Epoch {
     pub(super) boot: Boot,
-    /// As long as this mount lives; 0 for all of the boot.
+    /// The mount's unique id; 0 = the whole boot.
     pub(super) mount: u64,
 }
 
-/// What a digest is known of: a state of a file, an aspect of it, in this epoch.
+/// What a digest belongs to: an aspect of a file in one state, in one epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Subject {
     epoch: Epoch,
@@ -61,7 +61,7 @@ impl Subject {
     }
 
     /// The slots where the digest may lie, best first: a window in each of two groups. Neighbouring
-    /// inodes, which is what files installed together have, get neighbouring slots, so that a
+    /// inodes get neighbouring slots; files that were installed together have such inodes, so a
     /// thousand headers touch few pages. Rows that share one group rarely share both.
     pub(super) fn places(&self) -> impl Iterator<Item = usize> + use<> {
         let [dev, ino, ..] = self.stat;
@@ -87,7 +87,7 @@ impl Subject {
         words
     }
 
-    /// The digest in `words`, if they are whole and about this subject.
+    /// The digest in `words`, if they are whole and belong to this subject.
     pub(super) fn digest_in(&self, words: &SlotWords) -> Option<Digest> {
         let is_mine = words[1..3] == self.epoch.boot
             && words[3..8] == self.stat
@@ -103,18 +103,18 @@ impl Subject {
         })
     }
 
-    /// Whether `words` are worth nothing once this subject is known: empty, damaged, of an earlier
-    /// boot, or of the same file in an earlier state or through another mount, which is most often an
-    /// earlier one. Where two mounts of one file system are used in turn, that costs time.
+    /// Whether `words` have no value once the digest of this subject is stored: they are empty, damaged, of
+    /// an earlier boot, or of the same file in an earlier state or through another mount, which is most often
+    /// an earlier one. If two mounts of one file system are used alternately, that costs time.
     pub(super) fn supersedes(&self, words: &SlotWords) -> bool {
         let same_file = words[3..5] == self.stat[..2] && words[8] == self.aspect;
         same_file || words[1..3] != self.epoch.boot || words[0] != checksum(words)
     }
 }
 
-/// Of all words but the first. Each step is a bijection of what it had before, so that slots that
-/// differ in a single word never have equal checksums. Words mixed from several slots, or from
-/// before and after a power cut, pass once in 2^64 times.
+/// The checksum of all words but the first. Each step is a bijection of the previous state, so slots that
+/// differ in a single word never have equal checksums. A mixture of words from several slots, or from
+/// before and after a power cut, passes once in 2^64 times.
 fn checksum(words: &SlotWords) -> u64 {
     let step = |sum: u64, word: &u64| {
         let product = (sum ^ word).wrapping_mul(GOLDEN);
@@ -123,18 +123,18 @@ fn checksum(words: &SlotWords) -> u64 {
     mix(words[1..].iter().fold(CHECK_SEED, step), 0)
 }
 
-/// So that a slot of zeros is no valid slot.
+/// The initial state of the checksum. Not zero, so that a slot of zeros is invalid.
 const CHECK_SEED: u64 = u64::from_be_bytes(*b"PCACHEDG");
 
 /// 2^64 divided by the golden ratio, made odd: carries every bit upwards.
 const GOLDEN: u64 = 0x9E37_79B9_7F4A_7C15;
 
-/// Stirs `word` into `state`, for each of which it is a bijection. Shifts bring the good upper bits
-/// of a product down.
+/// Mixes `word` into `state`; a bijection of each. The shifts bring the well-mixed upper bits of a product
+/// down.
 fn mix(state: u64, word: u64) -> u64 {
-    let stirred = (state ^ word).wrapping_mul(GOLDEN);
-    let stirred = (stirred ^ (stirred >> 32)).wrapping_mul(GOLDEN);
-    (stirred ^ (stirred >> 29)).rotate_left(17)
+    let mixed = (state ^ word).wrapping_mul(GOLDEN);
+    let mixed = (mixed ^ (mixed >> 32)).wrapping_mul(GOLDEN);
+    (mixed ^ (mixed >> 29)).rotate_left(17)
 }
 
 #[cfg(test)]

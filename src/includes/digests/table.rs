@@ -1,8 +1,8 @@
-//! The file of the digest table: made, checked, read block by block, written slot by slot. Each user of a cache has
-//! its own, since digests are believed unseen.
+//! The file of the digest table: creates and checks it, reads it block by block, and writes it slot by slot. Each user
+//! of a cache has a table of their own, because digests are believed without a check.
 //!
-//! The file is mapped where a guard is set, and read otherwise: another program that shortens a mapped file ends every
-//! process that looks at it.
+//! The file is mapped if a guard is set, and read otherwise: truncating a mapped file would end every process that
+//! reads the mapping.
 
 use super::file_system::StatTrust;
 use super::guard::MappingGuard;
@@ -26,13 +26,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const NAME: &str = "digests";
 
-/// The header has as much room as a group of slots.
+/// The header takes as much room as a group of slots.
 const HEADER_WORDS: usize = 8192;
 const WORDS: usize = HEADER_WORDS + SLOTS * SLOT_WORDS;
 pub(super) const BYTES: usize = WORDS * 8;
 
-/// Read as a number in the machine's byte order: a table from a machine of the other order is
-/// damaged, as far as this one can tell.
+/// Read as a number in the machine's byte order, so a table from a machine of the other byte order looks
+/// damaged.
 const MAGIC: u64 = u64::from_be_bytes(*b"PCACHEDG");
 const VERSION: u32 = 1;
 const HEADER: [u64; 4] = [
@@ -42,29 +42,29 @@ const HEADER: [u64; 4] = [
     SLOT_WORDS as u64,
 ];
 
-/// How often a table that is missing or damaged is made before this process does without.
+/// How often a missing or damaged table is created before this process goes on without one.
 const ATTEMPTS: u32 = 3;
 
-/// What to do when there is no good table.
+/// What to do if there is no good table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MissingTable {
-    /// Make one.
+    /// Create one.
     Create,
-    /// Do without.
+    /// Go on without one.
     Leave,
 }
 
-/// Words that are read at once: 4 KiB, 32 slots.
+/// Number of words that are read at once: 4 KiB, 32 slots.
 const BLOCK: usize = 512;
 const BLOCKS: usize = SLOTS * SLOT_WORDS / BLOCK;
 const _: () = assert!(BLOCK.is_multiple_of(SLOT_WORDS) && BLOCKS * BLOCK == SLOTS * SLOT_WORDS);
 
-/// Removes this user's table; its size. What is no regular file is none of ours.
+/// Removes this user's table. Returns its size. Leaves anything but a regular file alone.
 pub(super) fn remove(dir: &Path) -> io::Result<u64> {
     let removed = Directory::root(dir).and_then(|root| {
         let name = CString::new(NAME)?;
-        match root.look(&name)?.filter(|found| found.is_file) {
-            Some(found) => root.remove(&name).map(|_| found.size),
+        match root.look(&name)?.filter(|facts| facts.is_file) {
+            Some(facts) => root.remove(&name).map(|_| facts.size),
             None => Ok(0),
         }
     });
@@ -78,8 +78,8 @@ pub(super) fn remove(dir: &Path) -> io::Result<u64> {
 #[derive(Debug)]
 pub(super) struct SlotTable {
     file: File,
-    /// Whether slots may be written: no, in a table that is only read. Else whether the limit on file sizes
-    /// admits that: asked before the first of them.
+    /// Whether slots may be written. `false` in a table that is only read; otherwise whether the limit on file
+    /// sizes allows it, determined before the first write.
     may_write: OnceLock<bool>,
     slots: TableSlots,
     boot: Boot,
@@ -89,7 +89,7 @@ pub(super) struct SlotTable {
 #[derive(Debug)]
 enum TableSlots {
     Mapped(Mapping),
-    /// What was read so far. Zeros stand for what could not be read.
+    /// The blocks that were read so far. Words that could not be read are zero.
     Read(Vec<OnceLock<Box<[AtomicU64]>>>),
 }
 
@@ -101,7 +101,7 @@ impl TableSlots {
     }
 }
 
-/// A table mapped for reading; unmapped when dropped.
+/// A table mapped for reading, unmapped on drop.
 #[derive(Debug)]
 struct Mapping {
     words: NonNull<[AtomicU64; WORDS]>,
@@ -151,7 +151,7 @@ impl Drop for Mapping {
 }
 
 impl SlotTable {
-    /// This user's table of the cache in `root`.
+    /// Opens this user's table of the cache in `root`.
     pub(super) fn open(
         root: &Root,
         missing: MissingTable,
@@ -162,6 +162,8 @@ impl SlotTable {
             return Err(ErrorKind::InvalidInput.into());
         }
         let boot = read_boot()?;
+        // Each attempt either opens a good table or creates one for the next attempt: another process may
+        // replace the table in between.
         for _ in 0..ATTEMPTS {
             let (file, access) = match open_file(root, missing) {
                 Ok(opened) => opened,
@@ -169,6 +171,7 @@ impl SlotTable {
                     if error.kind() == ErrorKind::NotFound && missing == MissingTable::Create =>
                 {
                     match create(root) {
+                        // The directory is read-only, but another process may have created the table meanwhile.
                         Err(error) if is_refusal(&error) => open_file(root, MissingTable::Leave)?,
                         created => {
                             created?;
@@ -176,7 +179,7 @@ impl SlotTable {
                         }
                     }
                 }
-                // Another user's, or no file.
+                // Another user's file, or not a regular file.
                 Err(error) if is_strange(&error) && missing == MissingTable::Create => {
                     replace(root)?;
                     continue;
@@ -221,8 +224,8 @@ impl SlotTable {
             .find_map(|words| subject.digest_in(&values(words)))
     }
 
-    /// Remembers `digest`, in the place of something that is worth less if possible. Of two
-    /// processes that choose the same slot, one writes for nothing.
+    /// Stores `digest`, if possible in the slot of something worthless. If two processes choose the same
+    /// slot, one of the two digests is lost.
     pub(super) fn put(&self, subject: &Subject, digest: &Digest) {
         if !self.is_writable() {
             return;
@@ -230,22 +233,22 @@ impl SlotTable {
         let words = subject.slot(digest);
         let places: Vec<usize> = subject.places().collect();
         let is_free = |place: &&usize| subject.supersedes(&values(self.words(**place)));
-        // Where all is taken one has to go. Readers leave no mark, so it is not known which is
-        // needed least; the checksum is as good as dice.
+        // If all slots are taken, one is overwritten. Readers leave no mark, so it is not known which is
+        // needed least; the checksum picks one at random.
         let victim = places[words[0] as usize % places.len()];
         let place = places.iter().find(is_free).copied().unwrap_or(victim);
         let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
         let offset = (HEADER_WORDS + place * SLOT_WORDS) * 8;
-        // What could not be written is forgotten, what was written in part fails its checksum.
+        // A failed write loses the digest; a partial write fails its checksum.
         let written = self.file.write_all_at(&bytes, offset as u64);
         if written.is_ok() && matches!(self.slots, TableSlots::Read(_)) {
-            for (held, word) in self.words(place).iter().zip(words) {
-                held.store(word, Ordering::Relaxed);
+            for (slot_word, word) in self.words(place).iter().zip(words) {
+                slot_word.store(word, Ordering::Relaxed);
             }
         }
     }
 
-    /// The words of the slot at `place`. A hit asks for those of every header.
+    /// The words of the slot at `place`. Inline, because a hit calls it for every header.
     #[inline]
     fn words(&self, place: usize) -> &[AtomicU64] {
         let (words, first) = match &self.slots {
@@ -255,14 +258,14 @@ impl SlotTable {
         &words[first..first + SLOT_WORDS]
     }
 
-    /// The block with the slot at `place`, read when it is first asked for.
+    /// The block with the slot at `place`, read on first use.
     #[cold]
     fn block<'a>(&self, blocks: &'a [OnceLock<Box<[AtomicU64]>>], place: usize) -> &'a [AtomicU64] {
         let block = place * SLOT_WORDS / BLOCK;
         blocks[block].get_or_init(|| {
             let mut bytes = [0; BLOCK * 8];
             let offset = (HEADER_WORDS + block * BLOCK) * 8;
-            // What was read in part is told by its checksum.
+            // A slot that was read in part fails its checksum.
             let _ = self.file.read_exact_at(&mut bytes, offset as u64);
             let words = bytes.chunks_exact(8);
             let word = |bytes: &[u8]| u64::from_ne_bytes(std::array::from_fn(|at| bytes[at]));
@@ -271,7 +274,7 @@ impl SlotTable {
     }
 }
 
-/// What a slot's words hold. Nothing is ordered by these loads: a slot is believed by its checksum alone.
+/// Loads a slot's words. Needs no ordering, because only the checksum decides whether a slot is believed.
 fn values(words: &[AtomicU64]) -> SlotWords {
     std::array::from_fn(|at| words[at].load(Ordering::Relaxed))
 }
@@ -282,7 +285,7 @@ enum TableAccess {
     ReadOnly,
 }
 
-/// Opens the table for writing if that is wanted and possible, otherwise for reading.
+/// Opens the table for writing if `missing` is [`MissingTable::Create`] and the file allows it, otherwise for reading.
 fn open_file(root: &Root, missing: MissingTable) -> io::Result<(File, TableAccess)> {
     if missing == MissingTable::Create {
         match root.open_own(NAME, OFlags::RDWR) {
@@ -301,19 +304,19 @@ fn is_refusal(error: &io::Error) -> bool {
     )
 }
 
-/// Whether the limit on file sizes admits a table: a write beyond it is a SIGXFSZ, not an error.
+/// Whether the limit on file sizes allows a whole table: a write beyond it raises SIGXFSZ instead of an error.
 fn may_write_so_far() -> bool {
     let limit = getrlimit(Resource::Fsize).current;
     limit.is_none_or(|limit| limit >= BYTES as u64)
 }
 
-/// Reads the header, which says what the rest is.
+/// Reads the header, and decides whether this version can use the table.
 fn examine(file: &File) -> io::Result<HeaderState> {
     if StatTrust::in_file_system_of(file) == StatTrust::Nothing {
         return Err(ErrorKind::Unsupported.into());
     }
     let is_whole = file.metadata()?.len() == BYTES as u64;
-    // A newer version may have another size.
+    // The version is read before the size is judged, because a newer version may have another size.
     let words = read_words(file).unwrap_or_default();
     match read_header([words[0], words[1]], MAGIC, VERSION) {
         HeaderState::Ours if !is_whole || words != HEADER => Ok(HeaderState::Damaged),
@@ -328,7 +331,7 @@ fn read_words(file: &File) -> io::Result<[u64; HEADER.len()]> {
     Ok(std::array::from_fn(word))
 }
 
-/// Makes directory and table. That another process was faster is no error.
+/// Creates directory and table. Succeeds too if another process was faster.
 fn create(root: &Root) -> io::Result<()> {
     if !may_write_so_far() {
         return Err(ErrorKind::FileTooLarge.into());
@@ -341,13 +344,13 @@ fn create(root: &Root) -> io::Result<()> {
     }
 }
 
-/// Puts a new table in the place of a damaged one, or of another user's. A process that does so at the same time
-/// replaces the replacement: what was put there meanwhile is forgotten, and nothing else.
+/// Replaces a damaged table, or another user's, with a new one. If two processes do so at the same time, the second
+/// replaces the first one's table, and only digests stored meanwhile are lost.
 fn replace(root: &Root) -> io::Result<()> {
     write_table(root, Held::Replaced)
 }
 
-/// An empty table. All of it is written: a disk that is full later must not stand in the way of a slot.
+/// Writes an empty table. Writes all of it, so that a disk that is full later cannot keep a slot from being written.
 fn write_table(root: &Root, held: Held) -> io::Result<()> {
     let mut bytes = vec![0; BYTES];
     for (place, word) in bytes.chunks_exact_mut(8).zip(HEADER) {

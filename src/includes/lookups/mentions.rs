@@ -1,5 +1,5 @@
-//! What all sources of a compile mention, taken together: a macro of one of them asks in the name of
-//! another, and is made of the pieces that a third one has. Looks at no disk.
+//! The mentions of all sources of a compile, scanned together: a macro that one source defines may ask for headers in
+//! another, and a third may contribute the pieces of its name. Reads no files.
 
 use super::reads::{Doubt, Reads};
 use crate::includes::scan::{
@@ -8,11 +8,11 @@ use crate::includes::scan::{
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Words that GCC itself defines and that may be parts of a header's name.
+/// Macros that GCC itself defines and that may be words of a header's name.
 const PREDEFINED: [&[u8]; 3] = [b"i386", b"linux", b"unix"];
 
-/// What every source mentions; snippets under the empty path. Scans again while macros turn up that
-/// stand for `__has_include`.
+/// The mentions of every source, and of the snippets under the empty path. Scans again as long as new macros are
+/// found that expand to `__has_include`.
 pub(super) fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
     let mut askers: BTreeSet<_> = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
     let snippets = reads
@@ -25,41 +25,42 @@ pub(super) fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
         .map(|(path, text)| (path.as_path(), text.as_slice()));
     let texts: Vec<_> = sources.chain(snippets).collect();
     let mut all: Vec<(&Path, Mentions)> = Vec::with_capacity(texts.len());
-    // Words that the scans so far did not know.
-    let mut fresh = askers.clone();
-    while !fresh.is_empty() {
-        let mut found = BTreeSet::new();
+    // The words that previous scans did not look for.
+    let mut new_askers = askers.clone();
+    while !new_askers.is_empty() {
+        let mut aliases = BTreeSet::new();
         for (index, (path, text)) in texts.iter().enumerate() {
-            let is_known = index < all.len();
-            if is_known && !mentions_any(text, &fresh) {
+            let is_scanned = index < all.len();
+            if is_scanned && !mentions_any(text, &new_askers) {
                 continue;
             }
             let mentions = scan(text, &askers);
             if let Some(doubt) = mentions.doubt {
                 return Err(format!("{}: {doubt}", path.display()));
             }
-            found.extend(mentions.aliases.difference(&askers).cloned());
-            if is_known {
+            aliases.extend(mentions.aliases.difference(&askers).cloned());
+            if is_scanned {
                 all[index].1 = mentions;
             } else {
                 all.push((*path, mentions));
             }
         }
-        askers.extend(found.iter().cloned());
-        fresh = found;
+        askers.extend(aliases.iter().cloned());
+        new_askers = aliases;
     }
     check_pieces(&texts, &all, &askers)?;
     check_expanded(&texts, &all)?;
     Ok(all)
 }
 
-/// No macro may make one of `askers` of pieces, or ask where the word seems to be asked for.
+/// Fails if macros may paste one of `askers` together from pieces or, if a text tests one of them with `defined`,
+/// if macros may turn that `defined` into something else.
 fn check_pieces(
     texts: &[(&Path, &[u8])],
     all: &[(&Path, Mentions)],
     askers: &BTreeSet<Vec<u8>>,
 ) -> Result<(), Doubt> {
-    let asks = all.iter().any(|(_, found)| found.asks_for_the_word);
+    let asks = all.iter().any(|(_, mentions)| mentions.asks_for_the_word);
     let texts = || texts.iter().map(|(_, text)| *text);
     let hiding: BTreeSet<_> = if asks {
         texts().flat_map(pieces::ends_of_defined).collect()
@@ -79,11 +80,11 @@ fn check_pieces(
     }
 }
 
-/// Names in macros that ask for headers are expanded: no word of theirs may be a macro.
+/// Fails if a word of a header's name that is subject to macro expansion may be a macro.
 fn check_expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Result<(), Doubt> {
-    let words = all.iter().flat_map(|(_, found)| &found.expanded);
+    let words = all.iter().flat_map(|(_, mentions)| &mentions.expanded);
     let words: BTreeSet<_> = words.cloned().collect();
-    let predefined = PREDEFINED.iter().any(|word| words.contains(*word));
+    let has_predefined = PREDEFINED.iter().any(|word| words.contains(*word));
     let definer = texts.iter().find(|(_, text)| defines_any(text, &words));
     match definer {
         _ if words.is_empty() => Ok(()),
@@ -91,7 +92,7 @@ fn check_expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Result
             "{} defines a word of a header's name",
             path.display()
         )),
-        None if predefined => Err("a header's name has a word that GCC defines".to_owned()),
+        None if has_predefined => Err("a header's name has a word that GCC defines".to_owned()),
         None => Ok(()),
     }
 }
