@@ -1,10 +1,10 @@
-//! The pieces of a C++ text as the preprocessor sees them: tokens, and the comments, blanks and
+//! Splits a C++ text into pieces as the preprocessor sees them: tokens, and the comments, blanks and
 //! escaped newlines between them, each with its physical line.
 //!
-//! The model is GCC's preprocessor for C++14 and later; text that it has written itself (`-E`) is
-//! read as well. Where the mode, the version or the macros of a compile decide how the text is to be
+//! The model is GCC's preprocessor for C++14 and later, applied to sources or to its own output (`-E`). If
+//! the language mode, the compiler version or the macros of a compile decide how the text must be
 //! read, the lexer reads it one way and remembers a [doubt](SourcePieces::doubt).
-//! Knows no directive but those that name headers, expands nothing and reads no file.
+//! It recognises only directives that name headers, expands nothing and reads no file.
 
 pub(super) mod bytes;
 pub mod piece;
@@ -17,7 +17,7 @@ use bytes::{
 use memchr::{memchr, memchr_iter, memchr3, memmem};
 use piece::{PieceKind, Quotes, SourcePiece};
 
-/// Where the next token stands, as far as names of headers go.
+/// The position of the next token in its line, as far as it decides whether a header's name may follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum LexerPlace {
     LineStart,
@@ -30,7 +30,7 @@ enum LexerPlace {
     Code,
 }
 
-/// Iterates over the pieces of a text, which tile it.
+/// Iterates over the pieces of a text, which cover it without gaps.
 pub struct SourcePieces<'t> {
     text: &'t [u8],
     at: usize,
@@ -44,7 +44,7 @@ pub struct SourcePieces<'t> {
 }
 
 impl<'t> SourcePieces<'t> {
-    /// Begins at the start of `text`, which is the start of a file.
+    /// The pieces of `text`, which must be the start of a file.
     pub fn new(text: &'t [u8]) -> Self {
         Self {
             text,
@@ -135,7 +135,7 @@ impl<'t> SourcePieces<'t> {
         }
     }
 
-    /// What a word with a quote behind it is.
+    /// The kind of a word before a quote: the prefix of a literal, or an identifier.
     fn after_word(&mut self, word: &[u8], at: usize, quote: u8) -> PieceKind {
         let is_spliced = self.crossed || at != self.at;
         let may_be_raw = word.ends_with(b"R") && quote == b'"';
@@ -156,7 +156,7 @@ impl<'t> SourcePieces<'t> {
         PieceKind::Identifier
     }
 
-    /// One byte on from `at`, if a byte that is `wanted` is there or after escaped newlines.
+    /// The position after the byte at `at`, skipping escaped newlines before it; `None` if the byte is not `wanted`.
     #[inline]
     fn over(&mut self, at: usize, wanted: impl Fn(u8) -> bool) -> Option<usize> {
         let &byte = self.text.get(at)?;
@@ -247,7 +247,7 @@ impl<'t> SourcePieces<'t> {
         self.crossed |= crossed;
     }
 
-    /// A name up to `close`; nothing is escaped in it. Without an end, `<` is an operator.
+    /// A header's name up to `close`, without escapes. If it has no end, `<` is an operator.
     fn header(&mut self, close: u8) -> PieceKind {
         let mut at = self.at + 1;
         let mut crossed = false;
@@ -285,13 +285,13 @@ impl<'t> SourcePieces<'t> {
             return PieceKind::Other;
         }
         let close = [b")", &rest[..length], b"\""].concat();
-        let Some(found) = memmem::find(&rest[length..], &close) else {
+        let Some(closing) = memmem::find(&rest[length..], &close) else {
             self.doubts("a raw string has no end");
             self.at = self.text.len();
             self.crossed = true;
             return PieceKind::Other;
         };
-        let end = quote + 1 + length + found + close.len();
+        let end = quote + 1 + length + closing + close.len();
         if memchr(b'\n', &self.text[quote..end]).is_some() {
             self.crossed = true;
             if self.place != LexerPlace::LineStart && self.place != LexerPlace::Code {
@@ -320,7 +320,7 @@ impl<'t> SourcePieces<'t> {
         kind
     }
 
-    /// Goes to the end of a comment whose inside begins at `body`.
+    /// Goes to the end of a comment whose text begins at `body`.
     fn block_comment(&mut self, body: usize) {
         let mut at = body;
         while let Some(step) = memchr(b'/', &self.text[at..]) {
@@ -364,7 +364,7 @@ impl<'t> SourcePieces<'t> {
         self.doubt.get_or_insert(why);
     }
 
-    /// Where the token after `kind` stands.
+    /// Updates the position in the line after a piece of this `kind`.
     fn go_on(&mut self, kind: PieceKind, was: LexerPlace, start: usize) {
         self.place = match (was, kind) {
             (_, PieceKind::Newline) => LexerPlace::LineStart,
@@ -378,7 +378,7 @@ impl<'t> SourcePieces<'t> {
         };
     }
 
-    /// Whether the word from `start` is that of a directive with the name of a header or a file.
+    /// Whether the word from `start` is a directive that takes the name of a header or a file.
     fn names_header(&mut self, start: usize) -> bool {
         let word = unspliced(&self.text[start..self.at]);
         matches!(

@@ -41,17 +41,17 @@ use std::ops::Range;
 pub use doubt::LineDoubt;
 pub use keeps::{Keeps, UntrackableCapture};
 
-/// Changes with the meaning of the digest.
+/// The version of the digest, hashed before the text.
 const SCHEMA: &[u8] = b"pcache-nvcc moved 3\0";
 
-/// The digest of a text, and which of its lines keep their numbers.
+/// The line-insensitive digest of a text, and the lines whose numbers are part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LineInsensitiveDigest {
     /// SHA-256.
     pub digest: [u8; 32],
-    /// For people.
+    /// The lines whose numbers are part of the digest, for reports.
     pub keeps: Keeps,
-    /// Whether `#line` gives the lines of some file another name, of a text that GCC has preprocessed.
+    /// Whether `#line` gives lines of one file the name of another, in a text that GCC has preprocessed.
     pub renames: bool,
 }
 
@@ -67,8 +67,8 @@ pub fn line_insensitive_digest(text: &[u8]) -> Result<LineInsensitiveDigest, Lin
     })
 }
 
-/// Digests every line but blank ones and markers that only number, with the numbers of those in `kept`.
-/// Tells whether markers rename files, too.
+/// Digests every line except blank ones and markers that only change the number, and the numbers of the lines in
+/// `kept`. Also returns whether markers rename files.
 fn digest(
     text: &[u8],
     raw: &[Range<usize>],
@@ -108,7 +108,7 @@ fn digest(
     }
 }
 
-/// A marker without its number. No text has a NUL.
+/// A marker without its number, tagged with NULs, which no text contains.
 fn tagged(change: &Change<'_>) -> Vec<u8> {
     [b"\0#", change.name, b"\0", &[change.flags + 1]].concat()
 }

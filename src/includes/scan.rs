@@ -1,10 +1,10 @@
-//! What the text of one source file asks the preprocessor to look for: `#include` names,
-//! `__has_include` names, and what a path set cannot describe (time macros, `#embed`, …).
+//! Finds in the text of one source file the names that the preprocessor may look for (`#include`,
+//! `__has_include`), and constructs that a path set cannot describe (`#embed`, …).
 //!
-//! Conditions are not evaluated and comments are mostly not told from code: whatever looks like a
-//! directive counts, so that the answer covers every way in which the preprocessor may go through
-//! the file. Too many names cost a look at a directory; one too few would be a stale object.
-//! Knows no directory and reads no file.
+//! Conditions are not evaluated, and comments are mostly not distinguished from code: everything that looks like a
+//! directive is taken for one, so the result covers every way in which the preprocessor may go through
+//! the file. A name too many costs a look at a directory; one too few would give a stale object.
+//! Reads no file.
 
 pub(crate) mod pieces;
 
@@ -12,7 +12,7 @@ use memchr::{memchr, memmem, memrchr};
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
-/// How a name was written, which decides where the search for it begins.
+/// How a name is written, which decides where the search for it starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum IncludeForm {
     /// `"name"`: the includer's own directory first.
@@ -26,35 +26,35 @@ pub(crate) enum IncludeForm {
 pub(crate) struct ScannedName {
     /// Quotes or angle brackets.
     pub form: IncludeForm,
-    /// What stands between them.
+    /// The text between them.
     pub text: Vec<u8>,
 }
 
-/// What one file mentions.
+/// The names that one file mentions.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Mentions {
-    /// Of `#include`.
+    /// Names in `#include`.
     pub includes: BTreeSet<ScannedName>,
-    /// Of `#include_next`, which skips directories.
+    /// Names in `#include_next`, which skips directories.
     pub nexts: BTreeSet<ScannedName>,
-    /// Of `__has_include`, `__has_include_next`, and macros that stand for them.
+    /// Names in `__has_include`, `__has_include_next`, and macros that expand to them.
     pub asked: BTreeSet<ScannedName>,
     /// Whether an `#include` takes its name from a macro.
     pub computes_names: bool,
     /// Whether the file may ask to be read only once: `#pragma once`.
     pub reads_once: bool,
-    /// Whether `defined` stands before such a word, which asks nothing then.
+    /// Whether `defined` is applied to `__has_include` or an alias, which then looks for no header.
     pub asks_for_the_word: bool,
-    /// Words of names in angle brackets that are asked for through a macro, which expands them.
+    /// Words of names in angle brackets that a macro passes to `__has_include`: they are expanded first.
     pub expanded: BTreeSet<Vec<u8>>,
-    /// Macros found to stand for `__has_include`.
+    /// Macros that expand to `__has_include`.
     pub aliases: BTreeSet<Vec<u8>>,
-    /// What a path set cannot describe, as a sentence.
+    /// A construct that a path set cannot describe, as a sentence.
     pub doubt: Option<&'static str>,
 }
 
-/// The words by which `__has_include` is known, to begin with.
-/// (GCC up to 9 makes them macros for the longer names.)
+/// The predefined spellings of `__has_include`.
+/// (In GCC up to 9, the shorter ones are macros for the longer ones.)
 pub(crate) const HAS_INCLUDE: [&[u8]; 4] = [
     b"__has_include",
     b"__has_include_next",
@@ -62,16 +62,16 @@ pub(crate) const HAS_INCLUDE: [&[u8]; 4] = [
     b"__has_include_next__",
 ];
 
-/// The word by which a file to embed is asked for.
+/// The operator that asks whether a file to embed exists.
 pub(crate) const HAS_EMBED: &[u8] = b"__has_embed";
 
-/// Words that give the time of the compile.
+/// Macros that expand to the time of the compile or of a file.
 pub(crate) const TIMES: [&[u8]; 3] = [b"__DATE__", b"__TIME__", b"__TIMESTAMP__"];
 
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// Reads `text`. `askers` are [`HAS_INCLUDE`] and the aliases found so far in any file of the
-/// compile: where a scan finds new ones, all files must be scanned again with them.
+/// Scans `text`. `askers` are [`HAS_INCLUDE`] and the aliases found so far in any file of the
+/// compile: if a scan finds new ones, all files must be scanned again with them.
 pub(crate) fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
     let mut mentions = Mentions::default();
     let text = spliced(text);
@@ -93,13 +93,14 @@ pub(crate) fn scan(text: &[u8], askers: &BTreeSet<Vec<u8>>) -> Mentions {
     mentions
 }
 
-/// Whether one of `words` may stand in `text`.
+/// Whether one of `words` may occur in `text`.
 pub(crate) fn mentions_any<'w>(text: &[u8], words: impl IntoIterator<Item = &'w Vec<u8>>) -> bool {
     let text = spliced(text);
     words.into_iter().any(|word| holds(&text, word))
 }
 
-/// The words that ask, by length: every word of every header is looked up here.
+/// The spellings and aliases of `__has_include`, with length and last byte for a fast comparison: every word of every
+/// header is looked up here.
 struct Askers<'w>(Vec<(usize, u8, &'w [u8])>);
 
 impl<'w> Askers<'w> {
@@ -113,8 +114,8 @@ impl<'w> Askers<'w> {
         let Some(&last) = word.last() else {
             return false;
         };
-        let mut alike = self.0.iter();
-        alike.any(|known| (known.0, known.1) == (word.len(), last) && known.2 == word)
+        let mut askers = self.0.iter();
+        askers.any(|asker| (asker.0, asker.1) == (word.len(), last) && asker.2 == word)
     }
 }
 
@@ -141,7 +142,7 @@ impl ScanPlace<'_> {
                 _ if word.starts_with(b"__has_i") || is_end_of_include(word) => {
                     mentions.doubt = Some("a source pastes the name of __has_include");
                 }
-                // To nothing, perhaps.
+                // The other operand may be empty.
                 _ if askers.hold(word) => {
                     mentions.doubt = Some("a source pastes the name of a macro that asks");
                 }
@@ -182,7 +183,7 @@ impl ScanPlace<'_> {
     fn is_pasted(&self) -> bool {
         let around = [self.start.checked_sub(1), Some(self.end)];
         let around = around.map(|at| at.and_then(|at| self.text.get(at)));
-        // Most words have neither a blank nor a mark around them.
+        // A fast test first: most words have neither a blank nor a `#` next to them.
         let may_be = |byte: Option<&u8>| matches!(byte, Some(b'#' | b' ' | b'\t'..=b'\r' | b'/'));
         if !around.into_iter().any(may_be) {
             return false;
@@ -193,7 +194,7 @@ impl ScanPlace<'_> {
 
     fn read_include(&self, word: &[u8], mentions: &mut Mentions) {
         if word == b"import" {
-            // The included file is the one to be read once, which it cannot tell.
+            // The included file is read once then, but nothing in its own text shows that.
             mentions.doubt = Some("a source imports a header");
         }
         let at = skip_blanks(self.text, self.end);
@@ -204,10 +205,10 @@ impl ScanPlace<'_> {
             Some((name, _)) => {
                 mentions.includes.insert(name);
             }
-            // A word, or nothing at all, which is an error where it is not a comment.
+            // Not a word, so it computes no name: an error, or part of a comment.
             None if !self.text.get(at).is_some_and(|&byte| is_word(byte)) => {}
             None if word == b"include_next" => {
-                // Rare, but for comments that speak of it.
+                // Rare except in comments about `#include_next`.
                 if !self.leads_line() {
                     return;
                 }
@@ -217,7 +218,7 @@ impl ScanPlace<'_> {
         }
     }
 
-    /// `__has_include(…)` or an alias of it.
+    /// Reads `__has_include(…)` or an alias of it.
     fn read_question(&self, word: &[u8], mentions: &mut Mentions) {
         if !self.counts() {
             return;
@@ -263,15 +264,15 @@ impl ScanPlace<'_> {
         holds(line, b"define") && !line_asks(line)
     }
 
-    /// Whether a word of `name` stands before it on the line, where parameters are.
+    /// Whether a word of `name` also occurs earlier on the line, where a macro's parameters are.
     fn shares_words(&self, name: &ScannedName) -> bool {
         let line = &self.text[line_start(self.text, self.start)..self.start];
         let before: BTreeSet<_> = words(line).collect();
         words(&name.text).any(|word| before.contains(&word))
     }
 
-    /// Whether the word stands where the preprocessor may evaluate it: in a directive (or behind the
-    /// end of a comment, which may have begun in one), and not behind `//`.
+    /// Whether the preprocessor may evaluate the word: it is in a directive (or after the end of a
+    /// comment, which may have started in one), and not after `//`.
     fn counts(&self) -> bool {
         let line_start = line_start(self.text, self.start);
         let before = &self.text[line_start..self.start];
@@ -283,7 +284,7 @@ impl ScanPlace<'_> {
         !comment && self.begins_line()
     }
 
-    /// The macro that is defined on this line as `NAME(…, p, …) … word(p)`, where `p` is at `at`.
+    /// The macro that is defined on this line as `NAME(…, p, …) … word(p)`, with `p` at `at`.
     fn alias(&self, at: usize) -> Option<Vec<u8>> {
         let line = &self.text[line_start(self.text, self.start)..self.start];
         let hash = skip_blanks(line, 0);
@@ -296,12 +297,13 @@ impl ScanPlace<'_> {
         let close = parameters.iter().position(|&byte| byte == b')')?;
         let mut parameters = parameters[..close].split(|&byte| byte == b',');
         let parameter = &self.text[at..word_end(self.text, at)];
-        let known = parameters.any(|found| found.trim_ascii() == parameter);
+        let is_parameter = parameters.any(|name| name.trim_ascii() == parameter);
         let closed = self
             .text
             .get(skip_blanks(self.text, at + parameter.len()))
             .is_some_and(|&byte| byte == b')');
-        (known && closed && !parameter.is_empty() && !name.is_empty()).then(|| name.to_vec())
+        let is_alias = is_parameter && closed && !parameter.is_empty() && !name.is_empty();
+        is_alias.then(|| name.to_vec())
     }
 
     /// Whether `#ifdef`, `#define` and the like name the word. (A macro may be called `ifdef`, too.)
@@ -343,7 +345,7 @@ fn words(name: &[u8]) -> impl Iterator<Item = Vec<u8>> {
     words.filter(|word| !word.is_empty()).map(<[u8]>::to_vec)
 }
 
-/// Whether a line is an `#if` or its like.
+/// Whether a line is an `#if`, `#elif` or the like.
 fn line_asks(line: &[u8]) -> bool {
     let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
     let hash = skip_blanks(line, 0);
@@ -355,7 +357,7 @@ fn line_asks(line: &[u8]) -> bool {
     })
 }
 
-/// A name in quotes or angle brackets at `at`, and where it ends.
+/// The name in quotes or angle brackets at `at`, and the position after it.
 fn literal(text: &[u8], at: usize) -> Option<(ScannedName, usize)> {
     let (form, close) = match text.get(at)? {
         b'<' => (IncludeForm::Angle, b'>'),
@@ -366,16 +368,15 @@ fn literal(text: &[u8], at: usize) -> Option<(ScannedName, usize)> {
     let length = rest
         .iter()
         .position(|&byte| byte == close || byte == b'\n')?;
-    let found = rest[length] == close && length > 0;
+    let is_closed = rest[length] == close && length > 0;
     let name = ScannedName {
         form,
         text: rest[..length].to_vec(),
     };
-    found.then_some((name, at + length + 2))
+    is_closed.then_some((name, at + length + 2))
 }
 
-/// The text without its escaped newlines. Blanks between backslash and newline are allowed, as gcc
-/// allows them.
+/// The text without its escaped newlines. As in gcc, there may be blanks between backslash and newline.
 pub(crate) fn spliced(text: &[u8]) -> Cow<'_, [u8]> {
     let mut joined: Option<Vec<u8>> = None;
     let mut from = 0;
@@ -404,7 +405,7 @@ pub(crate) fn spliced(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// A word to which something may be pasted to make `include` or `include_next`.
+/// Whether something pasted before `word` may make `include` or `include_next`.
 fn is_end_of_include(word: &[u8]) -> bool {
     let whole: [&[u8]; 2] = [b"include", b"include_next"];
     word.len() > 3 && whole.iter().any(|whole| whole.ends_with(word))
@@ -414,7 +415,7 @@ fn is_word(byte: u8) -> bool {
     WORD[usize::from(byte)]
 }
 
-/// The bytes of words.
+/// Which bytes belong to words.
 const WORD: [bool; 256] = {
     let mut table = [false; 256];
     let mut at = 0;
@@ -445,7 +446,7 @@ fn line_start(text: &[u8], at: usize) -> usize {
     memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1)
 }
 
-/// Over blanks and `/* … */`, not over ends of lines (but for those within comments).
+/// The position after blanks and `/* … */` comments, but not after ends of lines outside comments.
 fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     loop {
         match text.get(at..).unwrap_or_default() {
@@ -459,7 +460,7 @@ fn skip_blanks(text: &[u8], mut at: usize) -> usize {
     }
 }
 
-/// Without blanks at the end.
+/// `text` without blanks at its end.
 fn trim_end(text: &[u8]) -> &[u8] {
     let blank = |byte: &&u8| matches!(byte, b' ' | b'\t' | b'\r' | 11 | 12);
     let blanks = text.iter().rev().take_while(blank).count();

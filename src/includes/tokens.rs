@@ -1,10 +1,10 @@
-//! Digests of a text's tokens, equal for two texts wherever a preprocessor gives the same for both.
+//! Digests of a text's tokens. If two texts have equal digests, a preprocessor gives the same output for both.
 //!
-//! A text is brought into a *normal form*: plain comments and runs of blanks become one blank or
-//! nothing, newlines stay. The normal form is itself a source that means the same, so that two texts
-//! with one normal form mean the same. What a preprocessor may warn about or read in another way is
-//! left as it is, or the text has no normal form at all. docs/design/semantic.md goes through the cases.
-//! Reads no file, expands nothing and evaluates no condition.
+//! A text is converted to a *normal form*: plain comments and runs of blanks become one blank or
+//! nothing, newlines stay. The normal form is itself a source with the same meaning, so two texts
+//! with the same normal form have the same meaning. Parts about which a preprocessor may warn, or which it may
+//! read in another way, are copied unchanged, or the text has no normal form at all. docs/design/semantic.md goes
+//! through the cases. Reads no file, expands nothing and evaluates no condition.
 
 use super::lexer::SourcePieces;
 use super::lexer::bytes::{BYTE_ORDER_MARK, is_any_blank, unspliced};
@@ -12,28 +12,28 @@ use super::lexer::piece::{PieceKind, SourcePiece};
 use memchr::{memchr, memchr_iter, memchr2_iter, memmem, memrchr};
 use sha2::{Digest as _, Sha256};
 
-/// The version of the normal form, hashed before it.
+/// The versions of the two normal forms, hashed before them.
 const SCHEMA: [&[u8]; 2] = [b"pcache tokens 1, lines\n", b"pcache tokens 1, columns\n"];
 
-/// What stands for a text whose comments and blanks do not count.
+/// The digests of a text that ignore its comments and blanks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenDigests {
-    /// SHA-256 of the tokens, the blanks between them that can be seen, and their lines.
+    /// SHA-256 of the tokens, the significant blanks between them, and their lines.
     pub lines: [u8; 32],
-    /// Of the tokens with the column of each.
+    /// SHA-256 of the tokens with their lines and columns.
     pub columns: [u8; 32],
 }
 
-/// A source in which only what counts is left.
+/// A source reduced to the parts that matter to the preprocessor.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NormalForms {
-    /// With each token on its line.
+    /// Each token keeps its line.
     pub lines: Vec<u8>,
-    /// With each token in its column, too.
+    /// Each token keeps its line and its column.
     pub columns: Vec<u8>,
 }
 
-/// The digests of `text`, or nothing where its exact bytes count.
+/// The digests of `text`; `None` if it has no normal form, so that its exact bytes matter.
 pub fn digest(text: &[u8]) -> Option<TokenDigests> {
     let forms = normal_forms(text).ok()?;
     let [lines, columns] = SCHEMA;
@@ -68,7 +68,7 @@ pub fn normal_forms(text: &[u8]) -> Result<NormalForms, &'static str> {
     ends_in_backslash(&forms.lines).map_or(Ok(forms), Err)
 }
 
-/// What no rule is made for, whatever the tokens are.
+/// Why a text has no normal form, as far as that can be said without its tokens.
 fn doubt(text: &[u8]) -> Option<&'static str> {
     if memchr(b'\r', text).is_some() {
         return Some("a carriage return");
@@ -100,17 +100,17 @@ fn ends_in_backslash(text: &[u8]) -> Option<&'static str> {
     (last == Some(&b'\\')).then_some("a backslash at the end")
 }
 
-/// What a directive does to the rest of its line.
+/// What kind of line the writer is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TokenLine {
     Empty,
-    /// A `#` so far.
+    /// A `#` and nothing else so far.
     Hash,
-    /// A directive of which the preprocessor sees only tokens.
+    /// A directive of which the preprocessor uses only the tokens.
     Directive,
     /// No directive.
     Code,
-    /// Kept byte for byte.
+    /// A directive that is copied byte for byte.
     Raw,
 }
 
@@ -119,13 +119,13 @@ struct Writer<'t> {
     text: &'t [u8],
     forms: NormalForms,
     line: TokenLine,
-    /// Whether something is written of the line.
+    /// Whether a part of the line has been written.
     begun: bool,
     gap: Gap,
     name: TokenName,
-    /// Whether a line that is kept names a header.
+    /// Whether a line that is copied names a header.
     names_header: bool,
-    /// In a line that is kept: where GCC may begin to read other tokens than we do.
+    /// In a line that is copied: the position from which on GCC may read other tokens than the lexer.
     uncertain: Option<usize>,
     doubt: Option<&'static str>,
 }
@@ -136,20 +136,20 @@ struct Gap {
     any: bool,
     /// Newlines within comments.
     newlines: usize,
-    /// From the last newline on, with comments emptied.
+    /// The text from the last newline on, with comments replaced by blanks.
     columns: Vec<u8>,
 }
 
-/// Whether the name of a header may follow, or be open, as in `__has_include(<a//b>)`: GCC sees no
-/// comments, literals and escapes in it, and the lexer does.
+/// Whether the name of a header may follow or be open, as in `__has_include(<a//b>)`. GCC sees no
+/// comments, literals or escapes in such a name, but the lexer does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum TokenName {
     None,
     /// After `(`, which a macro for `__has_include` may precede.
     Paren,
-    /// Behind `__has_include` itself.
+    /// After `__has_include`.
     Asked,
-    /// After a `<` that is not closed.
+    /// After a `<` that is still open.
     Open,
 }
 
@@ -192,7 +192,7 @@ impl<'t> Writer<'t> {
                 }
             }
             PieceKind::OddBlank | PieceKind::Splice => self.keep(bytes),
-            // Comments and blanks before the first token are as they are without the mark.
+            // Does not end the gap: a byte order mark has no effect on comments and blanks before the first token.
             PieceKind::Mark => self.push(bytes),
             _ => self.token(piece, bytes),
         }
@@ -253,7 +253,7 @@ impl<'t> Writer<'t> {
         };
     }
 
-    /// Writes `bytes` as they are, and the gap before them.
+    /// Writes the gap, and then `bytes` unchanged.
     #[inline]
     fn keep(&mut self, bytes: &[u8]) {
         self.write_gap();
@@ -267,7 +267,7 @@ impl<'t> Writer<'t> {
         self.forms.columns.extend_from_slice(bytes);
     }
 
-    /// A piece of a line that counts byte for byte.
+    /// Copies a piece of a line whose exact bytes matter.
     fn keep_raw(&mut self, piece: SourcePiece) {
         let is_uncertain = match piece.kind {
             PieceKind::Punct => self.text[piece.start] == b'<',
@@ -312,7 +312,7 @@ impl<'t> Writer<'t> {
         };
     }
 
-    /// Blanks at the end of a line do not count, and lines without tokens are empty ones.
+    /// Ends a line. Drops blanks at its end; a line without tokens becomes empty.
     fn end_line(&mut self, newline: SourcePiece) {
         if let Some(from) = self.uncertain.take() {
             self.judge_rest(&self.text[from..newline.start]);
@@ -337,8 +337,8 @@ impl<'t> Writer<'t> {
         self.name = TokenName::None;
     }
 
-    /// What follows on the line of an `#include` or its like may be part of a name, in which GCC
-    /// sees no comment and no escapes. That matters only where the line could end elsewhere.
+    /// Checks the rest of the line of an `#include` or the like. It may be part of a name, in which GCC
+    /// sees no comments and no escapes. That matters only if the line could then end elsewhere.
     fn judge_rest(&mut self, rest: &[u8]) {
         let runs_on = memmem::find(rest, b"/*").is_some() || memmem::find(rest, b"R\"").is_some();
         if runs_on || memchr(b'\\', rest).is_some() {
@@ -346,7 +346,7 @@ impl<'t> Writer<'t> {
         }
     }
 
-    /// A last line without a newline stays one.
+    /// Ends the text. A last line without a newline stays without one.
     fn finish(mut self) -> Result<NormalForms, &'static str> {
         if let Some(from) = self.uncertain.take() {
             self.judge_rest(&self.text[from..]);
@@ -364,14 +364,14 @@ impl<'t> Writer<'t> {
 }
 
 impl Gap {
-    /// A plain comment.
+    /// Adds a plain comment.
     fn take(&mut self, comment: &[u8]) {
         self.any = true;
         let newlines = memchr_iter(b'\n', comment).count();
         self.newlines += newlines;
         if let Some(last) = memrchr(b'\n', comment) {
-            // What stands before a token may be compared with the columns of other lines, and so
-            // may the first byte of its line.
+            // Keeps the bytes of the comment's last line: a compiler may compare the text before a token with the
+            // columns of other lines, and also the first byte of the token's line.
             self.columns.clear();
             self.columns.extend_from_slice(&comment[last + 1..]);
         } else {
@@ -385,7 +385,7 @@ impl Gap {
     }
 }
 
-/// Whether a comment says nothing to the preprocessor, whatever it warns about.
+/// Whether a comment has no effect on the preprocessor, with any warnings enabled.
 fn is_plain(comment: &[u8]) -> bool {
     let is_odd = |byte: u8| !(matches!(byte, 0x20..0x7f) || byte == b'\t' || byte == b'\n');
     let odd = comment.iter().fold(false, |odd, &byte| odd | is_odd(byte));
@@ -397,7 +397,7 @@ fn is_plain(comment: &[u8]) -> bool {
         && !falls_through(inside)
 }
 
-/// Whether a comment holds an escaped newline, or the beginning of a universal character name.
+/// Whether a comment holds an escaped newline or the start of a universal character name.
 fn escapes(comment: &[u8]) -> bool {
     memchr_iter(b'\\', comment).any(|at| {
         let rest = &comment[at + 1..];
@@ -409,8 +409,8 @@ fn escapes(comment: &[u8]) -> bool {
 /// Whether a comment may tell GCC that a case falls through.
 fn falls_through(comment: &[u8]) -> bool {
     let is_at = |at: usize, word: &[u8]| {
-        let found = comment.get(at..at + word.len());
-        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
+        let bytes = comment.get(at..at + word.len());
+        bytes.is_some_and(|bytes| bytes.eq_ignore_ascii_case(word))
     };
     let mut falls = memchr2_iter(b'f', b'F', comment).filter(|&at| is_at(at, b"fall"));
     let Some(first) = falls.next() else {
@@ -419,7 +419,7 @@ fn falls_through(comment: &[u8]) -> bool {
     memchr2_iter(b't', b'T', &comment[first..]).any(|at| is_at(first + at, b"thr"))
 }
 
-/// Directives of which the preprocessor sees only tokens.
+/// Whether `word` is a directive of which the preprocessor uses only the tokens.
 fn is_plain_directive(word: &[u8]) -> bool {
     let plain: [&[u8]; 10] = [
         b"define",
@@ -436,7 +436,7 @@ fn is_plain_directive(word: &[u8]) -> bool {
     plain.contains(&&*unspliced(word))
 }
 
-/// Directives with the name of a header or another file.
+/// Whether `word` is a directive that takes the name of a header or another file.
 fn is_header_directive(word: &[u8]) -> bool {
     let word = unspliced(word);
     matches!(&*word, b"include" | b"include_next" | b"import" | b"embed")
@@ -447,7 +447,7 @@ fn asks(word: &[u8]) -> bool {
     word.starts_with(b"__has_") || (word[0] == b'_' && memchr(b'\\', word).is_some())
 }
 
-/// Words that begin a line which names a header, if modules are on.
+/// Whether `word` starts a line that names a header if modules are enabled.
 fn is_module_word(word: &[u8]) -> bool {
     let word = unspliced(word);
     matches!(

@@ -1,12 +1,12 @@
-//! What bytes may begin, escaped newlines, and the lengths of operators.
+//! Classes of bytes, escaped newlines, and the lengths of operators.
 
 use memchr::{memchr, memchr2};
 use std::borrow::Cow;
 
-/// UTF-8's, with which a file may begin.
+/// The byte order mark of UTF-8, with which a file may begin.
 pub(crate) const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// What a byte may begin.
+/// The kind of piece that a byte may begin.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum ByteClass {
     Other,
@@ -51,7 +51,7 @@ const fn classes() -> [ByteClass; 256] {
     classes
 }
 
-/// What `byte` may begin.
+/// The kind of piece that `byte` may begin.
 #[inline]
 pub(crate) fn class(byte: u8) -> ByteClass {
     CLASSES[usize::from(byte)]
@@ -63,12 +63,12 @@ pub(crate) fn is_word(byte: u8) -> bool {
     matches!(class(byte), ByteClass::Word | ByteClass::Digit)
 }
 
-/// A space or a tab.
+/// Whether `byte` is a space or a tab.
 pub(crate) fn is_blank(byte: u8) -> bool {
     byte == b' ' || byte == b'\t'
 }
 
-/// Whether GCC takes the byte for a blank within a line.
+/// Whether GCC treats `byte` as a blank within a line.
 pub(crate) fn is_any_blank(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | 0 | 11 | 12)
 }
@@ -78,7 +78,7 @@ pub(crate) fn is_delimiter(byte: u8) -> bool {
     !is_any_blank(byte) && !matches!(byte, b'(' | b')' | b'\\' | b'\n' | b'"')
 }
 
-/// How long the escaped newline is with which `text` begins; 0 if it does not.
+/// The length of the escaped newline at the start of `text`; 0 if there is none.
 pub(crate) fn splice(text: &[u8]) -> usize {
     let Some((b'\\', rest)) = text.split_first() else {
         return 0;
@@ -91,7 +91,7 @@ pub(crate) fn splice(text: &[u8]) -> usize {
     }
 }
 
-/// Over the escaped newlines at `at`.
+/// The position after the escaped newlines at `at`.
 pub(crate) fn past_splices(text: &[u8], mut at: usize) -> usize {
     while text.get(at) == Some(&b'\\') {
         match splice(&text[at..]) {
@@ -102,7 +102,7 @@ pub(crate) fn past_splices(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Back over the escaped newlines that end at `at`.
+/// The position before the escaped newlines that end at `at`.
 pub(crate) fn before_splices(text: &[u8], mut at: usize) -> usize {
     while let Some(start) = splice_before(text, at) {
         at = start;
@@ -110,7 +110,7 @@ pub(crate) fn before_splices(text: &[u8], mut at: usize) -> usize {
     at
 }
 
-/// Where the escaped newline begins that ends at `at`.
+/// The start of the escaped newline that ends at `at`.
 fn splice_before(text: &[u8], at: usize) -> Option<usize> {
     let line = text[..at].strip_suffix(b"\n")?;
     let line = line.strip_suffix(b"\r").unwrap_or(line);
@@ -119,8 +119,8 @@ fn splice_before(text: &[u8], at: usize) -> Option<usize> {
     (end > 0 && line[end - 1] == b'\\').then(|| end - 1)
 }
 
-/// The newline that ends the logical line from `at` on, or the end of the text; and whether
-/// escaped ones lie before it.
+/// The position of the newline that ends the logical line from `at` on, or the end of the text; and whether
+/// escaped newlines precede it.
 pub(crate) fn line_end(text: &[u8], mut at: usize) -> (usize, bool) {
     let begin = at;
     let mut crossed = false;
@@ -153,7 +153,7 @@ pub(crate) fn unspliced(text: &[u8]) -> Cow<'_, [u8]> {
     }
 }
 
-/// How long the operator is with which `text` begins. `text` is not empty.
+/// The length of the operator at the start of `text`, which must not be empty.
 pub(crate) fn operator_length(text: &[u8]) -> usize {
     match text {
         [b'%', b':', b'%', b':', ..] => 4,

@@ -1,35 +1,34 @@
-//! What a piece or a token of a text is, and where it stands.
+//! Pieces and tokens of a text: their kind and position.
 
-/// What a piece of text is.
+/// The kind of a piece.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PieceKind {
     /// A name or keyword.
     Identifier,
     /// A preprocessing number, which includes more than numbers: `1'000`, `0x1p-3`, `1.e+x`.
     Number,
-    /// With its prefix, without the suffix of a user-defined literal: that is the identifier after it.
+    /// A literal with its prefix. The suffix of a user-defined literal is the identifier after it.
     Literal(Quotes),
-    /// The name after `#include` and its like, with quotes or angle brackets.
+    /// The name after `#include` and the like, with its quotes or angle brackets.
     HeaderName,
-    /// An operator or punctuator, the longest that there is. (One with an escaped newline in its
-    /// middle is two.)
+    /// An operator or punctuator, the longest possible. (One with an escaped newline in its
+    /// middle is two pieces.)
     Punct,
-    /// What is no token of the language: a stray byte, or a quote without its partner and what
-    /// follows it on the line.
+    /// Not a token of the language: a stray byte, or an unmatched quote with the rest of its line.
     Other,
     /// The end of a logical line.
     Newline,
     /// A run of spaces and tabs.
     Blank,
-    /// One of the other bytes that GCC takes for blanks: form feed, vertical tab, NUL.
+    /// One of the other bytes that GCC treats as blanks: form feed, vertical tab, NUL.
     OddBlank,
     /// `/* … */`
     BlockComment,
     /// `// …`, up to the newline.
     LineComment,
-    /// A backslash, blanks perhaps, and a newline, between other pieces.
+    /// An escaped newline between other pieces: a backslash, optional blanks, and a newline.
     Splice,
-    /// A byte order mark at the beginning.
+    /// A byte order mark at the start of the text.
     Mark,
 }
 
@@ -50,7 +49,7 @@ impl PieceKind {
         !self.is_gap() && self != Self::Newline
     }
 
-    /// Whether the piece stands between tokens.
+    /// Whether the piece only separates tokens.
     pub fn is_gap(self) -> bool {
         matches!(
             self,
@@ -67,11 +66,11 @@ impl PieceKind {
 /// A part of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SourcePiece {
-    /// What it is.
+    /// Its kind.
     pub kind: PieceKind,
-    /// Its first byte.
+    /// Position of its first byte.
     pub start: usize,
-    /// The byte after its last one.
+    /// Position after its last byte.
     pub end: usize,
     /// The physical line of its first byte, counted from 1.
     pub line: usize,
@@ -80,17 +79,17 @@ pub struct SourcePiece {
 /// A preprocessing token or the end of a logical line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// A token's kind, or [`PieceKind::Newline`].
+    /// The kind of the token; [`PieceKind::Newline`] for the end of a line.
     pub kind: PieceKind,
-    /// Its first byte.
+    /// Position of its first byte.
     pub start: usize,
-    /// The byte after its last one.
+    /// Position after its last byte.
     pub end: usize,
     /// The physical line of its first byte, counted from 1.
     pub line: usize,
     /// Whether blanks or comments precede it on its logical line.
     pub blank_before: bool,
-    /// Whether it is the first one of its logical line.
+    /// Whether it is the first token of its logical line.
     pub starts_line: bool,
 }
 
@@ -102,7 +101,7 @@ impl SourcePiece {
 }
 
 impl Token {
-    /// The token's bytes, with escaped newlines that are inside it.
+    /// The token's bytes, including escaped newlines inside it.
     pub fn of<'t>(&self, text: &'t [u8]) -> &'t [u8] {
         &text[self.start..self.end]
     }

@@ -1,4 +1,4 @@
-//! The tokens of a text and the ends of its logical lines, without what stands between them.
+//! The tokens of a text and the ends of its logical lines, without comments and blanks.
 
 use super::SourcePieces;
 use super::piece::{PieceKind, Token};
@@ -10,7 +10,7 @@ pub struct Tokens<'t> {
 }
 
 impl<'t> Tokens<'t> {
-    /// Begins at the start of `text`, which is the start of a file.
+    /// The tokens of `text`, which must be the start of a file.
     pub fn new(text: &'t [u8]) -> Self {
         Self {
             pieces: SourcePieces::new(text),

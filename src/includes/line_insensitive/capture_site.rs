@@ -1,9 +1,9 @@
-//! Where in a declaration a line-taking call stands, and whether the call of another function takes its line
+//! Finds where in a declaration a line-capturing call stands, and whether another function captures its caller's line
 //! through it.
 //!
-//! Everything that is not on the short list here is refused, and then no line is left out:
+//! Only the places in this list are accepted. For any other, every line keeps its number:
 //!
-//! | place of the call                                       | whose line it takes           |
+//! | place of the call                                       | line that is captured         |
 //! |---------------------------------------------------------|-------------------------------|
 //! | a function's body, or the initialisers of a constructor | its own                       |
 //! | the initialiser of a variable of a namespace            | its own                       |
@@ -20,7 +20,7 @@ use super::shapes::{
 };
 use super::words::{is_attribute, is_class_key, is_name};
 
-/// Functions that the language calls, or that the CUDA compilers write calls of, without their name in the source.
+/// Functions that the language calls, or to which the CUDA compilers add calls, without their name in the source.
 const IMPLICIT: [&[u8]; 27] = [
     b"begin",
     b"end",
@@ -51,7 +51,7 @@ const IMPLICIT: [&[u8]; 27] = [
     b"current_exception",
 ];
 
-/// Whether what is called `name` may be called where its name does not stand, or stands in another spelling.
+/// Whether a function of this `name` may be called without its name in the source, or with another spelling of it.
 pub(super) fn is_implicit(name: &[u8]) -> bool {
     IMPLICIT.contains(&name)
         || !name.is_ascii()
@@ -60,18 +60,18 @@ pub(super) fn is_implicit(name: &[u8]) -> bool {
         || name.starts_with(b"cudaLaunch")
 }
 
-/// Where a token stands.
+/// The place of a token in its declaration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum CaptureSite<'t> {
-    /// In a body or an initialiser, which takes its own line.
+    /// In a body or an initialiser: a call there captures its own line.
     Own,
     /// In a default argument of the function of this name.
     Default(&'t [u8]),
-    /// In the name of a function that is declared.
+    /// The name of the function that is declared.
     Declared,
 }
 
-/// Where token `at` stands, if that is one of the places on the list.
+/// The place of token `at`. Fails if it is not on the list.
 pub(super) fn place<'t>(
     chunk: &Chunk<'t>,
     at: usize,
@@ -98,7 +98,7 @@ pub(super) fn place<'t>(
     }
 }
 
-/// The brackets around `at` from the outermost one on, and `at` itself.
+/// The brackets around `at`, outermost first, and then `at` itself.
 pub(super) fn path(chunk: &Chunk<'_>, at: usize) -> Vec<usize> {
     let mut path: Vec<usize> =
         std::iter::successors(Some(at), |&inner| chunk.parent(inner)).collect();
@@ -106,11 +106,11 @@ pub(super) fn path(chunk: &Chunk<'_>, at: usize) -> Vec<usize> {
     path
 }
 
-/// What a bracket or token of a namespace or class is.
+/// The role of a bracket or token directly within a namespace or class.
 enum PlaceEntry<'t> {
     /// The braces of a class.
     Class,
-    /// Braces or parentheses that are part of what a function does.
+    /// The body of a function, or a bracket of a constructor's initialisers.
     Body,
     /// Part of a variable's initialiser, or of an alias.
     Initialiser,
@@ -155,19 +155,18 @@ fn enter<'t>(
     }
 }
 
-/// Whether `node` belongs to the type that an alias stands for: `using T = decltype(f());`. What its calls tell
-/// is known there, once and for all.
+/// Whether `node` belongs to the type of an alias: `using T = decltype(f());`. Calls in it are evaluated there, once.
 fn is_alias(chunk: &Chunk<'_>, node: usize) -> bool {
     let start = declaration_start(chunk, node, Ends::WithBraces);
-    let begins = chunk.text(start) == b"using" && chunk.is_word(start + 1);
+    let is_using = chunk.text(start) == b"using" && chunk.is_word(start + 1);
     let mut tokens = chunk.siblings(start, node);
-    begins
+    is_using
         && start + 2 < node
         && chunk.text(start + 2) == b"="
         && tokens.all(|token| !is_class_key(chunk.text(token)))
 }
 
-/// Whether what stands between the class-key at `key` and the braces at `open` is a class's name and bases,
+/// Whether the tokens between the class-key at `key` and the braces at `open` are a class's name and bases,
 /// and not an object of a class and its initialiser.
 pub(super) fn is_class_head(chunk: &Chunk<'_>, key: usize, open: usize) -> bool {
     let mut is_named = false;
@@ -202,7 +201,7 @@ fn is_body(chunk: &Chunk<'_>, head: &DeclarationHead<'_, '_>) -> bool {
     let mut group = head.end;
     loop {
         if chunk.text(group) == b"{" && ends_function(chunk, group) {
-            // Otherwise what the return type, `noexcept` or a constraint has in brackets.
+            // Otherwise it is a bracket of the return type, of `noexcept` or of a constraint.
             return colon.is_some() || group == head.end && chunk.before(group) != b"]";
         }
         if colon.is_none() {
@@ -223,7 +222,7 @@ fn is_body(chunk: &Chunk<'_>, head: &DeclarationHead<'_, '_>) -> bool {
     }
 }
 
-/// The function whose parameters begin at the end of `head`, if `inner` in them belongs to a default argument.
+/// The function whose parameters begin at the end of `head`. Fails unless `inner` is in a default argument.
 fn parameters<'t>(
     chunk: &Chunk<'t>,
     head: &DeclarationHead<'_, '_>,
@@ -232,7 +231,7 @@ fn parameters<'t>(
     let name = chunk.before(head.end);
     let at = head.end.wrapping_sub(1);
     let is_function = is_declarator_name(chunk, head, at);
-    // Outside of its class a member may get further default arguments.
+    // A member that is defined outside its class may have further default arguments in the class.
     let is_elsewhere = at > 0 && matches!(chunk.before(at), b"::" | b"~");
     if is_function && !is_elsewhere && has_equals(chunk, head.end + 1, inner) {
         Ok(PlaceEntry::Parameters(name))
@@ -241,7 +240,7 @@ fn parameters<'t>(
     }
 }
 
-/// Whether a function is declared whose name ends `head`.
+/// Whether `head` ends with the name of a function that it declares.
 fn is_declarator(chunk: &Chunk<'_>, head: &DeclarationHead<'_, '_>) -> bool {
     is_declarator_name(chunk, head, head.end)
 }
@@ -268,8 +267,8 @@ fn is_declarator_name(chunk: &Chunk<'_>, head: &DeclarationHead<'_, '_>, at: usi
         && !is_in_list(chunk, head.start, at)
 }
 
-/// Looks for what in a body passes lines on: default arguments of lambdas and of functions that are
-/// declared there, members of classes, constraints. `path` is what stands in the body.
+/// Fails if a body holds something that passes lines on: default arguments of lambdas and of functions that
+/// are declared there, members of classes, constraints. `path` is the part of the path inside the body.
 fn check_inside(chunk: &Chunk<'_>, path: &[usize]) -> Result<(), UntrackableCapture> {
     for (level, &node) in path.iter().enumerate() {
         let start = declaration_start(chunk, node, Ends::Plain);

@@ -1,8 +1,8 @@
-//! A preprocessed text cut into the declarations of its namespaces, and the tokens of one of them with
-//! its brackets.
+//! Cuts a preprocessed text into the declarations of its namespaces (chunks), and reads the tokens and brackets of
+//! one chunk.
 //!
-//! A chunk may hold more than one declaration where their border is not plain, never less than
-//! what a compiler reads before it goes on to the next.
+//! A chunk may hold more than one declaration if the border between them is unclear, but never less than
+//! one whole declaration.
 
 use super::doubt::LineDoubt;
 use super::words::is_operator;
@@ -10,7 +10,7 @@ use crate::includes::lexer::piece::{PieceKind, Token};
 use crate::includes::lexer::tokens::Tokens;
 use std::ops::Range;
 
-/// The tokens of a text without directives, markers and what `#if 0` hides.
+/// The tokens of a text without directives, markers and the text that `#if 0` hides.
 pub(super) struct ChunkCode<'t> {
     text: &'t [u8],
     tokens: Tokens<'t>,
@@ -25,12 +25,12 @@ impl<'t> ChunkCode<'t> {
         }
     }
 
-    /// Whether the lexer was in doubt about anything so far.
+    /// Whether the lexer had a doubt about any token so far.
     pub(super) fn is_doubtful(&self) -> bool {
         self.tokens.doubt().is_some()
     }
 
-    /// Reads a directive to its end, and what it hides.
+    /// Skips a directive and the text that it hides.
     fn directive(&mut self) {
         let mut hidden = self.opens_hidden();
         while hidden > 0 {
@@ -52,7 +52,7 @@ impl<'t> ChunkCode<'t> {
         }
     }
 
-    /// Reads the words of a directive: how many conditionals that hide something it opens.
+    /// Skips the words of a directive. Returns how many hidden conditionals it opens: 1 for `#if 0`, otherwise 0.
     fn opens_hidden(&mut self) -> u32 {
         let mut words = [&b""[..]; 3];
         let mut count = 0;
@@ -97,7 +97,7 @@ impl Iterator for ChunkCode<'_> {
     }
 }
 
-/// Where in the list after `template` the cut is.
+/// The position of the cutter relative to the list after `template`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Head {
     Outside,
@@ -105,7 +105,7 @@ enum Head {
     Within(usize),
 }
 
-/// Cuts a text at the ends of its namespaces' declarations.
+/// The state of cutting a text at the ends of its namespaces' declarations.
 struct Cutter<'t> {
     text: &'t [u8],
     chunks: Vec<Range<usize>>,
@@ -195,7 +195,7 @@ impl<'t> Cutter<'t> {
         !self.is_open_ended && (is_word || matches!(text, b"::" | b"[" | b"~" | b"}"))
     }
 
-    /// Takes a token of a template's parameter list.
+    /// Takes a token of a template's parameter list. Returns whether it was one.
     fn in_head(&mut self, text: &[u8]) -> bool {
         let depth = match (self.head, text) {
             (Head::Outside, _) => return false,
@@ -209,7 +209,7 @@ impl<'t> Cutter<'t> {
                 self.depth = 1;
                 depth
             }
-            // A comparison that looks like a bracket.
+            // The `<` was a comparison, not a bracket.
             (Head::Within(_), b";" | b"}" | b")" | b"]") => {
                 self.head = Head::Outside;
                 return false;
@@ -282,9 +282,9 @@ pub(super) fn angle(depth: usize, text: &[u8], before: &[u8]) -> usize {
 pub(super) struct Chunk<'t> {
     text: &'t [u8],
     tokens: Vec<Token>,
-    /// For each token, the bracket that it stands in.
+    /// For each token, the opening bracket around it.
     parents: Vec<Option<usize>>,
-    /// For each bracket, the other one.
+    /// For each bracket, the matching one; any other token is its own partner.
     partners: Vec<usize>,
 }
 
@@ -298,7 +298,7 @@ impl<'t> Chunk<'t> {
                 ..token
             })
             .collect();
-        // Names that may be spelled in two ways.
+        // An escape in a name, which may then be spelled in two ways.
         if tokens.iter().any(|token| token.of(text) == b"\\") {
             return Err(LineDoubt::Lexer);
         }
@@ -326,7 +326,7 @@ impl<'t> Chunk<'t> {
                 open.push(at);
             }
         }
-        // What opens or closes a namespace has its partner in another chunk.
+        // A brace that opens or closes a namespace has its partner in another chunk.
         match open[..] {
             [] => Ok(chunk),
             [only] if only + 1 == chunk.len() => Ok(chunk),
@@ -334,17 +334,17 @@ impl<'t> Chunk<'t> {
         }
     }
 
-    /// How many tokens there are.
+    /// The number of tokens.
     pub(super) fn len(&self) -> usize {
         self.tokens.len()
     }
 
-    /// The text of token `at`; nothing behind the last one.
+    /// The text of token `at`; empty after the last token.
     pub(super) fn text(&self, at: usize) -> &'t [u8] {
         self.tokens.get(at).map_or(b"", |token| token.of(self.text))
     }
 
-    /// The text of the token before `at`; nothing before the first one.
+    /// The text of the token before `at`; empty before the first token.
     pub(super) fn before(&self, at: usize) -> &'t [u8] {
         at.checked_sub(1).map_or(b"", |before| self.text(before))
     }
@@ -361,12 +361,12 @@ impl<'t> Chunk<'t> {
         matches!(self.text(at), b"(" | b"[" | b"{")
     }
 
-    /// The bracket that token `at` stands in.
+    /// The opening bracket around token `at`.
     pub(super) fn parent(&self, at: usize) -> Option<usize> {
         self.parents[at]
     }
 
-    /// The other bracket of the one at `at`.
+    /// The bracket that matches the one at `at`.
     pub(super) fn partner(&self, at: usize) -> usize {
         self.partners[at]
     }
@@ -378,7 +378,7 @@ impl<'t> Chunk<'t> {
             .ok()
     }
 
-    /// The token or group before `at` in the same bracket: of a group, its opening bracket.
+    /// The token or group before `at` in the same bracket. A group is given by its opening bracket.
     pub(super) fn sibling_before(&self, at: usize) -> Option<usize> {
         let before = at
             .checked_sub(1)
@@ -386,15 +386,15 @@ impl<'t> Chunk<'t> {
         Some(self.partners[before].min(before))
     }
 
-    /// The tokens and groups from `start` up to `end` in the same bracket: of a group, its
+    /// The tokens and groups from `start` up to `end` in the same bracket. A group is given by its
     /// opening bracket.
     pub(super) fn siblings(&self, start: usize, end: usize) -> impl Iterator<Item = usize> {
-        let mut at = start;
+        let mut next = start;
         std::iter::from_fn(move || {
-            let found = at;
-            (found < end).then(|| {
-                at = self.partners[found].max(found) + 1;
-                found
+            let sibling = next;
+            (sibling < end).then(|| {
+                next = self.partners[sibling].max(sibling) + 1;
+                sibling
             })
         })
     }

@@ -1,5 +1,5 @@
-//! Classes with constructors that take their callers' lines. Such a class is only followed where
-//! nothing but a `throw` can make an object of it:
+//! Classes with constructors that capture their callers' lines. Such a class is only accepted if
+//! nothing but a `throw` can construct it:
 //!
 //! | mention                         | shape                                                                    |
 //! |---------------------------------|--------------------------------------------------------------------------|
@@ -13,7 +13,7 @@ use super::chunks::Chunk;
 use super::shapes::{DeclarationHead, Ends, declaration_start, ends_function, list_end};
 use super::words::{is_attribute, is_class_key};
 
-/// Whether `at` may name a class there, since a class-key stands before it, or it may belong to a list of
+/// Whether `at` may name a class, because a class-key stands before it or it may belong to a list of
 /// template parameters.
 pub(super) fn may_name_class(chunk: &Chunk<'_>, at: usize) -> bool {
     let start = declaration_start(chunk, at, Ends::WithBraces);
@@ -30,7 +30,7 @@ pub(super) fn may_name_class(chunk: &Chunk<'_>, at: usize) -> bool {
     })
 }
 
-/// Whether the class named at `at` stands there in one of the shapes that let nothing learn of it.
+/// Whether the mention of a class at `at` has one of the shapes that cannot construct it except in a `throw`.
 pub(super) fn is_harmless(chunk: &Chunk<'_>, at: usize) -> bool {
     is_own_declaration(chunk, at)
         || is_constructor(chunk, at)
@@ -75,7 +75,7 @@ fn is_body_of(chunk: &Chunk<'_>, open: usize, name: &[u8]) -> bool {
         && tokens.any(|token| chunk.text(token) == name && is_own_declaration(chunk, token))
 }
 
-/// Whether `at` is the name of a constructor or destructor that is declared.
+/// Whether `at` is the name in the declaration of a constructor or destructor.
 fn is_constructor(chunk: &Chunk<'_>, at: usize) -> bool {
     let is_own = chunk
         .parent(at)
@@ -108,7 +108,7 @@ fn is_constructor(chunk: &Chunk<'_>, at: usize) -> bool {
     specifiers.all(is_specifier) && is_parameter_list(chunk, list)
 }
 
-/// Whether the parentheses at `list` hold parameters, and no declarator: `C (*p);`.
+/// Whether the parentheses at `list` hold parameters, and not a declarator as in `C (*p);`.
 fn is_parameter_list(chunk: &Chunk<'_>, list: usize) -> bool {
     let end = chunk.partner(list);
     let first = list + 1;
@@ -139,7 +139,7 @@ fn is_own_parameter(chunk: &Chunk<'_>, at: usize) -> bool {
         && (chunk.is_word(at + 2) || matches!(chunk.text(at + 2), b")" | b","))
 }
 
-/// Whether `at` names the class of an object that is made to be thrown, and for nothing else.
+/// Whether `at` names the class of an object that is constructed only to be thrown.
 fn is_thrown(chunk: &Chunk<'_>, at: usize) -> bool {
     let arguments = at + 1;
     if !matches!(chunk.text(arguments), b"(" | b"{")

@@ -1,19 +1,19 @@
-//! Why a text has no digest that is blind to lines that only move.
+//! The reasons why a text has no line-insensitive digest.
 
-/// Why a text has no such digest.
+/// Why a text has no line-insensitive digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LineDoubt {
     /// A NUL or a carriage return.
     Byte,
-    /// A comment in a directive, or before what may be one.
+    /// A comment in a directive, or before a possible one.
     Comment,
     /// An escaped newline outside raw strings.
     Splice,
-    /// What looks like a marker and is none.
+    /// A line that looks like a marker but is not.
     Marker,
-    /// A conditional that is not plainly false.
+    /// An `#if 0` with an `#else` or `#elif`, or a line marker within any other conditional.
     Conditional,
-    /// Brackets without partners.
+    /// An unbalanced bracket.
     Brackets,
     /// Text that tools may read in different ways.
     Lexer,

@@ -1,24 +1,24 @@
-//! Which lines of a text keep their numbers, and why all of them do.
+//! The lines of a text whose numbers are part of the digest, and the reason if all are.
 
 use std::fmt;
 
-/// Which lines keep their numbers.
+/// The lines whose numbers are part of the digest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Keeps {
-    /// None: nothing in the text takes lines.
+    /// None: nothing in the text captures lines.
     Nothing,
-    /// Those of declarations that mention a function which takes its caller's line.
+    /// Those of declarations that mention a function which captures its caller's line.
     Chunks {
-        /// Those functions and classes.
+        /// The capturing functions and classes.
         names: Vec<Vec<u8>>,
-        /// How many declarations.
+        /// The number of declarations.
         count: usize,
     },
-    /// All: a line may be taken by a declaration that does not name whom it calls.
+    /// All: a declaration may capture a line without naming the function that it calls.
     Everything {
-        /// The function or class that takes it.
+        /// The function or class that captures lines.
         name: Vec<u8>,
-        /// What its name does where it cannot be followed.
+        /// Why its uses cannot be tracked.
         why: UntrackableCapture,
     },
 }
@@ -45,14 +45,14 @@ impl fmt::Display for Keeps {
     }
 }
 
-/// Why all lines keep their numbers.
+/// Why the uses of a line-capturing name cannot be tracked, so that all lines keep their numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UntrackableCapture {
-    /// A line is taken in a place that is on no list of harmless ones.
+    /// A line is captured in a place that is not on the list of harmless ones.
     Shape,
-    /// A function that takes lines is mentioned, and not called.
+    /// A line-capturing function is mentioned without being called.
     Mention,
-    /// A class with such a constructor is more than thrown.
+    /// A class with a line-capturing constructor is used for more than a `throw`.
     Class,
     /// The language calls a function of this name by itself.
     Implicit,

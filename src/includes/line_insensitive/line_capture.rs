@@ -1,5 +1,6 @@
-//! Which declarations of a preprocessed text take lines: those that mention a name of the closed set
-//! of functions which take their caller's. Finds that set, or says why names do not do.
+//! Finds the declarations of a preprocessed text that capture lines: those that mention a line-capturing function.
+//! Starts from the builtins and adds each function that captures its caller's line through one already known, until
+//! the set is closed; or finds out why names are not enough to track them.
 
 use super::capture_site::{self, CaptureSite};
 use super::chunks::{Chunk, cut};
@@ -10,23 +11,23 @@ use memchr::{memmem, memrchr};
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;
 
-/// What gives a line of the source to a program.
+/// Builtins that give a program a line number of its source.
 const BUILTINS: [&[u8]; 3] = [
     b"__builtin_LINE",
     b"__builtin_COLUMN",
     b"__builtin_source_location",
 ];
 
-/// The macro itself, where something other than the preprocessor would expand it.
+/// The macro, if the preprocessor has left it for another tool to expand.
 const MACRO: &[u8] = b"__LINE__";
 
-/// A directive whose text is a string, where the preprocessor has left it.
+/// The operator with a directive in a string, if the preprocessor has left it.
 const PRAGMA: &[u8] = b"_Pragma";
 
-/// More names than this are not followed.
+/// Limit on the number of names that are tracked.
 const MOST_NAMES: usize = 64;
 
-/// What is known of a name.
+/// What a line-capturing name denotes.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum TaintSort {
     Builtin,
@@ -34,14 +35,15 @@ enum TaintSort {
     Class,
 }
 
-/// The declarations that keep their lines' numbers, as ranges of the text, and what is known of them.
+/// The declarations that keep their line numbers.
 pub(super) struct Taken {
+    /// The declarations as ranges of the text.
     pub ranges: Vec<Range<usize>>,
-    /// For people.
+    /// A summary for reports.
     pub keeps: Keeps,
 }
 
-/// The search for the closed set of names.
+/// The search for the closed set of line-capturing names.
 struct TaintSearch<'t> {
     text: &'t [u8],
     cuts: Vec<Range<usize>>,
@@ -57,7 +59,7 @@ enum Stop {
     UntrackableCapture(Vec<u8>, UntrackableCapture),
 }
 
-/// What in `text` takes lines.
+/// The declarations of `text` that capture lines.
 pub(super) fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
     let mentioned: Vec<&[u8]> = BUILTINS
         .into_iter()
@@ -110,7 +112,7 @@ impl<'t> TaintSearch<'t> {
         Ok(())
     }
 
-    /// Looks at every mention of `name`.
+    /// Examines every mention of `name`.
     fn resolve(&mut self, name: &[u8]) -> Result<(), Stop> {
         for at in hits(self.text, name) {
             let Some((number, token)) = self.locate(name, at)? else {
@@ -123,19 +125,19 @@ impl<'t> TaintSearch<'t> {
                 self.names.insert(name.to_owned(), sort);
                 self.left.push(name.to_owned());
             }
-            // Whatever the language makes of it there.
+            // A declaration with a mention keeps its lines, whatever the mention means there.
             self.capturing.insert(number);
-            let found = passed_by(chunk, token, sort);
-            if let Some(found) =
-                found.map_err(|why| Stop::UntrackableCapture(name.to_owned(), why))?
-            {
-                self.add(found)?;
+            let caller = passed_by(chunk, token, sort)
+                .map_err(|why| Stop::UntrackableCapture(name.to_owned(), why))?;
+            if let Some(caller) = caller {
+                self.add(caller)?;
             }
         }
         Ok(())
     }
 
-    /// The chunk and the token of the mention at byte `at`, unless that is none of the code's.
+    /// The chunk and the token of the mention at byte `at`; `None` if the mention is not code. Fails if it is in a
+    /// directive.
     fn locate(&mut self, name: &[u8], at: usize) -> Result<Option<(usize, usize)>, Stop> {
         let number = self.cuts.partition_point(|range| range.end <= at);
         if self
@@ -190,7 +192,8 @@ impl<'t> TaintSearch<'t> {
     }
 }
 
-/// The function through which the mention of a name of this `sort` at `at` takes its caller's line.
+/// The function that captures its caller's line through the mention at `at` of a name of this `sort`, if there is
+/// one.
 fn passed_by(
     chunk: &Chunk<'_>,
     at: usize,
@@ -211,11 +214,11 @@ fn passed_by(
     })
 }
 
-/// Where `name` stands as a word.
+/// The positions of `name` as a word.
 fn hits<'t>(text: &'t [u8], name: &[u8]) -> impl Iterator<Item = usize> + use<'t> {
     let length = name.len();
-    let found: Vec<usize> = memmem::find_iter(text, name).collect();
-    found.into_iter().filter(move |&at| {
+    let positions: Vec<usize> = memmem::find_iter(text, name).collect();
+    positions.into_iter().filter(move |&at| {
         let before = at.checked_sub(1).and_then(|before| text.get(before));
         !before.is_some_and(is_word) && !text.get(at + length).is_some_and(is_word)
     })

@@ -1,6 +1,5 @@
-//! The lines of a preprocessed text: which are code, which markers and which blank, and the number
-//! that each is taken for. Knows literals and comments that span lines and text that `#if 0` hides, and
-//! nothing else of C++.
+//! The lines of a preprocessed text: code, markers and blank lines, and the line number that a compiler gives each.
+//! Of C++, it understands only literals and comments that span lines, and text that `#if 0` hides.
 
 use super::doubt::LineDoubt;
 use crate::includes::lexer::SourcePieces;
@@ -9,25 +8,25 @@ use crate::includes::markers::closing_quote;
 use memchr::{memchr, memmem, memrchr};
 use std::ops::Range;
 
-/// What a line is.
+/// The kind of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LineSort<'t> {
-    /// Nothing but spaces and tabs.
+    /// Only spaces and tabs.
     Blank,
-    /// Anything else that is no marker.
+    /// Any other line that is no marker.
     Text,
-    /// A marker that changes nothing but the number.
+    /// A marker that changes only the line number.
     Number,
-    /// A marker that names another file, other flags, or an entry or return.
+    /// A marker that changes the file or the flags, or marks an entry or return.
     Change(Change<'t>),
 }
 
-/// What a marker says besides the number.
+/// The content of a marker besides the line number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Change<'t> {
-    /// The file's name as it is escaped, without its quotes.
+    /// The file's name, still escaped, without its quotes.
     pub name: &'t [u8],
-    /// Bit n stands for flag n.
+    /// Bit n is set for flag n.
     pub flags: u8,
 }
 
@@ -38,21 +37,21 @@ pub(super) struct Line<'t> {
     /// The byte after its newline.
     pub end: usize,
     pub sort: LineSort<'t>,
-    /// The number that a compiler gives it. Of a marker, that of the next line.
+    /// The line number that a compiler gives it; for a marker, that of the next line.
     pub number: u64,
 }
 
 /// Iterates over the lines of a text.
 pub(super) struct Lines<'t> {
     text: &'t [u8],
-    /// Raw strings and comments, which no line within them is a marker of.
+    /// Raw strings and comments: no line within them is a marker.
     raw: &'t [Range<usize>],
     at: usize,
     next: u64,
     current: Change<'t>,
-    /// How many conditionals are open in text that `#if 0` hides.
+    /// Number of open conditionals in text that `#if 0` hides.
     hidden: u32,
-    /// How many others are open.
+    /// Number of other open conditionals.
     open: u32,
     doubt: Option<LineDoubt>,
 }
@@ -61,7 +60,7 @@ pub(super) struct Lines<'t> {
 const MOVES: u8 = 1 << 1 | 1 << 2;
 
 impl<'t> Lines<'t> {
-    /// Begins at the start of `text`, where [`opaque`] has found `raw`.
+    /// The lines of `text`, in which [`opaque`] has found `raw`.
     pub(super) fn new(text: &'t [u8], raw: &'t [Range<usize>]) -> Self {
         Self {
             text,
@@ -78,7 +77,7 @@ impl<'t> Lines<'t> {
         }
     }
 
-    /// Why a compiler may see other lines than these, if there is a reason.
+    /// Why a compiler may see lines other than these, if there is a reason.
     pub(super) fn doubt(&self) -> Option<LineDoubt> {
         self.doubt
     }
@@ -115,7 +114,7 @@ impl<'t> Lines<'t> {
         LineSort::Text
     }
 
-    /// A marker from its number on.
+    /// Reads a marker from its line number on.
     fn marker(&mut self, text: &'t [u8]) -> LineSort<'t> {
         let Some((number, change)) = read_marker(text, self.current) else {
             self.doubt = Some(LineDoubt::Marker);
@@ -127,7 +126,7 @@ impl<'t> Lines<'t> {
             flags: change.flags & !MOVES,
         };
         let differs = moves || stays != self.current;
-        // What is hidden tells a compiler nothing.
+        // A compiler does not see hidden markers.
         if self.hidden == 0 {
             if self.open > 0 {
                 self.doubt = Some(LineDoubt::Conditional);
@@ -181,7 +180,7 @@ impl<'t> Iterator for Lines<'t> {
     }
 }
 
-/// The number, and what else the marker says where `current` is what the last one said.
+/// The line number and the change of a marker. A marker without a name repeats `current`, the last one's.
 fn read_marker<'t>(text: &'t [u8], current: Change<'t>) -> Option<(u64, Change<'t>)> {
     let digits = text.iter().take_while(|byte| byte.is_ascii_digit()).count();
     let number = std::str::from_utf8(&text[..digits]).ok()?.parse().ok()?;
@@ -208,9 +207,9 @@ fn read_marker<'t>(text: &'t [u8], current: Change<'t>) -> Option<(u64, Change<'
     ))
 }
 
-/// The raw strings and `/*` comments of a text, in order, if nothing speaks against reading it by lines.
+/// The raw strings and `/*` comments of a text, in order. Fails if the text cannot be read line by line.
 pub(super) fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
-    // The mark of this digest's own; and newlines of another kind.
+    // NUL is a mark in this digest's own input; a carriage return may be another kind of newline.
     if memchr(0, text).is_some() || memchr(b'\r', text).is_some() {
         return Err(LineDoubt::Byte);
     }
@@ -218,7 +217,7 @@ pub(super) fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
     suspects.extend(memmem::find_iter(text, b"//"));
     suspects.extend(memmem::find_iter(text, b"/*"));
     suspects.sort_unstable();
-    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut opaque: Vec<Range<usize>> = Vec::new();
     let mut read = 0;
     for at in suspects {
         if at < read {
@@ -229,18 +228,18 @@ pub(super) fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
         if is_marker(&text[start..]) {
             continue;
         }
-        read = read_line(text, start, at, &mut found)?;
+        read = read_line(text, start, at, &mut opaque)?;
     }
-    Ok(found)
+    Ok(opaque)
 }
 
-/// Reads from `start` to the end of the line that holds `suspect`, or of a literal there. What begins with
-/// comments may turn out to be a directive, which no other part looks for.
+/// Reads from `start` to the end of the line that holds `suspect`, or of a literal there. Adds raw strings and comments
+/// to `opaque`. Fails if comments precede or follow a directive, because no other part would see that directive.
 fn read_line(
     text: &[u8],
     start: usize,
     suspect: usize,
-    found: &mut Vec<Range<usize>>,
+    opaque: &mut Vec<Range<usize>>,
 ) -> Result<usize, LineDoubt> {
     let mut pieces = SourcePieces::new(&text[start..]);
     let mut end = start;
@@ -255,9 +254,9 @@ fn read_line(
             PieceKind::LineComment => has_comment = true,
             PieceKind::BlockComment => {
                 has_comment = true;
-                found.push(start + piece.start..end);
+                opaque.push(start + piece.start..end);
             }
-            PieceKind::Literal(Quotes::Raw) => found.push(start + piece.start..end),
+            PieceKind::Literal(Quotes::Raw) => opaque.push(start + piece.start..end),
             PieceKind::Newline if end > suspect => break,
             _ => {}
         }
@@ -271,7 +270,7 @@ fn read_line(
     }
 }
 
-/// Whether a marker begins here.
+/// Whether `text` begins with a marker.
 fn is_marker(text: &[u8]) -> bool {
     let rest = text.strip_prefix(b"#").map(trim_start);
     rest.is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))

@@ -1,5 +1,4 @@
-//! Whether the files that markers name are those that were entered, or `#line` gives the lines of one
-//! file another's name.
+//! Detects whether `#line` gives lines of one file the name of another, or all markers name files that were entered.
 
 use super::lines::Change;
 
@@ -11,9 +10,9 @@ const MOVES: u8 = 1 << 1 | 1 << 2;
 pub(super) struct LineNames<'t> {
     main: Option<&'t [u8]>,
     current: &'t [u8],
-    /// Whether any file has been entered besides the main one.
+    /// Whether a file other than the main one has been entered.
     entered: bool,
-    /// Whether the preprocessor has come from its own definitions back to the main file.
+    /// Whether the preprocessor has returned from its own definitions to the main file.
     begun: bool,
     renames: bool,
 }
@@ -21,25 +20,25 @@ pub(super) struct LineNames<'t> {
 impl<'t> LineNames<'t> {
     /// Takes the next marker.
     pub(super) fn see(&mut self, change: &Change<'t>) {
-        let before = std::mem::replace(&mut self.current, change.name);
+        let previous = std::mem::replace(&mut self.current, change.name);
         let moves = change.flags & MOVES != 0;
         self.entered |= moves;
-        if moves || before == change.name {
+        if moves || previous == change.name {
             return;
         }
         let Some(main) = self.main else {
             self.main = Some(change.name);
             return;
         };
-        // What GCC writes itself: the main file, its definitions, the command line's, the main file.
-        let begins = !self.begun && is_own(before) && change.name == main;
-        let is_before = is_own(before) || (before == main && !self.entered);
-        let defines = !self.begun && is_own(change.name) && is_before;
+        // GCC itself writes, in this order: the main file, its definitions, the command line's, the main file.
+        let begins = !self.begun && is_own(previous) && change.name == main;
+        let is_prologue = is_own(previous) || (previous == main && !self.entered);
+        let defines = !self.begun && is_own(change.name) && is_prologue;
         self.begun |= begins;
         self.renames |= !begins && !defines;
     }
 
-    /// Whether some name is none of a file that was entered.
+    /// Whether a marker has named a file that was not entered.
     pub(super) fn renames(&self) -> bool {
         self.renames
     }

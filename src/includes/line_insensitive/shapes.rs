@@ -1,20 +1,19 @@
-//! Parts of declarations as they stand in their tokens: where one begins, its lists of template
-//! parameters, and what stands in it.
+//! Finds the parts of a declaration in its tokens: its start, its lists of template parameters, and its head.
 
 use super::chunks::{Chunk, angle};
 use super::keeps::UntrackableCapture;
 use super::words::{is_attribute, is_class_key, is_odd, is_operator, is_type_of};
 
-/// What ends the declaration before.
+/// The tokens that can end the previous declaration.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ends {
     /// A semicolon or an access label.
     Plain,
-    /// A closing brace that a word follows, too.
+    /// Those, or a closing brace before a word.
     WithBraces,
 }
 
-/// The first token of the declaration or statement that `at` belongs to, in its bracket.
+/// The first token of the declaration or statement of `at`, within the same bracket.
 pub(super) fn declaration_start(chunk: &Chunk<'_>, at: usize, ends: Ends) -> usize {
     let mut start = at;
     while let Some(before) = chunk.sibling_before(start) {
@@ -37,13 +36,13 @@ fn begins_declaration(chunk: &Chunk<'_>, at: usize) -> bool {
     is_word || matches!(chunk.text(at), b"::" | b"[" | b"~")
 }
 
-/// Whether the braces at `open` end a declaration without a semicolon, as only those of a function do.
+/// Whether the braces at `open` end a declaration without a semicolon, which only the braces of a function do.
 pub(super) fn ends_function(chunk: &Chunk<'_>, open: usize) -> bool {
     let after = chunk.partner(open) + 1;
     after == chunk.len() || chunk.text(after) == b"}" || begins_declaration(chunk, after)
 }
 
-/// Where the list that `<` at `list` begins ends, if that is before `end`.
+/// The token that ends the list that starts with `<` at `list`, if it is before `end`.
 pub(super) fn list_end(chunk: &Chunk<'_>, list: usize, end: usize) -> Option<usize> {
     let mut depth = 0;
     chunk.siblings(list, end).find(|&token| {
@@ -58,7 +57,7 @@ pub(super) fn is_in_list(chunk: &Chunk<'_>, start: usize, at: usize) -> bool {
     for token in chunk.siblings(start, at) {
         let text = chunk.text(token);
         depth = match text {
-            // A launch, or a shift in front of a list.
+            // A kernel launch, or a shift before a list.
             b"<<" | b"<<<" => depth + 1,
             _ => angle(depth, text, chunk.before(token)),
         };
@@ -66,22 +65,22 @@ pub(super) fn is_in_list(chunk: &Chunk<'_>, start: usize, at: usize) -> bool {
     depth > 0
 }
 
-/// A declaration up to one of its tokens, of the same bracket.
+/// A declaration up to one of its tokens, within the same bracket.
 pub(super) struct DeclarationHead<'c, 't> {
     chunk: &'c Chunk<'t>,
     /// The first token after lists of template parameters.
     pub start: usize,
-    /// The token that ends what is looked at.
+    /// The token after the head.
     pub end: usize,
-    /// Whether there are such lists.
+    /// Whether there are lists of template parameters.
     pub is_template: bool,
-    /// Whether a constraint follows them, or the declarator.
+    /// Whether the head has a constraint.
     pub is_constrained: bool,
 }
 
 impl<'c, 't> DeclarationHead<'c, 't> {
-    /// What stands before `end`. Fails for what may be part of a template's parameters, and for
-    /// declarations that are on no list.
+    /// Reads the declaration before `end`. Fails if `end` may be part of a template's parameters, and for
+    /// unusual declarations.
     pub(super) fn read(chunk: &'c Chunk<'t>, end: usize) -> Result<Self, UntrackableCapture> {
         let mut start = declaration_start(chunk, end, Ends::WithBraces);
         let mut is_template = false;
@@ -110,12 +109,12 @@ impl<'c, 't> DeclarationHead<'c, 't> {
         Ok(head)
     }
 
-    /// The tokens and groups.
+    /// The tokens and groups of the head.
     pub(super) fn tokens(&self) -> impl Iterator<Item = usize> {
         self.chunk.siblings(self.start, self.end)
     }
 
-    /// Whether `word` is among them.
+    /// Whether `word` is a token of the head.
     pub(super) fn has(&self, word: &[u8]) -> bool {
         self.tokens().any(|token| self.chunk.text(token) == word)
     }
@@ -126,7 +125,7 @@ impl<'c, 't> DeclarationHead<'c, 't> {
             .find(|&token| is_class_key(self.chunk.text(token)))
     }
 
-    /// Whether an initialiser may have begun.
+    /// Whether the head may hold the start of an initialiser.
     pub(super) fn has_equals(&self) -> bool {
         has_equals(self.chunk, self.start, self.end)
     }
@@ -146,13 +145,13 @@ impl<'c, 't> DeclarationHead<'c, 't> {
     }
 }
 
-/// Whether there is a `=` between `start` and `end`, of the same bracket.
+/// Whether there is a `=` between `start` and `end`, within the same bracket.
 pub(super) fn has_equals(chunk: &Chunk<'_>, start: usize, end: usize) -> bool {
     let mut tokens = chunk.siblings(start, end);
     tokens.any(|token| chunk.text(token) == b"=" && chunk.before(token) != b"operator")
 }
 
-/// Whether token `at` is called by its name there: `f(`, `f<…>(`, `(n::f)(` or a launch.
+/// Whether token `at` is the name in a call: `f(`, `f<…>(`, `(n::f)(` or a kernel launch.
 pub(super) fn is_call(chunk: &Chunk<'_>, at: usize) -> bool {
     let mut after = at + 1;
     let is_launch = chunk.text(after) == b"<<" && chunk.text(after + 1) == b"<";

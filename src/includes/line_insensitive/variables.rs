@@ -1,16 +1,15 @@
-//! Mentions of a line-taking function's name that are no calls, or none of that function.
+//! Recognises mentions of a line-capturing function's name that mean a variable of the same name.
 //!
-//! What has the function itself may hand it on: `decltype(f) g;` gives g the default arguments of f, and a
-//! template that gets `f` for an argument may call it. So such a mention is only let through where
-//! the name is plainly that of something else: a variable that is declared before in the same
-//! class, function or block.
+//! A mention that is no call may still pass the function on: `decltype(f) g;` gives g the default arguments of f, and a
+//! template that gets `f` as an argument may call it. So such a mention is only accepted if the name clearly means
+//! something else: a variable that is declared earlier in the same class, function or block.
 
 use super::capture_site::{self, CaptureSite, path};
 use super::chunks::Chunk;
 use super::shapes::{DeclarationHead, Ends, declaration_start, has_equals, is_call, is_in_list};
 use super::words::{is_class_key, is_name, is_type_of};
 
-/// Whether `at` names a variable and no function.
+/// Whether `at` names a variable rather than the function.
 pub(super) fn is_variable(chunk: &Chunk<'_>, at: usize) -> bool {
     let name = chunk.text(at);
     match chunk.before(at) {
@@ -24,7 +23,7 @@ pub(super) fn is_variable(chunk: &Chunk<'_>, at: usize) -> bool {
     mentions.any(|declared| declares(chunk, declared, at))
 }
 
-/// Whether the declaration that names a variable at `declared`, if it is one, is what `at` means.
+/// Whether `declared` declares a variable that is the meaning of `at`.
 fn declares(chunk: &Chunk<'_>, declared: usize, at: usize) -> bool {
     let Some(scope) = chunk.parent(declared) else {
         return false;
@@ -50,7 +49,7 @@ fn declares(chunk: &Chunk<'_>, declared: usize, at: usize) -> bool {
     }
 }
 
-/// Whether a class has its members between the braces at `open`.
+/// Whether the braces at `open` hold the members of a class.
 fn is_class_body(chunk: &Chunk<'_>, open: usize) -> bool {
     DeclarationHead::read(chunk, open).is_ok_and(|head| {
         let key = head.class_key();
@@ -58,7 +57,7 @@ fn is_class_body(chunk: &Chunk<'_>, open: usize) -> bool {
     })
 }
 
-/// Whether a function of this name, too, may be declared between `start` and `end`.
+/// Whether a function of this name may be declared between `start` and `end`.
 fn has_function(chunk: &Chunk<'_>, start: usize, end: usize, name: &[u8]) -> bool {
     (start..end).any(|token| {
         let is_named = chunk.text(token) == name && matches!(chunk.text(token + 1), b"(" | b"<");
@@ -71,20 +70,20 @@ fn has_function(chunk: &Chunk<'_>, start: usize, end: usize, name: &[u8]) -> boo
     })
 }
 
-/// Whether `at` stands behind a colon, where constructors have their initialisers.
+/// Whether `at` follows a colon after a parameter list, where the initialisers of a constructor are.
 fn is_initialised(chunk: &Chunk<'_>, at: usize) -> bool {
     let start = declaration_start(chunk, at, Ends::WithBraces);
     let mut tokens = chunk.siblings(start, at);
     tokens.any(|token| chunk.text(token) == b"(") && tokens.any(|token| chunk.text(token) == b":")
 }
 
-/// Whether the declaration before `at` is a plain type.
+/// Whether the part of the declaration before `at` is a plain type.
 fn is_typed(chunk: &Chunk<'_>, at: usize, ends: Ends) -> bool {
     let start = declaration_start(chunk, at, ends);
     start < at && is_type(chunk, start, at)
 }
 
-/// Whether a type and nothing else stands between `start` and `end`.
+/// Whether the tokens between `start` and `end` are a type and nothing else.
 fn is_type(chunk: &Chunk<'_>, start: usize, end: usize) -> bool {
     let is_plain = |token: usize| {
         let text = chunk.text(token);
@@ -124,7 +123,7 @@ fn is_type(chunk: &Chunk<'_>, start: usize, end: usize) -> bool {
     tokens.all(is_plain) && ends_plainly && !is_in_list(chunk, start, end) && chunk.is_word(start)
 }
 
-/// Whether `declared` is one of the parameters at `scope`, and `at` stands in the same function.
+/// Whether `declared` is one of the parameters at `scope`, and `at` is in the same function.
 fn is_parameter(chunk: &Chunk<'_>, scope: usize, declared: usize, at: usize) -> bool {
     let outer = chunk.parent(scope);
     let is_member = outer.is_none_or(|outer| is_class_body(chunk, outer));
@@ -156,8 +155,8 @@ fn is_parameter(chunk: &Chunk<'_>, scope: usize, declared: usize, at: usize) -> 
         && !has_function(chunk, first, chunk.partner(node), chunk.text(declared))
 }
 
-/// Whether `at` is used for its value: it stands in no list of template arguments and in no
-/// operand that gives its type.
+/// Whether `at` is used for its value: it is neither in a list of template arguments nor in an
+/// operand of `decltype` and the like.
 fn is_value(chunk: &Chunk<'_>, at: usize) -> bool {
     path(chunk, at).into_iter().all(|node| {
         let start = declaration_start(chunk, node, Ends::Plain);

@@ -1,11 +1,11 @@
-//! Words that say what a declaration is, or is not.
+//! Words that determine the kind of a declaration.
 
 /// Operators that are spelled as words.
 const OPERATORS: &[&[u8]] = &[
     b"and", b"and_eq", b"bitand", b"bitor", b"not_eq", b"or", b"or_eq", b"xor", b"xor_eq",
 ];
 
-/// Words that no function has for a name, and that may stand before parentheses.
+/// Words that may stand before parentheses but are not the name of a function.
 const NO_NAMES: &[&[u8]] = &[
     b"if",
     b"for",
@@ -81,7 +81,7 @@ const NO_NAMES: &[&[u8]] = &[
     b"this",
 ];
 
-/// Words of declarations that are on no list of harmless ones.
+/// Words of declarations that are not on the list of harmless ones.
 const ODD: &[&[u8]] = &[
     b"using",
     b"typedef",
@@ -101,7 +101,7 @@ const ODD: &[&[u8]] = &[
     b"default",
 ];
 
-/// Words whose parentheses hold an operand that gives its type.
+/// Words whose parentheses hold an operand of which only the type is used.
 const TYPE_OF: &[&[u8]] = &[
     b"decltype",
     b"__decltype",
@@ -111,7 +111,7 @@ const TYPE_OF: &[&[u8]] = &[
     b"typeid",
 ];
 
-/// Attributes and their like, whose parentheses are no parameter list.
+/// Whether `word` is an attribute specifier, whose parentheses are no parameter list.
 pub(super) fn is_attribute(word: &[u8]) -> bool {
     matches!(
         word,
@@ -134,12 +134,12 @@ pub(super) fn is_name(word: &[u8]) -> bool {
     !NO_NAMES.contains(&word) && !ODD.contains(&word) && !is_class_key(word)
 }
 
-/// Whether the parentheses after `word` hold an operand that gives its type.
+/// Whether the parentheses after `word` hold an operand of which only the type is used.
 pub(super) fn is_type_of(word: &[u8]) -> bool {
     TYPE_OF.contains(&word)
 }
 
-/// Whether `word` belongs to declarations that are on no list of harmless ones.
+/// Whether `word` belongs to declarations that are not on the list of harmless ones.
 pub(super) fn is_odd(word: &[u8]) -> bool {
     ODD.contains(&word)
 }

@@ -1,8 +1,8 @@
-//! Words that macros may make of pieces. A question is asked in a directive alone, so that its word is made of words that
-//! stand in directives: in the bodies of macros and in the lines that expand them. From the first letter to the last one
-//! they are put together with `##`, by whichever macros; so it is enough to know which words there are.
+//! Finds words, such as `__has_include`, that macros may paste together from pieces. Only a directive can evaluate such
+//! a word, so its pieces are words in directives: in the bodies of macros and in the lines that expand them. The
+//! pieces are joined with `##` by any macros, so it is enough to know which words occur.
 //!
-//! Expands nothing and evaluates no condition. Too many pieces cost the direct hit of a compile.
+//! Expands nothing and evaluates no condition. A piece too many costs the compile its direct hits.
 
 use super::{
     BYTE_ORDER_MARK, HAS_INCLUDE, is_word, next_word, skip_blanks, spliced, word_end, word_start,
@@ -25,11 +25,12 @@ const SILENT: [&[u8]; 9] = [
     b"warning",
 ];
 
-/// What asks whether a word is a macro's.
+/// The operator that tests whether a macro is defined.
 pub(crate) const DEFINED: &[u8] = b"defined";
 
-/// The names of macros in `text` that end in [`DEFINED`]: pasted to something, `defined(__has_include)` is a use of them.
-/// Those that stand for nothing or a number hand nothing on.
+/// The names of macros in `text` that end in [`DEFINED`]. If something is pasted before the `defined` in
+/// `defined(__has_include)`, it may become a use of such a macro. Macros that expand to nothing or a number are left
+/// out, because they do not pass on their argument.
 pub(crate) fn ends_of_defined(text: &[u8]) -> BTreeSet<Vec<u8>> {
     let text = &*spliced(text);
     let mut names = BTreeSet::new();
@@ -46,7 +47,7 @@ pub(crate) fn ends_of_defined(text: &[u8]) -> BTreeSet<Vec<u8>> {
     names
 }
 
-/// Whether what follows a macro's name begins with parameters or holds a word, perhaps after a comment.
+/// Whether the definition after a macro's name has parameters, a word or a comment.
 fn hands_on(text: &[u8]) -> bool {
     let body = &text[..memchr(b'\n', text).unwrap_or(text.len())];
     let mut words = body.split(|&byte| !is_word(byte));
@@ -54,17 +55,17 @@ fn hands_on(text: &[u8]) -> bool {
     body.starts_with(b"(") || memmem::find(body, b"/*").is_some() || words.any(is_name)
 }
 
-/// The pieces of some words that are found in the directives of any number of texts.
+/// The pieces of given words that occur in the directives of any number of texts.
 pub(crate) struct FoundPiece<'w> {
     wholes: Vec<&'w [u8]>,
-    /// Every part of `wholes`, but for these themselves.
+    /// Every proper part of each of `wholes`.
     parts: HashSet<&'w [u8]>,
     found: HashSet<&'w [u8]>,
-    /// Whether a macro has a parameter that is called `defined`.
+    /// Whether a macro may have a parameter named `defined`.
     hides_defined: bool,
 }
 
-/// Whether `whole` is a row of two pieces or more.
+/// Whether `whole` is a concatenation of two or more pieces.
 pub(crate) fn is_row(whole: &[u8], is_piece: impl Fn(&[u8]) -> bool) -> bool {
     let mut reached = vec![false; whole.len() + 1];
     reached[0] = true;
@@ -81,15 +82,16 @@ pub(crate) fn is_row(whole: &[u8], is_piece: impl Fn(&[u8]) -> bool) -> bool {
 }
 
 impl<'w> FoundPiece<'w> {
-    /// Nothing, to begin with.
+    /// Looks for the pieces of `wholes`; none is found yet.
     pub(crate) fn of(wholes: impl IntoIterator<Item = &'w [u8]>) -> Self {
         let wholes: Vec<_> = wholes.into_iter().collect();
         let mut parts = HashSet::new();
         for whole in &wholes {
             let starts = 0..whole.len();
-            let all = starts.flat_map(|at| (at + 1..=whole.len()).map(move |end| &whole[at..end]));
-            // What asks already is no piece of another word: pasted, it is told from others by itself.
-            parts.extend(all.filter(|part| part != whole && !HAS_INCLUDE.contains(part)));
+            let substrings =
+                starts.flat_map(|at| (at + 1..=whole.len()).map(move |end| &whole[at..end]));
+            // A spelling of `__has_include` is not treated as a piece: the scan detects it if it is pasted.
+            parts.extend(substrings.filter(|part| part != whole && !HAS_INCLUDE.contains(part)));
         }
         Self {
             wholes,
@@ -114,18 +116,18 @@ impl<'w> FoundPiece<'w> {
         }
     }
 
-    /// The words that the pieces make.
+    /// The words that can be pasted together from the pieces.
     pub(crate) fn made(&self) -> impl Iterator<Item = &'w [u8]> {
         let wholes = self.wholes.iter().copied();
         wholes.filter(|whole| is_row(whole, |part| self.found.contains(part)))
     }
 
-    /// Whether `defined` may be the name of a parameter, and so stand for anything.
+    /// Whether `defined` may be the name of a parameter, and so be replaced by anything.
     pub(crate) fn hides_defined(&self) -> bool {
         self.hides_defined
     }
 
-    /// The directive at the beginning of `text`.
+    /// Adds the pieces in the directive at the start of `text`.
     fn read_directive(&mut self, text: &[u8]) -> Result<(), &'static str> {
         let mut pieces = SourcePieces::new(text);
         let line = pieces
@@ -143,7 +145,7 @@ impl<'w> FoundPiece<'w> {
         Ok(())
     }
 
-    /// `#define NAME(…) …`: what is in the body and no parameter.
+    /// Adds the words in the body of a `#define NAME(…) …` that are not parameters.
     fn read_definition(&mut self, text: &[u8], line: &[SourcePiece]) {
         let is_define = |piece: &SourcePiece| piece.kind == PieceKind::Identifier;
         let define = line.iter().position(is_define).map_or(0, |at| at + 1);
@@ -180,7 +182,7 @@ impl<'w> FoundPiece<'w> {
         }
     }
 
-    /// Every word, of a text whose directives are not certain.
+    /// Adds every word of a text in which the lexer has a doubt about a directive.
     fn read_words(&mut self, text: &[u8]) {
         let mut at = 0;
         while let Some(start) = next_word(text, at) {
@@ -191,7 +193,7 @@ impl<'w> FoundPiece<'w> {
     }
 }
 
-/// Blanks count where a macro's parameters may follow its name, and nowhere else: they stay, comments go.
+/// Whether a piece leaves no gap between a macro's name and its parameters.
 fn is_gap_after_name(piece: &SourcePiece) -> bool {
     matches!(piece.kind, PieceKind::Splice | PieceKind::Mark)
 }
