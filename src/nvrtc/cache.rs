@@ -1,5 +1,5 @@
-//! One program that is compiled at run time: looked up, waited for, or remembered. Whatever goes wrong is a bypass
-//! or a result that is not stored, and the program gets what NVRTC gives.
+//! Caches one compile at run time: looks its result up, waits for another process that compiles the same, or stores
+//! the result. Any error means a bypass or a result that is not stored; the program then gets NVRTC's own answer.
 
 use super::environment::{self, Start};
 use super::found::{FoundResult, fetch};
@@ -46,34 +46,34 @@ pub struct Cache {
     leaks: Leaks,
 }
 
-/// What is to be done for a compile.
+/// What the caller must do for a compile.
 pub enum Begin<'a> {
     /// Nothing: this is its result.
     Hit(Arc<ProgramOutput>),
-    /// Let NVRTC compile, and hand in what came of it.
+    /// Let NVRTC compile, and [`Miss::commit`] the output.
     Miss(Miss<'a>),
     /// Let NVRTC compile.
     Bypass,
 }
 
-/// A compile that is NVRTC's now; while it lasts, others that want the same wait. Dropped, nothing is
-/// stored.
+/// A compile that NVRTC does. Until it is committed or dropped, others that want the same result wait. Dropping it
+/// stores nothing.
 pub struct Miss<'a> {
     cache: &'a Cache,
     level: &'a TieredStore,
     keyed: Box<Keyed>,
     /// A time before NVRTC started, of the clock that stamps files.
     started: CoarseTime,
-    /// The mounts since then.
+    /// Detects changes of mounts since then.
     mounts: Mounts,
-    /// None when all is told.
+    /// `None` once the outcome is recorded.
     recorder: Option<Box<ProgramRecorder>>,
-    /// Held for its drop.
+    /// Released on drop.
     _lead: Option<LeadGuard>,
 }
 
 impl Cache {
-    /// Opens the cache that the settings name. Never fails: one that cannot be used answers
+    /// Opens the cache that the settings name. Never fails: a cache that cannot be used answers
     /// [`Begin::Bypass`].
     pub fn open() -> Self {
         let (config, _) = Config::load(&|name| env::var_os(name));
@@ -104,24 +104,24 @@ impl Cache {
         }
     }
 
-    /// Takes note of a compile of this process, by the cache or by NVRTC alone: some change what later ones give.
+    /// Records a compile of this process, by the cache or by NVRTC alone: some change the results of later ones.
     pub fn observe(&self, library: Option<&Library>, options: &[Vec<u8>]) {
         let appended = environment::appended();
         let appended = appended.as_deref().map(OsStr::as_bytes);
         self.leaks.observe(library, options, appended);
     }
 
-    /// Whether a compile of this process was seen that changes what later ones give.
+    /// Whether a compile of this process has changed the results of later ones.
     pub fn is_tainted(&self) -> bool {
         self.leaks.any()
     }
 
-    /// Treats later compiles as if such a one had been seen.
+    /// Marks the process as one in which such a compile has happened.
     pub fn taint(&self) {
         self.leaks.note();
     }
 
-    /// Looks for the result of `request`, and waits for a thread or process that compiles the same.
+    /// Looks up the result of `request`, and waits for a thread or process that compiles the same.
     pub fn begin(&self, request: &NvrtcRequest<'_>) -> Begin<'_> {
         self.observe(Some(request.library), request.options);
         let Some(level) = &self.level else {
@@ -135,15 +135,14 @@ impl Cache {
                 return Begin::Bypass;
             }
         };
-        let found = self.look_up(level, &keyed, &recorder);
-        let turn = match found {
-            Some(found) => Ok((found, Ending::DirectHit)),
+        let turn = match self.look_up(level, &keyed, &recorder) {
+            Some(result) => Ok((result, Ending::DirectHit)),
             None => self.take_turn(level, &keyed, &recorder),
         };
         match turn {
-            Ok((found, ending)) => {
-                recorder.hit(level, ending, &found);
-                Begin::Hit(Arc::new(found.output))
+            Ok((result, ending)) => {
+                recorder.hit(level, ending, &result);
+                Begin::Hit(Arc::new(result.output))
             }
             Err(lead) => Begin::Miss(Miss {
                 cache: self,
@@ -157,13 +156,14 @@ impl Cache {
         }
     }
 
-    /// Counts a compile that is not for the cache for a reason that only the hooks know.
+    /// Counts a compile that bypasses the cache for a reason that only the hooks know.
     pub fn note_bypass(&self, request: &NvrtcRequest<'_>, reason: NvrtcReason) {
         if let Some(level) = &self.level {
             ProgramRecorder::begin(request, &self.config).bypassed(level, reason, b"");
         }
     }
 
+    /// Computes the keys of a request, or says why it bypasses the cache.
     fn keyed(&self, request: &NvrtcRequest<'_>) -> Result<Keyed, Refusal> {
         if self.config.disable.value || !self.config.nvrtc.value {
             return Err((NvrtcReason::Disabled, Vec::new()));
@@ -216,17 +216,17 @@ impl Cache {
             return None;
         }
         let mut scopes = [Locality::Anywhere, Locality::ThisDirectory].into_iter();
-        // What follows from the options is known without a look.
         scopes.find_map(|scope| {
             let key = keyed.key(scope);
+            // With such options, no result is stored for any directory.
             if scope == Locality::Anywhere && keyed.options.tells_names {
                 return None;
             }
-            // A list in memory may lack what others have stored since, and nothing else.
-            let known = level.known_record(key);
-            let known =
-                known.and_then(|list| self.look_through(level, keyed, scope, &list, recorder));
-            known.or_else(|| {
+            // The list in memory comes first. It can only lack path sets that other processes have stored since.
+            let in_memory = level.known_record(key);
+            let result =
+                in_memory.and_then(|list| self.look_through(level, keyed, scope, &list, recorder));
+            result.or_else(|| {
                 let list = level.record(key)?;
                 self.look_through(level, keyed, scope, &list, recorder)
             })
@@ -246,9 +246,10 @@ impl Cache {
         let sets = path_set::read_list(list)?;
         sets.iter().find_map(|set| {
             let place = keyed.place();
-            let is_told_apart =
+            // A file on disk with the name of a header in memory may change what the includes mean here.
+            let is_unambiguous =
                 scope == Locality::ThisDirectory || keyed.program.headers.is_empty();
-            if !is_told_apart && set.has_files() && place.has_stand_ins() {
+            if !is_unambiguous && set.has_files() && place.has_stand_ins() {
                 return None;
             }
             let here = place.resolve(set)?;
@@ -262,7 +263,7 @@ impl Cache {
         })
     }
 
-    /// Waits for others that compile the same, or takes the lead.
+    /// Waits for another thread or process that compiles the same, or takes the lead.
     fn take_turn(
         &self,
         level: &TieredStore,
@@ -295,8 +296,8 @@ impl Cache {
 }
 
 impl Miss<'_> {
-    /// Remembers the `output` of a successful compile that took so long, during which the library was
-    /// `seen` to do these things.
+    /// Stores the `output` of a successful compile. `seen` are the library's file accesses during it, `took` is its
+    /// wall time.
     pub fn commit(mut self, seen: Vec<FileAccess>, output: &ProgramOutput, took: Duration) {
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let stored = self.keep(&seen, output, milliseconds);
@@ -305,6 +306,7 @@ impl Miss<'_> {
         }
     }
 
+    /// Stores the result, or says why it is not stored.
     fn keep(
         &self,
         seen: &[FileAccess],
@@ -318,6 +320,7 @@ impl Miss<'_> {
         let keyed = &*self.keyed;
         let place = keyed.place();
         let reads = place.follow(seen)?;
+        // The result can serve any directory only if neither code nor log depends on the program's name.
         let unnamed = log::unnamed(&output.log, &keyed.program, reads.renames_lines);
         let anywhere = reads.anywhere.as_ref().zip(unnamed.as_ref());
         let tells_names = locality::program_tells_names(&keyed.program, &keyed.given());
@@ -331,7 +334,7 @@ impl Miss<'_> {
             .check(&self.cache.digests, None, CoarseTime::now())
             .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
         self.check_still()?;
-        // Last, so that it speaks for everything that was looked at and read.
+        // Last, so that it covers everything that was read above.
         unchanged_since::check(&reads.here, self.started)?;
         self.mounts.check()?;
         let driver = &self.cache.driver;
@@ -350,7 +353,7 @@ impl Miss<'_> {
             .ok_or_else(full)
     }
 
-    /// What the keys were made of is what NVRTC has seen.
+    /// Checks that the inputs of the keys did not change during the compile, so that NVRTC saw the same.
     fn check_still(&self) -> Result<(), String> {
         let keyed = &*self.keyed;
         if self.cache.is_tainted() {
@@ -396,9 +399,9 @@ impl Miss<'_> {
 
     /// Puts `set` first in the list of `key`.
     fn keep_set(&self, key: &Digest, set: PathSet) -> bool {
-        let known = self.level.record(key);
-        let known = known.as_deref().and_then(path_set::read_list);
-        match path_set::list_with(set, known.unwrap_or_default()) {
+        let list = self.level.record(key);
+        let sets = list.as_deref().and_then(path_set::read_list);
+        match path_set::list_with(set, sets.unwrap_or_default()) {
             Some(list) => self.level.keep(key, &list),
             None => true,
         }

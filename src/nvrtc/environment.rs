@@ -1,5 +1,5 @@
 //! The environment variables that NVRTC reads, found by watching `getenv` in 12.0 to 13.5.
-//! `docs/design/nvrtc.md` gives reasons; a test ties the page to these tables.
+//! `docs/design/nvrtc.md` gives reasons; a test compares that page with these tables.
 
 use crate::outcome::NvrtcReason;
 use std::env;
@@ -28,7 +28,7 @@ const KEYED: &[&str] = &[
     "NV_NVVM_VERSION",
 ];
 
-/// Those that are read when the library is loaded, and not for each compile.
+/// Variables that are read when the library is loaded, and not for each compile.
 const LOADED: &[&str] = &[
     "LIBNVVM_DISABLE_CONCURRENT_API",
     "LLVM_OVERRIDE_PRODUCER",
@@ -38,7 +38,7 @@ const LOADED: &[&str] = &[
     "NV_NVVM_VERSION",
 ];
 
-/// Variables by which NVRTC writes files that the program did not ask for.
+/// Variables that make NVRTC write files the program did not ask for.
 const FORBIDDEN: &[&str] = &[
     "AS_SECURE_LOG_FILE",
     "DUMP_KNOBS_TO_FILE",
@@ -54,24 +54,25 @@ pub(super) struct Start {
 }
 
 impl Start {
-    /// That of this process.
+    /// Reads the start environment of this process.
     pub(super) fn read() -> Self {
-        let text = fs::read("/proc/self/environ").unwrap_or_default();
-        let set = |name: &&str| {
-            let start = [name.as_bytes(), b"="].concat();
-            let mut all = text.split(|&byte| byte == 0);
-            all.find(|set| set.starts_with(&start)).map(<[u8]>::to_vec)
+        let environment = fs::read("/proc/self/environ").unwrap_or_default();
+        let assignment = |name: &&str| {
+            let prefix = [name.as_bytes(), b"="].concat();
+            let mut assignments = environment.split(|&byte| byte == 0);
+            let found = assignments.find(|assignment| assignment.starts_with(&prefix));
+            found.map(<[u8]>::to_vec)
         };
         Self {
-            loaded: LOADED.iter().filter_map(set).collect(),
+            loaded: LOADED.iter().filter_map(assignment).collect(),
         }
     }
 
     /// `NAME=value` of every keyed variable that is set, sorted by name.
     ///
     /// # Errors
-    /// A variable forbids caching; or one that is read once has another value than at the start, so
-    /// that it is unknown which of them the library has seen.
+    /// A variable forbids caching; or a variable that is read only once has changed since the start, so that it
+    /// is unknown which value the library has seen.
     pub(super) fn keyed(&self) -> Result<Vec<Vec<u8>>, (NvrtcReason, Vec<u8>)> {
         let refused = |name: &str| Err((NvrtcReason::Environment, name.as_bytes().to_vec()));
         if let Some(name) = FORBIDDEN.iter().find(|name| env::var_os(name).is_some()) {
@@ -85,7 +86,7 @@ impl Start {
     }
 }
 
-/// What `NVRTC_APPEND_FLAGS` appends to every compile's options.
+/// The value of `NVRTC_APPEND_FLAGS`, which NVRTC appends to the options of every compile.
 pub(super) fn appended() -> Option<OsString> {
     env::var_os("NVRTC_APPEND_FLAGS")
 }
@@ -93,7 +94,7 @@ pub(super) fn appended() -> Option<OsString> {
 /// The working directory, as the system knows it and as `PWD` spells it; NVRTC reads both.
 ///
 /// # Errors
-/// There is none any more.
+/// The working directory does not exist any more.
 pub(super) fn directories() -> io::Result<[PathBuf; 2]> {
     let physical = env::current_dir()?;
     let spelled = env::var_os("PWD").map(PathBuf::from);
@@ -102,10 +103,11 @@ pub(super) fn directories() -> io::Result<[PathBuf; 2]> {
 }
 
 fn assignments(names: &[&str]) -> Vec<Vec<u8>> {
-    let set = names
+    let variables = names
         .iter()
         .filter_map(|name| Some((name, env::var_os(name)?)));
-    set.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
+    variables
+        .map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat())
         .collect()
 }
 

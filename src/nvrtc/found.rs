@@ -1,4 +1,4 @@
-//! A result as the store has it: fetched whole, or not at all.
+//! Fetches a whole result from the store.
 
 use super::key::Locality;
 use super::log;
@@ -8,15 +8,15 @@ use super::tiered_store::TieredStore;
 use crate::key::Digest;
 use std::collections::BTreeSet;
 
-/// A result in the cache.
+/// A result from the store.
 pub(super) struct FoundResult {
     pub key: Digest,
-    /// What is remembered of it.
+    /// Its record.
     pub record: NvrtcRecord,
     pub output: ProgramOutput,
 }
 
-/// The result under a key.
+/// The result under a key, with all its artefacts; `None` if any part is missing.
 pub(super) fn fetch(
     level: &TieredStore,
     key: &Digest,
@@ -29,7 +29,7 @@ pub(super) fn fetch(
     let lowered = record.lowered.iter().map(|(name, _)| name.as_bytes());
     let lowered: BTreeSet<_> = lowered.collect();
     let expressions: BTreeSet<_> = expressions.iter().map(Vec::as_slice).collect();
-    // A result without code, or without a name that was asked for, is none.
+    // A result without code, or without the lowered name of an expression, is incomplete.
     if record.artefacts.is_empty() || lowered != expressions {
         return None;
     }
@@ -37,7 +37,8 @@ pub(super) fn fetch(
     let lowered = record.lowered.iter();
     let lowered = lowered.map(|(name, lowered)| (name.clone().into(), lowered.clone().into()));
     let artefacts = record.artefacts.iter();
-    let artefacts = artefacts.map(|(kind, found)| Some(((*kind).into(), level.artefact(found)?)));
+    let artefacts =
+        artefacts.map(|(kind, artefact)| Some(((*kind).into(), level.artefact(artefact)?)));
     let output = ProgramOutput {
         log: match scope {
             Locality::Anywhere => log::named(&log, program)?,

@@ -1,5 +1,5 @@
-//! The keys of programs compiled at run time: which path sets belong to a request, and which result to
-//! a path set whose files have certain contents. Pure: every fact arrives as an argument.
+//! The keys of programs compiled at run time: the key of a request's path sets, and the key of the result
+//! for a path set whose files have certain contents. Pure: every fact arrives as an argument.
 //! `docs/design/keys.md` lists the fields, with reasons.
 
 use super::options::Options;
@@ -10,22 +10,22 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-/// Raised when fields, or what a path set means, change.
+/// Raised when the fields or the meaning of a path set change.
 const SCHEMA: &[u8] = b"pcache-nvcc nvrtc 3";
 
-/// What NVRTC calls a program without a name.
+/// NVRTC's name for a program without a name.
 const UNNAMED: &[u8] = b"default_program";
 
-/// How much of the program's name, and whether the working directory, counts.
+/// Whether a result depends on the program's directory and the working directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Locality {
-    /// The name without its directory, in any working directory.
+    /// No: the key has the program's name without its directory.
     Anywhere,
-    /// The whole name, in this working directory.
+    /// Yes: the key has the program's whole name and the working directory.
     ThisDirectory,
 }
 
-/// Everything that is known of a compile before NVRTC has read any file.
+/// Everything that is known about a compile before NVRTC has read any file.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NvrtcFacts<'a> {
     /// SHA-256 of libnvrtc and of its builtins.
@@ -33,14 +33,14 @@ pub(super) struct NvrtcFacts<'a> {
     pub driver: &'a [u8],
     /// `NAME=value` of every variable that NVRTC reads.
     pub environment: &'a [Vec<u8>],
-    /// How the calling thread computes: [`super::process::floating_point_mode`].
+    /// The mode of the calling thread's floating-point unit: [`super::process::floating_point_mode`].
     pub floating_point: &'a str,
     pub request: NvrtcRequest<'a>,
-    /// Its options, those of the environment among them.
+    /// The options, including those from the environment.
     pub options: &'a Options,
     /// The working directory, physical and as `PWD` spells it.
     pub directories: &'a [PathBuf; 2],
-    /// What of name and directory counts.
+    /// Whether the key has the directories.
     pub scope: Locality,
 }
 
@@ -76,7 +76,11 @@ impl NvrtcFacts<'_> {
             ..
         } = self.request;
         sink.one("schema", SCHEMA);
-        list(sink, "library", self.library.iter().map(|found| &found[..]));
+        list(
+            sink,
+            "library",
+            self.library.iter().map(|digest| &digest[..]),
+        );
         sink.one("driver", self.driver);
         let environment = self.environment.iter().map(Vec::as_slice);
         list(sink, "environment", environment);
@@ -113,20 +117,21 @@ pub(super) fn full_name(program: &Program) -> &[u8] {
     name.filter(|name| !name.is_empty()).unwrap_or(UNNAMED)
 }
 
-/// What is behind the last slash of it.
+/// The program's name after its last slash.
 pub(super) fn base_name(program: &Program) -> &[u8] {
     let name = full_name(program);
     let slash = name.iter().rposition(|&byte| byte == b'/');
     &name[slash.map_or(0, |slash| slash + 1)..]
 }
 
-/// The name for people.
+/// The program's name for reports and paths.
 pub(super) fn shown_name(program: &Program) -> &OsStr {
     OsStr::from_bytes(full_name(program))
 }
 
-/// The key of the result of the compile `request` where the files of the path set `set` (its digest)
-/// have the digests `contents`, in the set's order, and these `times`, where they count.
+/// The key of a result: for the request with the key `request`, if the files of the path set with the digest `set`
+/// have the digests `contents`, in the set's order, and these `times`, which are empty if the result does not depend
+/// on them.
 pub(super) fn result_key(
     request: &Digest,
     set: &Digest,

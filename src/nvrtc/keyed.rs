@@ -1,4 +1,4 @@
-//! What the keys of a request are made of, and what of the disk counts for those of results. Asks no store.
+//! The data of a request's keys, and the parts of the disk that its results' keys depend on. Does not use the store.
 
 use super::key::{Locality, NvrtcFacts, full_name};
 use super::locality::Given;
@@ -13,11 +13,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-/// Everything that the keys of a request are made of, and these.
+/// The data of a request's keys, and the keys.
 pub(crate) struct Keyed {
-    /// Who compiles.
+    /// The library that compiles.
     pub library: Library,
-    /// The contents of libnvrtc and of its builtins.
+    /// SHA-256 of libnvrtc and of its builtins.
     pub digests: [Digest; 2],
     pub(super) program: Program,
     pub(super) expressions: Vec<Vec<u8>>,
@@ -75,7 +75,8 @@ impl Keyed {
         })
     }
 
-    /// The sizes and times of everything that debug information names, where there is any.
+    /// The sizes and times of the program's file and of the set's files if the options ask for debug information,
+    /// which contains them. Otherwise empty.
     pub(super) fn times(&self, set: &PathSet) -> Vec<u64> {
         if !self.options.tells_times {
             return Vec::new();
@@ -84,7 +85,7 @@ impl Keyed {
         let files = set.files().unwrap_or_default();
         let files = std::iter::once(own.as_path()).chain(files);
         let times = |path: &Path| match fs::metadata(path) {
-            Ok(found) => [found.len(), found.mtime().cast_unsigned()],
+            Ok(metadata) => [metadata.len(), metadata.mtime().cast_unsigned()],
             Err(_) => [u64::MAX; 2],
         };
         files.flat_map(times).collect()

@@ -1,13 +1,15 @@
-//! Whether a result depends on the program's whole name and on the working directory, or would be the
-//! same anywhere. Programs such as CuPy name each compile in a new random directory. Found by
-//! compiling under other names and in other directories (`docs/design/nvrtc.md`); where it is not certain
-//! that neither counts, both do. Pure.
+//! Decides whether a result depends on the program's whole name and on the working directory, or would be the
+//! same anywhere. Programs such as CuPy name each compile in a new random directory. The rules were found by
+//! compiling under other names and in other directories (`docs/design/nvrtc.md`); if it is not certain
+//! that neither matters, both are part of the key. Pure.
 
 use super::options::Options;
 use super::pasted::Pieces;
 use super::program::Program;
 use super::words::{is_word, word_places, words};
-use crate::includes::scan::{HAS_INCLUDE, IncludeForm, Mentions, TIMES, scan, spliced};
+use crate::includes::scan::{
+    HAS_INCLUDE, IncludeForm, Mentions, ScannedName, TIMES, scan, spliced,
+};
 use memchr::memmem;
 use std::collections::BTreeSet;
 
@@ -22,7 +24,7 @@ const NAMING: &[&[u8]] = &[
     b"assert",
 ];
 
-/// Those that give the main file's name wherever they stand, or the caller's.
+/// Words of these that expand to the main file's name in any file, or to the caller's file name.
 const NAMING_ANYWHERE: &[&[u8]] = &[
     b"__BASE_FILE__",
     b"__builtin_FILE",
@@ -30,25 +32,26 @@ const NAMING_ANYWHERE: &[&[u8]] = &[
     b"__builtin_source_location",
 ];
 
-/// Those that give the name of the file in which they, or the macros around them, stand.
+/// Words of these that expand to the name of the file in which they, or the macros that use them, are expanded.
 const NAMING_HERE: &[&[u8]] = &[b"__FILE__", b"assert"];
 
-/// Directives by which no name comes into a result. What `#define` defines is looked for by its name.
+/// Directives that cannot put a name into a result by themselves. Uses of a macro that `#define` defines are found by
+/// the macro's name.
 const SILENT: &[&[u8]] = &[
     b"if", b"ifdef", b"ifndef", b"elif", b"else", b"endif", b"define", b"undef",
 ];
 
-/// Whether the text asks for the time of the compile.
+/// Whether the text uses a macro for the time of the compile.
 pub(super) fn asks_for_time(text: &[u8]) -> bool {
     holds_any(text, &TIMES)
 }
 
-/// Which of the words that give the time the pieces of a compile may make.
+/// A macro for the time that may be pasted together from the pieces of a compile.
 pub(super) fn pasted_time(pieces: &Pieces<'_>) -> Option<&'static [u8]> {
     TIMES.into_iter().find(|word| pieces.may_make(word))
 }
 
-/// Whether any text may ask the disk a question, by `__has_include` or what is pasted to it.
+/// Whether any text may use `__has_include`, directly or pasted together.
 pub(super) fn asks_for_files<'t>(
     mut texts: impl Iterator<Item = &'t [u8]>,
     pieces: &Pieces<'_>,
@@ -57,41 +60,39 @@ pub(super) fn asks_for_files<'t>(
         || HAS_INCLUDE.iter().any(|word| pieces.may_make(word))
 }
 
-/// Whether the texts of a program, without any file, tell that name and directory count.
+/// Whether the result depends on name and directory, judged by the program's texts without any file from disk.
 pub(super) fn program_tells_names(program: &Program, given: &Given<'_>) -> bool {
     given.options.tells_names || all_texts(program, given).any(|text| holds_any(text, NAMING))
 }
 
-/// Whether a search may begin beside the file that has this text: for a name in quotes, or one that is computed.
+/// Whether an include in the file with this text may be searched for in the file's own directory: a name in quotes, or
+/// a computed name.
 pub(super) fn looks_beside(text: &[u8]) -> bool {
-    let found = mentions(text);
-    let mut all = found
-        .includes
-        .iter()
-        .chain(&found.nexts)
-        .chain(&found.asked);
-    found.computes_names
-        || found.doubt.is_some()
-        || !found.aliases.is_empty()
-        || all.any(|name| name.form == IncludeForm::Quote)
+    let mentions = mentions(text);
+    mentions.computes_names
+        || mentions.doubt.is_some()
+        || !mentions.aliases.is_empty()
+        || all_names(&mentions).any(|name| name.form == IncludeForm::Quote)
 }
 
-/// Whether the program may include anything that was not passed in memory.
+/// Whether the program may include a file that was not passed in memory.
 pub(super) fn reads_files(program: &Program) -> bool {
     let is_passed = |name: &[u8]| program.headers.iter().any(|header| header.name == name);
     texts(program).any(|text| {
-        let found = mentions(text);
-        let mut all = found
-            .includes
-            .iter()
-            .chain(&found.nexts)
-            .chain(&found.asked);
-        found.computes_names || found.doubt.is_some() || all.any(|name| !is_passed(&name.text))
+        let mentions = mentions(text);
+        mentions.computes_names
+            || mentions.doubt.is_some()
+            || all_names(&mentions).any(|name| !is_passed(&name.text))
     })
 }
 
-/// Whether headers, of which these are the `texts`, may give the program's name to the result: in their own code,
-/// or by a macro that the program uses.
+fn all_names(mentions: &Mentions) -> impl Iterator<Item = &ScannedName> {
+    let names = mentions.includes.iter().chain(&mentions.nexts);
+    names.chain(&mentions.asked)
+}
+
+/// Whether headers with these `texts` may put the program's name into the result: by their own code, or through a
+/// macro that the program uses.
 pub(super) fn headers_tell_names<'t>(
     program: &Program,
     given: &Given<'_>,
@@ -101,31 +102,31 @@ pub(super) fn headers_tell_names<'t>(
     let here = naming_macros(texts.clone(), NAMING_HERE);
     let anywhere = naming_macros(texts.clone(), NAMING_ANYWHERE);
     let mut texts = texts;
-    let mut named = here.iter().chain(&anywhere);
+    let mut macros = here.iter().chain(&anywhere);
     uses_any(program, given, &here)
         || uses_any(program, given, &anywhere)
         || NAMING.iter().any(|word| pieces.may_make(word))
-        || named.any(|word| pieces.may_make(word))
+        || macros.any(|word| pieces.may_make(word))
         || texts.any(|text| code_holds_any(text, &anywhere))
 }
 
-/// The macros by which the headers' `texts` hand on what `words` give, and these.
+/// The `words`, and the macros in the headers' `texts` that expand to one of them, directly or through other macros.
 fn naming_macros<'t>(
     texts: impl Iterator<Item = &'t [u8]> + Clone,
     words: &[&[u8]],
 ) -> BTreeSet<Vec<u8>> {
-    let mut found: BTreeSet<_> = words.iter().map(|word| word.to_vec()).collect();
+    let mut naming: BTreeSet<_> = words.iter().map(|word| word.to_vec()).collect();
     loop {
-        let defining = texts.clone().flat_map(|text| definitions(text, &found));
-        let fresh: BTreeSet<_> = defining.filter(|name| !found.contains(name)).collect();
-        if fresh.is_empty() {
-            return found;
+        let defining = texts.clone().flat_map(|text| definitions(text, &naming));
+        let new_macros: BTreeSet<_> = defining.filter(|name| !naming.contains(name)).collect();
+        if new_macros.is_empty() {
+            return naming;
         }
-        found.extend(fresh);
+        naming.extend(new_macros);
     }
 }
 
-/// Whether one of `words` stands in `text` where it is not certain that it is in a silent directive.
+/// Whether one of `words` occurs in `text` in a place that is not certain to be a silent directive.
 fn code_holds_any(text: &[u8], words: &BTreeSet<Vec<u8>>) -> bool {
     let text = spliced(text);
     let mut places = words.iter().flat_map(|word| word_places(&text, word));
@@ -136,7 +137,8 @@ fn code_holds_any(text: &[u8], words: &BTreeSet<Vec<u8>>) -> bool {
     })
 }
 
-/// Whether a line is one of [`SILENT`], and not the end of a comment or of a text that began before it.
+/// Whether a line is one of [`SILENT`]. Lines with a quote or the end of a comment are not, because they may end
+/// something that began on an earlier line.
 fn is_silent(line: &[u8]) -> bool {
     let Some(rest) = line.trim_ascii_start().strip_prefix(b"#") else {
         return false;
@@ -154,11 +156,11 @@ fn uses_any(program: &Program, given: &Given<'_>, macros: &BTreeSet<Vec<u8>>) ->
     texts.any(|text| words(&text).any(|word| macros.contains(word)))
 }
 
-/// What a compile is given besides its program.
+/// The arguments of a compile besides its program.
 #[derive(Clone, Copy)]
 pub(super) struct Given<'a> {
     pub options: &'a Options,
-    /// The name expressions: NVRTC compiles them behind the program's text.
+    /// The name expressions: NVRTC compiles them after the program's text.
     pub expressions: &'a [Vec<u8>],
 }
 
@@ -173,7 +175,7 @@ pub(super) fn all_texts<'a>(
         .chain(given.options.values())
 }
 
-/// The texts that a program was given.
+/// The texts of a program: its source and the headers that were passed in memory.
 pub(super) fn texts(program: &Program) -> impl Iterator<Item = &[u8]> {
     let headers = program
         .headers
@@ -189,31 +191,30 @@ fn mentions(text: &[u8]) -> Mentions {
     )
 }
 
-/// The macros in `text` whose definitions hold one of `wanted`.
+/// The macros in `text` whose definitions contain one of `wanted`.
 fn definitions(text: &[u8], wanted: &BTreeSet<Vec<u8>>) -> Vec<Vec<u8>> {
     let text = spliced(text);
-    let mut found = Vec::new();
+    let mut macros = Vec::new();
     for at in memmem::find_iter(&text, b"define") {
         let rest = &text[at + b"define".len()..];
         let end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
         let line = rest[..end].trim_ascii_start();
         let length = line.iter().take_while(|byte| is_word(**byte)).count();
         let (name, body) = line.split_at(length);
-        let tells = || words(body).any(|word| wanted.contains(word));
-        if length > 0 && tells() {
-            found.push(name.to_vec());
+        if length > 0 && words(body).any(|word| wanted.contains(word)) {
+            macros.push(name.to_vec());
         }
     }
-    found
+    macros
 }
 
-/// Whether one of `words` stands in `text`.
+/// Whether one of `words` occurs in `text`.
 fn holds_any(text: &[u8], words: &[&[u8]]) -> bool {
     let text = spliced(text);
     words.iter().any(|word| holds_word(&text, word))
 }
 
-/// Whether `word` stands in `text` by itself, or pasted to something.
+/// Whether `word` occurs in `text` as a whole word, also next to `##`.
 fn holds_word(text: &[u8], word: &[u8]) -> bool {
     word_places(text, word).next().is_some()
 }

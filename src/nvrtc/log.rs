@@ -1,4 +1,4 @@
-//! Logs of compiles: what is the same in them under every name of the program, and where the name stands. Pure.
+//! Logs of compiles: removes the program's name from a log, and puts another name in. Pure.
 
 use super::key::{base_name, full_name};
 use super::program::Program;
@@ -6,7 +6,7 @@ use super::words::word_places;
 use crate::includes::scan::spliced;
 use memchr::memmem;
 
-/// A log as [`unnamed`] made it, with the name of `program` in it.
+/// Puts the name of `program` into a log that [`unnamed`] has written.
 pub(super) fn named(log: &[u8], program: &Program) -> Option<Vec<u8>> {
     let parts: Vec<_> = log.strip_suffix(b"\0")?.split(|&byte| byte == 0).collect();
     let mut log = parts.join(full_name(program));
@@ -14,7 +14,7 @@ pub(super) fn named(log: &[u8], program: &Program) -> Option<Vec<u8>> {
     Some(log)
 }
 
-/// The log with NULs in the place of the program's name, if it is certain where that is.
+/// The log with a NUL for each mention of the program's name; `None` if it is not certain where the mentions are.
 pub(super) fn unnamed(log: &[u8], program: &Program, renames_lines: bool) -> Option<Vec<u8>> {
     let body = log.strip_suffix(b"\0")?;
     if renames_lines && memmem::find(body, base_name(program)).is_some() {
@@ -26,8 +26,8 @@ pub(super) fn unnamed(log: &[u8], program: &Program, renames_lines: bool) -> Opt
     Some(log)
 }
 
-/// The log with the program's whole name cut out wherever it begins a message; `None` where the name
-/// stands in any other place: what that would be under another name is not known.
+/// The log, split at the program's whole name wherever that begins a message; `None` if the name occurs in any
+/// other place, because the text there under another name is not known.
 fn without_name(log: &[u8], program: &Program) -> Option<Vec<Vec<u8>>> {
     let (full, base) = (full_name(program), base_name(program));
     let head = [full, b"("].concat();
@@ -53,8 +53,8 @@ fn without_name(log: &[u8], program: &Program) -> Option<Vec<Vec<u8>>> {
     Some(parts)
 }
 
-/// Whether `text` may give lines another file's name, or names the program as a message does: then a log does not
-/// tell where the program's own name stands.
+/// Whether `text` may give lines another file's name, or names the program in the form of a message. The mentions of
+/// the program's own name in a log cannot be told then.
 pub(super) fn renames_lines(text: &[u8], program: &Program) -> bool {
     let head = [base_name(program), b"("].concat();
     if memmem::find(text, &head).is_some() {
@@ -66,15 +66,15 @@ pub(super) fn renames_lines(text: &[u8], program: &Program) -> bool {
         let ends = |mark: &[u8]| before.ends_with(mark);
         ends(b"#") || ends(b"%:") || ends(b"??=") || ends(b"*/")
     };
-    let named = word_places(&text, b"line").any(|at| is_mark(&text[..at]));
-    // A bare number, as preprocessors write it.
-    let numbers = |mark: &[u8]| {
+    let has_line_directive = word_places(&text, b"line").any(|at| is_mark(&text[..at]));
+    // A `#` with a bare number, as preprocessors write it.
+    let has_number = |mark: &[u8]| {
         memmem::find_iter(&text, mark).any(|at| {
             let rest = text[at + mark.len()..].trim_ascii_start();
             rest.first().is_some_and(u8::is_ascii_digit) || rest.starts_with(b"/*")
         })
     };
-    named || numbers(b"#") || numbers(b"%:") || numbers(b"??=")
+    has_line_directive || has_number(b"#") || has_number(b"%:") || has_number(b"??=")
 }
 
 #[cfg(test)]

@@ -1,25 +1,26 @@
-//! NVRTC's cache: the same store for kernels that programs compile at run time (`docs/design/nvrtc.md`).
+//! The cache for NVRTC: serves kernels that programs compile at run time from the same store
+//! (`docs/design/nvrtc.md`).
 //!
 //! | module         | part                                                                 |
 //! |----------------|----------------------------------------------------------------------|
-//! | `program`      | what a client asks and gets: plain data                              |
+//! | `program`      | requests and outputs of a client: plain data                         |
 //! | `options`      | the command line: the table of options. Pure                         |
 //! | `key`          | the fields of the keys. Pure                                         |
-//! | `keyed`        | what the keys of one request are made of                             |
+//! | `keyed`        | the data of one request's keys                                       |
 //! | `environment`  | the variables that NVRTC reads                                       |
-//! | `process`      | how the process computes, and what its earlier compiles left behind  |
+//! | `process`      | floating-point mode, and side effects of earlier compiles            |
 //! | `words`        | the words of a text. Pure                                            |
-//! | `locality`     | whether name and directory of the program count. Pure                |
+//! | `locality`     | whether a result depends on the program's name and directory. Pure   |
 //! | `pasted`       | which names macros may paste together. Pure                          |
-//! | `relation`     | which names must stay names of one file, and which of different ones |
-//! | `observed`     | from what NVRTC was seen to read to all that a result depends on     |
-//! | `library`      | which libnvrtc it is, by content                                     |
+//! | `relation`     | which paths must stay one file, and which different files            |
+//! | `observed`     | from NVRTC's file accesses to the dependencies of a result           |
+//! | `library`      | identifies libnvrtc by content                                       |
 //! | `log`          | where a log names the program. Pure                                  |
 //! | `record`       | a result as it is stored                                             |
 //! | `found`        | a result that is fetched from the store                              |
-//! | `tiered_store` | the store, with the memory of this process before it                 |
-//! | `recorder`     | counters, journal, log, and what is kept for explanations            |
-//! | `cache`        | one compile: looked up, waited for, or remembered                    |
+//! | `tiered_store` | the store behind a cache in the memory of this process               |
+//! | `recorder`     | counters, journal, log, and facts for explanations                   |
+//! | `cache`        | one compile: looks up its result, waits for it, or stores it         |
 
 pub(crate) mod cache;
 mod environment;

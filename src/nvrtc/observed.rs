@@ -1,7 +1,7 @@
-//! From what NVRTC was seen to do in the file system to everything that a result depends on. NVRTC is
-//! the same program each time: where every file that it opened has the same content, and every place
-//! that it looked at has or lacks a file as before, it looks at the same places again and finds the
-//! same. Looks at the disk when the compile is done.
+//! Derives everything that a result depends on from NVRTC's observed file accesses. NVRTC is
+//! deterministic: if every file that it opened has the same content, and every path that it probed
+//! exists or is missing as before, it probes the same paths again and finds the same.
+//! Examines the disk after the compile.
 
 use super::key::shown_name;
 use super::locality::{self, Given};
@@ -20,7 +20,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 
-/// Where a compile happens, and what it was told.
+/// The working directory of a compile, and its arguments.
 #[derive(Clone, Copy)]
 pub(super) struct CompilePlace<'a> {
     /// The working directory, in both its spellings.
@@ -30,44 +30,44 @@ pub(super) struct CompilePlace<'a> {
     pub given: Given<'a>,
 }
 
-/// What stands in a path set for the program's directory where that may be any; no path of a compile has it.
+/// Placeholder for the program's directory in a path set that serves any directory. No path of a compile contains it.
 const BESIDE: &str = "\u{1}beside the program";
 
-/// What a compile depends on.
+/// The dependencies of a compile.
 pub(super) struct ObservedReads {
-    /// Everything, as it is in this place.
+    /// All dependencies, for this directory.
     pub here: Lookups,
-    /// Dependencies that hold at any place; `None` if the result depends on where it was compiled.
+    /// Dependencies that hold in any directory; `None` if the result depends on where it was compiled.
     pub anywhere: Option<Lookups>,
-    /// Whether a log does not tell where it names the program.
+    /// Whether the program's name cannot be told from other text in a log.
     pub renames_lines: bool,
 }
 
-/// Accesses as they are sorted.
+/// The accesses of a compile, sorted by how they depend on the program's directory.
 struct Sorted {
-    /// What no other place of the program would change.
+    /// Accesses that would be the same for a program in any directory.
     fixed: Lookups,
-    /// What is missing beside the program.
+    /// Names that are missing in the program's directory.
     beside: Lookups,
-    /// What was looked for from the program's directory.
+    /// The same names, with [`BESIDE`] in place of the program's directory.
     moving: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
-    /// What NVRTC looks at for every compile, as it is here.
+    /// Paths that NVRTC probes in every compile, as they are in this directory.
     local: Lookups,
-    /// Places of what was passed in memory at which there is a file.
+    /// Existing files with the path of a header that was passed in memory.
     stand_ins: BTreeSet<PathBuf>,
-    /// What is missing where NVRTC looks anyway, and how often it looked.
+    /// Missing paths that NVRTC probes in every compile, and how often it probed them.
     implied: BTreeMap<PathBuf, u32>,
-    /// The place of the program, if there is a file.
+    /// The path of the program, if a file is there.
     program: Option<PathBuf>,
     is_anywhere: bool,
     probe: Probe,
 }
 
 impl CompilePlace<'_> {
-    /// What follows from the accesses that were `seen`.
+    /// Derives the dependencies from the accesses that were `seen`.
     ///
     /// # Errors
-    /// They cannot be all, or something cannot be remembered.
+    /// Accesses are missing in `seen`, or a dependency cannot be described.
     pub(super) fn follow(&self, seen: &[FileAccess]) -> Result<ObservedReads, Doubt> {
         let mut sorted = Sorted {
             fixed: Lookups::default(),
@@ -82,6 +82,7 @@ impl CompilePlace<'_> {
         };
         check_answers(seen)?;
         let own = self.own();
+        // NVRTC probes the program's own path in every compile. Without that access, the others were not seen either.
         let was_observed = self.sort(seen, &own, &mut sorted)?;
         if !was_observed && locality::reads_files(self.program) {
             return Err("what NVRTC reads was not observed".to_owned());
@@ -104,28 +105,29 @@ impl CompilePlace<'_> {
         sorted.finish(&texts, renames_lines)
     }
 
-    /// What macros may paste names of.
+    /// The pieces from which macros may paste names together.
     fn pieces<'t>(&'t self, headers: impl Iterator<Item = &'t [u8]>) -> Pieces<'t> {
         let texts = locality::texts(self.program).chain(headers);
         let expressions = self.given.expressions.iter().map(Vec::as_slice);
         Pieces::of(texts, self.given.options.macros(), expressions)
     }
 
-    /// Whether there is a file in the place of a header that was passed in memory: NVRTC takes every header that is a
-    /// link to it for that one.
+    /// Whether a file exists at the path of a header that was passed in memory: NVRTC takes every header that is a
+    /// link to that file for the one in memory.
     pub(super) fn has_stand_ins(&self) -> bool {
         let passed = self.passed();
         passed.iter().any(|place| place.is_file())
     }
 
-    /// Notes what NVRTC looks at anyway, where that counts: the places of passed headers when it tells files apart; that
-    /// of the program, to which `__has_include` leads as well; and where it looked more than once, as
-    /// 12.0 does when it is asked for passed headers.
+    /// Adds the paths that NVRTC probes in every compile, if the result depends on them: paths of headers in memory, if
+    /// it read files that it compares with them; the path of the program, if `__has_include` may lead to it; and
+    /// paths that it probed more than once, as 12.0 does when `__has_include` names headers in memory. `asks` = a text
+    /// may use `__has_include`.
     fn note_implied(&self, sorted: &mut Sorted, asks: bool) -> Result<(), Doubt> {
         let passed = self.passed();
         let own = self.own();
         let beside = self.beside();
-        let tells_apart = !sorted.fixed.files.is_empty();
+        let compares_files = !sorted.fixed.files.is_empty();
         for (place, looks) in std::mem::take(&mut sorted.implied) {
             let below = beside.as_ref().filter(|_| own.contains(&place));
             let below = below.and_then(|beside| place.strip_prefix(beside).ok());
@@ -136,7 +138,7 @@ impl CompilePlace<'_> {
             }
             let is_asked = asks && (looks > 1 || own.contains(&place));
             sorted.is_anywhere &= !is_asked;
-            if is_asked || tells_apart && passed.contains(&place) {
+            if is_asked || compares_files && passed.contains(&place) {
                 note(&mut sorted.local, &mut sorted.probe, &access)?;
             }
         }
@@ -151,7 +153,7 @@ impl CompilePlace<'_> {
         Ok(())
     }
 
-    /// The places of headers that were passed in memory.
+    /// The paths of the headers that were passed in memory.
     fn passed(&self) -> BTreeSet<PathBuf> {
         let names = self.program.headers.iter();
         let names = names.map(|header| OsStr::from_bytes(&header.name));
@@ -160,7 +162,7 @@ impl CompilePlace<'_> {
         places.map(|place| plain(&place)).collect()
     }
 
-    /// Sorts accesses; whether those to the program's `own` places are among them.
+    /// Sorts accesses. Returns whether the program's `own` path is among them.
     fn sort(
         &self,
         seen: &[FileAccess],
@@ -171,7 +173,7 @@ impl CompilePlace<'_> {
         let base = own.iter().next_back().and_then(|path| path.file_name());
         let beside = self.beside();
         let by_source = locality::looks_beside(&self.program.source);
-        // What is beside a passed header is in the working directory.
+        // Headers in memory count as files of the working directory, so their includes are searched for there.
         let headers = &self.program.headers;
         let by_headers = headers
             .iter()
@@ -218,7 +220,7 @@ impl CompilePlace<'_> {
         (own.len() == 1).then_some(parent)
     }
 
-    /// A path set for any place as it is in this one.
+    /// A path set with this program's directory in place of [`BESIDE`].
     pub(super) fn resolve<'s>(&self, set: &'s PathSet) -> Option<Cow<'s, PathSet>> {
         if set.names(BESIDE) {
             Some(Cow::Owned(set.with(BESIDE, &self.beside()?)))
@@ -227,14 +229,14 @@ impl CompilePlace<'_> {
         }
     }
 
-    /// The place of the program, where NVRTC looks for it although it has the text.
+    /// The path of the program, in each spelling of the working directory. NVRTC probes it although it has the text.
     fn own(&self) -> BTreeSet<PathBuf> {
         let name = shown_name(self.program);
         let places = self.directories.iter().map(|path| plain(&path.join(name)));
         places.collect()
     }
 
-    /// Places that NVRTC looks at for every compile, only to tell files apart.
+    /// Paths that NVRTC probes in every compile, only to find out which files are the same.
     fn implied(&self) -> BTreeSet<PathBuf> {
         let own = self.own();
         let parents = own.iter().filter_map(|path| path.parent());
@@ -249,19 +251,19 @@ impl CompilePlace<'_> {
         places
     }
 
-    /// The directories of `-I`, as searches spell them, and whether they are the same from everywhere.
+    /// The directories of `-I` as searches spell them, and whether each is the same from every working directory.
     fn searched(&self) -> Vec<(PathBuf, bool)> {
         let spelled = |include: &PathBuf| {
             let places = self.directories.iter().map(|path| path.join(include));
             let is_alike = include.is_absolute();
             places.map(|place| (plain(&place), is_alike)).collect()
         };
-        let all: Vec<Vec<_>> = self.given.options.includes.iter().map(spelled).collect();
-        all.concat()
+        let directories: Vec<Vec<_>> = self.given.options.includes.iter().map(spelled).collect();
+        directories.concat()
     }
 }
 
-/// The texts of `files`, checked for what cannot be remembered.
+/// The texts of `files`. Fails if one of them uses a macro for the time.
 fn read(files: &BTreeSet<PathBuf>) -> Result<Vec<Vec<u8>>, Doubt> {
     let read = |path: &PathBuf| {
         let failed = |error| format!("{}: {error}", path.display());
@@ -275,7 +277,7 @@ fn read(files: &BTreeSet<PathBuf>) -> Result<Vec<Vec<u8>>, Doubt> {
     files.iter().map(read).collect()
 }
 
-/// Checks that nothing came or went between two looks at one place.
+/// Checks that no path appeared or vanished between two accesses.
 fn check_answers(seen: &[FileAccess]) -> Result<(), Doubt> {
     let mut answers: HashMap<&Path, bool> = HashMap::new();
     for access in seen {
@@ -284,7 +286,7 @@ fn check_answers(seen: &[FileAccess]) -> Result<(), Doubt> {
             FileAccess::Absent(path) => (path, false),
         };
         let before = *answers.entry(path).or_insert(is_there);
-        // A directory is there, and cannot be opened.
+        // A directory exists for `stat`, but opening it as a file fails.
         if before != is_there && !path.is_dir() {
             return Err(format!(
                 "{} came or went during the compile",
@@ -295,7 +297,7 @@ fn check_answers(seen: &[FileAccess]) -> Result<(), Doubt> {
     Ok(())
 }
 
-/// How a search through the directories `searched` comes to a place.
+/// How a search through the directories `searched` reaches a path.
 fn reached(place: &Path, searched: &[(PathBuf, bool)]) -> Reached {
     let mut below = searched.iter().filter(|(path, _)| place.starts_with(path));
     match below.next() {
@@ -305,18 +307,18 @@ fn reached(place: &Path, searched: &[(PathBuf, bool)]) -> Reached {
     }
 }
 
-/// How a search comes to a place.
+/// How a search reaches a path.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Reached {
     Not,
-    /// From every working directory alike.
+    /// From every working directory.
     Alike,
-    /// From this working directory.
+    /// Only from this working directory.
     FromHere,
 }
 
 impl Sorted {
-    /// Something that is missing at the place `below` the program's directory.
+    /// Adds a missing path `below` the program's directory.
     fn note_beside(&mut self, below: &Path, access: &FileAccess) -> Result<(), Doubt> {
         note(&mut self.beside, &mut self.probe, access)?;
         let directory = below.parent().unwrap_or(Path::new(""));
@@ -327,12 +329,13 @@ impl Sorted {
             Path::new(BESIDE).join(directory)
         };
         self.moving.entry(directory).or_default().extend(name);
-        // A directory or a file in the way is there, and may be in no other place.
+        // A directory or file that is in the way here may be absent beside a program in another directory.
         self.is_anywhere &= self.beside.directories.is_empty() && self.beside.present.is_empty();
         Ok(())
     }
 
-    /// Notes a look at a place where NVRTC looks anyway: whether it is the same file or directory as another one.
+    /// Adds an access to a path that NVRTC probes in every compile to find out whether it is the same file or directory
+    /// as another.
     fn note_look(
         &mut self,
         place: PathBuf,
@@ -344,7 +347,7 @@ impl Sorted {
         } else if place.is_dir() {
             note(&mut self.local, &mut self.probe, access)?;
         } else if own.contains(&place) {
-            // The program itself may well be there: what it includes is never taken for it.
+            // The program's file may well exist: NVRTC never takes an included file for it.
             self.program = Some(place);
         } else {
             self.is_anywhere = false;
@@ -376,10 +379,11 @@ impl Sorted {
     }
 }
 
+/// Adds one access to `lookups`. Fails if the disk shows something else now.
 fn note(lookups: &mut Lookups, probe: &mut Probe, access: &FileAccess) -> Result<(), Doubt> {
     let mut look = |path: &Path| {
-        let found = probe.look(path);
-        found.map_err(|error| format!("{}: {error}", path.display()))
+        let probed = probe.look(path);
+        probed.map_err(|error| format!("{}: {error}", path.display()))
     };
     match access {
         FileAccess::Opened(path) => drop(lookups.files.insert(path.clone())),
@@ -395,7 +399,7 @@ fn note(lookups: &mut Lookups, probe: &mut Probe, access: &FileAccess) -> Result
                 lookups.absent.entry(directory).or_default().insert(missing);
             }
             Probed::Blocked { by } => drop(lookups.present.insert(by)),
-            // It may be a directory in the place of a header, which cannot be opened.
+            // A directory with the name of a header cannot be opened, which looks like a missing file.
             Probed::Directory => drop(lookups.directories.insert(path.clone())),
             Probed::File => return Err(format!("{} appeared during the compile", path.display())),
         },
@@ -403,7 +407,7 @@ fn note(lookups: &mut Lookups, probe: &mut Probe, access: &FileAccess) -> Result
     Ok(())
 }
 
-/// Without dots that mean nothing; `..` stays.
+/// `path` without its `.` components; `..` stays.
 fn plain(path: &Path) -> PathBuf {
     let parts = path.components().filter(|part| *part != Component::CurDir);
     parts.collect()

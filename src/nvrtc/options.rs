@@ -1,8 +1,8 @@
-//! NVRTC's command line: a table of its options, and what they mean to a cache. Pure.
+//! NVRTC's command line: a table of its options and their effects on the cache. Pure.
 //!
 //! Found by trying each form with NVRTC 12.0 to 13.5: a long name needs two dashes and a short one a
-//! single dash; a value follows `=`, or is the next argument of most; `-D`, `-I` and `-U` take it attached too.
-//! What the table does not know is a bypass, never a guess.
+//! single dash; a value follows `=`, and most options take the next argument too; `-D`, `-I` and `-U` also take it
+//! attached. An option that is not in the table is a bypass, never a guess.
 
 use crate::key::Sink;
 use crate::outcome::NvrtcReason;
@@ -16,39 +16,39 @@ enum NvrtcArity {
     Flag,
     /// `--name=value`, or the next argument.
     Value,
-    /// `--name=value` alone: without `=`, NVRTC refuses the option, or the value.
+    /// Only `--name=value`: without `=`, NVRTC refuses the option or the value.
     Joined,
-    /// `-Xvalue` as well.
+    /// Those of [`NvrtcArity::Value`], and `-Xvalue`.
     Attached,
 }
 
-/// What an option means to a cache, besides being part of the key.
+/// The effect of an option on the cache, besides being part of the key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NvrtcEffect {
     Plain,
-    /// The value is a directory in which headers are looked for.
+    /// The value is a directory that is searched for headers.
     Include,
-    /// The whole name of the program and the working directory reach the result.
+    /// The result contains the whole name of the program or the working directory.
     Names,
-    /// So do they, and the times of the files.
+    /// The result also contains the times of files.
     Times,
-    /// The value is for ptxas.
+    /// The value is passed to ptxas.
     Ptxas,
-    /// Not for a cache.
+    /// The compile is not cached.
     Bypass(NvrtcReason),
 }
 
-/// One option: its long name, its short one, how it takes a value, what it means.
+/// One option: its long name, its short name, how it takes a value, its effect.
 type NvrtcOptionRow = (&'static str, &'static str, NvrtcArity, NvrtcEffect);
 
 const PRECOMPILED: NvrtcEffect = NvrtcEffect::Bypass(NvrtcReason::Precompiled);
 const TIMING: NvrtcEffect = NvrtcEffect::Bypass(NvrtcReason::Timing);
 const FILES: NvrtcEffect = NvrtcEffect::Bypass(NvrtcReason::Files);
-/// It is in later logs as well ([`super::process`]).
+/// The output of the option is also in later logs ([`super::process`]).
 const LEAKING: NvrtcEffect = NvrtcEffect::Bypass(NvrtcReason::Process);
 
-/// Every option that is known, sorted.
-#[rustfmt::skip] // a row on a line
+/// Every known option, sorted by its long name.
+#[rustfmt::skip] // one row per line
 const TABLE: &[NvrtcOptionRow] = &[
     ("Ofast-compile", "Ofc", NvrtcArity::Value, NvrtcEffect::Plain),
     ("Wconversion", "Wconversion", NvrtcArity::Flag, NvrtcEffect::Plain),
@@ -124,7 +124,7 @@ const TABLE: &[NvrtcOptionRow] = &[
     ("warning-as-error", "Werror", NvrtcArity::Value, NvrtcEffect::Plain),
 ];
 
-/// What ptxas may be told: whole words, and beginnings up to a value.
+/// Options of ptxas that do not prevent caching: whole words, and below, prefixes before a value.
 const PTXAS_WORDS: &[&[u8]] = &[
     b"--disable-warnings",
     b"--verbose",
@@ -154,7 +154,7 @@ const PTXAS_VALUES: &[&[u8]] = &[
     b"-maxrregcount=",
 ];
 
-/// Why a compile with an option is not for a cache, and the option.
+/// Why a compile with an option is not cached, and the option.
 pub(super) type Refusal = (NvrtcReason, Vec<u8>);
 
 /// The options of one compile.
@@ -164,14 +164,14 @@ pub(super) struct Options {
     all: Vec<(&'static str, Option<Vec<u8>>)>,
     /// The directories of `-I`, in order.
     pub includes: Vec<PathBuf>,
-    /// Whether the program's whole name and the working directory reach the result.
+    /// Whether the result contains the program's whole name or the working directory.
     pub tells_names: bool,
-    /// Whether the times of files do.
+    /// Whether the result contains the times of files.
     pub tells_times: bool,
 }
 
 impl Options {
-    /// Reads `arguments`, and behind them the words of `NVRTC_APPEND_FLAGS`.
+    /// Reads `arguments`, and after them the words of `NVRTC_APPEND_FLAGS` in `appended`.
     ///
     /// # Errors
     /// See [`Refusal`].
@@ -194,7 +194,7 @@ impl Options {
         let mut arguments = arguments.iter();
         while let Some(argument) = arguments.next() {
             let unknown = || (NvrtcReason::UnknownOption, argument.clone());
-            // A macro's value with an end of a line in it may hold directives.
+            // A macro's value with a newline may contain directives.
             if argument.contains(&b'\n') {
                 return Err(unknown());
             }
@@ -203,7 +203,7 @@ impl Options {
                 (NvrtcArity::Flag, value) => value,
                 (_, Some(value)) => Some(value),
                 (NvrtcArity::Joined, None) => return Err(unknown()),
-                // What looks like another option may be read as one.
+                // An argument that looks like another option may be read as one.
                 (_, None) => {
                     let next = arguments.next().ok_or_else(unknown)?;
                     let is_option = next.starts_with(b"-") && row.3 != NvrtcEffect::Ptxas;
@@ -241,7 +241,7 @@ impl Options {
         Ok(())
     }
 
-    /// The values of all options: what a macro stands for is among them.
+    /// The values of all options, including the definitions of macros.
     pub(super) fn values(&self) -> impl Iterator<Item = &[u8]> {
         self.all.iter().filter_map(|(_, value)| value.as_deref())
     }
@@ -252,7 +252,7 @@ impl Options {
         macros.filter_map(|(_, value)| value.as_deref())
     }
 
-    /// Writes the field `job`, in the shape of the other keys' jobs.
+    /// Writes the field `job`, in the same format as the other keys.
     pub(super) fn write(&self, sink: &mut impl Sink) {
         let count = |value: &Option<Vec<u8>>| 2 + usize::from(value.is_some());
         let counts = self.all.iter().map(|(_, value)| count(value));
@@ -267,10 +267,10 @@ impl Options {
     }
 }
 
-/// The option that `argument` is, and the value in it.
+/// The row of the option in `argument`, and the value in the argument.
 fn find(argument: &[u8]) -> Option<(&'static NvrtcOptionRow, Option<&[u8]>)> {
-    let split = argument.iter().position(|&byte| byte == b'=');
-    let (name, value) = match split {
+    let equals = argument.iter().position(|&byte| byte == b'=');
+    let (name, value) = match equals {
         Some(at) => (&argument[..at], Some(&argument[at + 1..])),
         None => (argument, None),
     };

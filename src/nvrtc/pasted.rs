@@ -1,10 +1,11 @@
-//! Which names `##` may make out of the words of a compile, whatever the number of pieces. A name can be made if it
-//! is a row of words that may be pasted, so that this never misses; how the words would come together is not asked.
+//! Decides which names `##` may paste together from the words of a compile, from any number of pieces. A name is taken
+//! as possible if it is a concatenation of words that may be pasted, whether or not macros would join them in that
+//! order. So no possible name is missed.
 //!
-//! Words that may be pasted stand in the replacement of a macro, and not for one of its parameters, or between the
-//! parentheses of a call of one. That rule holds where calls can be told: where not (parentheses that macros open, a
-//! header that is included between them, a text that may be read in two ways), all words count. Conditions are not
-//! evaluated. Pure.
+//! A word may be pasted if it is in the replacement of a macro without being one of its parameters, or between the
+//! parentheses of a macro call. That rule holds if calls can be recognised. If not (parentheses that macros open, a
+//! header that is included between them, a text that may be read in two ways), all words may be pasted. Conditions are
+//! not evaluated. Pure.
 
 use super::words::words;
 use crate::includes::lexer::piece::{PieceKind, Token};
@@ -15,8 +16,8 @@ use memchr::memmem;
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
 
-/// Macros with parameters that NVRTC has of its own, 12.0 to 13.5, found by asking for every word of its files. None
-/// of them pastes its arguments to a name that counts, but one may hand them on.
+/// NVRTC's own macros with parameters, 12.0 to 13.5, found by testing every word of its files. None of them pastes its
+/// arguments to a name that matters here, but one may pass them on.
 const OWN: &str = "__ASSERT_STR_HELPER __CUDA_ARCH_HAS_FEATURE__ __CUDA_HAS_ARCH_FAMILY_SPECIFIC \
     __CUDA_HAS_ARCH_SPECIFIC __NV_ATOMIC_ADDRESSOF __NV_ATOMIC_REQUIRES __NV_ATOMIC_RET \
     __NV_ATOMIC_RET_TYPE __NV_ATOMIC_TEMP __NV_ATOMIC_TRIVIALLY_COPYABLE __align__ __annotate__ \
@@ -24,7 +25,7 @@ const OWN: &str = "__ASSERT_STR_HELPER __CUDA_ARCH_HAS_FEATURE__ __CUDA_HAS_ARCH
     __has_extension __has_feature __has_include __has_include_next __is_identifier __launch_bounds__ \
     __local_maxnreg__ __location__ __maxnreg__ assert va_arg va_copy va_end va_start";
 
-/// What NVRTC's own macros without parameters stand for, where that is words.
+/// Words in the replacements of NVRTC's own macros without parameters.
 const OWN_WORDS: &[&[u8]] = &[
     b"__alignof__",
     b"__attribute__",
@@ -39,23 +40,23 @@ const OWN_WORDS: &[&[u8]] = &[
     b"volatile",
 ];
 
-/// Marks that paste, or may be read as one that does.
+/// Operators that paste, and trigraphs that may be part of one.
 const MARKS: [&[u8]; 4] = [b"##", b"%:%:", b"??=", b"??/"];
 
-/// The pieces of a compile.
+/// The words of a compile from which macros may paste names together.
 pub(super) struct Pieces<'t> {
     texts: Vec<&'t [u8]>,
-    /// Texts that are macros: the values of options, and what is compiled as part of a text.
+    /// Macros that options define, and name expressions, each written as a `#define`.
     given: Vec<Vec<u8>>,
     pastes: bool,
-    /// Every word.
+    /// Every word of `texts`.
     loose: OnceCell<HashSet<&'t [u8]>>,
     /// The words that may be pasted.
     strict: OnceCell<HashSet<Vec<u8>>>,
 }
 
 impl<'t> Pieces<'t> {
-    /// Those of `texts`, of the `macros` that options define (as `NAME=value`), and of `expressions`.
+    /// The pieces of `texts`, of the `macros` that options define (as `NAME=value`), and of `expressions`.
     pub(super) fn of<'g>(
         texts: impl Iterator<Item = &'t [u8]>,
         macros: impl Iterator<Item = &'g [u8]>,
@@ -82,7 +83,7 @@ impl<'t> Pieces<'t> {
         }
     }
 
-    /// Whether `whole` may be made of two pieces or more.
+    /// Whether `whole` may be pasted together from two or more pieces.
     pub(super) fn may_make(&self, whole: &[u8]) -> bool {
         self.pastes && is_row(whole, |word| self.has_loose(word)) && {
             let strict = self.strict.get_or_init(|| self.strict());
@@ -102,12 +103,9 @@ impl<'t> Pieces<'t> {
     fn strict(&self) -> HashSet<Vec<u8>> {
         let given = self.given.iter().map(Vec::as_slice);
         let texts = self.texts.iter().copied().chain(given);
-        let mut found = match PastedText::all(texts.clone()) {
-            Some(read) => Calls::of(&read).into_words(),
-            None => None,
-        };
-        let all = || texts.flat_map(words).map(<[u8]>::to_vec).collect();
-        let mut words = found.take().unwrap_or_else(all);
+        let pasted = PastedText::all(texts.clone()).and_then(|text| Calls::of(&text).into_words());
+        let all_words = || texts.flat_map(words).map(<[u8]>::to_vec).collect();
+        let mut words = pasted.unwrap_or_else(all_words);
         words.extend(OWN_WORDS.iter().map(|word| word.to_vec()));
         words
     }
@@ -119,17 +117,17 @@ fn may_paste(text: &[u8]) -> bool {
     MARKS.iter().any(|mark| memmem::find(&text, mark).is_some())
 }
 
-/// A piece of a text, as far as calls go.
+/// A token, as far as it matters for recognising calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Item {
-    /// By its number.
+    /// A word, by its number in [`PastedText::numbers`].
     Word(u32),
     Open,
     Close,
     /// `##`.
     Paste,
     Other,
-    /// `#if` and its like.
+    /// `#if`, `#else` and the like.
     Condition,
     /// `#include`.
     Include,
@@ -142,18 +140,20 @@ struct Definition {
     body: Vec<Item>,
 }
 
-/// All texts, read.
+/// All texts of a compile as items.
 #[derive(Default)]
 struct PastedText {
+    /// The number of each word.
     numbers: HashMap<Vec<u8>, u32>,
     definitions: Vec<Definition>,
-    /// What is no directive, by text; and every other directive.
+    /// The code outside directives, one list for each text.
     code: Vec<Vec<Item>>,
+    /// The directives other than `#define`.
     lines: Vec<Vec<Item>>,
 }
 
 impl PastedText {
-    /// `None` where a text may be read in two ways.
+    /// Reads `texts`; `None` if one of them may be read in two ways.
     fn all<'t>(texts: impl Iterator<Item = &'t [u8]>) -> Option<Self> {
         let mut read = Self::default();
         for text in texts {
@@ -185,11 +185,11 @@ impl PastedText {
             }
             let item = self.item(&token, text);
             if token.kind == PieceKind::Other && token.of(text).len() > 1 {
-                // A quote without its partner: what follows it may be code, but for a directive that only speaks.
+                // An unmatched quote: the text after it may be code, except in a directive with free text.
                 let name = line.first().map(|(_, token)| token.of(text));
-                let speaks =
+                let has_free_text =
                     |name: &&[u8]| [b"error".as_slice(), b"warning", b"pragma"].contains(name);
-                name.filter(speaks)?;
+                name.filter(has_free_text)?;
             }
             if in_directive {
                 line.push((item, token));
@@ -227,10 +227,10 @@ impl PastedText {
         let Some(((Item::Word(name), _), rest)) = line.split_first() else {
             return;
         };
-        let is = |read: &Self, words: &[&[u8]]| {
+        let is = |texts: &Self, words: &[&[u8]]| {
             words
                 .iter()
-                .any(|word| read.numbers.get(*word) == Some(name))
+                .any(|word| texts.numbers.get(*word) == Some(name))
         };
         const CONDITIONS: &[&[u8]] = &[
             b"if",
@@ -256,7 +256,7 @@ impl PastedText {
     }
 }
 
-/// What follows `#define`.
+/// The definition after `#define`.
 fn definition(line: &[(Item, Token)]) -> Option<Definition> {
     let ((Item::Word(name), _), rest) = line.split_first()? else {
         return None;
@@ -278,7 +278,7 @@ fn definition(line: &[(Item, Token)]) -> Option<Definition> {
     })
 }
 
-/// A backslash, blanks and the end of a line: a splice to some.
+/// Whether a text has a backslash, blanks and the end of a line, which only some compilers take for an escaped newline.
 fn has_blank_splice(text: &[u8]) -> bool {
     memchr::memchr_iter(b'\\', text).any(|at| {
         let rest = &text[at + 1..];
@@ -291,17 +291,17 @@ fn has_blank_splice(text: &[u8]) -> bool {
     })
 }
 
-/// Looks for the calls of macros.
+/// Finds the calls of macros, and the words that they may paste.
 struct Calls<'r> {
     read: &'r PastedText,
     macros: HashSet<u32>,
-    /// Macros that begin with a parenthesis which they leave open.
+    /// Macros that begin with a parenthesis and leave it open.
     openers: HashSet<u32>,
     found: HashSet<u32>,
     is_certain: bool,
 }
 
-/// What came last, before a parenthesis.
+/// The item before a parenthesis.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Last {
     Macro,
@@ -315,15 +315,16 @@ impl<'r> Calls<'r> {
     fn of(read: &'r PastedText) -> Self {
         let own = OWN.split(' ').map(str::as_bytes);
         let own = own.filter_map(|word| read.numbers.get(word)).copied();
-        let macros = read.definitions.iter().map(|found| found.name).chain(own);
+        let definitions = read.definitions.iter();
+        let macros = definitions.map(|definition| definition.name).chain(own);
         let openers = read
             .definitions
             .iter()
-            .filter(|found| leaves_open(&found.body) == Some(0));
+            .filter(|definition| leaves_open(&definition.body) == Some(0));
         let mut calls = Self {
             read,
             macros: macros.collect(),
-            openers: openers.map(|found| found.name).collect(),
+            openers: openers.map(|definition| definition.name).collect(),
             found: HashSet::new(),
             is_certain: true,
         };
@@ -332,7 +333,7 @@ impl<'r> Calls<'r> {
         }
         for code in &read.code {
             let is_open = calls.read_calls(code);
-            // It may be the rest of a call that another text begins.
+            // A parenthesis at the start may continue a call that begins in another text.
             let goes_on = code.first() == Some(&Item::Open);
             calls.is_certain &= !is_open && !goes_on;
         }
@@ -342,25 +343,27 @@ impl<'r> Calls<'r> {
         calls
     }
 
-    /// The words that may be pasted; `None` where they may be any.
+    /// The words that may be pasted; `None` if they may be any.
     fn into_words(self) -> Option<HashSet<Vec<u8>>> {
         let words = self.read.numbers.iter();
         let words = words.filter(|(_, number)| self.found.contains(number));
         let words: HashSet<_> = words.map(|(word, _)| word.clone()).collect();
-        let name = |number: &u32| {
-            let mut all = self.read.numbers.iter();
-            all.find(|(_, known)| *known == number)
+        // If an opener's name may be pasted together, calls cannot be recognised.
+        let name = |opener: &u32| {
+            let mut numbers = self.read.numbers.iter();
+            numbers
+                .find(|(_, number)| *number == opener)
                 .map(|(word, _)| word)
         };
         let mut openers = self.openers.iter().filter_map(name);
-        let is_made = openers.any(|name| is_row(name, |word| words.contains(word)));
-        (self.is_certain && !is_made).then_some(words)
+        let is_pasted = openers.any(|name| is_row(name, |word| words.contains(word)));
+        (self.is_certain && !is_pasted).then_some(words)
     }
 
     fn read_definition(&mut self, definition: &Definition) {
         let mut last = Last::Other;
         let mut is_pasted = false;
-        // Of each parenthesis that is open, whether it may be that of a call.
+        // For each open parenthesis, whether it may be that of a call.
         let mut open = Vec::new();
         for item in &definition.body {
             let is_opener = matches!(item, Item::Word(word) if self.openers.contains(word));
@@ -384,7 +387,7 @@ impl<'r> Calls<'r> {
             };
             is_pasted = *item == Item::Paste;
         }
-        // An opener is told wherever it is used.
+        // An opener may leave its parenthesis open: `read_calls` handles every use of one.
         let is_plain = definition.body.first() == Some(&Item::Open) && open.len() == 1;
         let is_opener = self.openers.contains(&definition.name) && is_plain;
         self.is_certain &= is_opener || !open.contains(&true);
@@ -398,10 +401,10 @@ impl<'r> Calls<'r> {
         }
     }
 
-    /// Finds the words in calls; whether the last call has no end.
+    /// Finds the words in calls. Returns whether the last call is still open at the end.
     fn read_calls(&mut self, items: &[Item]) -> bool {
         let mut depth = 0_usize;
-        // A condition decides where the call ends.
+        // Set by a condition within a call, which may decide where the call ends.
         let mut is_endless = false;
         let mut last = Last::Other;
         for item in items {
@@ -445,7 +448,7 @@ impl<'r> Calls<'r> {
     }
 }
 
-/// Where in a body the first parenthesis stands that is left open.
+/// The position of the first parenthesis in a body that is left open.
 fn leaves_open(body: &[Item]) -> Option<usize> {
     let mut open = Vec::new();
     for (at, item) in body.iter().enumerate() {

@@ -1,14 +1,14 @@
-//! What of the calling process reaches a compile besides its environment: the mode in which the calling thread
-//! computes, and what earlier compiles have left behind.
+//! The state of the calling process, besides its environment, that influences a compile: the floating-point mode of
+//! the calling thread, and the side effects of earlier compiles.
 //!
 //! NVRTC folds constants with the processor's own instructions, in the thread that called it; threads
 //! that it starts for `--split-compile` inherit the mode. Found by compiling under each mode with 12.0 to 13.5:
-//! the rounding of MXCSR changes results of all of them, that of the x87 unit and its precision those of 12.0 and
-//! 12.4, which with DAZ refuse some programs. The flags that tell what has happened change nothing.
+//! the rounding mode in MXCSR changes results of all of them; rounding mode and precision of the x87 unit change those
+//! of 12.0 and 12.4, which also refuse some programs under DAZ. The exception status flags change nothing.
 //!
-//! What stays behind was found by compiling the same before and after each option: since 12.4, remarks that
+//! The side effects were found by compiling the same program before and after each option: since 12.4, remarks that
 //! `--optimization-info` asked for are in the logs of all later compiles of the process; after `--split-compile`, 12.0
-//! gives other code.
+//! generates different code.
 
 use super::program::Library;
 use memchr::memmem;
@@ -20,12 +20,12 @@ const LEAKING: [&[u8]; 2] = [b"opt-info", b"optimization-info"];
 /// Options of releases before 12.4 that change later compiles.
 const LEAKING_EARLY: &[u8] = b"split-compile";
 
-/// Whether a compile of this process was asked for what later compiles show.
+/// Whether a compile of this process has had options that change later compiles.
 #[derive(Debug, Default)]
 pub(super) struct Leaks(AtomicBool);
 
 impl Leaks {
-    /// Takes note of a compile that `library` is about to do.
+    /// Records the options of a compile that `library` is about to do.
     pub(super) fn observe(
         &self,
         library: Option<&Library>,
@@ -37,13 +37,13 @@ impl Leaks {
             let holds = |word: &[u8]| memmem::find(text, word).is_some();
             LEAKING.iter().any(|word| holds(word)) || is_early && holds(LEAKING_EARLY)
         };
-        let mut all = options.iter().map(Vec::as_slice).chain(appended);
-        if all.any(leaks) {
+        let mut texts = options.iter().map(Vec::as_slice).chain(appended);
+        if texts.any(leaks) {
             self.note();
         }
     }
 
-    /// Takes note of such a compile.
+    /// Records that a compile has had such options.
     pub(super) fn note(&self) {
         self.0.store(true, Ordering::Release);
     }
@@ -53,7 +53,7 @@ impl Leaks {
     }
 }
 
-/// Whether a library is, or may be, older than 12.4, as the name of its builtins tells.
+/// Whether a library is, or may be, older than 12.4, judged by the name of its builtins.
 fn is_early(library: &Library) -> bool {
     let name = library.builtins.as_deref().and_then(|path| path.to_str());
     let version = name
@@ -65,7 +65,7 @@ fn is_early(library: &Library) -> bool {
     version.is_none_or(|version| version < (12, 4))
 }
 
-/// The control bits of the floating-point units of this thread, without the flags that operations leave.
+/// The control bits of the floating-point units of this thread, without the exception status flags.
 #[cfg(target_arch = "x86_64")]
 pub(super) fn floating_point_mode() -> String {
     /// Invalid, denormal, divide by zero, overflow, underflow, precision.
@@ -88,7 +88,7 @@ pub fn floating_point_mode() -> String {
     format!("fpcr {fpcr:x}")
 }
 
-/// There is no NVRTC for other processors.
+/// Empty: there is no NVRTC for other processors.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 pub fn floating_point_mode() -> String {
     String::new()

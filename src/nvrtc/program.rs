@@ -1,13 +1,13 @@
-//! What a client asks of NVRTC and what it gets: plain data, between the hooks and the cache.
+//! The requests of NVRTC's clients and their results: plain data that the hooks and the cache exchange.
 
 use std::path::PathBuf;
 
 /// One loaded libnvrtc, as the hooks found it.
 #[derive(Clone, Debug)]
 pub struct Library {
-    /// The file that is mapped.
+    /// The mapped file.
     pub path: PathBuf,
-    /// The builtins that it would load, if they are known; their contents are part of every key.
+    /// The builtins library that it would load, if known; its content is part of every key.
     pub builtins: Option<PathBuf>,
 }
 
@@ -20,7 +20,7 @@ pub struct Header {
     pub source: Vec<u8>,
 }
 
-/// What `nvrtcCreateProgram` was given.
+/// The arguments of `nvrtcCreateProgram`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program {
     /// The source's text.
@@ -34,9 +34,9 @@ pub struct Program {
 /// One call of `nvrtcCompileProgram`.
 #[derive(Clone, Copy, Debug)]
 pub struct NvrtcRequest<'a> {
-    /// Who would compile it.
+    /// The library that was called.
     pub library: &'a Library,
-    /// What is compiled.
+    /// The program to compile.
     pub program: &'a Program,
     /// The name expressions added so far, in order.
     pub expressions: &'a [Vec<u8>],
@@ -44,7 +44,7 @@ pub struct NvrtcRequest<'a> {
     pub options: &'a [Vec<u8>],
 }
 
-/// What a compile can give besides its log.
+/// The outputs that a compile can have besides its log, by the function that returns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProgramArtefact {
     /// `nvrtcGetPTX`, with its NUL.
@@ -61,24 +61,24 @@ pub enum ProgramArtefact {
     TileIr,
 }
 
-/// All that a successful compile gave, as the real functions return it.
+/// The output of a successful compile, as the real functions return it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProgramOutput {
     /// The log, with its NUL.
     pub log: Vec<u8>,
     /// Each name expression with its lowered name.
     pub lowered: Vec<(Vec<u8>, Vec<u8>)>,
-    /// What is not empty, in order.
+    /// The outputs that are not empty, in order.
     pub artefacts: Vec<(ProgramArtefact, Vec<u8>)>,
 }
 
-/// What the library was seen to do in the file system while it compiled, in order.
+/// One file access of the library during a compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileAccess {
     /// It opened this file for reading.
     Opened(PathBuf),
-    /// It asked whether this exists, or opened it, and it did not exist.
+    /// It called `stat` or the like on this path, or tried to open it, and nothing was there.
     Absent(PathBuf),
-    /// It asked for the state of this, which exists.
+    /// It called `stat` or the like on this path, which exists.
     Looked(PathBuf),
 }

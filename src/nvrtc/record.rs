@@ -1,5 +1,5 @@
-//! What is remembered of a program compiled at run time: its log and what it was compiled to, by
-//! digest. The format is drawn in `docs/design/store.md`.
+//! The stored record of a program compiled at run time: its log and its artefacts, by digest.
+//! `docs/design/store.md` draws the format.
 
 use super::program;
 use crate::store::Artefact;
@@ -11,28 +11,28 @@ pub const SCHEMA: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NvrtcRecord {
     pub schema: u32,
-    /// The log. Of a result that is the same anywhere, with a NUL in the place of the program's name.
+    /// The log. In a result that serves any directory, a NUL replaces the program's name.
     pub log: Artefact,
     /// Each name expression with its lowered name.
     pub lowered: Vec<(String, String)>,
-    /// What it was compiled to.
+    /// The outputs of the compile.
     pub artefacts: Vec<(NvrtcKind, Artefact)>,
     /// Wall time of the compile, in milliseconds.
     pub milliseconds: u64,
-    /// The record of what it depended on.
+    /// The key of the record of its dependencies, in hex.
     #[serde(default)]
     pub facts: Option<String>,
 }
 
 impl NvrtcRecord {
-    /// The record that was stored as `bytes`, if this version can read it.
+    /// Parses a stored record; `None` if this version cannot read it.
     pub fn read(bytes: &[u8]) -> Option<Self> {
-        let found: Self = serde_json::from_slice(bytes).ok()?;
-        (found.schema == SCHEMA).then_some(found)
+        let record: Self = serde_json::from_slice(bytes).ok()?;
+        (record.schema == SCHEMA).then_some(record)
     }
 }
 
-/// [`program::ProgramArtefact`] by the name that records have for it.
+/// A [`program::ProgramArtefact`] as records name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NvrtcKind {

@@ -20,7 +20,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-/// The account of one compile, from its beginning.
+/// The recorder of one compile, from its start.
 pub(super) struct ProgramRecorder {
     recorder: Recorder,
     log: Log,
@@ -34,10 +34,10 @@ impl ProgramRecorder {
         let log = Log::open(config.log.value.as_deref());
         let mut command: Vec<OsString> = Vec::new();
         if config.log.value.is_some() {
-            let shown = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
+            let argument = |bytes: &[u8]| OsString::from_vec(bytes.to_vec());
             command.push("nvrtc".into());
-            command.extend(request.options.iter().map(|option| shown(option)));
-            command.push(shown(full_name(request.program)));
+            command.extend(request.options.iter().map(|option| argument(option)));
+            command.push(argument(full_name(request.program)));
         }
         let recorder = Self {
             recorder: Recorder::begin(!command.is_empty()),
@@ -48,35 +48,35 @@ impl ProgramRecorder {
         recorder
             .recorder
             .note("library", request.library.path.display());
-        recorder.recorder.tell(|found| {
-            found.nvrtc = true;
-            found.directory = journal::text(env::current_dir().unwrap_or_default().as_os_str());
-            found.sources = vec![recorder.name.clone()];
-            found.recache = config.recache.value;
+        recorder.recorder.tell(|record| {
+            record.nvrtc = true;
+            record.directory = journal::text(env::current_dir().unwrap_or_default().as_os_str());
+            record.sources = vec![recorder.name.clone()];
+            record.recache = config.recache.value;
         });
         recorder
     }
 
-    /// A line of the log.
+    /// Adds a line to the log.
     pub(super) fn note(&self, name: &'static str, value: impl std::fmt::Display) {
         self.recorder.note(name, value);
     }
 
-    /// It was left to NVRTC.
+    /// Records a compile that bypassed the cache.
     pub(super) fn bypassed(self, level: &TieredStore, reason: NvrtcReason, detail: &[u8]) {
         level.stats().add(Counter::NvrtcBypassed(reason), 1);
         let detail = text(detail);
         self.recorder
             .note("bypass", format_args!("{} {detail}", reason.code()));
-        self.recorder.tell(|found| {
-            found.level = Ending::Bypass;
-            found.reason = Some(reason.code().to_owned());
-            found.detail = Some(detail).filter(|detail| !detail.is_empty());
+        self.recorder.tell(|record| {
+            record.level = Ending::Bypass;
+            record.reason = Some(reason.code().to_owned());
+            record.detail = Some(detail).filter(|detail| !detail.is_empty());
         });
         self.end(level);
     }
 
-    /// It was a hit on the result under `key`.
+    /// Records a hit.
     pub(super) fn hit(self, level: &TieredStore, ending: Ending, hit: &FoundResult) {
         let counter = match ending {
             Ending::Coalesced => Counter::NvrtcCoalesced,
@@ -86,16 +86,16 @@ impl ProgramRecorder {
         let key = hex::encode(hit.key);
         self.recorder
             .note("outcome", format_args!("{} ({key})", ending.text()));
-        self.recorder.tell(|found| {
-            found.level = ending;
-            found.stored = hit.record.milliseconds;
-            found.facts.clone_from(&hit.record.facts);
-            found.key = Some(key);
+        self.recorder.tell(|record| {
+            record.level = ending;
+            record.stored = hit.record.milliseconds;
+            record.facts.clone_from(&hit.record.facts);
+            record.key = Some(key);
         });
         self.end(level);
     }
 
-    /// NVRTC compiled it; the result is stored under a key, or is not.
+    /// Records a compile by NVRTC, and its stored result or the reason why it was not stored.
     pub(super) fn missed(self, level: &TieredStore, stored: Result<StoredProgram, String>) {
         level.stats().add(Counter::NvrtcMiss, 1);
         let (stored, unstored) = match stored {
@@ -118,18 +118,18 @@ impl ProgramRecorder {
             unstored,
             key: hex::encode(stored.key),
         });
-        self.recorder.tell(|found| {
-            found.level = Ending::Miss;
-            found.facts = stored.facts;
+        self.recorder.tell(|record| {
+            record.level = Ending::Miss;
+            record.facts = stored.facts;
         });
         self.end(level);
     }
 
-    /// NVRTC refused the program, or the client gave it up.
+    /// Records a program that NVRTC refused or the client gave up.
     pub(super) fn failed(self, level: &TieredStore) {
         self.recorder
             .note("outcome", "not compiled, or not successfully");
-        self.recorder.tell(|found| found.level = Ending::Failed);
+        self.recorder.tell(|record| record.level = Ending::Failed);
         self.end(level);
     }
 
@@ -153,16 +153,16 @@ impl ProgramRecorder {
     }
 }
 
-/// What was stored of a compile.
+/// A stored result.
 #[derive(Default)]
 pub(super) struct StoredProgram {
     /// The key of the result.
     pub key: Digest,
-    /// The record of what it depended on.
+    /// The key of the record of its dependencies, in hex.
     pub facts: Option<String>,
 }
 
-/// Stores what a compile depended on; the name by which it is found again.
+/// Stores a record of what a compile depended on. Returns its key in hex.
 pub(super) fn keep_facts(
     level: &TieredStore,
     keyed: &Keyed,

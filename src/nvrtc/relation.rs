@@ -1,7 +1,7 @@
-//! Which names that a compile looked at lead to one file, and which to different ones. NVRTC tells files apart by device
-//! and inode: it skips a header that it has read under another name if that asks to be read once, or is guarded, and
-//! takes a header for one that was passed in memory if that one's name is a link to it. `#include_next` compares
-//! directories in the same way. Looks at the disk when the compile is done.
+//! Records which paths of a compile lead to one file, and which to different files. NVRTC identifies files by device
+//! and inode: it skips a header that it has already read under another name if the header asks to be read once or is
+//! guarded, and it takes a file for a header that was passed in memory if that header's name is a link to the file.
+//! `#include_next` compares directories in the same way. Examines the disk after the compile.
 
 use crate::includes::lookups::{Doubt, Lookups};
 use crate::stat::Stat;
@@ -11,17 +11,19 @@ use std::path::{Path, PathBuf};
 
 type Identity = (u64, u64);
 
-/// Puts into `lookups` what must stay so of their files, whose `texts` are in the same order, of the files that were
-/// only looked at, and of the directories. `stand_ins` are places of what was passed in memory at which there is a
-/// file: none of the others may become that one.
+/// Adds to `lookups` the pairs of paths that must stay one file or directory, and the paths that must stay different.
+/// Considers their files, whose `texts` are in the same order, the files that were only probed, and the directories.
+/// `stand_ins` are existing files with the path of a header that was passed in memory: no other file may become the
+/// same as one of them.
 ///
 /// # Errors
-/// Something has gone meanwhile.
+/// A file or directory has gone meanwhile.
 pub(super) fn relate(
     lookups: &mut Lookups,
     texts: &[Vec<u8>],
     stand_ins: &BTreeSet<PathBuf>,
 ) -> Result<(), Doubt> {
+    // The first path of each file.
     let mut first: HashMap<Identity, PathBuf> = HashMap::new();
     let mut equal: HashMap<&[u8], Vec<PathBuf>> = HashMap::new();
     let Lookups {
@@ -44,7 +46,7 @@ pub(super) fn relate(
             }
         }
     }
-    // Files of different content cannot become one unseen.
+    // Only files of equal content: files of different content cannot become one file without a change of content.
     let copies = equal.into_values().filter(|paths| paths.len() > 1);
     distinct.extend(copies.flatten());
     for path in present.intersection(stand_ins) {
@@ -56,28 +58,28 @@ pub(super) fn relate(
         }
     }
     for path in present.iter() {
-        // What was skipped was not read, and nothing else tells that it is as it was.
+        // NVRTC did not read a header that it skipped, so nothing else confirms that it is unchanged.
         probed.insert(path.clone());
         if let Some(other) = first.get(&identity(path)?).filter(|other| *other != path) {
             same.insert((path.clone(), other.clone()));
         }
     }
-    let mut known: HashMap<Identity, &Path> = HashMap::new();
+    let mut first_directory: HashMap<Identity, &Path> = HashMap::new();
     for path in directories.iter() {
-        match known.get(&identity(path)?) {
+        match first_directory.get(&identity(path)?) {
             Some(other) => drop(same.insert((path.clone(), other.to_path_buf()))),
-            None => drop(known.insert(identity(path)?, path)),
+            None => drop(first_directory.insert(identity(path)?, path)),
         }
     }
-    if known.len() > 1 {
-        distinct.extend(known.into_values().map(Path::to_owned));
+    if first_directory.len() > 1 {
+        distinct.extend(first_directory.into_values().map(Path::to_owned));
     }
     Ok(())
 }
 
 fn identity(path: &Path) -> Result<Identity, Doubt> {
-    let found = fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Ok(Stat::from(&found).identity())
+    let metadata = fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(Stat::from(&metadata).identity())
 }
 
 #[cfg(test)]

@@ -1,25 +1,25 @@
-//! The store as a running program sees it: the memory of this process first, then the directory. Whatever goes
-//! wrong is counted and never in the way.
+//! The store as a running program sees it: the memory of this process first, then the directory. Errors are counted
+//! and otherwise treated as a missing value.
 
 use crate::key::Digest;
 use crate::stats::{Counter, Stats};
 use crate::store::policy::Limits;
 use crate::store::{Artefact, FileStore, MemoryStore, StoreError};
 
-/// Parts of the memory, each with a lock of its own, so that threads which hit on different programs
-/// seldom meet.
+/// Number of parts of the memory. Each has its own lock, so that threads with hits on different programs
+/// seldom wait for each other.
 const PARTS: usize = 16;
 
-/// What each part may hold. Larger values stay in the directory alone.
+/// Size limit of each part in bytes. Larger values are only in the directory.
 const PART_BYTES: u64 = 4 << 20;
 
-/// Two levels of a store.
+/// A store in memory before a store in a directory.
 pub(super) struct TieredStore {
     memory: Vec<MemoryStore>,
     store: FileStore,
     readonly: bool,
-    /// Whose memory it is. A fork may have happened while a lock of it was held, so that a child asks
-    /// the directory alone.
+    /// The process that owns the memory. A forked child uses only the directory, because a lock may have been
+    /// held during the fork.
     process: u32,
 }
 
@@ -44,34 +44,34 @@ impl TieredStore {
         &self.store
     }
 
-    /// Whether nothing is stored.
+    /// Whether the store accepts no values.
     pub(super) fn is_readonly(&self) -> bool {
         self.readonly
     }
 
-    /// The record under `key` as it was when this process last read or wrote it; records of results
-    /// never change, and lists only lack what others have added.
+    /// The record under `key` as this process last read or wrote it. Records of results never change, and lists of
+    /// path sets only lack what others have added since.
     pub(super) fn known_record(&self, key: &Digest) -> Option<Vec<u8>> {
         Some(self.part(key)?.get_shared(key)?.to_vec())
     }
 
     /// The record under `key` in the directory.
     pub(super) fn record(&self, key: &Digest) -> Option<Vec<u8>> {
-        let found = self.tried(self.store.get_record(key)).flatten()?;
-        self.remember(key, &found);
-        Some(found)
+        let record = self.tried(self.store.get_record(key)).flatten()?;
+        self.remember(key, &record);
+        Some(record)
     }
 
-    /// The bytes of an artefact, verified when they came into memory.
+    /// The bytes of an artefact, which were verified when they were read from the directory.
     pub(super) fn artefact(&self, artefact: &Artefact) -> Option<Vec<u8>> {
         let key = &artefact.sha256;
         let part = self.part(key);
-        if let Some(known) = part.and_then(|part| part.get_shared(key)) {
-            return Some(known.to_vec());
+        if let Some(bytes) = part.and_then(|part| part.get_shared(key)) {
+            return Some(bytes.to_vec());
         }
-        let found = self.tried(self.store.get_artefact(artefact)).flatten()?;
-        self.remember(key, &found);
-        Some(found)
+        let bytes = self.tried(self.store.get_artefact(artefact)).flatten()?;
+        self.remember(key, &bytes);
+        Some(bytes)
     }
 
     pub(super) fn keep_artefact(&self, bytes: &[u8]) -> Option<Artefact> {
@@ -83,7 +83,7 @@ impl TieredStore {
         Some(artefact)
     }
 
-    /// Stores a record; whether that succeeded.
+    /// Stores a record. Returns whether that succeeded.
     pub(super) fn keep(&self, key: &Digest, bytes: &[u8]) -> bool {
         if self.readonly || self.tried(self.store.put_record(key, bytes)).is_none() {
             return false;
@@ -94,7 +94,7 @@ impl TieredStore {
 
     fn remember(&self, key: &Digest, bytes: &[u8]) {
         if let Some(part) = self.part(key) {
-            // What is too large is read from the directory each time.
+            // Fails for values that are too large; they are read from the directory each time.
             let _ = part.insert(key, bytes);
         }
     }

@@ -1,4 +1,4 @@
-//! The words of a text, as NVRTC tells them apart: by bytes, whatever stands around them. Pure.
+//! Splits a text into words as NVRTC does, by bytes alone, also in comments and strings. Pure.
 
 use memchr::memmem;
 
@@ -8,7 +8,7 @@ pub(super) fn words(text: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|word| !word.is_empty())
 }
 
-/// Where `word` stands in `text` by itself, or pasted to something.
+/// The positions of `word` in `text` as a whole word, also next to `##`.
 pub(super) fn word_places<'t>(text: &'t [u8], word: &'t [u8]) -> impl Iterator<Item = usize> + 't {
     memmem::find_iter(text, word).filter(move |at| {
         let before = at.checked_sub(1).and_then(|at| text.get(at));

@@ -1,7 +1,7 @@
-//! What ld.so calls in the copy of this library that it loads as auditor (`LD_AUDIT`, see rtld-audit(7)). That copy
-//! lives in a namespace of its own, with a C library of its own, where no hook may run. So it only looks at each
-//! object that is mapped, before anything of it is used: it recognises libnvrtc by a function, and lets its symbols
-//! lead to the hooks in the preloaded copy of this same file.
+//! The functions that ld.so calls in the copy of this library that it loads as auditor (`LD_AUDIT`, see rtld-audit(7)).
+//! That copy lives in a namespace of its own, with a C library of its own, where no hook may run. So it only examines
+//! each object when it is mapped, before it is used: it recognises libnvrtc by a function, and redirects its symbols
+//! to the hooks in the preloaded copy of this same file.
 
 use super::elf::Object;
 use super::functions::{COUNT, Function, MARK, NAMES};
@@ -13,7 +13,7 @@ use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// What `<link.h>` tells of a loaded object.
+/// The start of `struct link_map` of `<link.h>`, the record of a loaded object.
 #[repr(C)]
 pub(super) struct LinkMap {
     base: usize,
@@ -23,15 +23,17 @@ pub(super) struct LinkMap {
 
 /// The namespace of the program itself (`LM_ID_BASE`).
 const PROGRAM: c_long = 0;
+/// `STT_FUNC`.
 const FUNCTION: u8 = 2;
 
-/// What `scripts/nvrtc-shim` gives the libraries that only forward to a libnvrtc.
+/// The symbol that `scripts/nvrtc-shim` defines in libraries that only forward to a libnvrtc.
 const SHIM: &CStr = c"pcache_nvcc_shim";
 
-/// Where the preloaded copy of this file lies; zero before it is loaded. ld.so hands nothing from call to call.
+/// Address of the preloaded copy of this file; zero before it is loaded. A static, because ld.so passes no context from
+/// call to call.
 static PRELOADED: AtomicUsize = AtomicUsize::new(0);
 
-/// ld.so asks whether this is an auditor; zero lets it forget about us.
+/// Called by ld.so to negotiate the version of the audit interface; zero makes it unload the auditor.
 // SAFETY: the name is ld.so's for this, and nothing else here has it.
 #[unsafe(no_mangle)]
 pub(super) extern "C" fn la_version(version: c_uint) -> c_uint {
@@ -42,13 +44,13 @@ pub(super) extern "C" fn la_version(version: c_uint) -> c_uint {
     if is_off { 0 } else { version }
 }
 
-/// The spellings of the settings for "no"; all others are for the preloaded copy to judge.
+/// Whether `text` is one of the settings' spellings of "no". The preloaded copy judges all other values.
 fn is_no(text: &[u8]) -> bool {
     let words: [&[u8]; 4] = [b"0", b"false", b"no", b"off"];
     words.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
-/// ld.so has mapped an object.
+/// Called by ld.so when it has mapped an object.
 ///
 /// # Safety
 /// For ld.so alone: `object` is one, and `cookie` can be written.
@@ -66,11 +68,11 @@ pub(super) unsafe extern "C" fn la_objopen(
             *cookie = meet(&*object).map_or(0, |slot| slot + 1);
         }
     }
-    // No call is to be reported.
+    // ld.so need not report calls from or to the object.
     0
 }
 
-/// ld.so is about to unmap an object.
+/// Called by ld.so when it is about to unmap an object.
 ///
 /// # Safety
 /// For ld.so alone: `cookie` is what [`la_objopen`] has left.
@@ -85,8 +87,8 @@ pub(super) unsafe extern "C" fn la_objclose(cookie: *mut usize) -> c_uint {
     0
 }
 
-/// Brings a libnvrtc in that is loaded already, with the hooks of this very copy: for those who forward to it and
-/// ask for its functions afterwards. Zero where that is done, or was done by an auditor.
+/// Hooks a libnvrtc that is loaded already, with the hooks of this very copy. For shims that forward to it and look up
+/// its functions afterwards. Returns zero if the library is hooked now, or already was by an auditor.
 ///
 /// # Safety
 /// `object` is a loaded object's record, as `dlinfo` gives it, and no thread is loading or unloading it.
@@ -103,7 +105,7 @@ pub(super) unsafe extern "C" fn pcache_nvcc_adopt(object: *const LinkMap) -> c_i
     slot.map_or(1, |_| 0)
 }
 
-/// Notes the preloaded copy; brings libnvrtc in, and gives its slot.
+/// Hooks an object if it is a libnvrtc, and returns its slot. Remembers an object that is the preloaded copy.
 ///
 /// # Safety
 /// `map` is an object that has just been mapped.
@@ -122,7 +124,7 @@ unsafe fn meet(map: &LinkMap) -> Option<usize> {
     None
 }
 
-/// Whether this is our own file, so that everything in it is where it is in this copy.
+/// Whether an object is another copy of this file, so that everything in it is at the same offset as in this copy.
 fn is_same_file(map: &LinkMap, object: &Object) -> bool {
     let Some(symbol) = object.symbol(slots::NAME) else {
         return false;
@@ -155,7 +157,7 @@ fn preloaded() -> Option<&'static HookSlots> {
     (base != 0).then(|| unsafe { &*((own - own_base() + base) as *const HookSlots) })
 }
 
-/// Lets every function of libnvrtc that has a hook lead there.
+/// Redirects every function of libnvrtc that has a hook. Returns the library's slot.
 fn bring_in(object: &Object, map: &LinkMap, slots: &HookSlots) -> Option<usize> {
     let (number, slot) = slots.free()?;
     let symbols = NAMES.map(|name| object.symbol(name));
@@ -197,6 +199,7 @@ fn redirect(
     Some(())
 }
 
+/// Undoes an incomplete [`redirect`].
 fn restore(
     object: &Object,
     symbols: &[Option<*mut Elf64_Sym>; COUNT],

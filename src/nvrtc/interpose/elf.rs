@@ -1,6 +1,6 @@
-//! What a loaded object says of itself in its dynamic section: its symbols, found through either kind of
-//! hash table, and where its calls of other libraries go. Reads memory that ld.so has mapped; does not
-//! know why. The format is the System V ABI's; `DT_GNU_HASH` is glibc's.
+//! Reads the dynamic section of a loaded object: its symbols, found through either kind of
+//! hash table, and the addresses of its imported functions. Reads memory that ld.so has mapped.
+//! The format is the System V ABI's; `DT_GNU_HASH` is glibc's.
 
 use libc::{Elf64_Ehdr, Elf64_Phdr, Elf64_Sym};
 use rustix::param::page_size;
@@ -23,7 +23,7 @@ const DT_JMPREL: i64 = 23;
 const DT_RUNPATH: i64 = 29;
 const DT_GNU_HASH: i64 = 0x6fff_fef5;
 
-/// Relocations that hold the plain address of a symbol: of a call, and of a call without a table (`-fno-plt`).
+/// Types of relocations that hold the plain address of a symbol: for a call, and for a call without a PLT (`-fno-plt`).
 #[cfg(target_arch = "x86_64")]
 const ADDRESSES: [u32; 2] = [7, 6];
 #[cfg(target_arch = "aarch64")]
@@ -57,7 +57,7 @@ pub(super) struct Object {
 }
 
 impl Object {
-    /// The object at `base` with this dynamic section; `None` where it has no symbols that can be found.
+    /// The object at `base` with this dynamic section; `None` if it has no symbols that can be looked up.
     ///
     /// # Safety
     /// Both are of one object that stays mapped while the result is used.
@@ -72,7 +72,7 @@ impl Object {
             has_rpath: false,
             has_runpath: false,
         };
-        // ld.so makes addresses of these in place, but not of a section that is read-only.
+        // ld.so relocates these values in place, unless the section is read-only.
         let address = |value: usize| if value < base { base + value } else { value };
         let mut entry = dynamic.cast::<Dynamic>();
         loop {
@@ -99,7 +99,7 @@ impl Object {
         (is_whole && !(object.hash.is_null() && object.gnu_hash.is_null())).then_some(object)
     }
 
-    /// Where the object lies: what its symbols' values are counted from.
+    /// The object's base address, to which its symbols' values are relative.
     pub(super) fn base(&self) -> usize {
         self.base
     }
@@ -109,10 +109,10 @@ impl Object {
         self.has_rpath && !self.has_runpath
     }
 
-    /// The symbol that this object defines by `name`.
+    /// The symbol called `name`, if this object defines it.
     pub(super) fn symbol(&self, name: &CStr) -> Option<*mut Elf64_Sym> {
         // SAFETY: the tables are the object's own, by the promise of `new`.
-        let found = unsafe {
+        let index = unsafe {
             if self.gnu_hash.is_null() {
                 self.by_hash(name)
             } else {
@@ -120,7 +120,7 @@ impl Object {
             }
         }?;
         // SAFETY: an index from a hash table is one of the symbol table.
-        let symbol = unsafe { self.symbols.add(found as usize) };
+        let symbol = unsafe { self.symbols.add(index as usize) };
         // SAFETY: as above.
         let is_defined = unsafe { (*symbol).st_shndx != 0 && (*symbol).st_value != 0 };
         is_defined.then_some(symbol)
@@ -150,11 +150,11 @@ impl Object {
                 return None;
             }
             loop {
-                let found = chain.add((index - first) as usize).read();
-                if found | 1 == hash | 1 && self.is_named(index, name) {
+                let chained = chain.add((index - first) as usize).read();
+                if chained | 1 == hash | 1 && self.is_named(index, name) {
                     return Some(index);
                 }
-                if found & 1 == 1 {
+                if chained & 1 == 1 {
                     return None;
                 }
                 index += 1;
@@ -196,7 +196,7 @@ impl Object {
         }
     }
 
-    /// Every place of the object that holds the address of something of another library, with the name.
+    /// Every word of the object that holds the address of an imported symbol, with the symbol's name.
     pub(super) fn imports(&self) -> impl Iterator<Item = (*mut usize, &CStr)> {
         let lists = self.relocations.iter().filter(|(at, _)| *at != 0);
         let relocations = lists.flat_map(|&(at, bytes)| {
@@ -217,7 +217,7 @@ impl Object {
             })
     }
 
-    /// Writes `value` at `place`, which may lie in pages that are read-only, and leaves those as they were.
+    /// Writes `value` at `place`, also in a read-only page, whose protection is the same afterwards.
     ///
     /// # Safety
     /// `place` is in the object and holds a word that may change.
@@ -227,7 +227,7 @@ impl Object {
         unsafe { write_protected(place, value, before) }
     }
 
-    /// How the page at `address` is protected, by the object's own headers.
+    /// The protection of the page at `address`, according to the object's own headers.
     fn protection(&self, address: usize) -> Option<c_int> {
         let mut resident = 0u8;
         // SAFETY: asks about a page; the answer goes to the one byte that it needs.
@@ -272,15 +272,16 @@ impl Object {
 /// Whether a thread has a page open for writing.
 static IS_WRITING: AtomicBool = AtomicBool::new(false);
 
-/// How often a thread tries to begin, at first at once and then a millisecond apart.
+/// How often a thread tries to take its turn: the first [`AT_ONCE`] times without a pause, then a millisecond apart.
 const ATTEMPTS: u32 = 1000;
 const AT_ONCE: u32 = 100;
 
-/// One thread's turn to write: where two have the same page open, the first to close it makes the other fault.
+/// One thread's turn to write. If two threads had the same page open, the first to protect it again would make the
+/// other fault.
 struct Writing;
 
 impl Writing {
-    /// `None` if another thread does not come to its end, such as one that a fork has left behind.
+    /// Takes the turn. `None` if another thread does not end its own: after a fork, that thread may not exist.
     fn begin() -> Option<Self> {
         for attempt in 0..ATTEMPTS {
             let (acquire, relaxed) = (Ordering::Acquire, Ordering::Relaxed);
@@ -288,7 +289,7 @@ impl Writing {
             match taken {
                 Ok(_) => return Some(Self),
                 Err(_) if attempt < AT_ONCE => yield_now(),
-                // A thread that has lost its core needs some time slices for its few calls.
+                // A thread that was preempted needs some time slices for its few calls.
                 Err(_) => sleep(Duration::from_millis(1)),
             }
         }
@@ -302,7 +303,7 @@ impl Drop for Writing {
     }
 }
 
-/// Writes `value` at `place`, whose page is protected as `before` says and is so afterwards.
+/// Writes `value` at `place`, whose page has the protection `before`, also afterwards.
 ///
 /// # Safety
 /// `place` is a word that may change, in a page of that protection.

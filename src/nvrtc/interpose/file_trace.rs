@@ -1,7 +1,7 @@
-//! What libnvrtc reads while it compiles. It has no output that would tell; but it asks the C library
-//! through its own table of addresses, in the thread that called it. There these functions take the place of
-//! the C library's, note what was asked and what came of it, and pass it on. Of the whole process only libnvrtc's own calls
-//! come this way, and only once something has to be compiled.
+//! Observes the file accesses of libnvrtc while it compiles. It reports them nowhere, but it calls the C library
+//! through its own table of addresses, in the thread that called it. These functions replace the C library's in that
+//! table, record each call and its result, and pass it on. Only libnvrtc's own calls are redirected, no others in the
+//! process, and only once something has to be compiled.
 
 use super::elf::Object;
 use super::slots::HookSlot;
@@ -13,25 +13,25 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 thread_local! {
-    /// What the compile of this thread was seen to do; `None` while none is watched.
+    /// The accesses of this thread's compile; `None` while no compile is watched.
     static SEEN: RefCell<Option<SeenAccess>> = const { RefCell::new(None) };
 }
 
-/// What one compile was seen to do.
+/// The observed accesses of one compile.
 #[derive(Default)]
 struct SeenAccess {
     accesses: Vec<FileAccess>,
-    /// The working directory when it began.
+    /// The working directory when the compile began.
     directory: Option<PathBuf>,
-    /// Something that cannot be told by an [`FileAccess`]: what depends on it must not be stored.
+    /// Whether there was an access that no [`FileAccess`] describes. The result must not be stored then.
     is_strange: bool,
 }
 
-/// Watches the compiles of the library in `slot` that this thread does until [`Watch::end`].
+/// Watches this thread's compiles until [`Watch::end`].
 pub(super) struct Watch(());
 
 impl Watch {
-    /// Begins; `None` where the library's calls cannot be seen.
+    /// Starts to watch the library in `slot`; `None` if its calls cannot be observed.
     pub(super) fn begin(slot: &HookSlot) -> Option<Self> {
         tap(slot)?;
         SEEN.set(Some(SeenAccess {
@@ -41,7 +41,7 @@ impl Watch {
         Some(Self(()))
     }
 
-    /// What was seen; `None` where something happened that cannot be told.
+    /// The observed accesses; `None` if there was one that cannot be described.
     pub(super) fn end(self) -> Option<Vec<FileAccess>> {
         let seen = SEEN.take()?;
         (!seen.is_strange).then_some(seen.accesses)
@@ -54,7 +54,7 @@ impl Drop for Watch {
     }
 }
 
-/// A function of the C library that is watched, what stands in its place, and where it really is.
+/// A watched function of the C library, our replacement, and the address of the real function.
 struct Tap {
     name: &'static CStr,
     ours: fn() -> usize,
@@ -66,7 +66,7 @@ macro_rules! taps {
         #[allow(non_camel_case_types, clippy::upper_case_acronyms)]
         enum At { $($at,)* }
 
-        // The functions in the C library's place are called without any context.
+        // Static, because C calls the replacements without any context.
         static TAPS: [Tap; [$($name,)*].len()] = [$(Tap {
             name: $name,
             ours: || $ours as *const () as usize,
@@ -91,18 +91,18 @@ taps! {
     Realpath: c"realpath" => realpath,
 }
 
-/// Without these, what a library reads is not seen: it asks in ways that are not known.
+/// A library must import one of each group. Otherwise it accesses files in unknown ways and cannot be observed.
 const NEEDED: [&[&CStr]; 2] = [&[c"fopen", c"fopen64"], &[c"__xstat", c"stat"]];
 
-/// Puts our functions into the library's table; `None` where it has no such places.
+/// Puts our functions into the library's table; `None` if it does not import the functions in [`NEEDED`].
 ///
-/// Looked at before each compile: a library that is bound lazily may have put back the C library's
-/// function in the very moment in which ours was put there.
+/// Repeated before each compile: in a library with lazy binding, ld.so may have written the C library's
+/// function into the table at the very moment at which ours was written.
 fn tap(slot: &HookSlot) -> Option<()> {
     let (base, dynamic) = slot.place();
     // SAFETY: the slot's library is mapped as long as a thread calls its functions.
     let object = unsafe { Object::new(base, dynamic as *const u8) }?;
-    let mut found = Vec::new();
+    let mut tapped = Vec::new();
     for (place, name) in object.imports() {
         let Some(tap) = TAPS.iter().find(|tap| tap.name == name) else {
             continue;
@@ -122,28 +122,28 @@ fn tap(slot: &HookSlot) -> Option<()> {
                 object.write(place, ours)?;
             }
         }
-        found.push(tap.name);
+        tapped.push(tap.name);
     }
-    let is_seen = |names: &&[&CStr]| names.iter().any(|name| found.contains(name));
-    NEEDED.iter().all(is_seen).then_some(())
+    let is_tapped = |names: &&[&CStr]| names.iter().any(|name| tapped.contains(name));
+    NEEDED.iter().all(is_tapped).then_some(())
 }
 
 fn real(at: At) -> usize {
     TAPS[at as usize].real.load(Ordering::Acquire)
 }
 
-/// How a question about a path was meant, and so what a "yes" tells.
+/// The kind of a call with a path, which decides what its success means.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum AccessQuestion {
-    /// It was opened for reading.
+    /// It opens the file for reading.
     Read,
-    /// Its state was asked for.
+    /// It asks for the file's state.
     Look,
-    /// Something that an [`FileAccess`] cannot tell, unless the answer is that nothing is there.
+    /// It does something that no [`FileAccess`] describes, unless nothing is at the path.
     Strange,
 }
 
-/// Notes what came of a question, and leaves errno as it is.
+/// Records the result of a call, and leaves errno unchanged.
 fn note(path: *const c_char, question: AccessQuestion, is_there: bool) {
     let errno = errno();
     let _ = std::panic::catch_unwind(|| {
@@ -159,12 +159,12 @@ fn note(path: *const c_char, question: AccessQuestion, is_there: bool) {
 }
 
 impl SeenAccess {
-    fn note(&mut self, path: *const c_char, question: AccessQuestion, found: Result<(), c_int>) {
+    fn note(&mut self, path: *const c_char, question: AccessQuestion, result: Result<(), c_int>) {
         let Some(path) = self.absolute(path) else {
             self.is_strange = true;
             return;
         };
-        match (found, question) {
+        match (result, question) {
             (Ok(()), AccessQuestion::Read) => self.accesses.push(FileAccess::Opened(path)),
             (Ok(()), AccessQuestion::Look) => self.accesses.push(FileAccess::Looked(path)),
             (Err(libc::ENOENT | libc::ENOTDIR), _) => self.accesses.push(FileAccess::Absent(path)),
@@ -172,8 +172,8 @@ impl SeenAccess {
         }
     }
 
-    /// The path as it is meant, if the working directory is the one that it was: another thread may leave it for a
-    /// moment, in which a name means something else.
+    /// The absolute path. `None` for a relative path if the working directory is not the one at the start: another
+    /// thread may change it for a moment, in which the path means something else.
     fn absolute(&self, path: *const c_char) -> Option<PathBuf> {
         if path.is_null() {
             return None;
@@ -186,9 +186,9 @@ impl SeenAccess {
             return Some(path.to_owned());
         }
         let now = std::env::current_dir().ok();
-        // Not `Path::join` of nothing: an empty name is no directory.
-        let is_meant = !path.as_os_str().is_empty() && now == self.directory;
-        Some(now.filter(|_| is_meant)?.join(path))
+        // An empty path is an error for the C library, but joining it would give the directory.
+        let is_certain = !path.as_os_str().is_empty() && now == self.directory;
+        Some(now.filter(|_| is_certain)?.join(path))
     }
 }
 
@@ -223,7 +223,7 @@ fn reads_only(flags: c_int) -> AccessQuestion {
     }
 }
 
-/// The C library's function at a tap, as what it is.
+/// The C library's function of a tap, with its type.
 macro_rules! real {
     ($at:ident as fn($($argument:ty),*) -> $result:ty) => {
         // SAFETY: the tap's name is this function's, and its address was found before ours could be called.
@@ -249,7 +249,7 @@ unsafe extern "C" fn fopen64(path: WatchedName, mode: *const c_char) -> *mut c_v
     file
 }
 
-// The mode of a new file is passed on whether or not there is one: C lets callers leave it out.
+// The mode of a new file is always passed on, although C lets callers leave it out.
 unsafe extern "C" fn open(path: WatchedName, flags: c_int, mode: c_int) -> c_int {
     let real = real!(Open as fn(WatchedName, c_int, c_int) -> c_int);
     // SAFETY: the caller's own call.

@@ -1,5 +1,5 @@
-//! The functions of libnvrtc that are hooked: a row for each, and their shapes. What has no row
-//! reaches the real library untouched.
+//! The hooked functions of libnvrtc, one row each, and their signatures. Calls of other functions go to the real
+//! library directly.
 
 use std::ffi::{CStr, c_char, c_int, c_void};
 
@@ -24,13 +24,13 @@ pub(super) type ExpressionFn = unsafe extern "C" fn(Handle, *const c_char) -> c_
 /// `nvrtcGetLoweredName`.
 pub(super) type LoweredFn =
     unsafe extern "C" fn(Handle, *const c_char, *mut *const c_char) -> c_int;
-/// `nvrtcGetPTXSize` and its like.
+/// `nvrtcGetPTXSize` and the like.
 pub(super) type SizeFn = unsafe extern "C" fn(Handle, *mut usize) -> c_int;
-/// `nvrtcGetPTX` and its like.
+/// `nvrtcGetPTX` and the like.
 pub(super) type GetFn = unsafe extern "C" fn(Handle, *mut c_char) -> c_int;
 /// `nvrtcGetPCHCreateStatus`.
 pub(super) type StatusFn = unsafe extern "C" fn(Handle) -> c_int;
-/// What takes a program and something else that is only passed on.
+/// A function with further pointers that are only passed on, such as `nvrtcSetFlowCallback`.
 pub(super) type OtherFn = unsafe extern "C" fn(Handle, *mut c_void, *mut c_void) -> c_int;
 
 macro_rules! functions {
@@ -40,10 +40,10 @@ macro_rules! functions {
         #[allow(missing_docs)] // The names are the functions' own.
         pub(super) enum Function { $($variant,)* }
 
-        /// Their names, in the order of the variants.
+        /// The names of the functions, in the order of the variants.
         pub(super) const NAMES: [&CStr; COUNT] = [$($name,)*];
 
-        /// All of them, in the same order.
+        /// All functions, in the same order.
         pub(super) const ALL: [Function; COUNT] = [$(Function::$variant,)*];
 
         pub(super) const COUNT: usize = [$(Function::$variant,)*].len();
@@ -75,11 +75,11 @@ functions! {
     SetFlowCallback = c"nvrtcSetFlowCallback",
 }
 
-/// The function by which a libnvrtc is known, whatever its file is called.
+/// The function by which a libnvrtc is recognised, whatever the name of its file.
 pub(super) const MARK: Function = Function::CompileProgram;
 
 impl Function {
-    /// Its place in tables.
+    /// Its index in tables.
     pub(super) const fn index(self) -> usize {
         self as usize
     }

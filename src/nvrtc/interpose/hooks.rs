@@ -1,8 +1,8 @@
-//! What clients call in the place of libnvrtc's functions. Each hook knows its slot, and so its library; it
-//! answers for programs that the cache had a result of, and passes everything else on to the real function.
-//! What all releases answer alike of a compiled program is answered here: a compile that is made up for later may
-//! find its headers gone. The rest (a null pointer for a name, a panic of ours) is the real function's to answer,
-//! after the real compile where the program has had none.
+//! The hooks, which clients call instead of libnvrtc's functions. Each hook knows its slot, and so its library. It
+//! answers for programs whose result came from the cache, and passes all other calls on to the real function.
+//! Answers that are the same in all releases for a compiled program are given here, because a real compile that is
+//! done later may find its headers gone. All other calls (a null pointer for a name, a panic of ours) go to the real
+//! function, after a real compile if the program has had none.
 
 use super::functions::{
     COUNT, CompileFn, CreateFn, DestroyFn, ExpressionFn, Function, GetFn, Handle, LoweredFn,
@@ -18,12 +18,13 @@ use std::ptr;
 use std::slice;
 use std::sync::Arc;
 
-/// `NVRTC_ERROR_INTERNAL_ERROR`: a function was called that its library does not have, which cannot be.
+/// `NVRTC_ERROR_INTERNAL_ERROR`: the library does not have the called function, which cannot happen.
 const INTERNAL_ERROR: c_int = 11;
 
-/// What all releases say of a compiled program: `NVRTC_ERROR_INVALID_INPUT` where a place for the answer is missing,
-/// `NVRTC_ERROR_NO_NAME_EXPRESSIONS_AFTER_COMPILATION`, `NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID` of one that was not
-/// added, and `NVRTC_ERROR_NO_PCH_CREATE_ATTEMPTED` where no option asked for it, as of all that are cached.
+/// Errors that all releases return for a compiled program: `NVRTC_ERROR_INVALID_INPUT` if the pointer for the answer is
+/// null, `NVRTC_ERROR_NO_NAME_EXPRESSIONS_AFTER_COMPILATION`, `NVRTC_ERROR_NAME_EXPRESSION_NOT_VALID` for an expression
+/// that was not added, and `NVRTC_ERROR_NO_PCH_CREATE_ATTEMPTED` if no option asked for a precompiled header, as for
+/// all cached programs.
 const INVALID_INPUT: c_int = 3;
 const TOO_LATE: c_int = 8;
 const NOT_VALID: c_int = 10;
@@ -46,7 +47,7 @@ static HOOKS: [[Address; COUNT]; SLOTS] = [
     hooks::<7>(),
 ];
 
-/// Where the hook of a slot for the function at `index` lies in this copy.
+/// The address in this copy of a slot's hook for the function at `index`.
 pub(super) fn address(slot: usize, index: usize) -> usize {
     HOOKS[slot][index].0 as usize
 }
@@ -92,7 +93,7 @@ fn key<const SLOT: usize>(program: Handle) -> ProgramKey {
     }
 }
 
-/// What `work` says, if it ends without a panic.
+/// The result of `work`; `None` if it panics.
 fn guarded<T>(work: impl FnOnce() -> Option<T>) -> Option<T> {
     catch_unwind(AssertUnwindSafe(work)).ok().flatten()
 }
@@ -114,7 +115,7 @@ fn hit<const SLOT: usize>(program: Handle) -> Option<Arc<ProgramHit>> {
     })
 }
 
-/// Makes the real library able to answer for a program.
+/// Lets the real library compile a program that was a hit, so that it can answer for it.
 fn hand_over<const SLOT: usize>(program: Handle) {
     if let Some(hit) = hit::<SLOT>(program) {
         let _ = catch_unwind(AssertUnwindSafe(|| hit.compile(key::<SLOT>(program))));
@@ -138,16 +139,16 @@ unsafe extern "C" fn create<const SLOT: usize>(
         guarded(|| {
             session::prepare();
             // SAFETY: the real function has just read the same strings, and has set the handle.
-            let (made, program) =
+            let (created, handle) =
                 unsafe { (read_program(source, name, count, headers, names)?, *program) };
             let entry = ProgramEntry {
                 generation: generation::<SLOT>(),
-                program: Arc::new(made),
+                program: Arc::new(created),
                 expressions: Vec::new(),
                 stage: ProgramStage::Fresh,
                 kept: Vec::new(),
             };
-            PROGRAMS.insert(key::<SLOT>(program), entry);
+            PROGRAMS.insert(key::<SLOT>(handle), entry);
             Some(())
         });
     }
@@ -190,7 +191,7 @@ unsafe fn bytes(text: *const c_char) -> Option<Vec<u8>> {
     (!text.is_null()).then(|| unsafe { CStr::from_ptr(text) }.to_bytes().to_vec())
 }
 
-/// An array of strings; `None` where one is missing, or the array.
+/// Copies an array of strings; `None` if the array or one of its strings is null.
 ///
 /// # Safety
 /// What is not null is an array of `count`, or a string.
@@ -215,7 +216,7 @@ unsafe extern "C" fn destroy<const SLOT: usize>(program: *mut Handle) -> c_int {
     let Some(destroy) = real!(slots::own().get(SLOT), Function::DestroyProgram, DestroyFn) else {
         return INTERNAL_ERROR;
     };
-    // Before the real one: afterwards another thread may be given the same handle.
+    // Before the real call: afterwards another thread may get the same handle for a new program.
     // SAFETY: the client's handle, if there is one.
     if let Some(program) = unsafe { program.as_ref() } {
         guarded(|| PROGRAMS.remove(key::<SLOT>(*program)));
@@ -233,8 +234,8 @@ unsafe extern "C" fn compile<const SLOT: usize>(
         return INTERNAL_ERROR;
     };
     // SAFETY: the client's own strings.
-    let given = guarded(|| unsafe { strings(count, options) });
-    let result = guarded(|| session::compile(key::<SLOT>(program), given));
+    let copied = guarded(|| unsafe { strings(count, options) });
+    let result = guarded(|| session::compile(key::<SLOT>(program), copied));
     // SAFETY: the client's own call.
     result.unwrap_or_else(|| unsafe { compile(program, count, options) })
 }
@@ -274,21 +275,22 @@ unsafe extern "C" fn get_lowered_name<const SLOT: usize>(
     let Some(lowered) = real!(slot, Function::GetLoweredName, LoweredFn) else {
         return INTERNAL_ERROR;
     };
-    let found = hit::<SLOT>(program).and_then(|hit| {
+    // `None` = the real library answers; `Some(None)` = the expression was not added.
+    let answer = hit::<SLOT>(program).and_then(|hit| {
         if expression.is_null() || name.is_null() {
             return None;
         }
         // SAFETY: what is not null is a string.
         let wanted = unsafe { CStr::from_ptr(expression) }.to_bytes();
-        let mut known = hit.output.lowered.iter();
-        let at = known.position(|(known, _)| known == wanted);
+        let mut expressions = hit.output.lowered.iter();
+        let at = expressions.position(|(expression, _)| expression == wanted);
         Some(at.map(|at| hit.lowered[at].as_ptr()))
     });
-    match found {
+    match answer {
         Some(None) => NOT_VALID,
-        Some(Some(found)) => {
+        Some(Some(lowered_name)) => {
             // SAFETY: a place for the answer, which stays as long as the program.
-            unsafe { name.write(found) };
+            unsafe { name.write(lowered_name) };
             SUCCESS
         }
         None => {
@@ -299,7 +301,7 @@ unsafe extern "C" fn get_lowered_name<const SLOT: usize>(
     }
 }
 
-/// What a hit has of what `function`, or its size, asks for.
+/// The output of a hit that `function` returns, or whose size it returns.
 fn stored(hit: &ProgramHit, function: usize) -> Option<&[u8]> {
     let is_asked = |one: Function| one.index() == function;
     if is_asked(Function::GetProgramLogSize) || is_asked(Function::GetProgramLog) {
@@ -310,7 +312,7 @@ fn stored(hit: &ProgramHit, function: usize) -> Option<&[u8]> {
         .find(|(_, size, get, _)| is_asked(*size) || is_asked(*get))?;
     let mut stored = hit.output.artefacts.iter();
     let stored = stored.find(|(artefact, _)| *artefact == row.0);
-    // A result is stored with all that is not empty: the real functions say so of all kinds.
+    // Every output that is not empty is stored, so a missing one is empty: its size is that in `ARTEFACTS`.
     Some(stored.map_or(&[0; 1][..row.3], |(_, bytes)| bytes))
 }
 
@@ -390,7 +392,8 @@ unsafe extern "C" fn get_pch_heap_size_required<const SLOT: usize>(
     }
 }
 
-/// A client that registers a flow callback expects it to run, so that such a program is left to NVRTC.
+/// Hook of `nvrtcSetFlowCallback`. A client that registers a callback expects it to run during the compile, so such a
+/// program bypasses the cache.
 unsafe extern "C" fn set_flow_callback<const SLOT: usize>(
     program: Handle,
     callback: *mut c_void,
@@ -416,7 +419,7 @@ unsafe extern "C" fn set_flow_callback<const SLOT: usize>(
     }
 }
 
-/// The function of a hook that was made for its place in the table.
+/// The function with this index in the table.
 const fn function<const FUNCTION: usize>() -> Function {
     super::functions::ALL[FUNCTION]
 }

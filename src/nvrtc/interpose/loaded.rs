@@ -1,6 +1,6 @@
-//! Which files a loaded libnvrtc is made of: its own, and the builtins that it will open by name once it compiles.
-//! Before that the builtins can only be guessed, as ld.so would find them; so a compile that stores a result asks
-//! afterwards whether the guess was right.
+//! Finds the files of a loaded libnvrtc: its own, and the builtins library that it opens by name in its first compile.
+//! Before that, the builtins can only be guessed, by searching as ld.so would. So a compile that stores a result
+//! checks afterwards that the guess was right.
 
 use super::elf::Object;
 use super::functions::MARK;
@@ -14,18 +14,18 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// What was found out of the library that has a slot.
+/// The files of the library in a slot.
 struct LoadedLibrary {
     generation: u32,
     library: Library,
 }
 
-/// Found out once for each library; never freed, as a compile may still look at it. That is some bytes for each time
-/// that a program loads libnvrtc.
+/// The files of each slot's library, determined once per library. Never freed, because a compile may still use them;
+/// that costs some bytes for each time that a program loads libnvrtc.
 static KNOWN: [AtomicPtr<LoadedLibrary>; SLOTS] =
     [const { AtomicPtr::new(ptr::null_mut()) }; SLOTS];
 
-/// The library in a slot.
+/// The files of the library in a slot.
 pub(super) fn library(slot: usize) -> Option<&'static Library> {
     let generation = slots::own().get(slot).generation();
     // SAFETY: what is there stays for ever.
@@ -33,26 +33,26 @@ pub(super) fn library(slot: usize) -> Option<&'static Library> {
     if let Some(known) = known.filter(|known| known.generation == generation) {
         return Some(&known.library);
     }
-    let known = LoadedLibrary {
+    let loaded = LoadedLibrary {
         generation,
         library: find(slot)?,
     };
-    let known: &'static LoadedLibrary = Box::leak(Box::new(known));
-    KNOWN[slot].store(ptr::from_ref(known).cast_mut(), Ordering::Release);
-    Some(&known.library)
+    let loaded: &'static LoadedLibrary = Box::leak(Box::new(loaded));
+    KNOWN[slot].store(ptr::from_ref(loaded).cast_mut(), Ordering::Release);
+    Some(&loaded.library)
 }
 
-/// Whether the builtins that are loaded are the file that was guessed. If not, the next compile guesses again.
+/// Whether the loaded builtins library is the file that was guessed. If not, the next compile guesses again.
 pub(super) fn is_confirmed(slot: usize, library: &Library) -> bool {
-    let found = library.builtins.as_ref().is_some_and(|builtins| {
+    let is_right = library.builtins.as_ref().is_some_and(|builtins| {
         let name = builtins.file_name().and_then(c_string);
         let loaded = name.and_then(|name| loaded_as(&name));
         loaded.is_some_and(|loaded| is_same(&loaded, builtins))
     });
-    if !found {
+    if !is_right {
         KNOWN[slot].store(ptr::null_mut(), Ordering::Release);
     }
-    found
+    is_right
 }
 
 fn is_same(one: &Path, other: &Path) -> bool {
@@ -72,7 +72,7 @@ fn find(slot: usize) -> Option<Library> {
     Some(Library { path, builtins })
 }
 
-/// The file that an address belongs to.
+/// The loaded file that contains an address.
 fn path_of(address: usize) -> Option<PathBuf> {
     let mut about = MaybeUninit::<libc::Dl_info>::uninit();
     // SAFETY: looks an address up; the answer is used where there is one, and its name is a string.
@@ -83,11 +83,12 @@ fn path_of(address: usize) -> Option<PathBuf> {
         CStr::from_ptr(about.assume_init().dli_fname)
     };
     let path = Path::new(OsStr::from_bytes(name.to_bytes()));
-    // A name without a directory is the program's own: a static libnvrtc, which is not ours.
+    // A name without a directory is that of the program itself: a statically linked libnvrtc, which is not hooked.
     std::path::absolute(path).ok().filter(|path| path.is_file())
 }
 
-/// `libnvrtc-builtins.so.13.2` for libnvrtc.so.13 of release 13.2, and the alternative one's likewise.
+/// The name of the builtins library: `libnvrtc-builtins.so.13.2` for libnvrtc.so.13 of release 13.2, and with `.alt`
+/// for the alternative one.
 fn builtins_name(object: &Object, path: &Path) -> Option<String> {
     let symbol = object.symbol(c"nvrtcVersion")?;
     let (mut major, mut minor): (c_int, c_int) = (0, 0);
@@ -103,7 +104,7 @@ fn builtins_name(object: &Object, path: &Path) -> Option<String> {
     (result == 0).then(|| format!("libnvrtc-builtins{kind}.so.{major}.{minor}"))
 }
 
-/// The file that is loaded and has this name for ld.so, which opens no other of the name.
+/// The loaded file that ld.so knows by this name. ld.so would not open another file of the same name.
 fn loaded_as(name: &CStr) -> Option<PathBuf> {
     // SAFETY: nothing is loaded, and the count of users is put back below.
     let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_LAZY | libc::RTLD_NOLOAD) };
@@ -112,7 +113,7 @@ fn loaded_as(name: &CStr) -> Option<PathBuf> {
         unsafe { libc::dlerror() };
         return None;
     }
-    /// What `<link.h>` tells of a loaded object.
+    /// The start of `struct link_map` of `<link.h>`.
     #[repr(C)]
     struct Map {
         base: usize,
@@ -121,15 +122,15 @@ fn loaded_as(name: &CStr) -> Option<PathBuf> {
     let mut map = ptr::null::<Map>();
     // SAFETY: the handle is ld.so's, the answer is one of its records, and the name is copied before the end.
     unsafe {
-        let asked = libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast());
-        let name = (asked == 0 && !map.is_null()).then(|| CStr::from_ptr((*map).name));
+        let status = libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut map).cast());
+        let name = (status == 0 && !map.is_null()).then(|| CStr::from_ptr((*map).name));
         let path = name.map(|name| PathBuf::from(OsStr::from_bytes(name.to_bytes())));
         libc::dlclose(handle);
         path.and_then(|path| std::path::absolute(path).ok())
     }
 }
 
-/// The builtins as ld.so would find them for the library at `path`.
+/// The builtins library that ld.so would find for the library at `path`.
 fn search(name: &str, path: &Path, own_first: bool) -> Option<PathBuf> {
     let own = path.parent()?.join(name);
     let listed = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
@@ -142,8 +143,8 @@ fn search(name: &str, path: &Path, own_first: bool) -> Option<PathBuf> {
     } else {
         places.push(own);
     }
-    let found = places.into_iter().find(|path| path.is_file())?;
-    std::path::absolute(found).ok()
+    let builtins = places.into_iter().find(|path| path.is_file())?;
+    std::path::absolute(builtins).ok()
 }
 
 fn c_string(text: &OsStr) -> Option<CString> {

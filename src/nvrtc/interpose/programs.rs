@@ -1,6 +1,5 @@
-//! What is known of each program that a client has made: a table beside the real library's own, by the real
-//! handle. Cut into shards with a lock each, held only for as long as a look takes and never during a compile,
-//! so that hits do not wait for each other. Knows neither C nor the cache.
+//! The table of the programs that clients have created, by the real library's handle. It is divided into shards with
+//! a lock each, which is held only for a lookup and never during a compile, so that hits do not wait for each other.
 
 use crate::nvrtc::program::{Program, ProgramOutput};
 use std::collections::BTreeMap;
@@ -19,27 +18,27 @@ pub(super) struct ProgramKey {
 }
 
 pub(super) struct ProgramEntry {
-    /// Of the slot, when the program was made.
+    /// The generation of the slot when the program was created.
     pub(super) generation: u32,
-    /// What it was made of.
+    /// The arguments with which it was created.
     pub(super) program: Arc<Program>,
     /// The name expressions added, in order.
     pub(super) expressions: Vec<Vec<u8>>,
-    /// Who has its results.
+    /// Where its results are.
     pub(super) stage: ProgramStage,
-    /// Former hits, whose names may still be in use by the client.
+    /// Earlier hits: the client may still use pointers to their lowered names.
     pub(super) kept: Vec<Arc<ProgramHit>>,
 }
 
-/// Who answers for a program.
+/// Who answers calls for a program.
 pub(super) enum ProgramStage {
     /// It was not compiled yet.
     Fresh,
-    /// The cache had its result; the real library has only made it.
+    /// The cache: it had the result. The real library has created the program but not compiled it.
     Hit(Arc<ProgramHit>),
-    /// The client wants to be called back while it compiles, and so from a real compile.
+    /// The client has registered a callback, which only a real compile calls.
     Callback,
-    /// The real library has been asked to compile it, or must be.
+    /// The real library: it has compiled the program, or must.
     Real,
 }
 
@@ -48,15 +47,15 @@ pub(super) struct ProgramHit {
     pub(super) output: Arc<ProgramOutput>,
     /// The lowered names, in the order of the output's, as C strings that stay where they are.
     pub(super) lowered: Vec<CString>,
-    /// The options of the compile, for one that must be done after all.
+    /// The options of the compile, for a real compile that becomes necessary later.
     pub(super) options: Vec<CString>,
-    /// Set once the real library has compiled it after all.
+    /// Set once the real library has compiled the program too.
     pub(super) compiled: OnceLock<()>,
 }
 
 type ProgramShard = BTreeMap<ProgramKey, ProgramEntry>;
 
-/// Every lock of the table, taken.
+/// The guards of all locks of the table.
 pub(super) type Frozen<'a> = Vec<MutexGuard<'a, ProgramShard>>;
 
 /// All programs of a process.
@@ -71,19 +70,19 @@ impl Programs {
         }
     }
 
-    /// Notes a program that was made.
+    /// Adds a program that was created.
     pub(super) fn insert(&self, key: ProgramKey, entry: ProgramEntry) {
-        // What was there belonged to a program that has gone without our being told.
+        // A former entry belongs to a program that was destroyed without a call of the hook.
         let former = self.shard(key).insert(key, entry);
         drop(former);
     }
 
-    /// Forgets a program.
+    /// Removes a program.
     pub(super) fn remove(&self, key: ProgramKey) -> Option<ProgramEntry> {
         self.shard(key).remove(&key)
     }
 
-    /// What `look` says of a program, if it is known and of this `generation` of its slot.
+    /// Calls `look` with a program's entry, if there is one of this `generation` of its slot.
     pub(super) fn with<T>(
         &self,
         key: ProgramKey,
@@ -95,19 +94,19 @@ impl Programs {
         (entry.generation == generation).then(|| look(entry))
     }
 
-    /// Takes every lock, so that a fork leaves none of them taken for ever.
+    /// Takes every lock, so that a fork leaves none of them locked forever in the child.
     pub(super) fn freeze(&self) -> Frozen<'_> {
         self.shards.iter().map(lock).collect()
     }
 
     fn shard(&self, key: ProgramKey) -> MutexGuard<'_, ProgramShard> {
-        // Handles are addresses of blocks of memory: their lowest bits are alike.
+        // Handles are addresses of memory blocks, whose lowest bits are the same.
         let mixed = (key.handle >> 4) ^ (key.handle >> 10) ^ key.slot;
         lock(&self.shards[mixed % SHARDS])
     }
 }
 
-/// A panic in between leaves a map whole.
+/// Locks a shard. Ignores poisoning, because a panic leaves the map whole.
 fn lock(shard: &Mutex<ProgramShard>) -> MutexGuard<'_, ProgramShard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,5 @@
-//! One compile as the hooks see it: asked of the cache, else done by the real library under watch and handed in;
-//! and the compile that is done after all, when a client wants what a hit has not.
+//! One compile from the hooks' point of view: asks the cache; on a miss, watches the real library compile and commits
+//! the output. Also does the real compile after a hit if a client asks for something that the hit does not have.
 
 use super::file_trace::{Watch, errno, set_errno};
 use super::functions::{CompileFn, Function, GetFn, Handle, LoweredFn, SizeFn};
@@ -19,16 +19,16 @@ use std::time::Instant;
 /// `NVRTC_SUCCESS`.
 pub(super) const SUCCESS: c_int = 0;
 
-/// All programs of this process: C's callers keep nothing for us but their handles.
+/// All programs of this process. A static, because C callers pass nothing but their handles.
 pub(super) static PROGRAMS: Programs = Programs::new();
 
-/// The cache of this process, opened at the first compile. Never freed: a hit may still be looking at it.
+/// The cache of this process, opened by the first compile. Never freed, because a hit may still use it.
 static CACHE: AtomicPtr<Cache> = AtomicPtr::new(ptr::null_mut());
 
-/// Whether the process that forked this one had compiled what changes all later compiles.
+/// Whether the parent process had done a compile that changes all later ones.
 static TAINTED: AtomicBool = AtomicBool::new(false);
 
-/// What each artefact is asked by, and its size when there is none.
+/// The functions that return each artefact's size and bytes, and the size of an empty artefact.
 pub(super) const ARTEFACTS: [(ProgramArtefact, Function, Function, usize); 6] = [
     (
         ProgramArtefact::Ptx,
@@ -69,10 +69,10 @@ pub(super) const ARTEFACTS: [(ProgramArtefact, Function, Function, usize); 6] = 
 ];
 
 fn cache() -> &'static Cache {
-    let known = CACHE.load(Ordering::Acquire);
-    if !known.is_null() {
+    let open = CACHE.load(Ordering::Acquire);
+    if !open.is_null() {
         // SAFETY: what is there stays for ever.
-        return unsafe { &*known };
+        return unsafe { &*open };
     }
     let opened = Cache::open();
     if TAINTED.load(Ordering::Acquire) {
@@ -92,19 +92,19 @@ fn cache() -> &'static Cache {
     }
 }
 
-/// Gets ready for clients; done once, when the first program is made.
+/// Installs the panic hook and the fork handlers, once, when the first program is created.
 pub(super) fn prepare() {
     static READY: Once = Once::new();
     READY.call_once(|| {
-        // This file has a standard library of its own: a client's panics are not concerned, and ours are
-        // answered by the real functions, in silence.
+        // This library has a Rust standard library of its own, so this does not affect a client's panics. After
+        // one of ours, the real function answers, and nothing is printed.
         std::panic::set_hook(Box::new(|_| {}));
         // SAFETY: the functions stay, as a preloaded library is never unmapped.
         unsafe { libc::pthread_atfork(Some(fork::prepare), Some(fork::parent), Some(fork::child)) };
     });
 }
 
-/// What a fork must leave usable in the child, which has no thread but the one that forks.
+/// Fork handlers that keep locks and cache usable in the child, which has only the thread that forked.
 mod fork {
     use super::super::programs::Frozen;
     use super::{CACHE, PROGRAMS, TAINTED};
@@ -138,7 +138,7 @@ mod fork {
     }
 }
 
-/// Does `work` without leaving a trace in errno.
+/// Runs `work`, and leaves errno unchanged.
 fn quietly<T>(work: impl FnOnce() -> T) -> T {
     let before = errno();
     let result = work();
@@ -146,7 +146,7 @@ fn quietly<T>(work: impl FnOnce() -> T) -> T {
     result
 }
 
-/// The real function of a library, as what it is.
+/// The real function of a library, with its type.
 macro_rules! real {
     ($slot:expr, $function:expr, $kind:ty) => {{
         let address = $slot.real($function);
@@ -156,23 +156,23 @@ macro_rules! real {
 }
 pub(super) use real;
 
-/// What a compile of a program is.
+/// How a call of `nvrtcCompileProgram` is handled.
 enum CompileTurn {
-    /// Its first.
+    /// The program's first compile: ask the cache.
     First(Arc<Program>, Vec<Vec<u8>>),
-    /// A compile from which the client wants to be called back.
+    /// A compile with a callback: a bypass.
     Callback(Arc<Program>, Vec<Vec<u8>>),
-    /// Another, after a hit.
+    /// Another compile after a hit: do the first one for real, and leave this one to the real library.
     Again(Arc<ProgramHit>),
-    /// One that is the real library's business.
+    /// Leave it to the real library.
     Real,
 }
 
-/// Compiles; `None` leaves it to the real library, as does a panic.
+/// Handles a compile; `None` (or a panic) leaves it to the real library.
 ///
-/// Only the first compile of a program is the cache's. The real library keeps what a former one gave and the
-/// new one does not (a CUBIN, when the new one makes PTX only), so that the result of a further compile depends
-/// on those before it.
+/// Only the first compile of a program is cached. In a later compile, the real library keeps outputs of the earlier
+/// one that the new one does not produce (a CUBIN, if the new one only gives PTX), so the result would depend
+/// on the earlier compiles.
 pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<c_int> {
     let slot = slots::own().get(key.slot);
     let turn = PROGRAMS.with(key, slot.generation(), |entry| {
@@ -194,7 +194,7 @@ pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<
         quietly(|| observe(key, options.as_deref()));
     }
     let turn = turn?;
-    let is_watched = matches!(turn, CompileTurn::Callback(..));
+    let has_callback = matches!(turn, CompileTurn::Callback(..));
     let (program, expressions) = match turn {
         CompileTurn::First(program, expressions) | CompileTurn::Callback(program, expressions) => {
             (program, expressions)
@@ -214,7 +214,7 @@ pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<
         expressions: &expressions,
         options: &plain,
     };
-    if is_watched {
+    if has_callback {
         quietly(|| cache().note_bypass(&request, NvrtcReason::Callback));
         return None;
     }
@@ -231,7 +231,7 @@ pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<
     }
 }
 
-/// Tells the cache of a compile that is not its business, for what it may leave behind in the library.
+/// Reports an uncached compile to the cache, because it may change the results of later ones.
 fn observe(key: ProgramKey, options: Option<&[CString]>) {
     let plain = plain(options.unwrap_or_default());
     cache().observe(loaded::library(key.slot), &plain);
@@ -242,7 +242,7 @@ fn plain(options: &[CString]) -> Vec<Vec<u8>> {
     options.map(|text| text.to_bytes().to_vec()).collect()
 }
 
-/// Lets the real library compile, and hands in what came of it.
+/// Lets the real library compile, and stores the output if the compile succeeds.
 fn compile_watched(
     key: ProgramKey,
     slot: &HookSlot,
@@ -251,11 +251,11 @@ fn compile_watched(
     miss: Miss<'_>,
 ) -> Option<c_int> {
     let watch = quietly(|| Watch::begin(slot))?;
-    let began = Instant::now();
+    let started = Instant::now();
     let result = compile_really(key, slot, options)?;
-    let took = began.elapsed();
+    let took = started.elapsed();
     let seen = watch.end();
-    // The client has its result, whatever happens to ours.
+    // A panic here must not affect the client, which has its result already.
     let _ = catch_unwind(AssertUnwindSafe(|| {
         quietly(|| {
             let seen = seen.filter(|_| result == SUCCESS)?;
@@ -271,16 +271,16 @@ fn compile_watched(
 fn compile_really(key: ProgramKey, slot: &HookSlot, options: &[CString]) -> Option<c_int> {
     let compile = real!(slot, Function::CompileProgram, CompileFn)?;
     let pointers: Vec<*const c_char> = options.iter().map(|text| text.as_ptr()).collect();
-    let given = if pointers.is_empty() {
+    let array = if pointers.is_empty() {
         ptr::null()
     } else {
         pointers.as_ptr()
     };
     // SAFETY: the client's own program, and as many options as are said.
-    Some(unsafe { compile(key.handle as Handle, pointers.len() as c_int, given) })
+    Some(unsafe { compile(key.handle as Handle, pointers.len() as c_int, array) })
 }
 
-/// All that the real library gives of a compile that has just succeeded; `None` where it refuses something.
+/// All outputs of a real compile that has just succeeded; `None` if the library refuses one of them.
 fn collect(key: ProgramKey, slot: &HookSlot, expressions: &[Vec<u8>]) -> Option<ProgramOutput> {
     let mut output = ProgramOutput {
         log: bytes(
@@ -335,7 +335,7 @@ fn lowered_name(key: ProgramKey, slot: &HookSlot, expression: &CStr) -> Option<V
 }
 
 impl ProgramHit {
-    /// `None` where the output has not all that the program was asked for.
+    /// `None` if the output is incomplete: without a log or without the name of an expression.
     fn new(
         output: Arc<ProgramOutput>,
         options: Vec<CString>,
@@ -355,12 +355,12 @@ impl ProgramHit {
         })
     }
 
-    /// Lets the real library compile the program after all, once, so that it can answer for itself. A thread
-    /// that needs the same waits.
+    /// Lets the real library compile the program too, once, so that it can answer for it. Other threads that
+    /// need the same wait.
     pub(super) fn compile(&self, key: ProgramKey) {
         self.compiled.get_or_init(|| {
             let slot = slots::own().get(key.slot);
-            // If it fails now, its own functions say so.
+            // If it fails, the library's own functions report that to the client.
             let _ = compile_really(key, slot, &self.options);
         });
     }

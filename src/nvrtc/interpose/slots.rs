@@ -1,23 +1,23 @@
-//! The place of each loaded libnvrtc. A hook is a plain C function that is not told which library it
-//! stands for; so there are as many of each as there are slots, and each knows its slot.
+//! A slot for each loaded libnvrtc. A hook is a plain C function that does not learn for which library it is
+//! called; so there is one copy of each hook per slot, and each copy knows its slot.
 //!
-//! This memory is how the copy of this library that ld.so loads as auditor tells the preloaded copy where the
-//! real functions are: the auditor finds it by its exported name and fills it in.
+//! Through this memory, the copy of this library that ld.so loads as auditor tells the preloaded copy the addresses of
+//! the real functions: the auditor finds it by its exported name and fills it in.
 
 use super::functions::{COUNT, Function, MARK};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
-/// How many libnvrtc can be cached at a time in one process; further ones are left alone.
+/// How many loaded libnvrtc can be cached at a time in one process; calls of further ones are not intercepted.
 pub(super) const SLOTS: usize = 8;
 
 /// One loaded libnvrtc.
 #[repr(C)]
 pub(super) struct HookSlot {
-    /// Counts the libraries that had this slot.
+    /// Incremented when a library gets the slot and when it is unloaded.
     generation: AtomicU32,
-    /// The real functions; zero where the library has none.
+    /// Addresses of the real functions; zero for those that the library does not have.
     real: [AtomicUsize; COUNT],
-    /// Where the library lies and where its dynamic section is.
+    /// Addresses of the library and of its dynamic section.
     base: AtomicUsize,
     dynamic: AtomicUsize,
 }
@@ -26,7 +26,7 @@ pub(super) struct HookSlot {
 #[repr(C)]
 pub(super) struct HookSlots([HookSlot; SLOTS]);
 
-/// The slots of this copy. C calls the hooks without any context, so that there is no other place for it.
+/// The slots of this copy. A static, because C calls the hooks without any context.
 // SAFETY: nothing else has this name, and who finds it by name only looks at its address.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
@@ -52,7 +52,7 @@ impl HookSlots {
         self.0.iter().position(is_its)
     }
 
-    /// A slot that has no library, and its number.
+    /// An unused slot, and its number.
     pub(super) fn free(&self) -> Option<(usize, &HookSlot)> {
         let mut slots = self.0.iter().enumerate();
         slots.find(|(_, slot)| slot.real(MARK).is_none())
@@ -60,7 +60,7 @@ impl HookSlots {
 }
 
 impl HookSlot {
-    /// Without a library.
+    /// A slot without a library.
     const fn empty() -> Self {
         Self {
             generation: AtomicU32::new(0),
@@ -76,12 +76,12 @@ impl HookSlot {
         (address != 0).then_some(address)
     }
 
-    /// Which of the libraries that had this slot has it now.
+    /// The number of changes of the slot's library so far; identifies the current one.
     pub(super) fn generation(&self) -> u32 {
         self.generation.load(Ordering::Acquire)
     }
 
-    /// Where the library lies, and where its dynamic section is.
+    /// The addresses of the library and of its dynamic section.
     pub(super) fn place(&self) -> (usize, usize) {
         let load = |value: &AtomicUsize| value.load(Ordering::Acquire);
         (load(&self.base), load(&self.dynamic))
@@ -97,7 +97,7 @@ impl HookSlot {
         self.generation.fetch_add(1, Ordering::Release);
     }
 
-    /// The library has gone.
+    /// Frees the slot, because the library is being unloaded.
     pub(super) fn release(&self) {
         self.generation.fetch_add(1, Ordering::Release);
         for place in &self.real {
