@@ -1,5 +1,4 @@
-//! The two forms in which a job leaves this module: the arguments that print its plan, and the fields that name it
-//! in a key.
+//! The two output forms of a job: the arguments with which nvcc prints its plan, and its fields in a key.
 
 use super::classify::{is_left_out, is_single};
 use super::job::{Arg, Job};
@@ -17,8 +16,8 @@ impl Job {
     /// `keep_dir`. Run it without `NVCC_PREPEND_FLAGS` and `NVCC_APPEND_FLAGS`, which are folded
     /// in, as option files are; `NVCC_CCBIN` stays in force.
     ///
-    /// Options are spelled as they were, so that nothing depends on how values are cut here.
-    /// `-o`, `-odir` and `-MD` with its companions stay, since the plan names their files.
+    /// Options keep their spelling, so that nothing depends on how values are split here.
+    /// `-o`, `-odir`, `-MD` and its companions are kept, since the plan names their files.
     pub fn dryrun_args(&self, keep_dir: &Path) -> Vec<OsString> {
         let mut args: Vec<OsString> = ["--dryrun", "--keep", "--keep-dir"]
             .map(OsString::from)
@@ -32,8 +31,8 @@ impl Job {
         args
     }
 
-    /// The arguments with which nvcc compiles this job's one source to `output`, keeping its
-    /// intermediate files in `keep_dir` and writing no make rules. Run it as for
+    /// The arguments with which nvcc compiles this job's only source to `output`, keeping its
+    /// intermediate files in `keep_dir` and writing no depfile. Run it as for
     /// [`Job::dryrun_args`].
     pub fn one_step_args(&self, keep_dir: &Path, output: &Path) -> Vec<OsString> {
         let mut args: Vec<OsString> = ["--keep", "--keep-dir"].map(OsString::from).into();
@@ -43,7 +42,7 @@ impl Job {
         args
     }
 
-    /// The arguments of this job, with its inputs, without those that name, place or keep files. Run
+    /// The arguments of this job, including its inputs, without options that name, place or keep files. Run
     /// them as for [`Job::dryrun_args`].
     pub fn nameless_args(&self) -> Vec<OsString> {
         let names_files =
@@ -55,19 +54,19 @@ impl Job {
         words.collect()
     }
 
-    /// The fields that name this job in a key: the same meaning gives the same fields.
+    /// The fields of this job in a key. Command lines with the same meaning have the same fields.
     ///
-    /// Fields are sorted by name. Within a field the order of values is that of the command line,
-    /// which counts for directories, macros and the like; between fields it does not. A single
-    /// value that is given twice alike counts once. One that is redefined keeps its history,
+    /// Fields are sorted by name. Within a field the values have the order of the command line,
+    /// which matters for directories, macros and the like; the order between fields does not. A single
+    /// value that is repeated without a change appears once. One that is redefined keeps its history,
     /// since nvcc warns of each change. `define-macro` holds `-D` and `-U` together, and
     /// `compiler-options` holds `-Xcompiler` (`X…`) and forwarded options (`F…`). `input` holds
-    /// the inputs as they were written. `redefined` names options that are left out but for the
-    /// warning that their redefinition brings.
+    /// the inputs as they were written. `redefined` names options that are otherwise left out, once for
+    /// each change, because nvcc prints a warning.
     ///
-    /// Left out are what names or places outputs (`-o`, `-odir`, `-MD` and its companions,
-    /// `--keep` and its companions) and what only schedules the stages (`-t`,
-    /// `--objdir-as-tempdir`). `--jobserver` stays: the tools see it, and older versions refuse it.
+    /// Left out are options that name or place outputs (`-o`, `-odir`, `-MD` and its companions,
+    /// `--keep` and its companions) and options that only schedule the stages (`-t`,
+    /// `--objdir-as-tempdir`). `--jobserver` is kept: the tools see it, and older versions reject it.
     pub fn canonical(&self) -> Vec<(&'static str, Vec<OsString>)> {
         let mut fields = CanonicalFields::new();
         let mut left_out = CanonicalFields::new();
@@ -92,12 +91,12 @@ impl Job {
         fields.into_iter().collect()
     }
 
-    /// The options that name outputs, depfiles and kept files, in order, as `name=value`: what
-    /// [`Job::canonical`] leaves out and the files at their places depend on. Of `-o` the file name
-    /// counts alone where nothing else is named after it: no depfile and no kept file.
+    /// The options that name outputs, depfiles and kept files, in order, as `name=value`. [`Job::canonical`] leaves
+    /// them out, but the names and contents of these files depend on them. Of `-o` only the file name matters if
+    /// nothing else is named after it, neither a depfile nor a kept file.
     pub fn outputs(&self) -> Vec<OsString> {
-        let movable = self.dependencies.is_none() && self.keep.is_none();
-        let mut found = Vec::new();
+        let is_movable = self.dependencies.is_none() && self.keep.is_none();
+        let mut outputs = Vec::new();
         for arg in &self.args {
             let Arg::Option { option, value } = arg else {
                 continue;
@@ -108,17 +107,17 @@ impl Job {
             }
             let value = value.as_deref().unwrap_or_default();
             let base = Path::new(value).file_name().unwrap_or(value);
-            let moves = movable && option.long == "output-file";
-            let mut text = OsString::from(option.long);
-            text.push("=");
-            text.push(if moves { base } else { value });
-            found.push(text);
+            let is_base_enough = is_movable && option.long == "output-file";
+            let mut assignment = OsString::from(option.long);
+            assignment.push("=");
+            assignment.push(if is_base_enough { base } else { value });
+            outputs.push(assignment);
         }
-        found
+        outputs
     }
 }
 
-/// Puts one option into its field.
+/// Adds one option to its field.
 fn place(
     fields: &mut CanonicalFields,
     left_out: &mut CanonicalFields,
@@ -127,7 +126,7 @@ fn place(
 ) {
     let value = match value {
         Some(value) => value,
-        // A flag is its field; it has no values.
+        // A flag is a field without values.
         None if is_part(option) => {
             fields.entry(option.long).or_default();
             return;
@@ -147,7 +146,7 @@ fn place(
         }
         _ => {
             let values = fields.entry(option.long).or_default();
-            // While all are alike there is one; from the first change on, all are kept.
+            // Repetitions of one value are dropped; every change is kept.
             if !is_single(option) || values.last().is_none_or(|last| last != value) {
                 values.push(value.to_os_string());
             }
@@ -171,8 +170,8 @@ fn add(fields: &mut CanonicalFields, name: &'static str, tag: &str, value: &OsSt
         .push(OsString::from_vec(text));
 }
 
-/// `arch=A,code=[B,C]` however the pairs are ordered and the codes are protected; any other text
-/// stays as it is.
+/// The value in the form `arch=A,code=[B,C]`, whatever the order of the pairs and the brackets or quotes around the
+/// codes; any other text is returned unchanged.
 fn normal_pairs(text: &[u8]) -> OsString {
     let normal = std::str::from_utf8(text)
         .ok()
@@ -196,9 +195,9 @@ fn normal_specification(text: &str) -> Option<String> {
         .and_then(|code| code.strip_suffix('"'));
     let protected = bracketed.or(quoted);
     let codes = protected.unwrap_or(code);
-    let plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-    let cut = protected.is_some() || plain(codes);
-    (cut && plain(arch) && codes.split(',').all(plain))
+    let is_plain = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
+    let is_list = protected.is_some() || is_plain(codes);
+    (is_list && is_plain(arch) && codes.split(',').all(is_plain))
         .then(|| format!("arch={arch},code=[{codes}]"))
 }
 

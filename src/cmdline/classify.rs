@@ -1,5 +1,5 @@
-//! Whether a command line is one that a cache should answer, and what it asks for. Knows the
-//! table's effects, not how arguments are spelled.
+//! Decides whether the cache may answer a command line, and reads what it asks for. Uses the effects in the option
+//! table, not the spelling of arguments.
 
 use super::effects::{self, EffectVerdict};
 use super::host;
@@ -61,7 +61,7 @@ fn input(arg: &Arg) -> Option<&OsString> {
     }
 }
 
-/// Unknown options pass only if nvcc was told to forward them, wherever it was told so.
+/// Refuses unknown options unless an option, anywhere on the command line, makes nvcc forward them.
 fn check_unknown(args: &[Arg]) -> Result<(), Bypass> {
     let forwards = args
         .iter()
@@ -76,7 +76,7 @@ fn check_unknown(args: &[Arg]) -> Result<(), Bypass> {
     }
 }
 
-/// Options that no cache answers, by the table.
+/// Refuses options that are a bypass by the table.
 fn check_requests(args: &[Arg]) -> Result<(), Bypass> {
     let request = args.iter().find_map(|arg| match arg {
         Arg::Option { option, .. } => match option.effect {
@@ -91,8 +91,8 @@ fn check_requests(args: &[Arg]) -> Result<(), Bypass> {
     }
 }
 
-/// nvcc warns when a single value is redefined. The plan of a job leaves these options out, and
-/// so would lose the warning.
+/// Refuses redefinitions of options that the plan of a job leaves out: nvcc warns when a single value is redefined,
+/// and the warning would be lost.
 fn check_redefinitions(spellings: &[Spelling]) -> Result<(), Bypass> {
     let mut seen: Vec<(&str, &Option<OsString>)> = Vec::new();
     for spelling in spellings.iter().filter(|spelling| is_left_out(spelling)) {
@@ -113,14 +113,14 @@ fn check_redefinitions(spellings: &[Spelling]) -> Result<(), Bypass> {
     Ok(())
 }
 
-/// Whether a spelling only changes where or when the stages run, so that a plan does without it.
+/// Whether a spelling only changes where or when the stages run, so that it is left out of the plan's command line.
 pub(super) fn is_left_out(spelling: &Spelling) -> bool {
     spelling
         .option
         .is_some_and(|row| matches!(row.effect, Effect::Keep | Effect::Schedule))
 }
 
-/// Values that reach further than their option: through the unquoted, or through another program.
+/// Refuses values with effects beyond their option: through the shell, or through another program.
 fn check_values(arg: &Arg) -> Result<(), Bypass> {
     match arg {
         Arg::Input(input) => check_quoted(input),
@@ -146,8 +146,8 @@ fn check_values(arg: &Arg) -> Result<(), Bypass> {
     }
 }
 
-/// Options of effect `Code` whose values nvcc puts between double quotes. The others' values reach
-/// the shell bare, where nvcc has no list of allowed ones.
+/// Options of effect `Code` whose values nvcc puts between double quotes. The values of all others reach
+/// the shell without quotes, unless nvcc has a list of allowed ones.
 const QUOTED: &[&str] = &[
     "frandom-seed",
     "include-path",
@@ -165,7 +165,7 @@ fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
         Effect::Tool(judge) => {
             check_words(value, bytes, effects::of(judge), BypassReason::ToolOption)
         }
-        // nvcc copies these into the make rules itself; no shell sees them.
+        // nvcc copies these into the depfile itself; no shell sees them.
         Effect::Dependencies => {
             if bytes.iter().any(|b| matches!(b, b'\n' | b'\r')) {
                 Err(bypass(BypassReason::ShellExpansion, value))
@@ -180,7 +180,7 @@ fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
             BypassReason::BadArguments,
             "an empty output name",
         )),
-        // A precompiled header may be named like any other.
+        // A precompiled header may be named with this option, like any header.
         Effect::Code if option.long == "pre-include" => match host::verdict(bytes) {
             EffectVerdict::Precompiled => Err(bypass(BypassReason::Precompiled, value)),
             _ => check_quoted(value),
@@ -197,7 +197,7 @@ fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
     }
 }
 
-/// `-t 0x4` is a number to some versions and not to others; only plain ones are certain.
+/// Whether `text` is a number in every version of nvcc: some accept `-t 0x4` and some do not.
 fn is_small_number(text: &[u8]) -> bool {
     (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit)
 }
@@ -231,14 +231,14 @@ fn check_words(
     Ok(())
 }
 
-/// nvcc stops at the earliest stage that any option asks for, whatever their order.
+/// The mode of the command line. nvcc stops at the earliest stage that any option asks for, whatever their order.
 fn mode(args: &[Arg]) -> Mode {
     let has = |wanted: Mode| {
         args.iter().any(|arg| {
             matches!(arg, Arg::Option { option, .. } if option.effect == Effect::Mode(wanted))
         })
     };
-    // These two can be made by linking, too, and so can the PTX of link-time optimisation.
+    // Cubins and fatbins can also be outputs of a device link, and so can the PTX of link-time optimisation.
     let links = has(Mode::DeviceLink);
     let optimises_links = has_option(args, "dlink-time-opt") || has_option(args, "lto");
     match () {
@@ -281,7 +281,7 @@ fn dependencies(args: &[Arg]) -> Result<Option<Dependencies>, Bypass> {
     }))
 }
 
-/// `--keep-dir` alone keeps nothing, and an empty one is the working directory.
+/// The keep directory. `--keep-dir` alone keeps nothing, and an empty value means the working directory.
 fn keep(args: &[Arg]) -> Option<OsString> {
     if !has_option(args, "keep") && !has_option(args, "save-temps") {
         return None;

@@ -1,12 +1,12 @@
-//! Options of the linker and the CUDA tools that read or write more than the stage's own files, as tables.
+//! Judges, by tables, whether options of the linker and the CUDA tools have effects beyond the stage's own files.
 //!
-//! Of the tools whose results are stored (cudafe++, cicc, ptxas, fatbinary) the tables name the
-//! harmless options: what they do not name may do anything. Linkers always run, so that what they
-//! write is written; their tables name the options that would spoil the command.
+//! For the tools whose results are stored (cudafe++, cicc, ptxas, fatbinary) the tables list the
+//! harmless options; any other option may do anything. Linkers always run, so all files that they
+//! write are written; their tables list the options that would break the command.
 
 use super::options::Judge;
 
-/// Beginnings of linker options that write files or read more of them.
+/// Beginnings of linker options that write additional files or read them.
 const LINKER: &[(&str, &str)] = &[
     ("@", "reads an option file"),
     ("--Map", "writes a map"),
@@ -33,10 +33,10 @@ const CUDAFE: &[&str] = &[
     "-w",
 ];
 
-/// Beginnings of such options: numbers of messages and their count follow.
+/// Beginnings of such options, which are followed by message numbers or a count.
 const CUDAFE_BEGINNINGS: &[&str] = &["--diag_", "--error_limit"];
 
-/// ptxas options that only change the cubin or what is said, by their long and short names.
+/// ptxas options that only change the cubin or the messages, by their long and short names.
 const PTXAS: &[&str] = &[
     "--32",
     "--64",
@@ -167,71 +167,67 @@ const FATBINARY: &[&str] = &[
     "-w",
 ];
 
-/// Pieces of names by which nvlink's options tell that they read, write or time something.
+/// Parts of the names of nvlink options that read, write or time something.
 const TELLING: &[&str] = &[
     "controls", "create", "dep", "dump", "fatbin", "file", "image", "input", "keep", "optf",
     "output", "path", "print", "report", "save", "stats", "time", "trace", "uidx",
 ];
 
-/// Whole names of nvlink's options that read or write something.
+/// Whole names of nvlink options that read or write something.
 const SHORT_TELLING: &[&str] = &["-ias", "-o", "-ghls"];
 
-/// A verdict on one word: why it keeps the compile out of the cache.
+/// The verdict on one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EffectVerdict {
     Harmless,
-    /// Uses a precompiled header.
+    /// It uses a precompiled header.
     Precompiled,
-    /// Has an effect beyond the output; what it does.
+    /// It has this effect beyond the output.
     Harmful(&'static str),
 }
 
-/// What the host linker would do beyond its output, given `word`.
+/// Whether `word` gives the host linker effects beyond its output.
 pub(super) fn linker(word: &[u8]) -> EffectVerdict {
     let mut rows = LINKER.iter();
-    let hit = rows.find(|(start, _)| word.starts_with(start.as_bytes()));
-    hit.map_or(EffectVerdict::Harmless, |(_, effect)| {
+    let row = rows.find(|(start, _)| word.starts_with(start.as_bytes()));
+    row.map_or(EffectVerdict::Harmless, |(_, effect)| {
         EffectVerdict::Harmful(effect)
     })
 }
 
-/// What cudafe++ would do beyond its output, given `word`.
+/// Whether `word` gives cudafe++ effects beyond its output.
 fn cudafe(word: &[u8]) -> EffectVerdict {
     let text = String::from_utf8_lossy(word);
     if text.contains("pch") {
         return EffectVerdict::Precompiled;
     }
-    let plain = |text: &str| {
-        text.bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"_,".contains(&b))
-    };
-    let is_known = CUDAFE.contains(&text.as_ref());
-    if plain(&text)
-        || is_known
-        || CUDAFE_BEGINNINGS
-            .iter()
-            .any(|known| text.starts_with(known))
+    let is_value = text
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"_,".contains(&b));
+    let mut beginnings = CUDAFE_BEGINNINGS.iter();
+    if is_value
+        || CUDAFE.contains(&text.as_ref())
+        || beginnings.any(|start| text.starts_with(start))
     {
         return EffectVerdict::Harmless;
     }
     EffectVerdict::Harmful("is not known to be harmless to cudafe++")
 }
 
-/// What ptxas would do beyond its output, given `word`.
+/// Whether `word` gives ptxas effects beyond its output.
 pub(super) fn ptxas(word: &[u8]) -> EffectVerdict {
-    let level = |rest: &[u8]| rest.iter().all(u8::is_ascii_digit);
     match word.strip_prefix(b"-O") {
-        Some(rest) if level(rest) => EffectVerdict::Harmless,
+        Some(level) if level.iter().all(u8::is_ascii_digit) => EffectVerdict::Harmless,
         _ => known(PTXAS, word, "is not known to be harmless to ptxas"),
     }
 }
 
-/// What fatbinary would do beyond its output, given `word`.
+/// Whether `word` gives fatbinary effects beyond its output.
 fn fatbinary(word: &[u8]) -> EffectVerdict {
     known(FATBINARY, word, "is not known to be harmless to fatbinary")
 }
 
-/// What the tool of `judge` would do beyond its output, given a word.
+/// The function that judges words for the tool `judge`.
 pub(super) fn of(judge: Judge) -> fn(&[u8]) -> EffectVerdict {
     match judge {
         Judge::Cudafe => cudafe,
@@ -242,13 +238,13 @@ pub(super) fn of(judge: Judge) -> fn(&[u8]) -> EffectVerdict {
     }
 }
 
-/// What a tool would do beyond its output, given `word`, of whose options nothing is known: cicc has no
-/// documented ones.
+/// Refuses every word for a tool whose options are not documented, such as cicc.
 fn undocumented(_word: &[u8]) -> EffectVerdict {
     EffectVerdict::Harmful("is for a tool whose options are not documented")
 }
 
-/// Whether `word` is one of the options in `table`, perhaps with a value, or a value that names no file.
+/// Harmless if `word` is one of the options in `table`, perhaps with a value, or a value that names no file. `otherwise`
+/// is the effect of any other word.
 fn known(table: &[&str], word: &[u8], otherwise: &'static str) -> EffectVerdict {
     let text = String::from_utf8_lossy(word);
     let (name, value) = text.split_once('=').unwrap_or((&text, ""));
@@ -265,17 +261,17 @@ fn known(table: &[&str], word: &[u8], otherwise: &'static str) -> EffectVerdict 
     }
 }
 
-/// What nvlink would do beyond its output, given `word`.
+/// Whether `word` gives nvlink effects beyond its output.
 fn nvlink(word: &[u8]) -> EffectVerdict {
     let text = String::from_utf8_lossy(word);
     let name = text.split('=').next().unwrap_or_default();
-    // A value that is no option is a file, unless it looks like a number or a choice.
-    let telling = if name.starts_with('-') {
+    // A word that is not an option is a file, unless it looks like a number or a choice.
+    let has_effects = if name.starts_with('-') {
         SHORT_TELLING.contains(&name) || TELLING.iter().any(|piece| name.contains(piece))
     } else {
         name.starts_with('@') || name.contains('/') || name.contains('.')
     };
-    if telling {
+    if has_effects {
         EffectVerdict::Harmful("reads, writes or times something")
     } else {
         EffectVerdict::Harmless

@@ -1,24 +1,23 @@
-//! Text into arguments: the environment flags, option files, and lists within one argument, each cut by nvcc's own
-//! rules.
+//! Splits text into arguments by nvcc's own rules: the environment flags, option files, and lists within one argument.
 //!
 //! The rules differ. All of them were found by comparing the plans of the real nvcc, and
 //! `tests/unit/cmdline/real.rs` compares them again.
 //!
-//! |                   | separators                           | `"`                        | `\` |
-//! |-------------------|--------------------------------------|----------------------------|---|
-//! | environment flags | space, tab                           | protects separators, stays | stays; inside quotes `\"` does not close |
-//! | option file       | space, tab, newline, carriage return | protects separators, goes  | the next byte is taken as it is |
-//! | list              | comma                                | protects commas, stays     | stays; inside quotes `\"` does not close |
-//! | list of paths     | comma                                | protects commas, goes      | stays; inside quotes `\"` does not close |
-//! | escaped list      | comma                                | protects commas, stays     | goes; the next byte is taken as it is |
+//! |                   | separators                           | `"`                             | `\` |
+//! |-------------------|--------------------------------------|---------------------------------|---|
+//! | environment flags | space, tab                           | protects separators, is kept    | is kept; inside quotes `\"` does not close |
+//! | option file       | space, tab, newline, carriage return | protects separators, is removed | is removed; the next byte is literal |
+//! | list              | comma                                | protects commas, is kept        | is kept; inside quotes `\"` does not close |
+//! | list of paths     | comma                                | protects commas, is removed     | is kept; inside quotes `\"` does not close |
+//! | escaped list      | comma                                | protects commas, is kept        | is removed; the next byte is literal |
 //!
-//! Empty elements of lists vanish, and words of option files and elements of the first two kinds
-//! of lists lose the spaces at their ends.
+//! Empty elements of lists are dropped. Words of option files and elements of the first two kinds
+//! of lists are trimmed of spaces and tabs.
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// Why a text cannot be cut; nvcc refuses such text, or its meaning is not certain.
+/// Why a text cannot be split. nvcc refuses such text, or its meaning is uncertain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stray {
     /// A `"` without its partner.
@@ -43,13 +42,13 @@ impl Stray {
     }
 }
 
-/// Cuts the text of `NVCC_PREPEND_FLAGS` or `NVCC_APPEND_FLAGS`.
+/// Splits the text of `NVCC_PREPEND_FLAGS` or `NVCC_APPEND_FLAGS`.
 pub(super) fn split_flags(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let words = cut(text, |byte| matches!(byte, b' ' | b'\t'))?;
     Ok(words.into_iter().map(OsString::from_vec).collect())
 }
 
-/// Cuts the value of an ordinary list.
+/// Splits the value of an ordinary list.
 pub(super) fn split_list(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let elements = cut(text, |byte| byte == b',')?;
     let elements = elements
@@ -61,7 +60,7 @@ pub(super) fn split_list(text: &[u8]) -> Result<Vec<OsString>, Stray> {
         .collect())
 }
 
-/// Cuts the value of a list of paths.
+/// Splits the value of a list of paths.
 pub(super) fn split_paths(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let elements = split_list(text)?
         .into_iter()
@@ -69,8 +68,8 @@ pub(super) fn split_paths(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     Ok(elements.filter(|element| !element.is_empty()).collect())
 }
 
-/// Cuts at separators outside quotes. Outside quotes a backslash protects nothing, not even a
-/// quote; inside, a quote after a backslash does not close, whatever stands before that.
+/// Splits at separators outside quotes. Outside quotes a backslash protects nothing, not even a
+/// quote; inside, a quote after a backslash does not close, whatever precedes the backslash.
 fn cut(text: &[u8], is_separator: fn(u8) -> bool) -> Result<Vec<Vec<u8>>, Stray> {
     let mut pieces = Vec::new();
     let mut piece: Option<Vec<u8>> = None;
@@ -95,15 +94,15 @@ fn cut(text: &[u8], is_separator: fn(u8) -> bool) -> Result<Vec<Vec<u8>>, Stray>
 }
 
 fn trim(text: &[u8]) -> &[u8] {
-    let blank = |byte: &u8| matches!(byte, b' ' | b'\t');
-    let start = text.iter().position(|byte| !blank(byte));
-    let end = text.iter().rposition(|byte| !blank(byte));
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let start = text.iter().position(|byte| !is_blank(byte));
+    let end = text.iter().rposition(|byte| !is_blank(byte));
     start
         .zip(end)
         .map_or(&[], |(start, end)| &text[start..=end])
 }
 
-/// Cuts the contents of an option file.
+/// Splits the contents of an option file.
 pub(super) fn split_file(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let mut words = Vec::new();
     let mut word: Option<Vec<u8>> = None;
@@ -135,8 +134,8 @@ pub(super) fn split_file(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     words.map(second_pass).collect()
 }
 
-/// nvcc's second pass over a word of an option file, which has already lost the spaces that a
-/// backslash brought to its ends: the quotes go.
+/// nvcc's second pass over a word of an option file, which removes the quotes. The word is trimmed already, even of
+/// spaces that a backslash protected.
 fn second_pass(word: &[u8]) -> Result<OsString, Stray> {
     if word.windows(3).any(|three| three == br#"\\""#) {
         return Err(Stray::Tangle);
@@ -144,18 +143,18 @@ fn second_pass(word: &[u8]) -> Result<OsString, Stray> {
     Ok(without_quotes(word))
 }
 
-/// The quotes go, but for those that follow a backslash; that stays too.
+/// The word without quotes, except those after a backslash, which are kept together with it.
 fn without_quotes(word: &[u8]) -> OsString {
     let mut kept = Vec::with_capacity(word.len());
-    for (at, &byte) in word.iter().enumerate() {
-        if byte != b'"' || (at > 0 && word[at - 1] == b'\\') {
+    for (index, &byte) in word.iter().enumerate() {
+        if byte != b'"' || (index > 0 && word[index - 1] == b'\\') {
             kept.push(byte);
         }
     }
     OsString::from_vec(kept)
 }
 
-/// Cuts the value of a list with escapes.
+/// Splits the value of a list with escapes.
 pub(super) fn split_escaped(text: &[u8]) -> Result<Vec<OsString>, Stray> {
     let mut elements = vec![Vec::new()];
     let mut quoted = false;

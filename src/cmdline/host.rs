@@ -1,15 +1,15 @@
-//! What an option of the host compiler does beyond the stage's own files.
+//! Judges whether an option of the host compiler has effects beyond the stage's own files.
 //!
-//! The tables name what is harmless, as far as the manuals of GCC 9 to 15 and clang 14 to 20 say: options that only
-//! change what is generated or said, or where headers are looked for, which the passes show. What they do not name may
-//! read or write a file, and keeps a compile out of the cache. `features.txt` has the options behind `-f` and
-//! `-fno-`, in order: `name=` also takes a value, which names no file; `name-` goes on with a name or number.
+//! The tables list harmless options, according to the manuals of GCC 9 to 15 and clang 14 to 20: options that only
+//! change what is generated or printed, or where headers are looked for, which the passes show. Any other option may
+//! read or write a file, and keeps a compile out of the cache. `features.txt` lists the options after `-f` and
+//! `-fno-`, in order: `name=` also takes a value, which names no file; `name-` is followed by a name or number.
 
 use super::effects::{self, EffectVerdict};
 
 const UNKNOWN: &str = "is not known to read and write nothing but the stage's own files";
 
-/// Options behind `-f`.
+/// Options after `-f`.
 const FEATURES: &str = include_str!("features.txt");
 
 /// Whole options.
@@ -97,7 +97,7 @@ const WHOLE: &[&str] = &[
     "-z",
 ];
 
-/// Options whose value follows at once. That of a macro, a directory or a library is what it is with a blank.
+/// Options whose value follows without a blank. Macros, directories and libraries may also follow after one.
 const JOINED: &[&str] = &[
     "--gcc-toolchain=",
     "--param=",
@@ -125,7 +125,7 @@ const JOINED: &[&str] = &[
     "-unwindlib=",
 ];
 
-/// Options of debug information, behind `-g` and `-gno-`. A value is a number or a choice.
+/// Options of debug information, after `-g` and `-gno-`. A value is a number or a choice.
 const DEBUG: &[&str] = &[
     "",
     "as-loc-support",
@@ -178,7 +178,8 @@ const DEBUG: &[&str] = &[
     "z",
 ];
 
-/// Machine options that are none of the machine: they pass something on, or read, write or print something.
+/// Options that begin with `-m` without being harmless machine options: they pass something on, or read, write or
+/// print something.
 const NOT_MACHINE: &[&str] = &[
     "-main-file-name",
     "-mdump",
@@ -192,8 +193,8 @@ const NOT_MACHINE: &[&str] = &[
     "-mverbose",
 ];
 
-/// What some options that are not harmless do, for people: by their whole text where that ends in a blank here,
-/// and by their beginning.
+/// What some options that are not harmless do, to be shown to users. An entry that ends in a blank is the whole
+/// option, any other its beginning.
 const KNOWN: &[(&str, &str)] = &[
     ("@", "reads an option file"),
     ("-###", "prints commands"),
@@ -282,7 +283,7 @@ const ASSEMBLER: &[&str] = &[
     "-Wa,-mbig-obj",
 ];
 
-/// What the host compiler would do beyond its output, given `word`.
+/// Whether `word` gives the host compiler effects beyond its output.
 pub(super) fn verdict(word: &[u8]) -> EffectVerdict {
     let text = String::from_utf8_lossy(word);
     if text.starts_with("-include-pch")
@@ -306,17 +307,18 @@ pub(super) fn verdict(word: &[u8]) -> EffectVerdict {
     if is_harmless(&text) {
         return EffectVerdict::Harmless;
     }
-    let mut known = KNOWN.iter();
-    let known = known.find(|(option, _)| match option.strip_suffix(' ') {
-        Some(whole) => text == whole,
-        None => text.starts_with(option),
-    });
-    EffectVerdict::Harmful(known.map_or(UNKNOWN, |(_, effect)| effect))
+    let row = KNOWN
+        .iter()
+        .find(|(option, _)| match option.strip_suffix(' ') {
+            Some(whole) => text == whole,
+            None => text.starts_with(option),
+        });
+    EffectVerdict::Harmful(row.map_or(UNKNOWN, |(_, effect)| effect))
 }
 
 fn is_harmless(text: &str) -> bool {
     if !text.starts_with('-') {
-        // The value of the option before.
+        // The value of the preceding option.
         return !text.starts_with('@');
     }
     let mut joined = JOINED.iter();
@@ -326,26 +328,26 @@ fn is_harmless(text: &str) -> bool {
     {
         return true;
     }
-    let behind = |start| text.strip_prefix(start);
-    if let Some(feature) = behind("-fno-").or_else(|| behind("-f")) {
+    let after = |start| text.strip_prefix(start);
+    if let Some(feature) = after("-fno-").or_else(|| after("-f")) {
         return is_feature(feature);
     }
-    if let Some(warning) = behind("-W") {
-        // A comma passes options on to other programs.
+    if let Some(warning) = after("-W") {
+        // With a comma, the option passes others on to another program.
         return !warning.contains(',');
     }
-    if behind("-m").is_some() {
+    if after("-m").is_some() {
         let mut others = NOT_MACHINE.iter();
         return !text.contains('/') && !others.any(|start| text.starts_with(start));
     }
-    if let Some(level) = behind("-O") {
+    if let Some(level) = after("-O") {
         return level.bytes().all(|byte| byte.is_ascii_digit());
     }
-    if let Some(directory) = behind("-include").or_else(|| behind("-I")) {
-        // `-I-` and `-include-pch` are others.
+    if let Some(directory) = after("-include").or_else(|| after("-I")) {
+        // `-I-` and `-include-pch` are other options.
         return !directory.starts_with('-');
     }
-    match behind("-gno-").or_else(|| behind("-g")) {
+    match after("-gno-").or_else(|| after("-g")) {
         Some(debug) => {
             let name = debug.split('=').next().unwrap_or_default();
             let name = name.trim_end_matches(|byte: char| byte.is_ascii_digit());

@@ -1,10 +1,10 @@
-//! What a command that GCC's driver would start does beyond the driver's own files: the compiler proper and the
-//! assembler with all their arguments.
+//! Checks the commands that GCC's driver would start, the compiler proper and the assembler with all their arguments,
+//! for effects beyond the driver's own files.
 
 use super::effects::EffectVerdict;
 use super::host::verdict;
 
-/// Options of GCC's compiler proper with a value behind them that names what the driver was told.
+/// Options of GCC's compiler proper whose value is the next argument, and comes from the driver's own arguments.
 const VALUED: &[&str] = &[
     "--param",
     "-D",
@@ -32,13 +32,13 @@ pub fn takes_value(word: &str) -> bool {
     VALUED.contains(&word)
 }
 
-/// Options of GNU as with such a value. Others of the compiler's mean something else to it: its `-D` has no value.
+/// Such options of GNU as. Other options of the compiler have another meaning there: its `-D` has no value.
 const VALUED_BY_AS: &[&str] = &["-I", "-o"];
 
-/// What the compiler proper is told besides, and the driver's signs.
+/// Other arguments that the driver gives the compiler proper, and the signs with which it prints commands.
 const OWN: &[&str] = &["-", "-E", "-S", "-quiet", "-version", "/dev/null", "|"];
 
-/// GNU as's options that only change what is generated or said; `=` is followed by a name that is no file's.
+/// Options of GNU as that only change what it generates or prints. `=` is followed by a name that is not a file's.
 const GNU_AS: &[&str] = &[
     "--32",
     "--64",
@@ -52,9 +52,9 @@ const GNU_AS: &[&str] = &[
     "-mcpu=",
 ];
 
-/// Whether a command that GCC's driver would start, its program first, reads and writes nothing but what the
-/// driver was told to: flags that a program in front of the driver or a specs file adds are in no command line
-/// that was judged.
+/// Checks that a command that GCC's driver would start (its program first) reads and writes only the files of the
+/// driver's arguments. Flags that a program in front of the driver or a specs file adds have not been checked as part
+/// of the job.
 ///
 /// # Errors
 /// The word that may do more.
@@ -70,7 +70,7 @@ pub fn check_command(words: &[Vec<u8>]) -> Result<(), String> {
     };
     let is_harmless = |word: &str| {
         if is_assembler {
-            GNU_AS.iter().any(|known| is_option(word, known))
+            GNU_AS.iter().any(|option| is_option(word, option))
         } else {
             word.starts_with('-') && verdict(word.as_bytes()) == EffectVerdict::Harmless
         }
@@ -86,12 +86,12 @@ pub fn check_command(words: &[Vec<u8>]) -> Result<(), String> {
     Ok(())
 }
 
-/// Whether `word` is the option `known`, which another text follows if it ends in `-` or `=`.
-fn is_option(word: &str, known: &str) -> bool {
-    if known.ends_with(['-', '=']) {
-        word.starts_with(known)
+/// Whether `word` is `option`, or begins with it if `option` ends in `-` or `=`.
+fn is_option(word: &str, option: &str) -> bool {
+    if option.ends_with(['-', '=']) {
+        word.starts_with(option)
     } else {
-        word == known
+        word == option
     }
 }
 

@@ -1,26 +1,26 @@
-//! What nvcc does with an input file, by its suffix. One table decides between compiling and linking.
+//! What nvcc does with an input file, by its suffix. One table distinguishes compiling from linking.
 
 use super::mode::Mode;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// What an input is to nvcc.
+/// How nvcc treats an input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum InputKind {
-    /// Something is compiled from it.
+    /// It compiles the file.
     Compiled,
-    /// Device code that is assembled or packed, but only linked with `-dlink`.
+    /// It assembles or packs this device code; with `-dlink` it only links it.
     Device,
-    /// It is handed to a linker.
+    /// It passes the file to a linker.
     Linked,
-    /// A precompiled header.
+    /// The file is a precompiled header.
     Precompiled,
     Stdin,
-    /// nvcc does not know what to do with it.
+    /// nvcc rejects the file.
     Unknown,
 }
 
-/// Suffixes in byte order; nvcc looks at the case. `.cu.cpp.ii`, its own output, is only linked.
+/// The suffixes in byte order. nvcc distinguishes upper and lower case. `.cu.cpp.ii`, its own output, is only linked.
 const SUFFIXES: &[(&str, InputKind)] = &[
     (".S", InputKind::Compiled),
     (".a", InputKind::Linked),
@@ -48,7 +48,7 @@ const SUFFIXES: &[(&str, InputKind)] = &[
     (".so", InputKind::Linked),
 ];
 
-/// What `input` is. With `-x` every file is a source, whatever its name.
+/// The kind of `input`. With `-x` (`language`) every file is a source, whatever its name.
 pub(super) fn kind(input: &OsStr, language: Option<&OsStr>) -> InputKind {
     let path = input.as_bytes();
     if matches!(
@@ -58,11 +58,11 @@ pub(super) fn kind(input: &OsStr, language: Option<&OsStr>) -> InputKind {
         return InputKind::Stdin;
     }
     // The longest suffix wins.
-    let found = SUFFIXES
+    let row = SUFFIXES
         .iter()
         .filter(|(suffix, _)| path.ends_with(suffix.as_bytes()))
         .max_by_key(|(suffix, _)| suffix.len());
-    match found {
+    match row {
         Some((_, InputKind::Precompiled)) => InputKind::Precompiled,
         _ if language.is_some() => InputKind::Compiled,
         Some((_, kind)) => *kind,
@@ -70,7 +70,7 @@ pub(super) fn kind(input: &OsStr, language: Option<&OsStr>) -> InputKind {
     }
 }
 
-/// Whether `mode` makes something new out of an input of this kind, rather than linking it.
+/// Whether nvcc compiles an input of this kind in `mode`, rather than linking it.
 pub(super) fn is_compiled(kind: InputKind, mode: Mode) -> bool {
     match kind {
         InputKind::Compiled => true,

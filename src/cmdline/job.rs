@@ -1,10 +1,10 @@
-//! What a command line asks for, once it is read.
+//! A command line once it is read: its options, inputs and outputs.
 
 use super::mode::Mode;
 use super::options::OptionRow;
 use std::ffi::{OsStr, OsString};
 
-/// A command line and the environment variables that add to it, as nvcc would find them.
+/// A command line and the environment variables that add to it, as nvcc would see them.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CommandLine<'a> {
     /// The arguments, without the program's own name.
@@ -20,7 +20,7 @@ pub struct CommandLine<'a> {
 /// One meaningful piece of a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Arg {
-    /// A known option; a list gives one of these for each element.
+    /// A known option; an option with a list becomes one of these for each element.
     Option {
         /// Its row in the table.
         option: &'static OptionRow,
@@ -33,12 +33,12 @@ pub enum Arg {
     Forwarded(OsString),
 }
 
-/// The file of make rules that a compile writes beside its output.
+/// The depfile that a compile writes besides its output.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependencies {
     /// Whether each header gets an empty rule (`-MP`).
     pub phony: bool,
-    /// The target (`-MT`), empty for the default; nvcc does not cut it at commas.
+    /// The target (`-MT`), empty for the default; nvcc does not split it at commas.
     pub targets: Vec<OsString>,
     /// Whether system headers are listed: `-MD`, not `-MMD`.
     pub system: bool,
@@ -51,18 +51,18 @@ pub struct Dependencies {
 pub(super) struct Spelling {
     /// The one or two arguments that spell it.
     pub words: Vec<OsString>,
-    /// What they mean; a list may have no or many elements.
+    /// Their meaning; a list may have no elements, or many.
     pub args: Vec<Arg>,
     /// The option's row; `None` for inputs and unknown options.
     pub option: Option<&'static OptionRow>,
 }
 
-/// A command line that is understood: environment flags and option files are folded in.
+/// A command line that is understood, with environment flags and option files folded in.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Everything, in order.
+    /// All options and inputs, in order.
     pub args: Vec<Arg>,
-    /// What is made.
+    /// The kind of output.
     pub mode: Mode,
     /// The input files, in order, as they were written.
     pub inputs: Vec<OsString>,
@@ -70,7 +70,7 @@ pub struct Job {
     pub output: Option<OsString>,
     /// The last `-odir`.
     pub output_directory: Option<OsString>,
-    /// The file of make rules, if one is written.
+    /// The depfile, if one is written.
     pub dependencies: Option<Dependencies>,
     /// Where `--keep` leaves the intermediate files.
     pub keep: Option<OsString>,

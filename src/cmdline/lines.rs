@@ -1,6 +1,6 @@
-//! Which jobs tell what no token does: lines, columns and comments of their sources. `docs/design/semantic.md`
-//! says what follows for the others. Judges options of nvcc by their column, and those of the host
-//! compiler and of ptxas by their words.
+//! Which jobs observe more of their sources than tokens: lines, columns and comments. `docs/design/semantic.md`
+//! says what follows for the other jobs. Options of nvcc are judged by their column in the option table, those of the
+//! host compiler and of ptxas by their words.
 
 use super::effects;
 use super::job::{Arg, Job};
@@ -8,12 +8,12 @@ use super::observed::{Observed, Observes};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-/// How options of the host compiler begin that tell nothing of lines.
+/// Beginnings of host compiler options that do not observe lines.
 const SILENT: &[&str] = &[
     "-D", "-I", "-O", "-U", "-isystem", "-iquote", "-m", "-pthread", "-pipe", "-w",
 ];
 
-/// How options begin behind `-f` or `-fno-` that tell nothing of lines.
+/// Beginnings, after `-f` or `-fno-`, of options that do not observe lines.
 const SILENT_FEATURES: &[&str] = &[
     "PIC",
     "PIE",
@@ -50,51 +50,47 @@ const SILENT_FEATURES: &[&str] = &[
     "wrapv",
 ];
 
-/// How warnings about comments and blanks begin.
+/// Beginnings of warnings about comments and blanks.
 const OF_BLANKS: &[&str] = &[
     "-Wimplicit-fallthrough",
     "-Wleading-whitespace",
     "-Wtrailing-whitespace",
 ];
 
-/// Dialects with raw strings, digit separators, and no others' trigraphs.
+/// Dialects with raw strings and digit separators, and without trigraphs that other dialects lack.
 const DIALECTS: &[&str] = &[
     "c++14", "c++17", "c++20", "c++23", "c++2a", "c++2b", "gnu++14", "gnu++17", "gnu++20",
     "gnu++23", "gnu++2a", "gnu++2b",
 ];
 
 impl Job {
-    /// Why equal tokens are not enough for equal outputs: what tells more of the sources.
+    /// The first option that observes more of the sources than tokens, so that equal tokens are not enough for equal
+    /// outputs.
     pub fn tells_lines(&self) -> Option<String> {
-        let mut found = self.args.iter();
-        found.find_map(|arg| (observed(arg) > Observed::Nothing).then(|| name(arg)))
+        let mut args = self.args.iter();
+        args.find_map(|arg| (observed(arg) > Observed::Nothing).then(|| name(arg)))
     }
 
     /// What its options let a compile observe of sources besides their tokens.
     pub fn observed(&self) -> Observed {
-        let found = self.args.iter().map(observed);
-        found.max().unwrap_or_default()
+        self.args.iter().map(observed).max().unwrap_or_default()
     }
 }
 
 impl Observes {
-    /// What it comes to with `value`.
+    /// What an option with this entry observes if its value is `value`.
     pub fn with(self, value: &OsStr) -> Observed {
         let bytes = value.as_bytes();
-        let lines = |tells: bool| {
-            if tells {
-                Observed::Lines
-            } else {
-                Observed::Nothing
-            }
-        };
         match self {
             Self::Nothing => Observed::Nothing,
             Self::Lines => Observed::Lines,
             Self::Sizes => Observed::Sizes,
             Self::Text | Self::Everything => Observed::Text,
-            Self::Dialect => lines(!is_known_dialect(bytes)),
-            Self::Architecture => lines(memchr::memmem::find(bytes, b"lto").is_some()),
+            Self::Dialect if is_known_dialect(bytes) => Observed::Nothing,
+            Self::Architecture if memchr::memmem::find(bytes, b"lto").is_none() => {
+                Observed::Nothing
+            }
+            Self::Dialect | Self::Architecture => Observed::Lines,
             Self::HostWords => host(bytes),
             Self::PtxasWords => ptxas(bytes),
         }
@@ -109,7 +105,7 @@ fn observed(arg: &Arg) -> Observed {
     }
 }
 
-/// The option for people: one of the host compiler as it takes it.
+/// The option as it is shown to users. An option of the host compiler is shown as the host compiler gets it.
 fn name(arg: &Arg) -> String {
     match arg {
         Arg::Input(word) | Arg::Forwarded(word) => word.display().to_string(),
@@ -121,21 +117,21 @@ fn name(arg: &Arg) -> String {
     }
 }
 
-/// What an option of the host compiler lets it observe. What is not known to be silent is not.
+/// What an option of the host compiler lets it observe. An unknown option is assumed to observe lines.
 fn host(text: &[u8]) -> Observed {
-    let starts = |known: &&str| text.starts_with(known.as_bytes());
+    let starts = |start: &&str| text.starts_with(start.as_bytes());
     let feature = text
         .strip_prefix(b"-fno-")
         .or_else(|| text.strip_prefix(b"-f"));
     let is_silent = match (feature, text.strip_prefix(b"-std=")) {
         (_, Some(dialect)) => is_known_dialect(dialect),
         (Some(feature), _) => {
-            let mut known = SILENT_FEATURES.iter();
-            known.any(|known| feature.starts_with(known.as_bytes()))
+            let mut silent = SILENT_FEATURES.iter();
+            silent.any(|start| feature.starts_with(start.as_bytes()))
         }
-        // A comma passes options on to other programs.
+        // With a comma, the option passes others on to another program.
         _ if text.starts_with(b"-W") => !text.contains(&b',') && !OF_BLANKS.iter().any(starts),
-        // The value of the option before.
+        // The value of the preceding option.
         _ if !text.starts_with(b"-") => !text.starts_with(b"@"),
         _ => SILENT.iter().any(starts) && !text.starts_with(b"-mllvm"),
     };
@@ -148,23 +144,24 @@ fn host(text: &[u8]) -> Observed {
 
 /// What an option of ptxas lets it observe: it reads PTX, and looks at the files that PTX names.
 fn ptxas(text: &[u8]) -> Observed {
-    let looks = [
+    let line_options = [
         &b"-g"[..],
         b"--device-debug",
         b"-lineinfo",
         b"--generate-line-info",
     ];
     let name = text.split(|&byte| byte == b'=').next().unwrap_or(text);
-    if effects::ptxas(text) == effects::EffectVerdict::Harmless && !looks.contains(&name) {
+    let is_harmless = effects::ptxas(text) == effects::EffectVerdict::Harmless;
+    if is_harmless && !line_options.contains(&name) {
         Observed::Nothing
     } else {
         Observed::Sizes
     }
 }
 
-/// Whether the dialect `name` has raw strings and digit separators, and no trigraphs that others lack.
+/// Whether `name` is in [`DIALECTS`].
 fn is_known_dialect(name: &[u8]) -> bool {
-    DIALECTS.iter().any(|known| known.as_bytes() == name)
+    DIALECTS.iter().any(|dialect| dialect.as_bytes() == name)
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! nvcc's command line: what it asks for, whether a cache should answer it, and how it is named in a key. Pure: no
-//! I/O (option files come through a callback), no clock, no environment, no processes.
+//! nvcc's command line: what it asks for, whether the cache may answer it, and its form in a key. Pure: no
+//! I/O (option files are read through a callback), no clock, no environment, no processes.
 //!
 //! ```text
 //! CommandLine ─ expand, parse ─► spellings ─ classify ─► Job ─ canonical ─► fields of the key
@@ -7,8 +7,8 @@
 //!                                    └───────────┴─► Bypass(reason)
 //! ```
 //!
-//! [`OPTIONS`] is nvcc's own `--help` as data; `tests/unit/cmdline/help.rs` holds it against the real
-//! one. A command line that is not understood in every part is a [`Bypass`](crate::outcome::Bypass),
+//! [`OPTIONS`] is nvcc's own `--help` as data; `tests/unit/cmdline/help.rs` compares it with the real
+//! one. A command line of which any part is not understood is a [`Bypass`](crate::outcome::Bypass),
 //! never a guess.
 
 mod canonical;

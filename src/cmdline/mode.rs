@@ -1,6 +1,6 @@
 //! The modes of nvcc.
 
-/// How far a compile goes, and what it leaves behind.
+/// How far a compile goes, and what it outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Objects: `-c`, `-dc`, `-dw`.

@@ -1,20 +1,20 @@
-//! What an option lets a compile observe of its sources besides their tokens: a column of the table of options.
+//! What an option lets a compile observe of its sources besides their tokens. This is a column of the option table.
 
-/// What a compile observes besides tokens. Each of these holds those before it.
+/// What a compile observes besides tokens. Each variant includes those before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Observed {
     /// Nothing: equal tokens give equal outputs.
     #[default]
     Nothing,
-    /// The lines and columns of tokens, or something of which it is not known that it is less.
+    /// The lines and columns of tokens. Also used if what is observed is unknown.
     Lines,
     /// The sizes of the files that device code names.
     Sizes,
-    /// The sources as they are written.
+    /// The text of the sources, with comments and blanks.
     Text,
 }
 
-/// The column: what an option lets a compile observe.
+/// The entry of the column for one option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Observes {
     /// Nothing.
@@ -25,14 +25,14 @@ pub enum Observes {
     Sizes,
     /// The text of sources.
     Text,
-    /// What it observes is not known, or is not asked for, since no cache answers it.
+    /// Unknown, or irrelevant since the cache answers no command line with the option.
     Everything,
-    /// What the dialect does that is its value.
+    /// Depends on the dialect that is the option's value.
     Dialect,
-    /// What the architectures do that are its value.
+    /// Depends on the architectures that are the option's value.
     Architecture,
-    /// What the host compiler's options do that are its value.
+    /// Depends on the host compiler's options that are the option's value.
     HostWords,
-    /// What ptxas's options do that are its value.
+    /// Depends on ptxas's options that are the option's value.
     PtxasWords,
 }

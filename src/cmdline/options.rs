@@ -1,11 +1,11 @@
-//! nvcc's options as data: one row gives names, arity, effect, what is observed, and help. The parser, the
-//! classifier, the canonical job and the tests all come from this table.
+//! nvcc's options as data. One row holds an option's names, arity, effect, what it observes, and help. The parser, the
+//! classifier, the canonical job and the tests all use this table.
 //!
 //! The rows are the union of what nvcc 12.4, 13.0, 13.2 and 13.5 print with `--help`, and of
-//! options that they accept without printing them. A row that one version lacks is an error there,
+//! options that they accept without printing them. An option that one version lacks is an error there,
 //! which nvcc reports itself.
 //!
-//! No column has a default: a new option says what it lets a compile observe, or does not compile.
+//! No column has a default: a row that does not state what its option observes does not compile.
 
 use super::mode::Mode;
 use super::observed::Observes;
@@ -26,55 +26,55 @@ pub enum Arity {
     List,
     /// As `List`, but a backslash protects the next byte; see `expand::split_escaped`.
     Escaped,
-    /// As `List`, but the quotes vanish; see `expand::split_paths`.
+    /// As `List`, but quotes are removed; see `expand::split_paths`.
     Paths,
     /// `keyword=value` pairs separated by commas, where brackets and quotes protect commas.
     Pairs,
 }
 
-/// Which judge knows the options of a CUDA tool.
+/// The CUDA tool whose table judges the words of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Judge {
-    /// That of cudafe++.
+    /// cudafe++.
     Cudafe,
-    /// That of ptxas.
+    /// ptxas.
     Ptxas,
-    /// That of fatbinary.
+    /// fatbinary.
     Fatbinary,
-    /// That of nvlink.
+    /// nvlink.
     Nvlink,
-    /// The tool's options are not documented, and none passes.
+    /// A tool whose options are not documented, so that none is accepted.
     Undocumented,
 }
 
 /// What an option means to the cache.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Changes what is generated or said: part of the key.
+    /// Changes what is generated or printed, so it is part of the key.
     Code,
-    /// Chooses how far the compile goes.
+    /// Selects how far the compile goes.
     Mode(Mode),
-    /// Not for a cache.
+    /// Not cacheable, for this reason.
     Bypass(BypassReason),
     /// Names the output.
     Output,
-    /// Belongs to the file of make rules.
+    /// Belongs to the depfile.
     Dependencies,
     /// Keeps intermediate files.
     Keep,
     /// Changes only when, or in which temporary files, the stages run.
     Schedule,
-    /// `-D` and `-U`, whose common order counts.
+    /// `-D` and `-U`, whose common order matters.
     Macro,
     /// Names the host compiler.
     HostCompiler,
     /// Passes words to the host compiler.
     Host,
-    /// Passes words to a CUDA tool, whose judge says what they would do.
+    /// Passes words to a CUDA tool, whose table judges them.
     Tool(Judge),
     /// Passes words to the host linker or archiver.
     Linker,
-    /// Lets unknown options through.
+    /// Makes nvcc forward unknown options.
     Forward,
     /// Names option files.
     OptionFile,
@@ -85,7 +85,7 @@ pub enum Effect {
 pub struct OptionRow {
     /// The name after two dashes.
     pub long: &'static str,
-    /// The name after one dash; empty where there is none.
+    /// The name after one dash; empty if there is none.
     pub short: &'static str,
     /// What follows the name.
     pub arity: Arity,
@@ -93,18 +93,18 @@ pub struct OptionRow {
     pub effect: Effect,
     /// What it lets a compile observe of sources besides their tokens.
     pub observes: Observes,
-    /// One sentence for people.
+    /// One sentence for users.
     pub help: &'static str,
 }
 
-/// Short names whose value may follow without a space or `=`: `-O3`, `-DX`. An exact name goes
-/// first: `-lto` is no library, but `-lto_mode` is.
+/// Short names whose value may follow without a space or `=`: `-O3`, `-DX`. An exact name takes
+/// precedence: `-lto` is not a library, but `-lto_mode` is.
 pub const JOINED: &[&str] = &["D", "I", "L", "O", "U", "l", "t"];
 
 /// The row whose long name is `name`.
 pub(super) fn by_long(name: &[u8]) -> Option<&'static OptionRow> {
-    let found = OPTIONS.binary_search_by(|row| row.long.as_bytes().cmp(name));
-    found.ok().map(|at| &OPTIONS[at])
+    let index = OPTIONS.binary_search_by(|row| row.long.as_bytes().cmp(name));
+    index.ok().map(|index| &OPTIONS[index])
 }
 
 /// The row whose short name is `name`.

@@ -1,9 +1,9 @@
-//! Arguments into spellings: which of them are options, values, inputs, or unknown. Validates the
-//! form and nothing else; what an option means to a cache is `classify`'s business.
+//! Parses arguments into spellings: options, values, inputs, and unknown options. Validates their
+//! form only; `classify` decides what an option means to the cache.
 //!
-//! nvcc takes `--long`, `--long=v`, `--long v`, `-short`, `-short=v`, `-short v`, and, for the
-//! letters in [`JOINED`], `-Xv`. It knows no abbreviations, and `--short` is unknown to it. A value
-//! that stands alone is taken whatever it looks like: `-D -c` defines the macro `-c`.
+//! nvcc accepts `--long`, `--long=v`, `--long v`, `-short`, `-short=v`, `-short v`, and, for the
+//! letters in [`JOINED`], `-Xv`. It accepts neither abbreviations nor `--short`. A value in an argument
+//! of its own may have any form: `-D -c` defines the macro `-c`.
 
 use super::expand::{Stray, split_escaped, split_file, split_flags, split_list, split_paths};
 use super::job::{Arg, CommandLine, Spelling};
@@ -17,15 +17,14 @@ use std::path::Path;
 /// Reads an option file.
 pub(super) type Open<'a> = &'a mut dyn FnMut(&Path) -> io::Result<Vec<u8>>;
 
-/// How deep option files may name option files. Real ones never nest; a file that names itself
-/// must end somewhere.
+/// How deep option files may be nested. Real ones never are; the limit stops a file that names itself.
 const DEEPEST: usize = 16;
 
-/// How many spellings a command line may have: option files that name each other can double
+/// How many spellings a command line may have. Option files that name each other can double
 /// their number at every level.
 const MOST: usize = 100_000;
 
-/// Every spelling of `line`, with environment flags and option files in their places.
+/// Every spelling of `line`, with environment flags and option files expanded in place.
 pub(super) fn parse(line: &CommandLine, open: Open) -> Result<Vec<Spelling>, Bypass> {
     let mut parser = Parser {
         open,
@@ -99,7 +98,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Takes an option with its value.
+    /// Adds an option with its value, which occupy `words`.
     fn option(
         &mut self,
         row: &'static OptionRow,
@@ -129,7 +128,7 @@ impl Parser<'_> {
         Ok(())
     }
 
-    /// Puts the contents of an option file in its place.
+    /// Adds the contents of an option file.
     fn file(&mut self, name: &OsStr, depth: usize) -> Result<(), Bypass> {
         let refused = |why: String| {
             let detail = format!("{}: {why}", name.to_string_lossy());
@@ -152,7 +151,7 @@ impl Parser<'_> {
     }
 }
 
-/// How an argument that begins with a dash reads.
+/// The parsed form of an argument that begins with a dash.
 enum FoundOption<'a> {
     /// A name by itself.
     Alone(&'static OptionRow),
@@ -163,7 +162,7 @@ enum FoundOption<'a> {
 
 fn find(word: &[u8]) -> FoundOption<'_> {
     let (name, value) = match word.iter().position(|byte| *byte == b'=') {
-        Some(at) => (&word[..at], Some(&word[at + 1..])),
+        Some(equals) => (&word[..equals], Some(&word[equals + 1..])),
         None => (word, None),
     };
     let row = match name.strip_prefix(b"--") {

@@ -1,19 +1,18 @@
-//! How the shell reads what nvcc pastes into its commands. nvcc quotes values badly: `$`, a
-//! backquote and more reach the shell alive, so that a value's meaning depends on the environment
-//! or on files.
+//! How the shell reads the values that nvcc pastes into its commands. nvcc quotes them badly: the shell acts on `$`,
+//! backquotes and more, so that a value's meaning may depend on the environment or on files.
 
 use crate::shell::plain_words;
 
-/// Whether the shell would expand something even between the double quotes that nvcc puts around
-/// macros and paths, or the value would break nvcc's command over two lines.
+/// Whether the shell would expand something in `value` even between the double quotes that nvcc puts around
+/// macros and paths, or whether the value would split nvcc's command into two lines.
 pub(super) fn expands_in_quotes(value: &[u8]) -> bool {
     value
         .iter()
         .any(|byte| matches!(byte, b'$' | b'`' | b'\n' | b'\r' | 0))
 }
 
-/// The words that the shell makes of a value that nvcc pastes without quotes; `None` if the
-/// shell would do more than cut it into words.
+/// The words into which the shell splits a value that nvcc pastes without quotes; `None` if the
+/// shell would do more than split it.
 pub(super) fn words(value: &[u8]) -> Option<Vec<Vec<u8>>> {
     if expands_in_quotes(value) {
         return None;

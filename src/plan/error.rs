@@ -1,18 +1,18 @@
-//! Why a dry run is not a plan. Every variant means: run the real nvcc.
+//! Why a dry run cannot be parsed into a plan. Every variant means: run the real nvcc.
 
 use super::tool::Tool;
 use crate::shell::ShellError;
 use thiserror::Error;
 
-/// Why a dry run is not understood. Texts are for people; paths in them are lossy.
+/// Why a dry run cannot be parsed into a plan. The texts are for users; paths in them are lossy.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum PlanError {
-    /// A command line that is more than words.
+    /// A command line that is more than plain words.
     #[error("{reason} in: {line}")]
     Shell {
         /// The command.
         line: String,
-        /// What stands in the way.
+        /// Why it is more.
         reason: ShellError,
     },
     /// A program that is neither a known CUDA tool nor used as a host compiler.
@@ -47,7 +47,7 @@ pub enum PlanError {
         /// How many there are.
         found: usize,
     },
-    /// An argument that names the keep directory and is not known to name a file.
+    /// An argument that mentions the keep directory, but is not known to name a file.
     #[error("{tool:?} names a file in a way that is not known: {argument}")]
     UnaccountedPath {
         /// The tool.
@@ -55,7 +55,7 @@ pub enum PlanError {
         /// The argument.
         argument: String,
     },
-    /// A temporary file that is read, and that nothing writes.
+    /// A temporary file that is read, but that no stage writes.
     #[error("nothing writes {path}")]
     NoWriter {
         /// Relative to the keep directory.
@@ -68,8 +68,7 @@ pub enum PlanError {
         /// The file.
         path: String,
     },
-    /// A file outside the keep directory that one stage writes and another reads, other than to
-    /// check it.
+    /// A file outside the keep directory that one stage writes and another reads for more than a check.
     #[error("an intermediate file lies outside the keep directory: {path}")]
     OutsideKeepDir {
         /// The file.
@@ -78,7 +77,7 @@ pub enum PlanError {
     /// Stages that wait for each other.
     #[error("stages wait for each other")]
     Cycle,
-    /// A connected group of stages that is not about exactly one source.
+    /// A connected group of stages with more or less than one source.
     #[error("stages that belong together have {found} sources, not one")]
     UnitSources {
         /// How many sources there are.
@@ -87,16 +86,16 @@ pub enum PlanError {
     /// A stage in a unit that has two different module ids.
     #[error("one source has two module ids")]
     TwoModuleIds,
-    /// A depfile that does not follow the preprocessing of a source, or is a source's second.
+    /// A depfile that does not follow the preprocessing of a source, or is the second one of a source.
     #[error("the dependencies to be written to '{path}' are of no single source")]
     Depfile {
-        /// Where they would go.
+        /// The path of the depfile.
         path: String,
     },
     /// A keep directory that is empty or the root.
     #[error("the keep directory has no name")]
     KeepDir,
-    /// A stage that has no such variant.
+    /// A stage from which no preprocessing pass can be derived.
     #[error("stage {stage} cannot be turned into a preprocessing pass")]
     NoVariant {
         /// Its index.

@@ -1,4 +1,4 @@
-//! The files of a plan while it is read: each spelling of a path becomes one file, with a number. Opens none.
+//! The files of a plan while it is parsed: each spelling of a path becomes one file with a number. Opens no file.
 
 use super::error::PlanError;
 use super::parts::{FileId, FileKind, PlanFile};
@@ -18,7 +18,7 @@ pub(super) struct Files {
 impl Files {
     pub(super) fn new(keep_dir: &Path) -> Result<Self, PlanError> {
         let mut below = keep_dir.as_os_str().as_bytes().to_vec();
-        // nvcc strips trailing slashes too; whatever else is odd in the spelling it keeps.
+        // nvcc strips trailing slashes too, and keeps the rest of the spelling.
         while below.last() == Some(&b'/') {
             below.pop();
         }
@@ -33,8 +33,8 @@ impl Files {
         })
     }
 
-    /// The id of a path as nvcc spells it. Until [`graph::check`](super::graph::check) knows the writers,
-    /// whatever lies outside the keep directory counts as an input.
+    /// The id of a path as nvcc spells it. A file outside the keep directory is an input until
+    /// [`graph::check`](super::graph::check) finds the stage that writes it.
     pub(super) fn intern(&mut self, path: &[u8]) -> FileId {
         let (kind, path) = match path.strip_prefix(self.below.as_slice()) {
             Some(rest) if !rest.is_empty() => (FileKind::Temp, rest),
@@ -49,7 +49,7 @@ impl Files {
         })
     }
 
-    /// A temporary file that is known already.
+    /// The id of a temporary file that has been seen already.
     pub(super) fn temp(&self, path: &OsStr) -> Option<FileId> {
         self.known.get(&(FileKind::Temp, path.to_owned())).copied()
     }
@@ -62,7 +62,7 @@ impl Files {
         path.len() > self.below.len() && path.starts_with(&self.below)
     }
 
-    /// The path for people.
+    /// The path as it is shown to users.
     pub(super) fn show(&self, id: FileId) -> String {
         self.list[id.index()].path.to_string_lossy().into_owned()
     }

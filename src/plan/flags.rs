@@ -1,25 +1,25 @@
-//! What each tool's flags say about files: tables, and the lookup in them.
+//! Tables of each tool's flags that name files, and the lookup in them.
 //!
-//! A flag that is in no table is taken to say nothing about files; `stages` still refuses it when it
-//! mentions the keep directory. Flags that read or write further files are listed to be refused.
+//! A flag that is in no table is assumed not to name a file; `stages` still refuses it if it
+//! mentions the keep directory. Flags that read or write additional files are listed to be refused.
 
 use super::tool::Tool;
 
 /// What a flag, or its value, means for the plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum FlagEffect {
-    /// The value is not a file, or one found by a search; it is listed so that it is not mistaken
+    /// The value is not a file, or a file found by a search. The flag is listed so that its value is not mistaken
     /// for a source.
     Value,
     /// The value is the main file written.
     Output,
-    /// The value is a further file written.
+    /// The value is another file written.
     Write,
     /// The value is a file that the tool appends to.
     Append,
     /// The value is the file that holds the module id.
     ModuleId,
-    /// The value is how the source is spelled.
+    /// The value is the spelling of the source.
     SourceName,
     /// The value names the stub that the written file will include.
     StubName,
@@ -29,16 +29,16 @@ pub(super) enum FlagEffect {
     Image,
     /// The value is `"PATH"`, a file that the source includes by a macro.
     Macro,
-    /// Left out: the caller does what the flag asks for.
+    /// The flag is left out; the caller does what it asks for.
     Drop,
-    /// Not for a plan.
+    /// The flag makes the plan unusable.
     Refuse,
 }
 
 /// Where the value of a flag is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Match {
-    /// The flag is the whole argument; a value, where there is one, is the next.
+    /// The flag is the whole argument; its value, if it has one, is the next argument.
     Whole(FlagEffect),
     /// `flag=value`; the value starts at this byte.
     Joined(FlagEffect, usize),
@@ -169,7 +169,7 @@ const HOST_REFUSED: &[&str] = &[
     "-save-temps",
 ];
 
-/// What `argument` of `tool` means, where that is known.
+/// The meaning of `argument` of `tool`; `None` if it is in no table.
 pub(super) fn find(tool: Tool, argument: &[u8]) -> Option<Match> {
     let table = match tool {
         Tool::Cudafe => CUDAFE,
@@ -185,7 +185,7 @@ pub(super) fn find(tool: Tool, argument: &[u8]) -> Option<Match> {
         | Tool::StubCompile
         | Tool::HostLink => HOST,
     };
-    // A file of further arguments: no tool's plan is complete without reading it.
+    // A file with more arguments, which may name files.
     if argument.first() == Some(&b'@') {
         return Some(Match::Whole(FlagEffect::Refuse));
     }

@@ -1,7 +1,7 @@
-//! Makes a graph of stages: what is read without being named, and the checks that the edges hold.
+//! Completes the graph of stages: adds reads that no argument names, and checks the edges.
 //!
-//! Every temporary file that is read is written by exactly one stage, wherever in the plan it stands, and no stage
-//! waits for itself.
+//! Every temporary file that is read must be written by exactly one stage, anywhere in the plan, and no stage may
+//! wait for itself.
 
 use super::error::PlanError;
 use super::files::Files;
@@ -12,8 +12,8 @@ use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
-/// Adds what the host compiler reads of the device side: cudafe++'s file includes the stub, and the
-/// stub, which cicc writes, includes the fatbinary. Both are named relative to the file that includes.
+/// Adds the files of the device side that the host compiler reads: cudafe++'s output includes the stub, and the
+/// stub, which cicc writes, includes the fatbinary. Both names are relative to the including file.
 pub(super) fn implicit_reads(drafts: &mut [Draft], files: &Files) -> Result<(), PlanError> {
     for index in 0..drafts.len() {
         if !matches!(
@@ -39,8 +39,8 @@ pub(super) fn implicit_reads(drafts: &mut [Draft], files: &Files) -> Result<(), 
     Ok(())
 }
 
-/// nvlink is run once for each architecture and appends to one file: each run reads what the one
-/// before left there, so that they keep their order.
+/// Keeps stages that append to one file in their order: nvlink runs once for each architecture and appends to a file,
+/// so each run but the first also reads it.
 pub(super) fn chain_appends(drafts: &mut [Draft]) {
     let mut begun: Vec<FileId> = Vec::new();
     for draft in drafts {
@@ -53,15 +53,15 @@ pub(super) fn chain_appends(drafts: &mut [Draft]) {
     }
 }
 
-/// Checks the graph, and tells outputs from inputs.
+/// Checks the graph, and marks the files outside the keep directory that a stage writes as outputs.
 pub(super) fn check(drafts: &[Draft], files: &mut Files) -> Result<(), PlanError> {
     let writers = writers(drafts, files)?;
     let module_ids: Vec<FileId> = drafts.iter().filter_map(|draft| draft.module_id).collect();
     for draft in drafts {
         for &read in &draft.stage.reads {
-            let temp = files.kind(read) == FileKind::Temp;
+            let is_temp = files.kind(read) == FileKind::Temp;
             let path = || files.show(read);
-            match (temp, writers.contains_key(&read)) {
+            match (is_temp, writers.contains_key(&read)) {
                 (true, false) if !module_ids.contains(&read) => {
                     return Err(PlanError::NoWriter { path: path() });
                 }
@@ -75,14 +75,9 @@ pub(super) fn check(drafts: &[Draft], files: &mut Files) -> Result<(), PlanError
             }
         }
     }
-    if module_ids
-        .iter()
-        .any(|&id| files.kind(id) != FileKind::Temp)
-    {
-        let outside = module_ids
-            .iter()
-            .find(|&&id| files.kind(id) != FileKind::Temp);
-        let path = outside.map(|&id| files.show(id)).unwrap_or_default();
+    let is_outside = |id: &&FileId| files.kind(**id) != FileKind::Temp;
+    if let Some(outside) = module_ids.iter().find(is_outside) {
+        let path = files.show(*outside);
         return Err(PlanError::OutsideKeepDir { path });
     }
     acyclic(drafts, &writers)?;
@@ -101,10 +96,10 @@ fn writers(drafts: &[Draft], files: &Files) -> Result<HashMap<FileId, Vec<usize>
     for (index, draft) in drafts.iter().enumerate() {
         for &written in &draft.stage.writes {
             let stages = writers.entry(written).or_default();
-            // `written` is named twice by one stage, or by two that do not both append.
+            // One stage must not name a file twice, and two may only share a file that both append to.
             let appends = |stage: &usize| drafts[*stage].appends == Some(written);
-            let shared = appends(&index) && stages.iter().all(|s| appends(s) && *s != index);
-            if !stages.is_empty() && !shared {
+            let may_share = appends(&index) && stages.iter().all(|s| appends(s) && *s != index);
+            if !stages.is_empty() && !may_share {
                 return Err(PlanError::TwoWriters {
                     path: files.show(written),
                 });
@@ -121,7 +116,7 @@ fn writer(drafts: &[Draft], file: FileId) -> Option<&Draft> {
         .find(|draft| draft.stage.writes.contains(&file))
 }
 
-/// The temporary file that `includer` names `name`.
+/// The temporary file that `includer` includes under `name`.
 fn beside(files: &Files, includer: FileId, name: &OsStr) -> Result<FileId, PlanError> {
     let includer = &files.list[includer.index()].path;
     let path: OsString = Path::new(includer).with_file_name(name).into_os_string();
@@ -132,21 +127,21 @@ fn beside(files: &Files, includer: FileId, name: &OsStr) -> Result<FileId, PlanE
 
 /// The stages that must have run before `stage`.
 fn before(drafts: &[Draft], writers: &HashMap<FileId, Vec<usize>>, stage: usize) -> Vec<usize> {
-    let mut found = Vec::new();
+    let mut before = Vec::new();
     for read in &drafts[stage].stage.reads {
         for &writer in writers.get(read).into_iter().flatten() {
-            // Of those that append to a file, each waits for the ones before it; a stage that only
-            // reads the file waits for all.
+            // Each stage that appends to a file waits for the appending stages before it; a stage that only
+            // reads the file waits for all of them.
             let appends = drafts[stage].appends == Some(*read);
             if !appends || writer < stage {
-                found.push(writer);
+                before.push(writer);
             }
         }
     }
-    found
+    before
 }
 
-/// Takes away stages that wait for nothing until none is left.
+/// Checks that no stage waits for itself: removes stages that wait for nothing until none is left.
 fn acyclic(drafts: &[Draft], writers: &HashMap<FileId, Vec<usize>>) -> Result<(), PlanError> {
     let mut waiting: Vec<usize> = Vec::with_capacity(drafts.len());
     let mut after: Vec<Vec<usize>> = vec![Vec::new(); drafts.len()];

@@ -1,4 +1,4 @@
-//! The text of a dry run into environment, notices, commands and depfiles.
+//! Splits the text of a dry run into environment, notices, commands and depfiles.
 
 use super::error::PlanError;
 use super::parts::Resolve;
@@ -6,7 +6,7 @@ use crate::shell::{self, ShellError};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// What a dry run holds, in order.
+/// The parts of a dry run, each in order.
 #[derive(Debug, Default)]
 pub(super) struct Script {
     /// The `NAME=value` lines.
@@ -19,11 +19,11 @@ pub(super) struct Script {
     pub depfiles: Vec<(usize, OsString)>,
 }
 
-/// One command, after the shell.
+/// One command, split into words.
 #[derive(Debug)]
 pub(super) struct PrintedCommand {
     pub program: Vec<u8>,
-    /// Whether it is run or asked.
+    /// Whether the program is run, or asked for the program to run.
     pub resolve: Resolve,
     /// Its arguments.
     pub args: Vec<Vec<u8>>,
@@ -33,7 +33,7 @@ const PLANNED: &[u8] = b"#$ ";
 const DEPENDENCIES: &[u8] = b"-- Filter Dependencies --";
 const PRINT_PROG_NAME: &[u8] = b"-print-prog-name=";
 
-/// Takes a dry run apart.
+/// Parses the output of a dry run.
 pub(super) fn parse(text: &[u8]) -> Result<Script, PlanError> {
     let mut script = Script::default();
     for line in text.split_inclusive(|&byte| byte == b'\n') {
@@ -58,7 +58,7 @@ pub(super) fn parse(text: &[u8]) -> Result<Script, PlanError> {
     Ok(script)
 }
 
-/// `NAME=value`, where the name may hold a dash (`compiler-bindir=…`) and the value anything.
+/// Splits `NAME=value`. The name may contain a dash (`compiler-bindir=…`), and the value anything.
 fn assignment(line: &[u8]) -> Option<(OsString, OsString)> {
     let length = line
         .iter()
@@ -68,12 +68,12 @@ fn assignment(line: &[u8]) -> Option<(OsString, OsString)> {
     let value = rest.strip_prefix(b"=")?;
     let first = name.first()?;
     (first.is_ascii_alphabetic() || *first == b'_').then(|| {
-        let own = |bytes| OsStr::from_bytes(bytes).to_owned();
-        (own(name), own(value))
+        let owned = |bytes| OsStr::from_bytes(bytes).to_owned();
+        (owned(name), owned(value))
     })
 }
 
-/// The rest of the line is the path, unquoted whatever is in it. `-M` without `-MF` prints none.
+/// The path of a depfile: the rest of the line, which nvcc never quotes. With `-M` and no `-MF` there is none.
 fn depfile(rest: &[u8]) -> Result<OsString, PlanError> {
     match rest.strip_prefix(b" > ") {
         Some(path) if !path.is_empty() => Ok(OsStr::from_bytes(path).to_owned()),
@@ -85,12 +85,15 @@ fn depfile(rest: &[u8]) -> Result<OsString, PlanError> {
 
 fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<PrintedCommand, ShellError> {
     let variable = |name: &[u8]| {
-        let set = env.iter().rev().find(|(set, _)| set.as_bytes() == name);
-        set.map(|(_, value)| value.as_bytes())
+        let assignment = env
+            .iter()
+            .rev()
+            .find(|(variable, _)| variable.as_bytes() == name);
+        assignment.map(|(_, value)| value.as_bytes())
     };
     if let Some((query, rest)) = backticks(line) {
-        let mut asked = shell::words(query, &variable)?.into_iter();
-        let (Some(program), Some(flag), None) = (asked.next(), asked.next(), asked.next()) else {
+        let mut words = shell::words(query, &variable)?.into_iter();
+        let (Some(program), Some(flag), None) = (words.next(), words.next(), words.next()) else {
             return Err(ShellError::Special('`'));
         };
         let name = flag
@@ -105,7 +108,7 @@ fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<PrintedCommand, 
     let mut words = shell::words(line, &variable)?.into_iter();
     let program = words.next().ok_or(ShellError::Empty)?;
     if program.is_empty() || program.contains(&b'=') {
-        // An empty program, or what a shell might take for an assignment.
+        // A shell might read a word with an equals sign as an assignment.
         return Err(ShellError::Empty);
     }
     Ok(PrintedCommand {
@@ -115,7 +118,8 @@ fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<PrintedCommand, 
     })
 }
 
-/// ``"`gcc -print-prog-name=ar`" cr …``, the one command substitution that nvcc prints.
+/// Splits ``"`gcc -print-prog-name=ar`" cr …``, the only command substitution that nvcc prints, into the substituted
+/// command and the rest.
 fn backticks(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let inner = line.strip_prefix(b"\"`")?;
     let end = inner.windows(3).position(|window| window == b"`\" ")?;

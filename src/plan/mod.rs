@@ -1,10 +1,10 @@
-//! nvcc's dry run as a graph: which commands a compile consists of, which files each reads and
-//! writes, and which source each belongs to.
+//! nvcc's dry run as a graph: the commands of a compile, the files that each reads and writes, and the source that
+//! each belongs to.
 //!
-//! nvcc explains itself: `nvcc --dryrun --keep --keep-dir W …` prints, on stderr,
+//! `nvcc --dryrun --keep --keep-dir W …` prints on stderr:
 //!
 //! ```text
-//! nvcc warning : …                              notices: nvcc's own words, not after "#$ "
+//! nvcc warning : …                              notices: nvcc's own messages, not after "#$ "
 //! #$ CICC_PATH=/opt/cuda/bin/../nvvm/bin        environment of every command
 //! #$ gcc -E -x c++ … "a.cu" -o "W/a.cpp4.ii"    one shell-quoted command a line
 //! #$ -- Filter Dependencies -- > a.d            with -MD: nvcc itself writes the depfile here
@@ -12,22 +12,21 @@
 //!
 //! | module    | part                                                             |
 //! |-----------|------------------------------------------------------------------|
-//! | `parts`   | what a plan consists of                                          |
+//! | `parts`   | the types of a plan                                              |
 //! | `tool`    | the tools that stages run                                        |
 //! | `files`   | the files seen so far, one for each spelling                     |
-//! | `shell`   | one command line into words                                      |
-//! | `lines`   | the text into environment, notices, commands and depfiles        |
-//! | `flags`   | what each tool's flags say about files: tables                   |
-//! | `stages`  | commands into stages, by those tables                            |
-//! | `graph`   | implicit reads, and the checks that make the graph a graph       |
-//! | `units`   | stages into one unit for each source, and the link               |
+//! | `lines`   | splits the text into environment, notices, commands, depfiles    |
+//! | `flags`   | tables: which flags of each tool name files                      |
+//! | `stages`  | turns commands into stages, by those tables                      |
+//! | `graph`   | adds implicit reads, and checks the graph                        |
+//! | `units`   | groups stages into one unit for each source, and the link        |
 //! | `variant` | preprocessing passes that nvcc does not print                    |
 //! | `split`   | the host compile in two steps, of which one needs no device code |
 //!
 //! Everything is recognised by flag, never by position, because orders and spellings differ between
 //! CUDA versions. What is not understood is a [`PlanError`], and the caller runs the real nvcc.
 //!
-//! This module is pure: it starts nothing, opens nothing and asks no environment. It does not know
+//! This module is pure: it starts no process, opens no file and reads no environment. It does not know
 //! whether a file exists, what is in it, or in which order or directory stages will run.
 
 mod error;
@@ -54,7 +53,7 @@ impl Plan {
     /// Reads what `nvcc --dryrun --keep --keep-dir keep_dir …` printed on stderr.
     ///
     /// `keep_dir` is spelled as it was given to nvcc. It should be a directory that nothing else
-    /// on the command line names: an argument that mentions it without being understood is an error.
+    /// on the command line names: an argument that mentions it and is not understood is an error.
     pub fn parse(dryrun_stderr: &[u8], keep_dir: &Path) -> Result<Self, PlanError> {
         let script = lines::parse(dryrun_stderr)?;
         let mut files = Files::new(keep_dir)?;

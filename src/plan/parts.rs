@@ -1,4 +1,4 @@
-//! What a plan consists of: files, arguments, stages and units.
+//! The types of a plan: files, arguments, stages and units.
 
 use super::tool::Tool;
 use std::ffi::OsString;
@@ -8,19 +8,19 @@ use std::ffi::OsString;
 pub struct FileId(pub(super) usize);
 
 impl FileId {
-    /// The place of the file in [`Plan::files`].
+    /// The index of the file in [`Plan::files`].
     pub const fn index(self) -> usize {
         self.0
     }
 }
 
-/// What a file is to the compile.
+/// The role of a file in the compile.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum FileKind {
     /// Below the keep directory. Written by a stage, except module ids and the files that
     /// [`Plan::host_runtime_pass`] adds, which the caller writes.
     Temp,
-    /// Written by a stage, outside the keep directory: what the user asked for.
+    /// Written by a stage, outside the keep directory: an output that the user asked for.
     Output,
     /// Read, and written by no stage.
     Input,
@@ -32,20 +32,20 @@ pub struct PlanFile {
     /// Relative to the keep directory for [`FileKind::Temp`]; otherwise as nvcc spells it, so
     /// relative to the directory that nvcc was run in.
     pub path: OsString,
-    /// What it is to the compile.
+    /// Its role in the compile.
     pub kind: FileKind,
 }
 
 /// A part of one argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
-    /// Passed as it is.
+    /// Passed unchanged.
     Text(OsString),
-    /// The path of a file, which the caller may place elsewhere.
+    /// The path of a file, which the caller may move elsewhere.
     File(FileId),
 }
 
-/// One element of a command's argument vector, after the shell's quoting is gone.
+/// One element of a command's argument vector, without the shell's quoting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Argument(pub Vec<Piece>);
 
@@ -58,10 +58,10 @@ pub enum Resolve {
     PrintProgName(OsString),
 }
 
-/// One command, and the files it touches.
+/// One command, with the files that it reads and writes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stage {
-    /// What it does.
+    /// The tool that it runs.
     pub tool: Tool,
     /// The program, with nvcc's variables expanded; not yet looked up in `PATH`.
     pub program: OsString,
@@ -69,16 +69,16 @@ pub struct Stage {
     pub resolve: Resolve,
     /// The arguments after the program.
     pub args: Vec<Argument>,
-    /// Files read, named by arguments or included by what is: no headers, no libraries.
+    /// Files read: named by arguments, or included by such files. Headers and libraries are left out.
     pub reads: Vec<FileId>,
     /// Files written.
     pub writes: Vec<FileId>,
-    /// The main one of `writes`: `-o`, `--create` or `--gen_c_file_name`.
+    /// The main file of `writes`: `-o`, `--create` or `--gen_c_file_name`.
     pub output: Option<FileId>,
 }
 
 impl Stage {
-    /// Whether the stage only checks what another wrote: since CUDA 13.0 ptxas looks at the PTX that
+    /// Whether the stage only checks the output of another one: since CUDA 13.0 nvcc has ptxas check the PTX that
     /// the user asked for.
     pub fn is_check(&self) -> bool {
         self.tool == Tool::Ptxas && self.writes.is_empty()
@@ -92,24 +92,24 @@ pub struct Unit {
     pub source: FileId,
     /// Its stages, in the order nvcc prints them.
     pub stages: Vec<usize>,
-    /// Those that preprocess the source, in the same order: under `-MD` this is the order of the
-    /// depfile. None for host sources without `-MD`; see [`Plan::preprocess_variant`].
+    /// The stages that preprocess the source, in the same order: with `-MD` this is the order of the
+    /// depfile. Empty for host sources without `-MD`; see [`Plan::preprocess_variant`].
     pub passes: Vec<usize>,
-    /// The file that names the unit's internal symbols. The caller writes it before any stage
+    /// The file with the module id, which names the unit's internal symbols. The caller writes it before any stage
     /// runs; no stage generates it.
     pub module_id: Option<FileId>,
-    /// What leaves the unit: outputs, and temporary files that link stages read.
+    /// The results of the unit: outputs, and temporary files that link stages read.
     pub results: Vec<FileId>,
-    /// Where nvcc would write the unit's dependencies.
+    /// Where nvcc would write the unit's depfile.
     pub depfile: Option<OsString>,
 }
 
-/// What nvcc would do.
+/// What nvcc would run for a command line.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Plan {
     /// Variables of every command's environment, in the order they are set; names may repeat.
     pub env: Vec<(OsString, OsString)>,
-    /// What nvcc said for itself, byte for byte.
+    /// nvcc's own messages, byte for byte.
     pub notices: Vec<u8>,
     /// Every file that a stage names.
     pub files: Vec<PlanFile>,
@@ -122,7 +122,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// One argument as it goes to `exec`, with each file where `path_of` says it is.
+    /// One argument as it is passed to the program, with the path that `path_of` returns for each file.
     pub fn render(
         &self,
         argument: &Argument,
@@ -138,7 +138,7 @@ impl Plan {
         rendered
     }
 
-    /// The file behind an id of this plan.
+    /// The file with this id.
     pub fn file(&self, id: FileId) -> &PlanFile {
         &self.files[id.0]
     }

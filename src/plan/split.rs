@@ -1,10 +1,10 @@
-//! The host compile in two steps: what cudafe++ wrote to assembly, and assembly to the object.
+//! Splits the host compile into two steps: from the output of cudafe++ to assembly, and from assembly to the object.
 //!
-//! The object holds the device code, for the stub includes what fatbinary wrote: one assembler block
-//! of numbers. The compiler proper copies such a block without reading it. So it may run beside the
-//! device tracks, with a mark where the numbers belong, and nothing of it has to be done again where
-//! only device code has changed. fatbinary itself writes that *form*, when it is given nothing to
-//! pack. Knows the plan's arguments; `compile` puts the numbers into the assembly.
+//! The object holds the device code, because the stub includes the output of fatbinary: one assembler block
+//! of numbers. The compiler proper copies such a block without reading it. So it can run in parallel with the
+//! device compiles, with a placeholder for the numbers, and need not run again if only device code has changed.
+//! fatbinary itself writes that *form* when it gets nothing to pack. This module rewrites the plan's arguments;
+//! `compile` puts the numbers into the assembly.
 
 use super::parts::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Stage, Unit};
 use super::tool::Tool;
@@ -14,23 +14,22 @@ use std::os::unix::ffi::OsStrExt;
 /// A plan whose unit compiles its host side in two steps.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Split {
-    /// The plan, with two stages and some files more. What it shares with the one before has the same
-    /// numbers.
+    /// The plan, with two additional stages and some additional files. Existing stages and files keep their numbers.
     pub plan: Plan,
-    /// The unit, with these stages.
+    /// The unit, with the additional stages.
     pub unit: Unit,
-    /// What the host compiler includes in the place of the fatbinary.
+    /// The file that the host compiler includes instead of the fatbinary.
     pub form: FileId,
     /// The fatbinary, as the host compiler would include it.
     pub fatbinary: FileId,
-    /// What the host compiler writes. The caller puts the fatbinary into it before it is assembled.
+    /// The host compiler's output. The caller puts the fatbinary into it before it is assembled.
     pub assembly: FileId,
 }
 
-/// The host compiler's flags that are known to leave the block alone and to write one file, in full.
+/// Whole flags of the host compiler that are known not to affect the block, and to write no second file.
 const WHOLE: &[&str] = &["-c", "-pipe", "-pthread", "-w"];
 
-/// Such flags with a value in the next argument.
+/// Such flags whose value is the next argument.
 const WITH_VALUE: &[&str] = &[
     "-D",
     "-I",
@@ -42,8 +41,8 @@ const WITH_VALUE: &[&str] = &[
     "-x",
 ];
 
-/// Beginnings of such flags. No debug information, which knows the size of the block; no link-time optimisation, which
-/// has no assembly; no options for the assembler.
+/// Beginnings of such flags. Left out are debug information, which holds the size of the block; link-time optimisation,
+/// which writes no assembly; and options for the assembler.
 const BEGINNINGS: &[&str] = &[
     "-D",
     "-I",
@@ -85,15 +84,15 @@ const BEGINNINGS: &[&str] = &[
 const NOT: &[&str] = &["-Wa,", "-Wl,", "-Wp,"];
 
 impl Plan {
-    /// This plan with the host compile of `unit` in two steps; `None` if it has no such compile of
-    /// what cudafe++ wrote, or one with flags of unknown consequence. GCC's driver only.
+    /// This plan with the host compile of `unit` in two steps. `None` if the unit has no host compile of cudafe++'s
+    /// output, or one with flags of unknown effect. For GCC's driver only.
     pub fn split_host_compile(&self, unit: &Unit) -> Option<Split> {
         let number = self.only(unit, |stage| stage.tool == Tool::HostCompile)?;
         let compile = &self.stages[number];
         let [source, _, form] = compile.reads[..] else {
             return None;
         };
-        let packs = self.only(unit, |stage| stage.writes.contains(&form))?;
+        let packing = self.only(unit, |stage| stage.writes.contains(&form))?;
         let readers = self
             .stages
             .iter()
@@ -106,10 +105,11 @@ impl Plan {
         let fatbinary = plan.beside(form, "whole")?;
         let empty = plan.beside(form, "empty")?;
         let assembly = plan.beside(source, "s")?;
-        let template = template(&self.stages[packs], form, empty)?;
+        let template = template(&self.stages[packing], form, empty)?;
         let assemble = assemble(compile, source, assembly, fatbinary)?;
         plan.stages[number] = to_assembly(compile, assembly)?;
-        let packing = &mut plan.stages[packs];
+        // The host compiler includes the form under the old name, so the packed fatbinary gets another.
+        let packing = &mut plan.stages[packing];
         replace(&mut packing.args, form, fatbinary)?;
         packing.writes = renamed(&packing.writes, form, fatbinary);
         let mut unit = unit.clone();
@@ -125,24 +125,25 @@ impl Plan {
         })
     }
 
-    fn only(&self, unit: &Unit, is_it: impl Fn(&Stage) -> bool) -> Option<usize> {
-        let mut found = unit
+    /// The number of the unit's stage that fulfils `condition`, if exactly one does.
+    fn only(&self, unit: &Unit, condition: impl Fn(&Stage) -> bool) -> Option<usize> {
+        let mut numbers = unit
             .stages
             .iter()
-            .filter(|number| is_it(&self.stages[**number]));
-        match (found.next(), found.next()) {
+            .filter(|number| condition(&self.stages[**number]));
+        match (numbers.next(), numbers.next()) {
             (Some(number), None) => Some(*number),
             _ => None,
         }
     }
 
-    /// A new temporary file beside another.
+    /// Adds a temporary file whose name is that of `file` with another suffix. `None` if there is one already.
     fn beside(&mut self, file: FileId, suffix: &str) -> Option<FileId> {
         let mut path = self.file(file).path.clone();
         path.push(".");
         path.push(suffix);
-        let taken = |file: &PlanFile| file.kind == FileKind::Temp && file.path == path;
-        if self.files.iter().any(taken) {
+        let is_taken = |file: &PlanFile| file.kind == FileKind::Temp && file.path == path;
+        if self.files.iter().any(is_taken) {
             return None;
         }
         self.files.push(PlanFile {
@@ -153,7 +154,7 @@ impl Plan {
     }
 }
 
-/// Whether every argument is known to do no harm.
+/// Whether every argument is a file or one of the harmless flags.
 fn is_plain(args: &[Argument]) -> bool {
     let mut args = args.iter();
     while let Some(argument) = args.next() {
@@ -161,13 +162,13 @@ fn is_plain(args: &[Argument]) -> bool {
             continue;
         };
         let text = text.as_bytes();
-        let is = |flag: &&str| text == flag.as_bytes();
+        let is_whole = |flag: &&str| text == flag.as_bytes();
         let begins = |flag: &&str| text.starts_with(flag.as_bytes());
-        if WITH_VALUE.iter().any(is) {
+        if WITH_VALUE.iter().any(is_whole) {
             args.next();
         } else if text == b"-o" {
             // Its value is a file.
-        } else if !WHOLE.iter().any(is)
+        } else if !WHOLE.iter().any(is_whole)
             && (NOT.iter().any(begins) || !BEGINNINGS.iter().any(begins))
         {
             return false;
@@ -176,7 +177,7 @@ fn is_plain(args: &[Argument]) -> bool {
     true
 }
 
-/// fatbinary without anything to pack.
+/// The stage of fatbinary without anything to pack, which writes the form. Its main output goes to `empty`.
 fn template(packing: &Stage, form: FileId, empty: FileId) -> Option<Stage> {
     let mut stage = packing.clone();
     let reads = std::mem::take(&mut stage.reads);
@@ -192,7 +193,7 @@ fn template(packing: &Stage, form: FileId, empty: FileId) -> Option<Stage> {
     Some(stage)
 }
 
-/// The compile, as far as assembly.
+/// The first step: the compile to assembly.
 fn to_assembly(compile: &Stage, assembly: FileId) -> Option<Stage> {
     let mut stage = compile.clone();
     replace_text(&mut stage.args, "-c", "-S")?;
@@ -203,7 +204,7 @@ fn to_assembly(compile: &Stage, assembly: FileId) -> Option<Stage> {
     Some(stage)
 }
 
-/// The rest of the compile.
+/// The second step: from assembly to the object.
 fn assemble(compile: &Stage, source: FileId, assembly: FileId, fatbinary: FileId) -> Option<Stage> {
     let mut stage = compile.clone();
     let language = stage
@@ -218,28 +219,29 @@ fn assemble(compile: &Stage, source: FileId, assembly: FileId, fatbinary: FileId
     Some(stage)
 }
 
-/// Puts a file into the one place of another.
+/// Replaces the only occurrence of a file by another; `None` if it does not occur exactly once.
 fn replace(args: &mut [Argument], from: FileId, to: FileId) -> Option<()> {
     let pieces = args.iter_mut().flat_map(|argument| &mut argument.0);
-    let mut places = pieces.filter(|piece| **piece == Piece::File(from));
-    let (place, None) = (places.next()?, places.next()) else {
+    let mut occurrences = pieces.filter(|piece| **piece == Piece::File(from));
+    let (piece, None) = (occurrences.next()?, occurrences.next()) else {
         return None;
     };
-    *place = Piece::File(to);
+    *piece = Piece::File(to);
     Some(())
 }
 
+/// Replaces the only argument `from`; `None` if it does not occur exactly once.
 fn replace_text(args: &mut [Argument], from: &str, to: &str) -> Option<()> {
-    let mut places = args.iter_mut().filter(|argument| is_text(argument, from));
-    let (place, None) = (places.next()?, places.next()) else {
+    let mut occurrences = args.iter_mut().filter(|argument| is_text(argument, from));
+    let (argument, None) = (occurrences.next()?, occurrences.next()) else {
         return None;
     };
-    *place = Argument(vec![Piece::Text(OsString::from(to))]);
+    *argument = Argument(vec![Piece::Text(OsString::from(to))]);
     Some(())
 }
 
-fn is_text(argument: &Argument, wanted: &str) -> bool {
-    matches!(&argument.0[..], [Piece::Text(text)] if text == OsStr::new(wanted))
+fn is_text(argument: &Argument, expected: &str) -> bool {
+    matches!(&argument.0[..], [Piece::Text(text)] if text == OsStr::new(expected))
 }
 
 fn renamed(files: &[FileId], from: FileId, to: FileId) -> Vec<FileId> {

@@ -1,6 +1,6 @@
-//! One command into one stage: which tool it is, and which files its arguments name.
+//! Turns one command into one stage: determines the tool, and the files that its arguments name.
 //!
-//! Sees one command at a time. What a file includes, and who writes it, is for `graph` to say.
+//! Sees one command at a time. `graph` adds what a file includes, and which stage writes it.
 
 use super::error::PlanError;
 use super::files::Files;
@@ -11,20 +11,20 @@ use super::tool::Tool;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// A stage, with what the graph needs to know about it and the plan's users do not.
+/// A stage, with facts that only the graph needs.
 #[derive(Debug)]
 pub(super) struct Draft {
-    /// The stage as far as its arguments tell.
+    /// The stage, with the reads and writes that its arguments name.
     pub stage: Stage,
-    /// The one file that it translates, for the tools that translate one.
+    /// The file that it translates, for the tools that translate one.
     pub source: Option<FileId>,
-    /// Where the module id is.
+    /// The file with the module id.
     pub module_id: Option<FileId>,
-    /// How what cudafe++ writes names the stub that it includes.
+    /// The name of the stub that cudafe++'s output includes.
     pub stub_name: Option<OsString>,
-    /// How the stub that cicc writes names the fatbinary that it includes.
+    /// The name of the fatbinary that the stub, which cicc writes, includes.
     pub include_name: Option<OsString>,
-    /// The file that is appended to.
+    /// The file that it appends to.
     pub appends: Option<FileId>,
 }
 
@@ -58,13 +58,15 @@ fn classify(command: &PrintedCommand) -> Result<Tool, PlanError> {
         b"rm" => return Ok(Tool::Remove),
         _ => {}
     }
-    // Host compilers have any name. nvcc always tells them the language, and groups libraries when
-    // it links; a program used in another way is one that this version does not know.
+    // A host compiler may have any name. nvcc always gives it the language, and groups libraries when
+    // it links; a program that is used in another way is unknown.
     let has = |flag: &str| command.args.iter().any(|arg| arg == flag.as_bytes());
-    let stub = |arg: &Vec<u8>| arg.starts_with(b"-DFATBINFILE=");
+    let names_fatbinary = |arg: &Vec<u8>| arg.starts_with(b"-DFATBINFILE=");
     match (has("-E"), has("-c"), has("-x"), has("-Wl,--start-group")) {
         (true, false, true, false) => Ok(Tool::Preprocess),
-        (false, true, true, false) if command.args.iter().any(stub) => Ok(Tool::StubCompile),
+        (false, true, true, false) if command.args.iter().any(names_fatbinary) => {
+            Ok(Tool::StubCompile)
+        }
         (false, true, true, false) => Ok(Tool::HostCompile),
         (false, false, false, true) => Ok(Tool::HostLink),
         _ => Err(unknown()),
@@ -74,7 +76,7 @@ fn classify(command: &PrintedCommand) -> Result<Tool, PlanError> {
 struct Builder<'a> {
     files: &'a mut Files,
     draft: Draft,
-    /// How cudafe++ and cicc are told that their source is spelled.
+    /// The spelling of the source in the arguments of cudafe++ and cicc.
     source_name: Option<&'a [u8]>,
     sources: usize,
     outputs: usize,
@@ -83,9 +85,9 @@ struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(tool: Tool, command: &'a PrintedCommand, files: &'a mut Files) -> Self {
         let mut args = command.args.iter();
-        let named =
+        let is_source_name =
             |arg: &Vec<u8>| flags::find(tool, arg) == Some(Match::Whole(FlagEffect::SourceName));
-        let source_name = args.any(named).then(|| args.next()).flatten();
+        let source_name = args.any(is_source_name).then(|| args.next()).flatten();
         Self {
             files,
             source_name: source_name.map(Vec::as_slice),
@@ -114,6 +116,7 @@ impl<'a> Builder<'a> {
         self.draft.stage.tool
     }
 
+    /// Adds all arguments of a command, by the table of its tool.
     fn walk(&mut self, args: &[Vec<u8>]) -> Result<(), PlanError> {
         let mut args = args.iter();
         while let Some(arg) = args.next() {
@@ -141,6 +144,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Adds the value of a flag. `prefix` precedes it in the same argument.
     fn value(
         &mut self,
         effect: FlagEffect,
@@ -184,7 +188,7 @@ impl<'a> Builder<'a> {
         self.text(&[prefix, value].concat())
     }
 
-    /// A path within a value: `kind=elf,sm=80,file=PATH`, or a string literal for a macro.
+    /// Adds a value that contains a path: `kind=elf,sm=80,file=PATH`, or a string literal for a macro.
     fn inner_path(
         &mut self,
         effect: FlagEffect,
@@ -217,10 +221,11 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
+    /// Adds an argument that is neither a flag nor the value of a flag in the table.
     fn bare(&mut self, arg: &[u8]) -> Result<(), PlanError> {
-        let translates = match self.tool() {
+        let is_source = match self.tool() {
             Tool::Cudafe | Tool::Cicc => self.files.is_temp(arg) || self.source_name == Some(arg),
-            // A user's PTX ends so too: nvcc knows its inputs by their suffixes.
+            // A user's PTX has this suffix too: nvcc recognises its inputs by their suffixes.
             Tool::Ptxas => self.files.is_temp(arg) || arg.ends_with(b".ptx"),
             Tool::Preprocess | Tool::HostPreprocess | Tool::HostCompile | Tool::StubCompile => true,
             Tool::Nvlink | Tool::HostLink => {
@@ -236,7 +241,7 @@ impl<'a> Builder<'a> {
                 return Err(self.unaccounted(arg));
             }
         };
-        if !translates {
+        if !is_source {
             // The value of a flag that is not in the table.
             return self.text(arg);
         }
@@ -247,7 +252,7 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    /// `cr archive member…`: the one tool whose arguments have places and no flags.
+    /// Adds the arguments `cr archive member…` of ar, the only tool whose arguments are recognised by position.
     fn archive(&mut self, args: &[Vec<u8>]) -> Result<(), PlanError> {
         let [operation, archive, members @ ..] = args else {
             return Err(self.bad_value(b"ar"));
@@ -295,7 +300,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// An argument that holds a path.
+    /// Adds an argument that contains a path.
     fn path(
         &mut self,
         before: &[u8],
@@ -318,8 +323,8 @@ impl<'a> Builder<'a> {
         Ok(id)
     }
 
-    /// An argument that holds none. One that mentions the keep directory does hold a path, though not
-    /// one that is known.
+    /// Adds an argument without a path. One that mentions the keep directory has a path that is not understood, which
+    /// is an error.
     fn text(&mut self, arg: &[u8]) -> Result<(), PlanError> {
         let below = &self.files.below;
         if arg.windows(below.len()).any(|window| window == below) {

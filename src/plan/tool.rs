@@ -1,13 +1,13 @@
 //! The tools that the stages of a plan run.
 
-/// What a stage does. Host compilers have any name, so they are told apart by their flags.
+/// The tool that a stage runs. A host compiler may have any name, so its uses are recognised by their flags.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tool {
-    /// The host compiler preprocesses a source (`-E`); its line markers name every file it read.
+    /// The host compiler preprocesses a source (`-E`). Its line markers name every file that it read.
     Preprocess,
-    /// The host compiler preprocesses what cudafe++ wrote: the last step of `-cuda`.
+    /// The host compiler preprocesses the output of cudafe++: the last step of `-cuda`.
     HostPreprocess,
-    /// The host compiler compiles (`-c`) a host source or what cudafe++ wrote.
+    /// The host compiler compiles (`-c`) a host source or the output of cudafe++.
     HostCompile,
     /// The host compiler compiles `crt/link.stub` or `crt/prelink.stub` around a fatbinary.
     StubCompile,
@@ -19,17 +19,17 @@ pub enum Tool {
     Ptxas,
     /// `fatbinary`: packs device code.
     Fatbinary,
-    /// `fatbinary` with nothing to pack: the form of what the host compiler includes. In no plan of
-    /// nvcc's: see [`Plan::split_host_compile`](super::Plan::split_host_compile).
+    /// `fatbinary` with nothing to pack, which writes the form of what the host compiler includes. Not part of nvcc's
+    /// own plans: see [`Plan::split_host_compile`](super::Plan::split_host_compile).
     EmptyFatbinary,
-    /// The host compiler's driver assembles what it compiled; in no plan of nvcc's either.
+    /// The host compiler's driver assembles what it compiled. Not part of nvcc's own plans either.
     Assemble,
     /// `nvlink`: links device code. `-l` libraries are searched for, and are not among the reads.
     Nvlink,
     /// The host compiler links. `-l` libraries are not among the reads.
     HostLink,
-    /// `ar cr`: adds to the archive that it writes, so one that is there already is read too.
+    /// `ar cr`: adds to the archive that it writes, so an existing archive is also read.
     Archive,
-    /// `rm`, of a file that nvlink will append to; nothing to do in a fresh keep directory.
+    /// `rm` of a file that nvlink will append to. There is nothing to remove in a new keep directory.
     Remove,
 }

@@ -1,7 +1,7 @@
-//! Sorts stages into one unit for each source, and the link that follows.
+//! Groups stages into one unit for each source, and the link that follows.
 //!
-//! Stages belong together when they share a source or a file that one of them writes; stages from nvlink, the
-//! linker, `ar` and `rm` on belong to the link. Takes the graph as checked.
+//! Stages belong together if they share a source or a file that one of them writes. Stages of nvlink, the
+//! linker, `ar` and `rm`, and those that read their outputs, belong to the link. The graph must have been checked.
 
 use super::error::PlanError;
 use super::files::Files;
@@ -11,15 +11,15 @@ use super::tool::Tool;
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
 
-/// The stages, sorted.
+/// The stages, grouped.
 pub(super) struct Grouped {
     /// One for each source, by first stage.
     pub units: Vec<Unit>,
-    /// The rest, in order.
+    /// The link stages, in order.
     pub link: Vec<usize>,
 }
 
-/// Sorts the stages. `depfiles` holds each depfile with the number of stages before it.
+/// Groups the stages. `depfiles` holds each depfile with the number of stages before it.
 pub(super) fn group(
     drafts: &[Draft],
     files: &Files,
@@ -45,7 +45,7 @@ pub(super) fn group(
     Ok(Grouped { units, link })
 }
 
-/// Whether each stage links, or works on what linking left.
+/// For each stage, whether it links, or reads the output of a stage that does.
 fn linking(drafts: &[Draft]) -> Vec<bool> {
     let mut linking: Vec<bool> = drafts
         .iter()
@@ -74,7 +74,7 @@ fn linking(drafts: &[Draft]) -> Vec<bool> {
     }
 }
 
-/// For each stage the first stage of its group.
+/// For each stage, the first stage of its group.
 fn roots(drafts: &[Draft], files: &Files, linking: &[bool]) -> Vec<usize> {
     let mut roots: Vec<usize> = (0..drafts.len()).collect();
     let mut first: HashMap<FileId, usize> = HashMap::new();
@@ -91,7 +91,7 @@ fn roots(drafts: &[Draft], files: &Files, linking: &[bool]) -> Vec<usize> {
                 roots[stage].min(roots[other]),
                 roots[stage].max(roots[other]),
             );
-            // A plan has few stages: renaming a whole group is simpler than a forest.
+            // A plan has few stages, so renaming a whole group is simpler than a union-find forest.
             for root in &mut roots {
                 if *root == high {
                     *root = low;
@@ -102,7 +102,7 @@ fn roots(drafts: &[Draft], files: &Files, linking: &[bool]) -> Vec<usize> {
     roots
 }
 
-/// Whether a stage reads `file` as a source of the user's: not the toolkit's stub.
+/// Whether a stage reads `file` as a source of the user. The toolkit's stub is not one.
 fn is_source(draft: &Draft, files: &Files, file: FileId) -> bool {
     files.kind(file) == FileKind::Input
         && draft.stage.reads.contains(&file)
@@ -118,7 +118,7 @@ fn unit(
     let mut sources: Vec<FileId> = Vec::new();
     let mut module_ids: Vec<FileId> = Vec::new();
     let mut results: Vec<FileId> = Vec::new();
-    let linked = |file: FileId| {
+    let is_linked = |file: FileId| {
         let mut links = drafts.iter().zip(linking).filter(|(_, linking)| **linking);
         links.any(|(draft, _)| draft.stage.reads.contains(&file))
     };
@@ -138,7 +138,7 @@ fn unit(
             add(&mut module_ids, module_id);
         }
         for &written in &draft.stage.writes {
-            if files.kind(written) == FileKind::Output || linked(written) {
+            if files.kind(written) == FileKind::Output || is_linked(written) {
                 add(&mut results, written);
             }
         }
@@ -162,7 +162,7 @@ fn unit(
     })
 }
 
-/// A depfile belongs to the source whose preprocessing it follows.
+/// Assigns each depfile to the unit of the preprocessing stage that it follows.
 fn place_depfiles(
     drafts: &[Draft],
     units: &mut [Unit],

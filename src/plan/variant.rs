@@ -1,8 +1,8 @@
-//! Preprocessing passes that nvcc does not print, made from stages that it does print.
+//! Derives preprocessing passes that nvcc does not print from stages that it does print.
 //!
 //! A key needs the preprocessed text of everything that is compiled. nvcc compiles host sources in one
-//! step, and the headers that its own generated code includes appear in no pass at all.
-//! Knows how to rewrite the arguments; what the files then hold is the caller's business.
+//! stage, and the headers that its own generated code includes appear in no pass at all.
+//! This module rewrites the arguments; the caller writes the files.
 
 use super::error::PlanError;
 use super::parts::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Stage};
@@ -23,11 +23,11 @@ impl Plan {
         preprocess(stage, &original, (source, source), output)
     }
 
-    /// The stage that preprocesses `snippet` as stage `stage`, a [`Tool::HostCompile`] or
-    /// [`Tool::HostPreprocess`] of what cudafe++ wrote, would. The caller writes the snippet, which includes the headers that nvcc's
-    /// generated code includes: `"crt/host_runtime.h"` and `"fatbinary_section.h"`.
+    /// The stage that preprocesses `snippet` with the flags of stage `stage`, a [`Tool::HostCompile`] or
+    /// [`Tool::HostPreprocess`] of cudafe++'s output. The caller writes the snippet, which includes the headers that
+    /// nvcc's generated code includes: `"crt/host_runtime.h"` and `"fatbinary_section.h"`.
     ///
-    /// Both paths are relative to the keep directory; both files are added to the plan, the stage is not.
+    /// Both paths are relative to the keep directory. Both files are added to the plan; the stage is not.
     pub fn host_runtime_pass(
         &mut self,
         stage: usize,
@@ -46,18 +46,18 @@ impl Plan {
 
     /// A stage of the host compiler and its source, which is the first of its reads.
     fn host_stage(&self, stage: usize, tools: &[Tool]) -> Result<(Stage, FileId), PlanError> {
-        let found = self.stages.get(stage);
-        let found = found.filter(|found| tools.contains(&found.tool));
-        let source = found.and_then(|found| found.reads.first());
-        match (found, source) {
-            (Some(found), Some(source)) => Ok((found.clone(), *source)),
+        let original = self.stages.get(stage);
+        let original = original.filter(|original| tools.contains(&original.tool));
+        let source = original.and_then(|original| original.reads.first());
+        match (original, source) {
+            (Some(original), Some(source)) => Ok((original.clone(), *source)),
             _ => Err(PlanError::NoVariant { stage }),
         }
     }
 
     fn add_temp(&mut self, stage: usize, path: &OsStr) -> Result<FileId, PlanError> {
-        let taken = |file: &PlanFile| file.kind == FileKind::Temp && file.path == path;
-        if path.is_empty() || self.files.iter().any(taken) {
+        let is_taken = |file: &PlanFile| file.kind == FileKind::Temp && file.path == path;
+        if path.is_empty() || self.files.iter().any(is_taken) {
             return Err(PlanError::NoVariant { stage });
         }
         self.files.push(PlanFile {
@@ -68,33 +68,33 @@ impl Plan {
     }
 }
 
-/// `-c` becomes `-E`, and the two files change.
+/// The stage `original` with `-E` instead of `-c`, which reads `read` instead of `source` and writes `output`.
 fn preprocess(
     stage: usize,
     original: &Stage,
     (source, read): (FileId, FileId),
     output: FileId,
 ) -> Result<Stage, PlanError> {
-    let mut found = (0, 0, 0);
+    let (mut modes, mut sources, mut outputs) = (0, 0, 0);
     let mut args = Vec::with_capacity(original.args.len());
     for Argument(pieces) in &original.args {
         args.push(match &pieces[..] {
             [Piece::Text(text)] if text == "-c" || text == "-E" => {
-                found.0 += 1;
+                modes += 1;
                 Argument(vec![Piece::Text("-E".into())])
             }
             [Piece::File(id)] if *id == source => {
-                found.1 += 1;
+                sources += 1;
                 Argument(vec![Piece::File(read)])
             }
             [Piece::File(id)] if Some(*id) == original.output => {
-                found.2 += 1;
+                outputs += 1;
                 Argument(vec![Piece::File(output)])
             }
             _ => Argument(pieces.clone()),
         });
     }
-    if found != (1, 1, 1) {
+    if (modes, sources, outputs) != (1, 1, 1) {
         return Err(PlanError::NoVariant { stage });
     }
     Ok(Stage {
