@@ -1,4 +1,4 @@
-//! One child: started with its output in files, ended with all that it has started.
+//! One child process. Its output goes to files, and it is killed together with the processes that it has started.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
@@ -14,24 +14,24 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{self, ExitStatus, Stdio};
 
-/// How long a child may take to end by itself after a signal, in seconds.
+/// How long a child may take to end after a signal, in seconds.
 const GRACE: i64 = 5;
 
 /// One process to run.
 #[derive(Clone, Debug)]
 pub struct Command {
-    /// The program's file; not looked up in PATH.
+    /// The path of the program; not looked up in PATH.
     pub program: PathBuf,
     /// The arguments after the program's name.
     pub args: Vec<OsString>,
-    /// Receives what it prints.
+    /// The file for its standard output.
     pub stdout: PathBuf,
-    /// Receives what it reports.
+    /// The file for its standard error.
     pub stderr: PathBuf,
 }
 
-/// A child that leads a process group of its own, so that a compiler driver's children end with it;
-/// at the latest when this is dropped.
+/// A child that leads a process group of its own, so that a compiler driver's children are killed with it. Dropping
+/// it kills the group if the child still runs.
 #[derive(Debug)]
 pub(super) struct Child {
     child: process::Child,
@@ -40,8 +40,8 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts `command` with `environment` set on top of our own. All that it starts in turn gets
-    /// `inherited`.
+    /// Starts `command` with `environment` added to our own. It and all processes that it starts inherit the
+    /// descriptor `inherited`.
     pub(super) fn start(
         command: &Command,
         environment: &[(OsString, OsString)],
@@ -67,22 +67,22 @@ impl Child {
         }
     }
 
-    /// Its end, if it has ended.
+    /// The exit status, if the child has ended.
     pub(super) fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
         self.child.try_wait()
     }
 
-    /// Is readable when it has ended.
+    /// A descriptor that becomes readable when the child has ended.
     pub(super) fn ended(&self) -> BorrowedFd<'_> {
         self.ended.as_fd()
     }
 
-    /// Sends `signal` to its group. One that is gone already is what we want.
+    /// Sends `signal` to its process group, which may have ended already.
     pub(super) fn signal(&self, signal: Signal) {
         let _ = kill_process_group(self.pid, signal);
     }
 
-    /// Leaves it time to end by itself.
+    /// Waits until the child ends, at most for the grace period.
     pub(super) fn have_patience(&self) {
         let patience = Timespec {
             tv_sec: GRACE,
@@ -110,9 +110,9 @@ fn end(child: &mut process::Child) {
     let _ = child.wait();
 }
 
-/// Has the system kill the child when the thread that starts it is gone, which waits for it
-/// otherwise: after `kill -9` nothing uses what it makes. What a compiler driver has started
-/// goes on to its own end even so, for which it has `inherited`.
+/// Has the kernel kill the child when the thread that starts it has ended. That thread normally waits for it, and
+/// after `kill -9` nothing uses the child's output. Processes that a compiler driver has started run on even
+/// then, which is why they have `inherited`.
 fn before_exec(
     command: &mut process::Command,
     inherited: Option<BorrowedFd<'_>>,

@@ -1,4 +1,4 @@
-//! Children at work, each in a slot, and one place where their ends, signals and slots are waited for.
+//! The running children, each with its slot, and the one place that waits for their ends, for signals and for slots.
 
 use super::child::{Child, Command};
 use super::failure::Failure;
@@ -8,11 +8,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use std::ffi::OsString;
 
-/// How long to wait between two looks for a slot of the pool, in milliseconds; the last one from then
-/// on. Locks that block cannot be waited for beside children and signals.
+/// Pauses between attempts to acquire a slot of the pool, in milliseconds; the last one repeats. A blocking lock
+/// cannot be waited for together with children and signals.
 const PAUSES: [i64; 4] = [1, 2, 5, 10];
 
-/// What all children have in common, and the ones that run.
+/// The children that run, and what all of them have in common.
 pub(super) struct Crew<'a> {
     environment: &'a [(OsString, OsString)],
     width: usize,
@@ -30,18 +30,18 @@ struct Running<'a> {
     _slot: Slot<'a>,
 }
 
-/// What there is to do besides waiting.
+/// What the schedule can do besides waiting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Meanwhile {
-    /// Something; only see who has ended.
+    /// It has other work, so it only checks which children have ended.
     Work,
-    /// Nothing but to start a command, which waits for its turn.
+    /// It can start a command as soon as there is a slot.
     Start,
     Nothing,
 }
 
 impl<'a> Crew<'a> {
-    /// At most `width` children at once.
+    /// A crew of at most `width` children at once.
     pub(super) fn new(
         environment: &'a [(OsString, OsString)],
         width: usize,
@@ -89,8 +89,8 @@ impl<'a> Crew<'a> {
         Ok(())
     }
 
-    /// Waits until a child has ended, a signal has come or a slot may be free. The steps whose
-    /// children ended well; it is a failure if one ended badly.
+    /// Waits until a child has ended, a signal has arrived or a slot may be free. Returns the steps whose
+    /// children have succeeded, or the failure of one that has not.
     pub(super) fn wait<E>(&mut self, meanwhile: Meanwhile) -> Result<Vec<usize>, Failure<E>> {
         self.sleep(meanwhile);
         let mut done = Vec::new();
@@ -132,11 +132,11 @@ impl<'a> Crew<'a> {
             .into_iter()
             .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN))
             .collect();
-        // EINTR is as good as a wake-up: the caller looks for signals next.
+        // EINTR serves as a wake-up, too: the caller checks for signals next.
         let _ = poll(&mut polled, pause.as_ref());
     }
 
-    /// Sends `signal` to every child's group, and ends whatever outlives the grace.
+    /// Sends `signal` to every child's process group, and kills what is still running after the grace period.
     pub(super) fn stop(&mut self, signal: Signal) {
         for running in &self.running {
             running.child.signal(signal);

@@ -1,19 +1,19 @@
-//! Why steps end before all are done.
+//! Why a schedule ended before all steps were done.
 
 use super::signals::Interrupted;
 use std::convert::Infallible;
 use std::io;
 use std::process::ExitStatus;
 
-/// Why not all steps ended well. No command is still running.
+/// Why not all steps succeeded. No command is still running.
 #[derive(Debug)]
 pub enum Failure<E = Infallible> {
-    /// The command of this step ended badly.
+    /// The command of this step failed.
     Status(usize, ExitStatus),
     /// The command of this step could not be run.
     Start(usize, io::Error),
-    /// A signal came.
+    /// A signal arrived.
     Interrupted(Interrupted),
-    /// What the work itself says.
+    /// An error of [`Work`](super::Work).
     Work(E),
 }

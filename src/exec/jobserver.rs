@@ -1,7 +1,7 @@
-//! GNU make's jobserver as make's children see it: a pipe, with or without a name, that holds a byte for every job
+//! A client of GNU make's jobserver: a pipe, with or without a name, that holds a byte (a token) for every job
 //! that may run besides those that run already.
 //!
-//! <https://www.gnu.org/software/make/manual/html_node/POSIX-Jobserver.html> is the contract.
+//! Specified in <https://www.gnu.org/software/make/manual/html_node/POSIX-Jobserver.html>.
 
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::{FileType, Mode, OFlags, Stat, fstat, lstat, open, stat};
@@ -12,18 +12,18 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-/// Options of MAKEFLAGS that lead to a jobserver, the second one that of GNU make before 4.2.
+/// Options of MAKEFLAGS that name a jobserver. The second one is that of GNU make before 4.2.
 const OPTIONS: [&[u8]; 2] = [b"--jobserver-auth=", b"--jobserver-fds="];
 
 /// A jobserver that the environment names.
 #[derive(Debug)]
 pub(super) struct Jobserver {
-    /// `None` if it names one that this process may not use.
+    /// `None` if this process cannot use the jobserver.
     channel: Option<OwnedFd>,
 }
 
 impl Jobserver {
-    /// The jobserver of `makeflags`, if they name one.
+    /// The jobserver that `makeflags` name, if any.
     pub(super) fn find(makeflags: &OsStr) -> Option<Self> {
         let address = address(makeflags)?;
         let channel = address.and_then(|address| match address {
@@ -45,22 +45,22 @@ impl Jobserver {
         }
     }
 
-    /// Gives back what [`Jobserver::take`] gave: the same byte, since make may tell them apart.
+    /// Returns a token that [`Jobserver::take`] gave. It must be the same byte, since make may use different ones.
     pub(super) fn give_back(&self, token: u8) {
         while let Some(channel) = &self.channel {
             match write(channel, &[token]) {
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
-                    let mut room = [PollFd::new(channel, PollFlags::OUT)];
-                    let _ = poll(&mut room, None);
+                    let mut writable = [PollFd::new(channel, PollFlags::OUT)];
+                    let _ = poll(&mut writable, None);
                 }
-                // Nothing is left to be done about a broken pipe: the build is over.
+                // Nothing can be done about a broken pipe: the build is over.
                 _ => return,
             }
         }
     }
 
-    /// Is readable while there are tokens.
+    /// A descriptor that is readable while there are tokens.
     pub(super) fn wake(&self) -> Option<BorrowedFd<'_>> {
         self.channel.as_ref().map(AsFd::as_fd)
     }
@@ -73,8 +73,8 @@ enum JobserverAddress {
     Pipe([u32; 2]),
 }
 
-/// Where the jobserver is, if one is named; `Some(None)` where it is disabled, or told in a way that
-/// this program does not know. Of several options the last one counts; behind `--` are variables.
+/// The address of the jobserver, if one is named; `Some(None)` if it is disabled, or named in a way that
+/// this program does not know. The last of several options applies; after `--` come variables.
 fn address(makeflags: &OsStr) -> Option<Option<JobserverAddress>> {
     let words = makeflags.as_bytes().split(|byte| *byte == b' ');
     let flags = words.take_while(|word| *word != b"--");
@@ -86,14 +86,14 @@ fn address(makeflags: &OsStr) -> Option<Option<JobserverAddress>> {
     }
     let numbers = std::str::from_utf8(value).ok().and_then(|text| {
         let (read, write) = text.split_once(',')?;
-        // Negative ones, by which make says that it has closed them, are no numbers of this type.
+        // With negative numbers make says that it has closed the descriptors. They do not parse as this type.
         Some([read.parse().ok()?, write.parse().ok()?])
     });
     Some(numbers.map(JobserverAddress::Pipe))
 }
 
-/// Opens for both directions, so that the channel never ends; and without waiting, which is a
-/// property of this open file description alone.
+/// Opens for both directions, so that reading never reaches an end of file; and non-blocking, which is a
+/// property of this open file description only.
 const FLAGS: OFlags = OFlags::RDWR.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 fn fifo(path: &Path) -> io::Result<OwnedFd> {
@@ -105,15 +105,15 @@ fn fifo(path: &Path) -> io::Result<OwnedFd> {
     }
 }
 
-/// The pipe behind two inherited descriptors, which are make's only if they are still open, and are
-/// the ends of one pipe: make closes them for recipes that it does not know to be its like, and others
-/// may have opened something in their place. It is opened again, because it must go on blocking for
+/// Opens the pipe behind two inherited descriptors. They are make's only if they are still open, and are
+/// the ends of one pipe: make closes them for recipes that it does not recognise as a make, and another program
+/// may have opened other files under these numbers. The pipe is opened again, because it must stay blocking for
 /// all other processes.
 fn pipe(ends: [u32; 2]) -> io::Result<OwnedFd> {
     let [reading, writing] = ends.map(|number| format!("/proc/self/fd/{number}"));
     let (source, sink) = (stat(&reading)?, stat(&writing)?);
     let is_one = (source.st_dev, source.st_ino) == (sink.st_dev, sink.st_ino);
-    // The links' own modes tell which way each is open.
+    // The modes of the links themselves show whether each is open for reading or writing.
     let may_read = lstat(&reading)?.st_mode & 0o400 != 0;
     let may_write = lstat(&writing)?.st_mode & 0o200 != 0;
     if !(is_pipe(&source) && is_one && may_read && may_write) {

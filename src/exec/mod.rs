@@ -1,5 +1,5 @@
-//! Runs commands, some side by side, with their output in files: in the order that a schedule gives, and in slots
-//! that all processes share.
+//! Runs commands in parallel, with their output in files. A schedule decides their order, and slots that all processes
+//! share decide how many run at once.
 
 mod child;
 mod crew;

@@ -1,5 +1,5 @@
-//! Runs a graph of steps, as many side by side as a width and the slots allow, the longest way to the end first.
-//! The first failure ends everything.
+//! Runs a graph of steps, as many in parallel as a width and the slots allow. Steps on the longest path to the end run
+//! first. The first failure ends the schedule.
 
 use super::child::Command;
 use super::crew::{Crew, Meanwhile};
@@ -14,35 +14,35 @@ use std::ffi::OsString;
 /// One step of a schedule.
 #[derive(Clone, Debug, Default)]
 pub struct Step {
-    /// The steps whose ends it waits for.
+    /// The steps that must be done before it.
     pub after: Vec<usize>,
-    /// What it costs, by some guess in any unit.
+    /// Its estimated cost, in any unit.
     pub weight: u64,
 }
 
-/// What the steps of a schedule do.
+/// Provides the commands of a schedule's steps, and is notified of their progress.
 pub trait Work {
     /// The error of a step that could not be prepared.
     type Error;
 
-    /// Called once, when all steps before this one are done. `None`: so is this one, without anything
-    /// to run; it needs no slot.
+    /// Called once, when all steps before this one are done. Returns the command to run; `None` if the step is done
+    /// without one, and so needs no slot.
     fn begin(&mut self, step: usize) -> Result<Option<Command>, Self::Error>;
 
-    /// Called when the command of this step has its slot and begins to run.
+    /// Called when the command of this step has its slot and has been started.
     fn started(&mut self, _step: usize) {}
 
-    /// Called when the command of this step has ended well, before any step after it begins.
+    /// Called when the command of this step has succeeded, before any step after it begins.
     fn end(&mut self, step: usize) -> Result<(), Self::Error>;
 
-    /// Called, any number of times, while one command runs by itself and nothing else is ready: for
-    /// what can be done on another core until then.
+    /// Called any number of times while one command runs alone and nothing else is ready, for work that can overlap
+    /// with it on another core.
     fn meanwhile(&mut self) {}
 }
 
-/// Runs all steps, at most `width` commands at once, each in a slot, with `environment` set on top of
-/// our own. The work is begun in the order of [`Step::weight`]s along the way to the end, and equal
-/// ones in the order of `steps`.
+/// Runs all steps, at most `width` commands at once, each in a slot, with `environment` added to our own. Steps
+/// begin in the order of the sum of [`Step::weight`]s on their path to the end, and equal ones in the order of
+/// `steps`.
 ///
 /// # Panics
 ///
@@ -57,13 +57,14 @@ pub fn run_steps<W: Work>(
 ) -> Result<(), Failure<W::Error>> {
     let mut graph = Graph::new(steps);
     let mut crew = Crew::new(environment, width, slots, signals);
-    // Begun, and waiting for a slot.
+    // The commands that wait for a slot.
     let mut commands = BTreeMap::new();
     while graph.left > 0 {
         if let Some(signal) = signals.pending() {
             crew.stop(signal.signal());
             return Err(Failure::Interrupted(signal));
         }
+        // One step at a time, so that children and signals are looked at between two that come from the store.
         if let Some(rank) = graph.ready.pop_last() {
             match work.begin(rank.step()).map_err(Failure::Work)? {
                 Some(command) => drop(commands.insert(rank, command)),
@@ -96,7 +97,7 @@ pub fn run_steps<W: Work>(
     Ok(())
 }
 
-/// Runs commands that do not depend on each other, as [`run_steps`] does, in their order.
+/// Runs commands that do not depend on each other, as [`run_steps`] does, starting them in their order.
 pub fn run_all(
     commands: &[Command],
     environment: &[(OsString, OsString)],
@@ -129,7 +130,7 @@ pub fn run_all(
     )
 }
 
-/// The cost of the way from a step to the end, and the step: greater ones go first.
+/// The cost of the path from a step to the end, and the step. Greater ones go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank(u64, Reverse<usize>);
 
@@ -139,14 +140,15 @@ impl Rank {
     }
 }
 
-/// What is left of the steps.
+/// The steps that are not done.
 struct Graph {
-    /// The steps that wait for each one.
+    /// For each step, the steps that wait for it.
     followers: Vec<Vec<usize>>,
-    /// How many steps each one waits for.
+    /// For each step, how many steps it waits for.
     blockers: Vec<usize>,
     ranks: Vec<Rank>,
     ready: BTreeSet<Rank>,
+    /// How many steps are not done.
     left: usize,
 }
 
@@ -165,8 +167,10 @@ impl Graph {
             ready: BTreeSet::new(),
             left: steps.len(),
         };
-        let free = (0..steps.len()).filter(|step| graph.blockers[*step] == 0);
-        graph.ready = free.map(|step| graph.ranks[step]).collect();
+        graph.ready = (0..steps.len())
+            .filter(|step| graph.blockers[*step] == 0)
+            .map(|step| graph.ranks[step])
+            .collect();
         graph
     }
 
@@ -181,27 +185,27 @@ impl Graph {
     }
 }
 
-/// The rank of every step, found from the ends backwards.
+/// The rank of every step, computed from the ends backwards.
 fn ranks(steps: &[Step], followers: &[Vec<usize>]) -> Vec<Rank> {
-    let mut unknown: Vec<_> = followers.iter().map(Vec::len).collect();
-    let mut ends: Vec<_> = (0..steps.len())
-        .filter(|step| unknown[*step] == 0)
+    let mut unranked_followers: Vec<_> = followers.iter().map(Vec::len).collect();
+    let mut ready: Vec<_> = (0..steps.len())
+        .filter(|step| unranked_followers[*step] == 0)
         .collect();
-    let mut known = 0;
+    let mut ranked = 0;
     let mut ranks: Vec<_> = (0..steps.len())
         .map(|step| Rank(0, Reverse(step)))
         .collect();
-    while let Some(step) = ends.pop() {
-        known += 1;
-        let behind = followers[step].iter().map(|follower| ranks[*follower].0);
-        ranks[step].0 = steps[step].weight.saturating_add(behind.max().unwrap_or(0));
+    while let Some(step) = ready.pop() {
+        ranked += 1;
+        let costs = followers[step].iter().map(|follower| ranks[*follower].0);
+        ranks[step].0 = steps[step].weight.saturating_add(costs.max().unwrap_or(0));
         for before in &steps[step].after {
-            unknown[*before] -= 1;
-            if unknown[*before] == 0 {
-                ends.push(*before);
+            unranked_followers[*before] -= 1;
+            if unranked_followers[*before] == 0 {
+                ready.push(*before);
             }
         }
     }
-    assert_eq!(known, steps.len(), "steps wait for each other in a circle");
+    assert_eq!(ranked, steps.len(), "steps wait for each other in a circle");
     ranks
 }

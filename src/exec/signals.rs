@@ -1,4 +1,4 @@
-//! SIGINT, SIGTERM and SIGHUP while children run: noted, and a wake-up for the thread that waits.
+//! Handles SIGINT, SIGTERM and SIGHUP while children run: notes the signal, and wakes the thread that waits.
 
 use rustix::process::Signal;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -12,11 +12,11 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 /// A signal that asks the program to stop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interrupted {
-    /// Ctrl-C.
+    /// SIGINT: Ctrl-C.
     Int,
-    /// A polite kill.
+    /// SIGTERM: `kill` without a signal.
     Term,
-    /// The terminal is gone.
+    /// SIGHUP: the terminal was closed.
     Hup,
 }
 
@@ -42,7 +42,7 @@ impl Interrupted {
     }
 }
 
-/// Handlers that stay installed until the process ends or becomes another one.
+/// The signal handlers, which stay installed until the process ends or executes another program.
 pub struct Signals {
     seen: Arc<AtomicUsize>,
     wake: UnixStream,
@@ -62,14 +62,14 @@ impl Signals {
                 continue;
             }
             let value = usize::try_from(number).map_err(io::Error::other)?;
-            // The value first: the wake-up may be read at once.
+            // The value first, since the wake-up may be read at once.
             signal_hook::flag::register_usize(number, Arc::clone(&seen), value)?;
             signal_hook::low_level::pipe::register(number, writer.try_clone()?)?;
         }
         Ok(Self { seen, wake })
     }
 
-    /// The signal that came last, if any came.
+    /// The signal that arrived last, if any.
     pub fn pending(&self) -> Option<Interrupted> {
         let seen = self.seen.load(Ordering::SeqCst);
         Interrupted::ALL
@@ -77,13 +77,13 @@ impl Signals {
             .find(|signal| usize::try_from(signal.number()) == Ok(seen))
     }
 
-    /// Becomes readable when a signal has come, and stays so.
+    /// A descriptor that becomes readable when a signal has arrived, and stays so.
     pub fn wake(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
 }
 
-/// The signals that this process ignores, as the system's bit mask; none if it does not say.
+/// The signals that this process ignores, as the kernel's bit mask; 0 if it cannot be read.
 fn ignored() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

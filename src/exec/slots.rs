@@ -1,8 +1,8 @@
-//! Who may run a child now. A slot is GNU make's where make gives them out, else one of a pool that all processes
-//! share which use the same cache on this machine.
+//! Slots: the right to run one child. They come from GNU make's jobserver if there is one, otherwise from a pool that
+//! all processes with the same cache on this machine share.
 //!
 //! A process holds a slot only while its child runs, so that no holder waits for another's slot.
-//! `docs/design/architecture.md#who-runs-when` has the why.
+//! `docs/design/architecture.md#who-runs-when` has the reasons.
 
 use super::jobserver::Jobserver;
 use crate::lock::LockFile;
@@ -19,14 +19,14 @@ use std::time::{Duration, Instant};
 
 const FILE: &str = "slots";
 
-/// How many slots of the pool one look tries, and goes on from there at the next: where many wait for
-/// a large pool, each needs not see all of it.
+/// How many slots of the pool one attempt tries. The next attempt goes on from there: if many processes wait for
+/// a large pool, each need not try all of it.
 const LOOK: usize = 16;
 
-/// How long a child waits for a slot where nothing else is said.
+/// How long a child waits for a slot by default.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(300);
 
-/// The slots that this process may take. Nothing is looked at or made before one is wanted.
+/// The slots that this process may take. The jobserver or pool is only opened when the first slot is needed.
 #[derive(Debug)]
 pub struct Slots {
     jobs: Option<NonZeroUsize>,
@@ -36,26 +36,26 @@ pub struct Slots {
     supply: OnceCell<Supply>,
 }
 
-/// Leave to run one child, until it is dropped.
+/// The right to run one child, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Slot<'a> {
     supply: &'a Supply,
 }
 
-/// When a slot may be had that could not be had a moment ago.
+/// When to try again after no slot was free.
 pub(super) enum Chance<'a> {
-    /// When a child of our own has ended.
+    /// When a child of this process has ended.
     Ours,
-    /// Also when this can be read.
+    /// Also when this descriptor is readable.
     Readable(BorrowedFd<'a>),
-    /// At any time, and nothing tells.
+    /// At any time, without a notification.
     AnyTime,
 }
 
 impl Slots {
-    /// Slots of the jobserver that `makeflags` names, as make gives them to its children; else of the
-    /// pool of the cache in `cache`, which has `jobs`, or one for each core that this process may use;
-    /// else as many of this process's own.
+    /// Slots of the jobserver that `makeflags` (the variable MAKEFLAGS) names; otherwise of the pool of the cache in
+    /// `cache`, with `jobs` slots or one for each core that this process may use; otherwise as many of this
+    /// process's own.
     pub fn new(
         jobs: Option<NonZeroUsize>,
         cache: Option<&Path>,
@@ -110,7 +110,7 @@ impl Slots {
 }
 
 impl Slot<'_> {
-    /// What a child must inherit to keep the slot, should we be killed before it has ended.
+    /// The descriptor that a child must inherit so that it keeps the slot if we are killed before it has ended.
     pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self.supply {
             Supply::Pool(pool) => Some(pool.file.as_fd()),
@@ -129,7 +129,7 @@ impl Drop for Slot<'_> {
 enum Supply {
     Make(Make),
     Pool(Pool),
-    /// How many are free.
+    /// Slots of this process alone; the number of free ones.
     Own(Cell<usize>),
 }
 
@@ -155,7 +155,7 @@ impl Supply {
     }
 }
 
-/// What make has given us: the slot in which it started this process, and tokens for more.
+/// The slots that make has given us: the one in which it started this process, and one per token.
 #[derive(Debug)]
 struct Make {
     server: Jobserver,
@@ -181,7 +181,7 @@ impl Make {
         token.is_some()
     }
 
-    /// Tokens first, whichever child has ended: other processes can use them, and our own slot they cannot.
+    /// Returns tokens first, whichever child has ended: other processes can use tokens, but not our own slot.
     fn give_back(&self) {
         match self.tokens.borrow_mut().pop() {
             Some(token) => self.server.give_back(token),
@@ -190,26 +190,26 @@ impl Make {
     }
 }
 
-/// How long a process waits before it looks for slots that stopped processes have; doubled with each look.
+/// How long a process waits before it counts the slots that stopped processes hold. The interval doubles each time.
 const FIRST_LOOK: Duration = Duration::from_secs(1);
 
-/// One byte of the lock file for each slot. A process that is stopped keeps its slot, which others then have one
-/// more of.
+/// A pool of slots: one byte of the lock file for each. A process that is stopped (SIGSTOP) keeps its slot, and the
+/// pool then gets one more to make up for it.
 #[derive(Debug)]
 struct Pool {
     file: LockFile,
     /// The offset of this machine's first slot.
     first: i64,
     size: usize,
-    /// Which ones this process has. To the system they look free to it.
+    /// Which slots this process holds. Its own locks do not stop it from locking the same bytes again.
     taken: RefCell<Vec<bool>>,
-    /// How many children run without a slot, since none was to be had for too long.
+    /// How many children run without a slot, because none was free for too long.
     without: Cell<usize>,
     /// How long a child waits for a slot.
     patience: Duration,
-    /// Since when this process has waited, and when it looks for stopped ones.
+    /// Since when this process has waited, and when it next counts the slots of stopped processes.
     waiting: Cell<Option<(Instant, Instant)>>,
-    /// Where the next look begins.
+    /// Where the next attempt begins.
     next: Cell<usize>,
 }
 
@@ -217,7 +217,7 @@ impl Pool {
     fn open(cache: &Path, size: usize, patience: Duration) -> io::Result<Self> {
         let file = LockFile::open(cache, FILE)?;
         let first = machine();
-        // Whether there are such locks at all.
+        // Fails if the file system has no such locks.
         file.is_locked(first)?;
         Ok(Self {
             file,
@@ -239,7 +239,8 @@ impl Pool {
         is_granted
     }
 
-    /// After a while, slots of stopped processes are made up for; in the end, the child runs without one.
+    /// Called if no slot is free. After a while it enlarges the pool by the slots that stopped processes hold; when
+    /// patience runs out, it lets the child run without a slot.
     fn take_late(&self) -> bool {
         let now = Instant::now();
         let (since, look) = self.waiting.get().unwrap_or((now, now + FIRST_LOOK));
@@ -257,11 +258,12 @@ impl Pool {
         let stopped = self.file.stopped();
         let stopped = stopped.iter().filter(|slot| slots.contains(slot)).count();
         let mut taken = self.taken.borrow_mut();
-        let held = taken
+        // It never shrinks below a slot that this process holds.
+        let smallest = taken
             .iter()
             .rposition(|taken| *taken)
-            .map_or(0, |at| at + 1);
-        taken.resize(held.max(self.size + stopped), false);
+            .map_or(0, |last| last + 1);
+        taken.resize(smallest.max(self.size + stopped), false);
         drop(taken);
         self.try_take()
     }
@@ -274,9 +276,9 @@ impl Pool {
             if taken[at] {
                 continue;
             }
-            // Where locks break, one child at a time is what every process may always run.
-            let granted = self.file.try_lock(self.offset(at));
-            if granted.unwrap_or_else(|_| !taken.contains(&true)) {
+            // If locking fails with an error, every process may still run one child at a time.
+            let is_locked = self.file.try_lock(self.offset(at));
+            if is_locked.unwrap_or_else(|_| !taken.contains(&true)) {
                 taken[at] = true;
                 return true;
             }
@@ -288,7 +290,7 @@ impl Pool {
         let mut taken = self.taken.borrow_mut();
         if let Some(at) = taken.iter().position(|taken| *taken) {
             taken[at] = false;
-            // Should this fail, the end of the process does it.
+            // If this fails, the end of the process releases the lock.
             let _ = self.file.unlock(self.offset(at));
         } else {
             self.without.set(self.without.get().saturating_sub(1));
@@ -300,11 +302,11 @@ impl Pool {
     }
 }
 
-/// Room for the slots of one machine.
+/// The size of one machine's range in the lock file.
 const MOST_SLOTS: i64 = 1 << 20;
 
-/// Where the slots of this machine begin in the lock file, which a network file system may show to
-/// many: 42 bits of its boot's own number, with room for a million slots.
+/// The offset of this machine's slots in the lock file, which several machines may share on a network file system:
+/// 42 bits of a digest of its boot id, each with room for a million slots.
 fn machine() -> i64 {
     let boot = fs::read("/proc/sys/kernel/random/boot_id").unwrap_or_default();
     let digest = Sha256::digest(boot);
