@@ -1,5 +1,5 @@
-//! The CUDA driver's version, as text for a key. Loads no library: the kernel module says it in
-//! `/proc`, and where there is no module (WSL, containers) libcuda's file name or content does.
+//! The CUDA driver's version, as text for a key. Loads no library: reads the kernel module's version from
+//! `/proc` or, if there is no module (WSL, containers), takes libcuda's file name or content.
 
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 const PROC: &str = "/proc/driver/nvidia/version";
 const LIBRARY: &str = "libcuda.so.1";
-/// Where the loader finds libcuda without being told, on the systems that CUDA supports.
+/// Directories in which the loader finds libcuda by default, on the systems that CUDA supports.
 const LIBRARY_DIRECTORIES: &[&str] = &[
     "/usr/lib/wsl/lib",
     "/usr/lib/x86_64-linux-gnu",
@@ -28,13 +28,14 @@ pub fn driver_version(library_path: Option<&OsStr>) -> String {
     {
         return version.to_owned();
     }
-    let told = library_path
+    let configured = library_path
         .map(std::env::split_paths)
         .into_iter()
         .flatten();
-    let known = LIBRARY_DIRECTORIES.iter().map(PathBuf::from);
-    told.filter(|directory| directory.is_absolute())
-        .chain(known)
+    let default = LIBRARY_DIRECTORIES.iter().map(PathBuf::from);
+    configured
+        .filter(|directory| directory.is_absolute())
+        .chain(default)
         .find_map(|directory| library_version(&directory.join(LIBRARY)))
         .unwrap_or_else(|| "none".to_owned())
 }
@@ -52,8 +53,8 @@ fn module_version(text: &str) -> Option<&str> {
     })
 }
 
-/// `libcuda.so.1` is a link to `libcuda.so.<version>`; where it is a plain file (WSL) its content
-/// stands for the version.
+/// The version of the library at `path`. `libcuda.so.1` is a link to `libcuda.so.<version>`; if it is a plain
+/// file (WSL), the SHA-256 of its content serves as the version.
 fn library_version(path: &Path) -> Option<String> {
     let target = match fs::read_link(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return None,

@@ -1,4 +1,4 @@
-//! Why a toolchain could not be identified.
+//! The error of identifying a toolchain.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,12 +15,12 @@ pub enum ToolchainError {
         /// The cause.
         source: io::Error,
     },
-    /// nvcc would not print its plan.
+    /// nvcc did not print a plan.
     #[error("{} --dryrun: {text}", nvcc.display())]
     Probe {
-        /// The nvcc in question.
+        /// The path of nvcc.
         nvcc: PathBuf,
-        /// What it said, or what was wrong with what it said.
+        /// Its message, or what is wrong with its plan.
         text: String,
     },
     /// A tool could not be read.
@@ -31,7 +31,7 @@ pub enum ToolchainError {
         /// The cause.
         source: io::Error,
     },
-    /// A tool is nowhere to be found.
+    /// A tool was not found.
     #[error("no {} on nvcc's PATH", name.display())]
     Missing {
         /// The name in nvcc's plan.

@@ -7,12 +7,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// How many times this program stands between the user and this process.
+/// Variable that counts how many processes of this program are among the ancestors of a process.
 const DEPTH: &str = "_PCACHE_NVCC_DEPTH";
-/// More than any sensible chain of wrappers.
+/// Depth above which a process takes itself for recursive: longer than any sensible chain of wrappers.
 const DEEPEST: u32 = 3;
 
-/// A command for the real nvcc, by which a program that turns out to start us again is noticed.
+/// A command for the real nvcc. If `nvcc` turns out to start this program again, [`is_recursive`] notices it there.
 pub fn nvcc_command(nvcc: &Path) -> Command {
     let (name, value) = recursion_guard();
     let mut command = Command::new(nvcc);
@@ -25,7 +25,7 @@ pub fn recursion_guard() -> (OsString, OsString) {
     (DEPTH.into(), (depth() + 1).to_string().into())
 }
 
-/// Whether this process was started, through others, by itself.
+/// Whether this program keeps starting itself through other programs.
 pub fn is_recursive() -> bool {
     depth() > DEEPEST
 }
@@ -37,12 +37,12 @@ fn depth() -> u32 {
         .unwrap_or(0)
 }
 
-/// Where to look, in this order.
+/// The places in which nvcc is searched for, in this order.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
     /// `PCACHE_NVCC` or `nvcc` in the configuration file.
     pub setting: Option<PathBuf>,
-    /// The program named first on a launcher's command line.
+    /// The first argument of a launcher's command line.
     pub launcher: Option<PathBuf>,
     /// `PATH`.
     pub path: Option<OsString>,
@@ -52,56 +52,56 @@ pub struct Search {
     pub own: Option<PathBuf>,
 }
 
-/// No real nvcc, and the places where it was looked for.
+/// The error that no real nvcc was found.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "no real nvcc found; looked at: {}; set PCACHE_NVCC to its path",
     if looked.is_empty() { "nothing".to_owned() } else { looked.join(", ") }
 )]
 pub struct NotFound {
-    /// Each place, with what was wrong with it.
+    /// Each place that was searched, and why it has no nvcc.
     pub looked: Vec<String>,
 }
 
-/// The real nvcc's path, as found. A place that was named explicitly (`PCACHE_NVCC`, a launcher's
-/// argument) and does not hold a program is an error: nothing else is tried in its stead.
+/// The path of the real nvcc, with links not resolved. If the path is given explicitly (`PCACHE_NVCC`, a launcher's
+/// argument) and no program is there, that is an error: no other place is tried.
 pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
     let own = search
         .own
         .as_deref()
         .and_then(|path| fs::metadata(path).ok());
-    let is_same = |found: Option<&Metadata>| match (&own, found) {
+    let is_same = |metadata: Option<&Metadata>| match (&own, metadata) {
         (Some(own), Some(other)) => own.dev() == other.dev() && own.ino() == other.ino(),
         _ => false,
     };
-    let named = [
+    let explicit = [
         ("PCACHE_NVCC", &search.setting),
         ("the launcher's argument", &search.launcher),
     ];
-    for (whence, path) in named {
+    for (origin, path) in explicit {
         let Some(path) = path else { continue };
-        let what = format!("{whence} ({})", path.display());
+        let place = format!("{origin} ({})", path.display());
         let trouble = match resolve(path, search.path.as_deref(), &is_same) {
-            Some((_, found)) if is_same(Some(&found)) => "pcache-nvcc itself",
+            Some((_, metadata)) if is_same(Some(&metadata)) => "pcache-nvcc itself",
             Some((path, _)) => return Ok(path),
             None => &why_none(path),
         };
         return Err(NotFound {
-            looked: vec![format!("{what}: {trouble}")],
+            looked: vec![format!("{place}: {trouble}")],
         });
     }
     let mut looked = Vec::new();
-    for (whence, path) in places(search) {
-        let found = program(&path);
-        if found.is_none() {
+    for (origin, path) in places(search) {
+        let program = program(&path);
+        if program.is_none() {
             let why = match fs::metadata(&path) {
-                // Most places have none.
+                // Not worth a word: most directories of PATH have no nvcc.
                 Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
                 _ => format!("; {}", why_none(&path)),
             };
-            looked.push(format!("{} ({whence}{why})", path.display()));
-        } else if is_same(found.as_ref()) {
-            looked.push(format!("{} ({whence}; pcache-nvcc itself)", path.display()));
+            looked.push(format!("{} ({origin}{why})", path.display()));
+        } else if is_same(program.as_ref()) {
+            looked.push(format!("{} ({origin}; pcache-nvcc itself)", path.display()));
         } else {
             return Ok(path);
         }
@@ -113,24 +113,24 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
 fn why_none(path: &Path) -> String {
     match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => "no such program".to_owned(),
-        Err(error) => format!("cannot look at it: {error}"),
-        Ok(found) if found.is_file() => "it may not be run; set its mode".to_owned(),
-        Ok(_) => "no program, but something else".to_owned(),
+        Err(error) => format!("cannot examine it: {error}"),
+        Ok(metadata) if metadata.is_file() => "it is not executable; set its mode".to_owned(),
+        Ok(_) => "it is not a regular file".to_owned(),
     }
 }
 
-/// Whether `path` is a file that may be run.
+/// Whether `path` is an executable file.
 pub fn is_program(path: &Path) -> bool {
     program(path).is_some()
 }
 
-/// What `stat` tells of the program at `path`, if there is one.
+/// The metadata of the program at `path`; `None` if no executable file is there.
 pub(super) fn program(path: &Path) -> Option<Metadata> {
-    let found = fs::metadata(path).ok()?;
-    (found.is_file() && found.permissions().mode() & 0o111 != 0).then_some(found)
+    let metadata = fs::metadata(path).ok()?;
+    (metadata.is_file() && metadata.permissions().mode() & 0o111 != 0).then_some(metadata)
 }
 
-/// A path as it is; a bare name through PATH, passing over ourselves.
+/// The program at a path; for a bare name, the first in PATH that is not this program itself.
 fn resolve(
     path: &Path,
     search: Option<&OsStr>,
@@ -142,8 +142,8 @@ fn resolve(
     std::env::split_paths(search.unwrap_or_default())
         .map(|directory| directory.join(path))
         .find_map(|candidate| {
-            let found = program(&candidate)?;
-            (!is_own(Some(&found))).then_some((candidate, found))
+            let metadata = program(&candidate)?;
+            (!is_own(Some(&metadata))).then_some((candidate, metadata))
         })
 }
 

@@ -1,5 +1,5 @@
-//! What the host compiler would run: its driver's own answer to `-###`, and what kind of program the driver
-//! is.
+//! The commands that the host compiler would run, parsed from its driver's answer to `-###`, and the kind of program
+//! that the driver is.
 //!
 //! ```text
 //! COLLECT_GCC=/usr/bin/g++                                    GCC's driver, as it was started
@@ -7,7 +7,7 @@
 //!  as --64 -o /dev/null
 //! ```
 //! clang quotes each word, and starts itself: ` "/usr/lib/llvm-14/bin/clang" "-cc1" …`. Programs in front of a
-//! driver (scripts, OpenMPI's `mpicxx`, ccache) pass the question on, so that the answer tells what they add.
+//! driver (scripts, OpenMPI's `mpicxx`, ccache) pass the option on, so the answer includes the arguments that they add.
 
 use crate::shell::plain_words;
 use memchr::memmem;
@@ -19,7 +19,7 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-/// What family of options the host compiler understands.
+/// The family of options that the host compiler understands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostFamily {
     /// GCC, with GNU as.
@@ -28,32 +28,32 @@ pub enum HostFamily {
     Other,
 }
 
-/// What the program is that nvcc calls the host compiler.
+/// The kind of program that nvcc starts as the host compiler.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HostDriver {
-    /// GCC's or clang's own driver: it starts its parts itself, and what it starts depends on its arguments,
+    /// GCC's or clang's own driver: it starts its parts itself, and the commands depend only on its arguments,
     /// on known variables and on files at known places.
     Own,
-    /// Any other program or script. It may add flags, and choose another compiler, by anything it likes.
+    /// Any other program or script. It may add flags or choose another compiler, depending on anything.
     Wrapper,
 }
 
-/// Words that only GCC's driver has.
+/// Text that only GCC's driver contains.
 const GNU_DRIVER: &[u8] = b"Using built-in specs.";
 
-/// The shell in the place of each command, as GCC's `-wrapper` splits it at commas. It starts nothing itself. With
-/// `-pipe`, the assembler behind it is the real one, and must be given nothing.
+/// The shell command that GCC's `-wrapper` starts in place of each command; GCC splits the option at commas. It starts
+/// nothing itself. With `-pipe`, the assembler after it would be the real one, and must get no input.
 const TELL: &str = "/bin/sh,-c,exec >&2; echo =program; command -v \"$0\"; \
     echo =directory; pwd -P; echo =variables; export -p; \
     echo =words $#; printf '%s\\0' \"$0\" \"$@\"; echo";
 
-/// One question to a driver, with the flags of a compile, which name no file.
+/// A question to a driver, with the flags of a compile but no input file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Inquiry {
-    /// Which commands it would start: for a driver that starts them itself.
+    /// Which commands would it start? For a driver that starts them itself.
     Commands,
-    /// What these are where another program stands in front of GCC, which may change anything: the arguments, the
-    /// files, the directory, the variables. Each command is replaced by a shell that tells.
+    /// Which commands does GCC start behind a wrapper, which may change anything: arguments, files, directory and
+    /// variables? Each command is replaced by a shell that prints these.
     Parts,
 }
 
@@ -71,18 +71,18 @@ impl Inquiry {
         // Without `-pipe`, the answer would name a random temporary file.
         const COMMANDS: &[&str] = &["-pipe", "-###", "-o", "/dev/null", "/dev/null"];
         const PARTS: &[&str] = &["-wrapper", TELL, "-o", "/dev/null", "/dev/null"];
-        let behind = match self {
+        let last_arguments = match self {
             Self::Commands => COMMANDS,
             Self::Parts => PARTS,
         };
         let mut command = question(driver);
-        command.args(flags).args(behind);
+        command.args(flags).args(last_arguments);
         for assignment in environment {
             if let Some((name, value)) = split_assignment(assignment) {
                 command.env(name, value);
             }
         }
-        // What a program in front of GCC does may depend on the locale.
+        // Not for a wrapper, whose behaviour may depend on the locale.
         if self == Self::Commands {
             command.env("LC_ALL", "C");
         }
@@ -98,7 +98,7 @@ pub fn split_assignment(assignment: &OsStr) -> Option<(&OsStr, &OsStr)> {
     Some((OsStr::from_bytes(sides.0), OsStr::from_bytes(sides.1)))
 }
 
-/// Asks where GCC's driver looks for its parts: see [`SearchPlaces`].
+/// Asks GCC's driver for the places in which it searches for its parts: see [`SearchPlaces`].
 pub(super) fn ask_places(driver: &Path, path: &OsStr) -> io::Result<Child> {
     let mut command = question(driver);
     command.arg("-print-search-dirs").env("PATH", path);
@@ -114,7 +114,7 @@ fn question(driver: &Path) -> Command {
     command
 }
 
-/// Whether a program is a compiler proper of GCC's, which every compile has.
+/// Whether a program is GCC's compiler proper, which every compile starts.
 pub fn is_compiler_of_gcc(program: &OsStr) -> bool {
     let name = Path::new(program).file_name().unwrap_or_default();
     name == "cc1plus" || name == "cc1"
@@ -134,30 +134,30 @@ pub struct HostCommand {
 pub struct HostCommands {
     /// Each command, in order.
     pub commands: Vec<HostCommand>,
-    /// Whose options these programs understand.
+    /// The family of the compiler.
     pub family: HostFamily,
-    /// The program that GCC's driver takes itself for.
+    /// The path by which GCC's driver was started, as it prints it.
     pub(super) started_as: Option<PathBuf>,
     /// A specs file that GCC's driver has read.
     pub read_specs: Option<PathBuf>,
-    /// Directories in which GCC's driver looks for specs files whatever its search path.
+    /// Directories in which GCC's driver looks for specs files, independent of its search path.
     pub specs: Vec<PathBuf>,
 }
 
 impl HostCommands {
-    /// Reads what a driver printed on standard error. `None` where it names no compiler.
+    /// Parses what a driver printed on standard error. `None` if it names no compiler.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let mut commands = Vec::new();
         let mut family = None;
         for line in text.split(|&byte| byte == b'\n') {
-            // clang says ` (in-process)` before its command.
+            // clang prints ` (in-process)` before its command.
             let Some(line) = line
                 .strip_prefix(b" ")
                 .filter(|line| !line.starts_with(b"("))
             else {
                 continue;
             };
-            // Of two commands that a pipe joins, the first ends with its sign.
+            // The first of two commands joined by a pipe ends with `|`.
             let words = words(line.strip_suffix(b" |").unwrap_or(line))?;
             let program = words.first()?;
             if is_compiler_of_gcc(program) {
@@ -179,11 +179,11 @@ impl HostCommands {
         })
     }
 
-    /// What `driver`, which gave this account, is. `content` is its file's.
+    /// The kind of `driver`, which gave this answer. `content` is the content of its file.
     pub fn kind_of(&self, driver: &Path, content: &[u8]) -> HostDriver {
         let real = |path: &Path| fs::canonicalize(path).ok();
         let is_own = match self.family {
-            // The name alone can be given to another program, and the words be in a script.
+            // All three: another program may have the name, and a script may contain the text.
             HostFamily::Gnu => {
                 self.started_as.as_deref() == Some(driver)
                     && content.starts_with(b"\x7fELF")
@@ -205,14 +205,14 @@ impl HostCommands {
     }
 }
 
-/// The words of a command that a driver printed: bare, or in double quotes with backslashes, which a shell would read
-/// alike. `None` where it would not.
+/// The words of a command that a driver printed, bare or in double quotes with backslashes, as a shell would read them.
+/// `None` if a shell would read them differently.
 fn words(line: &[u8]) -> Option<Vec<OsString>> {
     let words = plain_words(line).ok()?.into_iter();
     Some(words.map(OsString::from_vec).collect())
 }
 
-/// What stands behind `name` at the beginning of a line.
+/// The rest of the first line that begins with `name`.
 fn value<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t OsStr> {
     let mut lines = text.split(|&byte| byte == b'\n');
     lines
@@ -220,13 +220,13 @@ fn value<'t>(text: &'t [u8], name: &[u8]) -> Option<&'t OsStr> {
         .map(OsStr::from_bytes)
 }
 
-/// `LIBDIR/gcc/TARGET`, as GCC was configured: a specs file there is read even where the compiler was moved.
+/// `LIBDIR/gcc/TARGET`, as GCC was configured. A specs file there is read even if the compiler was moved.
 fn configured(text: &[u8]) -> Vec<PathBuf> {
     let options = value(text, b"Configured with: ").unwrap_or_default();
     let option = |name: &[u8]| {
         let mut words = options.as_bytes().split(|&byte| byte == b' ');
-        let found = words.find_map(|word| word.strip_prefix(name))?;
-        Some(Path::new(OsStr::from_bytes(found)))
+        let value = words.find_map(|word| word.strip_prefix(name))?;
+        Some(Path::new(OsStr::from_bytes(value)))
     };
     let prefix = option(b"--prefix=").unwrap_or(Path::new("/usr/local"));
     let libdir = option(b"--libdir=").map_or_else(|| prefix.join("lib"), Path::to_owned);
@@ -234,7 +234,7 @@ fn configured(text: &[u8]) -> Vec<PathBuf> {
     target.into_iter().collect()
 }
 
-/// Where GCC's driver looks for its parts, as `-print-search-dirs` prints it.
+/// The places in which GCC's driver searches for its parts, as `-print-search-dirs` prints them.
 ///
 /// ```text
 /// install: /usr/lib/gcc/x86_64-linux-gnu/12/
@@ -245,12 +245,12 @@ fn configured(text: &[u8]) -> Vec<PathBuf> {
 pub struct SearchPlaces {
     /// Prefixes of programs, in order.
     pub programs: Vec<PathBuf>,
-    /// Prefixes of startup files, among which specs files are looked for.
+    /// Prefixes of startup files, where specs files are looked for too.
     pub startup: Vec<PathBuf>,
 }
 
 impl SearchPlaces {
-    /// Reads standard output. `None` where a line is missing.
+    /// Parses the driver's standard output. `None` if a line is missing.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let list = |name: &[u8]| {
             let list = value(text, name)?.as_bytes();

@@ -1,6 +1,6 @@
-//! Which toolchain a compile would use: every tool's content, nvcc's release, the host compiler's own parts. The
-//! answer is remembered in a file, and believed as long as every tool's `stat` and every place on PATH says the
-//! same.
+//! Identifies the toolchain that a compile would use: every tool's content, nvcc's release, the host compiler's own
+//! parts. The answer is stored in a memo, which is believed as long as every tool's `stat` is the same and every name
+//! is found at the same place on PATH.
 
 use super::error::ToolchainError;
 use super::find::{nvcc_command, program};
@@ -25,13 +25,13 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The version of the remembered record.
+/// The version of the memo's format.
 const SCHEMA: u32 = 9;
 /// CUDA's own tools, by the names that plans use.
 const CUDA_TOOLS: &[&str] = &["cudafe++", "cicc", "ptxas", "fatbinary", "nvlink"];
-/// The role of a library that the loader's variables bring into tools.
+/// The role of a library that the loader's variables load into tools.
 const LOADED: &str = "loaded";
-/// Names below which the probe's temporaries would lie; nothing is written there.
+/// The directory for the probe's temporary files. Only their names matter; nothing is written there.
 const PROBE_DIRECTORY: &str = "/pcache-nvcc-probe";
 
 /// The tools of a compile.
@@ -43,30 +43,30 @@ pub struct Toolchain {
     pub release: String,
     /// The host compiler's family. That of a wrapper may change; see `compile::inputs::host`.
     pub host: HostFamily,
-    /// What the host compiler is.
+    /// The kind of the host compiler's driver.
     pub driver: HostDriver,
-    /// Where the host compiler was found, links as they are.
+    /// The path at which the host compiler was found, links not resolved.
     pub host_place: PathBuf,
     /// nvcc's PATH for its tools.
     pub search: OsString,
     /// The file of every tool, links resolved.
     pub tools: Vec<PathBuf>,
-    /// The role of each of them, such as `ptxas`, and the SHA-256 of its content.
+    /// The role of each tool, such as `ptxas`, and the SHA-256 of its content.
     pub roles: Vec<(String, String)>,
-    /// Where each name stood for that was found along PATH, links as they are: compilers look for
+    /// The path of each program that was found along PATH, links not resolved: compilers look for
     /// their parts and headers beside themselves.
     pub found: Vec<PathBuf>,
-    /// `CICC_PATH` and `NVVMIR_LIBRARY_DIR` as the probe had them.
+    /// `CICC_PATH` and `NVVMIR_LIBRARY_DIR` in nvcc's plan.
     pub variables: BTreeMap<String, String>,
     /// Environment variables that `nvcc.profile` reads, sorted.
     pub profile_variables: Vec<String>,
-    /// Whether nvcc and the host compiler's parts are known by their contents.
+    /// Whether nvcc and the host compiler's parts are programs or scripts.
     pub front: Front,
 }
 
 impl Toolchain {
-    /// Whether nvcc's tools are programs, not scripts, and the host compiler's parts are those of GCC, so that what these
-    /// do depends on their contents, arguments and inputs alone. A program in front of GCC may still add arguments.
+    /// Whether nvcc and the host compiler's parts are programs, not scripts, and the parts are GCC's, so that their
+    /// behaviour depends only on their contents, arguments and inputs. A program in front of GCC may still add arguments.
     pub fn ends_in_gcc(&self) -> bool {
         self.front == Front::Programs && self.host == HostFamily::Gnu
     }
@@ -76,12 +76,12 @@ impl Toolchain {
         self.ends_in_gcc() && self.driver == HostDriver::Own
     }
 
-    /// The identity of one tool with what it loads: SHA-256 over the contents of all tools whose role
-    /// `is_part` of it, and of the libraries that the loader's variables bring into any tool. `None` if the
+    /// The identity of one tool with the libraries that it loads: SHA-256 over the contents of all tools whose role
+    /// `is_part` of it, and of the libraries that the loader's variables load into any tool. `None` if the
     /// file `real` does not have the role `main`.
     pub fn part(&self, main: &str, real: &Path, is_part: impl Fn(&str) -> bool) -> Option<Digest> {
-        let mut known = self.roles.iter().zip(&self.tools);
-        if !known.any(|((role, _), path)| role == main && path == real) {
+        let mut tools = self.roles.iter().zip(&self.tools);
+        if !tools.any(|((role, _), path)| role == main && path == real) {
             return None;
         }
         let mut sink = Digester::default();
@@ -95,45 +95,48 @@ impl Toolchain {
     }
 }
 
-/// What nvcc and the host compiler's parts are. The host compiler's driver is a matter of its own
-/// ([`HostDriver`]), since it can be asked.
+/// Whether nvcc and the host compiler's parts are programs. The host compiler's driver is classified separately
+/// ([`HostDriver`]), because it can be asked for its commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Front {
-    /// Programs, which read what is known that nvcc and compilers read.
+    /// All are programs, whose inputs are known: those of nvcc and of compilers.
     Programs,
-    /// One at least is a script, which may read anything: another file, a variable.
+    /// At least one is a script, which may read anything: another file, a variable.
     Scripts,
 }
 
-/// Identifies the toolchain of `nvcc` with the host compiler `ccbin` (nvcc's own choice without),
-/// remembering the answer in `memos`. Tools that are asked leave what they leave in `scratch`.
+/// Identifies the toolchain of `nvcc` with the host compiler `ccbin` (`None` = nvcc's own choice), and
+/// stores the answer in `memos`. Tools that are run may write temporary files to `scratch`.
 pub fn identify(
     nvcc: &Path,
     ccbin: Option<&OsStr>,
     memos: Option<&Memos>,
     scratch: &Path,
 ) -> Result<Toolchain, ToolchainError> {
-    if let Some(known) = recall(nvcc, ccbin, memos, None) {
-        return Ok(known);
+    if let Some(toolchain) = recall(nvcc, ccbin, memos, None) {
+        return Ok(toolchain);
     }
-    let now = CoarseTime::now();
+    let started = CoarseTime::now();
     let record = ToolchainRecord::take(nvcc, ccbin, scratch)?;
     if let Some(memos) = memos
-        && record.tools.iter().all(|tool| tool.seen.is_proof(now))
-        && record.targets.seen.is_none_or(|seen| seen.is_proof(now))
+        && record.tools.iter().all(|tool| tool.seen.is_proof(started))
+        && record
+            .targets
+            .seen
+            .is_none_or(|seen| seen.is_proof(started))
         && let Ok(bytes) = serde_json::to_vec(&record)
     {
-        // A memo that cannot be written costs time, nothing else.
+        // Best effort: without a memo, the next compile identifies the toolchain again.
         let _ = memos.write(&record.name, &bytes);
     }
     record.toolchain(None).ok_or_else(|| ToolchainError::Probe {
         nvcc: nvcc.into(),
-        text: "its tools changed while they were looked at".to_owned(),
+        text: "its tools changed while they were examined".to_owned(),
     })
 }
 
-/// The toolchain as it is remembered in `memos`, if every tool is still what and where it was. Starts
-/// no process. `digests` may know that directories have not changed.
+/// The toolchain from its memo, if every tool is unchanged and still found at the same place. Starts
+/// no process. With `digests`, unchanged directories need not be searched again.
 pub fn recall(
     nvcc: &Path,
     ccbin: Option<&OsStr>,
@@ -142,15 +145,15 @@ pub fn recall(
 ) -> Option<Toolchain> {
     let name = memo_name(nvcc, ccbin);
     let record: ToolchainRecord = serde_json::from_slice(&memos?.read(&name)?).ok()?;
-    // A memo that was moved to another one's place is none.
+    // A memo that was renamed to the name of another is not believed.
     let record = (record.name == name).then_some(record)?;
     record.toolchain(digests)
 }
 
-/// Removes memos; how many, and their bytes.
+/// Removes memos. Returns their number and their size in bytes.
 ///
 /// # Errors
-/// The directory cannot be listed, or a file not removed.
+/// The directory cannot be listed, or a file cannot be removed.
 pub fn forget(memos: &Memos, which: Which) -> io::Result<(u64, u64)> {
     memos.remove(which, |bytes| {
         let record = serde_json::from_slice::<ToolchainRecord>(bytes);
@@ -158,26 +161,26 @@ pub fn forget(memos: &Memos, which: Which) -> io::Result<(u64, u64)> {
     })
 }
 
-/// Everything remembered of a toolchain.
+/// The memo of a toolchain.
 #[derive(Debug, Serialize, Deserialize)]
 struct ToolchainRecord {
     schema: u32,
-    /// Of the memo.
+    /// The memo's own name.
     name: String,
-    /// The boot in which the numbers of devices and mounts mean what they mean here.
+    /// The boot in which the device and mount numbers below are valid.
     boot: Option<Boot>,
     release: String,
     host: HostFamily,
     driver: HostDriver,
     host_place: PathBuf,
-    /// Where GCC's driver would find other parts.
+    /// Places where GCC's driver would find other parts.
     parts: Parts,
-    /// What the loader's variables bring into the tools.
+    /// Libraries that the loader's variables load into the tools.
     loaded: Loaded,
     /// nvcc's PATH, along which the names below were found.
     #[serde(with = "text")]
     search: OsString,
-    /// What was found along it.
+    /// The programs that were found along `search`.
     names: Vec<FoundName>,
     tools: Vec<ToolRecord>,
     targets: Targets,
@@ -186,6 +189,7 @@ struct ToolchainRecord {
 }
 
 impl ToolchainRecord {
+    /// Identifies a toolchain by running nvcc and the host compiler and reading every tool.
     fn take(nvcc: &Path, ccbin: Option<&OsStr>, scratch: &Path) -> Result<Self, ToolchainError> {
         let plan = probe(nvcc, ccbin, scratch)?;
         let variable = |name: &str| variable(&plan, name);
@@ -205,6 +209,7 @@ impl ToolchainRecord {
         let host = Host::examine(&place, &search)?;
         let specs = host.parts.specs.values().cloned();
         files.extend(specs.map(|path| ("specs".to_owned(), path)));
+        // Only now, because the loader is asked about every tool found so far.
         let programs: BTreeSet<_> = files.iter().map(|(_, path)| path.as_path()).collect();
         let loaded = Loaded::find(&programs, variable("LD_LIBRARY_PATH"))?;
         for path in &loaded.files {
@@ -245,7 +250,7 @@ impl ToolchainRecord {
         }
     }
 
-    /// The toolchain, if every tool is still what it was, where it was.
+    /// The toolchain, if every tool is unchanged and would still be found at the same place.
     fn toolchain(&self, digests: Option<&DigestTable>) -> Option<Toolchain> {
         let nowhere = DigestTable::nowhere();
         let table = digests.unwrap_or(&nowhere);
@@ -259,7 +264,7 @@ impl ToolchainRecord {
         {
             return None;
         }
-        // A tool that was looked at above, by its own name, is a program and what it was.
+        // The tools were compared with their stat above, so it need not be read again for a name that leads to one.
         let seen = |path: &Path| {
             let tool = self.tools.iter().find(|tool| tool.path == *path);
             tool.map(|tool| tool.seen.stat)
@@ -273,7 +278,7 @@ impl ToolchainRecord {
             } else {
                 search.find(&name.name, |path| look(path).is_some())
             };
-            // The same place and inode: links need not be followed step by step.
+            // Same path and same inode, so links need not be followed step by step.
             let is_same =
                 place.as_ref() == Some(&name.place) && look(&name.place) == seen(&name.real);
             is_same.then_some(())?;
@@ -306,11 +311,12 @@ impl ToolchainRecord {
     }
 }
 
-/// The present boot. A table knows it already.
+/// The current boot, from the table if there is one.
 fn boot(digests: Option<&DigestTable>) -> Option<Boot> {
     digests.map_or_else(|| DigestTable::nowhere().boot(), DigestTable::boot)
 }
 
+/// The plan that nvcc prints for a probe.
 fn probe(nvcc: &Path, ccbin: Option<&OsStr>, scratch: &Path) -> Result<Plan, ToolchainError> {
     let mut command = nvcc_command(nvcc);
     command.args([
@@ -343,17 +349,17 @@ fn probe(nvcc: &Path, ccbin: Option<&OsStr>, scratch: &Path) -> Result<Plan, Too
         ));
     }
     Plan::parse(&output.stderr, Path::new(PROBE_DIRECTORY))
-        .map_err(|found| error(found.to_string()))
+        .map_err(|parse_error| error(parse_error.to_string()))
 }
 
-/// The last value that the probe gave a variable.
+/// The last value of a variable in the plan.
 fn variable<'p>(plan: &'p Plan, name: &str) -> Option<&'p OsStr> {
     let mut variables = plan.env.iter().rev();
-    let found = variables.find(|(known, _)| known.as_os_str() == name);
-    found.map(|(_, value)| value.as_os_str())
+    let variable = variables.find(|(known, _)| known.as_os_str() == name);
+    variable.map(|(_, value)| value.as_os_str())
 }
 
-/// nvcc's file, and what lies where nvcc says that it is, each with its role.
+/// nvcc's file, and the files in the directory that nvcc takes for its own (`_HERE_`), each with its role.
 fn own_files(nvcc: &Path, plan: &Plan) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
     let nvcc_file = canonical(nvcc)?;
     let mut files = vec![("nvcc".to_owned(), nvcc_file.clone())];
@@ -367,17 +373,17 @@ fn own_files(nvcc: &Path, plan: &Plan) -> Result<Vec<(String, PathBuf)>, Toolcha
     Ok(files)
 }
 
-/// The files of CUDA's own tools with their roles, as the plan or else PATH finds them.
+/// The files of CUDA's own tools with their roles: as the plan names them, or else as PATH finds them.
 fn cuda_tools(
     plan: &Plan,
     names: &mut FoundNames,
 ) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
     let mut files = Vec::new();
     for name in CUDA_TOOLS {
-        let in_plan = plan.stages.iter().map(|stage| stage.program.as_os_str());
-        let mut named =
-            in_plan.filter(|program| Path::new(program).file_name() == Some(name.as_ref()));
-        let path = names.find(named.next_back().unwrap_or(name.as_ref()))?;
+        let programs = plan.stages.iter().map(|stage| stage.program.as_os_str());
+        let mut in_plan =
+            programs.filter(|program| Path::new(program).file_name() == Some(name.as_ref()));
+        let path = names.find(in_plan.next_back().unwrap_or(name.as_ref()))?;
         files.push(((*name).to_owned(), canonical(&path)?));
     }
     Ok(files)
@@ -399,17 +405,17 @@ fn host_program(plan: &Plan, nvcc: &Path) -> Result<OsString, ToolchainError> {
 /// Every `*.bc` of the directory, by name.
 fn libdevices(directory: &Path) -> Vec<(String, PathBuf)> {
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
-    let mut found: Vec<_> = entries
+    let mut libraries: Vec<_> = entries
         .map(|entry| entry.path())
         .filter(|path| path.extension() == Some("bc".as_ref()))
         .filter_map(|path| Some((path.file_name()?.to_str()?.to_owned(), path)))
         .collect();
-    found.sort();
-    found
+    libraries.sort();
+    libraries
 }
 
-/// The compiler proper and the assembler behind a driver (or behind a script that passes its
-/// arguments on). A part that the driver does not know (clang's) is the driver's own content.
+/// The compiler proper and the assembler that a driver starts (or a script that passes its
+/// arguments on to one). clang has no such parts: they are in the driver's own file.
 fn host_parts(
     driver: &Path,
     names: &mut FoundNames,
@@ -442,7 +448,8 @@ fn own_path() -> OsString {
     std::env::var_os("PATH").unwrap_or_default()
 }
 
-/// One file for each way of choosing tools: nvcc, ccbin, and what steers the search for parts.
+/// The name of a memo: a digest of everything that chooses the tools: nvcc, ccbin, and the variables that determine
+/// the search for parts and libraries.
 fn memo_name(nvcc: &Path, ccbin: Option<&OsStr>) -> String {
     let mut sink = Digester::default();
     sink.one("nvcc", nvcc.as_os_str().as_bytes());

@@ -1,5 +1,5 @@
-//! What the loader's variables bring into the tools: `LD_PRELOAD`, `LD_AUDIT` and `LD_LIBRARY_PATH`. The loader
-//! itself is asked what it would load with them and without, so that what reaches no tool does not count.
+//! Libraries that the loader's variables load into the tools: `LD_PRELOAD`, `LD_AUDIT` and `LD_LIBRARY_PATH`. The
+//! loader itself lists the libraries with and without them, so that values without effect on a tool do not matter.
 
 use super::error::ToolchainError;
 use super::places::EmptyPlaces;
@@ -16,14 +16,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The variables, which name the memo too.
+/// The variables. They are part of the memo's name too.
 pub(super) const VARIABLES: [&str; 3] = ["LD_AUDIT", "LD_LIBRARY_PATH", "LD_PRELOAD"];
 
-/// The library that `pcache run` names in two of them. It changes nothing in a tool.
+/// The library that `pcache run` adds to two of them. It has no effect in a tool.
 const OWN: &str = "libpcache_nvcc.so";
 
-/// Directories below those of `LD_LIBRARY_PATH` in which the loader looks first, on x86-64. Those of glibc before 2.37
-/// are nested; where one is there, what it holds below is not looked at.
+/// Directories below those of `LD_LIBRARY_PATH` that the loader searches first, on x86-64. Those of glibc before 2.37
+/// can be nested; nested ones are not searched here.
 const VARIANTS: [&str; 7] = [
     "glibc-hwcaps/x86-64-v4",
     "glibc-hwcaps/x86-64-v3",
@@ -34,21 +34,21 @@ const VARIANTS: [&str; 7] = [
     "x86_64",
 ];
 
-/// Libraries in tools that would not be there without the variables.
+/// Libraries that tools would not load without the variables.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Loaded {
-    /// Their files.
+    /// The files of the libraries.
     pub(super) files: BTreeSet<PathBuf>,
-    /// Where libraries of the tools are looked for and are not.
+    /// Places where the loader searches for the tools' libraries and there is none.
     empty: EmptyPlaces,
 }
 
 impl Loaded {
-    /// Looks at each of `tools`. `library_path` is what nvcc gives its tools as `LD_LIBRARY_PATH`, with the
-    /// user's own value behind its own.
+    /// Finds the libraries of `tools`. `library_path` is the `LD_LIBRARY_PATH` that nvcc sets for its tools, which
+    /// ends with the user's own value.
     ///
     /// # Errors
-    /// The loader cannot be asked, or a name in a variable is found by a rule that is not known here.
+    /// The loader cannot be run, or a name in a variable is looked up by rules that are not known here.
     pub(super) fn find(
         tools: &BTreeSet<&Path>,
         library_path: Option<&OsStr>,
@@ -76,18 +76,14 @@ impl Loaded {
             let Some(loader) = interpreter(tool) else {
                 continue;
             };
-            let present = list(&loader, tool, &with, value("LD_PRELOAD").as_deref())?;
-            let absent = list(&loader, tool, without, None)?;
-            sonames.extend(
-                present
-                    .iter()
-                    .chain(&absent)
-                    .map(|library| library.name.clone()),
-            );
-            let files = present
+            let libraries = list(&loader, tool, &with, value("LD_PRELOAD").as_deref())?;
+            let regular = list(&loader, tool, without, None)?;
+            let names = libraries.iter().chain(&regular);
+            sonames.extend(names.map(|library| library.name.clone()));
+            let added = libraries
                 .into_iter()
-                .filter(|library| !absent.contains(library));
-            loaded.files.extend(files.map(|library| library.file));
+                .filter(|library| !regular.contains(library));
+            loaded.files.extend(added.map(|library| library.file));
         }
         loaded.look_for_preloads(value("LD_PRELOAD"))?;
         loaded.look(&users, &sonames)?;
@@ -98,8 +94,8 @@ impl Loaded {
         Ok(loaded)
     }
 
-    /// Notes which preloaded libraries are not there: the loader goes on without. A bare name is looked up by rules
-    /// of the system's own.
+    /// Adds the preloaded libraries and, because the loader goes on without a missing one, the places of missing ones.
+    /// Fails for a bare name that was not loaded, because the system looks it up by rules of its own.
     fn look_for_preloads(&mut self, value: Option<OsString>) -> Result<(), ToolchainError> {
         for name in names(value) {
             if name.as_bytes().contains(&b'/') {
@@ -118,7 +114,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Notes where libraries of these names would be taken from if they were there.
+    /// Adds the files, and the empty places, at which the loader would find libraries of these names.
     fn look(&mut self, users: &OsStr, names: &BTreeSet<OsString>) -> Result<(), ToolchainError> {
         let mut probe = Probe::default();
         for directory in directories(users) {
@@ -126,7 +122,7 @@ impl Loaded {
                 let below = directory.join(variant);
                 for name in names {
                     let place = below.join(name);
-                    // One that the loader passes over, of another machine, may become one that it takes.
+                    // Even if the loader skips the file, as one for another machine: it may be replaced.
                     if self.look_at(&mut probe, &place)? {
                         self.files.insert(place);
                     }
@@ -136,7 +132,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Whether a file is at `place`. Where none is, that is noted.
+    /// Whether a file is at `place`. If not, adds the place as empty.
     fn look_at(&mut self, probe: &mut Probe, place: &Path) -> Result<bool, ToolchainError> {
         let looked = self.empty.look(probe, place);
         looked.map_err(|source| ToolchainError::Read {
@@ -145,13 +141,13 @@ impl Loaded {
         })
     }
 
-    /// Whether the same libraries would be loaded, as long as those that are have not changed.
+    /// Whether the same libraries would be loaded, provided that the files of the loaded ones have not changed.
     pub(super) fn hold(&self, table: &DigestTable) -> bool {
         self.empty.hold(table)
     }
 }
 
-/// Whether a library is looked for from the working directory.
+/// Whether a variable makes the loader search relative to the working directory.
 pub(super) fn is_relative() -> bool {
     let listed = ["LD_AUDIT", "LD_PRELOAD"].map(|name| names(env::var_os(name)));
     let mut listed = listed.iter().flatten().map(Path::new);
@@ -161,7 +157,7 @@ pub(super) fn is_relative() -> bool {
         || searched.any(|directory| directory.is_relative())
 }
 
-/// The directories of `LD_LIBRARY_PATH`. An empty one is the working directory.
+/// The directories of `LD_LIBRARY_PATH`. An empty path means the working directory.
 fn directories(users: &OsStr) -> impl Iterator<Item = PathBuf> {
     let parts = users.as_bytes().split(|byte| b":;".contains(byte));
     parts
@@ -169,7 +165,7 @@ fn directories(users: &OsStr) -> impl Iterator<Item = PathBuf> {
         .map(|part| PathBuf::from(OsStr::from_bytes(part)))
 }
 
-/// The parts of a variable: blanks and colons separate them.
+/// The names in a variable, which blanks and colons separate.
 fn names(value: Option<OsString>) -> Vec<OsString> {
     let value = value.unwrap_or_default();
     let parts = value.as_bytes().split(|byte| b": ".contains(byte));
@@ -182,12 +178,12 @@ fn names(value: Option<OsString>) -> Vec<OsString> {
 /// A library of a program.
 #[derive(Debug, PartialEq, Eq)]
 struct SharedLibrary {
-    /// As the program asks for it.
+    /// The name by which the program asks for it.
     name: OsString,
     file: PathBuf,
 }
 
-/// What `loader` would load into `program`, which does not run.
+/// The libraries that `loader` would load into `program`. Does not run the program.
 fn list(
     loader: &Path,
     program: &Path,
@@ -216,7 +212,7 @@ fn list(
         .collect())
 }
 
-/// A line of the loader's list: `\tlibz.so.1 => /lib/libz.so.1 (0x…)`, or a path alone.
+/// Parses a line of the loader's list: `\tlibz.so.1 => /lib/libz.so.1 (0x…)`, or a path alone.
 fn library(line: &[u8]) -> Option<SharedLibrary> {
     let line = line.strip_prefix(b"\t")?;
     let end = line.windows(4).rposition(|word| word == b" (0x")?;
@@ -226,7 +222,7 @@ fn library(line: &[u8]) -> Option<SharedLibrary> {
         Some(at) => (&line[..at], &line[at + 4..]),
         None => (line, line),
     };
-    // The kernel's own has no file.
+    // The vDSO, which the kernel provides, has no file.
     let has_file = file.contains(&b'/');
     has_file.then(|| SharedLibrary {
         name: Path::new(OsStr::from_bytes(name))
@@ -237,7 +233,7 @@ fn library(line: &[u8]) -> Option<SharedLibrary> {
     })
 }
 
-/// The loader that a 64-bit ELF program names. `None` for scripts and for programs that load nothing.
+/// The loader that a 64-bit ELF program names. `None` for scripts and statically linked programs.
 fn interpreter(program: &Path) -> Option<PathBuf> {
     const PT_INTERP: u32 = 3;
     let file = File::open(program).ok()?;

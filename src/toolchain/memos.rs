@@ -1,4 +1,4 @@
-//! Where toolchains are remembered: `manifests/toolchains/` in this user's own directory, as a memo steers which
+//! The directory of toolchain memos: `manifests/toolchains/` among this user's own files, because a memo decides which
 //! programs run.
 
 use crate::files::{
@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 const DIRECTORY: &str = "manifests/toolchains";
 
-/// Longer files are none of ours: a memo has a few KiB.
+/// Size limit of a memo in bytes; longer files are not read. A memo has a few KiB.
 const LONGEST: u64 = 4 * 1024 * 1024;
 
 /// The memos of one directory.
@@ -21,43 +21,43 @@ pub struct Memos {
     access: MemoAccess,
 }
 
-/// What may be done with memos.
+/// Whether memos may be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoAccess {
-    /// They are believed, and none is written.
+    /// Memos are only read.
     Read,
-    /// New ones are written too.
+    /// New memos are written too.
     ReadWrite,
 }
 
-/// Which memos are to go.
+/// Which memos to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
     /// All.
     All,
-    /// Those that no compile would believe, because of another version or changed tools.
+    /// Those that no compile would believe, because they are of another version or their tools have changed.
     Stale,
 }
 
 impl Memos {
-    /// Those in this user's own directory `root`, which need not exist.
+    /// The memos in this user's own directory `root`, which need not exist.
     pub fn new(root: &Path) -> Self {
         Self::open_in(Arc::new(Root::at(root)), MemoAccess::ReadWrite)
     }
 
-    /// Those in this user's own directory, opened.
+    /// The memos in this user's own directory, which is open already.
     pub fn open_in(root: Arc<Root>, access: MemoAccess) -> Self {
         Self { root, access }
     }
 
-    /// The memo called `name`, if there is one of this user's.
+    /// The memo called `name`, if it exists and is this user's own.
     pub(super) fn read(&self, name: &str) -> Option<Vec<u8>> {
         let path = format!("{DIRECTORY}/{name}.json");
         let file = self.root.open_own(&path, OFlags::RDONLY).ok()?;
         read_bounded(&file, LONGEST).ok()
     }
 
-    /// Remembers `bytes` under `name`.
+    /// Writes the memo called `name`, if memos may be written.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> io::Result<()> {
         if self.access == MemoAccess::Read {
             return Ok(());
@@ -74,11 +74,11 @@ impl Memos {
         )
     }
 
-    /// Removes memos; how many, and their bytes. A compile that looks for one identifies its toolchain anew.
-    /// `is_current` says of a memo's bytes whether a compile would believe them.
+    /// Removes memos. Returns their number and their size in bytes. A compile that needs a removed memo identifies its
+    /// toolchain again. `is_current` decides by a memo's bytes whether a compile would believe it.
     ///
     /// # Errors
-    /// The directory cannot be listed, or a file not removed.
+    /// The directory cannot be listed, or a file cannot be removed.
     pub(super) fn remove(
         &self,
         which: Which,
@@ -95,7 +95,7 @@ impl Memos {
         };
         let (mut files, mut bytes) = (0, 0);
         for DirectoryEntry { name, .. } in children {
-            let Some(found) = directory.look(&name)?.filter(|found| found.is_file) else {
+            let Some(facts) = directory.look(&name)?.filter(|facts| facts.is_file) else {
                 continue;
             };
             let is_stale = || !read(&directory, &name).is_some_and(|bytes| is_current(&bytes));
@@ -107,7 +107,7 @@ impl Memos {
                 _ => {}
             }
             files += 1;
-            bytes += found.size;
+            bytes += facts.size;
         }
         Ok((files, bytes))
     }

@@ -1,5 +1,5 @@
-//! Finds the real nvcc, and says which toolchain a compile would use: the contents of every tool, nvcc's release,
-//! the driver's version.
+//! Finds the real nvcc, and identifies the toolchain that a compile would use: the contents of every tool, nvcc's
+//! release, the driver's version.
 
 mod driver;
 mod error;

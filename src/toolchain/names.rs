@@ -1,4 +1,4 @@
-//! Programs along a search path such as PATH: where they are found, and whether they still would be.
+//! Finds programs along a search path such as PATH, and checks later that they would be found in the same place.
 
 use super::error::ToolchainError;
 use super::find::program;
@@ -12,8 +12,8 @@ use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-/// The file that a shell would run for `program`: a path as it is, a bare name through `path`.
-/// Links are not resolved, since compiler drivers look at the name they were started by.
+/// The file that a shell would run for `name`: a name with a slash as it is, a bare name through `path`.
+/// Links are not resolved, because compiler drivers look at the name by which they were started.
 pub fn look_up(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
     SearchPath::new(path).find(name, |path| program(path).is_some())
 }
@@ -23,9 +23,9 @@ pub fn look_up(name: &OsStr, path: &OsStr) -> Option<PathBuf> {
 pub(super) struct FoundName {
     #[serde(with = "text")]
     pub(super) name: OsString,
-    /// Where it was found.
+    /// The path at which it was found.
     pub(super) place: PathBuf,
-    /// The file there, with links resolved.
+    /// That path with links resolved.
     pub(super) real: PathBuf,
 }
 
@@ -36,7 +36,7 @@ impl SearchPath {
     pub(super) fn new(path: &OsStr) -> Self {
         let mut distinct: Vec<PathBuf> = Vec::new();
         for directory in std::env::split_paths(path) {
-            // One that comes again has nothing that it had not before.
+            // A repeated directory cannot change the result.
             if !distinct.contains(&directory) {
                 distinct.push(directory);
             }
@@ -44,32 +44,32 @@ impl SearchPath {
         Self(distinct)
     }
 
-    /// The first place for `name` that `is_it`. A name with a slash is a place.
-    pub(super) fn find(&self, name: &OsStr, is_it: impl Fn(&Path) -> bool) -> Option<PathBuf> {
-        let here = name.as_bytes().contains(&b'/').then(|| PathBuf::from(name));
-        let along = self.0.iter().map(|directory| directory.join(name));
-        match here {
-            Some(place) => Some(place).filter(|place| is_it(place)),
-            None => along.into_iter().find(|place| is_it(place)),
+    /// The first path for `name` that is a program. A name with a slash is a path itself.
+    pub(super) fn find(&self, name: &OsStr, is_program: impl Fn(&Path) -> bool) -> Option<PathBuf> {
+        if name.as_bytes().contains(&b'/') {
+            return Some(PathBuf::from(name)).filter(|path| is_program(path));
         }
+        let mut candidates = self.0.iter().map(|directory| directory.join(name));
+        candidates.find(|path| is_program(path))
     }
 
-    /// Whether, for all that the directories hold, no name has anything before its place: one look
-    /// at each directory. `false` where that is not for certain.
+    /// Whether no directory has a file of a program's name before the place where the program was found. Needs one
+    /// look at each directory if it has not changed. `false` if it is not certain.
     pub(super) fn is_undisturbed(&self, found: &[FoundName], table: &DigestTable) -> bool {
         let started = CoarseTime::now();
+        // The programs whose place comes after the current directory.
         let mut later: Vec<&FoundName> = found.iter().collect();
-        later.retain(|found| !found.name.as_bytes().contains(&b'/'));
+        later.retain(|program| !program.name.as_bytes().contains(&b'/'));
         for directory in &self.0 {
-            later.retain(|found| found.place != directory.join(&found.name));
+            later.retain(|program| program.place != directory.join(&program.name));
             if later.is_empty() {
                 return true;
             }
             let names = later
                 .iter()
-                .flat_map(|found| [found.name.as_bytes(), b"\0"]);
+                .flat_map(|program| [program.name.as_bytes(), b"\0"]);
             let names = names.collect::<Vec<_>>().concat();
-            // An empty name stands for the working directory.
+            // An empty entry means the working directory.
             let directory = if directory.as_os_str().is_empty() {
                 Path::new(".")
             } else {
@@ -87,7 +87,7 @@ impl SearchPath {
     }
 }
 
-/// Finds programs, and remembers where.
+/// Finds programs, and records where it found them.
 pub(super) struct FoundNames {
     search: OsString,
     pub(super) found: Vec<FoundName>,

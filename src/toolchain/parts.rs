@@ -1,5 +1,5 @@
-//! Where GCC's driver looks for its parts and for specs files before it takes what it takes: the places that must
-//! stay empty for a toolchain to stay what it is.
+//! The host compiler: its driver, its family, and the places in which GCC's driver looks for its parts (`cc1plus`,
+//! `as`) and for specs files before it finds them. These places must stay empty for a toolchain to stay the same.
 
 use super::error::ToolchainError;
 use super::find::is_program;
@@ -15,25 +15,25 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 
-/// The programs behind a driver. The assembler is tried behind the target's name as well.
+/// The programs that a driver starts. For the assembler, the target's name with `-as` is tried too.
 pub(super) const PROGRAMS: [&str; 3] = ["cc1plus", "cc1", "as"];
 
-/// What stands, and does not stand, where a driver looks.
+/// The files, and the empty places, in the directories that a driver searches for its parts.
 #[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Parts {
-    /// Where the driver looks before it takes what it takes.
+    /// Empty places that the driver searches before it finds a part.
     empty: EmptyPlaces,
-    /// Specs files, each of which the driver reads, and where their links lead.
+    /// Specs files, each of which the driver reads, and their paths with links resolved.
     pub(super) specs: BTreeMap<PathBuf, PathBuf>,
-    /// Whether a file that is no program has the place of a part.
+    /// Whether a file that is not executable has the path of a part.
     hides_a_part: bool,
 }
 
 impl Parts {
-    /// Looks at every place in `places` and where the compiler of `answer` was configured to look.
+    /// Examines every place in `places` and those that the compiler of `answer` was configured to search.
     ///
     /// # Errors
-    /// A place that cannot be looked at.
+    /// A place cannot be examined.
     pub(super) fn find(places: &SearchPlaces, answer: &HostCommands) -> std::io::Result<Self> {
         let started = CoarseTime::now();
         let mut parts = Self::default();
@@ -55,7 +55,7 @@ impl Parts {
                     if is_program(&place) {
                         break;
                     }
-                    // GCC goes on to the next place, until the file may be executed.
+                    // GCC goes on to the next place now, but takes this file as soon as it is executable.
                     parts.hides_a_part = true;
                 }
             }
@@ -64,25 +64,26 @@ impl Parts {
         Ok(parts)
     }
 
-    /// Whether nothing has come to a place that was empty, and each specs file is where it was.
+    /// Whether the empty places are still empty, and the path of each specs file leads to the same file.
     pub(super) fn hold(&self, table: &DigestTable) -> bool {
-        let leads = |(place, real): (&PathBuf, &PathBuf)| {
-            fs::canonicalize(place).is_ok_and(|found| found == *real)
+        let is_same = |(place, real): (&PathBuf, &PathBuf)| {
+            fs::canonicalize(place).is_ok_and(|now| now == *real)
         };
-        self.empty.hold(table) && self.specs.iter().all(leads)
+        self.empty.hold(table) && self.specs.iter().all(is_same)
     }
 }
 
-/// What the host compiler is.
+/// The host compiler.
 pub(super) struct Host {
     pub(super) family: HostFamily,
     pub(super) driver: HostDriver,
-    /// Of GCC's own driver.
+    /// The parts of GCC's own driver; empty for other drivers.
     pub(super) parts: Parts,
 }
 
 impl Host {
-    /// By its own account. A program that names no compiler is nothing that is known.
+    /// Examines the host compiler at `place` by its answers to `-###` and `-print-search-dirs`. A program whose answer
+    /// names no compiler is a wrapper of an unknown family.
     pub(super) fn examine(place: &Path, search: &OsStr) -> Result<Self, ToolchainError> {
         let failed = |source| ToolchainError::Run {
             program: place.into(),
@@ -95,8 +96,7 @@ impl Host {
             Inquiry::Commands.ask(place, &flags, &[path]),
             ask_places(place, search),
         ];
-        let answers = asked.map(|asked| asked.and_then(Child::wait_with_output));
-        let [commands, places] = answers;
+        let [commands, places] = asked.map(|child| child.and_then(Child::wait_with_output));
         let (commands, places) = (commands.map_err(failed)?, places.map_err(failed)?);
         let mut host = Self {
             family: HostFamily::Other,
@@ -117,21 +117,21 @@ impl Host {
         match (host.family, SearchPlaces::parse(&places.stdout)) {
             (HostFamily::Gnu, Some(places)) => {
                 host.parts = Parts::find(&places, &answer).map_err(failed)?;
-                // Specs files may ask for variables and other files.
+                // Specs files may read variables and other files.
                 if host.parts.specs.is_empty() && !host.parts.hides_a_part {
                     host.driver = HostDriver::Own;
                 }
             }
-            // It does not tell where it looks, so it is asked each time, like a wrapper.
+            // The search places are not known, so it is asked in each compile, like a wrapper.
             (HostFamily::Gnu, None) => {}
-            // Asked each time too, and without direct mode.
+            // Asked in each compile too, and without direct mode.
             (HostFamily::Other, _) => host.driver = HostDriver::Own,
         }
         Ok(host)
     }
 }
 
-/// What GCC looks for behind a prefix, which need not end with a slash.
+/// The path of `name` after a prefix of GCC's, which need not end with a slash.
 fn behind(prefix: &Path, name: &OsStr) -> PathBuf {
     [prefix.as_os_str(), name]
         .into_iter()
@@ -139,6 +139,7 @@ fn behind(prefix: &Path, name: &OsStr) -> PathBuf {
         .into()
 }
 
+/// The names under which the driver searches for its programs.
 fn names(answer: &HostCommands) -> BTreeSet<OsString> {
     let mut names: BTreeSet<_> = PROGRAMS.map(OsString::from).into();
     for target in answer.specs.iter().filter_map(|path| path.file_name()) {
@@ -147,13 +148,13 @@ fn names(answer: &HostCommands) -> BTreeSet<OsString> {
     names
 }
 
-/// The directory of a target, and of each version of the compiler below it.
+/// The directory of a target, and the directory of each version of the compiler below it.
 fn with_versions(target: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(target).into_iter().flatten().flatten();
-    let mut found: Vec<_> = entries.map(|entry| entry.path()).collect();
-    found.retain(|path| path.is_dir());
-    found.push(target.to_owned());
-    found
+    let mut directories: Vec<_> = entries.map(|entry| entry.path()).collect();
+    directories.retain(|path| path.is_dir());
+    directories.push(target.to_owned());
+    directories
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! Places that must stay empty, or stay something that is not taken for a file, for what was found elsewhere to be
-//! found again.
+//! Places that come earlier in a search than the place where a file was found. They must stay empty, or stay something
+//! other than a file, for the search to have the same result again.
 
 use super::tools::SeenTool;
 use crate::includes::digests::{DigestTable, Sighting, shows_changes};
@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 pub(super) struct EmptyPlaces {
     /// Names that must stay absent, by the directory, which exists.
     absent: BTreeMap<PathBuf, Vacancies>,
-    /// Directories in the place of a file.
+    /// Directories at the path of a file.
     directories: BTreeSet<PathBuf>,
-    /// Files in the place of a directory.
+    /// Files at the path of a directory.
     blocking: BTreeSet<PathBuf>,
 }
 
@@ -26,12 +26,12 @@ pub(super) struct EmptyPlaces {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Vacancies {
     names: BTreeSet<PathBuf>,
-    /// What the directory looked like, where an equal look later proves that it has not changed.
+    /// The sighting of the directory, if an equal one later proves that it has not changed.
     seen: Option<SeenTool>,
 }
 
 impl Vacancies {
-    /// Whether none of the names has come to `directory`.
+    /// Whether none of the names is in `directory`.
     fn hold(&self, directory: &Path, table: &DigestTable, started: CoarseTime) -> bool {
         let directory = if directory.as_os_str().is_empty() {
             Path::new(".")
@@ -53,10 +53,10 @@ impl Vacancies {
 }
 
 impl EmptyPlaces {
-    /// Notes what is at `place`; whether a file is there.
+    /// Examines `place`, and adds it unless a file is there. Returns whether one is.
     ///
     /// # Errors
-    /// The place cannot be looked at.
+    /// The place cannot be examined.
     pub(super) fn look(&mut self, probe: &mut Probe, place: &Path) -> io::Result<bool> {
         match probe.look(place)? {
             Probed::File => return Ok(true),
@@ -70,11 +70,11 @@ impl EmptyPlaces {
         Ok(false)
     }
 
-    /// Remembers what the directories look like, so that the names need not be looked for as long as that stays.
-    /// `started` is a time before the first look at them.
+    /// Stores sightings of the directories: as long as they are the same, the names need not be looked up.
+    /// `started` is a time before the first look at the directories.
     pub(super) fn record(&mut self, started: CoarseTime) {
         for (directory, vacancies) in &mut self.absent {
-            // The look first: a name that comes later changes it.
+            // The sighting comes before the names: if a name is added later, the directory looks different.
             let sighting = Sighting::at(directory).ok();
             let sighting = sighting.filter(|sighting| shows_changes(directory, sighting));
             let seen = sighting
@@ -85,7 +85,7 @@ impl EmptyPlaces {
         }
     }
 
-    /// Whether no file has come to any of them.
+    /// Whether there is still no file at any of the places.
     pub(super) fn hold(&self, table: &DigestTable) -> bool {
         let started = CoarseTime::now();
         let mut absent = self.absent.iter();

@@ -1,17 +1,17 @@
-//! `nvcc.profile`, as far as it reads the environment: `NAME += …` adds to a variable that the caller may have set,
-//! and `$(NAME)` takes one.
+//! The environment variables that `nvcc.profile` reads: `NAME += …` adds to a variable that the caller may have set,
+//! and `$(NAME)` expands one.
 
 use std::collections::BTreeSet;
 
-/// Every variable that the profile names, sorted. Names that are no UTF-8 are no variables.
+/// Every variable that the profile names, sorted. A name that is not UTF-8 is not a variable.
 pub(super) fn variables(text: &[u8]) -> Vec<String> {
     let text = String::from_utf8_lossy(text);
     let mut names = BTreeSet::new();
     for line in text.lines() {
         let assigned = line.trim_start().split(|c: char| !is_name(c)).next();
         names.extend(assigned);
-        let taken = line.split("$(").skip(1);
-        names.extend(taken.filter_map(|rest| rest.split(')').next()));
+        let expanded = line.split("$(").skip(1);
+        names.extend(expanded.filter_map(|rest| rest.split(')').next()));
     }
     names.remove("");
     names.into_iter().map(str::to_owned).collect()

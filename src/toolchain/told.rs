@@ -1,5 +1,5 @@
-//! What a shell in the place of a compiler's part tells: its arguments, its file, its directory and its variables. Does
-//! not start it, nor know what follows from that.
+//! Parses the report of a shell that GCC starts in place of one of its parts (`-wrapper`): arguments, file, directory
+//! and variables. Starts nothing.
 
 use memchr::memmem;
 use std::ffi::{OsStr, OsString};
@@ -11,13 +11,13 @@ use std::path::PathBuf;
 pub struct Variable {
     /// Its name.
     pub name: String,
-    /// The value with its quotes, as the shell has chosen them.
+    /// The value in the shell's own quotes.
     pub quoted: Vec<u8>,
 }
 
 impl Variable {
-    /// Takes the first line of `export -p` from `text`, which quoted newlines do not end. `None` inside where it
-    /// holds no value.
+    /// Takes the first line of `export -p` from `text`; newlines in quotes do not end it. The inner `None` = the line
+    /// has no value.
     fn take(text: &mut &[u8]) -> Option<Option<Self>> {
         let end = end_of_quoted_line(text)?;
         let line = &text[..end];
@@ -32,7 +32,7 @@ impl Variable {
         }))
     }
 
-    /// The value, where the shell had to escape nothing in it.
+    /// The value without its quotes; `None` if something in it is escaped.
     pub fn plain(&self) -> Option<&[u8]> {
         let (quote, rest) = self.quoted.split_first()?;
         let value = rest.strip_suffix(&[*quote])?;
@@ -41,7 +41,7 @@ impl Variable {
     }
 }
 
-/// The place of the first newline in `text` that no quote of a shell's holds: `'…'`, `"…"`, `$'…'`, and backslashes.
+/// The position of the first newline in `text` that is not quoted for a shell by `'…'`, `"…"`, `$'…'` or a backslash.
 fn end_of_quoted_line(text: &[u8]) -> Option<usize> {
     let mut quote = None;
     let mut bytes = text.iter().enumerate();
@@ -58,29 +58,29 @@ fn end_of_quoted_line(text: &[u8]) -> Option<usize> {
     None
 }
 
-/// A command that GCC starts, as a shell in its place sees it.
+/// A command that GCC starts, as the shell in its place reports it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Part {
-    /// The file of its program; `None` where the shell finds none.
+    /// The file of its program; `None` if the shell finds none.
     pub file: Option<PathBuf>,
     /// The working directory.
     pub directory: PathBuf,
-    /// The variables, as the shell would read them again.
+    /// The variables, in the form in which the shell could read them again.
     pub variables: Vec<Variable>,
-    /// The program, as GCC names it, and its arguments. The name of the temporary file between compiler and assembler,
-    /// which is another one each time, is `-`.
+    /// The program, as GCC names it, and its arguments. The temporary file between compiler and assembler, whose name
+    /// differs each time, is replaced by `-`.
     pub words: Vec<OsString>,
 }
 
-/// Stands for a temporary file between two parts, as if there were a pipe between them.
+/// Placeholder for a temporary file between two parts, as if there were a pipe between them.
 const BETWEEN: &str = "-";
 
 impl Part {
-    /// Reads what [`Inquiry::Parts`](super::host::Inquiry::Parts) printed on standard error: what a program in front of
-    /// GCC says, then the parts. `None` where that is something else.
+    /// Parses what [`Inquiry::Parts`](super::host::Inquiry::Parts) printed on standard error: the output of a program in
+    /// front of GCC, and then the parts. `None` if the text has another form.
     pub fn parse_all(text: &[u8]) -> Option<(&[u8], Vec<Self>)> {
         const FIRST: &[u8] = b"=program\n";
-        let (said, mut text) = text.split_at(memmem::find(text, FIRST)?);
+        let (output, mut text) = text.split_at(memmem::find(text, FIRST)?);
         let mut parts = Vec::new();
         while !text.is_empty() {
             parts.push(Self::parse(&mut text)?);
@@ -91,7 +91,7 @@ impl Part {
         for word in words.filter(|word| between.contains(word)) {
             *word = BETWEEN.into();
         }
-        Some((said, parts))
+        Some((output, parts))
     }
 
     fn output(&self) -> Option<&OsString> {

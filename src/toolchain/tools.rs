@@ -1,4 +1,4 @@
-//! The files of a toolchain as they are remembered: contents, and the looks by which these are believed later.
+//! The files of a toolchain as memos store them: digests, and the sightings by which these are believed later.
 
 use super::error::ToolchainError;
 use crate::includes::digests::Sighting;
@@ -17,19 +17,19 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// One tool as remembered.
+/// One tool in a memo.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct ToolRecord {
     pub(super) role: String,
     pub(super) path: PathBuf,
     pub(super) seen: SeenTool,
     pub(super) sha256: String,
-    /// Whether it is no ELF program.
+    /// Whether it is not an ELF program.
     pub(super) script: bool,
 }
 
-/// What a file or directory looked like, and the mount that is a part of that. The rule of the digest table:
-/// see [`Sighting::believed_through`].
+/// The stat of a file or directory, and the mount through which it is believed, as in the digest table: see
+/// [`Sighting::believed_through`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SeenTool {
     pub(super) stat: Stat,
@@ -41,7 +41,7 @@ impl SeenTool {
         Sighting::at(path).ok().map(Self::from)
     }
 
-    /// Whether an equal look later proves that nothing has changed.
+    /// Whether an equal sighting later proves that nothing has changed.
     pub(super) fn is_proof(&self, started: CoarseTime) -> bool {
         self.mount.is_some() && self.stat.is_stable(started)
     }
@@ -56,8 +56,8 @@ impl From<Sighting> for SeenTool {
     }
 }
 
-/// The directory beside nvcc's whose presence, and what it holds, steers where nvcc has headers and
-/// libraries looked for (`_TARGET_DIR_`).
+/// The directory `targets` beside that of nvcc. Its presence and its contents determine the directories in which nvcc
+/// lets compilers search for headers and libraries (`_TARGET_DIR_`).
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Targets {
     pub(super) path: PathBuf,
@@ -68,7 +68,7 @@ pub(super) struct Targets {
 
 impl Targets {
     pub(super) fn at(path: PathBuf) -> Self {
-        // The stat first: names that change later change it too.
+        // The stat comes first: if a name changes later, the stat differs from this one.
         let path = std::path::absolute(&path).unwrap_or(path);
         let seen = SeenTool::at(&path);
         let entries = fs::read_dir(&path).into_iter().flatten().flatten();
@@ -97,26 +97,26 @@ pub(super) fn tool_records(
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let next = AtomicUsize::new(0);
     let read_some = || {
-        let mut read = Vec::new();
+        let mut results = Vec::new();
         while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            read.push(tool_record(file.clone()));
+            results.push(tool_record(file.clone()));
         }
-        read
+        results
     };
-    let read = thread::scope(|scope| {
+    let results = thread::scope(|scope| {
         let readers: Vec<_> = (1..cores).map(|_| scope.spawn(read_some)).collect();
-        let mut read = read_some();
+        let mut results = read_some();
         for reader in readers {
-            read.extend(reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            results.extend(reader.join().unwrap_or_else(|panic| resume_unwind(panic)));
         }
-        read
+        results
     });
-    let mut records = read.into_iter().collect::<Result<Vec<_>, _>>()?;
-    let place = |record: &ToolRecord| {
-        let is_it = |(role, path): &(String, PathBuf)| *role == record.role && *path == record.path;
-        files.iter().position(is_it)
-    };
-    records.sort_by_key(place);
+    let mut records = results.into_iter().collect::<Result<Vec<_>, _>>()?;
+    // Restores the order of `files`, which the threads have lost.
+    records.sort_by_key(|record| {
+        let mut files = files.iter();
+        files.position(|(role, path)| *role == record.role && *path == record.path)
+    });
     Ok(records)
 }
 
