@@ -1,4 +1,4 @@
-//! Changes one setting in the text of a configuration file and leaves everything else as it is:
+//! Changes one setting in the text of a configuration file and leaves everything else unchanged:
 //! comments, order, blanks. Reads and writes no file.
 
 use super::value::Scalar;
@@ -7,15 +7,15 @@ use toml_edit::{DocumentMut, Item, Value};
 /// Why a text was not changed.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EditError {
-    /// It is not TOML, so that the place of a setting is unknown.
+    /// It is not TOML, so the position of a setting is unknown.
     #[error("it is not TOML ({0}); correct it by hand first")]
     NotToml(String),
 }
 
-/// `text` with `key` set to `value`. A comment behind the old value stays.
+/// `text` with `key` set to `value`. A comment after the old value is kept.
 ///
 /// # Errors
-/// `text` is no TOML.
+/// `text` is not TOML.
 pub fn set(text: &str, key: &str, value: &Scalar) -> Result<String, EditError> {
     let mut document = parse(text)?;
     let mut new = match value {
@@ -37,10 +37,10 @@ pub fn set(text: &str, key: &str, value: &Scalar) -> Result<String, EditError> {
     Ok(document.to_string())
 }
 
-/// `text` without `key`, and whether it was there. Comments above it go with it.
+/// `text` without `key`, and whether it was there. Comments above it are removed with it.
 ///
 /// # Errors
-/// `text` is no TOML.
+/// `text` is not TOML.
 pub fn unset(text: &str, key: &str) -> Result<(String, bool), EditError> {
     let mut document = parse(text)?;
     let was_there = document.remove(key).is_some();

@@ -14,13 +14,13 @@ pub enum Jobs {
     Number(NonZeroU16),
 }
 
-/// A text that is no number of jobs.
+/// Text that is not a number of jobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum BadJobs {
-    /// Neither digits nor the word.
+    /// Neither digits nor `cores`.
     #[error("not a number of jobs")]
     Shape,
-    /// Nothing could ever run.
+    /// No stage could ever run.
     #[error("no jobs at all")]
     Zero,
     /// More than any machine runs.
@@ -45,7 +45,7 @@ impl FromStr for Jobs {
         if text == "cores" {
             return Ok(Self::Cores);
         }
-        // `parse` alone would take a sign.
+        // `parse` alone would accept a sign.
         if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(BadJobs::Shape);
         }

@@ -1,4 +1,4 @@
-//! How long something is kept, as people write it: `7d`.
+//! Lifetimes in the form in which users write them: `7d`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ pub enum BadLifetime {
     /// Not digits with a unit.
     #[error("not a lifetime")]
     Shape,
-    /// What expires at once is never there.
+    /// An entry with such a lifetime would expire at once.
     #[error("a lifetime of zero")]
     Zero,
     /// More than 2^64 - 1 seconds.
@@ -41,10 +41,10 @@ impl FromStr for Lifetime {
 
     /// Digits, then one of `s`, `m`, `h`, `d` in lower case.
     fn from_str(text: &str) -> Result<Self, BadLifetime> {
-        let named = |(letter, _): &&(char, u64)| text.ends_with(*letter);
-        let (letter, unit) = UNITS.iter().find(named).ok_or(BadLifetime::Shape)?;
+        let is_suffix = |(letter, _): &&(char, u64)| text.ends_with(*letter);
+        let (letter, unit) = UNITS.iter().find(is_suffix).ok_or(BadLifetime::Shape)?;
         let digits = text.strip_suffix(*letter).unwrap_or_default();
-        // `parse` alone would take a sign.
+        // `parse` alone would accept a sign.
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(BadLifetime::Shape);
         }

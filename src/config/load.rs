@@ -1,5 +1,5 @@
-//! Finds a setting's value: environment first, then the configuration file, then the default; keeps a list of
-//! everything that could not be used.
+//! Finds the value of a setting: environment first, then the configuration file, then the default. Collects the
+//! problems with values that could not be used.
 
 use super::setting::Setting;
 use super::value::{Effective, SettingKind, SettingSource};
@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 /// Looks up an environment variable.
 pub type Environment<'a> = dyn Fn(&str) -> Option<OsString> + 'a;
 
-/// A setting that could not be used as it was given.
+/// A setting whose value could not be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigProblem {
-    /// The variable or key; the file itself is named by its path.
+    /// The variable or key; `settings` for a problem with the whole file.
     pub setting: String,
-    /// The value as given; empty where the trouble is with the file.
+    /// The value as written; empty for a problem with the whole file.
     pub value: String,
-    /// Where it was given.
+    /// Where it was set.
     pub source: SettingSource,
-    /// What is wrong, the way out, and what is used instead.
+    /// What is wrong, what to do, and what is used instead.
     pub hint: String,
 }
 
@@ -43,19 +43,19 @@ impl fmt::Display for ConfigProblem {
     }
 }
 
-/// The path of the configuration file: `$XDG_CONFIG_HOME/pcache/config.toml`. `None` where no home
-/// directory is known.
+/// The path of the configuration file: `$XDG_CONFIG_HOME/pcache/config.toml`. `None` if the home
+/// directory is unknown.
 pub fn config_file(env: &Environment<'_>) -> Option<PathBuf> {
     let base = base_directory(env, "XDG_CONFIG_HOME", ".config").or_else(dirs::config_dir)?;
     Some(base.join("pcache").join("config.toml"))
 }
 
-/// `$XDG_CACHE_HOME/pcache-nvcc`; empty where no home directory is known, which the store refuses.
+/// `$XDG_CACHE_HOME/pcache-nvcc`. Empty if the home directory is unknown, which the store refuses.
 pub(super) fn default_dir(env: &Environment<'_>) -> PathBuf {
     below_cache_home(env, "pcache-nvcc")
 }
 
-/// `$XDG_CACHE_HOME/pcache-nvcc-private`; empty where no home directory is known.
+/// `$XDG_CACHE_HOME/pcache-nvcc-private`. Empty if the home directory is unknown.
 pub(super) fn default_private_dir(env: &Environment<'_>) -> PathBuf {
     below_cache_home(env, "pcache-nvcc-private")
 }
@@ -65,19 +65,19 @@ fn below_cache_home(env: &Environment<'_>, name: &str) -> PathBuf {
     base.map(|base| base.join(name)).unwrap_or_default()
 }
 
-/// `$variable`, or `$HOME/fallback`. The XDG specification has relative paths ignored.
+/// `$variable`, or `$HOME/fallback`. Relative paths are ignored, as the XDG specification demands.
 fn base_directory(env: &Environment<'_>, variable: &str, fallback: &str) -> Option<PathBuf> {
     let absolute = |name: &str| env(name).map(PathBuf::from).filter(|p| p.is_absolute());
     absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(fallback)))
 }
 
-/// The configuration file as far as it could be read.
+/// The configuration file, parsed.
 struct ConfigFile {
     path: PathBuf,
     table: toml::Table,
 }
 
-/// Reads one setting after another and collects problems.
+/// Reads settings one after another, and collects problems.
 pub(super) struct SettingsReader<'a> {
     env: &'a Environment<'a>,
     file: Option<ConfigFile>,
@@ -97,23 +97,24 @@ impl<'a> SettingsReader<'a> {
         reader
     }
 
-    /// Reports the keys of the file that are none of `settings`; `nearest` finds the setting that was meant.
+    /// Reports the keys of the file that are not in `settings`. `nearest` finds the setting that a key may mean.
     pub(super) fn report_unknown_keys(
         &mut self,
         settings: &[Setting],
         nearest: impl Fn(&str) -> Option<&'static Setting>,
     ) {
         let Some(file) = &self.file else { return };
-        let known: Vec<_> = settings.iter().map(|setting| setting.key).collect();
+        let keys: Vec<_> = settings.iter().map(|setting| setting.key).collect();
         for (key, value) in &file.table {
-            if !known.contains(&key.as_str()) {
-                let meant = nearest(key).map(|row| format!("did you mean {}? ", row.key));
-                let meant = meant.unwrap_or_default();
+            if !keys.contains(&key.as_str()) {
+                let suggestion = nearest(key)
+                    .map(|row| format!("did you mean {}? ", row.key))
+                    .unwrap_or_default();
                 self.problems.push(ConfigProblem {
                     setting: key.clone(),
                     value: as_written(value),
                     source: SettingSource::File(file.path.clone()),
-                    hint: format!("no such setting; {meant}there are {}", known.join(", ")),
+                    hint: format!("no such setting; {suggestion}there are {}", keys.join(", ")),
                 });
             }
         }
@@ -123,7 +124,7 @@ impl<'a> SettingsReader<'a> {
         self.problems
     }
 
-    /// The value of `setting`. An empty variable is an unset one.
+    /// The value of `setting`. An empty variable is treated as unset.
     pub(super) fn effective<T: SettingKind>(
         &mut self,
         setting: &Setting,
@@ -152,14 +153,14 @@ impl<'a> SettingsReader<'a> {
 
     fn file_value<T: SettingKind>(&mut self, setting: &Setting) -> Option<Effective<T>> {
         let file = self.file.as_ref()?;
-        let given = file.table.get(setting.key)?;
+        let value = file.table.get(setting.key)?;
         let source = SettingSource::File(file.path.clone());
-        match T::from_toml(given) {
+        match T::from_toml(value) {
             Ok(value) => Some(Effective { value, source }),
             Err(hint) => {
                 self.problems.push(ConfigProblem {
                     setting: setting.key.into(),
-                    value: as_written(given),
+                    value: as_written(value),
                     source,
                     hint: format!("{hint}; the setting is ignored"),
                 });
@@ -171,7 +172,7 @@ impl<'a> SettingsReader<'a> {
     fn read_file(&mut self, path: PathBuf) -> Option<ConfigFile> {
         let text = match std::fs::read_to_string(&path) {
             Ok(text) => text,
-            // A parent that is a file, too, means that there is no configuration.
+            // If a parent is a file, there is no configuration file either.
             Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
                 return None;
             }
@@ -201,7 +202,7 @@ impl<'a> SettingsReader<'a> {
     }
 }
 
-/// `value` as a configuration file has it, near enough to be found there.
+/// `value` approximately as it is written in the configuration file, so that the user finds it there.
 fn as_written(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => format!("{text:?}"),
@@ -212,7 +213,7 @@ fn as_written(value: &toml::Value) -> String {
     }
 }
 
-/// The line, from 1, that holds the byte at `offset`.
+/// The number of the line, from 1, that contains the byte at `offset`.
 fn line_of(text: &str, offset: usize) -> usize {
     let before = text.as_bytes().iter().take(offset);
     before.filter(|&&byte| byte == b'\n').count() + 1

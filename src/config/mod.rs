@@ -1,5 +1,5 @@
 //! Settings: one table of names, types, defaults and help; values from `config.toml`, overridden by environment
-//! variables. A bad value is reported and the default is used, since trouble with the cache never fails a build.
+//! variables. A bad value is reported and the default is used, since an error of the cache must never fail a build.
 
 mod edit;
 mod jobs;
@@ -26,9 +26,9 @@ pub use value::{Effective, Scalar, SettingSource};
 use load::SettingsReader;
 
 impl Config {
-    /// Reads the settings through `env`, and from the configuration file that `env` leads to, if
-    /// there is one. Every value that cannot be used is a problem, and leaves the next best in
-    /// force: the file's value, then the default.
+    /// Reads the settings from `env`, and from the configuration file whose path follows from `env`, if
+    /// there is one. Every value that cannot be used is reported as a problem, and the next source applies:
+    /// the file's value, then the default.
     pub fn load(env: &Environment<'_>) -> (Self, Vec<ConfigProblem>) {
         let mut reader = SettingsReader::new(env);
         reader.report_unknown_keys(SETTINGS, nearest);

@@ -1,4 +1,4 @@
-//! The setting that a name may have meant.
+//! Finds the setting that a misspelled name may mean.
 
 use super::setting::Setting;
 use super::table::SETTINGS;
@@ -12,23 +12,21 @@ pub fn setting(name: &str) -> Option<&'static Setting> {
 
 /// The setting whose key or variable is nearest to `name`, if one is near.
 pub fn nearest(name: &str) -> Option<&'static Setting> {
-    let plain = |name: &str| {
-        let name = name.to_ascii_lowercase().replace('-', "_");
-        name.strip_prefix("pcache_")
-            .map_or(name.clone(), str::to_owned)
-    };
-    let name = plain(name);
-    let distance = |row: &&Setting| {
-        // `maxsize` and `size` are meant as well as `max_zise`.
-        if row.key.split('_').any(|word| word == name) {
-            1
-        } else {
-            strsim::damerau_levenshtein(row.key, &name)
-        }
-    };
-    let best = SETTINGS.iter().min_by_key(distance)?;
-    // Two mistakes in a long word, one in a short one.
-    (distance(&best) <= (name.len() / 3).clamp(1, 2)).then_some(best)
+    let name = name.to_ascii_lowercase().replace('-', "_");
+    let name = name.strip_prefix("pcache_").unwrap_or(&name);
+    let best = SETTINGS.iter().min_by_key(|row| distance(row.key, name))?;
+    // At most two mistakes in a long name, one in a short name.
+    (distance(best.key, name) <= (name.len() / 3).clamp(1, 2)).then_some(best)
+}
+
+/// The number of mistakes with which `name` may be meant as `key`.
+fn distance(key: &str, name: &str) -> usize {
+    // One word of the key is near enough, such as `size` for `max_size`.
+    if key.split('_').any(|word| word == name) {
+        1
+    } else {
+        strsim::damerau_levenshtein(key, name)
+    }
 }
 
 #[cfg(test)]

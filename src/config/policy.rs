@@ -1,10 +1,10 @@
-//! The eviction policy as people write it: `lru`, `ttl:7d`.
+//! The eviction policy in the form in which users write it: `lru`, `ttl:7d`.
 
 use super::lifetime::{BadLifetime, Lifetime};
 use std::fmt;
 use std::str::FromStr;
 
-/// Which entries of a full cache go first, and after what time any goes.
+/// Which entries of a full cache are evicted first, and after what time entries expire.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EvictionPolicy {
     /// Least recently used first.
@@ -14,20 +14,20 @@ pub enum EvictionPolicy {
     Fifo,
     /// Least often used first.
     Lfu,
-    /// Any.
+    /// In random order.
     Random,
-    /// What is older goes; then least recently used first.
+    /// Entries expire after the lifetime; otherwise least recently used first.
     Ttl(Lifetime),
-    /// What is older goes, by what it is; then least recently used first.
+    /// Entries expire after a lifetime that depends on their kind; otherwise least recently used first.
     Tlru {
-        /// Of host objects, and of whatever is not device code.
+        /// The lifetime of host objects, and of everything that is not device code.
         objects: Lifetime,
-        /// Of device code: cubins, PTX and the like.
+        /// The lifetime of device code: cubins, PTX and the like.
         device: Lifetime,
     },
 }
 
-/// Text that is not a policy; says what would be.
+/// Text that is not a policy. The error texts give examples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPolicy {
     /// No policy of this name, or a lifetime where none belongs.
@@ -41,8 +41,8 @@ pub enum BadPolicy {
     Lifetime(#[from] BadLifetime),
 }
 
-/// What `tlru` alone means. An object is out of use with the next edit of any header; device
-/// code outlives edits of host code, and takes longest to make.
+/// The meaning of `tlru` alone. An object is useless after the next edit of any of its headers; device
+/// code outlives edits of host code, and takes longest to compile.
 const TLRU: EvictionPolicy = EvictionPolicy::Tlru {
     objects: Lifetime::days(30),
     device: Lifetime::days(90),
@@ -51,7 +51,7 @@ const TLRU: EvictionPolicy = EvictionPolicy::Tlru {
 impl FromStr for EvictionPolicy {
     type Err = BadPolicy;
 
-    /// A name in lower case, with lifetimes behind a colon where the policy has them.
+    /// A name in lower case, followed by a colon and lifetimes if the policy has them.
     fn from_str(text: &str) -> Result<Self, BadPolicy> {
         match text.split_once(':') {
             Some(("ttl", lifetime)) => Ok(Self::Ttl(lifetime.parse()?)),

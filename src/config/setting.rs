@@ -10,13 +10,13 @@ pub struct Setting {
     pub key: &'static str,
     /// The environment variable.
     pub variable: &'static str,
-    /// What a value looks like.
+    /// The form of a value.
     pub kind: &'static str,
-    /// The default, as documentation writes it.
+    /// The default, as it appears in documentation.
     pub default: &'static str,
-    /// What it does, in one sentence without an end.
+    /// What it does, in one sentence without a full stop.
     pub help: &'static str,
-    /// Reads text that is given as its value: the value as the configuration file has it; or what is
-    /// wrong with the text, and the way out.
+    /// Reads a value from text, and returns it in the form of the configuration file. The error says what is
+    /// wrong with the text, and what to write instead.
     pub read: fn(&OsStr) -> Result<Scalar, String>,
 }

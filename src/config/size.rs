@@ -1,4 +1,4 @@
-//! Sizes in bytes as people write them: `10G`.
+//! Sizes in bytes in the form in which users write them: `10G`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -13,7 +13,7 @@ pub enum BadSize {
     /// Not digits with an optional unit.
     #[error("not a size")]
     Shape,
-    /// Nothing fits into nothing.
+    /// No entry fits into such a cache.
     #[error("a size of zero")]
     Zero,
     /// More than 2^64 - 1 bytes.
@@ -40,7 +40,7 @@ impl ByteSize {
         self.0
     }
 
-    /// Rounded for people: `9.8 GiB`.
+    /// The size rounded for display: `9.8 GiB`.
     pub fn approximate(bytes: u64) -> String {
         match UNITS.iter().find(|(_, unit)| bytes >= *unit) {
             Some((letter, unit)) => format!("{:.1} {letter}iB", bytes as f64 / *unit as f64),
@@ -58,11 +58,11 @@ impl FromStr for ByteSize {
         let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
             "" => 1,
             suffix => {
-                let named = |(letter, _): &&(char, u64)| suffix == letter.to_string();
-                UNITS.iter().find(named).ok_or(BadSize::Shape)?.1
+                let is_suffix = |(letter, _): &&(char, u64)| suffix == letter.to_string();
+                UNITS.iter().find(is_suffix).ok_or(BadSize::Shape)?.1
             }
         };
-        // `parse` alone would take a sign.
+        // `parse` alone would accept a sign.
         if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
             return Err(BadSize::Shape);
         }

@@ -1,4 +1,4 @@
-//! All settings: one table of names, types, defaults and help, and the values in force.
+//! All settings: one table of names, types, defaults and help, and the effective values.
 
 use super::jobs::Jobs;
 use super::load::{SettingsReader, default_dir, default_private_dir};
@@ -15,13 +15,13 @@ use std::time::Duration;
 pub struct ListedSetting<'a> {
     /// The row of the table.
     pub setting: &'static Setting,
-    /// The value as a setting would be written; `None` where nothing is set.
+    /// The value in the form in which it would be set; `None` if there is none.
     pub value: Option<String>,
     /// Where the value came from.
     pub source: &'a SettingSource,
 }
 
-/// Makes the table and the struct of effective values, so that neither lacks a row of the other.
+/// Defines the table and the struct of effective values together, so that both have the same rows.
 macro_rules! settings {
     ($($field:ident: $type:ty = $default:expr, $variable:literal, $shown:literal, $help:literal;)*) => {
         /// Every setting, in the order in which they are listed.
@@ -34,7 +34,7 @@ macro_rules! settings {
             read: |text| SettingKind::to_toml(&<$type as SettingKind>::from_text(text)?),
         },)*];
 
-        /// Effective values. Each knows where it came from.
+        /// The effective values, each with its source.
         #[derive(Clone, Debug)]
         pub struct Config {
             $(#[doc = $help] pub $field: Effective<$type>,)*
@@ -102,6 +102,6 @@ settings! {
 /// 10 GiB.
 const DEFAULT_MAX_SIZE: ByteSize = ByteSize::new(10 << 30);
 
-/// Longer than all but the largest units take, since to begin the same work late gains nothing; short
-/// enough for one that was stopped (Ctrl-Z) to be no disaster. A dead one is not waited for.
+/// Longer than all but the largest units take, since starting the same work late gains nothing; short
+/// enough that waiting for a stopped process (Ctrl-Z) does not hurt much. Dead processes are not waited for.
 const DEFAULT_WAIT: Duration = Duration::from_secs(300);

@@ -1,4 +1,4 @@
-//! The table, the sources in their order, and what is said about values that cannot be used.
+//! The table, the order of the sources, and the problems that are reported for values that cannot be used.
 
 use super::{
     BadJobs, BadLifetime, BadPolicy, BadSize, ByteSize, Config, ConfigProblem, EvictionPolicy,
@@ -50,7 +50,7 @@ impl Home {
         config
     }
 
-    /// The only problem, as people see it, with the home directory as `~`.
+    /// The only problem, as it is shown to users, with the home directory as `~`.
     #[track_caller]
     fn problem(&self) -> String {
         let (_, problems) = self.load();
@@ -204,7 +204,7 @@ fn problems_name_setting_value_source_and_way_out() {
     insta::assert_snapshot!(said("wait = '5s'"), @r#"wait = "5s" in "~/.config/pcache/config.toml": not a number of seconds; write digits, such as 60; the setting is ignored"#);
     insta::assert_snapshot!(said("log = 3"), @r#"log = 3 in "~/.config/pcache/config.toml": not a path; write it in quotes; the setting is ignored"#);
     insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; did you mean max_size? there are dir, max_size, policy, nvcc, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, recache, wait, jobs, log"#);
-    // What the parser says in between is its own affair.
+    // The text in between comes from the TOML parser, and is not checked.
     let broken = said("readonly = true\n\ndir = ");
     let line = "settings in \"~/.config/pcache/config.toml\": line 3: ";
     assert!(broken.starts_with(line), "{broken}");

@@ -1,4 +1,5 @@
-//! What values can be: their text, their TOML, and where they came from.
+//! The types of settings' values: how they are read from text and TOML, how they are written, and where they came
+//! from.
 
 use super::jobs::Jobs;
 use super::policy::EvictionPolicy;
@@ -12,7 +13,7 @@ use std::time::Duration;
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingSource {
-    /// Nothing was set.
+    /// The default, since nothing was set.
     Default,
     /// The configuration file at this path.
     File(PathBuf),
@@ -30,7 +31,7 @@ impl fmt::Display for SettingSource {
     }
 }
 
-/// A value in force.
+/// The value of a setting that is in effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Effective<T> {
     /// The value.
@@ -39,7 +40,7 @@ pub struct Effective<T> {
     pub source: SettingSource,
 }
 
-/// A value as the configuration file has it.
+/// A value in the form of the configuration file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Scalar {
     /// `true` or `false`.
@@ -50,21 +51,21 @@ pub enum Scalar {
     Text(String),
 }
 
-/// A type that a setting can have. Errors say what is wrong with a value and what would be right.
+/// A type that a setting can have. Error texts say what is wrong with a value and what to write instead.
 pub(super) trait SettingKind: Sized {
-    /// What a value looks like, for documentation.
+    /// The form of a value, for documentation.
     const KIND: &'static str;
 
-    /// Reads the value of an environment variable, which is not empty.
+    /// Reads the value of an environment variable, which must not be empty.
     fn from_text(text: &OsStr) -> Result<Self, String>;
 
     /// Reads a value of the configuration file.
     fn from_toml(value: &toml::Value) -> Result<Self, String>;
 
-    /// The value as it would be set; `None` where there is none.
+    /// The value in the form in which it would be set; `None` if there is none.
     fn show(&self) -> Option<String>;
 
-    /// The value as the configuration file has it: what [`SettingKind::from_toml`] reads back.
+    /// The value in the form of the configuration file, which [`SettingKind::from_toml`] reads back.
     fn to_toml(&self) -> Result<Scalar, String> {
         let shown = self.show().ok_or("no value; unset it instead")?;
         Ok(Scalar::Text(shown))
@@ -124,10 +125,10 @@ impl SettingKind for Duration {
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         let digits = text.to_str().filter(|text| {
-            // `parse` alone would take a sign.
+            // `parse` alone would accept a sign.
             text.bytes().all(|byte| byte.is_ascii_digit())
         });
-        // Four bytes of seconds, so that a point in time that far ahead exists.
+        // At most 32 bits, so that adding them to the present time does not overflow.
         let seconds = digits.and_then(|digits| digits.parse::<u32>().ok());
         let duration = seconds.map(|seconds| Self::from_secs(seconds.into()));
         duration.ok_or_else(|| format!("not a number of seconds; {SECONDS_HINT}"))
@@ -145,7 +146,7 @@ impl SettingKind for Duration {
     }
 
     fn to_toml(&self) -> Result<Scalar, String> {
-        // At most four bytes of seconds, as they are read.
+        // At most 32 bits, as they are read.
         let seconds = i64::try_from(self.as_secs()).map_err(|_| "too many seconds")?;
         Ok(Scalar::Integer(seconds))
     }
@@ -205,9 +206,9 @@ impl SettingKind for Trust {
     const KIND: &'static str = "`mine`, `owner` or `everyone`";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
-        let found = Self::ALL.iter().find(|(name, _)| text == *name);
+        let row = Self::ALL.iter().find(|(name, _)| text == *name);
         let hint = "not one of mine, owner and everyone; write one of them";
-        found.map(|(_, trust)| *trust).ok_or_else(|| hint.into())
+        row.map(|(_, trust)| *trust).ok_or_else(|| hint.into())
     }
 
     fn from_toml(value: &toml::Value) -> Result<Self, String> {
@@ -216,12 +217,12 @@ impl SettingKind for Trust {
     }
 
     fn show(&self) -> Option<String> {
-        let found = Self::ALL.iter().find(|(_, trust)| trust == self);
-        found.map(|(name, _)| (*name).to_owned())
+        let row = Self::ALL.iter().find(|(_, trust)| trust == self);
+        row.map(|(name, _)| (*name).to_owned())
     }
 }
 
-/// A path that every compile must understand alike, whatever its working directory.
+/// A path that must have the same meaning for every compile, whatever its working directory.
 impl SettingKind for PathBuf {
     const KIND: &'static str = "an absolute path";
 

@@ -1,5 +1,5 @@
-//! What one compile did, for the journal, the log, and their readers: an [`Recorder`] is kept while it runs, and
-//! ends as a [`Compile`]. `docs/design/store.md#journal` describes the records.
+//! Records what one compile did, for the journal, the log, and their readers. A [`Recorder`] collects it while the
+//! compile runs, and yields a [`Compile`] at the end. `docs/design/store.md#journal` describes the records.
 
 mod record;
 mod recorder;

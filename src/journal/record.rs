@@ -1,5 +1,5 @@
-//! A record of the journal: one process of `pcache-nvcc`. Times in microseconds; paths as text, with
-//! what is no UTF-8 escaped, since no program opens them.
+//! A record of the journal: one process of `pcache-nvcc`. Times are in microseconds. Paths are text in which
+//! invalid UTF-8 is escaped, since no program opens them.
 
 use crate::secret::hide_text;
 use serde::{Deserialize, Serialize};
@@ -16,22 +16,22 @@ pub enum CompileOutcome {
     DirectHit,
     /// Answered after preprocessing.
     PreprocessedHit,
-    /// Answered after waiting for another process that made it.
+    /// Answered after waiting for another process that compiled it.
     Coalesced,
-    /// Compiled; its stages tell which of them had results.
+    /// Compiled; the records of its stages show which of them were in the cache.
     Miss,
-    /// Went straight to nvcc.
+    /// Handed to nvcc at once.
     Bypass,
-    /// Begun, and handed to nvcc.
+    /// Begun, then handed to nvcc.
     Fallback,
-    /// A signal ended it.
+    /// Ended by a signal.
     Interrupted,
-    /// NVRTC did not compile it, or its result was not fetched.
+    /// NVRTC did not compile it, or the program did not fetch its result.
     Failed,
 }
 
 impl CompileOutcome {
-    /// For people.
+    /// The name that is shown to users.
     pub const fn text(self) -> &'static str {
         match self {
             Self::DirectHit => "direct hit",
@@ -61,13 +61,13 @@ pub struct Compile {
     pub v: u32,
     /// When it started: microseconds since 1970.
     pub start: u64,
-    /// How long it took, in microseconds; until nvcc took over where it did.
+    /// How long it took, in microseconds; if nvcc took over, until then.
     pub wall: u64,
-    /// The process.
+    /// The process id.
     pub pid: u32,
     /// The working directory.
     pub directory: String,
-    /// What `-o` says.
+    /// The value of `-o`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
     /// The inputs, as they were written.
@@ -75,36 +75,36 @@ pub struct Compile {
     /// Whether a running program compiled it with NVRTC: the source is the program's name.
     #[serde(default, skip_serializing_if = "is_false")]
     pub nvrtc: bool,
-    /// How it ended: as the worst of its units.
+    /// How it ended: the worst outcome of its units.
     pub level: CompileOutcome,
-    /// Whether a hit's sources had changed in what no compiler sees.
+    /// Whether it was a semantic hit.
     #[serde(default, skip_serializing_if = "is_false")]
     pub semantic: bool,
     /// The reason of a bypass or a fallback, as in `pcache stats --json`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// What decided so: an argument, a file, a variable's name.
+    /// What caused it: an argument, a file, a variable's name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Why direct mode remembers nothing of it.
+    /// Why its result was not stored for direct mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub forgotten: Option<String>,
-    /// Milliseconds that the compile took whose result was delivered.
+    /// Milliseconds that the compile of a delivered stored result took.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub stored: u64,
     /// Whether PCACHE_RECACHE was set, so that nothing was looked up.
     #[serde(default, skip_serializing_if = "is_false")]
     pub recache: bool,
-    /// The record of what it depended on, or on which its result did: 64 hexadecimal digits.
+    /// The key of the record of what it, or its stored result, depended on: 64 hexadecimal digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub facts: Option<String>,
-    /// Of a direct hit, the key of the result.
+    /// The key of the result of a direct hit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// Its units; none of a direct hit, a bypass or a fallback.
+    /// Its units; empty for a direct hit, a bypass or a fallback.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub units: Vec<UnitOutcome>,
-    /// Its waits for other processes that were making the same.
+    /// Its waits for other processes that were compiling the same thing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub flights: Vec<FlightSpan>,
     /// Its stages in the order in which they started.
@@ -119,10 +119,10 @@ pub struct UnitOutcome {
     pub source: String,
     /// How it ended.
     pub level: CompileOutcome,
-    /// Whether lines had moved.
+    /// Whether it was a semantic hit: lines had moved.
     #[serde(default, skip_serializing_if = "is_false")]
     pub semantic: bool,
-    /// Why what was compiled is not in the store.
+    /// Why the result of a miss was not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstored: Option<String>,
     /// Its key.
@@ -132,10 +132,10 @@ pub struct UnitOutcome {
 /// A wait for another process.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlightSpan {
-    /// The unit's place among the compile's.
+    /// The index of the unit in the compile.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<usize>,
-    /// When it started: microseconds since the compile did.
+    /// When it started: microseconds since the start of the compile.
     pub begin: u64,
     /// How long it lasted.
     pub wait: u64,
@@ -144,23 +144,23 @@ pub struct FlightSpan {
 /// One stage.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageRun {
-    /// The unit's place among the compile's; none for what joins units.
+    /// The index of the unit in the compile; `None` for link stages.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unit: Option<usize>,
     /// The tool, as in `pcache stats --json`.
     pub name: String,
-    /// The architecture, such as `sm_80` or `compute_80`; none on the host's side.
+    /// The architecture, such as `sm_80` or `compute_80`; `None` on the host's side.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arch: Option<String>,
-    /// When it could have begun: microseconds since the compile did.
+    /// When all its inputs were ready: microseconds since the start of the compile.
     pub begin: u64,
     /// How long it waited for a slot.
     pub wait: u64,
-    /// How long it ran, or was looked for and put in place.
+    /// How long it ran, or how long the lookup and writing its result took.
     pub run: u64,
     /// Whether its result was in the cache.
     pub hit: bool,
-    /// Whether it ended at all and well.
+    /// Whether it succeeded.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub done: bool,
 }
@@ -168,48 +168,48 @@ pub struct StageRun {
 impl Compile {
     /// The text of the record.
     pub fn to_text(&self) -> String {
-        // Strings, numbers and lists of them can always be written.
+        // Strings, numbers and lists of them can always be serialised.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The record that `text` holds, if this version can read it. Those of versions that hid nothing lose their
-    /// secrets here.
+    /// The record in `text`, if this version can read it. Secrets are hidden here too, for records of old versions,
+    /// which did not hide them.
     pub fn from_text(text: &str) -> Option<Self> {
-        let mut found: Self = serde_json::from_str(text).ok()?;
-        found.hide();
-        (found.v == SCHEMA).then_some(found)
+        let mut record: Self = serde_json::from_str(text).ok()?;
+        record.hide();
+        (record.v == SCHEMA).then_some(record)
     }
 
-    /// Hides secret values wherever a word of the command line may stand.
+    /// Hides secret values in every field that may hold a word of the command line.
     pub(super) fn hide(&mut self) {
         let unstored = self
             .units
             .iter_mut()
             .filter_map(|unit| unit.unstored.as_mut());
-        let said = [&mut self.detail, &mut self.forgotten]
+        let reasons = [&mut self.detail, &mut self.forgotten]
             .into_iter()
             .flatten();
-        // Names of files, unless `-D NAME=value` was taken for one.
-        let is_value =
+        // These are names of files, unless `-D NAME=value` was mistaken for one.
+        let may_be_value =
             |name: &&mut String| !name.split('=').next().unwrap_or_default().contains('/');
-        let named = self
+        let files = self
             .sources
             .iter_mut()
             .chain(&mut self.output)
-            .filter(is_value);
-        for text in unstored.chain(said).chain(named) {
+            .filter(may_be_value);
+        for text in unstored.chain(reasons).chain(files) {
             if let Cow::Owned(hidden) = hide_text(text) {
                 *text = hidden;
             }
         }
     }
 
-    /// When it was over: microseconds since 1970. A record may hold any numbers.
+    /// When it ended: microseconds since 1970. It saturates, since a record may hold any numbers.
     pub fn end(&self) -> u64 {
         self.start.saturating_add(self.wall)
     }
 
-    /// Milliseconds that a hit took less than the compile whose result it delivered.
+    /// Milliseconds that a hit saved: how much longer the compile of its result took.
     pub fn saved(&self) -> u64 {
         if self.level.is_hit() {
             self.stored.saturating_sub(self.wall / 1000)
@@ -226,7 +226,7 @@ impl Compile {
         }
     }
 
-    /// How many translation units it stands for.
+    /// How many translation units it has.
     pub fn width(&self) -> u64 {
         self.units.len().max(self.sources.len()).max(1) as u64
     }

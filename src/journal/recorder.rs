@@ -1,5 +1,5 @@
-//! The account that a compile keeps of itself while it runs: the one place from which the journal's
-//! record and the log's block are made, so that they cannot disagree.
+//! Records what a compile does while it runs. Both the journal's record and the log's block are built from it, so
+//! that they cannot disagree.
 
 use super::record::{Compile, CompileOutcome, FlightSpan, SCHEMA, StageRun, UnitOutcome};
 use crate::log::Block;
@@ -10,17 +10,17 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// What a compile tells of itself.
+/// The record of one compile.
 #[derive(Debug)]
 pub struct Recorder {
     clock: Instant,
     found: RefCell<Compile>,
-    /// Names and values of the log's lines; empty if no log is kept.
+    /// Names and values of the log's lines; `None` if no log is kept.
     notes: Option<RefCell<Vec<(&'static str, String)>>>,
     unit: Cell<Option<usize>>,
 }
 
-/// A stage that has begun, in the account.
+/// A stage that has begun.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StageHandle(usize);
 
@@ -29,16 +29,16 @@ pub struct StageHandle(usize);
 pub enum StageEnd {
     /// The store had its result.
     Cached,
-    /// Its command has run well.
+    /// Its command has succeeded.
     Ran,
 }
 
 impl Recorder {
-    /// An account that begins now. With `notes`, it keeps those for a log.
+    /// A recorder of a compile that begins now. With `notes`, it collects notes for a log.
     pub fn begin(notes: bool) -> Self {
-        let since = SystemTime::now().duration_since(UNIX_EPOCH);
-        let start = since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0));
-        let found = Compile {
+        let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+        let start = since_epoch.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(0));
+        let record = Compile {
             v: SCHEMA,
             start,
             wall: 0,
@@ -62,13 +62,13 @@ impl Recorder {
         };
         Self {
             clock: Instant::now(),
-            found: RefCell::new(found),
+            found: RefCell::new(record),
             notes: notes.then(RefCell::default),
             unit: Cell::new(None),
         }
     }
 
-    /// Changes what has been found out so far.
+    /// Changes the journal's record.
     pub fn tell(&self, change: impl FnOnce(&mut Compile)) {
         change(&mut self.found.borrow_mut());
     }
@@ -85,27 +85,27 @@ impl Recorder {
         self.notes.is_some()
     }
 
-    /// The stages that begin from now on are those of this unit.
+    /// Sets the unit to which the stages that begin from now on belong.
     pub fn enter_unit(&self, unit: Option<usize>) {
         self.unit.set(unit);
     }
 
     /// Adds how a unit ended.
     pub fn add_unit(&self, unit: UnitOutcome) {
-        self.tell(|found| found.units.push(unit));
+        self.tell(|record| record.units.push(unit));
     }
 
-    /// The unit at work has waited since `begin` for another process that makes the same.
+    /// Records that the present unit has waited since `begin` for another process that compiles the same thing.
     pub fn add_flight(&self, begin: u64) {
         let flight = FlightSpan {
             unit: self.unit.get(),
             begin,
             wait: self.elapsed().saturating_sub(begin),
         };
-        self.tell(|found| found.flights.push(flight));
+        self.tell(|record| record.flights.push(flight));
     }
 
-    /// A stage begins: it is looked for in the cache, or waits for a slot.
+    /// Records that a stage begins: it is looked up in the cache, and waits for a slot if it is not there.
     pub fn begin_stage(&self, name: &str, arch: Option<String>) -> StageHandle {
         let stage = StageRun {
             unit: self.unit.get(),
@@ -117,18 +117,18 @@ impl Recorder {
             hit: false,
             done: false,
         };
-        let mut found = self.found.borrow_mut();
-        found.stages.push(stage);
-        StageHandle(found.stages.len() - 1)
+        let mut record = self.found.borrow_mut();
+        record.stages.push(stage);
+        StageHandle(record.stages.len() - 1)
     }
 
-    /// The stage has its slot and runs.
+    /// Records that the stage has its slot and runs.
     pub fn start_stage(&self, stage: StageHandle) {
         let now = self.elapsed();
         self.stage(stage, |stage| stage.wait = now.saturating_sub(stage.begin));
     }
 
-    /// The stage is done.
+    /// Records that the stage is done.
     pub fn end_stage(&self, stage: StageHandle, end: StageEnd) {
         let now = self.elapsed();
         self.stage(stage, |stage| {
@@ -138,24 +138,24 @@ impl Recorder {
         });
     }
 
-    /// Microseconds since the beginning.
+    /// Microseconds since the start of the compile.
     pub fn elapsed(&self) -> u64 {
         u64::try_from(self.clock.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
 
-    /// The record, as of now, secrets hidden.
+    /// The journal's record as of now, with secrets hidden.
     pub fn finish(&self) -> Compile {
         let wall = self.elapsed();
-        let mut found = self.found.borrow().clone();
-        found.wall = wall;
-        found.hide();
-        for stage in found.stages.iter_mut().filter(|stage| !stage.done) {
+        let mut record = self.found.borrow().clone();
+        record.wall = wall;
+        record.hide();
+        for stage in record.stages.iter_mut().filter(|stage| !stage.done) {
             stage.run = wall.saturating_sub(stage.begin + stage.wait);
         }
-        found
+        record
     }
 
-    /// Writes the notes, and what the record says beyond them, to a block of the log.
+    /// Writes the notes, and the stages and times of the record, to a block of the log.
     pub fn write_block(&self, record: &Compile, block: &mut Block) {
         let Some(notes) = &self.notes else {
             return;
@@ -202,7 +202,7 @@ impl fmt::Display for Elapsed {
     }
 }
 
-/// Bytes as text: what is no UTF-8 is escaped.
+/// `bytes` as text; if they are not UTF-8, escaped.
 pub fn text(bytes: &OsStr) -> String {
     match std::str::from_utf8(bytes.as_bytes()) {
         Ok(text) => text.to_owned(),
@@ -210,7 +210,7 @@ pub fn text(bytes: &OsStr) -> String {
     }
 }
 
-/// `path` as seen from `directory`, without dots that mean nothing.
+/// `path` resolved against `directory`, without `.` components.
 pub fn place(directory: impl AsRef<Path>, path: impl AsRef<Path>) -> PathBuf {
     directory.as_ref().join(path).components().collect()
 }

@@ -1,5 +1,5 @@
-//! A record of the journal: `pcache clear` removed results. Of a compile that found nothing
-//! afterwards it can be told why.
+//! A record of the journal: `pcache clear` removed results. With it, `pcache explain` can give the reason of a miss
+//! after that.
 
 use super::record::SCHEMA;
 use serde::{Deserialize, Serialize};
@@ -13,10 +13,10 @@ pub struct Removal {
     pub start: u64,
     /// How many artefacts and records it removed.
     pub cleared: u64,
-    /// What `--older-than` said.
+    /// The value of `--older-than`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub older_than: Option<String>,
-    /// What `--matching` said.
+    /// The value of `--matching`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub matching: Option<String>,
 }
@@ -24,17 +24,17 @@ pub struct Removal {
 impl Removal {
     /// The text of the record.
     pub fn to_text(&self) -> String {
-        // Strings and numbers can always be written.
+        // Strings and numbers can always be serialised.
         serde_json::to_string(self).unwrap_or_default()
     }
 
-    /// The record that `text` holds, if it is one of these and this version can read it.
+    /// The record in `text`, if it is a removal and this version can read it.
     pub fn from_text(text: &str) -> Option<Self> {
-        let found: Self = serde_json::from_str(text).ok()?;
-        (found.v == SCHEMA).then_some(found)
+        let record: Self = serde_json::from_str(text).ok()?;
+        (record.v == SCHEMA).then_some(record)
     }
 
-    /// The command that it was.
+    /// The command line.
     pub fn command(&self) -> String {
         let mut command = "pcache clear".to_owned();
         let options = [
@@ -49,7 +49,7 @@ impl Removal {
         command
     }
 
-    /// Whether everything went.
+    /// Whether it removed all results.
     pub fn is_whole(&self) -> bool {
         self.older_than.is_none() && self.matching.is_none()
     }

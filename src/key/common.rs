@@ -1,5 +1,5 @@
-//! What is known of a compile before there is a plan. The key of a translation unit and that of direct
-//! mode hold all of it, written by one function, so that a fact which is added here is in both.
+//! The facts of a compile that are known before there is a plan. The key of a translation unit and that of direct
+//! mode hold all of them. One function writes them, so that a fact that is added here is in both.
 
 use super::{Digest, Sink, list, write_job};
 
@@ -16,9 +16,9 @@ pub struct CommonFacts<'a> {
     pub directory: [&'a [u8]; 2],
     /// `NAME=value` of the variables that reach the tools' output, sorted.
     pub environment: &'a [Vec<u8>],
-    /// `plain` or `colour`: how the host compiler prints.
+    /// `plain` or `colour`: whether the host compiler colours its messages.
     pub diagnostics: &'a [u8],
-    /// The keep directory as spelled, when intermediate files are outputs too.
+    /// The keep directory as spelled; `None` if intermediate files are not kept.
     pub keep: Option<&'a [u8]>,
     /// The canonical job without its inputs.
     pub job: &'a [(&'static str, Vec<Vec<u8>>)],
@@ -40,7 +40,7 @@ impl CommonFacts<'_> {
     /// Writes every field to `sink`, in the order of [`COMMON_FIELDS`].
     #[deny(unused_variables)]
     pub(super) fn write(&self, sink: &mut impl Sink) {
-        // Without `..`, so that a fact which is not written does not compile.
+        // Without `..`, so that the compiler reports a field that is not written.
         let Self {
             toolchain,
             release,
@@ -64,18 +64,18 @@ impl CommonFacts<'_> {
 
 /// The names of the fields of a key: its schema, the common ones, and its `own`.
 pub(super) const fn with_common<const COUNT: usize>(own: &[&'static str]) -> [&'static str; COUNT] {
-    let mut all = ["schema"; COUNT];
-    let mut at = 1;
-    while at < COUNT {
-        let before = at - 1;
-        all[at] = if before < COMMON_FIELDS.len() {
+    let mut names = ["schema"; COUNT];
+    let mut index = 1;
+    while index < COUNT {
+        let before = index - 1;
+        names[index] = if before < COMMON_FIELDS.len() {
             COMMON_FIELDS[before]
         } else {
             own[before - COMMON_FIELDS.len()]
         };
-        at += 1;
+        index += 1;
     }
-    all
+    names
 }
 
 #[cfg(test)]
@@ -95,7 +95,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Facts that differ from [`base`] in one thing each.
+    /// Facts that each differ from [`base`] in one field.
     pub(crate) fn changed<'a>(
         variable: &'a [Vec<u8>],
         job: &'a [(&'static str, Vec<Vec<u8>>)],

@@ -1,30 +1,30 @@
-//! The keys of direct mode: which path sets belong to a compile, and which result to a path set whose files have
+//! The keys of direct mode: that of the path sets of a compile, and that of the result for a path set whose files have
 //! certain contents.
 
 use super::common::{COMMON_FIELDS, with_common};
 use super::{CommonFacts, Digest, Digester, Sink, list};
 
-/// Raised when fields, or what a path set means, change.
+/// The version of the keys. It is raised when the fields, or the meaning of a path set, change.
 const SCHEMA: &[u8] = b"pcache-nvcc direct 2";
 
 /// Everything that is known of a compile before any tool has run and any source was read.
 #[derive(Clone, Copy, Debug)]
 pub struct DirectFacts<'a> {
-    /// What a unit's key holds of it.
+    /// The facts that a unit's key holds too.
     pub common: CommonFacts<'a>,
-    /// nvcc's path as started, and where its tools were found: headers are looked for beside them.
+    /// nvcc's path as started, and the paths of its tools: headers are looked for relative to them.
     pub programs: &'a [Vec<u8>],
     /// `NAME=value` of every variable that nvcc reads to make its plan.
     pub planning: &'a [Vec<u8>],
     /// The inputs as they were written.
     pub inputs: &'a [Vec<u8>],
-    /// The real path of each input: nvcc tells it to its tools.
+    /// The real path of each input, which nvcc passes to its tools.
     pub sources: &'a [Vec<u8>],
     /// The options that name outputs, in order.
     pub outputs: &'a [Vec<u8>],
 }
 
-/// The fields that are this key's own, behind [`COMMON_FIELDS`].
+/// The fields of this key only, which follow [`COMMON_FIELDS`].
 const OWN: &[&str] = &["programs", "planning", "inputs", "sources", "outputs"];
 
 /// The fields in their order.
@@ -41,7 +41,7 @@ impl DirectFacts<'_> {
     /// Writes every field.
     #[deny(unused_variables)]
     pub fn write(&self, sink: &mut impl Sink) {
-        // Without `..`, so that a fact which is not written does not compile.
+        // Without `..`, so that the compiler reports a field that is not written.
         let Self {
             common,
             programs,
@@ -60,9 +60,9 @@ impl DirectFacts<'_> {
     }
 }
 
-/// The key of the result of the compile `direct` where the files of the path set `set` (its digest)
-/// have the digests `contents`, in the set's order; of a result that is right for one `output` alone, with
-/// its path as spelled.
+/// The key of a result. `direct` is the key of the compile's path sets, `set` the digest of a path set, and `contents`
+/// the digests of its files in the set's order. `output` is the path of the output as spelled, for a result that is
+/// valid for this output only.
 pub fn result_key(
     direct: &Digest,
     set: &Digest,

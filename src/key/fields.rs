@@ -1,8 +1,8 @@
-//! Shapes of fields that several keys share.
+//! Writers of fields that several keys share.
 
 use super::{Digest, Sink};
 
-/// A field of any number of values.
+/// Writes a field of any number of values.
 pub fn list<'a>(
     sink: &mut impl Sink,
     name: &'static str,
@@ -12,7 +12,7 @@ pub fn list<'a>(
     values.for_each(|value| sink.value(value));
 }
 
-/// A field of texts, each with its digest.
+/// Writes a field of texts, each followed by a digest.
 pub(super) fn pairs<'a>(
     sink: &mut impl Sink,
     name: &'static str,
@@ -25,7 +25,7 @@ pub(super) fn pairs<'a>(
     }
 }
 
-/// The canonical job: each of its fields with its name and its number of values.
+/// Writes the canonical job: for each of its fields the name, the number of values, and the values.
 pub(super) fn write_job(sink: &mut impl Sink, job: &[(&'static str, Vec<Vec<u8>>)]) {
     let count = job.iter().map(|(_, values)| 2 + values.len()).sum();
     sink.field("job", count);

@@ -1,6 +1,6 @@
-//! Keys: SHA-256 over tagged, length-prefixed fields. One writer describes the facts of a compile
-//! once, to a sink; the sinks are the digest and the explanation, so that they cannot drift apart.
-//! Pure: every fact arrives as an argument. `docs/design/keys.md` lists the fields, with reasons.
+//! Keys: SHA-256 over tagged, length-prefixed fields. One function writes the facts of a compile to a
+//! sink, either the digest or the explanation, so that these two cannot drift apart.
+//! Pure: all facts are arguments. `docs/design/keys.md` lists the fields, with reasons.
 
 mod common;
 mod digest;

@@ -1,10 +1,10 @@
-//! The module id: the name by which a translation unit's internal-linkage and relocatable device
-//! symbols are told apart in a link.
+//! The module id: the name that distinguishes a translation unit's internal-linkage and relocatable device
+//! symbols from those of other units in a link.
 
 use super::{Digest, Digester, Sink};
 
-/// Options that say how far to compile, and for which architectures. Whole programs in device code,
-/// whatever their form, are of one module.
+/// Options that select how far to compile, and for which architectures. They do not matter for whole-program device
+/// code, whose forms all belong to one module.
 const FORM: &[&str] = &[
     "compile",
     "cubin",
@@ -16,7 +16,7 @@ const FORM: &[&str] = &[
     "ptx",
 ];
 
-/// Options with which device code takes part in a link, where every difference counts.
+/// Options that make device code take part in a link, where every difference matters.
 pub const RELOCATABLE: &[&str] = &[
     "device-c",
     "dlink-time-opt",
@@ -24,24 +24,23 @@ pub const RELOCATABLE: &[&str] = &[
     "relocatable-device-code",
 ];
 
-/// What tells one module of a link from another.
+/// The facts that distinguish one module of a link from another.
 pub struct Module<'a> {
     /// The source's absolute path.
     pub path: &'a [u8],
-    /// Of the text that the host's front end reads; of each text that cicc reads where there is none.
+    /// The digest of the text that the host's front end reads; if there is none, of each text that cicc reads.
     pub contents: &'a [Digest],
-    /// The output's absolute path, where one more output of the same contents would be a module of its
-    /// own.
+    /// The output's absolute path, if another output of the same contents would be a module of its own.
     pub output: Option<&'a [u8]>,
 }
 
 impl Module<'_> {
-    /// The id of the module as `job` compiles it. Without relocatable device code it does not depend
+    /// The id of the module as `job` compiles it. Without relocatable device code it depends neither
     /// on the form of the output nor on the architectures, so that the stages of one form serve another.
     ///
-    /// Its shape is nvcc's, `_<digest>_<length of the file name>_<file name>_<suffix>`, with a longer
-    /// digest, and another one in place of the first symbol's name. All ids of a file name are equally
-    /// long, and differ in nothing but digits.
+    /// It has the form of nvcc's ids, `_<digest>_<length of the file name>_<file name>_<suffix>`, with a longer
+    /// digest, and another digest as the suffix, where nvcc has the first symbol's name. All ids for one file name
+    /// have the same length, and differ only in digits.
     pub fn id<'a>(
         &self,
         job: impl Iterator<Item = (&'static str, &'a [Vec<u8>])> + Clone,
@@ -63,7 +62,7 @@ impl Module<'_> {
     }
 }
 
-/// What every id of a module made of the file at `path` has in its middle, nvcc's own ids too.
+/// The part between the digests of every id of a module compiled from the file at `path`, including nvcc's own ids.
 pub fn middle(path: &[u8]) -> Vec<u8> {
     let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
     let word: String = name
@@ -79,7 +78,7 @@ pub fn middle(path: &[u8]) -> Vec<u8> {
     format!("_{}_{word}_", word.len()).into_bytes()
 }
 
-/// The two parts of an `id` in which it differs from others of its length.
+/// The two digests in `id`, the only parts that differ between ids for one file name.
 pub fn digits(id: &[u8]) -> Option<[&[u8]; 2]> {
     let first = id.get(1..17)?;
     let last = id.get(id.len().checked_sub(16)?..)?;

@@ -1,24 +1,24 @@
-//! Where the fields of a key go: into a digest, or into a list for people.
+//! The destinations of a key's fields: a digest, or a list for users.
 
 use super::Digest;
 use sha2::{Digest as _, Sha256};
 
-/// Takes the fields of a key, in order. A field is a name and any number of values.
+/// Receives the fields of a key, in order. A field is a name and any number of values.
 pub trait Sink {
-    /// Begins the field `name`, which holds `count` values.
+    /// Begins the field `name`, which has `count` values.
     fn field(&mut self, name: &'static str, count: usize);
-    /// One value of the field begun last.
+    /// Adds a value to the field begun last.
     fn value(&mut self, bytes: &[u8]);
 
-    /// A field of one value.
+    /// Adds a field of one value.
     fn one(&mut self, name: &'static str, bytes: &[u8]) {
         self.field(name, 1);
         self.value(bytes);
     }
 }
 
-/// The digest of the fields: every name and value with its length before it, every field with its
-/// count, so that no two different lists of fields give the same stream of bytes.
+/// The digest of the fields. Every name and value is preceded by its length, and every field by its
+/// count, so that no two different lists of fields yield the same bytes.
 #[derive(Default)]
 pub struct Digester(Sha256);
 
@@ -45,7 +45,7 @@ impl Sink for Digester {
     }
 }
 
-/// The fields as they are, for people.
+/// The fields themselves, for `pcache explain`.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Explanation(pub Vec<(&'static str, Vec<Vec<u8>>)>);
 

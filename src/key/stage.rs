@@ -1,9 +1,9 @@
-//! The key of one stage: what one tool is told and reads. Pure: `compile` collects the facts. See
-//! `docs/design/keys.md`, which a test ties to [`STAGE_FIELDS`].
+//! The key of one stage: the arguments and inputs of one tool. Pure: `compile` collects the facts. See
+//! `docs/design/keys.md`; a test checks that the page lists [`STAGE_FIELDS`].
 
 use super::{Digest, Digester, HostHeader, Sink, list, pairs};
 
-/// The version of this list of fields; raised when their meaning changes.
+/// The version of the list of fields. It is raised when their meaning changes.
 pub const STAGE_SCHEMA: &[u8] = b"pcache-nvcc stage 2";
 
 /// Every field of the key, in order.
@@ -24,25 +24,25 @@ pub const STAGE_FIELDS: &[&str] = &[
 /// The facts of one stage.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StageFacts<'a> {
-    /// Contents of the tool and of what it loads.
+    /// The digest of the tool and of the files that it loads.
     pub tool: &'a Digest,
-    /// The arguments, files replaced by their places.
+    /// The arguments, with files replaced by their index.
     pub arguments: &'a [Vec<u8>],
-    /// Of each file read the name, where it reaches what the tool writes, and the content.
+    /// For each file read, its name (empty unless names reach the output) and the digest of its content.
     pub inputs: &'a [(Vec<u8>, Digest)],
-    /// The working directory, physical and as `PWD` names it, where it reaches what the tool writes.
+    /// The working directory, physical and as `PWD` names it; empty unless it reaches the output.
     pub directory: &'a [&'a [u8]],
-    /// `NAME=value` of the variables that reach the tool, sorted.
+    /// `NAME=value` of the variables that the tool reads, sorted.
     pub environment: &'a [Vec<u8>],
-    /// What `-march=native` and its like mean here; empty when nothing asks.
+    /// What `-march=native` and its like stand for here; empty if no argument depends on it.
     pub machine: &'a [u8],
-    /// `plain` or `colour`: how the tool prints.
+    /// `plain` or `colour`: whether the tool colours its messages.
     pub diagnostics: &'a [u8],
-    /// What debug information calls the work directory; `None` if none is written.
+    /// The name of the work directory in debug information; `None` if none is written.
     pub debug_directory: Option<&'a [u8]>,
-    /// The host compiler's account of the commands that it would run; empty for other tools.
+    /// The commands that the host compiler says it would run; empty for other tools.
     pub host: &'a [Vec<u8>],
-    /// Headers that the tool finds by itself, sorted by path.
+    /// The headers that the tool finds by itself, sorted by path.
     pub host_headers: &'a [HostHeader],
 }
 

@@ -1,13 +1,13 @@
 //! The key of a translation unit: every fact that can reach its outputs. Pure: `compile` collects
-//! the facts. See `docs/design/keys.md`, which a test ties to [`FIELDS`].
+//! the facts. See `docs/design/keys.md`; a test checks that the page lists [`FIELDS`].
 
 use super::common::{COMMON_FIELDS, with_common};
 use super::{CommonFacts, Digest, Digester, Sink, list, pairs};
 
-/// The version of this list of fields; raised when their meaning changes.
+/// The version of the list of fields. It is raised when their meaning changes.
 pub const SCHEMA: &[u8] = b"pcache-nvcc tu 3";
 
-/// The fields that are this key's own, behind [`COMMON_FIELDS`].
+/// The fields of this key only, which follow [`COMMON_FIELDS`].
 const OWN: &[&str] = &[
     "host",
     "machine",
@@ -25,9 +25,9 @@ pub const FIELDS: &[&str] = &with_common::<{ 1 + COMMON_FIELDS.len() + OWN.len()
 /// One preprocessed pass, or the content of an input that is not preprocessed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
-    /// The command that made it, temporary names replaced.
+    /// The command that wrote it, with temporary names replaced.
     pub command: Vec<u8>,
-    /// SHA-256 of the bytes.
+    /// SHA-256 of the text.
     pub digest: Digest,
     /// SHA-256 of what the command printed, if it printed anything.
     pub printed: Option<Digest>,
@@ -45,22 +45,22 @@ pub struct HostHeader {
 /// The facts of one translation unit's compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TuFacts<'a> {
-    /// What was known before the plan.
+    /// The facts that were known before the plan.
     pub common: CommonFacts<'a>,
-    /// The host compiler's own account of the commands that it would run for a compile, and after each the
-    /// digest of its program; empty where it only preprocesses.
+    /// The commands that the host compiler says it would run for a compile, each followed by the
+    /// digest of its program; empty if it only preprocesses.
     pub host: &'a [Vec<u8>],
-    /// What `-march=native` and its like mean here; empty when nothing asks.
+    /// What `-march=native` and its like stand for here; empty if no command depends on it.
     pub machine: &'a [u8],
     /// The source's path as spelled.
     pub source: &'a [u8],
-    /// The output's path as spelled, where the module id tells it apart from others of the same contents.
+    /// The output's path as spelled, if each output has a module id of its own.
     pub output: Option<&'a [u8]>,
-    /// The unit's stages, temporary and output names replaced, sorted.
+    /// The commands of the unit's stages, with temporary and output names replaced, sorted.
     pub commands: &'a [Vec<u8>],
     /// Every preprocessed pass, sorted by command.
     pub passes: &'a [Pass],
-    /// The host compile's own headers, sorted by path.
+    /// The headers that only the host compile reads, sorted by path.
     pub host_headers: &'a [HostHeader],
 }
 
@@ -75,7 +75,7 @@ impl<'a> TuFacts<'a> {
     /// Writes every field to `sink`, in the order of [`FIELDS`].
     #[deny(unused_variables)]
     pub fn write(&self, sink: &mut impl Sink) {
-        // Without `..`, so that a fact which is not written does not compile.
+        // Without `..`, so that the compiler reports a field that is not written.
         let Self {
             common,
             host,
