@@ -1,6 +1,6 @@
-//! Appends one block of text per compile to a file that people read. Each block is a single write, so that blocks
-//! of parallel compiles do not mix. Says only what it is given, secret values hidden: no environment, and nothing
-//! to stdout or stderr.
+//! Appends one block of text per compile to a log file. Each block is a single write, so that blocks
+//! of parallel compiles do not mix. Writes only what it is given, with secret values hidden: no environment, and
+//! nothing to stdout or stderr.
 
 use crate::{secret, visible};
 use rustix::fs::{Mode, OFlags};
@@ -19,7 +19,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log that appends to `path`; nothing is touched before the first block.
+    /// A log that appends to `path`. The file is not opened before the first block is written.
     pub fn open(path: Option<&Path>) -> Self {
         Self {
             path: path.map(Path::to_owned),
@@ -40,22 +40,22 @@ impl Log {
     /// Writes a finished block.
     ///
     /// # Errors
-    /// Whatever the file system says; the caller counts it and goes on.
+    /// The file cannot be written; the caller counts the error and goes on.
     pub fn append(&self, block: Block) -> io::Result<()> {
         let (Some(path), Some(mut text)) = (&self.path, block.text) else {
             return Ok(());
         };
         text.push('\n');
-        // Without O_NONBLOCK a named pipe without a reader would hold up the compile.
+        // Without O_NONBLOCK a named pipe without a reader would block the compile.
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::CREATE | OFlags::CLOEXEC;
-        // Command lines can be private; a log that exists keeps its mode.
+        // Only the user may read a new log, since command lines can be private. An existing log keeps its mode.
         let mode = Mode::RUSR | Mode::WUSR;
         let file = rustix::fs::open(path, flags | OFlags::NONBLOCK, mode)?;
         File::from(file).write_all(text.as_bytes())
     }
 }
 
-/// What one compile says in the log.
+/// The text of one compile in the log.
 #[derive(Clone, Debug)]
 pub struct Block {
     text: Option<String>,
@@ -67,8 +67,8 @@ impl Block {
         self.text.is_some()
     }
 
-    /// Adds a line `name: value`. Control characters in `value` are escaped, so that no value looks
-    /// like another line or steers a terminal; secrets in it are hidden.
+    /// Adds a line `name: value`. Control characters in `value` are escaped, so that it can neither look
+    /// like another line nor control a terminal; secrets in it are hidden.
     pub fn note(&mut self, name: &str, value: impl fmt::Display) {
         if let Some(text) = &mut self.text {
             let value = value.to_string();
@@ -92,12 +92,12 @@ fn heading<A: AsRef<OsStr>>(millis: u64, pid: u32, argv: &[A]) -> String {
     line
 }
 
-/// `argument` as a shell would read it back; bytes that are not text are shown as U+FFFD.
+/// `argument` quoted for a shell; bytes that are not UTF-8 are shown as U+FFFD.
 fn quote(argument: &OsStr) -> String {
-    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./=,:+@%".contains(b);
+    let is_plain = |b: &u8| b.is_ascii_alphanumeric() || b"-_./=,:+@%".contains(b);
     let text = argument.to_string_lossy();
     let text = visible::line(&text);
-    if !argument.is_empty() && argument.as_bytes().iter().all(plain) {
+    if !argument.is_empty() && argument.as_bytes().iter().all(is_plain) {
         text.into_owned()
     } else {
         format!("'{}'", text.replace('\'', r"'\''"))
@@ -141,7 +141,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::Path;
 
-    /// The day after, by the rule that people learn.
+    /// The next day, by the usual rule for leap years.
     fn next(year: u64, month: u64, day: u64) -> (u64, u64, u64) {
         let by = |n: u64| year.is_multiple_of(n);
         let leap = by(4) && (!by(100) || by(400));

@@ -1,6 +1,6 @@
-//! `pcache-nvcc`: takes nvcc's arguments and nothing else, as itself, as a link called `nvcc`, or as
-//! a launcher with the compiler's path first. Whatever is not a hit or a clean miss becomes the real
-//! nvcc with the original arguments.
+//! `pcache-nvcc`: takes nvcc's arguments and nothing else. It is called by its own name, as a link called `nvcc`, or
+//! as a launcher with the compiler's path as the first argument. Unless a compile is a hit or a successful miss, this
+//! process becomes the real nvcc with the original arguments.
 
 #![no_main]
 
@@ -31,28 +31,28 @@ use std::sync::Arc;
 /// Exit statuses.
 const FAILURE: c_int = 1;
 
-/// What the C library starts. The start of Rust's own library would read this process's memory map and
-/// prepare for a stack overflow first, with a fourth of the system calls that a small hit makes.
-// SAFETY: nothing else of this program has this name, and the C library calls it as C's `main`.
+/// The entry point, called by the C library. The start-up code of Rust's standard library would first read this
+/// process's memory map and prepare for a stack overflow, which takes a quarter of the system calls of a small hit.
+// SAFETY: nothing else in this program has this name, and the C library calls it as C's `main`.
 #[unsafe(no_mangle)]
 extern "C" fn main(_: c_int, _: *const *const c_char) -> c_int {
-    // What else Rust's start does: a file that is opened must not become a closed stream's, and a
-    // reader that goes away is an error of the write. (`Command` gives children the default back.)
+    // The rest of what Rust's start-up code does: a file that is opened must not get the descriptor of a closed
+    // standard stream, and a closed pipe must be an error of the write. (`Command` resets SIGPIPE for children.)
     fill_streams();
-    // SAFETY: no handler is installed that could do anything.
+    // SAFETY: SIG_IGN installs no handler.
     unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
     run()
 }
 
-/// Opens the null device in the place of streams that are closed.
+/// Opens the null device for each standard stream that is closed.
 fn fill_streams() {
     let streams = [stdin(), stdout(), stderr()];
     let mut streams = streams.map(|stream| PollFd::from_borrowed_fd(stream, PollFlags::empty()));
     let polled = poll(&mut streams, Some(&Timespec::default()));
     let is_closed = |stream: &PollFd<'_>| stream.revents().contains(PollFlags::NVAL);
-    if polled.is_ok_and(|found| found > 0) {
+    if polled.is_ok_and(|count| count > 0) {
         for _ in streams.iter().filter(|stream| is_closed(stream)) {
-            // The lowest number that is free is given.
+            // `open` returns the lowest free descriptor, which is that of the stream.
             let null = File::options().read(true).write(true).open("/dev/null");
             std::mem::forget(null);
         }
@@ -70,7 +70,7 @@ fn run() -> c_int {
     let (launcher, args) = split_launcher(&own_name, &args);
     match real_nvcc(&config, launcher) {
         Ok(nvcc) => run_with(&nvcc, args, &config),
-        Err(text) => fail(&text),
+        Err(message) => fail(&message),
     }
 }
 
@@ -80,7 +80,7 @@ fn real_nvcc(config: &Config, launcher: Option<PathBuf>) -> Result<PathBuf, Stri
         launcher,
         path: env::var_os("PATH"),
         cuda_home: env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")),
-        // The link of this process: it leads to the file even where that was replaced or removed.
+        // This link leads to the program's file even if that has been replaced or removed.
         own: Some("/proc/self/exe".into()),
     };
     let nvcc = find_nvcc(&search).map_err(|error| error.to_string())?;
@@ -97,19 +97,20 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let log = Log::open(config.log.value.as_deref());
     let mut block = log.block(args);
     let recorder = Recorder::begin(block.is_kept());
-    let opened = FileStore::from_config(config);
-    let own = opened.as_ref().ok().and_then(FileStore::own_root);
-    let is_kept = opened.as_ref().is_ok_and(|store| !store.may_change_own());
-    let elsewhere = Stats::nowhere();
-    let stats = opened.as_ref().map_or(&elsewhere, FileStore::stats);
-    if let Err(error) = &opened {
+    // Without a usable cache the compile still runs, with stand-ins that store nothing.
+    let store = FileStore::from_config(config);
+    let own = store.as_ref().ok().and_then(FileStore::own_root);
+    let is_readonly = store.as_ref().is_ok_and(|store| !store.may_change_own());
+    let no_stats = Stats::nowhere();
+    let stats = store.as_ref().map_or(&no_stats, FileStore::stats);
+    if let Err(error) = &store {
         recorder.note("cache", error);
     }
     let digests = config.direct.value.then(|| match own {
         None => DigestTable::nowhere(),
-        Some(own) => DigestTable::open_mapped(own, is_kept, MappingGuard::set()),
+        Some(own) => DigestTable::open_mapped(own, is_readonly, MappingGuard::set()),
     });
-    let memo_access = if is_kept {
+    let memo_access = if is_readonly {
         MemoAccess::Read
     } else {
         MemoAccess::ReadWrite
@@ -117,11 +118,11 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let memos = own.map(|own| Memos::open_in(Arc::clone(own), memo_access));
     let own = own.map(|own| own.path.as_path());
     let cache = StoreView {
-        store: opened.as_ref().ok(),
+        store: store.as_ref().ok(),
         stats,
         memos,
         readonly: config.readonly.value
-            || opened.as_ref().is_ok_and(|store| store.refusal().is_some()),
+            || store.as_ref().is_ok_and(|store| store.refusal().is_some()),
         recache: config.recache.value,
         flights: Flights::new(own),
         slots: Slots::new(config.jobs.value.number(), own, env::var_os("MAKEFLAGS"))
@@ -132,6 +133,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         digests: digests.as_ref(),
     };
     let detour = attempt(nvcc, args, config, &cache, &recorder).err();
+    // Everything is counted and recorded before the process ends or becomes nvcc.
     note(stats, &recorder, detour.as_ref(), args);
     let record = recorder.finish();
     count_time(stats, &record);
@@ -144,14 +146,14 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         stats.add(Counter::Error, 1);
     }
     match detour {
-        // Everything that must be tidied up is; unmapping pages is the kernel's work.
+        // Nothing is left to clean up; the kernel unmaps the pages.
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
         Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(nvcc, args),
     }
 }
 
-/// Compiles through the cache. A failure of our own is a detour like any other.
+/// Compiles through the cache. A panic of ours is turned into a detour.
 fn attempt(
     nvcc: &Path,
     args: &[OsString],
@@ -162,17 +164,19 @@ fn attempt(
     if config.disable.value {
         return Err(Bypass::new(BypassReason::Disabled, "").into());
     }
-    // stderr is nvcc's: a failure of ours goes to the log.
+    // stderr belongs to nvcc: the message of a panic goes to the log.
     std::panic::set_hook(Box::new(|_| {}));
-    let tried = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, cache, recorder)));
-    tried.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(Fallback::new(FallbackReason::Internal, text.unwrap_or_default()).into())
+    let result = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, cache, recorder)));
+    result.unwrap_or_else(|panic| {
+        let message = panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(Fallback::new(FallbackReason::Internal, message.unwrap_or_default()).into())
     })
 }
 
-/// Counts and tells how it ended; units have been noted already.
+/// Counts and records a detour. Compiles without one have recorded their units already.
 fn note(stats: &Stats, recorder: &Recorder, detour: Option<&Detour>, args: &[OsString]) {
     let (level, reason, detail) = match detour {
         None => return,
@@ -194,34 +198,34 @@ fn note(stats: &Stats, recorder: &Recorder, detour: Option<&Detour>, args: &[OsS
             (CompileOutcome::Interrupted, None, Some(text))
         }
     };
-    recorder.tell(|found| {
-        found.level = level;
-        found.reason = reason.map(str::to_owned);
-        found.detail = detail.filter(|detail| !detail.is_empty());
-        if found.directory.is_empty() {
+    recorder.tell(|record| {
+        record.level = level;
+        record.reason = reason.map(str::to_owned);
+        record.detail = detail.filter(|detail| !detail.is_empty());
+        if record.directory.is_empty() {
             let directory = env::current_dir().unwrap_or_default();
-            found.directory = journal::text(directory.as_os_str());
-            (found.sources, found.output) = named_files(args);
+            record.directory = journal::text(directory.as_os_str());
+            (record.sources, record.output) = named_files(args);
         }
     });
 }
 
-/// The sources and the output of a command line that was not read to its end, as far as their names
-/// tell, for searches in the journal.
+/// The sources and the output of a command line that has not been parsed, recognised by their names, for searches in
+/// the journal.
 fn named_files(args: &[OsString]) -> (Vec<String>, Option<String>) {
     const SOURCES: [&str; 5] = ["cu", "c", "cc", "cpp", "cxx"];
     let is_source = |arg: &&OsString| {
         let suffix = Path::new(arg).extension().and_then(OsStr::to_str);
-        !arg.as_bytes().starts_with(b"-") && suffix.is_some_and(|found| SOURCES.contains(&found))
+        !arg.as_bytes().starts_with(b"-") && suffix.is_some_and(|suffix| SOURCES.contains(&suffix))
     };
     let sources = args.iter().filter(is_source);
     let sources = sources.map(|arg| journal::text(arg)).collect();
-    let output = args.iter().position(|arg| arg == "-o");
-    let output = output.and_then(|at| args.get(at + 1));
+    let flag = args.iter().position(|arg| arg == "-o");
+    let output = flag.and_then(|flag| args.get(flag + 1));
     (sources, output.map(|arg| journal::text(arg)))
 }
 
-/// Counts what a hit has saved, or what a compile has cost.
+/// Adds the time that a hit has saved, or that a miss has taken, to the counters.
 fn count_time(stats: &Stats, record: &Compile) {
     for (counter, milliseconds) in [
         (Counter::SavedMilliseconds, record.saved()),
@@ -233,7 +237,7 @@ fn count_time(stats: &Stats, record: &Compile) {
     }
 }
 
-/// A compiler named first, as CMake's launchers are given one. Never under the name `nvcc`.
+/// Splits off a compiler in the first argument, as CMake passes it to launchers. Under the name `nvcc` there is none.
 fn split_launcher<'a>(own_name: &OsStr, args: &'a [OsString]) -> (Option<PathBuf>, &'a [OsString]) {
     let is_nvcc = Path::new(own_name).file_name() == Some("nvcc".as_ref());
     let Some((first, rest)) = args.split_first().filter(|_| !is_nvcc) else {
@@ -241,13 +245,13 @@ fn split_launcher<'a>(own_name: &OsStr, args: &'a [OsString]) -> (Option<PathBuf
     };
     let path = Path::new(first);
     let is_path = first.as_bytes().contains(&b'/');
-    // A source is never a compiler, even where everything is marked executable.
-    let named = if is_path {
+    // A source is never a compiler, even on file systems that mark every file executable.
+    let is_compiler = if is_path {
         path.extension().is_none_or(|suffix| suffix == "exe") && is_program(path)
     } else {
         first == "nvcc"
     };
-    if named {
+    if is_compiler {
         (Some(path.to_owned()), rest)
     } else {
         (None, args)
@@ -259,7 +263,7 @@ fn become_nvcc(nvcc: &Path, args: &[OsString]) -> c_int {
     fail(&format!("cannot run {}: {error}", nvcc.display()))
 }
 
-/// Ends as nvcc does on the same signal: observed on 12.4 to 13.5.
+/// Ends as nvcc does on the same signal, as observed with 12.4 to 13.5.
 fn interrupted(signal: Interrupted) -> c_int {
     match signal {
         Interrupted::Int => 2,
@@ -268,7 +272,7 @@ fn interrupted(signal: Interrupted) -> c_int {
             255
         }
         Interrupted::Hup => {
-            // Ends the process by the signal itself; the code is for the case that it cannot.
+            // Ends the process with the signal itself; the exit status is only used if that fails.
             let _ = signal_hook::low_level::emulate_default_handler(signal.number());
             129
         }

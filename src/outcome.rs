@@ -1,5 +1,5 @@
-//! Every way a compile can end other than by a hit or a stored miss: an enum variant with a name for counters and a
-//! sentence for people.
+//! Every way a compile can end other than with a hit or a stored miss: an enum variant with a name for counters and a
+//! sentence for users.
 
 /// One table: variant, counter name, sentence. Counter slots follow this order, so new rows go last.
 macro_rules! reasons {
@@ -17,7 +17,7 @@ macro_rules! reasons {
                 match self { $(Self::$variant => $code,)* }
             }
 
-            /// One sentence for people.
+            /// One sentence for users.
             pub const fn sentence(self) -> &'static str {
                 match self { $(Self::$variant => $sentence,)* }
             }
@@ -26,8 +26,7 @@ macro_rules! reasons {
 }
 
 reasons! {
-    /// Why the real nvcc is run at once with the original command line: the request is understood,
-    /// and is not one that a cache should answer.
+    /// Why the real nvcc runs at once with the original command line: the request is understood, but not cacheable.
     BypassReason {
         Disabled "disabled" "PCACHE_DISABLE is set",
         Information "information" "asks nvcc about itself (--version, --help, --list-gpu-…)",
@@ -89,17 +88,17 @@ reasons! {
     }
 }
 
-/// A request that goes straight to the real nvcc, with the part of it that decided so.
+/// A request that is handed to the real nvcc at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bypass {
-    /// What is counted.
+    /// The reason, which is counted.
     pub reason: BypassReason,
-    /// The argument, file or variable that decided; empty where the reason says it all.
+    /// The argument, file or variable that caused it; empty if the reason is enough.
     pub detail: String,
 }
 
 impl Bypass {
-    /// A bypass for `reason`, decided by `detail`.
+    /// A bypass for `reason`, caused by `detail`.
     pub fn new(reason: BypassReason, detail: impl Into<String>) -> Self {
         Self {
             reason,
@@ -111,7 +110,7 @@ impl Bypass {
 /// A compile that is handed to the real nvcc after it was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fallback {
-    /// What is counted.
+    /// The reason, which is counted.
     pub reason: FallbackReason,
     /// The stage, path or line at fault.
     pub detail: String,

@@ -1,18 +1,18 @@
-//! Values that are not to be kept or shown: those of variables and macros whose names say that they are secret. In
-//! the place of each stands a digest, `NAME=<hidden:16 hexadecimal digits>`, so that two of them can still be told
-//! apart. The one place that decides what is hidden; keys are made of the real values and do not pass through here.
+//! Hides secret values in text that is stored or shown: the values of variables and macros whose names indicate a
+//! secret. Each is replaced by a digest, `NAME=<hidden:16 hexadecimal digits>`, so that two values can still be
+//! distinguished. Only this module decides what is hidden. Keys are computed from the real values, without it.
 //!
-//! What is `NAME=value` in which text cannot always be told from the text, so that the functions differ in where a
-//! value ends: [`hide`] takes one word and hides to its end, [`hide_flags`] and [`hide_commands`] take several words.
-//! Each leaves alone what is hidden already.
+//! Where a value ends cannot always be seen in the text, so the functions differ in that: [`hide`] takes one word and
+//! hides to its end, [`hide_flags`] and [`hide_commands`] take several words. All of them leave values that are
+//! already hidden unchanged.
 
 use sha2::{Digest as _, Sha256};
 use std::borrow::Cow;
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// A name that holds one of these, in any case, is that of a secret.
-const TELLING: [&[u8]; 7] = [
+/// A name that contains one of these words, in upper or lower case, is the name of a secret.
+const SECRET_WORDS: [&[u8]; 7] = [
     b"TOKEN",
     b"SECRET",
     b"KEY",
@@ -22,44 +22,46 @@ const TELLING: [&[u8]; 7] = [
     b"CREDENTIAL",
 ];
 
-/// What the digest of a value begins with, so that it is the digest of nothing else.
+/// Precedes the value in the digest, so that no other kind of digest is equal to it.
 const PURPOSE: &[u8] = b"pcache-nvcc hidden value 1\0";
 
-/// A hidden value: its beginning, its digits, its end.
+/// The parts of a hidden value: its beginning, its digits, its end.
 const START: &[u8] = b"<hidden:";
 const DIGITS: usize = 16;
 const END: &[u8] = b">";
 const LENGTH: usize = START.len() + DIGITS + END.len();
 
-/// What people see in the place of a hidden value, where its digest tells nothing.
+/// Shown to users instead of a hidden value, whose digest means nothing to them.
 const SHOWN: &str = "…";
 
 /// Whether the value of a variable or macro of this name is secret.
 pub(crate) fn is_secret(name: &[u8]) -> bool {
     let name = name.to_ascii_uppercase();
-    TELLING
+    SECRET_WORDS
         .iter()
-        .any(|word| name.windows(word.len()).any(|found| found == *word))
+        .any(|word| name.windows(word.len()).any(|part| part == *word))
 }
 
-/// One word, such as an argument, or a text of unknown shape: hides from the first secret value to the end.
+/// Hides from the first secret value to the end of `word`, which is one word, such as an argument, or a text of
+/// unknown structure.
 pub(crate) fn hide(word: &[u8]) -> Cow<'_, [u8]> {
     match values(word, 0).next() {
         None => Cow::Borrowed(word),
-        Some(at) => Cow::Owned([&word[..at], &hidden(&word[at..])].concat()),
+        Some(start) => Cow::Owned([&word[..start], &hidden(&word[start..])].concat()),
     }
 }
 
-/// [`hide`] for text.
+/// Hides the secret value in a text, as [`hide`] does in bytes.
 pub(crate) fn hide_text(text: &str) -> Cow<'_, str> {
     match hide(text.as_bytes()) {
         Cow::Borrowed(_) => Cow::Borrowed(text),
-        // What is left was cut behind an equals sign, and so between two characters.
+        // The text was cut after an equals sign, so between two characters.
         Cow::Owned(bytes) => Cow::Owned(String::from_utf8_lossy(&bytes).into_owned()),
     }
 }
 
-/// A variable's `NAME=value`: all of the value, or what is secret in the flags that it holds.
+/// Hides the value of a variable's `NAME=value`: all of it if the variable is secret, otherwise the secret values in
+/// the flags that it holds.
 pub(crate) fn hide_assignment(assignment: &[u8]) -> Vec<u8> {
     let Some(equals) = memchr::memchr(b'=', assignment) else {
         return assignment.to_vec();
@@ -73,124 +75,124 @@ pub(crate) fn hide_assignment(assignment: &[u8]) -> Vec<u8> {
     [name, b"=", &value].concat()
 }
 
-/// Several words with blanks between them, quoted by whatever rules. A value ends with its word only where neither a
-/// quote nor a backslash has come before; it is hidden to the end of the text otherwise.
+/// Hides the secret values in several words with blanks between them, quoted by unknown rules. A value ends with its
+/// word only if neither a quote nor a backslash precedes; otherwise it is hidden to the end of the text.
 pub(crate) fn hide_flags(text: &[u8]) -> Vec<u8> {
-    let mut found = Vec::with_capacity(text.len());
-    let mut done = 0;
-    while let Some(at) = values(text, done).next() {
-        let end = text[at..].iter().position(|byte| is_blank(*byte));
-        let end = end.map_or(text.len(), |end| at + end);
+    let mut result = Vec::with_capacity(text.len());
+    let mut copied = 0;
+    while let Some(start) = values(text, copied).next() {
+        let end = text[start..].iter().position(|byte| is_blank(*byte));
+        let end = end.map_or(text.len(), |length| start + length);
         let is_plain = !text[..end].iter().any(|byte| b"'\"\\`$".contains(byte));
         let end = if is_plain { end } else { text.len() };
-        found.extend_from_slice(&text[done..at]);
-        if end > at {
-            found.extend(hidden(&text[at..end]));
+        result.extend_from_slice(&text[copied..start]);
+        if end > start {
+            result.extend(hidden(&text[start..end]));
         }
-        done = end;
+        copied = end;
     }
-    found.extend_from_slice(&text[done..]);
-    found
+    result.extend_from_slice(&text[copied..]);
+    result
 }
 
-/// Text with what is hidden in it as people see it.
+/// Text in which hidden values are replaced by what is shown to users.
 pub(crate) fn shown(text: &str) -> Cow<'_, str> {
-    let mut left = text;
-    let mut found = String::new();
-    while let Some(at) = memchr::memmem::find(left.as_bytes(), START) {
-        let is_whole = hidden_at(&left.as_bytes()[at..]).is_some();
-        let end = at + if is_whole { LENGTH } else { START.len() };
-        found.push_str(&left[..at]);
-        found.push_str(if is_whole { SHOWN } else { &left[at..end] });
-        left = &left[end..];
+    let mut rest = text;
+    let mut result = String::new();
+    while let Some(start) = memchr::memmem::find(rest.as_bytes(), START) {
+        let is_whole = hidden_at(&rest.as_bytes()[start..]).is_some();
+        let end = start + if is_whole { LENGTH } else { START.len() };
+        result.push_str(&rest[..start]);
+        result.push_str(if is_whole { SHOWN } else { &rest[start..end] });
+        rest = &rest[end..];
     }
-    if found.is_empty() {
+    if result.is_empty() {
         Cow::Borrowed(text)
     } else {
-        Cow::Owned(found + left)
+        Cow::Owned(result + rest)
     }
 }
 
-/// Whether a value is hidden in the text.
+/// Whether the text contains a hidden value.
 pub(crate) fn is_hidden(text: &str) -> bool {
-    let mut found = memchr::memmem::find_iter(text.as_bytes(), START);
-    found.any(|at| hidden_at(&text.as_bytes()[at..]).is_some())
+    let mut starts = memchr::memmem::find_iter(text.as_bytes(), START);
+    starts.any(|start| hidden_at(&text.as_bytes()[start..]).is_some())
 }
 
-/// A value with more costs its square in time.
+/// Limits the commas of a value that are considered, since the time grows with the square of their number.
 const MOST_COMMAS: usize = 100;
 
-/// The secret values of a command line, by what stands for them: where a text that holds them has to be kept, and
-/// is read again under the same command line, it can be kept without them.
+/// The secret values of a command line, by their hidden forms. A text with secrets can be stored without them if it is
+/// only read again for the same command line, which has them.
 pub(crate) struct Values(HashMap<Vec<u8>, Vec<u8>>);
 
 impl Values {
-    /// Those of these words.
+    /// The secret values in `words`.
     pub(crate) fn of<W: AsRef<[u8]>>(words: impl IntoIterator<Item = W>) -> Self {
-        let mut found = HashMap::new();
+        let mut by_hidden = HashMap::new();
         for word in words {
             let word = word.as_ref();
-            for at in values(word, 0) {
-                let value = &word[at..];
-                // A list may go on behind it. Of a long one, the ends are not looked for: what is kept then is not
-                // put in again, and serves no more.
+            for start in values(word, 0) {
+                let value = &word[start..];
+                // A list may go on after the value, so it may end at any comma. Beyond the limit the ends are not
+                // tried: the stored text then cannot be restored, and is of no use.
                 let commas = memchr::memchr_iter(b',', value).take(MOST_COMMAS);
                 let ends = commas.chain([value.len()]);
                 for value in ends.map(|end| &value[..end]) {
-                    for spelled in [value.to_vec(), escaped(value)] {
-                        found.insert(hidden(&spelled), spelled);
+                    for spelling in [value.to_vec(), escaped(value)] {
+                        by_hidden.insert(hidden(&spelling), spelling);
                     }
                 }
             }
         }
-        Self(found)
+        Self(by_hidden)
     }
 
-    /// Commands as a shell reads them, without the values; `None` where these could not be put in again.
+    /// Hides the values in commands for a shell. `None` if they could not be restored.
     pub(crate) fn hide_commands(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut found = Vec::with_capacity(text.len());
-        let mut done = 0;
+        let mut result = Vec::with_capacity(text.len());
+        let mut copied = 0;
         let mut line = Shell::default();
-        for at in values(text, 0) {
-            // Another assignment within a value that is hidden.
-            if at < done {
+        for start in values(text, 0) {
+            // Another assignment within a value that is hidden already.
+            if start < copied {
                 continue;
             }
-            let range = line.value(text, at);
+            let range = line.value(text, start);
             if range.is_empty() {
                 continue;
             }
-            found.extend_from_slice(&text[done..at]);
-            found.extend(hidden(&text[range.clone()]));
-            done = range.end;
+            result.extend_from_slice(&text[copied..start]);
+            result.extend(hidden(&text[range.clone()]));
+            copied = range.end;
         }
-        found.extend_from_slice(&text[done..]);
-        (self.restore(&found).as_deref() == Some(text)).then_some(found)
+        result.extend_from_slice(&text[copied..]);
+        (self.restore(&result).as_deref() == Some(text)).then_some(result)
     }
 
-    /// One word without the value; `None` where it could not be put in again.
+    /// Hides the value in one word. `None` if it could not be restored.
     pub(crate) fn hide(&self, word: &[u8]) -> Option<Vec<u8>> {
-        let found = hide(word).into_owned();
-        (self.restore(&found).as_deref() == Some(word)).then_some(found)
+        let result = hide(word).into_owned();
+        (self.restore(&result).as_deref() == Some(word)).then_some(result)
     }
 
-    /// The text with the values; `None` where one of them is not of this command line.
+    /// Restores the values in a text. `None` if one of them is not from this command line.
     pub(crate) fn restore(&self, text: &[u8]) -> Option<Vec<u8>> {
-        let mut found = Vec::with_capacity(text.len());
-        let mut done = 0;
-        for at in memchr::memmem::find_iter(text, START) {
-            if let Some(hidden) = hidden_at(&text[at..]) {
-                found.extend_from_slice(&text[done..at]);
-                found.extend_from_slice(self.0.get(hidden)?);
-                done = at + LENGTH;
+        let mut result = Vec::with_capacity(text.len());
+        let mut copied = 0;
+        for start in memchr::memmem::find_iter(text, START) {
+            if let Some(hidden) = hidden_at(&text[start..]) {
+                result.extend_from_slice(&text[copied..start]);
+                result.extend_from_slice(self.0.get(hidden)?);
+                copied = start + LENGTH;
             }
         }
-        found.extend_from_slice(&text[done..]);
-        Some(found)
+        result.extend_from_slice(&text[copied..]);
+        Some(result)
     }
 }
 
-/// How far a shell has read, and the quote that is open there.
+/// The position up to which a shell has read, and the quote that is open there.
 #[derive(Default)]
 struct Shell {
     at: usize,
@@ -198,9 +200,9 @@ struct Shell {
 }
 
 impl Shell {
-    /// The value that begins at `at`: to the end of its word, without the quote in which it and its name stand.
-    fn value(&mut self, text: &[u8], at: usize) -> Range<usize> {
-        while self.at < at {
+    /// The value that begins at `start`: to the end of its word, without a closing quote that was opened before it.
+    fn value(&mut self, text: &[u8], start: usize) -> Range<usize> {
+        while self.at < start {
             self.step(text);
         }
         let opened = self.quote;
@@ -211,8 +213,8 @@ impl Shell {
         }
         let end = self.at.min(text.len());
         match opened {
-            Some(quote) if end > at && text[end - 1] == quote => at..end - 1,
-            _ => at..end,
+            Some(quote) if end > start && text[end - 1] == quote => start..end - 1,
+            _ => start..end,
         }
     }
 
@@ -227,15 +229,15 @@ impl Shell {
     }
 }
 
-/// Where secret values begin in `text` from `from` on that are neither empty nor hidden: behind `NAME=` and
+/// The offsets from `from` on at which secret values begin that are neither empty nor hidden: after `NAME=` and
 /// `NAME(…)=`.
 fn values(text: &[u8], from: usize) -> impl Iterator<Item = usize> {
     let equals = memchr::memchr_iter(b'=', text.get(from..).unwrap_or_default());
     equals.filter_map(move |equals| {
-        let (before, at) = (&text[..from + equals], from + equals + 1);
-        let value = text.get(at..)?;
-        let is_there = !value.is_empty() && hidden_at(value).is_none();
-        (is_there && is_secret(name(before))).then_some(at)
+        let (before, start) = (&text[..from + equals], from + equals + 1);
+        let value = text.get(start..)?;
+        let is_visible = !value.is_empty() && hidden_at(value).is_none();
+        (is_visible && is_secret(name(before))).then_some(start)
     })
 }
 
@@ -251,7 +253,7 @@ fn name(text: &[u8]) -> &[u8] {
     &text[start.map_or(0, |before| before + 1)..]
 }
 
-/// The hidden value with which `text` begins.
+/// The hidden value that `text` begins with.
 fn hidden_at(text: &[u8]) -> Option<&[u8]> {
     let digits = text.strip_prefix(START)?.get(..DIGITS)?;
     let is_digit = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
@@ -259,7 +261,7 @@ fn hidden_at(text: &[u8]) -> Option<&[u8]> {
     is_whole.then(|| &text[..LENGTH])
 }
 
-/// What stands for `value`.
+/// The hidden form of `value`.
 fn hidden(value: &[u8]) -> Vec<u8> {
     let mut digest = Sha256::new();
     digest.update(PURPOSE);
@@ -268,16 +270,16 @@ fn hidden(value: &[u8]) -> Vec<u8> {
     [START, digits.as_bytes(), END].concat()
 }
 
-/// As nvcc quotes it for its shell.
+/// `value` with the escapes that nvcc prints for its shell.
 fn escaped(value: &[u8]) -> Vec<u8> {
-    let mut found = Vec::with_capacity(value.len());
+    let mut escaped = Vec::with_capacity(value.len());
     for byte in value {
         if b"\"\\".contains(byte) {
-            found.push(b'\\');
+            escaped.push(b'\\');
         }
-        found.push(*byte);
+        escaped.push(*byte);
     }
-    found
+    escaped
 }
 
 fn is_blank(byte: u8) -> bool {
@@ -290,7 +292,7 @@ mod tests {
         Values, hide, hide_assignment, hide_flags, hide_text, is_hidden, is_secret, shown,
     };
 
-    /// With three dots in the place of everything that is hidden.
+    /// The text with three dots in place of each hidden value.
     fn seen(bytes: &[u8]) -> String {
         shown(std::str::from_utf8(bytes).unwrap()).into_owned()
     }

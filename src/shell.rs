@@ -1,23 +1,23 @@
-//! One shell-quoted command line into its words, and back.
+//! Splits a shell-quoted command line into words, and quotes words.
 //!
 //! Undoes the quoting that nvcc, GCC's driver and clang print, as `sh` would: double and single quotes, backslashes,
-//! and `"$NAME"` for variables that the caller knows. Whatever else a shell could act on is an error.
+//! and `"$NAME"` for variables that the caller knows. Anything else that a shell could act on is an error.
 
 use thiserror::Error;
 
-/// A line that only a real shell should read.
+/// Why only a real shell can split a line.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ShellError {
-    /// A quote that is opened and not closed on the line.
+    /// A quote that is not closed on the line.
     #[error("a quote is not closed")]
     Unclosed,
-    /// A character with a meaning to the shell: a redirection, a list, a pattern, a comment.
+    /// A character with a special meaning: a redirection, a list, a pattern, a comment.
     #[error("the shell would act on '{0}'")]
     Special(char),
     /// A variable that the dry run does not set, or an expansion other than `"$NAME"`.
     #[error("an expansion other than of nvcc's own variables")]
     Expansion,
-    /// A zero byte, which no argument can hold.
+    /// A zero byte, which no argument can contain.
     #[error("a zero byte")]
     Zero,
     /// No program.
@@ -25,8 +25,8 @@ pub enum ShellError {
     Empty,
 }
 
-/// The words of `line`. `variable` gives the values of the variables that may be expanded, which
-/// happens within double quotes only, where a value is never split.
+/// Splits `line` into words. `variable` returns the values of the variables that may be expanded. Expansion
+/// happens only within double quotes, where a value is not split.
 pub fn words<'v>(
     line: &[u8],
     variable: &dyn Fn(&[u8]) -> Option<&'v [u8]>,
@@ -35,19 +35,19 @@ pub fn words<'v>(
         rest: line,
         variable,
     };
-    let mut found = Vec::new();
+    let mut words = Vec::new();
     while let Some(word) = reader.word()? {
-        found.push(word);
+        words.push(word);
     }
-    Ok(found)
+    Ok(words)
 }
 
-/// The words of `line`, in which no variable may be expanded.
+/// Splits `line` into words without expanding variables.
 pub fn plain_words(line: &[u8]) -> Result<Vec<Vec<u8>>, ShellError> {
     words(line, &|_| None)
 }
 
-/// A command line that [`words`] turns into `words` again.
+/// A command line that [`words`] splits into `words` again.
 pub fn quote(words: &[Vec<u8>]) -> Vec<u8> {
     let mut line = Vec::new();
     for word in words {
@@ -95,11 +95,11 @@ impl ShellReader<'_, '_, '_> {
                 b'"' => self.double_quoted(&mut word)?,
                 b'\'' => self.single_quoted(&mut word)?,
                 b'\\' => word.push(plain(self.next().ok_or(ShellError::Unclosed)?)?),
-                // Some shells expand a tilde only at the start of a word, others also in what looks like an assignment.
+                // Some shells expand a tilde only at the start of a word, others also in a word like an assignment.
                 b'~' if matches!(word.last(), None | Some(b'=' | b':')) => {
                     return Err(ShellError::Special('~'));
                 }
-                // Braces mean something to some shells only: that is reason enough.
+                // Only some shells act on braces, so they are refused too.
                 b'|' | b'&' | b';' | b'<' | b'>' | b'(' | b')' | b'`' | b'*' | b'?' | b'['
                 | b'{' => return Err(ShellError::Special(char::from(byte))),
                 b'$' => return Err(ShellError::Expansion),
@@ -117,7 +117,7 @@ impl ShellReader<'_, '_, '_> {
                 b'$' => self.expansion(word)?,
                 b'\\' => match self.next().ok_or(ShellError::Unclosed)? {
                     escaped @ (b'"' | b'\\' | b'$' | b'`') => word.push(escaped),
-                    // Before anything else the backslash stands for itself.
+                    // Before any other character, the backslash is literal.
                     other => word.extend([b'\\', plain(other)?]),
                 },
                 byte => word.push(plain(byte)?),

@@ -1,33 +1,33 @@
-//! Text that people see without anything in it that would steer their terminal: control characters (C0, DEL and
-//! C1), and those that turn the direction of text. Names of files, arguments and variables may hold any of them.
+//! Escapes the characters of shown text that could control a terminal: control characters (C0, DEL and
+//! C1), and those that change the direction of text. Names of files, arguments and variables may contain any of them.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// Whether a terminal may take `c` for more than a letter.
+/// Whether `c` may control a terminal instead of being printed.
 pub fn is_steering(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// One line: all of them are escaped as in Rust, `\n` and `\u{1b}`.
+/// Escapes one line: all such characters are escaped as in Rust, `\n` and `\u{1b}`.
 pub fn line(text: &str) -> Cow<'_, str> {
     escaped(text, |_| false, |text, c| text.extend(c.escape_default()))
 }
 
-/// Several lines: as [`line()`], but newlines and tabs stay.
+/// Escapes several lines: as [`line()`], but newlines and tabs are kept.
 pub fn lines(text: &str) -> Cow<'_, str> {
     let is_layout = |c| matches!(c, '\n' | '\t');
     escaped(text, is_layout, |text, c| text.extend(c.escape_default()))
 }
 
-/// The text of JSON, where they stand in strings alone but for newlines: escaped as JSON has it, so that readers
-/// find the same strings.
+/// Escapes JSON text in JSON's own way, so that parsers read the same strings. Except for newlines, such characters
+/// only occur within strings there.
 pub fn json(text: &str) -> Cow<'_, str> {
     escaped(
         text,
         |c| c == '\n',
         |text, c| {
-            // All of them have four digits at most. Writing to a String cannot fail.
+            // All of them fit in four digits. Writing to a String cannot fail.
             let _ = write!(text, "\\u{:04x}", u32::from(c));
         },
     )
@@ -38,19 +38,19 @@ fn escaped(
     stays: impl Fn(char) -> bool,
     escape: impl Fn(&mut String, char),
 ) -> Cow<'_, str> {
-    let is_odd = |c: char| is_steering(c) && !stays(c);
-    if !text.contains(is_odd) {
+    let needs_escape = |c: char| is_steering(c) && !stays(c);
+    if !text.contains(needs_escape) {
         return Cow::Borrowed(text);
     }
-    let mut found = String::with_capacity(text.len() + 16);
+    let mut escaped = String::with_capacity(text.len() + 16);
     for c in text.chars() {
-        if is_odd(c) {
-            escape(&mut found, c);
+        if needs_escape(c) {
+            escape(&mut escaped, c);
         } else {
-            found.push(c);
+            escaped.push(c);
         }
     }
-    Cow::Owned(found)
+    Cow::Owned(escaped)
 }
 
 #[cfg(test)]
