@@ -233,10 +233,10 @@ fn check_words(
 
 /// The mode of the command line. nvcc stops at the earliest stage that any option asks for, whatever their order.
 fn mode(args: &[Arg]) -> Mode {
-    let has = |wanted: Mode| {
-        args.iter().any(|arg| {
-            matches!(arg, Arg::Option { option, .. } if option.effect == Effect::Mode(wanted))
-        })
+    let has = |mode: Mode| {
+        args.iter().any(
+            |arg| matches!(arg, Arg::Option { option, .. } if option.effect == Effect::Mode(mode)),
+        )
     };
     // Cubins and fatbins can also be outputs of a device link, and so can the PTX of link-time optimisation.
     let links = has(Mode::DeviceLink);

@@ -243,8 +243,8 @@ fn undocumented(_word: &[u8]) -> EffectVerdict {
     EffectVerdict::Harmful("is for a tool whose options are not documented")
 }
 
-/// Harmless if `word` is one of the options in `table`, perhaps with a value, or a value that names no file. `otherwise`
-/// is the effect of any other word.
+/// Harmless if `word` is one of the options in `table`, perhaps with a value, or a value that names no file.
+/// `otherwise` is the effect of any other word.
 fn known(table: &[&str], word: &[u8], otherwise: &'static str) -> EffectVerdict {
     let text = String::from_utf8_lossy(word);
     let (name, value) = text.split_once('=').unwrap_or((&text, ""));

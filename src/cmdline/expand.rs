@@ -1,15 +1,15 @@
 //! Splits text into arguments by nvcc's own rules: the environment flags, option files, and lists within one argument.
 //!
 //! The rules differ. All of them were found by comparing the plans of the real nvcc, and
-//! `tests/unit/cmdline/real.rs` compares them again.
+//! `tests/unit/cmdline/real.rs` compares them again. Double quotes always protect separators.
 //!
-//! |                   | separators                           | `"`                             | `\` |
-//! |-------------------|--------------------------------------|---------------------------------|---|
-//! | environment flags | space, tab                           | protects separators, is kept    | is kept; inside quotes `\"` does not close |
-//! | option file       | space, tab, newline, carriage return | protects separators, is removed | is removed; the next byte is literal |
-//! | list              | comma                                | protects commas, is kept        | is kept; inside quotes `\"` does not close |
-//! | list of paths     | comma                                | protects commas, is removed     | is kept; inside quotes `\"` does not close |
-//! | escaped list      | comma                                | protects commas, is kept        | is removed; the next byte is literal |
+//! |                   | separators                           | `"`     | `\` |
+//! |-------------------|--------------------------------------|---------|-----|
+//! | environment flags | space, tab                           | kept    | kept; inside quotes `\"` does not close |
+//! | option file       | space, tab, newline, carriage return | removed | removed; the next byte is literal |
+//! | list              | comma                                | kept    | kept; inside quotes `\"` does not close |
+//! | list of paths     | comma                                | removed | kept; inside quotes `\"` does not close |
+//! | escaped list      | comma                                | kept    | removed; the next byte is literal |
 //!
 //! Empty elements of lists are dropped. Words of option files and elements of the first two kinds
 //! of lists are trimmed of spaces and tabs.

@@ -367,12 +367,12 @@ fn is_feature(text: &str) -> bool {
         text.bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
     };
-    FEATURES.split_ascii_whitespace().any(|known| {
-        let takes_value = known.strip_suffix('=');
+    FEATURES.split_ascii_whitespace().any(|feature| {
+        let takes_value = feature.strip_suffix('=');
         match value {
             Some(_) => takes_value == Some(name),
-            None if known.ends_with('-') => name.strip_prefix(known).is_some_and(is_plain),
-            None => takes_value.unwrap_or(known) == name,
+            None if feature.ends_with('-') => name.strip_prefix(feature).is_some_and(is_plain),
+            None => takes_value.unwrap_or(feature) == name,
         }
     })
 }
@@ -415,7 +415,7 @@ mod tests {
         }
     }
 
-    /// Of the manuals: files that are read or written, programs that are run, and words that reach such options.
+    /// Options in the manuals that read or write files, run programs, or pass words to such options.
     #[test]
     fn options_that_name_files_or_do_more_are_harmful() {
         let words = "-fplugin=x.so -fplugin-arg-x-y=z -fpass-plugin=x -fprofile-use -fprofile-use=x -fprofile-generate -fprofile-arcs \

@@ -61,6 +61,7 @@ impl Parser<'_> {
                 ));
             }
             let bytes = word.as_bytes();
+            // Inputs first: everything that does not begin with a dash, and a dash alone.
             match bytes {
                 [] => return Err(Bypass::new(BypassReason::BadArguments, "an empty argument")),
                 [b'-', _, ..] => {}

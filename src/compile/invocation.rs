@@ -244,9 +244,9 @@ impl Invocation<'_> {
             digests: self.cache.digests,
         };
         let driver = toolchain.driver;
-        let asked = || host_questions::asked(plan, passes, driver);
-        let answers = compiler.ask(&host_questions::questions(plan, asked(), driver))?;
-        compiler.check_dependency_flags(plan, asked())?;
+        let stages = || host_questions::asked(plan, passes, driver);
+        let answers = compiler.ask(&host_questions::questions(plan, stages(), driver))?;
+        compiler.check_dependency_flags(plan, stages())?;
         Ok(answers)
     }
 

@@ -141,7 +141,7 @@ impl Supply {
             Self::Own(free) => free
                 .get()
                 .checked_sub(1)
-                .map(|left| free.set(left))
+                .map(|remaining| free.set(remaining))
                 .is_some(),
         }
     }

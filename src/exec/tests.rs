@@ -1,4 +1,4 @@
-//! Schedules of shells: their order, their width, their slots, and what is left after each end.
+//! Schedules of shells: their order, their width, their slots, and what remains after each way to end.
 
 use super::{Command, Failure, Signals, Slots, Step, Work, run_all, run_steps};
 use rustix::process::{Pid, Signal, kill_process};
@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::thread::sleep;
 use std::time::Duration;
 
-/// A directory in which shells run and leave their marks.
+/// A directory in which shells run and create marker files.
 struct Yard {
     dir: tempfile::TempDir,
     signals: Signals,
@@ -81,7 +81,7 @@ impl Yard {
         run_all(&commands, &[], width, &self.slots, &self.signals)
     }
 
-    /// Waits until the process that wrote its number to `name` is gone. Orphans are reaped by others.
+    /// Waits until the process that wrote its number to `name` has ended. Another process reaps orphans.
     fn is_gone(&self, name: &str) {
         let stat = PathBuf::from(format!("/proc/{}/stat", self.read(name).trim()));
         let runs = || {
@@ -130,10 +130,10 @@ fn step(after: &[usize], weight: u64) -> Step {
 /// Marks the shell's step as started.
 const LOG: &str = "echo $1 >> $0/log";
 
-/// Runs until it is killed, with a child of its own, once it has said so.
+/// A script that marks its start, and then runs with a child of its own until it is killed.
 const FOREVER: &str = "sleep 600 & echo $! > $0/grandchild; echo $$ > $0/child; wait";
 
-/// Fails when the one above is under way.
+/// A script that fails once the one above has started.
 const FAILS_LATER: &str = "until [ -s $0/child ]; do sleep 0.01; done; exit 3";
 
 #[test]
@@ -150,7 +150,7 @@ fn output_goes_to_the_files_and_the_environment_to_the_child() {
 fn longest_way_to_the_end_goes_first() {
     let yard = Yard::new();
     let mut work = yard.scripts(&[Some(LOG); 6]);
-    // 3 leads to the heavy 5, so that it goes before 1, the heaviest of those that wait for nothing.
+    // 3 leads to the heavy 5, so it starts before 1, the heaviest of the steps that wait for nothing.
     let steps = [
         step(&[], 1),
         step(&[], 7),
@@ -179,7 +179,7 @@ fn step_begins_when_all_before_it_are_done() {
 fn width_is_used_and_never_exceeded() {
     let yard = Yard::new();
     fs::create_dir(yard.path("at")).unwrap();
-    // Each one enters, counts, and leaves when three have been inside at once.
+    // Each child ends when three have been running at once.
     let script = "mkdir $0/at/$1; n=$(ls $0/at | wc -l); echo $n >> $0/counts
         [ $n -lt 3 ] || touch $0/full
         until [ -e $0/full ]; do sleep 0.01; done; rmdir $0/at/$1";
@@ -285,7 +285,7 @@ fn steps_that_wait_for_each_other_are_refused() {
     let _ = yard.scripts(&[None; 3]).run(&steps, 1);
 }
 
-/// make's end of a jobserver with these tokens, and what make tells its children.
+/// make's end of a jobserver with these tokens, and the MAKEFLAGS that make gives its children.
 fn jobserver(tokens: &[u8]) -> (PipeReader, PipeWriter, Slots) {
     let (reader, mut writer) = pipe().unwrap();
     writer.write_all(tokens).unwrap();

@@ -153,6 +153,7 @@ impl<'a> Builder<'a> {
         value: &[u8],
     ) -> Result<(), PlanError> {
         let name = || Some(OsStr::from_bytes(value).to_owned());
+        // Values that are paths become files of the plan; all others fall through, and are added as text.
         match effect {
             FlagEffect::Output => {
                 let id = self.path(prefix, value, b"", flag)?;
@@ -271,7 +272,13 @@ impl<'a> Builder<'a> {
 
     fn finish(mut self) -> Result<Draft, PlanError> {
         let tool = self.tool();
-        let not_one = |what, found| Err(PlanError::NotOne { tool, what, found });
+        let not_one = |what, count| {
+            Err(PlanError::NotOne {
+                tool,
+                what,
+                found: count,
+            })
+        };
         let translates = !matches!(
             tool,
             Tool::Fatbinary | Tool::Nvlink | Tool::HostLink | Tool::Archive | Tool::Remove

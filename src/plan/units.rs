@@ -109,6 +109,7 @@ fn is_source(draft: &Draft, files: &Files, file: FileId) -> bool {
         && !(draft.stage.tool == Tool::StubCompile && draft.source == Some(file))
 }
 
+/// The unit of one group of stages.
 fn unit(
     drafts: &[Draft],
     files: &Files,
@@ -122,24 +123,19 @@ fn unit(
         let mut links = drafts.iter().zip(linking).filter(|(_, linking)| **linking);
         links.any(|(draft, _)| draft.stage.reads.contains(&file))
     };
-    let add = |list: &mut Vec<FileId>, file| {
-        if !list.contains(&file) {
-            list.push(file);
-        }
-    };
     for &stage in &stages {
         let draft = &drafts[stage];
         for &read in &draft.stage.reads {
             if is_source(draft, files, read) {
-                add(&mut sources, read);
+                add_new(&mut sources, read);
             }
         }
         if let Some(module_id) = draft.module_id {
-            add(&mut module_ids, module_id);
+            add_new(&mut module_ids, module_id);
         }
         for &written in &draft.stage.writes {
             if files.kind(written) == FileKind::Output || is_linked(written) {
-                add(&mut results, written);
+                add_new(&mut results, written);
             }
         }
     }
@@ -160,6 +156,13 @@ fn unit(
         results,
         depfile: None,
     })
+}
+
+/// Adds `file` to `list` unless it is there already.
+fn add_new(list: &mut Vec<FileId>, file: FileId) {
+    if !list.contains(&file) {
+        list.push(file);
+    }
 }
 
 /// Assigns each depfile to the unit of the preprocessing stage that it follows.

@@ -70,6 +70,7 @@ impl<'a> ReadSet<'a> {
         let mut questions = BTreeSet::new();
         let mut reads = Reads::default();
         let mut snippets = BTreeSet::new();
+        // Directives and forced includes of the command line are read besides the sources.
         for work in works {
             for (_, stage) in work.passes.stages(work.plan, work.unit) {
                 let args = plain_arguments(work.plan, stage);
@@ -138,8 +139,10 @@ impl<'a> ReadSet<'a> {
         let sources = reads.sources.values().map(|text| text.as_slice());
         let snippets = reads.snippets.iter().map(Vec::as_slice);
         let texts: Vec<_> = sources.chain(snippets).collect();
-        let used = times::asked(&reads.times, &texts, &moments);
-        used.map_or(Ok(()), |what| Err(what.to_owned()))
+        match times::asked(&reads.times, &texts, &moments) {
+            Some(sentence) => Err(sentence.to_owned()),
+            None => Ok(()),
+        }
     }
 
     /// Adds the files that a unit's passes read.

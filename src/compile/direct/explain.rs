@@ -59,6 +59,7 @@ impl Collector<'_> {
         keep(cache, &self.facts(cache, dependencies).to_record()?)
     }
 
+    /// The report. Without `dependencies`, it lists the files that the passes read, but no probed paths or links.
     fn facts(
         &self,
         cache: &StoreView<'_>,

@@ -57,7 +57,7 @@ pub(crate) struct DirectRecord {
     /// The key of the facts of that compile, in hex.
     #[serde(default)]
     facts: Option<String>,
-    /// The sources that it was compiled from, to be shown to users: absolute paths without dots.
+    /// The sources that it was compiled from, to be shown to users: absolute paths without `.`.
     #[serde(default)]
     sources: Vec<String>,
 }
@@ -136,7 +136,7 @@ impl<'a> Direct<'a> {
         }
         let mut base = Digester::default();
         request.write(&mut base);
-        let mut this = Self {
+        let mut direct = Self {
             key: base.finish(),
             questions: None,
             job,
@@ -149,13 +149,13 @@ impl<'a> Direct<'a> {
         if toolchain.driver == HostDriver::Wrapper {
             let answers = match answers {
                 Some(answers) => answers,
-                None => &this.ask(toolchain)?,
+                None => &direct.ask(toolchain)?,
             };
             family = answers.family.filter(|_| answers.doubt.is_none());
-            this.questions = Some((this.key, answers.questions.clone()));
-            this.key = answers.key(&this.key);
+            direct.questions = Some((direct.key, answers.questions.clone()));
+            direct.key = answers.key(&direct.key);
         }
-        (family == Some(HostFamily::Gnu)).then_some(this)
+        (family == Some(HostFamily::Gnu)).then_some(direct)
     }
 
     /// Asks the program in front of the host compiler the questions of an earlier compile.

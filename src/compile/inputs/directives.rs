@@ -413,7 +413,7 @@ fn number(text: &[u8], radix: u32, max_digits: usize) -> Option<(u8, &[u8])> {
 mod tests {
     use super::check;
 
-    /// Every way that we know to have a file read.
+    /// Every known way to make the assembler read a file.
     #[test]
     fn directives_are_found_however_they_are_written() {
         for text in [

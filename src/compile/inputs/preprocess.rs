@@ -42,7 +42,8 @@ pub(crate) fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> 
     }
     let stages = work.passes.stages(work.plan, work.unit);
     run_passes(work, &stages)?;
-    let mut read = PassResults {
+    // Of the passes over the toolkit's headers, the headers matter; of all others, the text.
+    let mut results = PassResults {
         passes: Vec::new(),
         host_headers: Vec::new(),
         known: ReadFiles::default(),
@@ -56,32 +57,36 @@ pub(crate) fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> 
         .collect();
     for (number, stage) in &stages {
         if runtime.contains(number) {
-            read.host_headers
-                .extend(host_headers(work, stage, &mut read.known)?);
+            results
+                .host_headers
+                .extend(host_headers(work, stage, &mut results.known)?);
         } else {
-            let pass = pass(work, *number, stage, &mut read.known)?;
-            read.digests
+            let pass = pass(work, *number, stage, &mut results.known)?;
+            results
+                .digests
                 .extend(stage.output.map(|file| (file, pass.digest)));
-            read.passes.push(pass);
+            results.passes.push(pass);
         }
     }
+    // A host source is compiled from its own headers, not from the text of a pass.
     if !work.passes.variants.is_empty() {
-        check_precompiled(&read.known)?;
-        let paths: Vec<_> = read.known.preprocessed().cloned().collect();
+        check_precompiled(&results.known)?;
+        let paths: Vec<_> = results.known.preprocessed().cloned().collect();
         for path in paths {
-            read.known.add_precompilable(path);
+            results.known.add_precompilable(path);
         }
     }
     for file in &work.passes.raw {
-        let pass = raw_pass(work, *file, &mut read.known)?;
-        read.digests.insert(*file, pass.digest);
-        read.passes.push(pass);
+        let pass = raw_pass(work, *file, &mut results.known)?;
+        results.digests.insert(*file, pass.digest);
+        results.passes.push(pass);
     }
-    read.passes
+    results
+        .passes
         .sort_by(|a, b| (&a.command, a.digest).cmp(&(&b.command, b.digest)));
-    read.host_headers.sort_by(|a, b| a.path.cmp(&b.path));
-    read.host_headers.dedup();
-    Ok(read)
+    results.host_headers.sort_by(|a, b| a.path.cmp(&b.path));
+    results.host_headers.dedup();
+    Ok(results)
 }
 
 /// The preprocessed text of every pass whose files the depfile lists, in nvcc's order.

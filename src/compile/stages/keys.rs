@@ -48,8 +48,7 @@ impl Keys {
             .iter()
             .map(|pair| (pair, StoredForm::Nameless));
         let named = self.named.iter().map(|pair| (pair, StoredForm::Named));
-        let both = nameless.chain(named);
-        both.flat_map(|(pair, form)| {
+        nameless.chain(named).flat_map(|(pair, form)| {
             let keys = std::iter::once(&pair.exact).chain(&pair.line_insensitive);
             keys.map(move |key| (key, form))
         })
@@ -74,13 +73,8 @@ pub(super) struct StageInputs<'a> {
 impl StageInputs<'_> {
     /// The stage's keys. `None` if the stage always runs, or reads a file without a known digest.
     pub(super) fn keys(&self, stage: &Stage, command: &Command) -> Option<Keys> {
-        let pair = |exact: HashMap<FileId, Digest>,
-                    line_insensitive: Option<HashMap<FileId, Digest>>| {
-            Some(Pair {
-                exact: self.key(stage, command, &exact)?,
-                line_insensitive: line_insensitive
-                    .and_then(|digests| self.key(stage, command, &digests)),
-            })
+        let pair = |exact: HashMap<FileId, Digest>, line_insensitive| {
+            self.pair(stage, command, &exact, line_insensitive)
         };
         let line_insensitive = self.without_lines(stage);
         let nameless = match stage.tool {
@@ -103,6 +97,21 @@ impl StageInputs<'_> {
             _ => pair(self.digests.clone(), line_insensitive),
         };
         (nameless.is_some() || named.is_some()).then_some(Keys { nameless, named })
+    }
+
+    /// The keys over the digests `exact` and `line_insensitive` of what the stage reads.
+    fn pair(
+        &self,
+        stage: &Stage,
+        command: &Command,
+        exact: &HashMap<FileId, Digest>,
+        line_insensitive: Option<HashMap<FileId, Digest>>,
+    ) -> Option<Pair> {
+        Some(Pair {
+            exact: self.key(stage, command, exact)?,
+            line_insensitive: line_insensitive
+                .and_then(|digests| self.key(stage, command, &digests)),
+        })
     }
 
     /// The digests of what ptxas reads, without the module id; `None` if ptxas uses it for more than names.

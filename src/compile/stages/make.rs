@@ -85,6 +85,7 @@ fn run_side_by_side(
     numbers: &[usize],
     overlap: &mut dyn FnMut(),
 ) -> Result<(), Detour> {
+    // The stages, their numbers, the overlapping work, and the log.
     struct Rest<'a, 'b>(
         &'b mut Stages<'a>,
         &'b [usize],

@@ -57,17 +57,19 @@ pub(super) fn is_carried_through(ptx: &[u8]) -> bool {
 fn spelled(text: &[u8]) -> Vec<u8> {
     let is_word = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
     let words = text.split(|byte| !is_word(byte));
-    let number = |word: &[u8]| {
-        let word = std::str::from_utf8(word).ok()?;
-        match word.strip_prefix("0x") {
-            Some(digits) => u8::from_str_radix(digits, 16).ok(),
-            None => word.parse().ok(),
-        }
-    };
     words
         .filter(|word| matches!(word.len(), 1..=4))
         .filter_map(number)
         .collect()
+}
+
+/// The decimal or hexadecimal number that `word` is, if it fits a byte.
+fn number(word: &[u8]) -> Option<u8> {
+    let word = std::str::from_utf8(word).ok()?;
+    match word.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16).ok(),
+        None => word.parse().ok(),
+    }
 }
 
 #[cfg(test)]

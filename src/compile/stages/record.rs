@@ -19,7 +19,7 @@ pub(crate) struct StageRecord {
     pub stderr: Option<Artefact>,
     /// Files that the result quotes. All of them must be unchanged.
     pub sources: Vec<QuotedSource>,
-    /// The source of the unit that it first ran for, to be shown to users: an absolute path without dots.
+    /// The source of the unit that it first ran for, to be shown to users: an absolute path without `.`.
     #[serde(default)]
     pub source: String,
 }

@@ -32,16 +32,20 @@ pub(super) struct Written {
 /// Whether file names reach what the stage writes: objects name the file that they were compiled
 /// from, and cubins with debug information hold ptxas's command line.
 pub(super) fn names_count(stage: &Stage) -> bool {
-    let is_debug = |argument: &Argument| match &argument.0[..] {
+    match stage.tool {
+        Tool::HostCompile => true,
+        Tool::Ptxas => stage.args.iter().any(is_debug),
+        _ => false,
+    }
+}
+
+/// Whether the argument makes ptxas write debug information.
+fn is_debug(argument: &Argument) -> bool {
+    match &argument.0[..] {
         [Piece::Text(text)] => {
             let text = text.as_bytes();
             text.starts_with(b"-g") || text.starts_with(b"--device-debug")
         }
-        _ => false,
-    };
-    match stage.tool {
-        Tool::HostCompile => true,
-        Tool::Ptxas => stage.args.iter().any(is_debug),
         _ => false,
     }
 }
@@ -124,18 +128,20 @@ pub(super) fn added(
     stage: &Stage,
     number: usize,
 ) -> Vec<(&'static str, PathBuf)> {
-    let has = |flag: &str| {
-        let mut args = stage.args.iter();
-        args.any(|argument| match &argument.0[..] {
-            [Piece::Text(text), ..] => text.as_bytes().starts_with(flag.as_bytes()),
-            _ => false,
-        })
-    };
-    if stage.tool != Tool::Cicc || SIDE_OUTPUTS.iter().any(|flag| has(flag)) {
+    if stage.tool != Tool::Cicc || SIDE_OUTPUTS.iter().any(|flag| has_flag(stage, flag)) {
         return Vec::new();
     }
     let path = |flag: &str| work.commands.workspace.side_file(number, &flag[2..]);
     SIDE_OUTPUTS.map(|flag| (flag, path(flag))).into()
+}
+
+/// Whether an argument of the stage begins with `flag`.
+fn has_flag(stage: &Stage, flag: &str) -> bool {
+    let mut args = stage.args.iter();
+    args.any(|argument| match &argument.0[..] {
+        [Piece::Text(text), ..] => text.as_bytes().starts_with(flag.as_bytes()),
+        _ => false,
+    })
 }
 
 /// The name of the stub in the arguments of cudafe++.

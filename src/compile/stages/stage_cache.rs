@@ -307,6 +307,7 @@ impl<'a> Stages<'a> {
         {
             return Err("it names the work directory".to_owned());
         }
+        // What else a tool may read or mention depends on the tool.
         match stage.tool {
             Tool::Cudafe => self.check_stub_name(stage, &printed),
             Tool::Ptxas => {
@@ -393,6 +394,7 @@ impl<'a> Stages<'a> {
                 artefact: cache.keep_artefact(bytes)?,
             });
         }
+        // What is printed may name the module id too, so it is stored in the form of the files.
         let printed_form = self.in_form(&printed, form)?;
         let record = StageRecord {
             schema: SCHEMA,
@@ -407,6 +409,7 @@ impl<'a> Stages<'a> {
             StoredForm::Nameless => keys.nameless.as_ref()?,
         };
         cache.keep(&keys.exact, &serde_json::to_vec(&record).ok()?);
+        // Under this key, the files that messages mention must be unchanged, as their lines must not have moved.
         if let Some(line_insensitive) = &keys.line_insensitive
             && let Some(sources) = self.named(&printed)
         {
@@ -441,13 +444,14 @@ impl<'a> Stages<'a> {
 
     /// Every file that the unit's passes read, with its digest. `None` if one has changed since they read it.
     fn sources(&self) -> Option<Vec<QuotedSource>> {
-        let take = || {
-            let files = self.inputs.read.known.resolve().ok()?;
-            let sources = files.sources()?;
-            files.check_unchanged(self.inputs.work.started).ok()?;
-            Some(sources)
-        };
-        self.sources.get_or_init(take).clone()
+        self.sources.get_or_init(|| self.digest_sources()).clone()
+    }
+
+    fn digest_sources(&self) -> Option<Vec<QuotedSource>> {
+        let files = self.inputs.read.known.resolve().ok()?;
+        let sources = files.sources()?;
+        files.check_unchanged(self.inputs.work.started).ok()?;
+        Some(sources)
     }
 }
 

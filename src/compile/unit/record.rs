@@ -27,7 +27,7 @@ pub(crate) struct UnitRecord {
     pub tied: bool,
     /// Wall time of the stages that a hit saves, in milliseconds.
     pub milliseconds: u64,
-    /// The source that the result was first compiled from, to be shown to users: an absolute path without dots.
+    /// The source that the result was first compiled from, to be shown to users: an absolute path without `.`.
     #[serde(default)]
     pub source: String,
 }

@@ -84,6 +84,7 @@ pub(crate) fn compile_unit(
         line_insensitive: None,
         counted: Cell::new(false),
     };
+    // The line-insensitive digests take time, so they are only computed once the exact key has missed.
     let (product, ending, scope) = match run.fetch_exact() {
         (Some(product), scope) => (product, Ending::Hit, scope),
         (None, scope) => {

@@ -53,6 +53,7 @@ pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> O
     // Exactly the unit's results, each once.
     let complete = results.collect::<BTreeSet<_>>() == files.clone().collect::<BTreeSet<_>>()
         && files.count() == work.unit.results.len();
+    // A record must not make other files appear in the keep directory.
     let temporaries = temporaries(work);
     for kept in &record.kept {
         if !temporaries.contains(&OsStr::new(&kept.name)) {
