@@ -25,7 +25,7 @@ use crate::exec::Signals;
 use crate::includes::mounts::Mounts;
 use crate::journal::{self, CompileOutcome, Recorder};
 use crate::outcome::{Fallback, FallbackReason};
-use crate::plan::Plan;
+use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
 use crate::toolchain::{Toolchain, identify, recall};
@@ -214,7 +214,8 @@ impl Invocation<'_> {
         if !self.cache.stages {
             one_step::check(&plan)?;
         }
-        let mut streams = plan.stages.len();
+        // Behind the numbers of the plan's stages, and of those that a host compile in two steps adds.
+        let mut streams = plan.stages.len() + plan::ADDED_STAGES;
         let passes = (0..plan.units.len())
             .map(|number| UnitPasses::add(&mut plan, number, &mut streams))
             .collect::<Result<Vec<_>, _>>()?;

@@ -43,6 +43,7 @@ mod variant;
 
 pub use error::PlanError;
 pub use parts::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Resolve, Stage, Unit};
+pub(crate) use split::ADDED_STAGES;
 pub use split::Split;
 pub use tool::Tool;
 

@@ -26,6 +26,9 @@ pub struct Split {
     pub assembly: FileId,
 }
 
+/// How many stages a split adds behind those of the plan.
+pub(crate) const ADDED_STAGES: usize = 2;
+
 /// Whole flags of the host compiler that are known not to affect the block, and to write no second file.
 const WHOLE: &[&str] = &["-c", "-pipe", "-pthread", "-w"];
 
@@ -113,9 +116,10 @@ impl Plan {
         replace(&mut packing.args, form, fatbinary)?;
         packing.writes = renamed(&packing.writes, form, fatbinary);
         let mut unit = unit.clone();
+        let added: [Stage; ADDED_STAGES] = [template, assemble];
         unit.stages
-            .extend([plan.stages.len(), plan.stages.len() + 1]);
-        plan.stages.extend([template, assemble]);
+            .extend(plan.stages.len()..plan.stages.len() + ADDED_STAGES);
+        plan.stages.extend(added);
         Some(Split {
             plan,
             unit,

@@ -181,3 +181,32 @@ fn an_error_leaves_an_old_object_as_nvcc_does() {
     fails_as_with_nvcc(&ws, &["-c", "k.cu"]);
     assert_eq!(ws.read("k.o"), b"old");
 }
+
+/// The assembler's own message needs a host compile in one step, which repeats the compiler's.
+#[test]
+fn warnings_of_the_host_compiler_are_printed_once_if_the_assembler_prints_too() {
+    let source = "asm(\".warning \\\"seen\\\"\");\n__global__ void k() {}\n\
+        int narrowed(double d) { int i = d; return i; }\n";
+    let ws = Workspace::with("unit.cu", source);
+    let outcome = ws.build(&["-c", "unit.cu", "-Xcompiler", "-Wconversion"]);
+    let text = outcome.err();
+    assert_eq!(text.matches("-Wfloat-conversion").count(), 1, "{text}");
+    assert_eq!(text.matches("Warning: seen").count(), 1, "{text}");
+}
+
+#[test]
+fn warnings_of_one_unit_do_not_reach_the_stages_of_another() {
+    let mut ws = sources();
+    for name in ["a", "b"] {
+        ws.write(
+            &format!("{name}.cpp"),
+            &format!("#warning {name}\nint {name};\n"),
+        );
+    }
+    ws.write("unit.cu", "__global__ void k() {}\n");
+    let log = ws.root().join("log");
+    ws.set_env("PCACHE_LOG", &log);
+    ws.build(&["-c", "a.cpp", "b.cpp", "unit.cu"]);
+    let text = std::fs::read_to_string(&log).unwrap();
+    assert!(!text.contains("in one step"), "{text}");
+}

@@ -136,6 +136,21 @@ impl Workspace {
         }
     }
 
+    /// Removes what was printed under `number`: by a stage that now runs a second time, or by one of another unit.
+    pub(crate) fn forget_printed(&self, number: usize) -> Result<(), Fallback> {
+        for stream in OutputStream::ALL {
+            let path = self.stream(number, stream);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    let detail = format!("{}: {error}", path.display());
+                    return Err(Fallback::new(FallbackReason::WorkDirectory, detail));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// A file that stage `number` writes besides those of the plan, because of an argument that we add.
     pub(crate) fn side_file(&self, number: usize, suffix: &str) -> PathBuf {
         self.root

@@ -81,6 +81,7 @@ impl<'a> Stages<'a> {
         let work = self.inputs.work;
         let stage = work.stage(number);
         work.commands.workspace.prepare(work.plan, &stage.writes)?;
+        work.commands.workspace.forget_printed(number)?;
         if let Some(two_steps) = &mut self.two_steps {
             let form = two_steps.begin(work, stage)?;
             self.inputs.digests.extend(form);
