@@ -1,22 +1,22 @@
-//! What differs between two compiles of the same thing. What only follows from something else that is
-//! named (another command line for a stage, other text after preprocessing, a header that is read
-//! because another one includes it now) is not named itself.
+//! Finds the differences between two compiles of the same sources. Leaves out consequences of other differences:
+//! a changed command line of a stage, changed text after preprocessing, a header that is read
+//! because another one includes it now.
 
 use super::difference::{Difference, DifferenceKind, short};
 use super::facts::{DependencyReport, Fields, ToolFacts, values};
 use super::files;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Everything that differs, causes alone.
+/// All differences between two reports that are causes, without secrets.
 pub fn differences(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
-    let found = causes(old, new).into_iter();
-    found.map(Difference::without_digests).collect()
+    let causes = causes(old, new).into_iter();
+    causes.map(Difference::without_digests).collect()
 }
 
 fn causes(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
-    let mut found = flags(old, new);
-    found.extend(environment(old, new));
-    found.extend(version(old, new));
+    let mut causes = flags(old, new);
+    causes.extend(environment(old, new));
+    causes.extend(version(old, new));
     for (kind, name) in [
         (DifferenceKind::Driver, "driver"),
         (DifferenceKind::Release, "release"),
@@ -24,25 +24,30 @@ fn causes(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
         (DifferenceKind::Diagnostics, "diagnostics"),
         (DifferenceKind::Source, "source"),
     ] {
-        found.extend(field(kind, name, old, new));
+        causes.extend(field(kind, name, old, new));
     }
-    found.extend(program(old, new));
-    let chosen = found.iter().any(chooses_tools);
-    found.extend(tools(old, new, chosen));
-    found.extend(machine(old, new));
-    found.extend(files::links(old, new));
-    found.extend(output_names(old, new));
-    found.extend(files::files(old, new));
-    if found.is_empty() {
-        found.extend(files::strays(old, new));
+    causes.extend(program(old, new));
+    let choice = if causes.iter().any(chooses_tools) {
+        ToolChoice::Changed
+    } else {
+        ToolChoice::Same
+    };
+    causes.extend(tools(old, new, choice));
+    causes.extend(machine(old, new));
+    causes.extend(files::links(old, new));
+    causes.extend(output_names(old, new));
+    causes.extend(files::files(old, new));
+    // These are usually consequences, so they are shown only if no cause was found.
+    if causes.is_empty() {
+        causes.extend(files::strays(old, new));
     }
-    if found.is_empty() {
-        found.extend(derived(old, new));
+    if causes.is_empty() {
+        causes.extend(derived(old, new));
     }
-    found
+    causes
 }
 
-/// A field of the request with one telling value.
+/// The difference of a field of the request that is shown by one value.
 fn field(
     kind: DifferenceKind,
     name: &str,
@@ -51,7 +56,7 @@ fn field(
 ) -> Option<Difference> {
     let (was, is) = (old.request(name), new.request(name));
     (was != is).then(|| {
-        // Of the two spellings of a directory, the one that differs.
+        // A directory has two spellings: shows the one that differs.
         let at = was.iter().zip(is).position(|(was, is)| was != is);
         let value = |values: &[String]| values.get(at.unwrap_or(0)).cloned();
         Difference {
@@ -64,18 +69,18 @@ fn field(
     })
 }
 
-/// What a program compiled at run time was given besides its text and its options.
+/// Differences of the arguments of a program compiled at run time, other than its text and its options.
 fn program(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let (was, is) = (old.request("name"), new.request("name"));
-    let mut found = value_changes(DifferenceKind::Source, "name", was, is);
+    let mut differences = value_changes(DifferenceKind::Source, "name", was, is);
     let (was, is) = (old.request("expressions"), new.request("expressions"));
-    found.extend(value_changes(
+    differences.extend(value_changes(
         DifferenceKind::Flag,
         "name expression",
         was,
         is,
     ));
-    // Names and digests by turns.
+    // The field holds names and digests alternately.
     let headers = |facts: &DependencyReport| -> BTreeMap<String, String> {
         let pairs = facts.request("headers").chunks_exact(2);
         pairs
@@ -91,12 +96,13 @@ fn program(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
             let (was, is) = (digest(was), digest(is));
             let changed =
                 Difference::new(DifferenceKind::Header, name, was.as_deref(), is.as_deref());
-            found.push(changed.noting(Some("passed in memory".to_owned())));
+            differences.push(changed.noting(Some("passed in memory".to_owned())));
         }
     }
-    found
+    differences
 }
 
+/// Differences of the job's options and inputs.
 fn flags(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let mut names: Vec<&String> = old
         .job
@@ -106,7 +112,7 @@ fn flags(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
         .collect();
     names.sort();
     names.dedup();
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     for name in names {
         let has = |job: &Fields| job.iter().any(|(known, _)| known == name);
         let (was, is) = (values(&old.job, name), values(&new.job, name));
@@ -122,26 +128,26 @@ fn flags(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
         };
         match (has(&old.job), has(&new.job)) {
             (true, false) if was.is_empty() => {
-                found.push(Difference::new(kind, &shown, Some("set"), None));
+                differences.push(Difference::new(kind, &shown, Some("set"), None));
             }
             (false, true) if is.is_empty() => {
-                found.push(Difference::new(kind, &shown, None, Some("set")));
+                differences.push(Difference::new(kind, &shown, None, Some("set")));
             }
-            _ => found.extend(value_changes(kind, &shown, was, is)),
+            _ => differences.extend(value_changes(kind, &shown, was, is)),
         }
     }
-    for difference in &mut found {
+    for difference in &mut differences {
         let from = folded_from(difference, old, new);
         difference.note = from.or(difference.note.take());
         for value in [&mut difference.old, &mut difference.new] {
             *value = value.take().map(|value| spelled(&difference.name, &value));
         }
     }
-    found
+    differences
 }
 
-/// A value as people write it: keys have `DX=1` for `-DX=1`, and `X` or `F` before an option of the
-/// host compiler that was passed on.
+/// A value as on a command line: keys have `DX=1` for `-DX=1`, and `X` or `F` before an option that was
+/// passed on to the host compiler.
 fn spelled(name: &str, value: &str) -> String {
     let words = value.split(' ').map(|word| match name {
         "--define-macro" => format!("-{word}"),
@@ -151,63 +157,64 @@ fn spelled(name: &str, value: &str) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-/// What was taken from a list and added to it; its order, where that is all.
+/// The values that were removed from a list and added to it, or only the changed order.
 fn value_changes(
     kind: DifferenceKind,
     name: &str,
     was: &[String],
     is: &[String],
 ) -> Vec<Difference> {
-    let (mut gone, mut come) = (without(was, is), without(is, was));
-    if gone.is_empty() && come.is_empty() {
+    let (mut removed, mut added) = (without(was, is), without(is, was));
+    if removed.is_empty() && added.is_empty() {
         let reordered = Difference::new(kind, name, Some(&was.join(" ")), Some(&is.join(" ")));
         let reordered = reordered.noting(Some("in another order".to_owned()));
         return (was != is).then_some(reordered).into_iter().collect();
     }
-    let mut found = Vec::new();
-    // Two values of the same thing, such as a macro's, are one change.
-    gone.retain(|old| {
-        let alike = come.iter().position(|new| subject(new) == subject(old));
-        let new = alike.map(|at| come.remove(at));
+    let mut differences = Vec::new();
+    // An old and a new value of the same thing, such as one macro, are one change.
+    removed.retain(|old| {
+        let same_subject = added.iter().position(|new| subject(new) == subject(old));
+        let new = same_subject.map(|at| added.remove(at));
         if let Some(new) = &new {
-            found.push(Difference::new(kind, name, Some(old), Some(new)));
+            differences.push(Difference::new(kind, name, Some(old), Some(new)));
         }
         new.is_none()
     });
-    if let ([old], [new]) = (&gone[..], &come[..]) {
-        found.push(Difference::new(kind, name, Some(old), Some(new)));
-        return found;
+    // So are the only two values that are left.
+    if let ([old], [new]) = (&removed[..], &added[..]) {
+        differences.push(Difference::new(kind, name, Some(old), Some(new)));
+        return differences;
     }
-    let gone = gone
+    let removed = removed
         .iter()
         .map(|old| Difference::new(kind, name, Some(old), None));
-    found.extend(gone);
-    let come = come
+    differences.extend(removed);
+    let added = added
         .iter()
         .map(|new| Difference::new(kind, name, None, Some(new)));
-    found.extend(come);
-    found
+    differences.extend(added);
+    differences
 }
 
-/// What a value is of: a macro, an architecture.
+/// The thing that has a value: a macro, an architecture.
 fn subject(value: &str) -> &str {
     let value = value.strip_prefix(['X', 'F']).unwrap_or(value);
     let end = value.find(['=', ',']).unwrap_or(value.len());
     &value[..end]
 }
 
-/// The values of `all` without as many of each as `others` hold.
+/// The values of `all`, minus those of `others`, each as often as it occurs there.
 fn without(all: &[String], others: &[String]) -> Vec<String> {
     let mut others: Vec<&String> = others.iter().collect();
-    let mut left = all.to_vec();
-    left.retain(|value| {
-        let known = others.iter().position(|other| *other == value);
-        known.map(|at| others.remove(at)).is_none()
+    let mut remaining = all.to_vec();
+    remaining.retain(|value| {
+        let equal = others.iter().position(|other| *other == value);
+        equal.map(|at| others.remove(at)).is_none()
     });
-    left
+    remaining
 }
 
-/// The variable that an option has come from or gone with.
+/// The variable (`NVCC_APPEND_FLAGS` or the like) that added or removed an option, as a note.
 fn folded_from(
     difference: &Difference,
     old: &DependencyReport,
@@ -215,7 +222,7 @@ fn folded_from(
 ) -> Option<String> {
     let names = old.folded.keys().chain(new.folded.keys());
     let mut changed = names.filter(|name| old.folded.get(*name) != new.folded.get(*name));
-    let told = |value: &Option<String>| {
+    let bare = |value: &Option<String>| {
         let value = value.as_deref()?;
         let bare = value
             .strip_prefix(['D', 'U', 'X', 'F', 'I'])
@@ -225,13 +232,12 @@ fn folded_from(
             _ => bare.to_owned(),
         })
     };
-    let (was, is) = (told(&difference.old), told(&difference.new));
+    let (was, is) = (bare(&difference.old), bare(&difference.new));
     changed
         .find(|name| {
             let holds = |facts: &DependencyReport, value: &Option<String>| {
-                let text = facts.folded.get(*name);
-                let both = text.zip(value.as_ref());
-                both.is_some_and(|(text, value)| text.contains(value.as_str()))
+                let flags = facts.folded.get(*name).zip(value.as_ref());
+                flags.is_some_and(|(flags, value)| flags.contains(value.as_str()))
             };
             holds(old, &was) || holds(new, &is)
         })
@@ -253,9 +259,9 @@ fn environment(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference
         .collect();
     names.sort();
     names.dedup();
-    let value = |set: &[(String, String)], name: &str| {
-        let found = set.iter().find(|(known, _)| known == name);
-        found.map(|(_, value)| value.clone())
+    let value = |variables: &[(String, String)], name: &str| {
+        let variable = variables.iter().find(|(known, _)| known == name);
+        variable.map(|(_, value)| value.clone())
     };
     let differing = names.into_iter().filter_map(|name| {
         let (old, new) = (value(&was, &name), value(&is, &name));
@@ -270,7 +276,7 @@ fn environment(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference
     differing.collect()
 }
 
-/// Whether what differs says which tools are used.
+/// Whether an option or variable that differs chooses the tools.
 fn chooses_tools(difference: &Difference) -> bool {
     const CHOOSING: [&str; 5] = [
         "--compiler-bindir",
@@ -282,9 +288,16 @@ fn chooses_tools(difference: &Difference) -> bool {
     CHOOSING.contains(&difference.name.as_str())
 }
 
-/// Tools by their roles; where no tool differs, the places where they were found. Where others were
-/// `chosen`, only those count that are where they were.
-fn tools(old: &DependencyReport, new: &DependencyReport, chosen: bool) -> Vec<Difference> {
+/// Whether the options and variables that choose the tools are the same.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ToolChoice {
+    Same,
+    Changed,
+}
+
+/// Differences of tools, by their roles; if no tool differs, differences of the places where they were found. With a
+/// changed `choice`, only tools that are in the same place as before.
+fn tools(old: &DependencyReport, new: &DependencyReport, choice: ToolChoice) -> Vec<Difference> {
     let of = |facts: &DependencyReport, role: &str| -> Vec<ToolFacts> {
         let tools = facts.tools.iter().filter(|tool| tool.role == role);
         tools.cloned().collect()
@@ -297,16 +310,16 @@ fn tools(old: &DependencyReport, new: &DependencyReport, chosen: bool) -> Vec<Di
         .collect();
     roles.sort();
     roles.dedup();
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     for role in roles {
         let (was, is) = (of(old, role), of(new, role));
         for at in 0..was.len().max(is.len()) {
             let (was, is) = (was.get(at), is.get(at));
             let moved = was.map(|tool| &tool.path) != is.map(|tool| &tool.path);
             let differs = was.map(|tool| &tool.sha256) != is.map(|tool| &tool.sha256);
-            if differs && !(moved && chosen) {
+            if differs && !(moved && choice == ToolChoice::Changed) {
                 let shown = |tool: &ToolFacts| format!("{} ({})", tool.path, short(&tool.sha256));
-                found.push(Difference {
+                differences.push(Difference {
                     kind: DifferenceKind::Tool,
                     name: role.clone(),
                     old: was.map(shown),
@@ -316,20 +329,20 @@ fn tools(old: &DependencyReport, new: &DependencyReport, chosen: bool) -> Vec<Di
             }
         }
     }
-    if !found.is_empty() || chosen {
-        return found;
+    if !differences.is_empty() || choice == ToolChoice::Changed {
+        return differences;
     }
     if old.one("toolchain") != new.one("toolchain") {
         let note = "targets/ beside nvcc, which names its folders of headers, has changed";
         let changed = Difference::new(DifferenceKind::Toolkit, "targets", None, None);
-        found.push(changed.noting(Some(note.to_owned())));
+        differences.push(changed.noting(Some(note.to_owned())));
     }
     let (was, is) = (old.request("programs"), new.request("programs"));
-    found.extend(value_changes(DifferenceKind::Toolkit, "programs", was, is));
-    found
+    differences.extend(value_changes(DifferenceKind::Toolkit, "programs", was, is));
+    differences
 }
 
-/// Another version of pcache-nvcc, as far as it makes other keys.
+/// The difference between versions of pcache-nvcc whose keys have other schemas.
 fn version(old: &DependencyReport, new: &DependencyReport) -> Option<Difference> {
     let of = |facts: &DependencyReport| {
         let units = facts.units.iter().take(1);
@@ -342,22 +355,20 @@ fn version(old: &DependencyReport, new: &DependencyReport) -> Option<Difference>
 }
 
 fn machine(old: &DependencyReport, new: &DependencyReport) -> Option<Difference> {
-    let asked = |facts: &DependencyReport| {
+    let processor = |facts: &DependencyReport| {
         let mut units = facts.units.iter();
-        units.find_map(|unit| values(&unit.fields, "machine").first().cloned())
+        let machine = units.find_map(|unit| values(&unit.fields, "machine").first().cloned());
+        machine.unwrap_or_default()
     };
-    let (was, is) = (
-        asked(old).unwrap_or_default(),
-        asked(new).unwrap_or_default(),
-    );
-    // Without `native` there is none, and the flag says so.
-    let told = was != is && !was.is_empty() && !is.is_empty();
+    let (was, is) = (processor(old), processor(new));
+    // Without `native` the field is empty, and the difference is that of the flag.
+    let differs = was != is && !was.is_empty() && !is.is_empty();
     let model = |text: &str| {
         let mut lines = text.lines();
         let line = lines.find(|line| line.starts_with("model") || line.starts_with("CPU part"));
         line.unwrap_or("another").to_owned()
     };
-    told.then(|| {
+    differs.then(|| {
         Difference::new(
             DifferenceKind::Machine,
             "processor",
@@ -369,9 +380,9 @@ fn machine(old: &DependencyReport, new: &DependencyReport) -> Option<Difference>
 
 fn output_names(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let (was, is) = (old.request("outputs"), new.request("outputs"));
-    let mut found = value_changes(DifferenceKind::Output, "outputs", was, is);
-    // `output-file=a.o`, and of a flag `keep=`.
-    for difference in &mut found {
+    let mut differences = value_changes(DifferenceKind::Output, "outputs", was, is);
+    // Values are `output-file=a.o`, or `keep=` for a flag.
+    for difference in &mut differences {
         let mut name = None;
         for value in [&mut difference.old, &mut difference.new] {
             let split = value.as_deref().and_then(|value| value.split_once('='));
@@ -384,33 +395,34 @@ fn output_names(old: &DependencyReport, new: &DependencyReport) -> Vec<Differenc
         }
         difference.name = name.unwrap_or_default();
     }
-    found
+    differences
 }
 
-/// What follows from everything else, where nothing else differs, and fields that nothing else names.
+/// Differences that normally follow from others, and fields that no other function compares. For when nothing else
+/// differs.
 fn derived(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
-    let mut found = others(&old.request, &new.request);
+    let mut differences = others(&old.request, &new.request);
     for (was, is) in old.units.iter().zip(&new.units) {
         let (left, right) = (
             values(&was.fields, "commands"),
             values(&is.fields, "commands"),
         );
-        found.extend(value_changes(
+        differences.extend(value_changes(
             DifferenceKind::Command,
             "commands",
             left,
             right,
         ));
-        found.extend(others(&was.fields, &is.fields));
+        differences.extend(others(&was.fields, &is.fields));
     }
-    found
+    differences
 }
 
-/// The fields that differ, by their names alone.
+/// The fields that differ, by name without values.
 fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
     let fields = new.iter().filter(|(name, _)| name != "commands");
     let differing = fields.filter(|(name, is)| values(old, name) != is);
-    let named = differing.map(|(name, _)| {
+    let differences = differing.map(|(name, _)| {
         let note = match name.as_str() {
             "passes" => "the text after preprocessing differs, though no file does",
             "printed" => "what the preprocessor prints differs",
@@ -422,5 +434,5 @@ fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
         };
         Difference::new(DifferenceKind::Text, name, None, None).noting(Some(note.to_owned()))
     });
-    named.collect()
+    differences.collect()
 }

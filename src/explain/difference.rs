@@ -1,32 +1,32 @@
-//! One difference between two compiles, and what sort of thing it is. Does not look for any.
+//! One difference between two compiles, and its kind. Plain data.
 
 use crate::secret::shown;
 use serde::Serialize;
 
-/// Said of secrets.
+/// The note for secret values.
 const UNTOLD: &str = "the values differ; they are not kept";
 
-/// What sort of thing differs.
+/// The kind of thing that differs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DifferenceKind {
-    /// An option of nvcc, wherever it comes from.
+    /// An option of nvcc, from the command line or a variable.
     Flag,
     /// An environment variable.
     Environment,
     /// The CUDA driver.
     Driver,
-    /// What nvcc calls its release.
+    /// The release that nvcc prints.
     Release,
-    /// What pcache-nvcc's own keys hold: another version of it.
+    /// The schemas of the keys, which differ between versions of pcache-nvcc.
     Version,
     /// A tool's content.
     Tool,
-    /// Where tools were found, or what is beside them.
+    /// The places where tools were found, or the directories beside them.
     Toolkit,
     /// The working directory.
     Directory,
-    /// The processor, where `native` asks for it.
+    /// The processor, if an option asks for `native`.
     Machine,
     /// Whether messages are coloured.
     Diagnostics,
@@ -34,32 +34,32 @@ pub enum DifferenceKind {
     Source,
     /// A header's content.
     Header,
-    /// A name that was looked for in vain, and is there now.
+    /// A name that was searched for and missing before, and exists now.
     Appeared,
-    /// A file that was there, and is not now.
+    /// A file that existed before and is missing now.
     Gone,
-    /// Where a path leads.
+    /// The target of a link.
     Link,
-    /// How outputs are named.
+    /// The names of outputs.
     Output,
-    /// A command that nvcc would run, though nothing else tells why.
+    /// A command that nvcc would run, if nothing else explains the difference.
     Command,
-    /// Text after preprocessing, or what was printed, though no file differs.
+    /// Preprocessed text, or printed messages, although no file differs.
     Text,
 }
 
 /// One difference, by name with its old and its new value.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
-    /// What sort of thing.
+    /// The kind of thing.
     pub kind: DifferenceKind,
     /// Its name: an option, a variable, a path.
     pub name: String,
-    /// What it was; `None` if it was not there.
+    /// The old value; `None` if there was none.
     pub old: Option<String>,
-    /// What it is; `None` if it is not there.
+    /// The new value; `None` if there is none.
     pub new: Option<String>,
-    /// What else is to be said of it.
+    /// A remark for the reader.
     pub note: Option<String>,
 }
 
@@ -84,7 +84,7 @@ impl Difference {
         self
     }
 
-    /// Without the digests that stand for secrets. Where they are all that differs, it says that they do.
+    /// Removes the digests that stand for secrets. If only those differ, adds a note that says so.
     pub(super) fn without_digests(mut self) -> Self {
         let values = [&mut self.old, &mut self.new];
         for value in values.into_iter().flatten() {

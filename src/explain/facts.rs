@@ -1,4 +1,5 @@
-//! What one compile depended on, as text, but for the values of secrets. Stored for later; never read by a compile.
+//! The report of what one compile depended on, as text without secret values. Stored for `pcache explain`; never read
+//! by a compile.
 
 use crate::key::{COMMON_FIELDS, Explanation};
 use crate::secret;
@@ -8,7 +9,7 @@ use std::collections::BTreeMap;
 /// The version of [`DependencyReport`]; others are not read.
 pub const SCHEMA: u32 = 1;
 
-/// Fields of names of files, which hold neither macros nor variables. Of all others, secret values are hidden.
+/// Fields with names of files, which hold neither macros nor variables. In all other fields, secret values are hidden.
 const OF_FILES: [&str; 6] = [
     "directory",
     "inputs",
@@ -26,38 +27,38 @@ pub type Fields = Vec<(String, Vec<String>)>;
 pub struct DependencyReport {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The fields of direct mode's key, but for the job.
+    /// The fields of direct mode's key, except the job.
     pub request: Fields,
     /// The job: options by their long names.
     pub job: Fields,
-    /// `NVCC_PREPEND_FLAGS` and `NVCC_APPEND_FLAGS`, which are folded into the job.
+    /// `NVCC_PREPEND_FLAGS` and `NVCC_APPEND_FLAGS`, which are also folded into the job.
     pub folded: BTreeMap<String, String>,
-    /// The arguments with which nvcc would compile the same, but for where things go; empty where they
-    /// are no text.
+    /// Arguments with which nvcc would do the same compile, without the names of outputs; empty if they
+    /// are not text.
     #[serde(default)]
     pub command: Vec<String>,
-    /// Its tools.
+    /// The tools.
     pub tools: Vec<ToolFacts>,
-    /// Its units.
+    /// The units.
     pub units: Vec<UnitFacts>,
-    /// Why every byte of the sources counted, if it did.
+    /// Why every byte of the sources mattered; `None` if only the tokens did.
     pub exact: Option<String>,
     /// Files that were read; `by` is the index of the includer in this list.
     pub files: Vec<File>,
-    /// Names that were looked for and not there, by directory.
+    /// Names that were searched for and missing, by directory.
     pub absent: BTreeMap<String, Vec<String>>,
-    /// Places where it only counted that something is there.
+    /// Paths of which only the existence mattered.
     pub present: Vec<String>,
-    /// Directories as they are spelled, with where they led.
+    /// Directories as they are spelled, with their real paths.
     pub links: BTreeMap<String, String>,
 }
 
 /// One tool.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ToolFacts {
-    /// What it is to nvcc: `ptxas`, `host`.
+    /// Its role: `ptxas`, `host`.
     pub role: String,
-    /// Its file.
+    /// The path of its file.
     pub path: String,
     /// SHA-256 of its content.
     pub sha256: String,
@@ -68,7 +69,7 @@ pub struct ToolFacts {
 pub struct UnitFacts {
     /// Its key.
     pub key: String,
-    /// The fields of its key that the request has not.
+    /// The fields of its key that are not in the request.
     pub fields: Fields,
 }
 
@@ -79,37 +80,37 @@ pub struct File {
     pub path: String,
     /// The first 16 digits of the SHA-256 of its content.
     pub digest: String,
-    /// The digest of its tokens with their lines, if direct mode asked.
+    /// The digest of its tokens with their lines, if direct mode computed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<String>,
-    /// The place in the list of the file that included it first.
+    /// The index in the list of the file that included it first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub by: Option<usize>,
 }
 
-/// What a hit depended on whose files had changed in what no compiler sees.
+/// The report of a semantic hit: the report of an earlier compile, and the files that have changed since.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Later {
     /// [`SCHEMA`].
     pub schema: u32,
-    /// The record of the [`DependencyReport`] of the compile whose result it was.
+    /// The record of the [`DependencyReport`] of the compile whose result was used.
     pub base: String,
-    /// Files that have changed since, with what [`File::digest`] is now.
+    /// Files that have changed since, with their new [`File::digest`].
     pub contents: BTreeMap<String, String>,
 }
 
 impl DependencyReport {
-    /// The record to store, without secrets whatever has been put in.
+    /// The record to store. Hides all secrets.
     pub fn to_record(mut self) -> Option<Vec<u8>> {
         self.hide();
         serde_json::to_vec(&self).ok()
     }
 
-    /// What is stored in `record`, without the secrets that former versions have left there.
+    /// Parses a stored record. Hides secrets that former versions have stored; `None` for other schemas.
     pub fn from_record(record: &[u8]) -> Option<Self> {
-        let mut found: Self = serde_json::from_slice(record).ok()?;
-        found.hide();
-        (found.schema == SCHEMA).then_some(found)
+        let mut report: Self = serde_json::from_slice(record).ok()?;
+        report.hide();
+        (report.schema == SCHEMA).then_some(report)
     }
 
     fn hide(&mut self) {
@@ -127,14 +128,14 @@ impl DependencyReport {
         }
     }
 
-    /// Whether a value is hidden without which the compile cannot be repeated.
+    /// Whether a hidden value is needed to repeat the compile.
     pub fn lacks_values(&self) -> bool {
         let mut variables = self.variables();
         variables.any(|(_, value)| secret::is_hidden(value))
             || self.command.iter().any(|word| secret::is_hidden(word))
     }
 
-    /// The facts as they were after the files had changed.
+    /// The report with the digests of the files that have changed since.
     #[must_use]
     pub fn at(mut self, later: &Later) -> Self {
         for file in &mut self.files {
@@ -150,29 +151,29 @@ impl DependencyReport {
         values(&self.request, name)
     }
 
-    /// The only value of a field of the request.
+    /// The first value of a field of the request; empty without one. For fields with a single value.
     pub fn one(&self, name: &str) -> &str {
         self.request(name).first().map_or("", String::as_str)
     }
 
-    /// The environment variables that counted, by name with their values.
+    /// The environment variables that were part of the key, by name with their values.
     pub fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         let planning = self.request("planning").iter();
-        let set = self.request("environment").iter().chain(planning);
-        set.filter_map(|set| set.split_once('='))
+        let assignments = self.request("environment").iter().chain(planning);
+        assignments.filter_map(|assignment| assignment.split_once('='))
     }
 
-    /// The directory against which relative paths count.
+    /// The directory to which relative paths are relative.
     pub fn directory(&self) -> &str {
         self.one("directory")
     }
 
-    /// The files through which the file at `at` came in: its includer first, the source last.
+    /// The chain of files that include the file at `at`: its includer first, the source last.
     pub fn chain(&self, at: usize) -> Vec<&str> {
         let mut chain = Vec::new();
         let mut next = self.files.get(at).and_then(|file| file.by);
         while let Some(file) = next.and_then(|at| self.files.get(at)) {
-            // A circle would be a damaged record.
+            // A cycle, which only a damaged record has.
             if chain.len() > self.files.len() {
                 break;
             }
@@ -183,13 +184,13 @@ impl DependencyReport {
     }
 }
 
-/// The values of the field `name`; none if it is not there.
+/// The values of the field `name`; empty if there is no such field.
 pub(super) fn values<'f>(fields: &'f Fields, name: &str) -> &'f [String] {
-    let found = fields.iter().find(|(known, _)| known == name);
-    found.map_or(&[], |(_, values)| values)
+    let field = fields.iter().find(|(known, _)| known == name);
+    field.map_or(&[], |(_, values)| values)
 }
 
-/// What the key writer gave to its second sink, without the fields `left_out`.
+/// The fields that a key's writer wrote to its second sink, without the fields `left_out`.
 pub fn fields(written: &Explanation, left_out: &[&str]) -> Fields {
     let kept = written
         .0
@@ -207,7 +208,7 @@ fn hidden(name: &str, value: &[u8]) -> String {
     match name {
         _ if OF_FILES.contains(&name) => text(value),
         "environment" | "planning" => text(&secret::hide_assignment(value)),
-        // Each word of a command for itself.
+        // Each word of a command separately.
         _ => {
             let words = value.split(|&byte| byte == 0).map(secret::hide);
             text(&words.collect::<Vec<_>>().join(&0))
@@ -215,44 +216,44 @@ fn hidden(name: &str, value: &[u8]) -> String {
     }
 }
 
-/// Fields of a unit's key that the request has too, or that follow from it.
+/// Fields of a unit's key that are also in the request, or that follow from it.
 pub fn shared() -> Vec<&'static str> {
     [COMMON_FIELDS, &["module_id"]].concat()
 }
 
-/// The options in the field `job` of a key: each is its name, the number of its values, and these. The
-/// inputs are one more.
+/// The options in the field `job` of a key: each consists of its name, the number of its values, and the values.
+/// The inputs are added as the option `input`.
 pub fn options(written: &Explanation) -> Fields {
     let job = written.0.iter().find(|(name, _)| *name == "job");
     let mut rest = job.map_or(&[][..], |(_, values)| values);
-    let mut found = Fields::new();
+    let mut options = Fields::new();
     while let [name, count, after @ ..] = rest {
         let count = <[u8; 8]>::try_from(count.as_slice()).map_or(0, u64::from_le_bytes);
         let count = usize::try_from(count).map_or(after.len(), |count| count.min(after.len()));
         let (values, after) = after.split_at(count);
         let (name, values) = (text(name), values.iter().map(|value| hidden("job", value)));
-        // NVRTC's keys have an option as often as it was given.
-        match found.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, known)) => known.extend(values),
-            None => found.push((name, values.collect())),
+        // NVRTC's keys repeat an option that was given more than once.
+        match options.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, all_values)) => all_values.extend(values),
+            None => options.push((name, values.collect())),
         }
         rest = after;
     }
     let inputs = written.0.iter().find(|(name, _)| *name == "inputs");
     let inputs = inputs.filter(|(_, values)| !values.is_empty());
-    found.extend(inputs.map(|(_, values)| {
+    options.extend(inputs.map(|(_, values)| {
         let values = values.iter().map(|value| text(value)).collect();
         ("input".to_owned(), values)
     }));
-    found
+    options
 }
 
-/// Flags from a variable as text, secrets hidden.
+/// Flags from a variable as text, with secrets hidden.
 pub fn flags(value: &[u8]) -> String {
     text(&secret::hide_flags(value))
 }
 
-/// Bytes as text: a digest as its digits, what is no UTF-8 escaped, the NULs between the words of a
+/// Bytes as text: a digest in hex, other bytes that are not UTF-8 escaped, and the NULs between the words of a
 /// command as blanks.
 pub fn text(bytes: &[u8]) -> String {
     match std::str::from_utf8(bytes) {

@@ -1,12 +1,12 @@
-//! What differs in the files that two compiles read, and in the places where they looked for them.
-//! Paths are compared as they were spelled, against the directory of their compile. Looks at no disk.
+//! Finds differences between the files that two compiles read, and between the places where they searched for them.
+//! Compares paths as they were spelled, relative to the directory of their compile. Reads no files.
 
 use super::difference::{Difference, DifferenceKind, short};
 use super::facts::{DependencyReport, File, values};
 use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 
-/// Files by their places on the disk, as spelled.
+/// The files and missing places of a report by their absolute paths, as spelled.
 struct Index<'f> {
     facts: &'f DependencyReport,
     files: BTreeMap<PathBuf, usize>,
@@ -17,10 +17,10 @@ impl<'f> Index<'f> {
     fn of(facts: &'f DependencyReport) -> Self {
         let mut files: BTreeMap<PathBuf, usize> = BTreeMap::new();
         for (at, file) in facts.files.iter().enumerate() {
-            // Of two spellings, the one that tells who included it.
-            let known = files.entry(place(facts, &file.path)).or_insert(at);
-            if facts.files[*known].by.is_none() {
-                *known = at;
+            // If a file occurs with two spellings, takes the one whose includer is known.
+            let index = files.entry(place(facts, &file.path)).or_insert(at);
+            if facts.files[*index].by.is_none() {
+                *index = at;
             }
         }
         let absent = facts.absent.iter().flat_map(|(directory, names)| {
@@ -38,7 +38,7 @@ impl<'f> Index<'f> {
         self.files.get(place).map(|at| &self.facts.files[*at])
     }
 
-    /// Whether the place, or a directory on the way to it, was looked for in vain.
+    /// Whether the place, or a directory on the way to it, was searched for and missing.
     fn lacked(&self, place: &Path) -> bool {
         place.ancestors().any(|place| self.absent.contains(place))
     }
@@ -49,7 +49,7 @@ impl<'f> Index<'f> {
     }
 }
 
-/// A path against the directory of its compile, without dots that mean nothing.
+/// The absolute path of a path in a report, without `.` components.
 fn place(facts: &DependencyReport, path: &str) -> PathBuf {
     plain(&Path::new(facts.directory()).join(path))
 }
@@ -58,15 +58,15 @@ fn plain(path: &Path) -> PathBuf {
     path.components().collect()
 }
 
-/// Paths that lead elsewhere: sources, and directories of headers.
+/// Sources and directories of headers whose links have another target now.
 pub(super) fn links(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     let inputs = |facts: &DependencyReport| values(&facts.job, "input").to_vec();
     let (was, is) = (old.request("sources"), new.request("sources"));
     if inputs(old) == inputs(new) && old.directory() == new.directory() {
         for (name, (was, is)) in inputs(new).iter().zip(was.iter().zip(is)) {
             if was != is {
-                found.push(Difference::new(
+                differences.push(Difference::new(
                     DifferenceKind::Link,
                     name,
                     Some(was),
@@ -78,7 +78,7 @@ pub(super) fn links(old: &DependencyReport, new: &DependencyReport) -> Vec<Diffe
     if old.directory() == new.directory() {
         for (name, is) in &new.links {
             if let Some(was) = old.links.get(name).filter(|was| *was != is) {
-                found.push(Difference::new(
+                differences.push(Difference::new(
                     DifferenceKind::Link,
                     name,
                     Some(was),
@@ -87,32 +87,32 @@ pub(super) fn links(old: &DependencyReport, new: &DependencyReport) -> Vec<Diffe
             }
         }
     }
-    found
+    differences
 }
 
-/// Files that were changed, have appeared or are gone.
+/// Files that have changed, appeared or gone.
 pub(super) fn files(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let (was, is) = (Index::of(old), Index::of(new));
     let moved: Vec<_> = links(old, new)
         .iter()
         .map(|link| place(new, &link.name))
         .collect();
-    let mut found = Vec::new();
+    let mut differences = Vec::new();
     for (place, &at) in &is.files {
         let file = &new.files[at];
         match was.file(place) {
             Some(before) if before.digest == file.digest => {}
-            // What a link leads to has been named.
+            // The changed link is already a difference of its own.
             Some(_) if moved.iter().any(|link| place.starts_with(link)) => {}
-            Some(before) => found.push(changed(&is, at, before)),
-            None if was.lacked(place) => found.push(appeared(&was, &is, at)),
+            Some(before) => differences.push(changed(&is, at, before)),
+            None if was.lacked(place) => differences.push(appeared(&was, &is, at)),
             None => {}
         }
     }
     for path in &new.present {
         if was.lacked(&place(new, path)) && !is.files.contains_key(&place(new, path)) {
             let appeared = Difference::new(DifferenceKind::Appeared, path, None, Some("there"));
-            found.push(appeared.noting(Some(
+            differences.push(appeared.noting(Some(
                 "a question whether it is there (__has_include)".to_owned(),
             )));
         }
@@ -121,7 +121,7 @@ pub(super) fn files(old: &DependencyReport, new: &DependencyReport) -> Vec<Diffe
     for path in read.chain(&old.present) {
         let at = place(old, path);
         if is.lacked(&at) && !is.files.contains_key(&at) && old.directory() == new.directory() {
-            found.push(Difference::new(
+            differences.push(Difference::new(
                 DifferenceKind::Gone,
                 path,
                 Some("there"),
@@ -129,7 +129,7 @@ pub(super) fn files(old: &DependencyReport, new: &DependencyReport) -> Vec<Diffe
             ));
         }
     }
-    found
+    differences
 }
 
 fn changed(is: &Index<'_>, at: usize, before: &File) -> Difference {
@@ -149,67 +149,67 @@ fn changed(is: &Index<'_>, at: usize, before: &File) -> Difference {
         notes.push(why);
     }
     let (old, new) = (short(&before.digest), short(&file.digest));
-    let found = Difference::new(kind, &file.path, Some(old), Some(new));
-    found.noting((!notes.is_empty()).then(|| notes.join("; ")))
+    let difference = Difference::new(kind, &file.path, Some(old), Some(new));
+    difference.noting((!notes.is_empty()).then(|| notes.join("; ")))
 }
 
 fn appeared(was: &Index<'_>, is: &Index<'_>, at: usize) -> Difference {
     let file = &is.facts.files[at];
     let name = Path::new(&file.path).file_name();
-    // What was found in its stead.
-    let stands_in = was
+    // The file that the earlier search found instead.
+    let replaced = was
         .files
         .iter()
         .find(|(place, _)| place.file_name() == name && !is.files.contains_key(*place));
-    let stood = stands_in.map(|(_, at)| was.facts.files[*at].path.as_str());
+    let replaced = replaced.map(|(_, at)| was.facts.files[*at].path.as_str());
     let mut notes = Vec::new();
-    notes.extend(stood.map(|stood| format!("in the place of {stood}")));
+    notes.extend(replaced.map(|path| format!("in the place of {path}")));
     notes.extend(included_by(is.facts, at));
-    let found = Difference::new(
+    let difference = Difference::new(
         DifferenceKind::Appeared,
         &file.path,
         None,
         Some(short(&file.digest)),
     );
-    found.noting((!notes.is_empty()).then(|| notes.join("; ")))
+    difference.noting((!notes.is_empty()).then(|| notes.join("; ")))
 }
 
-/// The way by which a header came in.
+/// The chain of includes that leads to a header, as a note.
 fn included_by(facts: &DependencyReport, at: usize) -> Option<String> {
     let chain = facts.chain(at);
     (!chain.is_empty()).then(|| format!("included by {}", chain.join(", by ")))
 }
 
-/// Files that one compile read and the other did not, where nothing else tells why.
+/// Files that one compile read and the other did not. For when no other difference explains that.
 pub(super) fn strays(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let (was, is) = (Index::of(old), Index::of(new));
-    let come = is
+    let added = is
         .files
         .iter()
         .filter(|(place, _)| !was.files.contains_key(*place));
-    let come = come.map(|(_, &at)| {
+    let added = added.map(|(_, &at)| {
         let file = &new.files[at];
-        let read = Difference::new(
+        let difference = Difference::new(
             DifferenceKind::Header,
             &file.path,
             None,
             Some(short(&file.digest)),
         );
-        read.noting(included_by(new, at))
+        difference.noting(included_by(new, at))
     });
-    let gone = was
+    let removed = was
         .files
         .iter()
         .filter(|(place, _)| !is.files.contains_key(*place));
-    let gone = gone.map(|(_, &at)| {
+    let removed = removed.map(|(_, &at)| {
         let file = &old.files[at];
-        let read = Difference::new(
+        let difference = Difference::new(
             DifferenceKind::Header,
             &file.path,
             Some(short(&file.digest)),
             None,
         );
-        read.noting(included_by(old, at))
+        difference.noting(included_by(old, at))
     });
-    come.chain(gone).collect()
+    added.chain(removed).collect()
 }

@@ -1,7 +1,7 @@
-//! Why a compile was not answered from the cache: what it depended on, kept for later as [`DependencyReport`],
-//! and what differs between two of them. The fields come from the writers of the keys, through their
-//! second sink, so that what is told here is what the keys hold. Pure: `compile` collects the facts,
-//! `cli` finds those that are to be compared. `docs/explain.md` says what is named and what is not.
+//! Explains why a compile missed the cache: stores what each compile depended on as a [`DependencyReport`],
+//! and compares two reports. The fields come from the writers of the keys, through their
+//! second sink, so that an explanation shows exactly what the keys hold. Pure: `compile` collects the facts,
+//! `cli` chooses the reports to compare. `docs/explain.md` lists the differences that are shown.
 
 mod causes;
 mod difference;
