@@ -1,5 +1,5 @@
-//! What `stat` tells of a file, by which a digest taken earlier may be trusted, and the clock by which the kernel
-//! stamps files.
+//! The `stat` of a file, which decides whether a digest that was taken earlier may be trusted, and the clock with which
+//! the kernel stamps files.
 
 use rustix::fs::{Statx, StatxTimestamp, makedev};
 use rustix::time::{ClockId, clock_gettime};
@@ -9,19 +9,20 @@ use std::os::unix::fs::MetadataExt;
 use std::thread::sleep;
 use std::time::{Duration, SystemTime};
 
-/// A file whose times are younger than this when it is looked at may change again within one tick
+/// A file whose times are younger than this when it is examined may change again within one tick
 /// of its file system's clock, or be in the middle of a change: `write` sets the times first and
-/// copies the bytes afterwards, whenever the scheduler lets it. 2 s is the grain of the coarsest
+/// copies the bytes afterwards, possibly much later. 2 s is the granularity of the coarsest
 /// clock in use (FAT); kernels tick every 10 ms or faster.
 const GRAIN: Duration = Duration::from_secs(2);
 
-/// More milliseconds than there are between two ticks of any kernel's clock.
+/// More than the time between two ticks of any kernel's clock, in milliseconds.
 const LONGEST_TICK: u32 = 20;
 
 const SECOND: i64 = 1_000_000_000;
 
-/// A time of the clock by which the kernel stamps files, which lags behind the one of [`SystemTime::now`]: what changes
-/// after it was taken is not older. A type of its own, as a time of the finer clock would call such a file older.
+/// A time of the clock with which the kernel stamps files, which lags behind that of [`SystemTime::now`]. A file that
+/// changes after the time was taken is never older than it. A type of its own, because compared with a time of the finer
+/// clock, such a file would look older.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CoarseTime {
     /// Nanoseconds since 1970.
@@ -37,9 +38,9 @@ impl CoarseTime {
         }
     }
 
-    /// A time after `earlier`, waiting for the next ticks if need be: what was written before `earlier` is older, however
-    /// short before that was. `earlier` is of the finer clock, by which kernels since 6.13 stamp a file that changes soon
-    /// after it was looked at. A clock that stands still is not waited for.
+    /// A time after `earlier`, so that any file written before `earlier` is older, however shortly before it was
+    /// written. Waits for the next ticks if necessary, but not for a clock that stands still. `earlier` is of the finer
+    /// clock, with which kernels since 6.13 stamp a file that changes soon after its `stat` was read.
     pub fn after(earlier: SystemTime) -> Self {
         let earlier = Self::of(earlier);
         let mut now = Self::now();
@@ -64,7 +65,7 @@ impl CoarseTime {
         self.nanoseconds.div_euclid(SECOND)
     }
 
-    /// The time `span` later; for tests, which cannot wait that long.
+    /// The time `span` later. For tests, which cannot wait that long.
     pub fn plus(self, span: Duration) -> Self {
         let span = i64::try_from(span.as_nanos()).unwrap_or(i64::MAX);
         Self {
@@ -80,10 +81,10 @@ impl CoarseTime {
     }
 
     pub(crate) fn of(time: SystemTime) -> Self {
-        let since = time.duration_since(SystemTime::UNIX_EPOCH);
-        let since = since.unwrap_or_default().as_nanos();
+        let elapsed = time.duration_since(SystemTime::UNIX_EPOCH);
+        let nanoseconds = elapsed.unwrap_or_default().as_nanos();
         Self {
-            nanoseconds: i64::try_from(since).unwrap_or(i64::MAX),
+            nanoseconds: i64::try_from(nanoseconds).unwrap_or(i64::MAX),
         }
     }
 }
@@ -123,33 +124,34 @@ impl From<&Metadata> for Stat {
     }
 }
 
-/// Of an answer that holds at least the basic stats.
+/// The answer must hold at least the basic stats.
 impl From<&Statx> for Stat {
-    fn from(found: &Statx) -> Self {
+    fn from(statx: &Statx) -> Self {
         let time = |time: &StatxTimestamp| nanoseconds(time.tv_sec, time.tv_nsec.into());
         Self {
-            dev: makedev(found.stx_dev_major, found.stx_dev_minor),
-            ino: found.stx_ino,
-            size: found.stx_size,
-            mtime: time(&found.stx_mtime),
-            ctime: time(&found.stx_ctime),
+            dev: makedev(statx.stx_dev_major, statx.stx_dev_minor),
+            ino: statx.stx_ino,
+            size: statx.stx_size,
+            mtime: time(&statx.stx_mtime),
+            ctime: time(&statx.stx_ctime),
         }
     }
 }
 
-/// Seconds and the rest, as one number.
+/// A time in seconds and nanoseconds, as nanoseconds.
 fn nanoseconds(seconds: i64, rest: i64) -> i64 {
     seconds.saturating_mul(SECOND).saturating_add(rest)
 }
 
 impl Stat {
-    /// Whether the file was last changed well before `started`, so that an equal stat later means
-    /// equal content. `started` must be a time before the file was looked at.
+    /// Whether the last change of the file was well before `started`, so that an equal stat later means
+    /// equal content. `started` must be a time before the file was examined.
     pub fn is_stable(&self, started: CoarseTime) -> bool {
         self.is_older_than(started.minus(GRAIN))
     }
 
-    /// Whether both times lie before `time`. Where the file system keeps whole seconds, two more must have passed.
+    /// Whether both times are before `time`. If both are whole seconds, as on a file system without fractions, two more
+    /// seconds must have passed.
     pub fn is_older_than(&self, time: CoarseTime) -> bool {
         let whole = self.mtime % SECOND == 0 && self.ctime % SECOND == 0;
         let grain = if whole { 2 * SECOND } else { 0 };
@@ -162,18 +164,18 @@ impl Stat {
         self.mtime < time.nanoseconds
     }
 
-    /// Whether the change time has no fraction of a second: that of a file system which keeps none,
-    /// or one written into an image by a tool, which may have written the same into another.
+    /// Whether the change time has no fraction of a second. It comes then from a file system that keeps none, or
+    /// was written into an image by a tool, which may have written the same time into another image.
     pub fn is_changed_on_the_second(&self) -> bool {
         self.ctime % SECOND == 0
     }
 
-    /// Device and inode: two names with the same are one file.
+    /// Device and inode. Two paths with the same identity lead to one file.
     pub fn identity(&self) -> (u64, u64) {
         (self.dev, self.ino)
     }
 
-    /// Everything, for tables of words: device, inode, size, modification time, change time.
+    /// All fields as words, for tables: device, inode, size, modification time, change time.
     pub fn words(&self) -> [u64; 5] {
         let [mtime, ctime] = [self.mtime, self.ctime].map(i64::cast_unsigned);
         [self.dev, self.ino, self.size, mtime, ctime]

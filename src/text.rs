@@ -1,5 +1,5 @@
-//! Names and arguments of the system as text in records. Serde's own form of them is a list of numbers, which takes
-//! five times the bytes and the time at a hit; it is kept for what is not UTF-8.
+//! Serializes `OsString`s in records as text. Serde's own form is a list of numbers, which takes five times the bytes,
+//! and five times as long to read at a hit. Only strings that are not UTF-8 are written as lists of bytes.
 
 use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde::ser::Serializer;
@@ -8,7 +8,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-/// For `#[serde(with = "text")]` on one.
+/// For `#[serde(with = "text")]` on an `OsString`.
 pub(crate) fn serialize<S: Serializer>(value: &OsString, to: S) -> Result<S::Ok, S::Error> {
     match value.to_str() {
         Some(text) => text.serialize(to),
@@ -44,7 +44,7 @@ impl<'d> Visitor<'d> for Either {
     }
 }
 
-/// For `#[serde(with = "text::list")]` on several.
+/// For `#[serde(with = "text::list")]` on a `Vec<OsString>`.
 pub(crate) mod list {
     use super::{Deserialize, Deserializer, OsString, Serialize, Serializer};
 

@@ -1,27 +1,26 @@
-//! On Windows a file that another process has open stands in the way of its replacement, its removal and sometimes
-//! of another reading. Tries such operations again for a moment, and then says that the file is busy, which is no
-//! error.
+//! Retries operations on busy files. On Windows, a file that another process has open cannot be replaced or removed,
+//! and sometimes not be opened. After 185 ms the result is that the file is busy, not an error.
 
 use std::io;
 use std::time::Duration;
 
-/// The pauses before each attempt, in milliseconds: 185 together.
+/// The pauses before each attempt, in milliseconds: 185 in all.
 const PAUSES: [u64; 6] = [0, 5, 10, 20, 50, 100];
 
-/// ERROR_ACCESS_DENIED (also a removal that is pending), ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION.
+/// ERROR_ACCESS_DENIED (also for a pending removal), ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION.
 const CODES: [i32; 3] = [5, 32, 33];
 
-/// Whose rules hold.
+/// The operating system whose rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum System {
-    /// Names are free to change while files are open: nothing is contention. The codes above mean
+    /// Open files can be renamed and removed, so there is no contention. The codes above mean
     /// something else.
     Unix,
     Windows,
 }
 
 impl System {
-    /// The one that this program was made for.
+    /// The system for which this program was compiled.
     const fn own() -> Self {
         #[cfg(windows)]
         return Self::Windows;
@@ -29,15 +28,15 @@ impl System {
         return Self::Unix;
     }
 
-    /// Whether `error` passes when others close the file. Anything else, such as a missing right, is
-    /// to be reported.
+    /// Whether `error` goes away when others close the file. Any other error, such as a missing permission, must
+    /// be reported.
     fn is_contention(self, error: &io::Error) -> bool {
         let is_code = |code| CODES.contains(&code);
         self == Self::Windows && error.raw_os_error().is_some_and(is_code)
     }
 }
 
-/// What the store does that can meet a busy file.
+/// The operations that can find a file busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Operation {
     Open,
@@ -45,8 +44,8 @@ pub(crate) enum Operation {
     Remove,
 }
 
-/// Runs `operation` by the rules of `system`, until it is not in contention or all pauses are over.
-/// `None` = busy to the end.
+/// Runs `operation` until there is no contention by the rules of `system`, or all attempts are used up.
+/// `None` = busy each time.
 pub(super) fn retry<T>(
     system: System,
     mut operation: impl FnMut() -> io::Result<T>,
@@ -64,7 +63,7 @@ pub(super) fn retry<T>(
     Ok(None)
 }
 
-/// [`retry`] with this system's rules and clock.
+/// Calls [`retry`] with this system's rules and clock.
 #[cfg(not(test))]
 pub(crate) fn attempt<T>(
     _what: Operation,
@@ -73,7 +72,7 @@ pub(crate) fn attempt<T>(
     retry(System::own(), operation, std::thread::sleep)
 }
 
-/// [`retry`] with the faults that a test has planted in its thread, if it has.
+/// Calls [`retry`] with the faults that a test has planted in its thread, if there are any.
 #[cfg(test)]
 pub(crate) fn attempt<T>(
     what: Operation,

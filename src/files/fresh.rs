@@ -1,5 +1,5 @@
-//! Files that are written whole under a name of their own in `tmp/`, and then renamed to their place, so
-//! that no reader sees a part of one. For the few files that are none of the store's entries.
+//! Writes files under a temporary name in `tmp/` and renames them to their place, so that no reader sees a part
+//! of one. For the few files that are not entries or records of the store.
 
 use super::{Directory, RightsKind, now};
 use rustix::fs::{RenameFlags, renameat_with};
@@ -10,19 +10,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 const DIRECTORY: &str = "tmp";
 
-/// How the names of such files begin in `tmp/`, which the store does not count.
+/// Prefix of the temporary names of such files in `tmp/`. The store does not count them.
 pub(crate) const FRESH_PREFIX: &str = "counters-";
 
-/// What becomes of a file that has the place.
+/// What to do with an existing file of the same name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Held {
-    /// It goes.
+    /// Replace it.
     Replaced,
-    /// It stays, and the new one goes.
+    /// Keep it, and drop the new file.
     Kept,
 }
 
-/// Writes `bytes` to a new file in the cache with this `root`, and moves that to `name` in `to`.
+/// Writes `bytes` to a new file in the cache with this `root`, and renames it to `name` in `to`.
 pub(crate) fn write_fresh(
     root: &Directory,
     (to, name): (&Directory, &str),
@@ -30,7 +30,7 @@ pub(crate) fn write_fresh(
     bytes: &[u8],
     held: Held,
 ) -> io::Result<()> {
-    /// Tells the threads of a process apart.
+    /// Part of the name, which must differ between the threads of a process.
     static TURN: AtomicU64 = AtomicU64::new(0);
     let directory = root.make(DIRECTORY)?;
     let turn = TURN.fetch_add(1, Ordering::Relaxed);
@@ -41,13 +41,13 @@ pub(crate) fn write_fresh(
         Held::Kept => rename_to_free(&directory, &temporary, to, name),
     });
     if placed.is_err() {
-        // What stays is swept in an hour.
+        // If it cannot be removed, it is swept in an hour.
         let _ = directory.remove(&CString::new(temporary)?);
     }
     placed
 }
 
-/// A file system that cannot tell whether the place is free gets a plain rename.
+/// Renames a file unless the new name exists. On a file system without such a rename, does a plain rename.
 fn rename_to_free(from: &Directory, old: &str, to: &Directory, new: &str) -> io::Result<()> {
     let flags = RenameFlags::NOREPLACE;
     match renameat_with(&from.descriptor, old, &to.descriptor, new, flags) {

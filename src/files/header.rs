@@ -1,4 +1,4 @@
-//! The head of a file of fixed size that processes share: a magic number and a version, in this machine's byte order.
+//! The header of a shared file of fixed size: a magic number and a version, in this machine's byte order.
 //!
 //! ```text
 //! bytes 0-7   magic number
@@ -6,16 +6,16 @@
 //! bytes 12-15 version
 //! ```
 
-/// What a file's head says of it.
+/// Whether this program can use a file, by its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeaderState {
     Ours,
-    /// Of a newer version of this program, which knows the rest.
+    /// Written by a newer version of this program, which must be left alone.
     Newer,
     Damaged,
 }
 
-/// The version beside its complement, so that a flipped bit does not look like a newer version.
+/// The version with its complement, so that a flipped bit does not look like a newer version.
 pub(crate) const fn version_word(version: u32) -> u64 {
     ((version as u64) << 32) | (!version as u64)
 }

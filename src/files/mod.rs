@@ -1,15 +1,15 @@
-//! Files and directories of a cache, by descriptor: below the root no symlink is followed, so that no user who can
-//! write there leads the program elsewhere. The one place to port: another system needs these types with its own
-//! calls.
+//! Files and directories of a cache, accessed by descriptors: below the root no symlink is followed, so that no user who
+//! can write there can redirect the program elsewhere. This is the room to port: another operating system needs these
+//! types with its own calls.
 //!
 //! | module   | part                                                              |
 //! |----------|-------------------------------------------------------------------|
-//! | `root`   | the root of a store, opened once for all that looks there         |
-//! | `rights` | who may use what is made in a cache, and whose files are believed |
+//! | `root`   | the root of a store, opened once                                  |
+//! | `rights` | rights of new files in a cache, and whose files are believed      |
 //! | `own`    | files that are one user's own in a cache that several share       |
-//! | `fresh`  | files that are written whole and then renamed to their place      |
-//! | `header` | magic number and version at the head of a file of fixed size      |
-//! | `busy`   | operations that a busy file holds up, on systems that know that   |
+//! | `fresh`  | writes a whole file and renames it to its place                   |
+//! | `header` | magic number and version at the start of a file of fixed size     |
+//! | `busy`   | retries operations on busy files, on systems that have them       |
 
 #[cfg(test)]
 pub(crate) use busy::faults;
@@ -42,19 +42,21 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// Nanoseconds since 1970; negative before.
 pub type Nanos = i128;
 
-/// Room for the names that the kernel gives at once.
+/// Size in bytes of the buffer for names that one system call lists.
 const LISTING: usize = 32 * 1024;
 
-/// What `stat` says of a file, as far as the store cares.
+/// The fields of a file's `stat` that the store uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileMeta {
-    /// A regular one: nothing else is an entry, or counted.
+    /// Whether it is a regular file. Nothing else is an entry or counted.
     pub is_file: bool,
     pub ino: u64,
     pub size: u64,
+    /// The access time.
     pub read: Nanos,
+    /// The modification time.
     pub written: Nanos,
-    /// Whose it is, and who may write to it.
+    /// Its owner, and who may write to it.
     pub rights: Rights,
 }
 
@@ -70,16 +72,16 @@ impl FileMeta {
         }
     }
 
-    /// Those of an open file.
+    /// Reads the fields of an open file.
     ///
     /// # Errors
-    /// It cannot be looked at.
+    /// Those of `fstat`.
     pub fn of(file: &File) -> io::Result<Self> {
         Ok(Self::new(&fstat(file)?))
     }
 
-    /// Whether this is the same file with the same contents, as far as can be told without reading:
-    /// the triple that guards every removal.
+    /// Whether this is the same file with the same contents, judged without reading it by inode, size and
+    /// modification time. Checked before every removal.
     pub fn is_same(&self, other: &Self) -> bool {
         (self.ino, self.size, self.written) == (other.ino, other.size, other.written)
     }
@@ -89,47 +91,49 @@ impl FileMeta {
 #[derive(Clone, Debug)]
 pub struct DirectoryEntry {
     pub name: CString,
-    /// As far as the directory tells.
+    /// Its type as the directory lists it, which may be unknown.
     kind: FileType,
 }
 
+/// An open directory.
 #[derive(Debug)]
 pub struct Directory {
     descriptor: OwnedFd,
 }
 
 impl Directory {
-    /// The root of a store. Symlinks on the way to it are the user's.
+    /// Opens the root of a store. Follows symlinks on the way to it, which are the user's own choice.
     pub fn root(path: &Path) -> io::Result<Self> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let descriptor = rustix::fs::open(path, flags, Mode::empty())?;
         Ok(Self { descriptor })
     }
 
-    /// A directory below this one, to be listed or worked in.
+    /// Opens a directory below this one.
     pub fn directory(&self, path: &str) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW;
         let descriptor = self.open_below(path, flags)?;
         Ok(Self { descriptor })
     }
 
-    /// [`Directory::directory`] below the root of a cache, made with all on the way to it where it is missing.
+    /// Opens a directory below the root of a cache, and creates it and its parents if they are missing.
     pub fn make(&self, path: &str) -> io::Result<Self> {
         match self.directory(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            found => return found,
+            opened => return opened,
         }
         let rights = self.rights()?;
         let mut at: Option<Self> = None;
-        // One after the other, so that a link that is planted meanwhile is not followed.
+        // Step by step, so that a link that another user plants meanwhile is not followed.
         for name in path.split('/') {
             let from = at.as_ref().unwrap_or(self);
             let is_new = match mkdirat(&from.descriptor, name, Mode::RWXU) {
                 Err(Errno::EXIST) => false,
-                made => made.map(|()| true)?,
+                created => created.map(|()| true)?,
             };
             let directory = from.directory(name)?;
-            // No other user can have moved a directory of this user's to its place: for that, one must be able to write in it.
+            // Another user cannot have replaced it by a different directory of this user's: renaming a directory to
+            // another parent needs write access to the directory itself.
             if is_new {
                 rights.give(&directory.descriptor, RightsKind::Directory)?;
             }
@@ -138,26 +142,26 @@ impl Directory {
         at.ok_or_else(|| ErrorKind::NotFound.into())
     }
 
-    /// Who may use it, and whose it is.
+    /// Its mode and owner.
     pub fn rights(&self) -> io::Result<Rights> {
         Ok(Rights::from(&fstat(&self.descriptor)?))
     }
 
-    /// Opens a file below this directory for reading. `None` = busy, on systems that know that.
+    /// Opens a file below this directory for reading. `None` = busy, on systems with busy files.
     pub fn open(&self, path: &str) -> io::Result<Option<File>> {
-        // NONBLOCK: a named pipe in the place of an entry must not hold up a compile.
+        // NONBLOCK: a named pipe with the name of an entry must not block a compile.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let open = || self.open_below(path, flags).map(File::from);
         attempt(Operation::Open, open)
     }
 
-    /// Opens a file of this directory for a listing of everything: that does not count as a use, so the
-    /// access time stays where the system lets the caller say so. `None` = gone.
+    /// Opens a file of this directory for a listing. That is no use of it, so the access time is left unchanged
+    /// if the system allows it. `None` = gone.
     pub fn open_unmarked(&self, name: &CStr) -> io::Result<Option<File>> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let open = |flags| openat(&self.descriptor, name, flags, Mode::empty());
         let opened = match open(flags | OFlags::NOATIME) {
-            // Another user's file.
+            // Only the owner of a file may ask for NOATIME.
             Err(Errno::PERM) => open(flags),
             opened => opened,
         };
@@ -168,43 +172,43 @@ impl Directory {
         }
     }
 
-    /// Opens a file that all users of a cache append to or lock, making it with the rights of the cache's `root`
-    /// where it is missing.
+    /// Opens a file that all users of a cache append to or lock. Creates it with the rights for the cache's `root` if
+    /// it is missing.
     pub fn open_shared(&self, name: &str, root: Rights) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::APPEND;
         match self.open_regular(name, flags) {
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            found => return found,
+            opened => return opened,
         }
         match self.create(name, root, RightsKind::Shared) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => drop(made?),
+            created => drop(created?),
         }
         self.open_regular(name, flags)
     }
 
-    /// Opens a regular file below this directory. What else is there is an error, and holds nothing up.
+    /// Opens a regular file below this directory. Anything else is an error, and does not block.
     pub fn open_regular(&self, path: &str, access: OFlags) -> io::Result<File> {
         Ok(self.open_examined(path, access)?.0)
     }
 
     /// Opens a regular file and reads its rights.
     fn open_examined(&self, path: &str, access: OFlags) -> io::Result<(File, Rights)> {
-        // NONBLOCK: a named pipe must not hold up a compile.
+        // NONBLOCK: a named pipe must not block a compile.
         let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK;
         let file = self.open_below(path, flags)?;
-        let found = fstat(&file)?;
-        match FileType::from_raw_mode(found.st_mode) {
-            // A file of this user's elsewhere may have been given this name.
-            FileType::RegularFile if found.st_nlink > 1 && !access.is_empty() => {
+        let stat = fstat(&file)?;
+        match FileType::from_raw_mode(stat.st_mode) {
+            // Another user may have linked a file of this user's from elsewhere to this name.
+            FileType::RegularFile if stat.st_nlink > 1 && !access.is_empty() => {
                 Err(strange("it has another name too; remove it"))
             }
-            FileType::RegularFile => Ok((File::from(file), Rights::from(&found))),
+            FileType::RegularFile => Ok((File::from(file), Rights::from(&stat))),
             _ => Err(strange("it is not a regular file; remove it")),
         }
     }
 
-    /// Makes a file that must not exist, with the rights of the cache's `root`.
+    /// Creates a file, which must not exist, with the rights for the cache's `root`.
     pub fn create(&self, name: &str, root: Rights, kind: RightsKind) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let mode = Mode::RUSR | Mode::WUSR;
@@ -216,7 +220,7 @@ impl Directory {
         Ok(File::from(file))
     }
 
-    /// What is called `name`.
+    /// The metadata of the file `name`, not following links; `None` if it does not exist.
     pub fn look(&self, name: &CStr) -> io::Result<Option<FileMeta>> {
         match statat(&self.descriptor, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(FileMeta::new(&stat))),
@@ -225,13 +229,13 @@ impl Directory {
         }
     }
 
-    /// Moves a file of this directory to another one, in the place of what is there. `None` = busy.
+    /// Renames a file of this directory to `new` in another one, replacing what is there. `None` = busy.
     pub fn rename(&self, name: &str, to: &Self, new: &str) -> io::Result<Option<()>> {
         let rename = || Ok(renameat(&self.descriptor, name, &to.descriptor, new)?);
         attempt(Operation::Rename, rename)
     }
 
-    /// Moves whatever is called `name` in this directory to another one.
+    /// Moves a file or directory of any kind from this directory to another one.
     pub fn move_aside(&self, name: &CStr, to: &Self, new: &str) -> io::Result<()> {
         Ok(renameat(&self.descriptor, name, &to.descriptor, new)?)
     }
@@ -242,7 +246,7 @@ impl Directory {
         attempt(Operation::Remove, remove)
     }
 
-    /// Everything in this directory that may be a regular file; a look at it tells.
+    /// Lists the children that are regular files, or may be: [`Directory::look`] shows which.
     pub fn list(&self) -> io::Result<Vec<DirectoryEntry>> {
         let mut room = Vec::with_capacity(LISTING);
         let mut listing = RawDir::new(&self.descriptor, room.spare_capacity_mut());
@@ -258,15 +262,15 @@ impl Directory {
         Ok(children)
     }
 
-    /// Opens what is below this directory without following any symlink.
+    /// Opens a file or directory below this one without following any symlink.
     fn open_below(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
-        /// Old kernels, and sandboxes that refuse what they do not know.
+        /// Whether `openat2` was refused, by an old kernel or by a sandbox that does not know it.
         static REFUSED: AtomicBool = AtomicBool::new(false);
         let flags = flags | OFlags::CLOEXEC;
         if !REFUSED.load(Ordering::Relaxed) {
             let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
-            // Without NOFOLLOW: with it, a link in the place of a directory is "no directory", as if it
-            // were missing, instead of a link.
+            // Without NOFOLLOW: with it, a link with the name of a directory gives ENOTDIR, as if it
+            // were missing, instead of ELOOP.
             let flags = flags.difference(OFlags::NOFOLLOW);
             match openat2(&self.descriptor, path, flags, Mode::empty(), resolve) {
                 Err(Errno::NOSYS | Errno::PERM | Errno::TOOBIG) => {
@@ -278,7 +282,7 @@ impl Directory {
         self.walk_below(path, flags)
     }
 
-    /// Opens what is below, one directory after the other, on kernels without `openat2`.
+    /// Does the same as [`Directory::open_below`] one directory at a time, for kernels without `openat2`.
     fn walk_below(&self, path: &str, flags: OFlags) -> io::Result<OwnedFd> {
         let step = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let Some((parents, last)) = path.rsplit_once('/') else {
@@ -295,23 +299,21 @@ impl Directory {
 }
 
 impl DirectoryEntry {
-    /// Whether it is a regular file for certain.
+    /// Whether the directory lists it as a regular file.
     pub fn is_file(&self) -> bool {
         self.kind == FileType::RegularFile
     }
 }
 
-/// What a file is expected to have.
+/// The expected size of a file, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Size {
-    /// So many bytes.
     Exactly(u64),
-    /// No more.
     AtMost(u64),
 }
 
-/// Facts and contents of an open file. What is no regular file but can be read, or has another size
-/// than expected, gives no bytes.
+/// Reads the metadata and contents of an open file. The contents are empty if it is not a regular file or has
+/// an unexpected size.
 pub(crate) fn read(file: &File, expected: Size) -> io::Result<(FileMeta, Vec<u8>)> {
     let stat = fstat(file)?;
     let facts = FileMeta::new(&stat);
@@ -328,7 +330,7 @@ pub(crate) fn read(file: &File, expected: Size) -> io::Result<(FileMeta, Vec<u8>
     let size = usize::try_from(facts.size).map_err(|_| ErrorKind::FileTooLarge)?;
     let mut bytes = Vec::new();
     bytes.try_reserve_exact(size)?;
-    // No process writes to a file that is in its place: what it held at the look is all of it.
+    // No process writes to a file after it was renamed to its place, so its size does not grow.
     while bytes.len() < size {
         match rustix::io::read(file, rustix::buffer::spare_capacity(&mut bytes)) {
             Ok(0) => break,
@@ -340,20 +342,20 @@ pub(crate) fn read(file: &File, expected: Size) -> io::Result<(FileMeta, Vec<u8>
     Ok((facts, bytes))
 }
 
-/// All of an open regular file, unless it is longer than `most` bytes.
-pub(crate) fn read_bounded(file: &File, most: u64) -> io::Result<Vec<u8>> {
-    let (facts, bytes) = read(file, Size::AtMost(most))?;
-    if facts.is_file && facts.size <= most {
+/// The contents of an open regular file. Fails if it is longer than `max_size` bytes.
+pub(crate) fn read_bounded(file: &File, max_size: u64) -> io::Result<Vec<u8>> {
+    let (facts, bytes) = read(file, Size::AtMost(max_size))?;
+    if facts.is_file && facts.size <= max_size {
         Ok(bytes)
     } else {
         Err(ErrorKind::FileTooLarge.into())
     }
 }
 
-/// Sets the access time through the descriptor, so that it can only be that of the file that was
-/// read, and leaves the modification time alone, which identifies it. Explicit because `relatime`
-/// and `noatime` mounts would not do so. Read-only mounts and files of other users refuse, and
-/// eviction falls back on the order of writing.
+/// Sets the access time to now, through the descriptor, so that it is certainly that of the file that was
+/// read. Leaves the modification time alone, because it identifies the file. Explicit because `relatime`
+/// and `noatime` mounts would not do so. Fails on read-only mounts and for files of other users; eviction
+/// then falls back on the order of writing.
 pub(crate) fn mark_as_read(file: &File) {
     let now = now();
     let second = 1_000_000_000;
@@ -372,11 +374,11 @@ pub(crate) fn mark_as_read(file: &File) {
     let _ = futimens(file, &times);
 }
 
-/// The clock, as file times count.
+/// The current time, in the unit of file times.
 pub(crate) fn now() -> Nanos {
     // A clock before 1970 reads as 1970.
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |d| d.as_nanos() as Nanos)
+    let elapsed = SystemTime::now().duration_since(UNIX_EPOCH);
+    elapsed.map_or(0, |elapsed| elapsed.as_nanos() as Nanos)
 }
 
 /// Seconds since 1970.
@@ -384,27 +386,27 @@ pub(crate) fn seconds() -> u64 {
     (now() / 1_000_000_000) as u64
 }
 
-/// Something is in the place that this program has not made there.
+/// The error for a file that is not one of this program's: see [`is_strange`].
 fn strange(why: &str) -> io::Error {
     io::Error::new(ErrorKind::InvalidData, why)
 }
 
-/// Something is in the place that is not this user's own, or no regular file: [`Directory::open_own`].
+/// Whether an open failed because the file is not this user's own, or not a regular file: [`Directory::open_own`].
 pub(crate) fn is_strange(error: &io::Error) -> bool {
     error.kind() == ErrorKind::InvalidData
 }
 
-/// No such file, also because a parent is none.
+/// Whether a file does not exist, or a parent of it is not a directory.
 pub(crate) fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
 }
 
-/// A symlink where none is followed.
+/// Whether an open failed because of a symlink, which is not followed.
 pub(crate) fn is_symlink(error: &io::Error) -> bool {
     Errno::from_io_error(error) == Some(Errno::LOOP)
 }
 
-/// What is at `path` itself: a directory, nothing, or something else (a symlink counts as such).
+/// Whether `path` is a directory; `None` if nothing is there. A symlink is not a directory.
 pub(crate) fn is_directory(path: &Path) -> io::Result<Option<bool>> {
     match statat(CWD, path, AtFlags::SYMLINK_NOFOLLOW) {
         Ok(stat) => Ok(Some(

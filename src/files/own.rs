@@ -1,4 +1,4 @@
-//! Files that are one user's own. Another user's file in the place counts as none.
+//! Opens files that are this user's own. A file of the same name that another user may have written is not accepted.
 
 use super::{Directory, Rights, RightsKind, is_strange, is_symlink, strange};
 use rustix::fs::OFlags;
@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind};
 
 impl Rights {
-    /// Whether what has these rights is this process's user's own: no other user but root may have written it.
+    /// Whether a file with these rights is this user's own: no other user except root may have written it.
     pub fn is_own(self) -> bool {
         let is_ours = self.owner() == geteuid().as_raw() || self.owner() == 0;
         is_ours && !self.is_written_by_others()
@@ -19,7 +19,7 @@ impl Directory {
     /// Opens the file `name` below this directory, if it is this user's own.
     ///
     /// # Errors
-    /// There is none. It is another user's, or not a regular file: that is [`ErrorKind::InvalidData`].
+    /// It does not exist. If it is another user's or not a regular file, the error is [`ErrorKind::InvalidData`].
     pub fn open_own(&self, name: &str, access: OFlags) -> io::Result<File> {
         let (file, rights) = self.open_examined(name, access)?;
         if rights.is_own() {
@@ -29,8 +29,8 @@ impl Directory {
         }
     }
 
-    /// Opens this user's own file, or makes one with the rights that the `root` of the cache asks for if there is none or
-    /// something else is in its place.
+    /// Opens this user's own file `name`. If it does not exist or is something else, creates it with the rights for the
+    /// cache's `root`.
     pub fn make_own(&self, name: &str, access: OFlags, root: Rights) -> io::Result<File> {
         match self.open_own(name, access) {
             Ok(file) => return Ok(file),
@@ -38,12 +38,12 @@ impl Directory {
             Err(error) if is_strange(&error) || is_symlink(&error) => {
                 self.remove(&CString::new(name)?)?;
             }
-            // Anything else says nothing of whose it is.
+            // Other errors do not show that the file is another user's, so it is not removed.
             Err(error) => return Err(error),
         }
         match self.create(name, root, RightsKind::Owned) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => drop(made?),
+            created => drop(created?),
         }
         self.open_own(name, access)
     }

@@ -1,15 +1,15 @@
-//! Who may use what is made in a cache, and whose files in it are believed. The rights are those of the cache's
-//! root, whatever the umask of the process that makes a file.
+//! The rights of new files in a cache, and the users whose files are believed. New files get their rights from the
+//! cache's root, independent of the umask of the process that creates them.
 
 use rustix::fs::{Gid, Mode, RawMode, Stat, Uid, fchmod, fchown};
 use rustix::process::geteuid;
 use std::io;
 use std::os::fd::AsFd;
 
-/// Others than the owner may write.
+/// The mode bits with which users other than the owner may write.
 const WRITTEN_BY_OTHERS: RawMode = 0o022;
 
-/// Rights of a file or a directory, and whose it is.
+/// Mode and owner of a file or directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rights {
     mode: RawMode,
@@ -27,33 +27,33 @@ impl From<&Stat> for Rights {
     }
 }
 
-/// What is made in a cache.
+/// The kinds of new files that get different rights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RightsKind {
     Directory,
-    /// A file that its owner writes. Others replace it.
+    /// A file that only its owner writes. Other users replace it.
     Owned,
-    /// A file that all write who may write in the cache: counters, logs, locks.
+    /// A file that all users of the cache write: counters, logs, locks.
     Shared,
 }
 
 impl Rights {
-    /// Gives a new file or directory the rights that the cache with these asks for. What root makes in
-    /// another user's cache becomes that user's, who could not go on otherwise.
-    pub fn give(self, made: impl AsFd, kind: RightsKind) -> io::Result<()> {
+    /// Gives a new file or directory the rights for a cache whose root has these rights. A file that root creates
+    /// in another user's cache becomes that user's, who could not use it otherwise.
+    pub fn give(self, file: impl AsFd, kind: RightsKind) -> io::Result<()> {
         if self.is_of_another_than_root() {
             let (owner, group) = (Uid::from_raw(self.owner), Gid::from_raw(self.group));
-            fchown(&made, Some(owner), Some(group))?;
+            fchown(&file, Some(owner), Some(group))?;
         }
         let mode = match kind {
             RightsKind::Directory => self.mode & 0o2777 | 0o700,
             RightsKind::Owned => self.mode & 0o644 | 0o600,
             RightsKind::Shared => self.mode & 0o666 | 0o600,
         };
-        Ok(fchmod(&made, Mode::from_raw_mode(mode))?)
+        Ok(fchmod(&file, Mode::from_raw_mode(mode))?)
     }
 
-    /// Those of a file of `owner`'s with this mode.
+    /// The rights of a file of `owner`'s with this mode.
     #[cfg(test)]
     pub fn of(owner: u32, mode: u32) -> Self {
         Self {
@@ -63,7 +63,7 @@ impl Rights {
         }
     }
 
-    /// The number of the owner.
+    /// The owner's user id.
     pub fn owner(self) -> u32 {
         self.owner
     }
@@ -73,8 +73,8 @@ impl Rights {
         self.mode
     }
 
-    /// Whether it is another user's, and this process root's: what root makes there is in that user's way, and
-    /// what is there, that user has made.
+    /// Whether the owner is another user and this process runs as root. Files that root creates there could block that
+    /// user, and the files there may be that user's.
     pub fn is_of_another_than_root(self) -> bool {
         self.owner != 0 && geteuid().is_root()
     }
@@ -85,13 +85,13 @@ impl Rights {
     }
 }
 
-/// Whose files are believed besides those of this user and of root: `PCACHE_TRUST`.
+/// The users whose files are believed besides those of this user and of root: `PCACHE_TRUST`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Trust {
     /// No others.
     #[default]
     Mine,
-    /// Those of the owner of the cache's directory.
+    /// The owner of the cache's directory.
     Owner,
     Everyone,
 }
@@ -105,8 +105,8 @@ impl Trust {
     ];
 }
 
-/// The users whose files are believed. The kernel says whose a file is, so that no other user can make one
-/// that passes, on file systems that keep owners.
+/// The users whose files are believed. The kernel reports a file's owner, so no other user can forge one, on
+/// file systems that keep owners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Believed {
     user: u32,
@@ -115,7 +115,7 @@ pub(crate) struct Believed {
 }
 
 impl Believed {
-    /// For this process, in the cache whose root has these rights.
+    /// The users believed by this process in a cache whose root has these rights.
     pub(crate) fn new(trust: Trust, root: Rights) -> Self {
         Self {
             user: geteuid().as_raw(),
@@ -124,7 +124,7 @@ impl Believed {
         }
     }
 
-    /// For a process that has no cache.
+    /// The users believed by a process without a cache.
     pub(crate) fn nothing() -> Self {
         Self {
             user: geteuid().as_raw(),
@@ -133,13 +133,13 @@ impl Believed {
         }
     }
 
-    /// Whether only believed users can have written what has these rights.
+    /// Whether only believed users can have written a file with these rights.
     pub(crate) fn wrote(&self, rights: Rights) -> bool {
         let is_known = [Some(0), Some(self.user), self.owner].contains(&Some(rights.owner));
         self.everyone || (is_known && !rights.is_written_by_others())
     }
 
-    /// Whether all users are believed who can write.
+    /// Whether all users are believed.
     pub(crate) fn is_everyone(&self) -> bool {
         self.everyone
     }

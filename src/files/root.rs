@@ -1,4 +1,4 @@
-//! The root of a store, opened once for all that looks there: a path costs more to follow than a descriptor.
+//! The root of a store, opened once for all users of it: resolving a path costs more than using a descriptor.
 
 use super::{Directory, is_missing};
 use rustix::fs::OFlags;
@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The root of a store as readers use it.
+/// The path of a store's root and, if it was opened, its directory handle.
 #[derive(Debug)]
 pub struct Root {
     pub path: PathBuf,
@@ -14,38 +14,38 @@ pub struct Root {
 }
 
 impl Root {
-    /// The root at `path`, which was opened as `held` if it was there.
+    /// The root at `path`, which is open as `held` if it exists.
     pub fn new(path: PathBuf, held: Option<Directory>) -> Self {
         Self { path, held }
     }
 
-    /// The root at `path`, opened anew for each file.
+    /// The root at `path`, opened again for each file.
     pub fn at(path: &Path) -> Self {
         Self::new(path.into(), None)
     }
 
-    /// The root as it was opened first, even where another directory has come to its place since.
+    /// The directory as it was opened first, even if another directory is at the path now.
     pub fn held(&self) -> Option<&Directory> {
         self.held.as_ref()
     }
 
-    /// Opens the directory that has the root's place now.
+    /// Opens the directory that is at the root's path now.
     ///
     /// # Errors
-    /// There is none.
+    /// It does not exist or cannot be opened.
     pub fn reopen(&self) -> io::Result<Directory> {
         Directory::root(&self.path)
     }
 
-    /// Opens a file for reading. `None` = busy, on systems that know that.
+    /// Opens a file for reading. `None` = busy, on systems with busy files.
     ///
     /// # Errors
-    /// There is none, or it cannot be opened.
+    /// It does not exist or cannot be opened.
     pub fn open(&self, path: &str) -> io::Result<Option<File>> {
         self.look(|root| root.open(path))
     }
 
-    /// [`Directory::open_regular`].
+    /// Calls [`Directory::open_regular`] for this root.
     ///
     /// # Errors
     /// As there.
@@ -53,7 +53,7 @@ impl Root {
         self.look(|root| root.open_regular(path, access))
     }
 
-    /// [`Directory::open_own`].
+    /// Calls [`Directory::open_own`] for this root.
     ///
     /// # Errors
     /// As there.
@@ -64,7 +64,7 @@ impl Root {
     fn look<T>(&self, open: impl Fn(&Directory) -> io::Result<T>) -> io::Result<T> {
         if let Some(held) = &self.held {
             match open(held) {
-                // Another directory may have come to its place since.
+                // The file may be in another directory that is at the root's path now.
                 Err(error) if is_missing(&error) => {}
                 opened => return opened,
             }

@@ -1,6 +1,6 @@
 //! Locks on single bytes of a file that many processes of one cache open. A lock belongs to the open file
-//! description: the system takes it away when its last descriptor is closed, however the process ends, and threads
-//! that have opened the file themselves exclude each other like processes.
+//! description: the kernel releases it when its last descriptor is closed, however the process ends, and threads
+//! that have each opened the file exclude each other like processes.
 
 mod stopped;
 
@@ -15,20 +15,20 @@ use std::path::{Path, PathBuf};
 
 const DIRECTORY: &str = "locks";
 
-/// An open file of locks. No program that is started gets it, unless it is handed to it.
+/// An open lock file. Child processes do not inherit it unless it is passed on explicitly.
 #[derive(Debug)]
 pub(crate) struct LockFile {
     file: File,
 }
 
 impl LockFile {
-    /// Where the file of locks called `name` lies, in this user's own directory `root`.
+    /// The path of the lock file `name` in this user's own directory `root`.
     pub(crate) fn path(root: &Path, name: &str) -> PathBuf {
         root.join(DIRECTORY).join(name)
     }
 
-    /// Opens the file in this user's own directory `root`, making it and its directory: no other user can hold
-    /// compiles up. Each call gives an open file description of its own, which is what owns a lock.
+    /// Opens the lock file in this user's own directory `root`, where no other user can block compiles. Creates it and
+    /// its directory if they are missing. Each call returns an open file description of its own, which owns its locks.
     pub(crate) fn open(root: &Path, name: &str) -> io::Result<Self> {
         let root = Directory::root(root)?;
         let rights = root.rights()?;
@@ -37,28 +37,28 @@ impl LockFile {
         Ok(Self { file })
     }
 
-    /// Locks the byte at `offset` without waiting; false if another open file description has it.
-    /// What this one has already, it gets again.
+    /// Locks the byte at `offset` without waiting; false if another open file description holds the lock.
+    /// Succeeds again if this one holds it already.
     pub(crate) fn try_lock(&self, offset: i64) -> io::Result<bool> {
         self.change(offset, libc::F_WRLCK)
     }
 
-    /// Gives the byte at `offset` up. Closing alone would leave the lock to a child that another
-    /// thread is just starting, until that has become its program.
+    /// Releases the byte at `offset`. Closing the file alone would leave the lock with a child that another
+    /// thread is just starting, until that child's `exec`.
     pub(crate) fn unlock(&self, offset: i64) -> io::Result<()> {
         self.change(offset, libc::F_UNLCK).map(drop)
     }
 
-    /// Whether another open file description has the byte at `offset`.
+    /// Whether another open file description holds the lock on the byte at `offset`.
     pub(crate) fn is_locked(&self, offset: i64) -> io::Result<bool> {
         let mut lock = region(libc::F_WRLCK, ByteRange::one(offset));
         control(self.file.as_fd(), libc::F_OFD_GETLK, &mut lock)?;
         Ok(libc::c_int::from(lock.l_type) != libc::F_UNLCK)
     }
 
-    /// The bytes that processes have which are stopped. Costs milliseconds.
+    /// The bytes that are locked by stopped processes. Costs milliseconds.
     pub(crate) fn stopped(&self) -> BTreeSet<i64> {
-        // Without `/proc`, none are known.
+        // Without `/proc`, no process is taken for stopped.
         stopped::locked(&self.file).unwrap_or_default()
     }
 
@@ -67,10 +67,10 @@ impl LockFile {
     }
 }
 
-/// Bytes of a file in a row.
+/// A range of consecutive bytes of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ByteRange {
-    /// Offset of the first.
+    /// Offset of the first byte.
     pub first: i64,
     pub count: i64,
 }
@@ -84,12 +84,12 @@ impl ByteRange {
     }
 }
 
-/// Locks `bytes` of an open file without waiting; false if another open file description has any of them.
+/// Locks `bytes` of an open file without waiting; false if another open file description has locked any of them.
 pub(crate) fn try_lock(file: impl AsFd, bytes: ByteRange) -> io::Result<bool> {
     change(file.as_fd(), bytes, libc::F_WRLCK)
 }
 
-/// Gives `bytes` up.
+/// Releases the lock on `bytes`.
 pub(crate) fn unlock(file: impl AsFd, bytes: ByteRange) -> io::Result<()> {
     change(file.as_fd(), bytes, libc::F_UNLCK).map(drop)
 }
@@ -97,7 +97,7 @@ pub(crate) fn unlock(file: impl AsFd, bytes: ByteRange) -> io::Result<()> {
 fn change(file: BorrowedFd<'_>, bytes: ByteRange, kind: libc::c_int) -> io::Result<bool> {
     match control(file, libc::F_OFD_SETLK, &mut region(kind, bytes)) {
         Ok(()) => Ok(true),
-        // Which of the two it is, the system may choose.
+        // POSIX allows either error for a lock that another holds.
         Err(Errno::AGAIN | Errno::ACCESS) => Ok(false),
         Err(error) => Err(error.into()),
     }
@@ -128,16 +128,16 @@ impl AsFd for LockFile {
     }
 }
 
-/// What an old kernel answers, or a file system that cannot lock.
+/// Whether an old kernel, or a file system without locks, refused a lock.
 pub(crate) fn is_unsupported(error: &io::Error) -> bool {
-    let answers = [Errno::INVAL, Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP];
-    let answers = answers.map(Errno::raw_os_error);
+    let refusals = [Errno::INVAL, Errno::NOLCK, Errno::NOSYS, Errno::OPNOTSUPP];
+    let refusals = refusals.map(Errno::raw_os_error);
     error
         .raw_os_error()
-        .is_some_and(|found| answers.contains(&found))
+        .is_some_and(|code| refusals.contains(&code))
 }
 
-/// The process number must be zero for locks of descriptions.
+/// The argument of `fcntl` for `bytes`. `l_pid` must be zero for locks of open file descriptions.
 fn region(kind: libc::c_int, bytes: ByteRange) -> libc::flock {
     libc::flock {
         l_type: kind as libc::c_short,

@@ -1,6 +1,6 @@
-//! Which locks of a file belong to processes that are stopped (Ctrl-Z, SIGSTOP, a debugger), as `/proc` tells. Only
-//! this user's processes are seen, and only they have locks in this user's files. Looks at every process of the
-//! machine, and so is for those who have waited for a while.
+//! Finds in `/proc` which locks of a file belong to processes that are stopped (Ctrl-Z, SIGSTOP, a debugger). Only
+//! this user's processes are visible, and only they have locks in this user's files. Examines every process of the
+//! machine, so a waiter does it only after a while.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
@@ -8,21 +8,22 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// The first byte of every lock on `file` that a stopped process has.
+/// The bytes of every lock on `file` that a stopped process holds.
 pub(super) fn locked(file: &File) -> io::Result<BTreeSet<i64>> {
     let own = file.metadata()?;
-    let mut found = BTreeSet::new();
+    let mut bytes = BTreeSet::new();
     for entry in fs::read_dir("/proc")?.flatten() {
         let process = entry.path();
         let is_number = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
         if entry.file_name().to_str().is_some_and(is_number) && is_stopped(&process) {
-            found.extend(locks_of(&process, (own.dev(), own.ino())));
+            bytes.extend(locks_of(&process, (own.dev(), own.ino())));
         }
     }
-    Ok(found)
+    Ok(bytes)
 }
 
-/// By the letter behind the name, which is in brackets and may hold any.
+/// Whether a process is stopped, by the letter after its name in `stat`. The name is in parentheses and may itself
+/// contain any letter.
 fn is_stopped(process: &Path) -> bool {
     let stat = fs::read(process.join("stat")).unwrap_or_default();
     let end = stat.iter().rposition(|byte| *byte == b')');
@@ -30,14 +31,14 @@ fn is_stopped(process: &Path) -> bool {
     matches!(state, Some(b'T' | b't'))
 }
 
-/// The locks that a process has in the file with this device and inode. A process that ends meanwhile has none.
+/// The bytes that a process has locked in the file with this device and inode; none if the process ends meanwhile.
 fn locks_of(process: &Path, (dev, ino): (u64, u64)) -> Vec<i64> {
     let descriptors = fs::read_dir(process.join("fd"))
         .into_iter()
         .flatten()
         .flatten();
     let is_ours = |path: &Path| {
-        fs::metadata(path).is_ok_and(|found| (found.dev(), found.ino()) == (dev, ino))
+        fs::metadata(path).is_ok_and(|metadata| (metadata.dev(), metadata.ino()) == (dev, ino))
     };
     let ours = descriptors.filter(|entry| is_ours(&entry.path()));
     let texts = ours.filter_map(|entry| {
@@ -47,17 +48,17 @@ fn locks_of(process: &Path, (dev, ino): (u64, u64)) -> Vec<i64> {
     texts.flat_map(|text| bytes(&text)).collect()
 }
 
-/// More bytes than these in a row are none of ours.
+/// Limit on the length of one lock in bytes; a longer one is not from this program.
 const MOST: i64 = 4096;
 
-/// Of lines such as `lock: 1: OFDLCK  ADVISORY  WRITE -1 fd:00:1234 17 18`, the bytes from the last but one word to
-/// the last: the kernel makes one lock of two that touch.
+/// Parses lines such as `lock: 1: OFDLCK  ADVISORY  WRITE -1 fd:00:1234 17 18`: the bytes from the last but one word to
+/// the last. The kernel merges adjacent locks into one.
 fn bytes(text: &str) -> Vec<i64> {
     let locks = text.lines().filter_map(|line| line.strip_prefix("lock:"));
     let ranges = locks.filter_map(|line| {
         let mut words = line.split_whitespace().rev();
         let (last, first) = (words.next()?, words.next()?.parse::<i64>().ok()?);
-        // `EOF`, or what is too much, counts as one.
+        // A lock up to `EOF`, or one that is too long, is taken as one byte.
         let last = last
             .parse()
             .ok()

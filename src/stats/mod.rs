@@ -1,5 +1,5 @@
-//! Counts how compiles end, in a page that all processes of one cache share. Opening never fails: without a usable
-//! page the counts go to memory of this process and are lost with it.
+//! Counts the outcomes of compiles, in a page that all processes of one cache share. Opening never fails: without a
+//! usable page the counts are kept in the memory of this process and are lost with it.
 
 mod page;
 mod totals;
@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Room for reasons of one kind; slots are never reused for another meaning.
+/// Number of slots for the reasons of one kind. Slots are never reused for another meaning.
 const REASONS: usize = 64;
 
 /// First word of each group in the page. Words 0 to 15 are the header, which no reset touches.
@@ -23,7 +23,7 @@ const STORE: usize = 32;
 const BYPASSES: usize = 64;
 const FALLBACKS: usize = BYPASSES + REASONS;
 const STAGES: usize = FALLBACKS + REASONS;
-/// Outcomes of programs compiled at run time, then the reasons why they were not looked up.
+/// Outcomes of programs compiled at run time, and then the reasons for bypasses of such programs.
 const NVRTC: usize = STAGES + REASONS;
 const NVRTC_BYPASSES: usize = NVRTC + 8;
 
@@ -43,7 +43,7 @@ const _: () = assert!(FallbackReason::ALL.len() <= REASONS);
 const _: () = assert!(STAGES + 2 * StageKind::ALL.len() <= NVRTC);
 const _: () = assert!(NVRTC_BYPASSES + NvrtcReason::ALL.len() <= WORDS);
 
-/// A step of nvcc whose result is kept by itself.
+/// A step of nvcc whose result is stored separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum StageKind {
     /// The host compiler's preprocessor, in the host pass or in a device pass.
@@ -58,7 +58,7 @@ pub enum StageKind {
     Fatbinary,
     /// The device linker, nvlink.
     Nvlink,
-    /// The host compiler on what cudafe++ wrote.
+    /// The host compiler, on the output of cudafe++.
     HostCompile,
 }
 
@@ -88,7 +88,7 @@ impl StageKind {
     }
 }
 
-/// What can be counted.
+/// A counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Counter {
     /// Answered without starting a process.
@@ -99,17 +99,17 @@ pub enum Counter {
     Miss,
     /// Waited for another process that compiled the same thing, then hit.
     Coalesced,
-    /// Trouble with the cache itself: damaged, unreadable or unwritable. The compile went on.
+    /// An error of the cache itself: damaged, unreadable or unwritable. The compile went on.
     Error,
     /// Compiled correctly, but not stored.
     Uncacheable,
-    /// Of the hits, those whose sources had changed in comments, blanks or line numbers.
+    /// Those hits whose sources had changed in comments, blanks or line numbers.
     SemanticHit,
-    /// Milliseconds that hits took less than the compiles whose results they delivered.
+    /// Milliseconds that hits saved compared with the compiles whose results they delivered.
     SavedMilliseconds,
-    /// Milliseconds that compiles took which were stored.
+    /// Milliseconds spent on compiles whose results were stored.
     SpentMilliseconds,
-    /// Records that were not believed: others have made or signed them.
+    /// Records that were not believed, because others wrote or signed them.
     Distrusted,
     /// Went straight to the real nvcc.
     Bypassed(BypassReason),
@@ -119,22 +119,22 @@ pub enum Counter {
     StageHit(StageKind),
     /// A stage that was run.
     StageMiss(StageKind),
-    /// A program compiled at run time that was answered from the cache.
+    /// A program compiled at run time whose result came from the cache.
     NvrtcHit,
-    /// One that NVRTC compiled and that was stored, or could not be.
+    /// A program that NVRTC compiled, whether or not the result could be stored.
     NvrtcMiss,
-    /// One that waited for another thread or process that compiled the same, then was a hit.
+    /// A program that waited for another thread or process that compiled the same, then was a hit.
     NvrtcCoalesced,
-    /// Of those misses, one that was not stored.
+    /// Those misses that were not stored.
     NvrtcUncacheable,
-    /// One that was left to NVRTC at once.
+    /// A program that bypassed the cache.
     NvrtcBypassed(NvrtcReason),
-    /// Entries and records removed to stay below the size cap.
+    /// Entries and records removed to stay below the size limit.
     Evicted,
 }
 
 impl Counter {
-    /// The word of the page. Enum discriminants follow the order of each `ALL`, which a test holds.
+    /// The index of its word in the page. A test checks that enum discriminants follow the order of each `ALL`.
     const fn slot(self) -> usize {
         match self {
             Self::DirectHit => OUTCOMES,
@@ -165,14 +165,14 @@ impl Counter {
 #[derive(Debug)]
 pub struct Stats {
     page: Page,
-    /// Where the totals are, and whether to make them; a hit does not look.
+    /// The root of the totals, and whether to create them. Opened on first use, because a hit does not need them.
     place: Option<(Arc<Root>, MissingPage)>,
     totals: OnceLock<Totals>,
 }
 
 impl Stats {
-    /// Opens the counters of the cache in `dir`, making directory and page where they are missing.
-    /// Never fails; without a page it counts into nowhere.
+    /// Opens the counters of the cache in `dir`, and creates directory and page if they are missing.
+    /// Never fails; without a page it counts only in memory.
     pub fn open(dir: &Path) -> Self {
         Self::open_in(&Arc::new(Root::at(dir)))
     }
@@ -182,7 +182,7 @@ impl Stats {
         Self::with(root, MissingPage::Create)
     }
 
-    /// Like [`Stats::open`], but makes nothing: a cache that does not exist reads as zeros.
+    /// Like [`Stats::open`], but creates nothing: the counters of a missing cache are zero.
     pub fn open_existing(dir: &Path) -> Self {
         Self::open_existing_in(&Arc::new(Root::at(dir)))
     }
@@ -192,7 +192,7 @@ impl Stats {
         Self::with(root, MissingPage::Leave)
     }
 
-    /// Makes pages that are missing.
+    /// Lets pages be created if they are missing.
     #[must_use]
     pub fn making_pages(mut self) -> Self {
         if let Some((_, missing)) = &mut self.place {
@@ -218,20 +218,20 @@ impl Stats {
         }
     }
 
-    /// Whether other processes see what is counted here.
+    /// Whether the counts are shared with other processes.
     pub fn is_shared(&self) -> bool {
         self.page.is_shared()
     }
 
     /// Adds `n` to `counter`.
     pub fn add(&self, counter: Counter, n: u64) {
-        // What cannot be counted in time is not: no build waits for its counters.
+        // Best effort: no build waits for its counters.
         let _ = self
             .page
             .change(counter.slot(), |[word]| *word = word.wrapping_add(n));
     }
 
-    /// A copy of all counters. Each is exact; together they are no single moment's.
+    /// A copy of all counters. Each value is exact, but they are not all from the same moment.
     pub fn snapshot(&self) -> Snapshot {
         Snapshot {
             words: self.page.all(FORMAT),
@@ -239,7 +239,7 @@ impl Stats {
         }
     }
 
-    /// Sets every count to zero. What the store holds is kept, since the files are still there.
+    /// Sets every count to zero. Keeps the size of the store, because its files are still there.
     pub fn zero(&self) {
         let _ = self
             .page
@@ -249,12 +249,12 @@ impl Stats {
             .change(STORE_EVICTED, |words| *words = [0; WORDS - STORE_EVICTED]);
     }
 
-    /// What the store holds, or `None` before the first scan of a new page of totals.
+    /// The size of the store, or `None` before the first scan of a new page of totals.
     pub fn store_size(&self) -> Option<StoreSize> {
         self.totals().size()
     }
 
-    /// What the store holds, shard by shard. The page is opened on first use: a hit does without.
+    /// The size of the store, shard by shard. The page is opened on first use, because a hit does not need it.
     pub fn totals(&self) -> &Totals {
         self.totals.get_or_init(|| match &self.place {
             Some((root, missing)) => Totals::open(root, *missing),
@@ -262,32 +262,32 @@ impl Stats {
         })
     }
 
-    /// Whether `seconds` have passed by `now` (since 1970) since the temporary files were last swept;
-    /// of several processes, one is told so.
+    /// Whether `seconds` have passed by `now` (since 1970) since the temporary files were last swept.
+    /// Returns true to only one of several processes.
     pub fn is_time_to_sweep(&self, now: u64, seconds: u64) -> bool {
         totals::claim(&self.page, STORE_SWEPT, now, seconds)
     }
 
-    /// Whether `seconds` have passed since work directories were last tidied away; of several processes, one
-    /// is told so. A process with counters of its own is never told so.
+    /// Whether `seconds` have passed since work directories were last tidied away. Returns true to only one of several
+    /// processes, and never to a process with private counters.
     pub fn is_time_to_tidy(&self, seconds: u64) -> bool {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_secs());
         self.is_shared() && totals::claim(&self.page, WORK_TIDIED, now, seconds)
     }
 
-    /// Which file of the journal is written to: a number that only grows.
+    /// The turn of the journal, which determines the file that is written to: a number that only grows.
     pub fn journal_turn(&self) -> u64 {
         let [turn] = self.page.read(JOURNAL);
         turn
     }
 
-    /// Ends `turn`; of several processes, one is told that it did.
+    /// Ends `turn`. Returns true to only one of several processes.
     pub fn end_journal_turn(&self, turn: u64) -> bool {
         let ended = self.page.change(JOURNAL, |[word]| {
-            let is_it = *word == turn;
-            *word = word.wrapping_add(is_it.into());
-            is_it
+            let is_current = *word == turn;
+            *word = word.wrapping_add(is_current.into());
+            is_current
         });
         ended.unwrap_or(false)
     }
@@ -301,12 +301,12 @@ pub struct Snapshot {
 }
 
 impl Snapshot {
-    /// One counter.
+    /// The value of one counter.
     pub fn get(&self, counter: Counter) -> u64 {
         self.words[counter.slot()]
     }
 
-    /// What the store holds; zeros before the first scan.
+    /// The size of the store; zeros before the first scan.
     pub fn store_size(&self) -> StoreSize {
         self.store
     }
@@ -323,7 +323,7 @@ impl Snapshot {
         FallbackReason::ALL.iter().map(count)
     }
 
-    /// Every reason why NVRTC was left alone with its count, zeros too, in the order of the enum.
+    /// Every reason for an NVRTC bypass with its count, zeros too, in the order of the enum.
     pub fn nvrtc_bypassed(&self) -> impl Iterator<Item = (NvrtcReason, u64)> + '_ {
         let count = |&reason| (reason, self.get(Counter::NvrtcBypassed(reason)));
         NvrtcReason::ALL.iter().map(count)

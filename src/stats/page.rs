@@ -1,8 +1,8 @@
-//! A page of shared words: 8 bytes each, in a file that every process of a cache opens. Makes a missing page,
+//! A page of shared words: 8 bytes each, in a file that every process of a cache opens. Creates a missing page,
 //! replaces a damaged one, leaves a newer version's alone.
 //!
-//! The file is read and written, not mapped: another program that shortens a mapped file ends every
-//! process that looks at it.
+//! The file is read and written, not mapped: truncating a mapped file would end every process that reads
+//! the mapping.
 
 use crate::files::{HeaderState, Held, RightsKind, Root, read_header, version_word, write_fresh};
 use crate::lock::{self, ByteRange};
@@ -16,15 +16,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::{sleep, yield_now};
 use std::time::Duration;
 
-/// One sort of page.
+/// The format of a page.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PageFormat {
-    /// Its file in the cache directory.
+    /// The name of its file in the cache directory.
     pub(super) name: &'static str,
-    /// Read as a number in the machine's byte order: a page from a machine of the other order is
-    /// damaged, as far as this one can tell.
+    /// Read as a number in the machine's byte order, so a page from a machine of the other byte order looks
+    /// damaged.
     pub(super) magic: u64,
-    /// Words, those of the header included.
+    /// Number of words, including those of the header.
     pub(super) words: usize,
 }
 
@@ -36,37 +36,37 @@ impl PageFormat {
 
 const VERSION: u32 = 1;
 
-/// How often a page that others are replacing is looked at again, a pause apart.
+/// How often opening is tried again while others replace the page, with a pause each time.
 const ATTEMPTS: u32 = 1000;
 
-/// How often words that another process is changing are tried again at once, and then after a pause. A
-/// change takes microseconds, and on a busy machine some time slices.
+/// How often locking words is tried again without a pause, and then with one, while another process changes them. A
+/// change takes microseconds, or some time slices on a busy machine.
 const AT_ONCE: u32 = 100;
 const LATER: u32 = 5;
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// The pauses that this process may still make beyond these, for all words of all pages: what takes a second is
-/// a stopped process, or a stranger's lock, of which there may be one on every word. Then this process counts
-/// into nowhere.
+/// The further pauses that this process may make, for all words of all pages together. After a second, the lock must
+/// be that of a stopped process or a stranger, and there may be one on every word: then this process does not count
+/// any more.
 static PAUSES: AtomicU32 = AtomicU32::new(1000);
 
-/// Pauses, if this process has waited for less than a second in all.
+/// Pauses, unless this process has already waited for a second in all. Returns whether it did.
 fn pause() -> bool {
-    let left = PAUSES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| {
-        left.checked_sub(1)
+    let remaining = PAUSES.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |remaining| {
+        remaining.checked_sub(1)
     });
-    if left.is_ok() {
+    if remaining.is_ok() {
         sleep(PAUSE);
     }
-    left.is_ok()
+    remaining.is_ok()
 }
 
-/// What to do when there is no page.
+/// What to do if there is no page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum MissingPage {
-    /// Make the directory and the page.
+    /// Create the directory and the page.
     Create,
-    /// Count into nowhere.
+    /// Count only in the memory of this process.
     Leave,
 }
 
@@ -90,7 +90,7 @@ impl Page {
         }
     }
 
-    /// Zeros that no other process sees.
+    /// A page of zeros that no other process sees.
     pub(super) fn private(format: PageFormat) -> Self {
         Self::Private(Mutex::new(vec![0; format.words]))
     }
@@ -99,17 +99,17 @@ impl Page {
         matches!(self, Self::Shared(_))
     }
 
-    /// Words in a row, from `first` on. Zeros where the file cannot be read any more.
+    /// `N` words from `first` on. Zeros if the file cannot be read any more.
     pub(super) fn read<const N: usize>(&self, first: usize) -> [u64; N] {
         let mut words = [0; N];
         match self {
             Self::Shared(shared) => {
-                // What was read in part is worth nothing.
+                // Drops words that were read before the error.
                 if read_words(&shared.held(), first, &mut words).is_err() {
                     words = [0; N];
                 }
             }
-            Self::Private(held) => words.copy_from_slice(&locked(held)[first..first + N]),
+            Self::Private(page) => words.copy_from_slice(&locked(page)[first..first + N]),
         }
         words
     }
@@ -122,12 +122,12 @@ impl Page {
                 let read = read_words(&shared.held(), 0, &mut words);
                 read.map_or_else(|_| vec![0; format.words], |()| words)
             }
-            Self::Private(held) => locked(held).clone(),
+            Self::Private(page) => locked(page).clone(),
         }
     }
 
-    /// Changes words in a row, from `first` on, while no other process does. Gives what `change` gives, or
-    /// nothing where the words could not be had: then nothing has changed.
+    /// Changes `N` words from `first` on, under a lock against other processes. Returns the result of `change`;
+    /// `None` if the words could not be locked, read or written.
     pub(super) fn change<const N: usize, T>(
         &self,
         first: usize,
@@ -135,15 +135,15 @@ impl Page {
     ) -> Option<T> {
         match self {
             Self::Shared(shared) => shared.change(first, change),
-            Self::Private(held) => {
-                let mut held = locked(held);
-                let words = held[first..first + N].first_chunk_mut()?;
+            Self::Private(page) => {
+                let mut page = locked(page);
+                let words = page[first..first + N].first_chunk_mut()?;
                 Some(change(words))
             }
         }
     }
 
-    /// The values of a page that can be read but not written, so that statistics of a read-only
+    /// A private copy of a page that can be read but not written, so that statistics of a read-only
     /// cache can be shown.
     fn private_copy(root: &Root, format: PageFormat) -> io::Result<Self> {
         let file = root.open_regular(format.name, OFlags::RDONLY)?;
@@ -161,7 +161,7 @@ impl Page {
 /// An open page.
 #[derive(Debug)]
 pub(super) struct Shared {
-    /// One thread at a time: the locks below are the open file's, which threads share.
+    /// A mutex, because the file's locks belong to the open file, which all threads share.
     file: Mutex<File>,
 }
 
@@ -184,22 +184,22 @@ impl Shared {
         let mut words = [0; N];
         let changed = read_words(&file, first, &mut words).and_then(|()| {
             let before = words;
-            let given = change(&mut words);
-            // What is not on the disk, or only in part, is noticed by its next reader.
+            let result = change(&mut words);
+            // If the words do not reach the disk, or only in part, their next reader notices it.
             if words != before {
                 write_words(&file, first, &words)?;
             }
-            Ok(given)
+            Ok(result)
         });
         if is_locked {
-            // Should this fail, closing is what is left.
+            // If this fails, closing the file releases the lock.
             let _ = lock::unlock(&*file, bytes);
         }
         changed.ok()
     }
 
-    /// Whether the words are locked; `None` where they cannot be had. File systems without locks count
-    /// nearly right.
+    /// Locks the words. `Some(false)` if the file system has no locks: counting is then only nearly right. `None` if
+    /// others keep them locked.
     fn lock(&self, file: &File, bytes: ByteRange) -> Option<bool> {
         for attempt in 0.. {
             match lock::try_lock(file, bytes) {
@@ -235,7 +235,7 @@ fn write_words(file: &File, first: usize, words: &[u64]) -> io::Result<()> {
 
 fn open_shared(root: &Root, format: PageFormat, missing: MissingPage) -> io::Result<Shared> {
     for _ in 0..ATTEMPTS {
-        // A symlink is nothing that this program made, and could make others' files grow counters.
+        // Does not follow a symlink: this program creates none, and one could let counters overwrite another file.
         let file = match root.open_regular(format.name, OFlags::RDWR) {
             Ok(file) => file,
             Err(error)
@@ -269,7 +269,7 @@ fn examine(file: &File, format: PageFormat) -> io::Result<HeaderState> {
     Ok(read_header(words, format.magic, VERSION))
 }
 
-/// Makes directory and page. That another process was faster is no error.
+/// Creates directory and page. Succeeds too if another process was faster.
 fn create(root: &Root, format: PageFormat) -> io::Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700).create(&root.path)?;
@@ -279,24 +279,24 @@ fn create(root: &Root, format: PageFormat) -> io::Result<()> {
     }
 }
 
-/// Puts a new page in the place of a damaged one. The lock is on the damaged file, so that of
-/// several processes that see the damage one replaces it and none replaces the replacement.
+/// Replaces a damaged page with a new one. Locks the damaged file, so that only one of several processes
+/// that see the damage replaces it, and none replaces the new page.
 fn replace(root: &Root, format: PageFormat, damaged: &File) -> io::Result<()> {
     match flock(damaged, FlockOperation::NonBlockingLockExclusive) {
         Ok(()) => {}
         Err(Errno::WOULDBLOCK) if pause() => return Ok(()),
         Err(error) => return Err(error.into()),
     }
-    let held = damaged.metadata()?;
+    let old = damaged.metadata()?;
     match std::fs::symlink_metadata(root.path.join(format.name)) {
-        Ok(now) if (now.dev(), now.ino()) == (held.dev(), held.ino()) => {}
-        // Replaced or removed meanwhile: look again.
+        Ok(now) if (now.dev(), now.ino()) == (old.dev(), old.ino()) => {}
+        // Another process has replaced or removed it meanwhile: the caller opens the page again.
         _ => return Ok(()),
     }
     write_page(root, format, Held::Replaced)
 }
 
-/// A page of zeros.
+/// Writes a page whose words are zero.
 fn write_page(root: &Root, format: PageFormat, held: Held) -> io::Result<()> {
     let mut bytes = vec![0; format.bytes()];
     bytes[..8].copy_from_slice(&format.magic.to_ne_bytes());

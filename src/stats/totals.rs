@@ -1,11 +1,11 @@
-//! How much the store holds, shard by shard, in a page that all processes of one cache share. A shard
-//! is listed at one time and another one later, and each listing corrects what was counted for it;
-//! shards that no process has listed yet are guessed from the others. Does not list anything itself.
+//! The size of the store, shard by shard, in a page that all processes of one cache share. Shards are
+//! listed at different times, and each listing corrects the totals of its shard;
+//! those of shards that no process has listed yet are estimated from the others. Does not list anything itself.
 
 use super::page::{MissingPage, Page, PageFormat};
 use crate::files::Root;
 
-/// Shards of a store: the first byte of a name.
+/// Number of shards of a store: one for each first byte of a name.
 pub const SHARDS: usize = 256;
 
 /// Words of the page: the header, and then four for each row.
@@ -26,7 +26,7 @@ const FORMAT: PageFormat = PageFormat {
 };
 const _: () = assert!(ROWS + ROW * (SHARDS + 1) <= FORMAT.words);
 
-/// What is counted together.
+/// A row of the page: the files that are counted together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ShardRow {
     /// Entries and records whose names begin with this byte.
@@ -44,7 +44,7 @@ impl ShardRow {
         (0..=u8::MAX).map(Self::Shard)
     }
 
-    /// The first of its words.
+    /// The index of its first word.
     const fn first(self) -> usize {
         let row = match self {
             Self::Shard(shard) => shard as usize,
@@ -54,24 +54,24 @@ impl ShardRow {
     }
 }
 
-/// What the store holds: the same shape for totals read and for totals found by a scan.
+/// The size of a store or of a part of it, as counted or as found by a scan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreSize {
-    /// Artefacts.
+    /// Number of artefacts.
     pub entries: u64,
-    /// Result records.
+    /// Number of records.
     pub records: u64,
-    /// Bytes of artefacts, records and files being written.
+    /// Bytes of artefacts, records and unfinished files.
     pub bytes: u64,
 }
 
 impl StoreSize {
-    /// Artefacts and records.
+    /// Number of artefacts and records.
     pub fn files(&self) -> u64 {
         self.entries.saturating_add(self.records)
     }
 
-    /// Both together.
+    /// The sum of two sizes.
     pub fn plus(self, other: Self) -> Self {
         Self {
             entries: self.entries.saturating_add(other.entries),
@@ -84,15 +84,15 @@ impl StoreSize {
 /// A change of [`StoreSize`]; signed, because a put may replace something larger.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreChange {
-    /// Artefacts more or fewer.
+    /// Change of the number of artefacts.
     pub entries: i64,
-    /// Records more or fewer.
+    /// Change of the number of records.
     pub records: i64,
-    /// Bytes more or fewer.
+    /// Change of the number of bytes.
     pub bytes: i64,
 }
 
-/// What was counted for a row when its listing started; [`Totals::finish_scan`] compares with it.
+/// The counts of a row when its listing started, for [`Totals::finish_scan`].
 #[derive(Clone, Copy, Debug)]
 pub struct ScanStart {
     row: ShardRow,
@@ -119,41 +119,37 @@ impl Totals {
         }
     }
 
-    /// Whether other processes see what is counted here.
+    /// Whether the totals are shared with other processes.
     pub fn is_shared(&self) -> bool {
         self.page.is_shared()
     }
 
-    /// Everything, or `None` where no shard has been listed since the page was made. Shards that have
-    /// not been listed count as the mean of those that have: names are digests, so that every shard
-    /// is a fair sample. Exact when [`Totals::unknown`] is `None`.
+    /// The size of the store, or `None` if no shard has been listed since the page was created. Shards that have
+    /// not been listed are estimated by the mean of the others: names are digests, so every shard
+    /// is a fair sample. Exact if [`Totals::unknown`] is `None`.
     pub fn size(&self) -> Option<StoreSize> {
-        let (mut known, mut guessed) = (StoreSize::default(), 0);
+        let (mut sum, mut listed) = (StoreSize::default(), 0_u64);
         let all = self.all();
-        for row in ShardRow::shards() {
-            if all.is_known(row) {
-                known = known.plus(all.size(row));
-            } else {
-                guessed += 1;
-            }
+        for row in ShardRow::shards().filter(|row| all.is_known(*row)) {
+            sum = sum.plus(all.size(row));
+            listed += 1;
         }
-        let listed = SHARDS as u64 - guessed;
         if listed == 0 {
             return None;
         }
-        let scale = |sum: u64| {
-            let whole = u128::from(sum) * SHARDS as u128 / u128::from(listed);
+        let scale = |part: u64| {
+            let whole = u128::from(part) * SHARDS as u128 / u128::from(listed);
             u64::try_from(whole).unwrap_or(u64::MAX)
         };
         let unfinished = all.size(ShardRow::Unfinished).bytes;
         Some(StoreSize {
-            entries: scale(known.entries),
-            records: scale(known.records),
-            bytes: scale(known.bytes).saturating_add(unfinished),
+            entries: scale(sum.entries),
+            records: scale(sum.records),
+            bytes: scale(sum.bytes).saturating_add(unfinished),
         })
     }
 
-    /// What is counted for one row, whether it has been listed or not.
+    /// The counts of one row, whether it has been listed or not.
     pub fn row(&self, row: ShardRow) -> StoreSize {
         size(self.page.read(row.first()))
     }
@@ -164,7 +160,7 @@ impl Totals {
         (0..=u8::MAX).find(|&shard| !all.is_known(ShardRow::Shard(shard)))
     }
 
-    /// The shard with the most bytes as counted.
+    /// The shard with the most counted bytes.
     pub fn fullest(&self) -> u8 {
         let all = self.all();
         let bytes = |&shard: &u8| all.size(ShardRow::Shard(shard)).bytes;
@@ -173,11 +169,11 @@ impl Totals {
 
     /// Records that a row has changed. Totals stop at zero instead of wrapping.
     pub fn change(&self, row: ShardRow, change: StoreChange) {
-        // What cannot be counted in time is found by the next listing.
+        // Best effort: the next listing corrects what is not counted now.
         let _ = self.page.change(row.first(), |words| shift(words, change));
     }
 
-    /// To be called before the files of `row` are listed.
+    /// Call before the files of `row` are listed.
     pub fn begin_scan(&self, row: ShardRow) -> ScanStart {
         let words: RowWords = self.page.read(row.first());
         ScanStart {
@@ -187,14 +183,14 @@ impl Totals {
         }
     }
 
-    /// Corrects a row by the difference between `found` and what was counted when the listing started,
-    /// so that changes made meanwhile by others stay counted. Of listings that overlap, the first to
-    /// end corrects; the others would correct the same error twice.
-    pub fn finish_scan(&self, start: ScanStart, found: StoreSize) {
+    /// Corrects a row by the difference between the `listed` size and the counts when the listing started,
+    /// so that changes by others meanwhile stay counted. If listings overlap, only the first to
+    /// end corrects the row; the others would correct the same error twice.
+    pub fn finish_scan(&self, start: ScanStart, listed: StoreSize) {
         let change = StoreChange {
-            entries: difference(found.entries, start.counted.entries),
-            records: difference(found.records, start.counted.records),
-            bytes: difference(found.bytes, start.counted.bytes),
+            entries: difference(listed.entries, start.counted.entries),
+            records: difference(listed.records, start.counted.records),
+            bytes: difference(listed.bytes, start.counted.bytes),
         };
         let _ = self.page.change(start.row.first(), |words| {
             if words[SCANS] == start.scans {
@@ -204,23 +200,23 @@ impl Totals {
         });
     }
 
-    /// The shard whose turn it is, for every process of the cache; `steps` shards are done then.
+    /// The shard whose turn it is, for all processes of the cache together. Moves the turn on by `steps` shards.
     pub fn take_turns(&self, steps: u64) -> u8 {
-        let taken = self.page.change(CURSOR, |[word]| {
+        let turn = self.page.change(CURSOR, |[word]| {
             let turn = *word;
             *word = turn.wrapping_add(steps);
             turn
         });
-        taken.unwrap_or(0) as u8
+        turn.unwrap_or(0) as u8
     }
 
-    /// Whether `seconds` have passed by `now` since a process last asked this and was told so. The
-    /// first to ask is told, and so is one that finds a time that lies ahead.
+    /// Whether `seconds` have passed by `now` since this last returned true to a process. Also true for the
+    /// first call, and if the stored time lies in the future.
     pub fn is_time(&self, now: u64, seconds: u64) -> bool {
         claim(&self.page, VISITED, now, seconds)
     }
 
-    /// Listings that have ended, over all rows.
+    /// The number of finished listings, over all rows.
     pub fn scans(&self) -> u64 {
         let all = self.all();
         let scans = |row| all.words(row)[SCANS];
@@ -235,7 +231,7 @@ impl Totals {
 /// The words of one row.
 type RowWords = [u64; ROW];
 
-/// Every row, as read at once.
+/// All rows, read at once.
 struct AllTotals(Vec<u64>);
 
 impl AllTotals {
@@ -272,8 +268,8 @@ fn shift(words: &mut RowWords, change: StoreChange) {
     }
 }
 
-/// Sets the word at `slot` to `now` unless it holds a time less than `seconds` ago; whether it did. Of
-/// several processes one does.
+/// Sets the word at `slot` to `now` unless it holds a time less than `seconds` ago. Returns whether it did, which is
+/// true for only one of several processes.
 pub(super) fn claim(page: &Page, slot: usize, now: u64, seconds: u64) -> bool {
     let is_recent = |last: u64| last <= now && now - last < seconds;
     let [last] = page.read(slot);
@@ -287,7 +283,7 @@ pub(super) fn claim(page: &Page, slot: usize, now: u64, seconds: u64) -> bool {
     !is_recent(last) && page.change(slot, claim).unwrap_or(false)
 }
 
-/// `to - from`, clamped to what an `i64` holds; real totals are far from either end.
+/// `to - from`, clamped to the range of `i64`; real totals are far from its ends.
 fn difference(to: u64, from: u64) -> i64 {
     let exact = i128::from(to) - i128::from(from);
     i64::try_from(exact).unwrap_or(if exact < 0 { i64::MIN } else { i64::MAX })
