@@ -21,8 +21,8 @@ const LONGEST_TICK: u32 = 20;
 const SECOND: i64 = 1_000_000_000;
 
 /// A time of the clock with which the kernel stamps files, which lags behind that of [`SystemTime::now`]. A file that
-/// changes after the time was taken is never older than it. A type of its own, because compared with a time of the finer
-/// clock, such a file would look older.
+/// changes after the time was taken is never older than it. A type of its own, because compared with a time of the
+/// finer clock, such a file would look older.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CoarseTime {
     /// Nanoseconds since 1970.

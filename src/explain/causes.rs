@@ -136,6 +136,7 @@ fn flags(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
             _ => differences.extend(value_changes(kind, &shown, was, is)),
         }
     }
+    // The variable is found by the values in the key's spelling, so before they are converted.
     for difference in &mut differences {
         let from = folded_from(difference, old, new);
         difference.note = from.or(difference.note.take());
@@ -329,6 +330,7 @@ fn tools(old: &DependencyReport, new: &DependencyReport, choice: ToolChoice) -> 
             }
         }
     }
+    // Other places are a consequence if a tool or the choice of tools has changed.
     if !differences.is_empty() || choice == ToolChoice::Changed {
         return differences;
     }

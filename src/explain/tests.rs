@@ -217,7 +217,7 @@ fn several_values_are_told_apart() {
     assert_eq!(found[0].note.as_deref(), Some("in another order"));
 }
 
-/// A field that is new in a key must be told of here too.
+/// A new field of a key must be added here too.
 #[test]
 fn no_field_of_a_key_is_passed_over() {
     for name in DIRECT_FIELDS.iter().filter(|name| **name != "job") {

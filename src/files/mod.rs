@@ -1,6 +1,6 @@
-//! Files and directories of a cache, accessed by descriptors: below the root no symlink is followed, so that no user who
-//! can write there can redirect the program elsewhere. This is the room to port: another operating system needs these
-//! types with its own calls.
+//! Files and directories of a cache, accessed by descriptors: below the root no symlink is followed, so that no user
+//! who can write there can redirect the program elsewhere. This is the room to port: another operating system needs
+//! these types with its own calls.
 //!
 //! | module   | part                                                              |
 //! |----------|-------------------------------------------------------------------|

@@ -165,6 +165,7 @@ impl PathSet {
         }
         // The groups below name many directories more than once; each is examined once.
         let mut looks = Looks::default();
+        // Two paths that must lead to the same directory, one after the other.
         let mut pairs = reader.group().ok_or_else(Changed::damaged)?;
         while let Some(one) = pairs.next() {
             let other = pairs.next().ok_or_else(Changed::damaged)?;

@@ -57,7 +57,7 @@ pub fn asked(
         let mut sources = sources.iter();
         sources.any(|source| memmem::find(source, text).is_some())
     };
-    let asked = times.iter().filter_map(|text| {
+    let sentences = times.iter().filter_map(|text| {
         let Some(time) = Time::read(text) else {
             return Some("a source asks for a time that the preprocessor cannot tell");
         };
@@ -68,7 +68,7 @@ pub fn asked(
         })
     });
     // The least of several sentences, so that the answer does not depend on the times.
-    asked.min()
+    sentences.min()
 }
 
 /// A parsed text of one of the forms.

@@ -12,7 +12,7 @@ use super::process::{self, Leaks};
 use super::program::{FileAccess, Library, NvrtcRequest, ProgramOutput};
 use super::record::{NvrtcRecord, SCHEMA};
 use super::recorder::{ProgramRecorder, StoredProgram, keep_facts};
-use super::tiered_store::TieredStore;
+use super::tiered_store::{TierAccess, TieredStore};
 use crate::config::Config;
 use crate::includes::digests::DigestTable;
 use crate::includes::mounts::Mounts;
@@ -86,7 +86,11 @@ impl Cache {
         let is_refused = store
             .as_ref()
             .is_some_and(|store| store.refusal().is_some());
-        let readonly = config.readonly.value || is_refused;
+        let access = if config.readonly.value || is_refused {
+            TierAccess::ReadOnly
+        } else {
+            TierAccess::ReadWrite
+        };
         let own = store.as_ref().and_then(FileStore::own_dir);
         Self {
             digests: match (own, store.as_ref().is_some_and(FileStore::may_change_own)) {
@@ -95,7 +99,7 @@ impl Cache {
                 (Some(own), true) => DigestTable::open(own),
             },
             flights: Flights::new(own),
-            level: store.map(|store| TieredStore::new(store, readonly)),
+            level: store.map(|store| TieredStore::new(store, access)),
             libraries: Libraries::default(),
             driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
             start: Start::read(),
@@ -179,6 +183,7 @@ impl Cache {
             options: &options,
             expressions: request.expressions,
         };
+        // The reasons that need no look at a file come first.
         if locality::all_texts(program, &given).any(locality::asks_for_time) {
             return Err((NvrtcReason::TimeMacro, Vec::new()));
         }
@@ -197,6 +202,7 @@ impl Cache {
             environment,
             floating_point: process::floating_point_mode(),
             directories,
+            // Replaced below: the keys are computed from the other fields.
             anywhere: Digest::default(),
             here: Digest::default(),
         };

@@ -241,7 +241,7 @@ mod tests {
         }
     }
 
-    /// Whether a header and a program that includes it tell the program's name.
+    /// Whether a header and a program that includes it put the program's name into the result.
     fn tell_names(header: &str, source: &str, options: &Options, expression: &str) -> bool {
         let program = program(source);
         let expressions = [expression.as_bytes().to_vec()];

@@ -63,6 +63,13 @@ struct Sorted {
     probe: Probe,
 }
 
+/// Whether a text of a compile may use `__has_include`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum FileQuestions {
+    Possible,
+    Impossible,
+}
+
 impl CompilePlace<'_> {
     /// Derives the dependencies from the accesses that were `seen`.
     ///
@@ -96,12 +103,17 @@ impl CompilePlace<'_> {
             let word = String::from_utf8_lossy(word);
             return Err(format!("{word} may be pasted"));
         }
-        let all = locality::all_texts(self.program, &self.given).chain(headers.clone());
-        self.note_implied(&mut sorted, locality::asks_for_files(all, &pieces))?;
+        let all_texts = locality::all_texts(self.program, &self.given).chain(headers.clone());
+        let questions = if locality::asks_for_files(all_texts, &pieces) {
+            FileQuestions::Possible
+        } else {
+            FileQuestions::Impossible
+        };
+        self.note_implied(&mut sorted, questions)?;
         sorted.is_anywhere &=
             !locality::headers_tell_names(self.program, &self.given, headers.clone(), &pieces);
-        let mut all = locality::texts(self.program).chain(headers);
-        let renames_lines = all.any(|text| renames_lines(text, self.program));
+        let mut texts_in_files = locality::texts(self.program).chain(headers);
+        let renames_lines = texts_in_files.any(|text| renames_lines(text, self.program));
         sorted.finish(&texts, renames_lines)
     }
 
@@ -121,9 +133,9 @@ impl CompilePlace<'_> {
 
     /// Adds the paths that NVRTC probes in every compile, if the result depends on them: paths of headers in memory, if
     /// it read files that it compares with them; the path of the program, if `__has_include` may lead to it; and
-    /// paths that it probed more than once, as 12.0 does when `__has_include` names headers in memory. `asks` = a text
-    /// may use `__has_include`.
-    fn note_implied(&self, sorted: &mut Sorted, asks: bool) -> Result<(), Doubt> {
+    /// paths that it probed more than once, as 12.0 does when `__has_include` names headers in memory.
+    fn note_implied(&self, sorted: &mut Sorted, questions: FileQuestions) -> Result<(), Doubt> {
+        let asks = questions == FileQuestions::Possible;
         let passed = self.passed();
         let own = self.own();
         let beside = self.beside();
@@ -193,6 +205,7 @@ impl CompilePlace<'_> {
             let place = plain(&self.directories[0].join(path));
             was_observed |= own.contains(&place);
             let is_opened = matches!(access, FileAccess::Opened(_));
+            // Most results do not depend on these; `note_implied` decides later.
             if implied.contains(&place) && !is_opened {
                 sorted.note_look(place, access, own)?;
                 continue;

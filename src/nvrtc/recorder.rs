@@ -170,6 +170,7 @@ pub(super) fn keep_facts(
     lookups: &Lookups,
     contents: &[Digest],
 ) -> Option<String> {
+    // The same writer as that of the key, so that the report has exactly the key's fields.
     let mut explained = Explanation::default();
     written.write(&mut explained);
     let tool = |role: &str, path: &Path, digest: &Digest| ToolFacts {
@@ -209,6 +210,7 @@ pub(super) fn keep_facts(
         ..DependencyReport::default()
     };
     let record = facts.to_record()?;
+    // Keyed by its content, so that equal reports are stored once.
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc facts 1");
     sink.one("content", &Sha256::digest(&record));

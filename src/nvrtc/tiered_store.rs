@@ -13,6 +13,13 @@ const PARTS: usize = 16;
 /// Size limit of each part in bytes. Larger values are only in the directory.
 const PART_BYTES: u64 = 4 << 20;
 
+/// Whether values may be stored.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum TierAccess {
+    ReadWrite,
+    ReadOnly,
+}
+
 /// A store in memory before a store in a directory.
 pub(super) struct TieredStore {
     memory: Vec<MemoryStore>,
@@ -25,13 +32,13 @@ pub(super) struct TieredStore {
 
 impl TieredStore {
     /// An empty memory before `store`.
-    pub(super) fn new(store: FileStore, readonly: bool) -> Self {
+    pub(super) fn new(store: FileStore, access: TierAccess) -> Self {
         let limits = Limits::below(PART_BYTES);
         let parts = (0..PARTS).map_while(|_| MemoryStore::new(limits).ok());
         Self {
             memory: parts.collect(),
             store,
-            readonly,
+            readonly: access == TierAccess::ReadOnly,
             process: std::process::id(),
         }
     }

@@ -129,9 +129,9 @@ impl Totals {
     /// is a fair sample. Exact if [`Totals::unknown`] is `None`.
     pub fn size(&self) -> Option<StoreSize> {
         let (mut sum, mut listed) = (StoreSize::default(), 0_u64);
-        let all = self.all();
-        for row in ShardRow::shards().filter(|row| all.is_known(*row)) {
-            sum = sum.plus(all.size(row));
+        let rows = self.all();
+        for row in ShardRow::shards().filter(|row| rows.is_known(*row)) {
+            sum = sum.plus(rows.size(row));
             listed += 1;
         }
         if listed == 0 {
@@ -141,7 +141,7 @@ impl Totals {
             let whole = u128::from(part) * SHARDS as u128 / u128::from(listed);
             u64::try_from(whole).unwrap_or(u64::MAX)
         };
-        let unfinished = all.size(ShardRow::Unfinished).bytes;
+        let unfinished = rows.size(ShardRow::Unfinished).bytes;
         Some(StoreSize {
             entries: scale(sum.entries),
             records: scale(sum.records),
@@ -156,14 +156,14 @@ impl Totals {
 
     /// A shard that has not been listed yet.
     pub fn unknown(&self) -> Option<u8> {
-        let all = self.all();
-        (0..=u8::MAX).find(|&shard| !all.is_known(ShardRow::Shard(shard)))
+        let rows = self.all();
+        (0..=u8::MAX).find(|&shard| !rows.is_known(ShardRow::Shard(shard)))
     }
 
     /// The shard with the most counted bytes.
     pub fn fullest(&self) -> u8 {
-        let all = self.all();
-        let bytes = |&shard: &u8| all.size(ShardRow::Shard(shard)).bytes;
+        let rows = self.all();
+        let bytes = |&shard: &u8| rows.size(ShardRow::Shard(shard)).bytes;
         (0..=u8::MAX).max_by_key(bytes).unwrap_or(0)
     }
 
@@ -218,8 +218,8 @@ impl Totals {
 
     /// The number of finished listings, over all rows.
     pub fn scans(&self) -> u64 {
-        let all = self.all();
-        let scans = |row| all.words(row)[SCANS];
+        let rows = self.all();
+        let scans = |row| rows.words(row)[SCANS];
         ShardRow::all().map(scans).fold(0, u64::saturating_add)
     }
 

@@ -38,6 +38,13 @@ pub(super) struct EvictionWork {
     pub(super) trouble: Option<StoreError>,
 }
 
+/// The part of the store that was listed for an eviction.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum ListedExtent {
+    WholeStore,
+    SomeShards,
+}
+
 impl EvictionWork {
     /// Keeps the first error.
     pub(super) fn note<T>(&mut self, result: Result<T, StoreError>) -> Option<T> {
@@ -126,8 +133,12 @@ impl FileStore {
             files.map(move |(listing, _, file)| (shard, listing, file))
         });
         let files: Vec<_> = files.collect();
-        let is_whole = group.len() == SHARDS;
-        for at in self.victims(&candidates, is_whole, now) {
+        let extent = if group.len() == SHARDS {
+            ListedExtent::WholeStore
+        } else {
+            ListedExtent::SomeShards
+        };
+        for at in self.victims(&candidates, extent, now) {
             if work.removed >= MOST_REMOVED && self.counted() < before {
                 break;
             }
@@ -144,17 +155,17 @@ impl FileStore {
         }
     }
 
-    /// Indices of the candidates to remove. `is_whole` = the candidates are all files of the store.
-    fn victims(&self, candidates: &[Candidate], is_whole: bool, now: Nanos) -> Vec<usize> {
+    /// Indices of the candidates to remove.
+    fn victims(&self, candidates: &[Candidate], extent: ListedExtent, now: Nanos) -> Vec<usize> {
         let limits = Limits::below(self.max_bytes);
-        if is_whole {
+        if extent == ListedExtent::WholeStore {
             let unfinished = self.stats.totals().row(ShardRow::Unfinished).bytes;
             return self
                 .policy
                 .victims(candidates, limits.without(unfinished), now);
         }
-        let held: u128 = candidates.iter().map(|one| u128::from(one.size)).sum();
-        let stays = stays(held, self.counted(), limits.target_bytes);
+        let sizes = candidates.iter().map(|file| u128::from(file.size));
+        let stays = stays(sizes.sum(), self.counted(), limits.target_bytes);
         self.policy.victims(candidates, Limits::exactly(stays), now)
     }
 

@@ -332,11 +332,11 @@ impl FileStore {
         if self.access == Access::ReadOnly {
             return;
         }
-        let noted = self.directory().and_then(|root| match root {
+        let appended = self.directory().and_then(|root| match root {
             Some(root) => note(&root, &self.root, (kind, name), usage),
             None => Ok(()),
         });
-        if noted.is_err() {
+        if appended.is_err() {
             self.stats.add(Counter::Error, 1);
         }
     }
@@ -448,11 +448,11 @@ impl FileStore {
         let totals = self.stats.totals();
         let start = totals.begin_scan(ShardRow::Unfinished);
         let swept = tmp::sweep(&root, &self.root)?;
-        let left = StoreSize {
+        let remaining = StoreSize {
             bytes: swept.left,
             ..StoreSize::default()
         };
-        totals.finish_scan(start, left);
+        totals.finish_scan(start, remaining);
         Ok(swept.freed)
     }
 }

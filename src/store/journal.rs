@@ -52,8 +52,8 @@ impl FileStore {
         };
         let turn = self.stats.journal_turn();
         let root = self.opened.held();
-        let noted = root.map_or(Ok(()), |root| self.append(root, turn, &framed));
-        noted.map_err(StoreError::io("write to", &self.root.join(DIRECTORY)))
+        root.map_or(Ok(()), |root| self.append(root, turn, &framed))
+            .map_err(StoreError::io("write to", &self.root.join(DIRECTORY)))
     }
 
     /// Every whole record, oldest first; records of processes that ran at the same time are in the order

@@ -426,7 +426,7 @@ mod tests {
     use std::sync::mpsc;
     use std::thread;
 
-    /// Here, because only the flight tells how many wait for it: two hold it besides them.
+    /// A unit test, because only the flight's reference count shows how many threads wait: two more references exist.
     #[test]
     fn value_too_large_to_store_still_goes_to_those_who_waited() {
         const WAITERS: usize = 5;

@@ -96,13 +96,13 @@ impl FileStore {
         };
         self.measure_unfinished(&root)?;
         let first = totals.take_turns(0);
-        let mut seen = 0;
+        let mut listed = 0;
         for step in 0..=u8::MAX {
-            seen += self
+            listed += self
                 .scan_shard(&root, first.wrapping_add(step))?
                 .size()
                 .files();
-            if seen >= MOST_LISTED {
+            if listed >= MOST_LISTED {
                 break;
             }
         }

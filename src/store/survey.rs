@@ -119,6 +119,7 @@ impl FileStore {
         let mut trouble = Ok(());
         for number in 0..=u8::MAX {
             let shard = self.scan_shard(&root, number)?;
+            // Only a policy that counts uses can say how often a file was used.
             let usages = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));
             for (at, file_kind, file) in shard.files() {
                 let Some(name) = name_of(number, &file.name).filter(|_| file_kind == kind) else {

@@ -66,7 +66,8 @@ pub struct Toolchain {
 
 impl Toolchain {
     /// Whether nvcc and the host compiler's parts are programs, not scripts, and the parts are GCC's, so that their
-    /// behaviour depends only on their contents, arguments and inputs. A program in front of GCC may still add arguments.
+    /// behaviour depends only on their contents, arguments and inputs. A program in front of GCC may still add
+    /// arguments.
     pub fn ends_in_gcc(&self) -> bool {
         self.front == Front::Programs && self.host == HostFamily::Gnu
     }

@@ -59,6 +59,7 @@ impl Loaded {
         if VARIABLES.iter().all(|name| value(name).is_none()) {
             return Ok(loaded);
         }
+        // The loader is not asked about auditors, so their names must be paths.
         for name in names(value("LD_AUDIT")) {
             let path = PathBuf::from(&name);
             let is_path = name.as_bytes().contains(&b'/');
@@ -67,6 +68,7 @@ impl Loaded {
                 .ok_or(ToolchainError::Missing { name })?;
             loaded.files.insert(path);
         }
+        // Compares the libraries with all of the user's variables to those with none. nvcc's own directories stay.
         let users = value("LD_LIBRARY_PATH").unwrap_or_default();
         let with = library_path.map_or_else(|| users.clone(), OsStr::to_owned);
         let without = with.as_bytes().strip_suffix(users.as_bytes());
@@ -134,11 +136,12 @@ impl Loaded {
 
     /// Whether a file is at `place`. If not, adds the place as empty.
     fn look_at(&mut self, probe: &mut Probe, place: &Path) -> Result<bool, ToolchainError> {
-        let looked = self.empty.look(probe, place);
-        looked.map_err(|source| ToolchainError::Read {
-            path: place.into(),
-            source,
-        })
+        self.empty
+            .look(probe, place)
+            .map_err(|source| ToolchainError::Read {
+                path: place.into(),
+                source,
+            })
     }
 
     /// Whether the same libraries would be loaded, provided that the files of the loaded ones have not changed.

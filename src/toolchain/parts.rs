@@ -92,11 +92,12 @@ impl Host {
         let flags = ["-c", "-x", "c++"].map(OsString::from);
         let mut path = OsString::from("PATH=");
         path.push(search);
-        let asked = [
+        // Both start before the first is waited for, so that they run in parallel.
+        let children = [
             Inquiry::Commands.ask(place, &flags, &[path]),
             ask_places(place, search),
         ];
-        let [commands, places] = asked.map(|child| child.and_then(Child::wait_with_output));
+        let [commands, places] = children.map(|child| child.and_then(Child::wait_with_output));
         let (commands, places) = (commands.map_err(failed)?, places.map_err(failed)?);
         let mut host = Self {
             family: HostFamily::Other,

@@ -76,8 +76,8 @@ pub struct Part {
 const BETWEEN: &str = "-";
 
 impl Part {
-    /// Parses what [`Inquiry::Parts`](super::host::Inquiry::Parts) printed on standard error: the output of a program in
-    /// front of GCC, and then the parts. `None` if the text has another form.
+    /// Parses what [`Inquiry::Parts`](super::host::Inquiry::Parts) printed on standard error: the output of a program
+    /// in front of GCC, and then the parts. `None` if the text has another form.
     pub fn parse_all(text: &[u8]) -> Option<(&[u8], Vec<Self>)> {
         const FIRST: &[u8] = b"=program\n";
         let (output, mut text) = text.split_at(memmem::find(text, FIRST)?);

@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_slot_is_nobodys() {
+    fn empty_slot_belongs_to_no_subject() {
         let never = Epoch {
             boot: [0; 2],
             mount: 0,

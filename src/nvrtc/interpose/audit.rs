@@ -98,9 +98,9 @@ pub(super) unsafe extern "C" fn pcache_nvcc_adopt(object: *const LinkMap) -> c_i
     PRELOADED.store(own_base(), Ordering::Relaxed);
     // SAFETY: as promised.
     let slot = unsafe { object.as_ref() }.and_then(|map| {
-        let known = slots::own().of(map.base);
+        let hooked = slots::own().of(map.base);
         // SAFETY: as promised.
-        known.or_else(|| unsafe { meet(map) })
+        hooked.or_else(|| unsafe { meet(map) })
     });
     slot.map_or(1, |_| 0)
 }

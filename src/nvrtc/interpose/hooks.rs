@@ -320,11 +320,11 @@ unsafe extern "C" fn get_size<const SLOT: usize, const FUNCTION: usize>(
     program: Handle,
     size: *mut usize,
 ) -> c_int {
-    let found = hit::<SLOT>(program);
-    if found.is_some() && size.is_null() {
+    let hit = hit::<SLOT>(program);
+    if hit.is_some() && size.is_null() {
         return INVALID_INPUT;
     }
-    if let Some(bytes) = found.as_deref().and_then(|hit| stored(hit, FUNCTION)) {
+    if let Some(bytes) = hit.as_deref().and_then(|hit| stored(hit, FUNCTION)) {
         // SAFETY: a place for the answer.
         unsafe { size.write(bytes.len()) };
         return SUCCESS;
@@ -341,11 +341,11 @@ unsafe extern "C" fn get_bytes<const SLOT: usize, const FUNCTION: usize>(
     program: Handle,
     place: *mut c_char,
 ) -> c_int {
-    let found = hit::<SLOT>(program);
-    if found.is_some() && place.is_null() {
+    let hit = hit::<SLOT>(program);
+    if hit.is_some() && place.is_null() {
         return INVALID_INPUT;
     }
-    if let Some(bytes) = found.as_deref().and_then(|hit| stored(hit, FUNCTION)) {
+    if let Some(bytes) = hit.as_deref().and_then(|hit| stored(hit, FUNCTION)) {
         // SAFETY: the client has made room for as much as it was told.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), place.cast(), bytes.len()) };
         return SUCCESS;

@@ -67,7 +67,12 @@ fn find(slot: usize) -> Option<Library> {
     let object = unsafe { Object::new(base, dynamic as *const u8) }?;
     let builtins = builtins_name(&object, &path).and_then(|name| {
         let loaded = c_string(OsStr::new(&name)).and_then(|name| loaded_as(&name));
-        loaded.or_else(|| search(&name, &path, object.searches_itself_first()))
+        let order = if object.searches_itself_first() {
+            BuiltinsOrder::OwnDirectoryFirst
+        } else {
+            BuiltinsOrder::OwnDirectoryLast
+        };
+        loaded.or_else(|| search(&name, &path, order))
     });
     Some(Library { path, builtins })
 }
@@ -130,18 +135,24 @@ fn loaded_as(name: &CStr) -> Option<PathBuf> {
     }
 }
 
+/// When ld.so searches the directory of a library for its dependencies: before or after `LD_LIBRARY_PATH`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BuiltinsOrder {
+    OwnDirectoryFirst,
+    OwnDirectoryLast,
+}
+
 /// The builtins library that ld.so would find for the library at `path`.
-fn search(name: &str, path: &Path, own_first: bool) -> Option<PathBuf> {
+fn search(name: &str, path: &Path, order: BuiltinsOrder) -> Option<PathBuf> {
     let own = path.parent()?.join(name);
     let listed = env::var_os("LD_LIBRARY_PATH").unwrap_or_default();
     let mut places: Vec<PathBuf> = env::split_paths(&listed)
         .filter(|dir| !dir.as_os_str().is_empty())
         .map(|dir| dir.join(name))
         .collect();
-    if own_first {
-        places.insert(0, own);
-    } else {
-        places.push(own);
+    match order {
+        BuiltinsOrder::OwnDirectoryFirst => places.insert(0, own),
+        BuiltinsOrder::OwnDirectoryLast => places.push(own),
     }
     let builtins = places.into_iter().find(|path| path.is_file())?;
     std::path::absolute(builtins).ok()

@@ -190,6 +190,7 @@ pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<
             ProgramStage::Real => CompileTurn::Real,
         }
     });
+    // `Cache::begin` observes a first compile itself.
     if matches!(turn, None | Some(CompileTurn::Again(_) | CompileTurn::Real)) {
         quietly(|| observe(key, options.as_deref()));
     }

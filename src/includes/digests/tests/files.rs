@@ -28,7 +28,7 @@ fn only_stable_files_are_remembered() {
         (now + day, old, false),
         (old, now + day, false),
         (old, whole + 2 * second, false),
-        // Of a clock that may count whole seconds, so that a later change may be dated back by one.
+        // The clock may have whole seconds only, so a later change may be dated back by one.
         (whole, whole, false),
         (whole - second, whole, false),
         (whole, whole - second, false),
@@ -60,7 +60,7 @@ fn change_time_without_a_fraction_counts_through_one_mount_only() {
     fixture.put(&seen(2, whole), Aspect::CONTENT, &digest(2));
     assert_eq!(get(2), Some(digest(2)));
     assert_ne!(get(1), Some(digest(2)));
-    // One with a fraction counts through every mount.
+    // One with a fraction is believed through every mount.
     fixture.put(&seen(1, fine), Aspect::CONTENT, &digest(3));
     for mount in 0..3 {
         assert_eq!(fixture.get(&seen(mount, fine)), Some(digest(3)));
@@ -113,7 +113,7 @@ fn digest_is_remembered_until_the_file_changes() {
     fs::write(&path, "one").unwrap();
     let (seen, found) = fixture.table.digest_of(&path).unwrap();
     assert_eq!(found, Digest::from(Sha256::digest("one")));
-    // Just written, so not remembered; a table that is told otherwise is believed.
+    // Just written, so not stored; a time that claims otherwise is believed.
     assert_eq!(fixture.get(&seen), None);
     fixture.put(&seen, Aspect::CONTENT, &digest(9));
     assert_eq!(fixture.table.digest_of(&path).unwrap(), (seen, digest(9)));
@@ -150,7 +150,7 @@ fn what_is_no_regular_file_has_no_digest() {
     }
     let missing = fixture.table.digest_of(&fixture.dir.path().join("missing"));
     assert!(matches!(missing, Err(DigestError::Io { .. })));
-    // Its stat says nothing of its content; and no other process's words may count as it.
+    // Its stat proves nothing about its content, and another process's words must not be taken for it.
     let uptime = Path::new("/proc/uptime");
     let (seen, _) = fixture.table.digest_of(uptime).unwrap();
     assert_eq!(fixture.get(&seen), None);
@@ -190,7 +190,7 @@ fn facts_of_a_directory_hold_until_it_changes() {
     for fact in 1..=100 {
         table.remember(&dir, &before, &digest(fact), later());
     }
-    // On overlayfs, which a container's temporary directory may be on, none is remembered.
+    // On overlayfs, where a container's temporary directory may be, nothing is stored.
     for fact in 1..=100 {
         assert_eq!(table.is_known(&before, &digest(fact)), facts_stay(&dir));
     }
