@@ -200,7 +200,7 @@ fn warnings_of_one_unit_do_not_reach_the_stages_of_another() {
     for name in ["a", "b"] {
         ws.write(
             &format!("{name}.cpp"),
-            &format!("#warning {name}\nint {name};\n"),
+            format!("#warning {name}\nint {name};\n"),
         );
     }
     ws.write("unit.cu", "__global__ void k() {}\n");

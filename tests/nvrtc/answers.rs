@@ -80,6 +80,22 @@ fn clients_that_are_called_back_are_left_alone() {
     }
 }
 
+/// Of versions with `nvrtcSetFlowCallback`.
+#[test]
+fn logs_after_a_compile_with_callbacks_that_asked_for_remarks() {
+    let scene = Scene::new();
+    let client = scene.client(&[]);
+    let arguments = [&libnvrtc("13.2"), "basic", "called_back_remarks"];
+    let plain = text(scene.command(&client).args(arguments));
+    for _ in 0..2 {
+        assert_eq!(text(scene.cached(&client).args(arguments)), plain);
+    }
+    // The remarks of that process reached no log that is served to another one.
+    let arguments = [&libnvrtc("13.2"), "basic", "second_log"];
+    let plain = text(scene.command(&client).args(arguments));
+    assert_eq!(text(scene.cached(&client).args(arguments)), plain);
+}
+
 #[test]
 fn headers_passed_in_memory() {
     assert_all_say_the_same("headers");

@@ -249,6 +249,22 @@ static void callbacks(void) {
   nvrtcDestroyProgram(&p);
 }
 
+/* Asks for remarks in a compile that calls back. */
+static void called_back_remarks(void) {
+  log_of("-DFIRST");
+  Program p = make(SOURCE, "x.cu");
+  int calls = 0;
+  int (*set)(Program, int (*)(void *, void *), void *) =
+      (int (*)(Program, int (*)(void *, void *), void *))find("nvrtcSetFlowCallback");
+  printf("set %d\n", set(p, callback, &calls));
+  compile_show(p, "-opt-info=inline", 0);
+  nvrtcDestroyProgram(&p);
+  log_of("-DFIRST");
+  log_of("-DSECOND");
+}
+
+static void second_log(void) { log_of("-DSECOND"); }
+
 static void headers(void) {
   Program p = 0;
   const char *texts[] = {"#define A 1\n", "#include \"a.h\"\n"};
@@ -381,6 +397,8 @@ int main(int count, char **arguments) {
     else if (!strcmp(what, "again")) again();
     else if (!strcmp(what, "codes")) codes();
     else if (!strcmp(what, "callbacks")) callbacks();
+    else if (!strcmp(what, "second_log")) second_log();
+    else if (!strcmp(what, "called_back_remarks")) called_back_remarks();
     else if (!strcmp(what, "headers")) headers();
     else if (!strcmp(what, "includes")) includes();
     else if (!strcmp(what, "threads")) threads();

@@ -191,7 +191,7 @@ pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<
         }
     });
     // `Cache::begin` observes a first compile itself.
-    if matches!(turn, None | Some(CompileTurn::Again(_) | CompileTurn::Real)) {
+    if !matches!(turn, Some(CompileTurn::First(..))) {
         quietly(|| observe(key, options.as_deref()));
     }
     let turn = turn?;
@@ -206,9 +206,12 @@ pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<
         }
         CompileTurn::Real => return None,
     };
-    let options = options?;
-    let library = quietly(|| loaded::library(key.slot))?;
-    let plain = plain(&options);
+    let library = quietly(|| loaded::library(key.slot));
+    let (Some(options), Some(library)) = (&options, library) else {
+        quietly(|| observe(key, options.as_deref()));
+        return None;
+    };
+    let plain = plain(options);
     let request = NvrtcRequest {
         library,
         program: &program,
@@ -221,13 +224,13 @@ pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<
     }
     match quietly(|| cache().begin(&request)) {
         Begin::Hit(output) => {
-            let hit = ProgramHit::new(output, options, &expressions)?;
+            let hit = ProgramHit::new(output, options.clone(), &expressions)?;
             PROGRAMS.with(key, slot.generation(), |entry| {
                 entry.stage = ProgramStage::Hit(Arc::new(hit));
                 SUCCESS
             })
         }
-        Begin::Miss(miss) => compile_watched(key, slot, &request, &options, miss),
+        Begin::Miss(miss) => compile_watched(key, slot, &request, options, miss),
         Begin::Bypass => None,
     }
 }
