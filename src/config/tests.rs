@@ -188,7 +188,7 @@ fn problems_name_setting_value_source_and_way_out() {
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "10X"), @"PCACHE_MAX_SIZE=10X: not a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "0"), @"PCACHE_MAX_SIZE=0: a size of zero; write a number with K, M, G or T, such as 10G; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "99999999T"), @"PCACHE_MAX_SIZE=99999999T: too large a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
-    insta::assert_snapshot!(said("PCACHE_POLICY", "mru"), @"PCACHE_POLICY=mru: no such policy; write lru, fifo, lfu, random, ttl:7d, tlru or tlru:30d,90d; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_POLICY", "best"), @"PCACHE_POLICY=best: no such policy; write lru, fifo, lfu, random, ttl:7d, tlru or tlru:30d,90d; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_POLICY", "ttl"), @"PCACHE_POLICY=ttl: no lifetime; write one, such as ttl:7d; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_POLICY", "ttl:7"), @"PCACHE_POLICY=ttl:7: not a lifetime; write numbers with s, m, h or d, such as ttl:7d or tlru:30d,90d; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DISABLE", "maybe"), @"PCACHE_DISABLE=maybe: neither yes nor no; set 1 or 0; the setting is ignored");
@@ -277,7 +277,7 @@ fn policies_are_names_and_lifetimes() {
     assert_eq!(shown("ttl:168h"), "ttl:7d");
     assert_eq!(shown("tlru"), "tlru:30d,90d");
     assert_eq!(shown("tlru:90m,2h"), "tlru:90m,2h");
-    for bad in ["", "LRU", "lru:", "fifo:1d", "mru", "ttl ", ":7d"] {
+    for bad in ["", "LRU", "lru:", "fifo:1d", "best", "ttl ", ":7d"] {
         assert_eq!(parse(bad), Err(BadPolicy::Name), "{bad:?}");
     }
     for bad in [

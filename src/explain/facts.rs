@@ -266,7 +266,7 @@ pub fn text(bytes: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::{DependencyReport, File, SCHEMA, fields, flags, options};
-    use crate::key::{CommonFacts, DirectFacts, Explanation, Sink};
+    use crate::key::{CommonFacts, DirectFacts, Explanation, Sink, common_facts};
 
     #[test]
     fn options_are_those_that_the_key_holds() {
@@ -278,14 +278,8 @@ mod tests {
         let mut written = Explanation::default();
         DirectFacts {
             common: CommonFacts {
-                toolchain: &[1; 32],
-                release: b"13.2",
-                driver: b"none",
-                directory: [b"/src", b"/src"],
-                environment: &[],
-                diagnostics: b"plain",
-                keep: None,
                 job: &job,
+                ..common_facts()
             },
             programs: &[],
             planning: &[],

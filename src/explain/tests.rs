@@ -222,7 +222,9 @@ fn several_values_are_told_apart() {
 fn no_field_of_a_key_is_passed_over() {
     for name in DIRECT_FIELDS.iter().filter(|name| **name != "job") {
         let found = told(|facts| set(facts, name, &["other"]));
-        assert!(!found.is_empty(), "{name}");
+        // The job names a change of the inputs.
+        let is_named = *name == "inputs" || !found.iter().any(|line| line.ends_with("(differs)"));
+        assert!(!found.is_empty() && is_named, "{name}: {found:?}");
     }
     let shared = shared();
     let own = FIELDS.iter().filter(|name| !shared.contains(name));

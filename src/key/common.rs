@@ -79,7 +79,7 @@ pub(super) const fn with_common<const COUNT: usize>(own: &[&'static str]) -> [&'
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::CommonFacts;
 
     pub(crate) fn base<'a>() -> CommonFacts<'a> {

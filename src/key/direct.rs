@@ -4,7 +4,7 @@
 use super::common::{COMMON_FIELDS, with_common};
 use super::{CommonFacts, Digest, Digester, Sink, list};
 
-/// The version of the keys. It is raised when the fields, or the meaning of a path set, change.
+/// The version of the keys. It is raised when the meaning of a field, or of a path set, changes.
 const SCHEMA: &[u8] = b"pcache-nvcc direct 2";
 
 /// Everything that is known of a compile before any tool has run and any source was read.

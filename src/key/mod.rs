@@ -14,6 +14,8 @@ mod tu;
 pub use fields::list;
 use fields::{pairs, write_job};
 
+#[cfg(test)]
+pub(crate) use common::tests::base as common_facts;
 pub use common::{COMMON_FIELDS, CommonFacts};
 pub use digest::Digest;
 pub use direct::{DIRECT_FIELDS, DirectFacts, result_key};

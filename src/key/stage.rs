@@ -55,27 +55,37 @@ impl StageFacts<'_> {
     }
 
     /// Writes every field to `sink`, in the order of [`STAGE_FIELDS`].
+    #[deny(unused_variables)]
     pub fn write(&self, sink: &mut impl Sink) {
+        // Taken apart, so that the compiler names a field that is not written.
+        let Self {
+            tool,
+            arguments,
+            inputs,
+            directory,
+            environment,
+            machine,
+            diagnostics,
+            debug_directory,
+            host,
+            host_headers,
+        } = *self;
         sink.one("schema", STAGE_SCHEMA);
-        sink.one("tool", self.tool);
-        list(sink, "arguments", self.arguments.iter().map(Vec::as_slice));
-        let inputs = self.inputs.iter();
+        sink.one("tool", tool);
+        list(sink, "arguments", arguments.iter().map(Vec::as_slice));
+        let inputs = inputs.iter();
         pairs(
             sink,
             "inputs",
             inputs.map(|(name, digest)| (&name[..], digest)),
         );
-        list(sink, "directory", self.directory.iter().copied());
-        list(
-            sink,
-            "environment",
-            self.environment.iter().map(Vec::as_slice),
-        );
-        sink.one("machine", self.machine);
-        sink.one("diagnostics", self.diagnostics);
-        list(sink, "debug_directory", self.debug_directory.into_iter());
-        list(sink, "host", self.host.iter().map(Vec::as_slice));
-        let headers = self.host_headers.iter();
+        list(sink, "directory", directory.iter().copied());
+        list(sink, "environment", environment.iter().map(Vec::as_slice));
+        sink.one("machine", machine);
+        sink.one("diagnostics", diagnostics);
+        list(sink, "debug_directory", debug_directory.into_iter());
+        list(sink, "host", host.iter().map(Vec::as_slice));
+        let headers = host_headers.iter();
         pairs(
             sink,
             "host_headers",

@@ -69,23 +69,31 @@ impl NvrtcFacts<'_> {
         sink.finish()
     }
 
+    #[deny(unused_variables)]
     pub(super) fn write(&self, sink: &mut impl Sink) {
+        // Taken apart, so that the compiler names a field that is not written.
+        let Self {
+            library,
+            driver,
+            environment,
+            floating_point,
+            request,
+            options,
+            directories,
+            scope,
+        } = *self;
         let NvrtcRequest {
             program,
             expressions,
             ..
-        } = self.request;
+        } = request;
         sink.one("schema", SCHEMA);
-        list(
-            sink,
-            "library",
-            self.library.iter().map(|digest| &digest[..]),
-        );
-        sink.one("driver", self.driver);
-        let environment = self.environment.iter().map(Vec::as_slice);
+        list(sink, "library", library.iter().map(|digest| &digest[..]));
+        sink.one("driver", driver);
+        let environment = environment.iter().map(Vec::as_slice);
         list(sink, "environment", environment);
-        sink.one("floating_point", self.floating_point.as_bytes());
-        match self.scope {
+        sink.one("floating_point", floating_point.as_bytes());
+        match scope {
             Locality::Anywhere => {
                 sink.one("scope", b"anywhere");
                 sink.field("directory", 0);
@@ -93,13 +101,13 @@ impl NvrtcFacts<'_> {
             }
             Locality::ThisDirectory => {
                 sink.one("scope", b"here");
-                let directories = self.directories.iter();
+                let directories = directories.iter();
                 let directories = directories.map(|path| path.as_os_str().as_bytes());
                 list(sink, "directory", directories);
                 sink.one("name", full_name(program));
             }
         }
-        self.options.write(sink);
+        options.write(sink);
         let expressions = expressions.iter().map(Vec::as_slice);
         list(sink, "expressions", expressions);
         sink.field("headers", 2 * program.headers.len());

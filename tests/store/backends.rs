@@ -135,7 +135,7 @@ proptest! {
     #![proptest_config(proptest::test_runner::Config::with_cases(24))]
 
     #[test]
-    fn without_pressure_both_are_maps(steps in steps(), policy in 0usize..6) {
+    fn without_pressure_both_are_maps(steps in steps(), policy in 0..policies().len()) {
         let both = Both::new(PLENTY, policies()[policy]);
         for (_, store) in both.each() {
             let mut model = Model::new();
@@ -148,7 +148,7 @@ proptest! {
     #[test]
     fn under_pressure_both_keep_the_cap_and_only_what_was_put(
         steps in steps(),
-        policy in 0usize..6,
+        policy in 0..policies().len(),
         max_bytes in 40u64..120,
     ) {
         let both = Both::new(max_bytes, policies()[policy]);

@@ -4,7 +4,7 @@
 use super::file_trace::{Watch, errno, set_errno};
 use super::functions::{CompileFn, Function, GetFn, Handle, LoweredFn, SizeFn};
 use super::loaded;
-use super::programs::{ProgramHit, ProgramKey, ProgramStage, Programs};
+use super::programs::{ProgramEntry, ProgramHit, ProgramKey, ProgramStage, Programs};
 use super::slots::{self, HookSlot};
 use crate::nvrtc::cache::{Begin, Cache, Miss};
 use crate::nvrtc::program::{NvrtcRequest, Program, ProgramArtefact, ProgramOutput};
@@ -168,6 +168,21 @@ enum CompileTurn {
     Real,
 }
 
+/// How the next compile of the program is handled. All later ones are left to the real library.
+fn take_turn(entry: &mut ProgramEntry) -> CompileTurn {
+    match std::mem::replace(&mut entry.stage, ProgramStage::Real) {
+        ProgramStage::Fresh => CompileTurn::First(entry.program.clone(), entry.expressions.clone()),
+        ProgramStage::Hit(hit) => {
+            entry.kept.push(hit.clone());
+            CompileTurn::Again(hit)
+        }
+        ProgramStage::Callback => {
+            CompileTurn::Callback(entry.program.clone(), entry.expressions.clone())
+        }
+        ProgramStage::Real => CompileTurn::Real,
+    }
+}
+
 /// Handles a compile; `None` (or a panic) leaves it to the real library.
 ///
 /// Only the first compile of a program is cached. In a later compile, the real library keeps outputs of the earlier
@@ -175,21 +190,7 @@ enum CompileTurn {
 /// on the earlier compiles.
 pub(super) fn compile(key: ProgramKey, options: Option<Vec<CString>>) -> Option<c_int> {
     let slot = slots::own().get(key.slot);
-    let turn = PROGRAMS.with(key, slot.generation(), |entry| {
-        match std::mem::replace(&mut entry.stage, ProgramStage::Real) {
-            ProgramStage::Fresh => {
-                CompileTurn::First(entry.program.clone(), entry.expressions.clone())
-            }
-            ProgramStage::Hit(hit) => {
-                entry.kept.push(hit.clone());
-                CompileTurn::Again(hit)
-            }
-            ProgramStage::Callback => {
-                CompileTurn::Callback(entry.program.clone(), entry.expressions.clone())
-            }
-            ProgramStage::Real => CompileTurn::Real,
-        }
-    });
+    let turn = PROGRAMS.with(key, slot.generation(), take_turn);
     // `Cache::begin` observes a first compile itself.
     if !matches!(turn, Some(CompileTurn::First(..))) {
         quietly(|| observe(key, options.as_deref()));
