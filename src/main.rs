@@ -198,7 +198,7 @@ fn note(stats: &Stats, recorder: &Recorder, detour: Option<&Detour>, args: &[OsS
             (CompileOutcome::Interrupted, None, Some(text))
         }
     };
-    recorder.tell(|record| {
+    recorder.update(|record| {
         record.level = level;
         record.reason = reason.map(str::to_owned);
         record.detail = detail.filter(|detail| !detail.is_empty());

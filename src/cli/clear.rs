@@ -6,8 +6,8 @@ use super::screen::{print_json, say};
 use super::selection::{Selection, Sought, now};
 use crate::config::ByteSize;
 use crate::includes::digests::DigestTable;
-use crate::store::{Cleared, EntryKind, FileStore, Verdict};
-use crate::toolchain::{Memos, Which, forget};
+use crate::store::{Cleared, EntryKind, FileStore, VisitAction};
+use crate::toolchain::{MemoSelection, Memos, forget};
 use anyhow::{Context as _, Error};
 use serde::Serialize;
 use std::path::Path;
@@ -80,7 +80,7 @@ fn clear_all(store: &FileStore, context: &mut Context<'_>) -> Result<Cleared, Er
         let digests = DigestTable::remove(own);
         cleared.bytes +=
             digests.with_context(|| format!("cannot remove the digests in {own:?}"))?;
-        let forgotten = forget(&Memos::new(own), Which::All);
+        let forgotten = forget(&Memos::new(own), MemoSelection::All);
         let failed = || format!("cannot remove the toolchains in {own:?}");
         cleared.bytes += forgotten.with_context(failed)?.1;
     }
@@ -102,11 +102,11 @@ fn clear_selected(
             seen += 1;
             progress.show(seen, most);
             match sought.take(sort, stored) {
-                Ok(Some(_)) => Verdict::Remove,
-                Ok(None) => Verdict::Keep,
+                Ok(Some(_)) => VisitAction::Remove,
+                Ok(None) => VisitAction::Keep,
                 Err(error) => {
                     trouble.get_or_insert(error);
-                    Verdict::Keep
+                    VisitAction::Keep
                 }
             }
         })?;

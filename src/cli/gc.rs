@@ -6,7 +6,7 @@ use super::screen::{print_json, say};
 use crate::compile::sweep_work_directories;
 use crate::config::ByteSize;
 use crate::store::{Collected, Phase};
-use crate::toolchain::{Memos, Which, forget};
+use crate::toolchain::{MemoSelection, Memos, forget};
 use anyhow::{Context as _, Error};
 use serde::Serialize;
 
@@ -60,7 +60,7 @@ pub(super) fn run(arguments: &GcArguments, context: &mut Context<'_>) -> Result<
     sweep_work_directories();
     let (files, bytes) = match store.own_dir() {
         None => (0, 0),
-        Some(own) => forget(&Memos::new(own), Which::Stale)
+        Some(own) => forget(&Memos::new(own), MemoSelection::Stale)
             .with_context(|| format!("cannot tidy the toolchains in {own:?}"))?,
     };
     let report = GcReport {

@@ -6,7 +6,7 @@ use super::screen::{print_json, say, say_coloured};
 use super::selection::{Selection, Sought, now};
 use super::styles::{FAINT, PLAIN, STRONG};
 use crate::config::ByteSize;
-use crate::store::{EntryKind, FileStore, Verdict};
+use crate::store::{EntryKind, FileStore, VisitAction};
 use anyhow::Error;
 use serde::Serialize;
 use std::cmp::Reverse;
@@ -121,7 +121,7 @@ fn rows(
                     trouble.get_or_insert(error);
                 }
             }
-            Verdict::Keep
+            VisitAction::Keep
         })?;
     }
     trouble.map_or(Ok(rows), |error| Err(error.into()))

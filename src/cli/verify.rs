@@ -13,7 +13,7 @@ use super::styles::BAD;
 use super::zone::Zone;
 use crate::config::ByteSize;
 use crate::store::{
-    EntryKind, FileStore, Name, Proof, Reading, Standing, StoreError, SurveyedFile, Verdict,
+    EntryKind, FileStore, Name, Proof, Reading, Standing, StoreError, SurveyedFile, VisitAction,
 };
 use anyhow::{Context as _, Error, bail};
 use serde::Serialize;
@@ -129,10 +129,10 @@ impl VerifyReport {
                     named.extend(sizes);
                     self.note_whole(stored)
                 }
-                Ok(Reading::Gone) => Verdict::Keep,
+                Ok(Reading::Gone) => VisitAction::Keep,
                 Ok(Reading::Signed) => {
                     self.signed += 1;
-                    Verdict::Keep
+                    VisitAction::Keep
                 }
                 Ok(Reading::Damaged) => self.note_damaged(stored, "record"),
                 Err(error) => self.note_unreadable(&error),
@@ -153,11 +153,11 @@ impl VerifyReport {
                     named.remove(&stored.name);
                     self.note_whole(stored)
                 }
-                Ok(Proof::Gone) => Verdict::Keep,
+                Ok(Proof::Gone) => VisitAction::Keep,
                 Ok(Proof::Unproven) if expected.is_some() => self.note_damaged(stored, "entry"),
                 Ok(Proof::Unproven) => {
                     self.unproven += 1;
-                    Verdict::Keep
+                    VisitAction::Keep
                 }
                 Err(error) => {
                     named.remove(&stored.name);
@@ -170,24 +170,24 @@ impl VerifyReport {
         Ok(())
     }
 
-    fn note_whole(&mut self, stored: &SurveyedFile<'_>) -> Verdict {
+    fn note_whole(&mut self, stored: &SurveyedFile<'_>) -> VisitAction {
         self.whole += 1;
         self.whole_bytes += stored.size;
-        Verdict::Keep
+        VisitAction::Keep
     }
 
-    fn note_damaged(&mut self, stored: &SurveyedFile<'_>, kind: &'static str) -> Verdict {
+    fn note_damaged(&mut self, stored: &SurveyedFile<'_>, kind: &'static str) -> VisitAction {
         self.damaged.push(Damaged {
             name: stored.name.to_string(),
             kind,
             bytes: stored.size,
         });
-        Verdict::Remove
+        VisitAction::Remove
     }
 
-    fn note_unreadable(&mut self, error: &StoreError) -> Verdict {
+    fn note_unreadable(&mut self, error: &StoreError) -> VisitAction {
         self.unreadable.push(error.to_string());
-        Verdict::Keep
+        VisitAction::Keep
     }
 
     fn status(&self) -> Status {

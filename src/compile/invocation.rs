@@ -95,7 +95,7 @@ fn look_up(
 
 /// Records in the journal what is asked for.
 fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &Recorder) {
-    recorder.tell(|record| {
+    recorder.update(|record| {
         record.directory = journal::text(facts.directory.physical.as_os_str());
         record.output = job.output.as_deref().map(journal::text);
         record.sources = job
@@ -109,8 +109,8 @@ fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &
 
 /// Delivers a direct hit, counts it and records it.
 fn serve(hit: DirectHit, cache: &StoreView<'_>, recorder: &Recorder) -> Result<(), Detour> {
-    hit.delivery.place(&hit.targets)?;
-    hit.delivery.place_kept(&hit.kept_targets)?;
+    hit.delivery.write(&hit.targets)?;
+    hit.delivery.write_kept(&hit.kept_targets)?;
     hit.delivery.printed.show();
     cache.stats.add(Counter::DirectHit, hit.units);
     let how = if hit.is_semantic {
@@ -122,7 +122,7 @@ fn serve(hit: DirectHit, cache: &StoreView<'_>, recorder: &Recorder) -> Result<(
         cache.stats.add(Counter::SemanticHit, hit.units);
     }
     recorder.note("direct", format_args!("{how} ({})", hex::encode(hit.key)));
-    recorder.tell(|record| {
+    recorder.update(|record| {
         record.level = CompileOutcome::DirectHit;
         record.semantic = hit.is_semantic;
         record.key = Some(hex::encode(hit.key));

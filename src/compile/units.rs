@@ -15,7 +15,7 @@ use crate::compile::store_view::StoreView;
 use crate::compile::unit::module::OutputScope;
 use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::{Finished, compile_unit};
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::journal::{self, CompileOutcome, Recorder, UnitOutcome};
 use crate::key::Digest;
 use crate::stats::Counter;
@@ -75,7 +75,7 @@ impl Units<'_> {
         {
             return Err(Detour::Interrupted(signal));
         }
-        delivery.place(&delivery.targets()?)?;
+        delivery.write(&delivery.targets()?)?;
         Ok((delivery, endings))
     }
 
@@ -136,7 +136,7 @@ impl Units<'_> {
         if let Some(doubt) = &doubt {
             recorder.note("direct", format_args!("not remembered: {doubt}"));
         }
-        recorder.tell(|record| {
+        recorder.update(|record| {
             record.facts = facts;
             record.forgotten = doubt;
         });
@@ -148,7 +148,7 @@ impl Units<'_> {
         recorded: Recorded<'_>,
         delivery: &Delivery,
         result: CompiledResult,
-    ) -> Result<(), Doubt> {
+    ) -> Result<(), NotStored> {
         if let Some(doubt) = recorded.refusal {
             return Err(doubt);
         }
@@ -234,7 +234,7 @@ impl Ended {
             .map_or_else(String::new, |why| format!(": {why}"));
         let (source_name, key) = (source.display(), hex::encode(self.key));
         recorder.note("unit", format_args!("{source_name}: {note}{why} ({key})"));
-        recorder.tell(|record| {
+        recorder.update(|record| {
             // The worst outcome of all units. The first one replaces the initial value, which is worse still.
             record.level = if record.units.is_empty() {
                 level

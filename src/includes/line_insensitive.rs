@@ -38,7 +38,7 @@ use names::LineNames;
 use sha2::{Digest as _, Sha256};
 use std::ops::Range;
 
-pub use doubt::LineDoubt;
+pub use doubt::DigestRefusal;
 pub use keeps::{Keeps, UntrackableCapture};
 
 /// The version of the digest, hashed before the text.
@@ -56,7 +56,7 @@ pub struct LineInsensitiveDigest {
 }
 
 /// The digest of `text`, which a preprocessor or cudafe++ has written.
-pub fn line_insensitive_digest(text: &[u8]) -> Result<LineInsensitiveDigest, LineDoubt> {
+pub fn line_insensitive_digest(text: &[u8]) -> Result<LineInsensitiveDigest, DigestRefusal> {
     let raw = lines::opaque(text)?;
     let taken = line_capture::find(text)?;
     let (digest, renames) = digest(text, &raw, &taken.ranges)?;
@@ -73,7 +73,7 @@ fn digest(
     text: &[u8],
     raw: &[Range<usize>],
     kept: &[Range<usize>],
-) -> Result<([u8; 32], bool), LineDoubt> {
+) -> Result<([u8; 32], bool), DigestRefusal> {
     let mut names = LineNames::default();
     let mut hasher = Sha256::new_with_prefix(SCHEMA);
     let mut kept = kept.iter().peekable();

@@ -17,7 +17,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-pub use reads::{Doubt, Reads};
+pub use reads::{NotStored, Reads};
 
 /// The header that GCC includes before all others if it is anywhere in the search order.
 const UNASKED: &[u8] = b"stdc-predef.h";
@@ -48,7 +48,7 @@ impl Lookups {
     ///
     /// # Errors
     /// A source does something that a set of paths cannot describe, or a path cannot be examined.
-    pub fn resolve(reads: &Reads, orders: &BTreeSet<SearchOrder>) -> Result<Self, Doubt> {
+    pub fn resolve(reads: &Reads, orders: &BTreeSet<SearchOrder>) -> Result<Self, NotStored> {
         let mentions = mentions::all(reads)?;
         let mut walk = Walk::new(reads, &mentions)?;
         for order in orders {
@@ -99,7 +99,7 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(reads: &'a Reads, mentions: &[(&Path, Mentions)]) -> Result<Self, Doubt> {
+    fn new(reads: &'a Reads, mentions: &[(&Path, Mentions)]) -> Result<Self, NotStored> {
         let mut walk = Self {
             reads,
             probe: Probe::default(),
@@ -130,7 +130,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Makes `order` the current search order, and records what its directories depend on.
-    fn enter(&mut self, order: &SearchOrder) -> Result<(), Doubt> {
+    fn enter(&mut self, order: &SearchOrder) -> Result<(), NotStored> {
         self.order.clear();
         self.done.clear();
         let quoted = order.quote.len();
@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
 
     /// The real path of a search directory. Records that `path` must keep leading to it: gcc spells some
     /// headers by their real paths, and drops directories that are the same as others.
-    fn same_directory(&mut self, path: &Path) -> Result<PathBuf, Doubt> {
+    fn same_directory(&mut self, path: &Path) -> Result<PathBuf, NotStored> {
         let real =
             fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))?;
         if real != path {
@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
         Ok(real)
     }
 
-    fn follow_file(&mut self, path: &Path, mentions: &Mentions) -> Result<(), Doubt> {
+    fn follow_file(&mut self, path: &Path, mentions: &Mentions) -> Result<(), NotStored> {
         let own = own_directory(path);
         let in_snippet = path.as_os_str().is_empty();
         for name in &mentions.includes {
@@ -198,7 +198,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Follows an `#include`: the search ends at the first file.
-    fn follow_include(&mut self, own: &[u8], name: &ScannedName) -> Result<(), Doubt> {
+    fn follow_include(&mut self, own: &[u8], name: &ScannedName) -> Result<(), NotStored> {
         if name.text.starts_with(b"/") {
             return self.follow_place(to_path(&name.text), None).map(drop);
         }
@@ -220,7 +220,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn follow_angle(&mut self, text: &[u8]) -> Result<(), Doubt> {
+    fn follow_angle(&mut self, text: &[u8]) -> Result<(), NotStored> {
         let name = ScannedName {
             form: IncludeForm::Angle,
             text: text.to_vec(),
@@ -230,7 +230,7 @@ impl<'a> Walk<'a> {
 
     /// Follows an `#include_next`, which may start anywhere in the order. A place with a file that was not
     /// entered was not searched; every empty place may have been.
-    fn follow_next(&mut self, text: &[u8]) -> Result<(), Doubt> {
+    fn follow_next(&mut self, text: &[u8]) -> Result<(), NotStored> {
         for index in 0..self.order.len() {
             self.follow_place(self.candidate(index, text), Some((index, text)))?;
         }
@@ -239,7 +239,7 @@ impl<'a> Walk<'a> {
 
     /// Follows an `#include` whose name a macro computes. The header is one of the sources, so every source's path
     /// without its search directory may be the name. The including file's own directory is searched first.
-    fn follow_computed(&mut self, own: &[u8]) -> Result<(), Doubt> {
+    fn follow_computed(&mut self, own: &[u8]) -> Result<(), NotStored> {
         let mut names = BTreeSet::new();
         for source in self.reads.sources.keys() {
             for directory in &self.order {
@@ -262,7 +262,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Follows a `__has_include`. Its answer leaves no trace in the text of a pass.
-    fn follow_question(&mut self, own: &[u8], name: &ScannedName) -> Result<(), Doubt> {
+    fn follow_question(&mut self, own: &[u8], name: &ScannedName) -> Result<(), NotStored> {
         let quoted = name.form == IncludeForm::Quote;
         let mut places = Vec::new();
         if name.text.starts_with(b"/") {
@@ -303,7 +303,7 @@ impl<'a> Walk<'a> {
         &mut self,
         place: PathBuf,
         searched: Option<(usize, &[u8])>,
-    ) -> Result<bool, Doubt> {
+    ) -> Result<bool, NotStored> {
         match self.look(&place)? {
             Probed::File => {
                 self.note_file(place, searched)?;
@@ -318,7 +318,11 @@ impl<'a> Walk<'a> {
 
     /// Records a file to which an include leads. It is one of the sources, perhaps by another spelling, or
     /// the preprocessor did not reach the include.
-    fn note_file(&mut self, place: PathBuf, searched: Option<(usize, &[u8])>) -> Result<(), Doubt> {
+    fn note_file(
+        &mut self,
+        place: PathBuf,
+        searched: Option<(usize, &[u8])>,
+    ) -> Result<(), NotStored> {
         if self.reads.sources.contains_key(&place) || self.found.files.contains(&place) {
             return Ok(());
         }
@@ -342,7 +346,7 @@ impl<'a> Walk<'a> {
 
     /// Fails if a file equals a header that asks to be read once: gcc skips the file then, provided that the times
     /// are equal too.
-    fn check_once(&self, place: &Path) -> Result<(), Doubt> {
+    fn check_once(&self, place: &Path) -> Result<(), NotStored> {
         let failed = |error| format!("{}: {error}", place.display());
         let size = fs::metadata(place).map_err(failed)?.len();
         let Some(same_size) = usize::try_from(size)
@@ -361,7 +365,7 @@ impl<'a> Walk<'a> {
 
     /// Records that `x.h.gch` must stay absent beside every header that it could replace, and in every place that
     /// was searched before that header.
-    fn add_precompiled(&mut self) -> Result<(), Doubt> {
+    fn add_precompiled(&mut self) -> Result<(), NotStored> {
         let headers = &self.reads.precompilable;
         let names: HashSet<_> = headers.iter().filter_map(|path| path.file_name()).collect();
         let mut places = headers.clone();
@@ -385,7 +389,7 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    fn look(&mut self, place: &Path) -> Result<Probed, Doubt> {
+    fn look(&mut self, place: &Path) -> Result<Probed, NotStored> {
         self.probe
             .look(place)
             .map_err(|error| format!("{}: {error}", place.display()))

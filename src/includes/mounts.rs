@@ -1,7 +1,7 @@
 //! Detects whether file systems were mounted or unmounted while a compile ran. A mount puts other files at a path
 //! without changing the times of any file, so only the kernel can report it.
 
-use super::lookups::Doubt;
+use super::lookups::NotStored;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::fs::File;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +29,7 @@ impl Mounts {
     ///
     /// # Errors
     /// The mounts have changed, or the mount table cannot be read.
-    pub(crate) fn check(&self) -> Result<(), Doubt> {
+    pub(crate) fn check(&self) -> Result<(), NotStored> {
         let table = self.table.as_ref().ok_or("no mount table can be read")?;
         let mut watched = [PollFd::new(table, PollFlags::PRI)];
         let at_once = Timespec {

@@ -1,6 +1,6 @@
 //! Checks that nothing a compile has read from the disk has changed since the compile started.
 
-use super::lookups::{Doubt, Lookups};
+use super::lookups::{Lookups, NotStored};
 use crate::stat::{CoarseTime, Stat};
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 ///
 /// # Errors
 /// The path that changed after `started`.
-pub fn check(lookups: &Lookups, started: CoarseTime) -> Result<(), Doubt> {
+pub fn check(lookups: &Lookups, started: CoarseTime) -> Result<(), NotStored> {
     for path in lookups.files.iter().chain(&lookups.probed) {
         let spelled = if path.as_os_str().is_empty() {
             Path::new(".")

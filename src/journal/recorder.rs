@@ -69,7 +69,7 @@ impl Recorder {
     }
 
     /// Changes the journal's record.
-    pub fn tell(&self, change: impl FnOnce(&mut Compile)) {
+    pub fn update(&self, change: impl FnOnce(&mut Compile)) {
         change(&mut self.found.borrow_mut());
     }
 
@@ -92,7 +92,7 @@ impl Recorder {
 
     /// Adds how a unit ended.
     pub fn add_unit(&self, unit: UnitOutcome) {
-        self.tell(|record| record.units.push(unit));
+        self.update(|record| record.units.push(unit));
     }
 
     /// Records that the present unit has waited since `begin` for another process that compiles the same thing.
@@ -102,7 +102,7 @@ impl Recorder {
             begin,
             wait: self.elapsed().saturating_sub(begin),
         };
-        self.tell(|record| record.flights.push(flight));
+        self.update(|record| record.flights.push(flight));
     }
 
     /// Records that a stage begins: it is looked up in the cache, and waits for a slot if it is not there.

@@ -8,7 +8,7 @@ use super::library::Libraries;
 use super::locality::{self, Given};
 use super::log;
 use super::options::{Options, Refusal};
-use super::process::{self, Leaks};
+use super::process::{self, SideEffects};
 use super::program::{FileAccess, Library, NvrtcRequest, ProgramOutput};
 use super::record::{NvrtcRecord, SCHEMA};
 use super::recorder::{ProgramRecorder, StoredProgram, keep_facts};
@@ -43,7 +43,7 @@ pub struct Cache {
     libraries: Libraries,
     driver: String,
     start: Start,
-    leaks: Leaks,
+    leaks: SideEffects,
 }
 
 /// What the caller must do for a compile.
@@ -103,7 +103,7 @@ impl Cache {
             libraries: Libraries::default(),
             driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
             start: Start::read(),
-            leaks: Leaks::default(),
+            leaks: SideEffects::default(),
             config,
         }
     }

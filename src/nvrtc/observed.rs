@@ -9,7 +9,7 @@ use super::log::renames_lines;
 use super::pasted::Pieces;
 use super::program::{FileAccess, Program};
 use super::relation::relate;
-use crate::includes::lookups::{Doubt, Lookups};
+use crate::includes::lookups::{Lookups, NotStored};
 use crate::includes::path_set::PathSet;
 use crate::includes::probe::{Probe, Probed};
 use memchr::memmem;
@@ -75,7 +75,7 @@ impl CompilePlace<'_> {
     ///
     /// # Errors
     /// Accesses are missing in `seen`, or a dependency cannot be described.
-    pub(super) fn follow(&self, seen: &[FileAccess]) -> Result<ObservedReads, Doubt> {
+    pub(super) fn follow(&self, seen: &[FileAccess]) -> Result<ObservedReads, NotStored> {
         let mut sorted = Sorted {
             fixed: Lookups::default(),
             beside: Lookups::default(),
@@ -134,7 +134,7 @@ impl CompilePlace<'_> {
     /// Adds the paths that NVRTC probes in every compile, if the result depends on them: paths of headers in memory, if
     /// it read files that it compares with them; the path of the program, if `__has_include` may lead to it; and
     /// paths that it probed more than once, as 12.0 does when `__has_include` names headers in memory.
-    fn note_implied(&self, sorted: &mut Sorted, questions: FileQuestions) -> Result<(), Doubt> {
+    fn note_implied(&self, sorted: &mut Sorted, questions: FileQuestions) -> Result<(), NotStored> {
         let asks = questions == FileQuestions::Possible;
         let passed = self.passed();
         let own = self.own();
@@ -180,7 +180,7 @@ impl CompilePlace<'_> {
         seen: &[FileAccess],
         own: &BTreeSet<PathBuf>,
         sorted: &mut Sorted,
-    ) -> Result<bool, Doubt> {
+    ) -> Result<bool, NotStored> {
         let implied = self.implied();
         let base = own.iter().next_back().and_then(|path| path.file_name());
         let beside = self.beside();
@@ -277,7 +277,7 @@ impl CompilePlace<'_> {
 }
 
 /// The texts of `files`. Fails if one of them uses a macro for the time.
-fn read(files: &BTreeSet<PathBuf>) -> Result<Vec<Vec<u8>>, Doubt> {
+fn read(files: &BTreeSet<PathBuf>) -> Result<Vec<Vec<u8>>, NotStored> {
     let read = |path: &PathBuf| {
         let failed = |error| format!("{}: {error}", path.display());
         let text = fs::read(path).map_err(failed)?;
@@ -291,7 +291,7 @@ fn read(files: &BTreeSet<PathBuf>) -> Result<Vec<Vec<u8>>, Doubt> {
 }
 
 /// Checks that no path appeared or vanished between two accesses.
-fn check_answers(seen: &[FileAccess]) -> Result<(), Doubt> {
+fn check_answers(seen: &[FileAccess]) -> Result<(), NotStored> {
     let mut answers: HashMap<&Path, bool> = HashMap::new();
     for access in seen {
         let (path, is_there) = match access {
@@ -332,7 +332,7 @@ enum Reached {
 
 impl Sorted {
     /// Adds a missing path `below` the program's directory.
-    fn note_beside(&mut self, below: &Path, access: &FileAccess) -> Result<(), Doubt> {
+    fn note_beside(&mut self, below: &Path, access: &FileAccess) -> Result<(), NotStored> {
         note(&mut self.beside, &mut self.probe, access)?;
         let directory = below.parent().unwrap_or(Path::new(""));
         let name = below.file_name().map(PathBuf::from);
@@ -354,7 +354,7 @@ impl Sorted {
         place: PathBuf,
         access: &FileAccess,
         own: &BTreeSet<PathBuf>,
-    ) -> Result<(), Doubt> {
+    ) -> Result<(), NotStored> {
         if matches!(access, FileAccess::Absent(_)) {
             *self.implied.entry(place).or_default() += 1;
         } else if place.is_dir() {
@@ -370,7 +370,7 @@ impl Sorted {
         Ok(())
     }
 
-    fn finish(self, texts: &[Vec<u8>], renames_lines: bool) -> Result<ObservedReads, Doubt> {
+    fn finish(self, texts: &[Vec<u8>], renames_lines: bool) -> Result<ObservedReads, NotStored> {
         let mut here = self.fixed.clone();
         for near in [self.beside, self.local] {
             here.present.extend(near.present);
@@ -393,7 +393,7 @@ impl Sorted {
 }
 
 /// Adds one access to `lookups`. Fails if the disk shows something else now.
-fn note(lookups: &mut Lookups, probe: &mut Probe, access: &FileAccess) -> Result<(), Doubt> {
+fn note(lookups: &mut Lookups, probe: &mut Probe, access: &FileAccess) -> Result<(), NotStored> {
     let mut look = |path: &Path| {
         let probed = probe.look(path);
         probed.map_err(|error| format!("{}: {error}", path.display()))

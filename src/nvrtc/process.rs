@@ -22,9 +22,9 @@ const LEAKING_EARLY: &[u8] = b"split-compile";
 
 /// Whether a compile of this process has had options that change later compiles.
 #[derive(Debug, Default)]
-pub(super) struct Leaks(AtomicBool);
+pub(super) struct SideEffects(AtomicBool);
 
-impl Leaks {
+impl SideEffects {
     /// Records the options of a compile that `library` is about to do.
     pub(super) fn observe(
         &self,
@@ -96,7 +96,7 @@ pub fn floating_point_mode() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Leaks, is_early};
+    use super::{SideEffects, is_early};
     use crate::nvrtc::program::Library;
 
     fn library(builtins: Option<&str>) -> Library {
@@ -126,7 +126,7 @@ mod tests {
         let new = library(Some("/lib/libnvrtc-builtins.so.13.2"));
         let old = library(Some("/lib/libnvrtc-builtins.so.12.0"));
         let leaks = |library, option: &str, appended: Option<&str>| {
-            let leaks = Leaks::default();
+            let leaks = SideEffects::default();
             let options = [option.as_bytes().to_vec()];
             leaks.observe(Some(library), &options, appended.map(str::as_bytes));
             leaks.any()

@@ -48,7 +48,7 @@ impl ProgramRecorder {
         recorder
             .recorder
             .note("library", request.library.path.display());
-        recorder.recorder.tell(|record| {
+        recorder.recorder.update(|record| {
             record.nvrtc = true;
             record.directory = journal::text(env::current_dir().unwrap_or_default().as_os_str());
             record.sources = vec![recorder.name.clone()];
@@ -68,7 +68,7 @@ impl ProgramRecorder {
         let detail = text(detail);
         self.recorder
             .note("bypass", format_args!("{} {detail}", reason.code()));
-        self.recorder.tell(|record| {
+        self.recorder.update(|record| {
             record.level = Ending::Bypass;
             record.reason = Some(reason.code().to_owned());
             record.detail = Some(detail).filter(|detail| !detail.is_empty());
@@ -86,7 +86,7 @@ impl ProgramRecorder {
         let key = hex::encode(hit.key);
         self.recorder
             .note("outcome", format_args!("{} ({key})", ending.text()));
-        self.recorder.tell(|record| {
+        self.recorder.update(|record| {
             record.level = ending;
             record.stored = hit.record.milliseconds;
             record.facts.clone_from(&hit.record.facts);
@@ -118,7 +118,7 @@ impl ProgramRecorder {
             unstored,
             key: hex::encode(stored.key),
         });
-        self.recorder.tell(|record| {
+        self.recorder.update(|record| {
             record.level = Ending::Miss;
             record.facts = stored.facts;
         });
@@ -129,7 +129,7 @@ impl ProgramRecorder {
     pub(super) fn failed(self, level: &TieredStore) {
         self.recorder
             .note("outcome", "not compiled, or not successfully");
-        self.recorder.tell(|record| record.level = Ending::Failed);
+        self.recorder.update(|record| record.level = Ending::Failed);
         self.end(level);
     }
 

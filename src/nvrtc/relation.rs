@@ -3,7 +3,7 @@
 //! guarded, and it takes a file for a header that was passed in memory if that header's name is a link to the file.
 //! `#include_next` compares directories in the same way. Examines the disk after the compile.
 
-use crate::includes::lookups::{Doubt, Lookups};
+use crate::includes::lookups::{Lookups, NotStored};
 use crate::stat::Stat;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
@@ -22,7 +22,7 @@ pub(super) fn relate(
     lookups: &mut Lookups,
     texts: &[Vec<u8>],
     stand_ins: &BTreeSet<PathBuf>,
-) -> Result<(), Doubt> {
+) -> Result<(), NotStored> {
     // The first path of each file.
     let mut first: HashMap<Identity, PathBuf> = HashMap::new();
     let mut equal: HashMap<&[u8], Vec<PathBuf>> = HashMap::new();
@@ -77,7 +77,7 @@ pub(super) fn relate(
     Ok(())
 }
 
-fn identity(path: &Path) -> Result<Identity, Doubt> {
+fn identity(path: &Path) -> Result<Identity, NotStored> {
     let metadata = fs::metadata(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(Stat::from(&metadata).identity())
 }

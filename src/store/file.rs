@@ -16,7 +16,7 @@ use super::record::Unsealed;
 use super::root;
 use super::sharded_directory::{FoundFile, Placement, ShardedDirectory, Touch};
 use super::tmp::{self, Durability, Temporary};
-use super::trust::{Credentials, Standing, Use};
+use super::trust::{Credentials, RecordUse, Standing};
 use super::usage_log::{Usage, note};
 use crate::files::{Directory, FileMeta, Rights, RightsKind, Root, Size, is_missing, now};
 use crate::stats::{Counter, ShardRow, Stats, StoreChange, StoreSize};
@@ -80,7 +80,7 @@ impl FileStore {
     /// Why this store accepts no results; `None` if it accepts them.
     pub fn refusal(&self) -> Option<StoreError> {
         let is_refused =
-            self.access == Access::ReadWrite && !self.credentials.may_seal(Use::Result);
+            self.access == Access::ReadWrite && !self.credentials.may_seal(RecordUse::Result);
         is_refused.then(|| StoreError::NoKey {
             path: self.root.clone(),
         })
@@ -135,7 +135,7 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_artefact(&self, bytes: &[u8]) -> Result<Artefact, StoreError> {
-        self.refuse_unsigned(Use::Result)?;
+        self.refuse_unsigned(RecordUse::Result)?;
         let artefact = Artefact::of(bytes);
         let name = Name::of(&artefact.key());
         // Reading and comparing costs less than a write. An entry that cannot be read is replaced.
@@ -171,15 +171,15 @@ impl FileStore {
     /// # Errors
     /// The record exists and cannot be read.
     pub fn get_record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.unsealed(key, Use::Result)
+        self.unsealed(key, RecordUse::Result)
     }
 
     /// The record under `key` that steers what the program does.
     pub(super) fn order(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.unsealed(key, Use::Order)
+        self.unsealed(key, RecordUse::Order)
     }
 
-    fn unsealed(&self, key: &[u8], usage: Use) -> Result<Option<Vec<u8>>, StoreError> {
+    fn unsealed(&self, key: &[u8], usage: RecordUse) -> Result<Option<Vec<u8>>, StoreError> {
         let name = self.credentials.name(key, usage);
         let file = self.read(EntryKind::Record, name, Size::AtMost(LONGEST_RECORD))?;
         self.verified(EntryKind::Record, name, file, |file| {
@@ -193,22 +193,22 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.seal(key, value, Use::Result)
+        self.seal(key, value, RecordUse::Result)
     }
 
     pub(super) fn seal_order(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.seal(key, value, Use::Order)
+        self.seal(key, value, RecordUse::Order)
     }
 
     /// Fails if no reader would believe a file of this usage.
-    fn refuse_unsigned(&self, usage: Use) -> Result<(), StoreError> {
+    fn refuse_unsigned(&self, usage: RecordUse) -> Result<(), StoreError> {
         match usage {
-            Use::Result => self.refusal().map_or(Ok(()), Err),
-            Use::Order => Ok(()),
+            RecordUse::Result => self.refusal().map_or(Ok(()), Err),
+            RecordUse::Order => Ok(()),
         }
     }
 
-    fn seal(&self, key: &[u8], value: &[u8], usage: Use) -> Result<(), StoreError> {
+    fn seal(&self, key: &[u8], value: &[u8], usage: RecordUse) -> Result<(), StoreError> {
         self.refuse_unsigned(usage)?;
         let name = self.credentials.name(key, usage);
         let size = value.len() as u64;
@@ -229,7 +229,10 @@ impl FileStore {
     /// # Errors
     /// The record exists and cannot be removed.
     pub fn remove_record(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.take_out(EntryKind::Record, self.credentials.name(key, Use::Result))
+        self.take_out(
+            EntryKind::Record,
+            self.credentials.name(key, RecordUse::Result),
+        )
     }
 
     pub(super) fn directory_of(&self, kind: EntryKind) -> &ShardedDirectory {

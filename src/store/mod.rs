@@ -56,7 +56,7 @@ pub use kind::EntryKind;
 pub use memory::MemoryStore;
 pub use own::Privacy;
 pub use policy::Policy;
-pub use survey::{Proof, Reading, SurveyedFile, Verdict};
+pub use survey::{Proof, Reading, SurveyedFile, VisitAction};
 pub use tmp::STRANGE_PREFIX;
 pub use trust::Standing;
 pub use turn::{Turn, take_turn};

@@ -31,7 +31,7 @@ pub struct SurveyedFile<'a> {
 
 /// What to do with a visited file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum VisitAction {
     /// Keep it.
     Keep,
     /// Remove it, if it is still the file that was visited.
@@ -110,7 +110,7 @@ impl FileStore {
     pub fn survey(
         &self,
         kind: EntryKind,
-        mut each: impl FnMut(&SurveyedFile<'_>) -> Verdict,
+        mut each: impl FnMut(&SurveyedFile<'_>) -> VisitAction,
     ) -> Result<Cleared, StoreError> {
         let mut cleared = Cleared::default();
         let Some(root) = self.directory()? else {
@@ -139,7 +139,7 @@ impl FileStore {
                     listing: &shard.listings[at].1,
                     file,
                 };
-                if each(&surveyed) == Verdict::Keep || self.access == Access::ReadOnly {
+                if each(&surveyed) == VisitAction::Keep || self.access == Access::ReadOnly {
                     continue;
                 }
                 let removed = self.remove_listed(&shard, at, file);

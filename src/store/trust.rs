@@ -14,7 +14,7 @@ use std::path::Path;
 
 /// How the readers of a record use it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Use {
+pub(super) enum RecordUse {
     /// As data: the result of a compile.
     Result,
     /// To decide which programs run, and with which arguments.
@@ -152,7 +152,7 @@ impl Credentials {
 
     /// The name of the record of `key`. Records signed with different keys have different names, so that they do not
     /// replace each other. Orders are not signed: they lie where no other user can write.
-    pub(super) fn name(&self, key: &[u8], usage: Use) -> Name {
+    pub(super) fn name(&self, key: &[u8], usage: RecordUse) -> Name {
         match self.signer(usage) {
             None => Name::of(key),
             Some(signer) => {
@@ -164,16 +164,16 @@ impl Credentials {
         }
     }
 
-    fn signer(&self, usage: Use) -> Option<&SigningKey> {
+    fn signer(&self, usage: RecordUse) -> Option<&SigningKey> {
         match (&self.domain, usage) {
-            (Domain::Key(key) | Domain::Own(key), Use::Result) => Some(key),
+            (Domain::Key(key) | Domain::Own(key), RecordUse::Result) => Some(key),
             _ => None,
         }
     }
 
     /// Whether a record that is written now would be believed.
-    pub(super) fn may_seal(&self, usage: Use) -> bool {
-        usage == Use::Order || !matches!(self.domain, Domain::Nothing)
+    pub(super) fn may_seal(&self, usage: RecordUse) -> bool {
+        usage == RecordUse::Order || !matches!(self.domain, Domain::Nothing)
     }
 
     fn believes_unsigned(&self) -> bool {
@@ -181,7 +181,7 @@ impl Credentials {
     }
 
     /// The header of a record.
-    pub(super) fn header(&self, name: Name, value: &[u8], usage: Use) -> Vec<u8> {
+    pub(super) fn header(&self, name: Name, value: &[u8], usage: RecordUse) -> Vec<u8> {
         record::header(name, value, self.signer(usage))
     }
 
@@ -191,13 +191,13 @@ impl Credentials {
         name: Name,
         facts: &FileMeta,
         bytes: Vec<u8>,
-        usage: Use,
+        usage: RecordUse,
     ) -> Unsealed {
         let signer = self.signer(usage);
         let is_believed = match usage {
-            Use::Order => facts.rights.is_own(),
-            Use::Result if signer.is_some() => true,
-            Use::Result => self.believes_unsigned() && self.believed.wrote(facts.rights),
+            RecordUse::Order => facts.rights.is_own(),
+            RecordUse::Result if signer.is_some() => true,
+            RecordUse::Result => self.believes_unsigned() && self.believed.wrote(facts.rights),
         };
         if is_believed {
             record::unseal(name, bytes, signer)
@@ -232,7 +232,7 @@ fn read_key(path: &Path) -> Result<SigningKey, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Credentials, Standing, Trust, Unsealed, Use};
+    use super::{Credentials, RecordUse, Standing, Trust, Unsealed};
     use crate::files::{FileMeta, Rights};
     use crate::store::key::SigningKey;
     use rustix::process::geteuid;
@@ -250,7 +250,7 @@ mod tests {
     }
 
     /// Whether what one user with these credentials stores is believed by another, if `owner` has the file.
-    fn believes(credentials: &Credentials, usage: Use, owner: u32) -> bool {
+    fn believes(credentials: &Credentials, usage: RecordUse, owner: u32) -> bool {
         let name = credentials.name(b"key", usage);
         let sealed = [credentials.header(name, b"value", usage), b"value".to_vec()];
         let facts = facts(Rights::of(owner, 0o640));
@@ -280,7 +280,7 @@ mod tests {
             let credentials = Credentials::new(trust, Rights::of(owner, mode), key);
             assert_eq!(credentials.standing(), standing);
             let users = [me, owner, other];
-            let found = users.map(|user| believes(&credentials, Use::Result, user));
+            let found = users.map(|user| believes(&credentials, RecordUse::Result, user));
             assert_eq!(found, results, "{trust:?}");
         }
     }
@@ -290,7 +290,7 @@ mod tests {
         let me = geteuid().as_raw();
         for trust in [Trust::Mine, Trust::Owner, Trust::Everyone] {
             let alone = Credentials::new(trust, Rights::of(me, 0o700), None);
-            let found = [me, 0, me + 71].map(|user| believes(&alone, Use::Order, user));
+            let found = [me, 0, me + 71].map(|user| believes(&alone, RecordUse::Order, user));
             assert_eq!(found, [true, true, false], "{trust:?}");
         }
     }

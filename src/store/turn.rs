@@ -6,7 +6,7 @@ use super::flight::{Flight, LeadGuard};
 /// How many leaders a process waits for, one after the other. The second covers the death of the first. If two have
 /// ended and nothing is stored, nothing will be (the result is not stored, or the source has an error), so all that
 /// still wait go on in parallel rather than one after the other.
-const LEADERS: u32 = 2;
+const MAX_WAITS: u32 = 2;
 
 /// What to do about a key.
 pub enum Turn<T> {
@@ -32,7 +32,7 @@ pub fn take_turn<T, S>(
     failed: &mut dyn FnMut(),
 ) -> Result<Turn<T>, S> {
     let mut followed = 0;
-    while followed < LEADERS {
+    while followed < MAX_WAITS {
         let lead = match join() {
             Flight::Leader(lead) => Some(lead),
             Flight::Followed => {

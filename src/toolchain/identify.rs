@@ -6,7 +6,7 @@ use super::error::ToolchainError;
 use super::find::{nvcc_command, program};
 use super::host::{HostDriver, HostFamily};
 use super::loaded::{self, Loaded};
-use super::memos::{Memos, Which};
+use super::memos::{MemoSelection, Memos};
 use super::names::{FoundName, FoundNames, SearchPath};
 use super::parts::{Host, PROGRAMS, Parts};
 use super::profile;
@@ -61,7 +61,7 @@ pub struct Toolchain {
     /// Environment variables that `nvcc.profile` reads, sorted.
     pub profile_variables: Vec<String>,
     /// Whether nvcc and the host compiler's parts are programs or scripts.
-    pub front: Front,
+    pub front: ToolForms,
 }
 
 impl Toolchain {
@@ -69,7 +69,7 @@ impl Toolchain {
     /// behaviour depends only on their contents, arguments and inputs. A program in front of GCC may still add
     /// arguments.
     pub fn ends_in_gcc(&self) -> bool {
-        self.front == Front::Programs && self.host == HostFamily::Gnu
+        self.front == ToolForms::Programs && self.host == HostFamily::Gnu
     }
 
     /// Whether nvcc starts GCC's own driver, with no other program in front of it.
@@ -99,7 +99,7 @@ impl Toolchain {
 /// Whether nvcc and the host compiler's parts are programs. The host compiler's driver is classified separately
 /// ([`HostDriver`]), because it can be asked for its commands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Front {
+pub enum ToolForms {
     /// All are programs, whose inputs are known: those of nvcc and of compilers.
     Programs,
     /// At least one is a script, which may read anything: another file, a variable.
@@ -155,7 +155,7 @@ pub fn recall(
 ///
 /// # Errors
 /// The directory cannot be listed, or a file cannot be removed.
-pub fn forget(memos: &Memos, which: Which) -> io::Result<(u64, u64)> {
+pub fn forget(memos: &Memos, which: MemoSelection) -> io::Result<(u64, u64)> {
     memos.remove(which, |bytes| {
         let record = serde_json::from_slice::<ToolchainRecord>(bytes);
         record.is_ok_and(|record| record.toolchain(None).is_some())
@@ -241,13 +241,13 @@ impl ToolchainRecord {
         })
     }
 
-    fn front(&self) -> Front {
+    fn front(&self) -> ToolForms {
         let is_front = |role: &str| role == "nvcc" || PROGRAMS.contains(&role);
         let mut tools = self.tools.iter();
         if tools.any(|tool| tool.script && is_front(&tool.role)) {
-            Front::Scripts
+            ToolForms::Scripts
         } else {
-            Front::Programs
+            ToolForms::Programs
         }
     }
 

@@ -32,7 +32,7 @@ pub enum MemoAccess {
 
 /// Which memos to remove.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
+pub enum MemoSelection {
     /// All.
     All,
     /// Those that no compile would believe, because they are of another version or their tools have changed.
@@ -81,7 +81,7 @@ impl Memos {
     /// The directory cannot be listed, or a file cannot be removed.
     pub(super) fn remove(
         &self,
-        which: Which,
+        which: MemoSelection,
         is_current: impl Fn(&[u8]) -> bool,
     ) -> io::Result<(u64, u64)> {
         let listed = self
@@ -99,7 +99,7 @@ impl Memos {
                 continue;
             };
             let is_stale = || !read(&directory, &name).is_some_and(|bytes| is_current(&bytes));
-            if which == Which::Stale && !is_stale() {
+            if which == MemoSelection::Stale && !is_stale() {
                 continue;
             }
             match directory.remove(&name) {
@@ -120,21 +120,27 @@ fn read(directory: &Directory, name: &std::ffi::CStr) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Memos, Which};
+    use super::{MemoSelection, Memos};
     use std::fs;
 
     #[test]
     fn unreadable_memos_are_stale() {
         let dir = tempfile::tempdir().unwrap();
         let memos = Memos::new(dir.path());
-        assert_eq!(memos.remove(Which::All, |_| false).unwrap(), (0, 0));
+        assert_eq!(memos.remove(MemoSelection::All, |_| false).unwrap(), (0, 0));
         let place = dir.path().join("manifests/toolchains");
         fs::create_dir_all(&place).unwrap();
         fs::write(place.join("aa.json"), "{\"schema\":1}").unwrap();
-        assert_eq!(memos.remove(Which::Stale, |_| false).unwrap(), (1, 12));
+        assert_eq!(
+            memos.remove(MemoSelection::Stale, |_| false).unwrap(),
+            (1, 12)
+        );
         fs::write(place.join("bb.json"), "{}").unwrap();
-        assert_eq!(memos.remove(Which::Stale, |_| true).unwrap(), (0, 0));
-        assert_eq!(memos.remove(Which::All, |_| true).unwrap(), (1, 2));
+        assert_eq!(
+            memos.remove(MemoSelection::Stale, |_| true).unwrap(),
+            (0, 0)
+        );
+        assert_eq!(memos.remove(MemoSelection::All, |_| true).unwrap(), (1, 2));
     }
 
     #[test]
@@ -150,7 +156,7 @@ mod tests {
         fs::rename(&place, &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &place).unwrap();
         assert_eq!(memos.read("one"), None);
-        assert!(memos.remove(Which::All, |_| false).is_err());
+        assert!(memos.remove(MemoSelection::All, |_| false).is_err());
         assert!(elsewhere.join("one.json").exists());
     }
 }

@@ -25,7 +25,7 @@ pub use host::{
     HostCommands, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc,
     split_assignment,
 };
-pub use identify::{Front, Toolchain, forget, identify, recall};
-pub use memos::{MemoAccess, Memos, Which};
+pub use identify::{ToolForms, Toolchain, forget, identify, recall};
+pub use memos::{MemoAccess, MemoSelection, Memos};
 pub use names::look_up;
 pub use told::{Part, Variable};

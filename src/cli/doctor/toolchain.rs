@@ -4,8 +4,8 @@ use super::findings::{Findings, Severity};
 use crate::cli::context::Context;
 use crate::store::FileStore;
 use crate::toolchain::{
-    Front, HostDriver, MemoAccess, Memos, Search, Toolchain, driver_version, find_nvcc, identify,
-    look_up, nvcc_command,
+    HostDriver, MemoAccess, Memos, Search, ToolForms, Toolchain, driver_version, find_nvcc,
+    identify, look_up, nvcc_command,
 };
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -97,7 +97,7 @@ fn examine_parts(context: &Context<'_>, nvcc: &Path, findings: &mut Findings) ->
             _ => findings.ok("toolkit", path.display().to_string()),
         }
     }
-    if toolchain.front == Front::Scripts {
+    if toolchain.front == ToolForms::Scripts {
         let text = "nvcc, or cc1plus or as of the host compiler, is a script, which may read anything: an \
                     edited source costs a dry run, and preprocessing is not skipped where that could matter";
         let advice = "set PCACHE_NVCC to nvcc's own program";

@@ -86,20 +86,20 @@ impl Delivery {
     }
 
     /// Writes outputs and depfiles. `targets` are fresh results of [`Delivery::targets`].
-    pub(crate) fn place(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
+    pub(crate) fn write(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
         let outputs = self
             .outputs
             .iter()
             .map(|output| (&output.path, &output.bytes));
         let depfiles = self.depfiles.iter().map(|(path, bytes)| (path, bytes));
         let mut files = outputs.chain(depfiles).zip(targets);
-        files.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))
+        files.try_for_each(|((path, bytes), target)| write_output::write(path, bytes, *target))
     }
 
     /// Writes kept files. `targets` are fresh results of [`Delivery::kept_targets`].
-    pub(crate) fn place_kept(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
+    pub(crate) fn write_kept(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
         let mut files = self.kept.iter().zip(targets);
-        files.try_for_each(|((path, bytes), target)| write_output::place(path, bytes, *target))
+        files.try_for_each(|((path, bytes), target)| write_output::write(path, bytes, *target))
     }
 
     /// Adds the delivery of the next unit.
@@ -191,7 +191,7 @@ pub(crate) fn keep_files(
         target.push(name);
         let bytes = facts.as_kept(workspace, name, bytes);
         let target = Path::new(&target);
-        write_output::place(
+        write_output::write(
             target,
             &bytes,
             write_output::check(target, WriteMode::Rewrite)?,

@@ -50,7 +50,9 @@ impl<'a> Places<'a> {
                     .inputs
                     .iter()
                     .map(|input| named(stem(input), suffix));
-                names.map(|name| Some(self.overlap(&name))).collect()
+                names
+                    .map(|name| Some(self.in_output_directory(&name)))
+                    .collect()
             }
             (None, None) => return false,
         };
@@ -59,7 +61,7 @@ impl<'a> Places<'a> {
             .job
             .output
             .as_deref()
-            .map(|output| self.overlap(output));
+            .map(|output| self.in_output_directory(output));
         let mut actual: Vec<_> = outputs
             .iter()
             .map(|path| match path {
@@ -127,7 +129,7 @@ impl<'a> Places<'a> {
     }
 
     /// The path of `name` in the output directory (`-odir`), if there is one.
-    fn overlap(&self, name: &OsStr) -> PathBuf {
+    fn in_output_directory(&self, name: &OsStr) -> PathBuf {
         match &self.job.output_directory {
             Some(directory) => Path::new(directory).join(name),
             None => name.into(),

@@ -90,7 +90,7 @@ fn effective(path: &Path, metadata: &Metadata, mode: WriteMode) -> WriteMode {
 }
 
 /// Writes `bytes` to `path` atomically. `target` is the fresh result of [`check`] or [`check_depfile`].
-pub(crate) fn place(path: &Path, bytes: &[u8], target: OutputTarget) -> Result<(), Fallback> {
+pub(crate) fn write(path: &Path, bytes: &[u8], target: OutputTarget) -> Result<(), Fallback> {
     let result = match target {
         OutputTarget::Device => write_to_device(path, bytes),
         OutputTarget::Fresh => put(path, bytes, None),
@@ -196,7 +196,7 @@ fn is_writable(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{WriteMode, check, check_depfile, place};
+    use super::{WriteMode, check, check_depfile, write};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
@@ -209,19 +209,19 @@ mod tests {
     fn a_rewritten_file_keeps_its_mode_and_a_replaced_one_does_not() {
         let dir = tempfile::tempdir().expect("a temp dir");
         let path = dir.path().join("out");
-        let place = |bytes: &[u8], mode| {
-            let target = check(&path, mode).expect("a plain place");
-            place(&path, bytes, target).expect("placed");
+        let write = |bytes: &[u8], mode| {
+            let target = check(&path, mode).expect("a plain write");
+            write(&path, bytes, target).expect("placed");
         };
-        place(b"1", WriteMode::Replace);
+        write(b"1", WriteMode::Replace);
         let fresh = mode(&path);
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).expect("a mode");
-        place(b"2", WriteMode::Rewrite);
+        write(b"2", WriteMode::Rewrite);
         assert_eq!(
             (mode(&path), fs::read(&path).expect("bytes")),
             (0o640, b"2".to_vec())
         );
-        place(b"3", WriteMode::Replace);
+        write(b"3", WriteMode::Replace);
         assert_eq!(
             (mode(&path), fs::read(&path).expect("bytes")),
             (fresh, b"3".to_vec())
@@ -234,8 +234,8 @@ mod tests {
         let path = dir.path().join("out");
         fs::write(&path, "").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o6755)).expect("a mode");
-        let target = check(&path, WriteMode::Replace).expect("a plain place");
-        place(&path, b"1", target).expect("placed");
+        let target = check(&path, WriteMode::Replace).expect("a plain write");
+        write(&path, b"1", target).expect("placed");
         let mode = fs::metadata(&path).expect("a file").mode() & 0o7777;
         assert_eq!(mode, 0o755);
     }
@@ -275,6 +275,6 @@ mod tests {
     fn a_depfile_may_go_to_a_device() {
         let null = Path::new("/dev/null");
         let target = check_depfile(null).expect("a device");
-        place(null, b"a.o : a.cu\n", target).expect("written");
+        write(null, b"a.o : a.cu\n", target).expect("written");
     }
 }

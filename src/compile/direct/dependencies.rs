@@ -1,13 +1,13 @@
 //! What an ordinary compile collects for direct mode: the search orders of its passes, queried before they run,
 //! and the files that they read; then the path set and digests that follow from these.
 
-use crate::compile::direct::search_orders::{Asker, IncludePathQuery};
+use crate::compile::direct::search_orders::{IncludePathQuery, IncludePaths};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::HOST_RUNTIME;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::steering::{included, steering};
 use crate::compile::run::commands::plain_arguments;
-use crate::includes::lookups::{Doubt, Lookups, Reads};
+use crate::includes::lookups::{Lookups, NotStored, Reads};
 use crate::includes::mounts::Mounts;
 use crate::includes::path_set::PathSet;
 use crate::includes::search::SearchOrder;
@@ -66,7 +66,7 @@ impl ResolvedDependencies<'_> {
 
 impl<'a> ReadSet<'a> {
     /// Queries the include paths of every preprocessor of `works`. Must be called before any pass runs.
-    pub(crate) fn begin(works: &[UnitContext<'a>]) -> Result<Self, Doubt> {
+    pub(crate) fn begin(works: &[UnitContext<'a>]) -> Result<Self, NotStored> {
         let mut questions = BTreeSet::new();
         let mut reads = Reads::default();
         let mut snippets = BTreeSet::new();
@@ -92,7 +92,7 @@ impl<'a> ReadSet<'a> {
         }
         reads.snippets = snippets.into_iter().collect();
         let (work, commands) = (&works[0], works[0].commands);
-        let asker = Asker {
+        let asker = IncludePaths {
             cache: work.cache,
             facts: work.facts,
             toolchain: commands.toolchain,
@@ -118,7 +118,7 @@ impl<'a> ReadSet<'a> {
 
     /// Checks that no pass expanded `__TIME__` or its like: each time in its text stands in a source, or comes from
     /// SOURCE_DATE_EPOCH in `environment`.
-    pub(crate) fn check_times(&self, environment: &[Vec<u8>]) -> Result<(), Doubt> {
+    pub(crate) fn check_times(&self, environment: &[Vec<u8>]) -> Result<(), NotStored> {
         let reads = &self.reads;
         if reads.times.is_empty() {
             return Ok(());
@@ -146,7 +146,7 @@ impl<'a> ReadSet<'a> {
     }
 
     /// Adds the files that a unit's passes read.
-    pub(crate) fn add(&mut self, read_files: &ReadFiles) -> Result<(), Doubt> {
+    pub(crate) fn add(&mut self, read_files: &ReadFiles) -> Result<(), NotStored> {
         self.reads.raw.extend(read_files.raw().cloned());
         let precompilable = read_files.precompilable().cloned();
         self.reads.precompilable.extend(precompilable);
@@ -175,7 +175,7 @@ fn seconds(time: SystemTime) -> i64 {
 
 /// The files that options include before the source. A doubt about options that change how sources are read or
 /// how headers are found.
-fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, Doubt> {
+fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, NotStored> {
     let mut names = Vec::new();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {

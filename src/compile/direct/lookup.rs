@@ -20,7 +20,7 @@ use crate::compile::run::printed::Printed;
 use crate::compile::store_view::StoreView;
 use crate::compile::unit::module::OutputScope;
 use crate::includes::digests::DigestTable;
-use crate::includes::lookups::{Doubt, Lookups};
+use crate::includes::lookups::{Lookups, NotStored};
 use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::tokens::{self, TokenDigests};
 use crate::includes::unchanged_since;
@@ -28,7 +28,7 @@ use crate::journal::{Recorder, place, text};
 use crate::key::{Digest, Digester, result_key};
 use crate::stat::CoarseTime;
 use crate::store::Artefact;
-use crate::toolchain::{Front, HostDriver, HostFamily, Toolchain};
+use crate::toolchain::{HostDriver, HostFamily, ToolForms, Toolchain};
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::ffi::OsStrExt;
@@ -130,7 +130,8 @@ impl<'a> Direct<'a> {
     ) -> Option<Self> {
         let table = cache.digests.filter(|_| cache.store.is_some())?;
         let mut values = facts.job.iter().flat_map(|(_, values)| values);
-        if toolchain.front != Front::Programs || values.any(|value| value_depends_on_machine(value))
+        if toolchain.front != ToolForms::Programs
+            || values.any(|value| value_depends_on_machine(value))
         {
             return None;
         }
@@ -348,7 +349,7 @@ impl<'a> Direct<'a> {
     pub(crate) fn resolve<'t>(
         &self,
         reads: &ReadSet<'t>,
-    ) -> Result<ResolvedDependencies<'t>, Doubt> {
+    ) -> Result<ResolvedDependencies<'t>, NotStored> {
         reads.check_times(&self.facts.environment)?;
         let lookups = Lookups::resolve(&reads.reads, &reads.orders)?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
@@ -373,7 +374,7 @@ impl<'a> Direct<'a> {
         observed: Option<ObservedPositions>,
         delivery: &Delivery,
         result: CompiledResult,
-    ) -> Result<(), Doubt> {
+    ) -> Result<(), NotStored> {
         if self.cache.readonly {
             return Ok(());
         }

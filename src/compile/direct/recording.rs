@@ -7,7 +7,7 @@ use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::line_insensitive::ObservedPositions;
 use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::Finished;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ enum RecordingState<'a> {
     /// The dependencies of the only unit were resolved while its stages ran.
     Resolved(ResolvedDependencies<'a>),
     /// The result cannot be stored for direct mode; with its dependencies, if they were resolved before.
-    Refused(Doubt, Option<ResolvedDependencies<'a>>),
+    Refused(NotStored, Option<ResolvedDependencies<'a>>),
 }
 
 /// What was recorded of a result.
@@ -36,7 +36,7 @@ pub(crate) struct Recorded<'a> {
     /// The dependencies of the result; `None` if they were not resolved.
     pub dependencies: Option<ResolvedDependencies<'a>>,
     /// Why the result cannot be stored for direct mode, if it cannot.
-    pub refusal: Option<Doubt>,
+    pub refusal: Option<NotStored>,
     /// Which source positions the compile could observe; `None` if every byte of the sources matters.
     pub observed: Option<ObservedPositions>,
     /// Files that diagnostics mention: an edit of any byte of them makes the result stale.
@@ -82,7 +82,7 @@ impl<'a> Recording<'a> {
     }
 
     /// Refuses the result. Dependencies that are already resolved are kept for `pcache explain`.
-    fn refuse(&mut self, why: &Doubt) {
+    fn refuse(&mut self, why: &NotStored) {
         let state = std::mem::replace(&mut self.state, RecordingState::Off);
         self.state = match state {
             RecordingState::Off | RecordingState::Refused(..) => state,
@@ -112,7 +112,7 @@ impl<'a> Recording<'a> {
     /// Applies `next` if files are still being added; a doubt that it returns refuses the result.
     fn change(
         &mut self,
-        next: impl FnOnce(&'a Direct<'a>, ReadSet<'a>) -> Result<RecordingState<'a>, Doubt>,
+        next: impl FnOnce(&'a Direct<'a>, ReadSet<'a>) -> Result<RecordingState<'a>, NotStored>,
     ) {
         let state = std::mem::replace(&mut self.state, RecordingState::Off);
         self.state = match state {

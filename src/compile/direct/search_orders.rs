@@ -3,7 +3,7 @@
 
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::store_view::StoreView;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::includes::search::SearchOrder;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::toolchain::{HostDriver, Toolchain};
@@ -25,7 +25,7 @@ pub(crate) struct IncludePathQuery {
 }
 
 /// Answers queries from the store, or by running the preprocessor.
-pub(crate) struct Asker<'a> {
+pub(crate) struct IncludePaths<'a> {
     /// Where answers are stored.
     pub cache: &'a StoreView<'a>,
     pub facts: &'a RequestFacts,
@@ -35,7 +35,7 @@ pub(crate) struct Asker<'a> {
 }
 
 /// A query that has been answered, or whose program is running.
-pub(crate) struct Asked(QueryState);
+pub(crate) struct PendingQuery(QueryState);
 
 enum QueryState {
     Known(SearchOrder),
@@ -43,26 +43,26 @@ enum QueryState {
     Running(Digest, Child),
 }
 
-impl Asker<'_> {
+impl IncludePaths<'_> {
     /// Looks the answer up, or starts the program at the path that `find` returns.
     pub(crate) fn ask(
         &self,
         question: &IncludePathQuery,
-        find: &dyn Fn(&OsStr) -> Result<PathBuf, Doubt>,
-    ) -> Result<Asked, Doubt> {
+        find: &dyn Fn(&OsStr) -> Result<PathBuf, NotStored>,
+    ) -> Result<PendingQuery, NotStored> {
         let key = self.key(question);
         // A program in front of the preprocessor may answer differently each time.
         let is_own = self.toolchain.driver == HostDriver::Own;
         let stored = is_own.then(|| self.cache.order(&key)).flatten();
         let record = stored.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
-        Ok(Asked(match record.filter(OrderRecord::holds) {
+        Ok(PendingQuery(match record.filter(OrderRecord::holds) {
             Some(record) => QueryState::Known(record.order),
             None => QueryState::Running(key, self.start(find(&question.program)?, &question.args)?),
         }))
     }
 
     /// Waits for the answer, and stores it.
-    pub(crate) fn answer(&self, query: Asked) -> Result<SearchOrder, Doubt> {
+    pub(crate) fn answer(&self, query: PendingQuery) -> Result<SearchOrder, NotStored> {
         let (key, child) = match query.0 {
             QueryState::Known(order) => return Ok(order),
             QueryState::Running(key, child) => (key, child),
@@ -100,7 +100,7 @@ impl Asker<'_> {
         sink.finish()
     }
 
-    fn start(&self, program: PathBuf, args: &[OsString]) -> Result<Child, Doubt> {
+    fn start(&self, program: PathBuf, args: &[OsString]) -> Result<Child, NotStored> {
         let nowhere = ["-v", "-o", "/dev/null", "/dev/null"];
         let environment = self.environment.iter();
         Command::new(&program)

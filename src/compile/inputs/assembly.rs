@@ -6,7 +6,7 @@ use crate::compile::inputs::directives;
 use crate::compile::inputs::evidence::{assembler_read_only, line_files};
 use crate::compile::inputs::known_files::RealFiles;
 use crate::compile::inputs::preprocess;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::plan::{FileId, FileKind, Piece, Stage, Tool};
 use crate::toolchain::HostFamily;
 use std::ffi::OsStr;
@@ -20,7 +20,7 @@ pub(crate) fn check_line_files(
     work: &UnitContext<'_>,
     stage: &Stage,
     files: &RealFiles,
-) -> Result<(), Doubt> {
+) -> Result<(), NotStored> {
     let paths = stage.reads.iter();
     for path in paths.map(|file| work.commands.workspace.locate(work.plan, *file)) {
         let ptx = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -40,7 +40,7 @@ pub(crate) fn check_assembly(
     work: &UnitContext<'_>,
     stage: &Stage,
     number: usize,
-) -> Result<(), Doubt> {
+) -> Result<(), NotStored> {
     let paths = stage
         .reads
         .iter()
@@ -56,7 +56,7 @@ pub(crate) fn check_assembly(
 
 /// Checks for directives if the assembler may find other files with the names of its sources: its depfile does not
 /// distinguish them.
-pub(crate) fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Result<(), Doubt> {
+pub(crate) fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Result<(), NotStored> {
     let stages = work.unit.stages.iter().map(|number| work.stage(*number));
     let mut compiles = stages.filter(|stage| stage.tool == Tool::HostCompile);
     if compiles.any(|stage| names.iter().any(|name| may_assemble(stage, name))) {
@@ -67,7 +67,7 @@ pub(crate) fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Resul
 }
 
 /// Checks that no input of the host compiler has directives that make its assembler read a file.
-pub(crate) fn check_directives(work: &UnitContext<'_>) -> Result<(), Doubt> {
+pub(crate) fn check_directives(work: &UnitContext<'_>) -> Result<(), NotStored> {
     let compiles = work.unit.stages.iter().map(|number| work.stage(*number));
     let compiles = compiles.filter(|stage| stage.tool == Tool::HostCompile);
     if compiles.clone().next().is_none() {

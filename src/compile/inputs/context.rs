@@ -8,7 +8,7 @@ use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::commands::Commands;
 use crate::compile::run::runner::Runner;
 use crate::compile::store_view::StoreView;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::includes::mounts::Mounts;
 use crate::journal::{place, text};
 use crate::plan::{Plan, Stage, Unit};
@@ -58,7 +58,7 @@ impl<'a> UnitContext<'a> {
     }
 
     /// Checks that the host compiler still gives the same answers.
-    pub(crate) fn check_host(&self) -> Result<(), Doubt> {
+    pub(crate) fn check_host(&self) -> Result<(), NotStored> {
         let compiler = HostCompiler {
             toolchain: self.commands.toolchain,
             digests: self.cache.digests,

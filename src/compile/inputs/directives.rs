@@ -7,7 +7,7 @@
 //! since operands and alternatives can form words in it. Text that cannot be read is a doubt: docs/design/keys.md has
 //! the rule.
 
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use memchr::memmem;
 
 /// Parts of directives that read files, or that can build other directives from pieces. The only other directives that
@@ -31,7 +31,7 @@ const QUALIFIERS: [&[u8]; 10] = [
 ];
 
 /// Returns a doubt unless `text` certainly makes the assembler read no file.
-pub(crate) fn check(text: &[u8]) -> Result<(), Doubt> {
+pub(crate) fn check(text: &[u8]) -> Result<(), NotStored> {
     let mut lexer = Lexer {
         rest: text,
         at_line_start: true,
@@ -70,7 +70,7 @@ enum Assembly {
 }
 
 impl Assembly {
-    fn after(self, token: &AssemblyToken<'_>) -> Result<Self, Doubt> {
+    fn after(self, token: &AssemblyToken<'_>) -> Result<Self, NotStored> {
         match (self, token) {
             (Self::Named, AssemblyToken::Word(word)) if QUALIFIERS.contains(word) => {
                 Ok(Self::Named)
@@ -84,7 +84,7 @@ impl Assembly {
 }
 
 /// Checks a literal.
-fn judge(text: &[u8]) -> Result<(), Doubt> {
+fn judge(text: &[u8]) -> Result<(), NotStored> {
     let lower = text.to_ascii_lowercase();
     // GNU as accepts names in quotes, and joins adjacent quoted pieces into one name.
     for text in [&unquoted(&lower), &lower] {
@@ -132,7 +132,7 @@ enum Asm {
 
 /// Returns a doubt if an operand or an alternative (`{a|b}`) may turn the beginning of a statement into a directive, or
 /// if that beginning is in quotes.
-fn judge_template(text: &[u8], form: Asm) -> Result<(), Doubt> {
+fn judge_template(text: &[u8], form: Asm) -> Result<(), NotStored> {
     let lower = text.to_ascii_lowercase();
     if memmem::find(&lower, b"include").is_some() {
         return Err("the sources mention include in assembly".to_owned());
@@ -240,7 +240,7 @@ struct Lexer<'a> {
 }
 
 impl<'a> Lexer<'a> {
-    fn next(&mut self) -> Result<Option<AssemblyToken<'a>>, Doubt> {
+    fn next(&mut self) -> Result<Option<AssemblyToken<'a>>, NotStored> {
         while let Some((&byte, after)) = self.rest.split_first() {
             let at_line_start = std::mem::replace(&mut self.at_line_start, byte == b'\n');
             match byte {
@@ -262,7 +262,7 @@ impl<'a> Lexer<'a> {
         Ok(None)
     }
 
-    fn token(&mut self) -> Result<AssemblyToken<'a>, Doubt> {
+    fn token(&mut self) -> Result<AssemblyToken<'a>, NotStored> {
         let (rest, byte) = (self.rest, self.rest[0]);
         let is_word =
             |byte: &u8| byte.is_ascii_alphanumeric() || *byte >= 0x80 || b"_$".contains(byte);
@@ -300,12 +300,12 @@ impl<'a> Lexer<'a> {
         }
     }
 
-    fn quoted(&mut self) -> Result<AssemblyToken<'a>, Doubt> {
+    fn quoted(&mut self) -> Result<AssemblyToken<'a>, NotStored> {
         self.quoted_by(b'"').map(AssemblyToken::Literal)
     }
 
-    fn quoted_by(&mut self, quote: u8) -> Result<Vec<u8>, Doubt> {
-        let odd = || Doubt::from("the sources hold a string that cannot be read");
+    fn quoted_by(&mut self, quote: u8) -> Result<Vec<u8>, NotStored> {
+        let odd = || NotStored::from("the sources hold a string that cannot be read");
         let mut decoded = Vec::new();
         let mut rest = &self.rest[1..];
         loop {
@@ -327,8 +327,8 @@ impl<'a> Lexer<'a> {
     }
 
     /// A raw string, whose text begins with its delimiter.
-    fn raw(&mut self, text: &'a [u8]) -> Result<AssemblyToken<'a>, Doubt> {
-        let odd = || Doubt::from("the sources hold a raw string that cannot be read");
+    fn raw(&mut self, text: &'a [u8]) -> Result<AssemblyToken<'a>, NotStored> {
+        let odd = || NotStored::from("the sources hold a raw string that cannot be read");
         let open = text.iter().position(|byte| *byte == b'(').ok_or_else(odd)?;
         let end = [b")", &text[..open], b"\""].concat();
         let body = &text[open + 1..];
@@ -338,7 +338,7 @@ impl<'a> Lexer<'a> {
     }
 
     /// Skips the line of a directive, and after `#if 0` everything up to its `#endif` or `#else`.
-    fn skip_directive(&mut self) -> Result<(), Doubt> {
+    fn skip_directive(&mut self) -> Result<(), NotStored> {
         let line = &self.rest[..end_of(self.rest, b"\n")];
         self.rest = &self.rest[line.len()..];
         let name = line[1..].trim_ascii_start();

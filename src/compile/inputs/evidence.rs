@@ -3,7 +3,7 @@
 use crate::compile::inputs::known_files::RealFiles;
 use crate::compile::run::workspace::Workspace;
 use crate::includes::depfile::prerequisites;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -14,7 +14,7 @@ pub(crate) fn check_headers(
     workspace: &Workspace,
     number: usize,
     files: &RealFiles,
-) -> Result<(), Doubt> {
+) -> Result<(), NotStored> {
     let file = workspace.side_file(number, "d");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let stray = prerequisites(&text)
@@ -38,7 +38,7 @@ pub(crate) fn assembler_read_only(
     workspace: &Workspace,
     number: usize,
     sources: &[&OsStr],
-) -> Result<(), Doubt> {
+) -> Result<(), NotStored> {
     let file = workspace.side_file(number, "asd");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let stray = prerequisites(&text)

@@ -9,7 +9,7 @@ use crate::compile::inputs::host_questions::{HostQuestion, PIPE};
 use crate::compile::request::environment;
 use crate::compile::run::commands::dependency_flags;
 use crate::includes::digests::DigestTable;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Stage};
@@ -160,7 +160,7 @@ impl HostCompiler<'_> {
     ///
     /// # Errors
     /// The reason why not.
-    pub(crate) fn confirm(&self, answers: &Answers) -> Result<(), Doubt> {
+    pub(crate) fn confirm(&self, answers: &Answers) -> Result<(), NotStored> {
         if let Some(doubt) = &answers.doubt {
             return Err(doubt.clone());
         }

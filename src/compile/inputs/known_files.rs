@@ -1,7 +1,7 @@
 //! The files that the passes of a unit read, and the files that a result quotes.
 
 use crate::compile::file_digest::digest_file;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::includes::markers::Origin;
 use crate::includes::times;
 use crate::stat::CoarseTime;
@@ -84,7 +84,7 @@ impl ReadFiles {
     }
 
     /// The real paths of the files. A file that no longer exists is a doubt.
-    pub(crate) fn resolve(&self) -> Result<RealFiles, Doubt> {
+    pub(crate) fn resolve(&self) -> Result<RealFiles, NotStored> {
         let paths = self.preprocessed().chain(self.raw());
         RealFiles::of(paths.map(PathBuf::as_path))
     }
@@ -95,7 +95,7 @@ pub(crate) struct RealFiles(BTreeSet<PathBuf>);
 
 impl RealFiles {
     /// The files at `paths`. One that does not exist is a doubt.
-    pub(crate) fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<Self, Doubt> {
+    pub(crate) fn of<'a>(paths: impl Iterator<Item = &'a Path>) -> Result<Self, NotStored> {
         let real = |path: &Path| {
             fs::canonicalize(path).map_err(|error| format!("{}: {error}", path.display()))
         };
@@ -121,7 +121,7 @@ impl RealFiles {
 
     /// Returns a doubt if one of the files changed after the passes started: passes and compile may have read
     /// different versions of it.
-    pub(crate) fn check_unchanged(&self, started: CoarseTime) -> Result<(), Doubt> {
+    pub(crate) fn check_unchanged(&self, started: CoarseTime) -> Result<(), NotStored> {
         let changed = self.0.iter().find(|path| {
             !fs::metadata(path).is_ok_and(|metadata| Stat::from(&metadata).is_older_than(started))
         });

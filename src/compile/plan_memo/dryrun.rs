@@ -2,14 +2,14 @@
 //! with the predefined headers that it depends on besides its key.
 
 use crate::cmdline::Job;
-use crate::compile::direct::search_orders::{Asked, Asker, IncludePathQuery};
+use crate::compile::direct::search_orders::{IncludePathQuery, IncludePaths, PendingQuery};
 use crate::compile::plan_memo::predefined::Predefined;
 use crate::compile::request::environment::{self, value_depends_on_machine};
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::mentions::{Mention, mentions};
 use crate::compile::run::workspace::Workspace;
 use crate::compile::store_view::StoreView;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::journal::Recorder;
 use crate::key::{Digest, Digester, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
@@ -88,7 +88,7 @@ impl Planner<'_> {
             return parse(&output, workspace);
         }
         self.recorder.note("plan", "from nvcc --dryrun");
-        let asker = Asker {
+        let asker = IncludePaths {
             cache: self.cache,
             facts: self.facts,
             toolchain: self.toolchain,
@@ -111,7 +111,7 @@ impl Planner<'_> {
     }
 
     /// Queries where the host compiler looks for a header when nvcc asks for its version: `gcc -E x.cpp`.
-    fn ask_order(&self, asker: &Asker<'_>) -> Result<Asked, Doubt> {
+    fn ask_order(&self, asker: &IncludePaths<'_>) -> Result<PendingQuery, NotStored> {
         let mut tools = self.toolchain.roles.iter().zip(&self.toolchain.tools);
         let host = tools.find(|((role, _), _)| role == "host");
         let (_, host) = host.ok_or("no host compiler")?;

@@ -3,7 +3,7 @@
 //!
 //! Records what is at every path where that search may look.
 
-use crate::includes::lookups::{Doubt, Lookups};
+use crate::includes::lookups::{Lookups, NotStored};
 use crate::includes::probe::{Probe, Probed};
 use crate::includes::scan::{HAS_INCLUDE, Mentions, scan};
 use crate::includes::search::SearchOrder;
@@ -27,7 +27,7 @@ impl Predefined {
     ///
     /// # Errors
     /// Something has changed since `started`, or a file includes others, which are not recorded.
-    pub(crate) fn find(order: &SearchOrder, started: CoarseTime) -> Result<Self, Doubt> {
+    pub(crate) fn find(order: &SearchOrder, started: CoarseTime) -> Result<Self, NotStored> {
         let directories = order.directories().chain(&order.missing);
         let mut places = Vec::new();
         let mut lookups = Lookups::default();

@@ -9,7 +9,7 @@ use crate::exec::Command;
 use crate::includes::line_insensitive;
 use crate::key::{Digest, StageFacts};
 use crate::plan::{FileId, Stage, Tool};
-use crate::toolchain::Front;
+use crate::toolchain::ToolForms;
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -244,7 +244,7 @@ impl StageInputs<'_> {
                 toolchain.part("fatbinary", &real, |role| role == "fatbinary")
             }
             // A script in place of a part may do something else each time.
-            Tool::HostCompile if toolchain.front == Front::Programs => {
+            Tool::HostCompile if toolchain.front == ToolForms::Programs => {
                 toolchain.part("host", &real, |role| HOST.contains(&role))
             }
             _ => None,

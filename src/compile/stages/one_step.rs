@@ -7,7 +7,7 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::run::printed::OutputStream;
 use crate::exec::{self, Command, Failure};
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::Plan;
 use crate::toolchain::{HostFamily, recursion_guard};
@@ -93,7 +93,7 @@ impl OneStep<'_> {
         &self,
         work: &UnitContext<'_>,
         read_files: &ReadFiles,
-    ) -> Result<(), Doubt> {
+    ) -> Result<(), NotStored> {
         // The host compiler reads x.h.gch instead of x.h. Its depfile would say so, but is not at hand here.
         for header in read_files.precompilable() {
             let mut name = header.as_os_str().to_owned();

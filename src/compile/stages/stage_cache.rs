@@ -19,7 +19,7 @@ use crate::compile::stages::record::{SCHEMA, StageOutput, StageRecord};
 use crate::compile::stages::shape::{self, Written};
 use crate::compile::stages::two_steps::TwoSteps;
 use crate::exec::Command;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::key::Digest;
 use crate::outcome::Fallback;
 use crate::plan::{FileId, Split, Stage, Tool};
@@ -295,7 +295,7 @@ impl<'a> Stages<'a> {
         stage: &Stage,
         number: usize,
         contents: &[WrittenContent],
-    ) -> Result<(), Doubt> {
+    ) -> Result<(), NotStored> {
         let work = self.inputs.work;
         work.mounts.check()?;
         let workspace = work.commands.workspace;
@@ -344,7 +344,7 @@ impl<'a> Stages<'a> {
 
     /// Checks that the output of cudafe++ mentions the stub's name only because of its flag: neither the source nor
     /// another argument contains it. Nor does `printed`, which is stored as it is.
-    fn check_stub_name(&self, stage: &Stage, printed: &Printed) -> Result<(), Doubt> {
+    fn check_stub_name(&self, stage: &Stage, printed: &Printed) -> Result<(), NotStored> {
         let work = self.inputs.work;
         let Some(name) = shape::stub_name(stage).map(|name| name.as_bytes()) else {
             return Ok(());
@@ -462,7 +462,7 @@ pub(crate) struct StageResults {
     /// The stages that came from the store.
     pub served: BTreeSet<usize>,
     /// Whether the assembler read only its input, if it ran separately.
-    pub assembled: Option<Result<(), Doubt>>,
+    pub assembled: Option<Result<(), NotStored>>,
 }
 
 /// A file that a stage wrote.

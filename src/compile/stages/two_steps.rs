@@ -7,7 +7,7 @@ use crate::compile::inputs::evidence::assembler_read_only;
 use crate::compile::run::mentions::mentions;
 use crate::compile::run::workspace::write;
 use crate::compile::stages::splice;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::key::Digest;
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, Split, Stage, Tool};
@@ -24,7 +24,7 @@ pub(super) struct TwoSteps<'a> {
     /// Whether the host compile has to be done in one step.
     misfit: bool,
     /// Whether the assembler read only its input.
-    assembled: Result<(), Doubt>,
+    assembled: Result<(), NotStored>,
 }
 
 impl<'a> TwoSteps<'a> {
@@ -108,7 +108,7 @@ impl<'a> TwoSteps<'a> {
     }
 
     /// Whether the assembler read only its input.
-    pub(super) fn assembled(self) -> Result<(), Doubt> {
+    pub(super) fn assembled(self) -> Result<(), NotStored> {
         self.assembled
     }
 

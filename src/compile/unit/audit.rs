@@ -7,7 +7,7 @@ use crate::compile::inputs::evidence::check_headers;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::StageResults;
-use crate::includes::lookups::Doubt;
+use crate::includes::lookups::NotStored;
 use crate::plan::Tool;
 
 /// Checks that the stages read only what the key holds. Stages from the store were checked when they were stored.
@@ -16,7 +16,7 @@ pub(crate) fn audit(
     one_step: Option<&OneStep<'_>>,
     read_files: &ReadFiles,
     results: &StageResults,
-) -> Result<(), Doubt> {
+) -> Result<(), NotStored> {
     let files = read_files.resolve()?;
     work.check_host()?;
     if let Some(assembled) = &results.assembled {

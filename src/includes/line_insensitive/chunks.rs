@@ -4,7 +4,7 @@
 //! A chunk may hold more than one declaration if the border between them is unclear, but never less than
 //! one whole declaration.
 
-use super::doubt::LineDoubt;
+use super::doubt::DigestRefusal;
 use super::words::is_operator;
 use crate::includes::lexer::piece::{PieceKind, Token};
 use crate::includes::lexer::tokens::Tokens;
@@ -127,7 +127,7 @@ struct Cutter<'t> {
 }
 
 /// The declarations of `text`, in order, as ranges from first to last token.
-pub(super) fn cut(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
+pub(super) fn cut(text: &[u8]) -> Result<Vec<Range<usize>>, DigestRefusal> {
     let mut cutter = Cutter {
         text,
         chunks: Vec::new(),
@@ -147,20 +147,20 @@ pub(super) fn cut(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
         cutter.step(&token)?;
     }
     if code.is_doubtful() {
-        return Err(LineDoubt::Lexer);
+        return Err(DigestRefusal::Lexer);
     }
     cutter.finish();
     match (cutter.depth, cutter.levels) {
         (0, 0) => Ok(cutter.chunks),
-        _ => Err(LineDoubt::Brackets),
+        _ => Err(DigestRefusal::Brackets),
     }
 }
 
 impl<'t> Cutter<'t> {
-    fn step(&mut self, token: &Token) -> Result<(), LineDoubt> {
+    fn step(&mut self, token: &Token) -> Result<(), DigestRefusal> {
         let text = token.of(self.text);
         if matches!(text, b"<%" | b"%>" | b"<:" | b":>") {
-            return Err(LineDoubt::Lexer);
+            return Err(DigestRefusal::Lexer);
         }
         if self.depth > 0 {
             match *text {
@@ -224,7 +224,7 @@ impl<'t> Cutter<'t> {
         true
     }
 
-    fn outside(&mut self, text: &'t [u8]) -> Result<(), LineDoubt> {
+    fn outside(&mut self, text: &'t [u8]) -> Result<(), DigestRefusal> {
         match text {
             b"template" => self.head = Head::Before,
             b"namespace" => self.is_namespace = true,
@@ -241,10 +241,10 @@ impl<'t> Cutter<'t> {
                 self.depth = 1;
             }
             b"}" => {
-                self.levels = self.levels.checked_sub(1).ok_or(LineDoubt::Brackets)?;
+                self.levels = self.levels.checked_sub(1).ok_or(DigestRefusal::Brackets)?;
                 self.finish();
             }
-            b")" | b"]" => return Err(LineDoubt::Brackets),
+            b")" | b"]" => return Err(DigestRefusal::Brackets),
             b";" => self.finish(),
             _ => {}
         }
@@ -290,7 +290,7 @@ pub(super) struct Chunk<'t> {
 
 impl<'t> Chunk<'t> {
     /// Reads the chunk of `text` at `range`.
-    pub(super) fn read(text: &'t [u8], range: &Range<usize>) -> Result<Self, LineDoubt> {
+    pub(super) fn read(text: &'t [u8], range: &Range<usize>) -> Result<Self, DigestRefusal> {
         let tokens: Vec<Token> = ChunkCode::new(&text[range.clone()])
             .map(|token| Token {
                 start: token.start + range.start,
@@ -300,7 +300,7 @@ impl<'t> Chunk<'t> {
             .collect();
         // An escape in a name, which may then be spelled in two ways.
         if tokens.iter().any(|token| token.of(text) == b"\\") {
-            return Err(LineDoubt::Lexer);
+            return Err(DigestRefusal::Lexer);
         }
         let mut chunk = Self {
             text,
@@ -316,7 +316,7 @@ impl<'t> Chunk<'t> {
                     [chunk.text(opener), chunk.text(at)],
                     [b"(", b")"] | [b"[", b"]"] | [b"{", b"}"]
                 ) {
-                    return Err(LineDoubt::Brackets);
+                    return Err(DigestRefusal::Brackets);
                 }
                 chunk.partners[opener] = at;
                 chunk.partners[at] = opener;
@@ -330,7 +330,7 @@ impl<'t> Chunk<'t> {
         match open[..] {
             [] => Ok(chunk),
             [only] if only + 1 == chunk.len() => Ok(chunk),
-            _ => Err(LineDoubt::Brackets),
+            _ => Err(DigestRefusal::Brackets),
         }
     }
 

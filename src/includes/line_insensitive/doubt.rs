@@ -2,7 +2,7 @@
 
 /// Why a text has no line-insensitive digest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LineDoubt {
+pub enum DigestRefusal {
     /// A NUL or a carriage return.
     Byte,
     /// A comment in a directive, or before a possible one.

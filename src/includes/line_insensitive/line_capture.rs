@@ -4,7 +4,7 @@
 
 use super::capture_site::{self, CaptureSite};
 use super::chunks::{Chunk, cut};
-use super::doubt::LineDoubt;
+use super::doubt::DigestRefusal;
 use super::keeps::{Keeps, UntrackableCapture};
 use super::{classes, shapes, variables};
 use memchr::{memmem, memrchr};
@@ -29,14 +29,14 @@ const MOST_NAMES: usize = 64;
 
 /// What a line-capturing name denotes.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum TaintSort {
+enum CaptureName {
     Builtin,
     Function,
     Class,
 }
 
 /// The declarations that keep their line numbers.
-pub(super) struct Taken {
+pub(super) struct CapturedRanges {
     /// The declarations as ranges of the text.
     pub ranges: Vec<Range<usize>>,
     /// A summary for reports.
@@ -44,35 +44,35 @@ pub(super) struct Taken {
 }
 
 /// The search for the closed set of line-capturing names.
-struct TaintSearch<'t> {
+struct CaptureSearch<'t> {
     text: &'t [u8],
     cuts: Vec<Range<usize>>,
     chunks: HashMap<usize, Chunk<'t>>,
-    names: HashMap<Vec<u8>, TaintSort>,
+    names: HashMap<Vec<u8>, CaptureName>,
     left: Vec<Vec<u8>>,
     capturing: BTreeSet<usize>,
 }
 
 /// Why the search ended without an answer.
 enum Stop {
-    Doubt(LineDoubt),
+    NotStored(DigestRefusal),
     UntrackableCapture(Vec<u8>, UntrackableCapture),
 }
 
 /// The declarations of `text` that capture lines.
-pub(super) fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
+pub(super) fn find(text: &[u8]) -> Result<CapturedRanges, DigestRefusal> {
     let mentioned: Vec<&[u8]> = BUILTINS
         .into_iter()
         .filter(|name| hits(text, name).next().is_some())
         .collect();
     let has_macro = hits(text, MACRO).next().is_some();
     if mentioned.is_empty() && !has_macro {
-        return Ok(Taken {
+        return Ok(CapturedRanges {
             ranges: Vec::new(),
             keeps: Keeps::Nothing,
         });
     }
-    let everything = |name: Vec<u8>, why| Taken {
+    let everything = |name: Vec<u8>, why| CapturedRanges {
         ranges: std::iter::once(0..text.len()).collect(),
         keeps: Keeps::Everything { name, why },
     };
@@ -82,7 +82,7 @@ pub(super) fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
     if hits(text, PRAGMA).next().is_some() {
         return Ok(everything(PRAGMA.to_owned(), UntrackableCapture::Directive));
     }
-    let mut search = TaintSearch {
+    let mut search = CaptureSearch {
         text,
         cuts: cut(text)?,
         chunks: HashMap::new(),
@@ -91,17 +91,17 @@ pub(super) fn find(text: &[u8]) -> Result<Taken, LineDoubt> {
         capturing: BTreeSet::new(),
     };
     for name in mentioned {
-        search.names.insert(name.to_owned(), TaintSort::Builtin);
+        search.names.insert(name.to_owned(), CaptureName::Builtin);
         search.left.push(name.to_owned());
     }
     match search.run() {
         Ok(()) => Ok(search.taken()),
-        Err(Stop::Doubt(doubt)) => Err(doubt),
+        Err(Stop::NotStored(doubt)) => Err(doubt),
         Err(Stop::UntrackableCapture(name, why)) => Ok(everything(name, why)),
     }
 }
 
-impl<'t> TaintSearch<'t> {
+impl<'t> CaptureSearch<'t> {
     fn run(&mut self) -> Result<(), Stop> {
         while let Some(name) = self.left.pop() {
             self.resolve(&name)?;
@@ -120,8 +120,8 @@ impl<'t> TaintSearch<'t> {
             };
             let chunk = &self.chunks[&number];
             let mut sort = self.names[name];
-            if sort == TaintSort::Function && classes::may_name_class(chunk, token) {
-                sort = TaintSort::Class;
+            if sort == CaptureName::Function && classes::may_name_class(chunk, token) {
+                sort = CaptureName::Class;
                 self.names.insert(name.to_owned(), sort);
                 self.left.push(name.to_owned());
             }
@@ -146,7 +146,7 @@ impl<'t> TaintSearch<'t> {
             .is_some_and(|range| range.contains(&at))
         {
             if !self.chunks.contains_key(&number) {
-                let chunk = Chunk::read(self.text, &self.cuts[number]).map_err(Stop::Doubt)?;
+                let chunk = Chunk::read(self.text, &self.cuts[number]).map_err(Stop::NotStored)?;
                 self.chunks.insert(number, chunk);
             }
             if let Some(token) = self.chunks[&number].at_byte(at) {
@@ -170,13 +170,13 @@ impl<'t> TaintSearch<'t> {
             return Err(Stop::UntrackableCapture(name, UntrackableCapture::Implicit));
         }
         if !self.names.contains_key(&name) {
-            self.names.insert(name.clone(), TaintSort::Function);
+            self.names.insert(name.clone(), CaptureName::Function);
             self.left.push(name);
         }
         Ok(())
     }
 
-    fn taken(self) -> Taken {
+    fn taken(self) -> CapturedRanges {
         let mut names: Vec<_> = self.names.into_keys().collect();
         names.sort();
         let ranges: Vec<_> = self
@@ -188,7 +188,7 @@ impl<'t> TaintSearch<'t> {
             names,
             count: ranges.len(),
         };
-        Taken { ranges, keeps }
+        CapturedRanges { ranges, keeps }
     }
 }
 
@@ -197,16 +197,16 @@ impl<'t> TaintSearch<'t> {
 fn passed_by(
     chunk: &Chunk<'_>,
     at: usize,
-    sort: TaintSort,
+    sort: CaptureName,
 ) -> Result<Option<Vec<u8>>, UntrackableCapture> {
     match sort {
-        TaintSort::Class if classes::is_harmless(chunk, at) => return Ok(None),
-        TaintSort::Class => return Err(UntrackableCapture::Class),
-        TaintSort::Function if variables::is_variable(chunk, at) => return Ok(None),
-        TaintSort::Function | TaintSort::Builtin if !shapes::is_call(chunk, at) => {
+        CaptureName::Class if classes::is_harmless(chunk, at) => return Ok(None),
+        CaptureName::Class => return Err(UntrackableCapture::Class),
+        CaptureName::Function if variables::is_variable(chunk, at) => return Ok(None),
+        CaptureName::Function | CaptureName::Builtin if !shapes::is_call(chunk, at) => {
             return Err(UntrackableCapture::Mention);
         }
-        TaintSort::Function | TaintSort::Builtin => {}
+        CaptureName::Function | CaptureName::Builtin => {}
     }
     Ok(match capture_site::place(chunk, at)? {
         CaptureSite::Default(name) => Some(name.to_owned()),

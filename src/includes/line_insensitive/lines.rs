@@ -1,7 +1,7 @@
 //! The lines of a preprocessed text: code, markers and blank lines, and the line number that a compiler gives each.
 //! Of C++, it understands only literals and comments that span lines, and text that `#if 0` hides.
 
-use super::doubt::LineDoubt;
+use super::doubt::DigestRefusal;
 use crate::includes::lexer::SourcePieces;
 use crate::includes::lexer::piece::{PieceKind, Quotes};
 use crate::includes::markers::closing_quote;
@@ -53,7 +53,7 @@ pub(super) struct Lines<'t> {
     hidden: u32,
     /// Number of other open conditionals.
     open: u32,
-    doubt: Option<LineDoubt>,
+    doubt: Option<DigestRefusal>,
 }
 
 /// Flags 1 and 2: a file is entered, or returned to.
@@ -78,7 +78,7 @@ impl<'t> Lines<'t> {
     }
 
     /// Why a compiler may see lines other than these, if there is a reason.
-    pub(super) fn doubt(&self) -> Option<LineDoubt> {
+    pub(super) fn doubt(&self) -> Option<DigestRefusal> {
         self.doubt
     }
 
@@ -104,7 +104,7 @@ impl<'t> Lines<'t> {
             (b"if" | b"ifdef" | b"ifndef", 1..) => self.hidden += 1,
             (b"endif", 1..) => self.hidden -= 1,
             (b"else" | b"elif" | b"elifdef" | b"elifndef", 1) => {
-                self.doubt = Some(LineDoubt::Conditional)
+                self.doubt = Some(DigestRefusal::Conditional)
             }
             (b"if", 0) if rest[word..].trim_ascii() == b"0" => self.hidden = 1,
             (b"if" | b"ifdef" | b"ifndef", 0) => self.open += 1,
@@ -117,7 +117,7 @@ impl<'t> Lines<'t> {
     /// Reads a marker from its line number on.
     fn marker(&mut self, text: &'t [u8]) -> LineSort<'t> {
         let Some((number, change)) = read_marker(text, self.current) else {
-            self.doubt = Some(LineDoubt::Marker);
+            self.doubt = Some(DigestRefusal::Marker);
             return LineSort::Text;
         };
         let moves = change.flags & MOVES != 0;
@@ -129,7 +129,7 @@ impl<'t> Lines<'t> {
         // A compiler does not see hidden markers.
         if self.hidden == 0 {
             if self.open > 0 {
-                self.doubt = Some(LineDoubt::Conditional);
+                self.doubt = Some(DigestRefusal::Conditional);
             }
             self.current = stays;
             self.next = number;
@@ -165,7 +165,7 @@ impl<'t> Iterator for Lines<'t> {
         };
         let is_spliced = sort == LineSort::Text && line.trim_ascii_end().ends_with(b"\\");
         if is_spliced && !self.is_in_literal(self.at) {
-            self.doubt = Some(LineDoubt::Splice);
+            self.doubt = Some(DigestRefusal::Splice);
         }
         let number = match sort {
             LineSort::Number | LineSort::Change(_) => self.next,
@@ -208,10 +208,10 @@ fn read_marker<'t>(text: &'t [u8], current: Change<'t>) -> Option<(u64, Change<'
 }
 
 /// The raw strings and `/*` comments of a text, in order. Fails if the text cannot be read line by line.
-pub(super) fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, LineDoubt> {
+pub(super) fn opaque(text: &[u8]) -> Result<Vec<Range<usize>>, DigestRefusal> {
     // NUL is a mark in this digest's own input; a carriage return may be another kind of newline.
     if memchr(0, text).is_some() || memchr(b'\r', text).is_some() {
-        return Err(LineDoubt::Byte);
+        return Err(DigestRefusal::Byte);
     }
     let mut suspects: Vec<usize> = memmem::find_iter(text, b"R\"").collect();
     suspects.extend(memmem::find_iter(text, b"//"));
@@ -240,7 +240,7 @@ fn read_line(
     start: usize,
     suspect: usize,
     opaque: &mut Vec<Range<usize>>,
-) -> Result<usize, LineDoubt> {
+) -> Result<usize, DigestRefusal> {
     let mut pieces = SourcePieces::new(&text[start..]);
     let mut end = start;
     let mut has_comment = false;
@@ -262,10 +262,10 @@ fn read_line(
         }
     }
     if has_comment && matches!(first, Some(b'#' | b'%')) {
-        return Err(LineDoubt::Comment);
+        return Err(DigestRefusal::Comment);
     }
     match pieces.doubt() {
-        Some(_) => Err(LineDoubt::Lexer),
+        Some(_) => Err(DigestRefusal::Lexer),
         None => Ok(end),
     }
 }

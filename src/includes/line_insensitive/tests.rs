@@ -1,6 +1,6 @@
 //! Each trap of docs/design/semantic.md, as text that a preprocessor may have written.
 
-use super::{Keeps, LineDoubt, UntrackableCapture, line_insensitive_digest};
+use super::{DigestRefusal, Keeps, UntrackableCapture, line_insensitive_digest};
 
 /// A function `at` that takes its caller's line.
 pub(super) const TAKER: &str = "# 1 \"t.h\" 1\nint at(int l = __builtin_LINE());\n# 2 \"a.cu\" 2\n";
@@ -194,23 +194,26 @@ fn what_is_hidden_numbers_nothing() {
 #[test]
 fn texts_that_cannot_be_read_by_lines_have_no_digest() {
     for (text, doubt) in [
-        ("#pragma a /* b */\n", LineDoubt::Comment),
-        ("/* a */ # 12 \"b\"\n", LineDoubt::Comment),
-        ("/* a\n */ #if 0\n", LineDoubt::Comment),
-        ("# /* a */ 12 \"b\"\n", LineDoubt::Comment),
-        ("/* a */ %: 12 \"b\"\n", LineDoubt::Comment),
-        ("int a; // b \\\n# 12 \"b\"\n", LineDoubt::Splice),
-        ("int a; /* b\n", LineDoubt::Lexer),
-        ("int a;\r\n", LineDoubt::Byte),
-        ("int \0a;\n", LineDoubt::Byte),
-        ("#pragma a \\\n\nb\n", LineDoubt::Splice),
-        ("# 12 x\n", LineDoubt::Marker),
-        ("#if 0\n#else\n#endif\n", LineDoubt::Conditional),
-        ("#if A\n# 3 \"b\"\n#endif\n", LineDoubt::Conditional),
-        ("int f() { return __builtin_LINE();\n", LineDoubt::Brackets),
+        ("#pragma a /* b */\n", DigestRefusal::Comment),
+        ("/* a */ # 12 \"b\"\n", DigestRefusal::Comment),
+        ("/* a\n */ #if 0\n", DigestRefusal::Comment),
+        ("# /* a */ 12 \"b\"\n", DigestRefusal::Comment),
+        ("/* a */ %: 12 \"b\"\n", DigestRefusal::Comment),
+        ("int a; // b \\\n# 12 \"b\"\n", DigestRefusal::Splice),
+        ("int a; /* b\n", DigestRefusal::Lexer),
+        ("int a;\r\n", DigestRefusal::Byte),
+        ("int \0a;\n", DigestRefusal::Byte),
+        ("#pragma a \\\n\nb\n", DigestRefusal::Splice),
+        ("# 12 x\n", DigestRefusal::Marker),
+        ("#if 0\n#else\n#endif\n", DigestRefusal::Conditional),
+        ("#if A\n# 3 \"b\"\n#endif\n", DigestRefusal::Conditional),
+        (
+            "int f() { return __builtin_LINE();\n",
+            DigestRefusal::Brackets,
+        ),
         (
             "int f() { return __builtin_LINE(); } }\n",
-            LineDoubt::Brackets,
+            DigestRefusal::Brackets,
         ),
     ] {
         assert_eq!(
@@ -465,7 +468,7 @@ fn names_and_brackets_in_other_spellings_are_not_followed() {
         let text = format!("{TAKER}{code}\n");
         assert_eq!(
             line_insensitive_digest(text.as_bytes()),
-            Err(LineDoubt::Lexer),
+            Err(DigestRefusal::Lexer),
             "{code}"
         );
     }

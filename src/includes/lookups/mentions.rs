@@ -1,7 +1,7 @@
 //! The mentions of all sources of a compile, scanned together: a macro that one source defines may ask for headers in
 //! another, and a third may contribute the pieces of its name. Reads no files.
 
-use super::reads::{Doubt, Reads};
+use super::reads::{NotStored, Reads};
 use crate::includes::scan::{
     HAS_EMBED, HAS_INCLUDE, Mentions, defines_any, mentions_any, pieces, scan,
 };
@@ -13,7 +13,7 @@ const PREDEFINED: [&[u8]; 3] = [b"i386", b"linux", b"unix"];
 
 /// The mentions of every source, and of the snippets under the empty path. Scans again as long as new macros are
 /// found that expand to `__has_include`.
-pub(super) fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, Doubt> {
+pub(super) fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, NotStored> {
     let mut askers: BTreeSet<_> = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
     let snippets = reads
         .snippets
@@ -59,7 +59,7 @@ fn check_pieces(
     texts: &[(&Path, &[u8])],
     all: &[(&Path, Mentions)],
     askers: &BTreeSet<Vec<u8>>,
-) -> Result<(), Doubt> {
+) -> Result<(), NotStored> {
     let asks = all.iter().any(|(_, mentions)| mentions.asks_for_the_word);
     let texts = || texts.iter().map(|(_, text)| *text);
     let hiding: BTreeSet<_> = if asks {
@@ -68,7 +68,7 @@ fn check_pieces(
         BTreeSet::new()
     };
     let words = askers.iter().chain(&hiding).map(Vec::as_slice);
-    let mut pieces = pieces::FoundPiece::of(words.chain([HAS_EMBED]));
+    let mut pieces = pieces::PastePieces::of(words.chain([HAS_EMBED]));
     texts().for_each(|text| pieces.read(text));
     let hides = asks && pieces.hides_defined();
     match pieces.made().next().or(hides.then_some(pieces::DEFINED)) {
@@ -81,7 +81,7 @@ fn check_pieces(
 }
 
 /// Fails if a word of a header's name that is subject to macro expansion may be a macro.
-fn check_expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Result<(), Doubt> {
+fn check_expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Result<(), NotStored> {
     let words = all.iter().flat_map(|(_, mentions)| &mentions.expanded);
     let words: BTreeSet<_> = words.cloned().collect();
     let has_predefined = PREDEFINED.iter().any(|word| words.contains(*word));

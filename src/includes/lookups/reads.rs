@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 
 /// The sentence that says why a compile's lookups cannot be described.
-pub type Doubt = String;
+pub type NotStored = String;
 
 /// The files that a compile has read.
 #[derive(Clone, Debug, Default)]

@@ -56,7 +56,7 @@ fn hands_on(text: &[u8]) -> bool {
 }
 
 /// The pieces of given words that occur in the directives of any number of texts.
-pub(crate) struct FoundPiece<'w> {
+pub(crate) struct PastePieces<'w> {
     wholes: Vec<&'w [u8]>,
     /// Every proper part of each of `wholes`.
     parts: HashSet<&'w [u8]>,
@@ -81,7 +81,7 @@ pub(crate) fn is_row(whole: &[u8], is_piece: impl Fn(&[u8]) -> bool) -> bool {
     reached[whole.len()]
 }
 
-impl<'w> FoundPiece<'w> {
+impl<'w> PastePieces<'w> {
     /// Looks for the pieces of `wholes`; none is found yet.
     pub(crate) fn of(wholes: impl IntoIterator<Item = &'w [u8]>) -> Self {
         let wholes: Vec<_> = wholes.into_iter().collect();
@@ -211,10 +211,10 @@ fn begins_line(text: &[u8], at: usize) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{FoundPiece, ends_of_defined};
+    use super::{PastePieces, ends_of_defined};
 
     fn made(text: &str) -> Option<String> {
-        let mut found = FoundPiece::of([&b"__has_include"[..], b"ASK"]);
+        let mut found = PastePieces::of([&b"__has_include"[..], b"ASK"]);
         found.read(text.as_bytes());
         let word = found.made().next();
         word.map(|word| String::from_utf8_lossy(word).into_owned())
@@ -280,7 +280,7 @@ mod tests {
     #[test]
     fn a_macro_in_place_of_defined_is_noticed() {
         let hides = |text: &str| {
-            let mut found = FoundPiece::of([&b"ASK"[..]]);
+            let mut found = PastePieces::of([&b"ASK"[..]]);
             found.read(text.as_bytes());
             found.hides_defined()
         };
@@ -302,7 +302,7 @@ mod tests {
             [""; 0]
         );
         assert_eq!(names("#define A_defined /*\n*/ ASK\n"), ["A_defined"]);
-        let mut found = FoundPiece::of([&b"undefined"[..]]);
+        let mut found = PastePieces::of([&b"undefined"[..]]);
         found.read(b"#if A(un, defined(__has_include))\n");
         assert_eq!(found.made().count(), 1);
     }

@@ -14,7 +14,7 @@ use pcache_nvcc::plan::Plan;
 use pcache_nvcc::stat::CoarseTime;
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::FileStore;
-use pcache_nvcc::toolchain::{Memos, Which, forget};
+use pcache_nvcc::toolchain::{MemoSelection, Memos, forget};
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
@@ -209,7 +209,7 @@ pub fn toolchains(bytes: &[u8]) -> bool {
     let place = home.path().join("manifests/toolchains");
     fs::create_dir_all(&place).expect("made");
     fs::write(place.join("memo.json"), bytes).expect("written");
-    let forgotten = forget(&Memos::new(home.path()), Which::Stale);
+    let forgotten = forget(&Memos::new(home.path()), MemoSelection::Stale);
     let (files, forgotten) = forgotten.expect("tidied");
     assert!(files == 0 || (files, forgotten) == (1, bytes.len() as u64));
     true

@@ -16,7 +16,7 @@ mod forest;
 use crate::random::Random;
 use forest::{Effect, Forest};
 use pcache_nvcc::includes::digests::DigestTable;
-use pcache_nvcc::includes::lookups::{Doubt, Lookups, Reads};
+use pcache_nvcc::includes::lookups::{Lookups, NotStored, Reads};
 use pcache_nvcc::includes::markers;
 use pcache_nvcc::includes::path_set::PathSet;
 use pcache_nvcc::includes::search::SearchOrder;
@@ -357,7 +357,7 @@ impl Case {
         given: &Given,
         orders: &BTreeSet<SearchOrder>,
         started: CoarseTime,
-    ) -> Result<(), Doubt> {
+    ) -> Result<(), NotStored> {
         let mut reads = Reads::default();
         reads.forced.extend(
             self.forest
