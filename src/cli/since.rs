@@ -48,7 +48,8 @@ fn ago(span: Span, now: Timestamp) -> Option<Timestamp> {
     if length.is_zero() {
         return None;
     }
-    now.checked_sub(length.abs()).ok()
+    // Longer ago than there are times: everything is later.
+    Some(now.checked_sub(length.abs()).unwrap_or(Timestamp::MIN))
 }
 
 /// A day begins at midnight.
@@ -136,6 +137,7 @@ mod tests {
         }
         check("7d", "EST5", "2000-02-22T12:00Z");
         check("1w", "EST5", "2000-02-22T12:00Z");
+        assert_eq!(read("5000000d", "EST5"), Some(Timestamp::MIN));
     }
 
     #[test]

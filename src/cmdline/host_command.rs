@@ -35,8 +35,8 @@ pub fn takes_value(word: &str) -> bool {
 /// Such options of GNU as. Other options of the compiler have another meaning there: its `-D` has no value.
 const VALUED_BY_AS: &[&str] = &["-I", "-o"];
 
-/// Other arguments that the driver gives the compiler proper, and the signs with which it prints commands.
-const OWN: &[&str] = &["-", "-E", "-S", "-quiet", "-version", "/dev/null", "|"];
+/// Other arguments that the driver gives the compiler proper.
+const OWN: &[&str] = &["-", "-E", "-S", "-quiet", "-version", "/dev/null"];
 
 /// Options of GNU as that only change what it generates or prints. `=` is followed by a name that is not a file's.
 const GNU_AS: &[&str] = &[

@@ -210,7 +210,7 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temp dir");
         let path = dir.path().join("out");
         let write = |bytes: &[u8], mode| {
-            let target = check(&path, mode).expect("a plain write");
+            let target = check(&path, mode).expect("a plain place");
             write(&path, bytes, target).expect("placed");
         };
         write(b"1", WriteMode::Replace);
@@ -234,7 +234,7 @@ mod tests {
         let path = dir.path().join("out");
         fs::write(&path, "").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o6755)).expect("a mode");
-        let target = check(&path, WriteMode::Replace).expect("a plain write");
+        let target = check(&path, WriteMode::Replace).expect("a plain place");
         write(&path, b"1", target).expect("placed");
         let mode = fs::metadata(&path).expect("a file").mode() & 0o7777;
         assert_eq!(mode, 0o755);

@@ -92,7 +92,7 @@ impl<'a> ReadSet<'a> {
         }
         reads.snippets = snippets.into_iter().collect();
         let (work, commands) = (&works[0], works[0].commands);
-        let asker = IncludePaths {
+        let include_paths = IncludePaths {
             cache: work.cache,
             facts: work.facts,
             toolchain: commands.toolchain,
@@ -105,9 +105,9 @@ impl<'a> ReadSet<'a> {
         // All queries are started before the first answer is waited for.
         let pending = questions
             .iter()
-            .map(|question| asker.ask(question, &find))
+            .map(|question| include_paths.ask(question, &find))
             .collect::<Result<Vec<_>, _>>()?;
-        let orders = pending.into_iter().map(|query| asker.answer(query));
+        let orders = pending.into_iter().map(|query| include_paths.answer(query));
         Ok(Self {
             reads,
             orders: orders.collect::<Result<_, _>>()?,

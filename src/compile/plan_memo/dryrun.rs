@@ -88,7 +88,7 @@ impl Planner<'_> {
             return parse(&output, workspace);
         }
         self.recorder.note("plan", "from nvcc --dryrun");
-        let asker = IncludePaths {
+        let include_paths = IncludePaths {
             cache: self.cache,
             facts: self.facts,
             toolchain: self.toolchain,
@@ -96,10 +96,10 @@ impl Planner<'_> {
         };
         let memo = memo.filter(|_| self.cache.store.is_some_and(FileStore::may_change_own));
         // The host compiler runs while nvcc does.
-        let query = memo.is_some().then(|| self.ask_order(&asker));
+        let query = memo.is_some().then(|| self.ask_order(&include_paths));
         let output = dryrun_output.map_or_else(|| ask(self.nvcc, &args, workspace), Ok);
         // Its process is waited for even if nvcc failed.
-        let order = query.map(|query| query.and_then(|query| asker.answer(query)));
+        let order = query.map(|query| query.and_then(|query| include_paths.answer(query)));
         let output = output?;
         let plan = parse(&output, workspace)?;
         if let (Some(memo), Some(Ok(order))) = (memo, order)
@@ -111,7 +111,7 @@ impl Planner<'_> {
     }
 
     /// Queries where the host compiler looks for a header when nvcc asks for its version: `gcc -E x.cpp`.
-    fn ask_order(&self, asker: &IncludePaths<'_>) -> Result<PendingQuery, NotStored> {
+    fn ask_order(&self, include_paths: &IncludePaths<'_>) -> Result<PendingQuery, NotStored> {
         let mut tools = self.toolchain.roles.iter().zip(&self.toolchain.tools);
         let host = tools.find(|((role, _), _)| role == "host");
         let (_, host) = host.ok_or("no host compiler")?;
@@ -119,7 +119,7 @@ impl Planner<'_> {
             program: host.clone().into(),
             args: ["-E", "-x", "c++"].map(OsString::from).into(),
         };
-        asker.ask(&question, &|program| Ok(PathBuf::from(program)))
+        include_paths.ask(&question, &|program| Ok(PathBuf::from(program)))
     }
 
     /// The stored output of `nvcc --dryrun`, unless something that it depends on has changed.

@@ -55,7 +55,7 @@ struct CaptureSearch<'t> {
 
 /// Why the search ended without an answer.
 enum Stop {
-    NotStored(DigestRefusal),
+    Refused(DigestRefusal),
     UntrackableCapture(Vec<u8>, UntrackableCapture),
 }
 
@@ -96,7 +96,7 @@ pub(super) fn find(text: &[u8]) -> Result<CapturedRanges, DigestRefusal> {
     }
     match search.run() {
         Ok(()) => Ok(search.taken()),
-        Err(Stop::NotStored(doubt)) => Err(doubt),
+        Err(Stop::Refused(doubt)) => Err(doubt),
         Err(Stop::UntrackableCapture(name, why)) => Ok(everything(name, why)),
     }
 }
@@ -146,7 +146,7 @@ impl<'t> CaptureSearch<'t> {
             .is_some_and(|range| range.contains(&at))
         {
             if !self.chunks.contains_key(&number) {
-                let chunk = Chunk::read(self.text, &self.cuts[number]).map_err(Stop::NotStored)?;
+                let chunk = Chunk::read(self.text, &self.cuts[number]).map_err(Stop::Refused)?;
                 self.chunks.insert(number, chunk);
             }
             if let Some(token) = self.chunks[&number].at_byte(at) {

@@ -2,5 +2,5 @@
 
 mod direct;
 mod lexer;
-mod moved;
+mod line_insensitive;
 mod tokens;
