@@ -108,7 +108,7 @@ mod tests {
     #[test]
     fn commands_of_a_driver_are_plain_until_a_word_may_name_a_file() {
         assert!(is_plain(
-            "/x/cc1plus -quiet -I a -D X=1 /dev/null -dumpbase null -O2 -o - |"
+            "/x/cc1plus -quiet -I a -D X=1 /dev/null -dumpbase null -O2 -o -"
         ));
         assert!(is_plain("as -I a --64 -o /dev/null"));
         for added in ["-fplugin=x.so", "-fprofile-use", "-ftest-coverage", "@x"] {
