@@ -228,3 +228,33 @@ fn a_precompiled_header_beside_the_header_passes() {
     assert!(made.expect("g++ runs").success());
     passes(&ws, "precompiled", &args);
 }
+
+/// GCC looks for a precompiled header in each directory before it looks for the header there.
+#[test]
+fn a_precompiled_header_in_an_earlier_directory_passes() {
+    let ws = Workspace::with(
+        "host.cpp",
+        "#include \"common.h\"\nint value() { return VALUE; }\n",
+    );
+    ws.write("late/common.h", "#define VALUE 1\n");
+    ws.write("other/common.h", "#define VALUE 2\n");
+    ws.write("early/empty", "");
+    let args = ["-c", "host.cpp", "-Iearly", "-Ilate"];
+    ws.build(&args).misses(1);
+    // As nvcc compiles a host source, or GCC does not take it.
+    let plan = ws.plain(&["-c", "host.cpp", "-Iearly", "-Ilate", "--dryrun"]);
+    let text = plan.err().replace("#$ ", "");
+    let compile = text
+        .lines()
+        .find(|line| line.contains("-c -x c++"))
+        .unwrap();
+    let flags = compile.split_once("-c -x c++").unwrap().1;
+    let flags = flags.split_once("\"host.cpp\"").unwrap().0;
+    let script = format!("g++ {flags} -x c++-header other/common.h -o early/common.h.gch");
+    let made = Command::new("sh")
+        .args(["-c", &script])
+        .current_dir(ws.work())
+        .status();
+    assert!(made.expect("a shell").success());
+    passes(&ws, "precompiled", &args);
+}

@@ -14,6 +14,8 @@ use crate::journal::StageEnd;
 use crate::key::{Digest, HostHeader, Pass};
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{FileId, Stage};
+use crate::toolchain::HostFamily;
+use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fs;
@@ -118,7 +120,10 @@ fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), 
             let (number, pass) = passes[step];
             let commands = work.commands;
             commands.workspace.prepare(work.plan, &pass.writes)?;
-            let command = commands.command(work.plan, pass, number, Outputs::Private)?;
+            let mut command = commands.command(work.plan, pass, number, Outputs::Private)?;
+            if is_extra(work, number) && commands.toolchain.host == HostFamily::Gnu {
+                command.args.push(SHOW_PRECOMPILED.into());
+            }
             Ok(Some(command))
         }
 
@@ -169,6 +174,9 @@ fn pass(
     read_files: &mut ReadFiles,
 ) -> Result<Pass, Detour> {
     let bytes = text(work, stage)?;
+    if is_extra(work, number) {
+        check_pragma(&bytes)?;
+    }
     let files = markers::files(&bytes);
     for file in &files {
         read_files.add(file.path.clone().into(), entered(work, &files, file));
@@ -202,6 +210,30 @@ fn printed(work: &UnitContext<'_>, number: usize) -> Result<Vec<u8>, Detour> {
     Ok(printed)
 }
 
+/// Whether nvcc has no such pass: it shows what the host compiler will read when it compiles.
+fn is_extra(work: &UnitContext<'_>, number: usize) -> bool {
+    number >= work.plan.stages.len()
+}
+
+/// Makes GCC look for precompiled headers in a pass as it does when it compiles, and print [`PRECOMPILED`] in place of one.
+const SHOW_PRECOMPILED: &str = "-fpch-preprocess";
+
+/// The beginning of the line by which GCC shows that it would read a precompiled header.
+const PRECOMPILED: &[u8] = b"#pragma GCC pch_preprocess ";
+
+/// Returns a bypass if the host compiler would read a precompiled header, wherever it has found that.
+fn check_pragma(text: &[u8]) -> Result<(), Bypass> {
+    let Some(at) = memmem::find(text, PRECOMPILED) else {
+        return Ok(());
+    };
+    let name = text[at + PRECOMPILED.len()..].split(|&byte| byte == b'\n');
+    let name = name.map(String::from_utf8_lossy).next();
+    Err(Bypass::new(
+        BypassReason::Precompiled,
+        name.unwrap_or_default(),
+    ))
+}
+
 /// Returns a bypass if there is a precompiled header. gcc reads `x.h.gch` instead of `x.h` when it compiles a host
 /// source, but not when it only preprocesses, so the pass does not show what the compile reads.
 fn check_precompiled(read_files: &ReadFiles) -> Result<(), Bypass> {
@@ -227,6 +259,7 @@ fn host_headers(
     read_files: &mut ReadFiles,
 ) -> Result<Vec<HostHeader>, Detour> {
     let bytes = text(work, stage)?;
+    check_pragma(&bytes)?;
     read_files.add_times(&bytes);
     let mut headers = Vec::new();
     let files = markers::files(&bytes);
