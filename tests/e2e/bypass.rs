@@ -258,3 +258,53 @@ fn a_precompiled_header_in_an_earlier_directory_passes() {
     assert!(made.expect("a shell").success());
     passes(&ws, "precompiled", &args);
 }
+
+/// GCC takes a precompiled header only where the flags of both compiles agree, by rules of its own. The pass must show
+/// each one that the compile reads, whatever the flags.
+#[test]
+fn a_pass_shows_every_precompiled_header_that_the_compile_reads() {
+    const FLAGS: [&str; 9] = [
+        "-O0",
+        "-g",
+        "-O2",
+        "-fPIC",
+        "-fopenmp",
+        "-std=c++14",
+        "-fno-rtti",
+        "-march=x86-64-v3",
+        "-DX",
+    ];
+    let ws = Workspace::with("host.cpp", "#include \"common.h\"\nint value = VALUE;\n");
+    ws.write("late/common.h", "#define VALUE 1\n");
+    ws.write("other/common.h", "#define VALUE 2\n");
+    ws.write("early/empty", "");
+    let gcc = |args: &[&str]| {
+        let output = Command::new("g++")
+            .args(args)
+            .current_dir(ws.work())
+            .output();
+        let output = output.expect("g++ runs");
+        assert!(output.status.success(), "{args:?}: {output:?}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut used = 0;
+    for header_flag in FLAGS {
+        let header = [
+            "-x",
+            "c++-header",
+            "other/common.h",
+            "-o",
+            "early/common.h.gch",
+        ];
+        gcc(&[&[header_flag][..], &header].concat());
+        for flag in FLAGS {
+            let source = [flag, "-Iearly", "-Ilate", "host.cpp", "-o", "-"];
+            let is_used = gcc(&[&["-S"][..], &source].concat()).contains(".long\t2");
+            let text = gcc(&[&["-E", "-fpch-preprocess"][..], &source].concat());
+            let is_shown = text.contains("#pragma GCC pch_preprocess");
+            assert!(is_shown || !is_used, "{header_flag} for the header, {flag}");
+            used += u32::from(is_used);
+        }
+    }
+    assert!(used >= FLAGS.len() as u32, "{used} were read");
+}

@@ -1,4 +1,4 @@
-//! What nvcc itself makes of a work folder, kept for other tests of this program that ask the same of it. Where an answer
+//! Keeps what nvcc made of a work folder, and gives it to every test of this program with the same question. If an answer
 //! may depend on more than the question holds, it is asked again.
 
 use std::collections::BTreeMap;

@@ -35,7 +35,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The version of [`DirectRecord`]. It is also raised when results of older versions are no longer trusted.
-const SCHEMA: u32 = 2;
+const SCHEMA: u32 = 3;
 
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct DirectRecord {

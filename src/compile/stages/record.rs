@@ -6,7 +6,7 @@ use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
 /// The version of the record.
-pub(crate) const SCHEMA: u32 = 2;
+pub(crate) const SCHEMA: u32 = 3;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StageRecord {

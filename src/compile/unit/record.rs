@@ -6,7 +6,7 @@ use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
 /// The version of the record.
-pub(crate) const SCHEMA: u32 = 3;
+pub(crate) const SCHEMA: u32 = 4;
 
 /// A translation unit's result. Stages are named by the index of their command in the key's sorted list, so that
 /// the order of lines in nvcc's plan does not matter.
