@@ -56,11 +56,7 @@ pub(super) fn run(
             None => bail!("{}", why_empty(&store)),
         }
     }
-    let zone = if arguments.json {
-        Zone::utc()
-    } else {
-        Zone::local()
-    };
+    let zone = Zone::of(arguments.json);
     let explainer = Explainer {
         store: &store,
         compiles: &compiles,

@@ -92,11 +92,7 @@ pub(super) fn run(arguments: &VerifyArguments, context: &mut Context<'_>) -> Res
                 store,
                 config: context.config,
                 wrapper: wrapper(context.env)?,
-                zone: if arguments.json {
-                    Zone::utc()
-                } else {
-                    Zone::local()
-                },
+                zone: Zone::of(arguments.json),
             };
             report.recompiled = Some(recompiler.run(wanted, now(), &mut progress)?);
         }

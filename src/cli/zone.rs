@@ -9,6 +9,11 @@ use jiff::tz::{Offset, TimeZone};
 pub(super) struct Zone(TimeZone);
 
 impl Zone {
+    /// The zone of a command's output: UTC in JSON, which programs read, and the local zone for people.
+    pub(super) fn of(json: bool) -> Self {
+        if json { Self::utc() } else { Self::local() }
+    }
+
     /// For programs.
     pub(super) fn utc() -> Self {
         Self(TimeZone::UTC)

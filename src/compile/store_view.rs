@@ -51,22 +51,6 @@ impl StoreView<'_> {
         self.tried(self.store?.get_artefact(artefact)).flatten()
     }
 
-    /// The verified bytes of a stage's printed output, which may be empty and then has no artefact.
-    pub(crate) fn artefact_or_empty(&self, artefact: Option<&Artefact>) -> Option<Vec<u8>> {
-        match artefact {
-            Some(artefact) => self.artefact(artefact),
-            None => Some(Vec::new()),
-        }
-    }
-
-    /// Stores `bytes`. `Some(None)` if they are empty, `None` if they could not be stored.
-    pub(crate) fn keep_unless_empty(&self, bytes: &[u8]) -> Option<Option<Artefact>> {
-        match bytes {
-            [] => Some(None),
-            bytes => self.keep_artefact(bytes).map(Some),
-        }
-    }
-
     /// Stores `bytes` as an artefact; `None` if they could not be stored.
     pub fn keep_artefact(&self, bytes: &[u8]) -> Option<Artefact> {
         if self.readonly {

@@ -59,11 +59,7 @@ pub(super) fn run(
         let what = "cannot be written, or are of a newer version; showing what can be read";
         complain(err, format_args!("the counters in {root:?} {what}"))?;
     }
-    let zone = if arguments.json {
-        Zone::utc()
-    } else {
-        Zone::local()
-    };
+    let zone = Zone::of(arguments.json);
     let shown = if arguments.range.is_given() {
         let all = if exists {
             compiles(&FileStore::reading(config)?)?

@@ -314,10 +314,7 @@ impl<'a> Direct<'a> {
             outputs,
             depfiles: self.fetch_files(&record.depfiles)?,
             kept: self.fetch_files(&record.kept)?,
-            printed: Printed {
-                stdout: self.cache.artefact_or_empty(record.stdout.as_ref())?,
-                stderr: self.cache.artefact_or_empty(record.stderr.as_ref())?,
-            },
+            printed: Printed::fetch(self.cache, [&record.stdout, &record.stderr])?,
         })
     }
 
@@ -433,6 +430,7 @@ impl<'a> Direct<'a> {
                 artefact: self.cache.keep_artefact(&placed.bytes)?,
             });
         }
+        let [stdout, stderr] = delivery.printed.keep(self.cache)?;
         Some(DirectRecord {
             schema: SCHEMA,
             units: result.units,
@@ -443,8 +441,8 @@ impl<'a> Direct<'a> {
             outputs,
             depfiles: self.keep_files(&delivery.depfiles)?,
             kept: self.keep_files(&delivery.kept)?,
-            stdout: self.cache.keep_unless_empty(&delivery.printed.stdout)?,
-            stderr: self.cache.keep_unless_empty(&delivery.printed.stderr)?,
+            stdout,
+            stderr,
         })
     }
 

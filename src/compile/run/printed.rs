@@ -1,5 +1,7 @@
 //! What nvcc and its stages print, and how it is passed on: completely, even to a non-blocking pipe.
 
+use crate::compile::store_view::StoreView;
+use crate::store::Artefact;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use rustix::stdio::{stderr, stdout};
@@ -32,6 +34,27 @@ impl Printed {
     /// The text of each stream.
     pub(crate) fn texts(&self) -> [&[u8]; 2] {
         [&self.stdout, &self.stderr]
+    }
+
+    /// Fetches what was stored by [`Printed::keep`]. `None` if it is not all there.
+    pub(crate) fn fetch(cache: &StoreView<'_>, streams: [&Option<Artefact>; 2]) -> Option<Self> {
+        let [stdout, stderr] = streams.map(|artefact| match artefact {
+            Some(artefact) => cache.artefact(artefact),
+            None => Some(Vec::new()),
+        });
+        Some(Self {
+            stdout: stdout?,
+            stderr: stderr?,
+        })
+    }
+
+    /// Stores each stream that has a text. `None` if one could not be stored.
+    pub(crate) fn keep(&self, cache: &StoreView<'_>) -> Option<[Option<Artefact>; 2]> {
+        let keep = |text: &[u8]| match text {
+            [] => Some(None),
+            text => cache.keep_artefact(text).map(Some),
+        };
+        Some([keep(&self.stdout)?, keep(&self.stderr)?])
     }
 
     /// Adds what was printed next.

@@ -282,10 +282,7 @@ impl<'a> Stages<'a> {
         });
         Some(StoredStage {
             outputs: outputs.collect::<Option<_>>()?,
-            printed: Printed {
-                stdout: cache.artefact_or_empty(record.stdout.as_ref())?,
-                stderr: cache.artefact_or_empty(record.stderr.as_ref())?,
-            },
+            printed: Printed::fetch(cache, [&record.stdout, &record.stderr])?,
         })
     }
 
@@ -396,12 +393,12 @@ impl<'a> Stages<'a> {
             });
         }
         // What is printed may name the module id too, so it is stored in the form of the files.
-        let printed_form = self.in_form(&printed, form)?;
+        let [stdout, stderr] = self.in_form(&printed, form)?.keep(cache)?;
         let record = StageRecord {
             schema: SCHEMA,
             outputs,
-            stdout: cache.keep_unless_empty(&printed_form.stdout)?,
-            stderr: cache.keep_unless_empty(&printed_form.stderr)?,
+            stdout,
+            stderr,
             sources,
             source: self.inputs.work.source(),
         };

@@ -65,10 +65,7 @@ pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> O
     }
     for stream in &record.streams {
         let number = stage_of(stream.command)?;
-        let printed = Printed {
-            stdout: work.cache.artefact_or_empty(stream.stdout.as_ref())?,
-            stderr: work.cache.artefact_or_empty(stream.stderr.as_ref())?,
-        };
+        let printed = Printed::fetch(work.cache, [&stream.stdout, &stream.stderr])?;
         product.printed.push((number, printed));
     }
     product.printed.sort_by_key(|(number, _)| *number);
@@ -113,10 +110,11 @@ pub(crate) fn record(
         });
     }
     for (number, printed) in &product.printed {
+        let [stdout, stderr] = printed.keep(work.cache)?;
         record.streams.push(Stream {
             command: command_of(*number)?,
-            stdout: work.cache.keep_unless_empty(&printed.stdout)?,
-            stderr: work.cache.keep_unless_empty(&printed.stderr)?,
+            stdout,
+            stderr,
         });
     }
     Some(record)
