@@ -164,6 +164,11 @@ impl Stat {
         self.mtime < time.nanoseconds
     }
 
+    /// The second in which the content was last changed.
+    pub fn second_of_writing(&self) -> i64 {
+        self.mtime.div_euclid(SECOND)
+    }
+
     /// Whether the change time has no fraction of a second. It comes then from a file system that keeps none, or
     /// was written into an image by a tool, which may have written the same time into another image.
     pub fn is_changed_on_the_second(&self) -> bool {

@@ -1,7 +1,7 @@
 //! What a file of the store is, and which of the user's files it names. Only the values tell, in the formats of
 //! `docs/design/store.md`, because the store does not keep keys.
 
-use crate::includes::path_set::PathSet;
+use crate::includes::path_set::{self, PathSet};
 use crate::store::{Artefact, CLASS_HEAD, Content, EntryKind, Reading, StoreError, SurveyedFile};
 use serde_json::Value;
 use std::path::PathBuf;
@@ -65,7 +65,7 @@ impl Contents {
 
     /// Of the value of a record.
     pub(super) fn of_record(value: &[u8]) -> Self {
-        if let Some(sets) = value.strip_prefix(b"pcache-nvcc path sets 1\n") {
+        if let Some(sets) = value.strip_prefix(path_set::TITLE) {
             let files = path_sets(sets).unwrap_or_default();
             return Self {
                 files,
@@ -172,7 +172,7 @@ fn path_sets(mut bytes: &[u8]) -> Option<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CLASSES, Contents};
+    use super::{CLASSES, Contents, path_set};
     use crate::store::Artefact;
     use serde_json::json;
     use std::path::PathBuf;
@@ -183,7 +183,7 @@ mod tests {
 
     /// A list of path sets, each with these files.
     fn path_sets(sets: &[&[&str]]) -> Vec<u8> {
-        let mut bytes = b"pcache-nvcc path sets 1\n".to_vec();
+        let mut bytes = path_set::TITLE.to_vec();
         for files in sets {
             let mut set = (files.len() as u32).to_le_bytes().to_vec();
             files

@@ -88,9 +88,16 @@ fn look_up(
     cache: &StoreView<'_>,
     recorder: &Recorder,
 ) -> Option<DirectHit> {
-    let request = DirectKeyInputs::new(nvcc, job, facts, toolchain)?;
-    let direct = Direct::new(&request, job, facts, toolchain, cache, None)?;
-    direct.look_up(recorder)
+    let request = DirectKeyInputs::new(nvcc, job, facts, toolchain);
+    let direct =
+        request.and_then(|request| Direct::new(&request, job, facts, toolchain, cache, None));
+    match direct {
+        Ok(direct) => direct.look_up(recorder),
+        Err(why) => {
+            recorder.note("direct", format_args!("not looked up: {why}"));
+            None
+        }
+    }
 }
 
 /// Records in the journal what is asked for.
@@ -285,7 +292,7 @@ impl Invocation<'_> {
                 mounts,
             })
             .collect();
-        let request = DirectKeyInputs::new(self.nvcc, self.job, self.facts, toolchain);
+        let request = DirectKeyInputs::new(self.nvcc, self.job, self.facts, toolchain).ok();
         let direct = request
             .as_ref()
             .and_then(|request| self.direct_mode(request, prepared))
@@ -323,7 +330,7 @@ impl Invocation<'_> {
         } = prepared;
         let (facts, cache) = (self.facts, self.cache);
         let host = Some(&prepared.host);
-        let direct = Direct::new(request, self.job, facts, toolchain, cache, host);
+        let direct = Direct::new(request, self.job, facts, toolchain, cache, host).ok();
         // Link stages always run, so an invocation that has any is never a direct hit.
         direct.filter(|_| plan.link.is_empty())
     }

@@ -359,8 +359,11 @@ fn version(old: &DependencyReport, new: &DependencyReport) -> Option<Difference>
 fn machine(old: &DependencyReport, new: &DependencyReport) -> Option<Difference> {
     let processor = |facts: &DependencyReport| {
         let mut units = facts.units.iter();
-        let machine = units.find_map(|unit| values(&unit.fields, "machine").first().cloned());
-        machine.unwrap_or_default()
+        let machine = units.find_map(|unit| values(&unit.fields, "machine").first());
+        // The processor, or else the GPUs.
+        let machine = machine.filter(|text| !text.is_empty());
+        let machine = machine.or(facts.request("machine").first());
+        machine.cloned().unwrap_or_default()
     };
     let (was, is) = (processor(old), processor(new));
     // Without `native` the field is empty, and the difference is that of the flag.
@@ -432,6 +435,7 @@ fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
             "output" => "each output of this source is a module of its own",
             "host" => "the host compiler would run other commands",
             "host_headers" => "headers of the host compile differ",
+            "machine" => "what `native` stands for differs",
             _ => "differs",
         };
         Difference::new(DifferenceKind::Text, name, None, None).noting(Some(note.to_owned()))

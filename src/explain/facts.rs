@@ -285,6 +285,7 @@ mod tests {
             planning: &[],
             inputs: &[b"a.cu".to_vec()],
             sources: &[],
+            machine: &[],
             outputs: &[],
         }
         .write(&mut written);

@@ -20,7 +20,7 @@ fn file(path: &str, digest: &str, by: Option<usize>) -> File {
 
 fn base() -> DependencyReport {
     let request = [
-        ("schema", &["direct 2"][..]),
+        ("schema", &["direct 3"][..]),
         ("toolchain", &["11"]),
         ("release", &["13.2"]),
         ("programs", &["/cuda/bin/nvcc"]),

@@ -4,19 +4,22 @@
 //!
 //! Examines the disk after the compile's passes.
 
+mod copies;
 mod mentions;
 mod reads;
 
 use super::probe::{Probe, Probed};
+use super::reached::ReachedNames;
 use super::scan::{IncludeForm, Mentions, ScannedName};
 use super::search::SearchOrder;
+use copies::OnceContents;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
+pub use copies::FileCopy;
 pub use reads::{NotStored, Reads};
 
 /// The header that GCC includes before all others if it is anywhere in the search order.
@@ -38,19 +41,33 @@ pub struct Lookups {
     pub same: BTreeSet<(PathBuf, PathBuf)>,
     /// Search directories that must stay different directories: gcc drops the second name of one directory.
     pub distinct: BTreeSet<PathBuf>,
+    /// Groups of equal files that ask to be read once.
+    pub copies: Vec<Vec<FileCopy>>,
     /// Paths that were only probed on disk. Nothing in the text of a pass confirms the answer, so they
     /// must not have changed since the passes started.
     pub probed: BTreeSet<PathBuf>,
+    /// Names that were only found absent on disk, by directory. They must not have come and gone since then either.
+    pub asked: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
 }
 
 impl Lookups {
-    /// Follows every include of `reads` through each of `orders`.
+    /// Follows every include of `reads` through each of `orders`. `reached` runs the preprocessors again for the names
+    /// that they include; it is called if macros compute names and the files that were read do not show them all.
     ///
     /// # Errors
     /// A source does something that a set of paths cannot describe, or a path cannot be examined.
-    pub fn resolve(reads: &Reads, orders: &BTreeSet<SearchOrder>) -> Result<Self, NotStored> {
+    pub fn resolve(
+        reads: &Reads,
+        orders: &BTreeSet<SearchOrder>,
+        reached: &dyn Fn() -> Result<ReachedNames, NotStored>,
+    ) -> Result<Self, NotStored> {
         let mentions = mentions::all(reads)?;
         let mut walk = Walk::new(reads, &mentions)?;
+        // A copy of a header that was read leaves no trace, so only the preprocessor knows its computed name.
+        let computes_names = mentions.iter().any(|(_, found)| found.computes_names);
+        if computes_names && !walk.once.is_empty() {
+            walk.reached = Some(reached()?);
+        }
         for order in orders {
             walk.enter(order)?;
             for (path, mentions) in &mentions {
@@ -70,6 +87,7 @@ impl Lookups {
         walk.add_precompiled()?;
         let Lookups { files, present, .. } = &mut walk.found;
         present.retain(|path| !files.contains(path));
+        walk.found.copies = walk.once.copies(files, reads)?;
         Ok(walk.found)
     }
 }
@@ -90,11 +108,12 @@ struct Walk<'a> {
     real: HashSet<PathBuf>,
     /// Real directories by their spelling.
     real_directories: HashMap<PathBuf, PathBuf>,
-    /// Contents of the headers that ask to be read once, by size.
-    once: HashMap<usize, Vec<Rc<Vec<u8>>>>,
+    once: OnceContents,
     order: Vec<SearchedDirectory>,
     /// Names that were followed through the current order, and whether they were quoted.
     done: HashSet<(bool, Vec<u8>)>,
+    /// The names that preprocessors looked for, if sources alone do not show them.
+    reached: Option<ReachedNames>,
     found: Lookups,
 }
 
@@ -105,26 +124,17 @@ impl<'a> Walk<'a> {
             probe: Probe::default(),
             real: HashSet::new(),
             real_directories: HashMap::new(),
-            once: HashMap::new(),
+            once: OnceContents::of(reads, mentions),
             order: Vec::new(),
             done: HashSet::new(),
+            reached: None,
             found: Lookups::default(),
         };
-        let once = mentions.iter().filter(|(_, mentions)| mentions.reads_once);
-        let once: HashSet<_> = once.map(|(path, _)| *path).collect();
-        for (path, text) in &reads.sources {
+        for path in reads.sources.keys() {
             let real = walk
                 .real_path(path)
                 .ok_or_else(|| format!("{}: gone", path.display()))?;
-            let is_new = walk.real.insert(real);
-            if !(is_new && once.contains(path.as_path())) {
-                continue;
-            }
-            let equal_in_size = walk.once.entry(text.len()).or_default();
-            if equal_in_size.contains(text) {
-                return Err(format!("{} is a copy of another header", path.display()));
-            }
-            equal_in_size.push(text.clone());
+            walk.real.insert(real);
         }
         Ok(walk)
     }
@@ -192,7 +202,7 @@ impl<'a> Walk<'a> {
             self.follow_question(own, name)?;
         }
         if mentions.computes_names {
-            self.follow_computed(own)?;
+            self.follow_computed(path, own)?;
         }
         Ok(())
     }
@@ -237,9 +247,20 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Follows an `#include` whose name a macro computes. The header is one of the sources, so every source's path
+    /// Follows the `#include`s of the file `path` whose names macros compute.
+    fn follow_computed(&mut self, path: &Path, own: &[u8]) -> Result<(), NotStored> {
+        let Some(reached) = &self.reached else {
+            return self.follow_entered(own);
+        };
+        let names: Vec<_> = reached.of(path).cloned().collect();
+        names
+            .iter()
+            .try_for_each(|name| self.follow_include(own, name))
+    }
+
+    /// Follows an `#include` whose name is not known. The header is one of the sources, so every source's path
     /// without its search directory may be the name. The including file's own directory is searched first.
-    fn follow_computed(&mut self, own: &[u8]) -> Result<(), NotStored> {
+    fn follow_entered(&mut self, own: &[u8]) -> Result<(), NotStored> {
         let mut names = BTreeSet::new();
         for source in self.reads.sources.keys() {
             for directory in &self.order {
@@ -289,7 +310,8 @@ impl<'a> Walk<'a> {
                     self.found.present.insert(by);
                 }
                 Probed::Nothing { directory, missing } => {
-                    self.found.probed.insert(directory.clone());
+                    let asked = self.found.asked.entry(directory.clone()).or_default();
+                    asked.insert(missing.clone());
                     self.note_absent(directory, missing);
                 }
             }
@@ -340,27 +362,13 @@ impl<'a> Walk<'a> {
             self.found.files.insert(place);
             return Ok(());
         }
-        self.found.probed.insert(place.clone());
-        self.check_once(&place)
-    }
-
-    /// Fails if a file equals a header that asks to be read once: gcc skips the file then, provided that the times
-    /// are equal too.
-    fn check_once(&self, place: &Path) -> Result<(), NotStored> {
-        let failed = |error| format!("{}: {error}", place.display());
-        let size = fs::metadata(place).map_err(failed)?.len();
-        let Some(same_size) = usize::try_from(size)
-            .ok()
-            .and_then(|size| self.once.get(&size))
-        else {
-            return Ok(());
-        };
-        let content = fs::read(place).map_err(failed)?;
-        if same_size.iter().any(|header| **header == content) {
-            Err(format!("{} is a copy of another header", place.display()))
+        if self.once.hold(&place)? {
+            // GCC may have taken it for the other file, and would enter it if its bytes were others.
+            self.found.files.insert(place);
         } else {
-            Ok(())
+            self.found.probed.insert(place);
         }
+        Ok(())
     }
 
     /// Records that `x.h.gch` must stay absent beside every header that it could replace, and in every place that

@@ -10,10 +10,12 @@
 //! | `tokens`           | digests of the tokens of a text                                     |
 //! | `times`            | finds texts that `__TIME__` and the like could have given           |
 //! | `scan`             | the headers that a source's text makes the preprocessor look for    |
+//! | `reached`          | the headers that a preprocessor prints that it includes             |
 //! | `search`           | the search order of a preprocessor, as its `-v` prints it           |
 //! | `probe`            | what is at a path, and where a path that leads nowhere ends         |
 //! | `lookups`          | from the files that were read to all paths their includes depend on |
 //! | `unchanged_since`  | whether the disk is still as the compile found it                   |
+//! | `name_watch`       | the names that come and go in directories during a compile          |
 //! | `path_set`         | lookups as bytes, and the check that they still hold                |
 //! | `digests`          | the digests of headers, in a table that all processes share         |
 //!
@@ -26,8 +28,10 @@ pub mod line_insensitive;
 pub mod lookups;
 pub mod markers;
 pub(crate) mod mounts;
+pub mod name_watch;
 pub mod path_set;
 pub(crate) mod probe;
+pub mod reached;
 pub(crate) mod scan;
 pub mod search;
 pub mod times;

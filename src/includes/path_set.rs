@@ -2,9 +2,9 @@
 //! `docs/design/store.md` draws the bytes. The store checks their integrity.
 
 use super::digests::{DigestTable, Sighting};
-use super::lookups::Lookups;
+use super::lookups::{FileCopy, Lookups};
 use crate::key::Digest;
-use crate::stat::CoarseTime;
+use crate::stat::{CoarseTime, Stat};
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 use std::collections::{HashMap, HashSet};
@@ -25,8 +25,8 @@ pub struct PathSet {
 /// Limit on the path sets of one key. Several are kept for developers who switch between branches.
 const MOST_SETS: usize = 8;
 
-/// First line of a list of path sets.
-const TITLE: &[u8] = b"pcache-nvcc path sets 1\n";
+/// The first line of a list of path sets.
+pub const TITLE: &[u8] = b"pcache-nvcc path sets 2\n";
 
 /// The list `sets` with `set` first, as bytes: a title, then each set as its digest, its length (u64,
 /// little endian) and its bytes. `None` if `set` is the first already.
@@ -66,22 +66,22 @@ impl PathSet {
     /// The path set of `lookups`. `None` if a path holds a NUL, which no path of a file can.
     pub fn new(lookups: &Lookups) -> Option<Self> {
         let mut bytes = Vec::new();
-        let mut group = |paths: &mut dyn Iterator<Item = &Path>| -> Option<()> {
-            let paths: Vec<_> = paths.map(|path| path.as_os_str().as_bytes()).collect();
-            bytes.extend(u32::try_from(paths.len()).ok()?.to_le_bytes());
-            for path in paths {
-                bytes.extend(path);
-                bytes.push(0);
-                path.iter().all(|&byte| byte != 0).then_some(())?;
-            }
-            Some(())
-        };
+        let mut group = |paths: &mut dyn Iterator<Item = &Path>| add_group(&mut bytes, paths);
         group(&mut lookups.files.iter().map(PathBuf::as_path))?;
         group(&mut lookups.present.iter().map(PathBuf::as_path))?;
         group(&mut lookups.directories.iter().map(PathBuf::as_path))?;
         let pairs = lookups.same.iter().flat_map(|(one, other)| [one, other]);
         group(&mut pairs.map(PathBuf::as_path))?;
         group(&mut lookups.distinct.iter().map(PathBuf::as_path))?;
+        bytes.extend(u32::try_from(lookups.copies.len()).ok()?.to_le_bytes());
+        for copies in &lookups.copies {
+            bytes.extend(u32::try_from(copies.len()).ok()?.to_le_bytes());
+            let numbers = copies
+                .iter()
+                .flat_map(|copy| [copy.file, copy.time, copy.inode]);
+            bytes.extend(numbers.flat_map(u32::to_le_bytes));
+        }
+        let mut group = |paths: &mut dyn Iterator<Item = &Path>| add_group(&mut bytes, paths);
         for (directory, names) in &lookups.absent {
             let names = names.iter().map(PathBuf::as_path);
             group(&mut std::iter::once(directory.as_path()).chain(names))?;
@@ -135,7 +135,7 @@ impl PathSet {
 
     /// Returns the digests of the set's files, in its order, if everything else still holds: absent
     /// names are absent, files are files, directories are directories, pairs of paths lead to one directory,
-    /// and search directories are different directories. Looks digests up in `table` and remembers them
+    /// search directories are different directories, and the same copies of headers have the same times. Looks digests up in `table` and remembers them
     /// there, and also in `memo` if the caller tries several sets. `started` is a time before the first look.
     ///
     /// # Errors
@@ -149,37 +149,15 @@ impl PathSet {
         let mut reader = SetReader(&self.bytes);
         let files = reader.group().ok_or_else(Changed::damaged)?;
         let mut digests = Vec::with_capacity(files.count);
-        for path in files {
+        for path in files.clone() {
             let digest = digest_of(path, table, memo.as_deref_mut());
             digests.push(digest.ok_or_else(|| Changed(path.into()))?);
         }
-        let expect =
-            |holds: bool, path: &Path| holds.then_some(()).ok_or_else(|| Changed(path.into()));
-        for path in reader.group().ok_or_else(Changed::damaged)? {
-            let is_file = fs::metadata(path).is_ok_and(|metadata| !metadata.is_dir());
-            expect(is_file, path)?;
-        }
-        for path in reader.group().ok_or_else(Changed::damaged)? {
-            let is_directory = fs::metadata(path).is_ok_and(|metadata| metadata.is_dir());
-            expect(is_directory, path)?;
-        }
+        reader.check_kinds()?;
         // The groups below name many directories more than once; each is examined once.
         let mut looks = Looks::default();
-        // Two paths that must lead to the same directory, one after the other.
-        let mut pairs = reader.group().ok_or_else(Changed::damaged)?;
-        while let Some(one) = pairs.next() {
-            let other = pairs.next().ok_or_else(Changed::damaged)?;
-            let (seen, real) = (looks.at(one), looks.at(other));
-            let is_same = matches!((seen, real), (Ok(seen), Ok(real))
-                if seen.stat.identity() == real.stat.identity());
-            expect(is_same, one)?;
-        }
-        let mut identities = HashSet::new();
-        for path in reader.group().ok_or_else(Changed::damaged)? {
-            let seen = looks.at(path);
-            let is_new = seen.is_ok_and(|seen| identities.insert(seen.stat.identity()));
-            expect(is_new, path)?;
-        }
+        reader.check_identities(&mut looks)?;
+        reader.check_copies(files)?;
         // All other groups are a directory and the names that must be absent in it.
         while !reader.0.is_empty() {
             let mut names = reader.group().ok_or_else(Changed::damaged)?;
@@ -218,6 +196,22 @@ fn digest_of(path: &Path, table: &DigestTable, memo: Option<&mut CheckMemo>) -> 
     }
 }
 
+fn expect(holds: bool, path: &Path) -> Result<(), Changed> {
+    holds.then_some(()).ok_or_else(|| Changed(path.into()))
+}
+
+/// Appends a group of paths to a set. `None` if one holds a NUL.
+fn add_group(bytes: &mut Vec<u8>, paths: &mut dyn Iterator<Item = &Path>) -> Option<()> {
+    let paths: Vec<_> = paths.map(|path| path.as_os_str().as_bytes()).collect();
+    bytes.extend(u32::try_from(paths.len()).ok()?.to_le_bytes());
+    for path in paths {
+        bytes.extend(path);
+        bytes.push(0);
+        path.iter().all(|&byte| byte != 0).then_some(())?;
+    }
+    Some(())
+}
+
 /// Examines each directory once, though several groups may name it.
 #[derive(Default)]
 struct Looks<'b>(HashMap<&'b Path, Result<Sighting, ErrorKind>>);
@@ -229,10 +223,78 @@ impl<'b> Looks<'b> {
     }
 }
 
-/// Reads groups of paths: a count (u32, little endian), then each path followed by a NUL.
+/// Reads the parts of a set. Groups of paths are a count (u32, little endian), then each path followed by a NUL.
 struct SetReader<'b>(&'b [u8]);
 
 impl<'b> SetReader<'b> {
+    fn number(&mut self) -> Result<u32, Changed> {
+        let (number, rest) = self.0.split_first_chunk().ok_or_else(Changed::damaged)?;
+        self.0 = rest;
+        Ok(u32::from_le_bytes(*number))
+    }
+
+    /// Checks the paths that must be files, and those that must be directories.
+    fn check_kinds(&mut self) -> Result<(), Changed> {
+        for is_directory in [false, true] {
+            for path in self.group().ok_or_else(Changed::damaged)? {
+                let metadata = fs::metadata(path);
+                let is_right = metadata.is_ok_and(|metadata| metadata.is_dir() == is_directory);
+                expect(is_right, path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks the pairs of paths that must lead to the same directory, and the search directories, which must be
+    /// different ones.
+    fn check_identities(&mut self, looks: &mut Looks<'b>) -> Result<(), Changed> {
+        let mut pairs = self.group().ok_or_else(Changed::damaged)?;
+        while let Some(one) = pairs.next() {
+            let other = pairs.next().ok_or_else(Changed::damaged)?;
+            let (seen, real) = (looks.at(one), looks.at(other));
+            let is_same = matches!((seen, real), (Ok(seen), Ok(real))
+                if seen.stat.identity() == real.stat.identity());
+            expect(is_same, one)?;
+        }
+        let mut identities = HashSet::new();
+        for path in self.group().ok_or_else(Changed::damaged)? {
+            let seen = looks.at(path);
+            let is_new = seen.is_ok_and(|seen| identities.insert(seen.stat.identity()));
+            expect(is_new, path)?;
+        }
+        Ok(())
+    }
+
+    /// Checks which copies of a header among `files` were written in the same second, and which are the same file.
+    fn check_copies(&mut self, files: Group<'b>) -> Result<(), Changed> {
+        let groups = self.number()?;
+        if groups == 0 {
+            return Ok(());
+        }
+        let files: Vec<_> = files.collect();
+        for _ in 0..groups {
+            let mut others: Vec<(FileCopy, Stat)> = Vec::new();
+            for _ in 0..self.number()? {
+                let copy = FileCopy {
+                    file: self.number()?,
+                    time: self.number()?,
+                    inode: self.number()?,
+                };
+                let path = files.get(copy.file as usize);
+                let path = *path.ok_or_else(Changed::damaged)?;
+                let stat = Sighting::at(path).map_err(|_| Changed(path.into()))?.stat;
+                let is_as_before = |(other, then): &(FileCopy, Stat)| {
+                    (other.time == copy.time)
+                        == (then.second_of_writing() == stat.second_of_writing())
+                        && (other.inode == copy.inode) == (then.identity() == stat.identity())
+                };
+                expect(others.iter().all(is_as_before), path)?;
+                others.push((copy, stat));
+            }
+        }
+        Ok(())
+    }
+
     fn group(&mut self) -> Option<Group<'b>> {
         let (count, rest) = self.0.split_first_chunk()?;
         let count = u32::from_le_bytes(*count) as usize;
@@ -246,6 +308,7 @@ impl<'b> SetReader<'b> {
     }
 }
 
+#[derive(Clone)]
 struct Group<'b> {
     count: usize,
     bytes: &'b [u8],

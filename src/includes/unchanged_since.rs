@@ -1,32 +1,38 @@
 //! Checks that nothing a compile has read from the disk has changed since the compile started.
 
 use super::lookups::{Lookups, NotStored};
+use super::name_watch::ChangedNames;
 use crate::stat::{CoarseTime, Stat};
 use std::collections::BTreeSet;
 use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 
 /// Checks every file of `lookups`, every path that was only probed on disk, and the directories and links
-/// on the way to them.
+/// on the way to them. `changed` are the names that have come and gone in directories since `started`.
 ///
 /// # Errors
 /// The path that changed after `started`.
-pub fn check(lookups: &Lookups, started: CoarseTime) -> Result<(), NotStored> {
-    for path in lookups.files.iter().chain(&lookups.probed) {
-        let spelled = if path.as_os_str().is_empty() {
-            Path::new(".")
-        } else {
-            path
-        };
-        let is_older = fs::metadata(spelled)
-            .is_ok_and(|metadata| Stat::from(&metadata).is_older_than(started));
-        if !is_older {
+pub fn check(
+    lookups: &Lookups,
+    started: CoarseTime,
+    changed: &ChangedNames,
+) -> Result<(), NotStored> {
+    let is_older = |path: &Path| {
+        fs::metadata(path).is_ok_and(|metadata| Stat::from(&metadata).is_older_than(started))
+    };
+    let files = lookups.files.iter().chain(&lookups.probed);
+    if let Some(path) = files.clone().find(|path| !is_older(spelled(path))) {
+        return Err(format!("{} changed during the compile", path.display()));
+    }
+    for (directory, names) in &lookups.asked {
+        let path = spelled(directory);
+        if !is_older(path) && !changed.spare(path, names.iter()) {
             return Err(format!("{} changed during the compile", path.display()));
         }
     }
-    let files = lookups.files.iter().chain(&lookups.probed);
     let pairs = lookups.same.iter().flat_map(|(one, other)| [one, other]);
     let mut paths: Vec<_> = files
+        .chain(lookups.asked.keys())
         .chain(pairs)
         .chain(&lookups.distinct)
         .cloned()
@@ -51,6 +57,15 @@ pub fn check(lookups: &Lookups, started: CoarseTime) -> Result<(), NotStored> {
     Ok(())
 }
 
+/// The path as system calls take it: the working directory is an empty path elsewhere.
+fn spelled(path: &Path) -> &Path {
+    if path.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        path
+    }
+}
+
 /// The path to which a link leads, which may be a link too; `None` if `step` is no link.
 fn target(step: &Path, metadata: &Metadata) -> Option<PathBuf> {
     let target = metadata.is_symlink().then(|| fs::read_link(step).ok())??;
@@ -66,12 +81,16 @@ fn has_moved(metadata: &Metadata, started: CoarseTime) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::check;
-    use crate::includes::lookups::Lookups;
+    use crate::includes::lookups::{Lookups, NotStored};
+    use crate::includes::name_watch::ChangedNames;
     use crate::stat::CoarseTime;
     use std::fs;
     use std::thread::sleep;
     use std::time::{Duration, SystemTime};
+
+    fn check(lookups: &Lookups, started: CoarseTime) -> Result<(), NotStored> {
+        super::check(lookups, started, &ChangedNames::default())
+    }
 
     /// Longer than a tick of any kernel.
     fn wait() {

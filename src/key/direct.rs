@@ -5,7 +5,7 @@ use super::common::{COMMON_FIELDS, with_common};
 use super::{CommonFacts, Digest, Digester, Sink, list};
 
 /// The version of the keys. It is raised when the meaning of a field, or of a path set, changes.
-const SCHEMA: &[u8] = b"pcache-nvcc direct 2";
+const SCHEMA: &[u8] = b"pcache-nvcc direct 3";
 
 /// Everything that is known of a compile before any tool has run and any source was read.
 #[derive(Clone, Copy, Debug)]
@@ -20,12 +20,16 @@ pub struct DirectFacts<'a> {
     pub inputs: &'a [Vec<u8>],
     /// The real path of each input, which nvcc passes to its tools.
     pub sources: &'a [Vec<u8>],
+    /// The description of each part of the machine that an option asks for (`-march=native`).
+    pub machine: &'a [Vec<u8>],
     /// The options that name outputs, in order.
     pub outputs: &'a [Vec<u8>],
 }
 
 /// The fields of this key only, which follow [`COMMON_FIELDS`].
-const OWN: &[&str] = &["programs", "planning", "inputs", "sources", "outputs"];
+const OWN: &[&str] = &[
+    "programs", "planning", "inputs", "sources", "machine", "outputs",
+];
 
 /// The fields in their order.
 pub const DIRECT_FIELDS: &[&str] = &with_common::<{ 1 + COMMON_FIELDS.len() + OWN.len() }>(OWN);
@@ -48,6 +52,7 @@ impl DirectFacts<'_> {
             planning,
             inputs,
             sources,
+            machine,
             outputs,
         } = self;
         sink.one("schema", SCHEMA);
@@ -56,6 +61,7 @@ impl DirectFacts<'_> {
         list(sink, "planning", planning.iter().map(Vec::as_slice));
         list(sink, "inputs", inputs.iter().map(Vec::as_slice));
         list(sink, "sources", sources.iter().map(Vec::as_slice));
+        list(sink, "machine", machine.iter().map(Vec::as_slice));
         list(sink, "outputs", outputs.iter().map(Vec::as_slice));
     }
 }
@@ -92,6 +98,7 @@ mod tests {
             planning: &[],
             inputs: &[],
             sources: &[],
+            machine: &[],
             outputs: &[],
         }
     }
@@ -113,7 +120,8 @@ mod tests {
     fn every_field_reaches_the_key() {
         let text = [b"X=1".to_vec()];
         let job = [("mode", vec![b"object".to_vec()])];
-        let mut all = vec![base(); 6];
+        let mut all = vec![base(); 7];
+        all[6].machine = &text;
         all[0].programs = &text;
         all[1].planning = &text;
         all[2].inputs = &text;

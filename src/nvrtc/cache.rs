@@ -16,6 +16,7 @@ use super::tiered_store::{TierAccess, TieredStore};
 use crate::config::Config;
 use crate::includes::digests::DigestTable;
 use crate::includes::mounts::Mounts;
+use crate::includes::name_watch::ChangedNames;
 use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::unchanged_since;
 use crate::journal::CompileOutcome as Ending;
@@ -341,7 +342,7 @@ impl Miss<'_> {
             .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
         self.check_still()?;
         // Last, so that it covers everything that was read above.
-        unchanged_since::check(&reads.here, self.started)?;
+        unchanged_since::check(&reads.here, self.started, &ChangedNames::default())?;
         self.mounts.check()?;
         let driver = &self.cache.driver;
         let facts = keyed.facts(driver, scope, |written| {

@@ -12,6 +12,7 @@ mod depfiles;
 mod diagnostics;
 mod direct;
 mod direct_races;
+mod direct_units;
 mod directives;
 mod explain;
 mod failures;

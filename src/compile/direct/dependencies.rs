@@ -9,6 +9,7 @@ use crate::compile::inputs::steering::{included, steering};
 use crate::compile::run::commands::plain_arguments;
 use crate::includes::lookups::{Lookups, NotStored, Reads};
 use crate::includes::mounts::Mounts;
+use crate::includes::name_watch::NameWatch;
 use crate::includes::path_set::PathSet;
 use crate::includes::search::SearchOrder;
 use crate::includes::times::{self, Moments};
@@ -20,7 +21,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::SystemTime;
 
@@ -34,6 +35,10 @@ pub(crate) struct ReadSet<'a> {
     pub started: CoarseTime,
     /// The mounts since then.
     pub mounts: &'a Mounts,
+    /// The names that come and go in the search directories since then.
+    pub watch: NameWatch,
+    /// The units.
+    pub works: Vec<UnitContext<'a>>,
 }
 
 /// What a compile depends on: the path set, and the digests of its files.
@@ -46,6 +51,7 @@ pub(crate) struct ResolvedDependencies<'a> {
     /// The token digests of each file of the set, in its order; `None` if semantic matches are off.
     pub tokens: Option<Vec<Option<TokenDigests>>>,
     pub started: CoarseTime,
+    pub watch: NameWatch,
     pub mounts: &'a Mounts,
 }
 
@@ -108,11 +114,17 @@ impl<'a> ReadSet<'a> {
             .map(|question| include_paths.ask(question, &find))
             .collect::<Result<Vec<_>, _>>()?;
         let orders = pending.into_iter().map(|query| include_paths.answer(query));
+        let orders = orders.collect::<Result<BTreeSet<_>, _>>()?;
+        let searched: BTreeSet<_> = orders.iter().flat_map(SearchOrder::directories).collect();
+        let here = Path::new(".");
+        let watch = NameWatch::of(searched.into_iter().map(PathBuf::as_path).chain([here]));
         Ok(Self {
             reads,
-            orders: orders.collect::<Result<_, _>>()?,
+            orders,
+            watch,
             started: CoarseTime::now(),
             mounts: work.mounts,
+            works: works.to_vec(),
         })
     }
 

@@ -9,12 +9,12 @@ use crate::compile::deliver::places::Places;
 use crate::compile::deliver::write_output::{OutputTarget, WriteMode};
 use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::explain;
+use crate::compile::direct::reached;
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions::{self, HostQuestion};
 use crate::compile::inputs::line_insensitive::ObservedPositions;
 use crate::compile::request::direct_key::DirectKeyInputs;
-use crate::compile::request::environment::value_depends_on_machine;
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::printed::Printed;
 use crate::compile::store_view::StoreView;
@@ -115,11 +115,12 @@ pub(crate) struct Direct<'a> {
 }
 
 impl<'a> Direct<'a> {
-    /// `None` if direct mode is off, or cannot determine what the invocation depends on. That is so for a host
-    /// compiler other than GCC, as only GCC's header lookups are known; for a script as nvcc or as a part of the
-    /// host compiler, whose effect only an ordinary compile sees; and for `native`, which depends on the machine.
-    ///
     /// A program in front of the host compiler is queried, unless its `answers` are known.
+    ///
+    /// # Errors
+    /// Direct mode is off, or cannot determine what the invocation depends on. That is so for a host compiler other
+    /// than GCC, as only GCC's header lookups are known; and for a script as nvcc or as a part of the host compiler,
+    /// whose effect only an ordinary compile sees.
     pub(crate) fn new(
         request: &DirectKeyInputs<'_>,
         job: &'a Job,
@@ -127,13 +128,10 @@ impl<'a> Direct<'a> {
         toolchain: &Toolchain,
         cache: &'a StoreView<'a>,
         answers: Option<&Answers>,
-    ) -> Option<Self> {
-        let table = cache.digests.filter(|_| cache.store.is_some())?;
-        let mut values = facts.job.iter().flat_map(|(_, values)| values);
-        if toolchain.front != ToolForms::Programs
-            || values.any(|value| value_depends_on_machine(value))
-        {
-            return None;
+    ) -> Result<Self, NotStored> {
+        let table = cache.digests.ok_or("PCACHE_DIRECT is off")?;
+        if toolchain.front != ToolForms::Programs {
+            return Err("nvcc or a part of the host compiler is a script".to_owned());
         }
         let mut base = Digester::default();
         request.write(&mut base);
@@ -150,13 +148,18 @@ impl<'a> Direct<'a> {
         if toolchain.driver == HostDriver::Wrapper {
             let answers = match answers {
                 Some(answers) => answers,
-                None => &direct.ask(toolchain)?,
+                None => &direct
+                    .ask(toolchain)
+                    .ok_or("what the host compiler was asked is not known")?,
             };
             family = answers.family.filter(|_| answers.doubt.is_none());
             direct.questions = Some((direct.key, answers.questions.clone()));
             direct.key = answers.key(&direct.key);
         }
-        (family == Some(HostFamily::Gnu)).then_some(direct)
+        match family {
+            Some(HostFamily::Gnu) => Ok(direct),
+            _ => Err("the host compiler is not GCC".to_owned()),
+        }
     }
 
     /// Asks the program in front of the host compiler the questions of an earlier compile.
@@ -345,20 +348,23 @@ impl<'a> Direct<'a> {
     /// Resolves `reads`, which must be complete, to a path set and the digests of its files.
     pub(crate) fn resolve<'t>(
         &self,
-        reads: &ReadSet<'t>,
+        reads: ReadSet<'t>,
     ) -> Result<ResolvedDependencies<'t>, NotStored> {
         reads.check_times(&self.facts.environment)?;
-        let lookups = Lookups::resolve(&reads.reads, &reads.orders)?;
+        let lookups = Lookups::resolve(&reads.reads, &reads.orders, &|| {
+            reached::names(&reads.works)
+        })?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
             .check(self.table, None, CoarseTime::now())
             .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
         Ok(ResolvedDependencies {
-            tokens: self.counts_tokens.then(|| tokens_of(&lookups, reads)),
+            tokens: self.counts_tokens.then(|| tokens_of(&lookups, &reads)),
             lookups,
             set,
             contents,
             started: reads.started,
+            watch: reads.watch,
             mounts: reads.mounts,
         })
     }
@@ -381,10 +387,11 @@ impl<'a> Direct<'a> {
             contents,
             tokens,
             started,
+            watch,
             mounts,
         } = dependencies;
         // After all lookups and reads, so that the check covers every one of them.
-        unchanged_since::check(&lookups, started)?;
+        unchanged_since::check(&lookups, started, &watch.end())?;
         mounts.check()?;
         let unstored = || self.cache.why_unstored();
         let key = self.result_key(&set, &contents, result.scope);

@@ -4,6 +4,7 @@
 pub(crate) mod dependencies;
 pub(crate) mod explain;
 pub(crate) mod lookup;
+mod reached;
 pub(crate) mod recording;
 pub(crate) mod search_orders;
 pub(crate) mod token_set;

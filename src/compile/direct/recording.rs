@@ -61,7 +61,7 @@ impl<'a> Recording<'a> {
     pub(crate) fn resolve_early(&mut self, read_files: &ReadFiles) {
         self.change(|direct, mut reads| {
             reads.add(read_files)?;
-            direct.resolve(&reads).map(RecordingState::Resolved)
+            direct.resolve(reads).map(RecordingState::Resolved)
         });
     }
 
@@ -95,7 +95,7 @@ impl<'a> Recording<'a> {
 
     /// Resolves the dependencies, unless that has been done, and returns all that was recorded.
     pub(crate) fn finish(mut self) -> Recorded<'a> {
-        self.change(|direct, reads| direct.resolve(&reads).map(RecordingState::Resolved));
+        self.change(|direct, reads| direct.resolve(reads).map(RecordingState::Resolved));
         let (dependencies, refusal) = match self.state {
             RecordingState::Resolved(dependencies) => (Some(dependencies), None),
             RecordingState::Refused(doubt, dependencies) => (dependencies, Some(doubt)),

@@ -9,7 +9,11 @@ use std::os::unix::ffi::OsStrExt;
 /// Stands for the debug prefix map that a stage gets.
 pub(crate) const NO_MAP: &str = "-fdebug-prefix-map=/no/such=.";
 
-/// The words of a command without the flags for depfiles and the debug prefix map, which are added to stages.
+/// Makes GCC print its `#include` directives, and expand macros in directives alone.
+pub(crate) const SHOW_INCLUDES: [&str; 2] = ["-dI", "-fdirectives-only"];
+
+/// The words of a command without the flags that are added to stages: for depfiles, for the debug prefix map, and
+/// [`SHOW_INCLUDES`].
 pub(crate) fn without_evidence(words: &[OsString]) -> Vec<OsString> {
     const VALUED: [&str; 5] = ["-MD", "-MF", "-MQ", "-MT", "--MD"];
     let mut kept = Vec::new();
@@ -17,7 +21,7 @@ pub(crate) fn without_evidence(words: &[OsString]) -> Vec<OsString> {
     while let Some(word) = words.next() {
         if VALUED.iter().any(|option| word == *option) {
             words.next();
-        } else if word != NO_MAP {
+        } else if word != NO_MAP && !SHOW_INCLUDES.iter().any(|option| word == *option) {
             kept.push(word.clone());
         }
     }

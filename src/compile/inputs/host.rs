@@ -118,17 +118,29 @@ impl HostCompiler<'_> {
         plan: &Plan,
         asked: impl Iterator<Item = &'a Stage>,
     ) -> Result<(), Fallback> {
-        let driver = self.toolchain.driver;
-        if driver == HostDriver::Own {
+        if self.toolchain.driver == HostDriver::Own {
             return Ok(());
         }
         let null = OsStr::new("/dev/null");
+        let flags = |stage: &Stage| {
+            dependency_flags(stage.tool, HostFamily::Gnu, [null; 2], || NO_MAP.into())
+        };
+        if self.does_the_same(plan, asked.map(|stage| (stage, flags(stage)))) {
+            Ok(())
+        } else {
+            Err(self.failed(&"it does something else where dependencies are written"))
+        }
+    }
+
+    /// Whether a program in front of the compiler does the same for each stage with and without the flags beside it.
+    pub(crate) fn does_the_same<'a>(
+        &self,
+        plan: &Plan,
+        stages: impl Iterator<Item = (&'a Stage, Vec<OsString>)>,
+    ) -> bool {
+        let driver = self.toolchain.driver;
         let (mut without, mut with) = (Vec::new(), Vec::new());
-        for stage in asked {
-            let added = dependency_flags(stage.tool, HostFamily::Gnu, [null; 2], || NO_MAP.into());
-            if added.is_empty() {
-                continue;
-            }
+        for (stage, added) in stages.filter(|(_, added)| !added.is_empty()) {
             let mut question = HostQuestion::about(plan, stage, driver);
             question.flags.retain(|flag| flag != PIPE);
             without.push(question.clone());
@@ -136,8 +148,8 @@ impl HostCompiler<'_> {
             with.push(question);
         }
         match (self.plain_words(&without), self.plain_words(&with)) {
-            (Ok(without), Ok(with)) if without == with => Ok(()),
-            _ => Err(self.failed(&"it does something else where dependencies are written")),
+            (Ok(without), Ok(with)) => without == with,
+            _ => false,
         }
     }
 

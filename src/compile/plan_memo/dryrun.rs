@@ -4,8 +4,9 @@
 use crate::cmdline::Job;
 use crate::compile::direct::search_orders::{IncludePathQuery, IncludePaths, PendingQuery};
 use crate::compile::plan_memo::predefined::Predefined;
-use crate::compile::request::environment::{self, value_depends_on_machine};
+use crate::compile::request::environment;
 use crate::compile::request::facts::RequestFacts;
+use crate::compile::request::machine::asks_for_gpus;
 use crate::compile::run::mentions::{Mention, mentions};
 use crate::compile::run::workspace::Workspace;
 use crate::compile::store_view::StoreView;
@@ -79,7 +80,7 @@ impl Planner<'_> {
         let root = workspace.root().as_os_str().as_bytes();
         let words: Vec<_> = args.iter().map(|arg| arg.as_bytes()).collect();
         let memo = self
-            .is_repeatable(&args, root)
+            .is_repeatable(root)
             .then(|| PlanMemo::new(self.key(&args, root), workspace.root(), &words));
         if let (Some(memo), None) = (&memo, &dryrun_output)
             && let Some(output) = self.recall(memo)
@@ -145,10 +146,10 @@ impl Planner<'_> {
         }
     }
 
-    /// Whether the plan depends on nothing but the key and the predefined headers: `native` asks the machine, and
-    /// scripts may ask anything. Nor may the work directory's name need quoting, as only its unquoted form is
+    /// Whether the plan depends on nothing but the key and the predefined headers: `-arch=native` asks the
+    /// machine, and scripts may ask anything. Nor may the work directory's name need quoting, as only its unquoted form is
     /// recognised in the plan.
-    fn is_repeatable(&self, args: &[OsString], root: &[u8]) -> bool {
+    fn is_repeatable(&self, root: &[u8]) -> bool {
         let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
         // To learn its version, nvcc runs the host compiler, which reads a stdc-predef.h that these may point to.
         let header_paths: [&[u8]; 3] = [b"CPATH=", b"CPLUS_INCLUDE_PATH=", b"C_INCLUDE_PATH="];
@@ -158,9 +159,7 @@ impl Planner<'_> {
         self.toolchain.starts_gcc()
             && !self.facts.environment.iter().any(is_header_path)
             && root.iter().all(is_plain)
-            && !args
-                .iter()
-                .any(|arg| value_depends_on_machine(arg.as_bytes()))
+            && !asks_for_gpus(self.facts)
     }
 
     fn key(&self, args: &[OsString], root: &[u8]) -> Digest {

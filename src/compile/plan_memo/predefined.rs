@@ -4,6 +4,7 @@
 //! Records what is at every path where that search may look.
 
 use crate::includes::lookups::{Lookups, NotStored};
+use crate::includes::name_watch::ChangedNames;
 use crate::includes::probe::{Probe, Probed};
 use crate::includes::scan::{HAS_INCLUDE, Mentions, scan};
 use crate::includes::search::SearchOrder;
@@ -47,7 +48,7 @@ impl Predefined {
             }
             places.push((place, text.as_deref().map(digest)));
         }
-        unchanged_since::check(&lookups, started)?;
+        unchanged_since::check(&lookups, started, &ChangedNames::default())?;
         Ok(Self(places))
     }
 

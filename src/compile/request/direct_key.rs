@@ -3,6 +3,8 @@
 use crate::cmdline::Job;
 use crate::compile::request::environment;
 use crate::compile::request::facts::RequestFacts;
+use crate::compile::request::machine;
+use crate::includes::lookups::NotStored;
 use crate::key::{CommonFacts, DirectFacts, Sink};
 use crate::toolchain::Toolchain;
 use std::ffi::OsStr;
@@ -17,30 +19,37 @@ pub(crate) struct DirectKeyInputs<'a> {
     programs: Vec<Vec<u8>>,
     planning: Vec<Vec<u8>>,
     sources: Vec<Vec<u8>>,
+    machine: Vec<Vec<u8>>,
     outputs: Vec<Vec<u8>>,
 }
 
 impl<'a> DirectKeyInputs<'a> {
-    /// `None` if a source does not exist.
+    /// # Errors
+    /// A source does not exist, or an option asks for GPUs that are unknown.
     pub(crate) fn new(
         nvcc: &Path,
         job: &Job,
         facts: &'a RequestFacts,
         toolchain: &'a Toolchain,
-    ) -> Option<Self> {
+    ) -> Result<Self, NotStored> {
         let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
         let mut programs = vec![nvcc.as_os_str().as_bytes().to_vec()];
         programs.extend(toolchain.found.iter().map(bytes));
-        let real_path = |input: &Vec<u8>| fs::canonicalize(OsStr::from_bytes(input)).ok();
+        let real_path = |input: &Vec<u8>| {
+            let input = Path::new(OsStr::from_bytes(input));
+            fs::canonicalize(input).map_err(|error| format!("{}: {error}", input.display()))
+        };
         let sources = facts.inputs.iter().map(real_path);
-        let sources = sources.collect::<Option<Vec<_>>>()?;
+        let sources = sources.collect::<Result<Vec<_>, _>>()?;
         let outputs = job.outputs().into_iter();
-        Some(Self {
+        Ok(Self {
             facts,
             toolchain,
             programs,
             planning: environment::planned(&toolchain.profile_variables),
             sources: sources.iter().map(bytes).collect(),
+            machine: machine::descriptions(facts, toolchain)
+                .ok_or("an option asks for GPUs that are unknown")?,
             outputs: outputs.map(OsStringExt::into_vec).collect(),
         })
     }
@@ -53,6 +62,7 @@ impl<'a> DirectKeyInputs<'a> {
             planning: &self.planning,
             inputs: &self.facts.inputs,
             sources: &self.sources,
+            machine: &self.machine,
             outputs: &self.outputs,
         }
         .write(sink);

@@ -201,38 +201,6 @@ impl WorkingDirectory {
     }
 }
 
-/// Whether the value of one of nvcc's options depends on this machine: `-arch=native`.
-pub(crate) fn value_depends_on_machine(value: &[u8]) -> bool {
-    // Not memchr: its first call takes longer than a hit may.
-    value.windows(6).any(|word| word == b"native")
-}
-
-/// Whether a word of a command depends on this machine: `-march=native`. Names of files may hold the word.
-pub(crate) fn word_depends_on_machine(word: &[u8]) -> bool {
-    word.windows(7).any(|part| part == b"=native")
-}
-
-/// What `-march=native` stands for on this machine: the description of the first processor, without the fields
-/// that vary over time, such as its frequency.
-pub(crate) fn machine() -> Vec<u8> {
-    const IDENTIFYING: &[&str] = &[
-        "vendor_id",
-        "cpu family",
-        "model",
-        "stepping",
-        "flags",
-        "Features",
-        "CPU part",
-    ];
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let first_processor = cpuinfo.split("\n\n").next().unwrap_or_default();
-    let identifying = first_processor.lines().filter(|line| {
-        let name = line.split(':').next().unwrap_or_default().trim();
-        IDENTIFYING.contains(&name)
-    });
-    identifying.collect::<Vec<_>>().join("\n").into_bytes()
-}
-
 #[cfg(test)]
 mod tests {
     use super::{FORBIDDEN, KEYED, PLANNING, VariableReader, is_keyed, reaching};

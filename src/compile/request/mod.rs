@@ -3,3 +3,4 @@
 pub(crate) mod direct_key;
 pub(crate) mod environment;
 pub(crate) mod facts;
+pub(crate) mod machine;

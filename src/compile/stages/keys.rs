@@ -3,7 +3,8 @@
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::PassResults;
-use crate::compile::request::environment::{self, VariableReader, word_depends_on_machine};
+use crate::compile::request::environment::{self, VariableReader};
+use crate::compile::request::machine::{self, asks_for_processor};
 use crate::compile::stages::{nameless, shape};
 use crate::exec::Command;
 use crate::includes::line_insensitive;
@@ -205,8 +206,8 @@ impl StageInputs<'_> {
             inputs: &inputs,
             directory: if has_directory { &directories } else { &[] },
             environment: &environment::reaching(reader, &work.facts.environment),
-            machine: &if arguments.iter().any(|word| word_depends_on_machine(word)) {
-                environment::machine()
+            machine: &if arguments.iter().any(|word| asks_for_processor(word)) {
+                machine::processor()
             } else {
                 Vec::new()
             },

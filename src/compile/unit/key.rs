@@ -3,7 +3,7 @@
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::{LineInsensitive, line_insensitive_key};
 use crate::compile::inputs::preprocess::PassResults;
-use crate::compile::request::environment::{self, word_depends_on_machine};
+use crate::compile::request::machine::{self, asks_for_processor};
 use crate::compile::run::commands::template;
 use crate::compile::unit::module::{self, OutputScope};
 use crate::key::{Digest, Digester, Explanation, Pass, Sink, TuFacts};
@@ -32,16 +32,14 @@ impl<'a> UnitKeys<'a> {
             .collect();
         commands.sort();
         let (commands, stages): (Vec<Vec<u8>>, _) = commands.into_iter().unzip();
-        let depends_on_machine = commands
-            .iter()
-            .any(|command| word_depends_on_machine(command));
+        let depends_on_machine = commands.iter().any(|command| asks_for_processor(command));
         Self {
             work,
             read,
             stages,
             output: module::output(work),
             machine: if depends_on_machine {
-                environment::machine()
+                machine::processor()
             } else {
                 Vec::new()
             },

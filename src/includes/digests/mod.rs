@@ -264,6 +264,11 @@ pub fn shows_changes(path: &Path, seen: &Sighting) -> bool {
     is_same && StatTrust::in_file_system_of(&directory) == StatTrust::All
 }
 
+/// Whether an open directory lies in a file system that no other host changes.
+pub(super) fn is_local(directory: &File) -> bool {
+    StatTrust::in_file_system_of(directory) != StatTrust::Nothing
+}
+
 /// The period in which the stat is believed. `None` if the kernel does not report the mount that would limit it.
 fn epoch(table: &SlotTable, seen: &Sighting) -> Option<Epoch> {
     Some(Epoch {

@@ -47,6 +47,8 @@ fn every_spelling_of_an_include_is_seen() {
 #[test]
 fn names_from_macros_are_noticed() {
     assert!(of("#include HEADER\n").computes_names);
+    assert!(of("/* a\n*/ # include HEADER\n").computes_names);
+    assert!(!of(" *  You should \\#include this file").computes_names);
     assert!(of("# include_next NAME(x)").doubt.is_some());
     assert!(!of("#include <HEADER>\n").computes_names);
     assert!(!of("we include HEADER").computes_names);

@@ -18,7 +18,9 @@ use forest::{Effect, Forest};
 use pcache_nvcc::includes::digests::DigestTable;
 use pcache_nvcc::includes::lookups::{Lookups, NotStored, Reads};
 use pcache_nvcc::includes::markers;
+use pcache_nvcc::includes::name_watch::NameWatch;
 use pcache_nvcc::includes::path_set::PathSet;
+use pcache_nvcc::includes::reached::ReachedNames;
 use pcache_nvcc::includes::search::SearchOrder;
 use pcache_nvcc::includes::unchanged_since;
 use pcache_nvcc::stat::CoarseTime;
@@ -26,7 +28,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::rc::Rc;
 use std::thread::sleep;
 use std::time::Duration;
@@ -242,6 +244,7 @@ impl Work {
     /// Asks for a verdict, and holds it against what a preprocessing gives. After a miss, remembers.
     fn judge(&mut self, case: &mut Case) {
         let verdict = case.look_up(&self.table);
+        let watch = NameWatch::of(disk::directories().iter().map(PathBuf::as_path));
         let started = CoarseTime::now();
         let fresh = self.preprocess(case, verdict.is_none());
         match (&verdict, &fresh) {
@@ -268,7 +271,10 @@ impl Work {
             Ok((given, orders)) => {
                 if verdict.is_none() {
                     case.edit_meanwhile();
-                    let kept = case.keep(&self.table, &given, &orders, started);
+                    let args = case.forest.args.clone();
+                    let passes = case.forest.passes();
+                    let reached = || self.reached(&args, passes);
+                    let kept = case.keep(&self.table, &given, &orders, &reached, watch, started);
                     case.is_known = kept.is_ok();
                     self.count(match kept {
                         Ok(()) => "remembered".to_owned(),
@@ -286,11 +292,7 @@ impl Work {
         case: &mut Case,
         may_change: bool,
     ) -> Result<(Given, BTreeSet<SearchOrder>), String> {
-        let passes: &[&[&str]] = if case.forest.two_passes {
-            &[&[], &["-DDEVICE"]]
-        } else {
-            &[&[]]
-        };
+        let passes = case.forest.passes();
         let mut given = Given {
             texts: Vec::new(),
             words: Vec::new(),
@@ -300,14 +302,7 @@ impl Work {
             if number > 0 && may_change {
                 case.edit_meanwhile();
             }
-            let output = Command::new(&self.compiler)
-                .args(["-E", "-quiet", "-v", "-imultiarch", &self.triplet])
-                .args(&case.forest.args)
-                .args(*more)
-                .arg("main.cpp")
-                .env("LC_ALL", "C")
-                .output()
-                .unwrap();
+            let output = self.pass(&case.forest.args, &[*more, &["-v"]].concat());
             let words = String::from_utf8_lossy(&output.stderr).into_owned();
             if !output.status.success() {
                 return Err(words);
@@ -320,6 +315,30 @@ impl Work {
             orders.insert(SearchOrder::parse(words.as_bytes()).expect("a search order"));
         }
         Ok((given, orders))
+    }
+
+    fn pass(&self, args: &[String], more: &[&str]) -> Output {
+        Command::new(&self.compiler)
+            .args(["-E", "-quiet", "-imultiarch", &self.triplet])
+            .args(args)
+            .args(more)
+            .arg("main.cpp")
+            .env("LC_ALL", "C")
+            .output()
+            .unwrap()
+    }
+
+    /// The names that each pass includes.
+    fn reached(&self, args: &[String], passes: &[&[&str]]) -> Result<ReachedNames, NotStored> {
+        let mut names = ReachedNames::default();
+        for more in passes {
+            let output = self.pass(args, &[*more, &["-dI", "-fdirectives-only"]].concat());
+            if !output.status.success() {
+                return Err("no directives".to_owned());
+            }
+            names.read(&output.stdout);
+        }
+        Ok(names)
     }
 }
 
@@ -356,6 +375,8 @@ impl Case {
         table: &DigestTable,
         given: &Given,
         orders: &BTreeSet<SearchOrder>,
+        reached: &dyn Fn() -> Result<ReachedNames, NotStored>,
+        watch: NameWatch,
         started: CoarseTime,
     ) -> Result<(), NotStored> {
         let mut reads = Reads::default();
@@ -370,8 +391,8 @@ impl Case {
             let text = fs::read(&path).map_err(|error| error.to_string())?;
             reads.sources.insert(path, Rc::new(text));
         }
-        let lookups = Lookups::resolve(&reads, orders)?;
-        unchanged_since::check(&lookups, started)?;
+        let lookups = Lookups::resolve(&reads, orders, reached)?;
+        unchanged_since::check(&lookups, started, &watch.end())?;
         let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
         let contents = set
             .check(table, None, CoarseTime::now())

@@ -37,6 +37,14 @@ pub fn files() -> Vec<PathBuf> {
         .collect()
 }
 
+/// Every directory.
+pub fn directories() -> Vec<PathBuf> {
+    let tree = read_tree().into_iter();
+    let below = tree.filter(|(_, node)| matches!(node, Node::Directory));
+    let below = below.map(|(path, _)| path);
+    below.chain([".", "../out"].map(PathBuf::from)).collect()
+}
+
 pub fn read_tree() -> BTreeMap<PathBuf, Node> {
     let mut tree = BTreeMap::new();
     for root in [".", "../out"] {

@@ -48,6 +48,14 @@ const NAMES: [&str; 8] = [
 
 const FLAGS: [&str; 6] = ["-I", "-I", "-I", "-iquote", "-isystem", "-idirafter"];
 
+/// Differences of times between copies.
+const LATER: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::ZERO,
+    Duration::from_millis(1),
+    Duration::from_secs(1),
+];
+
 /// What every tree begins with: macros that stand for questions.
 const PRELUDE: &str = "#define ASK(x) __has_include(x)\n\
     #define ASK_NEXT(n) __has_include_next(n)\n";
@@ -117,6 +125,15 @@ impl Forest {
         }
         forest.write_source(random);
         forest
+    }
+
+    /// The arguments that only one of the passes has, for each pass.
+    pub fn passes(&self) -> &'static [&'static [&'static str]] {
+        if self.two_passes {
+            &[&[], &["-DDEVICE"]]
+        } else {
+            &[&[]]
+        }
     }
 
     fn write_source(&mut self, random: &mut Random) {
@@ -224,9 +241,9 @@ impl Forest {
     /// Changes one thing, and says what and how.
     pub fn edit(&mut self, random: &mut Random) -> (Effect, String) {
         if random.chance(15) {
-            return (Effect::None, self.leave_alone(random));
+            return self.leave_alone(random);
         }
-        let said = match random.below(20) {
+        let said = match random.below(22) {
             0..6 => {
                 let place = self.place(random);
                 let text = self.text(random);
@@ -237,10 +254,11 @@ impl Forest {
             10 => self.move_file(random),
             11 | 12 => self.change_directories(random),
             13 => self.change_links(random),
-            14 => self.copy(random),
-            15 => self.become_directory(random),
-            16 => self.predefine(random),
-            17 => {
+            14 | 15 => self.copy(random),
+            16 => self.date_alike(random),
+            17 => self.become_directory(random),
+            18 => self.predefine(random),
+            19 => {
                 self.write_source(random);
                 "write main.cpp".to_owned()
             }
@@ -249,13 +267,15 @@ impl Forest {
         (Effect::Any, said)
     }
 
-    /// What must not matter.
-    fn leave_alone(&mut self, random: &mut Random) -> String {
-        match random.below(4) {
-            0 => "nothing".to_owned(),
-            1 => one(random, "write the same to", |path| {
-                fs::write(path, fs::read(path)?)
-            }),
+    /// What must not matter, unless the times of copies do.
+    fn leave_alone(&mut self, random: &mut Random) -> (Effect, String) {
+        let path = random.pick(&files()).clone();
+        let said = match random.below(4) {
+            0 => return (Effect::None, "nothing".to_owned()),
+            1 => {
+                let done = fs::read(&path).and_then(|bytes| fs::write(&path, bytes));
+                describe("write the same to", &path, done)
+            }
             2 => {
                 let directory = self.searched(random);
                 let place = directory.join("unrelated.h");
@@ -265,13 +285,19 @@ impl Forest {
                 } else {
                     Ok(())
                 };
-                describe("put aside", &place, done)
+                return (Effect::None, describe("put aside", &place, done));
             }
             _ => {
                 let when = SystemTime::now() - Duration::from_secs(random.below(9000) as u64);
-                one(random, "touch", |path| stamp(path, when))
+                describe("touch", &path, stamp(&path, when))
             }
-        }
+        };
+        let effect = if has_copy(&path) {
+            Effect::Any
+        } else {
+            Effect::None
+        };
+        (effect, said)
     }
 
     fn change(&mut self, random: &mut Random) -> String {
@@ -359,14 +385,35 @@ impl Forest {
         describe(&format!("link to {}:", to.display()), &name, link())
     }
 
-    /// A copy with the same times, which `#pragma once` takes for the same file.
+    /// A copy, with the same time or not: `#pragma once` takes those of one second for the same file.
     fn copy(&mut self, random: &mut Random) -> String {
         let to = self.place(random);
-        one(random, &format!("copy to {}:", to.display()), |path| {
+        let later = LATER[random.below(LATER.len())];
+        let what = format!("copy, {later:?} later, to {}:", to.display());
+        one(random, &what, |path| {
             let time = fs::metadata(path)?.modified()?;
             write(&to, &fs::read(path)?)?;
-            stamp(&to, time)
+            stamp(&to, time + later)
         })
+    }
+
+    /// Gives a file about the time of another one, perhaps that of a copy.
+    fn date_alike(&mut self, random: &mut Random) -> String {
+        let files = files();
+        let other = random.pick(&files);
+        let later = LATER[random.below(LATER.len())];
+        let what = format!("date {later:?} after {}:", other.display());
+        let copies: Vec<_> = files
+            .iter()
+            .filter(|path| *path != other && fs::read(path).ok() == fs::read(other).ok())
+            .collect();
+        let path = if copies.is_empty() {
+            random.pick(&files)
+        } else {
+            *random.pick(&copies)
+        };
+        let date = || stamp(path, fs::metadata(other)?.modified()? + later);
+        describe(&what, path, date())
     }
 
     fn become_directory(&mut self, random: &mut Random) -> String {
@@ -424,6 +471,13 @@ impl Forest {
         }
         format!("switch to {number}")
     }
+}
+
+/// Whether another path leads to the same bytes.
+fn has_copy(path: &Path) -> bool {
+    let bytes = fs::read(path).ok();
+    let same = |other: &&PathBuf| fs::read(other).ok() == bytes;
+    files().iter().filter(same).count() > 1
 }
 
 fn one(random: &mut Random, what: &str, act: impl FnOnce(&Path) -> io::Result<()>) -> String {

@@ -1,0 +1,170 @@
+//! Units of real projects that direct mode must answer: copied headers, `native` in options and in names, directories
+//! that get files during the build.
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use crate::support::workspace::Workspace;
+
+const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o"];
+
+/// Sets the modification time of a file, in seconds and milliseconds after a fixed moment.
+fn date(path: &Path, seconds: u64, milliseconds: u64) {
+    let time = SystemTime::UNIX_EPOCH
+        + Duration::from_secs(1_700_000_000 + seconds)
+        + Duration::from_millis(milliseconds);
+    let file = File::options().write(true).open(path);
+    file.and_then(|file| file.set_modified(time))
+        .unwrap_or_else(|error| panic!("touching {}: {error}", path.display()));
+}
+
+/// A unit that includes two equal headers, each of which counts how often it is read. `names` are what it includes.
+fn unit_with_copies(names: [&str; 2]) -> Workspace {
+    let ws = Workspace::with("names.h", "#define COPY \"two/count.h\"\n");
+    let [one, other] = names;
+    ws.write(
+        "unit.cu",
+        format!(
+            "#include \"names.h\"\n#define READ 0\n#include {one}\n#include {other}\n\
+             __global__ void external(int *p) {{ *p = READ; }}\n"
+        ),
+    );
+    let header = "#pragma once\n#if READ == 0\n#undef READ\n#define READ 1\n#else\n#undef READ\n#define READ 2\n#endif\n";
+    for folder in ["one", "two"] {
+        ws.write(&format!("{folder}/count.h"), header);
+    }
+    ws
+}
+
+#[test]
+fn copies_that_ask_to_be_read_once_are_direct_hits_while_their_times_stay_alike_or_not() {
+    // The second name is written out, or computed by a macro, which leaves no trace if the header is not read.
+    for other in ["\"two/count.h\"", "COPY"] {
+        let mut ws = unit_with_copies(["\"one/count.h\"", other]);
+        let (one, two) = (ws.path("one/count.h"), ws.path("two/count.h"));
+        let mut last = None;
+        for [seconds, milliseconds] in [[0, 0], [1, 0], [0, 300], [7, 1], [0, 999]] {
+            date(&one, 0, 100);
+            date(&two, seconds, milliseconds);
+            // What nvcc gave for the same files with other times must not be taken for its answer.
+            ws.set_env("TIMES", format!("{seconds} {milliseconds}"));
+            let theirs = ws.kept(ARGS);
+            ws.build(ARGS).same_as(&theirs);
+            ws.build(ARGS).hits_directly(1).same_as(&theirs);
+            let is_read_twice = seconds > 0;
+            if let Some((was_read_twice, outcome)) = last.replace((is_read_twice, theirs)) {
+                let (_, theirs) = last.as_ref().expect("set above");
+                if was_read_twice == is_read_twice {
+                    theirs.same_as(&outcome);
+                } else {
+                    theirs.differs_from(&outcome);
+                }
+            }
+        }
+        // A copy no more.
+        fs::write(&two, "#undef READ\n#define READ 3\n").expect("a header");
+        date(&two, 0, 0);
+        ws.build(ARGS)
+            .does_not_hit_directly()
+            .same_as(&ws.kept(ARGS));
+    }
+}
+
+#[test]
+fn thrust_is_a_direct_hit() {
+    let text =
+        "#include <thrust/adjacent_difference.h>\n__global__ void external(int *p) { *p = 1; }\n";
+    let ws = Workspace::with("unit.cu", text);
+    let first = ws.build(ARGS);
+    first.misses(1);
+    ws.build(ARGS).hits_directly(1).same_as(&first);
+}
+
+#[test]
+fn the_letters_native_in_a_name_do_not_matter() {
+    let ws = Workspace::with(
+        "native/unit.cu",
+        "#include <value.h>\n__global__ void external(int *p) { *p = VALUE; }\n",
+    );
+    ws.write("alternative/value.h", "#define VALUE 1\n");
+    let args = [
+        "-c",
+        "native/unit.cu",
+        "-o",
+        "unit.o",
+        "-Ialternative",
+        "-DNAME=native_x",
+        "-DARCH=-march=native",
+    ];
+    let first = ws.build(&args);
+    first.misses(1).same_as(&ws.kept(&args));
+    ws.build(&args).hits_directly(1).same_as(&first);
+}
+
+#[test]
+fn code_for_the_machine_at_hand_is_a_direct_hit() {
+    let ws = Workspace::with("unit.cu", "__global__ void external(int *p) { *p = 1; }\n");
+    for options in [
+        &["-Xcompiler", "-march=native"][..],
+        &["-Xcompiler", "-O2,-mtune=native"],
+        &["-arch=native"],
+        &["--gpu-architecture", "native"],
+    ] {
+        let args = [ARGS, options].concat();
+        let first = ws.build(&args);
+        first.same_as(&ws.kept(&args));
+        ws.build(&args).hits_directly(1).same_as(&first);
+    }
+}
+
+#[test]
+fn another_gpu_is_no_direct_hit() {
+    let mut ws = Workspace::with("unit.cu", "__global__ void external(int *p) { *p = 1; }\n");
+    let bin = crate::traps_environment::toolkit_of_links(&ws).join("bin");
+    let query = bin.join("__nvcc_device_query");
+    ws.use_nvcc(bin.join("nvcc"));
+    let args = [ARGS, &["-arch=native"]].concat();
+    let with_gpu = |arch: &str| {
+        let _ = fs::remove_file(&query);
+        fs::write(&query, format!("#!/bin/sh\nprintf '{arch}'\n")).expect("a query");
+        crate::support::workspace::make_executable(&query);
+        let theirs = ws.kept(&args);
+        ws.build(&args).same_as(&theirs);
+        ws.build(&args).hits_directly(1).same_as(&theirs);
+        theirs
+    };
+    let first = with_gpu("80");
+    with_gpu("90").differs_from(&first);
+    with_gpu("80").same_as(&first);
+}
+
+#[test]
+fn a_directory_that_gets_objects_during_the_build_is_searched_directly() {
+    let mut ws = Workspace::with(
+        "Makefile",
+        "UNITS = $(patsubst %,unit%.o,1 2 3 4 5 6 7 8)\nall: $(UNITS)\n%.o: %.cu\n\t$(NVCC) -I. -c $< -o $@\n",
+    );
+    for number in 1..=8 {
+        let text = format!(
+            "#include <vector>\n#if __has_include(<tbb/tbb.h>)\n#error\n#endif\n\
+             __global__ void external{number}(int *p) {{ *p = {number}; }}\n"
+        );
+        ws.write(&format!("unit{number}.cu"), text);
+    }
+    ws.set_env("NVCC", crate::support::workspace::program("pcache-nvcc"));
+    for round in 0..2 {
+        for number in 1..=8 {
+            let _ = fs::remove_file(ws.path(format!("unit{number}.o")));
+        }
+        let mut make = ws.command("make");
+        make.arg("-j4");
+        let outcome = ws.run(make);
+        outcome.succeeds();
+        if round == 0 {
+            outcome.misses(8);
+        } else {
+            outcome.hits_directly(8);
+        }
+    }
+}
