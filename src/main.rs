@@ -129,6 +129,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
             .with_patience(config.wait.value),
         stages: config.stages.value,
         semantic: config.semantic.value,
+        driver: &config.driver.value,
         wait: config.wait.value,
         digests: digests.as_ref(),
     };

@@ -48,7 +48,7 @@ pub fn compile(
 ) -> Result<(), Detour> {
     environment::check()?;
     let job = read_job(args)?;
-    let mut facts = facts(&job)?;
+    let mut facts = facts(&job, cache.driver)?;
     introduce(&job, &facts, cache, recorder);
     if !cache.stages {
         // Such outputs hold nvcc's own module id, so they must not be mixed up with those of separate stages.

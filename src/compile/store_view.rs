@@ -1,5 +1,6 @@
 //! The store as one compile sees it: errors are counted, and never fail the compile.
 
+use crate::config::DriverVersion;
 use crate::exec::Slots;
 use crate::includes::digests::DigestTable;
 use crate::key::Digest;
@@ -31,6 +32,8 @@ pub struct StoreView<'a> {
     pub stages: bool,
     /// PCACHE_SEMANTIC: whether sources that differ in comments and blanks may be treated as equal.
     pub semantic: bool,
+    /// PCACHE_DRIVER: the driver version that keys hold.
+    pub driver: &'a DriverVersion,
     /// PCACHE_WAIT: how long one unit waits for others.
     pub wait: Duration,
 }

@@ -1,5 +1,6 @@
 //! All settings: one table of names, types, defaults and help, and the effective values.
 
+use super::driver::DriverVersion;
 use super::jobs::Jobs;
 use super::load::{SettingsReader, default_dir, default_private_dir};
 use super::policy::EvictionPolicy;
@@ -71,6 +72,8 @@ settings! {
         "Which entries go first: least recently used, first written, least often used, any; with `ttl` and `tlru`, also all that are older than that";
     nvcc: Option<PathBuf> = |_| None, "PCACHE_NVCC", "the first found on `PATH`, in `CUDA_HOME`, in `/usr/local/cuda`",
         "The real nvcc";
+    driver: DriverVersion = |_| DriverVersion::Auto, "PCACHE_DRIVER", "`auto`",
+        "The driver version that keys hold; machines with other drivers, or with none, share results if it is set to one value on all of them";
     disable: bool = |_| false, "PCACHE_DISABLE", "`false`",
         "Run the real nvcc at once, without looking at the cache";
     readonly: bool = |_| false, "PCACHE_READONLY", "`false`",

@@ -1,8 +1,8 @@
 //! The table, the order of the sources, and the problems that are reported for values that cannot be used.
 
 use super::{
-    BadJobs, BadLifetime, BadPolicy, BadSize, ByteSize, Config, ConfigProblem, EvictionPolicy,
-    Jobs, Lifetime, SETTINGS, SettingSource,
+    BadDriverVersion, BadJobs, BadLifetime, BadPolicy, BadSize, ByteSize, Config, ConfigProblem,
+    DriverVersion, EvictionPolicy, Jobs, Lifetime, SETTINGS, SettingSource,
 };
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{HashMap, HashSet};
@@ -183,6 +183,26 @@ fn jobs_are_a_positive_number_or_the_cores() {
 }
 
 #[test]
+fn driver_versions_are_digits_and_dots_or_words() {
+    let parse = |text: &str| text.parse::<DriverVersion>();
+    assert_eq!(parse("auto"), Ok(DriverVersion::Auto));
+    for text in ["none", "595.71.05", "550", "12.0"] {
+        assert_eq!(parse(text), Ok(DriverVersion::Fixed(text.into())));
+    }
+    for bad in [
+        "", ".", "595.", ".5", "595..71", "+595", "595.71 ", "v595", "None", "AUTO", "５",
+    ] {
+        assert_eq!(parse(bad), Err(BadDriverVersion), "{bad:?}");
+    }
+    let home = Home::new().write("driver = '595.71.05'");
+    assert_eq!(home.load_well().driver.value.to_string(), "595.71.05");
+    let home = home.set("PCACHE_DRIVER", "595/71");
+    assert_eq!(home.load().0.driver.value.to_string(), "595.71.05");
+    let (config, _) = Home::new().set("PCACHE_DRIVER", "newest").load();
+    assert_eq!(config.driver.value, DriverVersion::Auto);
+}
+
+#[test]
 fn problems_name_setting_value_source_and_way_out() {
     let said = |variable, value| Home::new().set(variable, value).problem();
     insta::assert_snapshot!(said("PCACHE_MAX_SIZE", "10X"), @"PCACHE_MAX_SIZE=10X: not a size; write a number with K, M, G or T, such as 10G; the setting is ignored");
@@ -195,15 +215,17 @@ fn problems_name_setting_value_source_and_way_out() {
     insta::assert_snapshot!(said("PCACHE_WAIT", "-1"), @"PCACHE_WAIT=-1: not a number of seconds; write digits, such as 60; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_JOBS", "0"), @"PCACHE_JOBS=0: no jobs at all; write digits, such as 8, or cores; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_JOBS", "many"), @"PCACHE_JOBS=many: not a number of jobs; write digits, such as 8, or cores; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_DRIVER", "new"), @"PCACHE_DRIVER=new: not a driver version; write auto, none, or digits and dots, such as 595.71.05; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DIR", "cache"), @"PCACHE_DIR=cache: not an absolute path; begin it with /; the setting is ignored");
     let said = |text| Home::new().write(text).problem();
     insta::assert_snapshot!(said("max_size = 0"), @r#"max_size = 0 in "~/.config/pcache/config.toml": a size of zero; write a number with K, M, G or T, such as 10G; the setting is ignored"#);
     insta::assert_snapshot!(said("policy = 7"), @r#"policy = 7 in "~/.config/pcache/config.toml": not a policy; write it in quotes, such as "lru"; the setting is ignored"#);
     insta::assert_snapshot!(said("max_size = 1.5"), @r#"max_size = 1.5 in "~/.config/pcache/config.toml": not a size; write a number with K, M, G or T, such as 10G; the setting is ignored"#);
+    insta::assert_snapshot!(said("driver = 595.70"), @r#"driver = 595.7 in "~/.config/pcache/config.toml": not a text; write it in quotes, such as "595.71.05"; the setting is ignored"#);
     insta::assert_snapshot!(said("disable = 'yes'"), @r#"disable = "yes" in "~/.config/pcache/config.toml": neither true nor false; write one of them, without quotes; the setting is ignored"#);
     insta::assert_snapshot!(said("wait = '5s'"), @r#"wait = "5s" in "~/.config/pcache/config.toml": not a number of seconds; write digits, such as 60; the setting is ignored"#);
     insta::assert_snapshot!(said("log = 3"), @r#"log = 3 in "~/.config/pcache/config.toml": not a path; write it in quotes; the setting is ignored"#);
-    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; did you mean max_size? there are dir, max_size, policy, nvcc, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, recache, wait, jobs, log"#);
+    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; did you mean max_size? there are dir, max_size, policy, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, recache, wait, jobs, log"#);
     // The text in between comes from the TOML parser, and is not checked.
     let broken = said("readonly = true\n\ndir = ");
     let line = "settings in \"~/.config/pcache/config.toml\": line 3: ";

@@ -1,6 +1,7 @@
 //! The types of settings' values: how they are read from text and TOML, how they are written, and where they came
 //! from.
 
+use super::driver::DriverVersion;
 use super::jobs::Jobs;
 use super::policy::EvictionPolicy;
 use super::size::ByteSize;
@@ -183,6 +184,27 @@ impl SettingKind for Jobs {
 }
 
 const JOBS_HINT: &str = "write digits, such as 8, or cores";
+
+impl SettingKind for DriverVersion {
+    const KIND: &'static str = "`auto`, `none`, or a version such as `595.71.05`";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let parsed = text.to_string_lossy().parse();
+        parsed.map_err(|bad: super::BadDriverVersion| format!("{bad}; {DRIVER_HINT}"))
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        // A number would have lost its last zeros.
+        let hint = "not a text; write it in quotes, such as \"595.71.05\"";
+        Self::from_text(OsStr::new(value.as_str().ok_or(hint)?))
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+const DRIVER_HINT: &str = "write auto, none, or digits and dots, such as 595.71.05";
 
 impl SettingKind for EvictionPolicy {
     const KIND: &'static str = "`lru`, `fifo`, `lfu`, `random`, `ttl:7d`, `tlru` or `tlru:30d,90d`";

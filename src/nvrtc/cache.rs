@@ -102,7 +102,10 @@ impl Cache {
             flights: Flights::new(own),
             level: store.map(|store| TieredStore::new(store, access)),
             libraries: Libraries::default(),
-            driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
+            driver: driver_version(
+                &config.driver.value,
+                env::var_os("LD_LIBRARY_PATH").as_deref(),
+            ),
             start: Start::read(),
             leaks: SideEffects::default(),
             config,

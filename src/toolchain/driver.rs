@@ -1,6 +1,7 @@
-//! The CUDA driver's version, as text for a key. Loads no library: reads the kernel module's version from
+//! The CUDA driver's version, as text for a key: the one that is set, or this machine's. Loads no library: reads the kernel module's version from
 //! `/proc` or, if there is no module (WSL, containers), takes libcuda's file name or content.
 
+use crate::config::DriverVersion;
 use sha2::{Digest, Sha256};
 use std::ffi::OsStr;
 use std::fs;
@@ -18,9 +19,17 @@ const LIBRARY_DIRECTORIES: &[&str] = &[
     "/usr/lib",
 ];
 
-/// The driver's version: the module's (`595.71.05`), else libcuda's, else `none`. `library_path` is
-/// `LD_LIBRARY_PATH`.
-pub fn driver_version(library_path: Option<&OsStr>) -> String {
+/// The driver's version for keys. A fixed one is taken without a look at this machine. Otherwise the module's
+/// (`595.71.05`), else libcuda's, else `none`. `library_path` is `LD_LIBRARY_PATH`.
+pub fn driver_version(setting: &DriverVersion, library_path: Option<&OsStr>) -> String {
+    match setting {
+        DriverVersion::Fixed(version) => version.clone(),
+        DriverVersion::Auto => detected(library_path),
+    }
+}
+
+/// The version of this machine's driver.
+fn detected(library_path: Option<&OsStr>) -> String {
     if let Some(version) = fs::read_to_string(PROC)
         .ok()
         .as_deref()
@@ -37,7 +46,7 @@ pub fn driver_version(library_path: Option<&OsStr>) -> String {
         .filter(|directory| directory.is_absolute())
         .chain(default)
         .find_map(|directory| library_version(&directory.join(LIBRARY)))
-        .unwrap_or_else(|| "none".to_owned())
+        .unwrap_or_else(|| DriverVersion::NONE.to_owned())
 }
 
 /// The version in the first line of `/proc/driver/nvidia/version`: the first word that looks like
@@ -75,6 +84,7 @@ fn library_version(path: &Path) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::{driver_version, library_version, module_version};
+    use crate::config::DriverVersion;
     use std::os::unix::fs::symlink;
 
     #[test]
@@ -103,12 +113,15 @@ mod tests {
     fn a_library_on_the_library_path_is_found_where_no_module_is_loaded() {
         let dir = tempfile::tempdir().expect("a temp dir");
         symlink("libcuda.so.999.1", dir.path().join("libcuda.so.1")).expect("a link");
-        let version = driver_version(Some(dir.path().as_os_str()));
+        let path = Some(dir.path().as_os_str());
+        let version = driver_version(&DriverVersion::Auto, path);
         let module = std::fs::read_to_string(super::PROC).ok();
         let wanted = module
             .as_deref()
             .and_then(module_version)
             .unwrap_or("999.1");
         assert_eq!(version, wanted);
+        let fixed = DriverVersion::Fixed("550.54.15".to_owned());
+        assert_eq!(driver_version(&fixed, path), "550.54.15");
     }
 }

@@ -100,6 +100,19 @@ fn nvcc_that_prints_no_plan_is_an_error() {
 }
 
 #[test]
+fn driver_version_that_is_set_is_said_with_where_it_is_set() {
+    let bench = Bench::new();
+    bench.script("nvcc", "exit 1");
+    let variables = [("PCACHE_DRIVER", "595.71.05")];
+    let part = "595.71.05, which driver is set to (environment)";
+    is(&bench.finding(&variables, "driver", part), "ok", "");
+    let found = bench.finding(&[], "driver", "");
+    let advice = found["advice"].as_str().unwrap();
+    assert!(advice.contains("set PCACHE_DRIVER to one value"), "{found}");
+    assert!(["ok", "note"].contains(&found["level"].as_str().unwrap()));
+}
+
+#[test]
 fn wrapper_that_is_not_on_path_is_found_beside_pcache() {
     let bench = Bench::new();
     fs::remove_file(bench.bin.join("pcache-nvcc")).unwrap();

@@ -321,6 +321,41 @@ fn another_driver_is_a_miss() {
 }
 
 #[test]
+fn driver_that_the_setting_names_is_that_of_every_machine() {
+    let mut ws = unit();
+    let (old, new) = (driver(&ws, "999.1"), driver(&ws, "999.2"));
+    ws.set_env("PCACHE_DRIVER", "999.2");
+    let first = ws.build(ARGS);
+    first.misses(1);
+    for dir in [&old, &new] {
+        ws.set_env("LD_LIBRARY_PATH", dir);
+        ws.build(ARGS).hits_directly(1).same_as(&first);
+    }
+    ws.set_env("PCACHE_DRIVER", "none");
+    ws.build(ARGS).misses(1).same_as(&first);
+    if !Path::new("/proc/driver/nvidia/version").exists() {
+        // The result of a machine that detects this driver is the same result.
+        ws.set_env("PCACHE_DRIVER", "auto");
+        ws.build(ARGS).hits_directly(1).same_as(&first);
+    }
+}
+
+#[test]
+fn driver_that_the_setting_names_is_looked_for_nowhere() {
+    let mut ws = unit();
+    let dir = ws.side("pipe");
+    // Reading it would wait for a writer, for ever.
+    let made = Command::new("mkfifo")
+        .arg(dir.join("libcuda.so.1"))
+        .status();
+    assert!(made.expect("run mkfifo").success());
+    ws.set_env("LD_LIBRARY_PATH", &dir);
+    ws.set_env("PCACHE_DRIVER", "999.1");
+    ws.build(ARGS).misses(1);
+    ws.build(ARGS).hits_directly(1);
+}
+
+#[test]
 #[ignore = "long: scripts/test-long"]
 fn include_folders_of_the_environment_are_respected() {
     for name in ["CPATH", "CPLUS_INCLUDE_PATH"] {

@@ -2,6 +2,7 @@
 
 use super::findings::{Findings, Severity};
 use crate::cli::context::Context;
+use crate::config::{DriverVersion, Effective};
 use crate::store::FileStore;
 use crate::toolchain::{
     HostDriver, MemoAccess, Memos, Search, ToolForms, Toolchain, driver_version, find_nvcc,
@@ -58,7 +59,9 @@ pub(super) fn examine(context: &Context<'_>, findings: &mut Findings) -> Option<
         }
     };
     let toolchain = examine_parts(context, &nvcc, findings);
-    examine_driver(&driver_version(var("LD_LIBRARY_PATH").as_deref()), findings);
+    let library_path = var("LD_LIBRARY_PATH");
+    let detected = driver_version(&DriverVersion::Auto, library_path.as_deref());
+    examine_driver(&context.config.driver, &detected, findings);
     Some(Compilers { nvcc, toolchain })
 }
 
@@ -135,13 +138,31 @@ fn release(line: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-fn examine_driver(version: &str, findings: &mut Findings) {
-    match version {
-        "none" => findings.note(
-            "driver",
+/// The driver version that keys hold. `detected` is that of this machine.
+fn examine_driver(setting: &Effective<DriverVersion>, detected: &str, findings: &mut Findings) {
+    const ABOUT: &str = "driver";
+    match &setting.value {
+        DriverVersion::Fixed(version) => {
+            let source = &setting.source;
+            let text = format!(
+                "{version}, which driver is set to ({source}); that of this machine, {detected}, is not looked at"
+            );
+            findings.ok(ABOUT, text);
+        }
+        DriverVersion::Auto if detected == DriverVersion::NONE => findings.advise(
+            Severity::Note,
+            ABOUT,
             "none: compiles work; results are kept apart from those of machines with a driver",
+            "to share results with those, set PCACHE_DRIVER to one value on all machines: none, or the \
+             version of their driver",
         ),
-        version => findings.ok("driver", version),
+        DriverVersion::Auto => findings.advise(
+            Severity::Ok,
+            ABOUT,
+            detected,
+            "to share results with machines that have another driver or none, set PCACHE_DRIVER to one \
+             value on all of them",
+        ),
     }
 }
 
@@ -153,7 +174,41 @@ fn first_line(command: &mut Command) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::release;
+    use super::{examine_driver, release};
+    use crate::cli::doctor::findings::{Findings, Severity};
+    use crate::config::{DriverVersion, Effective, SettingSource};
+
+    #[test]
+    fn machines_without_a_driver_and_with_one_are_told_how_to_share() {
+        let found = |setting: &str, detected| {
+            let setting = Effective {
+                value: setting.parse::<DriverVersion>().unwrap(),
+                source: SettingSource::Environment,
+            };
+            let mut findings = Findings::default();
+            examine_driver(&setting, detected, &mut findings);
+            findings.0.pop().unwrap()
+        };
+        let way = |advice: Option<String>| {
+            let advice = advice.unwrap();
+            assert!(
+                advice.contains("set PCACHE_DRIVER to one value on all"),
+                "{advice}"
+            );
+        };
+        let builder = found("auto", "none");
+        assert_eq!(builder.level, Severity::Note);
+        way(builder.advice);
+        let desktop = found("auto", "595.71.05");
+        assert_eq!((desktop.level, &*desktop.text), (Severity::Ok, "595.71.05"));
+        way(desktop.advice);
+        let set = found("550.54.15", "595.71.05");
+        assert_eq!((set.level, set.advice), (Severity::Ok, None));
+        assert!(
+            set.text
+                .starts_with("550.54.15, which driver is set to (environment)")
+        );
+    }
 
     #[test]
     fn release_is_read_from_nvccs_line() {

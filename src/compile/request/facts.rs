@@ -5,6 +5,7 @@ use crate::compile::detour::work_directory;
 use crate::compile::request::environment::{self, WorkingDirectory};
 use crate::compile::run::commands::Diagnostics;
 use crate::compile::run::workspace::Workspace;
+use crate::config::DriverVersion;
 use crate::outcome::{Bypass, Fallback};
 use crate::toolchain::driver_version;
 use std::env;
@@ -77,8 +78,8 @@ pub(crate) fn read_job(args: &[OsString]) -> Result<Job, Bypass> {
     cmdline::read(&line, &mut |path| fs::read(path))
 }
 
-/// Collects the facts of the invocation of `job`.
-pub(crate) fn facts(job: &Job) -> Result<RequestFacts, Fallback> {
+/// Collects the facts of the invocation of `job`. `driver` is the setting.
+pub(crate) fn facts(job: &Job, driver: &DriverVersion) -> Result<RequestFacts, Fallback> {
     let (inputs, canonical): (Vec<_>, Vec<_>) = job
         .canonical()
         .into_iter()
@@ -103,7 +104,7 @@ pub(crate) fn facts(job: &Job) -> Result<RequestFacts, Fallback> {
             .into_iter()
             .flat_map(|(_, values)| bytes(values))
             .collect(),
-        driver: driver_version(env::var_os("LD_LIBRARY_PATH").as_deref()),
+        driver: driver_version(driver, env::var_os("LD_LIBRARY_PATH").as_deref()),
         directory: WorkingDirectory::current().map_err(|error| work_directory(&error))?,
         environment: environment::keyed(),
         diagnostics: diagnostics(),

@@ -127,12 +127,21 @@ impl Bench {
 
     /// The cache as another process would open it.
     pub fn cache(&self) -> Cache {
+        self.cache_with(&[])
+    }
+
+    /// The cache, opened with more settings.
+    pub fn cache_with(&self, settings: &[(&str, &str)]) -> Cache {
         let root = self.root.path().join("cache");
         let environment = |name: &str| match name {
             "PCACHE_DIR" => Some(root.clone().into_os_string()),
             "HOME" => Some(self.root.path().into()),
             "PCACHE_LOG" => Some(self.root.path().join("log").into()),
-            _ => None,
+            name => {
+                let mut settings = settings.iter();
+                let setting = settings.find(|(variable, _)| *variable == name);
+                setting.map(|(_, value)| value.into())
+            }
         };
         let (config, problems) = Config::load(&environment);
         assert_eq!(problems, []);

@@ -220,6 +220,22 @@ fn the_environment_counts() {
 }
 
 #[test]
+fn driver_that_the_setting_names_is_that_of_the_key() {
+    let _alone = alone();
+    let bench = Bench::new();
+    let case = Case::new(PLAIN, &["-DVALUE=1"]);
+    for (driver, ended) in [
+        ("550.54.15", Ended::Miss),
+        ("550.54.15", Ended::Hit),
+        ("595.71.05", Ended::Miss),
+        ("550.54.15", Ended::Hit),
+    ] {
+        let cache = bench.cache_with(&[("PCACHE_DRIVER", driver)]);
+        assert_eq!(bench.run_in(&cache, &case), ended, "{driver}");
+    }
+}
+
+#[test]
 fn other_builtins_are_a_miss_and_changed_ones_a_bypass() {
     let _alone = alone();
     let bench = Bench::new();
