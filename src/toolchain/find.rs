@@ -65,48 +65,70 @@ pub struct NotFound {
 
 /// The path of the real nvcc, with links not resolved. If the path is given explicitly (`PCACHE_NVCC`, a launcher's
 /// argument) and no program is there, that is an error: no other place is tried.
+///
+/// A launcher's argument that is this program itself, a link called `nvcc`, is no answer and no error: the search goes
+/// on as if the link had been called.
 pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
-    let own = search
-        .own
-        .as_deref()
-        .and_then(|path| fs::metadata(path).ok());
-    let is_same = |metadata: Option<&Metadata>| match (&own, metadata) {
-        (Some(own), Some(other)) => own.dev() == other.dev() && own.ino() == other.ino(),
-        _ => false,
-    };
-    let explicit = [
-        ("PCACHE_NVCC", &search.setting),
-        ("the launcher's argument", &search.launcher),
-    ];
-    for (origin, path) in explicit {
-        let Some(path) = path else { continue };
-        let place = format!("{origin} ({})", path.display());
-        let trouble = match resolve(path, search.path.as_deref(), &is_same) {
-            Some((_, metadata)) if is_same(Some(&metadata)) => "pcache-nvcc itself",
-            Some((path, _)) => return Ok(path),
-            None => &why_none(path),
-        };
-        return Err(NotFound {
-            looked: vec![format!("{place}: {trouble}")],
-        });
-    }
+    let own = OwnProgram::at(search.own.as_deref());
     let mut looked = Vec::new();
+    if let Some(setting) = &search.setting {
+        return find_set(setting, search, &own);
+    }
+    if let Some(launcher) = &search.launcher {
+        let looked_at =
+            |why: &str| format!("the launcher's argument ({}): {why}", launcher.display());
+        match resolve(launcher, search.path.as_deref(), &own) {
+            Resolved::Program(path) => return Ok(path),
+            Resolved::Own => looked.push(looked_at(ITSELF)),
+            Resolved::Nothing => {
+                looked.push(looked_at(&why_none(launcher)));
+                return Err(NotFound { looked });
+            }
+        }
+    }
     for (origin, path) in places(search) {
-        let program = program(&path);
-        if program.is_none() {
-            let why = match fs::metadata(&path) {
+        let why = match Resolved::at(path.clone(), &own) {
+            Resolved::Program(path) => return Ok(path),
+            Resolved::Own => format!("; {ITSELF}"),
+            Resolved::Nothing => match fs::metadata(&path) {
                 // Not worth a word: most directories of PATH have no nvcc.
                 Err(error) if error.kind() == ErrorKind::NotFound => String::new(),
                 _ => format!("; {}", why_none(&path)),
-            };
-            looked.push(format!("{} ({origin}{why})", path.display()));
-        } else if is_same(program.as_ref()) {
-            looked.push(format!("{} ({origin}; pcache-nvcc itself)", path.display()));
-        } else {
-            return Ok(path);
-        }
+            },
+        };
+        looked.push(format!("{} ({origin}{why})", path.display()));
     }
     Err(NotFound { looked })
+}
+
+/// The nvcc that the setting names.
+fn find_set(setting: &Path, search: &Search, own: &OwnProgram) -> Result<PathBuf, NotFound> {
+    let why = match resolve(setting, search.path.as_deref(), own) {
+        Resolved::Program(path) => return Ok(path),
+        Resolved::Own => ITSELF,
+        Resolved::Nothing => &why_none(setting),
+    };
+    Err(NotFound {
+        looked: vec![format!("PCACHE_NVCC ({}): {why}", setting.display())],
+    })
+}
+
+/// Why a place that leads to this program is no answer.
+const ITSELF: &str = "pcache-nvcc itself";
+
+/// This program's own file.
+struct OwnProgram(Option<Metadata>);
+
+impl OwnProgram {
+    fn at(path: Option<&Path>) -> Self {
+        Self(path.and_then(|path| fs::metadata(path).ok()))
+    }
+
+    /// Whether a file with this metadata is this program.
+    fn is(&self, other: &Metadata) -> bool {
+        let is_same = |own: &Metadata| own.dev() == other.dev() && own.ino() == other.ino();
+        self.0.as_ref().is_some_and(is_same)
+    }
 }
 
 /// Why there is no program at `path`.
@@ -130,21 +152,45 @@ pub(super) fn program(path: &Path) -> Option<Metadata> {
     (metadata.is_file() && metadata.permissions().mode() & 0o111 != 0).then_some(metadata)
 }
 
-/// The program at a path; for a bare name, the first in PATH that is not this program itself.
-fn resolve(
-    path: &Path,
-    search: Option<&OsStr>,
-    is_own: &dyn Fn(Option<&Metadata>) -> bool,
-) -> Option<(PathBuf, Metadata)> {
-    if path.components().count() > 1 || path.is_absolute() {
-        return Some((path.to_owned(), program(path)?));
+/// What is at the place of an nvcc.
+enum Resolved {
+    /// A program at this path.
+    Program(PathBuf),
+    /// This program itself, and no other.
+    Own,
+    /// No program.
+    Nothing,
+}
+
+impl Resolved {
+    fn at(path: PathBuf, own: &OwnProgram) -> Self {
+        match program(&path) {
+            Some(metadata) if own.is(&metadata) => Self::Own,
+            Some(_) => Self::Program(path),
+            None => Self::Nothing,
+        }
     }
-    std::env::split_paths(search.unwrap_or_default())
-        .map(|directory| directory.join(path))
-        .find_map(|candidate| {
-            let metadata = program(&candidate)?;
-            (!is_own(Some(&metadata))).then_some((candidate, metadata))
-        })
+}
+
+/// The program at a path; for a bare name, the first in PATH that is not this program itself.
+fn resolve(path: &Path, search: Option<&OsStr>, own: &OwnProgram) -> Resolved {
+    if is_path(path) {
+        return Resolved::at(path.to_owned(), own);
+    }
+    let mut resolved = Resolved::Nothing;
+    for directory in std::env::split_paths(search.unwrap_or_default()) {
+        match Resolved::at(directory.join(path), own) {
+            Resolved::Program(path) => return Resolved::Program(path),
+            Resolved::Own => resolved = Resolved::Own,
+            Resolved::Nothing => {}
+        }
+    }
+    resolved
+}
+
+/// Whether it is a path, and not a bare name to be looked up in PATH.
+fn is_path(path: &Path) -> bool {
+    path.components().count() > 1 || path.is_absolute()
 }
 
 fn places(search: &Search) -> impl Iterator<Item = (&'static str, PathBuf)> {
@@ -192,6 +238,48 @@ mod tests {
             ..Search::default()
         };
         assert_eq!(find_nvcc(&search).expect("found"), real);
+    }
+
+    #[test]
+    fn launchers_argument_that_is_ourselves_leads_to_the_nvcc_behind_it() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let own = program(dir.path().join("own/pcache-nvcc"));
+        let link = dir.path().join("own/nvcc");
+        symlink(&own, &link).expect("a link");
+        let links = dir.path().join("own");
+        let mut search = Search {
+            path: path_of(&[&links]),
+            own: Some(own.clone()),
+            ..Search::default()
+        };
+        for launcher in [&link, &own, Path::new("nvcc")] {
+            search.launcher = Some(launcher.to_owned());
+            if !Path::new("/usr/local/cuda/bin/nvcc").exists() {
+                let text = find_nvcc(&search).expect_err("only us").to_string();
+                let argument = format!(
+                    "the launcher's argument ({}): pcache-nvcc itself",
+                    launcher.display()
+                );
+                assert!(text.contains(&argument), "{text}");
+                assert!(text.contains("/usr/local/cuda/bin/nvcc"), "{text}");
+            }
+            let real = program(dir.path().join("cuda/bin/nvcc"));
+            search.cuda_home = Some(dir.path().join("cuda").into());
+            assert_eq!(find_nvcc(&search).expect("by CUDA_HOME"), real);
+            let real = program(dir.path().join("later/nvcc"));
+            search.path = path_of(&[&links, &dir.path().join("later")]);
+            assert_eq!(find_nvcc(&search).expect("along PATH"), real);
+            // What the setting names is never passed over.
+            search.setting = Some(link.clone());
+            let text = find_nvcc(&search).expect_err("a mistake").to_string();
+            assert!(text.contains("pcache-nvcc itself"), "{text}");
+            search.setting = None;
+            search.cuda_home = None;
+            search.path = path_of(&[&links]);
+        }
+        search.launcher = Some(dir.path().join("absent/nvcc"));
+        let text = find_nvcc(&search).expect_err("nothing there").to_string();
+        assert!(!text.contains("PATH)"), "{text}");
     }
 
     #[test]

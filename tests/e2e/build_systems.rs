@@ -181,6 +181,14 @@ fn cmake_4_launcher_with_ninja_builds_twice() {
 }
 
 #[test]
+fn cmake_4_launcher_in_front_of_the_link_builds_twice() {
+    let mut ws = project();
+    let nvcc = link_first_in_path(&mut ws);
+    let way = launcher("cmake-4", "Ninja").with("CMAKE_CUDA_COMPILER", nvcc);
+    way.builds_twice(&ws, 6, &["link_only"]);
+}
+
+#[test]
 #[ignore = "long: scripts/test-long"]
 fn cmake_3_finds_the_link_first_in_path() {
     let mut ws = project();

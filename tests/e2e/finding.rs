@@ -43,6 +43,22 @@ fn launcher_and_link_and_plain_name_share_one_cache() {
 }
 
 #[test]
+fn launcher_of_a_link_to_us_compiles_with_the_nvcc_behind_the_link() {
+    let mut ws = kernel();
+    let links = link_to_us(&ws);
+    let launched = |ws: &Workspace| {
+        let mut command = ws.command(program("pcache-nvcc"));
+        command.arg(links.join("nvcc")).args(ARGS);
+        ws.try_run(command)
+    };
+    ws.set_path(&[&links, &Toolkit::get().bin()]);
+    launched(&ws).misses(1).same_as(&ws.kept(ARGS));
+    ws.set_path(&[&links]);
+    ws.set_env("CUDA_HOME", Toolkit::get().root());
+    launched(&ws).succeeds().same_as(&ws.kept(ARGS));
+}
+
+#[test]
 fn setting_names_the_nvcc() {
     let mut ws = kernel();
     let nvcc = ws.real_nvcc().to_path_buf();
