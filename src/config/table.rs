@@ -71,7 +71,7 @@ settings! {
     policy: EvictionPolicy = |_| EvictionPolicy::Lru, "PCACHE_POLICY", "`lru`",
         "Which entries go first: least recently used, first written, least often used, any; with `ttl` and `tlru`, also all that are older than that";
     nvcc: Option<PathBuf> = |_| None, "PCACHE_NVCC", "the first found on `PATH`, in `CUDA_HOME`, in `/usr/local/cuda`",
-        "The real nvcc";
+        "The real nvcc, or a directory that holds it as `nvcc` or `bin/nvcc`";
     driver: DriverVersion = |_| DriverVersion::Auto, "PCACHE_DRIVER", "`auto`",
         "The driver version that keys hold; machines with other drivers, or with none, share results if it is set to one value on all of them";
     disable: bool = |_| false, "PCACHE_DISABLE", "`false`",

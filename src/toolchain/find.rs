@@ -40,7 +40,7 @@ fn depth() -> u32 {
 /// The places in which nvcc is searched for, in this order.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
-    /// `PCACHE_NVCC` or `nvcc` in the configuration file.
+    /// `PCACHE_NVCC` or `nvcc` in the configuration file: a program, or a directory with one in it.
     pub setting: Option<PathBuf>,
     /// The first argument of a launcher's command line.
     pub launcher: Option<PathBuf>,
@@ -101,16 +101,23 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
     Err(NotFound { looked })
 }
 
-/// The nvcc that the setting names.
+/// The nvcc that the setting names, or that is in the directory that it names.
 fn find_set(setting: &Path, search: &Search, own: &OwnProgram) -> Result<PathBuf, NotFound> {
-    let why = match resolve(setting, search.path.as_deref(), own) {
-        Resolved::Program(path) => return Ok(path),
-        Resolved::Own => ITSELF,
-        Resolved::Nothing => &why_none(setting),
+    let candidates = if is_path(setting) && setting.is_dir() {
+        vec![setting.join("nvcc"), setting.join("bin/nvcc")]
+    } else {
+        vec![setting.to_owned()]
     };
-    Err(NotFound {
-        looked: vec![format!("PCACHE_NVCC ({}): {why}", setting.display())],
-    })
+    let mut looked = Vec::new();
+    for path in candidates {
+        let why = match resolve(&path, search.path.as_deref(), own) {
+            Resolved::Program(path) => return Ok(path),
+            Resolved::Own => ITSELF,
+            Resolved::Nothing => &why_none(&path),
+        };
+        looked.push(format!("PCACHE_NVCC ({}): {why}", path.display()));
+    }
+    Err(NotFound { looked })
 }
 
 /// Why a place that leads to this program is no answer.
@@ -280,6 +287,33 @@ mod tests {
         search.launcher = Some(dir.path().join("absent/nvcc"));
         let text = find_nvcc(&search).expect_err("nothing there").to_string();
         assert!(!text.contains("PATH)"), "{text}");
+    }
+
+    #[test]
+    fn directory_in_the_setting_is_searched() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let own = program(dir.path().join("own/pcache-nvcc"));
+        let toolkit = dir.path().join("toolkit");
+        fs::create_dir(&toolkit).expect("a directory");
+        let search = Search {
+            setting: Some(toolkit.clone()),
+            own: Some(own.clone()),
+            ..Search::default()
+        };
+        let (beside, below) = (toolkit.join("nvcc"), toolkit.join("bin/nvcc"));
+        let missed = || find_nvcc(&search).expect_err("no nvcc").to_string();
+        for place in [&beside, &below] {
+            let said = format!("PCACHE_NVCC ({}): no such program", place.display());
+            assert!(missed().contains(&said), "{}", missed());
+        }
+        symlink(&own, &beside).expect("a link");
+        let said = format!("PCACHE_NVCC ({}): pcache-nvcc itself", beside.display());
+        assert!(missed().contains(&said), "{}", missed());
+        program(below.clone());
+        assert_eq!(find_nvcc(&search).expect("below bin"), below);
+        fs::remove_file(&beside).expect("removed");
+        program(beside.clone());
+        assert_eq!(find_nvcc(&search).expect("in it"), beside);
     }
 
     #[test]

@@ -59,6 +59,27 @@ fn launcher_of_a_link_to_us_compiles_with_the_nvcc_behind_the_link() {
 }
 
 #[test]
+fn setting_that_names_a_toolkit_or_its_bin_finds_the_nvcc() {
+    let mut ws = kernel();
+    ws.set_path(&[]);
+    let (root, bin) = (Toolkit::get().root(), Toolkit::get().bin());
+    ws.set_env("PCACHE_NVCC", root);
+    ws.build(ARGS).misses(1).same_as(&ws.kept(ARGS));
+    ws.set_env("PCACHE_NVCC", &bin);
+    ws.build(ARGS).hits(1);
+    let empty = ws.side("empty");
+    ws.set_env("PCACHE_NVCC", &empty);
+    let ours = ws.build(ARGS);
+    assert_eq!(ours.status, 1);
+    for place in [
+        "empty/nvcc): no such program",
+        "empty/bin/nvcc): no such program",
+    ] {
+        assert!(ours.err().contains(place), "{}", ours.err());
+    }
+}
+
+#[test]
 fn setting_names_the_nvcc() {
     let mut ws = kernel();
     let nvcc = ws.real_nvcc().to_path_buf();
