@@ -110,12 +110,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         None => DigestTable::nowhere(),
         Some(own) => DigestTable::open_mapped(own, is_readonly, MappingGuard::set()),
     });
-    let memo_access = if is_readonly {
-        MemoAccess::Read
-    } else {
-        MemoAccess::ReadWrite
-    };
-    let memos = own.map(|own| Memos::open_in(Arc::clone(own), memo_access));
+    let memos = own.map(|own| Memos::open_in(Arc::clone(own), memo_access(is_readonly)));
     let own = own.map(|own| own.path.as_path());
     let cache = StoreView {
         store: store.as_ref().ok(),
@@ -130,6 +125,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         stages: config.stages.value,
         semantic: config.semantic.value,
         driver: &config.driver.value,
+        base_dir: &config.base_dir.value,
         wait: config.wait.value,
         digests: digests.as_ref(),
     };
@@ -151,6 +147,14 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
         Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(nvcc, args),
+    }
+}
+
+fn memo_access(is_readonly: bool) -> MemoAccess {
+    if is_readonly {
+        MemoAccess::Read
+    } else {
+        MemoAccess::ReadWrite
     }
 }
 

@@ -162,7 +162,7 @@ fn path_sets(mut bytes: &[u8]) -> Option<Vec<PathBuf>> {
         let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
         let (set, rest) = rest.split_at_checked(length)?;
         let set = PathSet::named(*digest, set.to_vec());
-        files.extend(set.files()?.into_iter().map(PathBuf::from));
+        files.extend(set.shown_files()?);
         bytes = rest;
     }
     files.sort();

@@ -1,7 +1,7 @@
 //! Entry points to the readers of stored records, for fuzz targets and for tests that give them arbitrary bytes
 //! (`tests/unit/formats.rs`). No compile uses this module.
 
-use crate::compile::direct::lookup::DirectRecord;
+use crate::compile::direct::record::DirectRecord;
 use crate::compile::direct::search_orders::OrderRecord;
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host_questions::HostQuestion;

@@ -24,6 +24,7 @@ use crate::compile::units::Units;
 use crate::exec::Signals;
 use crate::includes::mounts::Mounts;
 use crate::journal::{self, CompileOutcome, Recorder};
+use crate::key::Roots;
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
@@ -88,7 +89,7 @@ fn look_up(
     cache: &StoreView<'_>,
     recorder: &Recorder,
 ) -> Option<DirectHit> {
-    let request = DirectKeyInputs::new(nvcc, job, facts, toolchain);
+    let request = DirectKeyInputs::new(nvcc, job, facts, toolchain, cache.base_dir);
     let direct =
         request.and_then(|request| Direct::new(&request, job, facts, toolchain, cache, None));
     match direct {
@@ -269,13 +270,12 @@ impl Invocation<'_> {
             toolchain, plan, ..
         } = prepared;
         let commands = commands(workspace, toolchain, plan, self.facts);
-        let runner = Runner {
-            slots: &self.cache.slots,
-            signals: self.signals,
-            recorder: self.recorder,
-            threads: self.facts.threads,
-        };
+        let runner = self.runner();
         let exact = self.semantic_off_reason();
+        let (job, base_dir) = (self.job, self.cache.base_dir);
+        let request = DirectKeyInputs::new(self.nvcc, job, self.facts, toolchain, base_dir).ok();
+        let no_roots = Roots::default();
+        let roots = request.as_ref().map_or(&no_roots, |request| &request.roots);
         let units = plan.units.iter().zip(&prepared.passes);
         let contexts: Vec<_> = units
             .map(|(unit, passes)| UnitContext {
@@ -288,11 +288,11 @@ impl Invocation<'_> {
                 cache: self.cache,
                 exact: exact.as_deref(),
                 host: &prepared.host,
+                roots,
                 started: prepared.started,
                 mounts,
             })
             .collect();
-        let request = DirectKeyInputs::new(self.nvcc, self.job, self.facts, toolchain).ok();
         let direct = request
             .as_ref()
             .and_then(|request| self.direct_mode(request, prepared))
@@ -319,20 +319,25 @@ impl Invocation<'_> {
         Ok(())
     }
 
+    fn runner(&self) -> Runner<'_> {
+        Runner {
+            slots: &self.cache.slots,
+            signals: self.signals,
+            recorder: self.recorder,
+            threads: self.facts.threads,
+        }
+    }
+
     /// Direct mode for this invocation, to store its result for. `None` if direct mode cannot answer it.
     fn direct_mode(
         &self,
         request: &DirectKeyInputs<'_>,
         prepared: &Prepared,
     ) -> Option<Direct<'_>> {
-        let Prepared {
-            toolchain, plan, ..
-        } = prepared;
+        let Prepared { toolchain, .. } = prepared;
         let (facts, cache) = (self.facts, self.cache);
         let host = Some(&prepared.host);
-        let direct = Direct::new(request, self.job, facts, toolchain, cache, host).ok();
-        // Link stages always run, so an invocation that has any is never a direct hit.
-        direct.filter(|_| plan.link.is_empty())
+        Direct::new(request, self.job, facts, toolchain, cache, host).ok()
     }
 
     /// Identifies the toolchain, which is not remembered, and runs `nvcc --dryrun` at the same time. Returns the

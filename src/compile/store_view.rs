@@ -1,5 +1,6 @@
 //! The store as one compile sees it: errors are counted, and never fail the compile.
 
+use crate::config::BaseDir;
 use crate::config::DriverVersion;
 use crate::exec::Slots;
 use crate::includes::digests::DigestTable;
@@ -34,6 +35,8 @@ pub struct StoreView<'a> {
     pub semantic: bool,
     /// PCACHE_DRIVER: the driver version that keys hold.
     pub driver: &'a DriverVersion,
+    /// PCACHE_BASE_DIR: where the base directory is.
+    pub base_dir: &'a BaseDir,
     /// PCACHE_WAIT: how long one unit waits for others.
     pub wait: Duration,
 }

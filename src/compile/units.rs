@@ -5,7 +5,8 @@ use crate::cmdline::Job;
 use crate::compile::deliver::delivery::{self, Delivery};
 use crate::compile::detour::Detour;
 use crate::compile::direct::explain::{Collector, ExplainedUnit};
-use crate::compile::direct::lookup::{CompiledResult, Direct};
+use crate::compile::direct::keep::CompiledResult;
+use crate::compile::direct::lookup::Direct;
 use crate::compile::direct::recording::{Recorded, Recording};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::request::direct_key::DirectKeyInputs;
@@ -17,7 +18,7 @@ use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::{Finished, compile_unit};
 use crate::includes::lookups::NotStored;
 use crate::journal::{self, CompileOutcome, Recorder, UnitOutcome};
-use crate::key::Digest;
+use crate::key::{Digest, RootSet};
 use crate::stats::Counter;
 use std::ffi::OsStr;
 
@@ -44,7 +45,7 @@ pub(super) struct Units<'a> {
 impl Units<'_> {
     /// Runs every unit, stores what all of them read for direct mode, and writes their outputs.
     pub(super) fn run(&self) -> Result<(Delivery, Vec<Ended>), Detour> {
-        let mut recording = Recording::begin(self.direct, self.works);
+        let mut recording = Recording::begin(self.whole(), self.works);
         let mut finished = self.compile(&mut recording)?;
         let mut delivery = Delivery {
             printed: Printed {
@@ -79,18 +80,30 @@ impl Units<'_> {
         Ok((delivery, endings))
     }
 
+    /// Direct mode for the whole invocation. Link stages always run, so an invocation that has any is never a direct
+    /// hit.
+    fn whole(&self) -> Option<&Direct<'_>> {
+        let links = self
+            .works
+            .first()
+            .is_some_and(|work| !work.plan.link.is_empty());
+        self.direct.filter(|_| !links)
+    }
+
     /// Compiles every unit, and adds what it read to `recording`.
     fn compile(&self, recording: &mut Recording<'_>) -> Result<Vec<Finished>, Detour> {
         let mut finished = Vec::with_capacity(self.works.len());
         for (number, work) in self.works.iter().enumerate() {
             let recorder = work.runner.recorder;
             recorder.enter_unit(Some(number));
-            let is_only = self.works.len() == 1;
-            let unit = compile_unit(work, self.one_step.as_ref(), &mut |read_files| {
-                if is_only {
+            let is_whole = self.works.len() == 1 && self.whole().is_some();
+            let unit = if is_whole {
+                compile_unit(work, self.one_step.as_ref(), &mut |read_files| {
                     recording.resolve_early(read_files);
-                }
-            })?;
+                })?
+            } else {
+                self.compile_one(number, work)?
+            };
             recording.add(&unit);
             if let Some(why) = &unit.semantic_off_reason {
                 recorder.note("semantic", format_args!("every byte matters: {why}"));
@@ -100,6 +113,29 @@ impl Units<'_> {
             recorder.enter_unit(None);
         }
         Ok(finished)
+    }
+
+    /// One unit of several, or one that is linked: finds it directly, or compiles it and stores what it read.
+    fn compile_one(&self, number: usize, work: &UnitContext<'_>) -> Result<Finished, Detour> {
+        let direct = self.direct.map(|direct| direct.of_unit(number));
+        let found = direct.as_ref().and_then(|direct| direct.look_up_unit(work));
+        if let Some(unit) = found {
+            return Ok(unit);
+        }
+        let mut recording = Recording::begin(direct.as_ref(), std::slice::from_ref(work));
+        let unit = compile_unit(work, self.one_step.as_ref(), &mut |read_files| {
+            recording.resolve_early(read_files);
+        })?;
+        recording.add(&unit);
+        let kept = match &direct {
+            Some(direct) => direct.keep_unit(work, &unit, recording.finish()),
+            None => Ok(()),
+        };
+        if let Err(doubt) = kept {
+            let recorder = work.runner.recorder;
+            recorder.note("direct", format_args!("unit not remembered: {doubt}"));
+        }
+        Ok(unit)
     }
 
     /// Stores what the invocation depended on, for explanations, and its result for direct mode.
@@ -123,6 +159,10 @@ impl Units<'_> {
                 request,
                 job: self.job,
                 toolchain: first.commands.toolchain,
+                has_messages: !delivery.printed.is_empty(),
+                has_times: finished
+                    .iter()
+                    .any(|unit| unit.known.times().next().is_some()),
                 exact: finished
                     .iter()
                     .find_map(|unit| unit.semantic_off_reason.as_deref()),
@@ -152,7 +192,7 @@ impl Units<'_> {
         if let Some(doubt) = recorded.refusal {
             return Err(doubt);
         }
-        match (self.direct, recorded.dependencies) {
+        match (self.whole(), recorded.dependencies) {
             (Some(direct), Some(dependencies)) => {
                 let dependencies = dependencies.with_quoted(&recorded.quoted);
                 direct.keep(dependencies, recorded.observed, delivery, result)
@@ -182,6 +222,9 @@ impl Units<'_> {
             },
             milliseconds: passes + stages,
             facts,
+            roots: finished
+                .iter()
+                .fold(RootSet::default(), |roots, unit| roots.and(unit.roots)),
         }
     }
 }
@@ -199,6 +242,7 @@ impl Ended {
     /// is counted.
     pub(super) fn count(&self, cache: &StoreView<'_>, recorder: &Recorder, source: &OsStr) {
         let (level, semantic, note) = match &self.ending {
+            Ending::DirectHit => (CompileOutcome::DirectHit, false, "direct hit"),
             Ending::Hit => (CompileOutcome::PreprocessedHit, false, "preprocessed hit"),
             Ending::SemanticHit => (
                 CompileOutcome::PreprocessedHit,
@@ -214,6 +258,7 @@ impl Ended {
             Ending::Unstored(_) => (CompileOutcome::Miss, false, "miss, not stored"),
         };
         let counter = match level {
+            CompileOutcome::DirectHit => Counter::DirectHit,
             CompileOutcome::Coalesced => Counter::Coalesced,
             CompileOutcome::Miss => Counter::Miss,
             _ => Counter::PreprocessedHit,

@@ -1,6 +1,7 @@
 //! Settings: one table of names, types, defaults and help; values from `config.toml`, overridden by environment
 //! variables. A bad value is reported and the default is used, since an error of the cache must never fail a build.
 
+mod base_dir;
 mod driver;
 mod edit;
 mod jobs;
@@ -13,6 +14,7 @@ mod size;
 mod table;
 mod value;
 
+pub use base_dir::BaseDir;
 pub use driver::{BadDriverVersion, DriverVersion};
 pub use edit::{EditError, set, unset};
 pub use jobs::{BadJobs, Jobs};

@@ -1,5 +1,6 @@
 //! All settings: one table of names, types, defaults and help, and the effective values.
 
+use super::base_dir::BaseDir;
 use super::driver::DriverVersion;
 use super::jobs::Jobs;
 use super::load::{SettingsReader, default_dir, default_private_dir};
@@ -92,6 +93,8 @@ settings! {
         "Ignore edits that cannot change the output: comments, white space, moved lines";
     nvrtc: bool = |_| true, "PCACHE_NVRTC", "`true`",
         "Cache the NVRTC compiles of programs that `pcache run` starts";
+    base_dir: BaseDir = |_| BaseDir::Auto, "PCACHE_BASE_DIR", "`auto`",
+        "Directory below which paths do not matter, so that results serve other checkouts: `auto` is the top of the source's checkout (git, jj, hg, svn), or else of its project";
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even if the cache has a result, and store the new one";
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",

@@ -1,6 +1,7 @@
 //! The types of settings' values: how they are read from text and TOML, how they are written, and where they came
 //! from.
 
+use super::base_dir::BaseDir;
 use super::driver::DriverVersion;
 use super::jobs::Jobs;
 use super::policy::EvictionPolicy;
@@ -217,6 +218,27 @@ impl SettingKind for EvictionPolicy {
     fn from_toml(value: &toml::Value) -> Result<Self, String> {
         let hint = "not a policy; write it in quotes, such as \"lru\"";
         Self::from_text(OsStr::new(value.as_str().ok_or(hint)?))
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+impl SettingKind for BaseDir {
+    const KIND: &'static str = "`auto`, `none` or an absolute path";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        match text.to_str() {
+            Some("auto") => Ok(Self::Auto),
+            Some("none") => Ok(Self::None),
+            _ if Path::new(text).is_absolute() => Ok(Self::At(text.into())),
+            _ => Err("neither auto, none nor an absolute path; write one of them".into()),
+        }
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        Self::from_text(path_text(value)?)
     }
 
     fn show(&self) -> Option<String> {

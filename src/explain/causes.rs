@@ -436,6 +436,7 @@ fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
             "host" => "the host compiler would run other commands",
             "host_headers" => "headers of the host compile differ",
             "machine" => "what `native` stands for differs",
+            "places" => "where the named directories are differs",
             _ => "differs",
         };
         Difference::new(DifferenceKind::Text, name, None, None).noting(Some(note.to_owned()))

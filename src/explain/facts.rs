@@ -287,6 +287,7 @@ mod tests {
             sources: &[],
             machine: &[],
             outputs: &[],
+            places: &[],
         }
         .write(&mut written);
         let found = options(&written);

@@ -136,7 +136,7 @@ pub fn unescape(escaped: &[u8]) -> Vec<u8> {
 }
 
 /// The marker that a line is.
-pub(super) fn marker(line: &[u8]) -> Option<Marker<'_>> {
+pub fn marker(line: &[u8]) -> Option<Marker<'_>> {
     let rest = line.strip_prefix(b"#")?;
     let rest = trim_start(rest);
     let rest = match rest.strip_prefix(b"line") {

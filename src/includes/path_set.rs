@@ -1,16 +1,16 @@
 //! A path set: [`Lookups`] as bytes that a hit can check without building a map, and the check.
 //! `docs/design/store.md` draws the bytes. The store checks their integrity.
 
-use super::digests::{DigestTable, Sighting};
-use super::lookups::{FileCopy, Lookups};
-use crate::key::Digest;
-use crate::stat::{CoarseTime, Stat};
+mod check;
+
+use super::digests::DigestTable;
+use super::lookups::Lookups;
+use crate::key::{Digest, Roots};
+use crate::stat::CoarseTime;
+pub use check::{Changed, CheckMemo};
+use check::{Checker, SetReader};
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
-use std::collections::{HashMap, HashSet};
-use std::ffi::{CStr, OsStr};
-use std::fs;
-use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -59,33 +59,55 @@ pub fn read_list(bytes: &[u8]) -> Option<Vec<PathSet>> {
     Some(sets)
 }
 
-/// Digests of the files that one invocation has looked up: the path sets of one key share most files.
-pub type CheckMemo = HashMap<PathBuf, Option<Digest>>;
-
 impl PathSet {
-    /// The path set of `lookups`. `None` if a path holds a NUL, which no path of a file can.
-    pub fn new(lookups: &Lookups) -> Option<Self> {
-        let mut bytes = Vec::new();
-        let mut group = |paths: &mut dyn Iterator<Item = &Path>| add_group(&mut bytes, paths);
-        group(&mut lookups.files.iter().map(PathBuf::as_path))?;
-        group(&mut lookups.present.iter().map(PathBuf::as_path))?;
-        group(&mut lookups.directories.iter().map(PathBuf::as_path))?;
-        let pairs = lookups.same.iter().flat_map(|(one, other)| [one, other]);
-        group(&mut pairs.map(PathBuf::as_path))?;
-        group(&mut lookups.distinct.iter().map(PathBuf::as_path))?;
-        bytes.extend(u32::try_from(lookups.copies.len()).ok()?.to_le_bytes());
+    /// The path set of `lookups`, with paths below `roots` in their short form. `None` if a path holds a byte that no
+    /// plain path has.
+    pub fn new(lookups: &Lookups, roots: &Roots) -> Option<Self> {
+        let mut writer = SetWriter::new(roots);
+        // In the order of the short forms, which is the same in every place.
+        let mut files = Vec::new();
+        for (at, path) in (0..).zip(&lookups.files) {
+            files.push((writer.short(path)?, at));
+        }
+        files.sort();
+        writer.group(files.iter().map(|(path, _)| path.clone()))?;
+        writer.paths(lookups.present.iter())?;
+        writer.paths(lookups.directories.iter())?;
+        // GCC takes the shorter name of a system header, so it matters which of two is shorter.
+        for is_shorter in [true, false] {
+            let pairs = lookups.same.iter().filter(|(one, real)| {
+                (real.as_os_str().len() < one.as_os_str().len()) == is_shorter
+            });
+            let mut short = Vec::new();
+            for (one, real) in pairs {
+                short.push([writer.short(one)?, writer.short(real)?]);
+            }
+            short.sort();
+            writer.group(short.into_iter().flatten())?;
+        }
+        writer.paths(lookups.distinct.iter())?;
+        let place = |file: u32| files.iter().position(|(_, at)| *at == file);
+        writer.number(lookups.copies.len())?;
         for copies in &lookups.copies {
-            bytes.extend(u32::try_from(copies.len()).ok()?.to_le_bytes());
-            let numbers = copies
-                .iter()
-                .flat_map(|copy| [copy.file, copy.time, copy.inode]);
-            bytes.extend(numbers.flat_map(u32::to_le_bytes));
+            writer.number(copies.len())?;
+            for copy in copies {
+                writer.number(place(copy.file)?)?;
+                writer.number(copy.time as usize)?;
+                writer.number(copy.inode as usize)?;
+            }
         }
-        let mut group = |paths: &mut dyn Iterator<Item = &Path>| add_group(&mut bytes, paths);
+        let mut absent = Vec::new();
         for (directory, names) in &lookups.absent {
-            let names = names.iter().map(PathBuf::as_path);
-            group(&mut std::iter::once(directory.as_path()).chain(names))?;
+            absent.push((writer.short(directory)?, names));
         }
+        absent.sort();
+        for (directory, names) in absent {
+            let names = names
+                .iter()
+                .map(|name| name.as_os_str().as_bytes().to_vec());
+            writer.group(std::iter::once(directory).chain(names))?;
+        }
+        let bytes = writer.bytes;
         Some(Self {
             digest: Sha256::digest(&bytes).into(),
             bytes,
@@ -123,211 +145,98 @@ impl PathSet {
 
     /// Whether the set has files.
     pub fn has_files(&self) -> bool {
-        SetReader(&self.bytes)
-            .group()
-            .is_some_and(|files| files.count > 0)
+        let files = SetReader(&self.bytes).group();
+        files.is_ok_and(|files| files.count > 0)
     }
 
-    /// The set's files, in its order.
-    pub fn files(&self) -> Option<Vec<&Path>> {
-        Some(SetReader(&self.bytes).group()?.collect())
+    /// The set's files, in its order. `None` if a root is unknown here, or the bytes are no set.
+    pub fn files(&self, roots: &Roots) -> Option<Vec<PathBuf>> {
+        let mut buffer = Vec::new();
+        let files = SetReader(&self.bytes).group().ok()?;
+        let paths = files.map(|path| roots.expand(path, &mut buffer).map(Path::to_owned));
+        paths.collect()
+    }
+
+    /// The set's files as users see them, with the names of roots.
+    pub fn shown_files(&self) -> Option<Vec<PathBuf>> {
+        let files = SetReader(&self.bytes).group().ok()?;
+        let shown = files.map(|path| to_path(&Roots::shown(path)));
+        Some(shown.collect())
     }
 
     /// Returns the digests of the set's files, in its order, if everything else still holds: absent
     /// names are absent, files are files, directories are directories, pairs of paths lead to one directory,
-    /// search directories are different directories, and the same copies of headers have the same times. Looks digests up in `table` and remembers them
-    /// there, and also in `memo` if the caller tries several sets. `started` is a time before the first look.
+    /// search directories are different directories, and the same copies of headers have the same times. Looks
+    /// digests up in `table` and remembers them there, and also in `memo` if the caller tries several sets. `roots`
+    /// are those of this place. `started` is a time before the first look.
     ///
     /// # Errors
     /// The first path for which the set does not hold.
     pub fn check(
         &self,
         table: &DigestTable,
-        mut memo: Option<&mut CheckMemo>,
+        memo: Option<&mut CheckMemo>,
         started: CoarseTime,
+        roots: &Roots,
     ) -> Result<Vec<Digest>, Changed> {
-        let mut reader = SetReader(&self.bytes);
-        let files = reader.group().ok_or_else(Changed::damaged)?;
-        let mut digests = Vec::with_capacity(files.count);
-        for path in files.clone() {
-            let digest = digest_of(path, table, memo.as_deref_mut());
-            digests.push(digest.ok_or_else(|| Changed(path.into()))?);
-        }
-        reader.check_kinds()?;
-        // The groups below name many directories more than once; each is examined once.
-        let mut looks = Looks::default();
-        reader.check_identities(&mut looks)?;
-        reader.check_copies(files)?;
-        // All other groups are a directory and the names that must be absent in it.
-        while !reader.0.is_empty() {
-            let mut names = reader.group().ok_or_else(Changed::damaged)?;
-            let directory = match names.next().ok_or_else(Changed::damaged)? {
-                here if here.as_os_str().is_empty() => Path::new("."),
-                directory => directory,
-            };
-            let lacks = match looks.at(directory) {
-                Ok(seen) => table.lacks_all(directory, &seen, names.bytes, started),
-                // A missing directory holds none of the names.
-                Err(kind) => kind == ErrorKind::NotFound,
-            };
-            expect(lacks, directory)?;
-        }
+        let mut checker = Checker::new(&self.bytes, table, roots);
+        let files = checker.reader.group()?;
+        let digests = checker.digests(files.clone(), memo)?;
+        checker.check_kinds()?;
+        checker.check_identities()?;
+        checker.check_copies(files)?;
+        checker.check_absent(started)?;
         Ok(digests)
     }
 }
 
-/// A path for which a path set does not hold: say, a file that is gone, or a directory with a name that must be
-/// absent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Changed(pub PathBuf);
-
-impl Changed {
-    /// The error for bytes that are not a path set: an empty path.
-    fn damaged() -> Self {
-        Self(PathBuf::new())
-    }
+/// Writes the parts of a set.
+struct SetWriter<'r> {
+    roots: &'r Roots,
+    bytes: Vec<u8>,
 }
 
-fn digest_of(path: &Path, table: &DigestTable, memo: Option<&mut CheckMemo>) -> Option<Digest> {
-    let find = || table.digest_of(path).ok().map(|(_, digest)| digest);
-    match memo {
-        Some(memo) => *memo.entry(path.to_owned()).or_insert_with(find),
-        None => find(),
-    }
-}
-
-fn expect(holds: bool, path: &Path) -> Result<(), Changed> {
-    holds.then_some(()).ok_or_else(|| Changed(path.into()))
-}
-
-/// Appends a group of paths to a set. `None` if one holds a NUL.
-fn add_group(bytes: &mut Vec<u8>, paths: &mut dyn Iterator<Item = &Path>) -> Option<()> {
-    let paths: Vec<_> = paths.map(|path| path.as_os_str().as_bytes()).collect();
-    bytes.extend(u32::try_from(paths.len()).ok()?.to_le_bytes());
-    for path in paths {
-        bytes.extend(path);
-        bytes.push(0);
-        path.iter().all(|&byte| byte != 0).then_some(())?;
-    }
-    Some(())
-}
-
-/// Examines each directory once, though several groups may name it.
-#[derive(Default)]
-struct Looks<'b>(HashMap<&'b Path, Result<Sighting, ErrorKind>>);
-
-impl<'b> Looks<'b> {
-    fn at(&mut self, path: &'b Path) -> Result<Sighting, ErrorKind> {
-        let look = || Sighting::at(path).map_err(|error| error.kind());
-        *self.0.entry(path).or_insert_with(look)
-    }
-}
-
-/// Reads the parts of a set. Groups of paths are a count (u32, little endian), then each path followed by a NUL.
-struct SetReader<'b>(&'b [u8]);
-
-impl<'b> SetReader<'b> {
-    fn number(&mut self) -> Result<u32, Changed> {
-        let (number, rest) = self.0.split_first_chunk().ok_or_else(Changed::damaged)?;
-        self.0 = rest;
-        Ok(u32::from_le_bytes(*number))
+impl<'r> SetWriter<'r> {
+    fn new(roots: &'r Roots) -> Self {
+        let bytes = Vec::new();
+        Self { roots, bytes }
     }
 
-    /// Checks the paths that must be files, and those that must be directories.
-    fn check_kinds(&mut self) -> Result<(), Changed> {
-        for is_directory in [false, true] {
-            for path in self.group().ok_or_else(Changed::damaged)? {
-                let metadata = fs::metadata(path);
-                let is_right = metadata.is_ok_and(|metadata| metadata.is_dir() == is_directory);
-                expect(is_right, path)?;
-            }
+    /// The short form of a path. `None` if it holds a NUL, or cannot be told from a short form.
+    fn short(&self, path: &Path) -> Option<Vec<u8>> {
+        let path = path.as_os_str().as_bytes();
+        let short = self.roots.shorten(path)?;
+        path.iter()
+            .all(|&byte| byte != 0)
+            .then(|| short.into_owned())
+    }
+
+    fn number(&mut self, number: usize) -> Option<()> {
+        self.bytes.extend(u32::try_from(number).ok()?.to_le_bytes());
+        Some(())
+    }
+
+    /// Adds a group of paths, sorted by their short forms.
+    fn paths<'p>(&mut self, paths: impl Iterator<Item = &'p PathBuf>) -> Option<()> {
+        let mut short = Vec::new();
+        for path in paths {
+            short.push(self.short(path)?);
         }
-        Ok(())
+        short.sort();
+        self.group(short.into_iter())
     }
 
-    /// Checks the pairs of paths that must lead to the same directory, and the search directories, which must be
-    /// different ones.
-    fn check_identities(&mut self, looks: &mut Looks<'b>) -> Result<(), Changed> {
-        let mut pairs = self.group().ok_or_else(Changed::damaged)?;
-        while let Some(one) = pairs.next() {
-            let other = pairs.next().ok_or_else(Changed::damaged)?;
-            let (seen, real) = (looks.at(one), looks.at(other));
-            let is_same = matches!((seen, real), (Ok(seen), Ok(real))
-                if seen.stat.identity() == real.stat.identity());
-            expect(is_same, one)?;
+    fn group(&mut self, paths: impl Iterator<Item = Vec<u8>>) -> Option<()> {
+        let paths: Vec<_> = paths.collect();
+        self.number(paths.len())?;
+        for path in paths {
+            self.bytes.extend(path);
+            self.bytes.push(0);
         }
-        let mut identities = HashSet::new();
-        for path in self.group().ok_or_else(Changed::damaged)? {
-            let seen = looks.at(path);
-            let is_new = seen.is_ok_and(|seen| identities.insert(seen.stat.identity()));
-            expect(is_new, path)?;
-        }
-        Ok(())
-    }
-
-    /// Checks which copies of a header among `files` were written in the same second, and which are the same file.
-    fn check_copies(&mut self, files: Group<'b>) -> Result<(), Changed> {
-        let groups = self.number()?;
-        if groups == 0 {
-            return Ok(());
-        }
-        let files: Vec<_> = files.collect();
-        for _ in 0..groups {
-            let mut others: Vec<(FileCopy, Stat)> = Vec::new();
-            for _ in 0..self.number()? {
-                let copy = FileCopy {
-                    file: self.number()?,
-                    time: self.number()?,
-                    inode: self.number()?,
-                };
-                let path = files.get(copy.file as usize);
-                let path = *path.ok_or_else(Changed::damaged)?;
-                let stat = Sighting::at(path).map_err(|_| Changed(path.into()))?.stat;
-                let is_as_before = |(other, then): &(FileCopy, Stat)| {
-                    (other.time == copy.time)
-                        == (then.second_of_writing() == stat.second_of_writing())
-                        && (other.inode == copy.inode) == (then.identity() == stat.identity())
-                };
-                expect(others.iter().all(is_as_before), path)?;
-                others.push((copy, stat));
-            }
-        }
-        Ok(())
-    }
-
-    fn group(&mut self) -> Option<Group<'b>> {
-        let (count, rest) = self.0.split_first_chunk()?;
-        let count = u32::from_le_bytes(*count) as usize;
-        let mut end = 0;
-        for _ in 0..count {
-            end += end_of_name(&rest[end..])? + 1;
-        }
-        let (bytes, rest) = rest.split_at(end);
-        self.0 = rest;
-        Some(Group { count, bytes })
+        Some(())
     }
 }
 
-#[derive(Clone)]
-struct Group<'b> {
-    count: usize,
-    bytes: &'b [u8],
-}
-
-/// The position of the first NUL. memchr would be faster except for its first call, which queries the processor's
-/// features: in a virtual machine that takes longer than a whole set (docs/benchmarks.md#two-builds).
-fn end_of_name(bytes: &[u8]) -> Option<usize> {
-    let name = CStr::from_bytes_until_nul(bytes).ok()?;
-    Some(name.to_bytes().len())
-}
-
-impl<'b> Iterator for Group<'b> {
-    type Item = &'b Path;
-
-    fn next(&mut self) -> Option<&'b Path> {
-        let end = end_of_name(self.bytes)?;
-        let path = &self.bytes[..end];
-        self.bytes = &self.bytes[end + 1..];
-        Some(Path::new(OsStr::from_bytes(path)))
-    }
+fn to_path(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
 }

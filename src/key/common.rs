@@ -14,10 +14,8 @@ pub struct CommonFacts<'a> {
     pub driver: &'a [u8],
     /// The working directory: physical, and as `PWD` names it.
     pub directory: [&'a [u8]; 2],
-    /// `NAME=value` of the variables that reach the tools' output, sorted.
+    /// `NAME=value` of the variables that reach the output of every compile, sorted.
     pub environment: &'a [Vec<u8>],
-    /// `plain` or `colour`: whether the host compiler colours its messages.
-    pub diagnostics: &'a [u8],
     /// The keep directory as spelled; `None` if intermediate files are not kept.
     pub keep: Option<&'a [u8]>,
     /// The canonical job without its inputs.
@@ -31,7 +29,6 @@ pub const COMMON_FIELDS: &[&str] = &[
     "driver",
     "directory",
     "environment",
-    "diagnostics",
     "keep",
     "job",
 ];
@@ -47,7 +44,6 @@ impl CommonFacts<'_> {
             driver,
             directory,
             environment,
-            diagnostics,
             keep,
             job,
         } = *self;
@@ -56,7 +52,6 @@ impl CommonFacts<'_> {
         sink.one("driver", driver);
         list(sink, "directory", directory.into_iter());
         list(sink, "environment", environment.iter().map(Vec::as_slice));
-        sink.one("diagnostics", diagnostics);
         list(sink, "keep", keep.into_iter());
         write_job(sink, job);
     }
@@ -89,7 +84,6 @@ pub(crate) mod tests {
             driver: b"none",
             directory: [b"/src", b"/src"],
             environment: &[],
-            diagnostics: b"plain",
             keep: None,
             job: &[],
         }
@@ -100,16 +94,15 @@ pub(crate) mod tests {
         variable: &'a [Vec<u8>],
         job: &'a [(&'static str, Vec<Vec<u8>>)],
     ) -> Vec<CommonFacts<'a>> {
-        let mut all = vec![base(); 9];
+        let mut all = vec![base(); 8];
         all[0].toolchain = &[9; 32];
         all[1].release = b"13.5";
         all[2].driver = b"595.1";
         all[3].directory = [b"/other", b"/src"];
         all[4].directory = [b"/src", b"/link"];
         all[5].environment = variable;
-        all[6].diagnostics = b"colour";
-        all[7].keep = Some(b"");
-        all[8].job = job;
+        all[6].keep = Some(b"");
+        all[7].job = job;
         all
     }
 }

@@ -24,11 +24,13 @@ pub struct DirectFacts<'a> {
     pub machine: &'a [Vec<u8>],
     /// The options that name outputs, in order.
     pub outputs: &'a [Vec<u8>],
+    /// The paths of the roots that the other fields name although their paths stand for them elsewhere.
+    pub places: &'a [Vec<u8>],
 }
 
 /// The fields of this key only, which follow [`COMMON_FIELDS`].
 const OWN: &[&str] = &[
-    "programs", "planning", "inputs", "sources", "machine", "outputs",
+    "programs", "planning", "inputs", "sources", "machine", "outputs", "places",
 ];
 
 /// The fields in their order.
@@ -54,6 +56,7 @@ impl DirectFacts<'_> {
             sources,
             machine,
             outputs,
+            places,
         } = self;
         sink.one("schema", SCHEMA);
         common.write(sink);
@@ -63,30 +66,53 @@ impl DirectFacts<'_> {
         list(sink, "sources", sources.iter().map(Vec::as_slice));
         list(sink, "machine", machine.iter().map(Vec::as_slice));
         list(sink, "outputs", outputs.iter().map(Vec::as_slice));
+        list(sink, "places", places.iter().map(Vec::as_slice));
     }
 }
 
+/// What a result depends on besides its files. Each part is empty for a result that does not depend on it.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResultFacts<'a> {
+    /// The path of the output as spelled.
+    pub output: Option<&'a [u8]>,
+    /// What messages depend on.
+    pub messages: &'a [Vec<u8>],
+    /// The value of SOURCE_DATE_EPOCH.
+    pub time: Option<&'a [u8]>,
+    /// The paths of roots.
+    pub places: &'a [Vec<u8>],
+}
+
 /// The key of a result. `direct` is the key of the compile's path sets, `set` the digest of a path set, and `contents`
-/// the digests of its files in the set's order. `output` is the path of the output as spelled, for a result that is
-/// valid for this output only.
+/// the digests of its files in the set's order.
+#[deny(unused_variables)]
 pub fn result_key(
     direct: &Digest,
     set: &Digest,
     contents: &[Digest],
-    output: Option<&[u8]>,
+    facts: &ResultFacts<'_>,
 ) -> Digest {
+    let ResultFacts {
+        output,
+        messages,
+        time,
+        places,
+    } = *facts;
     let mut sink = Digester::default();
     sink.one("schema", SCHEMA);
     sink.one("direct", direct);
     sink.one("set", set);
     sink.one("contents", contents.as_flattened());
     list(&mut sink, "output", output.into_iter());
+    list(&mut sink, "messages", messages.iter().map(Vec::as_slice));
+    list(&mut sink, "time", time.into_iter());
+    list(&mut sink, "places", places.iter().map(Vec::as_slice));
     sink.finish()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{DIRECT_FIELDS, DirectFacts, result_key};
+    use super::{DIRECT_FIELDS, DirectFacts, ResultFacts, result_key};
     use crate::key::Explanation;
     use crate::key::common::tests as common;
     use std::collections::HashSet;
@@ -100,6 +126,7 @@ mod tests {
             sources: &[],
             machine: &[],
             outputs: &[],
+            places: &[],
         }
     }
 
@@ -120,7 +147,8 @@ mod tests {
     fn every_field_reaches_the_key() {
         let text = [b"X=1".to_vec()];
         let job = [("mode", vec![b"object".to_vec()])];
-        let mut all = vec![base(); 7];
+        let mut all = vec![base(); 8];
+        all[7].places = &text;
         all[6].machine = &text;
         all[0].programs = &text;
         all[1].planning = &text;
@@ -135,14 +163,35 @@ mod tests {
 
     #[test]
     fn every_part_reaches_the_key_of_a_result() {
+        let none = ResultFacts::default();
+        let text = [b"x".to_vec()];
+        let output = |output| ResultFacts {
+            output: Some(output),
+            ..none
+        };
+        let time = ResultFacts {
+            time: Some(b""),
+            ..none
+        };
+        let messages = ResultFacts {
+            messages: &text,
+            ..none
+        };
+        let places = ResultFacts {
+            places: &text,
+            ..none
+        };
         let all = [
-            result_key(&[0; 32], &[0; 32], &[[0; 32]], None),
-            result_key(&[1; 32], &[0; 32], &[[0; 32]], None),
-            result_key(&[0; 32], &[1; 32], &[[0; 32]], None),
-            result_key(&[0; 32], &[0; 32], &[[1; 32]], None),
-            result_key(&[0; 32], &[0; 32], &[[0; 32], [0; 32]], None),
-            result_key(&[0; 32], &[0; 32], &[[0; 32]], Some(b"")),
-            result_key(&[0; 32], &[0; 32], &[[0; 32]], Some(b"a.o")),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], &none),
+            result_key(&[1; 32], &[0; 32], &[[0; 32]], &none),
+            result_key(&[0; 32], &[1; 32], &[[0; 32]], &none),
+            result_key(&[0; 32], &[0; 32], &[[1; 32]], &none),
+            result_key(&[0; 32], &[0; 32], &[[0; 32], [0; 32]], &none),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], &output(b"")),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], &output(b"a.o")),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], &time),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], &messages),
+            result_key(&[0; 32], &[0; 32], &[[0; 32]], &places),
         ];
         let distinct: HashSet<_> = all.iter().collect();
         assert_eq!(distinct.len(), all.len());

@@ -21,6 +21,7 @@ use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::unchanged_since;
 use crate::journal::CompileOutcome as Ending;
 use crate::key::Digest;
+use crate::key::Roots;
 use crate::outcome::NvrtcReason;
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
@@ -263,7 +264,7 @@ impl Cache {
                 return None;
             }
             let here = place.resolve(set)?;
-            let contents = here.check(&self.digests, None, started);
+            let contents = here.check(&self.digests, None, started, &Roots::default());
             let contents = contents.map_err(|Changed(path)| {
                 recorder.note("lookup", format_args!("{} has changed", path.display()));
             });
@@ -338,10 +339,15 @@ impl Miss<'_> {
             Some((lookups, log)) => (Locality::Anywhere, lookups, log),
             None => (Locality::ThisDirectory, &reads.here, &output.log),
         };
-        let set = PathSet::new(lookups).ok_or("a path with a NUL")?;
+        let set = PathSet::new(lookups, &Roots::default()).ok_or("a path with a NUL")?;
         let here = place.resolve(&set).ok_or("no directory of the program")?;
         let contents = here
-            .check(&self.cache.digests, None, CoarseTime::now())
+            .check(
+                &self.cache.digests,
+                None,
+                CoarseTime::now(),
+                &Roots::default(),
+            )
             .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
         self.check_still()?;
         // Last, so that it covers everything that was read above.

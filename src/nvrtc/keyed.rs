@@ -6,12 +6,12 @@ use super::observed::CompilePlace;
 use super::options::Options;
 use super::program::{Library, NvrtcRequest, Program};
 use crate::includes::path_set::PathSet;
-use crate::key::Digest;
+use crate::key::{Digest, Roots};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The data of a request's keys, and the keys.
 pub(crate) struct Keyed {
@@ -82,9 +82,9 @@ impl Keyed {
             return Vec::new();
         }
         let own = self.directories[0].join(OsStr::from_bytes(full_name(&self.program)));
-        let files = set.files().unwrap_or_default();
-        let files = std::iter::once(own.as_path()).chain(files);
-        let times = |path: &Path| match fs::metadata(path) {
+        let files = set.files(&Roots::default()).unwrap_or_default();
+        let files = std::iter::once(own).chain(files);
+        let times = |path: PathBuf| match fs::metadata(path) {
             Ok(metadata) => [metadata.len(), metadata.mtime().cast_unsigned()],
             Err(_) => [u64::MAX; 2],
         };

@@ -72,6 +72,13 @@ impl Toolchain {
         self.front == ToolForms::Programs && self.host == HostFamily::Gnu
     }
 
+    /// The file of the tool with a role, links resolved.
+    pub fn tool(&self, role: &str) -> Option<&Path> {
+        let mut tools = self.roles.iter().zip(&self.tools);
+        let found = tools.find(|((other, _), _)| other == role);
+        found.map(|(_, path)| path.as_path())
+    }
+
     /// Whether nvcc starts GCC's own driver, with no other program in front of it.
     pub fn starts_gcc(&self) -> bool {
         self.ends_in_gcc() && self.driver == HostDriver::Own

@@ -239,13 +239,14 @@ fn config_shows_values_and_where_they_come_from() {
     stages       true  (default)
     semantic     true  (default)
     nvrtc        true  (default)
+    base_dir     auto  (default)
     recache      false  (default)
     wait         300  (default)
     jobs         cores  (default)
     log          (none)  (default)
 
     configuration file: ~/.config/pcache/config.toml
-    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, recache, wait, jobs, log
+    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, recache, wait, jobs, log
     "#);
     let report = home.json(&["config", "--json"]);
     assert_eq!(report["file"], "~/.config/pcache/config.toml");

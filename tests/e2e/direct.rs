@@ -105,9 +105,9 @@ fn several_sources_are_one_direct_hit_each() {
     first.misses(2).same_as(&ws.kept(&args));
     ws.build(&args).hits_directly(2).same_as(&first);
     ws.edit("other.cu", "= VALUE", "= VALUE + 1");
-    ws.build(&args)
-        .does_not_hit_directly()
-        .same_as(&ws.kept(&args));
+    let mixed = ws.build(&args);
+    mixed.same_as(&ws.kept(&args));
+    assert_eq!((mixed.counted.direct_hits, mixed.counted.misses), (1, 1));
     ws.build(&args).hits_directly(2).same_as(&ws.kept(&args));
 }
 
@@ -378,17 +378,36 @@ fn setting_turns_direct_mode_off() {
 }
 
 #[test]
-fn compile_and_link_is_never_a_direct_hit() {
+fn units_that_are_linked_are_direct_hits() {
     let (ws, _) = built();
     ws.write(
         "main.cu",
         "#include <value.h>\nint main() { return VALUE; }\n",
     );
+    ws.write("other.cu", UNIT.replace("external", "other"));
     let args = ["main.cu", "-o", "main", "-Isecond"];
-    ws.build(&args).misses(1);
+    ws.run(ws.ours(&args)).misses(1);
     for _ in 0..2 {
-        ws.build(&args).hits(1).does_not_hit_directly();
+        ws.run(ws.ours(&args)).hits_directly(1);
+        assert_eq!(ws.run(ws.command(ws.path("main"))).status, 1);
     }
+    let args = ["main.cu", "other.cu", "-o", "main", "-Isecond"];
+    ws.run(ws.ours(&args)).misses(2);
+    ws.run(ws.ours(&args)).hits_directly(2);
+    ws.edit("second/value.h", "1", "2");
+    ws.run(ws.ours(&args)).misses(2);
+    assert_eq!(ws.run(ws.command(ws.path("main"))).status, 2);
+    ws.edit("main.cu", "VALUE; }", "VALUE + 1; }");
+    let mixed = ws.run(ws.ours(&args));
+    assert_eq!((mixed.counted.direct_hits, mixed.counted.misses), (1, 1));
+    assert_eq!(ws.run(ws.command(ws.path("main"))).status, 3);
+    ws.remove("main");
+    let args = [
+        "-lib", "main.cu", "other.cu", "-o", "lib.a", "-Isecond", "-MD",
+    ];
+    let first = ws.build(&args);
+    first.same_as(&ws.plain(&args));
+    ws.build(&args).hits_directly(2);
 }
 
 #[test]
@@ -402,7 +421,6 @@ fn variables_that_steer_nvcc_are_no_direct_hit() {
         ("PTXAS_FLAGS", "-O0"),
         ("INCLUDES", "-Ifirst"),
         ("CPATH", "first"),
-        ("LANG", "C.UTF-8"),
     ] {
         ws.set_env(name, value);
         ws.build(ARGS)

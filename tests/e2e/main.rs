@@ -32,6 +32,7 @@ mod observed;
 mod one_step;
 mod outputs;
 mod pcache;
+mod places;
 mod report;
 mod secrets;
 mod semantic;

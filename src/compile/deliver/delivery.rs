@@ -41,7 +41,10 @@ impl Delivery {
     /// The delivery of the unit `work`, whose result is `product`.
     pub(crate) fn of(job: &Job, work: &UnitContext<'_>, product: Product) -> Result<Self, Detour> {
         let mut delivery = Self {
-            depfiles: depfile(job, work)?.into_iter().collect(),
+            depfiles: match (product.depfile, &work.unit.depfile) {
+                (Some(text), Some(path)) => vec![(path.into(), text)],
+                _ => depfile(job, work)?.into_iter().collect(),
+            },
             ..Self::default()
         };
         for (file, bytes) in product.outputs {
@@ -135,7 +138,10 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
 }
 
 /// The depfile that nvcc itself writes, which lists the files of all passes. `None` if the job asks for none.
-fn depfile(job: &Job, work: &UnitContext<'_>) -> Result<Option<(PathBuf, Vec<u8>)>, Detour> {
+pub(crate) fn depfile(
+    job: &Job,
+    work: &UnitContext<'_>,
+) -> Result<Option<(PathBuf, Vec<u8>)>, Detour> {
     let (Some(requested), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
         return Ok(None);
     };

@@ -6,6 +6,7 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::HOST_RUNTIME;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::steering::{included, steering};
+use crate::compile::request::environment;
 use crate::compile::run::commands::plain_arguments;
 use crate::includes::lookups::{Lookups, NotStored, Reads};
 use crate::includes::mounts::Mounts;
@@ -14,7 +15,7 @@ use crate::includes::path_set::PathSet;
 use crate::includes::search::SearchOrder;
 use crate::includes::times::{self, Moments};
 use crate::includes::tokens::TokenDigests;
-use crate::key::Digest;
+use crate::key::{Digest, RootSet};
 use crate::stat::CoarseTime;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
@@ -48,6 +49,12 @@ pub(crate) struct ResolvedDependencies<'a> {
     pub set: PathSet,
     /// The content digest of each file of the set, in its order.
     pub contents: Vec<Digest>,
+    /// The set's files, in its order.
+    pub files: Vec<PathBuf>,
+    /// Whether a pass gave something that may be a time.
+    pub has_times: bool,
+    /// The roots whose paths a source holds.
+    pub roots: RootSet,
     /// The token digests of each file of the set, in its order; `None` if semantic matches are off.
     pub tokens: Option<Vec<Option<TokenDigests>>>,
     pub started: CoarseTime,
@@ -63,7 +70,7 @@ impl ResolvedDependencies<'_> {
             self.tokens = None;
         }
         let tokens = self.tokens.iter_mut().flatten();
-        for (path, tokens) in self.lookups.files.iter().zip(tokens) {
+        for (path, tokens) in self.files.iter().zip(tokens) {
             tokens.take_if(|_| paths.contains(path));
         }
         self
@@ -129,8 +136,8 @@ impl<'a> ReadSet<'a> {
     }
 
     /// Checks that no pass expanded `__TIME__` or its like: each time in its text stands in a source, or comes from
-    /// SOURCE_DATE_EPOCH in `environment`.
-    pub(crate) fn check_times(&self, environment: &[Vec<u8>]) -> Result<(), NotStored> {
+    /// SOURCE_DATE_EPOCH.
+    pub(crate) fn check_times(&self) -> Result<(), NotStored> {
         let reads = &self.reads;
         if reads.times.is_empty() {
             return Ok(());
@@ -139,14 +146,11 @@ impl<'a> ReadSet<'a> {
             Ok(metadata) => Ok(metadata.mtime()),
             Err(error) => Err(format!("{}: {error}", path.display())),
         };
-        let source_date_epoch = environment
-            .iter()
-            .find_map(|assignment| assignment.strip_prefix(b"SOURCE_DATE_EPOCH="));
         let moments = Moments {
             compile: self.started.seconds()..=seconds(SystemTime::now()),
             files: reads.sources.keys().map(mtime).collect::<Result<_, _>>()?,
-            given: source_date_epoch
-                .and_then(|seconds| std::str::from_utf8(seconds).ok()?.parse().ok()),
+            given: environment::source_date()
+                .and_then(|seconds| std::str::from_utf8(&seconds).ok()?.parse().ok()),
         };
         let sources = reads.sources.values().map(|text| text.as_slice());
         let snippets = reads.snippets.iter().map(Vec::as_slice);

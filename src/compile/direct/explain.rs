@@ -5,6 +5,7 @@ use crate::cmdline::Job;
 use crate::compile::direct::dependencies::ResolvedDependencies;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::request::direct_key::DirectKeyInputs;
+use crate::compile::request::environment;
 use crate::compile::store_view::StoreView;
 use crate::explain::{
     DependencyReport, File, Later, SCHEMA, ToolFacts, UnitFacts, fields, flags, options, shared,
@@ -40,6 +41,10 @@ pub(crate) struct Collector<'a> {
     /// What the invocation asks for.
     pub job: &'a Job,
     pub toolchain: &'a Toolchain,
+    /// Whether it printed anything.
+    pub has_messages: bool,
+    /// Whether a pass gave something that may be a time.
+    pub has_times: bool,
     /// Why semantic matching is off, if it is.
     pub exact: Option<&'a str>,
     pub units: Vec<ExplainedUnit<'a>>,
@@ -65,8 +70,7 @@ impl Collector<'_> {
         cache: &StoreView<'_>,
         dependencies: Option<&ResolvedDependencies<'_>>,
     ) -> DependencyReport {
-        let mut key_fields = Explanation::default();
-        self.request.write(&mut key_fields);
+        let key_fields = self.key_fields();
         let folded = FOLDED.iter().filter_map(|name| {
             let value = env::var_os(name)?;
             Some(((*name).to_owned(), flags(value.as_bytes())))
@@ -100,6 +104,22 @@ impl Collector<'_> {
         }
         self.add_includers(&mut facts.files);
         facts
+    }
+
+    /// The fields of the key with the paths of this place, and the variables that only this result depends on.
+    fn key_fields(&self) -> Explanation {
+        let mut fields = Explanation::default();
+        self.request.write(&mut fields);
+        for (name, values) in &mut fields.0 {
+            for value in values.iter_mut() {
+                *value = self.request.roots.expand_text(value).unwrap_or_default();
+            }
+            if *name == "environment" {
+                values.extend(environment::conditional(self.has_messages, self.has_times));
+                values.sort();
+            }
+        }
+        fields
     }
 
     /// The files that the passes read, without the paths where they were looked for, which only direct mode

@@ -1,75 +1,35 @@
-//! Looks results up in direct mode, and stores them for it.
+//! Looks results up in direct mode.
 //!
 //! Under the direct key lies a list of path sets, newest first. Under the digest of a set and the digests of its
-//! files lies a [`DirectRecord`].
+//! files lies a [`DirectRecord`], or a pointer to it.
 
 use crate::cmdline::Job;
 use crate::compile::deliver::delivery::{Delivery, PlacedOutput};
 use crate::compile::deliver::places::Places;
-use crate::compile::deliver::write_output::{OutputTarget, WriteMode};
-use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
+use crate::compile::deliver::write_output::OutputTarget;
 use crate::compile::direct::explain;
-use crate::compile::direct::reached;
+use crate::compile::direct::record::{DirectRecord, Needs, Pointer, SCHEMA};
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions::{self, HostQuestion};
-use crate::compile::inputs::line_insensitive::ObservedPositions;
 use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::request::facts::RequestFacts;
+use crate::compile::request::{environment, messages};
 use crate::compile::run::printed::Printed;
 use crate::compile::store_view::StoreView;
-use crate::compile::unit::module::OutputScope;
 use crate::includes::digests::DigestTable;
-use crate::includes::lookups::{Lookups, NotStored};
+use crate::includes::lookups::NotStored;
 use crate::includes::path_set::{self, Changed, PathSet};
-use crate::includes::tokens::{self, TokenDigests};
-use crate::includes::unchanged_since;
-use crate::journal::{Recorder, place, text};
-use crate::key::{Digest, Digester, result_key};
+use crate::journal::Recorder;
+use crate::key::{Digest, Digester, ResultFacts, Roots, Sink, result_key};
 use crate::stat::CoarseTime;
 use crate::store::Artefact;
 use crate::toolchain::{HostDriver, HostFamily, ToolForms, Toolchain};
-use serde::{Deserialize, Serialize};
+use serde::de::DeserializeOwned;
 use std::collections::{BTreeSet, HashMap};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-
-/// The version of [`DirectRecord`]. It is also raised when results of older versions are no longer trusted.
-const SCHEMA: u32 = 3;
-
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct DirectRecord {
-    schema: u32,
-    /// Translation units, for the counters.
-    units: u64,
-    outputs: Vec<OutputRecord>,
-    /// Depfiles and kept files, by the paths that they are written to.
-    depfiles: Vec<(PathBuf, Artefact)>,
-    kept: Vec<(PathBuf, Artefact)>,
-    stdout: Option<Artefact>,
-    stderr: Option<Artefact>,
-    /// The value of `-o`, if the result is valid for that output only.
-    #[serde(default)]
-    only: Option<PathBuf>,
-    /// Wall time of the compile, passes included, in milliseconds.
-    #[serde(default)]
-    milliseconds: u64,
-    /// The key of the facts of that compile, in hex.
-    #[serde(default)]
-    facts: Option<String>,
-    /// The sources that it was compiled from, to be shown to users: absolute paths without `.`.
-    #[serde(default)]
-    sources: Vec<String>,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct OutputRecord {
-    /// Where it is written; `None` stands for the value of `-o`.
-    path: Option<PathBuf>,
-    #[serde(rename = "manner")]
-    mode: WriteMode,
-    artefact: Artefact,
-}
 
 /// The result of a direct hit.
 pub(crate) struct DirectHit {
@@ -90,28 +50,19 @@ pub(crate) struct DirectHit {
     pub facts: Option<String>,
 }
 
-/// What is stored about a result besides its files.
-pub(crate) struct CompiledResult {
-    pub units: u64,
-    /// `ThisOutput` if the result of any unit is valid for its output only.
-    pub scope: OutputScope,
-    /// Milliseconds that it took to compile them.
-    pub milliseconds: u64,
-    /// The key of the facts of that compile, in hex.
-    pub facts: Option<String>,
-}
-
 /// One invocation as direct mode sees it.
 pub(crate) struct Direct<'a> {
-    key: Digest,
+    pub(super) key: Digest,
     /// The questions to a program in front of the host compiler, and the key without its answers.
-    questions: Option<(Digest, BTreeSet<HostQuestion>)>,
-    job: &'a Job,
-    facts: &'a RequestFacts,
-    cache: &'a StoreView<'a>,
-    table: &'a DigestTable,
+    pub(super) questions: Option<(Digest, BTreeSet<HostQuestion>)>,
+    pub(super) job: &'a Job,
+    pub(super) facts: &'a RequestFacts,
+    pub(super) cache: &'a StoreView<'a>,
+    pub(super) table: &'a DigestTable,
+    /// Where paths are that keys and path sets hold below the names of roots.
+    pub(super) roots: Roots,
     /// Whether semantic (token-only) matches are allowed.
-    counts_tokens: bool,
+    pub(super) counts_tokens: bool,
 }
 
 impl<'a> Direct<'a> {
@@ -142,6 +93,7 @@ impl<'a> Direct<'a> {
             facts,
             cache,
             table,
+            roots: request.roots.clone(),
             counts_tokens: false,
         };
         let mut family = Some(toolchain.host);
@@ -154,7 +106,7 @@ impl<'a> Direct<'a> {
             };
             family = answers.family.filter(|_| answers.doubt.is_none());
             direct.questions = Some((direct.key, answers.questions.clone()));
-            direct.key = answers.key(&direct.key);
+            direct.key = answers.key(&direct.key, &direct.roots);
         }
         match family {
             Some(HostFamily::Gnu) => Ok(direct),
@@ -169,7 +121,12 @@ impl<'a> Direct<'a> {
             digests: Some(self.table),
         };
         compiler
-            .ask(&host_questions::recall(self.cache, &self.key, self.job)?)
+            .ask(&host_questions::recall(
+                self.cache,
+                &self.key,
+                &self.roots,
+                self.job,
+            )?)
             .ok()
     }
 
@@ -181,8 +138,37 @@ impl<'a> Direct<'a> {
         }
     }
 
+    /// The same invocation's unit `number`, whose results have keys of their own.
+    pub(crate) fn of_unit(&self, number: usize) -> Self {
+        let mut sink = Digester::default();
+        sink.one("schema", b"pcache-nvcc direct unit 1");
+        sink.one("direct", &self.key);
+        sink.one("unit", &(number as u64).to_le_bytes());
+        Self {
+            key: sink.finish(),
+            questions: self.questions.clone(),
+            roots: self.roots.clone(),
+            ..*self
+        }
+    }
+
     /// The stored result, if nothing that it depends on has changed. Logs to `recorder` why there is none.
     pub(crate) fn look_up(&self, recorder: &Recorder) -> Option<DirectHit> {
+        self.look_through(
+            recorder,
+            &|set, contents| self.fetch(set, contents).map(|(hit, _)| hit),
+            &|set, contents| self.fetch_alike(set, contents),
+        )
+    }
+
+    /// What `fetch` returns for a path set that holds, or else what `fetch_alike` returns for one whose files have
+    /// other contents than any result.
+    pub(super) fn look_through<T>(
+        &self,
+        recorder: &Recorder,
+        fetch: &dyn Fn(&PathSet, &[Digest]) -> Option<T>,
+        fetch_alike: &dyn Fn(&PathSet, &[Digest]) -> Option<T>,
+    ) -> Option<T> {
         if self.cache.recache {
             recorder.note("direct", "not looked up: PCACHE_RECACHE is set");
             return None;
@@ -201,7 +187,7 @@ impl<'a> Direct<'a> {
         let mut unmatched = Vec::new();
         for (number, set) in sets.iter().enumerate() {
             let nth = || format!("path set {} of {}", number + 1, sets.len());
-            let contents = match set.check(self.table, memo.as_mut(), started) {
+            let contents = match set.check(self.table, memo.as_mut(), started, &self.roots) {
                 Ok(contents) => contents,
                 Err(Changed(path)) => {
                     let path = path.display();
@@ -209,10 +195,8 @@ impl<'a> Direct<'a> {
                     continue;
                 }
             };
-            let scopes = [OutputScope::AnyOutput, OutputScope::ThisOutput].into_iter();
-            let mut keys = scopes.map(|scope| self.result_key(set, &contents, scope));
-            if let Some((hit, _)) = keys.find_map(|key| self.fetch(&key)) {
-                return Some(hit);
+            if let Some(found) = fetch(set, &contents) {
+                return Some(found);
             }
             unmatched.push((set, contents));
             recorder.note(
@@ -222,8 +206,8 @@ impl<'a> Direct<'a> {
         }
         // Only now, since token digests mean reading files.
         let mut unmatched = unmatched.iter().filter(|_| self.cache.semantic);
-        let hit = unmatched.find_map(|(set, contents)| self.fetch_alike(set, contents));
-        if hit.is_none() && recorder.keeps_notes() {
+        let found = unmatched.find_map(|(set, contents)| fetch_alike(set, contents));
+        if found.is_none() && recorder.keeps_notes() {
             let reason = if self.cache.semantic {
                 "no earlier state of these files had the same tokens"
             } else {
@@ -231,29 +215,26 @@ impl<'a> Direct<'a> {
             };
             recorder.note("direct", reason);
         }
-        hit
+        found
     }
 
     /// The result of an earlier state of the files with the same tokens. Stores it under the present contents too.
     fn fetch_alike(&self, set: &PathSet, contents: &[Digest]) -> Option<DirectHit> {
         let list = self.cache.record(&TokenSet::key(&self.key, set))?;
         let token_sets = TokenSet::read_all(&list)?;
-        let paths = set.files()?;
+        let paths = set.files(&self.roots)?;
         let mut matching = token_sets
             .iter()
             .filter(|tokens| tokens.hold(&paths, contents));
-        let (tokens, (hit, mut record)) =
-            matching.find_map(|tokens| Some((tokens, self.fetch(&tokens.result)?)))?;
+        let (tokens, (hit, mut record)) = matching.find_map(|tokens| {
+            let then = tokens.contents();
+            Some((tokens, self.fetch(set, &then)?))
+        })?;
         let base = record.facts.take();
         let changed = tokens.changed(&paths, contents);
         record.facts = base.and_then(|base| explain::keep_later(self.cache, base, changed));
-        let scope = match record.only {
-            Some(_) => OutputScope::ThisOutput,
-            None => OutputScope::AnyOutput,
-        };
-        if let Ok(record) = serde_json::to_vec(&record) {
-            let key = self.result_key(set, contents, scope);
-            self.cache.keep(&key, &record);
+        if let Ok(bytes) = serde_json::to_vec(&record) {
+            self.keep_scoped(set, contents, record.needs, &bytes);
         }
         Some(DirectHit {
             is_semantic: true,
@@ -262,29 +243,58 @@ impl<'a> Direct<'a> {
         })
     }
 
-    /// The key of the result of `set` with these `contents`.
-    fn result_key(&self, set: &PathSet, contents: &[Digest], scope: OutputScope) -> Digest {
-        let output = self.output();
-        let output = (scope == OutputScope::ThisOutput).then(|| output.as_os_str().as_bytes());
-        result_key(&self.key, &set.digest, contents, output)
+    /// The key of the result of `set` with these `contents`, which depends on `needs` too.
+    pub(super) fn result_key(&self, set: &PathSet, contents: &[Digest], needs: Needs) -> Digest {
+        let output = needs.output.then(|| self.output());
+        let messages = needs
+            .messages
+            .then(|| messages::facts(self.facts.diagnostics));
+        let time = needs
+            .time
+            .then(|| environment::source_date().unwrap_or_default());
+        let facts = ResultFacts {
+            output: output.as_deref(),
+            messages: messages.as_deref().unwrap_or_default(),
+            time: time.as_deref(),
+            places: &self.roots.paths(needs.roots),
+        };
+        result_key(&self.key, &set.digest, contents, &facts)
     }
 
     /// The value of `-o`. Empty without one: the output's name then follows from the source, which is in the key.
-    fn output(&self) -> PathBuf {
-        self.job.output.clone().unwrap_or_default().into()
+    fn output(&self) -> Vec<u8> {
+        let output = self.job.output.clone().unwrap_or_default().into_vec();
+        let short = self.roots.shorten(&output);
+        short.map_or_else(|| output.clone(), |short| short.into_owned())
     }
 
-    /// The result under `key`, and its record.
-    fn fetch(&self, key: &Digest) -> Option<(DirectHit, DirectRecord)> {
-        let stored = self.cache.record(key)?;
-        let record: DirectRecord = serde_json::from_slice(&stored).ok()?;
-        let is_other = |only: &PathBuf| *only != self.output();
-        if record.schema != SCHEMA
-            || record.only.as_ref().is_some_and(is_other)
-            || !self.may_place(&record)
-        {
-            return None;
+    /// The record of `set` with these `contents`, and its key: the one without further parts, or the one to which a
+    /// pointer under it leads.
+    pub(super) fn read<R: DeserializeOwned>(
+        &self,
+        set: &PathSet,
+        contents: &[Digest],
+        needs_of: impl Fn(&R) -> (u32, Needs),
+    ) -> Option<(Digest, R)> {
+        let mut key = self.result_key(set, contents, Needs::default());
+        let mut stored = self.cache.record(&key)?;
+        let mut needs = Needs::default();
+        if stored.starts_with(POINTER) {
+            let pointer: Pointer = serde_json::from_slice(&stored[POINTER.len()..]).ok()?;
+            needs = (pointer.schema == SCHEMA).then_some(pointer.needs)?;
+            key = self.result_key(set, contents, needs);
+            stored = self.cache.record(&key)?;
         }
+        let record: R = serde_json::from_slice(&stored).ok()?;
+        (needs_of(&record) == (SCHEMA, needs)).then_some((key, record))
+    }
+
+    /// The result of `set` with these `contents`, and its record.
+    fn fetch(&self, set: &PathSet, contents: &[Digest]) -> Option<(DirectHit, DirectRecord)> {
+        let read = self.read(set, contents, |record: &DirectRecord| {
+            (record.schema, record.needs)
+        });
+        let (key, record) = read?;
         let delivery = self.delivery(&record)?;
         let hit = DirectHit {
             // On an output that only nvcc can write properly, an ordinary compile reports the bypass.
@@ -292,7 +302,7 @@ impl<'a> Direct<'a> {
             kept_targets: delivery.kept_targets().ok()?,
             delivery,
             units: record.units.min(self.job.inputs.len() as u64),
-            key: *key,
+            key,
             is_semantic: false,
             milliseconds: record.milliseconds,
             facts: record.facts.clone(),
@@ -300,184 +310,64 @@ impl<'a> Direct<'a> {
         Some((hit, record))
     }
 
-    /// Reads all artefacts of `record`. `None` if one is no longer in the store.
+    /// Reads all artefacts of `record`. `None` if one is no longer in the store, or this invocation may not write a
+    /// file of the result.
     fn delivery(&self, record: &DirectRecord) -> Option<Delivery> {
-        let mut outputs = Vec::with_capacity(record.outputs.len());
+        let path = |short: &Path| {
+            let path = self.roots.expand_text(short.as_os_str().as_bytes())?;
+            Some(PathBuf::from(OsString::from_vec(path)))
+        };
+        let mut paths = Vec::with_capacity(record.outputs.len());
         for output in &record.outputs {
+            paths.push(match &output.path {
+                Some(short) => Some(path(short)?),
+                None => None,
+            });
+        }
+        let files = |files: &[(PathBuf, Artefact)]| -> Option<Vec<(PathBuf, Artefact)>> {
+            let files = files.iter();
+            files
+                .map(|(short, artefact)| Some((path(short)?, *artefact)))
+                .collect()
+        };
+        let (depfiles, kept) = (files(&record.depfiles)?, files(&record.kept)?);
+        let places = Places::of(self.job, self.facts.keep.as_ref());
+        let outputs: Vec<_> = paths.iter().map(Option::as_deref).collect();
+        let names: Vec<_> = depfiles.iter().map(|(path, _)| path.as_path()).collect();
+        let may_write = places.are_outputs(&outputs)
+            && places.are_depfiles(&names)
+            && places.are_kept(kept.iter().map(|(path, _)| path));
+        if !may_write {
+            return None;
+        }
+        let mut outputs = Vec::with_capacity(paths.len());
+        for (path, output) in paths.into_iter().zip(&record.outputs) {
             outputs.push(PlacedOutput {
-                path: match &output.path {
-                    Some(path) => path.clone(),
+                path: match path {
+                    Some(path) => path,
                     None => self.job.output.clone()?.into(),
                 },
                 mode: output.mode,
                 bytes: self.cache.artefact(&output.artefact)?,
             });
         }
-        Some(Delivery {
+        let mut delivery = Delivery {
             outputs,
-            depfiles: self.fetch_files(&record.depfiles)?,
-            kept: self.fetch_files(&record.kept)?,
             printed: Printed::fetch(self.cache, [&record.stdout, &record.stderr])?,
-        })
-    }
-
-    fn fetch_files(&self, files: &[(PathBuf, Artefact)]) -> Option<Vec<(PathBuf, Vec<u8>)>> {
-        files
-            .iter()
-            .map(|(path, artefact)| Some((path.clone(), self.cache.artefact(artefact)?)))
-            .collect()
-    }
-
-    fn keep_files(&self, files: &[(PathBuf, Vec<u8>)]) -> Option<Vec<(PathBuf, Artefact)>> {
-        files
-            .iter()
-            .map(|(path, bytes)| Some((path.clone(), self.cache.keep_artefact(bytes)?)))
-            .collect()
-    }
-
-    /// Whether the files of a result are exactly those that this invocation may write.
-    fn may_place(&self, record: &DirectRecord) -> bool {
-        let places = Places::of(self.job, self.facts.keep.as_ref());
-        let outputs = record.outputs.iter().map(|output| output.path.as_deref());
-        let depfiles = record.depfiles.iter().map(|(path, _)| path.as_path());
-        places.are_outputs(&outputs.collect::<Vec<_>>())
-            && places.are_depfiles(&depfiles.collect::<Vec<_>>())
-            && places.are_kept(record.kept.iter().map(|(path, _)| path))
-    }
-
-    /// Resolves `reads`, which must be complete, to a path set and the digests of its files.
-    pub(crate) fn resolve<'t>(
-        &self,
-        reads: ReadSet<'t>,
-    ) -> Result<ResolvedDependencies<'t>, NotStored> {
-        reads.check_times(&self.facts.environment)?;
-        let lookups = Lookups::resolve(&reads.reads, &reads.orders, &|| {
-            reached::names(&reads.works)
-        })?;
-        let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
-        let contents = set
-            .check(self.table, None, CoarseTime::now())
-            .map_err(|Changed(path)| format!("{} changed during the compile", path.display()))?;
-        Ok(ResolvedDependencies {
-            tokens: self.counts_tokens.then(|| tokens_of(&lookups, &reads)),
-            lookups,
-            set,
-            contents,
-            started: reads.started,
-            watch: reads.watch,
-            mounts: reads.mounts,
-        })
-    }
-
-    /// Stores the result under its dependencies, and under the tokens of its files too, unless `observed` is `None`.
-    /// Returns the reason, which is only logged, if the result cannot be stored.
-    pub(crate) fn keep(
-        &self,
-        dependencies: ResolvedDependencies<'_>,
-        observed: Option<ObservedPositions>,
-        delivery: &Delivery,
-        result: CompiledResult,
-    ) -> Result<(), NotStored> {
-        if self.cache.readonly {
-            return Ok(());
+            ..Delivery::default()
+        };
+        for (path, artefact) in depfiles {
+            let text = self.cache.artefact(&artefact)?;
+            delivery
+                .depfiles
+                .push((path, self.roots.expand_text(&text)?));
         }
-        let ResolvedDependencies {
-            lookups,
-            set,
-            contents,
-            tokens,
-            started,
-            watch,
-            mounts,
-        } = dependencies;
-        // After all lookups and reads, so that the check covers every one of them.
-        unchanged_since::check(&lookups, started, &watch.end())?;
-        mounts.check()?;
-        let unstored = || self.cache.why_unstored();
-        let key = self.result_key(&set, &contents, result.scope);
-        let record = self.record(delivery, result).ok_or_else(unstored)?;
-        if !self.may_place(&record) {
-            return Err("its files are not where the command line alone says".to_owned());
+        for (path, artefact) in kept {
+            delivery.kept.push((path, self.cache.artefact(&artefact)?));
         }
-        let bytes = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
-        self.cache
-            .keep(&key, &bytes)
-            .then_some(())
-            .ok_or_else(unstored)?;
-        if let (Some(observed), Some(tokens)) = (observed, tokens) {
-            self.keep_tokens(&set, TokenSet::new(key, observed, contents, &tokens));
-        }
-        let is_kept = self.keep_set(set) && self.keep_questions();
-        is_kept.then_some(()).ok_or_else(unstored)
-    }
-
-    fn keep_questions(&self) -> bool {
-        self.questions.as_ref().is_none_or(|(base, questions)| {
-            host_questions::remember(self.cache, base, self.job, questions)
-        })
-    }
-
-    /// Puts `tokens` first in the list of `set`. Best effort: if it fails, the next edit of a comment costs a
-    /// preprocessing.
-    fn keep_tokens(&self, set: &PathSet, tokens: TokenSet) {
-        let key = TokenSet::key(&self.key, set);
-        let list = self.cache.record(&key);
-        let older = list.as_deref().and_then(TokenSet::read_all);
-        self.cache
-            .keep(&key, &tokens.write_before(&older.unwrap_or_default()));
-    }
-
-    fn record(&self, delivery: &Delivery, result: CompiledResult) -> Option<DirectRecord> {
-        let output = self.job.output.as_deref().map(Path::new);
-        let mut outputs = Vec::with_capacity(delivery.outputs.len());
-        for placed in &delivery.outputs {
-            outputs.push(OutputRecord {
-                path: (Some(placed.path.as_path()) != output).then(|| placed.path.clone()),
-                mode: placed.mode,
-                artefact: self.cache.keep_artefact(&placed.bytes)?,
-            });
-        }
-        let [stdout, stderr] = delivery.printed.keep(self.cache)?;
-        Some(DirectRecord {
-            schema: SCHEMA,
-            units: result.units,
-            only: (result.scope == OutputScope::ThisOutput).then(|| self.output()),
-            milliseconds: result.milliseconds,
-            facts: result.facts,
-            sources: self.sources(),
-            outputs,
-            depfiles: self.keep_files(&delivery.depfiles)?,
-            kept: self.keep_files(&delivery.kept)?,
-            stdout,
-            stderr,
-        })
-    }
-
-    /// The sources in the form that the journal uses.
-    fn sources(&self) -> Vec<String> {
-        let directory = &self.facts.directory.physical;
-        let sources = self.job.inputs.iter();
-        let paths = sources.map(|path| place(directory, path));
-        paths.map(|path| text(path.as_os_str())).collect()
-    }
-
-    /// Puts `set` first in the list of path sets. If two processes do so at once, the set of one may be lost, which
-    /// costs a preprocessing.
-    fn keep_set(&self, set: PathSet) -> bool {
-        let list = self.cache.record(&self.key);
-        let older = list.as_deref().and_then(path_set::read_list);
-        match path_set::list_with(set, older.unwrap_or_default()) {
-            Some(list) => self.cache.keep(&self.key, &list),
-            None => true,
-        }
+        Some(delivery)
     }
 }
 
-/// The token digests of each file, in the order of the path set.
-fn tokens_of(lookups: &Lookups, reads: &ReadSet<'_>) -> Vec<Option<TokenDigests>> {
-    lookups
-        .files
-        .iter()
-        .map(|path| tokens::digest(reads.reads.sources.get(path)?))
-        .collect()
-}
+/// The first line of a [`Pointer`].
+pub(super) const POINTER: &[u8] = b"pcache-nvcc pointer 1\n";

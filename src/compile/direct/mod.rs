@@ -3,8 +3,11 @@
 
 pub(crate) mod dependencies;
 pub(crate) mod explain;
+pub(crate) mod keep;
 pub(crate) mod lookup;
 mod reached;
+pub(crate) mod record;
 pub(crate) mod recording;
 pub(crate) mod search_orders;
 pub(crate) mod token_set;
+mod units;

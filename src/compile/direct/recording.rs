@@ -73,6 +73,9 @@ impl<'a> Recording<'a> {
         self.quoted.extend(quoted.map(|source| source.path.clone()));
         if let Ending::Unstored(why) = &unit.ending {
             self.refuse(why);
+        } else if unit.ending == Ending::DirectHit {
+            // What it read is not known in full; it has a record of its own.
+            self.state = RecordingState::Off;
         } else {
             self.change(|direct, mut reads| {
                 reads.add(&unit.known)?;

@@ -8,7 +8,7 @@ use crate::key::{Digest, Digester, Sink};
 use sha2::{Digest as _, Sha256};
 use std::collections::HashSet;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// How many results of one path set [`TokenSet::write_before`] keeps: enough for switching between two branches.
 const MOST: usize = 2;
@@ -55,8 +55,13 @@ impl TokenSet {
         sink.finish()
     }
 
+    /// The content digest of each file then.
+    pub(crate) fn contents(&self) -> Vec<Digest> {
+        self.files.iter().map(|[content, _]| *content).collect()
+    }
+
     /// Whether the files at `paths`, whose digests are `contents` now, still have the same tokens.
-    pub(crate) fn hold(&self, paths: &[&Path], contents: &[Digest]) -> bool {
+    pub(crate) fn hold(&self, paths: &[PathBuf], contents: &[Digest]) -> bool {
         if paths.len() != self.files.len() || contents.len() != self.files.len() {
             return false;
         }
@@ -75,12 +80,12 @@ impl TokenSet {
     /// The files at `paths` whose `contents` differ from those of this set, with their present digests.
     pub(crate) fn changed<'p>(
         &'p self,
-        paths: &'p [&Path],
+        paths: &'p [PathBuf],
         contents: &'p [Digest],
     ) -> impl Iterator<Item = (&'p Path, &'p Digest)> {
         let files = paths.iter().zip(contents).zip(&self.files);
         let changed = files.filter(|((_, now), [then, _])| *now != then);
-        changed.map(|((path, now), _)| (*path, now))
+        changed.map(|((path, now), _)| (path.as_path(), now))
     }
 
     /// Whether the same groups of files have equal bytes now as then.

@@ -11,6 +11,7 @@ use crate::compile::store_view::StoreView;
 use crate::includes::lookups::NotStored;
 use crate::includes::mounts::Mounts;
 use crate::journal::{place, text};
+use crate::key::Roots;
 use crate::plan::{Plan, Stage, Unit};
 use crate::stat::CoarseTime;
 
@@ -30,6 +31,8 @@ pub(crate) struct UnitContext<'a> {
     pub exact: Option<&'a str>,
     /// The host compiler's answers about the job's flags.
     pub host: &'a Answers,
+    /// The roots of the invocation.
+    pub roots: &'a Roots,
     /// A time before any pass, by the clock that stamps files.
     pub started: CoarseTime,
     /// Notices changes of mounts since then.

@@ -10,7 +10,7 @@ use crate::compile::request::environment;
 use crate::compile::run::commands::dependency_flags;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::NotStored;
-use crate::key::{Digest, Digester, Sink, list};
+use crate::key::{Digest, Digester, PathStarts, RootSet, Roots, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Stage};
 use crate::toolchain::{
@@ -48,15 +48,16 @@ pub(crate) struct Answers {
 impl Answers {
     /// Direct mode's key of an invocation for which the host compiler has to be queried. `base` is its key without
     /// the answers.
-    pub(crate) fn key(&self, base: &Digest) -> Digest {
+    pub(crate) fn key(&self, base: &Digest, roots: &Roots) -> Digest {
+        let short = |text: &Vec<u8>| roots.shorten_text(text, PathStarts::Words);
+        let (commands, left): (Vec<_>, Vec<_>) = self.commands.iter().map(short).unzip();
+        let left = left.into_iter().fold(RootSet::default(), RootSet::and);
         let mut sink = Digester::default();
-        sink.one("schema", b"pcache-nvcc asked 5");
+        sink.one("schema", b"pcache-nvcc asked 6");
         sink.one("direct", base);
-        list(
-            &mut sink,
-            "commands",
-            self.commands.iter().map(Vec::as_slice),
-        );
+        list(&mut sink, "commands", commands.iter().map(Vec::as_slice));
+        let places = roots.paths(left);
+        list(&mut sink, "places", places.iter().map(Vec::as_slice));
         sink.finish()
     }
 }
@@ -331,7 +332,8 @@ fn kept_variables(
             answers.doubt = Some(format!("a program sets {name} for the host compiler"));
         }
         // The compiler names the directory in debug information as PWD spells it.
-        if environment::is_keyed(name) || name == "PWD" {
+        let is_plain = !environment::is_conditional(name) || !is_inherited();
+        if (environment::is_keyed(name) && is_plain) || name == "PWD" {
             kept.push([name.as_bytes(), b"=", &variable.quoted].concat());
         }
     }

@@ -6,7 +6,7 @@ use crate::compile::inputs::extra_passes::UnitPasses;
 use crate::compile::request::environment;
 use crate::compile::run::commands::{plain_arguments, search_path};
 use crate::compile::store_view::StoreView;
-use crate::key::{Digest, Digester, Sink, list};
+use crate::key::{Digest, Digester, RootSet, Roots, Sink, list};
 use crate::plan::{Plan, Stage, Tool};
 use crate::secret::Values;
 use crate::text;
@@ -118,10 +118,11 @@ pub(crate) const PIPE: &str = "-pipe";
 pub(crate) fn recall(
     cache: &StoreView<'_>,
     base: &Digest,
+    roots: &Roots,
     job: &Job,
 ) -> Option<BTreeSet<HostQuestion>> {
     let stored: BTreeSet<HostQuestion> =
-        serde_json::from_slice(&cache.order(&place(base))?).ok()?;
+        serde_json::from_slice(&cache.order(&place(base, roots))?).ok()?;
     let secrets = secrets(job);
     stored
         .iter()
@@ -134,11 +135,13 @@ pub(crate) fn recall(
 pub(crate) fn remember(
     cache: &StoreView<'_>,
     base: &Digest,
+    roots: &Roots,
     job: &Job,
     questions: &BTreeSet<HostQuestion>,
 ) -> bool {
-    let is_stored = recall(cache, base, job).as_ref() == Some(questions);
-    is_stored || record(job, questions).is_some_and(|bytes| cache.keep_order(&place(base), &bytes))
+    let is_stored = recall(cache, base, roots, job).as_ref() == Some(questions);
+    is_stored
+        || record(job, questions).is_some_and(|bytes| cache.keep_order(&place(base, roots), &bytes))
 }
 
 /// The bytes to store for `questions`.
@@ -159,10 +162,13 @@ fn secrets(job: &Job) -> Values {
 
 /// The key of the stored questions. They hold the variables that nvcc sets for its tools, which follow from the
 /// invocation and from the search path variables.
-fn place(base: &Digest) -> Digest {
+fn place(base: &Digest, roots: &Roots) -> Digest {
     let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc questions 7");
+    sink.one("schema", b"pcache-nvcc questions 8");
     sink.one("direct", base);
+    // They hold the paths of this place.
+    let places = roots.paths(RootSet::all());
+    list(&mut sink, "places", places.iter().map(Vec::as_slice));
     let searched = environment::searched();
     list(&mut sink, "searched", searched.iter().map(Vec::as_slice));
     sink.finish()

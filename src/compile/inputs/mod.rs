@@ -13,4 +13,5 @@ pub(crate) mod known_files;
 pub(crate) mod line_insensitive;
 pub(crate) mod preprocess;
 pub(crate) mod quoted_sources;
+pub(crate) mod shown_roots;
 pub(crate) mod steering;

@@ -1,26 +1,36 @@
-//! The fields of direct mode's key: what is known of an invocation before any tool has run.
+//! The fields of direct mode's key: what is known of an invocation before any tool has run. Paths stand below the names
+//! of their roots, so that another checkout has the same key.
 
 use crate::cmdline::Job;
 use crate::compile::request::environment;
 use crate::compile::request::facts::RequestFacts;
-use crate::compile::request::machine;
+use crate::compile::request::{machine, roots};
+use crate::config::BaseDir;
 use crate::includes::lookups::NotStored;
-use crate::key::{CommonFacts, DirectFacts, Sink};
+use crate::key::{CommonFacts, DirectFacts, PathStarts, RootSet, Roots, Sink};
 use crate::toolchain::Toolchain;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// The fields of direct mode's key.
 pub(crate) struct DirectKeyInputs<'a> {
     facts: &'a RequestFacts,
     toolchain: &'a Toolchain,
+    /// The roots of the invocation.
+    pub roots: Roots,
+    directory: [Vec<u8>; 2],
+    environment: Vec<Vec<u8>>,
+    keep: Option<Vec<u8>>,
+    job: Vec<(&'static str, Vec<Vec<u8>>)>,
     programs: Vec<Vec<u8>>,
     planning: Vec<Vec<u8>>,
+    inputs: Vec<Vec<u8>>,
     sources: Vec<Vec<u8>>,
     machine: Vec<Vec<u8>>,
     outputs: Vec<Vec<u8>>,
+    places: Vec<Vec<u8>>,
 }
 
 impl<'a> DirectKeyInputs<'a> {
@@ -31,41 +41,97 @@ impl<'a> DirectKeyInputs<'a> {
         job: &Job,
         facts: &'a RequestFacts,
         toolchain: &'a Toolchain,
+        base_dir: &BaseDir,
     ) -> Result<Self, NotStored> {
-        let bytes = |path: &PathBuf| path.as_os_str().as_bytes().to_vec();
-        let mut programs = vec![nvcc.as_os_str().as_bytes().to_vec()];
-        programs.extend(toolchain.found.iter().map(bytes));
         let real_path = |input: &Vec<u8>| {
             let input = Path::new(OsStr::from_bytes(input));
             fs::canonicalize(input).map_err(|error| format!("{}: {error}", input.display()))
         };
         let sources = facts.inputs.iter().map(real_path);
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let outputs = job.outputs().into_iter();
+        let roots = roots::find(base_dir, &sources, &facts.directory, nvcc, toolchain);
+        let mut short = Shortener {
+            roots: &roots,
+            left: RootSet::default(),
+        };
+        let programs = std::iter::once(nvcc).chain(toolchain.found.iter().map(PathBuf::as_path));
+        let job_fields = facts.job.iter().map(|(name, values)| {
+            let starts = match *name {
+                "define-macro" => PathStarts::Strings,
+                _ => PathStarts::Words,
+            };
+            let values = values.iter().map(|value| short.text(value, starts));
+            (*name, values.collect())
+        });
+        let job_fields = job_fields.collect();
+        let environment = facts.environment.iter();
+        let planning = environment::planned(&toolchain.profile_variables);
+        let keep = facts.keep.as_ref();
         Ok(Self {
-            facts,
-            toolchain,
-            programs,
-            planning: environment::planned(&toolchain.profile_variables),
-            sources: sources.iter().map(bytes).collect(),
+            directory: facts.directory.bytes().map(|path| short.word(path)),
+            environment: environment.map(|value| short.word(value)).collect(),
+            keep: keep.map(|keep| short.word(keep.prefix.as_bytes())),
+            job: job_fields,
+            programs: programs
+                .map(|path| short.word(path.as_os_str().as_bytes()))
+                .collect(),
+            planning: planning.iter().map(|value| short.word(value)).collect(),
+            inputs: facts.inputs.iter().map(|input| short.word(input)).collect(),
+            sources: sources
+                .iter()
+                .map(|path| short.word(path.as_os_str().as_bytes()))
+                .collect(),
             machine: machine::descriptions(facts, toolchain)
                 .ok_or("an option asks for GPUs that are unknown")?,
-            outputs: outputs.map(OsStringExt::into_vec).collect(),
+            outputs: job
+                .outputs()
+                .iter()
+                .map(|name: &OsString| short.word(name.as_bytes()))
+                .collect(),
+            places: roots.paths(short.left),
+            facts,
+            toolchain,
+            roots,
         })
     }
 
     /// Writes every field of direct mode's key to `sink`.
     pub(crate) fn write(&self, sink: &mut impl Sink) {
         DirectFacts {
-            common: self.facts.common(self.toolchain),
+            common: CommonFacts {
+                directory: self.directory.each_ref().map(Vec::as_slice),
+                environment: &self.environment,
+                keep: self.keep.as_deref(),
+                job: &self.job,
+                ..self.facts.common(self.toolchain)
+            },
             programs: &self.programs,
             planning: &self.planning,
-            inputs: &self.facts.inputs,
+            inputs: &self.inputs,
             sources: &self.sources,
             machine: &self.machine,
             outputs: &self.outputs,
+            places: &self.places,
         }
         .write(sink);
+    }
+}
+
+/// Shortens the values of fields, and collects the roots whose paths are left in them.
+struct Shortener<'r> {
+    roots: &'r Roots,
+    left: RootSet,
+}
+
+impl Shortener<'_> {
+    fn word(&mut self, text: &[u8]) -> Vec<u8> {
+        self.text(text, PathStarts::Words)
+    }
+
+    fn text(&mut self, text: &[u8], starts: PathStarts) -> Vec<u8> {
+        let (short, left) = self.roots.shorten_text(text, starts);
+        self.left = self.left.and(left);
+        short
     }
 }
 
@@ -78,7 +144,6 @@ impl RequestFacts {
             driver: self.driver.as_bytes(),
             directory: self.directory.bytes(),
             environment: &self.environment,
-            diagnostics: self.diagnostics.name(),
             keep: self.keep.as_ref().map(|keep| keep.prefix.as_bytes()),
             job: &self.job,
         }

@@ -16,8 +16,10 @@ pub(crate) enum VariableReader {
     /// One of CUDA's own tools.
     CudaTool,
     All,
-    /// nvcc, when it makes its plan. No stage reads it.
-    Plan,
+    /// The host compiler, for what it prints. A result without messages does not depend on it.
+    Messages,
+    /// The preprocessor, for `__DATE__` and its like. A result without a time does not depend on it.
+    Time,
 }
 
 /// Variables whose values are part of the key, and the programs that read them. NVCC_PREPEND_FLAGS and
@@ -29,37 +31,36 @@ pub(crate) const KEYED: &[(&str, VariableReader)] = &[
     ("COMPILER_PATH", VariableReader::HostCompiler),
     ("CPATH", VariableReader::HostCompiler),
     ("CPLUS_INCLUDE_PATH", VariableReader::HostCompiler),
-    ("CUDA_VISIBLE_DEVICES", VariableReader::Plan),
     ("C_INCLUDE_PATH", VariableReader::HostCompiler),
     ("DRIVERKIT_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
     ("EDG_BASE", VariableReader::CudaTool),
     ("EDG_MODULES_PATH", VariableReader::CudaTool),
     ("G++_ROOT", VariableReader::HostCompiler),
-    ("GCC_COLORS", VariableReader::HostCompiler),
+    ("GCC_COLORS", VariableReader::Messages),
     ("GCC_EXEC_PREFIX", VariableReader::HostCompiler),
-    ("GCC_EXTRA_DIAGNOSTIC_OUTPUT", VariableReader::HostCompiler),
+    ("GCC_EXTRA_DIAGNOSTIC_OUTPUT", VariableReader::Messages),
     ("GCC_ROOT", VariableReader::HostCompiler),
-    ("GCC_URLS", VariableReader::HostCompiler),
+    ("GCC_URLS", VariableReader::Messages),
     ("GCONV_PATH", VariableReader::All),
     ("IPHONEOS_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
-    ("LANG", VariableReader::All),
-    ("LANGUAGE", VariableReader::All),
-    ("LC_ALL", VariableReader::All),
-    ("LC_CTYPE", VariableReader::All),
-    ("LC_MESSAGES", VariableReader::All),
+    ("LANG", VariableReader::Messages),
+    ("LANGUAGE", VariableReader::Messages),
+    ("LC_ALL", VariableReader::Messages),
+    ("LC_CTYPE", VariableReader::Messages),
+    ("LC_MESSAGES", VariableReader::Messages),
     ("LIBNVVM_DISABLE_CONCURRENT_API", VariableReader::CudaTool),
     ("LLVM_OVERRIDE_PRODUCER", VariableReader::All),
-    ("LOCPATH", VariableReader::All),
+    ("LOCPATH", VariableReader::Messages),
     ("MACOSX_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
-    ("NLSPATH", VariableReader::All),
-    ("NO_COLOR", VariableReader::HostCompiler),
+    ("NLSPATH", VariableReader::Messages),
+    ("NO_COLOR", VariableReader::Messages),
     ("NVVM_IR_VER_CHK", VariableReader::CudaTool),
     ("NV_NVVM_VERSION", VariableReader::CudaTool),
-    ("OUTPUT_CHARSET", VariableReader::All),
+    ("OUTPUT_CHARSET", VariableReader::Messages),
     ("POSIXLY_CORRECT", VariableReader::All),
     ("SDKROOT", VariableReader::HostCompiler),
-    ("SOURCE_DATE_EPOCH", VariableReader::HostCompiler),
-    ("TERM_URLS", VariableReader::HostCompiler),
+    ("SOURCE_DATE_EPOCH", VariableReader::Time),
+    ("TERM_URLS", VariableReader::Messages),
     ("TVOS_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
     ("WATCHOS_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
     ("XROS_DEPLOYMENT_TARGET", VariableReader::HostCompiler),
@@ -78,9 +79,19 @@ pub(crate) fn reaching(reader: VariableReader, assignments: &[Vec<u8>]) -> Vec<V
     assignments.iter().filter(reaches).cloned().collect()
 }
 
-/// Whether the variable's value is part of the key.
+/// Whether the variable's value is part of some key.
 pub fn is_keyed(name: &str) -> bool {
     KEYED.iter().any(|(variable, _)| *variable == name)
+}
+
+/// Whether the variable matters for messages or times alone.
+pub(crate) fn is_conditional(name: &str) -> bool {
+    let reader = KEYED.iter().find(|(variable, _)| *variable == name);
+    reader.is_some_and(|(_, reader)| is_for_some(*reader))
+}
+
+fn is_for_some(reader: VariableReader) -> bool {
+    matches!(reader, VariableReader::Messages | VariableReader::Time)
 }
 
 /// Variables that make a tool write files that the command line does not ask for, or that change its command line.
@@ -147,9 +158,31 @@ pub(crate) fn searched() -> Vec<Vec<u8>> {
     assignments(SEARCHED.iter().copied())
 }
 
-/// `NAME=value` of every keyed variable that is set, sorted by name.
+/// `NAME=value` of every keyed variable that is set and that every result depends on, sorted by name.
 pub(crate) fn keyed() -> Vec<Vec<u8>> {
-    assignments(KEYED.iter().map(|(name, _)| *name))
+    let rows = KEYED.iter().filter(|(_, reader)| !is_for_some(*reader));
+    let mut set = assignments(rows.map(|(name, _)| *name));
+    // GCC takes an empty list of directories for none.
+    set.retain(|assignment| !EMPTY_IS_UNSET.contains(&assignment.as_slice()));
+    set
+}
+
+/// `NAME=value` of the variables that are set and that only results with messages, or with times, depend on.
+pub(crate) fn conditional(has_messages: bool, has_times: bool) -> Vec<Vec<u8>> {
+    let rows = KEYED.iter().filter(|(_, reader)| match reader {
+        VariableReader::Messages => has_messages,
+        VariableReader::Time => has_times,
+        _ => false,
+    });
+    assignments(rows.map(|(name, _)| *name))
+}
+
+/// Variables that mean the same whether they are empty or unset.
+const EMPTY_IS_UNSET: [&[u8]; 3] = [b"CPATH=", b"CPLUS_INCLUDE_PATH=", b"C_INCLUDE_PATH="];
+
+/// The value of SOURCE_DATE_EPOCH, which replaces the time of a compile.
+pub(crate) fn source_date() -> Option<Vec<u8>> {
+    Some(env::var_os("SOURCE_DATE_EPOCH")?.as_bytes().to_vec())
 }
 
 fn assignments<'a>(names: impl Iterator<Item = &'a str>) -> Vec<Vec<u8>> {
@@ -225,20 +258,20 @@ mod tests {
         let set = [
             "CPATH=/x",
             "EDG_BASE=/y",
+            "POSIXLY_CORRECT=1",
             "LC_ALL=C",
-            "CUDA_VISIBLE_DEVICES=1",
             "UNKNOWN=1",
         ];
         let set = set.map(|text| text.as_bytes().to_vec());
         let host = reaching(VariableReader::HostCompiler, &set);
         assert_eq!(
             host,
-            ["CPATH=/x", "LC_ALL=C", "UNKNOWN=1"].map(|text| text.as_bytes().to_vec())
+            ["CPATH=/x", "POSIXLY_CORRECT=1", "UNKNOWN=1"].map(|text| text.as_bytes().to_vec())
         );
         let cuda = reaching(VariableReader::CudaTool, &set);
         assert_eq!(
             cuda,
-            ["EDG_BASE=/y", "LC_ALL=C", "UNKNOWN=1"].map(|text| text.as_bytes().to_vec())
+            ["EDG_BASE=/y", "POSIXLY_CORRECT=1", "UNKNOWN=1"].map(|text| text.as_bytes().to_vec())
         );
     }
 }

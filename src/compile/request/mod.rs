@@ -4,3 +4,5 @@ pub(crate) mod direct_key;
 pub(crate) mod environment;
 pub(crate) mod facts;
 pub(crate) mod machine;
+pub(crate) mod messages;
+pub(crate) mod roots;

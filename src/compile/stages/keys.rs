@@ -5,6 +5,7 @@ use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::request::environment::{self, VariableReader};
 use crate::compile::request::machine::{self, asks_for_processor};
+use crate::compile::request::messages;
 use crate::compile::stages::{nameless, shape};
 use crate::exec::Command;
 use crate::includes::line_insensitive;
@@ -201,11 +202,15 @@ impl StageInputs<'_> {
         } else {
             VariableReader::CudaTool
         };
+        let mut environment = environment::reaching(reader, &work.facts.environment);
+        if is_host {
+            environment.extend(messages::facts(work.facts.diagnostics));
+        }
         let facts = StageFacts {
             tool: &tool,
             inputs: &inputs,
             directory: if has_directory { &directories } else { &[] },
-            environment: &environment::reaching(reader, &work.facts.environment),
+            environment: &environment,
             machine: &if arguments.iter().any(|word| asks_for_processor(word)) {
                 machine::processor()
             } else {

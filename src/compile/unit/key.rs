@@ -26,12 +26,7 @@ pub(crate) struct UnitKeys<'a> {
 
 impl<'a> UnitKeys<'a> {
     pub(crate) fn of(work: &'a UnitContext<'a>, read: &'a PassResults) -> Self {
-        let stages = work.unit.stages.iter();
-        let mut commands: Vec<_> = stages
-            .map(|number| (template(work.plan, work.stage(*number)), *number))
-            .collect();
-        commands.sort();
-        let (commands, stages): (Vec<Vec<u8>>, _) = commands.into_iter().unzip();
+        let (commands, stages) = stage_order(work);
         let depends_on_machine = commands.iter().any(|command| asks_for_processor(command));
         Self {
             work,
@@ -89,4 +84,14 @@ impl<'a> UnitKeys<'a> {
         }
         .write(sink);
     }
+}
+
+/// The commands of the unit's stages as text, sorted, and the stage of each.
+pub(crate) fn stage_order(work: &UnitContext<'_>) -> (Vec<Vec<u8>>, Vec<usize>) {
+    let stages = work.unit.stages.iter();
+    let mut commands: Vec<_> = stages
+        .map(|number| (template(work.plan, work.stage(*number)), *number))
+        .collect();
+    commands.sort();
+    commands.into_iter().unzip()
 }

@@ -7,10 +7,11 @@ use crate::compile::inputs::preprocess::{self, PassResults};
 use crate::compile::unit::product::Product;
 use crate::compile::unit::symbols::{self, Binding};
 use crate::includes::line_insensitive;
-use crate::key::{Digest, Module, RELOCATABLE, middle};
+use crate::key::{Digest, Module, RELOCATABLE, RootName, middle};
 use crate::plan::{FileId, Stage, Tool};
 use memchr::memmem;
 use std::ffi::{OsStr, OsString};
+use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
@@ -100,6 +101,30 @@ pub(crate) fn is_per_output(
             None => relocatable || is_host && holds(bytes),
         }
     })
+}
+
+/// Whether an output of `product` holds the module id, or device code does, which outputs may hold compressed.
+pub(crate) fn is_shown(work: &UnitContext<'_>, product: &Product) -> bool {
+    if work.unit.module_id.is_none() {
+        return false;
+    }
+    let mark = middle(source_path(work).as_os_str().as_bytes());
+    let holds = |bytes: &[u8]| memmem::find(bytes, &mark).is_some();
+    let stages = work.unit.stages.iter().map(|number| work.stage(*number));
+    let mut device = stages.filter(|stage| matches!(stage.tool, Tool::Cicc | Tool::Ptxas));
+    let is_in_device_code = device.any(|stage| {
+        stage.output.is_some_and(|file| {
+            let bytes = fs::read(work.commands.workspace.locate(work.plan, file));
+            // A stage whose result is in the store may have left no file.
+            bytes.map_or(true, |bytes| holds(&bytes))
+        })
+    });
+    is_in_device_code || product.outputs.iter().any(|(_, bytes)| holds(bytes))
+}
+
+/// The root of the unit's source.
+pub(crate) fn source_root(work: &UnitContext<'_>) -> Option<RootName> {
+    work.roots.root_of(source_path(work).as_os_str().as_bytes())
 }
 
 fn source_path(work: &UnitContext<'_>) -> PathBuf {

@@ -2,6 +2,7 @@
 
 use crate::compile::inputs::known_files::QuotedSource;
 use crate::compile::run::printed::Printed;
+use crate::key::RootSet;
 use crate::plan::{FileId, Plan, Tool, Unit};
 use std::collections::BTreeSet;
 
@@ -16,6 +17,12 @@ pub(crate) struct Product {
     pub printed: Vec<(usize, Printed)>,
     /// Wall time of the stages behind the passes when they ran, in milliseconds.
     pub milliseconds: u64,
+    /// Whether the module id is in an output.
+    pub shows_id: bool,
+    /// The roots whose paths the files between the passes and the outputs show.
+    pub roots: RootSet,
+    /// The depfile of a result that was found without the passes' texts.
+    pub depfile: Option<Vec<u8>>,
     /// Files that the result quotes: it is valid as long as all of them are unchanged.
     pub sources: Vec<QuotedSource>,
 }
@@ -23,6 +30,8 @@ pub(crate) struct Product {
 /// Where a unit's product came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
+    /// From the store, without preprocessing.
+    DirectHit,
     /// From the store, after preprocessing.
     Hit,
     /// From the store; only line numbers that the output does not depend on have changed.

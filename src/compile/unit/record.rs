@@ -6,7 +6,7 @@ use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
 /// The version of the record.
-pub(crate) const SCHEMA: u32 = 4;
+pub(crate) const SCHEMA: u32 = 5;
 
 /// A translation unit's result. Stages are named by the index of their command in the key's sorted list, so that
 /// the order of lines in nvcc's plan does not matter.
@@ -25,6 +25,16 @@ pub(crate) struct UnitRecord {
     /// holds nothing else.
     #[serde(default)]
     pub tied: bool,
+    /// Whether the result has messages, so that it lies under a key that includes what messages depend on. If so, the
+    /// record under the key without that holds nothing else.
+    #[serde(default)]
+    pub has_messages: bool,
+    /// Whether the module id is in an output.
+    #[serde(default)]
+    pub shows_id: bool,
+    /// The names of the roots whose paths the files between the passes and the outputs show.
+    #[serde(default)]
+    pub roots: Vec<String>,
     /// Wall time of the stages that a hit saves, in milliseconds.
     pub milliseconds: u64,
     /// The source that the result was first compiled from, to be shown to users: an absolute path without `.`.

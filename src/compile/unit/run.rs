@@ -6,6 +6,7 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::line_insensitive::{self, LineInsensitive, ObservedPositions};
 use crate::compile::inputs::preprocess::{self, PassResults};
+use crate::compile::inputs::shown_roots;
 use crate::compile::stages::make::{compile_stages, count_passes};
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::StageResults;
@@ -15,8 +16,8 @@ use crate::compile::unit::module::{self, OutputScope};
 use crate::compile::unit::product::{Ending, Product};
 use crate::compile::unit::result::{collect, quoted};
 use crate::compile::unit::single_flight::take_turn;
-use crate::compile::unit::stored::{StoredUnit, fetch, keep_per_output, record};
-use crate::key::{Digest, Explanation};
+use crate::compile::unit::stored::{StoredUnit, copy, fetch, keep, keep_per_output, record};
+use crate::key::{Digest, Explanation, RootName, RootSet};
 use crate::store::Turn;
 use std::cell::Cell;
 use std::time::Instant;
@@ -34,6 +35,8 @@ pub(crate) struct Finished {
     pub known: ReadFiles,
     /// Whether its key names the output.
     pub scope: OutputScope,
+    /// The roots whose places its outputs show.
+    pub roots: RootSet,
     /// Which positions in its sources the output can observe; `None` if every byte matters.
     pub observed: Option<ObservedPositions>,
     /// Why semantic matching is off, if it is.
@@ -94,6 +97,7 @@ pub(crate) fn compile_unit(
             run.fetch_or_compile(scope, overlap)?
         }
     };
+    let roots = shown_by(work, &product);
     Ok(Finished {
         observed: match semantic_off_reason {
             None => line_insensitive::observed(work),
@@ -104,10 +108,25 @@ pub(crate) fn compile_unit(
         ending,
         fields: run.keys.explain(scope),
         key: run.keys.exact(scope),
+        roots,
         passes,
         scope,
         known: read.known,
     })
+}
+
+/// The roots whose places the product shows, besides those that its bytes name.
+fn shown_by(work: &UnitContext<'_>, product: &Product) -> RootSet {
+    let shown = shown_roots::of_passes(work)
+        .and(shown_roots::of_options(work.facts, work.roots))
+        .and(product.roots);
+    // Directories without a base may go into one link, where two modules must not have the same id.
+    let is_unique = !product.shows_id || module::source_root(work) != Some(RootName::Directory);
+    if is_unique {
+        shown
+    } else {
+        shown.with(RootName::Directory)
+    }
 }
 
 impl UnitRun<'_> {
@@ -159,8 +178,7 @@ impl UnitRun<'_> {
             && let Some(stored) = self.fetch(&key)
         {
             // So that the next lookup hits under the exact key.
-            let record = self.work.cache.record(&key);
-            record.map(|record| self.work.cache.keep(&exact, &record));
+            copy(self.work, &key, &exact);
             return Ok(Attempt::of(stored, Ending::SemanticHit, scope));
         }
         // Held until the record is stored.
@@ -205,6 +223,8 @@ impl UnitRun<'_> {
         )?;
         let mut product = collect(self.work)?;
         product.milliseconds = milliseconds(started);
+        product.shows_id = module::is_shown(self.work, &product);
+        product.roots = shown_roots::of_stages(self.work);
         let is_one_step = self.one_step.is_some();
         if scope == OutputScope::AnyOutput
             && module::is_per_output(self.work, &product, &id, is_one_step)
@@ -246,9 +266,9 @@ impl UnitRun<'_> {
         };
         let cache = self.work.cache;
         match record(self.work, self.keys.stages(), product) {
-            Some(record) if cache.keep_record(&self.keys.exact(scope), &record) => {
+            Some(record) if keep(self.work, &self.keys.exact(scope), &record) => {
                 if let Some(key) = self.line_insensitive_key(scope) {
-                    cache.keep_record(&key, &record);
+                    keep(self.work, &key, &record);
                 }
                 Ending::Miss
             }

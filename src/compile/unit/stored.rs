@@ -2,10 +2,11 @@
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::are_unchanged;
+use crate::compile::request::messages;
 use crate::compile::run::printed::Printed;
 use crate::compile::unit::product::{Product, intermediates};
 use crate::compile::unit::record::{Kept, SCHEMA, Stream, UnitOutput, UnitRecord};
-use crate::key::Digest;
+use crate::key::{Digest, Digester, RootSet, Sink, list};
 use crate::plan::FileKind;
 use std::collections::BTreeSet;
 use std::ffi::OsStr;
@@ -30,8 +31,11 @@ impl StoredUnit {
 
 /// The unit stored under `key`, if all of it can be read and the sources that it quotes are unchanged.
 pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> Option<StoredUnit> {
-    let record: UnitRecord = serde_json::from_slice(&work.cache.record(key)?).ok()?;
-    if record.schema != SCHEMA || !are_unchanged(&record.sources) {
+    let mut record = read(work, key)?;
+    if record.has_messages {
+        record = read(work, &with_messages(work, key))?;
+    }
+    if !are_unchanged(&record.sources) {
         return None;
     }
     if record.tied {
@@ -40,6 +44,8 @@ pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> O
     let stage_of = |command: usize| stages.get(command).copied();
     let mut product = Product {
         milliseconds: record.milliseconds,
+        shows_id: record.shows_id,
+        roots: RootSet::named(record.roots.iter().map(String::as_str))?,
         ..Product::default()
     };
     for output in &record.outputs {
@@ -73,6 +79,43 @@ pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> O
     complete.then_some(StoredUnit::Product(product))
 }
 
+fn read(work: &UnitContext<'_>, key: &Digest) -> Option<UnitRecord> {
+    let record: UnitRecord = serde_json::from_slice(&work.cache.record(key)?).ok()?;
+    (record.schema == SCHEMA).then_some(record)
+}
+
+/// The key of a result with messages.
+fn with_messages(work: &UnitContext<'_>, key: &Digest) -> Digest {
+    let mut sink = Digester::default();
+    sink.one("schema", b"pcache-nvcc messages 1");
+    sink.one("unit", key);
+    let facts = messages::facts(work.facts.diagnostics);
+    list(&mut sink, "messages", facts.iter().map(Vec::as_slice));
+    sink.finish()
+}
+
+/// Stores `record` under `key`. Returns whether it is stored.
+pub(crate) fn keep(work: &UnitContext<'_>, key: &Digest, record: &UnitRecord) -> bool {
+    if record.streams.is_empty() {
+        return work.cache.keep_record(key, record);
+    }
+    let pointer = UnitRecord {
+        has_messages: true,
+        ..empty_record(work)
+    };
+    work.cache.keep_record(&with_messages(work, key), record)
+        && work.cache.keep_record(key, &pointer)
+}
+
+/// Stores what lies under the key `from` under `to` as well.
+pub(crate) fn copy(work: &UnitContext<'_>, from: &Digest, to: &Digest) {
+    let mut record = read(work, from);
+    if record.as_ref().is_some_and(|record| record.has_messages) {
+        record = read(work, &with_messages(work, from));
+    }
+    record.map(|record| keep(work, to, &record));
+}
+
 /// The names of the unit's intermediate files.
 fn temporaries<'a>(work: &UnitContext<'a>) -> BTreeSet<&'a OsStr> {
     intermediates(work.plan, work.unit)
@@ -93,6 +136,12 @@ pub(crate) fn record(
     let command_of = |number: usize| stages.iter().position(|stage| *stage == number);
     let mut record = UnitRecord {
         sources: product.sources.clone(),
+        shows_id: product.shows_id,
+        roots: product
+            .roots
+            .names()
+            .map(|root| root.text().to_owned())
+            .collect(),
         milliseconds: product.milliseconds,
         ..empty_record(work)
     };
@@ -137,6 +186,9 @@ fn empty_record(work: &UnitContext<'_>) -> UnitRecord {
         streams: Vec::new(),
         sources: Vec::new(),
         tied: false,
+        has_messages: false,
+        shows_id: false,
+        roots: Vec::new(),
         milliseconds: 0,
         source: work.source(),
     }

@@ -160,7 +160,9 @@ fn an_edited_option_file_is_named_by_its_flags() {
 
 #[test]
 fn variables_that_tools_read_are_named() {
+    // What a silent compile gives does not depend on the language.
     let mut ws = unit();
+    ws.edit("unit.cu", "__global__", "#warning told\n__global__");
     let set = |ws: &mut Workspace| ws.set_env("LC_ALL", "C.UTF-8");
     assert_snapshot!(change(&mut ws, ARGS, set), @"
     miss: unit.cu → unit.o
@@ -171,12 +173,6 @@ fn variables_that_tools_read_are_named() {
     assert_snapshot!(change(&mut ws, ARGS, set), @"
     miss: unit.cu → unit.o
         environment variable PTXAS_FLAGS: none → -O1
-    ");
-    let mut ws = unit();
-    ws.set_env("SOURCE_DATE_EPOCH", "100000000");
-    assert_snapshot!(change(&mut ws, ARGS, |ws| ws.unset_env("SOURCE_DATE_EPOCH")), @"
-    miss: unit.cu → unit.o
-        environment variable SOURCE_DATE_EPOCH: 100000000 → none
     ");
 }
 

@@ -9,6 +9,7 @@ use pcache_nvcc::explain::{DependencyReport, Later, differences};
 use pcache_nvcc::includes::digests::{DigestTable, Sighting};
 use pcache_nvcc::includes::path_set::{list_with, read_list};
 use pcache_nvcc::journal::{Compile, Removal};
+use pcache_nvcc::key::Roots;
 use pcache_nvcc::nvrtc::record::NvrtcRecord;
 use pcache_nvcc::plan::Plan;
 use pcache_nvcc::stat::CoarseTime;
@@ -41,7 +42,7 @@ pub fn path_sets(bytes: &[u8]) -> bool {
         return false;
     };
     for set in &sets {
-        let files = set.files();
+        let files = set.shown_files();
         assert_eq!(
             set.has_files(),
             files.as_ref().is_some_and(|files| !files.is_empty())
@@ -50,7 +51,12 @@ pub fn path_sets(bytes: &[u8]) -> bool {
         let _ = set.with("a", Path::new("/b"));
         // Not where a name could be that of a device.
         if !set.names("/dev") && !set.names("/proc") {
-            let _ = set.check(&DigestTable::nowhere(), None, CoarseTime::default());
+            let _ = set.check(
+                &DigestTable::nowhere(),
+                None,
+                CoarseTime::default(),
+                &Roots::default(),
+            );
         }
     }
     let mut others = sets.clone();

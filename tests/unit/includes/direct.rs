@@ -23,6 +23,7 @@ use pcache_nvcc::includes::path_set::PathSet;
 use pcache_nvcc::includes::reached::ReachedNames;
 use pcache_nvcc::includes::search::SearchOrder;
 use pcache_nvcc::includes::unchanged_since;
+use pcache_nvcc::key::Roots;
 use pcache_nvcc::stat::CoarseTime;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::env;
@@ -365,7 +366,9 @@ impl Case {
         let started = CoarseTime::now();
         let mut memo = HashMap::new();
         self.sets.iter().find_map(|set| {
-            let contents = set.check(table, Some(&mut memo), started).ok()?;
+            let contents = set
+                .check(table, Some(&mut memo), started, &Roots::default())
+                .ok()?;
             self.results.get(&(set.digest, contents)).cloned()
         })
     }
@@ -393,9 +396,9 @@ impl Case {
         }
         let lookups = Lookups::resolve(&reads, orders, reached)?;
         unchanged_since::check(&lookups, started, &watch.end())?;
-        let set = PathSet::new(&lookups).ok_or("a path with a NUL")?;
+        let set = PathSet::new(&lookups, &Roots::default()).ok_or("a path with a NUL")?;
         let contents = set
-            .check(table, None, CoarseTime::now())
+            .check(table, None, CoarseTime::now(), &Roots::default())
             .map_err(|_| "a file changed during the compile")?;
         self.results.insert((set.digest, contents), given.clone());
         self.sets.retain(|other| *other != set);

@@ -1,0 +1,154 @@
+//! Finds the roots of an invocation: the base directory of its sources, its working directory, the toolkit and the host
+//! compiler's prefix.
+
+use crate::compile::request::environment::WorkingDirectory;
+use crate::config::BaseDir;
+use crate::key::{RootName, Roots};
+use crate::toolchain::Toolchain;
+use std::borrow::Cow;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+/// What marks the top of a checkout, besides `.git`.
+const CHECKOUTS: [&str; 3] = [".jj", ".hg", ".svn"];
+
+/// What marks a directory of a project that is in no checkout, such as an unpacked archive.
+const PROJECTS: [&str; 10] = [
+    "CMakeLists.txt",
+    "Cargo.toml",
+    "Makefile",
+    "configure",
+    "meson.build",
+    "package.json",
+    "pyproject.toml",
+    "setup.cfg",
+    "setup.py",
+    "xmake.lua",
+];
+
+/// The roots for `sources`, which are real paths, compiled in `directory` with the nvcc at `nvcc`.
+pub(crate) fn find(
+    setting: &BaseDir,
+    sources: &[PathBuf],
+    directory: &WorkingDirectory,
+    nvcc: &Path,
+    toolchain: &Toolchain,
+) -> Roots {
+    let mut roots = Roots::default();
+    add_prefix(&mut roots, RootName::Toolkit, nvcc, toolchain.tool("nvcc"));
+    add_prefix(
+        &mut roots,
+        RootName::Host,
+        &toolchain.host_place,
+        toolchain.tool("host"),
+    );
+    let base = match setting {
+        BaseDir::None => None,
+        BaseDir::At(path) => fs::canonicalize(path).ok(),
+        BaseDir::Auto => sources.first().and_then(|source| top(source.parent()?)),
+    };
+    let WorkingDirectory { physical, spelled } = directory;
+    let base = base.as_deref();
+    if let Some(base) = base {
+        let below = physical.strip_prefix(base).ok();
+        let spelled = below.and_then(|below| without_end(spelled, below));
+        roots.add(RootName::Base, base, spelled.as_deref());
+    }
+    // Below the base, in a spelling that the base does not have, it is a root too.
+    let is_known = |path: &Path| {
+        roots
+            .shorten(path.as_os_str().as_bytes())
+            .is_none_or(|short| matches!(short, Cow::Owned(_)))
+    };
+    match (is_known(physical), is_known(spelled)) {
+        (false, _) => roots.add(RootName::Directory, physical, Some(spelled)),
+        (true, false) => roots.add(RootName::Directory, spelled, None),
+        (true, true) => {}
+    }
+    roots
+}
+
+/// Adds the directory in which the program at `place`, or the file `real` to which that leads, is installed: the one
+/// above `bin`.
+fn add_prefix(roots: &mut Roots, name: RootName, place: &Path, real: Option<&Path>) {
+    let prefix = |path: &Path| {
+        let bin = path.parent().filter(|parent| parent.ends_with("bin"))?;
+        Some(bin.parent()?.to_owned())
+    };
+    match (real.and_then(prefix), prefix(place)) {
+        (Some(real), spelled) => roots.add(name, &real, spelled.as_deref()),
+        (None, Some(spelled)) => roots.add(name, &spelled, None),
+        (None, None) => {}
+    }
+}
+
+/// `path` without the components `end` at its end.
+fn without_end(path: &Path, end: &Path) -> Option<PathBuf> {
+    let keeps = path
+        .components()
+        .count()
+        .checked_sub(end.components().count())?;
+    path.ends_with(end)
+        .then(|| path.components().take(keeps).collect())
+}
+
+/// The top of the checkout that `directory` is in, or else the topmost directory of a project. `directory` is a real
+/// path.
+fn top(directory: &Path) -> Option<PathBuf> {
+    let exists = |path: PathBuf| fs::symlink_metadata(path).is_ok();
+    let is_checkout = |path: &&Path| {
+        is_git_checkout(&path.join(".git")) || CHECKOUTS.iter().any(|name| exists(path.join(name)))
+    };
+    let is_project = |path: &&Path| PROJECTS.iter().any(|name| exists(path.join(name)));
+    let mut above = directory.ancestors();
+    let top = above
+        .find(is_checkout)
+        .or_else(|| directory.ancestors().filter(is_project).last());
+    top.map(Path::to_owned)
+}
+
+/// Whether `.git` is that of a checkout: a directory, or a file in a worktree. The file in a submodule is not, because
+/// the checkout around the submodule is the top.
+fn is_git_checkout(git: &Path) -> bool {
+    match fs::symlink_metadata(git) {
+        Err(_) => false,
+        Ok(metadata) if !metadata.is_file() => true,
+        Ok(_) => fs::read_to_string(git).is_ok_and(|text| !text.contains("/modules/")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{top, without_end};
+    use std::fs;
+    use std::path::{Path, PathBuf};
+
+    #[test]
+    fn the_top_is_that_of_the_checkout_or_else_of_the_project() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path();
+        let below = |name: &str| root.join(name);
+        fs::create_dir_all(below("a/b/c/d")).unwrap();
+        assert_eq!(top(&below("a/b/c/d")), None);
+        fs::write(below("a/b/CMakeLists.txt"), "").unwrap();
+        fs::write(below("a/b/c/CMakeLists.txt"), "").unwrap();
+        assert_eq!(top(&below("a/b/c/d")), Some(below("a/b")));
+        fs::write(below("a/b/c/.git"), "gitdir: ../../.git/modules/c\n").unwrap();
+        assert_eq!(top(&below("a/b/c/d")), Some(below("a/b")));
+        fs::create_dir(below("a/.git")).unwrap();
+        assert_eq!(top(&below("a/b/c/d")), Some(below("a")));
+        fs::write(below("a/b/c/.git"), "gitdir: /x/.git/worktrees/c\n").unwrap();
+        assert_eq!(top(&below("a/b/c/d")), Some(below("a/b/c")));
+        fs::create_dir(below("a/b/c/d/.hg")).unwrap();
+        assert_eq!(top(&below("a/b/c/d")), Some(below("a/b/c/d")));
+    }
+
+    #[test]
+    fn a_link_to_the_base_is_another_spelling_of_it() {
+        let base = |path: &str, end: &str| without_end(Path::new(path), Path::new(end));
+        assert_eq!(base("/link/build", "build"), Some(PathBuf::from("/link")));
+        assert_eq!(base("/link", ""), Some(PathBuf::from("/link")));
+        assert_eq!(base("/link", "build"), None);
+    }
+}
