@@ -146,6 +146,11 @@ impl Roots {
         self.0.is_empty()
     }
 
+    /// Whether a text could be taken for a shortened one.
+    pub fn is_ambiguous(text: &[u8]) -> bool {
+        text.contains(&MARK)
+    }
+
     /// The path with its root's letter, if it lies in one. `None` if it cannot be told from such a path.
     pub fn shorten<'p>(&self, path: &'p [u8]) -> Option<Cow<'p, [u8]>> {
         if path.first() == Some(&MARK) {

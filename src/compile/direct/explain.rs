@@ -112,7 +112,9 @@ impl Collector<'_> {
         self.request.write(&mut fields);
         for (name, values) in &mut fields.0 {
             for value in values.iter_mut() {
-                *value = self.request.roots.expand_text(value).unwrap_or_default();
+                // Not text: the number of values of an option.
+                let expanded = self.request.roots.expand_text(value);
+                *value = expanded.unwrap_or_else(|| std::mem::take(value));
             }
             if *name == "environment" {
                 values.extend(environment::conditional(self.has_messages, self.has_times));
@@ -202,7 +204,8 @@ fn words(job: &Job) -> Option<Vec<String>> {
 /// Adds the files, probed paths and links that direct mode has resolved.
 fn add_followed(facts: &mut DependencyReport, dependencies: &ResolvedDependencies<'_>) {
     let lookups = &dependencies.lookups;
-    let files = lookups.files.iter().zip(&dependencies.contents).enumerate();
+    let files = dependencies.files.iter();
+    let files = files.zip(&dependencies.contents).enumerate();
     let tokens = |index: usize| dependencies.tokens.as_ref()?.get(index)?.as_ref();
     facts.files = files
         .map(|(index, (path, digest))| {

@@ -35,7 +35,7 @@ pub(crate) struct DirectKeyInputs<'a> {
 
 impl<'a> DirectKeyInputs<'a> {
     /// # Errors
-    /// A source does not exist, or an option asks for GPUs that are unknown.
+    /// A source does not exist, an option asks for GPUs that are unknown, or a value holds a control character.
     pub(crate) fn new(
         nvcc: &Path,
         job: &Job,
@@ -53,6 +53,7 @@ impl<'a> DirectKeyInputs<'a> {
         let mut short = Shortener {
             roots: &roots,
             left: RootSet::default(),
+            is_ambiguous: false,
         };
         let programs = std::iter::once(nvcc).chain(toolchain.found.iter().map(PathBuf::as_path));
         let job_fields = facts.job.iter().map(|(name, values)| {
@@ -67,7 +68,7 @@ impl<'a> DirectKeyInputs<'a> {
         let environment = facts.environment.iter();
         let planning = environment::planned(&toolchain.profile_variables);
         let keep = facts.keep.as_ref();
-        Ok(Self {
+        let inputs = Self {
             directory: facts.directory.bytes().map(|path| short.word(path)),
             environment: environment.map(|value| short.word(value)).collect(),
             keep: keep.map(|keep| short.word(keep.prefix.as_bytes())),
@@ -91,8 +92,12 @@ impl<'a> DirectKeyInputs<'a> {
             places: roots.paths(short.left),
             facts,
             toolchain,
-            roots,
-        })
+            roots: roots.clone(),
+        };
+        if short.is_ambiguous {
+            return Err("a control character in the command line".to_owned());
+        }
+        Ok(inputs)
     }
 
     /// Writes every field of direct mode's key to `sink`.
@@ -121,6 +126,8 @@ impl<'a> DirectKeyInputs<'a> {
 struct Shortener<'r> {
     roots: &'r Roots,
     left: RootSet,
+    /// Whether a value cannot be told from a shortened one.
+    is_ambiguous: bool,
 }
 
 impl Shortener<'_> {
@@ -129,6 +136,7 @@ impl Shortener<'_> {
     }
 
     fn text(&mut self, text: &[u8], starts: PathStarts) -> Vec<u8> {
+        self.is_ambiguous |= Roots::is_ambiguous(text);
         let (short, left) = self.roots.shorten_text(text, starts);
         self.left = self.left.and(left);
         short
