@@ -21,6 +21,7 @@ mod flight;
 mod host_compilers;
 mod host_parts;
 mod host_scripts;
+mod identifying;
 mod journal;
 mod links;
 mod loader;
