@@ -6,12 +6,15 @@ mod error;
 mod find;
 mod host;
 mod identify;
+mod identity;
 mod loaded;
 mod memos;
 mod names;
 mod parts;
 mod places;
 mod profile;
+mod record;
+mod search;
 mod told;
 mod tools;
 
@@ -25,7 +28,9 @@ pub use host::{
     HostCommands, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc,
     split_assignment,
 };
-pub use identify::{ToolForms, Toolchain, forget, identify, recall};
+pub use identify::{forget, identify, recall};
+pub use identity::{ToolForms, Toolchain};
 pub use memos::{MemoAccess, MemoSelection, Memos};
 pub use names::look_up;
+pub use search::PathUse;
 pub use told::{Part, Variable};

@@ -1,6 +1,6 @@
 //! What pcache-nvcc knows of the toolkit once it has looked at every program of it, a quarter of a gigabyte. Found once
 //! and put into each workspace's cache, so that not every test pays for it. pcache-nvcc believes it as long as the
-//! programs have not changed; a test that uses another nvcc, PATH or cache finds nothing of it there.
+//! programs have not changed; a test that uses another nvcc, host compiler or cache finds nothing of it there.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, DirBuilder};

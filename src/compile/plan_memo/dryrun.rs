@@ -1,8 +1,9 @@
-//! The plan of a job. Runs `nvcc --dryrun` once, and stores its output without the work directory's name, together
-//! with the predefined headers that it depends on besides its key.
+//! The plan of a job. Runs `nvcc --dryrun` once, and stores its output without the work directory's name and PATH,
+//! together with the predefined headers that it depends on besides its key.
 
 use crate::cmdline::Job;
 use crate::compile::direct::search_orders::{IncludePathQuery, IncludePaths, PendingQuery};
+use crate::compile::plan_memo::path_line;
 use crate::compile::plan_memo::predefined::Predefined;
 use crate::compile::request::environment;
 use crate::compile::request::facts::RequestFacts;
@@ -18,14 +19,14 @@ use crate::plan::Plan;
 use crate::secret::Values;
 use crate::stat::CoarseTime;
 use crate::store::FileStore;
-use crate::toolchain::{Toolchain, nvcc_command};
-use std::ffi::OsString;
+use crate::toolchain::{PathUse, Toolchain, nvcc_command};
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 /// The version of a stored plan.
-const SCHEMA: &[u8] = b"pcache-nvcc plan 2";
+const SCHEMA: &[u8] = b"pcache-nvcc plan 3";
 
 /// Gets plans from the store, or from nvcc.
 pub(crate) struct Planner<'a> {
@@ -47,6 +48,8 @@ pub(crate) struct PlanMemo {
     root: Vec<u8>,
     /// Secrets of the command line, which are left out of the stored plan.
     secrets: Values,
+    /// nvcc's PATH for its tools, if it is left out of the stored plan.
+    search: Option<OsString>,
 }
 
 impl PlanMemo {
@@ -55,6 +58,15 @@ impl PlanMemo {
             key,
             root: root.as_os_str().as_bytes().to_vec(),
             secrets: Values::of(words),
+            search: None,
+        }
+    }
+
+    /// Leaves PATH, which is `search` for nvcc's tools, out of the stored plan.
+    fn without_path(self, search: &OsStr) -> Self {
+        Self {
+            search: Some(search.to_owned()),
+            ..self
         }
     }
 
@@ -64,7 +76,23 @@ impl PlanMemo {
         let predefined = serde_json::from_slice(&record[..end]).ok()?;
         let output = self.secrets.restore(&record[end + 1..])?;
         let output = Mention::Name(self.root.clone()).insert(output);
+        let output = match &self.search {
+            Some(search) => path_line::insert(&output, search),
+            None => output,
+        };
         Some((predefined, output))
+    }
+
+    /// The stored form of the output of `nvcc --dryrun`. `None` if it has none.
+    fn stored(&self, output: Vec<u8>) -> Option<Vec<u8>> {
+        let output = match &self.search {
+            Some(search) => path_line::remove(&output, search)?,
+            None => output,
+        };
+        let output = Mention::Name(self.root.clone()).remove(output)?;
+        let output = self.secrets.hide_commands(&output)?;
+        // A part of the work directory's name, or another spelling of it, must not be stored.
+        (!mentions_work(&output, &self.root)).then_some(output)
     }
 }
 
@@ -82,6 +110,10 @@ impl Planner<'_> {
         let memo = self
             .is_repeatable(root)
             .then(|| PlanMemo::new(self.key(&args, root), workspace.root(), &words));
+        let memo = match self.toolchain.path_use {
+            PathUse::Lookups => memo.map(|memo| memo.without_path(&self.toolchain.search)),
+            PathUse::Value => memo,
+        };
         if let (Some(memo), None) = (&memo, &dryrun_output)
             && let Some(output) = self.recall(memo)
         {
@@ -106,7 +138,7 @@ impl Planner<'_> {
         if let (Some(memo), Some(Ok(order))) = (memo, order)
             && let Ok(predefined) = Predefined::find(&order, self.started)
         {
-            self.remember(memo, &predefined, output);
+            self.remember(&memo, &predefined, output);
         }
         Ok(plan)
     }
@@ -133,12 +165,9 @@ impl Planner<'_> {
 
     /// Stores the headers as a line of JSON, then the output of `nvcc --dryrun`. Best effort: without the record, the
     /// next compile runs nvcc again.
-    fn remember(&self, memo: PlanMemo, predefined: &Predefined, output: Vec<u8>) {
+    fn remember(&self, memo: &PlanMemo, predefined: &Predefined, output: Vec<u8>) {
         if let Ok(mut record) = serde_json::to_vec(predefined)
-            && let Some(output) = Mention::Name(memo.root.clone()).remove(output)
-            && let Some(output) = memo.secrets.hide_commands(&output)
-            // A part of the work directory's name, or another spelling of it, must not be stored.
-            && !mentions_work(&output, &memo.root)
+            && let Some(output) = memo.stored(output)
         {
             record.push(b'\n');
             record.extend(output);
@@ -182,7 +211,7 @@ impl Planner<'_> {
         );
         let mut environment = environment::planned(&self.toolchain.profile_variables);
         environment.extend(self.facts.environment.iter().cloned());
-        environment.extend(environment::searched());
+        environment.extend(environment::searched_by_value(self.toolchain.path_use));
         list(
             &mut sink,
             "environment",

@@ -2,6 +2,7 @@
 //! `docs/design/keys.md` gives the reason of each; a test ties the page to these tables.
 
 use crate::outcome::{Bypass, BypassReason};
+use crate::toolchain::PathUse;
 use std::env;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -156,6 +157,12 @@ pub(crate) fn planned(profile: &[String]) -> Vec<Vec<u8>> {
 /// its own directories.
 pub(crate) fn searched() -> Vec<Vec<u8>> {
     assignments(SEARCHED.iter().copied())
+}
+
+/// `NAME=value` of those of them whose value a plan depends on, and not only what is found along it.
+pub(crate) fn searched_by_value(path_use: PathUse) -> Vec<Vec<u8>> {
+    let names = SEARCHED.iter().copied();
+    assignments(names.filter(|name| path_use == PathUse::Value || *name != "PATH"))
 }
 
 /// `NAME=value` of every keyed variable that is set and that every result depends on, sorted by name.
