@@ -5,7 +5,7 @@ use super::common::{COMMON_FIELDS, with_common};
 use super::{CommonFacts, Digest, Digester, Sink, list, pairs};
 
 /// The version of the list of fields. It is raised when their meaning changes.
-pub const SCHEMA: &[u8] = b"pcache-nvcc tu 3";
+pub const SCHEMA: &[u8] = b"pcache-nvcc tu 4";
 
 /// The fields of this key only, which follow [`COMMON_FIELDS`].
 const OWN: &[&str] = &[
@@ -25,7 +25,7 @@ pub const FIELDS: &[&str] = &with_common::<{ 1 + COMMON_FIELDS.len() + OWN.len()
 /// One preprocessed pass, or the content of an input that is not preprocessed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pass {
-    /// The command that wrote it, with temporary names replaced.
+    /// The name of the file that it was written to.
     pub command: Vec<u8>,
     /// SHA-256 of the text.
     pub digest: Digest,

@@ -123,8 +123,6 @@ pub fn is_compiler_of_gcc(program: &OsStr) -> bool {
 /// A command that a driver would start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HostCommand {
-    /// As the driver prints it.
-    pub text: Vec<u8>,
     /// Its program, a path or a name that is looked up in PATH, and its arguments.
     pub words: Vec<OsString>,
 }
@@ -165,10 +163,7 @@ impl HostCommands {
             } else if words.iter().any(|word| word == "-cc1") {
                 family = Some(HostFamily::Other);
             }
-            commands.push(HostCommand {
-                text: line.to_vec(),
-                words,
-            });
+            commands.push(HostCommand { words });
         }
         Some(Self {
             commands,
@@ -290,7 +285,7 @@ mod tests {
             programs(&found),
             ["/usr/lib/gcc/x86_64-linux-gnu/12/cc1plus", "as"]
         );
-        assert_eq!(found.commands[1].text, b"as --64 -o /dev/null");
+        assert_eq!(found.commands[1].words, ["as", "--64", "-o", "/dev/null"]);
         assert_eq!(found.commands[0].words[2], "-march=x86-64");
         assert_eq!(found.specs, [Path::new("/usr/lib/gcc/x86_64-linux-gnu")]);
         let found = HostCommands::parse(CLANG).unwrap();

@@ -168,3 +168,44 @@ fn a_directory_that_gets_objects_during_the_build_is_searched_directly() {
         }
     }
 }
+
+#[test]
+fn options_that_the_preprocessor_consumes_cost_a_preprocessing_once() {
+    let ws = Workspace::with(
+        "unit.cu",
+        "namespace { __global__ void k(int *p) { *p = 1; } }\nvoid run() { k<<<1, 1>>>(nullptr); }\n",
+    );
+    ws.write("pre.h", "#define UNSEEN 1\n");
+    ws.build(ARGS).misses(1);
+    for options in [
+        &["-DUNUSED=1"][..],
+        &["-DVERSION=\"2.0\"", "-UNEVER"],
+        &["-Inowhere"],
+        &["-isystem", "nowhere"],
+        &["-D", "A", "-I", "."],
+    ] {
+        let args = [ARGS, options].concat();
+        let first = ws.build(&args);
+        first.hits(1).does_not_hit_directly();
+        ws.build(&args).hits_directly(1).same_as(&first);
+    }
+    // A macro that is used is not only consumed.
+    ws.edit("unit.cu", "*p = 1", "*p = VALUE");
+    for value in ["-DVALUE=1", "-DVALUE=2"] {
+        ws.build(&[ARGS, &[value]].concat()).misses(1);
+    }
+}
+
+#[test]
+fn directories_of_headers_of_the_host_compile_count_by_what_is_in_them() {
+    let ws = Workspace::with("unit.cu", "__global__ void external(int *p) { *p = 1; }\n");
+    ws.build(ARGS).misses(1);
+    let args = [ARGS, &["-Ifirst"]].concat();
+    ws.write(
+        "first/crt/host_runtime.h",
+        "#include_next <crt/host_runtime.h>\nint more;\n",
+    );
+    let theirs = ws.kept(&args);
+    ws.build(&args).misses(1).same_as(&theirs);
+    ws.build(&args).hits_directly(1).same_as(&theirs);
+}

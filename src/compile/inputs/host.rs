@@ -221,7 +221,8 @@ impl HostCompiler<'_> {
                 self.judge(&command.words)?;
             }
             let digest = self.digest(&command.words[0], answers)?;
-            answers.commands.push(command.text);
+            let words: Vec<_> = command.words.iter().map(|word| word.as_bytes()).collect();
+            answers.commands.push(words.join(&0));
             answers.commands.extend(digest.map(String::into_bytes));
             answers.arguments.push(command.words);
         }

@@ -7,7 +7,6 @@
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
 use crate::compile::inputs::preprocess::PassResults;
-use crate::compile::run::commands::template;
 use crate::includes::line_insensitive::{self, LineInsensitiveDigest};
 use crate::key::{Digest, Digester, Pass, Sink};
 use crate::plan::FileId;
@@ -84,7 +83,7 @@ impl LineInsensitive {
             result.texts.insert(stage.output?, text.digest);
             result.renames |= text.renames;
             result.passes.push(Pass {
-                command: template(work.plan, stage),
+                command: preprocess::pass_name(work.plan, stage),
                 digest: text.digest,
                 printed: None,
             });

@@ -5,7 +5,7 @@ use crate::compile::file_digest::digest_file;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::HOST_RUNTIME;
 use crate::compile::inputs::known_files::{Entered, ReadFiles};
-use crate::compile::run::commands::{Outputs, template};
+use crate::compile::run::commands::Outputs;
 use crate::compile::run::printed::OutputStream;
 use crate::compile::run::runner::StageLog;
 use crate::exec::{Command, Work};
@@ -13,7 +13,7 @@ use crate::includes::markers::{self, SourceFile};
 use crate::journal::StageEnd;
 use crate::key::{Digest, HostHeader, Pass};
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
-use crate::plan::{FileId, Stage};
+use crate::plan::{FileId, FileKind, Plan, Stage};
 use crate::toolchain::HostFamily;
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
@@ -185,10 +185,19 @@ fn pass(
     read_files.add_times(&bytes);
     read_files.add_times(&printed);
     Ok(Pass {
-        command: template(work.plan, stage),
+        command: pass_name(work.plan, stage),
         digest: Sha256::digest(&bytes).into(),
         printed: (!printed.is_empty()).then(|| Sha256::digest(&printed).into()),
     })
+}
+
+/// The name of a pass in keys: that of the file that it writes. Its command acts through the text.
+pub(crate) fn pass_name(plan: &Plan, stage: &Stage) -> Vec<u8> {
+    let file = stage.output.map(|file| plan.file(file));
+    match file {
+        Some(file) if file.kind == FileKind::Temp => [b"{temp}/", file.path.as_bytes()].concat(),
+        _ => b"{output}".to_vec(),
+    }
 }
 
 /// How a pass that entered `files` came to `file`. An includer in the workspace, which is text of ours, is left out.

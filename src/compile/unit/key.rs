@@ -5,8 +5,9 @@ use crate::compile::inputs::line_insensitive::{LineInsensitive, line_insensitive
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::request::machine::{self, asks_for_processor};
 use crate::compile::run::commands::template;
+use crate::compile::unit::consumed;
 use crate::compile::unit::module::{self, OutputScope};
-use crate::key::{Digest, Digester, Explanation, Pass, Sink, TuFacts};
+use crate::key::{CommonFacts, Digest, Digester, Explanation, Pass, Sink, TuFacts};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
@@ -18,6 +19,9 @@ pub(crate) struct UnitKeys<'a> {
     commands: Vec<Vec<u8>>,
     /// The stage of each command.
     stages: Vec<usize>,
+    /// The job and the commands that the host compiler would run, without what the preprocessor has consumed.
+    job: Vec<(&'static str, Vec<Vec<u8>>)>,
+    host: Vec<Vec<u8>>,
     /// The path of the result, as spelled.
     output: OsString,
     /// The description of this machine if a command depends on it (`-march=native`), otherwise empty.
@@ -32,6 +36,8 @@ impl<'a> UnitKeys<'a> {
             work,
             read,
             stages,
+            job: consumed::job(work),
+            host: consumed::host(work),
             output: module::output(work),
             machine: if depends_on_machine {
                 machine::processor()
@@ -73,8 +79,11 @@ impl<'a> UnitKeys<'a> {
     fn write(&self, scope: OutputScope, passes: &[Pass], sink: &mut impl Sink) {
         let work = self.work;
         TuFacts {
-            common: work.facts.common(work.commands.toolchain),
-            host: &work.host.commands,
+            common: CommonFacts {
+                job: &self.job,
+                ..work.facts.common(work.commands.toolchain)
+            },
+            host: &self.host,
             machine: &self.machine,
             source: work.plan.file(work.unit.source).path.as_bytes(),
             output: (scope == OutputScope::ThisOutput).then(|| self.output.as_bytes()),
@@ -90,7 +99,10 @@ impl<'a> UnitKeys<'a> {
 pub(crate) fn stage_order(work: &UnitContext<'_>) -> (Vec<Vec<u8>>, Vec<usize>) {
     let stages = work.unit.stages.iter();
     let mut commands: Vec<_> = stages
-        .map(|number| (template(work.plan, work.stage(*number)), *number))
+        .map(|number| {
+            let command = template(work.plan, work.stage(*number));
+            (consumed::without_searched(work, &command), *number)
+        })
         .collect();
     commands.sort();
     commands.into_iter().unzip()

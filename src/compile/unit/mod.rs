@@ -1,6 +1,7 @@
 //! One translation unit: its key, its result in the store, and how it is compiled if there is none.
 
 pub(crate) mod audit;
+mod consumed;
 pub(crate) mod key;
 pub(crate) mod module;
 pub(crate) mod product;

@@ -4,6 +4,7 @@
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::{self, PassResults};
+use crate::compile::unit::consumed;
 use crate::compile::unit::product::Product;
 use crate::compile::unit::symbols::{self, Binding};
 use crate::includes::line_insensitive;
@@ -41,7 +42,8 @@ pub(crate) fn id(
         contents: &module_contents(work, read, line_insensitive),
         output: output.as_ref().map(|path| path.as_os_str().as_bytes()),
     };
-    let job = work.facts.job.iter();
+    let job = consumed::job(work);
+    let job = job.iter();
     module.id(job.map(|(name, values)| (*name, values.as_slice())))
 }
 
