@@ -33,7 +33,8 @@ mod tests_shapes;
 mod variables;
 mod words;
 
-use lines::{Change, LineSort, Lines};
+use crate::key::Roots;
+use lines::{LineSort, Lines};
 use names::LineNames;
 use sha2::{Digest as _, Sha256};
 use std::ops::Range;
@@ -49,6 +50,8 @@ const SCHEMA: &[u8] = b"pcache-nvcc moved 3\0";
 pub struct LineInsensitiveDigest {
     /// SHA-256.
     pub digest: [u8; 32],
+    /// Likewise, with the names of files below those of roots.
+    pub placeless: [u8; 32],
     /// The lines whose numbers are part of the digest, for reports.
     pub keeps: Keeps,
     /// Whether `#line` gives lines of one file the name of another, in a text that GCC has preprocessed.
@@ -57,25 +60,38 @@ pub struct LineInsensitiveDigest {
 
 /// The digest of `text`, which a preprocessor or cudafe++ has written.
 pub fn line_insensitive_digest(text: &[u8]) -> Result<LineInsensitiveDigest, DigestRefusal> {
+    digest_in_place(text, &Roots::default())
+}
+
+/// The digest of `text` where these are the `roots`.
+pub fn digest_in_place(text: &[u8], roots: &Roots) -> Result<LineInsensitiveDigest, DigestRefusal> {
     let raw = lines::opaque(text)?;
     let taken = line_capture::find(text)?;
-    let (digest, renames) = digest(text, &raw, &taken.ranges)?;
+    let ([digest, placeless], renames) = digests(text, &raw, &taken.ranges, roots)?;
     Ok(LineInsensitiveDigest {
         digest,
+        placeless,
         keeps: taken.keeps,
         renames,
     })
 }
 
 /// Digests every line except blank ones and markers that only change the number, and the numbers of the lines in
-/// `kept`. Also returns whether markers rename files.
-fn digest(
+/// `kept`: once as it is, and once with names below those of `roots`. Also returns whether markers rename files.
+fn digests(
     text: &[u8],
     raw: &[Range<usize>],
     kept: &[Range<usize>],
-) -> Result<([u8; 32], bool), DigestRefusal> {
+    roots: &Roots,
+) -> Result<([[u8; 32]; 2], bool), DigestRefusal> {
     let mut names = LineNames::default();
-    let mut hasher = Sha256::new_with_prefix(SCHEMA);
+    let mut hashers = [
+        Sha256::new_with_prefix(SCHEMA),
+        Sha256::new_with_prefix(SCHEMA),
+    ];
+    let update = |hashers: &mut [Sha256; 2], bytes: &[u8]| {
+        hashers.iter_mut().for_each(|hasher| hasher.update(bytes));
+    };
     let mut kept = kept.iter().peekable();
     let mut run = 0..0;
     let mut lines = Lines::new(text, raw);
@@ -86,29 +102,40 @@ fn digest(
             run.end = line.end;
             continue;
         }
-        hasher.update(&text[std::mem::replace(&mut run, line.end..line.end)]);
+        update(
+            &mut hashers,
+            &text[std::mem::replace(&mut run, line.end..line.end)],
+        );
         match line.sort {
             LineSort::Blank | LineSort::Number => {}
             LineSort::Change(change) => {
                 names.see(&change);
-                hasher.update(tagged(&change));
+                let short = roots.shorten(change.name);
+                hashers[0].update(tagged(change.name, change.flags));
+                hashers[1].update(tagged(
+                    short.as_deref().unwrap_or(change.name),
+                    change.flags,
+                ));
             }
             LineSort::Text => {
                 if is_kept {
-                    hasher.update(format!("\0{}\0", line.number));
+                    update(&mut hashers, format!("\0{}\0", line.number).as_bytes());
                 }
                 run = line.start..line.end;
             }
         }
     }
-    hasher.update(&text[run]);
+    update(&mut hashers, &text[run]);
     match lines.doubt() {
         Some(doubt) => Err(doubt),
-        None => Ok((hasher.finalize().into(), names.renames())),
+        None => Ok((
+            hashers.map(|hasher| hasher.finalize().into()),
+            names.renames(),
+        )),
     }
 }
 
 /// A marker without its number, tagged with NULs, which no text contains.
-fn tagged(change: &Change<'_>) -> Vec<u8> {
-    [b"\0#", change.name, b"\0", &[change.flags + 1]].concat()
+fn tagged(name: &[u8], flags: u8) -> Vec<u8> {
+    [b"\0#", name, b"\0", &[flags + 1]].concat()
 }

@@ -17,6 +17,7 @@ const OWN: &[&str] = &[
     "passes",
     "printed",
     "host_headers",
+    "places",
 ];
 
 /// Every field of the key, in order.
@@ -62,6 +63,8 @@ pub struct TuFacts<'a> {
     pub passes: &'a [Pass],
     /// The headers that only the host compile reads, sorted by path.
     pub host_headers: &'a [HostHeader],
+    /// The paths of the roots that the other fields name although their paths stand for them elsewhere.
+    pub places: &'a [Vec<u8>],
 }
 
 impl<'a> TuFacts<'a> {
@@ -85,6 +88,7 @@ impl<'a> TuFacts<'a> {
             commands,
             passes,
             host_headers,
+            places,
         } = self;
         sink.one("schema", SCHEMA);
         common.write(sink);
@@ -107,6 +111,7 @@ impl<'a> TuFacts<'a> {
             "host_headers",
             headers.map(|header| (&header.path[..], &header.digest)),
         );
+        list(sink, "places", places.iter().map(Vec::as_slice));
     }
 }
 
@@ -127,6 +132,7 @@ mod tests {
             commands: &[],
             passes: &[],
             host_headers: &[],
+            places: &[],
         }
     }
 
@@ -162,7 +168,8 @@ mod tests {
             digest: [3; 32],
         }];
         let text = [b"X=1".to_vec()];
-        let mut changed = vec![base(); 9];
+        let mut changed = vec![base(); 10];
+        changed[9].places = &text;
         changed[0].machine = b"cpu";
         changed[1].source = b"b.cu";
         changed[2].output = Some(b"");

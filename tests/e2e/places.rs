@@ -414,3 +414,58 @@ fn messages_are_those_of_the_locale() {
         assert_eq!(outcome.counted.direct_hits, direct_hits, "{locale}");
     }
 }
+
+#[test]
+fn another_checkout_hits_after_preprocessing() {
+    let mut ws = checkouts();
+    ws.set_env("PCACHE_DIRECT", "0");
+    for (args, compared) in [
+        (
+            &["-c", "../src/unit.cu", "-I../include", "-o", "unit.o"][..],
+            Compared::WithNvcc,
+        ),
+        (
+            &[
+                "-c",
+                "{base}/src/unit.cu",
+                "-I{base}/include",
+                "-o",
+                "unit.o",
+            ],
+            Compared::WithNvcc,
+        ),
+        (
+            &["-c", "{base}/src/internal.cu", "-o", "unit.o"],
+            Compared::WithNothing,
+        ),
+    ] {
+        let counted = build_in_both(&mut ws, args, compared);
+        assert_eq!(counted.hits, 1, "{args:?}: {counted:?}");
+    }
+    for args in [
+        ["-c", "{base}/src/asserting.cu", "-o", "unit.o"],
+        ["-c", "{base}/src/asking.cu", "-o", "unit.o"],
+        ["-c", "{base}/src/warning.cu", "-o", "unit.o"],
+    ] {
+        let counted = build_in_both(&mut ws, &args, Compared::WithNvcc);
+        assert_eq!(counted.misses, 1, "{args:?}: {counted:?}");
+        let counted = build_in_both(&mut ws, &args, Compared::WithNvcc);
+        assert_eq!(counted.hits, 1, "{args:?}: {counted:?}");
+    }
+}
+
+#[test]
+fn modules_have_the_same_id_in_every_checkout() {
+    let mut ws = checkouts();
+    let mut objects = Vec::new();
+    for place in PLACES {
+        ws.cd(&format!("{place}/build"));
+        ws.new_cache();
+        let args = ["-c", "{base}/src/internal.cu", "-o", "unit.o"];
+        let words = arguments(&ws, place, &args);
+        let words: Vec<_> = words.iter().map(String::as_str).collect();
+        ws.build(&words).misses(1);
+        objects.push(ws.read("unit.o"));
+    }
+    assert_eq!(objects[0], objects[1]);
+}

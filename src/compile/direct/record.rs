@@ -1,7 +1,7 @@
 //! The record of a result that direct mode finds, and what such a result depends on besides its files.
 
 use crate::compile::deliver::write_output::WriteMode;
-use crate::key::{RootName, RootSet};
+use crate::compile::unit::needs::Needs;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -61,80 +61,4 @@ pub(crate) struct UnitPointer {
 pub(crate) struct Pointer {
     pub schema: u32,
     pub needs: Needs,
-}
-
-/// What a result depends on besides its files. `docs/design/keys.md#direct-mode` says when it depends on which.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Vec<String>", into = "Vec<String>")]
-pub(crate) struct Needs {
-    /// The path of the output: each output is a module of its own.
-    pub output: bool,
-    /// What messages depend on.
-    pub messages: bool,
-    /// SOURCE_DATE_EPOCH.
-    pub time: bool,
-    /// Where these roots are.
-    pub roots: RootSet,
-}
-
-impl Needs {
-    pub(crate) fn is_empty(self) -> bool {
-        self == Self::default()
-    }
-}
-
-impl From<Needs> for Vec<String> {
-    fn from(needs: Needs) -> Self {
-        let parts = [
-            (needs.output, "output"),
-            (needs.messages, "messages"),
-            (needs.time, "time"),
-        ];
-        let parts = parts
-            .into_iter()
-            .filter_map(|(is_needed, name)| is_needed.then_some(name));
-        let roots = needs.roots.names().map(RootName::text);
-        parts.chain(roots).map(str::to_owned).collect()
-    }
-}
-
-impl TryFrom<Vec<String>> for Needs {
-    type Error = String;
-
-    fn try_from(names: Vec<String>) -> Result<Self, String> {
-        let mut needs = Self::default();
-        for name in names {
-            match name.as_str() {
-                "output" => needs.output = true,
-                "messages" => needs.messages = true,
-                "time" => needs.time = true,
-                _ => {
-                    let mut roots = RootName::ALL.into_iter();
-                    let root = roots.find(|root| root.text() == name);
-                    let root = root.ok_or_else(|| format!("unknown part: {name}"))?;
-                    needs.roots = needs.roots.with(root);
-                }
-            }
-        }
-        Ok(needs)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Needs;
-    use crate::key::{RootName, RootSet};
-
-    #[test]
-    fn needs_are_read_as_they_were_written() {
-        let needs = Needs {
-            messages: true,
-            roots: RootSet::default().with(RootName::Toolkit),
-            ..Needs::default()
-        };
-        let text = serde_json::to_string(&needs).unwrap();
-        assert_eq!(text, "[\"messages\",\"{toolkit}\"]");
-        assert_eq!(serde_json::from_str::<Needs>(&text).unwrap(), needs);
-        assert!(serde_json::from_str::<Needs>("[\"more\"]").is_err());
-    }
 }

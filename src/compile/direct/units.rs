@@ -3,13 +3,14 @@
 
 use crate::compile::deliver::delivery;
 use crate::compile::direct::lookup::Direct;
-use crate::compile::direct::record::{Needs, SCHEMA, UnitPointer};
+use crate::compile::direct::record::{SCHEMA, UnitPointer};
 use crate::compile::direct::recording::Recorded;
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::{Entered, ReadFiles};
 use crate::compile::unit::key::stage_order;
 use crate::compile::unit::module::OutputScope;
+use crate::compile::unit::needs::Needs;
 use crate::compile::unit::product::Ending;
 use crate::compile::unit::run::Finished;
 use crate::compile::unit::stored;
@@ -106,13 +107,6 @@ impl Direct<'_> {
         };
         let dependencies = dependencies.with_quoted(&recorded.quoted);
         let mut roots = dependencies.roots.and(unit.roots);
-        let outputs = unit.product.outputs.iter().map(|(_, bytes)| bytes);
-        let kept = unit.product.kept.iter().map(|(_, bytes)| bytes);
-        let printed = unit.product.printed.iter();
-        let printed = printed.flat_map(|(_, printed)| [&printed.stdout, &printed.stderr]);
-        for bytes in outputs.chain(kept).chain(printed) {
-            roots = roots.and(self.roots.mentioned(bytes, &mut |_| true));
-        }
         let unstored = || self.cache.why_unstored();
         let depfile = delivery::depfile(self.job, work).map_err(|_| "a pass is gone")?;
         let depfile = match depfile {

@@ -8,7 +8,7 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
 use crate::compile::inputs::preprocess::PassResults;
 use crate::includes::line_insensitive::{self, LineInsensitiveDigest};
-use crate::key::{Digest, Digester, Pass, Sink};
+use crate::key::{Digest, Digester, Pass, Roots, Sink};
 use crate::plan::FileId;
 use memchr::memmem;
 use std::collections::HashMap;
@@ -59,8 +59,10 @@ pub(crate) fn observed(work: &UnitContext<'_>) -> Option<ObservedPositions> {
 pub(crate) struct LineInsensitive {
     /// The passes for the key, sorted.
     pub passes: Vec<Pass>,
-    /// The digest of each pass's text.
+    /// The digest of each pass's text, for stages.
     pub texts: HashMap<FileId, Digest>,
+    /// The digest of each pass's text with the names of files below those of roots, for the module id.
+    pub placeless: HashMap<FileId, Digest>,
     /// Whether a `#line` directive gives the lines of some file another file name.
     pub renames: bool,
 }
@@ -73,18 +75,21 @@ impl LineInsensitive {
         let texts = stages
             .iter()
             .map(|stage| preprocess::text(work, stage).ok());
-        let digests = all_digests(&texts.collect::<Option<Vec<_>>>()?)?;
+        let digests = all_digests(&texts.collect::<Option<Vec<_>>>()?, work.roots)?;
         let mut result = Self {
             passes: Vec::new(),
             texts: HashMap::new(),
+            placeless: HashMap::new(),
             renames: false,
         };
         for (stage, text) in stages.into_iter().zip(digests) {
-            result.texts.insert(stage.output?, text.digest);
+            let output = stage.output?;
+            result.texts.insert(output, text.digest);
+            result.placeless.insert(output, text.placeless);
             result.renames |= text.renames;
             result.passes.push(Pass {
                 command: preprocess::pass_name(work.plan, stage),
-                digest: text.digest,
+                digest: text.placeless,
                 printed: None,
             });
         }
@@ -96,11 +101,11 @@ impl LineInsensitive {
 }
 
 /// Computes the line-insensitive digests of `texts` in parallel.
-fn all_digests(texts: &[Vec<u8>]) -> Option<Vec<LineInsensitiveDigest>> {
+fn all_digests(texts: &[Vec<u8>], roots: &Roots) -> Option<Vec<LineInsensitiveDigest>> {
     thread::scope(|scope| {
         let texts = texts.iter();
         let readers: Vec<_> = texts
-            .map(|text| scope.spawn(|| line_insensitive::line_insensitive_digest(text)))
+            .map(|text| scope.spawn(|| line_insensitive::digest_in_place(text, roots)))
             .collect();
         let mut digests = Vec::with_capacity(readers.len());
         for reader in readers {

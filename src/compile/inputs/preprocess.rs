@@ -10,6 +10,7 @@ use crate::compile::run::printed::OutputStream;
 use crate::compile::run::runner::StageLog;
 use crate::exec::{Command, Work};
 use crate::includes::markers::{self, SourceFile};
+use crate::includes::placeless::placeless_digest;
 use crate::journal::StageEnd;
 use crate::key::{Digest, HostHeader, Pass};
 use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
@@ -63,10 +64,10 @@ pub(crate) fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> 
                 .host_headers
                 .extend(host_headers(work, stage, &mut results.known)?);
         } else {
-            let pass = pass(work, *number, stage, &mut results.known)?;
+            let (pass, exact) = pass(work, *number, stage, &mut results.known)?;
             results
                 .digests
-                .extend(stage.output.map(|file| (file, pass.digest)));
+                .extend(stage.output.map(|file| (file, exact)));
             results.passes.push(pass);
         }
     }
@@ -166,13 +167,14 @@ pub(crate) fn text(work: &UnitContext<'_>, stage: &Stage) -> Result<Vec<u8>, Det
     Ok(fs::read(&path).map_err(|error| unreadable(&path, &error))?)
 }
 
-/// Computes the digests of a pass that has run, and adds what it read to `read_files`.
+/// Computes the digests of a pass that has run, for the unit's key and for stages, and adds what it read to
+/// `read_files`.
 fn pass(
     work: &UnitContext<'_>,
     number: usize,
     stage: &Stage,
     read_files: &mut ReadFiles,
-) -> Result<Pass, Detour> {
+) -> Result<(Pass, Digest), Detour> {
     let bytes = text(work, stage)?;
     if is_extra(work, number) {
         check_pragma(&bytes)?;
@@ -184,11 +186,12 @@ fn pass(
     let printed = printed(work, number)?;
     read_files.add_times(&bytes);
     read_files.add_times(&printed);
-    Ok(Pass {
+    let pass = Pass {
         command: pass_name(work.plan, stage),
-        digest: Sha256::digest(&bytes).into(),
+        digest: placeless_digest(&bytes, work.roots),
         printed: (!printed.is_empty()).then(|| Sha256::digest(&printed).into()),
-    })
+    };
+    Ok((pass, Sha256::digest(&bytes).into()))
 }
 
 /// The name of a pass in keys: that of the file that it writes. Its command acts through the text.

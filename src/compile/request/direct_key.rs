@@ -7,7 +7,7 @@ use crate::compile::request::facts::RequestFacts;
 use crate::compile::request::{machine, roots};
 use crate::config::BaseDir;
 use crate::includes::lookups::NotStored;
-use crate::key::{CommonFacts, DirectFacts, PathStarts, RootSet, Roots, Sink};
+use crate::key::{CommonFacts, DirectFacts, Roots, Shortener, Sink};
 use crate::toolchain::Toolchain;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -50,21 +50,9 @@ impl<'a> DirectKeyInputs<'a> {
         let sources = facts.inputs.iter().map(real_path);
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
         let roots = roots::find(base_dir, &sources, &facts.directory, nvcc, toolchain);
-        let mut short = Shortener {
-            roots: &roots,
-            left: RootSet::default(),
-            is_ambiguous: false,
-        };
+        let mut short = Shortener::new(&roots);
         let programs = std::iter::once(nvcc).chain(toolchain.found.iter().map(PathBuf::as_path));
-        let job_fields = facts.job.iter().map(|(name, values)| {
-            let starts = match *name {
-                "define-macro" => PathStarts::Strings,
-                _ => PathStarts::Words,
-            };
-            let values = values.iter().map(|value| short.text(value, starts));
-            (*name, values.collect())
-        });
-        let job_fields = job_fields.collect();
+        let job_fields = short.job(&facts.job);
         let environment = facts.environment.iter();
         let planning = environment::planned(&toolchain.profile_variables);
         let keep = facts.keep.as_ref();
@@ -89,12 +77,12 @@ impl<'a> DirectKeyInputs<'a> {
                 .iter()
                 .map(|name: &OsString| short.word(name.as_bytes()))
                 .collect(),
-            places: roots.paths(short.left),
+            places: short.places(),
             facts,
             toolchain,
             roots: roots.clone(),
         };
-        if short.is_ambiguous {
+        if short.is_ambiguous() {
             return Err("a control character in the command line".to_owned());
         }
         Ok(inputs)
@@ -119,27 +107,6 @@ impl<'a> DirectKeyInputs<'a> {
             places: &self.places,
         }
         .write(sink);
-    }
-}
-
-/// Shortens the values of fields, and collects the roots whose paths are left in them.
-struct Shortener<'r> {
-    roots: &'r Roots,
-    left: RootSet,
-    /// Whether a value cannot be told from a shortened one.
-    is_ambiguous: bool,
-}
-
-impl Shortener<'_> {
-    fn word(&mut self, text: &[u8]) -> Vec<u8> {
-        self.text(text, PathStarts::Words)
-    }
-
-    fn text(&mut self, text: &[u8], starts: PathStarts) -> Vec<u8> {
-        self.is_ambiguous |= Roots::is_ambiguous(text);
-        let (short, left) = self.roots.shorten_text(text, starts);
-        self.left = self.left.and(left);
-        short
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod audit;
 mod consumed;
 pub(crate) mod key;
 pub(crate) mod module;
+pub(crate) mod needs;
 pub(crate) mod product;
 pub(crate) mod record;
 pub(crate) mod result;

@@ -3,17 +3,19 @@
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
-use crate::compile::inputs::preprocess::{self, PassResults};
+use crate::compile::inputs::preprocess;
 use crate::compile::unit::consumed;
 use crate::compile::unit::product::Product;
 use crate::compile::unit::symbols::{self, Binding};
 use crate::includes::line_insensitive;
-use crate::key::{Digest, Module, RELOCATABLE, RootName, middle};
+use crate::includes::placeless::placeless_digest;
+use crate::key::{Digest, Module, PathStarts, RELOCATABLE, RootName, middle};
 use crate::plan::{FileId, Stage, Tool};
 use memchr::memmem;
+use std::borrow::Cow;
 use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
 /// Whether a unit's module id, and so its key, includes the path of the output.
@@ -28,23 +30,27 @@ pub(crate) enum OutputScope {
 /// The unit's module id; empty if no stage needs one.
 pub(crate) fn id(
     work: &UnitContext<'_>,
-    read: &PassResults,
     line_insensitive: Option<&LineInsensitive>,
     scope: OutputScope,
 ) -> Vec<u8> {
     if work.unit.module_id.is_none() {
         return Vec::new();
     }
-    let output = (scope == OutputScope::ThisOutput).then(|| absolute(work, &output(work)));
-    let path = source_path(work);
+    let output = (scope == OutputScope::ThisOutput).then(|| below_base(work, &output(work)));
     let module = Module {
-        path: path.as_os_str().as_bytes(),
-        contents: &module_contents(work, read, line_insensitive),
-        output: output.as_ref().map(|path| path.as_os_str().as_bytes()),
+        path: &below_base(work, &work.plan.file(work.unit.source).path),
+        contents: &module_contents(work, line_insensitive),
+        output: output.as_deref(),
     };
     let job = consumed::job(work);
-    let job = job.iter();
-    module.id(job.map(|(name, values)| (*name, values.as_slice())))
+    let short = job.iter().map(|(name, values)| {
+        let short = |value: &Vec<u8>| work.roots.shorten_text(value, PathStarts::Words).0;
+        (*name, values.iter().map(short).collect::<Vec<_>>())
+    });
+    let short: Vec<_> = short.collect();
+    module.id(short
+        .iter()
+        .map(|(name, values)| (*name, values.as_slice())))
 }
 
 /// The path of the unit's output, as spelled: its own file, or the file that it is linked into.
@@ -129,6 +135,19 @@ pub(crate) fn source_root(work: &UnitContext<'_>) -> Option<RootName> {
     work.roots.root_of(source_path(work).as_os_str().as_bytes())
 }
 
+/// The path of a file, below the base if it lies there: two checkouts have the same ids, and two directories of one
+/// checkout have not. Without a base, two directories may go into one link.
+fn below_base(work: &UnitContext<'_>, path: &OsStr) -> Vec<u8> {
+    let path = absolute(work, path).into_os_string().into_vec();
+    match work.roots.root_of(&path) {
+        Some(RootName::Base) => work
+            .roots
+            .shorten(&path)
+            .map_or_else(|| path.clone(), Cow::into_owned),
+        _ => path,
+    }
+}
+
 fn source_path(work: &UnitContext<'_>) -> PathBuf {
     absolute(work, &work.plan.file(work.unit.source).path)
 }
@@ -141,7 +160,6 @@ fn absolute(work: &UnitContext<'_>, path: &OsStr) -> PathBuf {
 /// for the host. They are line-insensitive if possible.
 fn module_contents(
     work: &UnitContext<'_>,
-    read: &PassResults,
     line_insensitive: Option<&LineInsensitive>,
 ) -> Vec<Digest> {
     let mut stages = work.unit.stages.iter().map(|number| work.stage(*number));
@@ -164,9 +182,9 @@ fn module_contents(
         .into_iter()
         .map(|&(pass, text)| {
             line_insensitive
-                .and_then(|line_insensitive| line_insensitive.texts.get(&text).copied())
+                .and_then(|line_insensitive| line_insensitive.placeless.get(&text).copied())
                 .or_else(|| line_insensitive_digest(work, pass))
-                .or_else(|| read.digests.get(&text).copied())
+                .or_else(|| placeless_digest_of(work, pass))
                 .unwrap_or_default()
         })
         .collect()
@@ -174,6 +192,11 @@ fn module_contents(
 
 fn line_insensitive_digest(work: &UnitContext<'_>, pass: &Stage) -> Option<Digest> {
     let text = preprocess::text(work, pass).ok()?;
-    let digest = line_insensitive::line_insensitive_digest(&text).ok()?;
-    Some(digest.digest)
+    let digest = line_insensitive::digest_in_place(&text, work.roots).ok()?;
+    Some(digest.placeless)
+}
+
+fn placeless_digest_of(work: &UnitContext<'_>, pass: &Stage) -> Option<Digest> {
+    let text = preprocess::text(work, pass).ok()?;
+    Some(placeless_digest(&text, work.roots))
 }

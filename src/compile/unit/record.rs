@@ -2,6 +2,7 @@
 //! `docs/design/store.md` describes the format.
 
 use crate::compile::inputs::known_files::QuotedSource;
+use crate::compile::unit::needs::Needs;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
@@ -25,10 +26,10 @@ pub(crate) struct UnitRecord {
     /// holds nothing else.
     #[serde(default)]
     pub tied: bool,
-    /// Whether the result has messages, so that it lies under a key that includes what messages depend on. If so, the
-    /// record under the key without that holds nothing else.
+    /// What the result depends on besides the key under which this is, so that it lies under a further key. If that is
+    /// anything, the record holds nothing else.
     #[serde(default)]
-    pub has_messages: bool,
+    pub needs: Needs,
     /// Whether the module id is in an output.
     #[serde(default)]
     pub shows_id: bool,

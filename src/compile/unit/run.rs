@@ -13,6 +13,7 @@ use crate::compile::stages::stage_cache::StageResults;
 use crate::compile::unit::audit::audit;
 use crate::compile::unit::key::UnitKeys;
 use crate::compile::unit::module::{self, OutputScope};
+use crate::compile::unit::needs::Needs;
 use crate::compile::unit::product::{Ending, Product};
 use crate::compile::unit::result::{collect, quoted};
 use crate::compile::unit::single_flight::take_turn;
@@ -115,11 +116,20 @@ pub(crate) fn compile_unit(
     })
 }
 
-/// The roots whose places the product shows, besides those that its bytes name.
+/// The roots whose places the product shows.
 fn shown_by(work: &UnitContext<'_>, product: &Product) -> RootSet {
-    let shown = shown_roots::of_passes(work)
+    let outputs = product.outputs.iter().map(|(_, bytes)| bytes.as_slice());
+    let kept = product.kept.iter().map(|(_, bytes)| bytes.as_slice());
+    let printed = product
+        .printed
+        .iter()
+        .flat_map(|(_, printed)| printed.texts());
+    let mut shown = shown_roots::of_passes(work)
         .and(shown_roots::of_options(work.facts, work.roots))
         .and(product.roots);
+    for bytes in outputs.chain(kept).chain(printed) {
+        shown = shown.and(work.roots.mentioned(bytes, &mut |_| true));
+    }
     // Directories without a base may go into one link, where two modules must not have the same id.
     let is_unique = !product.shows_id || module::source_root(work) != Some(RootName::Directory);
     if is_unique {
@@ -212,7 +222,7 @@ impl UnitRun<'_> {
         }
         let started = Instant::now();
         let passes = self.line_insensitive.as_ref();
-        let id = module::id(self.work, self.read, passes, scope);
+        let id = module::id(self.work, passes, scope);
         let stages = compile_stages(
             self.work,
             self.one_step,
@@ -265,10 +275,15 @@ impl UnitRun<'_> {
             Err(doubt) => return Ending::Unstored(doubt),
         };
         let cache = self.work.cache;
+        let needs = Needs {
+            messages: !product.printed.is_empty(),
+            roots: shown_by(self.work, product),
+            ..Needs::default()
+        };
         match record(self.work, self.keys.stages(), product) {
-            Some(record) if keep(self.work, &self.keys.exact(scope), &record) => {
+            Some(record) if keep(self.work, &self.keys.exact(scope), needs, &record) => {
                 if let Some(key) = self.line_insensitive_key(scope) {
-                    keep(self.work, &key, &record);
+                    keep(self.work, &key, needs, &record);
                 }
                 Ending::Miss
             }

@@ -1,15 +1,17 @@
 //! Stores a unit's product, and reads it back.
 
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::known_files::are_unchanged;
+use crate::compile::inputs::known_files::{QuotedSource, are_unchanged};
 use crate::compile::request::messages;
 use crate::compile::run::printed::Printed;
+use crate::compile::unit::needs::Needs;
 use crate::compile::unit::product::{Product, intermediates};
 use crate::compile::unit::record::{Kept, SCHEMA, Stream, UnitOutput, UnitRecord};
 use crate::key::{Digest, Digester, RootSet, Sink, list};
 use crate::plan::FileKind;
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 /// What is stored under a unit's key.
 pub(crate) enum StoredUnit {
@@ -32,9 +34,14 @@ impl StoredUnit {
 /// The unit stored under `key`, if all of it can be read and the sources that it quotes are unchanged.
 pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> Option<StoredUnit> {
     let mut record = read(work, key)?;
-    if record.has_messages {
-        record = read(work, &with_messages(work, key))?;
+    if !record.needs.is_empty() {
+        record = read(work, &scoped(work, key, record.needs))?;
     }
+    let sources = record
+        .sources
+        .into_iter()
+        .map(|source| expanded(work, source));
+    record.sources = sources.collect::<Option<_>>()?;
     if !are_unchanged(&record.sources) {
         return None;
     }
@@ -84,36 +91,70 @@ fn read(work: &UnitContext<'_>, key: &Digest) -> Option<UnitRecord> {
     (record.schema == SCHEMA).then_some(record)
 }
 
-/// The key of a result with messages.
-fn with_messages(work: &UnitContext<'_>, key: &Digest) -> Digest {
+/// The key of a result that depends on `needs` too.
+fn scoped(work: &UnitContext<'_>, key: &Digest, needs: Needs) -> Digest {
     let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc messages 1");
+    sink.one("schema", b"pcache-nvcc unit needs 1");
     sink.one("unit", key);
-    let facts = messages::facts(work.facts.diagnostics);
-    list(&mut sink, "messages", facts.iter().map(Vec::as_slice));
+    let messages = needs
+        .messages
+        .then(|| messages::facts(work.facts.diagnostics));
+    let messages = messages.iter().flatten().map(Vec::as_slice);
+    list(&mut sink, "messages", messages);
+    let places = work.roots.paths(needs.roots);
+    list(&mut sink, "places", places.iter().map(Vec::as_slice));
     sink.finish()
 }
 
-/// Stores `record` under `key`. Returns whether it is stored.
-pub(crate) fn keep(work: &UnitContext<'_>, key: &Digest, record: &UnitRecord) -> bool {
-    if record.streams.is_empty() {
+/// Stores `record`, which depends on `needs`, under `key`. Returns whether it is stored.
+pub(crate) fn keep(
+    work: &UnitContext<'_>,
+    key: &Digest,
+    needs: Needs,
+    record: &UnitRecord,
+) -> bool {
+    if needs.is_empty() {
         return work.cache.keep_record(key, record);
     }
     let pointer = UnitRecord {
-        has_messages: true,
+        needs,
         ..empty_record(work)
     };
-    work.cache.keep_record(&with_messages(work, key), record)
+    work.cache.keep_record(&scoped(work, key, needs), record)
         && work.cache.keep_record(key, &pointer)
 }
 
 /// Stores what lies under the key `from` under `to` as well.
 pub(crate) fn copy(work: &UnitContext<'_>, from: &Digest, to: &Digest) {
-    let mut record = read(work, from);
-    if record.as_ref().is_some_and(|record| record.has_messages) {
-        record = read(work, &with_messages(work, from));
-    }
-    record.map(|record| keep(work, to, &record));
+    let Some(first) = read(work, from) else {
+        return;
+    };
+    let needs = first.needs;
+    let record = if needs.is_empty() {
+        Some(first)
+    } else {
+        read(work, &scoped(work, from, needs))
+    };
+    record.map(|record| keep(work, to, needs, &record));
+}
+
+/// A source with its path below the name of its root.
+fn shortened(work: &UnitContext<'_>, source: &QuotedSource) -> Option<QuotedSource> {
+    let short = work.roots.shorten(source.path.as_os_str().as_bytes())?;
+    Some(QuotedSource {
+        path: OsString::from_vec(short.into_owned()).into(),
+        ..source.clone()
+    })
+}
+
+/// The source that [`shortened`] made `source` of.
+fn expanded(work: &UnitContext<'_>, source: QuotedSource) -> Option<QuotedSource> {
+    let mut buffer = Vec::new();
+    let path = work
+        .roots
+        .expand(source.path.as_os_str().as_bytes(), &mut buffer)?
+        .to_owned();
+    Some(QuotedSource { path, ..source })
 }
 
 /// The names of the unit's intermediate files.
@@ -135,7 +176,11 @@ pub(crate) fn record(
 ) -> Option<UnitRecord> {
     let command_of = |number: usize| stages.iter().position(|stage| *stage == number);
     let mut record = UnitRecord {
-        sources: product.sources.clone(),
+        sources: product
+            .sources
+            .iter()
+            .map(|source| shortened(work, source))
+            .collect::<Option<_>>()?,
         shows_id: product.shows_id,
         roots: product
             .roots
@@ -186,7 +231,7 @@ fn empty_record(work: &UnitContext<'_>) -> UnitRecord {
         streams: Vec::new(),
         sources: Vec::new(),
         tied: false,
-        has_messages: false,
+        needs: Needs::default(),
         shows_id: false,
         roots: Vec::new(),
         milliseconds: 0,
