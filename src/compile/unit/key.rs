@@ -2,7 +2,7 @@
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::{LineInsensitive, line_insensitive_key};
-use crate::compile::inputs::preprocess::PassResults;
+use crate::compile::inputs::preprocess::{self, PassResults};
 use crate::compile::request::machine::{self, asks_for_processor};
 use crate::compile::run::commands::template;
 use crate::compile::unit::consumed;
@@ -11,6 +11,7 @@ use crate::key::{
     CommonFacts, Digest, Digester, Explanation, HostHeader, Pass, PathStarts, RootSet, Shortener,
     Sink, TuFacts,
 };
+use crate::plan::Tool;
 use std::os::unix::ffi::OsStrExt;
 
 /// Computes the keys of a unit whose passes have run. Paths stand below the names of their roots.
@@ -132,8 +133,12 @@ pub(crate) fn stage_order(work: &UnitContext<'_>) -> (Vec<Vec<u8>>, Vec<usize>) 
     let stages = work.unit.stages.iter();
     let mut commands: Vec<_> = stages
         .map(|number| {
-            let command = template(work.plan, work.stage(*number));
-            (consumed::without_searched(work, &command), *number)
+            let stage = work.stage(*number);
+            let command = match stage.tool {
+                Tool::Preprocess => preprocess::pass_name(work.plan, stage),
+                _ => consumed::without_searched(work, &template(work.plan, stage)),
+            };
+            (command, *number)
         })
         .collect();
     commands.sort_by_cached_key(|(command, number)| {
