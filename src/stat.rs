@@ -151,12 +151,19 @@ impl Stat {
     }
 
     /// Whether both times are before `time`. If both are whole seconds, as on a file system without fractions, two more
-    /// seconds must have passed.
+    /// seconds must have passed. A modification time in the future was set by a program, not by a write, so
+    /// the change time alone counts then.
     pub fn is_older_than(&self, time: CoarseTime) -> bool {
         let whole = self.mtime % SECOND == 0 && self.ctime % SECOND == 0;
         let grain = if whole { 2 * SECOND } else { 0 };
         let limit = time.nanoseconds;
-        self.mtime.saturating_add(grain) < limit && self.ctime.saturating_add(grain) < limit
+        let is_before = |at: i64| at.saturating_add(grain) < limit;
+        is_before(self.ctime) && (is_before(self.mtime) || self.is_dated_ahead())
+    }
+
+    /// Whether the modification time has not come yet, by more than clocks differ.
+    fn is_dated_ahead(&self) -> bool {
+        self.mtime > CoarseTime::now().nanoseconds.saturating_add(SECOND)
     }
 
     /// Whether the content was last changed before `time`.
@@ -210,6 +217,16 @@ mod tests {
         let stat = Stat::from(&file.as_file().metadata().expect("its metadata"));
         assert!(!stat.is_stable(CoarseTime::now()));
         assert!(stat.is_stable(CoarseTime::now().plus(Duration::from_secs(60))));
+    }
+
+    #[test]
+    fn a_file_from_the_future_is_as_old_as_its_last_change() {
+        let file = tempfile::NamedTempFile::new().expect("a temp file");
+        let ahead = std::time::SystemTime::now() + Duration::from_secs(3600);
+        file.as_file().set_modified(ahead).expect("a time");
+        let stat = Stat::from(&file.as_file().metadata().expect("its metadata"));
+        assert!(!stat.is_older_than(CoarseTime::now()));
+        assert!(stat.is_older_than(CoarseTime::now().plus(Duration::from_secs(60))));
     }
 
     #[test]

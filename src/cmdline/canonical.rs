@@ -88,14 +88,23 @@ impl Job {
                 add(&mut fields, "redefined", "", OsStr::new(long));
             }
         }
+        // `-dc` is short for `-c -rdc=true`.
+        if !fields.contains_key("relocatable-device-code") && fields.remove("device-c").is_some() {
+            fields.insert("compile", Vec::new());
+            fields.insert("relocatable-device-code", vec!["true".into()]);
+        }
         fields.into_iter().collect()
     }
 
     /// The options that name outputs, depfiles and kept files, in order, as `name=value`. [`Job::canonical`] leaves
     /// them out, but the names and contents of these files depend on them. Of `-o` only the file name matters if
-    /// nothing else is named after it, neither a depfile nor a kept file.
+    /// nothing else is named after it, neither a depfile, its target nor a kept file; of `-MF`, that it is given.
     pub fn outputs(&self) -> Vec<OsString> {
-        let is_movable = self.dependencies.is_none() && self.keep.is_none();
+        let names_no_depfile = self
+            .dependencies
+            .as_ref()
+            .is_none_or(|requested| requested.file.is_some() && !requested.targets.is_empty());
+        let is_movable = names_no_depfile && self.keep.is_none();
         let mut outputs = Vec::new();
         for arg in &self.args {
             let Arg::Option { option, value } = arg else {
@@ -107,10 +116,13 @@ impl Job {
             }
             let value = value.as_deref().unwrap_or_default();
             let base = Path::new(value).file_name().unwrap_or(value);
-            let is_base_enough = is_movable && option.long == "output-file";
             let mut assignment = OsString::from(option.long);
             assignment.push("=");
-            assignment.push(if is_base_enough { base } else { value });
+            assignment.push(match option.long {
+                "output-file" if is_movable => base,
+                "dependency-output" => OsStr::new(""),
+                _ => value,
+            });
             outputs.push(assignment);
         }
         outputs

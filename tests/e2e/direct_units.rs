@@ -209,3 +209,49 @@ fn directories_of_headers_of_the_host_compile_count_by_what_is_in_them() {
     ws.build(&args).misses(1).same_as(&theirs);
     ws.build(&args).hits_directly(1).same_as(&theirs);
 }
+
+#[test]
+fn a_header_from_the_future_is_a_direct_hit() {
+    let ws = Workspace::with(
+        "unit.cu",
+        "#include \"value.h\"\n__global__ void external(int *p) { *p = VALUE; }\n",
+    );
+    ws.write("value.h", "#define VALUE 1\n");
+    let ahead = SystemTime::now() + Duration::from_secs(3600);
+    let file = File::options().write(true).open(ws.path("value.h"));
+    file.and_then(|file| file.set_modified(ahead))
+        .expect("a time");
+    let first = ws.build(ARGS);
+    first.misses(1).same_as(&ws.kept(ARGS));
+    ws.build(ARGS).hits_directly(1).same_as(&first);
+    ws.write("value.h", "#define VALUE 2\n");
+    ws.build(ARGS).misses(1).same_as(&ws.kept(ARGS));
+}
+
+#[test]
+fn two_spellings_of_relocatable_device_code_are_one_key() {
+    let ws = Workspace::with("unit.cu", "__global__ void external(int *p) { *p = 1; }\n");
+    let first = ws.build(&["-dc", "unit.cu", "-o", "unit.o"]);
+    first.misses(1);
+    ws.build(&["-c", "-rdc=true", "unit.cu", "-o", "unit.o"])
+        .hits_directly(1)
+        .same_as(&first);
+}
+
+#[test]
+fn a_depfile_with_a_random_name_is_a_direct_hit() {
+    let ws = Workspace::with("unit.cu", "__global__ void external(int *p) { *p = 1; }\n");
+    let args = |depfile: &'static str, output: &'static str| {
+        [
+            "-MD", "-MT", "unit.o", "-MF", depfile, "-c", "unit.cu", "-o", output,
+        ]
+    };
+    ws.build(&args("first.d", "unit.o"))
+        .misses(1)
+        .same_as(&ws.kept(&args("first.d", "unit.o")));
+    for (depfile, output) in [("random.d", "unit.o"), ("other.d", "build/unit.o")] {
+        fs::create_dir_all(ws.path("build")).expect("a folder");
+        let args = args(depfile, output);
+        ws.build(&args).hits_directly(1).same_as(&ws.kept(&args));
+    }
+}

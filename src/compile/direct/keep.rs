@@ -210,10 +210,13 @@ impl Direct<'_> {
                 artefact: self.cache.keep_artefact(&placed.bytes)?,
             });
         }
+        let named = self.job.dependencies.as_ref();
+        let named = named.and_then(|requested| requested.file.as_deref().map(Path::new));
         let mut depfiles = Vec::with_capacity(delivery.depfiles.len());
         for (path, text) in &delivery.depfiles {
             let (text, _) = self.roots.shorten_text(text, PathStarts::Blanks);
-            depfiles.push((self.short(path), self.cache.keep_artefact(&text)?));
+            let path = (Some(path.as_path()) != named).then(|| self.short(path));
+            depfiles.push((path, self.cache.keep_artefact(&text)?));
         }
         let [stdout, stderr] = delivery.printed.keep(self.cache)?;
         Some(DirectRecord {

@@ -24,7 +24,6 @@ use crate::includes::path_set::{self, Changed, PathSet};
 use crate::journal::Recorder;
 use crate::key::{Digest, Digester, ResultFacts, Roots, Sink, result_key};
 use crate::stat::CoarseTime;
-use crate::store::Artefact;
 use crate::toolchain::{HostDriver, HostFamily, ToolForms, Toolchain};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeSet, HashMap};
@@ -325,13 +324,20 @@ impl<'a> Direct<'a> {
                 None => None,
             });
         }
-        let files = |files: &[(PathBuf, Artefact)]| -> Option<Vec<(PathBuf, Artefact)>> {
-            let files = files.iter();
-            files
-                .map(|(short, artefact)| Some((path(short)?, *artefact)))
-                .collect()
-        };
-        let (depfiles, kept) = (files(&record.depfiles)?, files(&record.kept)?);
+        let named = self.job.dependencies.as_ref();
+        let named = named.and_then(|requested| requested.file.as_ref());
+        let mut depfiles = Vec::with_capacity(record.depfiles.len());
+        for (short, artefact) in &record.depfiles {
+            let path = match short {
+                Some(short) => path(short)?,
+                None => named?.into(),
+            };
+            depfiles.push((path, *artefact));
+        }
+        let mut kept = Vec::with_capacity(record.kept.len());
+        for (short, artefact) in &record.kept {
+            kept.push((path(short)?, *artefact));
+        }
         let places = Places::of(self.job, self.facts.keep.as_ref());
         let outputs: Vec<_> = paths.iter().map(Option::as_deref).collect();
         let names: Vec<_> = depfiles.iter().map(|(path, _)| path.as_path()).collect();

@@ -19,8 +19,9 @@ pub(crate) struct DirectRecord {
     /// Translation units, for the counters.
     pub units: u64,
     pub outputs: Vec<OutputRecord>,
-    /// Depfiles and kept files, by the paths that they are written to.
-    pub depfiles: Vec<(PathBuf, Artefact)>,
+    /// Depfiles, by the paths that they are written to; `None` stands for the value of `-MF`.
+    pub depfiles: Vec<(Option<PathBuf>, Artefact)>,
+    /// Kept files, by the paths that they are written to.
     pub kept: Vec<(PathBuf, Artefact)>,
     pub stdout: Option<Artefact>,
     pub stderr: Option<Artefact>,
