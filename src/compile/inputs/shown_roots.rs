@@ -29,17 +29,19 @@ const SHOWING: [&str; 6] = [
     "source-in-ptx",
 ];
 
-/// Options of nvcc whose values are directories to search, or macros: the passes show what they do.
-const SEARCHING: [&str; 9] = [
+/// Options of nvcc whose values reach no output of a unit by themselves: directories to search and macros, whose effect
+/// the passes show, and options of links.
+const SILENT: [&str; 10] = [
+    "archive-options",
     "compiler-bindir",
     "compiler-options",
     "define-macro",
     "include-path",
     "library-path",
+    "linker-options",
     "pre-include",
     "system-include",
     "undefine-macro",
-    "options-file",
 ];
 
 /// Beginnings of options of the host compiler with which outputs hold paths in a form that is not looked for.
@@ -72,7 +74,7 @@ pub(crate) fn of_options(facts: &RequestFacts, roots: &Roots) -> RootSet {
             }
             if *name == "compiler-options" {
                 shown = shown.and(of_host_option(value, roots));
-            } else if !SEARCHING.contains(name) {
+            } else if !SILENT.contains(name) {
                 shown = shown.and(roots.mentioned(value, &mut |_| true));
             }
         }
@@ -88,9 +90,11 @@ fn of_host_option(value: &[u8], roots: &Roots) -> RootSet {
         .split(|byte| *byte == b',');
     words.fold(RootSet::default(), |shown, word| {
         let is_read = READING.iter().any(|option| word.starts_with(option));
-        let named = (!is_read && prefix_map(word).is_none())
-            .then(|| roots.mentioned(word, &mut |_| true))
-            .unwrap_or_default();
+        let named = if is_read || prefix_map(word).is_some() {
+            RootSet::default()
+        } else {
+            roots.mentioned(word, &mut |_| true)
+        };
         shown.and(named).and(of_host_word(word, roots))
     })
 }

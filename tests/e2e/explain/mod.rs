@@ -10,7 +10,7 @@ use crate::support::workspace::{Workspace, program};
 
 const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o"];
 const UNIT: &str = "#include \"value.h\"\n#ifndef __CUDA_ARCH__\nint host() { return 1; }\n#endif\n\
-    __global__ void external(int *p) { *p = VALUE; }\n";
+    __global__ void external(int *p) { *p = VALUE; }\n#ifdef X\nextern int sized[X];\n#endif\n";
 
 /// A unit with a header beside it.
 fn unit() -> Workspace {
