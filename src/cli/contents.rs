@@ -1,9 +1,13 @@
 //! What a file of the store is, and which of the user's files it names. Only the values tell, in the formats of
 //! `docs/design/store.md`, because the store does not keep keys.
 
+use crate::compile::POINTER;
 use crate::includes::path_set::{self, PathSet};
+use crate::key::Roots;
 use crate::store::{Artefact, CLASS_HEAD, Content, EntryKind, Reading, StoreError, SurveyedFile};
 use serde_json::Value;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 /// What is known of one file.
@@ -72,6 +76,9 @@ impl Contents {
                 ..Self::nameless("path-sets")
             };
         }
+        if value.starts_with(POINTER) {
+            return Self::nameless("direct-result");
+        }
         if value.starts_with(b"pcache-nvcc token sets 1\n") {
             return Self::nameless("token-sets");
         }
@@ -114,7 +121,7 @@ impl Contents {
                 for (name, member) in members {
                     match member {
                         Value::String(file) if ["path", "name"].contains(&name.as_str()) => {
-                            self.files.push(file.into());
+                            self.files.push(shown(file));
                         }
                         member => self.collect(member),
                     }
@@ -131,11 +138,16 @@ impl Contents {
     }
 }
 
+/// The path in a record, with the names of roots.
+fn shown(path: &str) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(&Roots::shown(path.as_bytes())))
+}
+
 fn class_of_json(value: &Value) -> &'static str {
     let has = |name: &str| value.get(name).is_some();
     match () {
         () if has("request") || has("base") => "facts",
-        () if has("depfiles") => "direct-result",
+        () if has("depfiles") || has("unit") => "direct-result",
         () if has("milliseconds") => "result",
         () if has("order") => "search-order",
         () if has("outputs") && has("sources") => "stage",

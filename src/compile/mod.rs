@@ -35,6 +35,7 @@ mod unit;
 mod units;
 
 pub use detour::Detour;
+pub(crate) use direct::record::POINTER;
 pub use invocation::compile;
 pub use request::environment::{PLANNING, is_keyed};
 pub use run::workspace::sweep as sweep_work_directories;

@@ -60,7 +60,7 @@ fn report_of_real_compiles_agrees_with_stats_and_explain() {
     build(&ws);
     ws.edit("shared/value.h", "VALUE 1", "VALUE 2");
     build(&ws);
-    ws.build(&["-c", "one.cu", "-o", "one.o", "-arch=sm_80", "-DEXTRA"])
+    ws.build(&["-c", "one.cu", "-o", "one.o", "-arch=sm_80", "-lineinfo"])
         .misses(1);
     ws.build(&["-E", "one.cu"]).succeeds();
     for range in [&["--since", "1970-01-01"][..], &["--last-build"]] {

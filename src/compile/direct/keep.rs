@@ -4,9 +4,9 @@
 use crate::compile::deliver::delivery::Delivery;
 use crate::compile::deliver::places::Places;
 use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
-use crate::compile::direct::lookup::{Direct, POINTER};
+use crate::compile::direct::lookup::Direct;
 use crate::compile::direct::reached;
-use crate::compile::direct::record::{DirectRecord, OutputRecord, Pointer, SCHEMA};
+use crate::compile::direct::record::{DirectRecord, OutputRecord, POINTER, Pointer, SCHEMA};
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host_questions;
 use crate::compile::inputs::line_insensitive::ObservedPositions;

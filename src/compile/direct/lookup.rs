@@ -8,7 +8,7 @@ use crate::compile::deliver::delivery::{Delivery, PlacedOutput};
 use crate::compile::deliver::places::Places;
 use crate::compile::deliver::write_output::OutputTarget;
 use crate::compile::direct::explain;
-use crate::compile::direct::record::{DirectRecord, Pointer, SCHEMA};
+use crate::compile::direct::record::{DirectRecord, POINTER, Pointer, SCHEMA};
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions::{self, HostQuestion};
@@ -375,6 +375,3 @@ impl<'a> Direct<'a> {
         Some(delivery)
     }
 }
-
-/// The first line of a [`Pointer`].
-pub(super) const POINTER: &[u8] = b"pcache-nvcc pointer 1\n";

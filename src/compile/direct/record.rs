@@ -57,6 +57,9 @@ pub(crate) struct UnitPointer {
     pub depfile: Option<Artefact>,
 }
 
+/// The first line of a [`Pointer`].
+pub(crate) const POINTER: &[u8] = b"pcache-nvcc pointer 1\n";
+
 /// Stands in place of a record whose key has more parts.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Pointer {
