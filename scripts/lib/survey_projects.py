@@ -117,8 +117,7 @@ PROJECTS = [
         "cutlass", ("cutlass",),
         "-DCUTLASS_VERSIONS_GENERATED -I{cutlass}/cutlass_library/source/include"
         " -I{cutlass}/cutlass_library/source/examples/common -I{cutlass}/cutlass_library/source/tools/util/include"
-        " -I{folder}"
-        " -O3 -DNDEBUG -std=c++17 --generate-code=arch=compute_90a,code=[sm_90a] -Xcompiler=-fPIC"
+        " -I{folder} -O3 -DNDEBUG -std=c++17 --generate-code=arch=compute_90a,code=[sm_90a] -Xcompiler=-fPIC"
         " -Xcompiler=-fno-strict-aliasing -DCUTLASS_ENABLE_TENSOR_CORE_MMA=1 --expt-relaxed-constexpr",
         ("{cutlass}/cutlass_library/source/examples/[0-9]*/*.cu",), 10,
     ),
@@ -373,13 +372,14 @@ DEFINE_ncclDevKernel({function}_RING_LL, ncclFunc{function}, FuncSum, float, NCC
         ("{lammps}/lib/gpu/lal_[!p]*.cu",), 8, command="{flags} --fatbin -DNV_KERNEL -o {object} {source}",
         directory="{lammps}/lib/gpu",
     ),
-    # Flags: cmake/BuildTypes.cmake; fftw3.h and tiffio.h are stand-ins.
+    # Flags: cmake/BuildTypes.cmake. The other sources need FFTW and MPI.
     Project(
         "relion", ("relion",),
         "-arch=sm_80 -D__INTEL_COMPILER --default-stream per-thread -std=c++17 --disable-warnings -DACC_CUDA=2"
-        " -DACC_CPU=1 -DCUDA -I{relion} -I{build}/include",
-        ("{relion}/src/acc/cuda/*.cu",), 4, command=MAKE, 
-        written={"include/fftw3.h": "#pragma once\n", "include/tiffio.h": "#pragma once // none\n"},
+        " -DACC_CPU=1 -DCUDA -I{relion}",
+        tuple("{relion}/src/acc/cuda/cuda_" + name + ".cu" for name in (
+            "backprojector", "benchmark_utils", "projector")),
+        command=MAKE,
     ),
     # Flags: CMakeLists.txt; CMake writes the headers.
     Project(

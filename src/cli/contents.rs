@@ -76,8 +76,12 @@ impl Contents {
                 ..Self::nameless("path-sets")
             };
         }
-        if value.starts_with(POINTER) {
-            return Self::nameless("direct-result");
+        if let Some(pointer) = value.strip_prefix(POINTER) {
+            let pointer: Option<Value> = serde_json::from_slice(pointer).ok();
+            return Self {
+                sources: pointer.as_ref().map(sources).unwrap_or_default(),
+                ..Self::nameless("direct-result")
+            };
         }
         if value.starts_with(b"pcache-nvcc token sets 1\n") {
             return Self::nameless("token-sets");

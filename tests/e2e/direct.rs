@@ -12,10 +12,10 @@ use crate::support::outcome::Outcome;
 use crate::support::workspace::{Workspace, program};
 
 const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o", "-Ifirst", "-Isecond"];
-const UNIT: &str = "#include <value.h>\n__global__ void external(int *p) { *p = VALUE; }\n";
+pub const UNIT: &str = "#include <value.h>\n__global__ void external(int *p) { *p = VALUE; }\n";
 
 /// A unit whose header lies in the second of two folders, built once.
-fn built() -> (Workspace, Outcome) {
+pub fn built() -> (Workspace, Outcome) {
     let ws = Workspace::with("unit.cu", UNIT);
     ws.write("first/.keep", "");
     ws.write("second/value.h", "#define VALUE 1\n");
@@ -383,43 +383,6 @@ fn setting_turns_direct_mode_off() {
         .same_as(&first);
     ws.unset_env("PCACHE_DIRECT");
     ws.build(ARGS).hits_directly(1).same_as(&first);
-}
-
-#[test]
-fn units_that_are_linked_are_direct_hits() {
-    let (ws, _) = built();
-    ws.write(
-        "main.cu",
-        "#include <value.h>\nint main() { return VALUE; }\n",
-    );
-    ws.write("other.cu", UNIT.replace("external", "other"));
-    let args = ["main.cu", "-o", "main", "-Isecond"];
-    ws.run(ws.ours(&args)).misses(1);
-    for _ in 0..2 {
-        ws.run(ws.ours(&args)).hits_directly(1);
-        assert_eq!(ws.run(ws.command(ws.path("main"))).status, 1);
-    }
-    let args = ["main.cu", "other.cu", "-o", "main", "-Isecond"];
-    ws.run(ws.ours(&args)).counts(&Counters {
-        hits: 1,
-        misses: 1,
-        ..Counters::default()
-    });
-    ws.run(ws.ours(&args)).hits_directly(2);
-    ws.edit("second/value.h", "1", "2");
-    ws.run(ws.ours(&args)).misses(2);
-    assert_eq!(ws.run(ws.command(ws.path("main"))).status, 2);
-    ws.edit("main.cu", "VALUE; }", "VALUE + 1; }");
-    let mixed = ws.run(ws.ours(&args));
-    assert_eq!((mixed.counted.direct_hits, mixed.counted.misses), (1, 1));
-    assert_eq!(ws.run(ws.command(ws.path("main"))).status, 3);
-    ws.remove("main");
-    let args = [
-        "-lib", "main.cu", "other.cu", "-o", "lib.a", "-Isecond", "-MD",
-    ];
-    let first = ws.build(&args);
-    first.succeeds();
-    ws.build(&args).hits_directly(2);
 }
 
 #[test]

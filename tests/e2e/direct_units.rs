@@ -5,6 +5,8 @@ use std::fs::{self, File};
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+use crate::direct::{UNIT, built};
+use crate::support::counters::Counters;
 use crate::support::workspace::Workspace;
 
 const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o"];
@@ -254,4 +256,41 @@ fn a_depfile_with_a_random_name_is_a_direct_hit() {
         let args = args(depfile, output);
         ws.build(&args).hits_directly(1).same_as(&ws.kept(&args));
     }
+}
+
+#[test]
+fn units_that_are_linked_are_direct_hits() {
+    let (ws, _) = built();
+    ws.write(
+        "main.cu",
+        "#include <value.h>\nint main() { return VALUE; }\n",
+    );
+    ws.write("other.cu", UNIT.replace("external", "other"));
+    let args = ["main.cu", "-o", "main", "-Isecond"];
+    ws.run(ws.ours(&args)).misses(1);
+    for _ in 0..2 {
+        ws.run(ws.ours(&args)).hits_directly(1);
+        assert_eq!(ws.run(ws.command(ws.path("main"))).status, 1);
+    }
+    let args = ["main.cu", "other.cu", "-o", "main", "-Isecond"];
+    ws.run(ws.ours(&args)).counts(&Counters {
+        hits: 1,
+        misses: 1,
+        ..Counters::default()
+    });
+    ws.run(ws.ours(&args)).hits_directly(2);
+    ws.edit("second/value.h", "1", "2");
+    ws.run(ws.ours(&args)).misses(2);
+    assert_eq!(ws.run(ws.command(ws.path("main"))).status, 2);
+    ws.edit("main.cu", "VALUE; }", "VALUE + 1; }");
+    let mixed = ws.run(ws.ours(&args));
+    assert_eq!((mixed.counted.direct_hits, mixed.counted.misses), (1, 1));
+    assert_eq!(ws.run(ws.command(ws.path("main"))).status, 3);
+    ws.remove("main");
+    let args = [
+        "-lib", "main.cu", "other.cu", "-o", "lib.a", "-Isecond", "-MD",
+    ];
+    let first = ws.build(&args);
+    first.succeeds();
+    ws.build(&args).hits_directly(2);
 }

@@ -144,8 +144,12 @@ impl Direct<'_> {
         if needs.is_empty() {
             return is_kept;
         }
-        let schema = SCHEMA;
-        let Ok(pointer) = serde_json::to_vec(&Pointer { schema, needs }) else {
+        let pointer = Pointer {
+            schema: SCHEMA,
+            needs,
+            sources: self.sources(),
+        };
+        let Ok(pointer) = serde_json::to_vec(&pointer) else {
             return false;
         };
         let key = self.result_key(set, contents, Needs::default());
@@ -262,7 +266,7 @@ impl Direct<'_> {
     }
 
     /// The sources in the form that the journal uses.
-    fn sources(&self) -> Vec<String> {
+    pub(super) fn sources(&self) -> Vec<String> {
         let directory = &self.facts.directory.physical;
         let sources = self.job.inputs.iter();
         let paths = sources.map(|path| place(directory, path));

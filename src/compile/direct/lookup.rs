@@ -310,17 +310,19 @@ impl<'a> Direct<'a> {
         Some((hit, record))
     }
 
+    /// The path that a record holds below the name of a root.
+    fn path(&self, short: &Path) -> Option<PathBuf> {
+        let path = self.roots.expand_text(short.as_os_str().as_bytes())?;
+        Some(PathBuf::from(OsString::from_vec(path)))
+    }
+
     /// Reads all artefacts of `record`. `None` if one is no longer in the store, or this invocation may not write a
     /// file of the result.
     fn delivery(&self, record: &DirectRecord) -> Option<Delivery> {
-        let path = |short: &Path| {
-            let path = self.roots.expand_text(short.as_os_str().as_bytes())?;
-            Some(PathBuf::from(OsString::from_vec(path)))
-        };
         let mut paths = Vec::with_capacity(record.outputs.len());
         for output in &record.outputs {
             paths.push(match &output.path {
-                Some(short) => Some(path(short)?),
+                Some(short) => Some(self.path(short)?),
                 None => None,
             });
         }
@@ -329,14 +331,14 @@ impl<'a> Direct<'a> {
         let mut depfiles = Vec::with_capacity(record.depfiles.len());
         for (short, artefact) in &record.depfiles {
             let path = match short {
-                Some(short) => path(short)?,
+                Some(short) => self.path(short)?,
                 None => named?.into(),
             };
             depfiles.push((path, *artefact));
         }
         let mut kept = Vec::with_capacity(record.kept.len());
         for (short, artefact) in &record.kept {
-            kept.push((path(short)?, *artefact));
+            kept.push((self.path(short)?, *artefact));
         }
         let places = Places::of(self.job, self.facts.keep.as_ref());
         let outputs: Vec<_> = paths.iter().map(Option::as_deref).collect();

@@ -55,6 +55,8 @@ pub(crate) struct UnitPointer {
     pub unit: String,
     /// The unit's depfile.
     pub depfile: Option<Artefact>,
+    /// As in a [`DirectRecord`].
+    pub sources: Vec<String>,
 }
 
 /// The first line of a [`Pointer`].
@@ -65,4 +67,6 @@ pub(crate) const POINTER: &[u8] = b"pcache-nvcc pointer 1\n";
 pub(crate) struct Pointer {
     pub schema: u32,
     pub needs: Needs,
+    /// As in the record.
+    pub sources: Vec<String>,
 }

@@ -128,6 +128,7 @@ impl Direct<'_> {
             needs,
             unit: hex::encode(unit.key),
             depfile,
+            sources: self.sources(),
         };
         self.keep_result(dependencies, recorded.observed, &pointer, needs)
     }
