@@ -80,7 +80,10 @@ fn report_of_real_compiles_agrees_with_stats_and_explain() {
         "{reason}"
     );
     let reason = row(&page, "misses", "other flags");
-    assert!(reason.contains("<code>--define-macro</code>"), "{reason}");
+    assert!(
+        reason.contains("<code>--generate-line-info</code>"),
+        "{reason}"
+    );
     row(&page, "misses", "first compile of this source");
     let header = row(&page, "headers", "value.h");
     assert!(

@@ -19,7 +19,7 @@ fn an_edit_of_the_source_is_named() {
     let edit = |ws: &mut Workspace| ws.edit("unit.cu", "return 1", "return 2");
     assert_snapshot!(change(&mut unit(), ARGS, edit), @"
     miss: unit.cu → unit.o
-        source unit.cu: 1028bde6fabe → 769cc5bff7d3
+        source unit.cu: 76e80c0f987b → 687c65398a84
     ");
 }
 

@@ -48,7 +48,7 @@ fn comments_that_count_are_told() {
     ws.edit("unit.cu", "*p = VALUE;", "*p = VALUE; // before\n");
     assert_snapshot!(change(&mut ws, &args, |ws| ws.edit("unit.cu", "before", "after")), @"
     miss: unit.cu → unit.ptx
-        source unit.cu: 69ebc386c0f9 → db90f9e0e11c (in comments or blanks alone, which count: --source-in-ptx)
+        source unit.cu: 43865786bb15 → 85813b529a65 (in comments or blanks alone, which count: --source-in-ptx)
     ");
 }
 
