@@ -207,7 +207,7 @@ impl ScanPlace<'_> {
             }
             // Not a word, so it computes no name: an error, or part of a comment.
             None if !self.text.get(at).is_some_and(|&byte| is_word(byte)) => {}
-            // Comments that speak of includes: all of libstdc++ has them.
+            // In the middle of a line, `#include` is part of a comment. libstdc++'s headers tell users which file to include.
             None if !self.leads_line() => {}
             None if word == b"include_next" => {
                 mentions.doubt = Some("a source computes the name of the next header");

@@ -112,7 +112,7 @@ impl Collector<'_> {
         self.request.write(&mut fields);
         for (name, values) in &mut fields.0 {
             for value in values.iter_mut() {
-                // Not text: the number of values of an option.
+                // A value that is not text, the number of an option's values, is shown as it is.
                 let expanded = self.request.roots.expand_text(value);
                 *value = expanded.unwrap_or_else(|| std::mem::take(value));
             }

@@ -220,19 +220,13 @@ impl<'a> Direct<'a> {
 
     /// The result of an earlier state of the files with the same tokens. Stores it under the present contents too.
     fn fetch_alike(&self, set: &PathSet, contents: &[Digest]) -> Option<DirectHit> {
-        let list = self.cache.record(&TokenSet::key(&self.key, set))?;
-        let token_sets = TokenSet::read_all(&list)?;
-        let paths = set.files(&self.roots)?;
-        let mut matching = token_sets
-            .iter()
-            .filter(|tokens| tokens.hold(&paths, contents));
-        let (tokens, (hit, mut record)) = matching.find_map(|tokens| {
-            let then = tokens.contents();
-            Some((tokens, self.fetch(set, &then)?))
-        })?;
+        let fetch = |then: &[Digest]| self.fetch(set, then);
+        let ((hit, mut record), tokens) = self.of_equal_tokens(set, contents, fetch)?;
         let base = record.facts.take();
-        let changed = tokens.changed(&paths, contents);
-        record.facts = base.and_then(|base| explain::keep_later(self.cache, base, changed));
+        record.facts = base.and_then(|base| {
+            let paths = set.files(&self.roots)?;
+            explain::keep_later(self.cache, base, tokens.changed(&paths, contents))
+        });
         if let Ok(bytes) = serde_json::to_vec(&record) {
             self.keep_scoped(set, contents, record.needs, &bytes);
         }
@@ -241,6 +235,20 @@ impl<'a> Direct<'a> {
             facts: record.facts,
             ..hit
         })
+    }
+
+    /// What `fetch` finds for the contents of an earlier state of the files with the same tokens, and that state.
+    pub(super) fn of_equal_tokens<T>(
+        &self,
+        set: &PathSet,
+        contents: &[Digest],
+        fetch: impl Fn(&[Digest]) -> Option<T>,
+    ) -> Option<(T, TokenSet)> {
+        let list = self.cache.record(&TokenSet::key(&self.key, set))?;
+        let paths = set.files(&self.roots)?;
+        let token_sets = TokenSet::read_all(&list)?.into_iter();
+        let mut matching = token_sets.filter(|tokens| tokens.hold(&paths, contents));
+        matching.find_map(|tokens| Some((fetch(&tokens.contents())?, tokens)))
     }
 
     /// The key of the result of `set` with these `contents`, which depends on `needs` too.

@@ -5,7 +5,6 @@ use crate::compile::deliver::delivery;
 use crate::compile::direct::lookup::Direct;
 use crate::compile::direct::record::{SCHEMA, UnitPointer};
 use crate::compile::direct::recording::Recorded;
-use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::{Entered, ReadFiles};
 use crate::compile::unit::key::stage_order;
@@ -20,7 +19,7 @@ use crate::includes::path_set::PathSet;
 use crate::key::{Digest, Explanation, PathStarts};
 
 impl Direct<'_> {
-    /// The result of the unit `work`, which this is the direct mode of, if nothing that it depends on has changed.
+    /// The result of the unit `work` if nothing that it depends on has changed. `self` must have been made for that unit.
     pub(crate) fn look_up_unit(&self, work: &UnitContext<'_>) -> Option<Finished> {
         self.look_through(
             work.runner.recorder,
@@ -78,14 +77,8 @@ impl Direct<'_> {
         set: &PathSet,
         contents: &[Digest],
     ) -> Option<Finished> {
-        let list = self.cache.record(&TokenSet::key(&self.key, set))?;
-        let token_sets = TokenSet::read_all(&list)?;
-        let paths = set.files(&self.roots)?;
-        let mut matching = token_sets
-            .iter()
-            .filter(|tokens| tokens.hold(&paths, contents));
-        let (unit, pointer) =
-            matching.find_map(|tokens| self.fetch_unit(work, set, &tokens.contents()))?;
+        let fetch = |then: &[Digest]| self.fetch_unit(work, set, then);
+        let ((unit, pointer), _) = self.of_equal_tokens(set, contents, fetch)?;
         if let Ok(bytes) = serde_json::to_vec(&pointer) {
             self.keep_scoped(set, contents, pointer.needs, &bytes);
         }

@@ -10,7 +10,7 @@ use crate::compile::request::environment;
 use crate::compile::run::commands::dependency_flags;
 use crate::includes::digests::DigestTable;
 use crate::includes::lookups::NotStored;
-use crate::key::{Digest, Digester, PathStarts, RootSet, Roots, Sink, list};
+use crate::key::{Digest, Digester, Roots, Shortener, Sink, list};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{Plan, Stage};
 use crate::toolchain::{
@@ -49,14 +49,18 @@ impl Answers {
     /// Direct mode's key of an invocation for which the host compiler has to be queried. `base` is its key without
     /// the answers.
     pub(crate) fn key(&self, base: &Digest, roots: &Roots) -> Digest {
-        let short = |text: &Vec<u8>| roots.shorten_text(text, PathStarts::Words);
-        let (commands, left): (Vec<_>, Vec<_>) = self.commands.iter().map(short).unzip();
-        let left = left.into_iter().fold(RootSet::default(), RootSet::and);
+        let mut shortener = Shortener::new(roots);
+        let commands = shortener.words(&self.commands);
         let mut sink = Digester::default();
-        sink.one("schema", b"pcache-nvcc asked 6");
+        sink.one("schema", b"pcache-nvcc asked 7");
         sink.one("direct", base);
+        if shortener.is_ambiguous() {
+            // Some program's answer could be taken for a shortened one.
+            list(&mut sink, "whole", self.commands.iter().map(Vec::as_slice));
+            return sink.finish();
+        }
         list(&mut sink, "commands", commands.iter().map(Vec::as_slice));
-        let places = roots.paths(left);
+        let places = shortener.places();
         list(&mut sink, "places", places.iter().map(Vec::as_slice));
         sink.finish()
     }

@@ -20,11 +20,12 @@ const FILE_BUILTINS: [&[u8]; 3] = [
 ];
 
 /// Options of nvcc with which device code holds absolute paths, in forms that are compressed later.
-const SHOWING: [&str; 6] = [
+const SHOWING: [&str; 7] = [
     "device-debug",
     "dlink-time-opt",
     "generate-line-info",
     "gen-opt-lto",
+    "lto",
     "ltoir",
     "source-in-ptx",
 ];
