@@ -7,6 +7,7 @@
 //! Reads no file.
 
 pub(crate) mod pieces;
+pub(crate) mod reachable;
 
 use memchr::{memchr, memmem, memrchr};
 use std::borrow::Cow;

@@ -203,6 +203,12 @@ impl Roots {
         (shortened, left)
     }
 
+    /// The text of a depfile, as [`Roots::shorten_text`] shortens it. `None` if it could not be told from another one
+    /// afterwards.
+    pub fn shorten_depfile(&self, text: &[u8]) -> Option<(Vec<u8>, RootSet)> {
+        (!Self::is_ambiguous(text)).then(|| self.shorten_text(text, PathStarts::Blanks))
+    }
+
     /// The text that [`Roots::shorten_text`] made `text` of. `None` if a root is unknown here.
     pub fn expand_text(&self, text: &[u8]) -> Option<Vec<u8>> {
         let mut expanded = Vec::with_capacity(text.len());
@@ -448,6 +454,7 @@ mod tests {
             roots("/a/x").expand_text(&short).as_deref(),
             Some(&text[..])
         );
+        assert_eq!(roots("/a/x").shorten_depfile(b"u.o : \x01b/h.h\n"), None);
         let moved = roots("/b").expand_text(&short).unwrap();
         assert_eq!(moved, b"/b/u.o : /b/u.cu /cuda/h.h\n");
     }

@@ -17,13 +17,16 @@ use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::tokens::{self, TokenDigests};
 use crate::includes::unchanged_since;
 use crate::journal::{place, text};
-use crate::key::{Digest, PathStarts, RootSet};
+use crate::key::{Digest, RootSet};
 use crate::stat::CoarseTime;
 use crate::store::Artefact;
 use serde::Serialize;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
+
+/// Why a depfile is not stored: it could not be told from one below another root.
+pub(super) const CONTROL_CHARACTER: &str = "a control character in a depfile";
 
 /// What is stored about a result besides its files.
 pub(crate) struct CompiledResult {
@@ -87,8 +90,14 @@ impl Direct<'_> {
         if self.cache.readonly {
             return Ok(());
         }
-        let needs = self.needs(&dependencies, delivery, &result);
-        let record = self.record(delivery, result, needs);
+        let mut needs = self.needs(&dependencies, delivery, &result);
+        let depfiles = delivery.depfiles.iter();
+        let depfiles = depfiles.map(|(_, text)| self.roots.shorten_depfile(text));
+        let depfiles = depfiles.collect::<Option<Vec<_>>>();
+        let depfiles = depfiles.ok_or(CONTROL_CHARACTER)?;
+        let left = depfiles.iter().map(|(_, left)| *left);
+        needs.roots = left.fold(needs.roots, RootSet::and);
+        let record = self.record(delivery, result, needs, &depfiles);
         let record = record.ok_or_else(|| self.cache.why_unstored())?;
         if !self.may_place(delivery) {
             return Err("its files are not where the command line alone says".to_owned());
@@ -164,9 +173,6 @@ impl Direct<'_> {
         result: &CompiledResult,
     ) -> Needs {
         let mut roots = dependencies.roots.and(result.roots);
-        for (_, text) in &delivery.depfiles {
-            roots = roots.and(self.roots.shorten_text(text, PathStarts::Blanks).1);
-        }
         let kept = delivery.kept.iter().map(|(_, bytes)| bytes.as_slice());
         let outputs = delivery
             .outputs
@@ -204,6 +210,7 @@ impl Direct<'_> {
         delivery: &Delivery,
         result: CompiledResult,
         needs: Needs,
+        short_depfiles: &[(Vec<u8>, RootSet)],
     ) -> Option<DirectRecord> {
         let output = self.job.output.as_deref().map(Path::new);
         let mut outputs = Vec::with_capacity(delivery.outputs.len());
@@ -217,10 +224,9 @@ impl Direct<'_> {
         let named = self.job.dependencies.as_ref();
         let named = named.and_then(|requested| requested.file.as_deref().map(Path::new));
         let mut depfiles = Vec::with_capacity(delivery.depfiles.len());
-        for (path, text) in &delivery.depfiles {
-            let (text, _) = self.roots.shorten_text(text, PathStarts::Blanks);
+        for ((path, _), (text, _)) in delivery.depfiles.iter().zip(short_depfiles) {
             let path = (Some(path.as_path()) != named).then(|| self.short(path));
-            depfiles.push((path, self.cache.keep_artefact(&text)?));
+            depfiles.push((path, self.cache.keep_artefact(text)?));
         }
         let [stdout, stderr] = delivery.printed.keep(self.cache)?;
         Some(DirectRecord {

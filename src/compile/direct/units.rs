@@ -2,6 +2,7 @@
 //! set lies the key of the unit's own record, which only a preprocessing would find otherwise.
 
 use crate::compile::deliver::delivery;
+use crate::compile::direct::keep::CONTROL_CHARACTER;
 use crate::compile::direct::lookup::Direct;
 use crate::compile::direct::record::{SCHEMA, UnitPointer};
 use crate::compile::direct::recording::Recorded;
@@ -16,7 +17,7 @@ use crate::compile::unit::stored;
 use crate::includes::lookups::NotStored;
 use crate::includes::markers::Origin;
 use crate::includes::path_set::PathSet;
-use crate::key::{Digest, Explanation, PathStarts};
+use crate::key::{Digest, Explanation};
 
 impl Direct<'_> {
     /// The result of the unit `work` if nothing that it depends on has changed. `self` must have been made for that unit.
@@ -105,7 +106,8 @@ impl Direct<'_> {
         let depfile = match depfile {
             None => None,
             Some((_, text)) => {
-                let (text, left) = self.roots.shorten_text(&text, PathStarts::Blanks);
+                let short = self.roots.shorten_depfile(&text);
+                let (text, left) = short.ok_or(CONTROL_CHARACTER)?;
                 roots = roots.and(left);
                 Some(self.cache.keep_artefact(&text).ok_or_else(unstored)?)
             }

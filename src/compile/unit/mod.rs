@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 mod consumed;
+mod elf;
 pub(crate) mod key;
 pub(crate) mod module;
 pub(crate) mod needs;
@@ -11,4 +12,3 @@ pub(crate) mod result;
 pub(crate) mod run;
 pub(crate) mod single_flight;
 pub(crate) mod stored;
-mod symbols;

@@ -5,8 +5,8 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess;
 use crate::compile::unit::consumed;
+use crate::compile::unit::elf::{self, Binding};
 use crate::compile::unit::product::Product;
-use crate::compile::unit::symbols::{self, Binding};
 use crate::includes::line_insensitive;
 use crate::includes::placeless::placeless_digest;
 use crate::key::{Digest, Module, PathStarts, RELOCATABLE, RootName, middle};
@@ -96,7 +96,7 @@ pub(crate) fn is_per_output(
         let writer = stages.find(|stage| stage.writes.contains(file));
         let is_host = writer
             .is_some_and(|stage| matches!(stage.tool, Tool::HostCompile | Tool::HostPreprocess));
-        match symbols::defined(bytes).filter(|_| is_host) {
+        match elf::defined(bytes).filter(|_| is_host) {
             Some(symbols) => {
                 // A strong definition without the id: two such objects cannot go into one link.
                 let is_unique = |(name, binding): &(&[u8], Binding)| {

@@ -11,6 +11,7 @@ use crate::compile::stages::make::{compile_stages, count_passes};
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::StageResults;
 use crate::compile::unit::audit::audit;
+use crate::compile::unit::elf;
 use crate::compile::unit::key::UnitKeys;
 use crate::compile::unit::module::{self, OutputScope};
 use crate::compile::unit::needs::Needs;
@@ -124,6 +125,13 @@ fn shown_by(work: &UnitContext<'_>, product: &Product) -> RootSet {
         .printed
         .iter()
         .flat_map(|(_, printed)| printed.texts());
+    if product
+        .outputs
+        .iter()
+        .any(|(_, bytes)| elf::may_hide_text(bytes))
+    {
+        return RootSet::all();
+    }
     let mut shown = shown_roots::of_passes(work)
         .and(shown_roots::of_options(work.facts, work.roots))
         .and(product.roots);

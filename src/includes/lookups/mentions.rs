@@ -3,7 +3,7 @@
 
 use super::reads::{NotStored, Reads};
 use crate::includes::scan::{
-    HAS_EMBED, HAS_INCLUDE, Mentions, defines_any, mentions_any, pieces, scan,
+    HAS_EMBED, HAS_INCLUDE, Mentions, defines_any, mentions_any, pieces, reachable, scan,
 };
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -71,7 +71,12 @@ fn check_pieces(
     let mut pieces = pieces::PastePieces::of(words.chain([HAS_EMBED]));
     texts().for_each(|text| pieces.read(text));
     let hides = asks && pieces.hides_defined();
-    match pieces.made().next().or(hides.then_some(pieces::DEFINED)) {
+    let made: Vec<_> = pieces.made().collect();
+    let made = match &*made {
+        [] => made,
+        _ => reachable::pasted(texts(), made),
+    };
+    match made.into_iter().next().or(hides.then_some(pieces::DEFINED)) {
         Some(word) => {
             let word = String::from_utf8_lossy(word);
             Err(format!("macros may make the word {word} of others"))

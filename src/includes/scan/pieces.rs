@@ -1,6 +1,7 @@
 //! Finds words, such as `__has_include`, that macros may paste together from pieces. Only a directive can evaluate such
 //! a word, so its pieces are words in directives: in the bodies of macros and in the lines that expand them. The
-//! pieces are joined with `##` by any macros, so it is enough to know which words occur.
+//! pieces are joined with `##` by any macros, so it is enough to know which words occur. If they make such a word, the
+//! slower [`reachable`](super::reachable) has another look.
 //!
 //! Expands nothing and evaluates no condition. A piece too many costs the compile its direct hits.
 
@@ -130,50 +131,17 @@ impl<'w> PastePieces<'w> {
     /// Adds the pieces in the directive at the start of `text`.
     fn read_directive(&mut self, text: &[u8]) -> Result<(), &'static str> {
         let mut pieces = SourcePieces::new(text);
-        let line = pieces
-            .by_ref()
-            .take_while(|piece| piece.kind != PieceKind::Newline);
-        let line: Vec<_> = line.filter(|piece| !is_gap_after_name(piece)).collect();
+        let line = logical_line(&mut pieces);
         pieces.doubt().map_or(Ok(()), Err)?;
-        let mut tokens = line.iter().filter(|piece| piece.kind.is_token());
-        let name = tokens.nth(1).map(|piece| piece.of(text));
-        match name {
-            Some(b"define") => self.read_definition(text, &line),
-            Some(name) if SILENT.contains(&name) => {}
-            _ => tokens.for_each(|piece| self.add(text, piece)),
+        match Directive::read(text, &line) {
+            Directive::Define(_, definition) => {
+                self.hides_defined |= definition.hides_defined;
+                definition.words.iter().for_each(|word| self.add_word(word));
+            }
+            Directive::Expands(words) => words.iter().for_each(|word| self.add_word(word)),
+            Directive::Silent => {}
         }
         Ok(())
-    }
-
-    /// Adds the words in the body of a `#define NAME(…) …` that are not parameters.
-    fn read_definition(&mut self, text: &[u8], line: &[SourcePiece]) {
-        let is_define = |piece: &SourcePiece| piece.kind == PieceKind::Identifier;
-        let define = line.iter().position(is_define).map_or(0, |at| at + 1);
-        let Some(at) = line[define..]
-            .iter()
-            .position(|piece| piece.kind.is_token())
-        else {
-            return;
-        };
-        let rest = &line[define + at + 1..];
-        let is = |piece: &SourcePiece, mark: &[u8]| piece.of(text) == mark;
-        let has_parameters = rest.first().is_some_and(|next| is(next, b"("));
-        let close = rest.iter().position(|piece| is(piece, b")"));
-        let body = close
-            .filter(|_| has_parameters)
-            .map_or(0, |close| close + 1);
-        let (parameters, body) = rest.split_at(body);
-        let parameters: BTreeSet<_> = parameters.iter().map(|piece| piece.of(text)).collect();
-        self.hides_defined |= parameters.contains(&DEFINED);
-        let words = body.iter();
-        let words = words.filter(|piece| !parameters.contains(piece.of(text)));
-        words.for_each(|piece| self.add(text, piece));
-    }
-
-    fn add(&mut self, text: &[u8], piece: &SourcePiece) {
-        if matches!(piece.kind, PieceKind::Identifier | PieceKind::Number) {
-            self.add_word(piece.of(text));
-        }
     }
 
     fn add_word(&mut self, word: &[u8]) {
@@ -193,9 +161,83 @@ impl<'w> PastePieces<'w> {
     }
 }
 
-/// Whether a piece leaves no gap between a macro's name and its parameters.
-fn is_gap_after_name(piece: &SourcePiece) -> bool {
-    matches!(piece.kind, PieceKind::Splice | PieceKind::Mark)
+/// A directive, as far as its words can be expanded.
+pub(super) enum Directive<'t> {
+    /// `#define`: the macro's name and definition.
+    Define(&'t [u8], Definition<'t>),
+    /// The words of a directive that expands them.
+    Expands(Vec<&'t [u8]>),
+    /// A directive that expands nothing.
+    Silent,
+}
+
+/// The definition of a macro.
+pub(super) struct Definition<'t> {
+    /// The words of its body that are not parameters.
+    pub words: Vec<&'t [u8]>,
+    /// Whether the body holds `##`.
+    pub pastes: bool,
+    /// Whether a parameter is called `defined`.
+    pub hides_defined: bool,
+}
+
+impl<'t> Directive<'t> {
+    /// Reads a [`logical_line`] of `text` that begins with `#`.
+    pub(super) fn read(text: &'t [u8], line: &[SourcePiece]) -> Self {
+        let is_token = |piece: &SourcePiece| piece.kind.is_token();
+        let hash = line.iter().position(is_token).map_or(0, |at| at + 1);
+        let Some(name) = line[hash..].iter().position(is_token) else {
+            return Self::Silent;
+        };
+        let rest = &line[hash + name + 1..];
+        match line[hash + name].of(text) {
+            b"define" => Definition::read(text, rest).map_or(Self::Silent, |(name, definition)| {
+                Self::Define(name, definition)
+            }),
+            name if SILENT.contains(&name) => Self::Silent,
+            _ => Self::Expands(words(text, rest).collect()),
+        }
+    }
+}
+
+impl<'t> Definition<'t> {
+    /// Reads what follows `#define`.
+    fn read(text: &'t [u8], line: &[SourcePiece]) -> Option<(&'t [u8], Self)> {
+        let at = line.iter().position(|piece| piece.kind.is_token())?;
+        let rest = &line[at + 1..];
+        let is = |piece: &SourcePiece, mark: &[u8]| piece.of(text) == mark;
+        let has_parameters = rest.first().is_some_and(|next| is(next, b"("));
+        let close = rest.iter().position(|piece| is(piece, b")"));
+        let body = close
+            .filter(|_| has_parameters)
+            .map_or(0, |close| close + 1);
+        let (parameters, body) = rest.split_at(body);
+        let parameters: BTreeSet<_> = parameters.iter().map(|piece| piece.of(text)).collect();
+        let pastes = |piece: &SourcePiece| is(piece, b"##") || is(piece, b"%:%:");
+        let definition = Self {
+            words: words(text, body)
+                .filter(|word| !parameters.contains(word))
+                .collect(),
+            pastes: body.iter().any(pastes),
+            hides_defined: parameters.contains(&DEFINED),
+        };
+        Some((line[at].of(text), definition))
+    }
+}
+
+/// The words among pieces of `text`.
+fn words<'t>(text: &'t [u8], pieces: &[SourcePiece]) -> impl Iterator<Item = &'t [u8]> {
+    let is_word =
+        |piece: &&SourcePiece| matches!(piece.kind, PieceKind::Identifier | PieceKind::Number);
+    pieces.iter().filter(is_word).map(|piece| piece.of(text))
+}
+
+/// The pieces up to the next newline or the end. Leaves out those that make no gap between a macro's name and its
+/// parameters.
+pub(super) fn logical_line(pieces: &mut SourcePieces<'_>) -> Vec<SourcePiece> {
+    let line = pieces.take_while(|piece| piece.kind != PieceKind::Newline);
+    line.filter(|piece| !matches!(piece.kind, PieceKind::Splice | PieceKind::Mark))
+        .collect()
 }
 
 /// Whether only blanks precede `at` on its line, or a comment ends there.
