@@ -11,6 +11,7 @@ docs/benchmarks.md, which says what is measured and how.
     scripts/bench --semantic             what it costs after an edit of comments
     scripts/bench --build                a clean build of LightGBM's units by ninja
     scripts/bench --wrapper              direct hits with mpicxx in front of g++
+    scripts/bench --heavy                direct hits of a Thrust and a PyTorch unit beside those of ccache
     scripts/bench --against DIRECTORY    hits of this build beside those of another one's release folder
     scripts/bench --shared               hits in a cache that a group shares beside those in a private one
 
@@ -27,6 +28,7 @@ import time
 import build
 import builds
 import edits
+import heavy
 import many
 import report
 import semantic
@@ -169,6 +171,7 @@ def arguments():
     parser.add_argument("--against", type=pathlib.Path, help="release folder of another build: its hits and ours in turn")
     parser.add_argument("--shared", action="store_true", help="hits in a shared cache and in a private one in turn")
     parser.add_argument("--wrapper", action="store_true", help="direct hits with mpicxx in front of g++")
+    parser.add_argument("--heavy", action="store_true", help="direct hits of Thrust and PyTorch units beside ccache's")
     parser.add_argument("--toolkit", required=True, help="the CUDA toolkit to copy (set by scripts/bench)")
     parser.add_argument("--release", required=True, type=pathlib.Path, help="folder of the release build")
     parser.add_argument("--ninja", required=True, type=pathlib.Path, help="ninja (set by scripts/bench)")
@@ -199,6 +202,13 @@ def main():
     if given.build:
         text = build.measure(tools, WORK, given.ninja, 1, 1 if given.quick else 2)
         return report.publish("build", text, writes)
+    if given.heavy:
+        heavy_units = heavy.units()
+        for unit in heavy_units:
+            unit.place(WORK / "src" / unit.name, nvcc)
+        count = 10 if given.quick else 60
+        texts = [heavy.measure(unit, tools[1:3], WORK, count) for unit in heavy_units]
+        return report.publish("heavy", "\n\n".join(texts), writes)
     for name in names:
         known[name].place(WORK / "src" / name, nvcc)
     if given.against:

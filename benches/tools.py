@@ -152,9 +152,14 @@ class Ccache(Tool):
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def hits(self):
+        return self.counted("direct_cache_hit", "preprocessed_cache_hit")
+
+    def direct_hits(self):
+        return self.counted("direct_cache_hit")
+
+    def counted(self, *names):
         rows = (line.split("\t") for line in self.ask(self.program, "--print-stats").splitlines())
         counted = {row[0]: row[1] for row in rows if len(row) > 1}
-        names = ("direct_cache_hit", "preprocessed_cache_hit")
         return sum(int(counted.get(name, 0)) for name in names)
 
     def version(self):
