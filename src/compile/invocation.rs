@@ -29,7 +29,7 @@ use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
-use crate::toolchain::{Toolchain, identify, recall};
+use crate::toolchain::{HostDriver, HostFamily, Toolchain, identify, recall};
 use std::ffi::OsString;
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -254,7 +254,12 @@ impl Invocation<'_> {
         };
         let driver = toolchain.driver;
         let stages = || host_questions::asked(plan, passes, driver);
-        let answers = compiler.ask(&host_questions::questions(plan, stages(), driver))?;
+        let mut questions = host_questions::questions(plan, stages(), driver);
+        let is_clang = (toolchain.host, driver) == (HostFamily::Clang, HostDriver::Own);
+        if questions.is_empty() && is_clang {
+            questions.extend(host_questions::about_search(plan, passes));
+        }
+        let answers = compiler.ask(&questions)?;
         compiler.check_dependency_flags(plan, stages())?;
         Ok(answers)
     }

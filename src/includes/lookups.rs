@@ -5,7 +5,9 @@
 //! Examines the disk after the compile's passes.
 
 mod copies;
+mod file_names;
 mod mentions;
+mod precompiled;
 mod reads;
 
 use super::probe::{Probe, Probed};
@@ -13,6 +15,7 @@ use super::reached::ReachedNames;
 use super::scan::{IncludeForm, Mentions, ScannedName};
 use super::search::SearchOrder;
 use copies::OnceContents;
+use file_names::FileNames;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
@@ -20,7 +23,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 pub use copies::FileCopy;
-pub use reads::{NotStored, Reads};
+pub use reads::{NotStored, Preprocessor, Reads};
 
 /// The header that GCC includes before all others if it is anywhere in the search order.
 const UNASKED: &[u8] = b"stdc-predef.h";
@@ -65,7 +68,9 @@ impl Lookups {
         let mut walk = Walk::new(reads, &mentions)?;
         // A copy of a header that was read leaves no trace, so only the preprocessor knows its computed name.
         let computes_names = mentions.iter().any(|(_, found)| found.computes_names);
-        if computes_names && !walk.once.is_empty() {
+        // Clang leaves out a file that it knows by another name, too.
+        let is_clang = reads.preprocessor == Preprocessor::Clang;
+        if computes_names && (is_clang || !walk.once.is_empty()) {
             walk.reached = Some(reached()?);
         }
         for order in orders {
@@ -78,13 +83,16 @@ impl Lookups {
                     form: IncludeForm::Quote,
                     text: name.clone(),
                 };
-                walk.follow_include(b"", &name)?;
+                walk.follow_include(walk.beginning(), &name)?;
             }
             walk.follow_angle(UNASKED)?;
         }
         walk.found.files.extend(reads.sources.keys().cloned());
         walk.found.files.extend(reads.raw.iter().cloned());
         walk.add_precompiled()?;
+        if is_clang {
+            walk.add_precompiled_of_clang()?;
+        }
         let Lookups { files, present, .. } = &mut walk.found;
         present.retain(|path| !files.contains(path));
         walk.found.copies = walk.once.copies(files, reads)?;
@@ -106,6 +114,8 @@ struct Walk<'a> {
     probe: Probe,
     /// Real paths of everything entered.
     real: HashSet<PathBuf>,
+    /// The names of everything entered, if clang entered it.
+    names: Option<FileNames>,
     /// Real directories by their spelling.
     real_directories: HashMap<PathBuf, PathBuf>,
     once: OnceContents,
@@ -123,6 +133,7 @@ impl<'a> Walk<'a> {
             reads,
             probe: Probe::default(),
             real: HashSet::new(),
+            names: None,
             real_directories: HashMap::new(),
             once: OnceContents::of(reads, mentions),
             order: Vec::new(),
@@ -136,7 +147,16 @@ impl<'a> Walk<'a> {
                 .ok_or_else(|| format!("{}: gone", path.display()))?;
             walk.real.insert(real);
         }
+        if reads.preprocessor == Preprocessor::Clang {
+            let names = walk.names.insert(FileNames::default());
+            reads.sources.keys().try_for_each(|path| names.add(path))?;
+        }
         Ok(walk)
+    }
+
+    /// What the preprocessor puts before a quoted name where the includer's own path has no directory.
+    fn beginning(&self) -> &'static [u8] {
+        if self.names.is_some() { b"./" } else { b"" }
     }
 
     /// Makes `order` the current search order, and records what its directories depend on.
@@ -161,6 +181,9 @@ impl<'a> Walk<'a> {
             match self.look(path)? {
                 Probed::Nothing { directory, missing } => self.note_absent(directory, missing),
                 Probed::Blocked { by } => drop(self.found.present.insert(by)),
+                Probed::File if self.names.is_some() => {
+                    return Err(format!("{} may become a map of headers", path.display()));
+                }
                 Probed::File => drop(self.found.present.insert(path.clone())),
                 Probed::Directory => {
                     return Err(format!("{} appeared during the compile", path.display()));
@@ -182,7 +205,10 @@ impl<'a> Walk<'a> {
     }
 
     fn follow_file(&mut self, path: &Path, mentions: &Mentions) -> Result<(), NotStored> {
-        let own = own_directory(path);
+        let own = match own_directory(path) {
+            b"" => self.beginning(),
+            own => own,
+        };
         let in_snippet = path.as_os_str().is_empty();
         for name in &mentions.includes {
             if in_snippet {
@@ -299,7 +325,14 @@ impl<'a> Walk<'a> {
             match self.look(&place)? {
                 Probed::File => {
                     self.found.probed.insert(place.clone());
-                    self.found.present.insert(place);
+                    let is_clang = self.names.is_some();
+                    if is_clang && !self.reads.sources.contains_key(&place) {
+                        // If it became a name of a file that was read, clang might use the name.
+                        self.note_name(&place)?;
+                        self.found.files.insert(place);
+                    } else {
+                        self.found.present.insert(place);
+                    }
                 }
                 Probed::Directory => {
                     self.found.probed.insert(place.clone());
@@ -348,6 +381,15 @@ impl<'a> Walk<'a> {
         if self.reads.sources.contains_key(&place) || self.found.files.contains(&place) {
             return Ok(());
         }
+        if self.names.is_some() {
+            let found = if self.note_name(&place)? {
+                &mut self.found.files
+            } else {
+                &mut self.found.probed
+            };
+            found.insert(place);
+            return Ok(());
+        }
         if let Some((index, name)) = searched {
             // gcc may shorten the path to this spelling; `same` records that both lead to one directory.
             let real = self.order[index].real.join(to_path(name));
@@ -371,30 +413,20 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// Records that `x.h.gch` must stay absent beside every header that it could replace, and in every place that
-    /// was searched before that header.
-    fn add_precompiled(&mut self) -> Result<(), NotStored> {
-        let headers = &self.reads.precompilable;
-        let names: HashSet<_> = headers.iter().filter_map(|path| path.file_name()).collect();
-        let mut places = headers.clone();
-        for (directory, absent) in &self.found.absent {
-            let searched_before = absent
-                .iter()
-                .filter(|name| names.contains(name.as_os_str()));
-            places.extend(searched_before.map(|name| directory.join(name)));
+    /// Whether `place` is a name of a file that clang read. If it is, the directory must stay where it is: clang may
+    /// look for the file's includes there.
+    fn note_name(&mut self, place: &Path) -> Result<bool, NotStored> {
+        let Some(names) = &self.names else {
+            return Ok(false);
+        };
+        let holds = names.hold(place)?;
+        let real = file_names::directory(place)?;
+        let spelled = place.parent().unwrap_or(Path::new(""));
+        let is_here = matches!(spelled.as_os_str().as_bytes(), b"" | b".");
+        if holds && !is_here && spelled != real {
+            self.found.same.insert((spelled.to_owned(), real));
         }
-        for place in places {
-            let mut name = place.into_os_string();
-            name.push(".gch");
-            match self.look(Path::new(&name))? {
-                Probed::Nothing { directory, missing } => self.note_absent(directory, missing),
-                Probed::Blocked { by } => drop(self.found.present.insert(by)),
-                Probed::File | Probed::Directory => {
-                    return Err(format!("{} may be read", Path::new(&name).display()));
-                }
-            }
-        }
-        Ok(())
+        Ok(holds)
     }
 
     fn look(&mut self, place: &Path) -> Result<Probed, NotStored> {

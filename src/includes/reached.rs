@@ -1,5 +1,5 @@
-//! The headers that a preprocessor looked for, read from what it prints with `-dI -fdirectives-only`: line markers and
-//! `#include` lines, in which macros are expanded.
+//! The headers that a preprocessor looked for, read from what it prints with `-dI`: line markers and `#include` lines,
+//! in which macros are expanded. GCC is given `-fdirectives-only` too; clang puts a comment behind each name.
 
 use super::markers::{marker, unescape};
 use super::scan::{IncludeForm, ScannedName};
@@ -34,7 +34,9 @@ impl ReachedNames {
 
 /// The name in a line `#include "name"` or `#include <name>`.
 fn included(line: &[u8]) -> Option<ScannedName> {
-    let (form, text) = match line.strip_prefix(b"#include ")?.trim_ascii() {
+    let line = line.strip_prefix(b"#include ")?;
+    let line = line.strip_suffix(b" /* clang -E -dI */").unwrap_or(line);
+    let (form, text) = match line.trim_ascii() {
         [b'"', name @ .., b'"'] => (IncludeForm::Quote, name),
         [b'<', name @ .., b'>'] => (IncludeForm::Angle, name),
         _ => return None,
@@ -52,7 +54,7 @@ mod tests {
         let mut names = ReachedNames::default();
         names.read(
             b"# 0 \"a.cu\"\n#include \"b.h\"\n# 1 \"b.h\" 1\n#include <c/d.h> \n#include_next <e.h>\n\
-              #include NAME\nint x;\n# 2 \"a.cu\" 2\n#include <f.h>\n",
+              #include NAME\nint x;\n# 2 \"a.cu\" 2\n#include <f.h> /* clang -E -dI */\n",
         );
         let of = |file: &str| -> Vec<_> {
             let names = names.of(Path::new(file));

@@ -6,6 +6,7 @@
 //! the file. A name too many costs a look at a directory; one too few would give a stale object.
 //! Reads no file.
 
+pub(crate) mod clang;
 pub(crate) mod pieces;
 pub(crate) mod reachable;
 
@@ -136,7 +137,7 @@ impl ScanPlace<'_> {
             b"embed" if self.is_directive() => mentions.doubt = Some("a source embeds a file"),
             HAS_EMBED => mentions.doubt = Some("a source asks for files to embed"),
             b"once" => mentions.reads_once = true,
-            b"dependency" if self.previous_word() == b"GCC" => {
+            b"dependency" if matches!(self.previous_word(), b"GCC" | b"clang") => {
                 mentions.doubt = Some("a source compares the times of files");
             }
             _ if self.is_pasted() => match word {

@@ -24,7 +24,9 @@ use std::process::{Child, Command, Stdio};
 pub enum HostFamily {
     /// GCC, with GNU as.
     Gnu,
-    /// Clang, or something that is neither.
+    /// Clang, which assembles by itself.
+    Clang,
+    /// Something that is neither.
     Other,
 }
 
@@ -161,7 +163,11 @@ impl HostCommands {
             if is_compiler_of_gcc(program) {
                 family = Some(HostFamily::Gnu);
             } else if words.iter().any(|word| word == "-cc1") {
-                family = Some(HostFamily::Other);
+                family = Some(if is_clang(text) {
+                    HostFamily::Clang
+                } else {
+                    HostFamily::Other
+                });
             }
             commands.push(HostCommand { words });
         }
@@ -184,7 +190,7 @@ impl HostCommands {
                     && content.starts_with(b"\x7fELF")
                     && memmem::find(content, GNU_DRIVER).is_some()
             }
-            HostFamily::Other => {
+            HostFamily::Clang | HostFamily::Other => {
                 let mut programs = self
                     .commands
                     .iter()
@@ -198,6 +204,13 @@ impl HostCommands {
             HostDriver::Wrapper
         }
     }
+}
+
+/// Whether a driver whose compiler proper is started with `-cc1` calls itself clang: `Debian clang version 14.0.6`.
+/// Compilers that were made from clang may search for headers in ways of their own.
+fn is_clang(text: &[u8]) -> bool {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    lines.any(|line| memmem::find(line, b"clang version ").is_some() && !line.starts_with(b" "))
 }
 
 /// The words of a command that a driver printed, bare or in double quotes with backslashes, as a shell would read them.
@@ -289,8 +302,11 @@ mod tests {
         assert_eq!(found.commands[0].words[2], "-march=x86-64");
         assert_eq!(found.specs, [Path::new("/usr/lib/gcc/x86_64-linux-gnu")]);
         let found = HostCommands::parse(CLANG).unwrap();
-        assert_eq!(found.family, HostFamily::Other);
+        assert_eq!(found.family, HostFamily::Clang);
         assert_eq!(programs(&found), ["/usr/lib/llvm-14/bin/clang"]);
+        let other = String::from_utf8_lossy(CLANG).replace("clang version", "Other Compiler");
+        let found = HostCommands::parse(other.as_bytes()).unwrap();
+        assert_eq!(found.family, HostFamily::Other);
     }
 
     fn programs(answer: &HostCommands) -> Vec<&str> {

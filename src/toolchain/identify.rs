@@ -5,7 +5,7 @@
 use super::error::ToolchainError;
 use super::find::nvcc_command;
 use super::host::{HostDriver, HostFamily};
-use super::identity::{LOADED, ToolForms, Toolchain};
+use super::identity::{HOST_LIBRARY, LOADED, ToolForms, Toolchain};
 use super::loaded::{self, Loaded};
 use super::memos::{MemoSelection, Memos};
 use super::names::FoundNames;
@@ -109,6 +109,12 @@ fn take(
     let host = Host::examine(&place, &search)?;
     let specs = host.parts.specs.values().cloned();
     files.extend(specs.map(|path| ("specs".to_owned(), path)));
+    if host.family == HostFamily::Clang {
+        let library_path = variable("LD_LIBRARY_PATH").unwrap_or_default();
+        for part in loaded::parts_of_clang(&canonical(&place)?, library_path)? {
+            files.push((HOST_LIBRARY.to_owned(), canonical(&part)?));
+        }
+    }
     // Only now, because the loader is asked about every tool found so far.
     let programs: BTreeSet<_> = files.iter().map(|(_, path)| path.as_path()).collect();
     let loaded = Loaded::find(&programs, variable("LD_LIBRARY_PATH"))?;

@@ -10,6 +10,9 @@ use std::path::{Path, PathBuf};
 /// The role of a library that the loader's variables load into tools.
 pub(super) const LOADED: &str = "loaded";
 
+/// The role of a library that holds a part of the host compiler.
+pub const HOST_LIBRARY: &str = "host-library";
+
 /// The tools of a compile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Toolchain {

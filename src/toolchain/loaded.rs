@@ -150,6 +150,22 @@ impl Loaded {
     }
 }
 
+/// The libraries of `program` that hold clang itself: many builds of clang are small programs in front of these.
+pub(super) fn parts_of_clang(
+    program: &Path,
+    library_path: &OsStr,
+) -> Result<Vec<PathBuf>, ToolchainError> {
+    let Some(loader) = interpreter(program) else {
+        return Ok(Vec::new());
+    };
+    let is_part = |library: &SharedLibrary| {
+        let name = library.name.as_bytes();
+        name.starts_with(b"libclang") || name.starts_with(b"libLLVM")
+    };
+    let libraries = list(&loader, program, library_path, None)?.into_iter();
+    Ok(libraries.filter(is_part).map(|part| part.file).collect())
+}
+
 /// Whether a variable makes the loader search relative to the working directory.
 pub(super) fn is_relative() -> bool {
     let listed = ["LD_AUDIT", "LD_PRELOAD"].map(|name| names(env::var_os(name)));

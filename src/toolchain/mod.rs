@@ -29,7 +29,7 @@ pub use host::{
     split_assignment,
 };
 pub use identify::{forget, identify, recall};
-pub use identity::{ToolForms, Toolchain};
+pub use identity::{HOST_LIBRARY, ToolForms, Toolchain};
 pub use memos::{MemoAccess, MemoSelection, Memos};
 pub use names::look_up;
 pub use search::PathUse;

@@ -125,8 +125,8 @@ impl Host {
             }
             // The search places are not known, so it is asked in each compile, like a wrapper.
             (HostFamily::Gnu, None) => {}
-            // Asked in each compile too, and without direct mode.
-            (HostFamily::Other, _) => host.driver = HostDriver::Own,
+            // Asked in each compile too, and at each direct hit.
+            (HostFamily::Clang | HostFamily::Other, _) => host.driver = HostDriver::Own,
         }
         Ok(host)
     }

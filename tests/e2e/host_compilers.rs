@@ -35,7 +35,7 @@ pub fn args(ccbin: &Path) -> Vec<String> {
 pub enum Again {
     /// By direct mode.
     HitsDirectly,
-    /// In any way: tools that are younger than 2 s are not remembered, and clang has no direct mode.
+    /// In any way: tools that are younger than 2 s are not remembered.
     Hits,
 }
 

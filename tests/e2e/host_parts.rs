@@ -195,9 +195,8 @@ fn assembler_that_is_a_script_is_not_stored() {
         .differs_from(&first);
 }
 
-#[test]
-fn configuration_file_of_clang_is_a_miss() {
-    let mut ws = unit();
+/// A copy of clang's driver in a folder of its own, where a configuration file can be put beside it.
+pub fn copied_clang(ws: &Workspace) -> PathBuf {
     let clang = which("clang++").canonicalize().expect("clang");
     let resources = Command::new(&clang).arg("-print-resource-dir").output();
     let resources = String::from_utf8(resources.expect("run clang").stdout).expect("a path");
@@ -210,7 +209,14 @@ fn configuration_file_of_clang_is_a_miss() {
     let driver = root.join("bin/x86_64-linux-gnu-clang++");
     fs::copy(&clang, &driver).expect("copy the driver");
     make_executable(&driver);
-    let settings = root.join("bin/x86_64-linux-gnu-clang++.cfg");
+    driver
+}
+
+#[test]
+fn configuration_file_of_clang_is_a_miss() {
+    let mut ws = unit();
+    let driver = copied_clang(&ws);
+    let settings = driver.with_extension("cfg");
     change_shows(&mut ws, &driver, Again::Hits, |_| {
         fs::write(&settings, "-finstrument-functions\n").expect("a configuration file");
     });

@@ -6,6 +6,7 @@ mod support;
 
 mod build_systems;
 mod bypass;
+mod clang;
 mod control;
 mod debug;
 mod depfiles;

@@ -5,8 +5,8 @@ use crate::cli::context::Context;
 use crate::config::{DriverVersion, Effective};
 use crate::store::FileStore;
 use crate::toolchain::{
-    HostDriver, MemoAccess, Memos, Search, ToolForms, Toolchain, driver_version, find_nvcc,
-    identify, look_up, nvcc_command,
+    HOST_LIBRARY, HostDriver, MemoAccess, Memos, Search, ToolForms, Toolchain, driver_version,
+    find_nvcc, identify, look_up, nvcc_command,
 };
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -91,7 +91,7 @@ fn examine_parts(context: &Context<'_>, nvcc: &Path, findings: &mut Findings) ->
     examine_release(nvcc, line.unwrap_or("of unknown release"), findings);
     for ((role, _), path) in toolchain.roles.iter().zip(&toolchain.tools) {
         match role.as_str() {
-            "nvcc" | "nvcc.profile" | "cc1" | "cc1plus" | "as" => {}
+            "nvcc" | "nvcc.profile" | "cc1" | "cc1plus" | "as" | HOST_LIBRARY => {}
             "host" => {
                 let version = first_line(Command::new(path).arg("--version"));
                 let version = version.unwrap_or_else(|| "of unknown version".into());

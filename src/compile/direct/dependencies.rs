@@ -8,7 +8,7 @@ use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::steering::{included, steering};
 use crate::compile::request::environment;
 use crate::compile::run::commands::plain_arguments;
-use crate::includes::lookups::{Lookups, NotStored, Reads};
+use crate::includes::lookups::{Lookups, NotStored, Preprocessor, Reads};
 use crate::includes::mounts::Mounts;
 use crate::includes::name_watch::NameWatch;
 use crate::includes::path_set::PathSet;
@@ -17,6 +17,7 @@ use crate::includes::times::{self, Moments};
 use crate::includes::tokens::TokenDigests;
 use crate::key::{Digest, RootSet};
 use crate::stat::CoarseTime;
+use crate::toolchain::HostFamily;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -81,13 +82,17 @@ impl<'a> ReadSet<'a> {
     /// Queries the include paths of every preprocessor of `works`. Must be called before any pass runs.
     pub(crate) fn begin(works: &[UnitContext<'a>]) -> Result<Self, NotStored> {
         let mut questions = BTreeSet::new();
-        let mut reads = Reads::default();
+        let mut reads = Reads {
+            preprocessor: preprocessor(works[0].commands.toolchain.host),
+            ..Reads::default()
+        };
+        let preprocessor = reads.preprocessor;
         let mut snippets = BTreeSet::new();
         // Directives and forced includes of the command line are read besides the sources.
         for work in works {
             for (_, stage) in work.passes.stages(work.plan, work.unit) {
                 let args = plain_arguments(work.plan, stage);
-                reads.forced.extend(forced(&args)?);
+                reads.forced.extend(forced(&args, preprocessor)?);
                 snippets.extend(definitions(&args));
                 questions.insert(IncludePathQuery {
                     program: stage.program.clone(),
@@ -96,7 +101,7 @@ impl<'a> ReadSet<'a> {
             }
             // A program in front of the compiler, or a specs file, may add to them.
             for args in &work.host.arguments {
-                reads.forced.extend(forced(args)?);
+                reads.forced.extend(forced(args, preprocessor)?);
                 snippets.extend(definitions(args));
             }
             if work.passes.include_runtime() {
@@ -146,10 +151,13 @@ impl<'a> ReadSet<'a> {
             Ok(metadata) => Ok(metadata.mtime()),
             Err(error) => Err(format!("{}: {error}", path.display())),
         };
+        // Clang reads SOURCE_DATE_EPOCH only since release 16.
+        let is_given = reads.preprocessor == Preprocessor::Gcc;
         let moments = Moments {
             compile: self.started.seconds()..=seconds(SystemTime::now()),
             files: reads.sources.keys().map(mtime).collect::<Result<_, _>>()?,
             given: environment::source_date()
+                .filter(|_| is_given)
                 .and_then(|seconds| std::str::from_utf8(&seconds).ok()?.parse().ok()),
         };
         let sources = reads.sources.values().map(|text| text.as_slice());
@@ -164,7 +172,9 @@ impl<'a> ReadSet<'a> {
     /// Adds the files that a unit's passes read.
     pub(crate) fn add(&mut self, read_files: &ReadFiles) -> Result<(), NotStored> {
         self.reads.raw.extend(read_files.raw().cloned());
+        // Clang takes precompiled headers for those that options include, and for no others.
         let precompilable = read_files.precompilable().cloned();
+        let precompilable = precompilable.filter(|_| self.reads.preprocessor == Preprocessor::Gcc);
         self.reads.precompilable.extend(precompilable);
         self.reads.times.extend(read_files.times().cloned());
         for path in read_files.preprocessed() {
@@ -181,6 +191,16 @@ impl<'a> ReadSet<'a> {
 /// Options that change which tokens the bytes of a source mean.
 const READ_OTHERWISE: [&[u8]; 3] = [b"-finput-charset", b"-traditional", b"-fpreprocessed"];
 
+/// Options with which clang searches for headers as Microsoft's compiler does.
+const OF_MICROSOFT: &[u8] = b"-fms-";
+
+fn preprocessor(family: HostFamily) -> Preprocessor {
+    match family {
+        HostFamily::Gnu => Preprocessor::Gcc,
+        HostFamily::Clang | HostFamily::Other => Preprocessor::Clang,
+    }
+}
+
 /// Seconds since 1970.
 fn seconds(time: SystemTime) -> i64 {
     let since = time.duration_since(SystemTime::UNIX_EPOCH);
@@ -191,7 +211,7 @@ fn seconds(time: SystemTime) -> i64 {
 
 /// The files that options include before the source. A doubt about options that change how sources are read or
 /// how headers are found.
-fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, NotStored> {
+fn forced(args: &[OsString], preprocessor: Preprocessor) -> Result<Vec<Vec<u8>>, NotStored> {
     let mut names = Vec::new();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -201,6 +221,9 @@ fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, NotStored> {
             .any(|option| bytes.starts_with(option))
         {
             return Err(format!("{} changes how sources are read", arg.display()));
+        }
+        if preprocessor == Preprocessor::Clang && bytes.starts_with(OF_MICROSOFT) {
+            return Err(format!("{} changes how headers are found", arg.display()));
         }
         if bytes.starts_with(b"@") || bytes == b"-I-" || bytes.starts_with(b"-fmodule") {
             return Err(format!("{} changes how headers are found", arg.display()));
@@ -240,8 +263,12 @@ fn definitions(args: &[OsString]) -> Vec<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{definitions, forced};
+    use super::{Preprocessor, definitions, forced as forced_for};
     use std::ffi::OsString;
+
+    fn forced(args: &[OsString]) -> Result<Vec<Vec<u8>>, String> {
+        forced_for(args, Preprocessor::Gcc)
+    }
 
     fn args(text: &str) -> Vec<OsString> {
         text.split(' ').map(OsString::from).collect()
@@ -255,6 +282,8 @@ mod tests {
         assert!(forced(&args("-I- -Ix")).is_err());
         assert!(forced(&args("-finput-charset=UTF-7")).is_err());
         assert!(forced(&args("--include-directory x")).unwrap().is_empty());
+        let ms = args("-E -fms-extensions");
+        assert!(forced(&ms).unwrap().is_empty() && forced_for(&ms, Preprocessor::Clang).is_err());
     }
 
     #[test]

@@ -53,7 +53,7 @@ pub(crate) struct DirectHit {
 /// One invocation as direct mode sees it.
 pub(crate) struct Direct<'a> {
     pub(super) key: Digest,
-    /// The questions to a program in front of the host compiler, and the key without its answers.
+    /// The questions to clang or a program in front of the host compiler, and the key without its answers.
     pub(super) questions: Option<(Digest, BTreeSet<HostQuestion>)>,
     pub(super) job: &'a Job,
     pub(super) facts: &'a RequestFacts,
@@ -66,12 +66,13 @@ pub(crate) struct Direct<'a> {
 }
 
 impl<'a> Direct<'a> {
-    /// A program in front of the host compiler is queried, unless its `answers` are known.
+    /// A program in front of the host compiler, or clang's driver, is queried unless its `answers` are known: clang's
+    /// depend on configuration files and on the GCCs that are installed.
     ///
     /// # Errors
     /// Direct mode is off, or cannot determine what the invocation depends on. That is so for a host compiler other
-    /// than GCC, as only GCC's header lookups are known; and for a script as nvcc or as a part of the host compiler,
-    /// whose effect only an ordinary compile sees.
+    /// than GCC and clang, as only their header lookups are known; and for a script as nvcc or as a part of the host
+    /// compiler, whose effect only an ordinary compile sees.
     pub(crate) fn new(
         request: &DirectKeyInputs<'_>,
         job: &'a Job,
@@ -97,7 +98,8 @@ impl<'a> Direct<'a> {
             counts_tokens: false,
         };
         let mut family = Some(toolchain.host);
-        if toolchain.driver == HostDriver::Wrapper {
+        let is_own = toolchain.driver == HostDriver::Own;
+        if !is_own || toolchain.host == HostFamily::Clang {
             let answers = match answers {
                 Some(answers) => answers,
                 None => &direct
@@ -110,11 +112,12 @@ impl<'a> Direct<'a> {
         }
         match family {
             Some(HostFamily::Gnu) => Ok(direct),
-            _ => Err("the host compiler is not GCC".to_owned()),
+            Some(HostFamily::Clang) if is_own => Ok(direct),
+            _ => Err("the host compiler is neither GCC nor clang".to_owned()),
         }
     }
 
-    /// Asks the program in front of the host compiler the questions of an earlier compile.
+    /// Asks clang or the program in front of the host compiler the questions of an earlier compile.
     fn ask(&self, toolchain: &Toolchain) -> Option<Answers> {
         let compiler = HostCompiler {
             toolchain,

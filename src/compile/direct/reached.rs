@@ -1,8 +1,8 @@
 //! The names of all headers that the passes of some units include, as their macros give them. Runs each pass once more,
 //! with flags by which the preprocessor prints its `#include` directives (`-dI`). GCC expands macros in directives
-//! alone then (`-fdirectives-only`), which takes a third of the time of a pass.
+//! alone then (`-fdirectives-only`), which takes a third of the time of a pass; clang takes all of it.
 
-use crate::compile::inputs::additions::SHOW_INCLUDES;
+use crate::compile::inputs::additions::{SHOW_INCLUDES, show_includes};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::host::HostCompiler;
 use crate::includes::lookups::NotStored;
@@ -82,6 +82,7 @@ fn arguments(work: &UnitContext<'_>, stage: &Stage) -> Vec<OsString> {
             args.push(argument);
         }
     }
-    args.extend(SHOW_INCLUDES.map(OsString::from));
+    let family = work.commands.toolchain.host;
+    args.extend(show_includes(family).iter().map(OsString::from));
     args
 }

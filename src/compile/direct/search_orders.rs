@@ -6,7 +6,7 @@ use crate::compile::store_view::StoreView;
 use crate::includes::lookups::NotStored;
 use crate::includes::search::SearchOrder;
 use crate::key::{Digest, Digester, Sink, list};
-use crate::toolchain::{HostDriver, Toolchain};
+use crate::toolchain::{HostDriver, HostFamily, Toolchain};
 use serde::{Deserialize, Serialize};
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -51,9 +51,7 @@ impl IncludePaths<'_> {
         find: &dyn Fn(&OsStr) -> Result<PathBuf, NotStored>,
     ) -> Result<PendingQuery, NotStored> {
         let key = self.key(question);
-        // A program in front of the preprocessor may answer differently each time.
-        let is_own = self.toolchain.driver == HostDriver::Own;
-        let stored = is_own.then(|| self.cache.order(&key)).flatten();
+        let stored = self.is_lasting().then(|| self.cache.order(&key)).flatten();
         let record = stored.and_then(|bytes| serde_json::from_slice::<OrderRecord>(&bytes).ok());
         Ok(PendingQuery(match record.filter(OrderRecord::holds) {
             Some(record) => QueryState::Known(record.order),
@@ -73,11 +71,18 @@ impl IncludePaths<'_> {
         let order = SearchOrder::parse(&output.stderr).filter(|_| output.status.success());
         let order = order.ok_or("the preprocessor does not tell where it searches")?;
         let record = OrderRecord::new(order.clone());
+        let record = record.filter(|_| self.is_lasting());
         if let Some(bytes) = record.and_then(|record| serde_json::to_vec(&record).ok()) {
             // Best effort: without it, the next compile runs the preprocessor again.
             self.cache.keep_order(&key, &bytes);
         }
         Ok(order)
+    }
+
+    /// Whether an answer can be used again. A program in front of the preprocessor may answer differently each time;
+    /// clang, when another GCC is installed or a configuration file is written.
+    fn is_lasting(&self) -> bool {
+        self.toolchain.driver == HostDriver::Own && self.toolchain.host == HostFamily::Gnu
     }
 
     fn key(&self, question: &IncludePathQuery) -> Digest {

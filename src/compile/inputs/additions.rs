@@ -2,6 +2,7 @@
 //! defined names. Pure.
 
 use crate::cmdline::takes_value;
+use crate::toolchain::HostFamily;
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -9,8 +10,16 @@ use std::os::unix::ffi::OsStrExt;
 /// Stands for the debug prefix map that a stage gets.
 pub(crate) const NO_MAP: &str = "-fdebug-prefix-map=/no/such=.";
 
-/// Makes GCC print its `#include` directives, and expand macros in directives alone.
+/// Makes a preprocessor print its `#include` directives, and GCC expand macros in directives alone.
 pub(crate) const SHOW_INCLUDES: [&str; 2] = ["-dI", "-fdirectives-only"];
+
+/// Those of [`SHOW_INCLUDES`] that a compiler of `family` is given.
+pub(crate) fn show_includes(family: HostFamily) -> &'static [&'static str] {
+    match family {
+        HostFamily::Gnu => &SHOW_INCLUDES,
+        HostFamily::Clang | HostFamily::Other => &SHOW_INCLUDES[..1],
+    }
+}
 
 /// The words of a command without the flags that are added to stages: for depfiles, for the debug prefix map, and
 /// [`SHOW_INCLUDES`].

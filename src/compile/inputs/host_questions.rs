@@ -3,6 +3,7 @@
 
 use crate::cmdline::Job;
 use crate::compile::inputs::extra_passes::UnitPasses;
+use crate::compile::inputs::steering::steering;
 use crate::compile::request::environment;
 use crate::compile::run::commands::{plain_arguments, search_path};
 use crate::compile::store_view::StoreView;
@@ -64,6 +65,19 @@ pub(crate) fn questions<'a>(
         questions.insert(question);
     }
     questions
+}
+
+/// The question to clang's driver about the first of `passes`: where nothing is compiled for the host, its answer shows
+/// which directories the driver has found.
+pub(crate) fn about_search(plan: &Plan, passes: &[UnitPasses]) -> Option<HostQuestion> {
+    let mut units = plan.units.iter().zip(passes);
+    let (_, stage) = units.find_map(|(unit, passes)| {
+        let stages = passes.of_source(plan, unit);
+        stages.into_iter().next()
+    })?;
+    let mut question = HostQuestion::about(plan, stage, HostDriver::Own);
+    question.flags = steering(&question.flags);
+    Some(question)
 }
 
 impl HostQuestion {

@@ -11,7 +11,7 @@ use crate::exec::Command;
 use crate::includes::line_insensitive;
 use crate::key::{Digest, StageFacts};
 use crate::plan::{FileId, Stage, Tool};
-use crate::toolchain::ToolForms;
+use crate::toolchain::{HOST_LIBRARY, ToolForms};
 use std::collections::HashMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -235,7 +235,7 @@ impl StageInputs<'_> {
 
     /// The identity of the stage's tool; `None` for tools whose stages always run.
     fn tool(&self, stage: &Stage, program: &Path) -> Option<Digest> {
-        const HOST: [&str; 4] = ["host", "cc1plus", "cc1", "as"];
+        const HOST: [&str; 5] = ["host", HOST_LIBRARY, "cc1plus", "cc1", "as"];
         let toolchain = self.work.commands.toolchain;
         let real = fs::canonicalize(program).ok()?;
         match stage.tool {

@@ -1,8 +1,9 @@
-//! Headers that ask to be read once and have equal bytes. GCC does not read such a header if it has read another one
-//! with the same bytes and the same modification time, in whole seconds (`has_unique_contents` in its
-//! `libcpp/files.cc`); clang, if both are the same file. So a path set records both.
+//! Headers with equal bytes. GCC does not read a header that asks to be read once if it has read another one with the
+//! same bytes and the same modification time, in whole seconds (`has_unique_contents` in its `libcpp/files.cc`). Clang
+//! does not read it if both are the same file; and of any file that has several names, it prints one. So a path set
+//! records both.
 
-use super::reads::{NotStored, Reads};
+use super::reads::{NotStored, Preprocessor, Reads};
 use crate::includes::scan::Mentions;
 use crate::stat::Stat;
 use std::collections::{BTreeSet, HashMap};
@@ -21,7 +22,7 @@ pub struct FileCopy {
     pub inode: u32,
 }
 
-/// The contents of the headers that ask to be read once, each content once.
+/// The contents of the headers that ask to be read once, and of all files that clang read; each content once.
 #[derive(Default)]
 pub(super) struct OnceContents {
     contents: Vec<Rc<Vec<u8>>>,
@@ -29,10 +30,12 @@ pub(super) struct OnceContents {
 }
 
 impl OnceContents {
-    /// The contents of the sources of `reads` whose text has the word `once`.
+    /// The contents of the sources of `reads` whose text has the word `once`, or of all sources.
     pub(super) fn of(reads: &Reads, mentions: &[(&Path, Mentions)]) -> Self {
         let mut found = Self::default();
-        for (path, _) in mentions.iter().filter(|(_, found)| found.reads_once) {
+        let is_clang = reads.preprocessor == Preprocessor::Clang;
+        let counts = |mentions: &Mentions| is_clang || mentions.reads_once;
+        for (path, _) in mentions.iter().filter(|(_, found)| counts(found)) {
             if let Some(text) = reads.sources.get(*path)
                 && found.find(text).is_none()
             {

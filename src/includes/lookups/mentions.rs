@@ -1,29 +1,38 @@
 //! The mentions of all sources of a compile, scanned together: a macro that one source defines may ask for headers in
 //! another, and a third may contribute the pieces of its name. Reads no files.
 
-use super::reads::{NotStored, Reads};
+use super::reads::{NotStored, Preprocessor, Reads};
+use crate::includes::scan::clang::{hides_directives, with_lines_of_clang};
 use crate::includes::scan::{
     HAS_EMBED, HAS_INCLUDE, Mentions, defines_any, mentions_any, pieces, reachable, scan,
 };
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-/// Macros that GCC itself defines and that may be words of a header's name.
+/// Macros that GCC and clang themselves define and that may be words of a header's name.
 const PREDEFINED: [&[u8]; 3] = [b"i386", b"linux", b"unix"];
 
 /// The mentions of every source, and of the snippets under the empty path. Scans again as long as new macros are
 /// found that expand to `__has_include`.
 pub(super) fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, NotStored> {
     let mut askers: BTreeSet<_> = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
-    let snippets = reads
-        .snippets
-        .iter()
-        .map(|text| (Path::new(""), text.as_slice()));
-    let sources = reads
-        .sources
-        .iter()
-        .map(|(path, text)| (path.as_path(), text.as_slice()));
-    let texts: Vec<_> = sources.chain(snippets).collect();
+    let snippets = reads.snippets.iter();
+    let snippets = snippets.map(|text| (Path::new(""), text.as_slice()));
+    let sources = reads.sources.iter();
+    let sources = sources.map(|(path, text)| (path.as_path(), text.as_slice()));
+    let mut plain = Vec::new();
+    for (path, text) in sources.chain(snippets) {
+        plain.push(match reads.preprocessor {
+            Preprocessor::Gcc => (path, Cow::Borrowed(text)),
+            Preprocessor::Clang if hides_directives(text) => {
+                let path = path.display();
+                return Err(format!("{path}: a directive has a blank of its own kind"));
+            }
+            Preprocessor::Clang => (path, with_lines_of_clang(text)),
+        });
+    }
+    let texts: Vec<_> = plain.iter().map(|(path, text)| (*path, &**text)).collect();
     let mut all: Vec<(&Path, Mentions)> = Vec::with_capacity(texts.len());
     // The words that previous scans did not look for.
     let mut new_askers = askers.clone();

@@ -7,9 +7,21 @@ use std::rc::Rc;
 /// The sentence that says why a compile's lookups cannot be described.
 pub type NotStored = String;
 
+/// The preprocessor that has read the files. Its rules decide what they depend on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Preprocessor {
+    /// GCC's.
+    #[default]
+    Gcc,
+    /// Clang's.
+    Clang,
+}
+
 /// The files that a compile has read.
 #[derive(Clone, Debug, Default)]
 pub struct Reads {
+    /// The preprocessor that has read them.
+    pub preprocessor: Preprocessor,
     /// Every file that a preprocessor entered, as it spells it, with its content.
     pub sources: BTreeMap<PathBuf, Rc<Vec<u8>>>,
     /// Files that were read without being preprocessed.

@@ -1,7 +1,7 @@
 //! Direct mode's verdict against a real preprocessor: in random trees of headers that are edited at
 //! random, a path set may say "as it was" only where a fresh preprocessing gives the same bytes.
 //!
-//! `PCACHE_TEST_EDITS` sets the number of edits, `PCACHE_TEST_SEED` the first seed. Each worker is
+//! `PCACHE_TEST_EDITS` sets the number of edits of a preprocessor, `PCACHE_TEST_SEED` the first seed. Each worker is
 //! this program again, since trees lie in the working directory.
 
 #![expect(
@@ -16,7 +16,7 @@ mod forest;
 use crate::random::Random;
 use forest::{Effect, Forest};
 use pcache_nvcc::includes::digests::DigestTable;
-use pcache_nvcc::includes::lookups::{Lookups, NotStored, Reads};
+use pcache_nvcc::includes::lookups::{Lookups, NotStored, Preprocessor, Reads};
 use pcache_nvcc::includes::markers;
 use pcache_nvcc::includes::name_watch::NameWatch;
 use pcache_nvcc::includes::path_set::PathSet;
@@ -57,21 +57,39 @@ type Digest = [u8; 32];
 
 #[test]
 fn a_hit_is_what_a_fresh_preprocessing_gives() {
+    walk(
+        Preprocessor::Gcc,
+        "a_hit_is_what_a_fresh_preprocessing_gives",
+        2000,
+    );
+}
+
+#[test]
+fn a_hit_is_what_a_fresh_preprocessing_by_clang_gives() {
+    walk(
+        Preprocessor::Clang,
+        "a_hit_is_what_a_fresh_preprocessing_by_clang_gives",
+        400,
+    );
+}
+
+/// Edits trees in workers, which are the test `name` of this program.
+fn walk(preprocessor: Preprocessor, name: &str, edits: u64) {
     let number = |name: &str, default| match env::var(name) {
         Ok(value) => value.parse().expect("a number"),
         Err(_) => default,
     };
-    let edits: u64 = number("PCACHE_TEST_EDITS", 2000);
+    let edits: u64 = number("PCACHE_TEST_EDITS", edits);
     let seed: u64 = number("PCACHE_TEST_SEED", 1);
     if let Ok(worker) = env::var(WORKER) {
         let worker: u64 = worker.parse().expect("a number");
-        return Work::new().run(seed + worker * 1_000_000, edits / WORKERS);
+        return Work::new(preprocessor).run(seed + worker * 1_000_000, edits / WORKERS);
     }
     let start = |worker: u64| {
         Command::new(env::current_exe().unwrap())
             .args([
                 "--exact",
-                "includes::direct::a_hit_is_what_a_fresh_preprocessing_gives",
+                &format!("includes::direct::{name}"),
                 "--nocapture",
             ])
             .env(WORKER, worker.to_string())
@@ -139,25 +157,34 @@ struct Case {
 
 /// One worker: the compiler, the table, counters.
 struct Work {
-    compiler: PathBuf,
-    triplet: String,
+    preprocessor: Preprocessor,
+    /// The preprocessor's program and first arguments.
+    compiler: Vec<String>,
     table: DigestTable,
     root: tempfile::TempDir,
     counts: BTreeMap<String, u64>,
 }
 
 impl Work {
-    fn new() -> Self {
+    fn new(preprocessor: Preprocessor) -> Self {
         let ask = |what: &str| {
             let output = Command::new("g++").arg(what).output().expect("g++");
             String::from_utf8(output.stdout).unwrap().trim().to_owned()
+        };
+        let compiler = match preprocessor {
+            Preprocessor::Gcc => {
+                let (program, triplet) = (ask("-print-prog-name=cc1plus"), ask("-print-multiarch"));
+                [&program, "-E", "-quiet", "-imultiarch", &triplet].map(str::to_owned)
+            }
+            // The driver, since it looks for precompiled headers.
+            Preprocessor::Clang => ["clang++", "-E", "-x", "c++", "-m64"].map(str::to_owned),
         };
         let root = tempfile::tempdir().unwrap();
         let table = DigestTable::open(&root.path().join("cache"));
         assert!(table.is_shared());
         Self {
-            compiler: ask("-print-prog-name=cc1plus").into(),
-            triplet: ask("-print-multiarch"),
+            preprocessor,
+            compiler: compiler.into(),
             table,
             root,
             counts: BTreeMap::new(),
@@ -229,7 +256,7 @@ impl Work {
         let mut random = Random(seed);
         Case {
             seed,
-            forest: Forest::plant(&mut random),
+            forest: Forest::plant(&mut random, self.preprocessor),
             directory: directory.canonicalize().unwrap(),
             random,
             sets: Vec::new(),
@@ -319,8 +346,8 @@ impl Work {
     }
 
     fn pass(&self, args: &[String], more: &[&str]) -> Output {
-        Command::new(&self.compiler)
-            .args(["-E", "-quiet", "-imultiarch", &self.triplet])
+        Command::new(&self.compiler[0])
+            .args(&self.compiler[1..])
             .args(args)
             .args(more)
             .arg("main.cpp")
@@ -333,7 +360,11 @@ impl Work {
     fn reached(&self, args: &[String], passes: &[&[&str]]) -> Result<ReachedNames, NotStored> {
         let mut names = ReachedNames::default();
         for more in passes {
-            let output = self.pass(args, &[*more, &["-dI", "-fdirectives-only"]].concat());
+            let shown: &[&str] = match self.preprocessor {
+                Preprocessor::Gcc => &["-dI", "-fdirectives-only"],
+                Preprocessor::Clang => &["-dI"],
+            };
+            let output = self.pass(args, &[*more, shown].concat());
             if !output.status.success() {
                 return Err("no directives".to_owned());
             }
@@ -382,7 +413,10 @@ impl Case {
         watch: NameWatch,
         started: CoarseTime,
     ) -> Result<(), NotStored> {
-        let mut reads = Reads::default();
+        let mut reads = Reads {
+            preprocessor: self.forest.preprocessor,
+            ..Reads::default()
+        };
         reads.forced.extend(
             self.forest
                 .forced
@@ -412,7 +446,9 @@ impl Case {
 fn missing_name(words: &str) -> Option<String> {
     let line = words.lines().find(|line| line.contains("fatal error: "))?;
     let (_, rest) = line.split_once("fatal error: ")?;
-    Some(rest.split_once(": No such file")?.0.to_owned())
+    let of_gcc = rest.split_once(": No such file");
+    let of_clang = || rest.strip_prefix('\'')?.split_once("' file not found");
+    Some(of_gcc.or_else(of_clang)?.0.to_owned())
 }
 
 fn without_path(doubt: &str) -> String {

@@ -1,7 +1,7 @@
 //! Every cut of every word that asks, put together by macros in every way: wherever another time or another
 //! file changes what the real preprocessor gives, direct mode must have seen that something was asked.
 
-use pcache_nvcc::includes::lookups::{Lookups, Reads};
+use pcache_nvcc::includes::lookups::{Lookups, Preprocessor, Reads};
 use pcache_nvcc::includes::reached::ReachedNames;
 use pcache_nvcc::includes::times::{self, Moments};
 use std::collections::{BTreeMap, BTreeSet};
@@ -201,9 +201,9 @@ fn write(root: &Path, cases: &[Case]) {
     fs::write(root.join("options"), options).unwrap();
 }
 
-/// What the preprocessor gives at a time, by case: the lines that begin with its tag, and pragmas after it.
-fn preprocess(root: &Path, seconds: u64) -> BTreeMap<usize, String> {
-    let output = Command::new("g++")
+/// What `compiler` gives at a time, by case: the lines that begin with its tag, and pragmas after it.
+fn preprocess(compiler: &str, root: &Path, seconds: u64) -> BTreeMap<usize, String> {
+    let output = Command::new(compiler)
         .args([
             "-E",
             "-P",
@@ -251,18 +251,30 @@ fn different(
 
 #[test]
 fn every_cut_of_a_question_is_seen() {
+    check_questions("g++", Preprocessor::Gcc);
+}
+
+#[test]
+fn every_cut_of_a_question_to_clang_is_seen() {
+    check_questions("clang++", Preprocessor::Clang);
+}
+
+fn check_questions(compiler: &str, preprocessor: Preprocessor) {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     let cases = all(&QUESTIONS, |number, word| {
         format!("#if {word}(<flag.h>)\ntag{number} yes\n#else\ntag{number} no\n#endif\n")
     });
     write(root, &cases);
-    let without = preprocess(root, 0);
+    let without = preprocess(compiler, root, 0);
     fs::write(root.join("flags/flag.h"), "").unwrap();
-    let with = preprocess(root, 0);
+    let with = preprocess(compiler, root, 0);
     for number in different(&without, &with, cases.len()) {
         let case = &cases[number];
-        let mut reads = Reads::default();
+        let mut reads = Reads {
+            preprocessor,
+            ..Reads::default()
+        };
         let names = [
             Some("common.h".to_owned()),
             Some(format!("s{number}.h")),
@@ -305,9 +317,9 @@ fn every_cut_of_a_time_is_seen() {
         }
     };
     stamp(10_000);
-    let early = preprocess(root, 100_000_000);
+    let early = preprocess("g++", root, 100_000_000);
     stamp(11_000);
-    let late = preprocess(root, 1_900_000_001);
+    let late = preprocess("g++", root, 1_900_000_001);
     let moments = Moments {
         compile: 100_000_000..=100_000_000,
         files: vec![10_000 * 86_400],

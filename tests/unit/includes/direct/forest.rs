@@ -1,8 +1,9 @@
 //! Random trees of headers, and random edits of them. A tree lies in the working directory; its
 //! search directories are chosen once, and may come and go. Knows nothing of caches.
 
-use super::disk::{Node, files, read_tree, remove, stamp, write};
+use super::disk::{Node, describe, files, has_copy, read_tree, remove, stamp, write};
 use crate::random::Random;
+use pcache_nvcc::includes::lookups::Preprocessor;
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -70,6 +71,7 @@ const TRICKS: [&str; 4] = [
 
 /// One tree, in the working directory of the process.
 pub struct Forest {
+    pub preprocessor: Preprocessor,
     /// Arguments of the preprocessor but for the source.
     pub args: Vec<String>,
     /// Names that the arguments include.
@@ -91,8 +93,9 @@ pub enum Effect {
 
 impl Forest {
     /// Plants a tree in the working directory.
-    pub fn plant(random: &mut Random) -> Self {
+    pub fn plant(random: &mut Random, preprocessor: Preprocessor) -> Self {
         let mut forest = Self {
+            preprocessor,
             args: Vec::new(),
             forced: Vec::new(),
             two_passes: random.chance(25),
@@ -113,8 +116,10 @@ impl Forest {
                 directory.to_owned()
             });
         }
+        // By clang, -imacros leaves no trace: compiles with it are bypassed.
+        let is_traced = |flag: &str| flag == "-include" || preprocessor == Preprocessor::Gcc;
         for flag in ["-include", "-imacros"] {
-            if random.chance(10) {
+            if random.chance(10) && is_traced(flag) {
                 let name = (*random.pick(&NAMES)).to_owned();
                 forest.args.extend([flag.to_owned(), name.clone()]);
                 forest.forced.push(name);
@@ -429,8 +434,19 @@ impl Forest {
         describe("a directory or a bad link at", &place, change())
     }
 
-    /// The header that the compiler includes unasked.
+    /// The header that the compiler includes unasked, or what it might take for a precompiled header.
     fn predefine(&mut self, random: &mut Random) -> String {
+        if let Some(name) = self.forced.first()
+            && random.chance(50)
+        {
+            let place = PathBuf::from(format!("{name}.{}", random.pick(&["gch", "pch"])));
+            let done = if place.exists() {
+                remove(&place)
+            } else {
+                write(&place, b"int precompiled;\n")
+            };
+            return describe("a precompiled header", &place, done);
+        }
         let place = self.searched(random).join("stdc-predef.h");
         let done = if place.exists() {
             remove(&place)
@@ -473,22 +489,8 @@ impl Forest {
     }
 }
 
-/// Whether another path leads to the same bytes.
-fn has_copy(path: &Path) -> bool {
-    let bytes = fs::read(path).ok();
-    let same = |other: &&PathBuf| fs::read(other).ok() == bytes;
-    files().iter().filter(same).count() > 1
-}
-
 fn one(random: &mut Random, what: &str, act: impl FnOnce(&Path) -> io::Result<()>) -> String {
     let path = random.pick(&files()).clone();
     let done = act(&path);
     describe(what, &path, done)
-}
-
-fn describe(what: &str, path: &Path, done: io::Result<()>) -> String {
-    match done {
-        Ok(()) => format!("{what} {}", path.display()),
-        Err(error) => format!("(in vain) {what} {}: {error}", path.display()),
-    }
 }
