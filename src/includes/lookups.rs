@@ -44,7 +44,7 @@ pub struct Lookups {
     pub same: BTreeSet<(PathBuf, PathBuf)>,
     /// Search directories that must stay different directories: gcc drops the second name of one directory.
     pub distinct: BTreeSet<PathBuf>,
-    /// Groups of equal files that ask to be read once.
+    /// Groups of equal files that ask to be read once; by clang, of any equal files.
     pub copies: Vec<Vec<FileCopy>>,
     /// Paths that were only probed on disk. Nothing in the text of a pass confirms the answer, so they
     /// must not have changed since the passes started.

@@ -110,10 +110,7 @@ fn take(
     let specs = host.parts.specs.values().cloned();
     files.extend(specs.map(|path| ("specs".to_owned(), path)));
     if host.family == HostFamily::Clang {
-        let library_path = variable("LD_LIBRARY_PATH").unwrap_or_default();
-        for part in loaded::parts_of_clang(&canonical(&place)?, library_path)? {
-            files.push((HOST_LIBRARY.to_owned(), canonical(&part)?));
-        }
+        files.extend(clang_libraries(&place, variable("LD_LIBRARY_PATH"))?);
     }
     // Only now, because the loader is asked about every tool found so far.
     let programs: BTreeSet<_> = files.iter().map(|(_, path)| path.as_path()).collect();
@@ -282,6 +279,18 @@ fn host_parts(
         }
     }
     Ok(parts)
+}
+
+/// The libraries that hold the parts of the clang at `driver`.
+fn clang_libraries(
+    driver: &Path,
+    library_path: Option<&OsStr>,
+) -> Result<Vec<(String, PathBuf)>, ToolchainError> {
+    let library_path = library_path.unwrap_or_default();
+    let parts = loaded::parts_of_clang(&canonical(driver)?, library_path)?;
+    let role = || HOST_LIBRARY.to_owned();
+    let libraries = parts.iter().map(|part| Ok((role(), canonical(part)?)));
+    libraries.collect()
 }
 
 fn run(command: &mut Command) -> Result<String, ToolchainError> {

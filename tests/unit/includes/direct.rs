@@ -69,7 +69,7 @@ fn a_hit_is_what_a_fresh_preprocessing_by_clang_gives() {
     walk(
         Preprocessor::Clang,
         "a_hit_is_what_a_fresh_preprocessing_by_clang_gives",
-        400,
+        200,
     );
 }
 
