@@ -164,7 +164,7 @@ impl<'w> PastePieces<'w> {
 /// A directive, as far as its words can be expanded.
 pub(super) enum Directive<'t> {
     /// `#define`: the macro's name and definition.
-    Define(&'t [u8], Definition<'t>),
+    Define(&'t [u8], MacroDefinition<'t>),
     /// The words of a directive that expands them.
     Expands(Vec<&'t [u8]>),
     /// A directive that expands nothing.
@@ -172,7 +172,7 @@ pub(super) enum Directive<'t> {
 }
 
 /// The definition of a macro.
-pub(super) struct Definition<'t> {
+pub(super) struct MacroDefinition<'t> {
     /// The words of its body that are not parameters.
     pub words: Vec<&'t [u8]>,
     /// Whether the body holds `##`.
@@ -191,16 +191,17 @@ impl<'t> Directive<'t> {
         };
         let rest = &line[hash + name + 1..];
         match line[hash + name].of(text) {
-            b"define" => Definition::read(text, rest).map_or(Self::Silent, |(name, definition)| {
-                Self::Define(name, definition)
-            }),
+            b"define" => MacroDefinition::read(text, rest)
+                .map_or(Self::Silent, |(name, definition)| {
+                    Self::Define(name, definition)
+                }),
             name if SILENT.contains(&name) => Self::Silent,
             _ => Self::Expands(words(text, rest).collect()),
         }
     }
 }
 
-impl<'t> Definition<'t> {
+impl<'t> MacroDefinition<'t> {
     /// Reads what follows `#define`.
     fn read(text: &'t [u8], line: &[SourcePiece]) -> Option<(&'t [u8], Self)> {
         let at = line.iter().position(|piece| piece.kind.is_token())?;

@@ -4,7 +4,7 @@
 //!
 //! Evaluates no condition and knows no order: every definition in any text counts everywhere.
 
-use super::pieces::{Definition, Directive, is_row, logical_line};
+use super::pieces::{Directive, MacroDefinition, is_row, logical_line};
 use super::{HAS_INCLUDE, next_word, spliced, word_end};
 use crate::includes::lexer::SourcePieces;
 use crate::includes::lexer::piece::PieceKind;
@@ -42,7 +42,7 @@ pub(crate) fn pasted<'w>(
 /// All macros of some texts, and the words of their directives.
 #[derive(Default)]
 struct Macros<'t> {
-    definitions: HashMap<&'t [u8], Vec<Definition<'t>>>,
+    definitions: HashMap<&'t [u8], Vec<MacroDefinition<'t>>>,
     /// The words that directives expand, so far.
     reached: HashSet<&'t [u8]>,
     /// Words whose definitions have not been followed yet.
