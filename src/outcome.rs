@@ -31,7 +31,7 @@ reasons! {
         Disabled "disabled" "PCACHE_DISABLE is set",
         Information "information" "asks nvcc about itself (--version, --help, --list-gpu-…)",
         Preprocess "preprocess" "prints the preprocessed source (-E)",
-        Dependencies "dependencies" "writes dependencies only (-M, -MM)",
+        Dependencies "dependencies" "asks for make rules in a way that is not cached (-M and -MD, or of several sources)",
         Dryrun "dryrun" "prints commands without running them (--dryrun)",
         Verbose "verbose" "prints nvcc's commands as it runs them (-v)",
         Run "run" "runs the program that it builds (--run)",

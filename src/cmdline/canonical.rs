@@ -2,6 +2,7 @@
 
 use super::classify::{is_left_out, is_single};
 use super::job::{Arg, Job};
+use super::mode::Mode;
 use super::options::{Arity, Effect, OptionRow};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -98,7 +99,8 @@ impl Job {
 
     /// The options that name outputs, depfiles and kept files, in order, as `name=value`. [`Job::canonical`] leaves
     /// them out, but the names and contents of these files depend on them. Of `-o` only the file name matters if
-    /// nothing else is named after it, neither a depfile, its target nor a kept file; of `-MF`, that it is given.
+    /// nothing else is named after it, neither a depfile, its target nor a kept file; of `-MF`, of
+    /// `-MT`, and of `-o` with `-M`, that it is given.
     pub fn outputs(&self) -> Vec<OsString> {
         let names_no_depfile = self
             .dependencies
@@ -117,10 +119,15 @@ impl Job {
             let value = value.as_deref().unwrap_or_default();
             let base = Path::new(value).file_name().unwrap_or(value);
             let mut assignment = OsString::from(option.long);
+            if option.long == "dependency-target-name" {
+                outputs.push(assignment);
+                continue;
+            }
             assignment.push("=");
             assignment.push(match option.long {
-                "output-file" if is_movable => base,
                 "dependency-output" => OsStr::new(""),
+                "output-file" if self.mode == Mode::Rules => OsStr::new(""),
+                "output-file" if is_movable => base,
                 _ => value,
             });
             outputs.push(assignment);

@@ -40,9 +40,9 @@ pub fn read(line: &CommandLine, open: Open) -> Result<Job, Bypass> {
     let inputs: Vec<OsString> = args.iter().filter_map(input).cloned().collect();
     let job = Job {
         mode,
-        output: text("output-file"),
+        output: text("output-file").filter(|_| mode != Mode::Rules),
         output_directory: text("output-directory"),
-        dependencies: dependencies(&args)?,
+        dependencies: dependencies(&args, mode)?,
         keep: keep(&args),
         ccbin,
         threads: text("threads"),
@@ -242,6 +242,7 @@ fn mode(args: &[Arg]) -> Mode {
     let links = has(Mode::DeviceLink);
     let optimises_links = has_option(args, "dlink-time-opt") || has_option(args, "lto");
     match () {
+        () if has(Mode::Rules) => Mode::Rules,
         () if has(Mode::OptixIr) => Mode::OptixIr,
         () if has(Mode::Ltoir) => Mode::Ltoir,
         () if has(Mode::Ptx) && links && optimises_links => Mode::DeviceLink,
@@ -257,27 +258,36 @@ fn mode(args: &[Arg]) -> Mode {
     }
 }
 
-fn dependencies(args: &[Arg]) -> Result<Option<Dependencies>, Bypass> {
-    let system = has_option(args, "generate-dependencies-with-compile");
-    let user = has_option(args, "generate-nonsystem-dependencies-with-compile");
+/// The options that ask for make rules, each with whether system headers are listed.
+const RULES: [(&str, bool); 4] = [
+    ("generate-dependencies", true),
+    ("generate-dependencies-with-compile", true),
+    ("generate-nonsystem-dependencies", false),
+    ("generate-nonsystem-dependencies-with-compile", false),
+];
+
+fn dependencies(args: &[Arg], mode: Mode) -> Result<Option<Dependencies>, Bypass> {
     let file = last_value(args, "dependency-output");
-    if system && user {
-        return Err(Bypass::new(BypassReason::Dependencies, "both -MD and -MMD"));
-    }
-    if !system && !user {
+    let mut asked = RULES.iter().filter(|(long, _)| has_option(args, long));
+    let Some((_, system)) = asked.next() else {
         return match file {
             Some(_) => Err(Bypass::new(BypassReason::BadArguments, "-MF without -MD")),
             None => Ok(None),
         };
+    };
+    if asked.next().is_some() {
+        let detail = "several of -M, -MM, -MD and -MMD";
+        return Err(Bypass::new(BypassReason::Dependencies, detail));
     }
+    let output = last_value(args, "output-file").filter(|_| mode == Mode::Rules);
     Ok(Some(Dependencies {
         phony: has_option(args, "generate-dependency-targets"),
         targets: last_value(args, "dependency-target-name")
             .map(OsStr::to_os_string)
             .into_iter()
             .collect(),
-        system,
-        file: file.map(OsStr::to_os_string),
+        system: *system,
+        file: output.or(file).map(OsStr::to_os_string),
     }))
 }
 
@@ -308,6 +318,10 @@ fn check_inputs(job: &Job) -> Result<(), Bypass> {
     }
     if !compiles {
         return Err(Bypass::new(BypassReason::LinkOnly, ""));
+    }
+    if job.mode == Mode::Rules && job.inputs.len() > 1 {
+        let detail = "rules of several sources";
+        return Err(Bypass::new(BypassReason::Dependencies, detail));
     }
     let links = matches!(job.mode, Mode::Library | Mode::DeviceLink | Mode::Program);
     if job.inputs.len() > 1 && job.output.is_some() && !links {

@@ -74,7 +74,7 @@ pub(super) fn kind(input: &OsStr, language: Option<&OsStr>) -> InputKind {
 pub(super) fn is_compiled(kind: InputKind, mode: Mode) -> bool {
     match kind {
         InputKind::Compiled => true,
-        InputKind::Device => mode != Mode::DeviceLink,
+        InputKind::Device => !matches!(mode, Mode::DeviceLink | Mode::Rules),
         _ => false,
     }
 }

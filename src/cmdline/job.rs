@@ -33,16 +33,16 @@ pub enum Arg {
     Forwarded(OsString),
 }
 
-/// The depfile that a compile writes besides its output.
+/// The make rules that a compile writes besides its output, or all that is written with `-M` and `-MM`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Dependencies {
     /// Whether each header gets an empty rule (`-MP`).
     pub phony: bool,
     /// The target (`-MT`), empty for the default; nvcc does not split it at commas.
     pub targets: Vec<OsString>,
-    /// Whether system headers are listed: `-MD`, not `-MMD`.
+    /// Whether system headers are listed: `-MD` and `-M`, not `-MMD` and `-MM`.
     pub system: bool,
-    /// Its name (`-MF`), if given.
+    /// Their file, if given: the value of `-MF`; with `-M` and `-MM` that of `-o` takes precedence.
     pub file: Option<OsString>,
 }
 
@@ -66,7 +66,7 @@ pub struct Job {
     pub mode: Mode,
     /// The input files, in order, as they were written.
     pub inputs: Vec<OsString>,
-    /// The last `-o`.
+    /// The last `-o`, unless it names the file of [`Mode::Rules`].
     pub output: Option<OsString>,
     /// The last `-odir`.
     pub output_directory: Option<OsString>,

@@ -3,6 +3,8 @@
 /// How far a compile goes, and what it outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Mode {
+    /// Make rules and nothing else: `-M`, `-MM`.
+    Rules,
     /// Objects: `-c`, `-dc`, `-dw`.
     Object,
     /// PTX: `-ptx`.

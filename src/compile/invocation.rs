@@ -29,7 +29,9 @@ use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
-use crate::toolchain::{HostDriver, HostFamily, Toolchain, identify, recall};
+use crate::toolchain::{
+    HostDriver, HostFamily, PLACES_OF_TOOLS, Toolchain, identify, recall,
+};
 use std::ffi::OsString;
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -119,7 +121,7 @@ fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &
 fn serve(hit: DirectHit, cache: &StoreView<'_>, recorder: &Recorder) -> Result<(), Detour> {
     hit.delivery.write(&hit.targets)?;
     hit.delivery.write_kept(&hit.kept_targets)?;
-    hit.delivery.printed.show();
+    hit.delivery.show();
     cache.stats.add(Counter::DirectHit, hit.units);
     let how = if hit.is_semantic {
         "hit, with changes that cannot reach the output"
@@ -315,7 +317,7 @@ impl Invocation<'_> {
         let (mut delivery, finished) = units.run()?;
         link::run(plan, &commands, &runner, &mut delivery.printed)?;
         keep_files(self.facts, plan, workspace)?;
-        delivery.printed.show();
+        delivery.show();
         // Only now: if something above fails, the invocation counts as one fallback, and none of its units.
         for (unit, finished) in plan.units.iter().zip(&finished) {
             let source = &plan.file(unit.source).path;
@@ -392,14 +394,12 @@ fn commands<'a>(
 
 /// Checks that no option has moved the job's tools away from where the toolchain was found.
 fn check_variables(plan: &Plan, toolchain: &Toolchain) -> Result<(), Fallback> {
-    for (name, expected) in &toolchain.variables {
-        let assignment = plan
-            .env
-            .iter()
-            .rev()
-            .find(|(variable, _)| variable.as_os_str() == name.as_str());
-        if let Some((_, value)) = assignment
-            && value.as_os_str() != expected.as_str()
+    for name in PLACES_OF_TOOLS {
+        let assignments = plan.env.iter().rev();
+        let mut assignments = assignments.filter(|(variable, _)| variable.as_os_str() == name);
+        let expected = toolchain.variables.get(name);
+        if let Some((_, value)) = assignments.next()
+            && expected.is_none_or(|expected| value.as_os_str() != expected.as_str())
         {
             let detail = format!("{name}={}", value.display());
             return Err(Fallback::new(FallbackReason::UnknownTool, detail));

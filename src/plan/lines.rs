@@ -1,7 +1,7 @@
 //! Splits the text of a dry run into environment, notices, commands and depfiles.
 
 use super::error::PlanError;
-use super::parts::Resolve;
+use super::parts::{Resolve, RulesTarget};
 use crate::shell::{self, ShellError};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -15,8 +15,8 @@ pub(super) struct Script {
     pub notices: Vec<u8>,
     /// The commands.
     pub commands: Vec<PrintedCommand>,
-    /// The depfiles, each with the number of commands before it.
-    pub depfiles: Vec<(usize, OsString)>,
+    /// Where make rules are written, each with the number of commands before it.
+    pub rules: Vec<(usize, RulesTarget)>,
 }
 
 /// One command, split into words.
@@ -45,8 +45,8 @@ pub(super) fn parse(text: &[u8]) -> Result<Script, PlanError> {
         if let Some((name, value)) = assignment(planned) {
             script.env.push((name, value));
         } else if let Some(rest) = planned.strip_prefix(DEPENDENCIES) {
-            let path = depfile(rest)?;
-            script.depfiles.push((script.commands.len(), path));
+            let target = rules(rest)?;
+            script.rules.push((script.commands.len(), target));
         } else {
             let command = command(planned, &script.env).map_err(|reason| PlanError::Shell {
                 line: String::from_utf8_lossy(planned).into_owned(),
@@ -73,10 +73,11 @@ fn assignment(line: &[u8]) -> Option<(OsString, OsString)> {
     })
 }
 
-/// The path of a depfile: the rest of the line, which nvcc never quotes. With `-M` and no `-MF` there is none.
-fn depfile(rest: &[u8]) -> Result<OsString, PlanError> {
+/// Where make rules are written: the path is the rest of the line, which nvcc never quotes.
+fn rules(rest: &[u8]) -> Result<RulesTarget, PlanError> {
     match rest.strip_prefix(b" > ") {
-        Some(path) if !path.is_empty() => Ok(OsStr::from_bytes(path).to_owned()),
+        Some(path) if !path.is_empty() => Ok(RulesTarget::File(OsStr::from_bytes(path).to_owned())),
+        None if rest.trim_ascii().is_empty() => Ok(RulesTarget::Stdout),
         _ => Err(PlanError::Depfile {
             path: String::from_utf8_lossy(rest).into_owned(),
         }),
@@ -142,7 +143,7 @@ mod tests {
         assert_eq!(script.env[1], ("compiler-bindir".into(), "/a b".into()));
         assert_eq!(script.env[2], ("X".into(), "\"$(rm)".into()));
         assert_eq!(script.commands[0].args, [b"-E".to_vec(), b"a b".to_vec()]);
-        assert_eq!(script.depfiles, [(1, "x y.d".into())]);
+        assert_eq!(script.rules, [(1, RulesTarget::File("x y.d".into()))]);
         assert_eq!(script.commands[1].program, b"gcc");
         assert_eq!(
             script.commands[1].resolve,

@@ -7,7 +7,7 @@
 //! nvcc warning : …                              notices: nvcc's own messages, not after "#$ "
 //! #$ CICC_PATH=/opt/cuda/bin/../nvvm/bin        environment of every command
 //! #$ gcc -E -x c++ … "a.cu" -o "W/a.cpp4.ii"    one shell-quoted command a line
-//! #$ -- Filter Dependencies -- > a.d            with -MD: nvcc itself writes the depfile here
+//! #$ -- Filter Dependencies -- > a.d            with -MD, -M: nvcc itself writes the rules here
 //! ```
 //!
 //! | module    | part                                                             |
@@ -42,7 +42,9 @@ mod units;
 mod variant;
 
 pub use error::PlanError;
-pub use parts::{Argument, FileId, FileKind, Piece, Plan, PlanFile, Resolve, Stage, Unit};
+pub use parts::{
+    Argument, FileId, FileKind, Piece, Plan, PlanFile, Resolve, RulesTarget, Stage, Unit,
+};
 pub(crate) use split::ADDED_STAGES;
 pub use split::Split;
 pub use tool::Tool;
@@ -65,7 +67,7 @@ impl Plan {
         graph::implicit_reads(&mut drafts, &files)?;
         graph::chain_appends(&mut drafts);
         graph::check(&drafts, &mut files)?;
-        let grouped = units::group(&drafts, &files, &script.depfiles)?;
+        let grouped = units::group(&drafts, &files, &script.rules)?;
         Ok(Self {
             env: script.env,
             notices: script.notices,

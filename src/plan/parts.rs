@@ -85,6 +85,15 @@ impl Stage {
     }
 }
 
+/// Where nvcc writes the make rules of a source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RulesTarget {
+    /// To this file.
+    File(OsString),
+    /// To standard output: `-M` and `-MM` without the name of a file.
+    Stdout,
+}
+
 /// The stages of one source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unit {
@@ -100,8 +109,8 @@ pub struct Unit {
     pub module_id: Option<FileId>,
     /// The results of the unit: outputs, and temporary files that link stages read.
     pub results: Vec<FileId>,
-    /// Where nvcc would write the unit's depfile.
-    pub depfile: Option<OsString>,
+    /// Where nvcc would write the unit's make rules, if the job asks for any.
+    pub rules: Option<RulesTarget>,
 }
 
 /// What nvcc would run for a command line.

@@ -5,11 +5,10 @@
 
 use super::error::PlanError;
 use super::files::Files;
-use super::parts::{FileId, FileKind, Unit};
+use super::parts::{FileId, FileKind, RulesTarget, Unit};
 use super::stages::Draft;
 use super::tool::Tool;
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsString;
 
 /// The stages, grouped.
 pub(super) struct Grouped {
@@ -19,11 +18,11 @@ pub(super) struct Grouped {
     pub link: Vec<usize>,
 }
 
-/// Groups the stages. `depfiles` holds each depfile with the number of stages before it.
+/// Groups the stages. `rules` holds where make rules are written, each with the number of stages before it.
 pub(super) fn group(
     drafts: &[Draft],
     files: &Files,
-    depfiles: &[(usize, OsString)],
+    rules: &[(usize, RulesTarget)],
 ) -> Result<Grouped, PlanError> {
     let linking = linking(drafts);
     let roots = roots(drafts, files, &linking);
@@ -41,7 +40,7 @@ pub(super) fn group(
         units.push(unit(drafts, files, &linking, stages)?);
     }
     units.sort_by_key(|unit| unit.stages[0]);
-    place_depfiles(drafts, &mut units, depfiles)?;
+    place_rules(drafts, &mut units, rules)?;
     Ok(Grouped { units, link })
 }
 
@@ -154,7 +153,7 @@ fn unit(
         stages,
         module_id: module_ids.first().copied(),
         results,
-        depfile: None,
+        rules: None,
     })
 }
 
@@ -165,22 +164,24 @@ fn add_new(list: &mut Vec<FileId>, file: FileId) {
     }
 }
 
-/// Assigns each depfile to the unit of the preprocessing stage that it follows.
-fn place_depfiles(
+/// Assigns make rules to the unit of the preprocessing stage that they follow.
+fn place_rules(
     drafts: &[Draft],
     units: &mut [Unit],
-    depfiles: &[(usize, OsString)],
+    rules: &[(usize, RulesTarget)],
 ) -> Result<(), PlanError> {
-    for (before, path) in depfiles {
+    for (before, target) in rules {
         let last = before.checked_sub(1);
         let pass = last.filter(|&stage| drafts[stage].stage.tool == Tool::Preprocess);
         let unit = pass.and_then(|pass| units.iter_mut().find(|unit| unit.stages.contains(&pass)));
         match unit {
-            Some(unit) if unit.depfile.is_none() => unit.depfile = Some(path.clone()),
+            Some(unit) if unit.rules.is_none() => unit.rules = Some(target.clone()),
             _ => {
-                return Err(PlanError::Depfile {
-                    path: path.to_string_lossy().into_owned(),
-                });
+                let path = match target {
+                    RulesTarget::File(path) => path.to_string_lossy().into_owned(),
+                    RulesTarget::Stdout => String::new(),
+                };
+                return Err(PlanError::Depfile { path });
             }
         }
     }

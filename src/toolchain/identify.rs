@@ -85,6 +85,9 @@ pub fn forget(memos: &Memos, which: MemoSelection) -> io::Result<(u64, u64)> {
     })
 }
 
+/// The variables of a plan that say where cicc and libdevice are.
+pub(crate) const PLACES_OF_TOOLS: [&str; 2] = ["CICC_PATH", "NVVMIR_LIBRARY_DIR"];
+
 /// Identifies a toolchain by running nvcc and the host compiler and reading every tool.
 fn take(
     nvcc: &Path,
@@ -118,7 +121,7 @@ fn take(
     for path in &loaded.files {
         files.push((LOADED.to_owned(), canonical(path)?));
     }
-    let kept = ["CICC_PATH", "NVVMIR_LIBRARY_DIR"].into_iter();
+    let kept = PLACES_OF_TOOLS.into_iter();
     let profile = files.iter().find(|(role, _)| role == "nvcc.profile");
     let profile = profile.and_then(|(_, path)| fs::read(path).ok());
     let profile = profile.unwrap_or_default();

@@ -28,6 +28,7 @@ pub use host::{
     HostCommands, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc,
     split_assignment,
 };
+pub(crate) use identify::PLACES_OF_TOOLS;
 pub use identify::{forget, identify, recall};
 pub use identity::{HOST_LIBRARY, ToolForms, Toolchain};
 pub use memos::{MemoAccess, MemoSelection, Memos};

@@ -1,7 +1,7 @@
 //! Depfiles: the first and the second build write exactly what nvcc writes, under the same name,
 //! for the target at hand.
 
-use crate::support::counters::Counters;
+use crate::support::outcome::Outcome;
 use crate::support::workspace::Workspace;
 
 /// A source with headers of every kind, one of them with a blank in its name.
@@ -165,28 +165,110 @@ fn a_header_that_disappears_without_a_trace_leaves_the_depfile() {
     ws.build(&args).misses(1).same_as(&ws.kept(&args));
 }
 
+/// Rules without a compile, in every form: nvcc's on the first call, and again, directly, on the second.
+/// The target is put into the depfile where it is delivered, so another one is no reason to compile. CMake's checks
+/// have random ones.
 #[test]
-fn dependencies_only_pass_through() {
+fn depfile_for_another_target_is_a_direct_hit() {
+    let ws = project();
+    let to = |target, file, output| {
+        let args = ["-c", "src/unit.cu", "-Iinc", "-MD", "-MP"];
+        [&args[..], &["-MT", target, "-MF", file, "-o", output]].concat()
+    };
+    ws.build(&to("x/unit.o", "unit.d", "unit.o")).misses(1);
+    let base = ws.path("obj/unit.o");
+    let base = base.to_str().expect("a UTF-8 path");
+    for target in ["obj/unit.o", "", "a b\\ c", base, "src/unit.cu"] {
+        let args = to(target, "obj/unit.d", "obj/unit.o");
+        ws.build(&args).hits_directly(1).same_as(&ws.kept(&args));
+    }
+    let link = |target| {
+        let link = ["src/main.cu", "-Iinc", "-MMD", "-o", "program"];
+        [&link[..], &["-MT", target, "-MF", "obj/program.d"]].concat()
+    };
+    ws.write(
+        "src/main.cu",
+        "#include <far.h>\nint main() { return FAR; }\n",
+    );
+    ws.build(&link("one")).misses(1);
+    let ours = ws.build(&link("two"));
+    ours.hits_directly(1);
+    let depfile = |outcome: &Outcome| outcome.outputs.bytes("obj/program.d").to_vec();
+    assert_eq!(depfile(&ours), depfile(&ws.plain(&link("two"))));
+    // Without -MT, and with another -odir, the text has another form.
+    for rest in [
+        &["-MD", "-MF", "obj/unit.d"][..],
+        &["-MD", "-MT", "t", "-odir", "obj"],
+    ] {
+        let args = [&["-c", "src/unit.cu", "-Iinc"], rest].concat();
+        for _ in 0..2 {
+            ws.build(&args).hits(1).same_as(&ws.kept(&args));
+        }
+    }
+}
+
+#[test]
+fn rules_alone_are_direct_hits() {
     let ws = project();
     for args in [
-        &["-M", "src/unit.cu", "-Iinc"][..],
-        &["-MM", "src/unit.cu", "-Iinc", "-o", "unit.d"],
-        &[
-            "-M",
-            "-MF",
-            "unit.d",
-            "-MT",
-            "target",
-            "src/unit.cu",
-            "-Iinc",
-        ],
+        &["-M"][..],
+        &["-MM", "-MP"],
+        &["-M", "-o", "unit.d"],
+        &["-MM", "-MF", "unit.d", "-MT", "target"],
+        &["-MM", "-MF", "other.d", "-o", "obj/unit.d", "-c"],
+        &["-MM", "-odir", "obj", "-ptx", "-arch=sm_80"],
+        &["-MM", "--keep", "--keep-dir", "obj", "-isystem", "inc"],
     ] {
-        let ours = ws.build(args);
-        ours.succeeds()
-            .bypasses("dependencies")
-            .same_as(&ws.plain(args));
+        let args = [&["src/unit.cu", "-Iinc"], args].concat();
+        let theirs = ws.plain(&args);
+        ws.build(&args).succeeds().same_as(&theirs);
+        ws.build(&args).hits_directly(1).same_as(&theirs);
     }
-    assert_eq!(ws.counters().since(&Counters::default()).misses, 0);
+    let args = ["-M", "src/host.cpp"];
+    ws.write("src/host.cpp", "#include \"near.h\"\nint host = NEAR;\n");
+    ws.build(&args).misses(1);
+    ws.build(&args).hits_directly(1).same_as(&ws.plain(&args));
+}
+
+#[test]
+fn rules_to_another_file_are_the_same_rules() {
+    let ws = project();
+    let to = |file| ["-M", "src/unit.cu", "-Iinc", "-o", file];
+    ws.build(&to("unit.d")).misses(1);
+    let ours = ws.build(&to("obj/unit.d"));
+    ours.hits_directly(1).same_as(&ws.plain(&to("obj/unit.d")));
+    // The object has the name that a rule gives it, and is another result.
+    let compile = ["-c", "src/unit.cu", "-Iinc", "-o", "unit.o"];
+    ws.build(&compile).misses(1).same_as(&ws.kept(&compile));
+}
+
+#[test]
+fn rules_name_the_headers_of_now() {
+    let ws = project();
+    let args = ["-MM", "src/unit.cu", "-Iinc"];
+    ws.build(&args).misses(1);
+    // Another header is found first, one more is included, one is gone.
+    ws.write("src/far.h", "#define FAR 2\n");
+    ws.edit("src/unit.cu", "<far.h>", "\"far.h\"");
+    ws.build(&args).succeeds().same_as(&ws.plain(&args));
+    ws.edit("src/host_only.h", "\n", "#include \"later.h\"\n");
+    ws.write("src/later.h", "// one\n");
+    ws.build(&args).succeeds().same_as(&ws.plain(&args));
+    ws.edit("src/later.h", "one", "another");
+    ws.build(&args).hits_directly(1).same_as(&ws.plain(&args));
+    std::fs::remove_file(ws.path("src/later.h")).expect("removed");
+    let theirs = ws.plain(&args);
+    assert_ne!(theirs.status, 0);
+    ws.build(&args).says_the_same_as(&theirs);
+}
+
+#[test]
+fn rules_of_several_sources_are_left_to_nvcc() {
+    let ws = project();
+    ws.write("src/other.cu", "");
+    let args = ["-MM", "src/unit.cu", "src/other.cu", "-Iinc"];
+    let ours = ws.build(&args);
+    ours.bypasses("dependencies").same_as(&ws.plain(&args));
 }
 
 #[test]

@@ -88,6 +88,18 @@ modes! {
     tuned_ptxas_agrees 1 ["-c" "plain.cu" "-maxrregcount" "32" "-Xptxas" "-O2,--warn-on-spills"]
 }
 
+/// nvcc looks at the folder only if no profile says where libdevice is.
+#[test]
+fn folder_of_libdevice_that_nvcc_ignores_is_no_reason_to_compile_uncached() {
+    let ws = Workspace::with(
+        "unit.cu",
+        "__global__ void unit(float *p) { *p = sinf(*p); }\n",
+    );
+    let args = ["-c", "unit.cu", "-ldir", "nowhere"];
+    ws.build(&args).misses(1);
+    ws.build(&args).hits_directly(1).same_as(&ws.kept(&args));
+}
+
 #[test]
 #[ignore = "long: scripts/test-long"]
 fn nvccs_unmodified_lines_give_what_nvcc_keep_gives() {

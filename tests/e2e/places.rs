@@ -117,6 +117,15 @@ const CMAKE: [&str; 11] = [
     "-o",
 ];
 
+/// Make rules on standard output name the headers of the place where they are asked for.
+#[test]
+fn another_checkout_has_rules_of_its_own() {
+    let mut ws = checkouts();
+    let rules = ["-M", "{base}/src/unit.cu", "-I{base}/include"];
+    let counted = build_in_both(&mut ws, &rules, Compared::WithNvcc);
+    assert_eq!((counted.direct_hits, counted.misses), (1, 0));
+}
+
 #[test]
 fn another_checkout_hits_directly() {
     let mut ws = checkouts();

@@ -12,7 +12,7 @@ use crate::compile::run::workspace::Workspace;
 use crate::compile::unit::product::{Product, intermediates};
 use crate::includes::depfile;
 use crate::outcome::{Bypass, Fallback, FallbackReason};
-use crate::plan::{FileKind, Plan};
+use crate::plan::{FileKind, Plan, RulesTarget};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
@@ -32,6 +32,8 @@ pub(crate) struct PlacedOutput {
 pub(crate) struct Delivery {
     pub outputs: Vec<PlacedOutput>,
     pub depfiles: Vec<(PathBuf, Vec<u8>)>,
+    /// Make rules for standard output.
+    pub rules: Vec<u8>,
     /// Intermediate files in the user's keep directory.
     pub kept: Vec<(PathBuf, Vec<u8>)>,
     pub printed: Printed,
@@ -40,13 +42,18 @@ pub(crate) struct Delivery {
 impl Delivery {
     /// The delivery of the unit `work`, whose result is `product`.
     pub(crate) fn of(job: &Job, work: &UnitContext<'_>, product: Product) -> Result<Self, Detour> {
-        let mut delivery = Self {
-            depfiles: match (product.depfile, &work.unit.depfile) {
-                (Some(text), Some(path)) => vec![(path.into(), text)],
-                _ => depfile(job, work)?.into_iter().collect(),
-            },
-            ..Self::default()
+        let mut delivery = Self::default();
+        let text = match product.depfile {
+            Some(text) => Some(text),
+            None => depfile(job, work)?,
         };
+        match (text, &work.unit.rules) {
+            (Some(text), Some(RulesTarget::File(path))) => {
+                delivery.depfiles.push((path.into(), text));
+            }
+            (Some(text), Some(RulesTarget::Stdout)) => delivery.rules = text,
+            _ => {}
+        }
         for (file, bytes) in product.outputs {
             if work.plan.is_output(file) {
                 delivery.outputs.push(PlacedOutput {
@@ -105,10 +112,22 @@ impl Delivery {
         files.try_for_each(|((path, bytes), target)| write_output::write(path, bytes, *target))
     }
 
+    /// The make rules for standard output and those of every depfile.
+    pub(crate) fn all_rules(&self) -> impl Iterator<Item = &Vec<u8>> {
+        let depfiles = self.depfiles.iter().map(|(_, text)| text);
+        std::iter::once(&self.rules).chain(depfiles)
+    }
+
+    /// Prints what nvcc would have printed.
+    pub(crate) fn show(&self) {
+        self.printed.show_after(&self.rules);
+    }
+
     /// Adds the delivery of the next unit.
     pub(crate) fn append(&mut self, mut other: Self) {
         self.outputs.append(&mut other.outputs);
         self.depfiles.append(&mut other.depfiles);
+        self.rules.append(&mut other.rules);
         self.kept.append(&mut other.kept);
         self.printed.append(other.printed);
     }
@@ -137,12 +156,9 @@ fn write_temporary(path: &Path, bytes: &[u8]) -> Result<(), Fallback> {
     })
 }
 
-/// The depfile that nvcc itself writes, which lists the files of all passes. `None` if the job asks for none.
-pub(crate) fn depfile(
-    job: &Job,
-    work: &UnitContext<'_>,
-) -> Result<Option<(PathBuf, Vec<u8>)>, Detour> {
-    let (Some(requested), Some(path)) = (&job.dependencies, &work.unit.depfile) else {
+/// The make rules that nvcc itself writes, which list the files of all passes. `None` if the job asks for none.
+pub(crate) fn depfile(job: &Job, work: &UnitContext<'_>) -> Result<Option<Vec<u8>>, Detour> {
+    let (Some(requested), Some(_)) = (&job.dependencies, &work.unit.rules) else {
         return Ok(None);
     };
     let source = &work.plan.file(work.unit.source).path;
@@ -165,8 +181,7 @@ pub(crate) fn depfile(
     } else {
         depfile::Phony::None
     };
-    let text = depfile::render(&targets, &dependencies, phony);
-    Ok(Some((path.into(), text)))
+    Ok(Some(depfile::render(&targets, &dependencies, phony)))
 }
 
 /// Copies every intermediate file to the user's keep directory.

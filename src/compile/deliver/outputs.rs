@@ -3,7 +3,7 @@
 use crate::cmdline::Job;
 use crate::compile::deliver::write_output::{self, WriteMode};
 use crate::outcome::{Bypass, BypassReason};
-use crate::plan::{FileId, Plan, Tool};
+use crate::plan::{FileId, Plan, RulesTarget, Tool};
 use std::path::Path;
 
 /// Checks that every output and depfile can be written as nvcc would write it.
@@ -15,7 +15,7 @@ pub(crate) fn check_outputs(job: &Job, plan: &Plan) -> Result<(), Bypass> {
         return Err(Bypass::new(BypassReason::OutputSpecial, detail));
     }
     for unit in &plan.units {
-        if let Some(path) = &unit.depfile {
+        if let Some(RulesTarget::File(path)) = &unit.rules {
             write_output::check_depfile(Path::new(path))?;
         }
         for file in unit.results.iter().filter(|file| plan.is_output(**file)) {

@@ -42,6 +42,9 @@ impl<'a> Places<'a> {
 
     /// Whether `outputs` are exactly the outputs of the invocation, each once. `None` stands for the value of `-o`.
     pub(crate) fn are_outputs(&self, outputs: &[Option<&Path>]) -> bool {
+        if self.job.mode == Mode::Rules {
+            return outputs.is_empty();
+        }
         let mut expected = match (&self.job.output, suffix(self.job.mode)) {
             (Some(_), _) => vec![None],
             (None, Some(suffix)) => {
@@ -79,6 +82,10 @@ impl<'a> Places<'a> {
         let Some(requested) = &self.job.dependencies else {
             return depfiles.is_empty();
         };
+        // Without the name of a file, `-M` prints the rules.
+        if self.job.mode == Mode::Rules && requested.file.is_none() {
+            return depfiles.is_empty();
+        }
         let is_expected = |path: &&Path| match &requested.file {
             Some(file) => path.as_os_str() == file,
             None => self.may_be_depfile(path),
@@ -147,7 +154,7 @@ fn suffix(mode: Mode) -> Option<&'static str> {
         Mode::OptixIr => Some(".optixir"),
         Mode::Ltoir => Some(".ltoir"),
         Mode::CudaSource => Some(".cu.cpp.ii"),
-        Mode::Library | Mode::DeviceLink | Mode::Program => None,
+        Mode::Rules | Mode::Library | Mode::DeviceLink | Mode::Program => None,
     }
 }
 

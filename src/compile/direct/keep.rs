@@ -7,6 +7,7 @@ use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::lookup::Direct;
 use crate::compile::direct::reached;
 use crate::compile::direct::record::{DirectRecord, OutputRecord, POINTER, Pointer, SCHEMA};
+use crate::compile::direct::rules_text;
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host_questions;
 use crate::compile::inputs::line_insensitive::ObservedPositions;
@@ -24,9 +25,6 @@ use serde::Serialize;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-
-/// Why a depfile is not stored: it could not be told from one below another root.
-pub(super) const CONTROL_CHARACTER: &str = "a control character in a depfile";
 
 /// What is stored about a result besides its files.
 pub(crate) struct CompiledResult {
@@ -90,14 +88,12 @@ impl Direct<'_> {
         if self.cache.readonly {
             return Ok(());
         }
-        let mut needs = self.needs(&dependencies, delivery, &result);
-        let depfiles = delivery.depfiles.iter();
-        let depfiles = depfiles.map(|(_, text)| self.roots.shorten_depfile(text));
-        let depfiles = depfiles.collect::<Option<Vec<_>>>();
-        let depfiles = depfiles.ok_or(CONTROL_CHARACTER)?;
-        let left = depfiles.iter().map(|(_, left)| *left);
-        needs.roots = left.fold(needs.roots, RootSet::and);
-        let record = self.record(delivery, result, needs, &depfiles);
+        let stored = |text: &Vec<u8>| rules_text::stored(text, self.job, &self.roots);
+        if !delivery.all_rules().all(|text| stored(text).is_some()) {
+            return Err(rules_text::NO_STORED_FORM.to_owned());
+        }
+        let needs = self.needs(&dependencies, delivery, &result);
+        let record = self.record(delivery, result, needs);
         let record = record.ok_or_else(|| self.cache.why_unstored())?;
         if !self.may_place(delivery) {
             return Err("its files are not where the command line alone says".to_owned());
@@ -173,6 +169,10 @@ impl Direct<'_> {
         result: &CompiledResult,
     ) -> Needs {
         let mut roots = dependencies.roots.and(result.roots);
+        for text in delivery.all_rules() {
+            let stored = rules_text::stored(text, self.job, &self.roots);
+            roots = stored.map_or(roots, |(_, left)| roots.and(left));
+        }
         let kept = delivery.kept.iter().map(|(_, bytes)| bytes.as_slice());
         let outputs = delivery
             .outputs
@@ -210,7 +210,6 @@ impl Direct<'_> {
         delivery: &Delivery,
         result: CompiledResult,
         needs: Needs,
-        short_depfiles: &[(Vec<u8>, RootSet)],
     ) -> Option<DirectRecord> {
         let output = self.job.output.as_deref().map(Path::new);
         let mut outputs = Vec::with_capacity(delivery.outputs.len());
@@ -224,10 +223,18 @@ impl Direct<'_> {
         let named = self.job.dependencies.as_ref();
         let named = named.and_then(|requested| requested.file.as_deref().map(Path::new));
         let mut depfiles = Vec::with_capacity(delivery.depfiles.len());
-        for ((path, _), (text, _)) in delivery.depfiles.iter().zip(short_depfiles) {
+        for (path, text) in &delivery.depfiles {
+            let (text, _) = rules_text::stored(text, self.job, &self.roots)?;
             let path = (Some(path.as_path()) != named).then(|| self.short(path));
-            depfiles.push((path, self.cache.keep_artefact(text)?));
+            depfiles.push((path, self.cache.keep_artefact(&text)?));
         }
+        let rules = match delivery.rules.as_slice() {
+            [] => None,
+            text => {
+                let (text, _) = rules_text::stored(text, self.job, &self.roots)?;
+                Some(self.cache.keep_artefact(&text)?)
+            }
+        };
         let [stdout, stderr] = delivery.printed.keep(self.cache)?;
         Some(DirectRecord {
             schema: SCHEMA,
@@ -238,6 +245,7 @@ impl Direct<'_> {
             sources: self.sources(),
             outputs,
             depfiles,
+            rules,
             kept: self.keep_files(&delivery.kept)?,
             stdout,
             stderr,

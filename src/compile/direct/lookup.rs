@@ -9,6 +9,7 @@ use crate::compile::deliver::places::Places;
 use crate::compile::deliver::write_output::OutputTarget;
 use crate::compile::direct::explain;
 use crate::compile::direct::record::{DirectRecord, POINTER, Pointer, SCHEMA};
+use crate::compile::direct::rules_text;
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions::{self, HostQuestion};
@@ -378,9 +379,12 @@ impl<'a> Direct<'a> {
         };
         for (path, artefact) in depfiles {
             let text = self.cache.artefact(&artefact)?;
-            delivery
-                .depfiles
-                .push((path, self.roots.expand_text(&text)?));
+            let text = rules_text::present(&text, self.job, &self.roots)?;
+            delivery.depfiles.push((path, text));
+        }
+        if let Some(artefact) = &record.rules {
+            let text = self.cache.artefact(artefact)?;
+            delivery.rules = rules_text::present(&text, self.job, &self.roots)?;
         }
         for (path, artefact) in kept {
             delivery.kept.push((path, self.cache.artefact(&artefact)?));

@@ -8,6 +8,7 @@ pub(crate) mod lookup;
 mod reached;
 pub(crate) mod record;
 pub(crate) mod recording;
+mod rules_text;
 pub(crate) mod search_orders;
 pub(crate) mod token_set;
 mod units;

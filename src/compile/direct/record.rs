@@ -21,6 +21,9 @@ pub(crate) struct DirectRecord {
     pub outputs: Vec<OutputRecord>,
     /// Depfiles, by the paths that they are written to; `None` stands for the value of `-MF`.
     pub depfiles: Vec<(Option<PathBuf>, Artefact)>,
+    /// Make rules for standard output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rules: Option<Artefact>,
     /// Kept files, by the paths that they are written to.
     pub kept: Vec<(PathBuf, Artefact)>,
     pub stdout: Option<Artefact>,

@@ -2,10 +2,10 @@
 //! set lies the key of the unit's own record, which only a preprocessing would find otherwise.
 
 use crate::compile::deliver::delivery;
-use crate::compile::direct::keep::CONTROL_CHARACTER;
 use crate::compile::direct::lookup::Direct;
 use crate::compile::direct::record::{SCHEMA, UnitPointer};
 use crate::compile::direct::recording::Recorded;
+use crate::compile::direct::rules_text;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::{Entered, ReadFiles};
 use crate::compile::unit::key::stage_order;
@@ -45,7 +45,7 @@ impl Direct<'_> {
         let mut product = stored::fetch(work, &key, &stages)?.product()?;
         if let Some(artefact) = &pointer.depfile {
             let text = self.cache.artefact(artefact)?;
-            product.depfile = Some(self.roots.expand_text(&text)?);
+            product.depfile = Some(rules_text::present(&text, self.job, &self.roots)?);
         }
         let mut known = ReadFiles::default();
         for path in set.files(&self.roots)? {
@@ -105,9 +105,9 @@ impl Direct<'_> {
         let depfile = delivery::depfile(self.job, work).map_err(|_| "a pass is gone")?;
         let depfile = match depfile {
             None => None,
-            Some((_, text)) => {
-                let short = self.roots.shorten_depfile(&text);
-                let (text, left) = short.ok_or(CONTROL_CHARACTER)?;
+            Some(text) => {
+                let stored = rules_text::stored(&text, self.job, &self.roots);
+                let (text, left) = stored.ok_or(rules_text::NO_STORED_FORM)?;
                 roots = roots.and(left);
                 Some(self.cache.keep_artefact(&text).ok_or_else(unstored)?)
             }

@@ -63,9 +63,10 @@ impl Printed {
         self.stderr.extend(next.stderr);
     }
 
-    /// Writes each stream to that of this process.
-    pub(crate) fn show(&self) {
+    /// Writes `text` and then each stream to the streams of this process.
+    pub(crate) fn show_after(&self, text: &[u8]) {
         // A reader that has closed its end does not make the compile fail.
+        let _ = write_patiently(stdout(), text);
         let _ = write_patiently(stdout(), &self.stdout);
         let _ = write_patiently(stderr(), &self.stderr);
     }

@@ -15,10 +15,10 @@ use crate::traps_environment::toolkit_of_links;
 
 #[test]
 fn options_of_depfiles_and_kept_files_are_named() {
-    let target = |name: &'static str| [ARGS, &["-MD", "-MT", name]].concat();
-    assert_snapshot!(without_former(&change_to(&mut unit(), &target("a"), &target("b"), |_| {})), @"
+    let phony = [ARGS, &["-MD", "-MT", "a", "-MP"]].concat();
+    assert_snapshot!(without_former(&change_to(&mut unit(), &phony[..phony.len() - 1], &phony, |_| {})), @"
     preprocessed hit: unit.cu → unit.o
-        output: --dependency-target-name: a → b
+        output: --generate-dependency-targets: none → set
     ");
     let kept = [ARGS, &["--keep"]].concat();
     assert_snapshot!(change_to(&mut unit(), ARGS, &kept, |_| {}), @"

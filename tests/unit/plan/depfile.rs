@@ -7,7 +7,7 @@ use pcache_nvcc::includes::depfile::{
     ListedHeaders, Phony, TargetOptions, dependencies, render, target,
 };
 use pcache_nvcc::includes::markers::{Origin, files};
-use pcache_nvcc::plan::{FileKind, Plan, Unit};
+use pcache_nvcc::plan::{FileKind, Plan, RulesTarget, Unit};
 use std::ffi::OsStr;
 use std::path::Path;
 
@@ -118,7 +118,9 @@ fn agrees(args: &[&str]) {
         let source = &plan.file(unit.source).path;
         let list = dependencies(texts.iter().map(Vec::as_slice), source, headers);
         let list = list.expect("the markers are sound");
-        let path = unit.depfile.clone().expect("every unit here has a depfile");
+        let Some(RulesTarget::File(path)) = unit.rules.clone() else {
+            panic!("every unit here has a depfile");
+        };
         // A later source's replaces an earlier one's of the same name, as nvcc's does.
         made.insert(path, render(&[target(source, options)], &list, phony));
     }

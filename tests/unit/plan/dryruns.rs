@@ -3,7 +3,9 @@
 
 mod damage;
 
-use pcache_nvcc::plan::{Argument, FileId, FileKind, Plan, PlanError, Resolve, Tool};
+use pcache_nvcc::plan::{
+    Argument, FileId, FileKind, Plan, PlanError, Resolve, RulesTarget, Tool, Unit,
+};
 use pcache_nvcc::shell::{ShellError, quote, words};
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -61,6 +63,15 @@ fn names(plan: &Plan, ids: &[FileId]) -> String {
     ids.iter().map(name).collect::<Vec<_>>().join(" ")
 }
 
+/// The path of the unit's depfile.
+fn depfile(unit: &Unit) -> OsString {
+    match &unit.rules {
+        Some(RulesTarget::File(path)) => path.clone(),
+        Some(RulesTarget::Stdout) => "standard output".into(),
+        None => OsString::new(),
+    }
+}
+
 /// The graph, one stage a line.
 fn graph(plan: &Plan) -> String {
     let mut text = String::new();
@@ -79,7 +90,7 @@ fn graph(plan: &Plan) -> String {
             unit.module_id
                 .map(|id| names(plan, &[id]))
                 .unwrap_or_default(),
-            unit.depfile.clone().unwrap_or_default(),
+            depfile(unit),
         )
         .expect("text grows");
         unit.stages
