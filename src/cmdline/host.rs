@@ -93,6 +93,7 @@ const WHOLE: &[&str] = &[
     "-target",
     "-trigraphs",
     "-undef",
+    "-v",
     "-w",
     "-z",
 ];
@@ -268,7 +269,6 @@ const KNOWN: &[(&str, &str)] = &[
     ("-save-temps", "keeps intermediate files"),
     ("-specs", "reads a specs file"),
     ("-time", "reports times"),
-    ("-v ", "prints commands"),
     ("-wrapper", "runs the tools through another program"),
     ("-x", "sets the language"),
 ];
@@ -426,7 +426,7 @@ mod tests {
             -gsplit-dwarf=single -gmodules -gen-cdb-fragment-path -fstack-usage -fcallgraph-info=su -MD -MF -MJ -MMD -M \
             -Wp,-MD,x -Wa,-al -Wa,-ahlms=x -fopt-info-vec=x -fopt-info -fsave-optimization-record -foptimization-record-file=x \
             -fmodules-ts -fmodules -fmodule-map-file=x -fmodule-file=x -fmodule-mapper=x -fmodule-output -fprebuilt-module-path=x \
-            -fcxx-modules -E -S -ox -o -v -### @x -time -time=x -ftime-report -ftime-trace -ftime-trace=x -fmem-report \
+            -fcxx-modules -E -S -ox -o -### @x -time -time=x -ftime-report -ftime-trace -ftime-trace=x -fmem-report \
             -fsanitize-coverage-allowlist=x -fsanitize-coverage-ignorelist=x -fsanitize-coverage-blacklist=x \
             -fsanitize-ignorelist=x -fsanitize-blacklist=x -fsanitize-system-ignorelist=x -Q -H -P \
             -fbasic-block-sections=list=x -fbasic-block-address-map -fxray-attr-list=x -fxray-always-instrument=x \

@@ -188,6 +188,38 @@ fn cmake_4_launcher_in_front_of_the_link_builds_twice() {
     way.builds_twice(&ws, 6, &["link_only"]);
 }
 
+/// CMake's checks compile in directories with random names, to targets with random names.
+#[test]
+fn checks_of_cmake_are_hits_in_a_new_build_folder() {
+    let mut ws = Workspace::with(
+        "CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.20)\nproject(checks LANGUAGES CUDA)\n\
+         include(CheckSourceCompiles)\n\
+         check_source_compiles(CUDA \"__global__ void k() {} int main() { k<<<1, 1>>>(); }\" WORKS)\n\
+         if(NOT WORKS)\n  message(FATAL_ERROR \"it does not\")\nendif()\n",
+    );
+    let nvcc = link_first_in_path(&mut ws);
+    let way = launcher("cmake-4", "Ninja").with("CMAKE_CUDA_COMPILER", nvcc);
+    let configure = |build: &str| {
+        let mut configure = ws.command(&way.cmake);
+        configure
+            .arg("-S")
+            .arg(ws.path("."))
+            .arg("-B")
+            .arg(ws.path(build));
+        configure.args(["-G", way.generator]).args(&way.settings);
+        let configured = ws.run(configure);
+        configured.succeeds();
+        only(
+            &configured.counted,
+            &["information", "link_only", "verbose"],
+        );
+        (configured.counted.hits, configured.counted.misses)
+    };
+    assert_eq!(configure("one"), (0, 2));
+    assert_eq!(configure("another/build"), (2, 0));
+}
+
 #[test]
 #[ignore = "long: scripts/test-long"]
 fn cmake_3_finds_the_link_first_in_path() {

@@ -1,6 +1,7 @@
 //! nvcc's words: on a miss, on a hit, on an error. Errors are never cached.
 
 use crate::modes::sources;
+use crate::support::outcome::Outcome;
 use crate::support::workspace::Workspace;
 
 /// The second build says on both streams what the first and nvcc say.
@@ -209,4 +210,29 @@ fn warnings_of_one_unit_do_not_reach_the_stages_of_another() {
     ws.build(&["-c", "a.cpp", "b.cpp", "unit.cu"]);
     let text = std::fs::read_to_string(&log).unwrap();
     assert!(!text.contains("in one step"), "{text}");
+}
+
+/// CMake reads the directories that are searched from the commands that the host compiler prints.
+#[test]
+fn commands_that_the_host_compiler_prints_are_repeated() {
+    let mut ws = Workspace::with("unit.cu", "__global__ void unit(int *p) { *p = 1; }\n");
+    let args = ["-c", "unit.cu", "-Xcompiler=-v"];
+    let first = ws.build(&args);
+    first.misses(1).same_files_as(&ws.kept(&args));
+    let searched = |outcome: &Outcome| {
+        let text = outcome.err();
+        let lines = text.lines().map(str::to_owned);
+        let lists = lines.filter(|line| line.starts_with(' ') && !line.contains(" -"));
+        lists.collect::<Vec<_>>()
+    };
+    let theirs = searched(&ws.plain(&args));
+    assert!(
+        theirs.iter().any(|line| line.ends_with("/include")),
+        "{theirs:?}"
+    );
+    assert_eq!(searched(&first), theirs);
+    ws.build(&args).hits_directly(1).same_as(&first);
+    // They print what the linker would search, too.
+    ws.set_env("LIBRARY_PATH", "/usr/lib");
+    ws.build(&args).does_not_hit_directly();
 }

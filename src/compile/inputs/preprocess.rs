@@ -219,7 +219,7 @@ fn printed(work: &UnitContext<'_>, number: usize) -> Result<Vec<u8>, Detour> {
         let path = work.commands.workspace.stream(number, stream);
         printed.extend(fs::read(&path).map_err(|error| unreadable(&path, &error))?);
     }
-    Ok(printed)
+    Ok(work.commands.workspace.as_printed(&printed))
 }
 
 /// Whether nvcc has no such pass: it shows what the host compiler will read when it compiles.

@@ -50,6 +50,7 @@ pub(crate) const KEYED: &[(&str, VariableReader)] = &[
     ("LC_CTYPE", VariableReader::Messages),
     ("LC_MESSAGES", VariableReader::Messages),
     ("LIBNVVM_DISABLE_CONCURRENT_API", VariableReader::CudaTool),
+    ("LIBRARY_PATH", VariableReader::Messages),
     ("LLVM_OVERRIDE_PRODUCER", VariableReader::All),
     ("LOCPATH", VariableReader::Messages),
     ("MACOSX_DEPLOYMENT_TARGET", VariableReader::HostCompiler),

@@ -27,6 +27,9 @@ const PROJECTS: [&str; 10] = [
     "xmake.lua",
 ];
 
+/// Directories in which CMake and Meson keep each of their checks in a directory of its own, with a random name.
+const CHECKS: [&str; 2] = ["CMakeFiles/CMakeScratch", "meson-private"];
+
 /// The roots for `sources`, which are real paths, compiled in `directory` with the nvcc at `nvcc`.
 pub(crate) fn find(
     setting: &BaseDir,
@@ -94,8 +97,15 @@ fn without_end(path: &Path, end: &Path) -> Option<PathBuf> {
 }
 
 /// The top of the checkout that `directory` is in, or else the topmost directory of a project. `directory` is a real
-/// path.
+/// path. The directory of a check is a project of its own: its source is generated, and linked with no other's.
 fn top(directory: &Path) -> Option<PathBuf> {
+    let is_check = |path: &&Path| {
+        let above = path.parent();
+        above.is_some_and(|above| CHECKS.iter().any(|name| above.ends_with(name)))
+    };
+    if let Some(check) = directory.ancestors().find(is_check) {
+        return Some(check.to_owned());
+    }
     let exists = |path: PathBuf| fs::symlink_metadata(path).is_ok();
     let is_checkout = |path: &&Path| {
         is_git_checkout(&path.join(".git")) || CHECKOUTS.iter().any(|name| exists(path.join(name)))
@@ -142,6 +152,20 @@ mod tests {
         assert_eq!(top(&below("a/b/c/d")), Some(below("a/b/c")));
         fs::create_dir(below("a/b/c/d/.hg")).unwrap();
         assert_eq!(top(&below("a/b/c/d")), Some(below("a/b/c/d")));
+    }
+
+    #[test]
+    fn a_check_of_a_build_system_is_a_project_of_its_own() {
+        let top = |path: &str| top(Path::new(path));
+        for check in [
+            "/nowhere/b/CMakeFiles/CMakeScratch/TryCompile-a",
+            "/nowhere/b/meson-private/tmpa",
+        ] {
+            assert_eq!(top(check), Some(PathBuf::from(check)));
+            assert_eq!(top(&format!("{check}/src")), Some(PathBuf::from(check)));
+        }
+        assert_eq!(top("/nowhere/b/meson-private"), None);
+        assert_eq!(top("/nowhere/b/CMakeScratch/TryCompile-a"), None);
     }
 
     #[test]

@@ -136,6 +136,14 @@ impl Workspace {
         }
     }
 
+    /// `text` with a name that is the same in every run in place of the work directory's, as nvcc's own temporary names
+    /// are: the host compiler prints its commands with `-v`.
+    pub(crate) fn as_printed(&self, text: &[u8]) -> Vec<u8> {
+        let name = self.root().with_file_name("tmpxft_pcache-nvcc");
+        let root = self.root().as_os_str().as_bytes();
+        replace(text, root, name.as_os_str().as_bytes())
+    }
+
     /// Removes what was printed under `number`: by a stage that now runs a second time, or by one of another unit.
     pub(crate) fn forget_printed(&self, number: usize) -> Result<(), Fallback> {
         for stream in OutputStream::ALL {

@@ -36,6 +36,10 @@ pub(crate) fn collect(work: &UnitContext<'_>) -> Result<Product, Detour> {
             check_words(work, &printed)?;
         }
         if !printed.is_empty() {
+            let printed = Printed {
+                stdout: work.commands.workspace.as_printed(&printed.stdout),
+                stderr: work.commands.workspace.as_printed(&printed.stderr),
+            };
             product.printed.push((*number, printed));
         }
     }
