@@ -130,7 +130,7 @@ fn backticks(line: &[u8]) -> Option<(&[u8], &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::parse;
-    use crate::plan::{PlanError, Resolve};
+    use crate::plan::{PlanError, Resolve, RulesTarget};
     use crate::shell::ShellError;
 
     #[test]
@@ -173,8 +173,14 @@ mod tests {
             ));
         }
         assert!(matches!(
-            parse(b"#$ -- Filter Dependencies --\n"),
+            parse(b"#$ -- Filter Dependencies -- >\n"),
             Err(PlanError::Depfile { .. })
         ));
+    }
+
+    #[test]
+    fn rules_without_a_file_go_to_standard_output() {
+        let script = parse(b"#$ -- Filter Dependencies --\n").expect("a dry run");
+        assert_eq!(script.rules, [(0, RulesTarget::Stdout)]);
     }
 }

@@ -25,6 +25,7 @@ use crate::includes::path_set::{self, Changed, PathSet};
 use crate::journal::Recorder;
 use crate::key::{Digest, Digester, ResultFacts, Roots, Sink, result_key};
 use crate::stat::CoarseTime;
+use crate::store::Artefact;
 use crate::toolchain::{HostDriver, HostFamily, ToolForms, Toolchain};
 use serde::de::DeserializeOwned;
 use std::collections::{BTreeSet, HashMap};
@@ -328,6 +329,11 @@ impl<'a> Direct<'a> {
         Some(PathBuf::from(OsString::from_vec(path)))
     }
 
+    /// The make rules that are stored as `artefact`, as nvcc would write them here.
+    fn rules(&self, artefact: &Artefact) -> Option<Vec<u8>> {
+        rules_text::present(&self.cache.artefact(artefact)?, self.job, &self.roots)
+    }
+
     /// Reads all artefacts of `record`. `None` if one is no longer in the store, or this invocation may not write a
     /// file of the result.
     fn delivery(&self, record: &DirectRecord) -> Option<Delivery> {
@@ -378,13 +384,10 @@ impl<'a> Direct<'a> {
             ..Delivery::default()
         };
         for (path, artefact) in depfiles {
-            let text = self.cache.artefact(&artefact)?;
-            let text = rules_text::present(&text, self.job, &self.roots)?;
-            delivery.depfiles.push((path, text));
+            delivery.depfiles.push((path, self.rules(&artefact)?));
         }
         if let Some(artefact) = &record.rules {
-            let text = self.cache.artefact(artefact)?;
-            delivery.rules = rules_text::present(&text, self.job, &self.roots)?;
+            delivery.rules = self.rules(artefact)?;
         }
         for (path, artefact) in kept {
             delivery.kept.push((path, self.cache.artefact(&artefact)?));

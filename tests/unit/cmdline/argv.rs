@@ -103,12 +103,11 @@ fn no_recorded_compile_is_bypassed_without_a_known_reason() {
                     | BypassReason::Dependencies
                     | BypassReason::Preprocess
             );
-            // cc-rs tries host flags on nvcc to see them refused, CMake has gcc print its
-            // commands, ggml asks gcc for its version, and LightGBM's find module runs `nvcc ""`.
+            // cc-rs tries host flags on nvcc to see them refused, ggml asks gcc for its
+            // version, and LightGBM's find module runs `nvcc ""`.
             let probe = [
                 "-?",
                 "-ffunction-sections",
-                "-v prints commands",
                 "--version prints the version",
                 "-dumpfullversion dumps the compiler's state",
                 "an empty argument",
