@@ -29,9 +29,7 @@ use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
-use crate::toolchain::{
-    HostDriver, HostFamily, PLACES_OF_TOOLS, Toolchain, identify, recall,
-};
+use crate::toolchain::{HostDriver, HostFamily, PLACES_OF_TOOLS, Toolchain, identify, recall};
 use std::ffi::OsString;
 use std::panic::resume_unwind;
 use std::path::Path;

@@ -112,10 +112,11 @@ impl Delivery {
         files.try_for_each(|((path, bytes), target)| write_output::write(path, bytes, *target))
     }
 
-    /// The make rules for standard output and those of every depfile.
+    /// The make rules for standard output, if there are any, and those of every depfile.
     pub(crate) fn all_rules(&self) -> impl Iterator<Item = &Vec<u8>> {
         let depfiles = self.depfiles.iter().map(|(_, text)| text);
-        std::iter::once(&self.rules).chain(depfiles)
+        let rules = std::iter::once(&self.rules).filter(|text| !text.is_empty());
+        rules.chain(depfiles)
     }
 
     /// Prints what nvcc would have printed.

@@ -8,7 +8,8 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 /// Why rules have no stored form.
-pub(super) const NO_STORED_FORM: &str = "make rules for another target, or with a control character";
+pub(super) const NO_STORED_FORM: &str =
+    "make rules for another target, or with a control character";
 
 /// The stored form of the rules of `job`, and the roots whose paths are left in it. `None` if they are for another
 /// target, or could not be told from others afterwards.
