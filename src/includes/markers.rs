@@ -2,8 +2,10 @@
 //!
 //! gcc documents them under "Preprocessor Output" in the cpp manual: flag 1 enters a file, 2 returns to
 //! one, 3 is within a system header, 4 within `extern "C"`. Names are escaped as C strings.
-//! A line within a raw string that looks like a marker is taken for one.
+//! A line within a raw string that looks like a marker is taken for one; [`in_raw_strings`] says whether there may be such
+//! a line.
 
+use memchr::memmem;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
@@ -166,6 +168,24 @@ pub fn marker(line: &[u8]) -> Option<Marker<'_>> {
     Some(marker)
 }
 
+/// Whether a line within a raw string may look like a marker. What only looks like the beginning of a raw string is taken
+/// for one.
+pub(super) fn in_raw_strings(text: &[u8]) -> bool {
+    memmem::find_iter(text, b"R\"").any(|at| {
+        let rest = &text[at + 2..];
+        let length = rest.iter().take(17).position(|byte| *byte == b'(');
+        let Some((delimiter, content)) = length.map(|length| rest.split_at(length)) else {
+            return false;
+        };
+        if delimiter.iter().any(|byte| b" \t\n\\\")".contains(byte)) {
+            return false;
+        }
+        let end = [b")", delimiter, b"\""].concat();
+        let end = memmem::find(content, &end).unwrap_or(content.len());
+        memmem::find(&content[..end], b"\n#").is_some()
+    })
+}
+
 /// The position of the quote that closes a string whose text starts at `text`.
 pub(super) fn closing_quote(text: &[u8]) -> Option<usize> {
     let mut at = 0;
@@ -189,7 +209,7 @@ fn trim_start(text: &[u8]) -> &[u8] {
 
 #[cfg(test)]
 mod tests {
-    use super::{Marker, Origin, Reason, files, markers, unescape};
+    use super::{Marker, Origin, Reason, files, in_raw_strings, markers, unescape};
     use proptest::collection::vec;
     use proptest::prelude::{Just, any, prop_oneof, proptest};
 
@@ -219,6 +239,24 @@ mod tests {
             "#",
         ] {
             assert_eq!(markers(line.as_bytes()).count(), 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn raw_strings_with_lines_like_markers_are_noticed() {
+        for text in [
+            "R\"(\n# 1 \"a\"\n)\"",
+            "u8R\"x(a)\"\n#\n)x\"",
+            "\"R\" \"R\"(\n#\n)\"",
+        ] {
+            assert!(in_raw_strings(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "R\"(a)\";\n# 1 \"a\"\n",
+            "\"ERR\";\n# 1 \"a\"\n",
+            "R\"(\n x # 1)\"\n#",
+        ] {
+            assert!(!in_raw_strings(text.as_bytes()), "{text}");
         }
     }
 

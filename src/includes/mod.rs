@@ -11,6 +11,7 @@
 //! | `times`            | finds texts that `__TIME__` and the like could have given           |
 //! | `scan`             | the headers that a source's text makes the preprocessor look for    |
 //! | `placeless`        | a digest of preprocessed text that does not depend on its place     |
+//! | `shown`            | the roots that a preprocessed text shows                            |
 //! | `reached`          | the headers that a preprocessor prints that it includes             |
 //! | `search`           | the search order of a preprocessor, as its `-v` prints it           |
 //! | `probe`            | what is at a path, and where a path that leads nowhere ends         |
@@ -31,11 +32,12 @@ pub mod markers;
 pub(crate) mod mounts;
 pub mod name_watch;
 pub mod path_set;
-pub(crate) mod placeless;
+pub mod placeless;
 pub(crate) mod probe;
 pub mod reached;
 pub(crate) mod scan;
 pub mod search;
+pub mod shown;
 pub mod times;
 pub mod tokens;
 pub mod unchanged_since;

@@ -1,18 +1,22 @@
 //! A digest of preprocessed text that does not depend on where roots are: in line markers, names below a root stand
 //! below the root's name.
 
-use super::markers::{closing_quote, marker};
+use super::markers::{closing_quote, in_raw_strings, marker};
 use crate::key::{Digest, Roots};
 use memchr::{memchr, memrchr};
 use sha2::{Digest as _, Sha256};
 
-/// SHA-256 of `text`, with the names in its line markers below those of `roots`.
-pub(crate) fn placeless_digest(text: &[u8], roots: &Roots) -> Digest {
+/// SHA-256 of `text`, with the names in its line markers below those of `roots`. If a raw string has a line that may be
+/// taken for a marker, the text is digested as it is.
+pub fn placeless_digest(text: &[u8], roots: &Roots) -> Digest {
     let mut places = Vec::new();
     roots.mentioned(text, &mut |at| {
         places.push(at);
         false
     });
+    if !places.is_empty() && in_raw_strings(text) {
+        places.clear();
+    }
     places.sort_unstable();
     let mut hasher = Sha256::new();
     let mut hashed = 0;
@@ -76,6 +80,7 @@ mod tests {
         for text in [
             "const char *name = \"{base}/u.cu\";\n",
             "# 1 \"x{base}/u.cu\"\n",
+            "auto text = R\"(\n# 1 \"{base}/u.cu\"\n)\";\n",
             "#pragma message \"{base}\"\n",
         ] {
             assert_ne!(digest("/a/x", text), digest("/b/x", text), "{text}");

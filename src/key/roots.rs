@@ -318,7 +318,8 @@ impl PathStarts {
             b"-imacros",
         ];
         match (self, before) {
-            (Self::Strings, _) => before.ends_with(b"\""),
+            // A quote may stand for itself in a character.
+            (Self::Strings, _) => before.ends_with(b"\"") && !before.contains(&b'\''),
             (Self::Words | Self::Blanks, []) => true,
             (Self::Blanks, [.., b'\\', b' ']) => false,
             (Self::Blanks, [.., last]) => matches!(last, b' ' | b'\n'),
@@ -439,6 +440,8 @@ mod tests {
         }
         let (text, left) = shorten("DX=/a/x DY=\"/a/x/f\"", PathStarts::Strings);
         assert_eq!((text.as_str(), left), ("DX=/a/x DY=\"{base}/f\"", base));
+        let (_, left) = shorten("DX='\"'/a/x", PathStarts::Strings);
+        assert_eq!(left, base);
         let (text, left) = shorten("/a/x/u.o : /a/x/u.cu a\\ /a/x\n", PathStarts::Blanks);
         assert_eq!(
             (text.as_str(), left),

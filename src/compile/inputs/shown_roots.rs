@@ -5,19 +5,12 @@
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
 use crate::compile::request::facts::RequestFacts;
-use crate::includes::markers::{Origin, marker, unescape};
-use crate::key::{RootName, RootSet, Roots};
+use crate::includes::shown::of_text;
+use crate::key::{RootSet, Roots};
 use crate::plan::FileKind;
-use memchr::{memchr, memmem, memrchr};
+use memchr::memmem;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-
-/// Functions that compilers replace by the name of the file, which stands in line markers.
-const FILE_BUILTINS: [&[u8]; 3] = [
-    b"__builtin_FILE",
-    b"__builtin_source_location",
-    b"source_location",
-];
 
 /// Options of nvcc with which device code holds absolute paths, in forms that are compressed later.
 const SHOWING: [&str; 7] = [
@@ -45,12 +38,16 @@ const SILENT: [&str; 10] = [
     "undefine-macro",
 ];
 
-/// Beginnings of options of the host compiler with which outputs hold paths in a form that is not looked for.
-const HIDING: [&[u8]; 6] = [
+/// Beginnings of options of the host compiler with which outputs depend on paths in a way that is not looked for.
+const HIDING: [&[u8]; 8] = [
     b"--coverage",
     b"-fauto-profile",
+    // Takes the path to a relative name for part of that name.
+    b"-fcanon-prefix-map",
     b"-fcoverage",
     b"-fdebug-compilation-dir",
+    // Compares parts of the names of files.
+    b"-finstrument-functions-exclude-file-list",
     b"-fprofile",
     b"-ftest-coverage",
 ];
@@ -145,46 +142,9 @@ pub(crate) fn of_stages(work: &UnitContext<'_>) -> RootSet {
     shown
 }
 
-/// The roots that a text shows other than by line markers.
-fn of_text(text: &[u8], roots: &Roots) -> RootSet {
-    let line_at = |at: usize| {
-        let start = memrchr(b'\n', &text[..at]).map_or(0, |newline| newline + 1);
-        let end = memchr(b'\n', &text[at..]).map_or(text.len(), |length| at + length);
-        &text[start..end]
-    };
-    if asks_for_files(text, roots) {
-        return roots.mentioned(text, &mut |_| true);
-    }
-    roots.mentioned(text, &mut |at| marker(line_at(at)).is_none())
-}
-
-/// Whether code of a user asks for the name of its file. Toolkits and libraries do so in default arguments; where such
-/// a name is used, it stands in an output.
-fn asks_for_files(text: &[u8], roots: &Roots) -> bool {
-    FILE_BUILTINS.iter().any(|word| {
-        let mut places = memmem::find_iter(text, word);
-        places.any(|at| !is_of_library(&text[..at], roots))
-    })
-}
-
-/// Whether the file in which `before` ends is a system header or one of the toolkit.
-fn is_of_library(mut before: &[u8], roots: &Roots) -> bool {
-    loop {
-        let start = memrchr(b'\n', before).map_or(0, |newline| newline + 1);
-        if let Some(marker) = marker(&before[start..]) {
-            let root = roots.root_of(&unescape(marker.escaped));
-            return marker.origin == Origin::System || root == Some(RootName::Toolkit);
-        }
-        match start.checked_sub(1) {
-            Some(end) => before = &before[..end],
-            None => return false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{of_host_option, of_text};
+    use super::of_host_option;
     use crate::key::{RootName, RootSet, Roots};
     use std::path::Path;
 
@@ -197,20 +157,6 @@ mod tests {
 
     fn names(set: RootSet) -> Vec<&'static str> {
         set.names().map(RootName::text).collect()
-    }
-
-    #[test]
-    fn line_markers_show_nothing_unless_code_asks_for_its_file() {
-        let of = |text: &str| names(of_text(text.as_bytes(), &roots()));
-        let marked = "# 1 \"/a/x/u.cu\"\n# 1 \"/cuda/include/h.h\" 1\n";
-        assert!(of(marked).is_empty());
-        assert!(of(&format!("{marked}auto f = __builtin_FILE();\n")).is_empty());
-        assert_eq!(
-            of(&format!("{marked}# 2 \"/a/x/u.cu\" 2\n__builtin_FILE()")),
-            ["{base}", "{toolkit}"]
-        );
-        assert_eq!(of("x = \"/a/x/u.cu\";"), ["{base}"]);
-        assert_eq!(of("#pragma message \"/cuda/x\"\n"), ["{toolkit}"]);
     }
 
     #[test]
@@ -227,6 +173,12 @@ mod tests {
         }
         assert_eq!(of("X-O2,-ffile-prefix-map=/a=."), ["{base}"]);
         assert_eq!(of("X-fplugin=/a/x/p.so"), ["{base}"]);
+        for hiding in [
+            "X-fcanon-prefix-map",
+            "X-finstrument-functions-exclude-file-list=a",
+        ] {
+            assert_eq!(of(hiding).len(), 4, "{hiding}");
+        }
         assert_eq!(of("X--coverage").len(), 4);
     }
 }

@@ -12,6 +12,7 @@
 mod cuts;
 mod disk;
 mod forest;
+mod two_trees;
 
 use crate::random::Random;
 use forest::{Effect, Forest};
@@ -73,25 +74,32 @@ fn a_hit_is_what_a_fresh_preprocessing_by_clang_gives() {
     );
 }
 
-/// Edits trees in workers, which are the test `name` of this program.
+/// Edits trees in workers, which are the test `name`.
 fn walk(preprocessor: Preprocessor, name: &str, edits: u64) {
-    let number = |name: &str, default| match env::var(name) {
+    let edits = number("PCACHE_TEST_EDITS", edits);
+    let seed = number("PCACHE_TEST_SEED", 1);
+    in_workers(&format!("includes::direct::{name}"), |worker| {
+        Work::new(preprocessor).run(seed + worker * 1_000_000, edits / WORKERS);
+    });
+}
+
+/// The number in a variable.
+fn number(name: &str, default: u64) -> u64 {
+    match env::var(name) {
         Ok(value) => value.parse().expect("a number"),
         Err(_) => default,
-    };
-    let edits: u64 = number("PCACHE_TEST_EDITS", edits);
-    let seed: u64 = number("PCACHE_TEST_SEED", 1);
+    }
+}
+
+/// Calls `walk` in processes of their own, since a walk changes its working directory. `test` is the name of the test
+/// that calls this.
+fn in_workers(test: &str, walk: impl FnOnce(u64)) {
     if let Ok(worker) = env::var(WORKER) {
-        let worker: u64 = worker.parse().expect("a number");
-        return Work::new(preprocessor).run(seed + worker * 1_000_000, edits / WORKERS);
+        return walk(worker.parse().expect("a number"));
     }
     let start = |worker: u64| {
         Command::new(env::current_exe().unwrap())
-            .args([
-                "--exact",
-                &format!("includes::direct::{name}"),
-                "--nocapture",
-            ])
+            .args(["--exact", test, "--include-ignored", "--nocapture"])
             .env(WORKER, worker.to_string())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -195,10 +203,15 @@ impl Work {
         *self.counts.entry(what.into()).or_default() += 1;
     }
 
+    /// Counts a failure, and returns whether so few of its kind have been told that this one should be.
+    fn may_tell(&mut self, what: &str) -> bool {
+        self.count(format!("FAILED: {what}"));
+        self.counts[&format!("FAILED: {what}")] <= MOST_FAILURES
+    }
+
     /// Tells everything about a failure. Others may follow.
     fn fail(&mut self, case: &Case, what: &str, details: &str) {
-        self.count(format!("FAILED: {what}"));
-        if self.counts[&format!("FAILED: {what}")] > MOST_FAILURES {
+        if !self.may_tell(what) {
             return;
         }
         eprintln!(
@@ -256,7 +269,7 @@ impl Work {
         let mut random = Random(seed);
         Case {
             seed,
-            forest: Forest::plant(&mut random, self.preprocessor),
+            forest: Forest::plant(&mut random, self.preprocessor, None),
             directory: directory.canonicalize().unwrap(),
             random,
             sets: Vec::new(),
@@ -299,7 +312,7 @@ impl Work {
             Ok((given, orders)) => {
                 if verdict.is_none() {
                     case.edit_meanwhile();
-                    let args = case.forest.args.clone();
+                    let args = case.args();
                     let passes = case.forest.passes();
                     let reached = || self.reached(&args, passes);
                     let kept = case.keep(&self.table, &given, &orders, &reached, watch, started);
@@ -330,7 +343,7 @@ impl Work {
             if number > 0 && may_change {
                 case.edit_meanwhile();
             }
-            let output = self.pass(&case.forest.args, &[*more, &["-v"]].concat());
+            let output = self.pass(&case.args(), &[*more, &["-v"]].concat());
             let words = String::from_utf8_lossy(&output.stderr).into_owned();
             if !output.status.success() {
                 return Err(words);
@@ -350,7 +363,6 @@ impl Work {
             .args(&self.compiler[1..])
             .args(args)
             .args(more)
-            .arg("main.cpp")
             .env("LC_ALL", "C")
             .output()
             .unwrap()
@@ -375,6 +387,11 @@ impl Work {
 }
 
 impl Case {
+    /// Arguments of the preprocessor.
+    fn args(&self) -> Vec<String> {
+        [&self.forest.args[..], &["main.cpp".to_owned()]].concat()
+    }
+
     fn edit(&mut self) {
         let random = &mut self.random;
         let (effect, said) = match &self.failure {

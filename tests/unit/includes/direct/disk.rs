@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -90,6 +91,23 @@ pub fn stamp(path: &Path, time: SystemTime) -> io::Result<()> {
         .write(true)
         .open(path)?
         .set_modified(time)
+}
+
+/// Makes the tree `wanted` of what is there, as far as that is possible.
+pub fn restore(wanted: &BTreeMap<PathBuf, Node>) {
+    let now = read_tree();
+    let changed = now.keys().rev();
+    for path in changed.filter(|path| wanted.get(*path) != now.get(*path)) {
+        let _ = remove(path);
+    }
+    let missing = wanted.iter();
+    for (path, node) in missing.filter(|(path, node)| now.get(*path) != Some(*node)) {
+        let _ = match node {
+            Node::File(bytes) => write(path, bytes),
+            Node::Link(target) => symlink(target, path),
+            Node::Directory => fs::create_dir_all(path),
+        };
+    }
 }
 
 /// Whether another path leads to the same bytes.

@@ -1,7 +1,7 @@
 //! Random trees of headers, and random edits of them. A tree lies in the working directory; its
 //! search directories are chosen once, and may come and go. Knows nothing of caches.
 
-use super::disk::{Node, describe, files, has_copy, read_tree, remove, stamp, write};
+use super::disk::{Node, describe, files, has_copy, read_tree, remove, restore, stamp, write};
 use crate::random::Random;
 use pcache_nvcc::includes::lookups::Preprocessor;
 use std::collections::BTreeMap;
@@ -79,6 +79,8 @@ pub struct Forest {
     /// Whether a second pass defines `DEVICE`.
     pub two_passes: bool,
     token: u64,
+    /// Writes lines that name the place of the tree.
+    placed: Option<fn(&mut Random, u64) -> String>,
     snapshots: Vec<BTreeMap<PathBuf, Node>>,
 }
 
@@ -93,13 +95,18 @@ pub enum Effect {
 
 impl Forest {
     /// Plants a tree in the working directory.
-    pub fn plant(random: &mut Random, preprocessor: Preprocessor) -> Self {
+    pub fn plant(
+        random: &mut Random,
+        preprocessor: Preprocessor,
+        placed: Option<fn(&mut Random, u64) -> String>,
+    ) -> Self {
         let mut forest = Self {
             preprocessor,
             args: Vec::new(),
             forced: Vec::new(),
             two_passes: random.chance(25),
             token: 0,
+            placed,
             snapshots: Vec::new(),
         };
         for place in ["a/deep", "b/sub", "c", "../out"] {
@@ -169,6 +176,12 @@ impl Forest {
     fn directive(&mut self, random: &mut Random) -> String {
         self.token += 1;
         let token = self.token;
+        if let Some(placed) = self.placed.filter(|_| random.chance(12)) {
+            return format!(
+                "#if __INCLUDE_LEVEL__ < 5\n{}#endif\n",
+                placed(random, token)
+            );
+        }
         let name = *random.pick(&NAMES);
         let quoted = if random.chance(50) {
             format!("\"{name}\"")
@@ -466,25 +479,7 @@ impl Forest {
             return "remember".to_owned();
         }
         let number = random.below(self.snapshots.len());
-        let wanted = self.snapshots[number].clone();
-        let now = read_tree();
-        for path in now
-            .keys()
-            .rev()
-            .filter(|path| wanted.get(*path) != now.get(*path))
-        {
-            let _ = remove(path);
-        }
-        for (path, node) in wanted
-            .iter()
-            .filter(|(path, node)| now.get(*path) != Some(*node))
-        {
-            let _ = match node {
-                Node::File(bytes) => write(path, bytes),
-                Node::Link(target) => symlink(target, path),
-                Node::Directory => fs::create_dir_all(path),
-            };
-        }
+        restore(&self.snapshots[number]);
         format!("switch to {number}")
     }
 }
