@@ -46,6 +46,8 @@ pub struct Lookups {
     pub distinct: BTreeSet<PathBuf>,
     /// Groups of equal files that ask to be read once; by clang, of any equal files.
     pub copies: Vec<Vec<FileCopy>>,
+    /// Absolute names that macros may have computed, which no file needs to hold as they are. `None` if they are unknown.
+    pub absolute: Option<BTreeSet<PathBuf>>,
     /// Paths that were only probed on disk. Nothing in the text of a pass confirms the answer, so they
     /// must not have changed since the passes started.
     pub probed: BTreeSet<PathBuf>,
@@ -55,7 +57,7 @@ pub struct Lookups {
 
 impl Lookups {
     /// Follows every include of `reads` through each of `orders`. `reached` runs the preprocessors again for the names
-    /// that they include; it is called if macros compute names and the files that were read do not show them all.
+    /// that they include; it is called if macros compute names.
     ///
     /// # Errors
     /// A source does something that a set of paths cannot describe, or a path cannot be examined.
@@ -66,12 +68,16 @@ impl Lookups {
     ) -> Result<Self, NotStored> {
         let mentions = mentions::all(reads)?;
         let mut walk = Walk::new(reads, &mentions)?;
-        // A copy of a header that was read leaves no trace, so only the preprocessor knows its computed name.
-        let computes_names = mentions.iter().any(|(_, found)| found.computes_names);
-        // Clang leaves out a file that it knows by another name, too.
-        let is_clang = reads.preprocessor == Preprocessor::Clang;
-        if computes_names && (is_clang || !walk.once.is_empty()) {
-            walk.reached = Some(reached()?);
+        // Only the preprocessor knows the computed name of a copy of a header that was read, or of a file that clang knows
+        // by another name, which leaves no trace; and whether a name was absolute.
+        let leaves_traces = reads.preprocessor == Preprocessor::Gcc && walk.once.is_empty();
+        walk.found.absolute = Some(BTreeSet::new());
+        if mentions.iter().any(|(_, found)| found.computes_names) {
+            match reached() {
+                Ok(names) => walk.reached = Some(names),
+                Err(_) if leaves_traces => walk.found.absolute = None,
+                Err(reason) => return Err(reason),
+            }
         }
         for order in orders {
             walk.enter(order)?;
@@ -279,9 +285,14 @@ impl<'a> Walk<'a> {
             return self.follow_entered(own);
         };
         let names: Vec<_> = reached.of(path).cloned().collect();
-        names
-            .iter()
-            .try_for_each(|name| self.follow_include(own, name))
+        for name in &names {
+            if let Some(absolute) = &mut self.found.absolute {
+                let path = to_path(&name.text);
+                absolute.extend(path.is_absolute().then_some(path));
+            }
+            self.follow_include(own, name)?;
+        }
+        Ok(())
     }
 
     /// Follows an `#include` whose name is not known. The header is one of the sources, so every source's path

@@ -57,7 +57,7 @@ impl Direct<'_> {
         Ok(ResolvedDependencies {
             tokens: self.counts_tokens.then(|| tokens_of(&files, &reads)),
             has_times: !reads.reads.times.is_empty(),
-            roots: self.mentioned_roots(&reads),
+            roots: self.mentioned_roots(&reads).and(self.named_roots(&lookups)),
             files,
             lookups,
             set,
@@ -74,6 +74,17 @@ impl Direct<'_> {
         texts.fold(RootSet::default(), |found, text| {
             found.and(self.roots.mentioned(text, &mut |_| true))
         })
+    }
+
+    /// The roots that macros name: such a name leads elsewhere from another checkout, too.
+    fn named_roots(&self, lookups: &Lookups) -> RootSet {
+        let Some(paths) = &lookups.absolute else {
+            return RootSet::all();
+        };
+        let roots = paths
+            .iter()
+            .filter_map(|path| self.roots.root_of(path.as_os_str().as_bytes()));
+        roots.fold(RootSet::default(), RootSet::with)
     }
 
     /// Stores the result under its dependencies, and under the tokens of its files too, unless `observed` is `None`.

@@ -19,6 +19,7 @@ use pcache_nvcc::stat::CoarseTime;
 use std::collections::{BTreeSet, HashMap};
 use std::env;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::thread::sleep;
@@ -323,8 +324,14 @@ impl Pair {
             .texts
             .iter()
             .map(|text| shown::of_text(text, &tree.roots));
+        let absolute = lookups.absolute.as_ref().map_or(RootSet::all(), |paths| {
+            let roots = paths.iter();
+            let roots = roots.filter_map(|path| tree.roots.root_of(path.as_os_str().as_bytes()));
+            roots.fold(RootSet::default(), RootSet::with)
+        });
         let needs = mentioned
             .chain(shown)
+            .chain([absolute])
             .fold(RootSet::default(), RootSet::and);
         self.needs.insert((set.digest, contents.clone()), needs);
         let key = (set.digest, contents, tree.roots.paths(needs));
