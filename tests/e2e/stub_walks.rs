@@ -203,7 +203,7 @@ impl Walk {
 
     fn end(self, steps: u64) {
         let counted = self.ws.counters();
-        println!(
+        eprintln!(
             "{steps} compiles, {} questions: {counted:?}",
             self.known.len()
         );

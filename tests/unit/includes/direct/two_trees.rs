@@ -112,7 +112,7 @@ impl Checkout {
     }
 
     fn args(&self) -> Vec<String> {
-        [&self.forest.args[..], &[self.source.clone()]].concat()
+        [&self.forest.args[..], std::slice::from_ref(&self.source)].concat()
     }
 
     /// `text` with its own path taken out of line markers. No line in a raw string is one.
