@@ -70,7 +70,8 @@ impl Lookups {
         let mut walk = Walk::new(reads, &mentions)?;
         // Only the preprocessor knows the computed name of a copy of a header that was read, or of a file that clang knows
         // by another name, which leaves no trace; and whether a name was absolute.
-        let leaves_traces = reads.preprocessor == Preprocessor::Gcc && walk.once.is_empty();
+        let is_clang = reads.preprocessor == Preprocessor::Clang;
+        let leaves_traces = !is_clang && walk.once.is_empty();
         walk.found.absolute = Some(BTreeSet::new());
         if mentions.iter().any(|(_, found)| found.computes_names) {
             match reached() {

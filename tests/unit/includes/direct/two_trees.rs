@@ -6,7 +6,7 @@ use super::disk::{self, Node};
 use super::forest::Forest;
 use super::{Given, MOST_SETS, TICK, WORKERS, Work, in_workers, missing_name, number};
 use crate::random::Random;
-use pcache_nvcc::includes::lookups::{Lookups, NotStored, Reads};
+use pcache_nvcc::includes::lookups::{Lookups, NotStored, Preprocessor, Reads};
 use pcache_nvcc::includes::markers;
 use pcache_nvcc::includes::name_watch::NameWatch;
 use pcache_nvcc::includes::path_set::PathSet;
@@ -42,7 +42,13 @@ fn a_hit_in_another_checkout_is_what_a_fresh_preprocessing_gives() {
     let seed = number("PCACHE_TEST_SEED", 1);
     in_workers(
         "includes::direct::two_trees::a_hit_in_another_checkout_is_what_a_fresh_preprocessing_gives",
-        |worker| run(&mut Work::new(), seed + worker * 1_000_000, edits / WORKERS),
+        |worker| {
+            run(
+                &mut Work::new(Preprocessor::Gcc),
+                seed + worker * 1_000_000,
+                edits / WORKERS,
+            )
+        },
     );
 }
 
@@ -95,7 +101,7 @@ impl Checkout {
         let mut roots = Roots::default();
         roots.add(RootName::Base, base, None);
         Self {
-            forest: Forest::plant(random, Some(placed)),
+            forest: Forest::plant(random, Preprocessor::Gcc, Some(placed)),
             source: if random.chance(50) {
                 directory.join("main.cpp").display().to_string()
             } else {
