@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod binaries;
 mod build_systems;
 mod bypass;
 mod clang;

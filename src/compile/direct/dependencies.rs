@@ -58,9 +58,8 @@ pub(crate) struct ResolvedDependencies<'a> {
     pub roots: RootSet,
     /// The token digests of each file of the set, in its order; `None` if semantic matches are off.
     pub tokens: Option<Vec<Option<TokenDigests>>>,
-    pub started: CoarseTime,
-    pub watch: NameWatch,
-    pub mounts: &'a Mounts,
+    /// What they were resolved from.
+    pub read: ReadSet<'a>,
 }
 
 impl ResolvedDependencies<'_> {

@@ -62,9 +62,7 @@ impl Direct<'_> {
             lookups,
             set,
             contents,
-            started: reads.started,
-            watch: reads.watch,
-            mounts: reads.mounts,
+            read: reads,
         })
     }
 
@@ -125,14 +123,12 @@ impl Direct<'_> {
             set,
             contents,
             tokens,
-            started,
-            watch,
-            mounts,
+            read,
             ..
         } = dependencies;
         // After all lookups and reads, so that the check covers every one of them.
-        unchanged_since::check(&lookups, started, &watch.end())?;
-        mounts.check()?;
+        unchanged_since::check(&lookups, read.started, &read.watch.end())?;
+        read.mounts.check()?;
         let unstored = || self.cache.why_unstored();
         let bytes = serde_json::to_vec(record).map_err(|error| error.to_string())?;
         self.keep_scoped(&set, &contents, needs, &bytes)

@@ -26,7 +26,7 @@ enum RecordingState<'a> {
     /// Files are still being added.
     Collecting(&'a Direct<'a>, ReadSet<'a>),
     /// The dependencies of the only unit were resolved while its stages ran.
-    Resolved(ResolvedDependencies<'a>),
+    Resolved(&'a Direct<'a>, ResolvedDependencies<'a>),
     /// The result cannot be stored for direct mode; with its dependencies, if they were resolved before.
     Refused(NotStored, Option<ResolvedDependencies<'a>>),
 }
@@ -61,7 +61,7 @@ impl<'a> Recording<'a> {
     pub(crate) fn resolve_early(&mut self, read_files: &ReadFiles) {
         self.change(|direct, mut reads| {
             reads.add(read_files)?;
-            direct.resolve(reads).map(RecordingState::Resolved)
+            resolve(direct, reads)
         });
     }
 
@@ -70,6 +70,7 @@ impl<'a> Recording<'a> {
         let positions = self.observed.zip(unit.observed);
         self.observed = positions.map(|(so_far, unit)| so_far.max(unit));
         let quoted = unit.product.sources.iter();
+        let quoted = quoted.chain(&unit.product.binaries);
         self.quoted.extend(quoted.map(|source| source.path.clone()));
         if let Ending::Unstored(why) = &unit.ending {
             self.refuse(why);
@@ -77,6 +78,9 @@ impl<'a> Recording<'a> {
             // What it read is not known in full; it has a record of its own.
             self.state = RecordingState::Off;
         } else {
+            if !unit.product.binaries.is_empty() {
+                self.reopen();
+            }
             self.change(|direct, mut reads| {
                 reads.add(&unit.known)?;
                 Ok(RecordingState::Collecting(direct, reads))
@@ -90,17 +94,29 @@ impl<'a> Recording<'a> {
         self.state = match state {
             RecordingState::Off | RecordingState::Refused(..) => state,
             RecordingState::Collecting(..) => RecordingState::Refused(why.clone(), None),
-            RecordingState::Resolved(dependencies) => {
+            RecordingState::Resolved(_, dependencies) => {
                 RecordingState::Refused(why.clone(), Some(dependencies))
             }
         };
     }
 
+    /// Lets more files be added after the dependencies were resolved: what an assembler read is only known once it has
+    /// run.
+    fn reopen(&mut self) {
+        let state = std::mem::replace(&mut self.state, RecordingState::Off);
+        self.state = match state {
+            RecordingState::Resolved(direct, dependencies) => {
+                RecordingState::Collecting(direct, dependencies.read)
+            }
+            other => other,
+        };
+    }
+
     /// Resolves the dependencies, unless that has been done, and returns all that was recorded.
     pub(crate) fn finish(mut self) -> Recorded<'a> {
-        self.change(|direct, reads| direct.resolve(reads).map(RecordingState::Resolved));
+        self.change(resolve);
         let (dependencies, refusal) = match self.state {
-            RecordingState::Resolved(dependencies) => (Some(dependencies), None),
+            RecordingState::Resolved(_, dependencies) => (Some(dependencies), None),
             RecordingState::Refused(doubt, dependencies) => (dependencies, Some(doubt)),
             RecordingState::Off | RecordingState::Collecting(..) => (None, None),
         };
@@ -125,4 +141,12 @@ impl<'a> Recording<'a> {
             other => other,
         };
     }
+}
+
+fn resolve<'a>(
+    direct: &'a Direct<'a>,
+    reads: ReadSet<'a>,
+) -> Result<RecordingState<'a>, NotStored> {
+    let dependencies = direct.resolve(reads)?;
+    Ok(RecordingState::Resolved(direct, dependencies))
 }

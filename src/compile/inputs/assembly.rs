@@ -1,14 +1,15 @@
-//! Checks that the assemblers of a unit read only their input: by their depfiles if they write them, otherwise by
+//! Finds what the assemblers of a unit read besides their input: by their depfiles if they write them, otherwise by
 //! looking for directives in their input.
 
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::directives;
-use crate::compile::inputs::evidence::{assembler_read_only, line_files};
+use crate::compile::inputs::evidence::{files_of_assembler, line_files};
 use crate::compile::inputs::known_files::RealFiles;
 use crate::compile::inputs::preprocess;
 use crate::includes::lookups::NotStored;
 use crate::plan::{FileId, FileKind, Piece, Stage, Tool};
 use crate::toolchain::HostFamily;
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -33,44 +34,83 @@ pub(crate) fn check_line_files(
     Ok(())
 }
 
-/// Checks what the assembler of a host compile read. GNU as lists the files it read, but a file with the same name as
-/// its own source goes unnoticed. If there is such a file, and if clang assembles by itself, its input must not have
-/// directives that read files.
-pub(crate) fn check_assembly(
+/// The files that the assembler of a host compile included. GNU as lists the files it read, but a file with the same
+/// name as its own source goes unnoticed. If there is such a file, and if clang assembles by itself, its input must not
+/// have directives that read files.
+pub(crate) fn included_binaries(
     work: &UnitContext<'_>,
     stage: &Stage,
     number: usize,
-) -> Result<(), NotStored> {
+) -> Result<BTreeSet<PathBuf>, NotStored> {
     let paths = stage
         .reads
         .iter()
         .map(|file| Path::new(&work.plan.file(*file).path));
     let names: Vec<_> = paths.filter_map(Path::file_name).collect();
     if work.commands.toolchain.host == HostFamily::Gnu {
-        assembler_read_only(work.commands.workspace, number, &names)
-            .and_then(|()| check_own_names(work, &names))
+        binaries_besides(work, number, &names, &names)
     } else {
-        check_directives(work)
+        check_directives(work, directives::check).map(|()| BTreeSet::new())
     }
+}
+
+/// The files that the assembler of stage `number` included. Its depfile calls its input by one of `inputs`; `sources`
+/// are those of the host compile.
+pub(crate) fn binaries_besides(
+    work: &UnitContext<'_>,
+    number: usize,
+    inputs: &[&OsStr],
+    sources: &[&OsStr],
+) -> Result<BTreeSet<PathBuf>, NotStored> {
+    let files = files_of_assembler(work.commands.workspace, number, inputs)?;
+    check_own_names(work, sources)?;
+    check_binaries(work, &files)?;
+    Ok(files)
+}
+
+/// Checks that the assembler included `files` by their own names, each as a path from the working directory. It looks
+/// there before it searches the directories of `-I`, so no other file can take the place of one. `.include` searches in
+/// another order.
+fn check_binaries(work: &UnitContext<'_>, files: &BTreeSet<PathBuf>) -> Result<(), NotStored> {
+    let Some(first) = files.first() else {
+        return Ok(());
+    };
+    if !work.commands.toolchain.ends_in_gcc() || work.host.additions.is_some() {
+        return Err(format!("the assembler read {}", first.display()));
+    }
+    check_directives(work, directives::check_besides_incbin)?;
+    for stage in host_compiles(work) {
+        // A path below `.` is one from the working directory.
+        let is_other = |path: &&Path| path.as_os_str() != "." && !path.as_os_str().is_empty();
+        for directory in directories(stage).filter(is_other) {
+            let prefix = [directory.as_os_str().as_bytes(), b"/"].concat();
+            let is_below = |path: &&PathBuf| path.as_os_str().as_bytes().starts_with(&prefix);
+            if let Some(path) = files.iter().find(is_below) {
+                let path = path.display();
+                return Err(format!("the assembler may have searched for {path}"));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Checks for directives if the assembler may find other files with the names of its sources: its depfile does not
 /// distinguish them.
-pub(crate) fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Result<(), NotStored> {
-    let stages = work.unit.stages.iter().map(|number| work.stage(*number));
-    let mut compiles = stages.filter(|stage| stage.tool == Tool::HostCompile);
-    if compiles.any(|stage| names.iter().any(|name| may_assemble(stage, name))) {
-        check_directives(work)
+fn check_own_names(work: &UnitContext<'_>, names: &[&OsStr]) -> Result<(), NotStored> {
+    if host_compiles(work).any(|stage| names.iter().any(|name| may_assemble(stage, name))) {
+        check_directives(work, directives::check)
     } else {
         Ok(())
     }
 }
 
-/// Checks that no input of the host compiler has directives that make its assembler read a file.
-pub(crate) fn check_directives(work: &UnitContext<'_>) -> Result<(), NotStored> {
-    let compiles = work.unit.stages.iter().map(|number| work.stage(*number));
-    let compiles = compiles.filter(|stage| stage.tool == Tool::HostCompile);
-    if compiles.clone().next().is_none() {
+/// Returns the doubt that `check` has about an input of the host compiler.
+pub(crate) fn check_directives(
+    work: &UnitContext<'_>,
+    check: fn(&[u8]) -> Result<(), NotStored>,
+) -> Result<(), NotStored> {
+    let mut compiles = host_compiles(work).peekable();
+    if compiles.peek().is_none() {
         return Ok(());
     }
     let is_generated = |file: &&FileId| work.plan.file(**file).kind == FileKind::Temp;
@@ -87,20 +127,31 @@ pub(crate) fn check_directives(work: &UnitContext<'_>) -> Result<(), NotStored> 
     } else {
         generated.iter().map(read).collect::<Result<Vec<_>, _>>()?
     };
-    texts.iter().try_for_each(|text| directives::check(text))
+    texts.iter().try_for_each(|text| check(text))
+}
+
+/// The host compiles of the unit.
+fn host_compiles<'a>(work: &UnitContext<'a>) -> impl Iterator<Item = &'a Stage> {
+    let plan = work.plan;
+    let stages = work.unit.stages.iter().map(|number| &plan.stages[*number]);
+    stages.filter(|stage| stage.tool == Tool::HostCompile)
 }
 
 /// Whether the assembler of `stage` may find a file called `name`: in its working directory, or along `-I`.
 fn may_assemble(stage: &Stage, name: &OsStr) -> bool {
+    let mut directories = directories(stage).chain([Path::new("")]);
+    directories.any(|directory| directory.join(name).exists())
+}
+
+/// The directories that the assembler of `stage` may search, which are those of `-I`, and other arguments: any argument
+/// may be a directory, since the value of -I may be an argument of its own.
+fn directories(stage: &Stage) -> impl Iterator<Item = &Path> {
     let pieces = stage.args.iter().flat_map(|argument| &argument.0);
     let texts = pieces.filter_map(|piece| match piece {
         Piece::Text(text) => Some(text.as_bytes()),
         Piece::File(_) => None,
     });
-    // Any argument may be a directory, since the value of -I may be an argument of its own.
-    let mut directories = texts
+    texts
         .map(|text| text.strip_prefix(b"-I").unwrap_or(text))
         .map(|text| Path::new(OsStr::from_bytes(text)))
-        .chain([Path::new("")]);
-    directories.any(|directory| directory.join(name).exists())
 }

@@ -32,6 +32,15 @@ const QUALIFIERS: [&[u8]; 10] = [
 
 /// Returns a doubt unless `text` certainly makes the assembler read no file.
 pub(crate) fn check(text: &[u8]) -> Result<(), NotStored> {
+    check_words(text, &READING)
+}
+
+/// Returns a doubt unless `text` certainly makes the assembler read files by `.incbin` alone.
+pub(crate) fn check_besides_incbin(text: &[u8]) -> Result<(), NotStored> {
+    check_words(text, &READING[1..])
+}
+
+fn check_words(text: &[u8], reading: &[&[u8]]) -> Result<(), NotStored> {
     let mut lexer = Lexer {
         rest: text,
         at_line_start: true,
@@ -44,7 +53,7 @@ pub(crate) fn check(text: &[u8]) -> Result<(), NotStored> {
             continue;
         }
         if let Some(whole) = literal.take() {
-            judge(&whole)?;
+            judge(&whole, reading)?;
             if assembly == Assembly::Open {
                 match token {
                     AssemblyToken::Byte(b')') => judge_template(&whole, Asm::Basic)?,
@@ -56,7 +65,7 @@ pub(crate) fn check(text: &[u8]) -> Result<(), NotStored> {
         }
         assembly = assembly.after(&token)?;
     }
-    literal.map_or(Ok(()), |whole| judge(&whole))
+    literal.map_or(Ok(()), |whole| judge(&whole, reading))
 }
 
 /// The position within `asm volatile ("text" …)` after the last token.
@@ -83,12 +92,12 @@ impl Assembly {
     }
 }
 
-/// Checks a literal.
-fn judge(text: &[u8]) -> Result<(), NotStored> {
+/// Checks that a literal holds none of the words `reading`, and no macro.
+fn judge(text: &[u8], reading: &[&[u8]]) -> Result<(), NotStored> {
     let lower = text.to_ascii_lowercase();
     // GNU as accepts names in quotes, and joins adjacent quoted pieces into one name.
     for text in [&unquoted(&lower), &lower] {
-        let mut words = READING.iter();
+        let mut words = reading.iter();
         if let Some(word) = words.find(|word| memmem::find(text, word).is_some()) {
             let word = String::from_utf8_lossy(word);
             return Err(format!("the sources mention {word}"));

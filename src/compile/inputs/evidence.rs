@@ -4,6 +4,7 @@ use crate::compile::inputs::known_files::RealFiles;
 use crate::compile::run::workspace::Workspace;
 use crate::includes::depfile::prerequisites;
 use crate::includes::lookups::NotStored;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -30,24 +31,44 @@ pub(crate) fn check_headers(
     }
 }
 
-/// Checks that the assembler read its input and nothing else: no `.incbin`, no `.include`.
+/// The files that the assembler read besides its input, by `.incbin` or `.include`, as it spells them.
 ///
 /// GNU as lists the name in the text's `.file` line (one of `sources`) and its input, which the
 /// driver has removed by now. Any other file that it lists was read.
-pub(crate) fn assembler_read_only(
+pub(crate) fn files_of_assembler(
     workspace: &Workspace,
     number: usize,
     sources: &[&OsStr],
-) -> Result<(), NotStored> {
+) -> Result<BTreeSet<PathBuf>, NotStored> {
     let file = workspace.side_file(number, "asd");
     let text = fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))?;
     let stray = prerequisites(&text)
         .into_iter()
-        .find(|name| !sources.contains(&name.as_os_str()) && !is_removed_assembly(name));
-    match stray {
-        Some(name) => Err(format!("the assembler read {}", name.display())),
-        None => Ok(()),
+        .filter(|name| !sources.contains(&name.as_os_str()) && !is_removed_assembly(name));
+    let files: BTreeSet<_> = stray.map(PathBuf::from).collect();
+    match files.first() {
+        Some(first) if !has_plain_names(&text) => {
+            let first = first.display();
+            Err(format!(
+                "the assembler read {first}, and names files in no plain way"
+            ))
+        }
+        _ => Ok(files),
     }
+}
+
+/// Whether no name in an assembler's depfile can be read in two ways. GNU as escapes blanks and dollar signs, and no
+/// backslashes or newlines.
+fn has_plain_names(text: &[u8]) -> bool {
+    let Some(line) = text.strip_suffix(b"\n") else {
+        return false;
+    };
+    // The only backslashes are then those by which GNU as folds its line.
+    let mut pieces = line.split(|&byte| byte == b'\n');
+    let last = pieces.next_back().unwrap_or_default();
+    let folded = pieces.map(|piece| piece.strip_suffix(b" \\"));
+    let mut pieces = folded.chain([Some(last)]);
+    pieces.all(|piece| piece.is_some_and(|piece| !piece.iter().any(|byte| b"\\$#".contains(byte))))
 }
 
 fn is_removed_assembly(name: &OsString) -> bool {
@@ -71,7 +92,25 @@ pub(crate) fn line_files(ptx: &[u8]) -> Option<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::line_files;
+    use super::{has_plain_names, line_files};
+
+    #[test]
+    fn names_with_escapes_are_not_plain() {
+        for text in ["a.o: a.s blob\n", "a.o: a.s \\\n x/blob-1.bin\n"] {
+            assert!(has_plain_names(text.as_bytes()), "{text}");
+        }
+        for text in [
+            "a.o: a.s",
+            "a.o: a.s a\\ b\n",
+            "a.o: a.s a$$b\n",
+            "a.o: a.s a\\#b\n",
+            "a.o: a.s a\nb\n",
+            "a.o: a.s a\\\nb\n",
+            "a.o: a.s a\\ \\\n\\ b\n",
+        ] {
+            assert!(!has_plain_names(text.as_bytes()), "{text}");
+        }
+    }
 
     #[test]
     fn files_of_lines_are_named_or_a_doubt() {

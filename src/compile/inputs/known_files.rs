@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file that a result quotes.
+/// A file that a result quotes, or holds.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct QuotedSource {
     /// In a unit's record as the preprocessor spells it, in a stage's record its real path.
@@ -104,14 +104,7 @@ impl RealFiles {
 
     /// Every file with its present digest. `None` if one cannot be read.
     pub(crate) fn sources(&self) -> Option<Vec<QuotedSource>> {
-        let digests = self.0.iter().map(|path| {
-            let sha256 = hex::encode(digest_file(path).ok()?);
-            Some(QuotedSource {
-                path: path.clone(),
-                sha256,
-            })
-        });
-        digests.collect()
+        digested(self.0.iter())
     }
 
     /// Whether the file at `path` is one of them.
@@ -130,6 +123,17 @@ impl RealFiles {
             None => Ok(()),
         }
     }
+}
+
+/// The files at `paths` with their present digests. `None` if one cannot be read.
+pub(crate) fn digested<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> Option<Vec<QuotedSource>> {
+    let digests = paths.map(|path| {
+        Some(QuotedSource {
+            path: path.clone(),
+            sha256: hex::encode(digest_file(path).ok()?),
+        })
+    });
+    digests.collect()
 }
 
 /// Whether every file that a result quotes is unchanged.

@@ -3,9 +3,7 @@
 //!
 //! Errs on the side of too many files. docs/design/semantic.md says why the other files do not matter.
 
-use crate::compile::file_digest::digest_file;
-use crate::compile::inputs::known_files::QuotedSource;
-use crate::compile::inputs::known_files::ReadFiles;
+use crate::compile::inputs::known_files::{QuotedSource, ReadFiles, digested};
 use std::path::{Path, PathBuf};
 
 /// The files that the texts in `printed` may name, with their present digests. `None` if one of the texts names no
@@ -25,7 +23,7 @@ pub(crate) fn named(read_files: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<Quo
         files.extend(is_named.then_some(path));
     }
     if names_a_file.iter().all(|names| *names) {
-        sources(files.into_iter())
+        digested(files.into_iter())
     } else {
         None
     }
@@ -33,18 +31,7 @@ pub(crate) fn named(read_files: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<Quo
 
 /// All files that the passes and stages read, with their present digests. `None` if one cannot be read.
 pub(crate) fn all(read_files: &ReadFiles) -> Option<Vec<QuotedSource>> {
-    sources(read_files.preprocessed().chain(read_files.raw()))
-}
-
-fn sources<'k>(paths: impl Iterator<Item = &'k PathBuf>) -> Option<Vec<QuotedSource>> {
-    paths
-        .map(|path| {
-            Some(QuotedSource {
-                path: path.clone(),
-                sha256: hex::encode(digest_file(path).ok()?),
-            })
-        })
-        .collect()
+    digested(read_files.preprocessed().chain(read_files.raw()))
 }
 
 /// Whether the base name of `path` occurs anywhere in `text`, from which blanks have been removed, since messages may

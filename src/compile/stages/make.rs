@@ -27,7 +27,7 @@ pub(crate) fn compile_stages(
         one_step.make(work)?;
         return Ok(StageResults {
             served: work.unit.stages.iter().copied().collect(),
-            assembled: None,
+            binaries: None,
         });
     }
     // `--keep` must leave the files that nvcc's own stages write. A program in front of the compiler may treat

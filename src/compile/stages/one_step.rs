@@ -4,6 +4,7 @@ use crate::cmdline::Job;
 use crate::compile::detour::Detour;
 use crate::compile::inputs::assembly::check_directives;
 use crate::compile::inputs::context::UnitContext;
+use crate::compile::inputs::directives;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::run::printed::OutputStream;
 use crate::exec::{self, Command, Failure};
@@ -102,7 +103,7 @@ impl OneStep<'_> {
                 return Err(format!("{} may have been read", name.display()));
             }
         }
-        check_directives(work)
+        check_directives(work, directives::check)
     }
 }
 

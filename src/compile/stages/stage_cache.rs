@@ -1,7 +1,7 @@
 //! Takes the stages of one unit from the store one at a time, or runs and stores them.
 
 use crate::compile::detour::Detour;
-use crate::compile::inputs::assembly::{check_assembly, check_line_files};
+use crate::compile::inputs::assembly::{check_line_files, included_binaries};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::evidence::check_headers;
 use crate::compile::inputs::known_files::{QuotedSource, RealFiles, are_unchanged};
@@ -30,7 +30,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The stages of one unit whose passes have run.
 pub(crate) struct Stages<'a> {
@@ -216,11 +216,11 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// The stages that came from the store, and what the assembler read if it ran separately.
+    /// The stages that came from the store, and what the assembler included if it ran separately.
     pub(crate) fn made(self) -> StageResults {
         StageResults {
             served: self.served,
-            assembled: self.two_steps.map(TwoSteps::assembled),
+            binaries: self.two_steps.map(TwoSteps::binaries),
         }
     }
 
@@ -331,7 +331,10 @@ impl<'a> Stages<'a> {
                 check_headers(workspace, number, &headers)?;
                 work.check_host()?;
                 if self.two_steps.is_none() {
-                    check_assembly(work, stage, number)?;
+                    // They are in the key of the unit alone.
+                    if let Some(binary) = included_binaries(work, stage, number)?.first() {
+                        return Err(format!("the assembler read {}", binary.display()));
+                    }
                 }
                 headers.check_unchanged(work.started)
             }
@@ -458,8 +461,8 @@ impl<'a> Stages<'a> {
 pub(crate) struct StageResults {
     /// The stages that came from the store.
     pub served: BTreeSet<usize>,
-    /// Whether the assembler read only its input, if it ran separately.
-    pub assembled: Option<Result<(), NotStored>>,
+    /// The files that the assembler included, if it ran separately.
+    pub binaries: Option<Result<BTreeSet<PathBuf>, NotStored>>,
 }
 
 /// A file that a stage wrote.

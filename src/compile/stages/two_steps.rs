@@ -1,9 +1,8 @@
 //! Runs a host compile in two steps: gives the compiler the form of the fatbinary to include, and splices the
 //! numbers into its assembly.
 
-use crate::compile::inputs::assembly::check_own_names;
+use crate::compile::inputs::assembly::binaries_besides;
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::evidence::assembler_read_only;
 use crate::compile::run::mentions::mentions;
 use crate::compile::run::workspace::write;
 use crate::compile::stages::splice;
@@ -12,10 +11,11 @@ use crate::key::Digest;
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, Split, Stage, Tool};
 use sha2::{Digest as _, Sha256};
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// The two steps of one unit's host compile.
 pub(super) struct TwoSteps<'a> {
@@ -23,8 +23,8 @@ pub(super) struct TwoSteps<'a> {
     form: Vec<u8>,
     /// Whether the host compile has to be done in one step.
     misfit: bool,
-    /// Whether the assembler read only its input.
-    assembled: Result<(), NotStored>,
+    /// The files that the assembler included.
+    binaries: Result<BTreeSet<PathBuf>, NotStored>,
 }
 
 impl<'a> TwoSteps<'a> {
@@ -33,7 +33,7 @@ impl<'a> TwoSteps<'a> {
             split,
             form: Vec::new(),
             misfit: false,
-            assembled: Ok(()),
+            binaries: Ok(BTreeSet::new()),
         }
     }
 
@@ -94,8 +94,7 @@ impl<'a> TwoSteps<'a> {
                 let input = locate(work, self.split.assembly);
                 let sources: Vec<_> = sources.map(|file| base_name(work, *file)).collect();
                 let names = [&sources[..], &[input.as_os_str()]].concat();
-                self.assembled = assembler_read_only(workspace, number, &names)
-                    .and_then(|()| check_own_names(work, &sources));
+                self.binaries = binaries_besides(work, number, &names, &sources);
                 Ok(())
             }
             _ => Ok(()),
@@ -107,9 +106,9 @@ impl<'a> TwoSteps<'a> {
         self.misfit
     }
 
-    /// Whether the assembler read only its input.
-    pub(super) fn assembled(self) -> Result<(), NotStored> {
-        self.assembled
+    /// The files that the assembler included.
+    pub(super) fn binaries(self) -> Result<BTreeSet<PathBuf>, NotStored> {
+        self.binaries
     }
 
     fn misfit(&mut self, why: &str) -> Fallback {
@@ -126,7 +125,7 @@ fn read(work: &UnitContext<'_>, file: FileId) -> Result<Vec<u8>, Fallback> {
     })
 }
 
-fn locate(work: &UnitContext<'_>, file: FileId) -> std::path::PathBuf {
+fn locate(work: &UnitContext<'_>, file: FileId) -> PathBuf {
     work.commands.workspace.locate(work.plan, file)
 }
 

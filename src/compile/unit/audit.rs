@@ -1,26 +1,31 @@
 //! Checks after a compile that it read nothing but what its key holds. A result that fails a check is correct and is
 //! still delivered; it is just not stored.
 
-use crate::compile::inputs::assembly::{check_assembly, check_line_files};
+use crate::compile::inputs::assembly::{check_line_files, included_binaries};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::evidence::check_headers;
-use crate::compile::inputs::known_files::ReadFiles;
+use crate::compile::inputs::known_files::{QuotedSource, ReadFiles, digested};
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::StageResults;
-use crate::includes::lookups::NotStored;
+use crate::includes::lookups::{Lookups, NotStored};
+use crate::includes::name_watch::ChangedNames;
+use crate::includes::unchanged_since;
 use crate::plan::Tool;
+use std::collections::BTreeSet;
 
-/// Checks that the stages read only what the key holds. Stages from the store were checked when they were stored.
+/// Checks that the stages read only what the key holds, and files that the assembler included, which it returns. Stages
+/// from the store were checked when they were stored.
 pub(crate) fn audit(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
     read_files: &ReadFiles,
     results: &StageResults,
-) -> Result<(), NotStored> {
+) -> Result<Vec<QuotedSource>, NotStored> {
     let files = read_files.resolve()?;
     work.check_host()?;
-    if let Some(assembled) = &results.assembled {
-        assembled.clone()?;
+    let mut binaries = BTreeSet::new();
+    if let Some(included) = &results.binaries {
+        binaries.extend(included.clone()?);
     }
     if let Some(one_step) = one_step {
         one_step.evidence(work, read_files)?;
@@ -41,10 +46,18 @@ pub(crate) fn audit(
             Tool::StubCompile => return Err("a stub's headers are in no pass".to_owned()),
             _ => {}
         }
-        if stage.tool == Tool::HostCompile && results.assembled.is_none() {
-            check_assembly(work, stage, *number)?;
+        if stage.tool == Tool::HostCompile && results.binaries.is_none() {
+            binaries.extend(included_binaries(work, stage, *number)?);
         }
     }
+    // Before the checks, which then cover these digests.
+    let digests = digested(binaries.iter()).ok_or("a file that the assembler read is gone")?;
+    let lookups = Lookups {
+        files: binaries,
+        ..Lookups::default()
+    };
+    unchanged_since::check(&lookups, work.started, &ChangedNames::default())?;
     work.mounts.check()?;
-    files.check_unchanged(work.started)
+    files.check_unchanged(work.started)?;
+    Ok(digests)
 }

@@ -25,6 +25,8 @@ pub(crate) struct Product {
     pub depfile: Option<Vec<u8>>,
     /// Files that the result quotes: it is valid as long as all of them are unchanged.
     pub sources: Vec<QuotedSource>,
+    /// Files that the assembler included (`.incbin`), as paths from the working directory. Its key holds their contents.
+    pub binaries: Vec<QuotedSource>,
 }
 
 /// Where a unit's product came from.

@@ -5,6 +5,7 @@ use crate::compile::inputs::known_files::QuotedSource;
 use crate::compile::unit::needs::Needs;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
+use std::path::PathBuf;
 
 /// The version of the record.
 pub(crate) const SCHEMA: u32 = 5;
@@ -30,6 +31,10 @@ pub(crate) struct UnitRecord {
     /// anything, the record holds nothing else.
     #[serde(default)]
     pub needs: Needs,
+    /// The files that the assembler included, so that the result lies under a further key, which holds their contents. If
+    /// there are any, the record holds nothing else.
+    #[serde(default)]
+    pub binaries: Vec<PathBuf>,
     /// Whether the module id is in an output.
     #[serde(default)]
     pub shows_id: bool,

@@ -18,7 +18,9 @@ use crate::compile::unit::needs::Needs;
 use crate::compile::unit::product::{Ending, Product};
 use crate::compile::unit::result::{collect, quoted};
 use crate::compile::unit::single_flight::take_turn;
-use crate::compile::unit::stored::{StoredUnit, copy, fetch, keep, keep_per_output, record};
+use crate::compile::unit::stored::{
+    KeyParts, StoredUnit, copy, fetch, keep, keep_per_output, record,
+};
 use crate::key::{Digest, Explanation, RootName, RootSet};
 use crate::store::Turn;
 use std::cell::Cell;
@@ -100,6 +102,11 @@ pub(crate) fn compile_unit(
         }
     };
     let roots = shown_by(work, &product);
+    let (fields, key) = (run.keys.explain(scope), run.keys.exact(scope));
+    let mut known = read.known;
+    for binary in &product.binaries {
+        known.add_raw(binary.path.clone());
+    }
     Ok(Finished {
         observed: match semantic_off_reason {
             None => line_insensitive::observed(work),
@@ -108,12 +115,12 @@ pub(crate) fn compile_unit(
         semantic_off_reason,
         product,
         ending,
-        fields: run.keys.explain(scope),
-        key: run.keys.exact(scope),
+        fields,
+        key,
         roots,
         passes,
         scope,
-        known: read.known,
+        known,
     })
 }
 
@@ -269,17 +276,17 @@ impl UnitRun<'_> {
     /// Stores the product, if the audit finds that its stages read nothing but what its keys hold.
     fn store(&self, stages: &StageResults, product: &mut Product, scope: OutputScope) -> Ending {
         let read_files = &self.read.known;
-        let sources = audit(self.work, self.one_step, read_files, stages).and_then(|()| {
-            quoted(
+        let read = audit(self.work, self.one_step, read_files, stages).and_then(|binaries| {
+            let sources = quoted(
                 self.work,
                 product,
                 read_files,
                 self.line_insensitive.as_ref(),
-            )
-            .ok_or_else(|| "a source is gone".to_owned())
+            );
+            Ok((binaries, sources.ok_or("a source is gone")?))
         });
-        product.sources = match sources {
-            Ok(sources) => sources,
+        (product.binaries, product.sources) = match read {
+            Ok(read) => read,
             Err(doubt) => return Ending::Unstored(doubt),
         };
         let cache = self.work.cache;
@@ -288,10 +295,14 @@ impl UnitRun<'_> {
             roots: shown_by(self.work, product),
             ..Needs::default()
         };
+        let parts = KeyParts {
+            needs,
+            binaries: &product.binaries,
+        };
         match record(self.work, self.keys.stages(), product) {
-            Some(record) if keep(self.work, &self.keys.exact(scope), needs, &record) => {
+            Some(record) if keep(self.work, &self.keys.exact(scope), &parts, &record) => {
                 if let Some(key) = self.line_insensitive_key(scope) {
-                    keep(self.work, &key, needs, &record);
+                    keep(self.work, &key, &parts, &record);
                 }
                 Ending::Miss
             }

@@ -1,7 +1,7 @@
 //! Stores a unit's product, and reads it back.
 
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::known_files::{QuotedSource, are_unchanged};
+use crate::compile::inputs::known_files::{QuotedSource, are_unchanged, digested};
 use crate::compile::request::messages;
 use crate::compile::run::printed::Printed;
 use crate::compile::unit::needs::Needs;
@@ -12,6 +12,7 @@ use crate::plan::FileKind;
 use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 /// What is stored under a unit's key.
 pub(crate) enum StoredUnit {
@@ -31,17 +32,19 @@ impl StoredUnit {
     }
 }
 
+/// What the key of a result holds besides the key of its unit, under which a pointer lies if this is anything.
+pub(crate) struct KeyParts<'a> {
+    pub needs: Needs,
+    /// The files that the assembler included.
+    pub binaries: &'a [QuotedSource],
+}
+
 /// The unit stored under `key`, if all of it can be read and the sources that it quotes are unchanged.
 pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> Option<StoredUnit> {
-    let mut record = read(work, key)?;
-    if !record.needs.is_empty() {
-        record = read(work, &scoped(work, key, record.needs))?;
+    let (mut record, binaries) = follow(work, key)?;
+    for source in &mut record.sources {
+        source.path = expanded(work, &source.path)?;
     }
-    let sources = record
-        .sources
-        .into_iter()
-        .map(|source| expanded(work, source));
-    record.sources = sources.collect::<Option<_>>()?;
     if !are_unchanged(&record.sources) {
         return None;
     }
@@ -53,6 +56,7 @@ pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> O
         milliseconds: record.milliseconds,
         shows_id: record.shows_id,
         roots: RootSet::named(record.roots.iter().map(String::as_str))?,
+        binaries,
         ..Product::default()
     };
     for output in &record.outputs {
@@ -91,8 +95,26 @@ fn read(work: &UnitContext<'_>, key: &Digest) -> Option<UnitRecord> {
     (record.schema == SCHEMA).then_some(record)
 }
 
-/// The key of a result that depends on `needs` too.
-fn scoped(work: &UnitContext<'_>, key: &Digest, needs: Needs) -> Digest {
+/// The record of the result under `key`, or under the key to which a pointer leads; with the files that its assembler
+/// included, and their present digests.
+fn follow(work: &UnitContext<'_>, key: &Digest) -> Option<(UnitRecord, Vec<QuotedSource>)> {
+    let record = read(work, key)?;
+    if record.needs.is_empty() && record.binaries.is_empty() {
+        return Some((record, Vec::new()));
+    }
+    let paths = record.binaries.iter().map(|path| expanded(work, path));
+    let binaries = digested(paths.collect::<Option<Vec<_>>>()?.iter())?;
+    let parts = KeyParts {
+        needs: record.needs,
+        binaries: &binaries,
+    };
+    let record = read(work, &scoped(work, key, &parts)?)?;
+    Some((record, binaries))
+}
+
+/// The key of a result that depends on `parts` too. `None` if a path cannot be told from one below another root.
+fn scoped(work: &UnitContext<'_>, key: &Digest, parts: &KeyParts<'_>) -> Option<Digest> {
+    let needs = parts.needs;
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc unit needs 1");
     sink.one("unit", key);
@@ -103,58 +125,62 @@ fn scoped(work: &UnitContext<'_>, key: &Digest, needs: Needs) -> Digest {
     list(&mut sink, "messages", messages);
     let places = work.roots.paths(needs.roots);
     list(&mut sink, "places", places.iter().map(Vec::as_slice));
-    sink.finish()
+    for binary in parts.binaries {
+        let path = shortened(work, &binary.path)?;
+        sink.one("binary", path.as_os_str().as_bytes());
+        sink.one("contents", binary.sha256.as_bytes());
+    }
+    Some(sink.finish())
 }
 
-/// Stores `record`, which depends on `needs`, under `key`. Returns whether it is stored.
+/// Stores `record`, which depends on `parts`, under `key`. Returns whether it is stored.
 pub(crate) fn keep(
     work: &UnitContext<'_>,
     key: &Digest,
-    needs: Needs,
+    parts: &KeyParts<'_>,
     record: &UnitRecord,
 ) -> bool {
-    if needs.is_empty() {
+    if parts.needs.is_empty() && parts.binaries.is_empty() {
         return work.cache.keep_record(key, record);
     }
+    let names = parts.binaries.iter();
+    let names = names.map(|binary| shortened(work, &binary.path));
+    let (Some(binaries), Some(scoped)) = (names.collect(), scoped(work, key, parts)) else {
+        return false;
+    };
     let pointer = UnitRecord {
-        needs,
+        needs: parts.needs,
+        binaries,
         ..empty_record(work)
     };
-    work.cache.keep_record(&scoped(work, key, needs), record)
-        && work.cache.keep_record(key, &pointer)
+    work.cache.keep_record(&scoped, record) && work.cache.keep_record(key, &pointer)
 }
 
 /// Stores what lies under the key `from` under `to` as well.
 pub(crate) fn copy(work: &UnitContext<'_>, from: &Digest, to: &Digest) {
-    let Some(first) = read(work, from) else {
-        return;
-    };
-    let needs = first.needs;
-    let record = if needs.is_empty() {
-        Some(first)
-    } else {
-        read(work, &scoped(work, from, needs))
-    };
-    record.map(|record| keep(work, to, needs, &record));
+    let needs = read(work, from).map(|pointer| pointer.needs);
+    if let (Some(needs), Some((record, binaries))) = (needs, follow(work, from)) {
+        let parts = KeyParts {
+            needs,
+            binaries: &binaries,
+        };
+        keep(work, to, &parts, &record);
+    }
 }
 
-/// A source with its path below the name of its root.
-fn shortened(work: &UnitContext<'_>, source: &QuotedSource) -> Option<QuotedSource> {
-    let short = work.roots.shorten(source.path.as_os_str().as_bytes())?;
-    Some(QuotedSource {
-        path: OsString::from_vec(short.into_owned()).into(),
-        ..source.clone()
-    })
+/// A path below the name of its root.
+fn shortened(work: &UnitContext<'_>, path: &Path) -> Option<PathBuf> {
+    let short = work.roots.shorten(path.as_os_str().as_bytes())?;
+    Some(OsString::from_vec(short.into_owned()).into())
 }
 
-/// The source that [`shortened`] made `source` of.
-fn expanded(work: &UnitContext<'_>, source: QuotedSource) -> Option<QuotedSource> {
+/// The path of which [`shortened`] made `path`.
+fn expanded(work: &UnitContext<'_>, path: &Path) -> Option<PathBuf> {
     let mut buffer = Vec::new();
     let path = work
         .roots
-        .expand(source.path.as_os_str().as_bytes(), &mut buffer)?
-        .to_owned();
-    Some(QuotedSource { path, ..source })
+        .expand(path.as_os_str().as_bytes(), &mut buffer)?;
+    Some(path.to_owned())
 }
 
 /// The names of the unit's intermediate files.
@@ -179,7 +205,12 @@ pub(crate) fn record(
         sources: product
             .sources
             .iter()
-            .map(|source| shortened(work, source))
+            .map(|source| {
+                Some(QuotedSource {
+                    path: shortened(work, &source.path)?,
+                    ..source.clone()
+                })
+            })
             .collect::<Option<_>>()?,
         shows_id: product.shows_id,
         roots: product
@@ -232,6 +263,7 @@ fn empty_record(work: &UnitContext<'_>) -> UnitRecord {
         sources: Vec::new(),
         tied: false,
         needs: Needs::default(),
+        binaries: Vec::new(),
         shows_id: false,
         roots: Vec::new(),
         milliseconds: 0,

@@ -11,14 +11,14 @@ use crate::support::workspace::{Workspace, program};
 
 #[test]
 fn what_is_never_stored_is_told() {
-    let blob = "asm(\".section .rodata\\n.incbin \\\"blob.bin\\\"\\n.text\\n\");\n";
-    let mut ws = Workspace::with("unit.cu", blob);
-    ws.write("blob.bin", "first blob");
-    let edit = |ws: &mut Workspace| drop(ws.write("blob.bin", "other blob"));
+    let code = "asm(\".section .rodata\\n.include \\\"code.s\\\"\\n.text\\n\");\n";
+    let mut ws = Workspace::with("unit.cu", code);
+    ws.write("code.s", ".byte 1\n");
+    let edit = |ws: &mut Workspace| drop(ws.write("code.s", ".byte 2\n"));
     assert_snapshot!(change(&mut ws, ARGS, edit), @"
     miss: unit.cu → unit.o
-      the result was not stored: the assembler read blob.bin
-      the former result was not stored: the assembler read blob.bin
+      the result was not stored: the sources mention .include
+      the former result was not stored: the sources mention .include
     ");
 }
 

@@ -161,8 +161,7 @@ fn a_binary_that_a_header_includes_is_told() {
     let edit = |ws: &mut Workspace| drop(ws.write("blob.bin", "other blob"));
     assert_snapshot!(change(&mut ws, ARGS, edit), @"
     miss: unit.cu → unit.o
-      the result was not stored: the assembler read blob.bin
-      the former result was not stored: the assembler read blob.bin
+        header blob.bin: 1959cd83e102 → dd29cbf4ea7d
     ");
 }
 
