@@ -44,7 +44,42 @@ impl Plan {
         preprocess(stage, &original, (source, snippet), output)
     }
 
-    /// A stage of the host compiler and its source, which is the first of its reads.
+    /// The stage that preprocesses what stage `stage`, a [`Tool::StubCompile`], compiles: the toolkit's stub, which
+    /// includes the output of fatbinary. It includes `snippet` instead, so that it can run before fatbinary. The caller
+    /// writes the snippet, which includes what that output includes.
+    ///
+    /// Both paths are relative to the keep directory. Both files are added to the plan; the stage is not.
+    pub fn stub_pass(
+        &mut self,
+        stage: usize,
+        snippet: &OsStr,
+        output: &OsStr,
+    ) -> Result<Stage, PlanError> {
+        let (mut original, fatbinary) = self.host_stage(stage, &[Tool::StubCompile])?;
+        let kind = |file: FileId| self.file(file).kind;
+        let [_, stub] = original.reads[..] else {
+            return Err(PlanError::NoVariant { stage });
+        };
+        if (kind(fatbinary), kind(stub)) != (FileKind::Temp, FileKind::Input) {
+            return Err(PlanError::NoVariant { stage });
+        }
+        let snippet = self.add_temp(stage, snippet)?;
+        let output = self.add_temp(stage, output)?;
+        let pieces = original
+            .args
+            .iter_mut()
+            .flat_map(|argument| &mut argument.0);
+        for piece in pieces.filter(|piece| **piece == Piece::File(fatbinary)) {
+            *piece = Piece::File(snippet);
+        }
+        let pass = preprocess(stage, &original, (stub, stub), output)?;
+        Ok(Stage {
+            reads: vec![stub, snippet],
+            ..pass
+        })
+    }
+
+    /// A stage of the host compiler and the first of its reads, which is its source unless it compiles a stub.
     fn host_stage(&self, stage: usize, tools: &[Tool]) -> Result<(Stage, FileId), PlanError> {
         let original = self.stages.get(stage);
         let original = original.filter(|original| tools.contains(&original.tool));

@@ -3,7 +3,6 @@
 
 use crate::compile::direct::search_orders::{IncludePathQuery, IncludePaths};
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::extra_passes::HOST_RUNTIME;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::steering::{included, steering};
 use crate::compile::request::environment;
@@ -103,9 +102,8 @@ impl<'a> ReadSet<'a> {
                 reads.forced.extend(forced(args, preprocessor)?);
                 snippets.extend(definitions(args));
             }
-            if work.passes.include_runtime() {
-                snippets.insert(HOST_RUNTIME.as_bytes().to_vec());
-            }
+            let generated = work.passes.snippets.iter();
+            snippets.extend(generated.map(|(_, text)| text.as_bytes().to_vec()));
         }
         reads.snippets = snippets.into_iter().collect();
         let (work, commands) = (&works[0], works[0].commands);

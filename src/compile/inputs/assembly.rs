@@ -122,7 +122,14 @@ pub(crate) fn check_directives(
         .collect();
     let read =
         |path: &PathBuf| fs::read(path).map_err(|error| format!("{}: {error}", path.display()));
-    let texts = if generated.is_empty() {
+    let runtime = work.passes.runtime.iter();
+    let has_stub = host_compiles(work).any(|stage| stage.tool == Tool::StubCompile);
+    let texts = if has_stub {
+        // The output of fatbinary, which the pass leaves out, holds no text of the user's.
+        let texts = runtime.map(|(_, pass)| preprocess::text(work, pass));
+        let texts = texts.collect::<Result<_, _>>();
+        texts.map_err(|_| "a pass is gone".to_owned())?
+    } else if generated.is_empty() {
         preprocess::texts(work).map_err(|_| "a pass is gone".to_owned())?
     } else {
         generated.iter().map(read).collect::<Result<Vec<_>, _>>()?
@@ -134,7 +141,7 @@ pub(crate) fn check_directives(
 fn host_compiles<'a>(work: &UnitContext<'a>) -> impl Iterator<Item = &'a Stage> {
     let plan = work.plan;
     let stages = work.unit.stages.iter().map(|number| &plan.stages[*number]);
-    stages.filter(|stage| stage.tool == Tool::HostCompile)
+    stages.filter(|stage| matches!(stage.tool, Tool::HostCompile | Tool::StubCompile))
 }
 
 /// Whether the assembler of `stage` may find a file called `name`: in its working directory, or along `-I`.

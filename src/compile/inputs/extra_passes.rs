@@ -7,19 +7,24 @@ use std::path::Path;
 
 /// Includes every header that the outputs of cudafe++, cicc and fatbinary include. At its first inclusion
 /// `host_runtime.h` declares; at its second, after the unit's own declarations, it defines.
-pub(crate) const HOST_RUNTIME: &str = "#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__
+const HOST_RUNTIME: &str = "#define __CUDA_INCLUDE_COMPILER_INTERNAL_HEADERS__
 #include \"crt/host_runtime.h\"
 #include \"crt/host_runtime.h\"
 #include \"fatbinary_section.h\"
 ";
+
+/// Includes what the output of fatbinary includes.
+const FATBINARY: &str = "#include \"fatbinary_section.h\"\n";
 
 /// The passes of one unit besides the plan's own, each with a number for the files of what it prints.
 #[derive(Debug, Default)]
 pub(crate) struct UnitPasses {
     /// The passes of host sources, which nvcc preprocesses and compiles in one stage.
     pub variants: Vec<(usize, Stage)>,
-    /// The passes over the headers that the host compile of cudafe++'s output includes.
+    /// The passes over the headers that the host compile of cudafe++'s output or of the toolkit's stub includes.
     pub runtime: Vec<(usize, Stage)>,
+    /// The texts that these passes read in place of files that do not exist yet. They must be written before.
+    pub snippets: Vec<(FileId, &'static str)>,
     /// Inputs that a stage reads without preprocessing.
     pub raw: Vec<FileId>,
 }
@@ -59,8 +64,16 @@ impl UnitPasses {
                         let snippet = temporary(plan, number, ".pcache-host.cpp");
                         let output = temporary(plan, number, ".pcache-host.ii");
                         let stage = plan.host_runtime_pass(index, &snippet, &output);
-                        passes.runtime.push((next(streams), stage.map_err(misfit)?));
+                        let stage = stage.map_err(misfit)?;
+                        passes.add_runtime(next(streams), stage, HOST_RUNTIME);
                     }
+                }
+                Tool::StubCompile => {
+                    let snippet = temporary(plan, number, ".pcache-stub.h");
+                    let output = temporary(plan, number, ".pcache-stub.ii");
+                    let stage = plan.stub_pass(index, &snippet, &output);
+                    let stage = stage.map_err(misfit)?;
+                    passes.add_runtime(next(streams), stage, FATBINARY);
                 }
                 _ => passes.raw.extend(inputs),
             }
@@ -73,9 +86,11 @@ impl UnitPasses {
         !self.variants.is_empty()
     }
 
-    /// Whether a stage compiles the output of cudafe++, which includes headers of the toolkit.
-    pub(crate) fn include_runtime(&self) -> bool {
-        !self.runtime.is_empty()
+    /// Adds a pass, whose last file is a snippet with this text.
+    fn add_runtime(&mut self, number: usize, pass: Stage, text: &'static str) {
+        self.snippets
+            .extend(pass.reads.last().map(|file| (*file, text)));
+        self.runtime.push((number, pass));
     }
 
     /// Every pass with its number: the plan's own, variants, runtime headers.

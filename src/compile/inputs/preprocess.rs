@@ -3,7 +3,6 @@
 use crate::compile::detour::Detour;
 use crate::compile::file_digest::digest_file;
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::extra_passes::HOST_RUNTIME;
 use crate::compile::inputs::known_files::{Entered, ReadFiles};
 use crate::compile::run::commands::Outputs;
 use crate::compile::run::printed::OutputStream;
@@ -37,11 +36,9 @@ pub(crate) struct PassResults {
 
 /// Runs all passes of `work`'s unit and computes the digests of their outputs.
 pub(crate) fn preprocess(work: &UnitContext<'_>) -> Result<PassResults, Detour> {
-    for (_, stage) in &work.passes.runtime {
-        for file in &stage.reads {
-            let path = work.commands.workspace.locate(work.plan, *file);
-            fs::write(&path, HOST_RUNTIME).map_err(|error| unreadable(&path, &error))?;
-        }
+    for (file, text) in &work.passes.snippets {
+        let path = work.commands.workspace.locate(work.plan, *file);
+        fs::write(&path, text).map_err(|error| unreadable(&path, &error))?;
     }
     let stages = work.passes.stages(work.plan, work.unit);
     run_passes(work, &stages)?;

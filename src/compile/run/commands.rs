@@ -78,7 +78,7 @@ impl Commands<'_> {
             .iter()
             .map(|arg| plan.render(arg, &mut locate))
             .collect();
-        args.extend(self.additions(stage, number));
+        args.extend(self.additions(stage, number, outputs));
         Ok(Command {
             program,
             args,
@@ -89,15 +89,19 @@ impl Commands<'_> {
 
     /// The arguments that are added after nvcc's own. None of them changes a byte of the output, except the
     /// work directory's name in debug information.
-    fn additions(&self, stage: &Stage, number: usize) -> Vec<OsString> {
+    fn additions(&self, stage: &Stage, number: usize, outputs: Outputs) -> Vec<OsString> {
         let (tool, family) = (stage.tool, self.toolchain.host);
         let mut args = Vec::new();
         let preprocesses = matches!(
             tool,
-            Tool::Preprocess | Tool::HostPreprocess | Tool::HostCompile
+            Tool::Preprocess | Tool::HostPreprocess | Tool::HostCompile | Tool::StubCompile
         );
         if preprocesses && family == HostFamily::Gnu && self.diagnostics == Diagnostics::Colour {
             args.push("-fdiagnostics-color=always".into());
+        }
+        // What a link writes is not stored, so nothing has to show what it read.
+        if outputs == Outputs::InPlace {
+            return args;
         }
         let [compiler, assembler] =
             ["d", "asd"].map(|suffix| self.workspace.side_file(number, suffix));
@@ -146,14 +150,15 @@ pub(crate) fn dependency_flags(
     debug_map: impl FnOnce() -> OsString,
 ) -> Vec<OsString> {
     let mut flags = Vec::new();
-    if matches!(tool, Tool::HostPreprocess | Tool::HostCompile) {
+    let compiles = matches!(tool, Tool::HostCompile | Tool::StubCompile);
+    if compiles || tool == Tool::HostPreprocess {
         flags.extend(["-MD".into(), "-MF".into(), compiler_depfile.to_owned()]);
     }
     let is_gnu = family == HostFamily::Gnu;
-    if tool == Tool::Assemble || (tool == Tool::HostCompile && is_gnu) {
+    if tool == Tool::Assemble || (compiles && is_gnu) {
         flags.push(joined("-Wa,--MD,", assembler_depfile));
     }
-    if tool == Tool::HostCompile {
+    if compiles {
         flags.push(debug_map());
     }
     flags

@@ -67,6 +67,13 @@ pub(crate) fn output(work: &UnitContext<'_>) -> OsString {
     output.map_or_else(OsString::new, |file| plan.file(file).path.clone())
 }
 
+/// Whether the plan's commands hold the output's path: the toolkit's stub is compiled with a module id that nvcc makes of
+/// the whole path.
+pub(crate) fn names_output(work: &UnitContext<'_>) -> bool {
+    let mut stages = work.unit.stages.iter().map(|number| work.stage(*number));
+    stages.any(|stage| stage.tool == Tool::StubCompile)
+}
+
 /// Whether nvcc would give a second output like `product`, which was compiled with `id`, another module id.
 ///
 /// nvcc puts the process's number into the id of a source that defines nothing for other objects,
@@ -78,6 +85,9 @@ pub(crate) fn is_per_output(
     id: &[u8],
     is_one_step: bool,
 ) -> bool {
+    if names_output(work) {
+        return true;
+    }
     if work.unit.module_id.is_none() {
         return false;
     }

@@ -132,11 +132,8 @@ fn shown_by(work: &UnitContext<'_>, product: &Product) -> RootSet {
         .printed
         .iter()
         .flat_map(|(_, printed)| printed.texts());
-    if product
-        .outputs
-        .iter()
-        .any(|(_, bytes)| elf::may_hide_text(bytes))
-    {
+    let hides_text = |(_, bytes): &(_, Vec<u8>)| elf::may_hide_text(bytes);
+    if product.outputs.iter().any(hides_text) || module::names_output(work) {
         return RootSet::all();
     }
     let mut shown = shown_roots::of_passes(work)
@@ -262,7 +259,8 @@ impl UnitRun<'_> {
             keys.iter()
                 .flatten()
                 .for_each(|key| keep_per_output(self.work, key));
-            if !is_one_step {
+            // An id of nvcc's own is that of the output already.
+            if !is_one_step && !module::names_output(self.work) {
                 let recorder = self.work.runner.recorder;
                 recorder.note("module id", "each output of this source has its own");
                 return Ok(Attempt::PerOutput);
