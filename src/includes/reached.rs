@@ -4,8 +4,8 @@
 use super::markers::{marker, unescape};
 use super::scan::{IncludeForm, ScannedName};
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 /// The names that each file includes. Files are spelled as the preprocessor spells them.
@@ -23,6 +23,15 @@ impl ReachedNames {
             } else if let Some(name) = included(line) {
                 self.0.entry(file.clone()).or_default().insert(name);
             }
+        }
+    }
+
+    /// Leaves out the names of files below `directory`, which holds generated text.
+    pub fn leave_out(&mut self, directory: &Path) {
+        let is_below =
+            |name: &ScannedName| Path::new(OsStr::from_bytes(&name.text)).starts_with(directory);
+        for names in self.0.values_mut() {
+            names.retain(|name| !is_below(name));
         }
     }
 
