@@ -2,7 +2,7 @@
 //!
 //! gcc documents them under "Preprocessor Output" in the cpp manual: flag 1 enters a file, 2 returns to
 //! one, 3 is within a system header, 4 within `extern "C"`. Names are escaped as C strings.
-//! A line within a raw string that looks like a marker is taken for one; [`in_raw_strings`] says whether there may be such
+//! A line within a raw string that looks like a marker is taken for one; `in_raw_strings` says whether there may be such
 //! a line.
 
 use memchr::memmem;
