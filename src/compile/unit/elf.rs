@@ -43,10 +43,16 @@ pub(super) fn defined(object: &[u8]) -> Option<Vec<(&[u8], Binding)>> {
     Some(symbols)
 }
 
-/// Whether an output may hold text that a search of its bytes does not find: an object with compressed sections, or one
-/// that cannot be read.
+/// The first bytes of a fatbinary. What it holds compressed lay in intermediate files, which are searched.
+const FATBINARY: &[u8] = b"\x50\xed\x55\xba";
+
+/// Whether an output may hold text that a search of its bytes does not find. Only text, fatbinaries and objects without
+/// compressed sections are known not to: LLVM's bitcode, which clang writes for link-time optimization, packs letters.
 pub(super) fn may_hide_text(output: &[u8]) -> bool {
-    output.starts_with(b"\x7fELF") && has_packed_sections(output).unwrap_or(true)
+    if output.starts_with(b"\x7fELF") {
+        return has_packed_sections(output).unwrap_or(true);
+    }
+    !output.starts_with(FATBINARY) && output.contains(&0)
 }
 
 /// `None` if the bytes are not an object of the kind that [`Sections`] reads.
@@ -168,6 +174,8 @@ mod tests {
         assert!(hides(&["-g3", "-gz=zlib-gnu", "-include", "stdio.h"]));
         assert!(!may_hide_text(b"text"));
         assert!(may_hide_text(b"\x7fELF\x01\x01\x01"));
+        assert!(may_hide_text(b"BC\xc0\xde\x35\x14\0\0"));
+        assert!(!may_hide_text(b"\x50\xed\x55\xba\x01\0"));
     }
 
     #[test]
