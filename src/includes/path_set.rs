@@ -181,7 +181,7 @@ impl PathSet {
     ) -> Result<Vec<Digest>, Changed> {
         let mut checker = Checker::new(&self.bytes, table, roots);
         let files = checker.reader.group()?;
-        let digests = checker.digests(files.clone(), memo)?;
+        let digests = checker.digests(&files, memo)?;
         checker.check_kinds()?;
         checker.check_identities()?;
         checker.check_copies(files)?;

@@ -18,7 +18,7 @@ const MARK: u8 = 1;
 pub enum RootName {
     /// The top of the checkout.
     Base,
-    /// The working directory, if it is not below the base.
+    /// The working directory.
     Directory,
     /// The CUDA toolkit.
     Toolkit,
@@ -157,9 +157,17 @@ impl Roots {
             return None;
         }
         Some(match self.at(path) {
-            Some(root) => Cow::Owned([&[MARK, root.letter], &path[root.path.len()..]].concat()),
+            Some(root) => Cow::Owned(root.shorten(path)),
             None => Cow::Borrowed(path),
         })
+    }
+
+    /// A path below the base, with the base's letter even if it lies in a deeper root. `None` if it is not below the
+    /// base.
+    pub fn below_base(&self, path: &[u8]) -> Option<Vec<u8>> {
+        let mut bases = self.0.iter().filter(|root| root.name == RootName::Base);
+        let base = bases.find(|base| base.holds(path))?;
+        Some(base.shorten(path))
     }
 
     /// The path that [`Roots::shorten`] made `path` of, in `buffer` unless it has no root. `None` if the root is
@@ -193,9 +201,8 @@ impl Roots {
                     at += root.path.len();
                     continue;
                 }
-                let mut roots = self.0.iter();
-                let root = roots.find(|root| rest.starts_with(&root.path));
-                left = root.map_or(left, |root| left.with(root.name));
+                let roots = self.0.iter().filter(|root| rest.starts_with(&root.path));
+                left = roots.fold(left, |left, root| left.with(root.name));
             }
             shortened.push(rest[0]);
             at += 1;
@@ -243,17 +250,12 @@ impl Roots {
         Cow::Owned(shown)
     }
 
-    /// The roots whose paths occur in `text` where `counts` says so, which is called with the position.
+    /// The roots whose paths occur in `text` where `counts` says so, which is called with the position. Of two nested
+    /// roots both count: the path may be that of a neighbour whose name begins in the same way.
     pub fn mentioned(&self, text: &[u8], counts: &mut dyn FnMut(usize) -> bool) -> RootSet {
         let mut mentioned = RootSet::default();
-        for (number, root) in self.0.iter().enumerate() {
-            let deeper = &self.0[..number];
-            let mut places = memchr::memmem::find_iter(text, &root.path).filter(|at| {
-                !deeper
-                    .iter()
-                    .any(|deeper| text[*at..].starts_with(&deeper.path))
-            });
-            if places.any(&mut *counts) {
+        for root in &self.0 {
+            if memchr::memmem::find_iter(text, &root.path).any(&mut *counts) {
                 mentioned = mentioned.with(root.name);
             }
         }
@@ -297,10 +299,19 @@ impl Roots {
 
     /// The deepest root of `path`.
     fn at(&self, path: &[u8]) -> Option<&NamedRoot> {
-        self.0.iter().find(|root| {
-            let rest = path.strip_prefix(root.path.as_slice());
-            rest.is_some_and(|rest| !rest.first().is_some_and(|&byte| is_of_name(byte)))
-        })
+        self.0.iter().find(|root| root.holds(path))
+    }
+}
+
+impl NamedRoot {
+    fn holds(&self, path: &[u8]) -> bool {
+        let rest = path.strip_prefix(self.path.as_slice());
+        rest.is_some_and(|rest| !rest.first().is_some_and(|&byte| is_of_name(byte)))
+    }
+
+    /// A path that it holds, with its letter.
+    fn shorten(&self, path: &[u8]) -> Vec<u8> {
+        [&[MARK, self.letter], &path[self.path.len()..]].concat()
     }
 }
 
@@ -463,19 +474,18 @@ mod tests {
     }
 
     #[test]
-    fn the_deepest_root_of_a_mention_counts() {
+    fn of_nested_roots_both_are_mentioned() {
         let mut roots = roots("/a/x");
         roots.add(RootName::Host, Path::new("/a/x/gcc"), None);
+        assert_eq!(roots.below_base(b"/a/x/gcc/h.h").unwrap(), b"\x01b/gcc/h.h");
+        assert_eq!(roots.below_base(b"/a/xy/h.h"), None);
         let mut anywhere = |_| true;
         let of = |text: &str, counts: &mut dyn FnMut(usize) -> bool| {
             let mentioned = roots.mentioned(text.as_bytes(), counts);
             mentioned.names().map(RootName::text).collect::<Vec<_>>()
         };
-        assert_eq!(of("see /a/x/gcc/bin", &mut anywhere), ["{host}"]);
-        assert_eq!(
-            of("see/a/x/gcc and /a/x", &mut anywhere),
-            ["{base}", "{host}"]
-        );
+        assert_eq!(of("see /a/x/i", &mut anywhere), ["{base}"]);
+        assert_eq!(of("see/a/x/gcc-15", &mut anywhere), ["{base}", "{host}"]);
         assert!(of("see /a/x", &mut |_| false).is_empty());
     }
 }

@@ -24,6 +24,13 @@ impl<'r> Shortener<'r> {
         self.text(text, PathStarts::Words)
     }
 
+    /// The path of a source, below the base wherever the working directory is: two directories of one project may have
+    /// sources of the same name, whose module ids differ.
+    pub fn source(&mut self, path: &[u8]) -> Vec<u8> {
+        let short = self.word(path);
+        self.roots.below_base(path).unwrap_or(short)
+    }
+
     /// Several of them.
     pub fn words(&mut self, texts: &[Vec<u8>]) -> Vec<Vec<u8>> {
         texts.iter().map(|text| self.word(text)).collect()

@@ -5,13 +5,14 @@ use super::common::{COMMON_FIELDS, with_common};
 use super::{CommonFacts, Digest, Digester, Sink, list, pairs};
 
 /// The version of the list of fields. It is raised when their meaning changes.
-pub const SCHEMA: &[u8] = b"pcache-nvcc tu 4";
+pub const SCHEMA: &[u8] = b"pcache-nvcc tu 5";
 
 /// The fields of this key only, which follow [`COMMON_FIELDS`].
 const OWN: &[&str] = &[
     "host",
     "machine",
     "source",
+    "module",
     "output",
     "commands",
     "passes",
@@ -55,7 +56,9 @@ pub struct TuFacts<'a> {
     pub machine: &'a [u8],
     /// The source's path as spelled.
     pub source: &'a [u8],
-    /// The output's path as spelled, if each output has a module id of its own.
+    /// The source's absolute path, below the base if it lies there.
+    pub module: &'a [u8],
+    /// The output's absolute path, below the base if it lies there, if each output has a module id of its own.
     pub output: Option<&'a [u8]>,
     /// The commands of the unit's stages, with temporary and output names replaced, sorted.
     pub commands: &'a [Vec<u8>],
@@ -84,6 +87,7 @@ impl<'a> TuFacts<'a> {
             host,
             machine,
             source,
+            module,
             output,
             commands,
             passes,
@@ -95,6 +99,7 @@ impl<'a> TuFacts<'a> {
         list(sink, "host", host.iter().map(Vec::as_slice));
         sink.one("machine", machine);
         sink.one("source", source);
+        sink.one("module", module);
         list(sink, "output", output.iter().copied());
         list(sink, "commands", commands.iter().map(Vec::as_slice));
         let texts = passes.iter();
@@ -128,6 +133,7 @@ mod tests {
             host: &[],
             machine: b"",
             source: b"a.cu",
+            module: b"/src/a.cu",
             output: None,
             commands: &[],
             passes: &[],
@@ -168,7 +174,8 @@ mod tests {
             digest: [3; 32],
         }];
         let text = [b"X=1".to_vec()];
-        let mut changed = vec![base(); 10];
+        let mut changed = vec![base(); 11];
+        changed[10].module = b"b/a.cu";
         changed[9].places = &text;
         changed[0].machine = b"cpu";
         changed[1].source = b"b.cu";

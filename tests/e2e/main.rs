@@ -5,6 +5,7 @@
 mod support;
 
 mod binaries;
+mod build_directories;
 mod build_systems;
 mod bypass;
 mod clang;

@@ -17,7 +17,7 @@ const UNIT: &str = "#include <value.h>\n#include <vector>\n\
     __global__ void external(int *p) { *p = VALUE; }\nstd::vector<int> host() { return {VALUE}; }\n";
 
 /// Two equal checkouts.
-fn checkouts() -> Workspace {
+pub(crate) fn checkouts() -> Workspace {
     let ws = Workspace::new();
     for place in PLACES {
         let file = |name: &str, text: &str| drop(ws.write(&format!("{place}/{name}"), text));
@@ -52,7 +52,7 @@ fn checkouts() -> Workspace {
 }
 
 /// The arguments with `{base}` replaced by the place's path.
-fn arguments(ws: &Workspace, place: &str, args: &[&str]) -> Vec<String> {
+pub(crate) fn arguments(ws: &Workspace, place: &str, args: &[&str]) -> Vec<String> {
     let base = ws.path(place).canonicalize().expect("a place");
     let base = base.to_str().expect("a UTF-8 path");
     args.iter().map(|arg| arg.replace("{base}", base)).collect()
@@ -284,42 +284,6 @@ fn a_source_that_names_a_checkout_leads_there() {
         &["-c", "../src/unit.cu", "-o", "unit.o"],
         Compared::WithNvcc,
     );
-}
-
-#[test]
-fn two_directories_of_one_checkout_link() {
-    let ws = Workspace::new();
-    fs::create_dir(ws.path(".git")).expect("a checkout");
-    two_directories_link(ws);
-}
-
-#[test]
-fn two_directories_without_a_checkout_link() {
-    two_directories_link(Workspace::new());
-}
-
-/// Two sources of the same name and content, in two directories, go into one link.
-#[track_caller]
-fn two_directories_link(mut ws: Workspace) {
-    let text = "namespace { __global__ void k(int *p) { *p = 1; } __device__ int state; }\n\
-        static void run() { k<<<1, 1>>>(nullptr); }\nnamespace { struct Run { Run() { run(); } } here; }\n";
-    for folder in ["first", "second"] {
-        ws.write(&format!("{folder}/unit.cu"), text);
-        ws.cd(folder);
-        ws.run(ws.ours(&["-dc", "unit.cu", "-o", "unit.o"]))
-            .succeeds();
-    }
-    ws.cd(".");
-    ws.write("main.cu", "int main() { return 0; }\n");
-    let args = [
-        "main.cu",
-        "first/unit.o",
-        "second/unit.o",
-        "-rdc=true",
-        "-o",
-        "main",
-    ];
-    ws.run(ws.theirs(&args)).succeeds();
 }
 
 #[test]

@@ -274,11 +274,13 @@ impl<'a> Direct<'a> {
         result_key(&self.key, &set.digest, contents, &facts)
     }
 
-    /// The value of `-o`. Empty without one: the output's name then follows from the source, which is in the key.
+    /// The path of the output, as module ids have it. Without `-o`, the working directory: the output's name then
+    /// follows from the source, which is in the key.
     fn output(&self) -> Vec<u8> {
-        let output = self.job.output.clone().unwrap_or_default().into_vec();
-        let short = self.roots.shorten(&output);
-        short.map_or_else(|| output.clone(), |short| short.into_owned())
+        let output = self.job.output.clone().unwrap_or_default();
+        let path = self.facts.directory.spelled.join(output);
+        let path = path.into_os_string().into_vec();
+        self.roots.below_base(&path).unwrap_or(path)
     }
 
     /// The record of `set` with these `contents`, and its key: the one without further parts, or the one to which a

@@ -49,7 +49,7 @@ impl<'a> DirectKeyInputs<'a> {
         };
         let sources = facts.inputs.iter().map(real_path);
         let sources = sources.collect::<Result<Vec<_>, _>>()?;
-        let roots = roots::find(base_dir, &sources, &facts.directory, nvcc, toolchain);
+        let roots = roots::find(base_dir, &sources, facts, nvcc, toolchain);
         let mut short = Shortener::new(&roots);
         let programs = std::iter::once(nvcc).chain(toolchain.found.iter().map(PathBuf::as_path));
         let job_fields = short.job(&facts.job);
@@ -68,7 +68,7 @@ impl<'a> DirectKeyInputs<'a> {
             inputs: facts.inputs.iter().map(|input| short.word(input)).collect(),
             sources: sources
                 .iter()
-                .map(|path| short.word(path.as_os_str().as_bytes()))
+                .map(|path| short.source(path.as_os_str().as_bytes()))
                 .collect(),
             machine: machine::descriptions(facts, toolchain)
                 .ok_or("an option asks for GPUs that are unknown")?,

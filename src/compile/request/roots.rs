@@ -2,10 +2,10 @@
 //! compiler's prefix.
 
 use crate::compile::request::environment::WorkingDirectory;
+use crate::compile::request::facts::RequestFacts;
 use crate::config::BaseDir;
 use crate::key::{RootName, Roots};
 use crate::toolchain::Toolchain;
-use std::borrow::Cow;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -30,11 +30,11 @@ const PROJECTS: [&str; 10] = [
 /// Directories in which CMake and Meson keep each of their checks in a directory of its own, with a random name.
 const CHECKS: [&str; 2] = ["CMakeFiles/CMakeScratch", "meson-private"];
 
-/// The roots for `sources`, which are real paths, compiled in `directory` with the nvcc at `nvcc`.
+/// The roots for `sources`, which are real paths, compiled with the nvcc at `nvcc`.
 pub(crate) fn find(
     setting: &BaseDir,
     sources: &[PathBuf],
-    directory: &WorkingDirectory,
+    facts: &RequestFacts,
     nvcc: &Path,
     toolchain: &Toolchain,
 ) -> Roots {
@@ -51,25 +51,34 @@ pub(crate) fn find(
         BaseDir::At(path) => fs::canonicalize(path).ok(),
         BaseDir::Auto => sources.first().and_then(|source| top(source.parent()?)),
     };
-    let WorkingDirectory { physical, spelled } = directory;
+    let WorkingDirectory { physical, spelled } = &facts.directory;
     let base = base.as_deref();
     if let Some(base) = base {
         let below = physical.strip_prefix(base).ok();
         let spelled = below.and_then(|below| without_end(spelled, below));
         roots.add(RootName::Base, base, spelled.as_deref());
     }
-    // Below the base, in a spelling that the base does not have, it is a root too.
-    let is_known = |path: &Path| {
-        roots
-            .shorten(path.as_os_str().as_bytes())
-            .is_none_or(|short| matches!(short, Cow::Owned(_)))
-    };
+    // A map that replaces the base's path leaves what is below it in the output: there, the place of the working
+    // directory below the base is part of the key.
+    let maps_prefixes = facts
+        .job
+        .iter()
+        .flat_map(|(_, values)| values)
+        .any(|value| is_prefix_map(value));
+    let is_known =
+        |path: &Path| maps_prefixes && roots.root_of(path.as_os_str().as_bytes()).is_some();
     match (is_known(physical), is_known(spelled)) {
         (false, _) => roots.add(RootName::Directory, physical, Some(spelled)),
         (true, false) => roots.add(RootName::Directory, spelled, None),
         (true, true) => {}
     }
     roots
+}
+
+/// Whether a value of the job holds an option such as `-ffile-prefix-map=OLD=NEW`.
+fn is_prefix_map(value: &[u8]) -> bool {
+    let name = b"-prefix-map=";
+    value.windows(name.len()).any(|part| part == name)
 }
 
 /// Adds the directory in which the program at `place`, or the file `real` to which that leads, is installed: the one

@@ -25,7 +25,8 @@ pub(crate) struct UnitKeys<'a> {
     job: Vec<(&'static str, Vec<Vec<u8>>)>,
     host: Vec<Vec<u8>>,
     source: Vec<u8>,
-    /// The path of the result, as spelled.
+    /// The paths of the source and of the result, as module ids have them.
+    module: Vec<u8>,
     output: Vec<u8>,
     /// The unit's commands as text, sorted.
     commands: Vec<Vec<u8>>,
@@ -56,7 +57,8 @@ impl<'a> UnitKeys<'a> {
             job: short.job(&consumed::job(work)),
             host: short.words(&consumed::host(work)),
             source: short.word(work.plan.file(work.unit.source).path.as_bytes()),
-            output: short.word(module::output(work).as_bytes()),
+            module: short.source(&module::source(work)),
+            output: module::output(work),
             machine: if depends_on_machine {
                 machine::processor()
             } else {
@@ -117,6 +119,7 @@ impl<'a> UnitKeys<'a> {
             host: &self.host,
             machine: &self.machine,
             source: &self.source,
+            module: &self.module,
             output: (scope == OutputScope::ThisOutput).then_some(self.output.as_slice()),
             commands: &self.commands,
             passes,

@@ -12,11 +12,9 @@ use crate::includes::placeless::placeless_digest;
 use crate::key::{Digest, Module, PathStarts, RELOCATABLE, RootName, middle};
 use crate::plan::{FileId, Stage, Tool};
 use memchr::memmem;
-use std::borrow::Cow;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::os::unix::ffi::OsStringExt;
 
 /// Whether a unit's module id, and so its key, includes the path of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,9 +34,10 @@ pub(crate) fn id(
     if work.unit.module_id.is_none() {
         return Vec::new();
     }
-    let output = (scope == OutputScope::ThisOutput).then(|| below_base(work, &output(work)));
+    let output = (scope == OutputScope::ThisOutput).then(|| output(work));
+    let source = source(work);
     let module = Module {
-        path: &below_base(work, &work.plan.file(work.unit.source).path),
+        path: &work.roots.below_base(&source).unwrap_or(source),
         contents: &module_contents(work, line_insensitive),
         output: output.as_deref(),
     };
@@ -53,8 +52,9 @@ pub(crate) fn id(
         .map(|(name, values)| (*name, values.as_slice())))
 }
 
-/// The path of the unit's output, as spelled: its own file, or the file that it is linked into.
-pub(crate) fn output(work: &UnitContext<'_>) -> OsString {
+/// The absolute path of the unit's output, below the base if it lies there: its own file, or the file that it is linked
+/// into.
+pub(crate) fn output(work: &UnitContext<'_>) -> Vec<u8> {
     let plan = work.plan;
     let own = work.unit.results.iter().copied();
     let linked = plan
@@ -63,8 +63,9 @@ pub(crate) fn output(work: &UnitContext<'_>) -> OsString {
         .rev()
         .filter_map(|&number| plan.stages[number].output);
     let mut outputs = own.chain(linked).filter(|&file| plan.is_output(file));
-    let output = outputs.next();
-    output.map_or_else(OsString::new, |file| plan.file(file).path.clone())
+    let path = outputs.next().map(|file| plan.file(file).path.as_os_str());
+    let path = absolute(work, path.unwrap_or_default());
+    work.roots.below_base(&path).unwrap_or(path)
 }
 
 /// Whether the plan's commands hold the output's path: the toolkit's stub is compiled with a module id that nvcc makes of
@@ -93,10 +94,9 @@ pub(crate) fn is_per_output(
     }
     let mut names = work.facts.job.iter().map(|(name, _)| *name);
     let relocatable = names.any(|name| RELOCATABLE.contains(&name));
-    let path = source_path(work);
     // A compile in one step has an id of nvcc's own, of which only the middle is known.
     let mark = if is_one_step {
-        middle(path.as_os_str().as_bytes())
+        middle(&source(work))
     } else {
         id.to_vec()
     };
@@ -126,7 +126,7 @@ pub(crate) fn is_shown(work: &UnitContext<'_>, product: &Product) -> bool {
     if work.unit.module_id.is_none() {
         return false;
     }
-    let mark = middle(source_path(work).as_os_str().as_bytes());
+    let mark = middle(&source(work));
     let holds = |bytes: &[u8]| memmem::find(bytes, &mark).is_some();
     let stages = work.unit.stages.iter().map(|number| work.stage(*number));
     let mut device = stages.filter(|stage| matches!(stage.tool, Tool::Cicc | Tool::Ptxas));
@@ -140,30 +140,22 @@ pub(crate) fn is_shown(work: &UnitContext<'_>, product: &Product) -> bool {
     is_in_device_code || product.outputs.iter().any(|(_, bytes)| holds(bytes))
 }
 
-/// The root of the unit's source.
-pub(crate) fn source_root(work: &UnitContext<'_>) -> Option<RootName> {
-    work.roots.root_of(source_path(work).as_os_str().as_bytes())
+/// Whether the unit's source lies in the working directory, and not below a base.
+pub(crate) fn is_in_directory_alone(work: &UnitContext<'_>) -> bool {
+    let path = source(work);
+    let root = work.roots.root_of(&path);
+    root == Some(RootName::Directory) && work.roots.below_base(&path).is_none()
 }
 
-/// The path of a file, below the base if it lies there: two checkouts have the same ids, and two directories of one
-/// checkout have not. Without a base, two directories may go into one link.
-fn below_base(work: &UnitContext<'_>, path: &OsStr) -> Vec<u8> {
-    let path = absolute(work, path).into_os_string().into_vec();
-    match work.roots.root_of(&path) {
-        Some(RootName::Base) => work
-            .roots
-            .shorten(&path)
-            .map_or_else(|| path.clone(), Cow::into_owned),
-        _ => path,
-    }
-}
-
-fn source_path(work: &UnitContext<'_>) -> PathBuf {
+/// The absolute path of the unit's source. In ids it stands below the base: two checkouts have the same ids, and two
+/// directories of one checkout have not. Without a base, two directories may go into one link.
+pub(crate) fn source(work: &UnitContext<'_>) -> Vec<u8> {
     absolute(work, &work.plan.file(work.unit.source).path)
 }
 
-fn absolute(work: &UnitContext<'_>, path: &OsStr) -> PathBuf {
-    work.facts.directory.spelled.join(path)
+fn absolute(work: &UnitContext<'_>, path: &OsStr) -> Vec<u8> {
+    let path = work.facts.directory.spelled.join(path);
+    path.into_os_string().into_vec()
 }
 
 /// The digests of the texts that the host's front end reads, or that the device's front ends read if there is none

@@ -143,7 +143,7 @@ fn shown_by(work: &UnitContext<'_>, product: &Product) -> RootSet {
         shown = shown.and(work.roots.mentioned(bytes, &mut |_| true));
     }
     // Directories without a base may go into one link, where two modules must not have the same id.
-    let is_unique = !product.shows_id || module::source_root(work) != Some(RootName::Directory);
+    let is_unique = !product.shows_id || !module::is_in_directory_alone(work);
     if is_unique {
         shown
     } else {

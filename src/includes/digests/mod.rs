@@ -38,7 +38,7 @@ use table::{MissingTable, SlotTable};
 
 pub use aspect::Aspect;
 pub use guard::MappingGuard;
-pub use sighting::Sighting;
+pub use sighting::{Sighting, Viewer};
 pub use slot::Boot;
 
 /// How often a file is read again because it changed while it was read.
@@ -173,7 +173,19 @@ impl DigestTable {
     /// # Errors
     /// The file cannot be read, is not a regular file, or changes all the time.
     pub fn digest_of(&self, path: &Path) -> Result<(Sighting, Digest), DigestError> {
-        let seen = Sighting::at(path).map_err(DigestError::io("examine", path))?;
+        self.digest_of_seen(path, Sighting::at(path))
+    }
+
+    /// [`DigestTable::digest_of`] the file at `path`, which looks as `seen`.
+    ///
+    /// # Errors
+    /// Those of `digest_of`.
+    pub fn digest_of_seen(
+        &self,
+        path: &Path,
+        seen: io::Result<Sighting>,
+    ) -> Result<(Sighting, Digest), DigestError> {
+        let seen = seen.map_err(DigestError::io("examine", path))?;
         if let Some(digest) = self.get(&seen, Aspect::CONTENT) {
             return Ok((seen, digest));
         }

@@ -1,12 +1,15 @@
 //! One look at a file: its stat and its mount, read by one system call so that they belong together.
 
 use crate::stat::Stat;
-use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, Statx, StatxFlags, statx};
 use rustix::io::Errno;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io;
 use std::num::NonZero;
-use std::path::Path;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 /// `STATX_MNT_ID_UNIQUE` of `linux/stat.h`: Linux 6.8 and newer.
 const UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
@@ -27,15 +30,9 @@ impl Sighting {
     /// # Errors
     /// Those of `stat`.
     pub fn at(path: &Path) -> io::Result<Self> {
-        match statx(
-            CWD,
-            path,
-            AtFlags::empty(),
-            StatxFlags::BASIC_STATS | UNIQUE,
-        ) {
-            Ok(statx) => Ok(Self::from(&statx)),
+        match look(CWD, path, AtFlags::empty()) {
             Err(error) if is_unknown(error) => Ok(Self::without_mount(&fs::metadata(path)?)),
-            Err(error) => Err(error.into()),
+            seen => Ok(seen?),
         }
     }
 
@@ -44,15 +41,9 @@ impl Sighting {
     /// # Errors
     /// Those of `fstat`.
     pub fn of(file: &File) -> io::Result<Self> {
-        match statx(
-            file,
-            "",
-            AtFlags::EMPTY_PATH,
-            StatxFlags::BASIC_STATS | UNIQUE,
-        ) {
-            Ok(statx) => Ok(Self::from(&statx)),
+        match look(file, Path::new(""), AtFlags::EMPTY_PATH) {
             Err(error) if is_unknown(error) => Ok(Self::without_mount(&file.metadata()?)),
-            Err(error) => Err(error.into()),
+            seen => Ok(seen?),
         }
     }
 
@@ -103,6 +94,61 @@ impl From<&Statx> for Sighting {
     }
 }
 
+/// Looks at files one after the other. Those of one directory are looked at by their names in it, so that the kernel
+/// walks the path of the directory only once.
+#[derive(Default)]
+pub struct Viewer {
+    /// The open directory and its path.
+    directory: Option<(PathBuf, OwnedFd)>,
+}
+
+impl Viewer {
+    /// Looks at `path`, following links. `has_neighbour` says that the next path will be one in the same directory.
+    ///
+    /// # Errors
+    /// Those of `stat`.
+    pub fn look(&mut self, path: &Path, has_neighbour: bool) -> io::Result<Sighting> {
+        let Some((directory, name)) = self.enter(path, has_neighbour) else {
+            return Sighting::at(path);
+        };
+        match look(directory, name, AtFlags::empty()) {
+            Err(error) if is_unknown(error) => Sighting::at(path),
+            seen => Ok(seen?),
+        }
+    }
+
+    /// The open directory of `path`, and its name there. `None` if it is not worth opening.
+    fn enter<'p>(
+        &mut self,
+        path: &'p Path,
+        has_neighbour: bool,
+    ) -> Option<(BorrowedFd<'_>, &'p Path)> {
+        let bytes = path.as_os_str().as_bytes();
+        let slash = bytes.iter().rposition(|byte| *byte == b'/')?;
+        let [parent, name] =
+            [&bytes[..=slash], &bytes[slash + 1..]].map(|part| Path::new(OsStr::from_bytes(part)));
+        if name.as_os_str().is_empty() {
+            return None;
+        }
+        let is_open = |(open, _): &(PathBuf, _)| open.as_os_str() == parent.as_os_str();
+        if !self.directory.as_ref().is_some_and(is_open) {
+            if !has_neighbour {
+                return None;
+            }
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let directory = rustix::fs::open(parent, flags, Mode::empty()).ok()?;
+            self.directory = Some((parent.to_owned(), directory));
+        }
+        let (_, directory) = self.directory.as_ref()?;
+        Some((directory.as_fd(), name))
+    }
+}
+
+fn look(directory: impl AsFd, path: &Path, flags: AtFlags) -> Result<Sighting, Errno> {
+    let statx = statx(directory, path, flags, StatxFlags::BASIC_STATS | UNIQUE)?;
+    Ok(Sighting::from(&statx))
+}
+
 /// Whether the system call is missing, or forbidden by a container's filter that does not know it.
 fn is_unknown(error: Errno) -> bool {
     error == Errno::NOSYS || error == Errno::PERM
@@ -110,11 +156,12 @@ fn is_unknown(error: Errno) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Sighting, UNIQUE};
+    use super::{Sighting, UNIQUE, Viewer};
     use crate::stat::Stat;
     use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
     use std::fs::{self, File};
     use std::io::ErrorKind;
+    use std::os::unix::fs::symlink;
     use std::path::Path;
 
     #[test]
@@ -123,6 +170,32 @@ mod tests {
             let seen = Sighting::at(path).unwrap();
             assert_eq!(seen.stat, Stat::from(&fs::metadata(path).unwrap()));
             assert_eq!(seen, Sighting::of(&File::open(path).unwrap()).unwrap());
+        }
+    }
+
+    #[test]
+    fn a_viewer_sees_what_a_look_at_each_path_shows() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        fs::create_dir_all(at("a/b")).unwrap();
+        for name in ["a/1", "a/2", "a/b/1", "a/b/2"] {
+            fs::write(at(name), name).unwrap();
+        }
+        symlink("b/2", at("a/link")).unwrap();
+        symlink("a", at("there")).unwrap();
+        let mut viewer = Viewer::default();
+        for name in [
+            "a/1", "a/2", "a/link", "a/b/1", "a/b/2", "a/2", "there/1", "a/b/../1", "/",
+        ] {
+            for has_neighbour in [false, true] {
+                let seen = viewer.look(&at(name), has_neighbour).unwrap();
+                assert_eq!(seen, Sighting::at(&at(name)).unwrap(), "{name}");
+            }
+        }
+        for name in ["a/3", "none/1", "a/1/2", "a/b/3"] {
+            for has_neighbour in [false, true] {
+                assert!(viewer.look(&at(name), has_neighbour).is_err(), "{name}");
+            }
         }
     }
 

@@ -94,12 +94,13 @@ struct Checkout {
 }
 
 impl Checkout {
-    fn plant(base: &Path, random: &mut Random) -> Self {
-        let directory = base.join("w");
+    fn plant(base: &Path, below: &str, random: &mut Random) -> Self {
+        let directory = base.join(below);
         fs::create_dir_all(&directory).unwrap();
         env::set_current_dir(&directory).unwrap();
         let mut roots = Roots::default();
         roots.add(RootName::Base, base, None);
+        roots.add(RootName::Directory, &directory, None);
         Self {
             forest: Forest::plant(random, Preprocessor::Gcc, Some(placed)),
             source: if random.chance(50) {
@@ -121,18 +122,21 @@ impl Checkout {
         [&self.forest.args[..], std::slice::from_ref(&self.source)].concat()
     }
 
-    /// `text` with its own path taken out of line markers. No line in a raw string is one.
+    /// `text` with its own paths taken out of line markers. No line in a raw string is one.
     fn placeless(&self, text: &[u8]) -> Vec<u8> {
-        let base = self.base.display();
+        let places = [(&self.directory, "{cwd}"), (&self.base, "{base}")];
+        let places = places.map(|(place, name)| (format!("\"{}/", place.display()), name));
         let mut is_raw = false;
         let lines = String::from_utf8_lossy(text).into_owned();
         let lines = lines.split_inclusive('\n').map(|line| {
             is_raw = (is_raw || line.contains("R\"(")) && !line.contains(")\"");
             if line.starts_with("# ") && !is_raw {
-                line.replacen(&format!("\"{base}/"), "\"{base}/", 1)
-            } else {
-                line.to_owned()
+                let mut found = places.iter().filter(|(place, _)| line.contains(place));
+                if let Some((place, name)) = found.next() {
+                    return line.replacen(place, &format!("\"{name}/"), 1);
+                }
             }
+            line.to_owned()
         });
         lines.collect::<String>().into_bytes()
     }
@@ -180,11 +184,15 @@ impl Pair {
         let root = work.root.path().canonicalize().unwrap();
         let root = root.join(format!("two{seed}"));
         let checkouts = CHECKOUTS[usize::from(seed.is_multiple_of(2))];
-        let trees = checkouts.map(|name| Checkout::plant(&root.join(name), &mut Random(seed)));
+        let mut random = Random(seed ^ 0x5eed);
+        let trees = checkouts.map(|name| {
+            let below = *random.pick(&["w", "w", "build/w"]);
+            Checkout::plant(&root.join(name), below, &mut Random(seed))
+        });
         Self {
             seed,
             root,
-            random: Random(seed ^ 0x5eed),
+            random,
             trees,
             sets: Vec::new(),
             needs: HashMap::new(),
@@ -384,7 +392,10 @@ impl Pair {
     fn copy_over(&mut self, from: usize) -> String {
         let [has_times, is_rewritten] = [self.random.chance(30), self.random.chance(50)];
         let (here, there) = (&self.trees[from], &self.trees[1 - from]);
-        let [old, new] = [here, there].map(|tree| tree.base.display().to_string());
+        let places = [
+            (&here.directory, &there.directory),
+            (&here.base, &there.base),
+        ];
         here.enter();
         let mut tree = disk::read_tree();
         let times: Vec<_> = tree
@@ -394,15 +405,20 @@ impl Pair {
         for node in tree.values_mut() {
             match node {
                 Node::Link(target) => {
-                    if let Ok(rest) = target.strip_prefix(&here.base) {
-                        *target = there.base.join(rest);
-                    }
+                    let moved = places
+                        .iter()
+                        .find_map(|(old, new)| Some(new.join(target.strip_prefix(old).ok()?)));
+                    *target = moved.unwrap_or_else(|| target.clone());
                 }
                 Node::File(bytes) if is_rewritten => {
-                    let text = String::from_utf8_lossy(bytes);
-                    *bytes = text
-                        .replace(&format!("{old}/"), &format!("{new}/"))
-                        .into_bytes();
+                    let text = String::from_utf8_lossy(bytes).into_owned();
+                    let moved = places.iter().fold(text, |text, (old, new)| {
+                        text.replace(
+                            &format!("{}/", old.display()),
+                            &format!("{}/", new.display()),
+                        )
+                    });
+                    *bytes = moved.into_bytes();
                 }
                 _ => {}
             }
