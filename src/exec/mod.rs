@@ -8,12 +8,14 @@ mod jobserver;
 mod schedule;
 mod signals;
 mod slots;
+mod trace;
 
 pub use child::Command;
 pub use failure::Failure;
 pub use schedule::{Step, Work, run_all, run_steps};
 pub use signals::{Interrupted, Signals};
 pub use slots::Slots;
+pub use trace::{AskedPaths, paths_asked};
 
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ mod copies;
 mod file_names;
 mod mentions;
 mod precompiled;
+mod questions;
 mod reads;
 
 use super::probe::{Probe, Probed};
@@ -16,6 +17,7 @@ use super::scan::{IncludeForm, Mentions, ScannedName};
 use super::search::SearchOrder;
 use copies::OnceContents;
 use file_names::FileNames;
+use mentions::AllMentions;
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
@@ -55,18 +57,29 @@ pub struct Lookups {
     pub asked: BTreeMap<PathBuf, BTreeSet<PathBuf>>,
 }
 
+/// Runs the preprocessors again, for what the sources alone do not show.
+pub struct Reruns<'r> {
+    /// The names that they include. Is called if macros compute names.
+    pub reached: &'r dyn Fn() -> Result<ReachedNames, NotStored>,
+    /// The paths that they ask the system for, and whether something is there. Is called if macros may ask for headers
+    /// whose names no source shows.
+    pub asked: &'r dyn Fn() -> Result<BTreeMap<PathBuf, bool>, NotStored>,
+}
+
 impl Lookups {
-    /// Follows every include of `reads` through each of `orders`. `reached` runs the preprocessors again for the names
-    /// that they include; it is called if macros compute names.
+    /// Follows every include of `reads` through each of `orders`.
     ///
     /// # Errors
     /// A source does something that a set of paths cannot describe, or a path cannot be examined.
     pub fn resolve(
         reads: &Reads,
         orders: &BTreeSet<SearchOrder>,
-        reached: &dyn Fn() -> Result<ReachedNames, NotStored>,
+        reruns: &Reruns<'_>,
     ) -> Result<Self, NotStored> {
-        let mentions = mentions::all(reads)?;
+        let AllMentions {
+            of: mentions,
+            unseen,
+        } = mentions::all(reads)?;
         let mut walk = Walk::new(reads, &mentions)?;
         // Only the preprocessor knows the computed name of a copy of a header that was read, or of a file that clang knows
         // by another name, which leaves no trace; and whether a name was absolute.
@@ -74,7 +87,7 @@ impl Lookups {
         let leaves_traces = !is_clang && walk.once.is_empty();
         walk.found.absolute = Some(BTreeSet::new());
         if mentions.iter().any(|(_, found)| found.computes_names) {
-            match reached() {
+            match (reruns.reached)() {
                 Ok(names) => walk.reached = Some(names),
                 Err(_) if leaves_traces => walk.found.absolute = None,
                 Err(reason) => return Err(reason),
@@ -93,6 +106,9 @@ impl Lookups {
                 walk.follow_include(walk.beginning(), &name)?;
             }
             walk.follow_angle(UNASKED)?;
+        }
+        if let Some(reason) = unseen {
+            walk.follow_asked(reason, reruns)?;
         }
         walk.found.files.extend(reads.sources.keys().cloned());
         walk.found.files.extend(reads.raw.iter().cloned());
@@ -316,50 +332,6 @@ impl<'a> Walk<'a> {
                 text,
             };
             self.follow_include(own, &name)?;
-        }
-        Ok(())
-    }
-
-    /// Follows a `__has_include`. Its answer leaves no trace in the text of a pass.
-    fn follow_question(&mut self, own: &[u8], name: &ScannedName) -> Result<(), NotStored> {
-        let quoted = name.form == IncludeForm::Quote;
-        let mut places = Vec::new();
-        if name.text.starts_with(b"/") {
-            places.push(to_path(&name.text));
-        } else {
-            places.extend(quoted.then(|| joined(own, &name.text)));
-            let searched = self.order.iter();
-            let searched = searched.filter(|directory| quoted || !directory.quotes_only);
-            places.extend(searched.map(|directory| directory.path.join(to_path(&name.text))));
-        }
-        // All places, because `__has_include_next` starts at a later one.
-        for place in places {
-            match self.look(&place)? {
-                Probed::File => {
-                    self.found.probed.insert(place.clone());
-                    let is_clang = self.names.is_some();
-                    if is_clang && !self.reads.sources.contains_key(&place) {
-                        // If it became a name of a file that was read, clang might use the name.
-                        self.note_name(&place)?;
-                        self.found.files.insert(place);
-                    } else {
-                        self.found.present.insert(place);
-                    }
-                }
-                Probed::Directory => {
-                    self.found.probed.insert(place.clone());
-                    self.found.directories.insert(place);
-                }
-                Probed::Blocked { by } => {
-                    self.found.probed.insert(by.clone());
-                    self.found.present.insert(by);
-                }
-                Probed::Nothing { directory, missing } => {
-                    let asked = self.found.asked.entry(directory.clone()).or_default();
-                    asked.insert(missing.clone());
-                    self.note_absent(directory, missing);
-                }
-            }
         }
         Ok(())
     }

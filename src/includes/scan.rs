@@ -51,6 +51,8 @@ pub(crate) struct Mentions {
     pub expanded: BTreeSet<Vec<u8>>,
     /// Macros that expand to `__has_include`.
     pub aliases: BTreeSet<Vec<u8>>,
+    /// A question for headers whose names the text does not show, as a sentence.
+    pub unseen: Option<&'static str>,
     /// A construct that a path set cannot describe, as a sentence.
     pub doubt: Option<&'static str>,
 }
@@ -142,11 +144,11 @@ impl ScanPlace<'_> {
             }
             _ if self.is_pasted() => match word {
                 _ if word.starts_with(b"__has_i") || is_end_of_include(word) => {
-                    mentions.doubt = Some("a source pastes the name of __has_include");
+                    mentions.unseen = Some("a source pastes the name of __has_include");
                 }
                 // The other operand may be empty.
                 _ if askers.hold(word) => {
-                    mentions.doubt = Some("a source pastes the name of a macro that asks");
+                    mentions.unseen = Some("a source pastes the name of a macro that asks");
                 }
                 _ => {}
             },
@@ -212,7 +214,7 @@ impl ScanPlace<'_> {
             // In the middle of a line, `#include` is part of a comment. libstdc++'s headers tell users which file to include.
             None if !self.leads_line() => {}
             None if word == b"include_next" => {
-                mentions.doubt = Some("a source computes the name of the next header");
+                mentions.unseen = Some("a source computes the name of the next header");
             }
             None => mentions.computes_names = true,
         }
@@ -235,7 +237,7 @@ impl ScanPlace<'_> {
             }
             // Another file may use the macro, from another directory or with other words.
             if defined && (name.form == IncludeForm::Quote || self.shares_words(&name)) {
-                mentions.doubt = Some("a macro asks for a header");
+                mentions.unseen = Some("a macro asks for a header");
             }
             mentions.asked.insert(name);
             return;
@@ -254,7 +256,7 @@ impl ScanPlace<'_> {
                     mentions.aliases.insert(alias);
                 }
             }
-            _ => mentions.doubt = Some("a source computes the argument of __has_include"),
+            _ => mentions.unseen = Some("a source computes the argument of __has_include"),
         }
     }
 

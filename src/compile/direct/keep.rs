@@ -5,15 +5,15 @@ use crate::compile::deliver::delivery::Delivery;
 use crate::compile::deliver::places::Places;
 use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::lookup::Direct;
-use crate::compile::direct::reached;
 use crate::compile::direct::record::{DirectRecord, OutputRecord, POINTER, Pointer, SCHEMA};
+use crate::compile::direct::reruns;
 use crate::compile::direct::rules_text;
 use crate::compile::direct::token_set::TokenSet;
 use crate::compile::inputs::host_questions;
 use crate::compile::inputs::line_insensitive::ObservedPositions;
 use crate::compile::unit::module::OutputScope;
 use crate::compile::unit::needs::Needs;
-use crate::includes::lookups::{Lookups, NotStored};
+use crate::includes::lookups::{Lookups, NotStored, Reruns};
 use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::tokens::{self, TokenDigests};
 use crate::includes::unchanged_since;
@@ -46,9 +46,11 @@ impl Direct<'_> {
         reads: ReadSet<'t>,
     ) -> Result<ResolvedDependencies<'t>, NotStored> {
         reads.check_times()?;
-        let lookups = Lookups::resolve(&reads.reads, &reads.orders, &|| {
-            reached::names(&reads.works)
-        })?;
+        let reruns = Reruns {
+            reached: &|| reruns::reached(&reads.works),
+            asked: &|| reruns::asked(&reads.works),
+        };
+        let lookups = Lookups::resolve(&reads.reads, &reads.orders, &reruns)?;
         let set = PathSet::new(&lookups, &self.roots).ok_or("a path with a control character")?;
         let contents = set
             .check(self.table, None, CoarseTime::now(), &self.roots)

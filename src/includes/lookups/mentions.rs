@@ -13,9 +13,16 @@ use std::path::Path;
 /// Macros that GCC and clang themselves define and that may be words of a header's name.
 const PREDEFINED: [&[u8]; 3] = [b"i386", b"linux", b"unix"];
 
-/// The mentions of every source, and of the snippets under the empty path. Scans again as long as new macros are
-/// found that expand to `__has_include`.
-pub(super) fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, NotStored> {
+/// What the sources of a compile mention.
+pub(super) struct AllMentions<'r> {
+    /// The mentions of every source, and of the snippets under the empty path.
+    pub of: Vec<(&'r Path, Mentions)>,
+    /// Why the preprocessors may ask for headers that the sources do not name.
+    pub unseen: Option<NotStored>,
+}
+
+/// Scans again as long as new macros are found that expand to `__has_include`.
+pub(super) fn all(reads: &Reads) -> Result<AllMentions<'_>, NotStored> {
     let mut askers: BTreeSet<_> = HAS_INCLUDE.iter().map(|word| word.to_vec()).collect();
     let snippets = reads.snippets.iter();
     let snippets = snippets.map(|text| (Path::new(""), text.as_slice()));
@@ -57,18 +64,23 @@ pub(super) fn all(reads: &Reads) -> Result<Vec<(&Path, Mentions)>, NotStored> {
         askers.extend(aliases.iter().cloned());
         new_askers = aliases;
     }
-    check_pieces(&texts, &all, &askers)?;
-    check_expanded(&texts, &all)?;
-    Ok(all)
+    let of_one = all.iter().find_map(|(path, mentions)| {
+        let unseen = mentions.unseen?;
+        Some(format!("{}: {unseen}", path.display()))
+    });
+    let unseen = of_one
+        .or(pasted(&texts, &all, &askers)?)
+        .or_else(|| expanded(&texts, &all));
+    Ok(AllMentions { of: all, unseen })
 }
 
-/// Fails if macros may paste one of `askers` together from pieces or, if a text tests one of them with `defined`,
-/// if macros may turn that `defined` into something else.
-fn check_pieces(
+/// Says so if macros may paste one of `askers` together from pieces or, if a text tests one of them with `defined`,
+/// if macros may turn that `defined` into something else. A doubt if they may ask for a file to embed.
+fn pasted(
     texts: &[(&Path, &[u8])],
     all: &[(&Path, Mentions)],
     askers: &BTreeSet<Vec<u8>>,
-) -> Result<(), NotStored> {
+) -> Result<Option<NotStored>, NotStored> {
     let asks = all.iter().any(|(_, mentions)| mentions.asks_for_the_word);
     let texts = || texts.iter().map(|(_, text)| *text);
     let hiding: BTreeSet<_> = if asks {
@@ -85,28 +97,30 @@ fn check_pieces(
         [] => made,
         _ => reachable::pasted(texts(), made),
     };
-    match made.into_iter().next().or(hides.then_some(pieces::DEFINED)) {
-        Some(word) => {
-            let word = String::from_utf8_lossy(word);
-            Err(format!("macros may make the word {word} of others"))
-        }
-        None => Ok(()),
+    let say = |word| {
+        let word = String::from_utf8_lossy(word);
+        format!("macros may make the word {word} of others")
+    };
+    if made.contains(&HAS_EMBED) {
+        return Err(say(HAS_EMBED));
     }
+    let hidden = hides.then_some(pieces::DEFINED);
+    Ok(made.into_iter().next().or(hidden).map(say))
 }
 
-/// Fails if a word of a header's name that is subject to macro expansion may be a macro.
-fn check_expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Result<(), NotStored> {
+/// Says so if a word of a header's name that is subject to macro expansion may be a macro.
+fn expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Option<NotStored> {
     let words = all.iter().flat_map(|(_, mentions)| &mentions.expanded);
     let words: BTreeSet<_> = words.cloned().collect();
     let has_predefined = PREDEFINED.iter().any(|word| words.contains(*word));
     let definer = texts.iter().find(|(_, text)| defines_any(text, &words));
     match definer {
-        _ if words.is_empty() => Ok(()),
-        Some((path, _)) => Err(format!(
+        _ if words.is_empty() => None,
+        Some((path, _)) => Some(format!(
             "{} defines a word of a header's name",
             path.display()
         )),
-        None if has_predefined => Err("a header's name has a word that GCC defines".to_owned()),
-        None => Ok(()),
+        None if has_predefined => Some("a header's name has a word that GCC defines".to_owned()),
+        None => None,
     }
 }

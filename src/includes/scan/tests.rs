@@ -26,7 +26,7 @@ fn names(found: &BTreeSet<ScannedName>) -> Vec<String> {
 fn includes(text: &str, expected: &[&str]) {
     let found = of(text);
     assert_eq!(names(&found.includes), expected, "{text}");
-    assert_eq!(found.doubt, None, "{text}");
+    assert_eq!((found.doubt, found.unseen), (None, None), "{text}");
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn names_from_macros_are_noticed() {
     assert!(of("#include HEADER\n").computes_names);
     assert!(of("/* a\n*/ # include HEADER\n").computes_names);
     assert!(!of(" *  You should \\#include this file").computes_names);
-    assert!(of("# include_next NAME(x)").doubt.is_some());
+    assert!(of("# include_next NAME(x)").unseen.is_some());
     assert!(!of("#include <HEADER>\n").computes_names);
     assert!(!of("we include HEADER").computes_names);
 }
@@ -65,7 +65,7 @@ fn include_next_is_told_apart() {
 fn asks(text: &str, expected: &[&str]) {
     let found = of(text);
     assert_eq!(names(&found.asked), expected, "{text}");
-    assert_eq!(found.doubt, None, "{text}");
+    assert_eq!((found.doubt, found.unseen), (None, None), "{text}");
 }
 
 #[test]
@@ -91,19 +91,19 @@ fn macros_that_stand_for_the_question_are_followed() {
     let define = "#define ASK(_X) __has_include(_X)\n";
     let found = of(define);
     assert_eq!(found.aliases, BTreeSet::from([b"ASK".to_vec()]));
-    assert_eq!(found.doubt, None);
+    assert_eq!((found.doubt, found.unseen), (None, None));
     let mut askers = askers();
     askers.extend(found.aliases);
     let text = b"#if ASK(<a.h>)\n#endif\n#define AGAIN(a, b) (a && ASK(b))\n";
     let found = scan(text, &askers);
     assert_eq!(names(&found.asked), ["<a.h>"]);
     assert_eq!(found.aliases, BTreeSet::from([b"AGAIN".to_vec()]));
-    assert_eq!(found.doubt, None);
-    assert_eq!(scan(define.as_bytes(), &askers).doubt, None);
+    assert_eq!((found.doubt, found.unseen), (None, None));
+    assert_eq!(scan(define.as_bytes(), &askers).unseen, None);
 }
 
 #[test]
-fn what_a_path_set_cannot_describe_is_a_doubt() {
+fn names_that_the_text_does_not_show_are_unseen() {
     for text in [
         "#if __has_include(NAME)",
         "#define ASK __has_include",
@@ -112,9 +112,18 @@ fn what_a_path_set_cannot_describe_is_a_doubt() {
         "#if /* \n */ __has_include(NAME)",
         "#define ASK(x) __has_i ## x",
         "#define ASK(x) x ## nclude",
+        "#if ifdef(__has_include)",
+    ] {
+        let found = of(text);
+        assert!(found.unseen.is_some() && found.doubt.is_none(), "{text}");
+    }
+}
+
+#[test]
+fn what_a_path_set_cannot_describe_is_a_doubt() {
+    for text in [
         "#embed \"a.bin\"",
         "#if __has_embed(<a.bin>)",
-        "#if ifdef(__has_include)",
         "#pragma GCC dependency \"a.y\"",
         "#import <a.h>",
         "??=include <a.h>",
@@ -133,7 +142,7 @@ fn a_macro_that_asks_is_not_pasted() {
         "#define X(x) ASK##x(<a.h>)",
         "#define X(x) x ## ASK(<a.h>)",
     ] {
-        assert!(scan(text.as_bytes(), &askers).doubt.is_some(), "{text}");
+        assert!(scan(text.as_bytes(), &askers).unseen.is_some(), "{text}");
     }
 }
 

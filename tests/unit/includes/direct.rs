@@ -12,16 +12,16 @@
 mod cuts;
 mod disk;
 mod forest;
+mod reruns;
 mod two_trees;
 
 use crate::random::Random;
 use forest::{Effect, Forest};
 use pcache_nvcc::includes::digests::DigestTable;
-use pcache_nvcc::includes::lookups::{Lookups, NotStored, Preprocessor, Reads};
+use pcache_nvcc::includes::lookups::{Lookups, NotStored, Preprocessor, Reads, Reruns};
 use pcache_nvcc::includes::markers;
 use pcache_nvcc::includes::name_watch::NameWatch;
 use pcache_nvcc::includes::path_set::PathSet;
-use pcache_nvcc::includes::reached::ReachedNames;
 use pcache_nvcc::includes::search::SearchOrder;
 use pcache_nvcc::includes::unchanged_since;
 use pcache_nvcc::key::Roots;
@@ -314,8 +314,11 @@ impl Work {
                     case.edit_meanwhile();
                     let args = case.args();
                     let passes = case.forest.passes();
-                    let reached = || self.reached(&args, passes);
-                    let kept = case.keep(&self.table, &given, &orders, &reached, watch, started);
+                    let reruns = Reruns {
+                        reached: &|| self.reached(&args, passes),
+                        asked: &|| self.asked(&args, passes),
+                    };
+                    let kept = case.keep(&self.table, &given, &orders, &reruns, watch, started);
                     case.is_known = kept.is_ok();
                     self.count(match kept {
                         Ok(()) => "remembered".to_owned(),
@@ -359,30 +362,17 @@ impl Work {
     }
 
     fn pass(&self, args: &[String], more: &[&str]) -> Output {
-        Command::new(&self.compiler[0])
+        self.command(args, more).output().unwrap()
+    }
+
+    fn command(&self, args: &[String], more: &[&str]) -> Command {
+        let mut command = Command::new(&self.compiler[0]);
+        command
             .args(&self.compiler[1..])
             .args(args)
             .args(more)
-            .env("LC_ALL", "C")
-            .output()
-            .unwrap()
-    }
-
-    /// The names that each pass includes.
-    fn reached(&self, args: &[String], passes: &[&[&str]]) -> Result<ReachedNames, NotStored> {
-        let mut names = ReachedNames::default();
-        for more in passes {
-            let shown: &[&str] = match self.preprocessor {
-                Preprocessor::Gcc => &["-dI", "-fdirectives-only"],
-                Preprocessor::Clang => &["-dI"],
-            };
-            let output = self.pass(args, &[*more, shown].concat());
-            if !output.status.success() {
-                return Err("no directives".to_owned());
-            }
-            names.read(&output.stdout);
-        }
-        Ok(names)
+            .env("LC_ALL", "C");
+        command
     }
 }
 
@@ -426,7 +416,7 @@ impl Case {
         table: &DigestTable,
         given: &Given,
         orders: &BTreeSet<SearchOrder>,
-        reached: &dyn Fn() -> Result<ReachedNames, NotStored>,
+        reruns: &Reruns<'_>,
         watch: NameWatch,
         started: CoarseTime,
     ) -> Result<(), NotStored> {
@@ -445,7 +435,7 @@ impl Case {
             let text = fs::read(&path).map_err(|error| error.to_string())?;
             reads.sources.insert(path, Rc::new(text));
         }
-        let lookups = Lookups::resolve(&reads, orders, reached)?;
+        let lookups = Lookups::resolve(&reads, orders, reruns)?;
         unchanged_since::check(&lookups, started, &watch.end())?;
         let set = PathSet::new(&lookups, &Roots::default()).ok_or("a path with a NUL")?;
         let contents = set

@@ -211,6 +211,9 @@ impl Forest {
                     "#define W{token} {word}\n#define Q{token} __has_include(<W{token}.h>)\n#if Q{token}\n{answers}"
                 )
             }
+            10 if random.chance(40) => {
+                format!("#define S{token}(x) #x\n#if __has_include(S{token}({name}))\n{answers}")
+            }
             11 => format!("#if __has_include_next({quoted})\n#include_next {quoted}\n{answers}"),
             12 => format!("#ifdef DEVICE\n#include {quoted}\n#endif\n"),
             13 => format!("#if 0\n#include {quoted}\n#endif\n"),

@@ -6,7 +6,7 @@ use super::disk::{self, Node};
 use super::forest::Forest;
 use super::{Given, MOST_SETS, TICK, WORKERS, Work, in_workers, missing_name, number};
 use crate::random::Random;
-use pcache_nvcc::includes::lookups::{Lookups, NotStored, Preprocessor, Reads};
+use pcache_nvcc::includes::lookups::{Lookups, NotStored, Preprocessor, Reads, Reruns};
 use pcache_nvcc::includes::markers;
 use pcache_nvcc::includes::name_watch::NameWatch;
 use pcache_nvcc::includes::path_set::PathSet;
@@ -321,9 +321,12 @@ impl Pair {
             let text = fs::read(&path).map_err(|error| error.to_string())?;
             reads.sources.insert(path, Rc::new(text));
         }
-        let lookups = Lookups::resolve(&reads, orders, &|| {
-            work.reached(&tree.args(), tree.forest.passes())
-        })?;
+        let (args, passes) = (tree.args(), tree.forest.passes());
+        let reruns = Reruns {
+            reached: &|| work.reached(&args, passes),
+            asked: &|| work.asked(&args, passes),
+        };
+        let lookups = Lookups::resolve(&reads, orders, &reruns)?;
         unchanged_since::check(&lookups, started, &watch.end())?;
         let set = PathSet::new(&lookups, &tree.roots).ok_or("a path with a NUL")?;
         let contents = set

@@ -1,0 +1,94 @@
+//! Questions for headers, `__has_include`, whose answers leave no trace in the text of a pass.
+
+use super::{NotStored, Preprocessor, Reruns, Walk, joined, to_path};
+use crate::includes::probe::Probed;
+use crate::includes::scan::{IncludeForm, ScannedName};
+use std::path::PathBuf;
+
+impl Walk<'_> {
+    /// Follows a `__has_include`. Its answer leaves no trace in the text of a pass.
+    pub(super) fn follow_question(
+        &mut self,
+        own: &[u8],
+        name: &ScannedName,
+    ) -> Result<(), NotStored> {
+        let quoted = name.form == IncludeForm::Quote;
+        let mut places = Vec::new();
+        if name.text.starts_with(b"/") {
+            places.push(to_path(&name.text));
+        } else {
+            places.extend(quoted.then(|| joined(own, &name.text)));
+            let searched = self.order.iter();
+            let searched = searched.filter(|directory| quoted || !directory.quotes_only);
+            places.extend(searched.map(|directory| directory.path.join(to_path(&name.text))));
+        }
+        // All places, because `__has_include_next` starts at a later one.
+        for place in places {
+            self.note_answer(place)?;
+        }
+        Ok(())
+    }
+
+    /// Adds every path that the preprocessors ask for, where the sources do not show which. `reason` says why not.
+    pub(super) fn follow_asked(
+        &mut self,
+        reason: NotStored,
+        reruns: &Reruns<'_>,
+    ) -> Result<(), NotStored> {
+        if self.reads.preprocessor == Preprocessor::Clang {
+            return Err(reason);
+        }
+        // A name may be absolute, and may have been made of the path of a root.
+        self.found.absolute = None;
+        let asked = (reruns.asked)().map_err(|error| format!("{reason}; {error}"))?;
+        for (path, existed) in asked {
+            let is_odd = ["/dev", "/proc", "/sys"]
+                .iter()
+                .any(|odd| path.starts_with(odd));
+            let is_as_before = match self.look(&path)? {
+                Probed::File => {
+                    self.found.files.insert(path.clone());
+                    existed
+                }
+                Probed::Directory => existed,
+                Probed::Nothing { .. } | Probed::Blocked { .. } => !existed,
+            };
+            if is_odd || !is_as_before {
+                return Err(format!("{reason}; {} changes", path.display()));
+            }
+            self.note_answer(path)?;
+        }
+        Ok(())
+    }
+
+    /// Records what is at a path that a preprocessor asked for.
+    fn note_answer(&mut self, place: PathBuf) -> Result<(), NotStored> {
+        match self.look(&place)? {
+            Probed::File => {
+                self.found.probed.insert(place.clone());
+                let is_clang = self.names.is_some();
+                if is_clang && !self.reads.sources.contains_key(&place) {
+                    // If it became a name of a file that was read, clang might use the name.
+                    self.note_name(&place)?;
+                    self.found.files.insert(place);
+                } else {
+                    self.found.present.insert(place);
+                }
+            }
+            Probed::Directory => {
+                self.found.probed.insert(place.clone());
+                self.found.directories.insert(place);
+            }
+            Probed::Blocked { by } => {
+                self.found.probed.insert(by.clone());
+                self.found.present.insert(by);
+            }
+            Probed::Nothing { directory, missing } => {
+                let asked = self.found.asked.entry(directory.clone()).or_default();
+                asked.insert(missing.clone());
+                self.note_absent(directory, missing);
+            }
+        }
+        Ok(())
+    }
+}
