@@ -58,7 +58,7 @@ struct Tracer<'f> {
     /// The process group of the command, whose leader is the first process.
     group: pid_t,
     begins: &'f dyn Fn(&Path) -> bool,
-    processes: HashMap<pid_t, Process>,
+    processes: HashMap<pid_t, TracedProcess>,
     asked: AskedPaths,
     /// How the first process ended.
     status: Option<c_int>,
@@ -66,7 +66,7 @@ struct Tracer<'f> {
 
 /// A process that is traced.
 #[derive(Default)]
-struct Process {
+struct TracedProcess {
     /// Whether it has asked for the path with which the record begins.
     has_begun: bool,
     /// What it asks for in the present system call.
@@ -95,7 +95,7 @@ impl Tracer<'_> {
             | libc::PTRACE_O_TRACEEXEC
             | libc::PTRACE_O_EXITKILL;
         let first = self.group;
-        self.processes.insert(first, Process::default());
+        self.processes.insert(first, TracedProcess::default());
         request(libc::PTRACE_SETOPTIONS, first, options as usize)?;
         request(libc::PTRACE_SYSCALL, first, 0)?;
         loop {
@@ -155,7 +155,7 @@ impl Tracer<'_> {
     }
 }
 
-impl Process {
+impl TracedProcess {
     /// The path that a system call has asked for, if the process stops at its end, and whether something is there.
     fn at_call(&mut self, pid: pid_t) -> io::Result<Option<(PathBuf, bool)>> {
         const ENTRY: u8 = 1;

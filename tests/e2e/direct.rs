@@ -172,6 +172,8 @@ fn has_include_name_that_appears_is_no_direct_hit() {
         "#define ASK(x) __has_include(x)\n#if ASK(<extra.h>)\n",
         "#define ASK(x) __has_include(<x>)\n#if ASK(extra.h)\n",
         "#define ASK __has_include(\"extra.h\")\n#if ASK\n",
+        "#define NAME(x) #x\n#if __has_include(NAME(extra.h))\n",
+        "#define PASTE(x) __has_##x\n#if PASTE(include)(<extra.h>)\n",
     ] {
         let (ws, _) = built();
         let text = format!("{asked}#define VALUE 2\n#else\n#define VALUE 1\n#endif\n");

@@ -186,19 +186,43 @@ fn has_include_that_becomes_false_is_a_miss() {
 
 #[test]
 fn has_include_of_a_name_made_by_macros_is_watched() {
+    for (definition, name) in [
+        ("#define NAME <extra.h>\n", "NAME"),
+        ("#define NAME(x) #x\n", "NAME(extra.h)"),
+        (
+            "#define AGAIN(x) #x\n#define NAME(x) AGAIN(x)\n",
+            "NAME(extra.h)",
+        ),
+    ] {
+        let (ws, args) = two_folders();
+        let asks = format!(
+            "{definition}#if __has_include({name})\n#define VALUE 2\n#else\n#define VALUE 1\n#endif\n"
+        );
+        ws.write("second/value.h", asks);
+        let first = ws.build(&args);
+        first.succeeds().same_as(&ws.kept(&args));
+        ws.build(&args).hits_directly(1).same_as(&first);
+        ws.write("first/extra.h", "");
+        ws.build(&args)
+            .succeeds()
+            .same_as(&ws.kept(&args))
+            .differs_from(&first);
+    }
+}
+
+/// The name of the header that is looked for is a time, which changes with no file.
+#[test]
+fn has_include_of_a_time_is_no_direct_hit() {
     let (ws, args) = two_folders();
     ws.write(
         "second/value.h",
-        "#define NAME <extra.h>\n\
-        #if __has_include(NAME)\n#define VALUE 2\n#else\n#define VALUE 1\n#endif\n",
+        "#if __has_include(__TIME__)\n#endif\n#define VALUE 1\n",
     );
     let first = ws.build(&args);
-    first.succeeds().same_as(&ws.kept(&args));
-    ws.write("first/extra.h", "");
     ws.build(&args)
-        .succeeds()
-        .same_as(&ws.kept(&args))
-        .differs_from(&first);
+        .hits(1)
+        .does_not_hit_directly()
+        .same_as(&first);
 }
 
 #[test]

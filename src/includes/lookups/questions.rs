@@ -1,8 +1,10 @@
 //! Questions for headers, `__has_include`, whose answers leave no trace in the text of a pass.
 
-use super::{NotStored, Preprocessor, Reruns, Walk, joined, to_path};
+use super::{NotStored, Reruns, Walk, joined, to_path};
 use crate::includes::probe::Probed;
 use crate::includes::scan::{IncludeForm, ScannedName};
+use crate::includes::times;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 impl Walk<'_> {
@@ -35,13 +37,13 @@ impl Walk<'_> {
         reason: NotStored,
         reruns: &Reruns<'_>,
     ) -> Result<(), NotStored> {
-        if self.reads.preprocessor == Preprocessor::Clang {
-            return Err(reason);
-        }
         // A name may be absolute, and may have been made of the path of a root.
         self.found.absolute = None;
         let asked = (reruns.asked)().map_err(|error| format!("{reason}; {error}"))?;
         for (path, existed) in asked {
+            if !times::find(path.as_os_str().as_bytes()).is_empty() {
+                return Err(format!("{reason}; it asks for {}", path.display()));
+            }
             let is_odd = ["/dev", "/proc", "/sys"]
                 .iter()
                 .any(|odd| path.starts_with(odd));
