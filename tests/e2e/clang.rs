@@ -7,6 +7,7 @@ use std::process::Command;
 
 use crate::host_compilers::settle;
 use crate::host_parts::copied_clang;
+use crate::places::{Compared, build_in_both, checkouts};
 use crate::support::outcome::Outcome;
 use crate::support::workspace::Workspace;
 
@@ -236,4 +237,23 @@ fn gcc_that_is_installed_later_is_no_direct_hit_with_clang() {
         .does_not_hit_directly()
         .same_as(&ws.kept(&args))
         .differs_from(&first);
+}
+
+/// Clang packs the letters of strings in its bitcode, where no search finds a path.
+#[test]
+fn bitcode_that_names_its_place_is_compiled_in_each() {
+    let mut ws = checkouts();
+    let args = [
+        "-ccbin",
+        "clang++",
+        "-Xcompiler=-flto",
+        "-c",
+        "{base}/src/named.cu",
+        "-o",
+        "unit.o",
+    ];
+    for hits in [0, 1] {
+        let counted = build_in_both(&mut ws, &args, Compared::WithNothing);
+        assert_eq!(counted.direct_hits, hits, "{counted:?}");
+    }
 }

@@ -60,7 +60,7 @@ pub(crate) fn arguments(ws: &Workspace, place: &str, args: &[&str]) -> Vec<Strin
 
 /// What a build is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Compared {
+pub(crate) enum Compared {
     WithNvcc,
     /// Nothing: the object holds the module id, or debug information with the names of intermediate files
     /// (`debug.rs`).
@@ -69,7 +69,7 @@ enum Compared {
 
 /// Builds in the build folder of each place, and compares with nvcc there. Returns what the second place counted.
 #[track_caller]
-fn build_in_both(ws: &mut Workspace, args: &[&str], compared: Compared) -> Counters {
+pub(crate) fn build_in_both(ws: &mut Workspace, args: &[&str], compared: Compared) -> Counters {
     let mut counted = Counters::default();
     for place in PLACES {
         ws.cd(&format!("{place}/build"));
