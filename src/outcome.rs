@@ -33,7 +33,7 @@ reasons! {
         Preprocess "preprocess" "prints the preprocessed source (-E)",
         Dependencies "dependencies" "asks for make rules in a way that is not cached (-M and -MD, or of several sources)",
         Dryrun "dryrun" "prints commands without running them (--dryrun)",
-        Verbose "verbose" "prints nvcc's commands as it runs them (-v)",
+        Verbose "verbose" "prints messages among nvcc's commands (-v), or nvcc's state",
         Run "run" "runs the program that it builds (--run)",
         Clean "clean" "removes files (--clean)",
         Timing "timing" "measures the compile itself (--time, -fdevice-time-trace)",

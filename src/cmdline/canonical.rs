@@ -66,8 +66,8 @@ impl Job {
     /// each change, because nvcc prints a warning.
     ///
     /// Left out are options that name or place outputs (`-o`, `-odir`, `-MD` and its companions,
-    /// `--keep` and its companions) and options that only schedule the stages (`-t`,
-    /// `--objdir-as-tempdir`). `--jobserver` is kept: the tools see it, and older versions reject it.
+    /// `--keep` and its companions) options that only schedule the stages (`-t`,
+    /// `--objdir-as-tempdir`), and `-v`. `--jobserver` is kept: the tools see it, and older versions reject it.
     pub fn canonical(&self) -> Vec<(&'static str, Vec<OsString>)> {
         let mut fields = CanonicalFields::new();
         let mut left_out = CanonicalFields::new();
@@ -177,7 +177,7 @@ fn place(
 fn is_part(option: &OptionRow) -> bool {
     !matches!(
         option.effect,
-        Effect::Output | Effect::Dependencies | Effect::Keep | Effect::Schedule
+        Effect::Output | Effect::Dependencies | Effect::Keep | Effect::Schedule | Effect::Commands
     )
 }
 

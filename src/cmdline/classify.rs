@@ -45,6 +45,7 @@ pub fn read(line: &CommandLine, open: Open) -> Result<Job, Bypass> {
         dependencies: dependencies(&args, mode)?,
         keep: keep(&args),
         ccbin,
+        shows_commands: has_option(&args, "verbose"),
         threads: text("threads"),
         inputs,
         args,
@@ -113,11 +114,15 @@ fn check_redefinitions(spellings: &[Spelling]) -> Result<(), Bypass> {
     Ok(())
 }
 
-/// Whether a spelling only changes where or when the stages run, so that it is left out of the plan's command line.
+/// Whether a spelling only changes where or when the stages run, or has them printed, so that it is left out of the
+/// plan's command line.
 pub(super) fn is_left_out(spelling: &Spelling) -> bool {
-    spelling
-        .option
-        .is_some_and(|row| matches!(row.effect, Effect::Keep | Effect::Schedule))
+    spelling.option.is_some_and(|row| {
+        matches!(
+            row.effect,
+            Effect::Keep | Effect::Schedule | Effect::Commands
+        )
+    })
 }
 
 /// Refuses values with effects beyond their option: through the shell, or through another program.

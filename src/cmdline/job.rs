@@ -76,6 +76,8 @@ pub struct Job {
     pub keep: Option<OsString>,
     /// The host compiler, from `-ccbin` or `NVCC_CCBIN`.
     pub ccbin: Option<OsString>,
+    /// Whether `-v` has the commands printed.
+    pub shows_commands: bool,
     /// The last `-t`.
     pub threads: Option<OsString>,
     pub(super) spellings: Vec<Spelling>,

@@ -64,6 +64,8 @@ pub enum Effect {
     Keep,
     /// Changes only when, or in which temporary files, the stages run.
     Schedule,
+    /// Has the commands printed, besides all else.
+    Commands,
     /// `-D` and `-U`, whose common order matters.
     Macro,
     /// Names the host compiler.
@@ -334,7 +336,7 @@ pub const OPTIONS: &[OptionRow] = &[
     row("use-local-env", "use-local-env", Arity::Flag, Effect::Code, Observes::Nothing, "Trust the environment of cl.exe; nothing on Linux."),
     row("use_fast_math", "use_fast_math", Arity::Flag, Effect::Code, Observes::Nothing, "Use fast, less exact mathematics."),
     row("utf-8", "utf-8", Arity::Flag, Effect::Code, Observes::Nothing, "Read sources as UTF-8."),
-    row("verbose", "v", Arity::Flag, Effect::Bypass(BypassReason::Verbose), Observes::Everything, "Print the commands while running them."),
+    row("verbose", "v", Arity::Flag, Effect::Commands, Observes::Nothing, "Print the commands while running them."),
     row("verbose2", "v2", Arity::Flag, Effect::Bypass(BypassReason::Verbose), Observes::Everything, "Print the commands and their progress."),
     row("version", "V", Arity::Flag, Effect::Bypass(BypassReason::Information), Observes::Everything, "Print the version."),
     row("version-ident", "", Arity::Bool, Effect::Code, Observes::Nothing, "Put a version into the PTX."),

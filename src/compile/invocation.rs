@@ -4,6 +4,7 @@
 use crate::cmdline::Job;
 use crate::compile::deliver::delivery::keep_files;
 use crate::compile::deliver::outputs::check_outputs;
+use crate::compile::deliver::shown_commands;
 use crate::compile::detour::{Detour, work_directory};
 use crate::compile::direct::lookup::{Direct, DirectHit};
 use crate::compile::inputs::context::UnitContext;
@@ -61,11 +62,12 @@ pub fn compile(
     if let Some(toolchain) = &remembered
         && let Some(hit) = look_up(nvcc, (&job, &facts), toolchain, cache, recorder)
     {
-        return serve(hit, cache, recorder);
+        return serve(hit, (nvcc, args, &job), cache, recorder);
     }
     let signals = Signals::install().map_err(|error| work_directory(&error))?;
     let invocation = Invocation {
         nvcc,
+        args,
         job: &job,
         facts: &facts,
         cache,
@@ -116,7 +118,13 @@ fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &
 }
 
 /// Delivers a direct hit, counts it and records it.
-fn serve(hit: DirectHit, cache: &StoreView<'_>, recorder: &Recorder) -> Result<(), Detour> {
+fn serve(
+    mut hit: DirectHit,
+    (nvcc, args, job): (&Path, &[OsString], &Job),
+    cache: &StoreView<'_>,
+    recorder: &Recorder,
+) -> Result<(), Detour> {
+    shown_commands::add(&mut hit.delivery, job, nvcc, args)?;
     hit.delivery.write(&hit.targets)?;
     hit.delivery.write_kept(&hit.kept_targets)?;
     hit.delivery.show();
@@ -143,6 +151,8 @@ fn serve(hit: DirectHit, cache: &StoreView<'_>, recorder: &Recorder) -> Result<(
 /// An invocation for which direct mode had no hit with the remembered toolchain.
 struct Invocation<'a> {
     nvcc: &'a Path,
+    /// As they were given.
+    args: &'a [OsString],
     job: &'a Job,
     facts: &'a RequestFacts,
     cache: &'a StoreView<'a>,
@@ -201,7 +211,8 @@ impl Invocation<'_> {
                 if let Some(hit) =
                     look_up(self.nvcc, request, &toolchain, self.cache, self.recorder)
                 {
-                    serve(hit, self.cache, self.recorder)?;
+                    let asked = (self.nvcc, self.args, self.job);
+                    serve(hit, asked, self.cache, self.recorder)?;
                     return Ok(Preparing::Answered);
                 }
                 (toolchain, dryrun_output)
@@ -315,6 +326,7 @@ impl Invocation<'_> {
         let (mut delivery, finished) = units.run()?;
         link::run(plan, &commands, &runner, &mut delivery.printed)?;
         keep_files(self.facts, plan, workspace)?;
+        shown_commands::add(&mut delivery, job, self.nvcc, self.args)?;
         delivery.show();
         // Only now: if something above fails, the invocation counts as one fallback, and none of its units.
         for (unit, finished) in plan.units.iter().zip(&finished) {

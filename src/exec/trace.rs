@@ -20,21 +20,30 @@ const CHUNK: usize = 256;
 /// The longest path that Linux takes.
 const LONGEST: usize = 4096;
 
-/// Runs `command`, which must succeed, and returns the paths that each of its processes asked for after it had asked for
-/// one that `begins`. Reads of links and of directories' names are not observed.
+/// The kernel's number for our own system calls (`AUDIT_ARCH_…` of `linux/audit.h`). A program for another architecture
+/// numbers its calls differently.
+const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
+    0xC000_003E
+} else if cfg!(target_arch = "aarch64") {
+    0xC000_00B7
+} else {
+    0
+};
+
+/// Set in the numbers of a program of x86-64 with pointers of 32 bits.
+const SHORT_POINTERS: u64 = 0x4000_0000;
+
+/// Runs `command`, which must succeed, and returns the paths that its processes asked for after one of them had opened a
+/// file that `begins`. Reads of links and of directories' names are not observed.
 ///
 /// # Errors
-/// The system allows no tracing, the command fails, or it asks in a way that is not understood: relative to an open
-/// directory, or where it has no permission.
+/// The system allows no tracing, the command fails, a signal arrives, or a process asks in a way that is not understood:
+/// relative to an open directory, where it has no permission, or after a change of its directory.
 pub fn paths_asked(
     command: &mut Command,
     begins: &dyn Fn(&Path) -> bool,
 ) -> io::Result<AskedPaths> {
-    let ask_for_tracing = || {
-        // SAFETY: `ptrace` is a bare system call, and this request takes no pointer.
-        let asked = unsafe { libc::ptrace(libc::PTRACE_TRACEME) };
-        (asked == 0).then_some(()).ok_or_else(Error::last_os_error)
-    };
+    let ask_for_tracing = || trace_request(libc::PTRACE_TRACEME, 0, 0);
     command.process_group(0);
     // SAFETY: the closure makes one system call and allocates nothing, as the time between fork and exec demands.
     unsafe { command.pre_exec(ask_for_tracing) };
@@ -42,15 +51,14 @@ pub fn paths_asked(
     let mut tracer = Tracer {
         group: child.id().cast_signed(),
         begins,
-        processes: HashMap::new(),
+        has_begun: false,
+        asks: HashMap::new(),
         asked: BTreeMap::new(),
-        status: None,
     };
     let traced = tracer.run();
-    if traced.is_err() {
-        let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
-        while tracer.wait().is_ok() {}
-    }
+    // What is left of the group waits for us.
+    let _ = kill_process_group(Pid::from_child(&child), Signal::KILL);
+    while tracer.wait().is_ok() {}
     traced.map(|()| tracer.asked)
 }
 
@@ -58,19 +66,18 @@ struct Tracer<'f> {
     /// The process group of the command, whose leader is the first process.
     group: pid_t,
     begins: &'f dyn Fn(&Path) -> bool,
-    processes: HashMap<pid_t, TracedProcess>,
+    /// Whether a process has opened the file with which the record begins.
+    has_begun: bool,
+    /// What each process asks for in its present system call.
+    asks: HashMap<pid_t, Asks>,
     asked: AskedPaths,
-    /// How the first process ended.
-    status: Option<c_int>,
 }
 
-/// A process that is traced.
-#[derive(Default)]
-struct TracedProcess {
-    /// Whether it has asked for the path with which the record begins.
-    has_begun: bool,
-    /// What it asks for in the present system call.
-    asks: Option<PathBuf>,
+/// What a system call asks for.
+enum Asks {
+    Nothing,
+    Path { path: PathBuf, opens: bool },
+    Unknown(&'static str),
 }
 
 /// What `PTRACE_GET_SYSCALL_INFO` gives (`struct ptrace_syscall_info` of `linux/ptrace.h`).
@@ -86,6 +93,7 @@ struct CallInfo {
 }
 
 impl Tracer<'_> {
+    /// Ends when the first process does.
     fn run(&mut self) -> io::Result<()> {
         self.wait()?;
         let options = libc::PTRACE_O_TRACESYSGOOD
@@ -95,92 +103,78 @@ impl Tracer<'_> {
             | libc::PTRACE_O_TRACEEXEC
             | libc::PTRACE_O_EXITKILL;
         let first = self.group;
-        self.processes.insert(first, TracedProcess::default());
-        request(libc::PTRACE_SETOPTIONS, first, options as usize)?;
-        request(libc::PTRACE_SYSCALL, first, 0)?;
+        self.asks.insert(first, Asks::Nothing);
+        trace_request(libc::PTRACE_SETOPTIONS, first, options as usize)?;
+        trace_request(libc::PTRACE_SYSCALL, first, 0)?;
         loop {
-            let (pid, status) = match self.wait() {
-                Ok(stopped) => stopped,
-                Err(error) if error.raw_os_error() == Some(libc::ECHILD) => break,
-                Err(error) => return Err(error),
-            };
+            let (pid, status) = self.wait()?;
             if libc::WIFSTOPPED(status) {
                 let signal = self.stopped(pid, status)?;
-                request(libc::PTRACE_SYSCALL, pid, signal as usize)?;
+                trace_request(libc::PTRACE_SYSCALL, pid, signal as usize)?;
+            } else if pid == first {
+                let has_succeeded = status == 0;
+                let failed = || Error::other("the command fails");
+                return has_succeeded.then_some(()).ok_or_else(failed);
             } else {
-                self.processes.remove(&pid);
-                self.status = (pid == first).then_some(status).or(self.status);
+                self.asks.remove(&pid);
             }
-        }
-        match self.status {
-            Some(0) => Ok(()),
-            _ => Err(Error::other("the command fails")),
         }
     }
 
     /// Waits until a process of the group stops or ends.
     fn wait(&self) -> io::Result<(pid_t, c_int)> {
-        loop {
-            let mut status = 0;
-            // SAFETY: `status` is a valid place for an integer during the call.
-            let pid = unsafe { libc::waitpid(-self.group, &raw mut status, libc::__WALL) };
-            let error = Error::last_os_error();
-            match pid {
-                -1 if error.kind() == ErrorKind::Interrupted => {}
-                -1 => return Err(error),
-                pid => return Ok((pid, status)),
-            }
+        let mut status = 0;
+        // SAFETY: `status` is a valid place for an integer during the call.
+        let pid = unsafe { libc::waitpid(-self.group, &raw mut status, libc::__WALL) };
+        if pid < 0 {
+            return Err(Error::last_os_error());
         }
+        Ok((pid, status))
     }
 
     /// Notes why a process has stopped. Returns the signal with which it is to go on.
     fn stopped(&mut self, pid: pid_t, status: c_int) -> io::Result<c_int> {
         const SYSTEM_CALL: c_int = libc::SIGTRAP | 0x80;
-        let is_new = !self.processes.contains_key(&pid);
-        let process = self.processes.entry(pid).or_default();
         let signal = libc::WSTOPSIG(status);
         if signal == SYSTEM_CALL {
-            let asked = process.at_call(pid)?;
-            if let Some((path, exists)) = asked {
-                process.has_begun |= (self.begins)(&path);
-                if process.has_begun && self.asked.insert(path, exists) == Some(!exists) {
-                    return Err(Error::other("a file came or went meanwhile"));
-                }
-            }
+            self.at_call(pid)?;
             return Ok(0);
         }
         // A new process stops for us, and so does one that starts another program.
+        let is_new = !self.asks.contains_key(&pid);
+        self.asks.entry(pid).or_insert(Asks::Nothing);
         let is_ours = status >> 16 != 0 || is_new && signal == libc::SIGSTOP;
         Ok(if is_ours { 0 } else { signal })
     }
-}
 
-impl TracedProcess {
-    /// The path that a system call has asked for, if the process stops at its end, and whether something is there.
-    fn at_call(&mut self, pid: pid_t) -> io::Result<Option<(PathBuf, bool)>> {
+    /// Notes what a process asks for that stops at the entry or exit of a system call.
+    fn at_call(&mut self, pid: pid_t) -> io::Result<()> {
         const ENTRY: u8 = 1;
-        let mut info = CallInfo::default();
-        let address = (&raw mut info).cast::<c_void>();
-        // SAFETY: the kernel writes at most as many bytes as the size says, and any bytes are a valid `CallInfo`.
-        let size = unsafe {
-            libc::ptrace(
-                libc::PTRACE_GET_SYSCALL_INFO,
-                pid,
-                size_of::<CallInfo>(),
-                address,
-            )
-        };
-        if size < 0 {
-            return Err(Error::last_os_error());
+        const EXIT: u8 = 2;
+        let info = CallInfo::of(pid)?;
+        match info.kind {
+            ENTRY => {
+                let asks = info.asks(pid)?;
+                self.asks.insert(pid, asks);
+                Ok(())
+            }
+            EXIT => match self.asks.insert(pid, Asks::Nothing) {
+                Some(Asks::Path { path, opens }) => {
+                    self.answered(path, opens, info.words[0].cast_signed())
+                }
+                Some(Asks::Unknown(how)) if self.has_begun => Err(Error::other(how)),
+                _ => Ok(()),
+            },
+            _ => Err(Error::other("a stop that is not understood")),
         }
-        if info.kind == ENTRY {
-            self.asks = asked_path(pid, &info.words)?;
-            return Ok(None);
+    }
+
+    /// Notes the answer to a question for `path`.
+    fn answered(&mut self, path: PathBuf, opens: bool, result: i64) -> io::Result<()> {
+        self.has_begun |= opens && result >= 0 && (self.begins)(&path);
+        if !self.has_begun {
+            return Ok(());
         }
-        let Some(path) = self.asks.take() else {
-            return Ok(None);
-        };
-        let result = info.words[0].cast_signed();
         let exists = match i32::try_from(-result) {
             Ok(libc::ENOENT | libc::ENOTDIR) => false,
             Ok(error) if error > 0 => {
@@ -189,42 +183,70 @@ impl TracedProcess {
             }
             _ => true,
         };
-        Ok(Some((path, exists)))
+        if self.asked.insert(path, exists) == Some(!exists) {
+            return Err(Error::other("a file came or went meanwhile"));
+        }
+        Ok(())
     }
 }
 
-/// The path that a system call with this number and these arguments asks for.
-fn asked_path(pid: pid_t, words: &[u64; 7]) -> io::Result<Option<PathBuf>> {
-    let (number, arguments) = (words[0].cast_signed() as c_long, &words[1..]);
-    let (directory, address) = match number {
-        libc::SYS_openat if (arguments[2] as c_int) & libc::O_ACCMODE != libc::O_RDONLY => {
-            return Ok(None);
+impl CallInfo {
+    fn of(pid: pid_t) -> io::Result<Self> {
+        let mut info = Self::default();
+        let size = size_of::<Self>();
+        let address = (&raw mut info).cast::<c_void>();
+        // SAFETY: the kernel writes at most as many bytes as the size says, and any bytes are a valid `CallInfo`.
+        let written = unsafe { libc::ptrace(libc::PTRACE_GET_SYSCALL_INFO, pid, size, address) };
+        if written < 0 {
+            return Err(Error::last_os_error());
         }
-        libc::SYS_openat
-        | libc::SYS_openat2
-        | libc::SYS_newfstatat
-        | libc::SYS_statx
-        | libc::SYS_faccessat
-        | libc::SYS_faccessat2 => (arguments[0] as c_int, arguments[1]),
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_open if (arguments[1] as c_int) & libc::O_ACCMODE != libc::O_RDONLY => {
-            return Ok(None);
+        let is_short = cfg!(target_arch = "x86_64") && info.words[0] & SHORT_POINTERS != 0;
+        // At the exit, the word is the result.
+        if info.architecture != ARCHITECTURE || info.kind == 1 && is_short {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "a program of another architecture",
+            ));
         }
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_open | libc::SYS_stat | libc::SYS_lstat | libc::SYS_access => {
-            (libc::AT_FDCWD, arguments[0])
-        }
-        _ => return Ok(None),
-    };
-    let path = PathBuf::from(OsString::from_vec(text_at(pid, address)?));
-    if path.as_os_str().is_empty() {
-        // An open file's own state.
-        return Ok(None);
+        Ok(info)
     }
-    if directory != libc::AT_FDCWD && path.is_relative() {
-        return Err(Error::other("a path below an open directory"));
+
+    /// What the system call asks for, at its entry.
+    fn asks(&self, pid: pid_t) -> io::Result<Asks> {
+        let (number, arguments) = (self.words[0].cast_signed() as c_long, &self.words[1..]);
+        let reads = |flags: u64| (flags as c_int) & libc::O_ACCMODE == libc::O_RDONLY;
+        let (directory, address, opens) = match number {
+            libc::SYS_setsid | libc::SYS_setpgid | libc::SYS_chdir | libc::SYS_fchdir => {
+                return Err(Error::other("a process leaves its group or directory"));
+            }
+            libc::SYS_openat if !reads(arguments[2]) => return Ok(Asks::Nothing),
+            libc::SYS_openat | libc::SYS_openat2 => (arguments[0] as c_int, arguments[1], true),
+            libc::SYS_newfstatat | libc::SYS_statx | libc::SYS_faccessat | libc::SYS_faccessat2 => {
+                (arguments[0] as c_int, arguments[1], false)
+            }
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_open if !reads(arguments[1]) => return Ok(Asks::Nothing),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_open => (libc::AT_FDCWD, arguments[0], true),
+            #[cfg(target_arch = "x86_64")]
+            libc::SYS_stat | libc::SYS_lstat | libc::SYS_access => {
+                (libc::AT_FDCWD, arguments[0], false)
+            }
+            _ => return Ok(Asks::Nothing),
+        };
+        let Ok(text) = text_at(pid, address) else {
+            return Ok(Asks::Unknown("a path that cannot be read"));
+        };
+        let path = PathBuf::from(OsString::from_vec(text));
+        Ok(if path.as_os_str().is_empty() {
+            // An open file's own state.
+            Asks::Nothing
+        } else if directory != libc::AT_FDCWD && path.is_relative() {
+            Asks::Unknown("a path below an open directory")
+        } else {
+            Asks::Path { path, opens }
+        })
     }
-    Ok(Some(path))
 }
 
 /// The text up to a NUL at an address of another process.
@@ -258,9 +280,10 @@ fn text_at(pid: pid_t, address: u64) -> io::Result<Vec<u8>> {
     Err(Error::other("a path without an end"))
 }
 
-fn request(request: libc::c_uint, pid: pid_t, data: usize) -> io::Result<()> {
-    // SAFETY: the requests of this module take a number where others take pointers.
-    let done = unsafe { libc::ptrace(request, pid, 0, data) };
+/// A request that takes a number where others take a pointer.
+fn trace_request(request: libc::c_uint, pid: pid_t, data: usize) -> io::Result<()> {
+    // SAFETY: the kernel follows no pointer for the requests of this module; all four arguments have their full width.
+    let done = unsafe { libc::ptrace(request, pid, 0_usize, data) };
     (done == 0).then_some(()).ok_or_else(Error::last_os_error)
 }
 
@@ -278,7 +301,7 @@ mod tests {
         fs::write(at("first"), "").unwrap();
         fs::write(at("there"), "").unwrap();
         let text =
-            "test -e before; read line < first; test -e there; (test -e gone); cat there > out; :";
+            "test -e before; read line < first; test -e there; (test -e gone); : > out; cat out";
         let trace = |begin: &'static str| {
             let mut command = Command::new("sh");
             command
@@ -288,21 +311,48 @@ mod tests {
             paths_asked(&mut command, &|path| path == Path::new(begin))
         };
         let asked = trace("first").unwrap();
-        for (name, exists) in [("first", true), ("there", true)] {
+        for (name, exists) in [
+            ("first", true),
+            ("there", true),
+            ("gone", false),
+            ("out", true),
+        ] {
             assert_eq!(asked.get(Path::new(name)), Some(&exists), "{name}");
         }
-        for name in ["before", "out"] {
-            assert_eq!(asked.get(Path::new(name)), None, "{name}");
+        assert_eq!(asked.get(Path::new("before")), None);
+        // A look is no beginning, and nor is a file that is written.
+        for begin in ["there", "gone"] {
+            assert!(trace(begin).unwrap().is_empty(), "{begin}");
         }
-        // A process that a shell starts has not begun by itself.
-        assert_eq!(trace("gone").unwrap().get(Path::new("gone")), Some(&false));
+        assert!(!trace("out").unwrap().contains_key(Path::new("there")));
     }
 
     #[test]
-    fn a_command_that_fails_gives_an_error() {
+    fn what_is_not_understood_is_an_error() {
+        let begins = |path: &Path| path == Path::new("/dev/null");
+        let trace = |text: &str| {
+            let mut command = Command::new("sh");
+            command.args(["-c", text]);
+            paths_asked(&mut command, &begins)
+        };
+        assert!(trace("read line < /dev/null; test -e /nowhere; true").is_ok());
+        for text in [
+            "read line < /dev/null; exit 3",
+            "kill -9 $$",
+            "cd /",
+            "setsid true",
+            "read line < /dev/null; test -e /dev/null/$(head -c 5000 /dev/zero | tr '\\0' a)",
+        ] {
+            assert!(trace(text).is_err(), "{text}");
+        }
+        assert!(paths_asked(&mut Command::new("/nowhere/program"), &begins).is_err());
+    }
+
+    #[test]
+    fn a_process_that_lingers_is_not_waited_for() {
         let mut command = Command::new("sh");
-        command.args(["-c", "exit 3"]);
-        assert!(paths_asked(&mut command, &|_| true).is_err());
-        assert!(paths_asked(&mut Command::new("/nowhere/program"), &|_| true).is_err());
+        command.args(["-c", "sleep 1000 & read line < /dev/null; true"]);
+        let asked = paths_asked(&mut command, &|path| path == Path::new("/dev/null"));
+        assert_eq!(asked.unwrap().get(Path::new("/dev/null")), Some(&true));
     }
 }

@@ -433,7 +433,7 @@ fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
             "printed" => "what the preprocessor prints differs",
             "keep" => "where --keep leaves files differs",
             "output" => "each output of this source is a module of its own",
-            "module" => "the source lies elsewhere in the checkout",
+            "module" => "the source lies elsewhere",
             "host" => "the host compiler would run other commands",
             "host_headers" => "headers of the host compile differ",
             "machine" => "what `native` stands for differs",

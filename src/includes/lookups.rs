@@ -48,7 +48,8 @@ pub struct Lookups {
     pub distinct: BTreeSet<PathBuf>,
     /// Groups of equal files that ask to be read once; by clang, of any equal files.
     pub copies: Vec<Vec<FileCopy>>,
-    /// Absolute names that macros may have computed, which no file needs to hold as they are. `None` if they are unknown.
+    /// Absolute names of headers, as macros or the joining of lines made them: no file needs to hold them as they are.
+    /// `None` if they are unknown.
     pub absolute: Option<BTreeSet<PathBuf>>,
     /// Paths that were only probed on disk. Nothing in the text of a pass confirms the answer, so they
     /// must not have changed since the passes started.
@@ -233,6 +234,10 @@ impl<'a> Walk<'a> {
             own => own,
         };
         let in_snippet = path.as_os_str().is_empty();
+        if !in_snippet {
+            self.note_absolute(mentions.includes.iter());
+            self.note_absolute(mentions.nexts.iter().chain(&mentions.asked));
+        }
         for name in &mentions.includes {
             if in_snippet {
                 self.follow_angle(&name.text)?;
@@ -302,14 +307,19 @@ impl<'a> Walk<'a> {
             return self.follow_entered(own);
         };
         let names: Vec<_> = reached.of(path).cloned().collect();
+        self.note_absolute(names.iter());
         for name in &names {
-            if let Some(absolute) = &mut self.found.absolute {
-                let path = to_path(&name.text);
-                absolute.extend(path.is_absolute().then_some(path));
-            }
             self.follow_include(own, name)?;
         }
         Ok(())
+    }
+
+    /// Records which of the `names` are absolute: such a name leads elsewhere from another checkout.
+    fn note_absolute<'n>(&mut self, names: impl Iterator<Item = &'n ScannedName>) {
+        if let Some(absolute) = &mut self.found.absolute {
+            let paths = names.map(|name| to_path(&name.text));
+            absolute.extend(paths.filter(|path| path.is_absolute()));
+        }
     }
 
     /// Follows an `#include` whose name is not known. The header is one of the sources, so every source's path

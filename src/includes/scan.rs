@@ -57,6 +57,13 @@ pub(crate) struct Mentions {
     pub doubt: Option<&'static str>,
 }
 
+impl Mentions {
+    /// Whether the text alone does not show what the preprocessor looks for.
+    pub(crate) fn is_unclear(&self) -> bool {
+        self.doubt.or(self.unseen).is_some()
+    }
+}
+
 /// The predefined spellings of `__has_include`.
 /// (In GCC up to 9, the shorter ones are macros for the longer ones.)
 pub(crate) const HAS_INCLUDE: [&[u8]; 4] = [

@@ -29,7 +29,7 @@ pub fn of_text(text: &[u8], roots: &Roots) -> RootSet {
 
 /// Whether code asks for the name of its file. The toolkit and standard libraries do so in default arguments; where such
 /// a name is used, it stands in an output.
-fn asks_for_files(text: &[u8], roots: &Roots) -> bool {
+pub fn asks_for_files(text: &[u8], roots: &Roots) -> bool {
     FILE_BUILTINS.iter().any(|word| {
         let mut places = memmem::find_iter(text, word);
         places.any(|at| !is_of_library(&text[..at], roots))

@@ -5,7 +5,7 @@ use super::common::{COMMON_FIELDS, with_common};
 use super::{CommonFacts, Digest, Digester, Sink, list};
 
 /// The version of the keys. It is raised when the meaning of a field, or of a path set, changes.
-const SCHEMA: &[u8] = b"pcache-nvcc direct 3";
+const SCHEMA: &[u8] = b"pcache-nvcc direct 4";
 
 /// Everything that is known of a compile before any tool has run and any source was read.
 #[derive(Clone, Copy, Debug)]

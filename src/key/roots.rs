@@ -4,6 +4,7 @@
 //! A text is changed only where a path begins; what a change leaves of a root's path is part of the key as it stands,
 //! and ties the key to this place. `docs/design/keys.md#roots` has the rule and its proof. Pure.
 
+use super::PathStarts;
 use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::ffi::OsStr;
@@ -112,17 +113,6 @@ struct NamedRoot {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Roots(Vec<NamedRoot>);
 
-/// Where paths can begin in a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PathStarts {
-    /// At the beginning, behind a separator or quotes, and behind an option that a directory joins.
-    Words,
-    /// Behind a double quote: the preprocessor cannot look into a string.
-    Strings,
-    /// At the beginning, and behind blanks that are not escaped: a depfile.
-    Blanks,
-}
-
 impl Roots {
     /// Adds a root at its real path and, if it is known by another one, at that. Leaves out paths that are not plain,
     /// and those of other roots.
@@ -139,6 +129,21 @@ impl Roots {
         }
         // The deepest root of a path counts.
         self.0.sort_by_key(|root| Reverse(root.path.len()));
+    }
+
+    /// These roots without a working directory that lies below the base.
+    #[must_use]
+    pub fn with_directory_below_base(&self) -> Self {
+        let is_below = |root: &&NamedRoot| {
+            root.name == RootName::Directory && self.below_base(&root.path).is_some()
+        };
+        Self(
+            self.0
+                .iter()
+                .filter(|root| !is_below(root))
+                .cloned()
+                .collect(),
+        )
     }
 
     /// Whether there are no roots.
@@ -313,42 +318,6 @@ impl NamedRoot {
     fn shorten(&self, path: &[u8]) -> Vec<u8> {
         [&[MARK, self.letter], &path[self.path.len()..]].concat()
     }
-}
-
-impl PathStarts {
-    /// Whether a path can begin behind `before`.
-    fn may_begin(self, before: &[u8]) -> bool {
-        const JOINED: [&[u8]; 8] = [
-            b"-I",
-            b"-L",
-            b"-B",
-            b"-isystem",
-            b"-iquote",
-            b"-idirafter",
-            b"-include",
-            b"-imacros",
-        ];
-        match (self, before) {
-            // A quote may stand for itself in a character.
-            (Self::Strings, _) => before.ends_with(b"\"") && !before.contains(&b'\''),
-            (Self::Words | Self::Blanks, []) => true,
-            (Self::Blanks, [.., b'\\', b' ']) => false,
-            (Self::Blanks, [.., last]) => matches!(last, b' ' | b'\n'),
-            (Self::Words, [.., last]) if is_separator(*last) => true,
-            (Self::Words, _) => JOINED.iter().any(|option| {
-                let rest = before.strip_suffix(*option);
-                rest.is_some_and(|rest| match rest {
-                    // The letter by which the job tells host options apart.
-                    [] | [b'X' | b'F'] => true,
-                    [.., last] => is_separator(*last),
-                })
-            }),
-        }
-    }
-}
-
-fn is_separator(byte: u8) -> bool {
-    matches!(byte, b'=' | b',' | b':' | b';' | b'"' | b'\'' | b' ' | 0)
 }
 
 /// Whether a directory can be a root: its path needs no quotes anywhere, and is not one of those in which systems

@@ -56,7 +56,7 @@ pub struct TuFacts<'a> {
     pub machine: &'a [u8],
     /// The source's path as spelled.
     pub source: &'a [u8],
-    /// The source's absolute path, below the base if it lies there.
+    /// The source's path below the base, or else below its deepest root.
     pub module: &'a [u8],
     /// The output's absolute path, below the base if it lies there, if each output has a module id of its own.
     pub output: Option<&'a [u8]>,

@@ -70,7 +70,7 @@ pub(super) fn program_tells_names(program: &Program, given: &Given<'_>) -> bool 
 pub(super) fn looks_beside(text: &[u8]) -> bool {
     let mentions = mentions(text);
     mentions.computes_names
-        || mentions.doubt.is_some()
+        || mentions.is_unclear()
         || !mentions.aliases.is_empty()
         || all_names(&mentions).any(|name| name.form == IncludeForm::Quote)
 }
@@ -81,7 +81,7 @@ pub(super) fn reads_files(program: &Program) -> bool {
     texts(program).any(|text| {
         let mentions = mentions(text);
         mentions.computes_names
-            || mentions.doubt.is_some()
+            || mentions.is_unclear()
             || all_names(&mentions).any(|name| !is_passed(&name.text))
     })
 }

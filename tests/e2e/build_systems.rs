@@ -45,6 +45,18 @@ impl Way {
     /// what it left.
     #[track_caller]
     fn clean_build(&self, ws: &Workspace) -> (Outcome, Tree) {
+        self.configure(ws).succeeds();
+        let build = ws.path("build");
+        let mut make = ws.command(&self.cmake);
+        make.arg("--build").arg(&build).args(["--parallel", "2"]);
+        let outcome = ws.run(make);
+        outcome.succeeds();
+        (outcome, Tree::read(&build))
+    }
+
+    /// Configures in a new build folder, for which CMake identifies and checks the compiler.
+    #[track_caller]
+    fn configure(&self, ws: &Workspace) -> Outcome {
         let build = ws.path("build");
         let _ = fs::remove_dir_all(&build);
         let mut configure = ws.command(&self.cmake);
@@ -54,12 +66,7 @@ impl Way {
             .arg("-B")
             .arg(&build);
         configure.args(["-G", self.generator]).args(&self.settings);
-        ws.run(configure).succeeds();
-        let mut make = ws.command(&self.cmake);
-        make.arg("--build").arg(&build).args(["--parallel", "2"]);
-        let outcome = ws.run(make);
-        outcome.succeeds();
-        (outcome, Tree::read(&build))
+        ws.run(configure)
     }
 
     /// Two clean builds: `units` misses, then `units` hits; beside them only what `besides` names.
@@ -178,6 +185,27 @@ fn cmake_3_launcher_with_make_builds_twice() {
 #[test]
 fn cmake_4_launcher_with_ninja_builds_twice() {
     launcher("cmake-4", "Ninja").builds_twice(&project(), 6, &[]);
+}
+
+#[test]
+fn cmakes_checks_of_a_compiler_are_direct_hits() {
+    let mut ws = project();
+    let nvcc = link_first_in_path(&mut ws);
+    let way = Way::new("cmake-4", "Ninja")
+        .with("CMAKE_CUDA_COMPILER", nvcc)
+        .with("CMAKE_CUDA_ARCHITECTURES", "80");
+    let first = way.configure(&ws);
+    first.succeeds();
+    let second = way.configure(&ws);
+    second.succeeds();
+    // To identify the compiler, and to learn of its binary interface.
+    assert_eq!(second.counted.direct_hits, 2, "{:?}", second.counted);
+    assert_eq!(second.counted.misses, 0);
+    // CMake asks nvcc for its folders by a command line that fails.
+    only(
+        &second.counted,
+        &["information", "link_only", "bad_arguments"],
+    );
 }
 
 #[test]

@@ -42,6 +42,7 @@ mod secrets;
 mod semantic;
 mod semantic_lines;
 mod semantic_messages;
+mod shown_commands;
 mod signals;
 mod slots_torture;
 mod stages;

@@ -11,7 +11,7 @@ use crate::support::workspace::Workspace;
 use crate::traps_environment::toolkit_of_links;
 
 /// The checkouts, whose paths have other lengths.
-const PLACES: [&str; 2] = ["one", "other/checkout"];
+pub(crate) const PLACES: [&str; 2] = ["one", "other/checkout"];
 
 const UNIT: &str = "#include <value.h>\n#include <vector>\n\
     __global__ void external(int *p) { *p = VALUE; }\nstd::vector<int> host() { return {VALUE}; }\n";

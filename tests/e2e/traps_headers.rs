@@ -186,18 +186,14 @@ fn has_include_that_becomes_false_is_a_miss() {
 
 #[test]
 fn has_include_of_a_name_made_by_macros_is_watched() {
-    for (definition, name) in [
-        ("#define NAME <extra.h>\n", "NAME"),
-        ("#define NAME(x) #x\n", "NAME(extra.h)"),
-        (
-            "#define AGAIN(x) #x\n#define NAME(x) AGAIN(x)\n",
-            "NAME(extra.h)",
-        ),
+    for asks in [
+        "#define NAME <extra.h>\n#if __has_include(NAME)\n",
+        "#define NAME(x) #x\n#if __has_include(NAME(extra.h))\n",
+        "#define AGAIN(x) #x\n#define NAME(x) AGAIN(x)\n#if __has_include(NAME(extra.h))\n",
+        "#define PASTE(x) __has_##x\n#if PASTE(include)(<extra.h>)\n",
     ] {
         let (ws, args) = two_folders();
-        let asks = format!(
-            "{definition}#if __has_include({name})\n#define VALUE 2\n#else\n#define VALUE 1\n#endif\n"
-        );
+        let asks = format!("{asks}#define VALUE 2\n#else\n#define VALUE 1\n#endif\n");
         ws.write("second/value.h", asks);
         let first = ws.build(&args);
         first.succeeds().same_as(&ws.kept(&args));

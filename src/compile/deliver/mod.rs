@@ -3,4 +3,5 @@
 pub(crate) mod delivery;
 pub(crate) mod outputs;
 pub(crate) mod places;
+pub(crate) mod shown_commands;
 pub(crate) mod write_output;

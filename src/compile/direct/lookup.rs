@@ -277,10 +277,8 @@ impl<'a> Direct<'a> {
     /// The path of the output, as module ids have it. Without `-o`, the working directory: the output's name then
     /// follows from the source, which is in the key.
     fn output(&self) -> Vec<u8> {
-        let output = self.job.output.clone().unwrap_or_default();
-        let path = self.facts.directory.spelled.join(output);
-        let path = path.into_os_string().into_vec();
-        self.roots.below_base(&path).unwrap_or(path)
+        let output = self.job.output.as_deref().unwrap_or_default();
+        self.facts.module_path(output, &self.roots)
     }
 
     /// The record of `set` with these `contents`, and its key: the one without further parts, or the one to which a

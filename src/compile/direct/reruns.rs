@@ -75,6 +75,9 @@ fn add_names(
 pub(crate) fn asked(works: &[UnitContext<'_>]) -> Result<AskedPaths, NotStored> {
     let mut all = AskedPaths::new();
     for work in works {
+        if work.commands.toolchain.driver != HostDriver::Own {
+            return Err("a program in front of the host compiler is not observed".to_owned());
+        }
         let workspace = work.commands.workspace;
         for (_, stage) in work.passes.stages(work.plan, work.unit) {
             let read = stage.reads.iter();

@@ -5,6 +5,7 @@
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
 use crate::compile::request::facts::RequestFacts;
+use crate::compile::request::roots::prefix_map;
 use crate::includes::shown::of_text;
 use crate::key::{RootSet, Roots};
 use crate::plan::FileKind;
@@ -101,12 +102,6 @@ fn of_host_word(word: &[u8], roots: &Roots) -> RootSet {
     }
     // What is above a root would be replaced in the root's own path, of which the rest is left.
     prefix_map(word).map_or_else(RootSet::default, |replaced| roots.that_begin_with(replaced))
-}
-
-/// What an option such as `-ffile-prefix-map=OLD=NEW` replaces.
-fn prefix_map(word: &[u8]) -> Option<&[u8]> {
-    let at = memmem::find(word, b"-prefix-map=")?;
-    word[at + 12..].split(|byte| *byte == b'=').next()
 }
 
 /// The roots that a unit's passes, the compiler's own commands and the files between the passes and the outputs show.

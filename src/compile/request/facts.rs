@@ -6,6 +6,7 @@ use crate::compile::request::environment::{self, WorkingDirectory};
 use crate::compile::run::commands::Diagnostics;
 use crate::compile::run::workspace::Workspace;
 use crate::config::DriverVersion;
+use crate::key::Roots;
 use crate::outcome::{Bypass, Fallback};
 use crate::toolchain::driver_version;
 use std::env;
@@ -39,6 +40,19 @@ pub(crate) struct RequestFacts {
 }
 
 impl RequestFacts {
+    /// The path of a file as module ids have it: absolute, below the base if it lies there. So two checkouts have the same
+    /// ids, and two directories of one checkout have not. Without a base, two directories may go into one link.
+    pub(crate) fn module_path(&self, path: &OsStr, roots: &Roots) -> Vec<u8> {
+        let path = self.absolute(path);
+        roots.below_base(&path).unwrap_or(path)
+    }
+
+    /// The absolute path of a file. A link to the working directory may lead elsewhere at the next compile.
+    pub(crate) fn absolute(&self, path: &OsStr) -> Vec<u8> {
+        let path = self.directory.physical.join(path);
+        path.into_os_string().into_vec()
+    }
+
     /// The content of an intermediate file as `--keep` would have left it: in text files, the keep directory
     /// replaces the work directory.
     pub(crate) fn as_kept(&self, workspace: &Workspace, name: &OsStr, bytes: Vec<u8>) -> Vec<u8> {

@@ -25,8 +25,9 @@ pub(crate) struct UnitKeys<'a> {
     job: Vec<(&'static str, Vec<Vec<u8>>)>,
     host: Vec<Vec<u8>>,
     source: Vec<u8>,
-    /// The paths of the source and of the result, as module ids have them.
+    /// The path of the source below the base, or else below its deepest root.
     module: Vec<u8>,
+    /// The path of the result, as module ids have it.
     output: Vec<u8>,
     /// The unit's commands as text, sorted.
     commands: Vec<Vec<u8>>,

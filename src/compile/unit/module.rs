@@ -9,12 +9,11 @@ use crate::compile::unit::elf::{self, Binding};
 use crate::compile::unit::product::Product;
 use crate::includes::line_insensitive;
 use crate::includes::placeless::placeless_digest;
+use crate::includes::shown;
 use crate::key::{Digest, Module, PathStarts, RELOCATABLE, RootName, middle};
 use crate::plan::{FileId, Stage, Tool};
 use memchr::memmem;
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStringExt;
 
 /// Whether a unit's module id, and so its key, includes the path of the output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +34,9 @@ pub(crate) fn id(
         return Vec::new();
     }
     let output = (scope == OutputScope::ThisOutput).then(|| output(work));
-    let source = source(work);
+    let source = &work.plan.file(work.unit.source).path;
     let module = Module {
-        path: &work.roots.below_base(&source).unwrap_or(source),
+        path: &work.facts.module_path(source, work.roots),
         contents: &module_contents(work, line_insensitive),
         output: output.as_deref(),
     };
@@ -64,8 +63,7 @@ pub(crate) fn output(work: &UnitContext<'_>) -> Vec<u8> {
         .filter_map(|&number| plan.stages[number].output);
     let mut outputs = own.chain(linked).filter(|&file| plan.is_output(file));
     let path = outputs.next().map(|file| plan.file(file).path.as_os_str());
-    let path = absolute(work, path.unwrap_or_default());
-    work.roots.below_base(&path).unwrap_or(path)
+    work.facts.module_path(path.unwrap_or_default(), work.roots)
 }
 
 /// Whether the plan's commands hold the output's path: the toolkit's stub is compiled with a module id that nvcc makes of
@@ -147,15 +145,9 @@ pub(crate) fn is_in_directory_alone(work: &UnitContext<'_>) -> bool {
     root == Some(RootName::Directory) && work.roots.below_base(&path).is_none()
 }
 
-/// The absolute path of the unit's source. In ids it stands below the base: two checkouts have the same ids, and two
-/// directories of one checkout have not. Without a base, two directories may go into one link.
+/// The absolute path of the unit's source.
 pub(crate) fn source(work: &UnitContext<'_>) -> Vec<u8> {
-    absolute(work, &work.plan.file(work.unit.source).path)
-}
-
-fn absolute(work: &UnitContext<'_>, path: &OsStr) -> Vec<u8> {
-    let path = work.facts.directory.spelled.join(path);
-    path.into_os_string().into_vec()
+    work.facts.absolute(&work.plan.file(work.unit.source).path)
 }
 
 /// The digests of the texts that the host's front end reads, or that the device's front ends read if there is none
@@ -183,13 +175,24 @@ fn module_contents(
     chosen
         .into_iter()
         .map(|&(pass, text)| {
-            line_insensitive
-                .and_then(|line_insensitive| line_insensitive.placeless.get(&text).copied())
-                .or_else(|| line_insensitive_digest(work, pass))
+            of_named_files(work, pass)
+                .or_else(|| {
+                    line_insensitive
+                        .and_then(|line_insensitive| line_insensitive.placeless.get(&text).copied())
+                        .or_else(|| line_insensitive_digest(work, pass))
+                })
                 .or_else(|| placeless_digest_of(work, pass))
                 .unwrap_or_default()
         })
         .collect()
+}
+
+/// The digest of a text whose code asks for the names of its files, and may make the names of symbols from them. They
+/// stand below the base then, so that two working directories have different ids.
+fn of_named_files(work: &UnitContext<'_>, pass: &Stage) -> Option<Digest> {
+    let text = preprocess::text(work, pass).ok()?;
+    shown::asks_for_files(&text, work.roots)
+        .then(|| placeless_digest(&text, &work.roots.with_directory_below_base()))
 }
 
 fn line_insensitive_digest(work: &UnitContext<'_>, pass: &Stage) -> Option<Digest> {

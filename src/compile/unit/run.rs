@@ -24,6 +24,7 @@ use crate::compile::unit::stored::{
 use crate::key::{Digest, Explanation, RootName, RootSet};
 use crate::store::Turn;
 use std::cell::Cell;
+use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
 /// A unit's product, where it came from, and what direct mode and `pcache explain` need to know of it.
@@ -142,6 +143,11 @@ fn shown_by(work: &UnitContext<'_>, product: &Product) -> RootSet {
     for bytes in outputs.chain(kept).chain(printed) {
         shown = shown.and(work.roots.mentioned(bytes, &mut |_| true));
     }
+    // The assembler may have been given the path in pieces.
+    let binaries = product.binaries.iter();
+    let named =
+        binaries.filter_map(|binary| work.roots.root_of(binary.path.as_os_str().as_bytes()));
+    shown = named.fold(shown, RootSet::with);
     // Directories without a base may go into one link, where two modules must not have the same id.
     let is_unique = !product.shows_id || !module::is_in_directory_alone(work);
     if is_unique {

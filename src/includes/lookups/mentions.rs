@@ -74,8 +74,8 @@ pub(super) fn all(reads: &Reads) -> Result<AllMentions<'_>, NotStored> {
     Ok(AllMentions { of: all, unseen })
 }
 
-/// Says so if macros may paste one of `askers` together from pieces or, if a text tests one of them with `defined`,
-/// if macros may turn that `defined` into something else. A doubt if they may ask for a file to embed.
+/// A sentence if macros may paste one of `askers` together from pieces or, if a text tests one of them with `defined`,
+/// may turn that `defined` into something else. A doubt if they may ask for a file to embed.
 fn pasted(
     texts: &[(&Path, &[u8])],
     all: &[(&Path, Mentions)],
@@ -108,7 +108,7 @@ fn pasted(
     Ok(made.into_iter().next().or(hidden).map(say))
 }
 
-/// Says so if a word of a header's name that is subject to macro expansion may be a macro.
+/// A sentence if a word of a header's name that is subject to macro expansion may be a macro.
 fn expanded(texts: &[(&Path, &[u8])], all: &[(&Path, Mentions)]) -> Option<NotStored> {
     let words = all.iter().flat_map(|(_, mentions)| &mentions.expanded);
     let words: BTreeSet<_> = words.cloned().collect();

@@ -26,7 +26,8 @@ impl Walk<'_> {
         }
         // All places, because `__has_include_next` starts at a later one.
         for place in places {
-            self.note_answer(place)?;
+            let found = self.look(&place)?;
+            self.note_answer(place, found)?;
         }
         Ok(())
     }
@@ -41,31 +42,34 @@ impl Walk<'_> {
         self.found.absolute = None;
         let asked = (reruns.asked)().map_err(|error| format!("{reason}; {error}"))?;
         for (path, existed) in asked {
-            if !times::find(path.as_os_str().as_bytes()).is_empty() {
-                return Err(format!("{reason}; it asks for {}", path.display()));
+            let doubt = |what: &str| Err(format!("{reason}; {} {what}", path.display()));
+            let mut odd = ["/dev", "/proc", "/sys"].iter();
+            if odd.any(|odd| path.starts_with(odd)) {
+                return doubt("is no header");
             }
-            let is_odd = ["/dev", "/proc", "/sys"]
-                .iter()
-                .any(|odd| path.starts_with(odd));
-            let is_as_before = match self.look(&path)? {
+            if !times::find(path.as_os_str().as_bytes()).is_empty() {
+                return doubt("may be a time");
+            }
+            let found = self.look(&path)?;
+            let exists = matches!(found, Probed::File | Probed::Directory);
+            if exists != existed {
+                return doubt("came or went");
+            }
+            match found {
+                Probed::Directory => drop(self.found.directories.insert(path)),
                 Probed::File => {
                     self.found.files.insert(path.clone());
-                    existed
+                    self.note_answer(path, Probed::File)?;
                 }
-                Probed::Directory => existed,
-                Probed::Nothing { .. } | Probed::Blocked { .. } => !existed,
-            };
-            if is_odd || !is_as_before {
-                return Err(format!("{reason}; {} changes", path.display()));
+                nothing => self.note_answer(path, nothing)?,
             }
-            self.note_answer(path)?;
         }
         Ok(())
     }
 
     /// Records what is at a path that a preprocessor asked for.
-    fn note_answer(&mut self, place: PathBuf) -> Result<(), NotStored> {
-        match self.look(&place)? {
+    fn note_answer(&mut self, place: PathBuf, found: Probed) -> Result<(), NotStored> {
+        match found {
             Probed::File => {
                 self.found.probed.insert(place.clone());
                 let is_clang = self.names.is_some();

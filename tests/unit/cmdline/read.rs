@@ -40,7 +40,6 @@ fn requests_that_are_no_compile_are_bypassed_with_their_reason() {
         ("-M a.ptx", R::LinkOnly),
         ("-MD -MMD a.cu -c", R::Dependencies),
         ("--dryrun -c a.cu", R::Dryrun),
-        ("-v -c a.cu", R::Verbose),
         ("-v2 -c a.cu", R::Verbose),
         ("-run a.cu", R::Run),
         ("-clean -c a.cu", R::Clean),
