@@ -125,7 +125,7 @@ fn table_gives_a_sentence_for_each_reason_that_was_counted() {
     time saved              75.0 s
     time compiling           1.3 s
     passed to nvcc               4
-               3  verbose: prints nvcc's commands as it runs them (-v)
+               3  verbose: prints messages among nvcc's commands (-v), or nvcc's state
                1  link_only: only links or archives; nothing is compiled
     fell back to nvcc            1
                1  stage_failed: a stage failed; nvcc repeats the compile and reports the error

@@ -122,8 +122,7 @@ fn an_answer_about_a_name_made_by_macros_is_named() {
     let put = |ws: &mut Workspace| drop(ws.write("first/extra.h", ""));
     assert_snapshot!(change(&mut ws, TWO, put), @"
     miss: unit.cu → unit.o
-        text: passes (the text after preprocessing differs, though no file does)
-      second/value.h: a source computes the argument of __has_include
+        appeared: first/extra.h
     ");
 }
 
