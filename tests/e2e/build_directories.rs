@@ -142,7 +142,7 @@ fn a_mapped_build_directory_is_in_its_own_object() {
         outcome.succeeds();
         // The last one has the same place below its checkout as the one before.
         assert_eq!(outcome.counted.direct_hits, u64::from(place == PLACES[1]));
-        let object = fs::read(ws.path(&format!("{folder}/unit.o"))).expect("an object");
+        let object = fs::read(ws.path(folder).join("unit.o")).expect("an object");
         let holds = |text: &[u8]| object.windows(text.len()).any(|part| part == text);
         for other in ["build-one", "build-two"] {
             assert_eq!(

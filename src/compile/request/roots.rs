@@ -30,6 +30,9 @@ const PROJECTS: [&str; 10] = [
 /// Directories in which CMake and Meson keep each of their checks in a directory of its own, with a random name.
 const CHECKS: [&str; 2] = ["CMakeFiles/CMakeScratch", "meson-private"];
 
+/// The directory below `CMakeFiles` and CMake's release in which CMake identifies the compiler.
+const IDENTIFICATION: &str = "CompilerIdCUDA";
+
 /// The roots for `sources`, which are real paths, compiled with the nvcc at `nvcc`.
 pub(crate) fn find(
     setting: &BaseDir,
@@ -113,6 +116,7 @@ fn top(directory: &Path) -> Option<PathBuf> {
     let is_check = |path: &&Path| {
         let above = path.parent();
         above.is_some_and(|above| CHECKS.iter().any(|name| above.ends_with(name)))
+            || path.ends_with(IDENTIFICATION)
     };
     if let Some(check) = directory.ancestors().find(is_check) {
         return Some(check.to_owned());
@@ -171,6 +175,7 @@ mod tests {
         for check in [
             "/nowhere/b/CMakeFiles/CMakeScratch/TryCompile-a",
             "/nowhere/b/meson-private/tmpa",
+            "/nowhere/b/CMakeFiles/4.1.0/CompilerIdCUDA",
         ] {
             assert_eq!(top(check), Some(PathBuf::from(check)));
             assert_eq!(top(&format!("{check}/src")), Some(PathBuf::from(check)));
