@@ -66,7 +66,7 @@ impl Job {
     /// each change, because nvcc prints a warning.
     ///
     /// Left out are options that name or place outputs (`-o`, `-odir`, `-MD` and its companions,
-    /// `--keep` and its companions) options that only schedule the stages (`-t`,
+    /// `--keep` and its companions), options that only schedule the stages (`-t`,
     /// `--objdir-as-tempdir`), and `-v`. `--jobserver` is kept: the tools see it, and older versions reject it.
     pub fn canonical(&self) -> Vec<(&'static str, Vec<OsString>)> {
         let mut fields = CanonicalFields::new();

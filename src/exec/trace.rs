@@ -30,6 +30,10 @@ const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
     0
 };
 
+/// The kinds of stops at a system call (`PTRACE_SYSCALL_INFO_…` of `linux/ptrace.h`).
+const ENTRY: u8 = 1;
+const EXIT: u8 = 2;
+
 /// Set in the numbers of a program of x86-64 with pointers of 32 bits.
 const SHORT_POINTERS: u64 = 0x4000_0000;
 
@@ -149,8 +153,6 @@ impl Tracer<'_> {
 
     /// Notes what a process asks for that stops at the entry or exit of a system call.
     fn at_call(&mut self, pid: pid_t) -> io::Result<()> {
-        const ENTRY: u8 = 1;
-        const EXIT: u8 = 2;
         let info = CallInfo::of(pid)?;
         match info.kind {
             ENTRY => {
@@ -202,7 +204,7 @@ impl CallInfo {
         }
         let is_short = cfg!(target_arch = "x86_64") && info.words[0] & SHORT_POINTERS != 0;
         // At the exit, the word is the result.
-        if info.architecture != ARCHITECTURE || info.kind == 1 && is_short {
+        if info.architecture != ARCHITECTURE || info.kind == ENTRY && is_short {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "a program of another architecture",
