@@ -25,15 +25,25 @@ pub enum ShellError {
     Empty,
 }
 
-/// Splits `line` into words. `variable` returns the values of the variables that may be expanded. Expansion
-/// happens only within double quotes, where a value is not split.
-pub fn words<'v>(
+/// Splits `line` into its first word and the others. `variable` returns the values of the variables that may be
+/// expanded in the first: within double quotes only, where a value is not split.
+pub fn program_and_arguments<'v>(
     line: &[u8],
     variable: &dyn Fn(&[u8]) -> Option<&'v [u8]>,
-) -> Result<Vec<Vec<u8>>, ShellError> {
+) -> Result<(Vec<u8>, Vec<Vec<u8>>), ShellError> {
     let mut reader = ShellReader {
         rest: line,
         variable,
+    };
+    let program = reader.word()?.ok_or(ShellError::Empty)?;
+    Ok((program, plain_words(reader.rest)?))
+}
+
+/// Splits `line` into words without expanding variables.
+pub fn plain_words(line: &[u8]) -> Result<Vec<Vec<u8>>, ShellError> {
+    let mut reader = ShellReader {
+        rest: line,
+        variable: &|_| None,
     };
     let mut words = Vec::new();
     while let Some(word) = reader.word()? {
@@ -42,12 +52,7 @@ pub fn words<'v>(
     Ok(words)
 }
 
-/// Splits `line` into words without expanding variables.
-pub fn plain_words(line: &[u8]) -> Result<Vec<Vec<u8>>, ShellError> {
-    words(line, &|_| None)
-}
-
-/// A command line that [`words`] splits into `words` again.
+/// A command line that [`plain_words`] splits into `words` again.
 pub fn quote(words: &[Vec<u8>]) -> Vec<u8> {
     let mut line = Vec::new();
     for word in words {
@@ -159,7 +164,7 @@ fn plain(byte: u8) -> Result<u8, ShellError> {
 #[cfg(test)]
 mod tests {
     use super::ShellError;
-    use super::{quote, words};
+    use super::{plain_words, program_and_arguments, quote};
     use proptest::collection::vec;
     use proptest::prelude::{any, proptest};
 
@@ -168,9 +173,10 @@ mod tests {
             b"CICC_PATH" => Some(b"/opt/my cuda".as_slice()),
             _ => None,
         };
-        let found = words(line.as_bytes(), &variable)?;
-        Ok(found
+        let (program, arguments) = program_and_arguments(line.as_bytes(), &variable)?;
+        Ok([program]
             .into_iter()
+            .chain(arguments)
             .map(|word| String::from_utf8(word).expect("the tests are text"))
             .collect())
     }
@@ -197,8 +203,10 @@ mod tests {
     }
 
     #[test]
-    fn own_variables_are_expanded_and_not_split() {
+    fn own_variables_are_expanded_in_the_program_and_not_split() {
         splits(r#""$CICC_PATH/cicc" -x"#, &["/opt/my cuda/cicc", "-x"]);
+        let argument = split(r#"cicc -I"$CICC_PATH""#);
+        assert_eq!(argument, Err(ShellError::Expansion));
     }
 
     #[test]
@@ -232,13 +240,13 @@ mod tests {
                 .into_iter()
                 .map(|word| word.into_iter().filter(|byte| !matches!(byte, 0 | b'\n')).collect())
                 .collect();
-            assert_eq!(words(&quote(&list), &|_| None), Ok(list));
+            assert_eq!(plain_words(&quote(&list)), Ok(list));
         }
 
         #[test]
         fn splitting_then_quoting_is_stable(line in vec(any::<u8>(), 0..64)) {
-            if let Ok(list) = words(&line, &|_| None) {
-                assert_eq!(words(&quote(&list), &|_| None), Ok(list));
+            if let Ok(list) = plain_words(&line) {
+                assert_eq!(plain_words(&quote(&list)), Ok(list));
             }
         }
     }

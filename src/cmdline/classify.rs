@@ -151,10 +151,13 @@ fn check_values(arg: &Arg) -> Result<(), Bypass> {
     }
 }
 
-/// Options of effect `Code` whose values nvcc puts between double quotes. The values of all others reach
-/// the shell without quotes, unless nvcc has a list of allowed ones.
-const QUOTED: &[&str] = &[
-    "frandom-seed",
+/// Options of effect `Code` whose values nvcc puts between double quotes. The values of all others but [`ESCAPED`]
+/// reach the shell without quotes, unless nvcc has a list of allowed ones.
+const QUOTED: &[&str] = &["frandom-seed"];
+
+/// Options of effect `Code` in whose values nvcc escapes a dollar sign, so that the shell leaves it alone. The plan
+/// refuses the commands of a version that does not.
+const ESCAPED: &[&str] = &[
     "include-path",
     "library",
     "library-path",
@@ -188,8 +191,9 @@ fn check_option(option: &OptionRow, value: &OsStr) -> Result<(), Bypass> {
         // A precompiled header may be named with this option, like any header.
         Effect::Code if option.long == "pre-include" => match host::verdict(bytes) {
             EffectVerdict::Precompiled => Err(bypass(BypassReason::Precompiled, value)),
-            _ => check_quoted(value),
+            _ => check_escaped(value),
         },
+        Effect::Code if ESCAPED.contains(&option.long) => check_escaped(value),
         Effect::Code if option.arity != Arity::Pairs && !QUOTED.contains(&option.long) => {
             check_words(
                 value,
@@ -209,6 +213,18 @@ fn is_small_number(text: &[u8]) -> bool {
 
 fn check_quoted(value: &OsStr) -> Result<(), Bypass> {
     if unquoted::expands_in_quotes(value.as_bytes()) {
+        Err(bypass(BypassReason::ShellExpansion, value))
+    } else {
+        Ok(())
+    }
+}
+
+fn check_escaped(value: &OsStr) -> Result<(), Bypass> {
+    let bytes = value.as_bytes();
+    if bytes
+        .split(|&byte| byte == b'$')
+        .any(unquoted::expands_in_quotes)
+    {
         Err(bypass(BypassReason::ShellExpansion, value))
     } else {
         Ok(())

@@ -131,6 +131,13 @@ impl Roots {
         self.0.sort_by_key(|root| Reverse(root.path.len()));
     }
 
+    /// These roots without those of one name.
+    #[must_use]
+    pub fn without(&self, name: RootName) -> Self {
+        let others = self.0.iter().filter(|root| root.name != name);
+        Self(others.cloned().collect())
+    }
+
     /// These roots without a working directory that lies below the base.
     #[must_use]
     pub fn with_directory_below_base(&self) -> Self {

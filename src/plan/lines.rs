@@ -84,6 +84,8 @@ fn rules(rest: &[u8]) -> Result<RulesTarget, PlanError> {
     }
 }
 
+/// Takes a command apart. nvcc names a variable of its own in the program alone (`"$CICC_PATH/cicc"`). One in the
+/// arguments comes from the command line: some versions of nvcc escape it, and the others have the shell expand it.
 fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<PrintedCommand, ShellError> {
     let variable = |name: &[u8]| {
         let assignment = env
@@ -93,7 +95,7 @@ fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<PrintedCommand, 
         assignment.map(|(_, value)| value.as_bytes())
     };
     if let Some((query, rest)) = backticks(line) {
-        let mut words = shell::words(query, &variable)?.into_iter();
+        let mut words = shell::plain_words(query)?.into_iter();
         let (Some(program), Some(flag), None) = (words.next(), words.next(), words.next()) else {
             return Err(ShellError::Special('`'));
         };
@@ -103,11 +105,10 @@ fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<PrintedCommand, 
         return Ok(PrintedCommand {
             program,
             resolve: Resolve::PrintProgName(OsString::from_vec(name.to_vec())),
-            args: shell::words(rest, &variable)?,
+            args: shell::plain_words(rest)?,
         });
     }
-    let mut words = shell::words(line, &variable)?.into_iter();
-    let program = words.next().ok_or(ShellError::Empty)?;
+    let (program, args) = shell::program_and_arguments(line, &variable)?;
     if program.is_empty() || program.contains(&b'=') {
         // A shell might read a word with an equals sign as an assignment.
         return Err(ShellError::Empty);
@@ -115,7 +116,7 @@ fn command(line: &[u8], env: &[(OsString, OsString)]) -> Result<PrintedCommand, 
     Ok(PrintedCommand {
         program,
         resolve: Resolve::Named,
-        args: words.collect(),
+        args,
     })
 }
 

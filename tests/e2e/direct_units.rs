@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use crate::direct::{UNIT, built};
 use crate::support::counters::Counters;
+use crate::support::trap::rebuild_and_compare;
 use crate::support::workspace::Workspace;
 
 const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o"];
@@ -102,6 +103,37 @@ fn the_letters_native_in_a_name_do_not_matter() {
     let first = ws.build(&args);
     first.misses(1).same_as(&ws.kept(&args));
     ws.build(&args).hits_directly(1).same_as(&first);
+}
+
+#[test]
+fn dollar_signs_in_names_of_folders_and_headers_are_direct_hits() {
+    let mut ws = Workspace::with(
+        "unit.cu",
+        "#include <value$r.h>\n__global__ void external(int *p) { *p = VALUE + FIRST; }\n",
+    );
+    ws.write("in$r/value$r.h", "#define VALUE 1\n");
+    ws.write("in$r/$first.h", "#define FIRST 1\n");
+    // Where nvcc leaves a dollar sign to the shell, these are other folders and headers.
+    ws.write("in/value$r.h", "#define VALUE 7\n");
+    ws.write("in/.h", "#define FIRST 7\n");
+    for option in ["-Iin$r", "-isystem=in$r"] {
+        let args = [
+            ARGS,
+            &[option, "-include", "in$r/$first.h", "-MD", "-MF", "unit.d"],
+        ]
+        .concat();
+        let rebuilt = rebuild_and_compare(&mut ws, &args, |ws| {
+            ws.edit("in$r/value$r.h", "1", "2");
+        });
+        rebuilt.changed.misses(1);
+        ws.set_env("r", "elsewhere");
+        ws.build(&args)
+            .hits_directly(1)
+            .same_as(&rebuilt.changed)
+            .same_as(&ws.kept(&args));
+        ws.set_env("r", "");
+        ws.edit("in$r/value$r.h", "2", "1");
+    }
 }
 
 #[test]

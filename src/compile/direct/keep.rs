@@ -9,6 +9,7 @@ use crate::compile::direct::record::{DirectRecord, OutputRecord, POINTER, Pointe
 use crate::compile::direct::reruns;
 use crate::compile::direct::rules_text;
 use crate::compile::direct::token_set::TokenSet;
+use crate::compile::direct::verbose_text;
 use crate::compile::inputs::host_questions;
 use crate::compile::inputs::line_insensitive::ObservedPositions;
 use crate::compile::unit::module::OutputScope;
@@ -187,9 +188,10 @@ impl Direct<'_> {
             .outputs
             .iter()
             .map(|output| output.bytes.as_slice());
-        for bytes in kept.chain(outputs).chain(delivery.printed.texts()) {
+        for bytes in kept.chain(outputs) {
             roots = roots.and(self.roots.mentioned(bytes, &mut |_| true));
         }
+        roots = roots.and(verbose_text::stored(&delivery.printed, &self.roots).roots);
         Needs {
             output: result.scope == OutputScope::ThisOutput,
             messages: !delivery.printed.is_empty(),
@@ -244,7 +246,8 @@ impl Direct<'_> {
                 Some(self.cache.keep_artefact(&text)?)
             }
         };
-        let [stdout, stderr] = delivery.printed.keep(self.cache)?;
+        let messages = verbose_text::stored(&delivery.printed, &self.roots);
+        let [stdout, stderr] = messages.printed.keep(self.cache)?;
         Some(DirectRecord {
             schema: SCHEMA,
             needs,
@@ -258,6 +261,7 @@ impl Direct<'_> {
             kept: self.keep_files(&delivery.kept)?,
             stdout,
             stderr,
+            are_messages_short: messages.are_short,
         })
     }
 

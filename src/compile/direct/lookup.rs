@@ -11,6 +11,7 @@ use crate::compile::direct::explain;
 use crate::compile::direct::record::{DirectRecord, POINTER, Pointer, SCHEMA};
 use crate::compile::direct::rules_text;
 use crate::compile::direct::token_set::TokenSet;
+use crate::compile::direct::verbose_text;
 use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions::{self, HostQuestion};
 use crate::compile::request::direct_key::DirectKeyInputs;
@@ -378,9 +379,10 @@ impl<'a> Direct<'a> {
                 bytes: self.cache.artefact(&output.artefact)?,
             });
         }
+        let printed = Printed::fetch(self.cache, [&record.stdout, &record.stderr])?;
         let mut delivery = Delivery {
             outputs,
-            printed: Printed::fetch(self.cache, [&record.stdout, &record.stderr])?,
+            printed: verbose_text::present(printed, record.are_messages_short, &self.roots)?,
             ..Delivery::default()
         };
         for (path, artefact) in depfiles {

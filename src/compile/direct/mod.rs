@@ -12,3 +12,4 @@ mod rules_text;
 pub(crate) mod search_orders;
 pub(crate) mod token_set;
 mod units;
+mod verbose_text;

@@ -28,6 +28,9 @@ pub(crate) struct DirectRecord {
     pub kept: Vec<(PathBuf, Artefact)>,
     pub stdout: Option<Artefact>,
     pub stderr: Option<Artefact>,
+    /// Whether paths in messages stand below the names of roots.
+    #[serde(default)]
+    pub are_messages_short: bool,
     /// Wall time of the compile, passes included, in milliseconds.
     #[serde(default)]
     pub milliseconds: u64,

@@ -17,7 +17,7 @@ use crate::compile::unit::stored;
 use crate::includes::lookups::NotStored;
 use crate::includes::markers::Origin;
 use crate::includes::path_set::PathSet;
-use crate::key::{Digest, Explanation};
+use crate::key::{Digest, Explanation, RootSet};
 
 impl Direct<'_> {
     /// The result of the unit `work` if nothing that it depends on has changed. `self` must have been made for that unit.
@@ -64,6 +64,7 @@ impl Direct<'_> {
                 OutputScope::AnyOutput
             },
             roots: pointer.needs.roots,
+            message_roots: RootSet::default(),
             observed: None,
             semantic_off_reason: None,
             product,
@@ -100,7 +101,7 @@ impl Direct<'_> {
             return Ok(());
         };
         let dependencies = dependencies.with_quoted(&recorded.quoted);
-        let mut roots = dependencies.roots.and(unit.roots);
+        let mut roots = dependencies.roots.and(unit.roots).and(unit.message_roots);
         let unstored = || self.cache.why_unstored();
         let depfile = delivery::depfile(self.job, work).map_err(|_| "a pass is gone")?;
         let depfile = match depfile {

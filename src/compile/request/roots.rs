@@ -33,6 +33,14 @@ const CHECKS: [&str; 2] = ["CMakeFiles/CMakeScratch", "meson-private"];
 /// The directory below `CMakeFiles` and CMake's release in which CMake identifies the compiler.
 const IDENTIFICATION: &str = "CompilerIdCUDA";
 
+/// Whether `directory` is that of CMake's own files, one of which it compiles to check the compiler. An environment of
+/// pip has a CMake of its own, in a directory with a random name.
+fn is_of_cmake(directory: &Path) -> bool {
+    let release = directory.parent().and_then(Path::file_name);
+    directory.ends_with("Modules")
+        && release.is_some_and(|name| name.as_bytes().starts_with(b"cmake-"))
+}
+
 /// The roots for `sources`, which are real paths, compiled with the nvcc at `nvcc`.
 pub(crate) fn find(
     setting: &BaseDir,
@@ -117,6 +125,7 @@ fn top(directory: &Path) -> Option<PathBuf> {
         let above = path.parent();
         above.is_some_and(|above| CHECKS.iter().any(|name| above.ends_with(name)))
             || path.ends_with(IDENTIFICATION)
+            || is_of_cmake(path)
     };
     if let Some(check) = directory.ancestors().find(is_check) {
         return Some(check.to_owned());
@@ -176,12 +185,14 @@ mod tests {
             "/nowhere/b/CMakeFiles/CMakeScratch/TryCompile-a",
             "/nowhere/b/meson-private/tmpa",
             "/nowhere/b/CMakeFiles/4.1.0/CompilerIdCUDA",
+            "/nowhere/share/cmake-4.1/Modules",
         ] {
             assert_eq!(top(check), Some(PathBuf::from(check)));
             assert_eq!(top(&format!("{check}/src")), Some(PathBuf::from(check)));
         }
         assert_eq!(top("/nowhere/b/meson-private"), None);
         assert_eq!(top("/nowhere/b/CMakeScratch/TryCompile-a"), None);
+        assert_eq!(top("/nowhere/cmake/Modules"), None);
     }
 
     #[test]

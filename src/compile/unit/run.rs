@@ -42,6 +42,8 @@ pub(crate) struct Finished {
     pub scope: OutputScope,
     /// The roots whose places its outputs show.
     pub roots: RootSet,
+    /// The roots whose paths its messages hold.
+    pub message_roots: RootSet,
     /// Which positions in its sources the output can observe; `None` if every byte matters.
     pub observed: Option<ObservedPositions>,
     /// Why semantic matching is off, if it is.
@@ -103,6 +105,7 @@ pub(crate) fn compile_unit(
         }
     };
     let roots = shown_by(work, &product);
+    let message_roots = named_in_messages(work, &product);
     let (fields, key) = (run.keys.explain(scope), run.keys.exact(scope));
     let mut known = read.known;
     for binary in &product.binaries {
@@ -119,20 +122,17 @@ pub(crate) fn compile_unit(
         fields,
         key,
         roots,
+        message_roots,
         passes,
         scope,
         known,
     })
 }
 
-/// The roots whose places the product shows.
+/// The roots whose places the product's files show.
 fn shown_by(work: &UnitContext<'_>, product: &Product) -> RootSet {
     let outputs = product.outputs.iter().map(|(_, bytes)| bytes.as_slice());
     let kept = product.kept.iter().map(|(_, bytes)| bytes.as_slice());
-    let printed = product
-        .printed
-        .iter()
-        .flat_map(|(_, printed)| printed.texts());
     let hides_text = |(_, bytes): &(_, Vec<u8>)| elf::may_hide_text(bytes);
     if product.outputs.iter().any(hides_text) || module::names_output(work) {
         return RootSet::all();
@@ -140,7 +140,7 @@ fn shown_by(work: &UnitContext<'_>, product: &Product) -> RootSet {
     let mut shown = shown_roots::of_passes(work)
         .and(shown_roots::of_options(work.facts, work.roots))
         .and(product.roots);
-    for bytes in outputs.chain(kept).chain(printed) {
+    for bytes in outputs.chain(kept) {
         shown = shown.and(work.roots.mentioned(bytes, &mut |_| true));
     }
     // The assembler may have been given the path in pieces.
@@ -155,6 +155,15 @@ fn shown_by(work: &UnitContext<'_>, product: &Product) -> RootSet {
     } else {
         shown.with(RootName::Directory)
     }
+}
+
+/// The roots whose paths the product's messages hold.
+fn named_in_messages(work: &UnitContext<'_>, product: &Product) -> RootSet {
+    let printed = product.printed.iter();
+    let texts = printed.flat_map(|(_, printed)| printed.texts());
+    texts.fold(RootSet::default(), |named, text| {
+        named.and(work.roots.mentioned(text, &mut |_| true))
+    })
 }
 
 impl UnitRun<'_> {
@@ -296,7 +305,7 @@ impl UnitRun<'_> {
         let cache = self.work.cache;
         let needs = Needs {
             messages: !product.printed.is_empty(),
-            roots: shown_by(self.work, product),
+            roots: shown_by(self.work, product).and(named_in_messages(self.work, product)),
             ..Needs::default()
         };
         let parts = KeyParts {

@@ -44,7 +44,8 @@ const OPTIONS: &[&[&str]] = &[
     ],
     &["-Xcompiler", "-frecord-gcc-switches"],
     &["-Xcompiler", "-frandom-seed=1"],
-    &["-Xcompiler", "-flto"],
+    // Without a seed, GCC chooses the names of sections at random.
+    &["-Xcompiler", "-flto,-frandom-seed=1"],
     &["-Xcompiler", "-fno-canonical-system-headers"],
     &["-Xcompiler", "-I{base}/nowhere"],
     &["-Xptxas", "-v"],

@@ -84,6 +84,7 @@ fn requests_that_are_no_compile_are_bypassed_with_their_reason() {
         ("-c a.cu -Xcompiler -DA=*", R::ShellExpansion),
         ("-c a.cu -Xcompiler -DX='ab", R::ShellExpansion),
         ("-c $x.cu", R::ShellExpansion),
+        ("-c a.cu -I `ls`", R::ShellExpansion),
         ("-c a.cu -diag-suppress 1;2", R::ShellExpansion),
         ("-c a.cu -ccbin $CXX", R::ShellExpansion),
         ("a.cu -Xcompiler -Wl\\,-Map=x", R::HostOption),
