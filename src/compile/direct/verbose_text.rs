@@ -90,7 +90,7 @@ mod tests {
     fn roots(base: &str) -> Roots {
         let mut roots = Roots::default();
         roots.add(RootName::Base, Path::new(base), None);
-        roots.add(RootName::Host, Path::new("/usr"), None);
+        roots.add(RootName::Host, Path::new("/opt/gcc"), None);
         roots
     }
 
@@ -102,7 +102,7 @@ mod tests {
     }
 
     const VERBOSE: &str = "Using built-in specs.\nCOLLECT_GCC_OPTIONS='-v' '-I' '/a/x/i'\n \
-        /usr/lib/cc1plus -v -I /a/x/i /a/x/y.cu\n#include <...> search starts here:\n /a/x/i\nEnd of search list.\n\n";
+        /opt/gcc/cc1plus -v -I /a/x/i /a/x/y.cu\n#include <...> search starts here:\n /a/x/i\nEnd of search list.\n\n";
 
     #[test]
     fn what_gcc_prints_with_v_names_the_place_that_it_is_shown_in() {
