@@ -12,6 +12,7 @@ docs/benchmarks.md, which says what is measured and how.
     scripts/bench --build                a clean build of LightGBM's units by ninja
     scripts/bench --wrapper              direct hits with mpicxx in front of g++
     scripts/bench --heavy                direct hits of a Thrust and a PyTorch unit beside those of ccache
+    scripts/bench --disk                 what a unit costs on disk beside ccache and sccache, and what an edit adds
     scripts/bench --against DIRECTORY    hits of this build beside those of another one's release folder
     scripts/bench --shared               hits in a cache that a group shares beside those in a private one
 
@@ -27,6 +28,7 @@ import time
 
 import build
 import builds
+import disk
 import edits
 import heavy
 import many
@@ -172,6 +174,7 @@ def arguments():
     parser.add_argument("--shared", action="store_true", help="hits in a shared cache and in a private one in turn")
     parser.add_argument("--wrapper", action="store_true", help="direct hits with mpicxx in front of g++")
     parser.add_argument("--heavy", action="store_true", help="direct hits of Thrust and PyTorch units beside ccache's")
+    parser.add_argument("--disk", action="store_true", help="what a unit costs on disk, and what an edit adds")
     parser.add_argument("--toolkit", required=True, help="the CUDA toolkit to copy (set by scripts/bench)")
     parser.add_argument("--release", required=True, type=pathlib.Path, help="folder of the release build")
     parser.add_argument("--ninja", required=True, type=pathlib.Path, help="ninja (set by scripts/bench)")
@@ -211,6 +214,9 @@ def main():
         return report.publish("heavy", "\n\n".join(texts), writes)
     for name in names:
         known[name].place(WORK / "src" / name, nvcc)
+    if given.disk:
+        text = disk.measure([known[name] for name in ("trivial", "cub")], tools[1:], WORK, 2 if given.quick else 5)
+        return report.publish("disk", text, writes)
     if given.against:
         two = [
             Pcache(nvcc, WORK / name, builds.fresh_copy(release, WORK / f"{name}-build"))

@@ -29,7 +29,7 @@ const UNKNOWN: &str = "record";
 const DAMAGED: &str = "damaged";
 
 /// Every class, in the order in which help names them.
-pub(super) const CLASSES: [&str; 19] = [
+pub(super) const CLASSES: [&str; 20] = [
     "object",
     "archive",
     "cubin",
@@ -38,6 +38,7 @@ pub(super) const CLASSES: [&str; 19] = [
     "ltoir",
     "nvvm",
     "text",
+    "packed",
     "other",
     "result",
     "direct-result",
@@ -154,6 +155,7 @@ fn class_of_json(value: &Value) -> &'static str {
         () if has("depfiles") || has("unit") => "direct-result",
         () if has("milliseconds") => "result",
         () if has("order") => "search-order",
+        () if has("compiled") => "stage",
         () if has("outputs") && has("sources") => "stage",
         () => UNKNOWN,
     }

@@ -107,12 +107,10 @@ impl<'a> Sought<'a> {
         } else {
             &mut self.needed
         };
-        names.extend(
-            contents
-                .artefacts
-                .iter()
-                .map(|artefact| Name::of(&artefact.key())),
-        );
+        for artefact in &contents.artefacts {
+            names.insert(Name::of(&artefact.key()));
+            names.insert(Name::of(&artefact.packed_key()));
+        }
         Ok(is_taken.then_some(contents))
     }
 

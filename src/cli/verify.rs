@@ -13,11 +13,12 @@ use super::styles::BAD;
 use super::zone::Zone;
 use crate::config::ByteSize;
 use crate::store::{
-    EntryKind, FileStore, Name, Proof, Reading, Standing, StoreError, SurveyedFile, VisitAction,
+    Artefact, EntryKind, FileStore, Name, Proof, Reading, Standing, StoreError, SurveyedFile,
+    VisitAction,
 };
 use anyhow::{Context as _, Error, bail};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 /// What `pcache verify` takes.
@@ -113,16 +114,42 @@ fn wrapper(env: &Env<'_>) -> Result<PathBuf, Error> {
     found.context("there is no pcache-nvcc beside pcache; --recompile needs it")
 }
 
+/// The artefacts that records name.
+#[derive(Default)]
+struct NamedArtefacts {
+    /// By the names that their files can have, with the size of a file that is not compressed.
+    files: HashMap<Name, (Artefact, Option<u64>)>,
+    /// Those that have not been found yet.
+    missing: HashSet<Artefact>,
+}
+
+impl NamedArtefacts {
+    fn extend(&mut self, artefacts: Vec<Artefact>) {
+        for artefact in artefacts {
+            let (raw, packed) = (artefact.key(), artefact.packed_key());
+            self.files
+                .insert(Name::of(&raw), (artefact, Some(artefact.size)));
+            self.files.insert(Name::of(&packed), (artefact, None));
+            self.missing.insert(artefact);
+        }
+    }
+
+    fn found(&mut self, name: Name) {
+        if let Some((artefact, _)) = self.files.get(&name) {
+            self.missing.remove(artefact);
+        }
+    }
+}
+
 impl VerifyReport {
     fn check(&mut self, store: &FileStore, watch: &mut dyn FnMut(u64)) -> Result<(), StoreError> {
-        let mut named = HashMap::new();
+        let mut named = NamedArtefacts::default();
         let removed = store.survey(EntryKind::Record, |stored| {
             watch(stored.size);
             match stored.record() {
                 Ok(Reading::Whole(value)) => {
                     let artefacts = Contents::of_record(&value).artefacts;
-                    let sizes = artefacts.iter().map(|one| (Name::of(&one.key()), one.size));
-                    named.extend(sizes);
+                    named.extend(artefacts);
                     self.note_whole(stored)
                 }
                 Ok(Reading::Gone) => VisitAction::Keep,
@@ -137,16 +164,17 @@ impl VerifyReport {
         self.removed += removed?.files;
         let removed = store.survey(EntryKind::Entry, |stored| {
             watch(stored.size);
-            let expected = named.get(&stored.name).copied();
+            let expected = named.files.get(&stored.name).copied();
+            let size = expected.and_then(|(_, size)| size);
             // A file of another size is damaged; there is no need to read it.
-            let proof = if expected.is_some_and(|size| size != stored.size) {
+            let proof = if size.is_some_and(|size| size != stored.size) {
                 Ok(Proof::Unproven)
             } else {
                 stored.prove()
             };
             match proof {
                 Ok(Proof::Whole) => {
-                    named.remove(&stored.name);
+                    named.found(stored.name);
                     self.note_whole(stored)
                 }
                 Ok(Proof::Gone) => VisitAction::Keep,
@@ -156,13 +184,13 @@ impl VerifyReport {
                     VisitAction::Keep
                 }
                 Err(error) => {
-                    named.remove(&stored.name);
+                    named.found(stored.name);
                     self.note_unreadable(&error)
                 }
             }
         });
         self.removed += removed?.files;
-        self.missing = named.len() as u64;
+        self.missing = named.missing.len() as u64;
         Ok(())
     }
 

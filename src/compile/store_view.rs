@@ -65,6 +65,21 @@ impl StoreView<'_> {
         self.tried(self.store?.put_artefact(bytes))
     }
 
+    /// Stores bytes that no other program reads; `None` if they could not be stored.
+    pub fn keep_internal(&self, bytes: &[u8]) -> Option<Artefact> {
+        if self.readonly {
+            return None;
+        }
+        self.tried(self.store?.put_internal(bytes))
+    }
+
+    /// Stores the bytes of a record that no hit reads; returns whether that succeeded.
+    pub fn keep_packed(&self, key: &Digest, bytes: &[u8]) -> bool {
+        let store = self.store.filter(|_| !self.readonly);
+        let stored = store.and_then(|store| self.tried(store.put_packed_record(key, bytes)));
+        stored.is_some()
+    }
+
     /// Stores a record as JSON; returns whether that succeeded.
     pub fn keep_record(&self, key: &Digest, record: &impl Serialize) -> bool {
         serde_json::to_vec(record).is_ok_and(|bytes| self.keep(key, &bytes))

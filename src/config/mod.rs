@@ -2,6 +2,7 @@
 //! variables. A bad value is reported and the default is used, since an error of the cache must never fail a build.
 
 mod base_dir;
+mod compression;
 mod driver;
 mod edit;
 mod jobs;
@@ -15,6 +16,7 @@ mod table;
 mod value;
 
 pub use base_dir::BaseDir;
+pub use compression::{BadCompression, Compression, CompressionLevel};
 pub use driver::{BadDriverVersion, DriverVersion};
 pub use edit::{EditError, set, unset};
 pub use jobs::{BadJobs, Jobs};

@@ -1,6 +1,7 @@
 //! All settings: one table of names, types, defaults and help, and the effective values.
 
 use super::base_dir::BaseDir;
+use super::compression::Compression;
 use super::driver::DriverVersion;
 use super::jobs::Jobs;
 use super::load::{SettingsReader, default_dir, default_private_dir};
@@ -71,6 +72,8 @@ settings! {
         "Size limit; above it, entries are evicted by `policy`";
     policy: EvictionPolicy = |_| EvictionPolicy::Lru, "PCACHE_POLICY", "`lru`",
         "Which entries go first: least recently used, first written, least often used, any; with `ttl` and `tlru`, also all that are older than that";
+    compress: Compression = |_| Compression::DEFAULT, "PCACHE_COMPRESS", "`internal`",
+        "What is stored compressed, with zstd: what only pcache-nvcc reads (`internal`), results too (`all`), or nothing (`none`); with a level, such as `all:9`";
     nvcc: Option<PathBuf> = |_| None, "PCACHE_NVCC", "the first found on `PATH`, in `CUDA_HOME`, in `/usr/local/cuda`",
         "The real nvcc, or a directory that holds it as `nvcc` or `bin/nvcc`";
     driver: DriverVersion = |_| DriverVersion::Auto, "PCACHE_DRIVER", "`auto`",

@@ -211,6 +211,8 @@ fn problems_name_setting_value_source_and_way_out() {
     insta::assert_snapshot!(said("PCACHE_POLICY", "best"), @"PCACHE_POLICY=best: no such policy; write lru, fifo, lfu, random, ttl:7d, tlru or tlru:30d,90d; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_POLICY", "ttl"), @"PCACHE_POLICY=ttl: no lifetime; write one, such as ttl:7d; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_POLICY", "ttl:7"), @"PCACHE_POLICY=ttl:7: not a lifetime; write numbers with s, m, h or d, such as ttl:7d or tlru:30d,90d; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_COMPRESS", "some"), @"PCACHE_COMPRESS=some: not what can be compressed; write all, internal or none, or a level too, such as all:9; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_COMPRESS", "all:20"), @"PCACHE_COMPRESS=all:20: no such level; write all, internal or none, or a level too, such as all:9; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DISABLE", "maybe"), @"PCACHE_DISABLE=maybe: neither yes nor no; set 1 or 0; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_WAIT", "-1"), @"PCACHE_WAIT=-1: not a number of seconds; write digits, such as 60; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_JOBS", "0"), @"PCACHE_JOBS=0: no jobs at all; write digits, such as 8, or cores; the setting is ignored");
@@ -225,7 +227,7 @@ fn problems_name_setting_value_source_and_way_out() {
     insta::assert_snapshot!(said("disable = 'yes'"), @r#"disable = "yes" in "~/.config/pcache/config.toml": neither true nor false; write one of them, without quotes; the setting is ignored"#);
     insta::assert_snapshot!(said("wait = '5s'"), @r#"wait = "5s" in "~/.config/pcache/config.toml": not a number of seconds; write digits, such as 60; the setting is ignored"#);
     insta::assert_snapshot!(said("log = 3"), @r#"log = 3 in "~/.config/pcache/config.toml": not a path; write it in quotes; the setting is ignored"#);
-    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; did you mean max_size? there are dir, max_size, policy, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, recache, wait, jobs, log"#);
+    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; did you mean max_size? there are dir, max_size, policy, compress, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, recache, wait, jobs, log"#);
     // The text in between comes from the TOML parser, and is not checked.
     let broken = said("readonly = true\n\ndir = ");
     let line = "settings in \"~/.config/pcache/config.toml\": line 3: ";

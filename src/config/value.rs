@@ -2,6 +2,7 @@
 //! from.
 
 use super::base_dir::BaseDir;
+use super::compression::{BadCompression, Compression};
 use super::driver::DriverVersion;
 use super::jobs::Jobs;
 use super::policy::EvictionPolicy;
@@ -155,6 +156,28 @@ impl SettingKind for Duration {
 }
 
 const SECONDS_HINT: &str = "write digits, such as 60";
+
+impl SettingKind for Compression {
+    const KIND: &'static str = "`all`, `internal` or `none`; with `:1` to `:19`, a level";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let parsed = text.to_string_lossy().parse();
+        parsed.map_err(|bad: BadCompression| format!("{bad}; {COMPRESSION_HINT}"))
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        match value {
+            toml::Value::String(text) => Self::from_text(OsStr::new(text)),
+            _ => Err(format!("not a text; {COMPRESSION_HINT}")),
+        }
+    }
+
+    fn show(&self) -> Option<String> {
+        Some(self.to_string())
+    }
+}
+
+const COMPRESSION_HINT: &str = "write all, internal or none, or a level too, such as all:9";
 
 impl SettingKind for Jobs {
     const KIND: &'static str = "a number from 1, or `cores`";

@@ -406,7 +406,8 @@ fn output_names(old: &DependencyReport, new: &DependencyReport) -> Vec<Differenc
 /// Differences that normally follow from others, and fields that no other function compares. For when nothing else
 /// differs.
 fn derived(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
-    let mut differences = others(&old.request, &new.request);
+    let mut differences = named_directories(old, new);
+    differences.extend(others(&old.request, &new.request));
     for (was, is) in old.units.iter().zip(&new.units) {
         let (left, right) = (
             values(&was.fields, "commands"),
@@ -423,9 +424,36 @@ fn derived(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     differences
 }
 
+/// The directories that a result names, and that are elsewhere now: each is a letter for what the directory is, and its
+/// path.
+fn named_directories(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
+    let (was, is) = (old.request("places"), new.request("places"));
+    let same_kind = |path: &&String| {
+        let mut others = was.iter().filter(|other| other.get(..1) == path.get(..1));
+        let other = others.next().filter(|other| other != path)?;
+        let difference = Difference {
+            kind: DifferenceKind::Directory,
+            name: "places".to_owned(),
+            old: other.get(1..).map(str::to_owned),
+            new: path.get(1..).map(str::to_owned),
+            note: None,
+        };
+        Some(difference.noting("the result names it".to_owned()))
+    };
+    let moved: Vec<_> = is.iter().filter_map(|path| same_kind(&path)).collect();
+    if moved.is_empty() && was != is {
+        let note = "the result names other directories".to_owned();
+        return vec![Difference::new(DifferenceKind::Text, "places", None, None).noting(note)];
+    }
+    moved
+}
+
 /// The fields that differ, by name without values.
 fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
-    let fields = new.iter().filter(|(name, _)| name != "commands");
+    let compared = ["commands", "places"];
+    let fields = new
+        .iter()
+        .filter(|(name, _)| !compared.contains(&name.as_str()));
     let differing = fields.filter(|(name, is)| values(old, name) != is);
     let differences = differing.map(|(name, _)| {
         let note = match name.as_str() {
@@ -437,7 +465,6 @@ fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
             "host" => "the host compiler would run other commands",
             "host_headers" => "headers of the host compile differ",
             "machine" => "what `native` stands for differs",
-            "places" => "where the named directories are differs",
             _ => "differs",
         };
         Difference::new(DifferenceKind::Text, name, None, None).noting(Some(note.to_owned()))

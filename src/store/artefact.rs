@@ -58,6 +58,11 @@ impl Artefact {
     pub fn key(&self) -> Vec<u8> {
         format!("pcache-nvcc artefact v1 {}", self.hex()).into_bytes()
     }
+
+    /// The key under which the store keeps its bytes if they are compressed.
+    pub fn packed_key(&self) -> Vec<u8> {
+        format!("pcache-nvcc artefact zstd v1 {}", self.hex()).into_bytes()
+    }
 }
 
 fn write_hex<S: Serializer>(digest: &[u8; 32], to: S) -> Result<S::Ok, S::Error> {

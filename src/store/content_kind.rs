@@ -1,6 +1,8 @@
 //! Classifies values by their first bytes. Device code is small and expensive to make, so a policy can keep it
 //! longer than other values.
 
+use super::packed::MAGIC;
+
 /// The type of a value, guessed from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Content {
@@ -20,6 +22,8 @@ pub enum Content {
     Archive,
     /// Text: C++, messages, depfiles.
     Text,
+    /// What only this program reads, compressed.
+    Packed,
     /// None of these.
     Other,
 }
@@ -40,7 +44,8 @@ pub const CLASS_HEAD: usize = 64;
 const EM_CUDA: u16 = 190;
 
 /// Types that a fixed prefix identifies.
-const MAGICS: [(&[u8], Content); 4] = [
+const MAGICS: [(&[u8], Content); 5] = [
+    (MAGIC, Content::Packed),
     (&[0x50, 0xed, 0x55, 0xba], Content::Fatbin), // 0xba55ed50
     (&[0xed, 0x43, 0x4e, 0x7f], Content::LtoIr),  // 0x7f4e43ed
     (b"BC\xc0\xde", Content::Nvvm),
@@ -83,6 +88,7 @@ impl Content {
             Self::Object => "object",
             Self::Archive => "archive",
             Self::Text => "text",
+            Self::Packed => "packed",
             Self::Other => "other",
         }
     }
@@ -95,7 +101,11 @@ impl ContentKind {
             Content::Cubin | Content::Fatbin | Content::LtoIr | Content::Nvvm | Content::Ptx => {
                 Self::Device
             }
-            Content::Object | Content::Archive | Content::Text | Content::Other => Self::Object,
+            Content::Object
+            | Content::Archive
+            | Content::Text
+            | Content::Packed
+            | Content::Other => Self::Object,
         }
     }
 }
@@ -148,7 +158,8 @@ mod tests {
 
     #[test]
     fn contents_have_the_names_that_listings_show() {
-        let heads: [(&[u8], &str); 10] = [
+        let heads: [(&[u8], &str); 11] = [
+            (b"\x28\xb5\x2f\xfd\0", "packed"),
             (&elf(190), "cubin"),
             (&elf(62), "object"),
             (b"\x50\xed\x55\xba", "fatbin"),

@@ -2,7 +2,6 @@
 //! temporary file and renamed, so that readers see all of it or nothing. Totals are kept in a page of counters, so
 //! that a put need not list directories.
 
-use super::artefact::Artefact;
 use super::backend::Name;
 use super::change::{Sign, bytes_change, one, signed};
 use super::content_kind::{CLASS_HEAD, ContentKind};
@@ -11,6 +10,7 @@ use super::key::KeyRefusal;
 use super::key_locks::KeyLocks;
 use super::kind::{Access, EntryKind};
 use super::own::Own;
+use super::packed;
 use super::policy::{Candidate, Policy, UsageLog};
 use super::record::Unsealed;
 use super::root;
@@ -18,6 +18,7 @@ use super::sharded_directory::{FoundFile, Placement, ShardedDirectory, Touch};
 use super::tmp::{self, Durability, Temporary};
 use super::trust::{Credentials, RecordUse, Standing};
 use super::usage_log::{Usage, note};
+use crate::config::{Compression, CompressionLevel};
 use crate::files::{Directory, FileMeta, Rights, RightsKind, Root, Size, is_missing, now};
 use crate::stats::{Counter, ShardRow, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
@@ -40,6 +41,7 @@ pub struct FileStore {
     pub(super) apart: OnceLock<Option<Box<Self>>>,
     pub(super) max_bytes: u64,
     pub(super) policy: Policy,
+    pub(super) compression: Compression,
     pub(super) access: Access,
     pub(super) credentials: Credentials,
     pub(super) entries: ShardedDirectory,
@@ -55,6 +57,15 @@ impl FileStore {
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// Compresses what `compression` says, instead of [`Compression::DEFAULT`].
+    #[must_use]
+    pub fn with_compression(self, compression: Compression) -> Self {
+        Self {
+            compression,
+            ..self
+        }
     }
 
     /// The rule by which records are believed.
@@ -129,42 +140,6 @@ impl FileStore {
         self.take_out(EntryKind::Entry, Name::of(key))
     }
 
-    /// Stores `bytes` under a key made of their digest. If the same bytes are stored already, only
-    /// marks them as used.
-    ///
-    /// # Errors
-    /// As for [`FileStore::put`].
-    pub fn put_artefact(&self, bytes: &[u8]) -> Result<Artefact, StoreError> {
-        self.refuse_unsigned(RecordUse::Result)?;
-        let artefact = Artefact::of(bytes);
-        let name = Name::of(&artefact.key());
-        // Reading and comparing costs less than a write. An entry that cannot be read is replaced.
-        let stored = self.read(EntryKind::Entry, name, Size::Exactly(artefact.size));
-        let stored = stored.ok().flatten();
-        if stored.is_none_or(|file| file.bytes != bytes) {
-            let how = (Durability::Verified, RightsKind::Owned);
-            self.write(EntryKind::Entry, name, &[bytes], how)?;
-        }
-        Ok(artefact)
-    }
-
-    /// The bytes of `artefact`, with size and digest verified. A damaged entry is counted as an error
-    /// and removed, and the result is `None`.
-    ///
-    /// # Errors
-    /// The entry exists and cannot be read.
-    pub fn get_artefact(&self, artefact: &Artefact) -> Result<Option<Vec<u8>>, StoreError> {
-        let name = Name::of(&artefact.key());
-        let file = self.read(EntryKind::Entry, name, Size::Exactly(artefact.size))?;
-        self.verified(EntryKind::Entry, name, file, |file| {
-            if file.facts.size == artefact.size && Artefact::of(&file.bytes) == *artefact {
-                Unsealed::Whole(file.bytes)
-            } else {
-                Unsealed::Damaged
-            }
-        })
-    }
-
     /// The result record under `key`. A damaged record is counted as an error and removed; one that is not
     /// believed is counted as distrusted and left alone.
     ///
@@ -193,7 +168,24 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        if value.starts_with(packed::MAGIC) {
+            // As it is, it would be taken for a compressed one.
+            let level = CompressionLevel::FAST;
+            let frame = packed::frame(value, level).unwrap_or_default();
+            return self.seal(key, &frame, RecordUse::Result);
+        }
         self.seal(key, value, RecordUse::Result)
+    }
+
+    /// As [`FileStore::put_record`], for a record that no hit reads: it is compressed unless the settings forbid it.
+    ///
+    /// # Errors
+    /// As for [`FileStore::put`].
+    pub fn put_packed_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let level = self.compression.internal();
+        let level = level.filter(|_| (value.len() as u64) < LONGEST_RECORD);
+        let frame = level.and_then(|level| packed::pack(value, level));
+        self.seal(key, frame.as_deref().unwrap_or(value), RecordUse::Result)
     }
 
     pub(super) fn seal_order(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
@@ -201,7 +193,7 @@ impl FileStore {
     }
 
     /// Fails if no reader would believe a file of this usage.
-    fn refuse_unsigned(&self, usage: RecordUse) -> Result<(), StoreError> {
+    pub(super) fn refuse_unsigned(&self, usage: RecordUse) -> Result<(), StoreError> {
         match usage {
             RecordUse::Result => self.refusal().map_or(Ok(()), Err),
             RecordUse::Order => Ok(()),
@@ -279,7 +271,7 @@ impl FileStore {
 
     /// The value that `check` finds in a file; counts a hit or a miss. A damaged file is counted as an
     /// error and removed. If it cannot be removed, it is still not served.
-    fn verified(
+    pub(super) fn verified(
         &self,
         kind: EntryKind,
         name: Name,
@@ -345,7 +337,7 @@ impl FileStore {
     }
 
     /// Stores a file of either kind; its content is the concatenation of `parts`.
-    fn write(
+    pub(super) fn write(
         &self,
         kind: EntryKind,
         name: Name,

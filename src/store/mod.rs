@@ -16,6 +16,7 @@
 
 mod apart;
 mod artefact;
+mod artefacts;
 mod backend;
 mod change;
 mod content_kind;
@@ -32,6 +33,7 @@ mod kind;
 mod memory;
 mod open;
 mod own;
+mod packed;
 pub mod policy;
 mod record;
 mod root;

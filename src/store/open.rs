@@ -9,7 +9,7 @@ use super::policy::Policy;
 use super::root::{absolute, make, refuse_strangers};
 use super::sharded_directory::ShardedDirectory;
 use super::trust::Credentials;
-use crate::config::Config;
+use crate::config::{Compression, Config};
 use crate::files::{Directory, Root, Trust, seconds};
 use crate::stats::{Counter, Stats};
 use std::path::Path;
@@ -75,7 +75,9 @@ impl FileStore {
             ..Opening::new(config.max_size.value.bytes(), access)
         };
         let store = Self::open_as(&config.dir.value, &opening)?;
-        Ok(store.with_policy(config.policy.value.into()))
+        Ok(store
+            .with_policy(config.policy.value.into())
+            .with_compression(config.compress.value))
     }
 
     /// Opens the store in `root`, creating the directory (mode 0700) if it is missing. It holds at
@@ -130,6 +132,7 @@ impl FileStore {
         let store = Self {
             max_bytes,
             policy: Policy::default(),
+            compression: Compression::DEFAULT,
             access,
             credentials,
             entries: ShardedDirectory::new(Arc::clone(&opened), "entries"),

@@ -135,6 +135,11 @@ impl Policy {
         }
     }
 
+    /// Whether this policy treats entries by what they are.
+    pub fn knows_kinds(self) -> bool {
+        self.log() == UsageLog::Kinds
+    }
+
     /// Whether an entry must not be served at `now`: it is valid until just before `expires`.
     pub fn is_expired(self, entry: &Candidate, now: Nanos) -> bool {
         self.knows_expiry() && entry.expires.is_some_and(|expires| expires <= now)

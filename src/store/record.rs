@@ -2,7 +2,9 @@
 //! noticed. With a signing key, the checksum is an HMAC, which only a holder of the key can make.
 
 use super::Name;
+use super::file::LONGEST_RECORD;
 use super::key::SigningKey;
+use super::packed;
 use sha2::{Digest, Sha256};
 
 const TITLE: &str = "pcache-nvcc record v2 ";
@@ -56,6 +58,10 @@ pub(super) fn unseal(name: Name, mut bytes: Vec<u8>, key: Option<&SigningKey>) -
     match (is_signed == key.is_some(), is_whole) {
         (true, true) => {
             bytes.drain(..HEADER);
+            if bytes.starts_with(packed::MAGIC) {
+                let value = packed::unpack(&bytes, LONGEST_RECORD);
+                return value.map_or(Unsealed::Damaged, Unsealed::Whole);
+            }
             Unsealed::Whole(bytes)
         }
         (true, false) if key.is_none() => Unsealed::Damaged,

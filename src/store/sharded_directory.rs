@@ -4,6 +4,7 @@
 use super::artefact::Artefact;
 use super::backend::Name;
 use super::error::StoreError;
+use super::packed;
 use super::tmp::{STRANGE_PREFIX, Temporary};
 use super::unchanged::remove_unchanged;
 use crate::files::{
@@ -12,7 +13,7 @@ use crate::files::{
 };
 use std::ffi::{CStr, CString};
 use std::fs::File;
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Seek};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -85,16 +86,25 @@ impl Listing {
         })
     }
 
-    /// The artefact with the content of a file; `None` if the file is gone or replaced by another.
-    pub(super) fn artefact(&self, file: &ListedFile) -> Result<Option<Artefact>, StoreError> {
-        self.look(file, |opened| {
+    /// The artefact with the content of a file, and the one that a compressed file holds; `None` if the file is gone or
+    /// replaced by another.
+    pub(super) fn artefacts(
+        &self,
+        file: &ListedFile,
+    ) -> Result<Option<(Artefact, Option<Artefact>)>, StoreError> {
+        self.look(file, |mut opened| {
             let facts = FileMeta::of(opened)?;
-            if facts.is_file && facts.is_same(&file.facts) {
-                // Bounded, because the file may grow while it is read.
-                Artefact::read(opened.take(facts.size)).map(Some)
-            } else {
-                Ok(None)
+            if !facts.is_file || !facts.is_same(&file.facts) {
+                return Ok(None);
             }
+            // Bounded, because the file may grow while it is read.
+            let raw = Artefact::read(opened.take(facts.size))?;
+            opened.rewind()?;
+            let packed = match self.head(file, packed::MAGIC.len()) == packed::MAGIC {
+                true => packed::artefact(opened.take(facts.size)),
+                false => None,
+            };
+            Ok(Some((raw, packed)))
         })
     }
 

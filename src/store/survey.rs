@@ -91,9 +91,16 @@ impl SurveyedFile<'_> {
     /// # Errors
     /// The file exists and cannot be read.
     pub fn prove(&self) -> Result<Proof, StoreError> {
-        Ok(match self.listing.artefact(self.file)? {
-            Some(artefact) if Name::of(&artefact.key()) == self.name => Proof::Whole,
-            Some(_) => Proof::Unproven,
+        Ok(match self.listing.artefacts(self.file)? {
+            Some((raw, packed)) => {
+                let is_packed =
+                    packed.is_some_and(|packed| Name::of(&packed.packed_key()) == self.name);
+                if is_packed || Name::of(&raw.key()) == self.name {
+                    Proof::Whole
+                } else {
+                    Proof::Unproven
+                }
+            }
             None => Proof::Gone,
         })
     }

@@ -299,6 +299,18 @@ fn settings_that_nobody_reads_are_found_with_the_nearest() {
 }
 
 #[test]
+fn what_is_in_the_way_of_the_cache_is_an_error() {
+    let bench = Bench::new();
+    fs::write(bench.home.path().join("file"), "").unwrap();
+    for dir in ["file", "file/below/it"] {
+        let dir = bench.home.path().join(dir);
+        let dir = dir.to_str().unwrap();
+        let finding = bench.finding(&[("PCACHE_DIR", dir)], "cache", "is not a directory");
+        is(&finding, "error", "set PCACHE_DIR to a directory");
+    }
+}
+
+#[test]
 fn cache_is_examined_and_left_as_it_was() {
     let bench = Bench::new();
     bench.finding(&[], "cache", "is not there yet");

@@ -24,6 +24,7 @@ mod flight;
 mod host_compilers;
 mod host_parts;
 mod host_scripts;
+mod host_texts;
 mod identifying;
 mod journal;
 mod links;

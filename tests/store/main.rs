@@ -17,6 +17,7 @@ mod memory;
 mod model;
 mod mounts;
 mod oracles;
+mod packed;
 mod policies;
 mod processes;
 mod shared;

@@ -27,6 +27,12 @@ pub(super) fn examine(config: &Config, env: &Env<'_>, findings: &mut Findings) {
         findings.advise(Severity::Error, ABOUT, "no home directory is known", advice);
         return;
     }
+    if let Some(obstacle) = obstacle(root) {
+        let advice = "set PCACHE_DIR to a directory for the cache";
+        let text = format!("{obstacle:?} is not a directory: nothing is cached");
+        findings.advise(Severity::Error, ABOUT, text, advice);
+        return;
+    }
     if root.is_dir() {
         examine_size(config, findings);
     } else if config.readonly.value {
@@ -47,6 +53,14 @@ pub(super) fn examine(config: &Config, env: &Env<'_>, findings: &mut Findings) {
         examine_features(&place, findings);
     }
     examine_scratch(env, findings);
+}
+
+/// What is in the way of the cache's directory.
+fn obstacle(root: &Path) -> Option<&Path> {
+    let mut existing = root
+        .ancestors()
+        .filter(|place| place.symlink_metadata().is_ok());
+    existing.next().filter(|place| !place.is_dir())
 }
 
 /// The cache, or the directory in which it would be made.

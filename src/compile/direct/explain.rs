@@ -14,7 +14,7 @@ use crate::explain::{
 use crate::includes::digests::DigestTable;
 use crate::includes::markers::Origin;
 use crate::includes::tokens;
-use crate::key::{Digest, Digester, Explanation, Sink};
+use crate::key::{Digest, Digester, Explanation, RootSet, Sink};
 use crate::toolchain::Toolchain;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -45,6 +45,8 @@ pub(crate) struct Collector<'a> {
     pub has_messages: bool,
     /// Whether a pass gave something that may be a time.
     pub has_times: bool,
+    /// The roots whose paths the result names.
+    pub roots: RootSet,
     /// Why semantic matching is off, if it is.
     pub exact: Option<&'a str>,
     pub units: Vec<ExplainedUnit<'a>>,
@@ -115,6 +117,12 @@ impl Collector<'_> {
                 // A value that is not text, the number of an option's values, is shown as it is.
                 let expanded = self.request.roots.expand_text(value);
                 *value = expanded.unwrap_or_else(|| std::mem::take(value));
+            }
+            if *name == "places" {
+                let named = self.request.roots.paths(self.roots);
+                values.extend(named);
+                values.sort();
+                values.dedup();
             }
             if *name == "environment" {
                 values.extend(environment::conditional(self.has_messages, self.has_times));
@@ -192,7 +200,7 @@ fn keep(cache: &StoreView<'_>, record: &[u8]) -> Option<String> {
     sink.one("schema", b"pcache-nvcc facts 1");
     sink.one("content", &Sha256::digest(record));
     let key = sink.finish();
-    cache.keep(&key, record).then(|| hex::encode(key))
+    cache.keep_packed(&key, record).then(|| hex::encode(key))
 }
 
 /// The job's arguments as text. Secrets are removed later, by [`DependencyReport::to_record`].

@@ -52,7 +52,7 @@ impl Printed {
     pub(crate) fn keep(&self, cache: &StoreView<'_>) -> Option<[Option<Artefact>; 2]> {
         let keep = |text: &[u8]| match text {
             [] => Some(None),
-            text => cache.keep_artefact(text).map(Some),
+            text => cache.keep_internal(text).map(Some),
         };
         Some([keep(&self.stdout)?, keep(&self.stderr)?])
     }

@@ -172,7 +172,8 @@ impl StageInputs<'_> {
         Some(written.and_then(|written| written.mention.rename(fs::read(&written.path).ok()?)))
     }
 
-    fn key(
+    /// The key over `digests` of what the stage reads. `None` if the stage always runs, or one of them is missing.
+    pub(super) fn key(
         &self,
         stage: &Stage,
         command: &Command,

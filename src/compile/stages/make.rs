@@ -8,10 +8,12 @@ use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::run::runner::StageLog;
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::{StageResults, Stages, count};
+use crate::compile::stages::stored::HostTexts;
 use crate::exec::{Command, Work};
 use crate::journal::StageEnd;
 use crate::outcome::FallbackReason;
 use crate::stats::Counter;
+use std::collections::BTreeSet;
 
 /// Takes every stage except the passes, which have run, from the store, or runs it. `overlap` is called while the last
 /// of them runs, perhaps several times.
@@ -27,7 +29,7 @@ pub(crate) fn compile_stages(
         one_step.make(work)?;
         return Ok(StageResults {
             served: work.unit.stages.iter().copied().collect(),
-            binaries: None,
+            ..StageResults::default()
         });
     }
     // `--keep` must leave the files that nvcc's own stages write. A program in front of the compiler may treat
@@ -37,17 +39,34 @@ pub(crate) fn compile_stages(
     let split = may_split.then(|| work.plan.split_host_compile(work.unit));
     if let Some(split) = split.flatten() {
         let work = work.by_plan(&split.plan, &split.unit);
-        let stages = Stages::new(&work, read, line_insensitive, id, Some(&split))?;
-        if let Some(results) = run_stages(&work, stages, overlap)? {
-            return Ok(results);
+        let mut ran = BTreeSet::new();
+        for texts in [HostTexts::ByDigest, HostTexts::Whole] {
+            let split = Some((&split, texts));
+            let stages = Stages::new(&work, read, line_insensitive, id, split)?;
+            match run_stages(&work, stages.after(std::mem::take(&mut ran)), overlap)? {
+                StagesEnd::Made(results) => return Ok(results),
+                StagesEnd::LackText(before) => ran = before,
+                StagesEnd::Misfit => break,
+            }
         }
         work.runner
             .recorder
             .note("host compile", "in one step: two do not fit");
     }
     let stages = Stages::new(work, read, line_insensitive, id, None)?;
-    let results = run_stages(work, stages, overlap)?;
-    Ok(results.unwrap_or_default())
+    Ok(match run_stages(work, stages, overlap)? {
+        StagesEnd::Made(results) => results,
+        StagesEnd::LackText(_) | StagesEnd::Misfit => StageResults::default(),
+    })
+}
+
+/// How the stages of a unit ended.
+enum StagesEnd {
+    Made(StageResults),
+    /// One of them reads a text that is only known by its digest. These have run.
+    LackText(BTreeSet<usize>),
+    /// The host compile cannot be done in two steps.
+    Misfit,
 }
 
 /// Counts the passes of a unit that is to be compiled stage by stage.
@@ -57,12 +76,12 @@ pub(crate) fn count_passes(work: &UnitContext<'_>) {
     }
 }
 
-/// Runs all stages except the passes. `None` if the host compile cannot be done in the two steps of `stages`.
+/// Runs all stages except the passes.
 fn run_stages(
     work: &UnitContext<'_>,
     mut stages: Stages<'_>,
     overlap: &mut dyn FnMut(),
-) -> Result<Option<StageResults>, Detour> {
+) -> Result<StagesEnd, Detour> {
     let numbers: Vec<_> = work
         .unit
         .stages
@@ -70,10 +89,12 @@ fn run_stages(
         .copied()
         .filter(|number| !work.unit.passes.contains(number))
         .collect();
-    match run_side_by_side(work, &mut stages, &numbers, overlap) {
-        Err(Detour::Fallback(_)) if stages.are_misfit() => Ok(None),
-        Err(detour) => Err(detour),
-        Ok(()) => Ok(Some(stages.made())),
+    let run = run_side_by_side(work, &mut stages, &numbers, overlap);
+    match (run, stages.counted()) {
+        (Err(Detour::Fallback(_)), Some(ran)) => Ok(StagesEnd::LackText(ran)),
+        (Err(Detour::Fallback(_)), None) if stages.are_misfit() => Ok(StagesEnd::Misfit),
+        (Err(detour), _) => Err(detour),
+        (Ok(()), _) => Ok(StagesEnd::Made(stages.made())),
     }
 }
 

@@ -1,6 +1,8 @@
 //! The stage cache: stores the result of each stage under a key of its own, so that a changed unit only
 //! runs the stages whose inputs have changed.
 
+mod doubts;
+mod host_texts;
 mod keys;
 pub(crate) mod make;
 mod nameless;
@@ -9,4 +11,5 @@ pub(crate) mod record;
 mod shape;
 mod splice;
 pub(crate) mod stage_cache;
+mod stored;
 mod two_steps;

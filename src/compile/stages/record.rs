@@ -2,6 +2,7 @@
 //! describes the format.
 
 use crate::compile::inputs::known_files::QuotedSource;
+use crate::compile::stages::host_texts::KnownText;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,9 @@ pub(crate) struct StageRecord {
     pub schema: u32,
     /// The files that it wrote. The record also serves a stage that needs only some of them.
     pub outputs: Vec<StageOutput>,
+    /// Texts that it wrote and that are not stored.
+    #[serde(default)]
+    pub texts: Vec<KnownText>,
     /// What it printed on standard output.
     pub stdout: Option<Artefact>,
     /// What it printed on standard error.

@@ -1,36 +1,34 @@
 //! Takes the stages of one unit from the store one at a time, or runs and stores them.
 
 use crate::compile::detour::Detour;
-use crate::compile::inputs::assembly::{check_line_files, included_binaries};
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::evidence::check_headers;
-use crate::compile::inputs::known_files::{QuotedSource, RealFiles, are_unchanged};
+use crate::compile::inputs::known_files::QuotedSource;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::inputs::quoted_sources;
 use crate::compile::run::commands::Outputs;
-use crate::compile::run::mentions::mentions;
 use crate::compile::run::printed::{OutputStream, Printed};
 use crate::compile::run::stage_names;
 use crate::compile::run::workspace::write;
+use crate::compile::stages::doubts;
+use crate::compile::stages::host_texts::{self, KnownText};
 use crate::compile::stages::keys::{Keys, StageInputs, StoredForm};
 use crate::compile::stages::nameless::{self, Code};
 use crate::compile::stages::record::{SCHEMA, StageOutput, StageRecord};
 use crate::compile::stages::shape::{self, Written};
+use crate::compile::stages::stored::{self, HostTexts, StoredFile};
 use crate::compile::stages::two_steps::TwoSteps;
 use crate::exec::Command;
 use crate::includes::lookups::NotStored;
-use crate::key::Digest;
-use crate::outcome::Fallback;
+use crate::key::{Digest, RootSet};
+use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, Split, Stage, Tool};
 use crate::stats::{Counter, StageKind};
 use sha2::{Digest as _, Sha256};
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
-use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// The stages of one unit whose passes have run.
 pub(crate) struct Stages<'a> {
@@ -39,20 +37,29 @@ pub(crate) struct Stages<'a> {
     keys: HashMap<usize, Keys>,
     /// The stages that came from the store.
     served: BTreeSet<usize>,
+    /// The stages that have run, with those of an attempt before this one.
+    ran: BTreeSet<usize>,
     two_steps: Option<TwoSteps<'a>>,
+    texts: HostTexts,
+    /// The files that are known by their digests alone.
+    left_out: BTreeSet<FileId>,
+    /// Whether a stage had to read one of them.
+    lacks_text: bool,
+    /// The roots that they show.
+    roots: RootSet,
     /// Every file that the unit's passes read; `None` if one has changed since.
     sources: OnceCell<Option<Vec<QuotedSource>>>,
 }
 
 impl<'a> Stages<'a> {
     /// Writes the module id to the file that the front ends read. `split` is the origin of the plan in `work`, if its
-    /// host compile has two steps.
+    /// host compile has two steps, and says how texts are used then.
     pub(crate) fn new(
         work: &'a UnitContext<'a>,
         read: &'a PassResults,
         line_insensitive: Option<&'a LineInsensitive>,
         id: &'a [u8],
-        split: Option<&'a Split>,
+        split: Option<(&'a Split, HostTexts)>,
     ) -> Result<Self, Fallback> {
         let mut digests = read.digests.clone();
         if let Some(file) = work.unit.module_id {
@@ -70,7 +77,12 @@ impl<'a> Stages<'a> {
             },
             keys: HashMap::new(),
             served: BTreeSet::new(),
-            two_steps: split.map(TwoSteps::new),
+            ran: BTreeSet::new(),
+            two_steps: split.map(|(split, _)| TwoSteps::new(split)),
+            texts: split.map_or(HostTexts::Whole, |(_, texts)| texts),
+            left_out: BTreeSet::new(),
+            lacks_text: false,
+            roots: RootSet::default(),
             sources: OnceCell::new(),
         })
     }
@@ -93,13 +105,20 @@ impl<'a> Stages<'a> {
             for (key, form) in keys.all().filter(|_| !work.cache.recache) {
                 if self.restore(stage, number, key, form)? {
                     self.served.insert(number);
-                    count(work, stage, Counter::StageHit);
+                    self.note_compiled(stage, number);
                     return Ok(None);
                 }
             }
             self.keys.insert(number, keys);
         }
-        count(work, stage, Counter::StageMiss);
+        if stage.reads.iter().any(|file| self.left_out.contains(file)) {
+            self.lacks_text = true;
+            let detail = "the text of cudafe++ is not stored";
+            return Err(Fallback::new(FallbackReason::Stage, detail).into());
+        }
+        if self.ran.insert(number) {
+            count(work, stage, Counter::StageMiss);
+        }
         for (flag, path) in shape::added(work, stage, number) {
             command.args.push(flag.into());
             command.args.push(path.into());
@@ -136,12 +155,16 @@ impl<'a> Stages<'a> {
             return;
         };
         let (contents, form) = self.formed(stage, keys, contents);
-        let storable_form = self
-            .may_be_stored(stage, number, &contents)
+        let mut is_stored = false;
+        let bytes: Vec<_> = contents.iter().map(|content| &content.bytes[..]).collect();
+        let is_split = self.two_steps.is_some();
+        let checked = doubts::check(&self.inputs, is_split, (stage, number), &bytes);
+        let storable_form = checked
             .and_then(|()| form.ok_or_else(|| "the module id is in more than names".to_owned()));
         match storable_form {
             Ok(form) => {
-                self.store(stage, number, (keys, form), &contents);
+                let stored = self.store(stage, number, (keys, form), &contents);
+                is_stored = stored.is_some();
             }
             Err(doubt) => {
                 let name = stage_names::name(stage);
@@ -152,6 +175,36 @@ impl<'a> Stages<'a> {
         for content in contents {
             self.note_digests(content.file.file, &content.bytes, content.nameless);
         }
+        if is_stored {
+            self.note_compiled(stage, number);
+        }
+    }
+
+    /// Notes which texts the host compile `stage`, which the store has, was made of. Not if it has messages, which are
+    /// only repeated while what they quote is unchanged.
+    fn note_compiled(&self, stage: &Stage, number: usize) {
+        let printed = self.inputs.work.commands.workspace.printed(number);
+        if self.two_steps.is_some() && stage.tool == Tool::HostCompile && printed.is_empty() {
+            host_texts::note_compiled(&self.inputs, stage);
+        }
+    }
+
+    /// Another attempt has run these stages before.
+    pub(crate) fn after(self, ran: BTreeSet<usize>) -> Self {
+        Self { ran, ..self }
+    }
+
+    /// Counts the stages that came from the store and did not run in another attempt. Returns those that ran, if this
+    /// attempt has come to an end because a text is not stored.
+    pub(crate) fn counted(&mut self) -> Option<BTreeSet<usize>> {
+        if self.lacks_text {
+            return Some(std::mem::take(&mut self.ran));
+        }
+        for number in self.served.difference(&self.ran) {
+            let work = self.inputs.work;
+            count(work, work.stage(*number), Counter::StageHit);
+        }
+        None
     }
 
     /// Adds the form without the module id to `contents`, if the stage has a key for that form and all files have it.
@@ -221,6 +274,7 @@ impl<'a> Stages<'a> {
         StageResults {
             served: self.served,
             binaries: self.two_steps.map(TwoSteps::binaries),
+            roots: self.roots,
         }
     }
 
@@ -238,12 +292,19 @@ impl<'a> Stages<'a> {
         key: &Digest,
         form: StoredForm,
     ) -> Result<bool, Fallback> {
-        let Some(stored) = self.fetch(stage, number, key) else {
+        let Some(stored) = stored::fetch(&self.inputs, (stage, number), key, self.texts) else {
             return Ok(false);
         };
         let workspace = self.inputs.work.commands.workspace;
         let id = self.inputs.id;
-        for (file, bytes) in stored.outputs {
+        for (file, stored) in stored.outputs {
+            let bytes = match stored {
+                StoredFile::Bytes(bytes) => bytes,
+                StoredFile::Known(text) => {
+                    self.leave_out(&file, &text);
+                    continue;
+                }
+            };
             let (bytes, nameless) = match form {
                 StoredForm::Named => (bytes, None),
                 StoredForm::Nameless => (nameless::insert(&bytes, id), Some(bytes)),
@@ -263,105 +324,12 @@ impl<'a> Stages<'a> {
         Ok(true)
     }
 
-    /// The stored stage, with all files that this compile needs. `None` if one is missing or damaged, or if a source
-    /// that the stage quotes has changed.
-    fn fetch(&self, stage: &Stage, number: usize, key: &Digest) -> Option<StoredStage> {
-        let cache = self.inputs.work.cache;
-        let record: StageRecord = serde_json::from_slice(&cache.record(key)?).ok()?;
-        if record.schema != SCHEMA || !are_unchanged(&record.sources) {
-            return None;
-        }
-        let written = shape::written(self.inputs.work, stage, number)?;
-        let outputs = written.into_iter().filter(|file| file.needed).map(|file| {
-            let output = record
-                .outputs
-                .iter()
-                .find(|output| output.flag == file.flag)?;
-            let bytes = cache.artefact(&output.artefact)?;
-            Some((file, bytes))
-        });
-        Some(StoredStage {
-            outputs: outputs.collect::<Option<_>>()?,
-            printed: Printed::fetch(cache, [&record.stdout, &record.stderr])?,
-        })
-    }
-
-    /// Checks that the result depends on nothing but what the key holds.
-    fn may_be_stored(
-        &self,
-        stage: &Stage,
-        number: usize,
-        contents: &[WrittenContent],
-    ) -> Result<(), NotStored> {
-        let work = self.inputs.work;
-        work.mounts.check()?;
-        let workspace = work.commands.workspace;
-        let root = workspace.root().as_os_str().as_bytes();
-        let printed = workspace.printed(number);
-        let bytes = contents.iter().map(|content| content.bytes.as_slice());
-        if bytes
-            .chain(printed.texts())
-            .any(|bytes| mentions(bytes, root))
-        {
-            return Err("it names the work directory".to_owned());
-        }
-        // What else a tool may read or mention depends on the tool.
-        match stage.tool {
-            Tool::Cudafe => self.check_stub_name(stage, &printed),
-            Tool::Ptxas => {
-                check_line_files(work, stage, &self.inputs.read.known.resolve()?)?;
-                if shape::names_count(stage) {
-                    return Ok(());
-                }
-                let files = stage.reads.iter().chain(&stage.writes);
-                let mut names = files.map(|file| shape::base_name(&work.plan.file(*file).path));
-                let is_mentioned = |name: &&OsStr| {
-                    let mut cubins = contents.iter().map(|content| &content.bytes);
-                    cubins.any(|cubin| mentions(cubin, name.as_bytes()))
-                };
-                match names.find(is_mentioned) {
-                    Some(name) => Err(format!("it names {}", name.display())),
-                    None => Ok(()),
-                }
-            }
-            Tool::HostCompile => {
-                let headers = self.inputs.read.host_headers.iter();
-                let paths = headers.map(|header| Path::new(OsStr::from_bytes(&header.path)));
-                let headers = RealFiles::of(paths)?;
-                check_headers(workspace, number, &headers)?;
-                work.check_host()?;
-                if self.two_steps.is_none() {
-                    // They are in the key of the unit alone.
-                    if let Some(binary) = included_binaries(work, stage, number)?.first() {
-                        return Err(format!("the assembler read {}", binary.display()));
-                    }
-                }
-                headers.check_unchanged(work.started)
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Checks that the output of cudafe++ mentions the stub's name only because of its flag: neither the source nor
-    /// another argument contains it. Nor does `printed`, which is stored as it is.
-    fn check_stub_name(&self, stage: &Stage, printed: &Printed) -> Result<(), NotStored> {
-        let work = self.inputs.work;
-        let Some(name) = shape::stub_name(stage).map(|name| name.as_bytes()) else {
-            return Ok(());
-        };
-        let arguments = shape::arguments(work, stage);
-        let mut texts = arguments.iter().map(Vec::as_slice).chain(printed.texts());
-        let mut is_elsewhere = texts.any(|text| mentions(text, name));
-        for file in &stage.reads {
-            let path = work.commands.workspace.locate(work.plan, *file);
-            let text = fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-            is_elsewhere |= mentions(&text, name);
-        }
-        if is_elsewhere {
-            Err("the source mentions its stub".to_owned())
-        } else {
-            Ok(())
-        }
+    /// Notes what is known of a text that is not stored.
+    fn leave_out(&mut self, file: &Written, text: &KnownText) {
+        self.roots = self.roots.and(text.roots().unwrap_or_else(RootSet::all));
+        self.left_out.extend(file.file);
+        let digest = file.file.zip(text.digest());
+        self.inputs.digests.extend(digest);
     }
 
     /// Stores the stage's result under the keys of its form. Best effort: if it fails, the stage runs again next time.
@@ -388,11 +356,27 @@ impl<'a> Stages<'a> {
             Vec::new()
         };
         let mut outputs = Vec::with_capacity(contents.len());
+        let mut texts = Vec::new();
         for content in contents {
+            if self.two_steps.is_some()
+                && let Some(text) =
+                    KnownText::of(&self.inputs, stage, &content.file, &content.bytes)
+            {
+                texts.push(text);
+                continue;
+            }
             let bytes = content.nameless.as_ref().unwrap_or(&content.bytes);
+            let is_result = content
+                .file
+                .file
+                .is_some_and(|file| self.inputs.work.unit.results.contains(&file));
             outputs.push(StageOutput {
                 flag: content.file.flag.clone(),
-                artefact: cache.keep_artefact(bytes)?,
+                artefact: if is_result {
+                    cache.keep_artefact(bytes)?
+                } else {
+                    cache.keep_internal(bytes)?
+                },
             });
         }
         // What is printed may name the module id too, so it is stored in the form of the files.
@@ -400,6 +384,7 @@ impl<'a> Stages<'a> {
         let record = StageRecord {
             schema: SCHEMA,
             outputs,
+            texts,
             stdout,
             stderr,
             sources,
@@ -463,6 +448,8 @@ pub(crate) struct StageResults {
     pub served: BTreeSet<usize>,
     /// The files that the assembler included, if it ran separately.
     pub binaries: Option<Result<BTreeSet<PathBuf>, NotStored>>,
+    /// The roots that texts show which the store does not hold.
+    pub roots: RootSet,
 }
 
 /// A file that a stage wrote.
@@ -471,12 +458,6 @@ struct WrittenContent {
     bytes: Vec<u8>,
     /// The bytes without the module id, if all of the stage's files have that form.
     nameless: Option<Vec<u8>>,
-}
-
-struct StoredStage {
-    /// Files with their bytes, in the form in which they are stored.
-    outputs: Vec<(Written, Vec<u8>)>,
-    printed: Printed,
 }
 
 /// Adds one to the counter that `outcome` returns for the kind of `stage`, if statistics count that kind.

@@ -261,7 +261,7 @@ impl UnitRun<'_> {
         let mut product = collect(self.work)?;
         product.milliseconds = milliseconds(started);
         product.shows_id = module::is_shown(self.work, &product);
-        product.roots = shown_roots::of_stages(self.work);
+        product.roots = shown_roots::of_stages(self.work).and(stages.roots);
         let is_one_step = self.one_step.is_some();
         if scope == OutputScope::AnyOutput
             && module::is_per_output(self.work, &product, &id, is_one_step)

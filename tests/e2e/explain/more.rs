@@ -9,6 +9,7 @@ use insta::assert_snapshot;
 use super::{
     ARGS, TWO, change, change_to, explained, two_folders, unit, without_digests, without_former,
 };
+use crate::places::{PLACES, checkouts};
 use crate::support::toolkit::Toolkit;
 use crate::support::workspace::Workspace;
 use crate::traps_environment::toolkit_of_links;
@@ -25,6 +26,28 @@ fn options_of_depfiles_and_kept_files_are_named() {
     miss: unit.cu → unit.o
         output: --keep: none → set
     ");
+}
+
+#[test]
+fn the_checkout_that_a_result_names_is_named() {
+    let mut ws = checkouts();
+    let args = [
+        "-c",
+        "../src/unit.cu",
+        "-I../include",
+        "-o",
+        "unit.o",
+        "-lineinfo",
+    ];
+    for place in PLACES {
+        ws.cd(&format!("{place}/build"));
+        ws.build(&args).misses(1);
+    }
+    let told = explained(&ws);
+    let named = told
+        .lines()
+        .filter(|line| line.contains("the result names it"));
+    assert_snapshot!(named.collect::<Vec<_>>().join("\n"), @"");
 }
 
 #[test]

@@ -1,0 +1,77 @@
+//! Compressed values: one zstd frame that says how long its content is. `zstd -d` reads it.
+
+use super::artefact::Artefact;
+use crate::config::CompressionLevel;
+use std::io::Read;
+
+/// How every frame begins (RFC 8878, section 3.1.1).
+pub(super) const MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+
+/// Shorter values stay as they are: a file takes a block of the file system in any case.
+const WORTHWHILE: usize = 256;
+
+/// The frame with the content `bytes`; `None` if that would save less than an eighth.
+pub(super) fn pack(bytes: &[u8], level: CompressionLevel) -> Option<Vec<u8>> {
+    if bytes.len() < WORTHWHILE {
+        return None;
+    }
+    let frame = frame(bytes, level)?;
+    (frame.len() < bytes.len() - bytes.len() / 8).then_some(frame)
+}
+
+/// The frame with the content `bytes`, however long it is.
+pub(super) fn frame(bytes: &[u8], level: CompressionLevel) -> Option<Vec<u8>> {
+    zstd::bulk::compress(bytes, level.number()).ok()
+}
+
+/// The content of a frame. `None` if it is damaged or longer than `most`.
+pub(super) fn unpack(frame: &[u8], most: u64) -> Option<Vec<u8>> {
+    let size = zstd::zstd_safe::get_frame_content_size(frame).ok()??;
+    if size > most {
+        return None;
+    }
+    zstd::bulk::decompress(frame, usize::try_from(size).ok()?).ok()
+}
+
+/// The artefact with the content of the frame that `from` yields; `None` if it is no whole frame.
+pub(super) fn artefact(from: impl Read) -> Option<Artefact> {
+    Artefact::read(zstd::stream::read::Decoder::new(from).ok()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MAGIC, artefact, pack, unpack};
+    use crate::config::Compression;
+    use crate::store::Artefact;
+
+    fn packed(bytes: &[u8]) -> Option<Vec<u8>> {
+        let level = Compression::DEFAULT.internal().expect("it compresses");
+        pack(bytes, level)
+    }
+
+    #[test]
+    fn a_frame_has_its_content_and_no_more() {
+        let text = b"template< class T> ".repeat(1000);
+        let frame = packed(&text).expect("it is long");
+        assert!(frame.starts_with(MAGIC) && frame.len() < text.len() / 10);
+        let size = text.len() as u64;
+        assert_eq!(unpack(&frame, size).as_ref(), Some(&text));
+        assert_eq!(unpack(&frame, size - 1), None);
+        assert_eq!(artefact(&frame[..]), Some(Artefact::of(&text)));
+        for end in 0..frame.len() {
+            assert_eq!(unpack(&frame[..end], size), None);
+            assert_eq!(artefact(&frame[..end]), None, "{end}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_short_or_random_stay_as_they_are() {
+        assert_eq!(packed(&[b'a'; 255]), None);
+        let mut word = 1u32;
+        let noise = std::iter::repeat_with(|| {
+            word = word.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            word.to_be_bytes()[0]
+        });
+        assert_eq!(packed(&noise.take(5000).collect::<Vec<_>>()), None);
+    }
+}
