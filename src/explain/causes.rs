@@ -407,7 +407,8 @@ fn output_names(old: &DependencyReport, new: &DependencyReport) -> Vec<Differenc
 /// differs.
 fn derived(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     let mut differences = named_directories(old, new);
-    differences.extend(others(&old.request, &new.request));
+    let others_of_request = others(&old.request, &new.request).into_iter();
+    differences.extend(others_of_request.filter(|found| found.name != "places"));
     for (was, is) in old.units.iter().zip(&new.units) {
         let (left, right) = (
             values(&was.fields, "commands"),
@@ -450,10 +451,7 @@ fn named_directories(old: &DependencyReport, new: &DependencyReport) -> Vec<Diff
 
 /// The fields that differ, by name without values.
 fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
-    let compared = ["commands", "places"];
-    let fields = new
-        .iter()
-        .filter(|(name, _)| !compared.contains(&name.as_str()));
+    let fields = new.iter().filter(|(name, _)| name != "commands");
     let differing = fields.filter(|(name, is)| values(old, name) != is);
     let differences = differing.map(|(name, _)| {
         let note = match name.as_str() {
@@ -465,6 +463,7 @@ fn others(old: &Fields, new: &Fields) -> Vec<Difference> {
             "host" => "the host compiler would run other commands",
             "host_headers" => "headers of the host compile differ",
             "machine" => "what `native` stands for differs",
+            "places" => "where the named directories are differs",
             _ => "differs",
         };
         Difference::new(DifferenceKind::Text, name, None, None).noting(Some(note.to_owned()))

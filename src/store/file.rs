@@ -12,7 +12,7 @@ use super::kind::{Access, EntryKind};
 use super::own::Own;
 use super::packed;
 use super::policy::{Candidate, Policy, UsageLog};
-use super::record::Unsealed;
+use super::record::{LONGEST_RECORD, Unsealed};
 use super::root;
 use super::sharded_directory::{FoundFile, Placement, ShardedDirectory, Touch};
 use super::tmp::{self, Durability, Temporary};
@@ -24,10 +24,6 @@ use crate::stats::{Counter, ShardRow, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
-
-/// Size limit of a record in bytes; longer ones are neither written nor read. Records of real units have a few MB
-/// at most.
-pub(super) const LONGEST_RECORD: u64 = 16 << 20;
 
 /// A store in a directory, shared with any number of other processes.
 #[derive(Debug)]

@@ -9,6 +9,7 @@ use crate::files::{Directory, is_missing, is_strange};
 use rustix::fs::OFlags;
 use sha2::{Digest, Sha256};
 use std::ffi::CString;
+use std::fs::File;
 use std::io::{self, Read, Seek, Write};
 
 const DIRECTORY: &str = "journal";
@@ -18,6 +19,9 @@ const FILES: u64 = 8;
 
 /// Size in bytes at which a file is full. The writer that reaches it ends the file's turn.
 const FULL: u64 = 1024 * 1024;
+
+/// How often a file is opened that others remove at that moment.
+const ATTEMPTS: u32 = 10;
 
 /// Size limit of a record in bytes; longer ones are not written, as they would push out all others.
 const LONGEST: usize = 256 * 1024;
@@ -84,14 +88,7 @@ impl FileStore {
 
     fn append(&self, root: &Directory, turn: u64, framed: &[u8]) -> io::Result<()> {
         let name = (turn % FILES).to_string();
-        let rights = root.rights()?;
-        let access = OFlags::WRONLY | OFlags::APPEND;
-        let mut file = match root.open_own(&format!("{DIRECTORY}/{name}"), access) {
-            Err(error) if is_missing(&error) || is_strange(&error) => {
-                root.make(DIRECTORY)?.make_own(&name, access, rights)?
-            }
-            opened => opened?,
-        };
+        let mut file = opened(root, &name)?;
         // Not `write_all`: a second write could land behind another process's record.
         if file.write(framed)? < framed.len() {
             return Err(io::ErrorKind::StorageFull.into());
@@ -107,6 +104,27 @@ impl FileStore {
         }
         Ok(())
     }
+}
+
+/// Opens the file `name` of the ring, and makes it if it is not there. Others may have written so much meanwhile that
+/// they remove it again before it is open.
+fn opened(root: &Directory, name: &str) -> io::Result<File> {
+    let rights = root.rights()?;
+    let access = OFlags::WRONLY | OFlags::APPEND;
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        let made = match root.open_own(&format!("{DIRECTORY}/{name}"), access) {
+            Err(error) if is_missing(&error) || is_strange(&error) => {
+                root.make(DIRECTORY)?.make_own(name, access, rights)
+            }
+            opened => opened,
+        };
+        match made {
+            Err(error) if is_missing(&error) => last = Some(error),
+            made => return made,
+        }
+    }
+    Err(last.unwrap_or_else(|| io::ErrorKind::NotFound.into()))
 }
 
 fn read(root: &Directory, path: &str) -> io::Result<Vec<u8>> {

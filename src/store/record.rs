@@ -2,10 +2,13 @@
 //! noticed. With a signing key, the checksum is an HMAC, which only a holder of the key can make.
 
 use super::Name;
-use super::file::LONGEST_RECORD;
 use super::key::SigningKey;
 use super::packed;
 use sha2::{Digest, Sha256};
+
+/// Size limit of a record in bytes; longer ones are neither written nor read. Records of real units have a few MB
+/// at most.
+pub(super) const LONGEST_RECORD: u64 = 16 << 20;
 
 const TITLE: &str = "pcache-nvcc record v2 ";
 const SIGNED: &str = "pcache-nvcc signed v2 ";

@@ -3,10 +3,10 @@
 
 use super::backend::{Cleared, Name};
 use super::error::StoreError;
-use super::file::{FileStore, LONGEST_RECORD};
+use super::file::FileStore;
 use super::kind::{Access, EntryKind};
 use super::policy::{Nanos, UsageLog};
-use super::record::Unsealed;
+use super::record::{LONGEST_RECORD, Unsealed};
 use super::sharded_directory::{ListedFile, Listing, name_of};
 use super::trust::Credentials;
 use super::usage_log::load;

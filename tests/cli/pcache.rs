@@ -228,6 +228,7 @@ fn config_shows_values_and_where_they_come_from() {
     dir          ~/.cache/pcache-nvcc  (default)
     max_size     2G  (~/.config/pcache/config.toml)
     policy       lru  (default)
+    compress     internal  (default)
     nvcc         (none)  (default)
     driver       auto  (default)
     disable      false  (default)
@@ -246,7 +247,7 @@ fn config_shows_values_and_where_they_come_from() {
     log          (none)  (default)
 
     configuration file: ~/.config/pcache/config.toml
-    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, recache, wait, jobs, log
+    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, compress, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, recache, wait, jobs, log
     "#);
     let report = home.json(&["config", "--json"]);
     assert_eq!(report["file"], "~/.config/pcache/config.toml");

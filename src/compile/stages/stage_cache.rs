@@ -355,30 +355,7 @@ impl<'a> Stages<'a> {
         } else {
             Vec::new()
         };
-        let mut outputs = Vec::with_capacity(contents.len());
-        let mut texts = Vec::new();
-        for content in contents {
-            if self.two_steps.is_some()
-                && let Some(text) =
-                    KnownText::of(&self.inputs, stage, &content.file, &content.bytes)
-            {
-                texts.push(text);
-                continue;
-            }
-            let bytes = content.nameless.as_ref().unwrap_or(&content.bytes);
-            let is_result = content
-                .file
-                .file
-                .is_some_and(|file| self.inputs.work.unit.results.contains(&file));
-            outputs.push(StageOutput {
-                flag: content.file.flag.clone(),
-                artefact: if is_result {
-                    cache.keep_artefact(bytes)?
-                } else {
-                    cache.keep_internal(bytes)?
-                },
-            });
-        }
+        let (outputs, texts) = self.keep_files(stage, contents)?;
         // What is printed may name the module id too, so it is stored in the form of the files.
         let [stdout, stderr] = self.in_form(&printed, form)?.keep(cache)?;
         let record = StageRecord {
@@ -403,6 +380,40 @@ impl<'a> Stages<'a> {
             cache.keep(line_insensitive, &serde_json::to_vec(&record).ok()?);
         }
         Some(())
+    }
+
+    /// Stores the files of a stage: their bytes, or what is known of a text.
+    fn keep_files(
+        &self,
+        stage: &Stage,
+        contents: &[WrittenContent],
+    ) -> Option<(Vec<StageOutput>, Vec<KnownText>)> {
+        let cache = self.inputs.work.cache;
+        let mut outputs = Vec::with_capacity(contents.len());
+        let mut texts = Vec::new();
+        for content in contents {
+            if self.two_steps.is_some()
+                && let Some(text) =
+                    KnownText::of(&self.inputs, stage, &content.file, &content.bytes)
+            {
+                texts.push(text);
+                continue;
+            }
+            let bytes = content.nameless.as_ref().unwrap_or(&content.bytes);
+            let is_result = content
+                .file
+                .file
+                .is_some_and(|file| self.inputs.work.unit.results.contains(&file));
+            outputs.push(StageOutput {
+                flag: content.file.flag.clone(),
+                artefact: if is_result {
+                    cache.keep_artefact(bytes)?
+                } else {
+                    cache.keep_internal(bytes)?
+                },
+            });
+        }
+        Some((outputs, texts))
     }
 
     /// The files that `printed` may mention; `None` if they cannot be determined.
