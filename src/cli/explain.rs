@@ -279,7 +279,7 @@ fn lost(compile: &Compile) -> String {
 }
 
 /// The former compile of the same sources and output that has the fewest differences, and these differences. If there is
-/// none with this output, of the same sources.
+/// none with this output, of the same sources; and then of sources elsewhere that have the same key.
 fn nearest<'a>(
     store: &FileStore,
     all: &'a [Compile],
@@ -295,7 +295,13 @@ fn nearest<'a>(
     let (same, others): (Vec<_>, Vec<_>) = alike
         .into_iter()
         .partition(|other| output(other) == output(compile));
-    [same, others].into_iter().find_map(|tier| {
+    let has_key = |other: &&Compile| {
+        let mut units = other.units.iter();
+        other.facts.is_some()
+            && units.any(|unit| compile.units.iter().any(|own| own.key == unit.key))
+    };
+    let elsewhere = all[..at].iter().rev().filter(has_key).collect();
+    [same, others, elsewhere].into_iter().find_map(|tier| {
         let mut best: Option<(&Compile, Vec<Difference>)> = None;
         for other in tier.into_iter().take(CANDIDATES) {
             let Some(before) = facts(store, other) else {

@@ -163,9 +163,6 @@ impl Units<'_> {
                 has_times: finished
                     .iter()
                     .any(|unit| unit.known.times().next().is_some()),
-                roots: finished.iter().fold(RootSet::default(), |roots, unit| {
-                    roots.and(unit.roots).and(unit.message_roots)
-                }),
                 exact: finished
                     .iter()
                     .find_map(|unit| unit.semantic_off_reason.as_deref()),

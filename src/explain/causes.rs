@@ -406,9 +406,7 @@ fn output_names(old: &DependencyReport, new: &DependencyReport) -> Vec<Differenc
 /// Differences that normally follow from others, and fields that no other function compares. For when nothing else
 /// differs.
 fn derived(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
-    let mut differences = named_directories(old, new);
-    let others_of_request = others(&old.request, &new.request).into_iter();
-    differences.extend(others_of_request.filter(|found| found.name != "places"));
+    let mut differences = others(&old.request, &new.request);
     for (was, is) in old.units.iter().zip(&new.units) {
         let (left, right) = (
             values(&was.fields, "commands"),
@@ -423,30 +421,6 @@ fn derived(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
         differences.extend(others(&was.fields, &is.fields));
     }
     differences
-}
-
-/// The directories that a result names, and that are elsewhere now: each is a letter for what the directory is, and its
-/// path.
-fn named_directories(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
-    let (was, is) = (old.request("places"), new.request("places"));
-    let same_kind = |path: &&String| {
-        let mut others = was.iter().filter(|other| other.get(..1) == path.get(..1));
-        let other = others.next().filter(|other| other != path)?;
-        let difference = Difference {
-            kind: DifferenceKind::Directory,
-            name: "places".to_owned(),
-            old: other.get(1..).map(str::to_owned),
-            new: path.get(1..).map(str::to_owned),
-            note: None,
-        };
-        Some(difference.noting("the result names it".to_owned()))
-    };
-    let moved: Vec<_> = is.iter().filter_map(|path| same_kind(&path)).collect();
-    if moved.is_empty() && was != is {
-        let note = "the result names other directories".to_owned();
-        return vec![Difference::new(DifferenceKind::Text, "places", None, None).noting(note)];
-    }
-    moved
 }
 
 /// The fields that differ, by name without values.

@@ -14,7 +14,7 @@ use crate::explain::{
 use crate::includes::digests::DigestTable;
 use crate::includes::markers::Origin;
 use crate::includes::tokens;
-use crate::key::{Digest, Digester, Explanation, RootSet, Sink};
+use crate::key::{Digest, Digester, Explanation, Sink};
 use crate::toolchain::Toolchain;
 use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
@@ -45,8 +45,6 @@ pub(crate) struct Collector<'a> {
     pub has_messages: bool,
     /// Whether a pass gave something that may be a time.
     pub has_times: bool,
-    /// The roots whose paths the result names.
-    pub roots: RootSet,
     /// Why semantic matching is off, if it is.
     pub exact: Option<&'a str>,
     pub units: Vec<ExplainedUnit<'a>>,
@@ -117,12 +115,6 @@ impl Collector<'_> {
                 // A value that is not text, the number of an option's values, is shown as it is.
                 let expanded = self.request.roots.expand_text(value);
                 *value = expanded.unwrap_or_else(|| std::mem::take(value));
-            }
-            if *name == "places" {
-                let named = self.request.roots.paths(self.roots);
-                values.extend(named);
-                values.sort();
-                values.dedup();
             }
             if *name == "environment" {
                 values.extend(environment::conditional(self.has_messages, self.has_times));
