@@ -100,10 +100,10 @@ impl Listing {
             // Bounded, because the file may grow while it is read.
             let raw = Artefact::read(opened.take(facts.size))?;
             opened.rewind()?;
-            let packed = match self.head(file, packed::MAGIC.len()) == packed::MAGIC {
-                true => packed::artefact(opened.take(facts.size)),
-                false => None,
-            };
+            let is_packed = self.head(file, packed::MAGIC.len()) == packed::MAGIC;
+            let packed = is_packed
+                .then(|| packed::artefact(opened.take(facts.size)))
+                .flatten();
             Ok(Some((raw, packed)))
         })
     }

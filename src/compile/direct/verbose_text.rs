@@ -44,9 +44,12 @@ pub(super) fn stored(printed: &Printed, roots: &Roots) -> StoredMessages {
     let are_short = printed.texts().into_iter().all(is_verbose);
     // GCC prints directories of the system too, which lie where they are wherever the host compiler is.
     let names = roots.without(RootName::Host);
-    let stored = |text: &Vec<u8>| match are_short {
-        true => names.shorten_text(text, PathStarts::Words).0,
-        false => text.clone(),
+    let stored = |text: &Vec<u8>| {
+        if are_short {
+            names.shorten_text(text, PathStarts::Words).0
+        } else {
+            text.clone()
+        }
     };
     let printed = Printed {
         stdout: stored(&printed.stdout),

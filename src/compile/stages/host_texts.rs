@@ -97,10 +97,8 @@ fn compiled_key(inputs: &StageInputs<'_>, file: FileId, text: &Digest) -> Option
         .commands
         .command(work.plan, stage, number, Outputs::Private)
         .ok()?;
-    let digests = stage.reads.iter().map(|read| match *read == file {
-        true => (*read, *text),
-        false => (*read, Digest::default()),
-    });
+    let unknown = |read: &FileId| (*read, Digest::default());
+    let digests = stage.reads.iter().map(unknown).chain([(file, *text)]);
     let mut sink = Digester::default();
     sink.one("schema", b"pcache-nvcc compiled text 1");
     sink.one("key", &inputs.key(stage, &command, &digests.collect())?);
