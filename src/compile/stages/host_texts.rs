@@ -83,7 +83,11 @@ pub(super) fn note_compiled(inputs: &StageInputs<'_>, stage: &Stage) {
         if let Some(key) = key
             && cache.record(&key).is_none()
         {
-            cache.keep(&key, br#"{"compiled":true}"#);
+            let source = inputs.work.source();
+            cache.keep_record(
+                &key,
+                &serde_json::json!({"compiled": true, "source": source}),
+            );
         }
     }
 }
