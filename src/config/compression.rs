@@ -31,11 +31,11 @@ pub enum BadCompression {
 }
 
 impl CompressionLevel {
-    /// The fastest of the ordinary levels: on texts of compilers, the next ones save a few percent and take twice as
-    /// long.
+    /// The fastest of the ordinary levels. On what cudafe++ writes, level 3 saves 2 %, and level 6 a seventh in twice
+    /// the time.
     pub const FAST: Self = Self(1);
 
-    /// The highest level that needs no more memory to decompress than to compress.
+    /// Above it, zstd needs much more memory.
     const HIGHEST: i32 = 19;
 
     /// The number that zstd takes.

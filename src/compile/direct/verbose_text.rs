@@ -41,9 +41,14 @@ pub(super) struct StoredMessages {
 
 /// The stored form of `printed`.
 pub(super) fn stored(printed: &Printed, roots: &Roots) -> StoredMessages {
-    let are_short = printed.texts().into_iter().all(is_verbose);
     // GCC prints directories of the system too, which lie where they are wherever the host compiler is.
     let names = roots.without(RootName::Host);
+    // A host compiler in a checkout need not move with it.
+    let hosts = roots.paths(RootSet::default().with(RootName::Host));
+    let is_apart = hosts
+        .iter()
+        .all(|letter_and_path| names.root_of(&letter_and_path[1..]).is_none());
+    let are_short = is_apart && printed.texts().into_iter().all(is_verbose);
     let stored = |text: &Vec<u8>| {
         if are_short {
             names.shorten_text(text, PathStarts::Words).0
@@ -130,6 +135,15 @@ mod tests {
             assert!(!messages.are_short, "{warning}");
             assert_eq!(messages.printed, printed(&text));
         }
+    }
+
+    #[test]
+    fn a_host_compiler_in_the_checkout_ties_messages_to_their_place() {
+        let mut roots = Roots::default();
+        roots.add(RootName::Base, Path::new("/a/x"), None);
+        roots.add(RootName::Host, Path::new("/a/x/env"), None);
+        let messages = stored(&printed(" /a/x/env/bin/cc1plus -v\n"), &roots);
+        assert!(!messages.are_short && messages.roots.holds(RootName::Host));
     }
 
     #[test]

@@ -34,11 +34,13 @@ const CHECKS: [&str; 2] = ["CMakeFiles/CMakeScratch", "meson-private"];
 const IDENTIFICATION: &str = "CompilerIdCUDA";
 
 /// Whether `directory` is that of CMake's own files, one of which it compiles to check the compiler. An environment of
-/// pip has a CMake of its own, in a directory with a random name.
+/// pip has a CMake of its own, in a directory with a random name. A project's directory of the same name lacks the file:
+/// it is below a base, which tells its modules from others.
 fn is_of_cmake(directory: &Path) -> bool {
     let release = directory.parent().and_then(Path::file_name);
     directory.ends_with("Modules")
         && release.is_some_and(|name| name.as_bytes().starts_with(b"cmake-"))
+        && directory.join("CMakeCUDACompilerABI.cu").is_file()
 }
 
 /// The roots for `sources`, which are real paths, compiled with the nvcc at `nvcc`.
@@ -185,14 +187,23 @@ mod tests {
             "/nowhere/b/CMakeFiles/CMakeScratch/TryCompile-a",
             "/nowhere/b/meson-private/tmpa",
             "/nowhere/b/CMakeFiles/4.1.0/CompilerIdCUDA",
-            "/nowhere/share/cmake-4.1/Modules",
         ] {
             assert_eq!(top(check), Some(PathBuf::from(check)));
             assert_eq!(top(&format!("{check}/src")), Some(PathBuf::from(check)));
         }
         assert_eq!(top("/nowhere/b/meson-private"), None);
         assert_eq!(top("/nowhere/b/CMakeScratch/TryCompile-a"), None);
-        assert_eq!(top("/nowhere/cmake/Modules"), None);
+    }
+
+    #[test]
+    fn cmakes_own_files_are_a_project_and_directories_called_alike_are_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let modules = dir.path().join("cmake-4.1/Modules");
+        fs::create_dir_all(&modules).unwrap();
+        fs::create_dir(dir.path().join(".git")).unwrap();
+        assert_eq!(top(&modules), Some(dir.path().to_owned()));
+        fs::write(modules.join("CMakeCUDACompilerABI.cu"), "").unwrap();
+        assert_eq!(top(&modules), Some(modules));
     }
 
     #[test]
