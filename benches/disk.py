@@ -46,5 +46,25 @@ def measure(units, tools, work, edits):
     return "\n".join(rows)
 
 
+def under_a_cap(unit, tools, work, edits, cap, last):
+    """How many of the last states of a unit are hits after `edits` edits in a cache of `cap` MB."""
+    source = unit.directory / unit.source
+    base = source.read_text()
+    rows = [f"| {unit.title}, {edits} edits, at most {cap} MB | of the last {last} states, hits |", "|---|---|"]
+    for tool in tools:
+        tool.empty()
+        tool.limit(cap)
+        for number in range(edits):
+            source.write_text(base + EDIT.replace(MARK, str(number)))
+            compile_once(unit, tool, work)
+        before = tool.hits()
+        for number in range(edits - last, edits):
+            source.write_text(base + EDIT.replace(MARK, str(number)))
+            compile_once(unit, tool, work)
+        rows.append(f"| {tool.name} | {tool.hits() - before} |")
+        source.write_text(base)
+    return "\n".join(rows)
+
+
 def kib(count):
     return f"{count / 1024:.1f} KiB"

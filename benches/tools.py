@@ -30,6 +30,9 @@ class Tool:
         """How many compiles were hits so far; None where nothing is ever one."""
         return None
 
+    def limit(self, megabytes):
+        """Caps the size of the cache."""
+
     def stop(self):
         """Ends what was started."""
 
@@ -67,6 +70,9 @@ class Pcache(Tool):
 
     def empty(self):
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def limit(self, megabytes):
+        self.environment["PCACHE_MAX_SIZE"] = str(megabytes * 10**6)
 
     def hits(self):
         stats = self.stats()
@@ -150,6 +156,9 @@ class Ccache(Tool):
 
     def empty(self):
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def limit(self, megabytes):
+        self.environment["CCACHE_MAXSIZE"] = f"{megabytes}MB"
 
     def hits(self):
         return self.counted("direct_cache_hit", "preprocessed_cache_hit")

@@ -84,7 +84,7 @@ impl Contents {
                 ..Self::nameless("direct-result")
             };
         }
-        if value.starts_with(b"pcache-nvcc token sets 1\n") {
+        if value.starts_with(b"pcache-nvcc token sets 2\n") {
             return Self::nameless("token-sets");
         }
         let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Value>();
@@ -151,7 +151,7 @@ fn shown(path: &str) -> PathBuf {
 fn class_of_json(value: &Value) -> &'static str {
     let has = |name: &str| value.get(name).is_some();
     match () {
-        () if has("request") || has("base") => "facts",
+        () if has("request") || has("base") || has("base_files") => "facts",
         () if has("depfiles") || has("unit") => "direct-result",
         () if has("milliseconds") => "result",
         () if has("order") => "search-order",
@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn other_records_have_their_classes() {
         let of = |value: &[u8]| Contents::of_record(value).class;
-        assert_eq!(of(b"pcache-nvcc token sets 1\n..."), "token-sets");
+        assert_eq!(of(b"pcache-nvcc token sets 2\n..."), "token-sets");
         assert_eq!(of(b"{\"order\":{},\"real\":[]}"), "search-order");
         assert_eq!(of(b"{\"places\":[]}\n#$ _SPACE_=\n"), "plan");
         for unknown in [&b""[..], b"\0\xff", b"{\"schema\":7}", b"[1, {\"a\": 2}]"] {

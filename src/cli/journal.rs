@@ -23,17 +23,21 @@ pub(super) fn compiles_of(noted: &[String]) -> Vec<Compile> {
 /// What a compile depended on, if it is still stored.
 pub(super) fn facts(store: &FileStore, compile: &Compile) -> Option<DependencyReport> {
     let record = record(store, compile.facts.as_ref()?)?;
-    if let Some(facts) = DependencyReport::from_record(&record) {
+    let report =
+        |record: &[u8]| DependencyReport::from_records(record, |key| self::record(store, key));
+    if let Some(facts) = report(&record) {
         return Some(facts);
     }
     let later: Later = serde_json::from_slice(&record).ok()?;
     let later = Some(later).filter(|later| later.schema == SCHEMA)?;
-    let base = DependencyReport::from_record(&self::record(store, &later.base)?)?;
+    let base = report(&self::record(store, &later.base)?)?;
     Some(base.at(&later))
 }
 
 fn record(store: &FileStore, key: &str) -> Option<Vec<u8>> {
-    store.get_record(&hex::decode(key).ok()?).ok()?
+    store
+        .get_intermediate_record(&hex::decode(key).ok()?)
+        .ok()?
 }
 
 /// Where a compile's sources are.

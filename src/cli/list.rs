@@ -50,6 +50,8 @@ struct ListReport {
 struct ListRow {
     /// The path below `entries` or `manifests/results`.
     name: String,
+    /// Below the cache's directory.
+    path: String,
     kind: &'static str,
     class: &'static str,
     bytes: u64,
@@ -106,6 +108,7 @@ fn rows(
                 Ok(None) => {}
                 Ok(Some(contents)) => rows.push(ListRow {
                     name: stored.name.to_string(),
+                    path: stored.path(),
                     kind: match sort {
                         EntryKind::Entry => "entry",
                         EntryKind::Record => "record",

@@ -65,6 +65,12 @@ impl StoreView<'_> {
         self.tried(self.store?.put_artefact(bytes))
     }
 
+    /// The record under `key`, if no result needs it.
+    pub fn intermediate_record(&self, key: &Digest) -> Option<Vec<u8>> {
+        self.tried(self.store?.get_intermediate_record(key))
+            .flatten()
+    }
+
     /// Stores bytes that no other program reads; `None` if they could not be stored.
     pub fn keep_internal(&self, bytes: &[u8]) -> Option<Artefact> {
         if self.readonly {
@@ -73,10 +79,18 @@ impl StoreView<'_> {
         self.tried(self.store?.put_internal(bytes))
     }
 
-    /// Stores the bytes of a record that no hit reads; returns whether that succeeded.
-    pub fn keep_packed(&self, key: &Digest, bytes: &[u8]) -> bool {
+    /// Stores a file between stages; `None` if it could not be stored.
+    pub fn keep_intermediate(&self, bytes: &[u8]) -> Option<Artefact> {
+        if self.readonly {
+            return None;
+        }
+        self.tried(self.store?.put_intermediate(bytes))
+    }
+
+    /// Stores the bytes of a record that no result needs; returns whether that succeeded.
+    pub fn keep_intermediate_record(&self, key: &Digest, bytes: &[u8]) -> bool {
         let store = self.store.filter(|_| !self.readonly);
-        let stored = store.and_then(|store| self.tried(store.put_packed_record(key, bytes)));
+        let stored = store.and_then(|store| self.tried(store.put_intermediate_record(key, bytes)));
         stored.is_some()
     }
 

@@ -3,6 +3,7 @@
 use super::base_dir::BaseDir;
 use super::compression::Compression;
 use super::driver::DriverVersion;
+use super::file_limit::FileLimit;
 use super::jobs::Jobs;
 use super::load::{SettingsReader, default_dir, default_private_dir};
 use super::policy::EvictionPolicy;
@@ -70,6 +71,8 @@ settings! {
         "Directory of the cache; made when it is missing";
     max_size: ByteSize = |_| DEFAULT_MAX_SIZE, "PCACHE_MAX_SIZE", "`10G`",
         "Size limit; above it, entries are evicted by `policy`";
+    max_files: FileLimit = |_| FileLimit(None), "PCACHE_MAX_FILES", "`none`",
+        "Limit on the number of files, for file systems with few inodes; above it, entries are evicted by `policy`";
     policy: EvictionPolicy = |_| EvictionPolicy::Lru, "PCACHE_POLICY", "`lru`",
         "Which entries go first: least recently used, first written, least often used, any; with `ttl` and `tlru`, also all that are older than that";
     compress: Compression = |_| Compression::DEFAULT, "PCACHE_COMPRESS", "`internal`",

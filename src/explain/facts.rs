@@ -1,13 +1,14 @@
 //! The report of what one compile depended on, as text without secret values. Stored for `pcache explain`; never read
 //! by a compile.
 
+use super::stored::CommonPart;
 use crate::key::{COMMON_FIELDS, Explanation};
 use crate::secret;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 /// The version of [`DependencyReport`]; others are not read.
-pub const SCHEMA: u32 = 1;
+pub const SCHEMA: u32 = 2;
 
 /// Fields with names of files, which hold neither macros nor variables. In all other fields, secret values are hidden.
 const OF_FILES: [&str; 6] = [
@@ -51,6 +52,9 @@ pub struct DependencyReport {
     pub present: Vec<String>,
     /// Directories as they are spelled, with their real paths.
     pub links: BTreeMap<String, String>,
+    /// Where the rest of a stored report is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub common: Option<CommonPart>,
 }
 
 /// One tool.
@@ -80,6 +84,9 @@ pub struct File {
     pub path: String,
     /// The first 16 digits of the SHA-256 of its content.
     pub digest: String,
+    /// Whether it is in the working directory or the base directory. Such files are edited.
+    #[serde(skip)]
+    pub is_own: bool,
     /// The digest of its tokens with their lines, if direct mode computed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<String>,
@@ -350,6 +357,7 @@ mod tests {
         let file = |path: &str, by| File {
             path: path.to_owned(),
             digest: String::new(),
+            is_own: true,
             tokens: None,
             by,
         };

@@ -7,6 +7,7 @@ mod causes;
 mod difference;
 mod facts;
 mod files;
+mod stored;
 
 pub use causes::differences;
 pub use difference::{Difference, DifferenceKind};
@@ -14,6 +15,7 @@ pub use facts::{
     DependencyReport, Fields, File, Later, SCHEMA, ToolFacts, UnitFacts, fields, flags, options,
     shared, text,
 };
+pub use stored::{CommonPart, FactsRecord};
 
 #[cfg(test)]
 mod tests;

@@ -13,6 +13,7 @@ fn file(path: &str, digest: &str, by: Option<usize>) -> File {
     File {
         path: path.to_owned(),
         digest: digest.to_owned(),
+        is_own: false,
         tokens: None,
         by,
     }

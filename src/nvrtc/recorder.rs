@@ -10,11 +10,10 @@ use crate::config::Config;
 use crate::explain::{self, DependencyReport, File, ToolFacts, fields, options, text};
 use crate::includes::lookups::Lookups;
 use crate::journal::{self, CompileOutcome as Ending, Recorder, UnitOutcome};
-use crate::key::{Digest, Digester, Explanation, Sink};
+use crate::key::{Digest, Explanation};
 use crate::log::Log;
 use crate::outcome::NvrtcReason;
 use crate::stats::Counter;
-use sha2::{Digest as _, Sha256};
 use std::env;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -196,6 +195,7 @@ pub(super) fn keep_facts(
             .map(|(path, digest)| File {
                 path: shown(path),
                 digest: hex::encode(&digest[..8]),
+                is_own: false,
                 tokens: None,
                 by: None,
             })
@@ -209,13 +209,11 @@ pub(super) fn keep_facts(
             .collect(),
         ..DependencyReport::default()
     };
-    let record = facts.to_record()?;
-    // Keyed by its content, so that equal reports are stored once.
-    let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc facts 1");
-    sink.one("content", &Sha256::digest(&record));
-    let key = sink.finish();
-    level.keep(&key, &record).then(|| hex::encode(key))
+    let records = facts.to_records()?;
+    let are_kept = records
+        .iter()
+        .all(|record| level.keep_intermediate_record(&record.key, &record.bytes));
+    are_kept.then(|| hex::encode(records[1].key))
 }
 
 fn shown(path: impl AsRef<OsStr>) -> String {

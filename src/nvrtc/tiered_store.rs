@@ -99,6 +99,14 @@ impl TieredStore {
         true
     }
 
+    /// Stores a record that no result needs, and that is not read here. Returns whether that succeeded.
+    pub(super) fn keep_intermediate_record(&self, key: &Digest, bytes: &[u8]) -> bool {
+        !self.readonly
+            && self
+                .tried(self.store.put_intermediate_record(key, bytes))
+                .is_some()
+    }
+
     fn remember(&self, key: &Digest, bytes: &[u8]) {
         if let Some(part) = self.part(key) {
             // Fails for values that are too large; they are read from the directory each time.

@@ -30,6 +30,7 @@ const NVRTC_BYPASSES: usize = NVRTC + 8;
 const STORE_EVICTED: usize = STORE + 4;
 const STORE_SWEPT: usize = STORE + 5;
 const WORK_TIDIED: usize = STORE + 6;
+const STORE_PACKED: usize = STORE + 7;
 
 const WORDS: usize = 512;
 const FORMAT: PageFormat = PageFormat {
@@ -129,8 +130,12 @@ pub enum Counter {
     NvrtcUncacheable,
     /// A program that bypassed the cache.
     NvrtcBypassed(NvrtcReason),
-    /// Entries and records removed to stay below the size limit.
+    /// Entries and records removed to stay below the limits.
     Evicted,
+    /// Bytes of artefacts that were compressed, before compression.
+    PackedFrom,
+    /// Bytes of artefacts that were compressed, as they were written.
+    PackedTo,
 }
 
 impl Counter {
@@ -157,6 +162,8 @@ impl Counter {
             Self::NvrtcUncacheable => NVRTC + 3,
             Self::NvrtcBypassed(reason) => NVRTC_BYPASSES + reason as usize,
             Self::Evicted => STORE_EVICTED,
+            Self::PackedFrom => STORE_PACKED,
+            Self::PackedTo => STORE_PACKED + 1,
         }
     }
 }

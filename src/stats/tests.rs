@@ -20,6 +20,8 @@ fn every_counter() -> Vec<Counter> {
         Counter::SpentMilliseconds,
         Counter::Distrusted,
         Counter::Evicted,
+        Counter::PackedFrom,
+        Counter::PackedTo,
         Counter::NvrtcHit,
         Counter::NvrtcMiss,
         Counter::NvrtcCoalesced,

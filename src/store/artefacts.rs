@@ -5,16 +5,53 @@ use super::backend::Name;
 use super::content_kind::ContentKind;
 use super::error::StoreError;
 use super::file::FileStore;
-use super::kind::EntryKind;
+use super::kind::Tree;
 use super::packed;
 use super::record::Unsealed;
 use super::tmp::Durability;
 use super::trust::RecordUse;
 use crate::config::CompressionLevel;
 use crate::files::{RightsKind, Size};
+use crate::stats::Counter;
 
 /// How an artefact is written.
 const HOW: (Durability, RightsKind) = (Durability::Verified, RightsKind::Owned);
+
+/// The form in which an artefact is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Raw,
+    Packed,
+}
+
+/// Where an artefact may be, those first where it is most likely.
+const PLACES: [(Tree, Form); 4] = [
+    (Tree::ENTRIES, Form::Raw),
+    (Tree::INTERMEDIATES, Form::Packed),
+    (Tree::INTERMEDIATES, Form::Raw),
+    (Tree::ENTRIES, Form::Packed),
+];
+
+impl Form {
+    fn name(self, artefact: &Artefact) -> Name {
+        match self {
+            Self::Raw => Name::of(&artefact.key()),
+            Self::Packed => Name::of(&artefact.packed_key()),
+        }
+    }
+
+    /// The content of a file, if it is that of `artefact`.
+    fn content(self, bytes: Vec<u8>, artefact: &Artefact) -> Unsealed {
+        let content = match self {
+            Self::Raw => Some(bytes),
+            Self::Packed => packed::unpack(&bytes, artefact.size),
+        };
+        match content {
+            Some(content) if Artefact::of(&content) == *artefact => Unsealed::Whole(content),
+            _ => Unsealed::Damaged,
+        }
+    }
+}
 
 impl FileStore {
     /// Stores a result, which other programs may read in the store, under a key made of its digest. If the same bytes
@@ -23,60 +60,63 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_artefact(&self, bytes: &[u8]) -> Result<Artefact, StoreError> {
-        self.put_at_level(bytes, self.compression.results())
+        self.put_in(Tree::ENTRIES, bytes, self.compression.results())
     }
 
-    /// Stores bytes that only this program reads, as [`FileStore::put_artefact`] does.
+    /// Stores bytes that only this program reads and no result needs, as [`FileStore::put_artefact`] does. They are
+    /// evicted before results are.
+    ///
+    /// # Errors
+    /// As for [`FileStore::put`].
+    pub fn put_intermediate(&self, bytes: &[u8]) -> Result<Artefact, StoreError> {
+        self.put_in(Tree::INTERMEDIATES, bytes, self.compression.internal())
+    }
+
+    /// Stores a part of a result that only this program reads, as [`FileStore::put_artefact`] does.
     ///
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_internal(&self, bytes: &[u8]) -> Result<Artefact, StoreError> {
-        self.put_at_level(bytes, self.compression.internal())
+        self.put_in(Tree::ENTRIES, bytes, self.compression.internal())
     }
 
-    fn put_at_level(
+    fn put_in(
         &self,
+        tree: Tree,
         bytes: &[u8],
         level: Option<CompressionLevel>,
     ) -> Result<Artefact, StoreError> {
         self.refuse_unsigned(RecordUse::Result)?;
         let artefact = Artefact::of(bytes);
-        let name = Name::of(&artefact.key());
         // Such a policy must see what an entry is.
         let must_show = self.policy.knows_kinds() && ContentKind::of(bytes) == ContentKind::Device;
-        match level.filter(|_| !must_show) {
-            Some(level) => self.put_packed(&artefact, bytes, level)?,
-            None if self.holds(name, bytes, Size::Exactly(artefact.size)) => {}
-            None => self.write(EntryKind::Entry, name, &[bytes], HOW)?,
+        let level = level.filter(|_| !must_show);
+        let raw = Form::Raw.name(&artefact);
+        let is_result = self.holds(Tree::ENTRIES, raw, bytes, Size::Exactly(artefact.size));
+        if is_result {
+            return Ok(artefact);
+        }
+        let Some(frame) = level.and_then(|level| packed::pack(bytes, level)) else {
+            if tree == Tree::ENTRIES || !self.holds(tree, raw, bytes, Size::Exactly(artefact.size))
+            {
+                self.write(tree, raw, &[bytes], HOW)?;
+            }
+            return Ok(artefact);
+        };
+        let name = Form::Packed.name(&artefact);
+        // A frame of another level or release of zstd is as good, but would have to be decompressed to be known.
+        if !self.holds(tree, name, &frame, Size::AtMost(artefact.size)) {
+            self.write(tree, name, &[&frame], HOW)?;
+            self.stats.add(Counter::PackedFrom, artefact.size);
+            self.stats.add(Counter::PackedTo, frame.len() as u64);
         }
         Ok(artefact)
     }
 
-    fn put_packed(
-        &self,
-        artefact: &Artefact,
-        bytes: &[u8],
-        level: CompressionLevel,
-    ) -> Result<(), StoreError> {
-        let raw = Name::of(&artefact.key());
-        if self.holds(raw, bytes, Size::Exactly(artefact.size)) {
-            return Ok(());
-        }
-        let Some(frame) = packed::pack(bytes, level) else {
-            return self.write(EntryKind::Entry, raw, &[bytes], HOW);
-        };
-        let name = Name::of(&artefact.packed_key());
-        // A frame of another level or release of zstd is as good, but would have to be decompressed to be known.
-        if self.holds(name, &frame, Size::AtMost(artefact.size)) {
-            return Ok(());
-        }
-        self.write(EntryKind::Entry, name, &[&frame], HOW)
-    }
-
     /// Whether the entry called `name` holds `bytes`. Reading and comparing costs less than a write. An entry that
     /// cannot be read is replaced.
-    fn holds(&self, name: Name, bytes: &[u8], size: Size) -> bool {
-        let stored = self.read(EntryKind::Entry, name, size).ok().flatten();
+    fn holds(&self, tree: Tree, name: Name, bytes: &[u8], size: Size) -> bool {
+        let stored = self.read(tree, name, size).ok().flatten();
         stored.is_some_and(|file| file.bytes == bytes)
     }
 
@@ -86,28 +126,27 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be read.
     pub fn get_artefact(&self, artefact: &Artefact) -> Result<Option<Vec<u8>>, StoreError> {
-        let name = Name::of(&artefact.key());
-        let file = self.read(EntryKind::Entry, name, Size::Exactly(artefact.size))?;
-        if file.is_none() {
-            return self.get_packed(artefact);
+        let mut found = None;
+        for (tree, form) in PLACES {
+            let name = form.name(artefact);
+            let size = match form {
+                Form::Raw => Size::Exactly(artefact.size),
+                Form::Packed => Size::AtMost(artefact.size),
+            };
+            if let Some(file) = self.read(tree, name, size)? {
+                found = Some((tree, form, name, file));
+                break;
+            }
         }
-        self.verified(EntryKind::Entry, name, file, |file| {
-            if file.facts.size == artefact.size && Artefact::of(&file.bytes) == *artefact {
-                Unsealed::Whole(file.bytes)
-            } else {
-                Unsealed::Damaged
+        let Some((tree, form, name, file)) = found else {
+            self.count_miss();
+            return Ok(None);
+        };
+        self.verified(tree, name, Some(file), |file| {
+            if form == Form::Raw && file.facts.size != artefact.size {
+                return Unsealed::Damaged;
             }
-        })
-    }
-
-    fn get_packed(&self, artefact: &Artefact) -> Result<Option<Vec<u8>>, StoreError> {
-        let name = Name::of(&artefact.packed_key());
-        let file = self.read(EntryKind::Entry, name, Size::AtMost(artefact.size))?;
-        self.verified(EntryKind::Entry, name, file, |file| {
-            match packed::unpack(&file.bytes, artefact.size) {
-                Some(bytes) if Artefact::of(&bytes) == *artefact => Unsealed::Whole(bytes),
-                _ => Unsealed::Damaged,
-            }
+            form.content(file.bytes, artefact)
         })
     }
 }

@@ -3,15 +3,17 @@
 //! single put pays for all. `docs/design/store.md#eviction` says how close that comes to listing all.
 
 use super::StoreError;
+use super::backend::Name;
 use super::file::FileStore;
+use super::kind::Tree;
 use super::own::Own;
-use super::policy::{Candidate, Limits, Nanos};
+use super::policy::{Candidate, Limits};
 use super::scan::{MOST_LISTED, Shard};
 use super::sharded_directory::name_of;
 use super::usage_log::fold;
 use crate::files;
 use crate::files::Directory;
-use crate::stats::{Counter, SHARDS, ShardRow};
+use crate::stats::{Counter, SHARDS, ShardRow, StoreSize};
 use rustix::fs::{FlockOperation, OFlags, flock};
 use rustix::io::Errno;
 use std::collections::HashSet;
@@ -38,6 +40,31 @@ pub(super) struct EvictionWork {
     pub(super) trouble: Option<StoreError>,
 }
 
+/// What an eviction is to reach.
+#[derive(Debug)]
+struct Goal {
+    limits: Limits,
+    /// The size before the put that the eviction is to make up for.
+    before: StoreSize,
+    /// What stays.
+    spared: Option<StoredName>,
+}
+
+impl Goal {
+    fn is_reached(&self, size: StoreSize) -> bool {
+        size.bytes <= self.limits.max_bytes && size.files() <= self.limits.max_files
+    }
+
+    /// Whether the store is smaller than before the put, in all that exceeds a limit.
+    fn is_made_up(&self, size: StoreSize) -> bool {
+        (size.bytes < self.before.bytes || size.bytes <= self.limits.max_bytes)
+            && (size.files() < self.before.files() || size.files() <= self.limits.max_files)
+    }
+}
+
+/// A file of the store.
+pub(super) type StoredName = (Tree, Name);
+
 /// The part of the store that was listed for an eviction.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum ListedExtent {
@@ -55,10 +82,35 @@ impl EvictionWork {
 }
 
 impl FileStore {
-    /// Evicts if the counted size exceeds the limit. `before` is the counted size before the caller's
-    /// put: the eviction may stop when it has made up for that put.
-    pub(super) fn trim(&self, before: u64) -> Result<(), StoreError> {
-        if self.is_small_enough() {
+    /// The limits of this store.
+    pub(super) fn limits(&self) -> Limits {
+        Limits::below(self.max_bytes).with_files(self.max_files)
+    }
+
+    /// Evicts if the store exceeds a limit after a put. `before` is its size before the put: the eviction may stop when
+    /// it has made up for that put. What was `put` is not evicted.
+    pub(super) fn trim(&self, before: StoreSize, put: StoredName) -> Result<(), StoreError> {
+        let goal = Goal {
+            limits: self.limits(),
+            before,
+            spared: Some(put),
+        };
+        self.shrink(&goal)
+    }
+
+    /// Evicts until a value of `size` bytes fits below the size limit.
+    pub fn make_room(&self, size: u64) -> Result<(), StoreError> {
+        let room = self.max_bytes.saturating_sub(size);
+        let goal = Goal {
+            limits: Limits::exactly(room),
+            before: StoreSize::default(),
+            spared: None,
+        };
+        self.shrink(&goal)
+    }
+
+    fn shrink(&self, goal: &Goal) -> Result<(), StoreError> {
+        if goal.is_reached(self.counted()) {
             return Ok(());
         }
         let Some(root) = self.directory()? else {
@@ -66,7 +118,7 @@ impl FileStore {
         };
         let eviction_lock = lock(self.own.as_ref());
         // Another process evicts. It may be stopped: from 110 % of the limit on, this one evicts all the same.
-        if eviction_lock.is_none() && self.counted() / 11 * 10 <= self.max_bytes {
+        if eviction_lock.is_none() && self.counted().bytes / 11 * 10 <= self.max_bytes {
             return Ok(());
         }
         self.sweep()?;
@@ -74,24 +126,19 @@ impl FileStore {
         let totals = self.stats.totals();
         // A single shard whose total is far too high is the fullest one; listing it corrects its total.
         let _ = work.note(self.scan_shard(&root, totals.fullest()));
-        while !self.is_small_enough() && work.shards < SHARDS {
+        while !goal.is_reached(self.counted()) && work.shards < SHARDS {
             let group = self.next_group(&root, &mut work);
-            self.thin_out(&root, &group, before, &mut work);
+            self.thin_out(&root, &group, goal, &mut work);
             let is_enough = work.listed >= MOST_LISTED / 2 || work.removed >= MOST_REMOVED;
-            if is_enough && self.counted() < before {
+            if is_enough && goal.is_made_up(self.counted()) {
                 break;
             }
         }
         work.trouble.map_or(Ok(()), Err)
     }
 
-    fn counted(&self) -> u64 {
-        let size = self.stats.totals().size();
-        size.map_or(0, |size| size.bytes)
-    }
-
-    fn is_small_enough(&self) -> bool {
-        self.counted() <= self.max_bytes
+    fn counted(&self) -> StoreSize {
+        self.stats.totals().size().unwrap_or_default()
     }
 
     /// Lists the next shards in turn, as many as one put may pay for; all of them in a small store.
@@ -120,26 +167,28 @@ impl FileStore {
         group
     }
 
-    /// Removes the policy's victims from the shards of a group: the share of their bytes that all
+    /// Removes the policy's victims from the shards of a group: the share of their bytes and files that all
     /// shards together have too many.
-    fn thin_out(&self, root: &Directory, group: &[Shard], before: u64, work: &mut EvictionWork) {
-        let now = files::now();
-        let candidates: Vec<Candidate> = group
-            .iter()
-            .flat_map(|shard| self.candidates(root, shard))
-            .collect();
-        let files = group.iter().flat_map(|shard| {
-            let files = shard.files();
-            files.map(move |(listing, _, file)| (shard, listing, file))
-        });
-        let files: Vec<_> = files.collect();
+    fn thin_out(&self, root: &Directory, group: &[Shard], goal: &Goal, work: &mut EvictionWork) {
+        let mut candidates = Vec::new();
+        let mut files = Vec::new();
+        for shard in group {
+            let facts = self.candidates(root, shard);
+            for ((listing, tree, file), candidate) in shard.files().zip(facts) {
+                let name = name_of(shard.number, &file.name);
+                if name.is_none_or(|name| goal.spared != Some((tree, name))) {
+                    candidates.push(candidate);
+                    files.push((shard, listing, file));
+                }
+            }
+        }
         let extent = if group.len() == SHARDS {
             ListedExtent::WholeStore
         } else {
             ListedExtent::SomeShards
         };
-        for at in self.victims(&candidates, extent, now) {
-            if work.removed >= MOST_REMOVED && self.counted() < before {
+        for at in self.victims(&candidates, extent, goal) {
+            if work.removed >= MOST_REMOVED && goal.is_made_up(self.counted()) {
                 break;
             }
             let (shard, listing, file) = files[at];
@@ -156,24 +205,31 @@ impl FileStore {
     }
 
     /// Indices of the candidates to remove.
-    fn victims(&self, candidates: &[Candidate], extent: ListedExtent, now: Nanos) -> Vec<usize> {
-        let limits = Limits::below(self.max_bytes);
+    fn victims(&self, candidates: &[Candidate], extent: ListedExtent, goal: &Goal) -> Vec<usize> {
+        let (limits, now) = (goal.limits, files::now());
+        let listed = candidates.iter().map(|file| u128::from(file.size)).sum();
+        let counted = self.counted();
         if extent == ListedExtent::WholeStore {
-            let unfinished = self.stats.totals().row(ShardRow::Unfinished).bytes;
-            return self
-                .policy
-                .victims(candidates, limits.without(unfinished), now);
+            // What is being written, and what is spared.
+            let others = u128::from(counted.bytes).saturating_sub(listed);
+            let others = u64::try_from(others).unwrap_or(u64::MAX);
+            return self.policy.victims(candidates, limits.without(others), now);
         }
-        let sizes = candidates.iter().map(|file| u128::from(file.size));
-        let stays = stays(sizes.sum(), self.counted(), limits.target_bytes);
-        self.policy.victims(candidates, Limits::exactly(stays), now)
+        let bytes = stays(listed, counted.bytes, limits.target_bytes);
+        let files = stays(
+            candidates.len() as u128,
+            counted.files(),
+            limits.target_files,
+        );
+        let limits = Limits::exactly(bytes).to_files(files);
+        self.policy.victims(candidates, limits, now)
     }
 
     /// Folds the usage log of a shard, leaving out files that the listing does not have.
     pub(super) fn fold_log(&self, root: &Directory, shard: &Shard, work: &mut EvictionWork) {
-        let listed = shard.files().filter_map(|(_, kind, file)| {
+        let listed = shard.files().filter_map(|(_, tree, file)| {
             let name = name_of(shard.number, &file.name)?;
-            Some((kind, name))
+            Some((tree, name))
         });
         let listed: HashSet<_> = listed.collect();
         let folded = fold(root, shard.number, |file| listed.contains(file));

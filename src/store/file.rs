@@ -8,7 +8,7 @@ use super::content_kind::{CLASS_HEAD, ContentKind};
 use super::error::StoreError;
 use super::key::KeyRefusal;
 use super::key_locks::KeyLocks;
-use super::kind::{Access, EntryKind};
+use super::kind::{Access, Tree, Worth};
 use super::own::Own;
 use super::packed;
 use super::policy::{Candidate, Policy, UsageLog};
@@ -18,12 +18,16 @@ use super::sharded_directory::{FoundFile, Placement, ShardedDirectory, Touch};
 use super::tmp::{self, Durability, Temporary};
 use super::trust::{Credentials, RecordUse, Standing};
 use super::usage_log::{Usage, note};
-use crate::config::{Compression, CompressionLevel};
+use crate::config::Compression;
 use crate::files::{Directory, FileMeta, Rights, RightsKind, Root, Size, is_missing, now};
 use crate::stats::{Counter, ShardRow, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+
+/// For a value of more than this part of the size limit, room is made before it is written. Smaller ones exceed the
+/// limit until the eviction after them.
+const LARGE: u64 = 20;
 
 /// A store in a directory, shared with any number of other processes.
 #[derive(Debug)]
@@ -36,12 +40,11 @@ pub struct FileStore {
     /// The store of this user's own records, if they are in another directory. Opened on first use.
     pub(super) apart: OnceLock<Option<Box<Self>>>,
     pub(super) max_bytes: u64,
+    pub(super) max_files: u64,
     pub(super) policy: Policy,
     pub(super) compression: Compression,
     pub(super) access: Access,
     pub(super) credentials: Credentials,
-    pub(super) entries: ShardedDirectory,
-    pub(super) records: ShardedDirectory,
     pub(super) stats: Stats,
     pub(super) hits: AtomicU64,
     pub(super) misses: AtomicU64,
@@ -53,6 +56,12 @@ impl FileStore {
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// Holds at most `max_files` files, instead of any number.
+    #[must_use]
+    pub fn with_max_files(self, max_files: u64) -> Self {
+        Self { max_files, ..self }
     }
 
     /// Compresses what `compression` says, instead of [`Compression::DEFAULT`].
@@ -113,7 +122,7 @@ impl FileStore {
 
     /// The bytes under `key`, if they may be believed without verification. Does not count the lookup.
     pub(super) fn unverified(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        let file = self.read(EntryKind::Entry, Name::of(key), Size::AtMost(u64::MAX))?;
+        let file = self.read(Tree::ENTRIES, Name::of(key), Size::AtMost(u64::MAX))?;
         let believed = file.filter(|file| self.credentials.may_be_believed(&file.facts));
         Ok(believed.map(|file| file.bytes))
     }
@@ -125,7 +134,7 @@ impl FileStore {
     /// The value is larger than the store, or cannot be written.
     pub fn put(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
         let how = (Durability::Synced, RightsKind::Owned);
-        self.write(EntryKind::Entry, Name::of(key), &[value], how)
+        self.write(Tree::ENTRIES, Name::of(key), &[value], how)
     }
 
     /// Removes the entry of `key`. Returns whether there was one.
@@ -133,7 +142,7 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be removed.
     pub fn remove(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.take_out(EntryKind::Entry, Name::of(key))
+        self.take_out(Tree::ENTRIES, Name::of(key))
     }
 
     /// The result record under `key`. A damaged record is counted as an error and removed; one that is not
@@ -142,18 +151,32 @@ impl FileStore {
     /// # Errors
     /// The record exists and cannot be read.
     pub fn get_record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.unsealed(key, RecordUse::Result)
+        self.unsealed(key, RecordUse::Result, Worth::Result)
+    }
+
+    /// As [`FileStore::get_record`], for a record that [`FileStore::put_intermediate_record`] stored.
+    ///
+    /// # Errors
+    /// As for [`FileStore::get_record`].
+    pub fn get_intermediate_record(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        self.unsealed(key, RecordUse::Result, Worth::Intermediate)
     }
 
     /// The record under `key` that steers what the program does.
     pub(super) fn order(&self, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.unsealed(key, RecordUse::Order)
+        self.unsealed(key, RecordUse::Order, Worth::Result)
     }
 
-    fn unsealed(&self, key: &[u8], usage: RecordUse) -> Result<Option<Vec<u8>>, StoreError> {
+    fn unsealed(
+        &self,
+        key: &[u8],
+        usage: RecordUse,
+        worth: Worth,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let name = self.credentials.name(key, usage);
-        let file = self.read(EntryKind::Record, name, Size::AtMost(LONGEST_RECORD))?;
-        self.verified(EntryKind::Record, name, file, |file| {
+        let tree = Tree::records(worth);
+        let file = self.read(tree, name, Size::AtMost(LONGEST_RECORD))?;
+        self.verified(tree, name, file, |file| {
             self.credentials
                 .unseal(name, &file.facts, file.bytes, usage)
         })
@@ -164,28 +187,19 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        if value.starts_with(packed::MAGIC) {
-            // As it is, it would be taken for a compressed one.
-            let level = CompressionLevel::FAST;
-            let frame = packed::frame(value, level).unwrap_or_default();
-            return self.seal(key, &frame, RecordUse::Result);
-        }
-        self.seal(key, value, RecordUse::Result)
+        self.seal(key, value, RecordUse::Result, Worth::Result)
     }
 
-    /// As [`FileStore::put_record`], for a record that no hit reads: it is compressed unless the settings forbid it.
+    /// Stores a record that no result needs. It is evicted before results are.
     ///
     /// # Errors
     /// As for [`FileStore::put`].
-    pub fn put_packed_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        let level = self.compression.internal();
-        let level = level.filter(|_| (value.len() as u64) < LONGEST_RECORD);
-        let frame = level.and_then(|level| packed::pack(value, level));
-        self.seal(key, frame.as_deref().unwrap_or(value), RecordUse::Result)
+    pub fn put_intermediate_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        self.seal(key, value, RecordUse::Result, Worth::Intermediate)
     }
 
     pub(super) fn seal_order(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.seal(key, value, RecordUse::Order)
+        self.seal(key, value, RecordUse::Order, Worth::Result)
     }
 
     /// Fails if no reader would believe a file of this usage.
@@ -196,7 +210,13 @@ impl FileStore {
         }
     }
 
-    fn seal(&self, key: &[u8], value: &[u8], usage: RecordUse) -> Result<(), StoreError> {
+    fn seal(
+        &self,
+        key: &[u8],
+        value: &[u8],
+        usage: RecordUse,
+        worth: Worth,
+    ) -> Result<(), StoreError> {
         self.refuse_unsigned(usage)?;
         let name = self.credentials.name(key, usage);
         let size = value.len() as u64;
@@ -207,9 +227,11 @@ impl FileStore {
                 max_bytes: LONGEST_RECORD,
             });
         }
+        let frame = packed::record(value, self.compression.internal());
+        let value = frame.as_deref().unwrap_or(value);
         let parts = [&self.credentials.header(name, value, usage), value];
         let how = (Durability::Verified, RightsKind::Owned);
-        self.write(EntryKind::Record, name, &parts, how)
+        self.write(Tree::records(worth), name, &parts, how)
     }
 
     /// Removes the result record of `key`. Returns whether there was one.
@@ -217,17 +239,11 @@ impl FileStore {
     /// # Errors
     /// The record exists and cannot be removed.
     pub fn remove_record(&self, key: &[u8]) -> Result<bool, StoreError> {
-        self.take_out(
-            EntryKind::Record,
-            self.credentials.name(key, RecordUse::Result),
-        )
+        self.take_out(Tree::RECORDS, self.credentials.name(key, RecordUse::Result))
     }
 
-    pub(super) fn directory_of(&self, kind: EntryKind) -> &ShardedDirectory {
-        match kind {
-            EntryKind::Entry => &self.entries,
-            EntryKind::Record => &self.records,
-        }
+    pub(super) fn directory_of(&self, tree: Tree) -> ShardedDirectory<'_> {
+        ShardedDirectory::new(&self.opened, tree.path())
     }
 
     /// Opens the root; `None` if it does not exist.
@@ -242,7 +258,7 @@ impl FileStore {
     /// Reads a file and marks it as used; `None` if it is missing or has expired.
     pub(super) fn read(
         &self,
-        kind: EntryKind,
+        tree: Tree,
         name: Name,
         expected: Size,
     ) -> Result<Option<FoundFile>, StoreError> {
@@ -250,18 +266,18 @@ impl FileStore {
             Access::ReadWrite => Touch::Mark,
             Access::ReadOnly => Touch::Leave,
         };
-        let Some(file) = self.directory_of(kind).read(name, touch, expected)? else {
+        let Some(file) = self.directory_of(tree).read(name, touch, expected)? else {
             return Ok(None);
         };
         if self.policy.knows_expiry() {
             let class = ContentKind::of(&file.bytes[..file.bytes.len().min(CLASS_HEAD)]);
             if self.has_expired(&file.facts, class) {
                 // Not served even if it cannot be removed.
-                let _ = self.discard(kind, name, &file.facts);
+                let _ = self.discard(tree, name, &file.facts);
                 return Ok(None);
             }
         }
-        self.note_use(kind, name, None);
+        self.note_use(tree, name, None);
         Ok(Some(file))
     }
 
@@ -269,7 +285,7 @@ impl FileStore {
     /// error and removed. If it cannot be removed, it is still not served.
     pub(super) fn verified(
         &self,
-        kind: EntryKind,
+        tree: Tree,
         name: Name,
         file: Option<FoundFile>,
         check: impl FnOnce(FoundFile) -> Unsealed,
@@ -287,7 +303,7 @@ impl FileStore {
             Unsealed::Foreign => self.stats.add(Counter::Distrusted, 1),
             Unsealed::Damaged => {
                 self.stats.add(Counter::Error, 1);
-                let _ = self.discard(kind, name, &facts);
+                let _ = self.discard(tree, name, &facts);
             }
         }
         self.count_miss();
@@ -298,7 +314,7 @@ impl FileStore {
         self.hits.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn count_miss(&self) {
+    pub(super) fn count_miss(&self) {
         self.misses.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -311,7 +327,7 @@ impl FileStore {
     }
 
     /// Appends to the usage log, if the policy needs it. Best effort: a failed write undercounts by one.
-    fn note_use(&self, kind: EntryKind, name: Name, class: Option<ContentKind>) {
+    fn note_use(&self, tree: Tree, name: Name, class: Option<ContentKind>) {
         let usage = match self.policy.log() {
             UsageLog::Uses => Usage {
                 uses: 1,
@@ -324,7 +340,7 @@ impl FileStore {
             return;
         }
         let appended = self.directory().and_then(|root| match root {
-            Some(root) => note(&root, &self.root, (kind, name), usage),
+            Some(root) => note(&root, &self.root, (tree, name), usage),
             None => Ok(()),
         });
         if appended.is_err() {
@@ -332,10 +348,10 @@ impl FileStore {
         }
     }
 
-    /// Stores a file of either kind; its content is the concatenation of `parts`.
+    /// Stores a file in one of the trees; its content is the concatenation of `parts`.
     pub(super) fn write(
         &self,
-        kind: EntryKind,
+        tree: Tree,
         name: Name,
         parts: &[&[u8]],
         how: (Durability, RightsKind),
@@ -349,14 +365,15 @@ impl FileStore {
             return Err(StoreError::TooLarge { size, max_bytes });
         }
         // The size before this put: an eviction stops early once it has made up for the put.
-        let before = self.held_bytes();
-        self.write_and_place(kind, name, parts, size, how)?;
-        let head = parts.iter().find(|part| !part.is_empty());
-        self.note_use(kind, name, head.map(|head| ContentKind::of(head)));
-        // The put has succeeded even if the eviction fails.
-        if before.and_then(|before| self.trim(before)).is_err() {
-            self.stats.add(Counter::Error, 1);
+        let before = self.held();
+        if size > max_bytes / LARGE {
+            self.note_trouble(self.make_room(size));
         }
+        self.write_and_place(tree, name, parts, size, how)?;
+        let head = parts.iter().find(|part| !part.is_empty());
+        self.note_use(tree, name, head.map(|head| ContentKind::of(head)));
+        // The put has succeeded even if the eviction fails.
+        self.note_trouble(before.and_then(|before| self.trim(before, (tree, name))));
         Ok(())
     }
 
@@ -365,7 +382,7 @@ impl FileStore {
     /// may count it; the next listing of the shard corrects that.
     fn write_and_place(
         &self,
-        kind: EntryKind,
+        tree: Tree,
         name: Name,
         parts: &[&[u8]],
         size: u64,
@@ -378,12 +395,12 @@ impl FileStore {
         let placed = Temporary::new(&root, &self.root, rights).and_then(|mut temporary| {
             let written = temporary.write(parts, durability);
             written.map_err(StoreError::io("write a file in", &self.root.join("tmp")))?;
-            self.directory_of(kind).place(&root, temporary, name)
+            self.directory_of(tree).place(&root, temporary, name)
         });
         let row = ShardRow::Shard(name.0[0]);
         match &placed {
             Ok(Placement::New) => {
-                let change = one(kind, Sign::More);
+                let change = one(tree.kind, Sign::More);
                 let bytes = signed(size, Sign::More);
                 totals.change(row, StoreChange { bytes, ..change });
             }
@@ -397,35 +414,41 @@ impl FileStore {
         placed.map(|_| ())
     }
 
+    fn note_trouble(&self, result: Result<(), StoreError>) {
+        if result.is_err() {
+            self.stats.add(Counter::Error, 1);
+        }
+    }
+
     /// Opens the root, and creates it again if it was removed.
     fn root_made(&self) -> Result<Directory, StoreError> {
         root::make(&self.root)
     }
 
-    fn take_out(&self, kind: EntryKind, name: Name) -> Result<bool, StoreError> {
+    fn take_out(&self, tree: Tree, name: Name) -> Result<bool, StoreError> {
         if self.access == Access::ReadOnly {
             return Ok(false);
         }
-        let removed = self.directory_of(kind).remove(name)?;
-        self.count_out(kind, name.0[0], removed);
+        let removed = self.directory_of(tree).remove(name)?;
+        self.count_out(tree, name.0[0], removed);
         Ok(removed.is_some())
     }
 
     /// Removes a file if it is still the one that was seen, and subtracts it from the totals.
-    fn discard(&self, kind: EntryKind, name: Name, seen: &FileMeta) -> Result<(), StoreError> {
+    fn discard(&self, tree: Tree, name: Name, seen: &FileMeta) -> Result<(), StoreError> {
         if self.access == Access::ReadWrite {
-            let removed = self.directory_of(kind).remove_seen(name, seen)?;
-            self.count_out(kind, name.0[0], removed);
+            let removed = self.directory_of(tree).remove_seen(name, seen)?;
+            self.count_out(tree, name.0[0], removed);
         }
         Ok(())
     }
 
     /// Subtracts a removed file from the totals of its shard.
-    pub(super) fn count_out(&self, kind: EntryKind, shard: u8, removed: Option<FileMeta>) {
+    pub(super) fn count_out(&self, tree: Tree, shard: u8, removed: Option<FileMeta>) {
         if let Some(file) = removed.filter(|file| file.is_file) {
             let change = StoreChange {
                 bytes: signed(file.size, Sign::Less),
-                ..one(kind, Sign::Less)
+                ..one(tree.kind, Sign::Less)
             };
             self.stats.totals().change(ShardRow::Shard(shard), change);
         }

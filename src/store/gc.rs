@@ -6,7 +6,7 @@ use super::error::StoreError;
 use super::evict::{EvictionWork, lock};
 use super::file::FileStore;
 use super::kind::Access;
-use super::policy::{Candidate, Limits};
+use super::policy::Candidate;
 use super::scan::Shard;
 use crate::files::{Directory, now};
 use crate::stats::{Counter, ShardRow, StoreSize};
@@ -96,7 +96,7 @@ impl FileStore {
             files.map(move |(listing, _, file)| (shard, listing, file))
         });
         let files: Vec<_> = files.collect();
-        let limits = Limits::below(self.max_bytes).without(unfinished);
+        let limits = self.limits().without(unfinished);
         let victims = self.policy.victims(&candidates, limits, now);
         let total = victims.len() as u64;
         for (nth, at) in victims.into_iter().enumerate() {

@@ -4,6 +4,7 @@
 //! ```text
 //! <root>/entries/ab/cdef…            artefacts, raw bytes; ab/cdef… = SHA-256 of the key in hex
 //! <root>/manifests/results/ab/cdef…  result records, each below a line with its checksum
+//! <root>/intermediates/              what is cheaper to lose: entries/ and records/, laid out likewise
 //! <root>/tmp/                        files being written
 //! <root>/locks/flights               one lock per key that a process is compiling (single flight)
 //! <root>/locks/slots                 one lock per running stage (`crate::exec`)
@@ -45,6 +46,7 @@ mod trust;
 mod turn;
 mod unchanged;
 mod usage_log;
+mod words;
 
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
@@ -54,7 +56,7 @@ pub use file::FileStore;
 pub use flight::{Flight, Flights, LeadGuard};
 pub use gc::{Collected, Phase};
 pub use key::{KEY_DIRECTORY, KEY_FILE, KeyRefusal, SigningKey};
-pub use kind::EntryKind;
+pub use kind::{EntryKind, Worth};
 pub use memory::MemoryStore;
 pub use own::Privacy;
 pub use policy::Policy;

@@ -7,7 +7,6 @@ use super::kind::Access;
 use super::own;
 use super::policy::Policy;
 use super::root::{absolute, make, refuse_strangers};
-use super::sharded_directory::ShardedDirectory;
 use super::trust::Credentials;
 use crate::config::{Compression, Config};
 use crate::files::{Directory, Root, Trust, seconds};
@@ -77,6 +76,7 @@ impl FileStore {
         let store = Self::open_as(&config.dir.value, &opening)?;
         Ok(store
             .with_policy(config.policy.value.into())
+            .with_max_files(config.max_files.value.files())
             .with_compression(config.compress.value))
     }
 
@@ -131,12 +131,11 @@ impl FileStore {
         };
         let store = Self {
             max_bytes,
+            max_files: u64::MAX,
             policy: Policy::default(),
             compression: Compression::DEFAULT,
             access,
             credentials,
-            entries: ShardedDirectory::new(Arc::clone(&opened), "entries"),
-            records: ShardedDirectory::new(Arc::clone(&opened), "manifests/results"),
             opened,
             own,
             apart: OnceLock::new(),

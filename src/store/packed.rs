@@ -1,6 +1,7 @@
-//! Compressed values: one zstd frame that says how long its content is. `zstd -d` reads it.
+//! Compressed values: a zstd frame that says how long its content is. `zstd -d` reads it.
 
 use super::artefact::Artefact;
+use super::words;
 use crate::config::CompressionLevel;
 use std::io::Read;
 
@@ -10,22 +11,63 @@ pub(super) const MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// Shorter values stay as they are: a file takes a block of the file system in any case.
 const WORTHWHILE: usize = 256;
 
-/// The frame with the content `bytes`; `None` if that would save less than an eighth.
+/// Shorter records stay readable: a file takes a block of the file system in any case.
+const LONG_RECORD: usize = 4096;
+
+/// How a frame begins that is no content (RFC 8878, section 3.1.2). It holds the length of the first part of a text
+/// whose numbers follow as bytes; the frame after it holds both.
+pub(super) const WORDS_MAGIC: &[u8] = &[0x5c, 0x2a, 0x4d, 0x18];
+
+/// The file with the content `bytes`: a frame, or two if it is a text of numbers. `None` if that would save less than
+/// an eighth.
 pub(super) fn pack(bytes: &[u8], level: CompressionLevel) -> Option<Vec<u8>> {
     if bytes.len() < WORTHWHILE {
         return None;
     }
-    let frame = frame(bytes, level)?;
-    (frame.len() < bytes.len() - bytes.len() / 8).then_some(frame)
+    let file = match words::split(bytes) {
+        None => frame(bytes, level)?,
+        Some([rest, numbers]) => {
+            let length = u32::try_from(rest.len()).ok()?.to_le_bytes();
+            let size = u32::try_from(length.len()).ok()?.to_le_bytes();
+            let frame = frame(&[rest, numbers].concat(), level)?;
+            [WORDS_MAGIC, &size, &length, &frame].concat()
+        }
+    };
+    (file.len() < bytes.len() - bytes.len() / 8).then_some(file)
+}
+
+/// What is stored in place of the value of a record; `None` for the value itself.
+pub(super) fn record(value: &[u8], level: Option<CompressionLevel>) -> Option<Vec<u8>> {
+    if value.starts_with(MAGIC) {
+        // As it is, it would be taken for a frame.
+        return frame(value, CompressionLevel::FAST);
+    }
+    let level = level.filter(|_| value.len() >= LONG_RECORD)?;
+    pack(value, level)
 }
 
 /// The frame with the content `bytes`, however long it is.
-pub(super) fn frame(bytes: &[u8], level: CompressionLevel) -> Option<Vec<u8>> {
+fn frame(bytes: &[u8], level: CompressionLevel) -> Option<Vec<u8>> {
     zstd::bulk::compress(bytes, level.number()).ok()
 }
 
-/// The content of a frame. `None` if it is damaged or longer than `most`.
-pub(super) fn unpack(frame: &[u8], most: u64) -> Option<Vec<u8>> {
+/// The content of a file that [`pack`] wrote. `None` if it is damaged or longer than `most`.
+pub(super) fn unpack(file: &[u8], most: u64) -> Option<Vec<u8>> {
+    if let Some((length, frame)) = of_words(file) {
+        let text = words::join(&content(frame, most)?, length)?;
+        return (text.len() as u64 <= most).then_some(text);
+    }
+    content(file, most)
+}
+
+/// The length of the first part of a text of numbers, and the frame; `None` for other files.
+fn of_words(file: &[u8]) -> Option<(usize, &[u8])> {
+    let (size, rest) = file.strip_prefix(WORDS_MAGIC)?.split_first_chunk::<4>()?;
+    let (length, frame) = rest.split_first_chunk::<4>()?;
+    (*size == 4_u32.to_le_bytes()).then_some((u32::from_le_bytes(*length) as usize, frame))
+}
+
+fn content(frame: &[u8], most: u64) -> Option<Vec<u8>> {
     let size = zstd::zstd_safe::get_frame_content_size(frame).ok()??;
     if size > most {
         return None;
@@ -33,14 +75,29 @@ pub(super) fn unpack(frame: &[u8], most: u64) -> Option<Vec<u8>> {
     zstd::bulk::decompress(frame, usize::try_from(size).ok()?).ok()
 }
 
-/// The artefact with the content of the frame that `from` yields; `None` if it is no whole frame.
-pub(super) fn artefact(from: impl Read) -> Option<Artefact> {
-    Artefact::read(zstd::stream::read::Decoder::new(from).ok()?).ok()
+/// Whether a file that begins with `head` may be compressed.
+pub(super) fn is_packed(head: &[u8]) -> bool {
+    head.starts_with(MAGIC) || head.starts_with(WORDS_MAGIC)
+}
+
+/// The artefact with the content of the file that `from` yields; `None` if it is none that [`pack`] writes.
+pub(super) fn artefact(mut from: impl Read) -> Option<Artefact> {
+    let mut head = [0; 12];
+    from.read_exact(&mut head).ok()?;
+    if head.starts_with(WORDS_MAGIC) {
+        let mut file = head.to_vec();
+        from.take(words::LONGEST as u64)
+            .read_to_end(&mut file)
+            .ok()?;
+        return Some(Artefact::of(&unpack(&file, words::LONGEST as u64)?));
+    }
+    let whole = head.as_slice().chain(from);
+    Artefact::read(zstd::stream::read::Decoder::new(whole).ok()?).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{MAGIC, artefact, pack, unpack};
+    use super::{MAGIC, WORDS_MAGIC, artefact, pack, unpack};
     use crate::config::Compression;
     use crate::store::Artefact;
 
@@ -61,6 +118,30 @@ mod tests {
         for end in 0..frame.len() {
             assert_eq!(unpack(&frame[..end], size), None);
             assert_eq!(artefact(&frame[..end]), None, "{end}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_numbers_takes_little_more_than_the_numbers() {
+        let mut word = 1_u64;
+        let numbers = std::iter::repeat_with(|| {
+            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            format!("0x{word:016x},")
+        });
+        let text: String = numbers.take(1000).collect();
+        let file = packed(text.as_bytes()).expect("it is long");
+        assert!(
+            file.starts_with(WORDS_MAGIC) && file.len() < 8200,
+            "{}",
+            file.len()
+        );
+        let size = text.len() as u64;
+        assert_eq!(unpack(&file, size), Some(text.clone().into_bytes()));
+        assert_eq!(unpack(&file, size - 1), None);
+        assert_eq!(artefact(&file[..]), Some(Artefact::of(text.as_bytes())));
+        for end in 0..file.len() {
+            assert_eq!(unpack(&file[..end], size), None);
+            assert_eq!(artefact(&file[..end]), None, "{end}");
         }
     }
 

@@ -2,8 +2,9 @@
 //! entries' facts, the limits and the time. They read no clock and no file, and draw no random numbers of
 //! their own. The caller removes the victims that have not changed meanwhile.
 
-use super::ContentKind;
+use super::{ContentKind, Worth};
 use crate::config::{EvictionPolicy, Lifetime};
+use std::collections::HashSet;
 
 pub use crate::files::Nanos;
 
@@ -12,6 +13,8 @@ pub use crate::files::Nanos;
 pub struct Candidate {
     /// Size in bytes.
     pub size: u64,
+    /// What losing it costs.
+    pub worth: Worth,
     /// Time of the last read, or of the last write if it was never read.
     pub read: Nanos,
     /// Time of the last write.
@@ -22,21 +25,29 @@ pub struct Candidate {
     pub expires: Option<Nanos>,
 }
 
-/// The size limit, and the size to which an eviction shrinks the store.
+/// The limits of a store, and to what an eviction shrinks it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Up to this many bytes, nothing is evicted.
     pub max_bytes: u64,
-    /// Above `max_bytes`, entries are evicted until at most this many bytes are left.
+    /// Above a limit, entries are evicted until at most this many bytes are left.
     pub target_bytes: u64,
+    /// Up to this many files, nothing is evicted.
+    pub max_files: u64,
+    /// Above a limit, entries are evicted until at most this many files are left.
+    pub target_files: u64,
 }
+
+/// Intermediates go first while they take more than this part of what is to be left. So results that take less than
+/// the rest are never evicted, and a cache that is full of old results still keeps new intermediates.
+const SHARE_OF_INTERMEDIATES: u128 = 4;
 
 impl Limits {
     /// A limit with its low-water mark at 90 %, so that a full store does not evict at every put.
     pub fn below(max_bytes: u64) -> Self {
         Self {
-            max_bytes,
-            target_bytes: max_bytes - max_bytes / 10,
+            target_bytes: low_water(max_bytes),
+            ..Self::exactly(max_bytes)
         }
     }
 
@@ -45,15 +56,70 @@ impl Limits {
         Self {
             max_bytes,
             target_bytes: max_bytes,
+            max_files: u64::MAX,
+            target_files: u64::MAX,
+        }
+    }
+
+    /// The same limits, and at most `max_files` files, with a low-water mark too.
+    #[must_use]
+    pub fn with_files(self, max_files: u64) -> Self {
+        Self {
+            max_files,
+            target_files: low_water(max_files),
+            ..self
+        }
+    }
+
+    /// The same limits, and at most `files` files, without a low-water mark.
+    #[must_use]
+    pub fn to_files(self, files: u64) -> Self {
+        Self {
+            max_files: files,
+            target_files: files,
+            ..self
         }
     }
 
     /// The limits for the entries if `bytes` are taken up by something that cannot be evicted.
+    #[must_use]
     pub fn without(self, bytes: u64) -> Self {
         Self {
             max_bytes: self.max_bytes.saturating_sub(bytes),
             target_bytes: self.target_bytes.saturating_sub(bytes),
+            ..self
         }
+    }
+}
+
+/// 90 % of a limit.
+fn low_water(limit: u64) -> u64 {
+    limit - limit / 10
+}
+
+/// What is left during an eviction. A sum of u64 sizes always fits in u128.
+#[derive(Clone, Copy, Debug, Default)]
+struct Left {
+    bytes: u128,
+    files: u128,
+}
+
+impl Left {
+    fn of<'c>(entries: impl Iterator<Item = &'c Candidate>) -> Self {
+        entries.fold(Self::default(), |left, entry| Self {
+            bytes: left.bytes + u128::from(entry.size),
+            files: left.files + 1,
+        })
+    }
+
+    fn lose(&mut self, entry: &Candidate) {
+        self.bytes -= u128::from(entry.size);
+        self.files -= 1;
+    }
+
+    /// Whether this many bytes and files are allowed.
+    fn fits(self, bytes: u64, files: u64) -> bool {
+        self.bytes <= u128::from(bytes) && self.files <= u128::from(files)
     }
 }
 
@@ -155,23 +221,39 @@ impl Policy {
     }
 
     /// Indices of the entries to remove, first victim first: the expired ones and, if the rest exceeds
-    /// the limit, as many more as reach the target. `entries` must not include one that is about to be
-    /// written, or it could become its own victim; the caller subtracts it from the limits.
+    /// a limit, as many more as reach the target, intermediates before results. `entries` must not include one that is
+    /// about to be written, or it could become its own victim; the caller subtracts it from the limits.
     pub fn victims(self, entries: &[Candidate], limits: Limits, now: Nanos) -> Vec<usize> {
         let mut victims = self.expired(entries, now);
-        // A sum of u64 sizes always fits in u128.
-        let size = |at: usize| u128::from(entries[at].size);
-        let expired_bytes: u128 = victims.iter().map(|&at| size(at)).sum();
-        let mut remaining = (0..entries.len()).map(size).sum::<u128>() - expired_bytes;
-        if remaining <= u128::from(limits.max_bytes) {
+        let order = self.order(entries, now);
+        let mut left = Left::of(order.iter().map(|&at| &entries[at]));
+        if left.fits(limits.max_bytes, limits.max_files) {
             return victims;
         }
-        let target = limits.target_bytes.min(limits.max_bytes);
-        for at in self.order(entries, now) {
-            if remaining <= u128::from(target) {
+        let bytes = limits.target_bytes.min(limits.max_bytes);
+        let files = limits.target_files.min(limits.max_files);
+        let is_intermediate = |at: &usize| entries[*at].worth == Worth::Intermediate;
+        let intermediates = order.iter().copied().filter(is_intermediate);
+        let mut intermediates_left = Left::of(intermediates.clone().map(|at| &entries[at]));
+        for at in intermediates {
+            let exceeds = |left: u128, part: u128, target: u64| {
+                left > u128::from(target) && part > u128::from(target) / SHARE_OF_INTERMEDIATES
+            };
+            if !exceeds(left.bytes, intermediates_left.bytes, bytes)
+                && !exceeds(left.files, intermediates_left.files, files)
+            {
                 break;
             }
-            remaining -= size(at);
+            left.lose(&entries[at]);
+            intermediates_left.lose(&entries[at]);
+            victims.push(at);
+        }
+        let gone: HashSet<usize> = victims.iter().copied().collect();
+        for at in order.into_iter().filter(|at| !gone.contains(at)) {
+            if left.fits(bytes, files) {
+                break;
+            }
+            left.lose(&entries[at]);
             victims.push(at);
         }
         victims

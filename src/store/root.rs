@@ -1,6 +1,7 @@
 //! The root directory of a store: finds it, creates it, and checks that its subdirectories are directories.
 
 use super::error::StoreError;
+use super::kind::Tree;
 use crate::files::{Directory, is_directory, is_missing};
 use std::fs::DirBuilder;
 use std::io;
@@ -27,7 +28,9 @@ pub(super) fn make(root: &Path) -> Result<Directory, StoreError> {
 /// Fails if something other than a directory has the name of a store directory. A symlink is refused too: the
 /// counters would follow it to another place, and everything else does not follow links and finds nothing.
 pub(super) fn refuse_strangers(root: &Path) -> Result<(), StoreError> {
-    for name in ["entries", "manifests", "manifests/results", "tmp"] {
+    let parents = ["manifests", "intermediates", "tmp"];
+    let trees = Tree::ALL.map(Tree::path);
+    for name in parents.into_iter().chain(trees) {
         let path = root.join(name);
         let is_directory: io::Result<Option<bool>> = is_directory(&path);
         if is_directory.map_err(StoreError::io("examine", &path))? == Some(false) {

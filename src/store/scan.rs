@@ -4,7 +4,7 @@ use super::backend::{Cleared, Entry};
 use super::content_kind::{CLASS_HEAD, ContentKind};
 use super::error::StoreError;
 use super::file::FileStore;
-use super::kind::{Access, EntryKind};
+use super::kind::{Access, EntryKind, Tree};
 use super::policy::{Candidate, UsageLog};
 use super::sharded_directory::{ListedFile, Listing, name_of};
 use super::tmp;
@@ -23,15 +23,15 @@ const SCAN_SECONDS: u64 = 60;
 #[derive(Debug)]
 pub(super) struct Shard {
     pub(super) number: u8,
-    pub(super) listings: Vec<(EntryKind, Listing)>,
+    pub(super) listings: Vec<(Tree, Listing)>,
 }
 
 impl Shard {
     pub(super) fn size(&self) -> StoreSize {
         let mut size = StoreSize::default();
-        for (kind, listing) in &self.listings {
+        for (tree, listing) in &self.listings {
             let files = listing.files.len() as u64;
-            match kind {
+            match tree.kind {
                 EntryKind::Entry => size.entries += files,
                 EntryKind::Record => size.records += files,
             }
@@ -43,11 +43,11 @@ impl Shard {
     }
 
     /// Every file, with the index of its listing in `listings`.
-    pub(super) fn files(&self) -> impl Iterator<Item = (usize, EntryKind, &ListedFile)> {
+    pub(super) fn files(&self) -> impl Iterator<Item = (usize, Tree, &ListedFile)> {
         let listings = self.listings.iter().enumerate();
-        listings.flat_map(|(at, (kind, listing))| {
+        listings.flat_map(|(at, (tree, listing))| {
             let files = listing.files.iter();
-            files.map(move |file| (at, *kind, file))
+            files.map(move |file| (at, *tree, file))
         })
     }
 }
@@ -57,19 +57,19 @@ impl FileStore {
     pub(super) fn scan_shard(&self, root: &Directory, number: u8) -> Result<Shard, StoreError> {
         let totals = self.stats.totals();
         let start = totals.begin_scan(ShardRow::Shard(number));
-        let mut listings = Vec::with_capacity(2);
-        for kind in [EntryKind::Entry, EntryKind::Record] {
-            let listing = self.directory_of(kind).list(root, number)?;
-            listings.extend(listing.map(|listing| (kind, listing)));
+        let mut listings = Vec::with_capacity(Tree::ALL.len());
+        for tree in Tree::ALL {
+            let listing = self.directory_of(tree).list(root, number)?;
+            listings.extend(listing.map(|listing| (tree, listing)));
         }
         let shard = Shard { number, listings };
         totals.finish_scan(start, shard.size());
         Ok(shard)
     }
 
-    /// The counted size of the store in bytes. Lists as much as one put may pay for: on a new page a
+    /// The counted size of the store. Lists as much as one put may pay for: on a new page a
     /// sample of the shards, later one shard that is not known yet, and once a minute the next in turn.
-    pub(super) fn held_bytes(&self) -> Result<u64, StoreError> {
+    pub(super) fn held(&self) -> Result<StoreSize, StoreError> {
         let totals = self.stats.totals();
         let shard = match totals.size() {
             None => {
@@ -86,7 +86,7 @@ impl FileStore {
         {
             self.scan_shard(&root, shard)?;
         }
-        Ok(totals.size().map_or(0, |size| size.bytes))
+        Ok(totals.size().unwrap_or_default())
     }
 
     /// Lists shards until all are known or [`MOST_LISTED`] files were seen.
@@ -146,8 +146,12 @@ impl FileStore {
         let Some(root) = self.directory()? else {
             return Ok(0);
         };
-        let count = |number| self.directory_of(EntryKind::Entry).count(&root, number);
-        (0..=u8::MAX).map(count).sum()
+        let trees = Tree::ALL
+            .into_iter()
+            .filter(|tree| tree.kind == EntryKind::Entry);
+        let shards = trees.flat_map(|tree| (0..=u8::MAX).map(move |number| (tree, number)));
+        let count = |(tree, number)| self.directory_of(tree).count(&root, number);
+        shards.map(count).sum()
     }
 
     /// Whether there are no entries.
@@ -179,8 +183,8 @@ impl FileStore {
         let mut entries = Vec::new();
         self.each_shard(|_, shard, candidates| {
             let now = crate::files::now();
-            for ((_, kind, file), candidate) in shard.files().zip(candidates) {
-                if kind == EntryKind::Entry && !self.policy.is_expired(candidate, now) {
+            for ((_, tree, file), candidate) in shard.files().zip(candidates) {
+                if tree.kind == EntryKind::Entry && !self.policy.is_expired(candidate, now) {
                     entries.extend(entry_of(shard.number, file));
                 }
             }
@@ -203,9 +207,9 @@ impl FileStore {
         self.each_shard(|_, shard, candidates| {
             let files: Vec<_> = shard.files().collect();
             for at in self.policy.expired(candidates, crate::files::now()) {
-                let (listing, kind, file) = files[at];
+                let (listing, tree, file) = files[at];
                 match self.remove_listed(shard, listing, file) {
-                    Ok(true) if kind == EntryKind::Entry => {
+                    Ok(true) if tree.kind == EntryKind::Entry => {
                         let entry = entry_of(shard.number, file);
                         removed.extend(entry.map(|entry| (candidates[at].expires, entry)));
                     }
@@ -266,9 +270,9 @@ impl FileStore {
         listing: usize,
         file: &ListedFile,
     ) -> Result<bool, StoreError> {
-        let (kind, listing) = &shard.listings[listing];
+        let (tree, listing) = &shard.listings[listing];
         let removed = listing.remove(file)?;
-        self.count_out(*kind, shard.number, removed.then_some(file.facts));
+        self.count_out(*tree, shard.number, removed.then_some(file.facts));
         Ok(removed)
     }
 
@@ -279,22 +283,22 @@ impl FileStore {
         } else {
             UsageMap::new()
         };
-        let files = shard.files().map(|(at, kind, file)| {
+        let files = shard.files().map(|(at, tree, file)| {
             let name = name_of(shard.number, &file.name);
-            let usage = name.and_then(|name| usages.get(&(kind, name)).copied());
-            self.candidate(kind, file, &shard.listings[at].1, usage.unwrap_or_default())
+            let usage = name.and_then(|name| usages.get(&(tree, name)).copied());
+            self.candidate(tree, file, &shard.listings[at].1, usage.unwrap_or_default())
         });
         files.collect()
     }
 
     fn candidate(
         &self,
-        kind: EntryKind,
+        tree: Tree,
         file: &ListedFile,
         listing: &Listing,
         usage: Usage,
     ) -> Candidate {
-        let class = match (self.policy.log(), kind) {
+        let class = match (self.policy.log(), tree.kind) {
             // A file whose line is missing in the log is read.
             (UsageLog::Kinds, EntryKind::Entry) => usage
                 .class
@@ -303,6 +307,7 @@ impl FileStore {
         };
         Candidate {
             size: file.facts.size,
+            worth: tree.worth,
             read: file.facts.read,
             written: file.facts.written,
             uses: usage.uses.max(1),

@@ -15,7 +15,6 @@ use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 /// How often a shard's directory is created again for one file: others may remove empty shards at any moment.
 const ATTEMPTS: u32 = 10;
@@ -100,7 +99,7 @@ impl Listing {
             // Bounded, because the file may grow while it is read.
             let raw = Artefact::read(opened.take(facts.size))?;
             opened.rewind()?;
-            let is_packed = self.head(file, packed::MAGIC.len()) == packed::MAGIC;
+            let is_packed = packed::is_packed(&self.head(file, packed::MAGIC.len()));
             let packed = is_packed
                 .then(|| packed::artefact(opened.take(facts.size)))
                 .flatten();
@@ -122,14 +121,14 @@ impl Listing {
 
 /// A tree of files in 256 shards.
 #[derive(Debug)]
-pub(super) struct ShardedDirectory {
-    root: Arc<Root>,
+pub(super) struct ShardedDirectory<'a> {
+    root: &'a Root,
     /// The path from the root to the shards.
     inner: &'static str,
 }
 
-impl ShardedDirectory {
-    pub(super) fn new(root: Arc<Root>, inner: &'static str) -> Self {
+impl<'r> ShardedDirectory<'r> {
+    pub(super) fn new(root: &'r Root, inner: &'static str) -> Self {
         Self { root, inner }
     }
 

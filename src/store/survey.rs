@@ -4,7 +4,7 @@
 use super::backend::{Cleared, Name};
 use super::error::StoreError;
 use super::file::FileStore;
-use super::kind::{Access, EntryKind};
+use super::kind::{Access, EntryKind, Tree};
 use super::policy::{Nanos, UsageLog};
 use super::record::{LONGEST_RECORD, Unsealed};
 use super::sharded_directory::{ListedFile, Listing, name_of};
@@ -16,6 +16,7 @@ use super::usage_log::load;
 pub struct SurveyedFile<'a> {
     /// Its name.
     pub name: Name,
+    tree: Tree,
     /// Size in bytes; for a record with its header.
     pub size: u64,
     /// Time of the last read, or of the last write if it was never read.
@@ -63,6 +64,11 @@ pub enum Proof {
 }
 
 impl SurveyedFile<'_> {
+    /// Its path below the store's root.
+    pub fn path(&self) -> String {
+        format!("{}/{}", self.tree.path(), self.name)
+    }
+
     /// The first bytes, at most `length`; empty if the file cannot be read.
     pub fn head(&self, length: usize) -> Vec<u8> {
         self.listing.head(self.file, length)
@@ -128,16 +134,17 @@ impl FileStore {
             let shard = self.scan_shard(&root, number)?;
             // Only a policy that counts uses can say how often a file was used.
             let usages = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));
-            for (at, file_kind, file) in shard.files() {
-                let Some(name) = name_of(number, &file.name).filter(|_| file_kind == kind) else {
+            for (at, tree, file) in shard.files() {
+                let Some(name) = name_of(number, &file.name).filter(|_| tree.kind == kind) else {
                     continue;
                 };
                 let uses = usages.as_ref().map(|usages| {
-                    let usage = usages.get(&(kind, name));
+                    let usage = usages.get(&(tree, name));
                     usage.map_or(1, |usage| usage.uses.max(1))
                 });
                 let surveyed = SurveyedFile {
                     name,
+                    tree,
                     size: file.facts.size,
                     read: file.facts.read.max(file.facts.written),
                     written: file.facts.written,

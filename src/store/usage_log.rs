@@ -5,7 +5,7 @@
 use super::backend::Name;
 use super::content_kind::ContentKind;
 use super::error::StoreError;
-use super::kind::EntryKind;
+use super::kind::Tree;
 use crate::files::{Directory, RightsKind, is_missing};
 use rustix::fs::{FlockOperation, flock};
 use sha2::{Digest, Sha256};
@@ -41,19 +41,19 @@ impl Usage {
 }
 
 /// The usage of each file of one shard.
-pub(super) type UsageMap = HashMap<(EntryKind, Name), Usage>;
+pub(super) type UsageMap = HashMap<(Tree, Name), Usage>;
 
 /// Adds a line to the log of the file's shard.
 pub(super) fn note(
     root: &Directory,
     path: &Path,
-    file: (EntryKind, Name),
+    file: (Tree, Name),
     usage: Usage,
 ) -> Result<(), StoreError> {
     append(root, file, usage).map_err(StoreError::io("append to a log in", &path.join(DIRECTORY)))
 }
 
-fn append(root: &Directory, (kind, name): (EntryKind, Name), usage: Usage) -> io::Result<()> {
+fn append(root: &Directory, (tree, name): (Tree, Name), usage: Usage) -> io::Result<()> {
     let log = name_of_log(name.0[0]);
     let directory = root.make(DIRECTORY)?;
     let mut file = match open_log(root, &directory, &log) {
@@ -61,7 +61,7 @@ fn append(root: &Directory, (kind, name): (EntryKind, Name), usage: Usage) -> io
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
         opened => opened?,
     };
-    file.write_all(&line((kind, name), usage))?;
+    file.write_all(&line((tree, name), usage))?;
     let length = file.metadata()?.len();
     if length / LONG > length.saturating_sub(LINE as u64) / LONG {
         drop(file);
@@ -89,7 +89,7 @@ pub(super) fn load(root: &Directory, shard: u8) -> UsageMap {
 pub(super) fn fold(
     root: &Directory,
     shard: u8,
-    is_there: impl Fn(&(EntryKind, Name)) -> bool,
+    is_there: impl Fn(&(Tree, Name)) -> bool,
 ) -> io::Result<()> {
     let directory = match root.directory(DIRECTORY) {
         Ok(directory) => directory,
@@ -111,7 +111,7 @@ pub(super) fn fold(
     let _ = directory.remove(&name);
     let mut new_log = directory.create(&new, root.rights()?, RightsKind::Shared)?;
     let mut lines: Vec<_> = usage.into_iter().collect();
-    lines.sort_by_key(|((kind, name), _)| (*kind as u8, *name));
+    lines.sort_by_key(|((tree, name), _)| (tree.number(), *name));
     let lines: Vec<u8> = lines
         .into_iter()
         .flat_map(|(file, usage)| line(file, usage))
@@ -156,13 +156,10 @@ fn name_of_log(shard: u8) -> String {
     format!("{shard:02x}")
 }
 
-fn line((kind, name): (EntryKind, Name), usage: Usage) -> [u8; LINE] {
+fn line((tree, name): (Tree, Name), usage: Usage) -> [u8; LINE] {
     let mut line = [0; LINE];
     line[..32].copy_from_slice(&name.0);
-    line[32] = match kind {
-        EntryKind::Entry => 1,
-        EntryKind::Record => 2,
-    };
+    line[32] = tree.number();
     line[33] = match usage.class {
         None => 0,
         Some(ContentKind::Object) => 1,
@@ -198,15 +195,13 @@ fn parse(mut bytes: &[u8]) -> UsageMap {
     usages
 }
 
-fn parse_line(line: &[u8]) -> Option<((EntryKind, Name), Usage)> {
+fn parse_line(line: &[u8]) -> Option<((Tree, Name), Usage)> {
     if checksum(&line[..CHECKED]) != line[CHECKED..] {
         return None;
     }
-    let kind = match line[32] {
-        1 => EntryKind::Entry,
-        2 => EntryKind::Record,
-        _ => return None,
-    };
+    let tree = Tree::ALL
+        .into_iter()
+        .find(|tree| tree.number() == line[32])?;
     let class = match line[33] {
         1 => Some(ContentKind::Object),
         2 => Some(ContentKind::Device),
@@ -214,19 +209,19 @@ fn parse_line(line: &[u8]) -> Option<((EntryKind, Name), Usage)> {
     };
     let name = Name(line[..32].try_into().ok()?);
     let uses = u64::from_le_bytes(line[40..CHECKED].try_into().ok()?);
-    Some(((kind, name), Usage { uses, class }))
+    Some(((tree, name), Usage { uses, class }))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{LINE, LONG, Usage, UsageMap, append, line, load, name_of_log, parse};
     use crate::files::Directory;
-    use crate::store::kind::EntryKind;
+    use crate::store::kind::Tree;
     use crate::store::{ContentKind, Name};
     use std::fs;
 
-    const ONE: (EntryKind, Name) = (EntryKind::Entry, Name([7; 32]));
-    const TWO: (EntryKind, Name) = (EntryKind::Record, Name([7; 32]));
+    const ONE: (Tree, Name) = (Tree::ENTRIES, Name([7; 32]));
+    const TWO: (Tree, Name) = (Tree::RECORDS, Name([7; 32]));
 
     fn used(uses: u64) -> Usage {
         Usage { uses, class: None }

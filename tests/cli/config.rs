@@ -48,6 +48,7 @@ fn every_setting_can_be_set_read_and_unset() {
         ("recache", "true"),
         ("wait", "60"),
         ("jobs", "8"),
+        ("max_files", "200000"),
         ("log", "/tmp/pcache.log"),
     ];
     for row in SETTINGS {

@@ -93,7 +93,7 @@ fn json_has_every_reason_and_stage_under_its_name() {
         assert_eq!(nvrtc["bypassed"][reason.code()], n + 60);
     }
     let expected = serde_json::json!(
-        {"entries": 1, "records": 1, "bytes": 92, "max_bytes": 10u64 << 30, "evicted": 0});
+        {"entries": 1, "records": 1, "bytes": 92, "max_bytes": 10u64 << 30, "evicted": 0, "compressed": {"from": 0, "to": 0}});
     assert_eq!(report["store"], expected);
 }
 
@@ -227,6 +227,7 @@ fn config_shows_values_and_where_they_come_from() {
     insta::assert_snapshot!(home.text(&["config"]), @r#"
     dir          ~/.cache/pcache-nvcc  (default)
     max_size     2G  (~/.config/pcache/config.toml)
+    max_files    none  (default)
     policy       lru  (default)
     compress     internal  (default)
     nvcc         (none)  (default)
@@ -247,7 +248,7 @@ fn config_shows_values_and_where_they_come_from() {
     log          (none)  (default)
 
     configuration file: ~/.config/pcache/config.toml
-    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, policy, compress, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, recache, wait, jobs, log
+    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, max_files, policy, compress, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, recache, wait, jobs, log
     "#);
     let report = home.json(&["config", "--json"]);
     assert_eq!(report["file"], "~/.config/pcache/config.toml");

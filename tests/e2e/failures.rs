@@ -282,7 +282,7 @@ fn vanished_entries_are_built_again() {
     let ws = kernel();
     let first = ws.build(ARGS);
     first.misses(1);
-    for part in ["entries", "manifests"] {
+    for part in ["entries", "manifests", "intermediates"] {
         fs::remove_dir_all(ws.root().join("cache").join(part)).expect("remove a part");
         ws.build(ARGS).succeeds().same_as(&first);
         ws.build(ARGS).hits(1).same_as(&first);

@@ -14,7 +14,7 @@ const UNIT: &str = "#include <vector>\n__global__ void external(int *p) {\n#ifde
 
 /// How large the largest file in the cache is, of entries and records.
 fn largest(ws: &Workspace) -> usize {
-    let sizes = ["entries", "manifests"].map(|part| {
+    let sizes = ["entries", "manifests", "intermediates"].map(|part| {
         let tree = Tree::read(&ws.root().join("cache").join(part));
         let nodes = tree.0.into_values();
         let sizes = nodes.map(|node| match node {
@@ -55,7 +55,9 @@ fn a_host_compile_that_the_cache_has_lost_runs_with_a_new_text() {
     let ws = Workspace::with("unit.cu", UNIT);
     ws.build(ARGS).misses(1);
     // The records stay, and with them the note that the text is compiled.
-    fs::remove_dir_all(ws.root().join("cache/entries")).expect("the entries");
+    for tree in ["entries", "intermediates/entries"] {
+        fs::remove_dir_all(ws.root().join("cache").join(tree)).expect("the entries");
+    }
     ws.edit("unit.cu", "1 + 1", "1 + 2");
     ws.build(ARGS).misses(1).same_as(&ws.kept(ARGS));
     ws.build(ARGS).hits_directly(1);

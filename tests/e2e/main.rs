@@ -56,3 +56,4 @@ mod traps_headers;
 mod traps_macros;
 mod traps_source;
 mod two_places;
+mod worth;

@@ -73,15 +73,9 @@ fn compile_is_verified_and_damage_to_any_file_costs_a_compile_and_no_more() {
     );
     let (_, listed) = pcache(&ws, &["list"]);
     assert_eq!(report["whole"], listed["files"]);
-    let trees = [("entry", "entries"), ("record", "manifests/results")];
     for one in listed["entries"].as_array().expect("entries") {
-        let tree = trees
-            .iter()
-            .find(|(kind, _)| one["kind"] == *kind)
-            .expect("a kind")
-            .1;
-        let name = one["name"].as_str().expect("a name");
-        let path = ws.root().join("cache").join(tree).join(name);
+        let path = one["path"].as_str().expect("a path");
+        let path = ws.root().join("cache").join(path);
         let mut bytes = fs::read(&path).expect("a file of the cache");
         let Some(last) = bytes.last_mut() else {
             continue;

@@ -358,7 +358,7 @@ fn damaged_token_sets_cost_a_preprocessing() {
                 continue;
             }
             let mut bytes = fs::read(&path).expect("a file");
-            let title = b"pcache-nvcc token sets 1";
+            let title = b"pcache-nvcc token sets 2";
             if let Some(at) = bytes.windows(title.len()).position(|found| found == title) {
                 bytes[at + 100] ^= 1;
                 fs::write(&path, bytes).expect("damage");

@@ -347,8 +347,12 @@ fn damaged_and_evicted_stages_run_again() {
     for damage in [true, false] {
         let mut ws = unit();
         let first = ws.build(ARGS);
-        let entries = ws.root().join("cache/entries");
-        for shard in fs::read_dir(&entries).expect("shards") {
+        let trees = ["entries", "intermediates/entries"];
+        let trees = trees.map(|tree| ws.root().join("cache").join(tree));
+        for shard in trees
+            .iter()
+            .flat_map(|tree| fs::read_dir(tree).expect("shards"))
+        {
             for entry in fs::read_dir(shard.expect("a shard").path()).expect("entries") {
                 let path = entry.expect("an entry").path();
                 if damage {

@@ -177,7 +177,8 @@ fn stopped(ws: &Workspace, arguments: &[&str]) -> Child {
     let child = child.expect("pcache runs");
     let cache = ws.root().join("cache");
     let files = format!("/proc/{}/fd", child.id());
-    let shards = [cache.join("entries"), cache.join("manifests/results")];
+    let trees = ["entries", "manifests/results", "intermediates"];
+    let shards = trees.map(|tree| cache.join(tree));
     poll::until("pcache reads the cache", || {
         let open = fs::read_dir(&files).ok()?.filter_map(Result::ok);
         let mut open = open.filter_map(|one| fs::read_link(one.path()).ok());

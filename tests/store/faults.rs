@@ -316,7 +316,7 @@ fn names_below(place: &Path) -> Vec<PathBuf> {
 
 #[test]
 fn links_planted_while_the_store_is_open_lead_nowhere() {
-    for planted in ["entries", "tmp", "locks", "manifests"] {
+    for planted in ["entries", "tmp", "locks", "manifests", "intermediates"] {
         let dir = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         let store = FileStore::open(dir.path(), 100).unwrap();

@@ -23,3 +23,4 @@ mod processes;
 mod shared;
 mod slots;
 mod torture;
+mod worth;

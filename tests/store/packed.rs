@@ -120,29 +120,51 @@ fn a_frame_cannot_fill_the_memory() {
 }
 
 #[test]
-fn records_are_compressed_where_no_hit_reads_them() {
+fn long_records_are_compressed() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path(), "internal");
     let frame_like = [MAGIC, b"not a frame"].concat();
-    store.put_packed_record(b"long", &text()).unwrap();
-    store.put_record(b"plain", &text()).unwrap();
-    store.put_record(b"like a frame", &frame_like).unwrap();
+    let values = [
+        (&b"long"[..], text()),
+        (b"short", text()[..4000].to_vec()),
+        (b"like a frame", frame_like),
+    ];
+    for (key, value) in &values {
+        store.put_record(key, value).unwrap();
+        store.put_intermediate_record(key, value).unwrap();
+        assert_eq!(store.get_record(key).unwrap().as_ref(), Some(value));
+        let found = store.get_intermediate_record(key).unwrap();
+        assert_eq!(found.as_ref(), Some(value));
+    }
     let size = |key| {
         let file = dir
             .path()
             .join(format!("manifests/results/{}", Name::of(key)));
         fs::metadata(file).unwrap().len()
     };
-    assert!(size(b"long") < size(b"plain") / 20);
-    for (key, value) in [
-        (&b"long"[..], text()),
-        (b"plain", text()),
-        (b"like a frame", frame_like),
-    ] {
-        assert_eq!(store.get_record(key).unwrap(), Some(value));
-    }
+    assert!(size(b"long") < text().len() as u64 / 20);
+    assert!(size(b"short") > 4000);
     let too_long = vec![b'a'; 16 << 20];
-    assert!(store.put_packed_record(b"too long", &too_long).is_err());
+    assert!(store.put_record(b"too long", &too_long).is_err());
+    let raw = open(dir.path(), "none");
+    raw.put_record(b"long", &text()).unwrap();
+    assert!(size(b"long") > text().len() as u64);
+}
+
+#[test]
+fn what_compression_saves_is_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), "internal");
+    let artefact = store.put_intermediate(&text()).unwrap();
+    store.put_intermediate(&text()).unwrap();
+    let frame = dir.path().join(format!(
+        "intermediates/entries/{}",
+        Name::of(&artefact.packed_key())
+    ));
+    let counted = store.stats().snapshot();
+    assert_eq!(counted.get(Counter::PackedFrom), text().len() as u64);
+    let size = fs::metadata(frame).unwrap().len();
+    assert_eq!(counted.get(Counter::PackedTo), size);
 }
 
 #[test]

@@ -18,7 +18,7 @@ const SAMPLES: [(&str, &[&[u8]]); 9] = [
     ),
     (
         "token_sets",
-        &[b"pcache-nvcc token sets 1\n\
+        &[b"pcache-nvcc token sets 2\n\
             01234567890123456789012345678901\0\x01\0\0\0\
             0123456789012345678901234567890101234567890123456789012345678901"],
     ),
@@ -46,7 +46,7 @@ const SAMPLES: [(&str, &[&[u8]]); 9] = [
     ),
     (
         "facts",
-        &[br#"{"schema":1,"request":[["environment",["LC_ALL=C"]],["headers",["a","b"]],["outputs",["x=y"]]],"job":[["define-macro",["DKEY=1"]],["input",["a.cu"]]],"folded":{"NVCC_APPEND_FLAGS":"-DN=1"},"command":["-c"],"tools":[{"role":"ptxas","path":"/a/bin/ptxas","sha256":"00"}],"units":[{"key":"00","fields":[["machine",["model : 1"]]]}],"exact":null,"files":[{"path":"a.cu","digest":"0"},{"path":"b.h","digest":"1","by":0}],"absent":{"":["c.h"]},"present":["d"],"links":{"e":"f"}}"#],
+        &[br#"{"schema":2,"request":[["environment",["LC_ALL=C"]],["headers",["a","b"]],["outputs",["x=y"]]],"job":[["define-macro",["DKEY=1"]],["input",["a.cu"]]],"folded":{"NVCC_APPEND_FLAGS":"-DN=1"},"command":["-c"],"tools":[{"role":"ptxas","path":"/a/bin/ptxas","sha256":"00"}],"units":[{"key":"00","fields":[["machine",["model : 1"]]]}],"exact":null,"files":[{"path":"a.cu","digest":"0"},{"path":"b.h","digest":"1","by":0}],"absent":{"":["c.h"]},"present":["d"],"links":{"e":"f"}}"#],
     ),
     (
         "journal",
@@ -144,7 +144,7 @@ fn depth_and_counts_cost_no_more_than_the_bytes_that_claim_them() {
     let counts = [
         &b"pcache-nvcc path sets 2\n01234567890123456789012345678901\x04\0\0\0\0\0\0\0\xff\xff\xff\xff"[..],
         b"pcache-nvcc path sets 2\n01234567890123456789012345678901\xff\xff\xff\xff\xff\xff\xff\xff",
-        b"pcache-nvcc token sets 1\n01234567890123456789012345678901\0\xff\xff\xff\xff",
+        b"pcache-nvcc token sets 2\n01234567890123456789012345678901\0\xff\xff\xff\xff",
     ];
     for (_, check) in CHECKS {
         for bytes in [&deep[..], &objects].into_iter().chain(counts) {

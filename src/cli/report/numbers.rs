@@ -197,6 +197,16 @@ pub(super) fn store(numbers: &Numbers) -> Html {
             numbers.count("store.evicted"),
             "since the counters were zero".into(),
         ],
+        [
+            "compressed".into(),
+            bytes("store.compressed.from"),
+            "since then".into(),
+        ],
+        [
+            "compressed to".into(),
+            bytes("store.compressed.to"),
+            "".into(),
+        ],
     ];
     let note = "As it is now, whatever the range.";
     section("store", "Cache", note, table(["", "#", ""], rows))

@@ -180,6 +180,14 @@ struct Store {
     bytes: u64,
     max_bytes: u64,
     evicted: u64,
+    compressed: CompressedBytes,
+}
+
+/// What was compressed since the counters were reset.
+#[derive(Serialize)]
+struct CompressedBytes {
+    from: u64,
+    to: u64,
 }
 
 /// A JSON object whose members keep their order.
@@ -227,6 +235,10 @@ impl<'a> StatsReport<'a> {
                 bytes: size.bytes,
                 max_bytes: shown.max_bytes,
                 evicted: shown.evicted,
+                compressed: CompressedBytes {
+                    from: shown.compressed[0],
+                    to: shown.compressed[1],
+                },
             },
             since: shown.since.as_ref(),
         }

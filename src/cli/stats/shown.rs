@@ -17,6 +17,8 @@ pub(super) struct Shown<'a> {
     pub(super) max_bytes: u64,
     /// Of the counters; the journal does not tell.
     pub(super) evicted: u64,
+    /// Bytes of artefacts that were compressed: before, and as written.
+    pub(super) compressed: [u64; 2],
     pub(super) since: Option<JournalSpan>,
 }
 
@@ -55,6 +57,8 @@ impl<'a> Shown<'a> {
             size: snapshot.store_size(),
             max_bytes: config.max_size.value.bytes(),
             evicted: snapshot.get(Counter::Evicted),
+            compressed: [Counter::PackedFrom, Counter::PackedTo]
+                .map(|counter| snapshot.get(counter)),
             since,
         }
     }

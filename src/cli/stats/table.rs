@@ -127,6 +127,19 @@ fn print_store(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     say(
         out,
         format_args!("{:<20}{held:>10} {share:>8}  of {most}", "size"),
+    )?;
+    let [from, to] = shown.compressed;
+    if from == 0 {
+        return Ok(());
+    }
+    let [before, after] = [from, to].map(ByteSize::approximate);
+    let share = Share(to, from);
+    say(
+        out,
+        format_args!(
+            "{:<20}{after:>10} {share:>8}  of {before} before",
+            "compressed to"
+        ),
     )
 }
 

@@ -8,15 +8,14 @@ use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::request::environment;
 use crate::compile::store_view::StoreView;
 use crate::explain::{
-    DependencyReport, File, Later, SCHEMA, ToolFacts, UnitFacts, fields, flags, options, shared,
-    text,
+    DependencyReport, FactsRecord, File, Later, SCHEMA, ToolFacts, UnitFacts, fields, flags,
+    options, shared, text,
 };
 use crate::includes::digests::DigestTable;
 use crate::includes::markers::Origin;
 use crate::includes::tokens;
-use crate::key::{Digest, Digester, Explanation, Sink};
+use crate::key::{Digest, Explanation, RootName};
 use crate::toolchain::Toolchain;
-use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::env;
 use std::ffi::OsStr;
@@ -61,7 +60,9 @@ impl Collector<'_> {
         if cache.store.is_none() || cache.readonly {
             return None;
         }
-        keep(cache, &self.facts(cache, dependencies).to_record()?)
+        let [common, own] = self.facts(cache, dependencies).to_records()?;
+        keep(cache, &common)?;
+        keep(cache, &own)
     }
 
     /// The report. Without `dependencies`, it lists the files that the passes read, but no probed paths or links.
@@ -101,6 +102,11 @@ impl Collector<'_> {
         match dependencies {
             Some(dependencies) => add_followed(&mut facts, dependencies),
             None => facts.files = self.digested(cache.digests),
+        }
+        for file in &mut facts.files {
+            let root = self.request.roots.root_of(file.path.as_bytes());
+            file.is_own = !file.path.starts_with('/')
+                || matches!(root, Some(RootName::Base | RootName::Directory));
         }
         self.add_includers(&mut facts.files);
         facts
@@ -183,16 +189,13 @@ pub(crate) fn keep_later<'p>(
             .map(|(path, digest)| (shown(path), start(digest)))
             .collect(),
     };
-    keep(cache, &serde_json::to_vec(&later).ok()?)
+    keep(cache, &FactsRecord::new(serde_json::to_vec(&later).ok()?))
 }
 
-/// Stores a record under a key of its content, and returns the key in hex.
-fn keep(cache: &StoreView<'_>, record: &[u8]) -> Option<String> {
-    let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc facts 1");
-    sink.one("content", &Sha256::digest(record));
-    let key = sink.finish();
-    cache.keep_packed(&key, record).then(|| hex::encode(key))
+/// Stores a record, and returns its key in hex.
+fn keep(cache: &StoreView<'_>, record: &FactsRecord) -> Option<String> {
+    let is_kept = cache.keep_intermediate_record(&record.key, &record.bytes);
+    is_kept.then(|| hex::encode(record.key))
 }
 
 /// The job's arguments as text. Secrets are removed later, by [`DependencyReport::to_record`].
@@ -229,6 +232,7 @@ fn file(path: &Path, digest: &Digest, tokens: Option<&Digest>) -> File {
     File {
         path: shown(path),
         digest: start(digest),
+        is_own: false,
         tokens: tokens.map(start),
         by: None,
     }

@@ -210,10 +210,10 @@ impl Direct<'_> {
     /// preprocessing.
     fn keep_tokens(&self, set: &PathSet, tokens: TokenSet) {
         let key = TokenSet::key(&self.key, set);
-        let list = self.cache.record(&key);
+        let list = self.cache.intermediate_record(&key);
         let older = list.as_deref().and_then(TokenSet::read_all);
-        self.cache
-            .keep(&key, &tokens.write_before(&older.unwrap_or_default()));
+        let list = tokens.write_before(&older.unwrap_or_default());
+        self.cache.keep_intermediate_record(&key, &list);
     }
 
     fn record(
@@ -237,13 +237,13 @@ impl Direct<'_> {
         for (path, text) in &delivery.depfiles {
             let (text, _) = rules_text::stored(text, self.job, &self.roots)?;
             let path = (Some(path.as_path()) != named).then(|| self.short(path));
-            depfiles.push((path, self.cache.keep_artefact(&text)?));
+            depfiles.push((path, self.cache.keep_internal(&text)?));
         }
         let rules = match delivery.rules.as_slice() {
             [] => None,
             text => {
                 let (text, _) = rules_text::stored(text, self.job, &self.roots)?;
-                Some(self.cache.keep_artefact(&text)?)
+                Some(self.cache.keep_internal(&text)?)
             }
         };
         let messages = verbose_text::stored(&delivery.printed, &self.roots);

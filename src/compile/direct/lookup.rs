@@ -250,7 +250,8 @@ impl<'a> Direct<'a> {
         contents: &[Digest],
         fetch: impl Fn(&[Digest]) -> Option<T>,
     ) -> Option<(T, TokenSet)> {
-        let list = self.cache.record(&TokenSet::key(&self.key, set))?;
+        let key = TokenSet::key(&self.key, set);
+        let list = self.cache.intermediate_record(&key)?;
         let paths = set.files(&self.roots)?;
         let token_sets = TokenSet::read_all(&list)?.into_iter();
         let mut matching = token_sets.filter(|tokens| tokens.hold(&paths, contents));

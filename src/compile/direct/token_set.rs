@@ -10,9 +10,12 @@ use std::collections::HashSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// How many results of one path set [`TokenSet::write_before`] keeps: enough for switching between two branches.
-const MOST: usize = 2;
-const TITLE: &[u8] = b"pcache-nvcc token sets 1\n";
+/// How many results of one path set [`TokenSet::write_before`] keeps. After the first, one takes little room.
+const MOST: usize = 8;
+const TITLE: &[u8] = b"pcache-nvcc token sets 2\n";
+
+/// The digest of a file's content and that of its tokens.
+type FileDigests = [Digest; 2];
 
 /// The token digests of a path set's files when a result was compiled.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,8 +23,7 @@ pub(crate) struct TokenSet {
     /// The key of the result.
     pub result: Digest,
     observed: ObservedPositions,
-    /// For each file, the digest of its content and the digest of its tokens.
-    files: Vec<[Digest; 2]>,
+    files: Vec<FileDigests>,
 }
 
 impl TokenSet {
@@ -101,42 +103,81 @@ impl TokenSet {
     }
 
     /// This set and the newest of `others` as bytes: a title, then for each set the key of the result, a byte for
-    /// the observed positions, the number of files (u32, little endian), and two digests per file.
+    /// the observed positions, and a number of files (u32, little endian). In the first set all files follow, in
+    /// others those that differ from the first, each after its place (u32). A file is two digests.
     pub(crate) fn write_before(&self, others: &[Self]) -> Vec<u8> {
-        let others = others.iter().filter(|other| other.result != self.result);
         let mut bytes = TITLE.to_vec();
-        for set in std::iter::once(self).chain(others).take(MOST) {
-            bytes.extend(set.result);
-            bytes.push(set.observed as u8);
-            bytes.extend(u32::try_from(set.files.len()).unwrap_or(0).to_le_bytes());
-            bytes.extend(set.files.as_flattened().as_flattened());
+        self.write_head(self.files.len(), &mut bytes);
+        bytes.extend(self.files.as_flattened().as_flattened());
+        let others = others
+            .iter()
+            .filter(|other| other.result != self.result && other.files.len() == self.files.len());
+        for other in others.take(MOST - 1) {
+            let pairs = (0_u32..).zip(other.files.iter().zip(&self.files));
+            let differing: Vec<_> = pairs.filter(|(_, (one, first))| one != first).collect();
+            other.write_head(differing.len(), &mut bytes);
+            for (place, (file, _)) in differing {
+                bytes.extend(place.to_le_bytes());
+                bytes.extend(file.as_flattened());
+            }
         }
         bytes
     }
 
+    fn write_head(&self, count: usize, bytes: &mut Vec<u8>) {
+        bytes.extend(self.result);
+        bytes.push(self.observed as u8);
+        bytes.extend(u32::try_from(count).unwrap_or(0).to_le_bytes());
+    }
+
     /// The sets that [`TokenSet::write_before`] wrote.
     pub(crate) fn read_all(bytes: &[u8]) -> Option<Vec<Self>> {
-        let mut rest = bytes.strip_prefix(TITLE)?;
-        let mut sets = Vec::new();
-        while !rest.is_empty() {
-            let (result, after) = rest.split_first_chunk()?;
-            let (observed, after) = after.split_first()?;
-            let (count, after) = after.split_first_chunk()?;
-            let length = (u32::from_le_bytes(*count) as usize).checked_mul(64)?;
-            let (files, after) = after.split_at_checked(length)?;
-            let digest = |bytes: &[u8]| Digest::try_from(bytes).ok();
-            let pair = |pair: &[u8]| Some([digest(&pair[..32])?, digest(&pair[32..])?]);
+        let mut reader = SetsReader(bytes.strip_prefix(TITLE)?);
+        let mut sets: Vec<Self> = Vec::new();
+        while !reader.0.is_empty() {
+            let result = *reader.take()?;
+            let [observed] = *reader.take()?;
+            let count = reader.number()?;
+            let files = match sets.first() {
+                None => (0..count).map(|_| reader.file()).collect::<Option<_>>()?,
+                Some(first) => {
+                    let mut files = first.files.clone();
+                    for _ in 0..count {
+                        let place = reader.number()?;
+                        *files.get_mut(place)? = reader.file()?;
+                    }
+                    files
+                }
+            };
             sets.push(Self {
-                result: *result,
+                result,
                 observed: match observed {
                     0 => ObservedPositions::Lines,
                     _ => ObservedPositions::Columns,
                 },
-                files: files.chunks_exact(64).map(pair).collect::<Option<_>>()?,
+                files,
             });
-            rest = after;
         }
         Some(sets)
+    }
+}
+
+/// The rest of a list of sets.
+struct SetsReader<'b>(&'b [u8]);
+
+impl<'b> SetsReader<'b> {
+    fn take<const LENGTH: usize>(&mut self) -> Option<&'b [u8; LENGTH]> {
+        let (taken, rest) = self.0.split_first_chunk()?;
+        self.0 = rest;
+        Some(taken)
+    }
+
+    fn number(&mut self) -> Option<usize> {
+        Some(u32::from_le_bytes(*self.take()?) as usize)
+    }
+
+    fn file(&mut self) -> Option<FileDigests> {
+        Some([*self.take()?, *self.take()?])
     }
 }
 

@@ -110,7 +110,7 @@ impl Direct<'_> {
                 let stored = rules_text::stored(&text, self.job, &self.roots);
                 let (text, left) = stored.ok_or(rules_text::NO_STORED_FORM)?;
                 roots = roots.and(left);
-                Some(self.cache.keep_artefact(&text).ok_or_else(unstored)?)
+                Some(self.cache.keep_internal(&text).ok_or_else(unstored)?)
             }
         };
         let needs = Needs {

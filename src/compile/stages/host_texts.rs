@@ -67,7 +67,7 @@ impl KnownText {
 /// Whether the store has a host compile of the text with this digest in `file`.
 pub(super) fn is_compiled(inputs: &StageInputs<'_>, file: FileId, text: &Digest) -> bool {
     let key = compiled_key(inputs, file, text);
-    key.is_some_and(|key| inputs.work.cache.record(&key).is_some())
+    key.is_some_and(|key| inputs.work.cache.intermediate_record(&key).is_some())
 }
 
 /// Notes that the store has the host compile `stage` of the texts that it reads.
@@ -81,13 +81,11 @@ pub(super) fn note_compiled(inputs: &StageInputs<'_>, stage: &Stage) {
         let text = inputs.digests.get(file);
         let key = text.and_then(|text| compiled_key(inputs, *file, text));
         if let Some(key) = key
-            && cache.record(&key).is_none()
+            && cache.intermediate_record(&key).is_none()
         {
             let source = inputs.work.source();
-            cache.keep_record(
-                &key,
-                &serde_json::json!({"compiled": true, "source": source}),
-            );
+            let note = serde_json::json!({"compiled": true, "source": source});
+            cache.keep_intermediate_record(&key, note.to_string().as_bytes());
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Candidate, Limits, Nanos, Policy};
 use crate::config::EvictionPolicy;
-use crate::store::ContentKind;
+use crate::store::{ContentKind, Worth};
 use proptest::prelude::{Just, Strategy, prop, prop_assert, prop_assert_eq, prop_oneof, proptest};
 use std::collections::BTreeSet;
 
@@ -19,7 +19,14 @@ fn entry(size: u64, read: Nanos, written: Nanos) -> Candidate {
         read,
         written,
         uses: 1,
-        expires: None,
+        ..Candidate::default()
+    }
+}
+
+fn intermediate(size: u64, read: Nanos) -> Candidate {
+    Candidate {
+        worth: Worth::Intermediate,
+        ..entry(size, read, read)
     }
 }
 
@@ -50,11 +57,68 @@ fn least_recently_read_goes_until_ninety_percent_are_left() {
 #[test]
 fn target_above_the_cap_is_the_cap() {
     let limits = Limits {
-        max_bytes: 10,
         target_bytes: 100,
+        ..Limits::exactly(10)
     };
     let entries = [entry(8, 1, 1), entry(8, 2, 2)];
     assert_eq!(Policy::Lru.victims(&entries, limits, 9), [0]);
+}
+
+#[test]
+fn intermediates_go_before_results_while_they_take_more_than_a_quarter() {
+    let entries = [
+        entry(50, 1, 1),
+        intermediate(20, 8),
+        intermediate(10, 9),
+        intermediate(20, 7),
+    ];
+    for policy in [Policy::Lru, Policy::Fifo, TTL, TLRU] {
+        goes(policy, &entries, 95, &[3]);
+        goes(policy, &entries, 75, &[3, 1]);
+        // What is left of them is less than a quarter, and the result is older.
+        goes(policy, &entries, 59, &[3, 1, 0]);
+    }
+}
+
+#[test]
+fn old_results_make_room_for_new_intermediates() {
+    let entries = [entry(50, 1, 1), entry(40, 2, 2), intermediate(20, 9)];
+    goes(Policy::Lru, &entries, 100, &[0]);
+}
+
+#[test]
+fn results_within_three_quarters_stay_whatever_else_there_is() {
+    let results = (0..7).map(|at| entry(10, at, at));
+    let entries: Vec<_> = results
+        .chain((10..90).map(|at| intermediate(10, at)))
+        .collect();
+    let limits = Limits::exactly(100);
+    for policy in [
+        Policy::Lru,
+        Policy::Lfu,
+        Policy::Fifo,
+        Policy::Random { seed: 1 },
+    ] {
+        let victims = policy.victims(&entries, limits, 100);
+        assert!(victims.iter().all(|at| *at >= 7), "{policy:?}");
+        assert_eq!(victims.len(), 77);
+    }
+}
+
+#[test]
+fn files_are_limited_too() {
+    let entries = [
+        entry(1, 3, 3),
+        intermediate(1, 9),
+        entry(1, 1, 1),
+        entry(1, 2, 2),
+    ];
+    let victims = |files| Policy::Lru.victims(&entries, Limits::exactly(100).to_files(files), 9);
+    assert!(victims(4).is_empty());
+    assert_eq!(victims(3), [1]);
+    assert_eq!(victims(2), [1, 2]);
+    let limits = Limits::exactly(100).with_files(30);
+    assert_eq!((limits.max_files, limits.target_files), (30, 27));
 }
 
 #[test]
@@ -162,9 +226,11 @@ fn huge_sizes_do_not_overflow() {
 
 fn entries() -> impl Strategy<Value = Vec<Candidate>> {
     let expires = prop_oneof![Just(None), (0i128..30).prop_map(Some)];
-    let one = (0u64..50, 0i128..20, 0i128..20, 1u64..4, expires);
-    let one = one.prop_map(|(size, read, written, uses, expires)| Candidate {
+    let worth = prop_oneof![Just(Worth::Result), Just(Worth::Intermediate)];
+    let one = (0u64..50, 0i128..20, 0i128..20, 1u64..4, expires, worth);
+    let one = one.prop_map(|(size, read, written, uses, expires, worth)| Candidate {
         size,
+        worth,
         read,
         written,
         uses,
@@ -174,18 +240,20 @@ fn entries() -> impl Strategy<Value = Vec<Candidate>> {
 }
 
 fn limits() -> impl Strategy<Value = Limits> {
-    let limits = (1u64..800, 0u64..900, 0u64..100);
-    limits.prop_map(|(max_bytes, held, spare)| {
+    let limits = (1u64..800, 0u64..900, 0u64..100, 1u64..40);
+    limits.prop_map(|(max_bytes, held, spare, max_files)| {
         let target_bytes = max_bytes.saturating_sub(spare);
-        Limits {
+        let limits = Limits {
             max_bytes,
             target_bytes,
-        }
-        .without(held)
+            ..Limits::exactly(0)
+        };
+        limits.with_files(max_files).without(held)
     })
 }
 
-/// Removes what has expired by `now`, and then the least by `key` one by one.
+/// Removes what has expired by `now`; then the least intermediate by `key` one by one, while intermediates have more than
+/// their share; and then the least of all.
 fn model<K: Ord>(
     entries: &[Candidate],
     limits: Limits,
@@ -205,16 +273,39 @@ fn model<K: Ord>(
         left.retain(|&other| other != at);
         gone.push(at);
     }
-    let total = |left: &[usize]| left.iter().map(|&at| entries[at].size).sum::<u64>();
-    if total(&left) > limits.max_bytes {
-        while total(&left) > limits.target_bytes {
-            let least = left
-                .iter()
-                .copied()
-                .min_by_key(|&at| (key(&entries[at]), at));
-            left.retain(|&other| Some(other) != least);
-            gone.extend(least);
-        }
+    let total = |left: &[usize], counts: fn(&Candidate) -> u64, of: Option<Worth>| {
+        let counted = left.iter().map(|&at| &entries[at]);
+        let counted = counted.filter(|entry| of.is_none_or(|worth| entry.worth == worth));
+        counted.map(counts).sum::<u64>()
+    };
+    let bytes: fn(&Candidate) -> u64 = |entry| entry.size;
+    let files: fn(&Candidate) -> u64 = |_| 1;
+    let most = [(bytes, limits.max_bytes), (files, limits.max_files)];
+    let targets = [(bytes, limits.target_bytes), (files, limits.target_files)];
+    if most
+        .iter()
+        .all(|&(counts, most)| total(&left, counts, None) <= most)
+    {
+        return gone;
+    }
+    let take = |left: &mut Vec<usize>, gone: &mut Vec<usize>, of: Option<Worth>| {
+        let fitting = left.iter().copied();
+        let fitting = fitting.filter(|&at| of.is_none_or(|worth| entries[at].worth == worth));
+        let least = fitting.min_by_key(|&at| (key(&entries[at]), at));
+        left.retain(|&other| Some(other) != least);
+        gone.extend(least);
+    };
+    let cheap = Some(Worth::Intermediate);
+    while targets.iter().any(|&(counts, target)| {
+        total(&left, counts, None) > target && total(&left, counts, cheap) > target / 4
+    }) {
+        take(&mut left, &mut gone, cheap);
+    }
+    while targets
+        .iter()
+        .any(|&(counts, target)| total(&left, counts, None) > target)
+    {
+        take(&mut left, &mut gone, None);
     }
     gone
 }
@@ -249,11 +340,16 @@ proptest! {
             let distinct: BTreeSet<_> = victims.iter().copied().collect();
             prop_assert_eq!(distinct.len(), victims.len());
             let total: u64 = entries.iter().map(|entry| entry.size).sum();
-            let left = |gone: &[usize]| total - gone.iter().map(|&at| entries[at].size).sum::<u64>();
-            prop_assert!(left(&victims) <= limits.max_bytes);
+            let left = |gone: &[usize]| {
+                let bytes = gone.iter().map(|&at| entries[at].size).sum::<u64>();
+                (total - bytes, (entries.len() - gone.len()) as u64)
+            };
+            let fits = |(bytes, files): (u64, u64), most: u64, most_files: u64| bytes <= most && files <= most_files;
+            prop_assert!(fits(left(&victims), limits.max_bytes, limits.max_files));
             if victims.len() > expired.len() {
                 let before = left(&victims[..victims.len() - 1]);
-                prop_assert!(left(&expired) > limits.max_bytes && before > limits.target_bytes);
+                prop_assert!(!fits(left(&expired), limits.max_bytes, limits.max_files));
+                prop_assert!(!fits(before, limits.target_bytes, limits.target_files));
             }
         }
     }

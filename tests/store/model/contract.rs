@@ -313,7 +313,7 @@ fn read_only_store_answers_and_changes_nothing() {
 
 #[test]
 fn symlinks_in_the_place_of_directories_are_refused() {
-    for planted in ["entries", "manifests", "tmp"] {
+    for planted in ["entries", "manifests", "intermediates", "tmp"] {
         let dir = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
         symlink(elsewhere.path(), dir.path().join(planted)).unwrap();

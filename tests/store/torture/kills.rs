@@ -236,7 +236,7 @@ fn files(dir: &Path) -> Vec<PathBuf> {
 
 /// Without the pages and logs, which no total holds.
 fn bytes_below(root: &Path) -> u64 {
-    let mut left: Vec<_> = ["entries", "manifests", "tmp"]
+    let mut left: Vec<_> = ["entries", "manifests", "intermediates", "tmp"]
         .map(|dir| root.join(dir))
         .into();
     let mut bytes = 0;
