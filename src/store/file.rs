@@ -311,7 +311,7 @@ impl FileStore {
     }
 
     /// Appends to the usage log, if the policy needs it. Best effort: a failed write undercounts by one.
-    fn note_use(&self, kind: EntryKind, name: Name, class: Option<ContentKind>) {
+    pub(super) fn note_use(&self, kind: EntryKind, name: Name, class: Option<ContentKind>) {
         let usage = match self.policy.log() {
             UsageLog::Uses => Usage {
                 uses: 1,
@@ -380,25 +380,39 @@ impl FileStore {
             written.map_err(StoreError::io("write a file in", &self.root.join("tmp")))?;
             self.directory_of(kind).place(&root, temporary, name)
         });
-        let row = ShardRow::Shard(name.0[0]);
-        match &placed {
-            Ok(Placement::New) => {
-                let change = one(kind, Sign::More);
-                let bytes = signed(size, Sign::More);
-                totals.change(row, StoreChange { bytes, ..change });
-            }
-            Ok(Placement::Replaced(old_size)) => {
-                totals.change(row, bytes_change(size, Sign::More));
-                totals.change(row, bytes_change(*old_size, Sign::Less));
-            }
-            Ok(Placement::Dropped) | Err(_) => {}
+        if let Ok(placement) = placed {
+            self.count_placed(kind, name, size, placement);
         }
         totals.change(ShardRow::Unfinished, bytes_change(size, Sign::Less));
         placed.map(|_| ())
     }
 
+    /// Adds a file that was placed to the totals of its shard.
+    pub(super) fn count_placed(
+        &self,
+        kind: EntryKind,
+        name: Name,
+        size: u64,
+        placement: Placement,
+    ) {
+        let totals = self.stats.totals();
+        let row = ShardRow::Shard(name.0[0]);
+        match placement {
+            Placement::New => {
+                let change = one(kind, Sign::More);
+                let bytes = signed(size, Sign::More);
+                totals.change(row, StoreChange { bytes, ..change });
+            }
+            Placement::Replaced(old_size) => {
+                totals.change(row, bytes_change(size, Sign::More));
+                totals.change(row, bytes_change(old_size, Sign::Less));
+            }
+            Placement::Dropped => {}
+        }
+    }
+
     /// Opens the root, and creates it again if it was removed.
-    fn root_made(&self) -> Result<Directory, StoreError> {
+    pub(super) fn root_made(&self) -> Result<Directory, StoreError> {
         root::make(&self.root)
     }
 

@@ -14,10 +14,12 @@
 //! ```
 //! `docs/design/store.md` draws the formats and says what happens on damage and on crashes.
 
+mod adopt;
 mod apart;
 mod artefact;
 mod artefacts;
 mod backend;
+mod bounds;
 mod change;
 mod content_kind;
 mod contract;
@@ -46,8 +48,10 @@ mod turn;
 mod unchanged;
 mod usage_log;
 
+pub use adopt::{AdoptError, Adoption, OfferedFile};
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
+pub use bounds::Bounds;
 pub use content_kind::{CLASS_HEAD, Content, ContentKind};
 pub use error::StoreError;
 pub use file::FileStore;

@@ -68,6 +68,14 @@ impl SurveyedFile<'_> {
         self.listing.head(self.file, length)
     }
 
+    /// All its bytes, as they are; `None` if the file was removed or replaced meanwhile.
+    ///
+    /// # Errors
+    /// The file exists and cannot be read.
+    pub fn bytes(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.listing.contents(self.file)
+    }
+
     /// Reads and verifies a record.
     ///
     /// # Errors
@@ -107,7 +115,7 @@ impl SurveyedFile<'_> {
 }
 
 impl FileStore {
-    /// Calls `each` for every file of `kind`, shard by shard, and removes the file if that is the verdict.
+    /// Calls `each` for every file of `kind`, in the order of names, and removes the file if that is the verdict.
     /// Returns what was removed. A store that is open for reading removes nothing. Files that no store has
     /// created are left out.
     ///
@@ -128,7 +136,9 @@ impl FileStore {
             let shard = self.scan_shard(&root, number)?;
             // Only a policy that counts uses can say how often a file was used.
             let usages = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));
-            for (at, file_kind, file) in shard.files() {
+            let mut files: Vec<_> = shard.files().collect();
+            files.sort_by_key(|(_, _, file)| &file.name);
+            for (at, file_kind, file) in files {
                 let Some(name) = name_of(number, &file.name).filter(|_| file_kind == kind) else {
                     continue;
                 };
