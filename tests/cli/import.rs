@@ -3,6 +3,7 @@
 use crate::archive::{TarMember, compressed, members, tar};
 use crate::cache::{furnish, place};
 use crate::home::Home;
+use crate::random::Random;
 use pcache_nvcc::store::{Artefact, Name};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -342,6 +343,74 @@ fn bombs_take_neither_memory_nor_place() {
 fn hex(parts: &[&[u8]]) -> String {
     let digest = Artefact::of(&parts.concat());
     digest.hex()
+}
+
+/// Makes the checksum of the header at `at` right, so that what else is wrong with it is looked at.
+fn seal(tar: &mut [u8], at: usize) {
+    let mut header = tar::Header::new_old();
+    header.as_mut_bytes().copy_from_slice(&tar[at..at + 512]);
+    header.set_cksum();
+    tar[at..at + 512].copy_from_slice(header.as_bytes());
+}
+
+#[test]
+fn random_damage_puts_nothing_but_whole_files_in_place() {
+    let home = Home::new();
+    let (store, ..) = furnish(&home);
+    store.put_internal(&[7; 5000]).unwrap();
+    let good = home.path().join("good");
+    home.text(&["export", good.to_str().unwrap()]);
+    let members = members(&good);
+    let whole = tar(&members);
+    let mut headers = vec![0];
+    for member in &members {
+        let length = usize::try_from(member.size.next_multiple_of(512)).unwrap();
+        headers.push(headers.last().unwrap() + 512 + length);
+    }
+    headers.pop();
+    let mut random = Random(3);
+    for round in 0..60 {
+        let mut bad = whole.clone();
+        for _ in 0..=random.below(3) {
+            let header = *random.pick::<usize>(&headers);
+            // Names, sizes and kinds are where it hurts.
+            let place = match random.below(3) {
+                0 => header + random.below(512),
+                1 => header + 124 + random.below(33),
+                _ => random.below(bad.len()),
+            };
+            bad[place] = *random.pick::<u8>(b"\0\x80\xff01757Lx/. ");
+            if random.chance(80) {
+                seal(&mut bad, header);
+            }
+        }
+        let other = Home::new();
+        let output = import(&other, &compressed(&bad));
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(
+            matches!(output.status.code(), Some(0 | 1)),
+            "{round}: {said}"
+        );
+        let taken = counts(&output);
+        let taken = taken["entries"].as_u64().unwrap() + taken["records"].as_u64().unwrap();
+        let verified = other.json(&["verify", "--json"]);
+        assert_eq!(
+            (&verified["whole"], &verified["unproven"]),
+            (&json!(taken), &json!(0)),
+            "{round}: {said}"
+        );
+        let known = |path: &&PathBuf| {
+            let path = path.strip_prefix(other.cache()).unwrap_or(Path::new(""));
+            let parts = path.iter().map(|part| part.to_str().unwrap().len());
+            let parts: Vec<_> = parts.collect();
+            path.starts_with("entries") && parts == [7, 2, 62]
+                || path.starts_with("manifests/results") && parts == [9, 7, 2, 62]
+        };
+        let places = files(&other);
+        assert_eq!(places.iter().filter(known).count() as u64, taken);
+        // The archive, and the two pages of counters.
+        assert_eq!(places.len() as u64, taken + 3, "{round}: {places:?}");
+    }
 }
 
 #[test]

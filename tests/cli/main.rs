@@ -6,6 +6,8 @@ mod archive;
 mod home;
 #[path = "../support/page.rs"]
 mod page;
+#[path = "../support/random.rs"]
+mod random;
 #[path = "../support/trace.rs"]
 mod trace;
 
