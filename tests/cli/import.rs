@@ -271,7 +271,7 @@ fn bombs_take_neither_memory_nor_place() {
         let path = write(&home, archive);
         // Of addresses; less than any of the members below takes.
         let line = format!(
-            "ulimit -v 150000; exec {} import --json {}",
+            "ulimit -v 60000; exec {} import --json {}",
             env!("CARGO_BIN_EXE_pcache"),
             path.display()
         );
@@ -279,14 +279,14 @@ fn bombs_take_neither_memory_nor_place() {
         command.args(["-c", &line]).env_clear();
         command
             .env("HOME", home.path())
-            .env("PCACHE_MAX_SIZE", "200M");
+            .env("PCACHE_MAX_SIZE", "80M");
         let output = command.output().unwrap();
         let report = serde_json::from_slice::<Value>(&output.stdout);
         let report = report.unwrap_or_else(|_| panic!("{output:?}"));
         (output.status.code(), report, home)
     };
     let name = Name::of(b"key");
-    let zeros = vec![0; 150 << 20];
+    let zeros = vec![0; 70 << 20];
     // An entry that is as large as it says, and not what its name says.
     let member = TarMember::file(&format!("entries/{name}"), &zeros);
     let (status, report, home) = limited(&compressed(&tar(&[member, honest()])));
@@ -296,7 +296,7 @@ fn bombs_take_neither_memory_nor_place() {
     );
     assert_eq!(home.json(&["list", "--json"])["files"], 1);
     // One that is larger than the cache, and a record that is larger than any.
-    let member = TarMember::file(&format!("entries/{name}"), &vec![0; 201 << 20]);
+    let member = TarMember::file(&format!("entries/{name}"), &vec![0; 81 << 20]);
     let record = TarMember::file(&format!("manifests/results/{name}"), &vec![0; 17 << 20]);
     let (status, report, _) = limited(&compressed(&tar(&[member, record, honest()])));
     assert_eq!(
@@ -305,8 +305,8 @@ fn bombs_take_neither_memory_nor_place() {
     );
     assert_eq!(report["entries"], 1);
     // Frames in the archive: of more than the cache takes, though named by what they hold, and of more than they say.
-    let inner = bomb(201 << 20);
-    let artefact = Artefact::of(&vec![0; 201 << 20]);
+    let inner = bomb(81 << 20);
+    let artefact = Artefact::of(&vec![0; 81 << 20]);
     let path = format!("entries/{}", Name::of(&artefact.packed_key()));
     let member = TarMember::file(&path, &inner);
     let (status, report, _) = limited(&compressed(&tar(&[member, honest()])));
@@ -317,7 +317,7 @@ fn bombs_take_neither_memory_nor_place() {
     // A record whose value is a bomb has a good checksum, and is damaged to every reader.
     let home = Home::new();
     let store = home.store();
-    let value = bomb(100 << 20);
+    let value = bomb(70 << 20);
     store.put_record(b"bomb", b"{}").unwrap();
     drop(store);
     let header = format!(
@@ -334,7 +334,7 @@ fn bombs_take_neither_memory_nor_place() {
     // An extension header, which other readers of tar hold in memory.
     let member = TarMember {
         kind: EntryType::GNULongName,
-        ..TarMember::file("././@LongLink", &vec![b'a'; 800 << 20])
+        ..TarMember::file("././@LongLink", &vec![b'a'; 80 << 20])
     };
     let (status, ..) = limited(&compressed(&tar(&[member])));
     assert_eq!(status, Some(1));
