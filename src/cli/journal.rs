@@ -2,8 +2,10 @@
 
 use crate::explain::{DependencyReport, Later, SCHEMA};
 use crate::journal::{Compile, place};
+use crate::key::{Digester, Sink};
 use crate::store::FileStore;
 use anyhow::{Context as _, Error};
+use sha2::{Digest as _, Sha256};
 use std::path::{Path, PathBuf};
 
 /// Every compile that the journal holds.
@@ -32,8 +34,14 @@ pub(super) fn facts(store: &FileStore, compile: &Compile) -> Option<DependencyRe
     Some(base.at(&later))
 }
 
+/// The facts under `key`, which is one of their content. The journal is this user's own and the record need not be: it
+/// may have been imported. So no other content is believed, since `verify --recompile` runs the command in it.
 fn record(store: &FileStore, key: &str) -> Option<Vec<u8>> {
-    store.get_record(&hex::decode(key).ok()?).ok()?
+    let record = store.get_record(&hex::decode(key).ok()?).ok()??;
+    let mut sink = Digester::default();
+    sink.one("schema", b"pcache-nvcc facts 1");
+    sink.one("content", &Sha256::digest(&record));
+    (hex::encode(sink.finish()) == key).then_some(record)
 }
 
 /// Where a compile's sources are.

@@ -4,10 +4,12 @@ use crate::archive::{TarMember, compressed, members, tar};
 use crate::cache::{furnish, place};
 use crate::home::Home;
 use crate::random::Random;
+use pcache_nvcc::key::{Digester, Sink};
 use pcache_nvcc::store::{Artefact, Name};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Output;
 use tar::EntryType;
@@ -189,6 +191,39 @@ fn records_that_steer_are_not_taken_though_their_checksums_hold() {
     let expected = json!({ "unproven": 0, "too_large": 0, "distrusted": 0, "steering": 3 });
     assert_eq!(counts(&output)["refused"], expected);
     assert_eq!(other.json(&["list", "--json"])["files"], 0);
+}
+
+#[test]
+fn facts_under_another_key_than_that_of_their_content_run_nothing() {
+    let home = Home::new();
+    let store = home.store();
+    let (script, marker) = (home.path().join("nvcc"), home.path().join("ran"));
+    fs::write(&script, format!("#!/bin/sh\n>{}\n", marker.display())).unwrap();
+    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    let facts = json!({ "schema": 1, "request": [["programs", [script]], ["directory", ["/", "/"]]],
+        "job": [], "folded": {}, "command": ["-c", "a.cu"], "tools": [], "units": [], "exact": null,
+        "files": [], "absent": {}, "present": [], "links": {} });
+    let facts = facts.to_string();
+    let mut sink = Digester::default();
+    sink.one("schema", b"pcache-nvcc facts 1");
+    sink.one("content", &Artefact::of(facts.as_bytes()).sha256);
+    let own = sink.finish();
+    store.put_record(b"unit", b"{}").unwrap();
+    let compared = |key: &[u8]| {
+        store.put_record(key, facts.as_bytes()).unwrap();
+        let unit = json!({ "source": "a.cu", "level": "miss", "key": hex::encode("unit") });
+        let compile = json!({ "v": 1, "start": 1, "wall": 1, "pid": 1, "directory": "/",
+            "output": "a.o", "sources": ["a.cu"], "level": "miss", "units": [unit],
+            "facts": hex::encode(key) });
+        store.note(&compile.to_string()).unwrap();
+        let report = home.json(&["verify", "--json", "--recompile", "1"]);
+        assert_eq!(report["recompiled"]["passed"], 1);
+        marker.exists()
+    };
+    assert!(!compared(b"chosen by another user, or by chance"));
+    home.text(&["clear"]);
+    store.put_record(b"unit", b"{}").unwrap();
+    assert!(compared(&own), "what the journal names is run");
 }
 
 #[test]
