@@ -12,17 +12,24 @@ use serde::Serialize;
 
 /// What `pcache trim` takes.
 #[derive(Debug, clap::Args)]
-#[group(id = "bounds", required = true, multiple = true, args = ["keep_used_since", "max_size"])]
 pub(super) struct TrimArguments {
+    #[command(flatten)]
+    bounds: TrimBounds,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is to be left. Without a bound, all would be, and a mistake would go unnoticed.
+#[derive(Debug, clap::Args)]
+#[group(required = true, multiple = true)]
+struct TrimBounds {
     /// Remove what was not used since then: 2h, 2026-11-22T16:25 in local time, or last-build
     #[arg(long, value_name = "WHEN")]
     keep_used_since: Option<UsedSince>,
     /// Evict by the policy until at most SIZE is left, such as 500M
     #[arg(long, value_name = "SIZE")]
     max_size: Option<ByteSize>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
 }
 
 /// The shape of `pcache trim --json`.
@@ -48,11 +55,12 @@ pub(super) fn run(arguments: &TrimArguments, context: &mut Context<'_>) -> Resul
         }
         return Ok(Status::Fine);
     };
-    let collected = trim(&store, arguments, context)?;
+    let asked = &arguments.bounds;
+    let collected = trim(&store, asked, context)?;
     let report = TrimReport {
         before_bytes: collected.before.bytes,
         after_bytes: collected.after.bytes,
-        max_bytes: arguments.max_size.map(ByteSize::bytes),
+        max_bytes: asked.max_size.map(ByteSize::bytes),
         unused: Gone::of(collected.unused),
         expired: Gone::of(collected.expired),
         evicted: Gone::of(collected.evicted),
@@ -69,12 +77,12 @@ pub(super) fn run(arguments: &TrimArguments, context: &mut Context<'_>) -> Resul
 
 fn trim(
     store: &FileStore,
-    arguments: &TrimArguments,
+    asked: &TrimBounds,
     context: &mut Context<'_>,
 ) -> Result<Collected, Error> {
-    let used_since = arguments.keep_used_since;
+    let used_since = asked.keep_used_since;
     let used_since = used_since.map(|since| since.moment(store)).transpose()?;
-    let bounds = Bounds::exactly(used_since, arguments.max_size.map(ByteSize::bytes));
+    let bounds = Bounds::exactly(used_since, asked.max_size.map(ByteSize::bytes));
     let mut progress = Progress::new("listing", context.env, &mut context.err);
     let collected = store.collect_to(&bounds, &mut |phase, done, most| {
         progress.call(match phase {

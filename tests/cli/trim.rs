@@ -42,10 +42,8 @@ fn what_was_read_or_written_since_then_stays() {
     fs::write(&dead, [0; 300]).unwrap();
     age(&dead, DAY);
     let report = home.json(&["trim", "--json", "--keep-used-since", "2h"]);
-    let gone = 16 + fs::metadata(place(&home, "manifests/results", b"new")).map_or(0, |_| 0);
     let unused = &report["unused"];
     assert_eq!(unused["files"], 2);
-    assert!(unused["bytes"].as_u64() > Some(gone));
     assert_eq!(report["swept_bytes"], 300);
     assert_eq!(
         (&report["evicted"]["files"], &report["max_bytes"]),
@@ -134,13 +132,15 @@ fn last_build_begins_with_its_first_compile() {
 fn a_bound_is_required() {
     let home = Home::new();
     home.store();
-    let refused = home.run(&["trim"]);
-    assert_eq!(refused.status.code(), Some(2));
-    let said = String::from_utf8(refused.stderr).unwrap();
-    assert!(
-        said.contains("--keep-used-since <WHEN>") && said.contains("--max-size <SIZE>"),
-        "{said}"
-    );
+    for arguments in [&["trim"][..], &["trim", "--json"]] {
+        let refused = home.run(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{arguments:?}");
+        let said = String::from_utf8(refused.stderr).unwrap();
+        assert!(
+            said.contains("<--keep-used-since <WHEN>|--max-size <SIZE>>"),
+            "{said}"
+        );
+    }
     for wrong in [
         ["--keep-used-since", "long"],
         ["--max-size", "0"],
