@@ -7,6 +7,7 @@
 //! |---------------------------------------------------------------------------------------------------------------|---|
 //! | `cli`                                                                                                         | the program `pcache` |
 //! | `compile`, `nvrtc`                                                                                            | one compile, ahead of time or at run time |
+//! | `archive`                                                                                                     | a cache in one file, for `pcache export` and `pcache import` |
 //! | `exec`, `store`, `includes`, `toolchain`, `explain`                                                           | what a compile is put together from |
 //! | `key`                                                                                                         | what names a result |
 //! | `plan`, `cmdline`                                                                                             | what nvcc would do, and was asked for |
@@ -20,6 +21,7 @@
 
 #![deny(unreachable_pub)]
 
+mod archive;
 pub mod cli;
 pub mod cmdline;
 pub mod compile;

@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         variables: std::env::vars_os().map(|(name, _)| name).collect(),
         program: std::env::current_exe().ok(),
         out_colours,
+        out_is_terminal: stdout().is_terminal(),
         err_is_terminal: stderr().is_terminal(),
     };
     let mut out = BufWriter::new(stdout().lock());

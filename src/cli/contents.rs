@@ -5,7 +5,7 @@ use crate::compile::POINTER;
 use crate::includes::path_set::{self, PathSet};
 use crate::key::Roots;
 use crate::store::{Artefact, CLASS_HEAD, Content, EntryKind, Reading, StoreError, SurveyedFile};
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -22,6 +22,9 @@ pub(super) struct Contents {
     /// The artefacts that a record names.
     pub(super) artefacts: Vec<Artefact>,
 }
+
+/// How token sets begin.
+const TOKEN_SETS: &[u8] = b"pcache-nvcc token sets 2\n";
 
 /// A record whose value has no known format.
 const UNKNOWN: &str = "record";
@@ -84,7 +87,7 @@ impl Contents {
                 ..Self::nameless("direct-result")
             };
         }
-        if value.starts_with(b"pcache-nvcc token sets 2\n") {
+        if value.starts_with(TOKEN_SETS) {
             return Self::nameless("token-sets");
         }
         let mut values = serde_json::Deserializer::from_slice(value).into_iter::<Value>();
@@ -143,6 +146,16 @@ impl Contents {
     }
 }
 
+/// Whether a record can be nothing but data: no reader of what decides which programs run takes it, which is a plan, a
+/// search order or a list of questions to the host compiler. Of those, the first and the last begin with a list, and a
+/// search order is an object with the member `order`.
+pub(super) fn is_data(value: &[u8]) -> bool {
+    let titles = [path_set::TITLE, POINTER, TOKEN_SETS];
+    titles.iter().any(|title| value.starts_with(title))
+        || serde_json::from_slice::<Map<String, Value>>(value)
+            .is_ok_and(|object| !object.contains_key("order"))
+}
+
 /// The path in a record, with the names of roots.
 fn shown(path: &str) -> PathBuf {
     PathBuf::from(OsStr::from_bytes(&Roots::shown(path.as_bytes())))
@@ -190,7 +203,7 @@ fn path_sets(mut bytes: &[u8]) -> Option<Vec<PathBuf>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{CLASSES, Contents, path_set};
+    use super::{CLASSES, Contents, is_data, path_set};
     use crate::store::Artefact;
     use serde_json::json;
     use std::path::PathBuf;
@@ -261,6 +274,33 @@ mod tests {
         assert_eq!(of(&direct).sources, ["/a.cu", "/b.cu"].map(PathBuf::from));
         let older = json!({ "milliseconds": 5, "sources": [], "source": "" });
         assert!(of(&older).sources.is_empty());
+    }
+
+    #[test]
+    fn what_steers_is_never_taken_for_data() {
+        for steers in [
+            // A plan, a search order, questions; and each in disguise.
+            &b"[[\"/usr/include/stdc-predef.h\",null]]\n#$ _SPACE_=\n"[..],
+            b"{\"order\":{\"quote\":[],\"angle\":[]},\"real\":[]}",
+            b"[{\"inquiry\":\"Parts\",\"flags\":[],\"environment\":[]}]",
+            b"{\"request\":1,\"order\":{},\"real\":[]}",
+            b"{\"\\u006frder\":{},\"real\":[]}",
+            b" [[\"a\",null]]\n{}",
+            b"{}\n#$ _SPACE_=\n",
+            b"",
+            b"[]",
+            b"null",
+        ] {
+            assert!(!is_data(steers), "{}", String::from_utf8_lossy(steers));
+        }
+        for data in [
+            path_set::TITLE,
+            crate::compile::POINTER,
+            super::TOKEN_SETS,
+            b"{\"schema\":5,\"milliseconds\":1}",
+        ] {
+            assert!(is_data(data), "{}", String::from_utf8_lossy(data));
+        }
     }
 
     #[test]

@@ -14,6 +14,8 @@ pub struct Env<'a> {
     pub program: Option<PathBuf>,
     /// Whether standard output is coloured.
     pub out_colours: Colours,
+    /// Whether standard output is a terminal.
+    pub out_is_terminal: bool,
     /// Whether standard error is a terminal.
     pub err_is_terminal: bool,
 }
@@ -35,6 +37,7 @@ pub(super) fn on_terminal<'a>(var: &'a dyn Fn(&str) -> Option<OsString>) -> Env<
         variables: Vec::new(),
         program: None,
         out_colours: Colours::None,
+        out_is_terminal: true,
         err_is_terminal: true,
     }
 }

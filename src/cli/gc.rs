@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::screen::{print_json, say};
 use crate::compile::sweep_work_directories;
 use crate::config::ByteSize;
-use crate::store::{Collected, Phase};
+use crate::store::{Cleared, Collected, FileStore, Phase};
 use crate::toolchain::{MemoSelection, Memos, forget};
 use anyhow::{Context as _, Error};
 use serde::Serialize;
@@ -30,8 +30,9 @@ struct GcReport {
     toolchains: Gone,
 }
 
+/// Files that were removed.
 #[derive(Debug, Default, Serialize)]
-struct Gone {
+pub(super) struct Gone {
     files: u64,
     bytes: u64,
 }
@@ -57,15 +58,9 @@ pub(super) fn run(arguments: &GcArguments, context: &mut Context<'_>) -> Result<
     if let Some(apart) = store.apart() {
         apart.collect(&mut |_, _, _| {})?;
     }
-    sweep_work_directories();
-    let (files, bytes) = match store.own_dir() {
-        None => (0, 0),
-        Some(own) => forget(&Memos::new(own), MemoSelection::Stale)
-            .with_context(|| format!("cannot tidy the toolchains in {own:?}"))?,
-    };
     let report = GcReport {
         max_bytes: context.config.max_size.value.bytes(),
-        toolchains: Gone { files, bytes },
+        toolchains: tidy_own(&store)?,
         ..GcReport::of(&collected)
     };
     if arguments.json {
@@ -76,17 +71,55 @@ pub(super) fn run(arguments: &GcArguments, context: &mut Context<'_>) -> Result<
     Ok(Status::Fine)
 }
 
-impl GcReport {
-    fn of(collected: &Collected) -> Self {
-        let gone = |cleared: crate::store::Cleared| Gone {
+/// Removes what lies beside the store: directories of dead compiles, and toolchains that no compile would believe.
+/// Returns the latter.
+pub(super) fn tidy_own(store: &FileStore) -> Result<Gone, Error> {
+    sweep_work_directories();
+    let (files, bytes) = match store.own_dir() {
+        None => (0, 0),
+        Some(own) => forget(&Memos::new(own), MemoSelection::Stale)
+            .with_context(|| format!("cannot tidy the toolchains in {own:?}"))?,
+    };
+    Ok(Gone { files, bytes })
+}
+
+/// A line for each reason of removals.
+pub(super) fn say_gone(rows: &[(&str, &Gone)], context: &mut Context<'_>) -> Result<(), Error> {
+    for (what, gone) in rows {
+        let (files, bytes) = (gone.files, ByteSize::approximate(gone.bytes));
+        say(
+            &mut context.out,
+            format_args!("{what:<20}{files:>10} files, {bytes}"),
+        )?;
+    }
+    Ok(())
+}
+
+/// The line of what dead writers had left.
+pub(super) fn say_swept(bytes: u64, context: &mut Context<'_>) -> Result<(), Error> {
+    let swept = ByteSize::approximate(bytes);
+    say(
+        &mut context.out,
+        format_args!("{:<20}{swept:>10}", "crashed processes"),
+    )
+}
+
+impl Gone {
+    pub(super) fn of(cleared: Cleared) -> Self {
+        Self {
             files: cleared.files,
             bytes: cleared.bytes,
-        };
+        }
+    }
+}
+
+impl GcReport {
+    fn of(collected: &Collected) -> Self {
         Self {
             before_bytes: collected.before.bytes,
             after_bytes: collected.after.bytes,
-            expired: gone(collected.expired),
-            evicted: gone(collected.evicted),
+            expired: Gone::of(collected.expired),
+            evicted: Gone::of(collected.evicted),
             swept_bytes: collected.swept,
             ..Self::default()
         }
@@ -99,18 +132,8 @@ impl GcReport {
             ("evicted", &self.evicted),
             ("stale toolchains", &self.toolchains),
         ];
-        for (what, gone) in rows {
-            let (files, bytes) = (gone.files, size(gone.bytes));
-            say(
-                &mut context.out,
-                format_args!("{what:<20}{files:>10} files, {bytes}"),
-            )?;
-        }
-        let swept = size(self.swept_bytes);
-        say(
-            &mut context.out,
-            format_args!("{:<20}{swept:>10}", "crashed processes"),
-        )?;
+        say_gone(&rows, context)?;
+        say_swept(self.swept_bytes, context)?;
         let (before, after) = (size(self.before_bytes), size(self.after_bytes));
         let most = size(self.max_bytes);
         say(

@@ -1,6 +1,6 @@
 //! The journal as `pcache` reads it: compiles in the order in which they began, with their sources, outputs and facts.
 
-use crate::explain::{DependencyReport, Later, SCHEMA};
+use crate::explain::{DependencyReport, FactsRecord, Later, SCHEMA};
 use crate::journal::{Compile, place};
 use crate::store::FileStore;
 use anyhow::{Context as _, Error};
@@ -34,10 +34,12 @@ pub(super) fn facts(store: &FileStore, compile: &Compile) -> Option<DependencyRe
     Some(base.at(&later))
 }
 
+/// The facts under `key`, which is one of their content. The journal is this user's own and the record need not be: it
+/// may have been imported. So no other content is believed, since `verify --recompile` runs the command in it.
 fn record(store: &FileStore, key: &str) -> Option<Vec<u8>> {
-    store
-        .get_intermediate_record(&hex::decode(key).ok()?)
-        .ok()?
+    let record = store.get_intermediate_record(&hex::decode(key).ok()?);
+    let record = FactsRecord::new(record.ok()??);
+    (hex::encode(record.key) == key).then_some(record.bytes)
 }
 
 /// Where a compile's sources are.

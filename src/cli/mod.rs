@@ -10,7 +10,9 @@ mod context;
 mod doctor;
 mod env;
 mod explain;
+mod export;
 mod gc;
+mod import;
 mod init;
 mod journal;
 mod list;
@@ -28,6 +30,8 @@ mod spans;
 mod stats;
 mod styles;
 mod trace;
+mod trim;
+mod used_since;
 mod verify;
 mod zone;
 
@@ -66,6 +70,12 @@ enum PcacheCommand {
     List(list::ListArguments),
     /// Remove expired entries, evict down to the size limit, and clean up after crashed processes
     Gc(gc::GcArguments),
+    /// Remove what was not used since a moment, or evict down to a size, before a cache is saved
+    Trim(trim::TrimArguments),
+    /// Write the cache to one file, for `pcache import`
+    Export(export::ExportArguments),
+    /// Add what `pcache export` wrote to the cache; believes the file as much as the cache itself
+    Import(import::ImportArguments),
     /// Remove everything from the cache, or a part of it; the counters stay
     Clear(clear::ClearArguments),
     /// Check every file in the cache, and remove damaged ones
@@ -167,6 +177,9 @@ fn execute(
         PcacheCommand::Init(arguments) => init::run(arguments, &mut context),
         PcacheCommand::List(arguments) => list::run(arguments, &mut context),
         PcacheCommand::Gc(arguments) => gc::run(arguments, &mut context),
+        PcacheCommand::Trim(arguments) => trim::run(arguments, &mut context),
+        PcacheCommand::Export(arguments) => export::run(arguments, &mut context),
+        PcacheCommand::Import(arguments) => import::run(arguments, &mut context),
         PcacheCommand::Clear(arguments) => clear::run(arguments, &mut context),
         PcacheCommand::Verify(arguments) => verify::run(arguments, &mut context),
         PcacheCommand::Doctor(arguments) => doctor::run(arguments, &mut context, &problems),

@@ -62,6 +62,11 @@ impl<'a> Screen<'a> {
         self.to.flush()
     }
 
+    /// The stream itself, for bytes that are no text.
+    pub(super) fn bytes(&mut self) -> &mut dyn Write {
+        self.to
+    }
+
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.to.flush()
     }

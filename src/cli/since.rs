@@ -17,6 +17,11 @@ impl Since {
         i128::from(micros) >= i128::from(self.0.as_microsecond())
     }
 
+    /// The moment, in nanoseconds since 1970.
+    pub(super) fn nanos(self) -> i128 {
+        self.0.as_nanosecond()
+    }
+
     /// The moment, in words for users of `zone`.
     pub(super) fn text(self, zone: &Zone) -> String {
         zone.written(self.0, 3)

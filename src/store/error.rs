@@ -48,6 +48,12 @@ pub enum StoreError {
         /// The cache.
         path: PathBuf,
     },
+    /// The store was opened for reading.
+    #[error("{path:?} is open for reading only")]
+    ReadOnly {
+        /// The cache.
+        path: PathBuf,
+    },
     /// A maximum size of zero.
     #[error("a store of no size holds nothing; set PCACHE_MAX_SIZE, such as 10G")]
     NoRoom,

@@ -31,6 +31,10 @@ const MOST_REMOVED: usize = 256;
 /// do little harm before the next listing corrects them.
 const MOST_SHARE: u128 = 2;
 
+/// For a value of more than this part of the size limit, room is made before it is written. Smaller ones exceed the
+/// limit until the eviction after them.
+const LARGE: u64 = 20;
+
 /// The progress of one eviction.
 #[derive(Default)]
 pub(super) struct EvictionWork {
@@ -98,8 +102,14 @@ impl FileStore {
         self.shrink(&goal)
     }
 
-    /// Evicts until a value of `size` bytes fits below the size limit.
+    /// Evicts until a large value of `size` bytes fits below the size limit.
+    ///
+    /// # Errors
+    /// A directory cannot be listed, or a file not be removed.
     pub fn make_room(&self, size: u64) -> Result<(), StoreError> {
+        if size <= self.max_bytes / LARGE {
+            return Ok(());
+        }
         let room = self.max_bytes.saturating_sub(size);
         let goal = Goal {
             limits: Limits::exactly(room),

@@ -25,10 +25,6 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// For a value of more than this part of the size limit, room is made before it is written. Smaller ones exceed the
-/// limit until the eviction after them.
-const LARGE: u64 = 20;
-
 /// A store in a directory, shared with any number of other processes.
 #[derive(Debug)]
 pub struct FileStore {
@@ -327,7 +323,7 @@ impl FileStore {
     }
 
     /// Appends to the usage log, if the policy needs it. Best effort: a failed write undercounts by one.
-    fn note_use(&self, tree: Tree, name: Name, class: Option<ContentKind>) {
+    pub(super) fn note_use(&self, tree: Tree, name: Name, class: Option<ContentKind>) {
         let usage = match self.policy.log() {
             UsageLog::Uses => Usage {
                 uses: 1,
@@ -366,9 +362,7 @@ impl FileStore {
         }
         // The size before this put: an eviction stops early once it has made up for the put.
         let before = self.held();
-        if size > max_bytes / LARGE {
-            self.note_trouble(self.make_room(size));
-        }
+        self.note_trouble(self.make_room(size));
         self.write_and_place(tree, name, parts, size, how)?;
         let head = parts.iter().find(|part| !part.is_empty());
         self.note_use(tree, name, head.map(|head| ContentKind::of(head)));
@@ -397,31 +391,39 @@ impl FileStore {
             written.map_err(StoreError::io("write a file in", &self.root.join("tmp")))?;
             self.directory_of(tree).place(&root, temporary, name)
         });
-        let row = ShardRow::Shard(name.0[0]);
-        match &placed {
-            Ok(Placement::New) => {
-                let change = one(tree.kind, Sign::More);
-                let bytes = signed(size, Sign::More);
-                totals.change(row, StoreChange { bytes, ..change });
-            }
-            Ok(Placement::Replaced(old_size)) => {
-                totals.change(row, bytes_change(size, Sign::More));
-                totals.change(row, bytes_change(*old_size, Sign::Less));
-            }
-            Ok(Placement::Dropped) | Err(_) => {}
+        if let Ok(placement) = placed {
+            self.count_placed(tree, name, size, placement);
         }
         totals.change(ShardRow::Unfinished, bytes_change(size, Sign::Less));
         placed.map(|_| ())
     }
 
-    fn note_trouble(&self, result: Result<(), StoreError>) {
+    pub(super) fn note_trouble(&self, result: Result<(), StoreError>) {
         if result.is_err() {
             self.stats.add(Counter::Error, 1);
         }
     }
 
+    /// Adds a file that was placed to the totals of its shard.
+    pub(super) fn count_placed(&self, tree: Tree, name: Name, size: u64, placement: Placement) {
+        let totals = self.stats.totals();
+        let row = ShardRow::Shard(name.0[0]);
+        match placement {
+            Placement::New => {
+                let change = one(tree.kind, Sign::More);
+                let bytes = signed(size, Sign::More);
+                totals.change(row, StoreChange { bytes, ..change });
+            }
+            Placement::Replaced(old_size) => {
+                totals.change(row, bytes_change(size, Sign::More));
+                totals.change(row, bytes_change(old_size, Sign::Less));
+            }
+            Placement::Dropped => {}
+        }
+    }
+
     /// Opens the root, and creates it again if it was removed.
-    fn root_made(&self) -> Result<Directory, StoreError> {
+    pub(super) fn root_made(&self) -> Result<Directory, StoreError> {
         root::make(&self.root)
     }
 

@@ -2,6 +2,7 @@
 //! shard is listed, so that exactly the policy's victims are removed.
 
 use super::backend::Cleared;
+use super::bounds::{Bounds, RemovalReason};
 use super::error::StoreError;
 use super::evict::{EvictionWork, lock};
 use super::file::FileStore;
@@ -18,6 +19,8 @@ pub struct Collected {
     pub before: StoreSize,
     /// Size of the store afterwards, as counted; computed if the counters are not known.
     pub after: StoreSize,
+    /// Removed files that were not used since the given moment.
+    pub unused: Cleared,
     /// Removed files that had expired.
     pub expired: Cleared,
     /// Removed files above the size limit.
@@ -43,6 +46,18 @@ impl FileStore {
     /// A directory cannot be listed; or the first file that cannot be removed, after all others have
     /// been tried.
     pub fn collect(&self, watch: &mut dyn FnMut(Phase, u64, u64)) -> Result<Collected, StoreError> {
+        self.collect_to(&Bounds::below(self.limits()), watch)
+    }
+
+    /// As [`FileStore::collect`], with other bounds than the store's own limit.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn collect_to(
+        &self,
+        bounds: &Bounds,
+        watch: &mut dyn FnMut(Phase, u64, u64),
+    ) -> Result<Collected, StoreError> {
         let mut done = Collected::default();
         let Some(root) = self.directory()? else {
             return Ok(done);
@@ -63,13 +78,15 @@ impl FileStore {
         let unfinished = self.stats.totals().row(ShardRow::Unfinished).bytes;
         done.before.bytes = done.before.bytes.saturating_add(unfinished);
         let mut work = EvictionWork::default();
-        self.remove_victims(&root, &shards, unfinished, (&mut done, &mut work), watch);
+        let chosen = self.chosen(bounds, &root, &shards, unfinished);
+        self.remove_chosen(&shards, &chosen, (&mut done, &mut work), watch);
         if self.policy.needs_log() {
             for shard in &shards {
                 self.fold_log(&root, shard, &mut work);
             }
         }
-        let removed_bytes = done.expired.bytes.saturating_add(done.evicted.bytes);
+        let removed = [done.unused, done.expired, done.evicted].map(|cleared| cleared.bytes);
+        let removed_bytes = removed.into_iter().fold(0, u64::saturating_add);
         done.after = self.stats.totals().size().unwrap_or(StoreSize {
             bytes: done.before.bytes.saturating_sub(removed_bytes),
             ..done.before
@@ -77,39 +94,46 @@ impl FileStore {
         work.trouble.map_or(Ok(done), Err)
     }
 
-    /// Removes the policy's victims from the listed shards, and counts each as expired or evicted.
-    fn remove_victims(
+    /// The files to remove, as indices into those of all shards together, and why.
+    fn chosen(
         &self,
+        bounds: &Bounds,
         root: &Directory,
         shards: &[Shard],
         unfinished: u64,
-        (done, work): (&mut Collected, &mut EvictionWork),
-        watch: &mut dyn FnMut(Phase, u64, u64),
-    ) {
-        let now = now();
+    ) -> Vec<(usize, RemovalReason)> {
         let candidates: Vec<Candidate> = shards
             .iter()
             .flat_map(|shard| self.candidates(root, shard))
             .collect();
+        bounds.victims(self.policy, &candidates, unfinished, now())
+    }
+
+    /// Removes files from the listed shards, and counts each under its reason.
+    fn remove_chosen(
+        &self,
+        shards: &[Shard],
+        chosen: &[(usize, RemovalReason)],
+        (done, work): (&mut Collected, &mut EvictionWork),
+        watch: &mut dyn FnMut(Phase, u64, u64),
+    ) {
         let files = shards.iter().flat_map(|shard| {
             let files = shard.files();
             files.map(move |(listing, _, file)| (shard, listing, file))
         });
         let files: Vec<_> = files.collect();
-        let limits = self.limits().without(unfinished);
-        let victims = self.policy.victims(&candidates, limits, now);
-        let total = victims.len() as u64;
-        for (nth, at) in victims.into_iter().enumerate() {
+        let total = chosen.len() as u64;
+        for (nth, (at, reason)) in chosen.iter().enumerate() {
             watch(Phase::Removing, nth as u64, total);
-            let (shard, listing, file) = files[at];
+            let (shard, listing, file) = files[*at];
             if work.note(self.remove_listed(shard, listing, file)) != Some(true) {
                 continue;
             }
             self.stats.add(Counter::Evicted, 1);
-            let cleared = if self.policy.is_expired(&candidates[at], now) {
-                &mut done.expired
-            } else {
-                &mut done.evicted
+            let cleared = match reason {
+                RemovalReason::Unused => &mut done.unused,
+                RemovalReason::Expired => &mut done.expired,
+                RemovalReason::TooMuch => &mut done.evicted,
             };
             cleared.files += 1;
             cleared.bytes = cleared.bytes.saturating_add(file.facts.size);

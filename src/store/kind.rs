@@ -28,16 +28,19 @@ pub enum Worth {
 
 /// A tree of files in the store: those of one kind and one worth, so that a listing tells both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Tree {
-    pub(super) kind: EntryKind,
-    pub(super) worth: Worth,
+pub struct Tree {
+    /// What its files are.
+    pub kind: EntryKind,
+    /// What losing one of them costs.
+    pub worth: Worth,
 }
 
 impl Tree {
     pub(super) const ENTRIES: Self = Self::new(EntryKind::Entry, Worth::Result);
     pub(super) const RECORDS: Self = Self::new(EntryKind::Record, Worth::Result);
     pub(super) const INTERMEDIATES: Self = Self::new(EntryKind::Entry, Worth::Intermediate);
-    pub(super) const ALL: [Self; 4] = [
+    /// All trees.
+    pub const ALL: [Self; 4] = [
         Self::ENTRIES,
         Self::RECORDS,
         Self::INTERMEDIATES,
@@ -54,7 +57,7 @@ impl Tree {
     }
 
     /// The path from the store's root to the shards.
-    pub(super) fn path(self) -> &'static str {
+    pub fn path(self) -> &'static str {
         match (self.kind, self.worth) {
             (EntryKind::Entry, Worth::Result) => "entries",
             (EntryKind::Record, Worth::Result) => "manifests/results",

@@ -15,10 +15,12 @@
 //! ```
 //! `docs/design/store.md` draws the formats and says what happens on damage and on crashes.
 
+mod adopt;
 mod apart;
 mod artefact;
 mod artefacts;
 mod backend;
+mod bounds;
 mod change;
 mod content_kind;
 mod contract;
@@ -48,15 +50,17 @@ mod unchanged;
 mod usage_log;
 mod words;
 
+pub use adopt::{AdoptError, Adoption, OfferedFile};
 pub use artefact::Artefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
+pub use bounds::Bounds;
 pub use content_kind::{CLASS_HEAD, Content, ContentKind};
 pub use error::StoreError;
 pub use file::FileStore;
 pub use flight::{Flight, Flights, LeadGuard};
 pub use gc::{Collected, Phase};
 pub use key::{KEY_DIRECTORY, KEY_FILE, KeyRefusal, SigningKey};
-pub use kind::{EntryKind, Worth};
+pub use kind::{EntryKind, Tree, Worth};
 pub use memory::MemoryStore;
 pub use own::Privacy;
 pub use policy::Policy;

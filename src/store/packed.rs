@@ -8,6 +8,9 @@ use std::io::Read;
 /// How every frame begins (RFC 8878, section 3.1.1).
 pub(super) const MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 
+/// The longest header of a frame (RFC 8878, section 3.1.1): magic number and 14 bytes.
+const LONGEST_HEAD: u64 = 18;
+
 /// Shorter values stay as they are: a file takes a block of the file system in any case.
 const WORTHWHILE: usize = 256;
 
@@ -95,9 +98,34 @@ pub(super) fn artefact(mut from: impl Read) -> Option<Artefact> {
     Artefact::read(zstd::stream::read::Decoder::new(whole).ok()?).ok()
 }
 
+/// As [`artefact`], for a frame that may be hostile: it must say how long its content is, at most `most` bytes, and no
+/// more of the content is read than that.
+pub(super) fn bounded_artefact(mut from: impl Read, most: u64) -> Option<Artefact> {
+    let mut head = Vec::new();
+    (&mut from).take(LONGEST_HEAD).read_to_end(&mut head).ok()?;
+    if let Some(most) = head
+        .starts_with(WORDS_MAGIC)
+        .then(|| most.min(words::LONGEST as u64))
+    {
+        from.take(most).read_to_end(&mut head).ok()?;
+        return Some(Artefact::of(&unpack(&head, most)?));
+    }
+    if !head.starts_with(MAGIC) {
+        return None;
+    }
+    let size = zstd::zstd_safe::get_frame_content_size(&head).ok()??;
+    if size > most {
+        return None;
+    }
+    let content = zstd::stream::read::Decoder::new((&head[..]).chain(from)).ok()?;
+    // One more byte, so that the frame is read to its end.
+    let found = Artefact::read(content.take(size.saturating_add(1))).ok()?;
+    (found.size == size).then_some(found)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{MAGIC, WORDS_MAGIC, artefact, pack, unpack};
+    use super::{MAGIC, WORDS_MAGIC, artefact, bounded_artefact, pack, unpack};
     use crate::config::Compression;
     use crate::store::Artefact;
 
@@ -112,12 +140,18 @@ mod tests {
         let frame = packed(&text).expect("it is long");
         assert!(frame.starts_with(MAGIC) && frame.len() < text.len() / 10);
         let size = text.len() as u64;
+        assert_eq!(
+            bounded_artefact(&frame[..], size),
+            Some(Artefact::of(&text))
+        );
+        assert_eq!(bounded_artefact(&frame[..], size - 1), None);
         assert_eq!(unpack(&frame, size).as_ref(), Some(&text));
         assert_eq!(unpack(&frame, size - 1), None);
         assert_eq!(artefact(&frame[..]), Some(Artefact::of(&text)));
         for end in 0..frame.len() {
             assert_eq!(unpack(&frame[..end], size), None);
             assert_eq!(artefact(&frame[..end]), None, "{end}");
+            assert_eq!(bounded_artefact(&frame[..end], size), None, "{end}");
         }
     }
 
@@ -143,6 +177,19 @@ mod tests {
             assert_eq!(unpack(&file[..end], size), None);
             assert_eq!(artefact(&file[..end]), None, "{end}");
         }
+    }
+
+    #[test]
+    fn frame_that_holds_more_than_it_says_is_refused() {
+        let text = b"template< class T> ".repeat(1000);
+        let frame = packed(&text).expect("it is long");
+        let twice = [&frame[..], &frame[..]].concat();
+        assert_eq!(bounded_artefact(&twice[..], u64::MAX), None);
+        // As a stream is compressed whose length is not known before.
+        let silent = zstd::stream::encode_all(&text[..], 1).expect("it is memory");
+        assert!(artefact(&silent[..]).is_some());
+        assert_eq!(bounded_artefact(&silent[..], u64::MAX), None);
+        assert_eq!(bounded_artefact(&text[..], u64::MAX), None);
     }
 
     #[test]

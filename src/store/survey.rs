@@ -16,7 +16,8 @@ use super::usage_log::load;
 pub struct SurveyedFile<'a> {
     /// Its name.
     pub name: Name,
-    tree: Tree,
+    /// The tree in which it lies.
+    pub tree: Tree,
     /// Size in bytes; for a record with its header.
     pub size: u64,
     /// Time of the last read, or of the last write if it was never read.
@@ -74,6 +75,14 @@ impl SurveyedFile<'_> {
         self.listing.head(self.file, length)
     }
 
+    /// All its bytes, as they are; `None` if the file was removed or replaced meanwhile.
+    ///
+    /// # Errors
+    /// The file exists and cannot be read.
+    pub fn bytes(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.listing.contents(self.file)
+    }
+
     /// Reads and verifies a record.
     ///
     /// # Errors
@@ -113,7 +122,7 @@ impl SurveyedFile<'_> {
 }
 
 impl FileStore {
-    /// Calls `each` for every file of `kind`, shard by shard, and removes the file if that is the verdict.
+    /// Calls `each` for every file of `kind`, in the order of names, and removes the file if that is the verdict.
     /// Returns what was removed. A store that is open for reading removes nothing. Files that no store has
     /// created are left out.
     ///
@@ -134,7 +143,9 @@ impl FileStore {
             let shard = self.scan_shard(&root, number)?;
             // Only a policy that counts uses can say how often a file was used.
             let usages = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));
-            for (at, tree, file) in shard.files() {
+            let mut files: Vec<_> = shard.files().collect();
+            files.sort_by_key(|(_, tree, file)| (tree.path(), &file.name));
+            for (at, tree, file) in files {
                 let Some(name) = name_of(number, &file.name).filter(|_| tree.kind == kind) else {
                     continue;
                 };

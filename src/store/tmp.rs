@@ -5,6 +5,7 @@ use super::error::StoreError;
 use super::policy::Nanos;
 use super::unchanged::remove_unchanged;
 use crate::files::{Directory, FRESH_PREFIX, FileMeta, RightsKind, is_missing, now};
+use rustix::fs::OFlags;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -83,6 +84,12 @@ impl Temporary {
             Durability::Verified => Ok(()),
             Durability::Synced => self.file.sync_all(),
         }
+    }
+
+    /// Opens what was written, for reading. Another user who can write in the directory could have put a file of
+    /// theirs there, so readers of the placed file verify it too.
+    pub(super) fn reopen(&self) -> io::Result<File> {
+        self.directory.open_regular(&self.name, OFlags::RDONLY)
     }
 
     /// Renames the file to `new` in `to`. `None` if another process keeps a file of that name busy.

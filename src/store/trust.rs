@@ -206,6 +206,16 @@ impl Credentials {
         }
     }
 
+    /// Verifies the record of a result that comes from elsewhere, as a reader does after this user has stored it.
+    pub(super) fn admit(&self, name: Name, bytes: Vec<u8>) -> Unsealed {
+        let signer = self.signer(RecordUse::Result);
+        if signer.is_some() || self.believes_unsigned() {
+            record::unseal(name, bytes, signer)
+        } else {
+            Unsealed::Foreign
+        }
+    }
+
     /// Verifies a record of either use, for a listing.
     pub(super) fn check(&self, name: Name, bytes: Vec<u8>) -> Unsealed {
         let signer = match &self.domain {

@@ -10,14 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
-const DAY: Duration = Duration::from_secs(86_400);
+pub const DAY: Duration = Duration::from_secs(86_400);
 
-fn place(home: &Home, tree: &str, key: &[u8]) -> PathBuf {
+pub fn place(home: &Home, tree: &str, key: &[u8]) -> PathBuf {
     home.cache().join(tree).join(Name::of(key).to_string())
 }
 
 /// Lets a file look as if it was last written and read `ago`.
-fn age(path: &PathBuf, ago: Duration) {
+pub fn age(path: &PathBuf, ago: Duration) {
     let then = SystemTime::now() - ago;
     let times = FileTimes::new().set_accessed(then).set_modified(then);
     fs::File::options()
@@ -29,7 +29,7 @@ fn age(path: &PathBuf, ago: Duration) {
 }
 
 /// A cubin, a text, and a result that names both.
-fn furnish(home: &Home) -> (FileStore, Artefact, Artefact) {
+pub fn furnish(home: &Home) -> (FileStore, Artefact, Artefact) {
     let store = home.store();
     let mut cubin = b"\x7fELF\x02\x01\x01".to_vec();
     cubin.resize(18, 0);
@@ -51,7 +51,7 @@ fn furnish(home: &Home) -> (FileStore, Artefact, Artefact) {
     (store, cubin, text)
 }
 
-fn classes(report: &Value) -> Vec<&str> {
+pub fn classes(report: &Value) -> Vec<&str> {
     let entries = report["entries"].as_array().unwrap();
     entries
         .iter()

@@ -9,7 +9,7 @@ use std::path::Path;
 
 const MOST: u64 = u64::MAX;
 
-const COMMANDS: [&str; 21] = [
+const COMMANDS: [&str; 24] = [
     "stats",
     "stats --json",
     "stats --prometheus",
@@ -30,6 +30,9 @@ const COMMANDS: [&str; 21] = [
     "verify --keep",
     "verify",
     "gc",
+    "export -",
+    "trim --keep-used-since last-build",
+    "trim --keep-used-since 2h --max-size 1K",
     "clear",
 ];
 

@@ -1,9 +1,13 @@
 //! `pcache` as a process: every command, on caches and journals of every state.
 
+#[path = "../support/archive.rs"]
+mod archive;
 #[path = "../support/home.rs"]
 mod home;
 #[path = "../support/page.rs"]
 mod page;
+#[path = "../support/random.rs"]
+mod random;
 #[path = "../support/trace.rs"]
 mod trace;
 
@@ -11,6 +15,8 @@ mod cache;
 mod config;
 mod damage;
 mod doctor;
+mod export;
+mod import;
 mod init;
 mod pages;
 mod pcache;
@@ -18,3 +24,4 @@ mod report;
 mod settings;
 mod stats;
 mod terminal;
+mod trim;

@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archive;
 mod binaries;
 mod build_directories;
 mod build_systems;

@@ -272,6 +272,7 @@ impl Home {
             variables: Vec::new(),
             program: None,
             out_colours: Colours::None,
+            out_is_terminal: false,
             err_is_terminal: false,
         };
         let (mut out, mut err) = (Vec::new(), Vec::new());
