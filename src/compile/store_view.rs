@@ -6,7 +6,7 @@ use crate::exec::Slots;
 use crate::includes::digests::DigestTable;
 use crate::key::Digest;
 use crate::stats::{Counter, Stats};
-use crate::store::{Artefact, FileStore, Flights, StoreError};
+use crate::store::{Artefact, FileStore, Flights, OpenArtefact, StoreError};
 use crate::toolchain::Memos;
 use serde::Serialize;
 use std::time::Duration;
@@ -55,6 +55,11 @@ impl StoreView<'_> {
     /// The bytes of an artefact, verified.
     pub fn artefact(&self, artefact: &Artefact) -> Option<Vec<u8>> {
         self.tried(self.store?.get_artefact(artefact)).flatten()
+    }
+
+    /// The bytes of an artefact, verified, and the file that holds them.
+    pub fn open_artefact(&self, artefact: &Artefact) -> Option<OpenArtefact> {
+        self.tried(self.store?.open_artefact(artefact)).flatten()
     }
 
     /// Stores `bytes` as an artefact; `None` if they could not be stored.

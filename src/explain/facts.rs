@@ -1,7 +1,6 @@
 //! The report of what one compile depended on, as text without secret values. Stored for `pcache explain`; never read
 //! by a compile.
 
-use super::stored::CommonPart;
 use crate::key::{COMMON_FIELDS, Explanation};
 use crate::secret;
 use serde::{Deserialize, Serialize};
@@ -55,6 +54,15 @@ pub struct DependencyReport {
     /// Where the rest of a stored report is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub common: Option<CommonPart>,
+}
+
+/// Where the rest of a report is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CommonPart {
+    /// The key of the record, in hex.
+    pub key: String,
+    /// The places of the report's own files in the whole list.
+    pub places: Vec<usize>,
 }
 
 /// One tool.

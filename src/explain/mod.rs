@@ -12,10 +12,10 @@ mod stored;
 pub use causes::differences;
 pub use difference::{Difference, DifferenceKind};
 pub use facts::{
-    DependencyReport, Fields, File, Later, SCHEMA, ToolFacts, UnitFacts, fields, flags, options,
-    shared, text,
+    CommonPart, DependencyReport, Fields, File, Later, SCHEMA, ToolFacts, UnitFacts, fields, flags,
+    options, shared, text,
 };
-pub use stored::{CommonPart, FactsRecord};
+pub use stored::FactsRecord;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The records in which a report is stored: one of what most compiles of a unit have in common, and one of the rest,
 //! so that an edit adds little to the store.
 
-use super::facts::{DependencyReport, File, SCHEMA, ToolFacts};
+use super::facts::{CommonPart, DependencyReport, File, SCHEMA, ToolFacts};
 use crate::key::{Digest, Digester, Sink};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -25,15 +25,6 @@ impl FactsRecord {
         let key = sink.finish();
         Self { key, bytes }
     }
-}
-
-/// Where the rest of a report is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CommonPart {
-    /// The key of the record, in hex.
-    key: String,
-    /// The places of the report's own files in the whole list.
-    places: Vec<usize>,
 }
 
 /// What most compiles of a unit have in common: all that edits of the user's own files leave as it is.

@@ -13,6 +13,7 @@ use super::trust::RecordUse;
 use crate::config::CompressionLevel;
 use crate::files::{RightsKind, Size};
 use crate::stats::Counter;
+use std::fs::File;
 
 /// How an artefact is written.
 const HOW: (Durability, RightsKind) = (Durability::Verified, RightsKind::Owned);
@@ -22,6 +23,15 @@ const HOW: (Durability, RightsKind) = (Durability::Verified, RightsKind::Owned);
 enum Form {
     Raw,
     Packed,
+}
+
+/// An artefact that was read.
+#[derive(Debug)]
+pub struct OpenArtefact {
+    /// Its bytes, verified.
+    pub bytes: Vec<u8>,
+    /// The file that holds the same bytes and that no other user can change; `None` without such a file.
+    pub file: Option<File>,
 }
 
 /// Where an artefact may be, those first where it is most likely.
@@ -126,6 +136,15 @@ impl FileStore {
     /// # Errors
     /// The entry exists and cannot be read.
     pub fn get_artefact(&self, artefact: &Artefact) -> Result<Option<Vec<u8>>, StoreError> {
+        let found = self.open_artefact(artefact)?;
+        Ok(found.map(|found| found.bytes))
+    }
+
+    /// As [`FileStore::get_artefact`], with the open file, from which blocks can be shared.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn open_artefact(&self, artefact: &Artefact) -> Result<Option<OpenArtefact>, StoreError> {
         let mut found = None;
         for (tree, form) in PLACES {
             let name = form.name(artefact);
@@ -142,11 +161,18 @@ impl FileStore {
             self.count_miss();
             return Ok(None);
         };
-        self.verified(tree, name, Some(file), |file| {
-            if form == Form::Raw && file.facts.size != artefact.size {
+        let mut source = None;
+        let bytes = self.verified(tree, name, Some(file), |found| {
+            if form == Form::Raw && found.facts.size != artefact.size {
                 return Unsealed::Damaged;
             }
-            form.content(file.bytes, artefact)
-        })
+            source = Some(found.file);
+            form.content(found.bytes, artefact)
+        })?;
+        let is_safe = form == Form::Raw && self.is_alone();
+        Ok(bytes.map(|bytes| OpenArtefact {
+            bytes,
+            file: source.filter(|_| is_safe),
+        }))
     }
 }

@@ -52,6 +52,7 @@ mod words;
 
 pub use adopt::{AdoptError, Adoption, OfferedFile};
 pub use artefact::Artefact;
+pub use artefacts::OpenArtefact;
 pub use backend::{Backend, Cleared, Entry, Info, Name};
 pub use bounds::Bounds;
 pub use content_kind::{CLASS_HEAD, Content, ContentKind};

@@ -31,6 +31,7 @@ pub(super) enum Touch {
 pub(super) struct FoundFile {
     pub(super) facts: FileMeta,
     pub(super) bytes: Vec<u8>,
+    pub(super) file: File,
 }
 
 /// The result of placing a finished file.
@@ -151,7 +152,7 @@ impl<'r> ShardedDirectory<'r> {
         if touch == Touch::Mark {
             mark_as_read(&file);
         }
-        Ok(Some(FoundFile { facts, bytes }))
+        Ok(Some(FoundFile { facts, bytes, file }))
     }
 
     /// Renames a finished file to its place, creating the directories that are missing.

@@ -4,7 +4,7 @@ use crate::archive::{TarMember, compressed, members, tar};
 use crate::cache::{furnish, place};
 use crate::home::Home;
 use crate::random::Random;
-use pcache_nvcc::key::{Digester, Sink};
+use pcache_nvcc::explain::FactsRecord;
 use pcache_nvcc::store::{Artefact, Name};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -200,17 +200,13 @@ fn facts_under_another_key_than_that_of_their_content_run_nothing() {
     let (script, marker) = (home.path().join("nvcc"), home.path().join("ran"));
     fs::write(&script, format!("#!/bin/sh\n>{}\n", marker.display())).unwrap();
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
-    let facts = json!({ "schema": 1, "request": [["programs", [script]], ["directory", ["/", "/"]]],
+    let facts = json!({ "schema": 2, "request": [["programs", [script]], ["directory", ["/", "/"]]],
         "job": [], "folded": {}, "command": ["-c", "a.cu"], "tools": [], "units": [], "exact": null,
         "files": [], "absent": {}, "present": [], "links": {} });
-    let facts = facts.to_string();
-    let mut sink = Digester::default();
-    sink.one("schema", b"pcache-nvcc facts 1");
-    sink.one("content", &Artefact::of(facts.as_bytes()).sha256);
-    let own = sink.finish();
+    let facts = FactsRecord::new(facts.to_string().into_bytes());
     store.put_record(b"unit", b"{}").unwrap();
     let compared = |key: &[u8]| {
-        store.put_record(key, facts.as_bytes()).unwrap();
+        store.put_intermediate_record(key, &facts.bytes).unwrap();
         let unit = json!({ "source": "a.cu", "level": "miss", "key": hex::encode("unit") });
         let compile = json!({ "v": 1, "start": 1, "wall": 1, "pid": 1, "directory": "/",
             "output": "a.o", "sources": ["a.cu"], "level": "miss", "units": [unit],
@@ -223,7 +219,7 @@ fn facts_under_another_key_than_that_of_their_content_run_nothing() {
     assert!(!compared(b"chosen by another user, or by chance"));
     home.text(&["clear"]);
     store.put_record(b"unit", b"{}").unwrap();
-    assert!(compared(&own), "what the journal names is run");
+    assert!(compared(&facts.key), "what the journal names is run");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use crate::cmdline::Job;
 use crate::compile::deliver::outputs::mode;
-use crate::compile::deliver::write_output::{self, OutputTarget, WriteMode};
+use crate::compile::deliver::write_output::{self, OutputContent, OutputTarget, WriteMode};
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::preprocess;
@@ -15,7 +15,7 @@ use crate::outcome::{Bypass, Fallback, FallbackReason};
 use crate::plan::{FileKind, Plan, RulesTarget};
 use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 /// An output with its path.
@@ -25,6 +25,8 @@ pub(crate) struct PlacedOutput {
     /// How a file that is already there is treated.
     pub mode: WriteMode,
     pub bytes: Vec<u8>,
+    /// The file of the cache that holds the bytes.
+    pub source: Option<File>,
 }
 
 /// Everything that an invocation writes and prints, except the outputs of link stages.
@@ -60,6 +62,7 @@ impl Delivery {
                     path: work.plan.file(file).path.clone().into(),
                     mode: mode(work.plan, file),
                     bytes,
+                    source: None,
                 });
             }
         }
@@ -97,19 +100,26 @@ impl Delivery {
 
     /// Writes outputs and depfiles. `targets` are fresh results of [`Delivery::targets`].
     pub(crate) fn write(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
-        let outputs = self
-            .outputs
-            .iter()
-            .map(|output| (&output.path, &output.bytes));
-        let depfiles = self.depfiles.iter().map(|(path, bytes)| (path, bytes));
+        let outputs = self.outputs.iter();
+        let outputs = outputs.map(|output| {
+            let content = OutputContent {
+                bytes: &output.bytes,
+                source: output.source.as_ref(),
+            };
+            (&output.path, content)
+        });
+        let depfiles = self.depfiles.iter();
+        let depfiles = depfiles.map(|(path, bytes)| (path, OutputContent::of(bytes)));
         let mut files = outputs.chain(depfiles).zip(targets);
-        files.try_for_each(|((path, bytes), target)| write_output::write(path, bytes, *target))
+        files.try_for_each(|((path, content), target)| write_output::write(path, content, *target))
     }
 
     /// Writes kept files. `targets` are fresh results of [`Delivery::kept_targets`].
     pub(crate) fn write_kept(&self, targets: &[OutputTarget]) -> Result<(), Fallback> {
         let mut files = self.kept.iter().zip(targets);
-        files.try_for_each(|((path, bytes), target)| write_output::write(path, bytes, *target))
+        files.try_for_each(|((path, bytes), target)| {
+            write_output::write(path, OutputContent::of(bytes), *target)
+        })
     }
 
     /// The make rules for standard output, if there are any, and those of every depfile.
@@ -215,7 +225,7 @@ pub(crate) fn keep_files(
         let target = Path::new(&target);
         write_output::write(
             target,
-            &bytes,
+            OutputContent::of(&bytes),
             write_output::check(target, WriteMode::Rewrite)?,
         )?;
     }

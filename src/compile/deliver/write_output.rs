@@ -35,6 +35,22 @@ pub(crate) enum OutputTarget {
     Device,
 }
 
+/// What a file is to hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutputContent<'a> {
+    pub bytes: &'a [u8],
+    /// A file that holds the same bytes. Where the file system can, the output shares its blocks.
+    pub source: Option<&'a File>,
+}
+
+impl<'a> OutputContent<'a> {
+    /// Bytes that no file holds.
+    pub(crate) fn of(bytes: &'a [u8]) -> Self {
+        let source = None;
+        Self { bytes, source }
+    }
+}
+
 /// Checks what is at the path of an output. A bypass for everything that only nvcc itself can do properly:
 /// devices, links that are written through, missing directories, files without permission.
 pub(crate) fn check(path: &Path, mode: WriteMode) -> Result<OutputTarget, Bypass> {
@@ -89,12 +105,16 @@ fn effective(path: &Path, metadata: &Metadata, mode: WriteMode) -> WriteMode {
     }
 }
 
-/// Writes `bytes` to `path` atomically. `target` is the fresh result of [`check`] or [`check_depfile`].
-pub(crate) fn write(path: &Path, bytes: &[u8], target: OutputTarget) -> Result<(), Fallback> {
+/// Writes `content` to `path` atomically. `target` is the fresh result of [`check`] or [`check_depfile`].
+pub(crate) fn write(
+    path: &Path,
+    content: OutputContent<'_>,
+    target: OutputTarget,
+) -> Result<(), Fallback> {
     let result = match target {
-        OutputTarget::Device => write_to_device(path, bytes),
-        OutputTarget::Fresh => put(path, bytes, None),
-        OutputTarget::Held(mode) => put(path, bytes, Some(mode)),
+        OutputTarget::Device => write_to_device(path, content.bytes),
+        OutputTarget::Fresh => put(path, content, None),
+        OutputTarget::Held(mode) => put(path, content, Some(mode)),
     };
     result.map_err(|error| {
         Fallback::new(
@@ -109,7 +129,7 @@ fn write_to_device(path: &Path, bytes: &[u8]) -> io::Result<()> {
     device.write_all(bytes)
 }
 
-fn put(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
+fn put(path: &Path, content: OutputContent<'_>, mode: Option<u32>) -> io::Result<()> {
     // 0666 less the umask, as every compiler creates its files; or the mode of the old file, set before the new
     // one has any content that another user could read.
     let mut file = temporary(path, if mode.is_some() { 0o600 } else { 0o666 })?;
@@ -117,9 +137,19 @@ fn put(path: &Path, bytes: &[u8], mode: Option<u32>) -> io::Result<()> {
         let permissions = fs::Permissions::from_mode(mode);
         file.as_file().set_permissions(permissions)?;
     }
-    file.write_all(bytes)?;
+    if !shares_blocks(file.as_file(), content) {
+        file.write_all(content.bytes)?;
+    }
     file.persist(path)?;
     Ok(())
+}
+
+/// Makes `file` share the blocks of the content's file. Returns whether that was possible: it is on btrfs, XFS and
+/// bcachefs, if both lie on the same file system. If not, `file` is as it was.
+fn shares_blocks(file: &File, content: OutputContent<'_>) -> bool {
+    content
+        .source
+        .is_some_and(|source| rustix::fs::ioctl_ficlone(file, source).is_ok())
 }
 
 /// Creates a temporary file beside `path`. Its name is derived from `path`, so that the next process that writes
@@ -196,7 +226,7 @@ fn is_writable(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{WriteMode, check, check_depfile, write};
+    use super::{OutputContent, WriteMode, check, check_depfile, write};
     use std::fs;
     use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
     use std::path::Path;
@@ -211,7 +241,7 @@ mod tests {
         let path = dir.path().join("out");
         let write = |bytes: &[u8], mode| {
             let target = check(&path, mode).expect("a plain place");
-            write(&path, bytes, target).expect("placed");
+            write(&path, OutputContent::of(bytes), target).expect("placed");
         };
         write(b"1", WriteMode::Replace);
         let fresh = mode(&path);
@@ -235,7 +265,7 @@ mod tests {
         fs::write(&path, "").expect("written");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o6755)).expect("a mode");
         let target = check(&path, WriteMode::Replace).expect("a plain place");
-        write(&path, b"1", target).expect("placed");
+        write(&path, OutputContent::of(b"1"), target).expect("placed");
         let mode = fs::metadata(&path).expect("a file").mode() & 0o7777;
         assert_eq!(mode, 0o755);
     }
@@ -275,6 +305,6 @@ mod tests {
     fn a_depfile_may_go_to_a_device() {
         let null = Path::new("/dev/null");
         let target = check_depfile(null).expect("a device");
-        write(null, b"a.o : a.cu\n", target).expect("written");
+        write(null, OutputContent::of(b"a.o : a.cu\n"), target).expect("written");
     }
 }

@@ -371,13 +371,15 @@ impl<'a> Direct<'a> {
         }
         let mut outputs = Vec::with_capacity(paths.len());
         for (path, output) in paths.into_iter().zip(&record.outputs) {
+            let opened = self.cache.open_artefact(&output.artefact)?;
             outputs.push(PlacedOutput {
                 path: match path {
                     Some(path) => path,
                     None => self.job.output.clone()?.into(),
                 },
                 mode: output.mode,
-                bytes: self.cache.artefact(&output.artefact)?,
+                bytes: opened.bytes,
+                source: opened.file,
             });
         }
         let printed = Printed::fetch(self.cache, [&record.stdout, &record.stderr])?;

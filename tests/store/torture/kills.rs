@@ -96,7 +96,7 @@ pub fn work_if_asked() {
 fn step(store: &FileStore, random: &mut Random, artefacts: &mut Vec<(Artefact, Vec<u8>)>) {
     let key = random.below(KEYS);
     let name = key.to_le_bytes();
-    match random.below(9) {
+    match random.below(10) {
         0 | 1 => store.put(&name, &value(key, random)).expect("it is put"),
         2 => store
             .put_record(&name, &value(key, random))
@@ -105,6 +105,18 @@ fn step(store: &FileStore, random: &mut Random, artefacts: &mut Vec<(Artefact, V
             let bytes = value(key, random);
             artefacts.truncate(20);
             artefacts.insert(0, (store.put_artefact(&bytes).expect("it is put"), bytes));
+        }
+        9 => {
+            // Compressed, as most of what is intermediate is.
+            let bytes = [value(key, random), vec![b' '; 3000]].concat();
+            let stored = store.put_intermediate(&bytes).expect("it is put");
+            artefacts.truncate(20);
+            artefacts.insert(0, (stored, bytes));
+            let record = value(key, random);
+            let put = store.put_intermediate_record(&name, &record);
+            put.expect("it is put");
+            let found = store.get_intermediate_record(&name).expect("it is read");
+            found.inspect(|value| check("intermediate record", key, value));
         }
         4 | 5 => {
             let found = store.get(&name).expect("it is read");
