@@ -31,9 +31,9 @@ pub enum BadCompression {
 }
 
 impl CompressionLevel {
-    /// The fastest of the ordinary levels. On what cudafe++ writes, level 3 saves 2 %, and level 6 a seventh in twice
-    /// the time.
-    pub const FAST: Self = Self(1);
+    /// On the PTX, cubins and assembly of LightGBM, it leaves 24 % less than level 1, and costs 20 ms for a compile of
+    /// 10 s; level 12 leaves 3 % less and costs twice as much.
+    pub const USUAL: Self = Self(9);
 
     /// Above it, zstd needs much more memory.
     const HIGHEST: i32 = 19;
@@ -45,8 +45,8 @@ impl CompressionLevel {
 }
 
 impl Compression {
-    /// The default: internal texts, fast.
-    pub const DEFAULT: Self = Self::Internal(CompressionLevel::FAST);
+    /// The default: internal texts.
+    pub const DEFAULT: Self = Self::Internal(CompressionLevel::USUAL);
 
     /// The level for what only this program reads.
     pub fn internal(self) -> Option<CompressionLevel> {
@@ -70,7 +70,7 @@ impl FromStr for Compression {
 
     fn from_str(text: &str) -> Result<Self, BadCompression> {
         let (name, level) = match text.split_once(':') {
-            None => (text, CompressionLevel::FAST),
+            None => (text, CompressionLevel::USUAL),
             Some((name, level)) => {
                 let number = level.parse().map_err(|_| BadCompression::Level)?;
                 if !(1..=CompressionLevel::HIGHEST).contains(&number) || level.starts_with('+') {
@@ -97,7 +97,7 @@ impl fmt::Display for Compression {
             Self::Internal(level) => ("internal", level),
             Self::All(level) => ("all", level),
         };
-        if *level == CompressionLevel::FAST {
+        if *level == CompressionLevel::USUAL {
             f.write_str(name)
         } else {
             write!(f, "{name}:{}", level.number())

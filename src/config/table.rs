@@ -76,7 +76,7 @@ settings! {
     policy: EvictionPolicy = |_| EvictionPolicy::Lru, "PCACHE_POLICY", "`lru`",
         "Which entries go first: least recently used, first written, least often used, any; with `ttl` and `tlru`, also all that are older than that";
     compress: Compression = |_| Compression::DEFAULT, "PCACHE_COMPRESS", "`internal`",
-        "What is stored compressed, with zstd: what only pcache-nvcc reads (`internal`), results too (`all`), or nothing (`none`); with a level, such as `all:9`";
+        "What is stored compressed, with zstd: what only pcache-nvcc reads (`internal`), results too (`all`), or nothing (`none`); with a level, such as `all:12`";
     nvcc: Option<PathBuf> = |_| None, "PCACHE_NVCC", "the first found on `PATH`, in `CUDA_HOME`, in `/usr/local/cuda`",
         "The real nvcc, or a directory that holds it as `nvcc` or `bin/nvcc`";
     driver: DriverVersion = |_| DriverVersion::Auto, "PCACHE_DRIVER", "`auto`",

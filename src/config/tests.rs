@@ -211,8 +211,8 @@ fn problems_name_setting_value_source_and_way_out() {
     insta::assert_snapshot!(said("PCACHE_POLICY", "best"), @"PCACHE_POLICY=best: no such policy; write lru, fifo, lfu, random, ttl:7d, tlru or tlru:30d,90d; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_POLICY", "ttl"), @"PCACHE_POLICY=ttl: no lifetime; write one, such as ttl:7d; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_POLICY", "ttl:7"), @"PCACHE_POLICY=ttl:7: not a lifetime; write numbers with s, m, h or d, such as ttl:7d or tlru:30d,90d; the setting is ignored");
-    insta::assert_snapshot!(said("PCACHE_COMPRESS", "some"), @"PCACHE_COMPRESS=some: not what can be compressed; write all, internal or none, or a level too, such as all:9; the setting is ignored");
-    insta::assert_snapshot!(said("PCACHE_COMPRESS", "all:20"), @"PCACHE_COMPRESS=all:20: no such level; write all, internal or none, or a level too, such as all:9; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_COMPRESS", "some"), @"PCACHE_COMPRESS=some: not what can be compressed; write all, internal or none, or a level too, such as all:12; the setting is ignored");
+    insta::assert_snapshot!(said("PCACHE_COMPRESS", "all:20"), @"PCACHE_COMPRESS=all:20: no such level; write all, internal or none, or a level too, such as all:12; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_DISABLE", "maybe"), @"PCACHE_DISABLE=maybe: neither yes nor no; set 1 or 0; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_WAIT", "-1"), @"PCACHE_WAIT=-1: not a number of seconds; write digits, such as 60; the setting is ignored");
     insta::assert_snapshot!(said("PCACHE_JOBS", "0"), @"PCACHE_JOBS=0: no jobs at all; write digits, such as 8, or cores; the setting is ignored");

@@ -177,7 +177,7 @@ impl SettingKind for Compression {
     }
 }
 
-const COMPRESSION_HINT: &str = "write all, internal or none, or a level too, such as all:9";
+const COMPRESSION_HINT: &str = "write all, internal or none, or a level too, such as all:12";
 
 impl SettingKind for Jobs {
     const KIND: &'static str = "a number from 1, or `cores`";

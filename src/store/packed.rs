@@ -14,8 +14,8 @@ const LONGEST_HEAD: u64 = 18;
 /// Shorter values stay as they are: a file takes a block of the file system in any case.
 const WORTHWHILE: usize = 256;
 
-/// Shorter records stay readable: a file takes a block of the file system in any case.
-const LONG_RECORD: usize = 4096;
+/// Shorter records stay readable.
+const LONG_RECORD: usize = 1024;
 
 /// How a frame begins that is no content (RFC 8878, section 3.1.2). It holds the length of the first part of a text
 /// whose numbers follow as bytes; the frame after it holds both.
@@ -43,7 +43,7 @@ pub(super) fn pack(bytes: &[u8], level: CompressionLevel) -> Option<Vec<u8>> {
 pub(super) fn record(value: &[u8], level: Option<CompressionLevel>) -> Option<Vec<u8>> {
     if value.starts_with(MAGIC) {
         // As it is, it would be taken for a frame.
-        return frame(value, CompressionLevel::FAST);
+        return frame(value, CompressionLevel::USUAL);
     }
     let level = level.filter(|_| value.len() >= LONG_RECORD)?;
     pack(value, level)

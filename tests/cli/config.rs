@@ -32,7 +32,7 @@ fn every_setting_can_be_set_read_and_unset() {
         ("dir", "/fast/cache"),
         ("max_size", "40G"),
         ("policy", "ttl:14d"),
-        ("compress", "all:9"),
+        ("compress", "all:12"),
         ("nvcc", "/opt/cuda/bin/nvcc"),
         ("driver", "595.71.05"),
         ("disable", "true"),

@@ -163,8 +163,9 @@ impl<'a> Stages<'a> {
             .and_then(|()| form.ok_or_else(|| "the module id is in more than names".to_owned()));
         match storable_form {
             Ok(form) => {
-                let stored = self.store(stage, number, (keys, form), &contents);
-                is_stored = stored.is_some();
+                let stored = is_worth_storing(stage, &bytes)
+                    .then(|| self.store(stage, number, (keys, form), &contents));
+                is_stored = stored.flatten().is_some();
             }
             Err(doubt) => {
                 let name = stage_names::name(stage);
@@ -461,6 +462,16 @@ pub(crate) struct StageResults {
     pub binaries: Option<Result<BTreeSet<PathBuf>, NotStored>>,
     /// The roots that texts show which the store does not hold.
     pub roots: RootSet,
+}
+
+/// Text of fatbinary that is longer is not stored: fatbinary takes some 10 ms, and this much text some 20 KB that
+/// cannot be compressed further.
+const LONGEST_FATBINARY: usize = 128 << 10;
+
+/// Whether taking what `stage` wrote from the store saves enough for the room that it takes there.
+fn is_worth_storing(stage: &Stage, contents: &[&[u8]]) -> bool {
+    let length: usize = contents.iter().map(|bytes| bytes.len()).sum();
+    stage.tool != Tool::Fatbinary || length <= LONGEST_FATBINARY
 }
 
 /// A file that a stage wrote.
