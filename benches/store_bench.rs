@@ -36,7 +36,15 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn value(key: u64, size: usize) -> Vec<u8> {
-    let mut value = vec![key as u8; size];
+    // Nothing compresses it, so that as much is written as is asked for.
+    let mut word = key.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let words = std::iter::repeat_with(|| {
+        word ^= word << 13;
+        word ^= word >> 7;
+        word ^= word << 17;
+        word.to_le_bytes()
+    });
+    let mut value: Vec<u8> = words.flatten().take(size).collect();
     value[..8].copy_from_slice(&key.to_le_bytes());
     value
 }

@@ -2,7 +2,7 @@
 //! `docs/design/store.md`, because the store does not keep keys.
 
 use crate::compile::POINTER;
-use crate::includes::path_set::{self, PathSet};
+use crate::includes::path_set;
 use crate::key::Roots;
 use crate::store::{Artefact, CLASS_HEAD, Content, EntryKind, Reading, StoreError, SurveyedFile};
 use serde_json::{Map, Value};
@@ -73,8 +73,8 @@ impl Contents {
 
     /// Of the value of a record.
     pub(super) fn of_record(value: &[u8]) -> Self {
-        if let Some(sets) = value.strip_prefix(path_set::TITLE) {
-            let files = path_sets(sets).unwrap_or_default();
+        if value.starts_with(path_set::TITLE) {
+            let files = path_sets(value).unwrap_or_default();
             return Self {
                 files,
                 ..Self::nameless("path-sets")
@@ -185,16 +185,10 @@ fn sources(value: &Value) -> Vec<PathBuf> {
 }
 
 /// The files of every path set in a list.
-fn path_sets(mut bytes: &[u8]) -> Option<Vec<PathBuf>> {
+fn path_sets(list: &[u8]) -> Option<Vec<PathBuf>> {
     let mut files = Vec::new();
-    while !bytes.is_empty() {
-        let (digest, rest) = bytes.split_first_chunk::<32>()?;
-        let (length, rest) = rest.split_first_chunk::<8>()?;
-        let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
-        let (set, rest) = rest.split_at_checked(length)?;
-        let set = PathSet::named(*digest, set.to_vec());
+    for set in path_set::read_list(list)? {
         files.extend(set.shown_files()?);
-        bytes = rest;
     }
     files.sort();
     files.dedup();
@@ -204,6 +198,7 @@ fn path_sets(mut bytes: &[u8]) -> Option<Vec<PathBuf>> {
 #[cfg(test)]
 mod tests {
     use super::{CLASSES, Contents, is_data, path_set};
+    use crate::includes::path_set::PathSet;
     use crate::store::Artefact;
     use serde_json::json;
     use std::path::PathBuf;
@@ -214,17 +209,16 @@ mod tests {
 
     /// A list of path sets, each with these files.
     fn path_sets(sets: &[&[&str]]) -> Vec<u8> {
-        let mut bytes = path_set::TITLE.to_vec();
-        for files in sets {
+        let sets = sets.iter().zip(0..).map(|(files, digest)| {
             let mut set = (files.len() as u32).to_le_bytes().to_vec();
             files
                 .iter()
                 .for_each(|file| set.extend(format!("{file}\0").as_bytes()));
-            bytes.extend([0; 32]);
-            bytes.extend((set.len() as u64).to_le_bytes());
-            bytes.extend(set);
-        }
-        bytes
+            PathSet::named([digest; 32], set)
+        });
+        let mut sets: Vec<_> = sets.collect();
+        let first = sets.remove(0);
+        path_set::list_with(first, sets).unwrap()
     }
 
     #[test]

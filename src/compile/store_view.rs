@@ -99,9 +99,14 @@ impl StoreView<'_> {
         stored.is_some()
     }
 
-    /// Stores a record as JSON; returns whether that succeeded.
+    /// Stores a record that no direct hit reads as JSON; returns whether that succeeded.
     pub fn keep_record(&self, key: &Digest, record: &impl Serialize) -> bool {
-        serde_json::to_vec(record).is_ok_and(|bytes| self.keep(key, &bytes))
+        let store = self.store.filter(|_| !self.readonly);
+        let bytes = serde_json::to_vec(record).ok();
+        let stored = store
+            .zip(bytes)
+            .and_then(|(store, bytes)| self.tried(store.put_packed_record(key, &bytes)));
+        stored.is_some()
     }
 
     /// Stores the bytes of a record; returns whether that succeeded.

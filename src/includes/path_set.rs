@@ -2,6 +2,7 @@
 //! `docs/design/store.md` draws the bytes. The store checks their integrity.
 
 mod check;
+mod front_coding;
 
 use super::digests::DigestTable;
 use super::lookups::Lookups;
@@ -26,10 +27,13 @@ pub struct PathSet {
 const MOST_SETS: usize = 8;
 
 /// The first line of a list of path sets.
-pub const TITLE: &[u8] = b"pcache-nvcc path sets 2\n";
+pub const TITLE: &[u8] = b"pcache-nvcc path sets 3\n";
 
-/// The list `sets` with `set` first, as bytes: a title, then each set as its digest, its length (u64,
-/// little endian) and its bytes. `None` if `set` is the first already.
+/// More bytes than any real set has, to refuse damaged lists.
+const LONGEST: usize = 64 << 20;
+
+/// The list `sets` with `set` first, as bytes: a title, then each set as its digest, the length of what follows (u64,
+/// little endian) and its bytes, each path without what it has in common with the one before. `None` if `set` is the first already.
 pub fn list_with(set: PathSet, sets: Vec<PathSet>) -> Option<Vec<u8>> {
     if sets.first() == Some(&set) {
         return None;
@@ -38,8 +42,9 @@ pub fn list_with(set: PathSet, sets: Vec<PathSet>) -> Option<Vec<u8>> {
     let others = sets.iter().filter(|other| **other != set);
     for set in std::iter::once(&set).chain(others).take(MOST_SETS) {
         bytes.extend(set.digest);
-        bytes.extend((set.bytes.len() as u64).to_le_bytes());
-        bytes.extend(&set.bytes);
+        let encoded = front_coding::encode(&set.bytes);
+        bytes.extend((encoded.len() as u64).to_le_bytes());
+        bytes.extend(encoded);
     }
     Some(bytes)
 }
@@ -53,7 +58,7 @@ pub fn read_list(bytes: &[u8]) -> Option<Vec<PathSet>> {
         let (length, after) = after.split_first_chunk()?;
         let length = usize::try_from(u64::from_le_bytes(*length)).ok()?;
         let (set, after) = after.split_at_checked(length)?;
-        sets.push(PathSet::named(*digest, set.to_vec()));
+        sets.push(PathSet::named(*digest, front_coding::decode(set, LONGEST)?));
         rest = after;
     }
     Some(sets)

@@ -18,7 +18,7 @@ use super::sharded_directory::{FoundFile, Placement, ShardedDirectory, Touch};
 use super::tmp::{self, Durability, Temporary};
 use super::trust::{Credentials, RecordUse, Standing};
 use super::usage_log::{Usage, note};
-use crate::config::Compression;
+use crate::config::{Compression, CompressionLevel};
 use crate::files::{Directory, FileMeta, Rights, RightsKind, Root, Size, is_missing, now};
 use crate::stats::{Counter, ShardRow, Stats, StoreChange, StoreSize};
 use std::path::PathBuf;
@@ -183,19 +183,29 @@ impl FileStore {
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.seal(key, value, RecordUse::Result, Worth::Result)
+        self.seal((key, value), RecordUse::Result, Worth::Result, None)
     }
 
-    /// Stores a record that no result needs. It is evicted before results are.
+    /// As [`FileStore::put_record`], for a record that no direct hit reads: a long one is compressed.
+    ///
+    /// # Errors
+    /// As for [`FileStore::put`].
+    pub fn put_packed_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
+        let level = self.compression.internal();
+        self.seal((key, value), RecordUse::Result, Worth::Result, level)
+    }
+
+    /// Stores a record that no result needs, as [`FileStore::put_packed_record`] does. It is evicted before results are.
     ///
     /// # Errors
     /// As for [`FileStore::put`].
     pub fn put_intermediate_record(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.seal(key, value, RecordUse::Result, Worth::Intermediate)
+        let level = self.compression.internal();
+        self.seal((key, value), RecordUse::Result, Worth::Intermediate, level)
     }
 
     pub(super) fn seal_order(&self, key: &[u8], value: &[u8]) -> Result<(), StoreError> {
-        self.seal(key, value, RecordUse::Order, Worth::Result)
+        self.seal((key, value), RecordUse::Order, Worth::Result, None)
     }
 
     /// Fails if no reader would believe a file of this usage.
@@ -208,10 +218,10 @@ impl FileStore {
 
     fn seal(
         &self,
-        key: &[u8],
-        value: &[u8],
+        (key, value): (&[u8], &[u8]),
         usage: RecordUse,
         worth: Worth,
+        level: Option<CompressionLevel>,
     ) -> Result<(), StoreError> {
         self.refuse_unsigned(usage)?;
         let name = self.credentials.name(key, usage);
@@ -223,7 +233,7 @@ impl FileStore {
                 max_bytes: LONGEST_RECORD,
             });
         }
-        let frame = packed::record(value, self.compression.internal());
+        let frame = packed::record(value, level);
         let value = frame.as_deref().unwrap_or(value);
         let parts = [&self.credentials.header(name, value, usage), value];
         let how = (Durability::Verified, RightsKind::Owned);

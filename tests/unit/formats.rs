@@ -10,11 +10,13 @@ use check::CHECKS;
 const SAMPLES: [(&str, &[&[u8]]); 9] = [
     (
         "path_sets",
-        &[b"pcache-nvcc path sets 2\n\
-            01234567890123456789012345678901\x47\0\0\0\0\0\0\0\
-            \x01\0\0\0a.h\0\x01\0\0\0b\0\0\0\0\0\x02\0\0\0c\0d\0\x01\0\0\0e\0\
-            \x01\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\x01\0\0\0\
-            \x02\0\0\0\0f\0"],
+        &[b"pcache-nvcc path sets 3\n\
+            01234567890123456789012345678901\x7d\0\0\0\0\0\0\0\
+            \0\x01\0\0\0\0\0\0a.h\0\0\x01\0\0\0\0\0\0b\0\0\0\0\0\0\0\
+            \0\0\0\x02\0\0\0\0\0\0c\0\0d\0\0\x01\0\0\0\0\0\0e\0\0\x01\0\
+            \0\0\0\0\0\x02\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\
+            \0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\x01\0\0\0\0\
+            \0\0\x02\0\0\0\0\0\0\0\0f\0"],
     ),
     (
         "token_sets",
@@ -142,8 +144,8 @@ fn depth_and_counts_cost_no_more_than_the_bytes_that_claim_them() {
     let deep = b"[".repeat(200_000);
     let objects = br#"{"a":"#.repeat(100_000);
     let counts = [
-        &b"pcache-nvcc path sets 2\n01234567890123456789012345678901\x04\0\0\0\0\0\0\0\xff\xff\xff\xff"[..],
-        b"pcache-nvcc path sets 2\n01234567890123456789012345678901\xff\xff\xff\xff\xff\xff\xff\xff",
+        &b"pcache-nvcc path sets 3\n01234567890123456789012345678901\x04\0\0\0\0\0\0\0\xff\xff\xff\xff"[..],
+        b"pcache-nvcc path sets 3\n01234567890123456789012345678901\xff\xff\xff\xff\xff\xff\xff\xff",
         b"pcache-nvcc token sets 2\n01234567890123456789012345678901\0\xff\xff\xff\xff",
     ];
     for (_, check) in CHECKS {
