@@ -336,6 +336,12 @@ impl<'a> Direct<'a> {
         rules_text::present(&self.cache.artefact(artefact)?, self.job, &self.roots)
     }
 
+    /// What nvcc would print here.
+    fn printed(&self, record: &DirectRecord) -> Option<Printed> {
+        let printed = Printed::fetch(self.cache, [&record.stdout, &record.stderr])?;
+        verbose_text::present(printed, record.are_messages_short, &self.roots)
+    }
+
     /// Reads all artefacts of `record`. `None` if one is no longer in the store, or this invocation may not write a
     /// file of the result.
     fn delivery(&self, record: &DirectRecord) -> Option<Delivery> {
@@ -382,10 +388,9 @@ impl<'a> Direct<'a> {
                 source: opened.file,
             });
         }
-        let printed = Printed::fetch(self.cache, [&record.stdout, &record.stderr])?;
         let mut delivery = Delivery {
             outputs,
-            printed: verbose_text::present(printed, record.are_messages_short, &self.roots)?,
+            printed: self.printed(record)?,
             ..Delivery::default()
         };
         for (path, artefact) in depfiles {
