@@ -217,7 +217,7 @@ def main():
     if given.disk:
         texts = [disk.measure([known[name] for name in ("trivial", "cub")], tools[1:], WORK, 2 if given.quick else 5)]
         edits_under_cap = 12 if given.quick else 100
-        texts.append(disk.under_a_cap(known["cub"], tools[1:3], WORK, edits_under_cap, cap=20, last=10))
+        texts.append(disk.under_a_cap(known["cub"], tools[1:2], WORK, edits_under_cap, cap=20, last=10))
         return report.publish("disk", "\n\n".join(texts), writes)
     if given.against:
         two = [

@@ -131,7 +131,7 @@ fn table_gives_a_sentence_for_each_reason_that_was_counted() {
                1  stage_failed: a stage failed; nvcc repeats the compile and reports the error
     stage ptxas                  7  100.0 %  0 run
     stored artefacts             1
-    stored results               0
+    stored records               0
     evicted                      0
     size                   2.9 KiB    0.0 %  of 10.0 GiB
     ");

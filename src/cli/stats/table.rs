@@ -122,7 +122,7 @@ fn print_store(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error> {
     let most = ByteSize::approximate(shown.max_bytes);
     let share = Share(shown.size.bytes, shown.max_bytes);
     line(out, "stored artefacts", shown.size.entries)?;
-    line(out, "stored results", shown.size.records)?;
+    line(out, "stored records", shown.size.records)?;
     line(out, "evicted", shown.evicted)?;
     say(
         out,
