@@ -48,7 +48,7 @@ struct ListReport {
 
 #[derive(Debug, Serialize)]
 struct ListRow {
-    /// The path below `entries` or `manifests/results`.
+    /// Its path in its tree.
     name: String,
     /// Below the cache's directory.
     path: String,

@@ -3,6 +3,7 @@
 use super::builds::builds;
 use super::journal::compiles;
 use super::since::Since;
+use crate::files::now;
 use crate::store::FileStore;
 use crate::store::policy::Nanos;
 use anyhow::{Error, bail};
@@ -51,6 +52,9 @@ impl UsedSince {
                 Nanos::from(first.start) * 1000
             }
         };
+        if exact > now() {
+            bail!("that moment is still to come, so nothing was used since");
+        }
         Ok(exact.saturating_sub(TICK))
     }
 }

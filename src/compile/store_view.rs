@@ -70,7 +70,7 @@ impl StoreView<'_> {
         self.tried(self.store?.put_artefact(bytes))
     }
 
-    /// The record under `key`, if no result needs it.
+    /// The record under `key` among those that no result needs.
     pub fn intermediate_record(&self, key: &Digest) -> Option<Vec<u8>> {
         self.tried(self.store?.get_intermediate_record(key))
             .flatten()

@@ -130,7 +130,6 @@ impl FileStore {
         let OfferedFile { tree, name, .. } = offered;
         // The size before this put: an eviction stops early once it has made up for the put.
         let before = self.held();
-        self.note_trouble(self.make_room(offered.size));
         let root = self.root_made()?;
         let mut temporary = Temporary::new(&root, &self.root, RightsKind::Owned)?;
         let totals = self.stats.totals();
@@ -140,6 +139,8 @@ impl FileStore {
             if !self.proves(&temporary, name)? {
                 return Ok(None);
             }
+            // Only now, so that a promise evicts nothing. What was written is counted as unfinished.
+            self.note_trouble(self.evict_to(self.max_bytes, tree.worth));
             let placement = self.directory_of(tree).place(&root, temporary, name)?;
             self.count_placed(tree, name, written, placement);
             Ok(Some(ContentKind::of(&head)))

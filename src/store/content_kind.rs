@@ -1,7 +1,7 @@
 //! Classifies values by their first bytes. Device code is small and expensive to make, so a policy can keep it
 //! longer than other values.
 
-use super::packed::{MAGIC, WORDS_MAGIC};
+use super::packed::MAGIC;
 
 /// The type of a value, guessed from its first bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,9 +44,8 @@ pub const CLASS_HEAD: usize = 64;
 const EM_CUDA: u16 = 190;
 
 /// Types that a fixed prefix identifies.
-const MAGICS: [(&[u8], Content); 6] = [
+const MAGICS: [(&[u8], Content); 5] = [
     (MAGIC, Content::Packed),
-    (WORDS_MAGIC, Content::Packed),
     (&[0x50, 0xed, 0x55, 0xba], Content::Fatbin), // 0xba55ed50
     (&[0xed, 0x43, 0x4e, 0x7f], Content::LtoIr),  // 0x7f4e43ed
     (b"BC\xc0\xde", Content::Nvvm),

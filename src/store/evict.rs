@@ -1,11 +1,11 @@
-//! Eviction above the size limit: chooses which shards to list and how much to remove from each. A
+//! Eviction above the limits on bytes and files: chooses which shards to list and how much to remove from each. A
 //! small store is listed whole; in a large one each eviction lists the next few shards, so that no
 //! single put pays for all. `docs/design/store.md#eviction` says how close that comes to listing all.
 
 use super::StoreError;
 use super::backend::Name;
 use super::file::FileStore;
-use super::kind::Tree;
+use super::kind::{Tree, Worth};
 use super::own::Own;
 use super::policy::{Candidate, Limits};
 use super::scan::{MOST_LISTED, Shard};
@@ -52,6 +52,8 @@ struct Goal {
     before: StoreSize,
     /// What stays.
     spared: Option<StoredName>,
+    /// The worth of what may go; `None` for any.
+    victims: Option<Worth>,
 }
 
 impl Goal {
@@ -98,23 +100,30 @@ impl FileStore {
             limits: self.limits(),
             before,
             spared: Some(put),
+            victims: None,
         };
         self.shrink(&goal)
     }
 
-    /// Evicts until a large value of `size` bytes fits below the size limit.
+    /// Evicts until a large value of `size` bytes fits below the size limit: for an intermediate, other intermediates
+    /// alone.
     ///
     /// # Errors
     /// A directory cannot be listed, or a file not be removed.
-    pub fn make_room(&self, size: u64) -> Result<(), StoreError> {
+    pub fn make_room(&self, size: u64, worth: Worth) -> Result<(), StoreError> {
         if size <= self.max_bytes / LARGE {
             return Ok(());
         }
-        let room = self.max_bytes.saturating_sub(size);
+        self.evict_to(self.max_bytes.saturating_sub(size), worth)
+    }
+
+    /// Evicts until at most `max_bytes` bytes are left, in favour of a file of this `worth`.
+    pub(super) fn evict_to(&self, max_bytes: u64, worth: Worth) -> Result<(), StoreError> {
         let goal = Goal {
-            limits: Limits::exactly(room),
+            limits: Limits::exactly(max_bytes),
             before: StoreSize::default(),
             spared: None,
+            victims: (worth == Worth::Intermediate).then_some(worth),
         };
         self.shrink(&goal)
     }
@@ -128,7 +137,10 @@ impl FileStore {
         };
         let eviction_lock = lock(self.own.as_ref());
         // Another process evicts. It may be stopped: from 110 % of the limit on, this one evicts all the same.
-        if eviction_lock.is_none() && self.counted().bytes / 11 * 10 <= self.max_bytes {
+        let (counted, eleventh) = (self.counted(), |number: u64| number / 11 * 10);
+        let is_near = eleventh(counted.bytes) <= self.max_bytes
+            && eleventh(counted.files()) <= self.max_files;
+        if eviction_lock.is_none() && is_near {
             return Ok(());
         }
         self.sweep()?;
@@ -186,7 +198,8 @@ impl FileStore {
             let facts = self.candidates(root, shard);
             for ((listing, tree, file), candidate) in shard.files().zip(facts) {
                 let name = name_of(shard.number, &file.name);
-                if name.is_none_or(|name| goal.spared != Some((tree, name))) {
+                let is_spared = name.is_some_and(|name| goal.spared == Some((tree, name)));
+                if !is_spared && goal.victims.is_none_or(|worth| worth == tree.worth) {
                     candidates.push(candidate);
                     files.push((shard, listing, file));
                 }
@@ -223,7 +236,10 @@ impl FileStore {
             // What is being written, and what is spared.
             let others = u128::from(counted.bytes).saturating_sub(listed);
             let others = u64::try_from(others).unwrap_or(u64::MAX);
-            return self.policy.victims(candidates, limits.without(others), now);
+            let limits = limits
+                .without(others)
+                .without_files(goal.spared.iter().len() as u64);
+            return self.policy.victims(candidates, limits, now);
         }
         let bytes = stays(listed, counted.bytes, limits.target_bytes);
         let files = stays(

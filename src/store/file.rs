@@ -365,14 +365,14 @@ impl FileStore {
         if self.access == Access::ReadOnly {
             return Ok(());
         }
-        let max_bytes = self.max_bytes;
         let size = parts.iter().map(|part| part.len() as u64).sum();
+        let max_bytes = self.limits().most_of(tree.worth);
         if size > max_bytes {
             return Err(StoreError::TooLarge { size, max_bytes });
         }
         // The size before this put: an eviction stops early once it has made up for the put.
         let before = self.held();
-        self.note_trouble(self.make_room(size));
+        self.note_trouble(self.make_room(size, tree.worth));
         self.write_and_place(tree, name, parts, size, how)?;
         let head = parts.iter().find(|part| !part.is_empty());
         self.note_use(tree, name, head.map(|head| ContentKind::of(head)));

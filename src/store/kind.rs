@@ -39,12 +39,13 @@ impl Tree {
     pub(super) const ENTRIES: Self = Self::new(EntryKind::Entry, Worth::Result);
     pub(super) const RECORDS: Self = Self::new(EntryKind::Record, Worth::Result);
     pub(super) const INTERMEDIATES: Self = Self::new(EntryKind::Entry, Worth::Intermediate);
+    const INTERMEDIATE_RECORDS: Self = Self::new(EntryKind::Record, Worth::Intermediate);
     /// All trees.
     pub const ALL: [Self; 4] = [
         Self::ENTRIES,
         Self::RECORDS,
         Self::INTERMEDIATES,
-        Self::new(EntryKind::Record, Worth::Intermediate),
+        Self::INTERMEDIATE_RECORDS,
     ];
 
     const fn new(kind: EntryKind, worth: Worth) -> Self {

@@ -48,7 +48,6 @@ mod trust;
 mod turn;
 mod unchanged;
 mod usage_log;
-mod words;
 
 pub use adopt::{AdoptError, Adoption, OfferedFile};
 pub use artefact::Artefact;

@@ -1,7 +1,6 @@
 //! Compressed values: a zstd frame that says how long its content is. `zstd -d` reads it.
 
 use super::artefact::Artefact;
-use super::words;
 use crate::config::CompressionLevel;
 use std::io::Read;
 
@@ -17,26 +16,13 @@ const WORTHWHILE: usize = 256;
 /// Shorter records stay readable.
 const LONG_RECORD: usize = 1024;
 
-/// How a frame begins that is no content (RFC 8878, section 3.1.2). It holds the length of the first part of a text
-/// whose numbers follow as bytes; the frame after it holds both.
-pub(super) const WORDS_MAGIC: &[u8] = &[0x5c, 0x2a, 0x4d, 0x18];
-
-/// The file with the content `bytes`: a frame, or two if it is a text of numbers. `None` if that would save less than
-/// an eighth.
+/// The frame with the content `bytes`; `None` if that would save less than an eighth.
 pub(super) fn pack(bytes: &[u8], level: CompressionLevel) -> Option<Vec<u8>> {
     if bytes.len() < WORTHWHILE {
         return None;
     }
-    let file = match words::split(bytes) {
-        None => frame(bytes, level)?,
-        Some([rest, numbers]) => {
-            let length = u32::try_from(rest.len()).ok()?.to_le_bytes();
-            let size = u32::try_from(length.len()).ok()?.to_le_bytes();
-            let frame = frame(&[rest, numbers].concat(), level)?;
-            [WORDS_MAGIC, &size, &length, &frame].concat()
-        }
-    };
-    (file.len() < bytes.len() - bytes.len() / 8).then_some(file)
+    let frame = frame(bytes, level)?;
+    (frame.len() < bytes.len() - bytes.len() / 8).then_some(frame)
 }
 
 /// What is stored in place of the value of a record; `None` for the value itself.
@@ -54,23 +40,8 @@ fn frame(bytes: &[u8], level: CompressionLevel) -> Option<Vec<u8>> {
     zstd::bulk::compress(bytes, level.number()).ok()
 }
 
-/// The content of a file that [`pack`] wrote. `None` if it is damaged or longer than `most`.
-pub(super) fn unpack(file: &[u8], most: u64) -> Option<Vec<u8>> {
-    if let Some((length, frame)) = of_words(file) {
-        let text = words::join(&content(frame, most)?, length)?;
-        return (text.len() as u64 <= most).then_some(text);
-    }
-    content(file, most)
-}
-
-/// The length of the first part of a text of numbers, and the frame; `None` for other files.
-fn of_words(file: &[u8]) -> Option<(usize, &[u8])> {
-    let (size, rest) = file.strip_prefix(WORDS_MAGIC)?.split_first_chunk::<4>()?;
-    let (length, frame) = rest.split_first_chunk::<4>()?;
-    (*size == 4_u32.to_le_bytes()).then_some((u32::from_le_bytes(*length) as usize, frame))
-}
-
-fn content(frame: &[u8], most: u64) -> Option<Vec<u8>> {
+/// The content of a frame. `None` if it is damaged or longer than `most`.
+pub(super) fn unpack(frame: &[u8], most: u64) -> Option<Vec<u8>> {
     let size = zstd::zstd_safe::get_frame_content_size(frame).ok()??;
     if size > most {
         return None;
@@ -78,24 +49,9 @@ fn content(frame: &[u8], most: u64) -> Option<Vec<u8>> {
     zstd::bulk::decompress(frame, usize::try_from(size).ok()?).ok()
 }
 
-/// Whether a file that begins with `head` may be compressed.
-pub(super) fn is_packed(head: &[u8]) -> bool {
-    head.starts_with(MAGIC) || head.starts_with(WORDS_MAGIC)
-}
-
-/// The artefact with the content of the file that `from` yields; `None` if it is none that [`pack`] writes.
-pub(super) fn artefact(mut from: impl Read) -> Option<Artefact> {
-    let mut head = [0; 12];
-    from.read_exact(&mut head).ok()?;
-    if head.starts_with(WORDS_MAGIC) {
-        let mut file = head.to_vec();
-        from.take(words::LONGEST as u64)
-            .read_to_end(&mut file)
-            .ok()?;
-        return Some(Artefact::of(&unpack(&file, words::LONGEST as u64)?));
-    }
-    let whole = head.as_slice().chain(from);
-    Artefact::read(zstd::stream::read::Decoder::new(whole).ok()?).ok()
+/// The artefact with the content of the frame that `from` yields; `None` if it is no whole frame.
+pub(super) fn artefact(from: impl Read) -> Option<Artefact> {
+    Artefact::read(zstd::stream::read::Decoder::new(from).ok()?).ok()
 }
 
 /// As [`artefact`], for a frame that may be hostile: it must say how long its content is, at most `most` bytes, and no
@@ -103,13 +59,6 @@ pub(super) fn artefact(mut from: impl Read) -> Option<Artefact> {
 pub(super) fn bounded_artefact(mut from: impl Read, most: u64) -> Option<Artefact> {
     let mut head = Vec::new();
     (&mut from).take(LONGEST_HEAD).read_to_end(&mut head).ok()?;
-    if let Some(most) = head
-        .starts_with(WORDS_MAGIC)
-        .then(|| most.min(words::LONGEST as u64))
-    {
-        from.take(most).read_to_end(&mut head).ok()?;
-        return Some(Artefact::of(&unpack(&head, most)?));
-    }
     if !head.starts_with(MAGIC) {
         return None;
     }
@@ -125,7 +74,7 @@ pub(super) fn bounded_artefact(mut from: impl Read, most: u64) -> Option<Artefac
 
 #[cfg(test)]
 mod tests {
-    use super::{MAGIC, WORDS_MAGIC, artefact, bounded_artefact, pack, unpack};
+    use super::{MAGIC, artefact, bounded_artefact, pack, unpack};
     use crate::config::Compression;
     use crate::store::Artefact;
 
@@ -152,30 +101,6 @@ mod tests {
             assert_eq!(unpack(&frame[..end], size), None);
             assert_eq!(artefact(&frame[..end]), None, "{end}");
             assert_eq!(bounded_artefact(&frame[..end], size), None, "{end}");
-        }
-    }
-
-    #[test]
-    fn a_text_of_numbers_takes_little_more_than_the_numbers() {
-        let mut word = 1_u64;
-        let numbers = std::iter::repeat_with(|| {
-            word = word.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
-            format!("0x{word:016x},")
-        });
-        let text: String = numbers.take(1000).collect();
-        let file = packed(text.as_bytes()).expect("it is long");
-        assert!(
-            file.starts_with(WORDS_MAGIC) && file.len() < 8200,
-            "{}",
-            file.len()
-        );
-        let size = text.len() as u64;
-        assert_eq!(unpack(&file, size), Some(text.clone().into_bytes()));
-        assert_eq!(unpack(&file, size - 1), None);
-        assert_eq!(artefact(&file[..]), Some(Artefact::of(text.as_bytes())));
-        for end in 0..file.len() {
-            assert_eq!(unpack(&file[..end], size), None);
-            assert_eq!(artefact(&file[..end]), None, "{end}");
         }
     }
 

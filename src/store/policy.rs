@@ -81,6 +81,24 @@ impl Limits {
         }
     }
 
+    /// The largest file of this worth that a store takes: one that is not to be evicted in favour of results.
+    pub fn most_of(self, worth: Worth) -> u64 {
+        match worth {
+            Worth::Result => self.max_bytes,
+            Worth::Intermediate => self.target_bytes / SHARE_OF_INTERMEDIATES as u64,
+        }
+    }
+
+    /// The limits for the entries if `files` files cannot be evicted.
+    #[must_use]
+    pub fn without_files(self, files: u64) -> Self {
+        Self {
+            max_files: self.max_files.saturating_sub(files),
+            target_files: self.target_files.saturating_sub(files),
+            ..self
+        }
+    }
+
     /// The limits for the entries if `bytes` are taken up by something that cannot be evicted.
     #[must_use]
     pub fn without(self, bytes: u64) -> Self {

@@ -100,7 +100,7 @@ impl Listing {
             // Bounded, because the file may grow while it is read.
             let raw = Artefact::read(opened.take(facts.size))?;
             opened.rewind()?;
-            let is_packed = packed::is_packed(&self.head(file, packed::MAGIC.len()));
+            let is_packed = self.head(file, packed::MAGIC.len()) == packed::MAGIC;
             let packed = is_packed
                 .then(|| packed::artefact(opened.take(facts.size)))
                 .flatten();

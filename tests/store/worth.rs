@@ -1,7 +1,7 @@
 //! What is cheap to make again is evicted before what is dear; what was just stored is not evicted; limits on bytes and
 //! on files hold.
 
-use pcache_nvcc::store::{Artefact, FileStore, Name, Policy};
+use pcache_nvcc::store::{Artefact, FileStore, Name, Policy, Worth};
 use std::path::Path;
 
 const KIB: usize = 1024;
@@ -61,9 +61,9 @@ fn results_outlive_the_intermediates_that_made_them() {
         Policy::Random { seed: 1 },
     ] {
         let dir = tempfile::tempdir().unwrap();
-        let store = open(dir.path(), 400 * KIB).with_policy(policy);
+        let store = open(dir.path(), 200 * KIB).with_policy(policy);
         let mut results = Vec::new();
-        for unit in 0..20_u8 {
+        for unit in 0..10_u8 {
             store.put_record(&[unit], &noise(unit.into(), 500)).unwrap();
             results.push(
                 store
@@ -77,12 +77,12 @@ fn results_outlive_the_intermediates_that_made_them() {
                     .unwrap();
             }
         }
-        assert!(bytes(&store) <= 400 * KIB);
+        assert!(bytes(&store) <= 200 * KIB);
         assert!(
             results.iter().all(|result| holds(&store, result)),
             "{policy:?}"
         );
-        assert!((0..20).all(|unit| store.get_record(&[unit]).unwrap().is_some()));
+        assert!((0..10).all(|unit| store.get_record(&[unit]).unwrap().is_some()));
     }
 }
 
@@ -128,7 +128,7 @@ fn a_large_value_never_takes_the_store_beyond_its_limit() {
         store.put_artefact(&noise(seed, 3 * KIB)).unwrap();
     }
     // The first listing by another process would see what is there between the writing and the eviction.
-    store.make_room(100 * KIB as u64).unwrap();
+    store.make_room(100 * KIB as u64, Worth::Result).unwrap();
     assert!(bytes(&store) <= 300 * KIB);
     store.put_artefact(&noise(999, 100 * KIB)).unwrap();
     assert!(bytes(&store) <= 400 * KIB);
@@ -149,4 +149,32 @@ fn the_number_of_files_is_limited() {
     assert!(holds(&store, &last.unwrap()));
     assert!(store.get_record(&199_u64.to_le_bytes()).unwrap().is_some());
     assert!(store.get_record(&0_u64.to_le_bytes()).unwrap().is_none());
+}
+
+#[test]
+fn a_limit_of_few_files_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 1 << 30).with_max_files(3);
+    for seed in 0..20 {
+        let last = store.put_artefact(&noise(seed, 100)).unwrap();
+        assert!(holds(&store, &last));
+        assert!(store.recount().unwrap().files() <= 3);
+    }
+}
+
+#[test]
+fn a_large_intermediate_evicts_no_result() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 1000 * KIB);
+    let result = store.put_artefact(&noise(1, 600 * KIB)).unwrap();
+    let small: Vec<_> = (10..20)
+        .map(|seed| store.put_intermediate(&noise(seed, 20 * KIB)).unwrap())
+        .collect();
+    let large = store.put_intermediate(&noise(2, 210 * KIB)).unwrap();
+    assert!(holds(&store, &result) && holds(&store, &large));
+    assert!(!small.iter().all(|artefact| holds(&store, artefact)));
+    assert!(bytes(&store) <= 1000 * KIB);
+    // It could only stay instead of results.
+    store.put_intermediate(&noise(3, 590 * KIB)).unwrap_err();
+    assert!(holds(&store, &result) && holds(&store, &large));
 }

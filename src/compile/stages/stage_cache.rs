@@ -464,9 +464,9 @@ pub(crate) struct StageResults {
     pub roots: RootSet,
 }
 
-/// Text of fatbinary that is longer is not stored: fatbinary takes some 10 ms, and this much text some 20 KB that
-/// cannot be compressed further.
-const LONGEST_FATBINARY: usize = 128 << 10;
+/// More than this that fatbinary wrote is not stored: fatbinary takes some 10 ms, and what it writes is compressed
+/// already.
+const LONGEST_FATBINARY: usize = 64 << 10;
 
 /// Whether taking what `stage` wrote from the store saves enough for the room that it takes there.
 fn is_worth_storing(stage: &Stage, contents: &[&[u8]]) -> bool {
