@@ -64,56 +64,49 @@ impl StoreView<'_> {
 
     /// Stores `bytes` as an artefact; `None` if they could not be stored.
     pub fn keep_artefact(&self, bytes: &[u8]) -> Option<Artefact> {
-        if self.readonly {
-            return None;
-        }
-        self.tried(self.store?.put_artefact(bytes))
+        self.tried(self.to_write()?.put_artefact(bytes))
     }
 
     /// The record under `key` among those that no result needs.
     pub fn intermediate_record(&self, key: &Digest) -> Option<Vec<u8>> {
-        self.tried(self.store?.get_intermediate_record(key))
-            .flatten()
+        let found = self.store?.get_intermediate_record(key);
+        self.tried(found).flatten()
     }
 
-    /// Stores bytes that no other program reads; `None` if they could not be stored.
+    /// Stores a part of a result that no other program reads; `None` if it could not be stored.
     pub fn keep_internal(&self, bytes: &[u8]) -> Option<Artefact> {
-        if self.readonly {
-            return None;
-        }
-        self.tried(self.store?.put_internal(bytes))
+        self.tried(self.to_write()?.put_internal(bytes))
     }
 
     /// Stores a file between stages; `None` if it could not be stored.
     pub fn keep_intermediate(&self, bytes: &[u8]) -> Option<Artefact> {
-        if self.readonly {
-            return None;
-        }
-        self.tried(self.store?.put_intermediate(bytes))
+        self.tried(self.to_write()?.put_intermediate(bytes))
     }
 
     /// Stores the bytes of a record that no result needs; returns whether that succeeded.
     pub fn keep_intermediate_record(&self, key: &Digest, bytes: &[u8]) -> bool {
-        let store = self.store.filter(|_| !self.readonly);
-        let stored = store.and_then(|store| self.tried(store.put_intermediate_record(key, bytes)));
-        stored.is_some()
+        self.is_put(|store| store.put_intermediate_record(key, bytes))
     }
 
     /// Stores a record that no direct hit reads as JSON; returns whether that succeeded.
     pub fn keep_record(&self, key: &Digest, record: &impl Serialize) -> bool {
-        let store = self.store.filter(|_| !self.readonly);
-        let bytes = serde_json::to_vec(record).ok();
-        let stored = store
-            .zip(bytes)
-            .and_then(|(store, bytes)| self.tried(store.put_packed_record(key, &bytes)));
-        stored.is_some()
+        let bytes = serde_json::to_vec(record);
+        bytes.is_ok_and(|bytes| self.is_put(|store| store.put_packed_record(key, &bytes)))
     }
 
     /// Stores the bytes of a record; returns whether that succeeded.
     pub fn keep(&self, key: &Digest, bytes: &[u8]) -> bool {
-        let store = self.store.filter(|_| !self.readonly);
-        let stored = store.and_then(|store| self.tried(store.put_record(key, bytes)));
-        stored.is_some()
+        self.is_put(|store| store.put_record(key, bytes))
+    }
+
+    /// The store, if results may be stored.
+    fn to_write(&self) -> Option<&FileStore> {
+        self.store.filter(|_| !self.readonly)
+    }
+
+    fn is_put(&self, put: impl FnOnce(&FileStore) -> Result<(), StoreError>) -> bool {
+        let store = self.to_write();
+        store.is_some_and(|store| self.tried(put(store)).is_some())
     }
 
     /// Stores the bytes of a record for [`StoreView::order`]; returns whether that succeeded.

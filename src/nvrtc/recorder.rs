@@ -195,7 +195,7 @@ pub(super) fn keep_facts(
             .map(|(path, digest)| File {
                 path: shown(path),
                 digest: hex::encode(&digest[..8]),
-                is_own: false,
+                is_own: true,
                 tokens: None,
                 by: None,
             })
