@@ -193,3 +193,15 @@ fn own_records_of_a_shared_cache_are_trimmed_too() {
         Some(&b"plan"[..])
     );
 }
+
+#[test]
+fn a_moment_to_come_removes_nothing() {
+    let home = Home::new();
+    let (store, ..) = furnish(&home);
+    let before = store.recount().unwrap();
+    let refused = home.run(&["trim", "--keep-used-since", "2999-01-01T00:00"]);
+    assert_eq!(refused.status.code(), Some(1));
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert!(said.contains("still to come"), "{said}");
+    assert_eq!(store.recount().unwrap(), before);
+}
