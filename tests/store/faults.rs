@@ -90,6 +90,15 @@ fn full_disk_refuses_puts_and_serves_the_rest() {
         ErrorKind::StorageFull
     );
     assert_eq!(store.get_record(b"r").unwrap(), None);
+    // Compressed, and still more than fits.
+    let noise = (0..100_000_u32).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8 & 0x3f);
+    let noise: Vec<u8> = noise.collect();
+    assert_eq!(
+        kind_of(store.put_intermediate(&noise)),
+        ErrorKind::StorageFull
+    );
+    let lost = store.get_artefact(&Artefact::of(&noise)).unwrap();
+    assert_eq!(lost, None);
     assert!(store.remove(&0u32.to_le_bytes()).unwrap());
     store.put(b"fits", &value).unwrap();
     // A cache that is begun on a disk without a free byte.
