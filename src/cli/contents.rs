@@ -1,7 +1,7 @@
 //! What a file of the store is, and which of the user's files it names. Only the values tell, in the formats of
 //! `docs/design/store.md`, because the store does not keep keys.
 
-use crate::compile::POINTER;
+use crate::compile::{POINTER, TOKEN_SETS};
 use crate::includes::path_set;
 use crate::key::Roots;
 use crate::store::{Artefact, CLASS_HEAD, Content, EntryKind, Reading, StoreError, SurveyedFile};
@@ -22,9 +22,6 @@ pub(super) struct Contents {
     /// The artefacts that a record names.
     pub(super) artefacts: Vec<Artefact>,
 }
-
-/// How token sets begin.
-const TOKEN_SETS: &[u8] = b"pcache-nvcc token sets 2\n";
 
 /// A record whose value has no known format.
 const UNKNOWN: &str = "record";
@@ -290,7 +287,7 @@ mod tests {
         for data in [
             path_set::TITLE,
             crate::compile::POINTER,
-            super::TOKEN_SETS,
+            crate::compile::TOKEN_SETS,
             b"{\"schema\":5,\"milliseconds\":1}",
         ] {
             assert!(is_data(data), "{}", String::from_utf8_lossy(data));

@@ -5,7 +5,7 @@ use super::progress::Progress;
 use super::screen::{print_json, say};
 use crate::compile::sweep_work_directories;
 use crate::config::ByteSize;
-use crate::store::{Cleared, Collected, FileStore, Phase};
+use crate::store::{Bounds, Cleared, Collected, FileStore, Phase};
 use crate::toolchain::{MemoSelection, Memos, forget};
 use anyhow::{Context as _, Error};
 use serde::Serialize;
@@ -46,18 +46,7 @@ pub(super) fn run(arguments: &GcArguments, context: &mut Context<'_>) -> Result<
         }
         return Ok(Status::Fine);
     };
-    let mut progress = Progress::new("listing", context.env, &mut context.err);
-    let collected = store.collect(&mut |phase, done, most| {
-        progress.call(match phase {
-            Phase::Listing => "listing",
-            Phase::Removing => "removing",
-        });
-        progress.show(done, most);
-    })?;
-    drop(progress);
-    if let Some(apart) = store.apart() {
-        apart.collect(&mut |_, _, _| {})?;
-    }
+    let collected = collect(&store, None, context)?;
     let report = GcReport {
         max_bytes: context.config.max_size.value.bytes(),
         toolchains: tidy_own(&store)?,
@@ -69,6 +58,32 @@ pub(super) fn run(arguments: &GcArguments, context: &mut Context<'_>) -> Result<
         report.print(context)?;
     }
     Ok(Status::Fine)
+}
+
+/// Removes what the store's own limits, or other `bounds`, do not allow; also from the store of this user's own records.
+/// Returns what was done to the first.
+pub(super) fn collect(
+    store: &FileStore,
+    bounds: Option<&Bounds>,
+    context: &mut Context<'_>,
+) -> Result<Collected, Error> {
+    let collect = |store: &FileStore, watch: &mut dyn FnMut(Phase, u64, u64)| match bounds {
+        None => store.collect(watch),
+        Some(bounds) => store.collect_to(bounds, watch),
+    };
+    let mut progress = Progress::new("listing", context.env, &mut context.err);
+    let collected = collect(store, &mut |phase, done, most| {
+        progress.call(match phase {
+            Phase::Listing => "listing",
+            Phase::Removing => "removing",
+        });
+        progress.show(done, most);
+    })?;
+    drop(progress);
+    if let Some(apart) = store.apart() {
+        collect(apart, &mut |_, _, _| {})?;
+    }
+    Ok(collected)
 }
 
 /// Removes what lies beside the store: directories of dead compiles, and toolchains that no compile would believe.

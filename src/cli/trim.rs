@@ -1,12 +1,11 @@
 //! `pcache trim`: leaves what was used since a moment, or so many bytes. For a cache that is saved after a job.
 
 use super::context::{Context, Status};
-use super::gc::{Gone, say_gone, say_swept, tidy_own};
-use super::progress::Progress;
+use super::gc::{Gone, collect, say_gone, say_swept, tidy_own};
 use super::screen::{print_json, say};
 use super::used_since::UsedSince;
 use crate::config::ByteSize;
-use crate::store::{Bounds, Collected, FileStore, Phase};
+use crate::store::Bounds;
 use anyhow::Error;
 use serde::Serialize;
 
@@ -56,7 +55,10 @@ pub(super) fn run(arguments: &TrimArguments, context: &mut Context<'_>) -> Resul
         return Ok(Status::Fine);
     };
     let asked = &arguments.bounds;
-    let collected = trim(&store, asked, context)?;
+    let used_since = asked.keep_used_since;
+    let used_since = used_since.map(|since| since.moment(&store)).transpose()?;
+    let bounds = Bounds::exactly(used_since, asked.max_size.map(ByteSize::bytes));
+    let collected = collect(&store, Some(&bounds), context)?;
     let report = TrimReport {
         before_bytes: collected.before.bytes,
         after_bytes: collected.after.bytes,
@@ -73,29 +75,6 @@ pub(super) fn run(arguments: &TrimArguments, context: &mut Context<'_>) -> Resul
         report.print(context)?;
     }
     Ok(Status::Fine)
-}
-
-fn trim(
-    store: &FileStore,
-    asked: &TrimBounds,
-    context: &mut Context<'_>,
-) -> Result<Collected, Error> {
-    let used_since = asked.keep_used_since;
-    let used_since = used_since.map(|since| since.moment(store)).transpose()?;
-    let bounds = Bounds::exactly(used_since, asked.max_size.map(ByteSize::bytes));
-    let mut progress = Progress::new("listing", context.env, &mut context.err);
-    let collected = store.collect_to(&bounds, &mut |phase, done, most| {
-        progress.call(match phase {
-            Phase::Listing => "listing",
-            Phase::Removing => "removing",
-        });
-        progress.show(done, most);
-    })?;
-    drop(progress);
-    if let Some(apart) = store.apart() {
-        apart.collect_to(&bounds, &mut |_, _, _| {})?;
-    }
-    Ok(collected)
 }
 
 impl TrimReport {

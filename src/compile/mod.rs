@@ -36,6 +36,7 @@ mod units;
 
 pub use detour::Detour;
 pub(crate) use direct::record::POINTER;
+pub(crate) use direct::token_set::TITLE as TOKEN_SETS;
 pub use invocation::compile;
 pub use request::environment::{PLANNING, is_keyed};
 pub use run::workspace::sweep as sweep_work_directories;

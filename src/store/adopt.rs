@@ -39,7 +39,7 @@ pub enum Adoption {
     Placed,
     /// A file of this name was there already, and stays.
     Present,
-    /// It is larger than the store, or than any record.
+    /// It is larger than the store takes, or than any record.
     TooLarge,
     /// It is damaged, or an entry whose name does not follow from its content.
     Unproven,
@@ -77,9 +77,10 @@ impl FileStore {
             let path = self.root.clone();
             return Err(StoreError::ReadOnly { path }.into());
         }
+        let most = self.limits().most_of(offered.tree.worth);
         let most = match offered.tree.kind {
-            EntryKind::Record => self.max_bytes.min(LONGEST_RECORD),
-            _ => self.max_bytes,
+            EntryKind::Record => most.min(LONGEST_RECORD),
+            EntryKind::Entry => most,
         };
         if offered.size > most {
             return Ok(Adoption::TooLarge);
@@ -89,7 +90,7 @@ impl FileStore {
         }
         match offered.tree.kind {
             EntryKind::Record => self.adopt_record(offered, is_data),
-            _ => self.adopt_entry(offered),
+            EntryKind::Entry => self.adopt_entry(offered),
         }
     }
 

@@ -34,12 +34,12 @@ pub struct OpenArtefact {
     pub file: Option<File>,
 }
 
-/// Where an artefact may be, those first where it is most likely.
+/// Where an artefact may be, in the order in which a reader looks: first where direct hits find theirs.
 const PLACES: [(Tree, Form); 4] = [
     (Tree::ENTRIES, Form::Raw),
+    (Tree::ENTRIES, Form::Packed),
     (Tree::INTERMEDIATES, Form::Packed),
     (Tree::INTERMEDIATES, Form::Raw),
-    (Tree::ENTRIES, Form::Packed),
 ];
 
 impl Form {

@@ -197,8 +197,9 @@ impl FileStore {
         for shard in group {
             let facts = self.candidates(root, shard);
             for ((listing, tree, file), candidate) in shard.files().zip(facts) {
-                let name = name_of(shard.number, &file.name);
-                let is_spared = name.is_some_and(|name| goal.spared == Some((tree, name)));
+                let is_spared = goal.spared.is_some_and(|(spared_tree, name)| {
+                    tree == spared_tree && name_of(shard.number, &file.name) == Some(name)
+                });
                 if !is_spared && goal.victims.is_none_or(|worth| worth == tree.worth) {
                     candidates.push(candidate);
                     files.push((shard, listing, file));

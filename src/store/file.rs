@@ -186,7 +186,7 @@ impl FileStore {
         self.seal((key, value), RecordUse::Result, Worth::Result, None)
     }
 
-    /// As [`FileStore::put_record`], for a record that no direct hit reads: a long one is compressed.
+    /// As [`FileStore::put_record`], for a record that no direct hit of a single object reads: a long one is compressed.
     ///
     /// # Errors
     /// As for [`FileStore::put`].

@@ -243,11 +243,12 @@ impl Policy {
     /// about to be written, or it could become its own victim; the caller subtracts it from the limits.
     pub fn victims(self, entries: &[Candidate], limits: Limits, now: Nanos) -> Vec<usize> {
         let mut victims = self.expired(entries, now);
-        let order = self.order(entries, now);
-        let mut left = Left::of(order.iter().map(|&at| &entries[at]));
+        let valid = entries.iter().filter(|entry| !self.is_expired(entry, now));
+        let mut left = Left::of(valid);
         if left.fits(limits.max_bytes, limits.max_files) {
             return victims;
         }
+        let order = self.order(entries, now);
         let bytes = limits.target_bytes.min(limits.max_bytes);
         let files = limits.target_files.min(limits.max_files);
         let is_intermediate = |at: &usize| entries[*at].worth == Worth::Intermediate;

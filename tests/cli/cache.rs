@@ -16,6 +16,15 @@ pub fn place(home: &Home, tree: &str, key: &[u8]) -> PathBuf {
     home.cache().join(tree).join(Name::of(key).to_string())
 }
 
+/// Stores as many values of 1 KiB, each as old as `ago` says.
+pub fn fill(home: &Home, count: u8, ago: impl Fn(u8) -> Duration) {
+    let store = home.store();
+    for n in 0..count {
+        store.put(&[n], &[n; 1024]).unwrap();
+        age(&place(home, "entries", &[n]), ago(n));
+    }
+}
+
 /// Lets a file look as if it was last written and read `ago`.
 pub fn age(path: &PathBuf, ago: Duration) {
     let then = SystemTime::now() - ago;
@@ -232,13 +241,7 @@ fn clear_takes_digests_toolchains_and_logs_of_uses_too_and_leaves_counters_and_l
 fn gc_brings_the_cache_under_its_cap_and_says_what_went() {
     let home = Home::new();
     let store = home.store();
-    for n in 0..20u8 {
-        store.put(&[n], &[n; 1024]).unwrap();
-        age(
-            &place(&home, "entries", &[n]),
-            Duration::from_secs(3600 - u64::from(n)),
-        );
-    }
+    fill(&home, 20, |n| Duration::from_secs(3600 - u64::from(n)));
     let dead = home.cache().join("tmp/entry-1-0-1");
     fs::write(&dead, [0; 300]).unwrap();
     age(&dead, DAY);

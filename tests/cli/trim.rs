@@ -1,6 +1,6 @@
 //! `pcache trim`: what stays was used since a moment, or fits.
 
-use crate::cache::{DAY, age, furnish, place};
+use crate::cache::{DAY, age, fill, furnish, place};
 use crate::home::Home;
 use pcache_nvcc::store::FileStore;
 use serde_json::{Value, json};
@@ -65,13 +65,7 @@ fn what_was_read_or_written_since_then_stays() {
 fn as_much_as_fits_stays_to_the_byte() {
     let home = Home::new();
     let store = home.store();
-    for n in 0..20u8 {
-        store.put(&[n], &[n; 1024]).unwrap();
-        age(
-            &place(&home, "entries", &[n]),
-            Duration::from_secs(3600 - u64::from(n)),
-        );
-    }
+    fill(&home, 20, |n| Duration::from_secs(3600 - u64::from(n)));
     let report = home.json(&["trim", "--json", "--max-size", "10K"]);
     let expected = json!({
         "before_bytes": 20 * 1024, "after_bytes": 10 * 1024, "max_bytes": 10 * 1024,
@@ -89,14 +83,9 @@ fn as_much_as_fits_stays_to_the_byte() {
 #[test]
 fn both_bounds_hold_and_the_text_says_what_went() {
     let home = Home::new();
-    let store = home.store();
-    for n in 0..4u8 {
-        store.put(&[n], &[n; 1024]).unwrap();
-        age(
-            &place(&home, "entries", &[n]),
-            HOUR * (4 - u32::from(n)) - Duration::from_secs(60),
-        );
-    }
+    fill(&home, 4, |n| {
+        HOUR * (4 - u32::from(n)) - Duration::from_secs(60)
+    });
     let said = home.text(&["trim", "--keep-used-since", "3h", "--max-size", "2K"]);
     insta::assert_snapshot!(said, @r"
     unused                       1 files, 1.0 KiB

@@ -1,6 +1,6 @@
 //! A cache that goes from one machine to another in a file, and one that is trimmed to what a job has used.
 
-use crate::support::workspace::{Workspace, program};
+use crate::support::workspace::Workspace;
 use serde_json::Value;
 
 const SOURCE: &str = "__global__ void kernel(int *p) { int unused; p[0] = 1; }\n";
@@ -8,14 +8,9 @@ const ARGS: [&str; 2] = ["-c", "kernel.cu"];
 
 #[track_caller]
 fn pcache(ws: &Workspace, arguments: &[&str]) -> Value {
-    let mut command = ws.command(program("pcache"));
-    let output = command
-        .args(arguments)
-        .arg("--json")
-        .output()
-        .expect("pcache runs");
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("JSON")
+    let (status, report) = ws.pcache(arguments);
+    assert_eq!(status, 0, "{report}");
+    report
 }
 
 #[test]

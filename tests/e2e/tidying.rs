@@ -30,15 +30,6 @@ fn two_units() -> Workspace {
     ws
 }
 
-/// Exit status and JSON of a request.
-fn pcache(ws: &Workspace, arguments: &[&str]) -> (i32, Value) {
-    let mut command = ws.command(program("pcache"));
-    let output = command.args(arguments).arg("--json").output();
-    let output = output.expect("pcache runs");
-    let report = serde_json::from_slice(&output.stdout).expect("JSON");
-    (output.status.code().expect("an exit status"), report)
-}
-
 fn classes(listed: &Value) -> BTreeSet<&str> {
     let entries = listed["entries"].as_array().expect("entries").iter();
     let classes = entries.map(|one| one["class"].as_str().expect("a class"));
@@ -50,21 +41,21 @@ fn classes(listed: &Value) -> BTreeSet<&str> {
 fn everything_that_was_made_of_a_source_is_cleared_and_nothing_else() {
     for glob in ["one.cu", "one.o", "*/work/one.*"] {
         let ws = two_units();
-        let (_, before) = pcache(&ws, &["list"]);
-        let (_, meant) = pcache(&ws, &["list", "--matching", glob]);
-        let (status, cleared) = pcache(&ws, &["clear", "--matching", glob]);
+        let (_, before) = ws.pcache(&["list"]);
+        let (_, meant) = ws.pcache(&["list", "--matching", glob]);
+        let (status, cleared) = ws.pcache(&["clear", "--matching", glob]);
         assert_eq!(status, 0);
         let taken = [&meant["files"], &meant["bytes"]];
         assert_eq!([&cleared["files"], &cleared["bytes"]], taken, "{glob}");
         for class in ["object", "cubin", "ptx", "result", "direct-result", "stage"] {
             assert!(classes(&meant).contains(class), "{glob} {class}");
         }
-        let (_, after) = pcache(&ws, &["list"]);
+        let (_, after) = ws.pcache(&["list"]);
         let left = before["files"].as_u64().expect("a number")
             - meant["files"].as_u64().expect("a number");
         assert_eq!(after["files"], left);
         // Nothing is left without use, and nothing lacks what it needs.
-        let (status, verified) = pcache(&ws, &["verify"]);
+        let (status, verified) = ws.pcache(&["verify"]);
         let amiss = [&verified["unproven"], &verified["missing"]];
         assert_eq!((status, amiss), (0, [&json!(0), &json!(0)]), "{glob}");
         ws.build(TWO).hits_directly(1);
@@ -72,7 +63,7 @@ fn everything_that_was_made_of_a_source_is_cleared_and_nothing_else() {
         ws.edit("one.cu", "#include", "\n#include");
         let again = ws.build(ONE);
         again.misses(1).same_as(&ws.kept(ONE));
-        let (_, explained) = pcache(&ws, &["explain"]);
+        let (_, explained) = ws.pcache(&["explain"]);
         let stages = explained[0]["compile"]["stages"].as_array();
         let stages = stages.expect("its stages");
         assert!(
@@ -89,8 +80,8 @@ fn a_cache_of_one_source_is_empty_without_it() {
         "__global__ void one(int *p) { int unused; *p = 1; }\n",
     );
     ws.build(ONE).misses(1);
-    pcache(&ws, &["clear", "--matching", "one.cu"]);
-    let (_, left) = pcache(&ws, &["list"]);
+    ws.pcache(&["clear", "--matching", "one.cu"]);
+    let (_, left) = ws.pcache(&["list"]);
     // What is known of the tools is not made of the source, nor are the facts of system headers; token sets name a
     // result that is gone.
     let tools = BTreeSet::from(["facts", "plan", "search-order", "token-sets"]);
@@ -103,7 +94,7 @@ fn a_cache_of_one_source_is_empty_without_it() {
 
 /// What the store says is the result of the last compile: its key and its record.
 fn last_result(ws: &Workspace, store: &FileStore) -> (Vec<u8>, Value) {
-    let (_, explained) = pcache(ws, &["explain"]);
+    let (_, explained) = ws.pcache(&["explain"]);
     let key = explained[0]["compile"]["units"][0]["key"].as_str();
     let key = hex::decode(key.expect("a key")).expect("digits");
     let record = store.get_record(&key).expect("readable").expect("a record");
@@ -122,18 +113,18 @@ fn a_sample_is_compiled_again_and_compared() {
     ws.write("main.cu", "int main() { return 0; }\n");
     ws.build(&["main.cu", "-o", "main"]).misses(1);
     let files = Tree::read(&ws.work());
-    let (_, before) = pcache(&ws, &["list"]);
-    let (status, verified) = pcache(&ws, &["verify", "--recompile", "9"]);
+    let (_, before) = ws.pcache(&["list"]);
+    let (status, verified) = ws.pcache(&["verify", "--recompile", "9"]);
     let expected = json!({ "same": 4, "differ": [], "passed": 0 });
     assert_eq!((status, &verified["recompiled"]), (0, &expected));
-    let (_, verified) = pcache(&ws, &["verify", "--recompile", "1"]);
+    let (_, verified) = ws.pcache(&["verify", "--recompile", "1"]);
     assert_eq!(verified["recompiled"]["same"], 1);
     assert_eq!(
         Tree::read(&ws.work()),
         files,
         "nothing is put where the compiles put it"
     );
-    let (_, after) = pcache(&ws, &["list"]);
+    let (_, after) = ws.pcache(&["list"]);
     assert_eq!(
         (&after["files"], &after["bytes"]),
         (&before["files"], &before["bytes"])
@@ -141,7 +132,7 @@ fn a_sample_is_compiled_again_and_compared() {
 
     // What has changed since cannot be compared.
     ws.edit("two.cu", "VALUE", "VALUE + 1");
-    let (status, verified) = pcache(&ws, &["verify", "--recompile", "9"]);
+    let (status, verified) = ws.pcache(&["verify", "--recompile", "9"]);
     let expected = json!({ "same": 3, "differ": [], "passed": 1 });
     assert_eq!((status, &verified["recompiled"]), (0, &expected));
 }
@@ -159,8 +150,8 @@ fn a_result_that_the_tools_do_not_give_is_found() {
     let record = record.to_string();
     store.put_record(&key, record.as_bytes()).expect("stored");
     // Every checksum is right.
-    assert_eq!(pcache(&ws, &["verify"]).0, 0);
-    let (status, verified) = pcache(&ws, &["verify", "--recompile", "9"]);
+    assert_eq!(ws.pcache(&["verify"]).0, 0);
+    let (status, verified) = ws.pcache(&["verify", "--recompile", "9"]);
     let found = &verified["recompiled"];
     assert_eq!(
         (status, &found["same"], &found["passed"]),
@@ -170,9 +161,9 @@ fn a_result_that_the_tools_do_not_give_is_found() {
     assert_eq!((differ.len(), &differ[0]["source"]), (1, &json!("two.cu")));
     assert_eq!(differ[0]["parts"], json!(["outputs"]));
     // And what to do about it.
-    pcache(&ws, &["clear", "--matching", "two.cu"]);
+    ws.pcache(&["clear", "--matching", "two.cu"]);
     ws.build(TWO).misses(1).same_as(&ws.kept(TWO));
-    assert_eq!(pcache(&ws, &["verify", "--recompile", "9"]).0, 0);
+    assert_eq!(ws.pcache(&["verify", "--recompile", "9"]).0, 0);
 }
 
 /// A request that was stopped in the middle of the cache, whatever it holds there.

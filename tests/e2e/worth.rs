@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::support::outcome::Outcome;
 use crate::support::tree::Node;
-use crate::support::workspace::{Workspace, program};
+use crate::support::workspace::Workspace;
 
 const UNITS: usize = 6;
 
@@ -33,11 +33,7 @@ fn size(compiled: &Outcome) -> usize {
 }
 
 fn evicted(ws: &Workspace) -> Option<u64> {
-    let mut command = ws.command(program("pcache"));
-    let output = command.args(["stats", "--json"]).output();
-    let stats = output.expect("pcache runs").stdout;
-    let stats: serde_json::Value = serde_json::from_slice(&stats).expect("JSON");
-    stats["store"]["evicted"].as_u64()
+    ws.pcache(&["stats"]).1["store"]["evicted"].as_u64()
 }
 
 #[test]

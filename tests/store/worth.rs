@@ -1,10 +1,17 @@
 //! What is cheap to make again is evicted before what is dear; what was just stored is not evicted; limits on bytes and
 //! on files hold.
 
-use pcache_nvcc::store::{Artefact, FileStore, Name, Policy, Worth};
+use pcache_nvcc::store::{Adoption, Artefact, FileStore, Name, OfferedFile, Policy, Tree, Worth};
 use std::path::Path;
 
 const KIB: usize = 1024;
+
+const POLICIES: [Policy; 4] = [
+    Policy::Lru,
+    Policy::Fifo,
+    Policy::Lfu,
+    Policy::Random { seed: 1 },
+];
 
 /// Bytes that nothing compresses, different for each `seed`.
 fn noise(seed: u64, length: usize) -> Vec<u8> {
@@ -54,12 +61,7 @@ fn an_artefact_is_found_whatever_it_is_worth() {
 
 #[test]
 fn results_outlive_the_intermediates_that_made_them() {
-    for policy in [
-        Policy::Lru,
-        Policy::Fifo,
-        Policy::Lfu,
-        Policy::Random { seed: 1 },
-    ] {
+    for policy in POLICIES {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path(), 200 * KIB).with_policy(policy);
         let mut results = Vec::new();
@@ -101,12 +103,7 @@ fn a_full_store_of_results_takes_new_intermediates() {
 
 #[test]
 fn a_value_of_nearly_the_size_limit_is_kept() {
-    for policy in [
-        Policy::Lru,
-        Policy::Fifo,
-        Policy::Lfu,
-        Policy::Random { seed: 1 },
-    ] {
+    for policy in POLICIES {
         let dir = tempfile::tempdir().unwrap();
         let store = open(dir.path(), 200 * KIB).with_policy(policy);
         for seed in 0..40 {
@@ -177,4 +174,27 @@ fn a_large_intermediate_evicts_no_result() {
     // It could only stay instead of results.
     store.put_intermediate(&noise(3, 590 * KIB)).unwrap_err();
     assert!(holds(&store, &result) && holds(&store, &large));
+}
+
+#[test]
+fn an_offered_intermediate_that_would_not_be_stored_is_too_large() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path(), 100 * KIB);
+    // More than a quarter of what an eviction leaves.
+    let content = noise(1, 30 * KIB);
+    let adopt = |tree| {
+        let offered = OfferedFile {
+            tree,
+            name: Name::of(&Artefact::of(&content).key()),
+            size: content.len() as u64,
+            content: &mut &content[..],
+        };
+        store.adopt(offered, &|_| true).unwrap()
+    };
+    for tree in Tree::ALL {
+        if tree.worth == Worth::Intermediate {
+            assert_eq!(adopt(tree), Adoption::TooLarge);
+        }
+    }
+    assert_eq!(bytes(&store), 0);
 }

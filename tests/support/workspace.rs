@@ -9,6 +9,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::counters::Counters;
@@ -291,6 +292,16 @@ impl Workspace {
         } else {
             Counters::default()
         }
+    }
+
+    /// Exit status and JSON of a request to `pcache`.
+    #[track_caller]
+    pub fn pcache(&self, arguments: &[&str]) -> (i32, Value) {
+        let mut command = self.command(program("pcache"));
+        let output = command.args(arguments).arg("--json").output();
+        let output = output.expect("pcache runs");
+        let report = serde_json::from_slice(&output.stdout).expect("JSON");
+        (output.status.code().expect("an exit status"), report)
     }
 
     /// A folder below the work folder's parent for links and scripts called `nvcc` or the like.

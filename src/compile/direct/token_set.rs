@@ -12,7 +12,8 @@ use std::path::{Path, PathBuf};
 
 /// How many results of one path set [`TokenSet::write_before`] keeps. After the first, one takes little room.
 const MOST: usize = 8;
-const TITLE: &[u8] = b"pcache-nvcc token sets 2\n";
+/// The first line of a list of token sets.
+pub(crate) const TITLE: &[u8] = b"pcache-nvcc token sets 2\n";
 
 /// The digest of a file's content and that of its tokens.
 type FileDigests = [Digest; 2];
