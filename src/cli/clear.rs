@@ -3,8 +3,9 @@
 use super::context::{Context, Status};
 use super::progress::Progress;
 use super::screen::{print_json, say};
-use super::selection::{Selection, Sought, now};
+use super::selection::{Selection, Sought};
 use crate::config::ByteSize;
+use crate::files::now;
 use crate::includes::digests::DigestTable;
 use crate::store::{Cleared, EntryKind, FileStore, VisitAction};
 use crate::toolchain::{MemoSelection, Memos, forget};
@@ -101,9 +102,9 @@ fn clear_selected(
         let removed = store.survey(sort, |stored| {
             seen += 1;
             progress.show(seen, most);
-            match sought.take(sort, stored) {
-                Ok(Some(_)) => VisitAction::Remove,
-                Ok(None) => VisitAction::Keep,
+            match sought.has(stored) {
+                Ok(true) => VisitAction::Remove,
+                Ok(false) => VisitAction::Keep,
                 Err(error) => {
                     trouble.get_or_insert(error);
                     VisitAction::Keep

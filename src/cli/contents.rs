@@ -57,8 +57,8 @@ impl Contents {
     ///
     /// # Errors
     /// A record cannot be read.
-    pub(super) fn of(sort: EntryKind, stored: &SurveyedFile<'_>) -> Result<Self, StoreError> {
-        if sort == EntryKind::Entry {
+    pub(super) fn of(stored: &SurveyedFile<'_>) -> Result<Self, StoreError> {
+        if stored.tree.kind == EntryKind::Entry {
             return Ok(Self::nameless(Content::of(&stored.head(CLASS_HEAD)).code()));
         }
         Ok(match stored.record()? {

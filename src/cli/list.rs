@@ -1,15 +1,17 @@
 //! `pcache list`: the files of the cache as a table or as JSON.
 
+use super::contents::Contents;
 use super::context::{Context, Status};
 use super::progress::Progress;
 use super::screen::{print_json, say, say_coloured};
-use super::selection::{Selection, Sought, now};
+use super::selection::{Selection, Sought};
 use super::styles::{FAINT, PLAIN, STRONG};
 use crate::config::ByteSize;
-use crate::store::{EntryKind, FileStore, VisitAction};
+use crate::files::now;
+use crate::store::policy::Nanos;
+use crate::store::{EntryKind, FileStore, Name, SurveyedFile, Tree, VisitAction};
 use anyhow::Error;
-use serde::Serialize;
-use std::cmp::Reverse;
+use serde::{Serialize, Serializer};
 
 /// What `pcache list` takes.
 #[derive(Debug, clap::Args)]
@@ -28,6 +30,14 @@ pub(super) struct ListArguments {
     json: bool,
 }
 
+impl ListArguments {
+    /// Whether the contents of all selected files are read. With a limit, only those of the shown ones are, if they do
+    /// not decide which are shown.
+    fn describes_all(&self) -> bool {
+        self.limit.is_none() || matches!(self.sort, Order::Class)
+    }
+}
+
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
 enum Order {
     Size,
@@ -43,11 +53,24 @@ struct ListReport {
     /// Of all that are selected, whether they are shown or not.
     files: usize,
     bytes: u64,
-    entries: Vec<ListRow>,
+    entries: Vec<ListedRow>,
+}
+
+/// A row, as small as a million of them need to be.
+#[derive(Debug)]
+struct ListedRow {
+    tree: Tree,
+    name: Name,
+    bytes: u64,
+    age: u64,
+    unused: u64,
+    uses: Option<u64>,
+    class: &'static str,
+    file: Option<Box<str>>,
 }
 
 #[derive(Debug, Serialize)]
-struct ListRow {
+struct RowShape<'a> {
     /// Its path in its tree.
     name: String,
     /// Below the cache's directory.
@@ -62,24 +85,72 @@ struct ListRow {
     /// `null` where the policy does not count uses.
     uses: Option<u64>,
     /// The first file that a record names.
-    file: Option<String>,
+    file: Option<&'a str>,
+}
+
+impl Serialize for ListedRow {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let name = self.name.to_string();
+        let shape = RowShape {
+            path: format!("{}/{name}", self.tree.path()),
+            name,
+            kind: match self.tree.kind {
+                EntryKind::Entry => "entry",
+                EntryKind::Record => "record",
+            },
+            class: self.class,
+            bytes: self.bytes,
+            age: self.age,
+            unused: self.unused,
+            uses: self.uses,
+            file: self.file.as_deref(),
+        };
+        shape.serialize(serializer)
+    }
+}
+
+impl ListedRow {
+    fn of(stored: &SurveyedFile<'_>, now: Nanos) -> Self {
+        let seconds = |since: Nanos| {
+            let nanos = now.saturating_sub(since).max(0);
+            u64::try_from(nanos / 1_000_000_000).unwrap_or(0)
+        };
+        Self {
+            tree: stored.tree,
+            name: stored.name,
+            bytes: stored.size,
+            age: seconds(stored.written),
+            unused: seconds(stored.read),
+            uses: stored.uses,
+            class: "",
+            file: None,
+        }
+    }
+
+    fn describe(&mut self, contents: &Contents) {
+        self.class = contents.class;
+        let name = contents.name();
+        self.file = name.map(|file| file.display().to_string().into());
+    }
 }
 
 pub(super) fn run(arguments: &ListArguments, context: &mut Context<'_>) -> Result<Status, Error> {
-    let store = context.store_for_reading()?;
     let mut report = ListReport::default();
-    if let Some(store) = &store {
-        report.entries = rows(store, arguments, context)?;
+    if let Some(store) = context.store_for_reading()? {
+        report.entries = rows(&store, arguments, context)?;
+        report.files = report.entries.len();
+        report.bytes = report.entries.iter().map(|row| row.bytes).sum();
+        sort(&mut report.entries, arguments.sort);
+        if let Some(limit) = arguments.limit {
+            report.entries.truncate(limit);
+        }
+        if !arguments.describes_all() {
+            describe(&store, &mut report.entries)?;
+        }
     } else if !arguments.json {
         context.say_absent()?;
         return Ok(Status::Fine);
     }
-    report.files = report.entries.len();
-    report.bytes = report.entries.iter().map(|row| row.bytes).sum();
-    sort(&mut report.entries, arguments.sort);
-    report
-        .entries
-        .truncate(arguments.limit.unwrap_or(usize::MAX));
     if arguments.json {
         print_json(&mut context.out, &report)?;
     } else {
@@ -88,38 +159,31 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context<'_>) -> Resul
     Ok(Status::Fine)
 }
 
+/// Every selected file, in any order.
 fn rows(
     store: &FileStore,
     arguments: &ListArguments,
     context: &mut Context<'_>,
-) -> Result<Vec<ListRow>, Error> {
+) -> Result<Vec<ListedRow>, Error> {
     let now = now();
-    let seconds = |since: i128| u64::try_from((now - since).max(0) / 1_000_000_000).unwrap_or(0);
     let most = store.stats().store_size().map_or(0, |size| size.files());
     let (mut rows, mut trouble) = (Vec::new(), None);
     let mut seen = 0;
     let mut progress = Progress::new("listing", context.env, &mut context.err);
     let mut sought = Sought::new(&arguments.selection, store, now)?;
-    for sort in [EntryKind::Record, EntryKind::Entry] {
-        store.survey(sort, |stored| {
+    for kind in [EntryKind::Record, EntryKind::Entry] {
+        store.survey(kind, |stored| {
             seen += 1;
             progress.show(seen, most);
-            match sought.take(sort, stored) {
-                Ok(None) => {}
-                Ok(Some(contents)) => rows.push(ListRow {
-                    name: stored.name.to_string(),
-                    path: stored.path(),
-                    kind: match sort {
-                        EntryKind::Entry => "entry",
-                        EntryKind::Record => "record",
-                    },
-                    class: contents.class,
-                    bytes: stored.size,
-                    age: seconds(stored.written),
-                    unused: seconds(stored.read),
-                    uses: stored.uses,
-                    file: contents.name().map(|file| file.display().to_string()),
-                }),
+            let row = sought.has(stored).and_then(|is_sought| {
+                let mut row = is_sought.then(|| ListedRow::of(stored, now));
+                if let Some(row) = row.as_mut().filter(|_| arguments.describes_all()) {
+                    row.describe(&Contents::of(stored)?);
+                }
+                Ok(row)
+            });
+            match row {
+                Ok(row) => rows.extend(row),
                 Err(error) => {
                     trouble.get_or_insert(error);
                 }
@@ -130,16 +194,35 @@ fn rows(
     trouble.map_or(Ok(rows), |error| Err(error.into()))
 }
 
+/// Adds what contents tell. Drops files that were removed since they were listed.
+fn describe(store: &FileStore, rows: &mut Vec<ListedRow>) -> Result<(), Error> {
+    let mut trouble = None;
+    rows.retain_mut(|row| {
+        let looked = store.look_at((row.tree, row.name), Contents::of);
+        match looked.and_then(Option::transpose) {
+            Ok(Some(contents)) => row.describe(&contents),
+            Ok(None) => return false,
+            Err(error) => {
+                trouble.get_or_insert(error);
+            }
+        }
+        true
+    });
+    trouble.map_or(Ok(()), |error| Err(error.into()))
+}
+
 /// Equal ones by name, so that two listings of the same can be compared.
-fn sort(rows: &mut [ListRow], order: Order) {
-    rows.sort_by(|one, other| one.name.cmp(&other.name));
-    match order {
-        Order::Size => rows.sort_by_key(|row| Reverse(row.bytes)),
-        Order::Age => rows.sort_by_key(|row| Reverse(row.age)),
-        Order::Used => rows.sort_by_key(|row| Reverse(row.unused)),
-        Order::Uses => rows.sort_by_key(|row| row.uses),
-        Order::Class => rows.sort_by_key(|row| row.class),
-    }
+fn sort(rows: &mut [ListedRow], order: Order) {
+    rows.sort_unstable_by(|one, other| {
+        let first = match order {
+            Order::Size => other.bytes.cmp(&one.bytes),
+            Order::Age => other.age.cmp(&one.age),
+            Order::Used => other.unused.cmp(&one.unused),
+            Order::Uses => one.uses.cmp(&other.uses),
+            Order::Class => one.class.cmp(other.class),
+        };
+        first.then_with(|| (one.name, one.tree).cmp(&(other.name, other.tree)))
+    });
 }
 
 fn print(report: &ListReport, context: &mut Context<'_>) -> Result<(), Error> {
@@ -160,7 +243,7 @@ fn print(report: &ListReport, context: &mut Context<'_>) -> Result<(), Error> {
         );
         let parts = [
             (PLAIN, figures.as_str()),
-            (FAINT, &row.name),
+            (FAINT, &row.name.to_string()),
             (PLAIN, file.as_deref().unwrap_or_default()),
         ];
         say_coloured(&mut context.out, &parts)?;

@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::explain::DependencyReport;
 use crate::journal::{Compile, CompileOutcome};
 use crate::store::FileStore;
+use crate::store::policy::Nanos;
 use anyhow::{Context as _, Error};
 use serde::Serialize;
 use serde_json::Value;
@@ -62,7 +63,7 @@ impl Recompiler<'_> {
     pub(super) fn run(
         &self,
         wanted: u64,
-        now: i128,
+        now: Nanos,
         progress: &mut Progress<'_>,
     ) -> Result<Recompiled, Error> {
         let compiles = compiles(self.store)?;
@@ -161,7 +162,7 @@ impl Recompiler<'_> {
 }
 
 /// Compiles of one unit that made its result, each result once, in an order that `now` decides.
-fn sample(compiles: &[Compile], now: i128) -> Vec<(&Compile, &str)> {
+fn sample(compiles: &[Compile], now: Nanos) -> Vec<(&Compile, &str)> {
     let mut seen = HashSet::new();
     let made = compiles.iter().rev().filter_map(|compile| {
         let [unit] = compile.units.as_slice() else {

@@ -4,12 +4,12 @@ use super::contents::{CLASSES, Contents};
 use super::journal::{compiles, output, sources};
 use crate::config::Lifetime;
 use crate::journal::{Removal, SCHEMA};
+use crate::store::policy::Nanos;
 use crate::store::{EntryKind, FileStore, Name, StoreError, SurveyedFile};
 use anyhow::Error;
 use glob::Pattern;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Which files a request is about; all files if no option is given.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -28,7 +28,7 @@ impl Selection {
     }
 
     /// The journal's record of a clearing that removed so many of these files.
-    pub(super) fn removal(&self, began: i128, files: u64) -> Removal {
+    pub(super) fn removal(&self, began: Nanos, files: u64) -> Removal {
         Removal {
             v: SCHEMA,
             start: u64::try_from(began / 1000).unwrap_or_default(),
@@ -43,7 +43,7 @@ impl Selection {
 /// which artefacts no other record names.
 pub(super) struct Sought<'a> {
     selection: &'a Selection,
-    now: i128,
+    now: Nanos,
     /// The sources of the outputs that match, as far as the journal knows.
     made_of: HashSet<PathBuf>,
     /// Artefacts that selected records name, and those that others name.
@@ -57,7 +57,7 @@ impl<'a> Sought<'a> {
     pub(super) fn new(
         selection: &'a Selection,
         store: &FileStore,
-        now: i128,
+        now: Nanos,
     ) -> Result<Self, Error> {
         let mut made_of = HashSet::new();
         if let Some(glob) = &selection.matching {
@@ -76,28 +76,23 @@ impl<'a> Sought<'a> {
         })
     }
 
-    /// What is in the file, if it is one of these. Reads records.
+    /// Whether the file is one of these. Reads it only if the selection asks what is in it.
     ///
     /// # Errors
     /// A record cannot be read.
-    pub(super) fn take(
-        &mut self,
-        sort: EntryKind,
-        stored: &SurveyedFile<'_>,
-    ) -> Result<Option<Contents>, StoreError> {
+    pub(super) fn has(&mut self, stored: &SurveyedFile<'_>) -> Result<bool, StoreError> {
         let age = self
             .selection
             .older_than
-            .map(|age| i128::from(age.seconds()));
+            .map(|age| i64::try_from(age.seconds()).unwrap_or(Nanos::MAX));
         let unused = self.now.saturating_sub(stored.read);
-        let is_old = age.is_none_or(|age| unused >= age * 1_000_000_000);
+        let is_old = age.is_none_or(|age| unused >= age.saturating_mul(1_000_000_000));
         let Some(glob) = &self.selection.matching else {
-            let contents = is_old.then(|| Contents::of(sort, stored)).transpose();
-            return contents;
+            return Ok(is_old);
         };
-        let contents = Contents::of(sort, stored)?;
+        let contents = Contents::of(stored)?;
         let is_useless = self.named.contains(&stored.name) && !self.needed.contains(&stored.name);
-        let is_meant = match sort {
+        let is_meant = match stored.tree.kind {
             EntryKind::Entry => glob.matches(contents.class) || is_useless,
             EntryKind::Record => self.matches(glob, &contents),
         };
@@ -111,7 +106,7 @@ impl<'a> Sought<'a> {
             names.insert(Name::of(&artefact.key()));
             names.insert(Name::of(&artefact.packed_key()));
         }
-        Ok(is_taken.then_some(contents))
+        Ok(is_taken)
     }
 
     fn matches(&self, glob: &Pattern, contents: &Contents) -> bool {
@@ -142,10 +137,4 @@ fn matching_help() -> String {
          stands for its sources. Artefacts go with the last record that names them. A glob without a \
          slash is compared with names without directories."
     )
-}
-
-/// Nanoseconds since 1970, as of file times.
-pub(super) fn now() -> i128 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| since.as_nanos() as i128)
 }

@@ -1,6 +1,7 @@
 //! `--since`: a moment, as people write it.
 
 use super::zone::Zone;
+use crate::store::policy::Nanos;
 use jiff::civil::Time;
 use jiff::fmt::temporal::Pieces;
 use jiff::{Span, SpanRelativeTo, Timestamp};
@@ -17,9 +18,10 @@ impl Since {
         i128::from(micros) >= i128::from(self.0.as_microsecond())
     }
 
-    /// The moment, in nanoseconds since 1970.
-    pub(super) fn nanos(self) -> i128 {
-        self.0.as_nanosecond()
+    /// The moment, as file times have it.
+    pub(super) fn nanos(self) -> Nanos {
+        let nanos = self.0.as_nanosecond();
+        nanos.clamp(Nanos::MIN.into(), Nanos::MAX.into()) as Nanos
     }
 
     /// The moment, in words for users of `zone`.

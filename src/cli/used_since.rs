@@ -49,7 +49,9 @@ impl UsedSince {
                 let Some(first) = last else {
                     bail!("the journal has no build; give a time instead of {LAST_BUILD}");
                 };
-                Nanos::from(first.start) * 1000
+                Nanos::try_from(first.start)
+                    .unwrap_or(Nanos::MAX)
+                    .saturating_mul(1000)
             }
         };
         if exact > now() {

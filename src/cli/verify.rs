@@ -8,10 +8,10 @@ use super::env::Env;
 use super::progress::Progress;
 use super::recompile::{Recompiled, Recompiler};
 use super::screen::{print_json, say, say_coloured};
-use super::selection::now;
 use super::styles::BAD;
 use super::zone::Zone;
 use crate::config::ByteSize;
+use crate::files::now;
 use crate::store::{
     Artefact, EntryKind, FileStore, Name, Proof, Reading, Standing, StoreError, SurveyedFile,
     VisitAction,

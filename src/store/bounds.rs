@@ -40,11 +40,12 @@ impl Bounds {
         }
     }
 
-    /// Indices of the candidates to remove, and why. `unfinished` bytes are taken up by files that stay.
+    /// Indices of the candidates to remove, and why. `unfinished` bytes are taken up by files that stay. Takes the
+    /// candidates, so that a large store's are not copied.
     pub(super) fn victims(
         &self,
         policy: Policy,
-        candidates: &[Candidate],
+        mut candidates: Vec<Candidate>,
         unfinished: u64,
         now: Nanos,
     ) -> Vec<(usize, RemovalReason)> {
@@ -55,9 +56,9 @@ impl Bounds {
         let (unused, rest): (Vec<_>, Vec<_>) =
             (0..candidates.len()).partition(|&at| is_unused(&candidates[at]));
         // What is unused makes room, so the policy sees the rest alone.
-        let remaining: Vec<_> = rest.iter().map(|&at| candidates[at]).collect();
-        let chosen = policy.victims(&remaining, self.limits.without(unfinished), now);
-        let expired: HashSet<_> = policy.expired(&remaining, now).into_iter().collect();
+        candidates.retain(|candidate| !is_unused(candidate));
+        let chosen = policy.victims(&candidates, self.limits.without(unfinished), now);
+        let expired: HashSet<_> = policy.expired(&candidates, now).into_iter().collect();
         let chosen = chosen.into_iter().map(|at| {
             let reason = if expired.contains(&at) {
                 RemovalReason::Expired
@@ -73,9 +74,9 @@ impl Bounds {
 
 #[cfg(test)]
 mod tests {
-    use super::{Bounds, Candidate, Policy, RemovalReason};
+    use super::{Bounds, Candidate, Nanos, Policy, RemovalReason};
 
-    fn file(read: i128, written: i128) -> Candidate {
+    fn file(read: Nanos, written: Nanos) -> Candidate {
         Candidate {
             size: 10,
             read,
@@ -91,7 +92,7 @@ mod tests {
 
     #[track_caller]
     fn check(bounds: Bounds, unfinished: u64, expected: &[(usize, RemovalReason)]) {
-        let victims = bounds.victims(Policy::Lru, &files(), unfinished, 9);
+        let victims = bounds.victims(Policy::Lru, files().into(), unfinished, 9);
         assert_eq!(victims, expected);
     }
 
@@ -131,7 +132,7 @@ mod tests {
         for file in &mut files {
             file.expires = policy.expires(super::super::ContentKind::Object, file.written);
         }
-        let victims = Bounds::exactly(Some(2), None).victims(policy, &files, 0, 7);
+        let victims = Bounds::exactly(Some(2), None).victims(policy, files.into(), 0, 7);
         let expected = [
             (0, RemovalReason::Unused),
             (2, RemovalReason::Expired),

@@ -9,7 +9,6 @@ use super::kind::{Tree, Worth};
 use super::own::Own;
 use super::policy::{Candidate, Limits};
 use super::scan::{MOST_LISTED, Shard};
-use super::sharded_directory::name_of;
 use super::usage_log::fold;
 use crate::files;
 use crate::files::Directory;
@@ -198,7 +197,7 @@ impl FileStore {
             let facts = self.candidates(root, shard);
             for ((listing, tree, file), candidate) in shard.files().zip(facts) {
                 let is_spared = goal.spared.is_some_and(|(spared_tree, name)| {
-                    tree == spared_tree && name_of(shard.number, &file.name) == Some(name)
+                    tree == spared_tree && file.name_in(shard.number) == Some(name)
                 });
                 if !is_spared && goal.victims.is_none_or(|worth| worth == tree.worth) {
                     candidates.push(candidate);
@@ -255,7 +254,7 @@ impl FileStore {
     /// Folds the usage log of a shard, leaving out files that the listing does not have.
     pub(super) fn fold_log(&self, root: &Directory, shard: &Shard, work: &mut EvictionWork) {
         let listed = shard.files().filter_map(|(_, tree, file)| {
-            let name = name_of(shard.number, &file.name)?;
+            let name = file.name_in(shard.number)?;
             Some((tree, name))
         });
         let listed: HashSet<_> = listed.collect();

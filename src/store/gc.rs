@@ -7,7 +7,6 @@ use super::error::StoreError;
 use super::evict::{EvictionWork, lock};
 use super::file::FileStore;
 use super::kind::Access;
-use super::policy::Candidate;
 use super::scan::Shard;
 use crate::files::{Directory, now};
 use crate::stats::{Counter, ShardRow, StoreSize};
@@ -94,7 +93,7 @@ impl FileStore {
         work.trouble.map_or(Ok(done), Err)
     }
 
-    /// The files to remove, as indices into those of all shards together, and why.
+    /// The files to remove, as ascending indices into those of all shards together, and why.
     fn chosen(
         &self,
         bounds: &Bounds,
@@ -102,11 +101,15 @@ impl FileStore {
         shards: &[Shard],
         unfinished: u64,
     ) -> Vec<(usize, RemovalReason)> {
-        let candidates: Vec<Candidate> = shards
-            .iter()
-            .flat_map(|shard| self.candidates(root, shard))
-            .collect();
-        bounds.victims(self.policy, &candidates, unfinished, now())
+        let files = shards.iter().map(|shard| shard.size().files() as usize);
+        let mut candidates = Vec::with_capacity(files.sum());
+        for shard in shards {
+            candidates.extend(self.candidates(root, shard));
+        }
+        let mut victims = bounds.victims(self.policy, candidates, unfinished, now());
+        // In the order of the directories, where a file system removes files several times as fast.
+        victims.sort_unstable_by_key(|(at, _)| *at);
+        victims
     }
 
     /// Removes files from the listed shards, and counts each under its reason.
@@ -117,15 +120,18 @@ impl FileStore {
         (done, work): (&mut Collected, &mut EvictionWork),
         watch: &mut dyn FnMut(Phase, u64, u64),
     ) {
-        let files = shards.iter().flat_map(|shard| {
+        let mut files = shards.iter().flat_map(|shard| {
             let files = shard.files();
             files.map(move |(listing, _, file)| (shard, listing, file))
         });
-        let files: Vec<_> = files.collect();
         let total = chosen.len() as u64;
+        let mut passed = 0;
         for (nth, (at, reason)) in chosen.iter().enumerate() {
             watch(Phase::Removing, nth as u64, total);
-            let (shard, listing, file) = files[*at];
+            let Some((shard, listing, file)) = files.nth(at - passed) else {
+                break;
+            };
+            passed = at + 1;
             if work.note(self.remove_listed(shard, listing, file)) != Some(true) {
                 continue;
             }

@@ -4,10 +4,11 @@
 use super::backend::{Backend, Cleared, Entry, Info, Name};
 use super::policy::{Candidate, Limits, Nanos, Policy};
 use super::{ContentKind, StoreError};
+use crate::files::now;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::Instant;
 
 /// A shared value, or the shared bytes of a key.
 type Bytes = Arc<[u8]>;
@@ -73,13 +74,11 @@ impl MemoryStore {
         if limits.max_bytes == 0 {
             return Err(StoreError::NoRoom);
         }
-        // Nanoseconds since 1970, like file times, but never going back. A clock before 1970 reads as 1970.
-        let start = UNIX_EPOCH
-            .elapsed()
-            .map_or(0, |elapsed| elapsed.as_nanos() as Nanos);
-        let opened = Instant::now();
+        // Like file times, but never going back.
+        let (start, opened) = (now(), Instant::now());
+        let passed = move || Nanos::try_from(opened.elapsed().as_nanos()).unwrap_or(Nanos::MAX);
         Ok(Self {
-            clock: Box::new(move || start.saturating_add(opened.elapsed().as_nanos() as Nanos)),
+            clock: Box::new(move || start.saturating_add(passed())),
             state: Mutex::new(MemoryState::new(limits)),
             landed: Condvar::new(),
         })

@@ -305,7 +305,10 @@ impl Policy {
 /// the time.
 impl From<EvictionPolicy> for Policy {
     fn from(setting: EvictionPolicy) -> Self {
-        let nanos = |lifetime: Lifetime| Nanos::from(lifetime.seconds()) * 1_000_000_000;
+        let nanos = |lifetime: Lifetime| {
+            let seconds = Nanos::try_from(lifetime.seconds()).unwrap_or(Nanos::MAX);
+            seconds.saturating_mul(1_000_000_000)
+        };
         match setting {
             EvictionPolicy::Lru => Self::Lru,
             EvictionPolicy::Fifo => Self::Fifo,

@@ -6,7 +6,7 @@ use super::error::StoreError;
 use super::file::FileStore;
 use super::kind::{Access, EntryKind, Tree};
 use super::policy::{Candidate, UsageLog};
-use super::sharded_directory::{ListedFile, Listing, name_of};
+use super::sharded_directory::{ListedFile, Listing};
 use super::tmp;
 use super::usage_log::{Usage, UsageMap, forget, load};
 use crate::files::{Directory, seconds};
@@ -57,14 +57,34 @@ impl FileStore {
     pub(super) fn scan_shard(&self, root: &Directory, number: u8) -> Result<Shard, StoreError> {
         let totals = self.stats.totals();
         let start = totals.begin_scan(ShardRow::Shard(number));
+        let shard = self.list_trees(root, number, Tree::ALL.into_iter())?;
+        totals.finish_scan(start, shard.size());
+        Ok(shard)
+    }
+
+    /// Lists the files of one kind in a shard.
+    pub(super) fn list_shard(
+        &self,
+        root: &Directory,
+        number: u8,
+        kind: EntryKind,
+    ) -> Result<Shard, StoreError> {
+        let trees = Tree::ALL.into_iter().filter(|tree| tree.kind == kind);
+        self.list_trees(root, number, trees)
+    }
+
+    fn list_trees(
+        &self,
+        root: &Directory,
+        number: u8,
+        trees: impl Iterator<Item = Tree>,
+    ) -> Result<Shard, StoreError> {
         let mut listings = Vec::with_capacity(Tree::ALL.len());
-        for tree in Tree::ALL {
+        for tree in trees {
             let listing = self.directory_of(tree).list(root, number)?;
             listings.extend(listing.map(|listing| (tree, listing)));
         }
-        let shard = Shard { number, listings };
-        totals.finish_scan(start, shard.size());
-        Ok(shard)
+        Ok(Shard { number, listings })
     }
 
     /// The counted size of the store. Lists as much as one put may pay for: on a new page a
@@ -284,7 +304,7 @@ impl FileStore {
             UsageMap::new()
         };
         let files = shard.files().map(|(at, tree, file)| {
-            let name = name_of(shard.number, &file.name);
+            let name = file.name_in(shard.number);
             let usage = name.and_then(|name| usages.get(&(tree, name)).copied());
             self.candidate(tree, file, &shard.listings[at].1, usage.unwrap_or_default())
         });
@@ -334,7 +354,7 @@ impl FileStore {
 fn entry_of(shard: u8, file: &ListedFile) -> Option<Entry> {
     let facts = &file.facts;
     Some(Entry {
-        name: name_of(shard, &file.name)?,
+        name: file.name_in(shard)?,
         size: facts.size,
         read: facts.read,
         written: facts.written,

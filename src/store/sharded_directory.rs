@@ -11,6 +11,7 @@ use crate::files::{
     Directory, DirectoryEntry, FileMeta, Root, Size, is_missing, is_symlink, mark_as_read, now,
     read,
 };
+use std::cmp::Ordering;
 use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek};
@@ -44,11 +45,57 @@ pub(super) enum Placement {
     Dropped,
 }
 
+/// The name of a listed file in its shard. A large store holds many, so those that a store gives take no more than their
+/// bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum ListedName {
+    Ours([u8; 31]),
+    Other(Box<CStr>),
+}
+
+impl ListedName {
+    fn new(name: CString) -> Self {
+        let digits = name.to_bytes();
+        let is_ours = digits.iter().all(|digit| !digit.is_ascii_uppercase());
+        let mut bytes = [0; 31];
+        match hex::decode_to_slice(digits, &mut bytes) {
+            Ok(()) if is_ours => Self::Ours(bytes),
+            _ => Self::Other(name.into_boxed_c_str()),
+        }
+    }
+
+    fn text(&self) -> CString {
+        match self {
+            Self::Ours(bytes) => CString::new(hex::encode(bytes)).unwrap_or_default(),
+            Self::Other(name) => name.clone().into(),
+        }
+    }
+}
+
 /// One file as it was when listed.
 #[derive(Clone, Debug)]
 pub(super) struct ListedFile {
-    pub(super) name: CString,
+    name: ListedName,
     pub(super) facts: FileMeta,
+}
+
+impl ListedFile {
+    /// The name under which a store keeps it in this shard; `None` if no store names files so.
+    pub(super) fn name_in(&self, shard: u8) -> Option<Name> {
+        match &self.name {
+            ListedName::Ours(rest) => {
+                let mut name = [shard; 32];
+                name[1..].copy_from_slice(rest);
+                Some(Name(name))
+            }
+            ListedName::Other(_) => None,
+        }
+    }
+
+    /// Orders the files of a shard by their names.
+    pub(super) fn by_name(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name)
+    }
 }
 
 /// The files of one shard, and the open directory in which they were listed.
@@ -62,9 +109,10 @@ pub(super) struct Listing {
 impl Listing {
     /// Removes a file, unless it is gone, busy, or replaced by another. Returns whether it was removed.
     pub(super) fn remove(&self, file: &ListedFile) -> Result<bool, StoreError> {
-        let removed = remove_unchanged(&self.directory, &file.name, &file.facts);
+        let name = file.name.text();
+        let removed = remove_unchanged(&self.directory, &name, &file.facts);
         removed.map_err(|error| {
-            let path = self.path.join(file.name.to_string_lossy().as_ref());
+            let path = self.path.join(name.to_string_lossy().as_ref());
             StoreError::io("remove", &path)(error)
         })
     }
@@ -72,7 +120,11 @@ impl Listing {
     /// The first bytes of a file, at most `length`; empty if it cannot be read.
     pub(super) fn head(&self, file: &ListedFile, length: usize) -> Vec<u8> {
         let mut head = vec![0; length];
-        let opened = self.directory.open_unmarked(&file.name).ok().flatten();
+        let opened = self
+            .directory
+            .open_unmarked(&file.name.text())
+            .ok()
+            .flatten();
         let read = opened.and_then(|file| io::Read::read(&mut &file, &mut head).ok());
         head.truncate(read.unwrap_or(0));
         head
@@ -113,9 +165,10 @@ impl Listing {
         file: &ListedFile,
         read: impl FnOnce(&File) -> io::Result<Option<T>>,
     ) -> Result<Option<T>, StoreError> {
-        let opened = self.directory.open_unmarked(&file.name);
+        let name = file.name.text();
+        let opened = self.directory.open_unmarked(&name);
         let content = opened.and_then(|opened| opened.map_or(Ok(None), |opened| read(&opened)));
-        let path = self.path.join(file.name.to_string_lossy().as_ref());
+        let path = self.path.join(name.to_string_lossy().as_ref());
         content.map_err(StoreError::io("read", &path))
     }
 }
@@ -243,13 +296,40 @@ impl<'r> ShardedDirectory<'r> {
         for DirectoryEntry { name, .. } in children {
             let facts = directory.look(&name).map_err(&trouble)?;
             if let Some(facts) = facts.filter(|facts| facts.is_file) {
-                files.push(ListedFile { name, facts });
+                files.push(ListedFile {
+                    name: ListedName::new(name),
+                    facts,
+                });
             }
         }
         Ok(Some(Listing {
             directory,
             path: self.root.path.join(&path),
             files,
+        }))
+    }
+
+    /// Lists one file of a shard. `None` if it or the directory is missing, or the latter is a symlink.
+    pub(super) fn list_one(
+        &self,
+        root: &Directory,
+        name: Name,
+    ) -> Result<Option<Listing>, StoreError> {
+        let [shard, ref rest @ ..] = name.0;
+        let path = self.shard(shard);
+        let directory = match root.directory(&path) {
+            Err(error) if is_missing(&error) || is_symlink(&error) => return Ok(None),
+            directory => directory.map_err(self.trouble("open", &path))?,
+        };
+        let name = ListedName::Ours(*rest);
+        let facts = directory
+            .look(&name.text())
+            .map_err(self.trouble("list", &path))?;
+        let facts = facts.filter(|facts| facts.is_file);
+        Ok(facts.map(|facts| Listing {
+            directory,
+            path: self.root.path.join(&path),
+            files: vec![ListedFile { name, facts }],
         }))
     }
 
@@ -286,15 +366,6 @@ impl<'r> ShardedDirectory<'r> {
     ) -> impl Fn(io::Error) -> StoreError + 'a {
         move |error| StoreError::io(operation, &self.root.path.join(path))(error)
     }
-}
-
-/// The name of the file called `rest` in `shard`; `None` if no store names files so.
-pub(super) fn name_of(shard: u8, rest: &CStr) -> Option<Name> {
-    let digits = rest.to_str().ok()?;
-    let mut name = [shard; 32];
-    let is_ours = digits.bytes().all(|digit| !digit.is_ascii_uppercase());
-    hex::decode_to_slice(digits, &mut name[1..]).ok()?;
-    is_ours.then_some(Name(name))
 }
 
 /// Whether a rename failed because a directory has the file's name, or something else a directory's.

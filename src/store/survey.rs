@@ -7,7 +7,7 @@ use super::file::FileStore;
 use super::kind::{Access, EntryKind, Tree};
 use super::policy::{Nanos, UsageLog};
 use super::record::{LONGEST_RECORD, Unsealed};
-use super::sharded_directory::{ListedFile, Listing, name_of};
+use super::sharded_directory::{ListedFile, Listing};
 use super::trust::Credentials;
 use super::usage_log::load;
 
@@ -140,30 +140,23 @@ impl FileStore {
         };
         let mut trouble = Ok(());
         for number in 0..=u8::MAX {
-            let shard = self.scan_shard(&root, number)?;
+            let shard = self.list_shard(&root, number, kind)?;
             // Only a policy that counts uses can say how often a file was used.
             let usages = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));
             let mut files: Vec<_> = shard.files().collect();
-            files.sort_by_key(|(_, tree, file)| (tree.path(), &file.name));
+            files.sort_by(|(_, tree, file), (_, other_tree, other)| {
+                let by_tree = tree.path().cmp(other_tree.path());
+                by_tree.then_with(|| file.by_name(other))
+            });
             for (at, tree, file) in files {
-                let Some(name) = name_of(number, &file.name).filter(|_| tree.kind == kind) else {
+                let Some(name) = file.name_in(number) else {
                     continue;
                 };
                 let uses = usages.as_ref().map(|usages| {
                     let usage = usages.get(&(tree, name));
                     usage.map_or(1, |usage| usage.uses.max(1))
                 });
-                let surveyed = SurveyedFile {
-                    name,
-                    tree,
-                    size: file.facts.size,
-                    read: file.facts.read.max(file.facts.written),
-                    written: file.facts.written,
-                    uses,
-                    credentials: &self.credentials,
-                    listing: &shard.listings[at].1,
-                    file,
-                };
+                let surveyed = self.surveyed((tree, name), &shard.listings[at].1, file, uses);
                 if each(&surveyed) == VisitAction::Keep || self.access == Access::ReadOnly {
                     continue;
                 }
@@ -172,5 +165,44 @@ impl FileStore {
             }
         }
         trouble.map(|()| cleared)
+    }
+
+    /// Calls `look` for one file. `None` if it is gone. Does not say how often it was used.
+    ///
+    /// # Errors
+    /// Its directory cannot be read.
+    pub fn look_at<T>(
+        &self,
+        (tree, name): (Tree, Name),
+        look: impl FnOnce(&SurveyedFile<'_>) -> T,
+    ) -> Result<Option<T>, StoreError> {
+        let Some(root) = self.directory()? else {
+            return Ok(None);
+        };
+        let listing = self.directory_of(tree).list_one(&root, name)?;
+        Ok(listing.and_then(|listing| {
+            let file = listing.files.first()?;
+            Some(look(&self.surveyed((tree, name), &listing, file, None)))
+        }))
+    }
+
+    fn surveyed<'a>(
+        &'a self,
+        (tree, name): (Tree, Name),
+        listing: &'a Listing,
+        file: &'a ListedFile,
+        uses: Option<u64>,
+    ) -> SurveyedFile<'a> {
+        SurveyedFile {
+            name,
+            tree,
+            size: file.facts.size,
+            read: file.facts.read.max(file.facts.written),
+            written: file.facts.written,
+            uses,
+            credentials: &self.credentials,
+            listing,
+            file,
+        }
     }
 }

@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 const PLENTY: u64 = 1 << 40;
-const SECOND: i128 = 1_000_000_000;
-const HOUR: i128 = 3600 * SECOND;
+const SECOND: i64 = 1_000_000_000;
+const HOUR: i64 = 3600 * SECOND;
 
 /// The beginning of a cubin: ELF for machine 190.
 const CUBIN: &[u8] = b"\x7fELF\x02\x01\x01\x33\x07\0\0\0\0\0\0\0\x02\0\xbe\0";
