@@ -125,12 +125,13 @@ fn an_added_arch_compiles_for_that_arch_alone() {
     args.push("-gencode=arch=compute_80,code=sm_80");
     build(&ws, &args).expect(&[], ALL);
     args.push("-gencode=arch=compute_90,code=sm_90");
-    let (served, ran) = ([("cudafe", 1), ("cicc", 1), ("ptxas", 1)], &ALL[1..]);
-    redoes(&mut ws, &args, &served, ran);
+    // The host compiler is told which archs there are, and cudafe++'s text is not stored.
+    let served = [("cicc", 1), ("ptxas", 1)];
+    redoes(&mut ws, &args, &served, ALL);
     // Nor does one that is taken away again, though it was the last.
     args[4] = "-gencode=arch=compute_90,code=sm_90";
     args.pop();
-    let ran = [("fatbinary", 1), ("host_compile", 1)];
+    let ran = [("cudafe", 1), ("fatbinary", 1), ("host_compile", 1)];
     redoes(&mut ws, &args, &served, &ran);
 }
 

@@ -47,7 +47,7 @@ fn everything_that_was_made_of_a_source_is_cleared_and_nothing_else() {
         assert_eq!(status, 0);
         let taken = [&meant["files"], &meant["bytes"]];
         assert_eq!([&cleared["files"], &cleared["bytes"]], taken, "{glob}");
-        for class in ["object", "cubin", "ptx", "result", "direct-result", "stage"] {
+        for class in ["object", "packed", "result", "direct-result", "stage"] {
             assert!(classes(&meant).contains(class), "{glob} {class}");
         }
         let (_, after) = ws.pcache(&["list"]);

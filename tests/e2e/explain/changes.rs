@@ -90,9 +90,12 @@ fn flags_are_named_with_their_values() {
     miss: unit.cu → unit.o
         flag --compiler-options: -fPIC → none
     ");
-    assert_snapshot!(told(&["-Ia", "-Ib"], &["-Ib", "-Ia"]), @"
-    miss: unit.cu → unit.o
+    // The preprocessor consumes these, and its text is equal.
+    let swapped = told(&["-Ia", "-Ib"], &["-Ib", "-Ia"]);
+    assert_snapshot!(swapped.split("of 2").next().unwrap_or_default(), @"
+    preprocessed hit: unit.cu → unit.o
         flag --include-path: a b → b a (in another order)
+      the result is that of the compile
     ");
     assert_snapshot!(told(&[], &["-lineinfo"]), @"
     miss: unit.cu → unit.o

@@ -141,6 +141,7 @@ fn judge(ws: &mut Workspace, places: &Places, case: &Case, tally: &mut Tally) {
     match () {
         // nvcc itself has done it.
         () if counted.hits + counted.misses == 0 => {}
+        () if counted.misses == 1 && case.is_random() => {}
         () if case.is_comparable() => {
             differences("nvcc", &ours, &ws.kept(&words), &mut wrong);
         }

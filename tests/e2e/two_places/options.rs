@@ -145,6 +145,11 @@ impl Case {
         options.chain(rest).collect()
     }
 
+    /// Whether code for link-time optimisation names the folder for intermediate files, which is another in each run.
+    pub fn is_random(&self) -> bool {
+        self.options.iter().any(|word| word.starts_with("-flto"))
+    }
+
     /// Whether nvcc gives the same bytes in every run: no module id, and no name of a folder for intermediate files.
     pub fn is_comparable(&self) -> bool {
         let has_id = ["internal", "constructed", "lambda", "types"].contains(&self.source.as_str());
