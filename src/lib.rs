@@ -7,6 +7,7 @@
 //! |---------------------------------------------------------------------------------------------------------------|---|
 //! | `cli`                                                                                                         | the program `pcache` |
 //! | `compile`, `nvrtc`                                                                                            | one compile, ahead of time or at run time |
+//! | `remote`                                                                                                      | what other machines have made, over a helper program |
 //! | `archive`                                                                                                     | a cache in one file, for `pcache export` and `pcache import` |
 //! | `exec`, `store`, `includes`, `toolchain`, `explain`                                                           | what a compile is put together from |
 //! | `key`                                                                                                         | what names a result |
@@ -37,6 +38,7 @@ pub mod log;
 pub mod nvrtc;
 pub mod outcome;
 pub mod plan;
+pub mod remote;
 mod secret;
 pub mod shell;
 pub mod stat;

@@ -11,6 +11,7 @@ use pcache_nvcc::includes::digests::{DigestTable, MappingGuard};
 use pcache_nvcc::journal::{self, Compile, CompileOutcome, Recorder};
 use pcache_nvcc::log::Log;
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
+use pcache_nvcc::remote::Remote;
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::{FileStore, Flights};
 use pcache_nvcc::toolchain::{
@@ -128,6 +129,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         base_dir: &config.base_dir.value,
         wait: config.wait.value,
         digests: digests.as_ref(),
+        remote: own.and_then(|own| Remote::new(config, own, stats)),
     };
     let detour = attempt(nvcc, args, config, &cache, &recorder).err();
     // Everything is counted and recorded before the process ends or becomes nvcc.
@@ -135,6 +137,9 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let record = recorder.finish();
     count_time(stats, &record);
     recorder.write_block(&record, &mut block);
+    if let Some(remote) = &cache.remote {
+        remote.finish();
+    }
     if let Some(store) = cache.store {
         // Best effort: a lost record only affects reports.
         let _ = store.note(&record.to_text());

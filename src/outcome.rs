@@ -88,6 +88,26 @@ reasons! {
     }
 }
 
+reasons! {
+    /// Why a server of the shared level could not be used.
+    RemoteFailure {
+        Helper "helper" "pcache-remote could not be started, or did not answer",
+        Unreachable "unreachable" "the server could not be reached",
+        Timeout "timeout" "the server did not answer in time",
+        Denied "denied" "the server did not let us in",
+        Busy "busy" "the server asked for fewer requests",
+        Full "full" "the server has no room",
+        Server "server" "the server reported an error of its own",
+        Garbled "garbled" "the server sent something other than was stored, or cut it off",
+        TooLarge "too_large" "the server sent more than any result has",
+        Tls "tls" "no encrypted connection could be made",
+        Untrusted "untrusted" "a result was not signed by a trusted key",
+        Store "store" "the local cache did not take a result",
+        Queue "queue" "too many results wait to be sent, or the queue cannot be written",
+        Wait "wait" "PCACHE_REMOTE_WAIT was over",
+    }
+}
+
 /// A request that is handed to the real nvcc at once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bypass {

@@ -98,6 +98,7 @@ impl Contents {
             "plan"
         });
         found.collect(&first);
+        found.artefacts = Artefact::all_in(&first);
         found.sources = sources(&first);
         found
     }
@@ -116,13 +117,10 @@ impl Contents {
         }
     }
 
-    /// Every artefact, and every file that stands beside one or under `path` or `name`.
+    /// Every file that stands beside an artefact or under `path` or `name`.
     fn collect(&mut self, value: &Value) {
         match value {
             Value::Object(members) => {
-                if let Ok(artefact) = serde_json::from_value(value.clone()) {
-                    self.artefacts.push(artefact);
-                }
                 for (name, member) in members {
                     match member {
                         Value::String(file) if ["path", "name"].contains(&name.as_str()) => {

@@ -20,6 +20,7 @@ mod man;
 mod progress;
 mod range;
 mod recompile;
+mod remote;
 mod removals;
 mod report;
 mod run;
@@ -80,6 +81,8 @@ enum PcacheCommand {
     Clear(clear::ClearArguments),
     /// Check every file in the cache, and remove damaged ones
     Verify(verify::VerifyArguments),
+    /// Look after the servers that share results between machines
+    Remote(remote::RemoteArguments),
     /// Check the set-up for problems, and say how to fix them
     Doctor(doctor::DoctorArguments),
     /// Show or change the settings
@@ -182,6 +185,7 @@ fn execute(
         PcacheCommand::Import(arguments) => import::run(arguments, &mut context),
         PcacheCommand::Clear(arguments) => clear::run(arguments, &mut context),
         PcacheCommand::Verify(arguments) => verify::run(arguments, &mut context),
+        PcacheCommand::Remote(arguments) => remote::run(arguments, &mut context),
         PcacheCommand::Doctor(arguments) => doctor::run(arguments, &mut context, &problems),
         PcacheCommand::Config(arguments) => config::run(arguments, &mut context, &problems),
         PcacheCommand::Completions(_) | PcacheCommand::Man(_) => Ok(Status::Fine),

@@ -5,8 +5,9 @@ use crate::config::DriverVersion;
 use crate::exec::Slots;
 use crate::includes::digests::DigestTable;
 use crate::key::Digest;
+use crate::remote::Remote;
 use crate::stats::{Counter, Stats};
-use crate::store::{Artefact, FileStore, Flights, OpenArtefact, StoreError};
+use crate::store::{Artefact, FileStore, Flights, OpenArtefact, StoreError, Worth};
 use crate::toolchain::Memos;
 use serde::Serialize;
 use std::time::Duration;
@@ -15,6 +16,8 @@ use std::time::Duration;
 pub struct StoreView<'a> {
     /// The store, if it could be opened.
     pub store: Option<&'a FileStore>,
+    /// The servers of the shared level, if there are any.
+    pub remote: Option<Remote<'a>>,
     /// The counters.
     pub stats: &'a Stats,
     /// Where toolchains are remembered.
@@ -44,7 +47,28 @@ pub struct StoreView<'a> {
 impl StoreView<'_> {
     /// The record under `key`.
     pub fn record(&self, key: &Digest) -> Option<Vec<u8>> {
-        self.tried(self.store?.get_record(key)).flatten()
+        let local = || self.tried(self.store?.get_record(key)).flatten();
+        local().or_else(|| self.fetched(Worth::Result, key).then(local)?)
+    }
+
+    /// The record under `key` with what other machines have added to it; `None` if they have added nothing.
+    pub fn extended_record(&self, key: &Digest) -> Option<Vec<u8>> {
+        let is_extended = self.fetched(Worth::Result, key);
+        is_extended.then(|| self.tried(self.store?.get_record(key)).flatten())?
+    }
+
+    /// Whether a server had the record under `key`, so that the store has it now.
+    fn fetched(&self, worth: Worth, key: &Digest) -> bool {
+        let remote = self.remote.as_ref();
+        remote.is_some_and(|remote| self.to_write().is_some() && remote.fetch(worth, key))
+    }
+
+    /// Tells other machines of a record that was stored, if it was.
+    fn shared(&self, worth: Worth, key: &Digest, is_stored: bool) -> bool {
+        if let Some(remote) = self.remote.as_ref().filter(|_| is_stored) {
+            remote.made(worth, key);
+        }
+        is_stored
     }
 
     /// The record under `key`, if it is this user's own: one that decides which programs run, and how.
@@ -73,6 +97,18 @@ impl StoreView<'_> {
         self.tried(found).flatten()
     }
 
+    /// As [`StoreView::intermediate_record`], for a record that machines share: that of a stage.
+    pub fn stage_record(&self, key: &Digest) -> Option<Vec<u8>> {
+        let local = || self.intermediate_record(key);
+        local().or_else(|| self.fetched(Worth::Intermediate, key).then(local)?)
+    }
+
+    /// Stores the bytes of a record for [`StoreView::stage_record`]; returns whether that succeeded.
+    pub fn keep_stage_record(&self, key: &Digest, bytes: &[u8]) -> bool {
+        let is_stored = self.keep_intermediate_record(key, bytes);
+        self.shared(Worth::Intermediate, key, is_stored)
+    }
+
     /// Stores a part of a result that no other program reads; `None` if it could not be stored.
     pub fn keep_internal(&self, bytes: &[u8]) -> Option<Artefact> {
         self.tried(self.to_write()?.put_internal(bytes))
@@ -91,12 +127,15 @@ impl StoreView<'_> {
     /// Stores a record that no direct hit reads as JSON; returns whether that succeeded.
     pub fn keep_record(&self, key: &Digest, record: &impl Serialize) -> bool {
         let bytes = serde_json::to_vec(record);
-        bytes.is_ok_and(|bytes| self.is_put(|store| store.put_packed_record(key, &bytes)))
+        let is_stored =
+            bytes.is_ok_and(|bytes| self.is_put(|store| store.put_packed_record(key, &bytes)));
+        self.shared(Worth::Result, key, is_stored)
     }
 
     /// Stores the bytes of a record; returns whether that succeeded.
     pub fn keep(&self, key: &Digest, bytes: &[u8]) -> bool {
-        self.is_put(|store| store.put_record(key, bytes))
+        let is_stored = self.is_put(|store| store.put_record(key, bytes));
+        self.shared(Worth::Result, key, is_stored)
     }
 
     /// The store, if results may be stored.

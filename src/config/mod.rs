@@ -9,11 +9,14 @@ mod file_limit;
 mod jobs;
 mod lifetime;
 mod load;
+mod milliseconds;
 mod nearest;
 mod policy;
+mod remotes;
 mod setting;
 mod size;
 mod table;
+mod trusted_keys;
 mod value;
 
 pub use base_dir::BaseDir;
@@ -24,11 +27,16 @@ pub use file_limit::FileLimit;
 pub use jobs::{BadJobs, Jobs};
 pub use lifetime::{BadLifetime, Lifetime};
 pub use load::{ConfigProblem, Environment, config_file};
+pub use milliseconds::Milliseconds;
 pub use nearest::{nearest, setting};
 pub use policy::{BadPolicy, EvictionPolicy};
+pub use remotes::{RemoteServer, Remotes};
 pub use setting::Setting;
 pub use size::{BadSize, ByteSize};
 pub use table::{Config, ListedSetting, SETTINGS};
+#[cfg(feature = "remote")]
+pub(crate) use trusted_keys::is_key_name;
+pub use trusted_keys::{TrustedKey, TrustedKeys};
 pub use value::{Effective, Scalar, SettingSource};
 
 use load::SettingsReader;

@@ -6,9 +6,12 @@ use super::driver::DriverVersion;
 use super::file_limit::FileLimit;
 use super::jobs::Jobs;
 use super::load::{SettingsReader, default_dir, default_private_dir};
+use super::milliseconds::Milliseconds;
 use super::policy::EvictionPolicy;
+use super::remotes::Remotes;
 use super::setting::Setting;
 use super::size::ByteSize;
+use super::trusted_keys::TrustedKeys;
 use super::value::{Effective, SettingKind, SettingSource};
 use crate::files::Trust;
 use std::path::PathBuf;
@@ -105,6 +108,14 @@ settings! {
         "Compile even if the cache has a result, and store the new one";
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",
         "How long a compile waits for another process that is compiling the same thing; then it compiles too";
+    remote: Remotes = |_| Remotes::default(), "PCACHE_REMOTE", "none",
+        "Servers that share results between machines, in the order in which they are asked: URLs, each with `read-only` and `namespace=NAME[,NAME…]` behind it if wanted";
+    remote_wait: Milliseconds = |_| DEFAULT_REMOTE_WAIT, "PCACHE_REMOTE_WAIT", "`1000`",
+        "How long one compile waits for servers in all, in milliseconds; after that it goes on without them";
+    sign_key: Option<PathBuf> = |_| None, "PCACHE_SIGN_KEY", "results are sent unsigned",
+        "File with the key by which results are signed that are sent to servers; mode 600; `pcache remote keygen` makes one";
+    trusted_keys: TrustedKeys = |_| TrustedKeys::default(), "PCACHE_TRUSTED_KEYS", "all results of servers are believed",
+        "Public keys, as `pcache remote keygen` prints them; as soon as there is one, nothing of a server is believed that none of them has signed";
     jobs: Jobs = |_| Jobs::Cores, "PCACHE_JOBS", "`cores`",
         "Most stages that all of a user's compiles on this machine run at once with this cache; ignored under a GNU make jobserver";
     log: Option<PathBuf> = |_| None, "PCACHE_LOG", "no log",
@@ -113,6 +124,9 @@ settings! {
 
 /// 10 GiB.
 const DEFAULT_MAX_SIZE: ByteSize = ByteSize::new(10 << 30);
+
+/// Enough for a server on another continent, and little beside a compile.
+const DEFAULT_REMOTE_WAIT: Milliseconds = Milliseconds(1000);
 
 /// Longer than all but the largest units take, since starting the same work late gains nothing; short
 /// enough that waiting for a stopped process (Ctrl-Z) does not hurt much. Dead processes are not waited for.

@@ -75,6 +75,18 @@ pub(super) trait SettingKind: Sized {
     }
 }
 
+/// A text, or a list of texts with blanks between them. `None` for anything else.
+pub(super) fn words(value: &toml::Value) -> Option<String> {
+    match value {
+        toml::Value::String(text) => Some(text.clone()),
+        toml::Value::Array(texts) => {
+            let texts: Option<Vec<_>> = texts.iter().map(toml::Value::as_str).collect();
+            texts.map(|texts| texts.join(" "))
+        }
+        _ => None,
+    }
+}
+
 impl SettingKind for bool {
     const KIND: &'static str = "`1`, `true` or `yes`; `0`, `false` or `no`";
 

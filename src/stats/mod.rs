@@ -7,7 +7,7 @@ mod totals;
 pub use totals::{SHARDS, ScanStart, ShardRow, StoreChange, StoreSize, Totals};
 
 use crate::files::Root;
-use crate::outcome::{BypassReason, FallbackReason, NvrtcReason};
+use crate::outcome::{BypassReason, FallbackReason, NvrtcReason, RemoteFailure};
 use page::{MissingPage, Page, PageFormat};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
@@ -26,6 +26,9 @@ const STAGES: usize = FALLBACKS + REASONS;
 /// Outcomes of programs compiled at run time, and then the reasons for bypasses of such programs.
 const NVRTC: usize = STAGES + REASONS;
 const NVRTC_BYPASSES: usize = NVRTC + 8;
+/// What servers of the shared level did, and then how they failed.
+const REMOTE: usize = NVRTC_BYPASSES + REASONS;
+const REMOTE_FAILURES: usize = REMOTE + 16;
 
 const STORE_EVICTED: usize = STORE + 4;
 const STORE_SWEPT: usize = STORE + 5;
@@ -42,7 +45,9 @@ const FORMAT: PageFormat = PageFormat {
 const _: () = assert!(BypassReason::ALL.len() <= REASONS);
 const _: () = assert!(FallbackReason::ALL.len() <= REASONS);
 const _: () = assert!(STAGES + 2 * StageKind::ALL.len() <= NVRTC);
-const _: () = assert!(NVRTC_BYPASSES + NvrtcReason::ALL.len() <= WORDS);
+const _: () = assert!(NvrtcReason::ALL.len() <= REASONS);
+const _: () = assert!(RemoteFailure::ALL.len() <= REASONS);
+const _: () = assert!(REMOTE_FAILURES + REASONS <= WORDS);
 
 /// A step of nvcc whose result is stored separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -136,6 +141,22 @@ pub enum Counter {
     PackedFrom,
     /// Bytes of artefacts that were compressed, as they were written.
     PackedTo,
+    /// A record that a server had.
+    RemoteHit,
+    /// A record that no server had.
+    RemoteMiss,
+    /// A record that was sent to a server, with what it names.
+    RemoteSent,
+    /// A record that was to be sent and was given up.
+    RemoteUnsent,
+    /// Bytes that servers sent.
+    RemoteBytesReceived,
+    /// Bytes that were sent to servers.
+    RemoteBytesSent,
+    /// Microseconds until a server's answer was in the local cache, of all hits and misses together.
+    RemoteMicroseconds,
+    /// A server could not be used.
+    RemoteFailed(RemoteFailure),
 }
 
 impl Counter {
@@ -164,6 +185,14 @@ impl Counter {
             Self::Evicted => STORE_EVICTED,
             Self::PackedFrom => STORE_PACKED,
             Self::PackedTo => STORE_PACKED + 1,
+            Self::RemoteHit => REMOTE,
+            Self::RemoteMiss => REMOTE + 1,
+            Self::RemoteSent => REMOTE + 2,
+            Self::RemoteUnsent => REMOTE + 3,
+            Self::RemoteBytesReceived => REMOTE + 4,
+            Self::RemoteBytesSent => REMOTE + 5,
+            Self::RemoteMicroseconds => REMOTE + 6,
+            Self::RemoteFailed(failure) => REMOTE_FAILURES + failure as usize,
         }
     }
 }
@@ -328,6 +357,12 @@ impl Snapshot {
     pub fn fallbacks(&self) -> impl Iterator<Item = (FallbackReason, u64)> + '_ {
         let count = |&reason| (reason, self.get(Counter::Fallback(reason)));
         FallbackReason::ALL.iter().map(count)
+    }
+
+    /// Every failure of a server with its count, zeros too, in the order of the enum.
+    pub fn remote_failed(&self) -> impl Iterator<Item = (RemoteFailure, u64)> + '_ {
+        let count = |&failure| (failure, self.get(Counter::RemoteFailed(failure)));
+        RemoteFailure::ALL.iter().map(count)
     }
 
     /// Every reason for an NVRTC bypass with its count, zeros too, in the order of the enum.

@@ -1,6 +1,7 @@
 //! The identity of an artefact: its size and SHA-256. Equal contents are one artefact.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::io::{self, Read};
 
@@ -62,6 +63,24 @@ impl Artefact {
     /// The key under which the store keeps its bytes if they are compressed.
     pub fn packed_key(&self) -> Vec<u8> {
         format!("pcache-nvcc artefact zstd v1 {}", self.hex()).into_bytes()
+    }
+}
+
+impl Artefact {
+    /// Every artefact that a record names, in the order of its members.
+    pub fn all_in(record: &Value) -> Vec<Self> {
+        let mut found = Vec::new();
+        Self::collect(record, &mut found);
+        found
+    }
+
+    fn collect(value: &Value, found: &mut Vec<Self>) {
+        found.extend(Self::deserialize(value).ok());
+        match value {
+            Value::Object(members) => members.values().for_each(|one| Self::collect(one, found)),
+            Value::Array(items) => items.iter().for_each(|one| Self::collect(one, found)),
+            _ => {}
+        }
     }
 }
 

@@ -25,9 +25,22 @@ enum Form {
     Packed,
 }
 
+/// What an artefact is stored for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArtefactUse {
+    /// A result, which other programs may read in the store.
+    Result,
+    /// A part of a result that only this program reads.
+    Internal,
+    /// No result needs it.
+    Intermediate,
+}
+
 /// An artefact that was read.
 #[derive(Debug)]
 pub struct OpenArtefact {
+    /// What it is stored for, as far as its place tells.
+    pub usage: ArtefactUse,
     /// Its bytes, verified.
     pub bytes: Vec<u8>,
     /// The file that holds the same bytes and that no other user can change; `None` without such a file.
@@ -88,6 +101,18 @@ impl FileStore {
     /// As for [`FileStore::put`].
     pub fn put_internal(&self, bytes: &[u8]) -> Result<Artefact, StoreError> {
         self.put_in(Tree::ENTRIES, bytes, self.compression.internal())
+    }
+
+    /// Stores `bytes` for `usage`.
+    ///
+    /// # Errors
+    /// As for [`FileStore::put`].
+    pub fn put_for(&self, usage: ArtefactUse, bytes: &[u8]) -> Result<Artefact, StoreError> {
+        match usage {
+            ArtefactUse::Result => self.put_artefact(bytes),
+            ArtefactUse::Internal => self.put_internal(bytes),
+            ArtefactUse::Intermediate => self.put_intermediate(bytes),
+        }
     }
 
     fn put_in(
@@ -170,7 +195,13 @@ impl FileStore {
             form.content(found.bytes, artefact)
         })?;
         let is_safe = form == Form::Raw && self.is_alone();
+        let usage = match (tree, form) {
+            (Tree::INTERMEDIATES, _) => ArtefactUse::Intermediate,
+            (_, Form::Raw) => ArtefactUse::Result,
+            (_, Form::Packed) => ArtefactUse::Internal,
+        };
         Ok(bytes.map(|bytes| OpenArtefact {
+            usage,
             bytes,
             file: source.filter(|_| is_safe),
         }))

@@ -51,7 +51,7 @@ mod usage_log;
 
 pub use adopt::{AdoptError, Adoption, OfferedFile};
 pub use artefact::Artefact;
-pub use artefacts::OpenArtefact;
+pub use artefacts::{ArtefactUse, OpenArtefact};
 pub use backend::{Backend, Cleared, Entry, Info, Name};
 pub use bounds::Bounds;
 pub use content_kind::{CLASS_HEAD, Content, ContentKind};

@@ -22,7 +22,7 @@ pub(super) use counts::kind;
 use counts::{Counts, NvrtcCounts};
 use serde::{Serialize, Serializer};
 use serde_json::Value;
-use shown::{JournalSpan, Shown};
+use shown::{JournalSpan, RemoteCounts, Shown};
 
 /// What `pcache stats` takes.
 #[derive(Debug, clap::Args)]
@@ -138,6 +138,7 @@ struct StatsReport<'a> {
     fallbacks: InOrder<u64>,
     stages: InOrder<StageReport>,
     nvrtc: Nvrtc,
+    remote: RemoteReport,
     store: Store,
     #[serde(skip_serializing_if = "Option::is_none")]
     since: Option<&'a JournalSpan>,
@@ -169,6 +170,36 @@ impl Nvrtc {
             misses: counts.misses,
             uncacheable: counts.uncacheable,
             bypassed: InOrder(bypassed.collect()),
+        }
+    }
+}
+
+/// Servers of the shared level, since the counters were reset.
+#[derive(Serialize)]
+struct RemoteReport {
+    hits: u64,
+    misses: u64,
+    sent: u64,
+    unsent: u64,
+    bytes_received: u64,
+    bytes_sent: u64,
+    /// The mean of hits and misses.
+    milliseconds: f64,
+    failures: InOrder<u64>,
+}
+
+impl RemoteReport {
+    fn new(counts: &RemoteCounts) -> Self {
+        let failures = counts.failures.iter().map(|(one, n)| (one.code(), *n));
+        Self {
+            hits: counts.hits,
+            misses: counts.misses,
+            sent: counts.sent,
+            unsent: counts.unsent,
+            bytes_received: counts.bytes_received,
+            bytes_sent: counts.bytes_sent,
+            milliseconds: counts.milliseconds(),
+            failures: InOrder(failures.collect()),
         }
     }
 }
@@ -229,6 +260,7 @@ impl<'a> StatsReport<'a> {
             fallbacks: InOrder(fallbacks.collect()),
             stages: InOrder(stages.collect()),
             nvrtc: Nvrtc::new(&counts.nvrtc),
+            remote: RemoteReport::new(&shown.remote),
             store: Store {
                 entries: size.entries,
                 records: size.records,

@@ -2,7 +2,7 @@
 //! textfile collector or the like. Totals of counters only grow until `pcache stats --zero`.
 
 use super::counts::NvrtcCounts;
-use super::shown::Shown;
+use super::shown::{RemoteCounts, Shown};
 use crate::cli::screen::{Screen, say};
 use anyhow::Error;
 
@@ -67,7 +67,47 @@ pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error
         stages.map(|stage| (stage.kind.code(), stage.misses)),
     )?;
     print_nvrtc(out, &counts.nvrtc)?;
+    print_remote(out, &shown.remote)?;
     plain(out, shown)
+}
+
+fn print_remote(out: &mut Screen<'_>, counts: &RemoteCounts) -> Result<(), Error> {
+    let asked = Metric {
+        name: "pcache_remote_records_total",
+        kind: "counter",
+        help: "Records that servers were asked for or got, by what came of it",
+    };
+    let outcomes = [
+        ("hit", counts.hits),
+        ("miss", counts.misses),
+        ("sent", counts.sent),
+        ("unsent", counts.unsent),
+    ];
+    labelled(out, &asked, "outcome", outcomes.into_iter())?;
+    let bytes = Metric {
+        name: "pcache_remote_bytes_total",
+        kind: "counter",
+        help: "Bytes that went to servers and came from them",
+    };
+    let directions = [
+        ("received", counts.bytes_received),
+        ("sent", counts.bytes_sent),
+    ];
+    labelled(out, &bytes, "direction", directions.into_iter())?;
+    let waited = Metric {
+        name: "pcache_remote_microseconds_total",
+        kind: "counter",
+        help: "Time until servers had answered, of all hits and misses together",
+    };
+    let time = [("all", counts.microseconds)];
+    labelled(out, &waited, "outcome", time.into_iter())?;
+    let failed = Metric {
+        name: "pcache_remote_failures_total",
+        kind: "counter",
+        help: "Requests that servers did not answer, by reason",
+    };
+    let reasons = counts.failures.iter().map(|(one, n)| (one.code(), *n));
+    labelled(out, &failed, "reason", reasons)
 }
 
 fn print_nvrtc(out: &mut Screen<'_>, counts: &NvrtcCounts) -> Result<(), Error> {

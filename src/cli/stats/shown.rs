@@ -5,7 +5,8 @@ use crate::cli::range::Range;
 use crate::cli::zone::Zone;
 use crate::config::Config;
 use crate::journal::Compile;
-use crate::stats::{Counter, Stats, StoreSize};
+use crate::outcome::RemoteFailure;
+use crate::stats::{Counter, Snapshot, Stats, StoreSize};
 use serde::Serialize;
 use std::path::Path;
 
@@ -19,7 +20,49 @@ pub(super) struct Shown<'a> {
     pub(super) evicted: u64,
     /// Bytes of artefacts that were compressed: before, and as written.
     pub(super) compressed: [u64; 2],
+    pub(super) remote: RemoteCounts,
     pub(super) since: Option<JournalSpan>,
+}
+
+/// What servers of the shared level did; of the counters, the journal does not tell.
+pub(super) struct RemoteCounts {
+    pub(super) hits: u64,
+    pub(super) misses: u64,
+    pub(super) sent: u64,
+    pub(super) unsent: u64,
+    pub(super) bytes_received: u64,
+    pub(super) bytes_sent: u64,
+    pub(super) microseconds: u64,
+    pub(super) failures: Vec<(RemoteFailure, u64)>,
+}
+
+impl RemoteCounts {
+    fn of(snapshot: &Snapshot) -> Self {
+        Self {
+            hits: snapshot.get(Counter::RemoteHit),
+            misses: snapshot.get(Counter::RemoteMiss),
+            sent: snapshot.get(Counter::RemoteSent),
+            unsent: snapshot.get(Counter::RemoteUnsent),
+            bytes_received: snapshot.get(Counter::RemoteBytesReceived),
+            bytes_sent: snapshot.get(Counter::RemoteBytesSent),
+            microseconds: snapshot.get(Counter::RemoteMicroseconds),
+            failures: snapshot.remote_failed().collect(),
+        }
+    }
+
+    /// Milliseconds until a record that was asked for was there, or known to be nowhere.
+    pub(super) fn milliseconds(&self) -> f64 {
+        self.microseconds as f64 / 1000.0 / (self.hits + self.misses).max(1) as f64
+    }
+
+    /// Whether servers were used at all.
+    pub(super) fn is_any(&self) -> bool {
+        let failures = self.failures.iter().map(|(_, n)| *n);
+        [self.hits, self.misses, self.sent, self.unsent]
+            .into_iter()
+            .chain(failures)
+            .any(|n| n > 0)
+    }
 }
 
 /// What a count from the journal covers.
@@ -57,6 +100,7 @@ impl<'a> Shown<'a> {
             size: snapshot.store_size(),
             max_bytes: config.max_size.value.bytes(),
             evicted: snapshot.get(Counter::Evicted),
+            remote: RemoteCounts::of(&snapshot),
             compressed: [Counter::PackedFrom, Counter::PackedTo]
                 .map(|counter| snapshot.get(counter)),
             since,

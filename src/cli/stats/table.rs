@@ -2,7 +2,7 @@
 //! every reason why it was not asked.
 
 use super::counts::{NvrtcCounts, sum};
-use super::shown::Shown;
+use super::shown::{RemoteCounts, Shown};
 use crate::cli::screen::{Screen, say};
 use crate::config::ByteSize;
 use anyhow::Error;
@@ -30,6 +30,7 @@ pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error
         }
     }
     print_nvrtc(out, &shown.counts.nvrtc)?;
+    print_remote(out, &shown.remote)?;
     print_store(out, shown)
 }
 
@@ -55,6 +56,38 @@ fn print_nvrtc(out: &mut Screen<'_>, counts: &NvrtcCounts) -> Result<(), Error> 
     line(out, "left to NVRTC", left)?;
     for (reason, n) in bypassed {
         let (code, sentence) = (reason.code(), reason.sentence());
+        say(out, format_args!("{n:>12}  {code}: {sentence}"))?;
+    }
+    Ok(())
+}
+
+/// Only where there is any.
+fn print_remote(out: &mut Screen<'_>, counts: &RemoteCounts) -> Result<(), Error> {
+    if !counts.is_any() {
+        return Ok(());
+    }
+    let all = sum([counts.hits, counts.misses]);
+    for (name, n) in [
+        ("records asked for", all),
+        ("  servers had", counts.hits),
+        ("  servers lacked", counts.misses),
+    ] {
+        let share = Share(n, all);
+        say(out, format_args!("{name:<20}{n:>10} {share:>8}"))?;
+    }
+    line(out, "records sent", counts.sent)?;
+    line(out, "  given up", counts.unsent)?;
+    let [received, sent] = [counts.bytes_received, counts.bytes_sent].map(ByteSize::approximate);
+    let time = counts.milliseconds();
+    say(
+        out,
+        format_args!(
+            "{:<20}{received} received, {sent} sent, {time:.1} ms an answer",
+            "servers"
+        ),
+    )?;
+    for (failure, n) in counts.failures.iter().filter(|(_, n)| *n > 0) {
+        let (code, sentence) = (failure.code(), failure.sentence());
         say(out, format_args!("{n:>12}  {code}: {sentence}"))?;
     }
     Ok(())

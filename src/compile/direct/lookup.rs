@@ -179,15 +179,27 @@ impl<'a> Direct<'a> {
             recorder.note("direct", "not looked up: PCACHE_RECACHE is set");
             return None;
         }
-        let started = CoarseTime::now();
-        let Some(sets) = self
-            .cache
-            .record(&self.key)
-            .and_then(|list| path_set::read_list(&list))
-        else {
+        let Some(list) = self.cache.record(&self.key) else {
             recorder.note("direct", "no such command line was compiled before");
             return None;
         };
+        let found = self.look_through_list(&list, recorder, fetch, fetch_alike);
+        found.or_else(|| {
+            let list = self.cache.extended_record(&self.key)?;
+            recorder.note("direct", "other machines have more path sets");
+            self.look_through_list(&list, recorder, fetch, fetch_alike)
+        })
+    }
+
+    fn look_through_list<T>(
+        &self,
+        list: &[u8],
+        recorder: &Recorder,
+        fetch: &dyn Fn(&PathSet, &[Digest]) -> Option<T>,
+        fetch_alike: &dyn Fn(&PathSet, &[Digest]) -> Option<T>,
+    ) -> Option<T> {
+        let started = CoarseTime::now();
+        let sets = path_set::read_list(list)?;
         // Several path sets share most of their files, so digests are kept between their checks.
         let mut memo = (sets.len() > 1).then(HashMap::new);
         let mut unmatched = Vec::new();

@@ -67,7 +67,7 @@ impl KnownText {
 /// Whether the store has a host compile of the text with this digest in `file`.
 pub(super) fn is_compiled(inputs: &StageInputs<'_>, file: FileId, text: &Digest) -> bool {
     let key = compiled_key(inputs, file, text);
-    key.is_some_and(|key| inputs.work.cache.intermediate_record(&key).is_some())
+    key.is_some_and(|key| inputs.work.cache.stage_record(&key).is_some())
 }
 
 /// Notes that the store has the host compile `stage` of the texts that it reads.
@@ -85,7 +85,7 @@ pub(super) fn note_compiled(inputs: &StageInputs<'_>, stage: &Stage) {
         {
             let source = inputs.work.source();
             let note = serde_json::json!({"compiled": true, "source": source});
-            cache.keep_intermediate_record(&key, note.to_string().as_bytes());
+            cache.keep_stage_record(&key, note.to_string().as_bytes());
         }
     }
 }

@@ -372,13 +372,13 @@ impl<'a> Stages<'a> {
             StoredForm::Named => keys.named.as_ref()?,
             StoredForm::Nameless => keys.nameless.as_ref()?,
         };
-        cache.keep_intermediate_record(&keys.exact, &serde_json::to_vec(&record).ok()?);
+        cache.keep_stage_record(&keys.exact, &serde_json::to_vec(&record).ok()?);
         // Under this key, the files that messages mention must be unchanged, as their lines must not have moved.
         if let Some(line_insensitive) = &keys.line_insensitive
             && let Some(sources) = self.named(&printed)
         {
             let record = StageRecord { sources, ..record };
-            cache.keep_intermediate_record(line_insensitive, &serde_json::to_vec(&record).ok()?);
+            cache.keep_stage_record(line_insensitive, &serde_json::to_vec(&record).ok()?);
         }
         Some(())
     }

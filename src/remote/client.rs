@@ -1,0 +1,238 @@
+//! The shared level as one compile sees it. Whatever goes wrong here costs the compile at most `PCACHE_REMOTE_WAIT`, once:
+//! after the first failure nothing more is asked.
+
+use super::place::{HelperPlace, LONGEST_ADDRESS};
+use super::protocol::{Answer, RecordId, Request};
+use crate::config::Config;
+use crate::key::Digest;
+use crate::outcome::RemoteFailure;
+use crate::stats::{Counter, Stats};
+use crate::store::Worth;
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, ErrorKind, Read};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+/// The program that talks to servers.
+const HELPER: &str = "pcache-remote";
+
+/// How long a started helper may take until it answers, and how often that is tried.
+const START: Duration = Duration::from_millis(400);
+const STEP: Duration = Duration::from_millis(2);
+
+/// How long no compile tries again after a helper could not be started, or did not answer.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// What one compile asks of other machines, and has for them.
+pub struct Remote<'a> {
+    config: &'a Config,
+    own: &'a Path,
+    stats: &'a Stats,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    connection: Option<UnixStream>,
+    /// What is left of `PCACHE_REMOTE_WAIT`.
+    left: Duration,
+    has_failed: bool,
+    asked: HashSet<RecordId>,
+    made: Vec<RecordId>,
+}
+
+impl<'a> Remote<'a> {
+    /// `None` if no server is configured. `own` is the directory of this user's own files for the cache.
+    pub fn new(config: &'a Config, own: &'a Path, stats: &'a Stats) -> Option<Self> {
+        let is_wanted = !config.remote.value.0.is_empty() && !config.disable.value;
+        is_wanted.then(|| Self {
+            config,
+            own,
+            stats,
+            state: Mutex::new(State {
+                left: config.remote_wait.value.into(),
+                ..State::default()
+            }),
+        })
+    }
+
+    /// Whether the record under `key` is in the local cache now, where it was not before. Asks for each record once.
+    pub(crate) fn fetch(&self, worth: Worth, key: &Digest) -> bool {
+        let id = RecordId { worth, key: *key };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.has_failed || !state.asked.insert(id) {
+            return false;
+        }
+        let began = Instant::now();
+        let answer = self.ask(&mut state, id);
+        state.left = state.left.saturating_sub(began.elapsed());
+        answer.unwrap_or_else(|failure| {
+            state.has_failed = true;
+            state.connection = None;
+            self.stats.add(Counter::RemoteFailed(failure), 1);
+            Answer::Failed
+        }) == Answer::Imported
+    }
+
+    fn ask(&self, state: &mut State, id: RecordId) -> Result<Answer, RemoteFailure> {
+        if state.left.is_zero() {
+            return Err(RemoteFailure::Wait);
+        }
+        if state.connection.is_none() {
+            state.connection = Some(self.connect(state.left.min(START))?);
+        }
+        let Some(connection) = &mut state.connection else {
+            return Err(RemoteFailure::Helper);
+        };
+        let exchanged = exchange(connection, id, state.left);
+        exchanged.map_err(|error| match error.kind() {
+            // The helper goes on, and the next compile finds what it brings.
+            ErrorKind::WouldBlock | ErrorKind::TimedOut => RemoteFailure::Wait,
+            _ => RemoteFailure::Helper,
+        })
+    }
+
+    /// Connects to the helper. Starts it if it does not run, unless that failed a short while ago.
+    fn connect(&self, patience: Duration) -> Result<UnixStream, RemoteFailure> {
+        let (place, settings) = HelperPlace::of(self.config, self.own);
+        if let Ok(connection) = connect(&place) {
+            return Ok(connection);
+        }
+        let connected = if is_recent(&place.attempt(), START) {
+            // Another compile has just started it.
+            wait(&place, patience)
+        } else if is_recent(&place.attempt(), PAUSE) {
+            return Err(RemoteFailure::Helper);
+        } else {
+            let started = place.prepare(&settings).and_then(|()| start(&place));
+            started.and_then(|()| wait(&place, patience))
+        };
+        connected.map_err(|_| RemoteFailure::Helper)
+    }
+
+    /// Notes that the record under `key` was made, for other machines.
+    pub(crate) fn made(&self, worth: Worth, key: &Digest) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.made.push(RecordId { worth, key: *key });
+    }
+
+    /// Queues what was made, and tells the helper. Best effort: what cannot be queued is not sent.
+    pub fn finish(&self) {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let servers = &self.config.remote.value.0;
+        if state.made.is_empty() || servers.iter().all(|server| server.read_only) {
+            return;
+        }
+        let (place, settings) = HelperPlace::of(self.config, self.own);
+        let queued = place.prepare(&settings);
+        if queued
+            .and_then(|()| place.queue().add(&state.made))
+            .is_err()
+        {
+            let failure = Counter::RemoteFailed(RemoteFailure::Queue);
+            self.stats.add(failure, 1);
+            return;
+        }
+        let mut told = connect(&place);
+        // Nothing waits for it: it sends what it finds when it has started.
+        if told.is_err() && !is_recent(&place.attempt(), PAUSE) {
+            let _ = start(&place);
+            return;
+        }
+        if let Ok(connection) = &mut told {
+            let _ = Request::Queued.write(connection);
+        }
+    }
+}
+
+/// Connects to the helper, and starts it if it does not run, whatever was tried before.
+pub(super) fn start_and_connect(place: &HelperPlace, settings: &[u8]) -> io::Result<UnixStream> {
+    place.prepare(settings)?;
+    start(place)?;
+    wait(place, START * 5)
+}
+
+/// Connects to a helper that is starting.
+fn wait(place: &HelperPlace, patience: Duration) -> io::Result<UnixStream> {
+    let began = Instant::now();
+    loop {
+        match connect(place) {
+            Ok(connection) => {
+                // It answers, so that it may be started again as soon as it has ended.
+                let _ = fs::remove_file(place.attempt());
+                return Ok(connection);
+            }
+            Err(error) if began.elapsed() >= patience => return Err(error),
+            Err(_) => thread::sleep(STEP),
+        }
+    }
+}
+
+fn exchange(connection: &mut UnixStream, id: RecordId, left: Duration) -> io::Result<Answer> {
+    connection.set_read_timeout(Some(left))?;
+    connection.set_write_timeout(Some(left))?;
+    Request::Fetch(vec![id]).write(connection)?;
+    let mut answer = [0];
+    connection.read_exact(&mut answer)?;
+    Answer::of(answer[0]).ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+/// Connects to the helper of a place. A socket whose path is too long for an address is reached through the descriptor of
+/// its directory.
+pub(super) fn connect(place: &HelperPlace) -> io::Result<UnixStream> {
+    use std::os::fd::AsRawFd;
+    let socket = place.socket();
+    if socket.as_os_str().len() < LONGEST_ADDRESS {
+        return UnixStream::connect(socket);
+    }
+    let directory = File::open(&place.directory)?;
+    UnixStream::connect(format!("/proc/self/fd/{}/socket", directory.as_raw_fd()))
+}
+
+/// Starts the helper, which goes on as a process of its own when `start` has ended.
+fn start(place: &HelperPlace) -> io::Result<()> {
+    fs::write(place.attempt(), "")?;
+    let status = Command::new(program()?)
+        .arg("start")
+        .arg(&place.directory)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()?;
+    if status.success() {
+        Ok(())
+    } else {
+        Err(io::Error::other("the helper did not start"))
+    }
+}
+
+/// Runs the helper in the foreground.
+pub(super) fn run_helper(arguments: &[&OsStr]) -> io::Result<ExitStatus> {
+    Command::new(program()?).args(arguments).status()
+}
+
+/// The helper beside this program.
+fn program() -> io::Result<PathBuf> {
+    let own = fs::read_link("/proc/self/exe")?;
+    let beside = own.with_file_name(HELPER);
+    if beside.is_file() {
+        return Ok(beside);
+    }
+    which::which(HELPER).map_err(io::Error::other)
+}
+
+/// Whether the file was written within `time`.
+fn is_recent(path: &Path, time: Duration) -> bool {
+    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
+    let age = written.map(|written| SystemTime::now().duration_since(written));
+    // A time to come is that of a clock that was set back.
+    age.is_ok_and(|age| age.is_ok_and(|age| age < time))
+}

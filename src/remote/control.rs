@@ -1,0 +1,110 @@
+//! The helper as `pcache remote` sees it.
+
+use super::client::{connect, run_helper, start_and_connect};
+use super::place::HelperPlace;
+use super::protocol::Request;
+use crate::config::Config;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the helper may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often the queue is looked at.
+const STEP: Duration = Duration::from_millis(50);
+
+/// The helper for the present settings.
+pub struct RemoteControl {
+    place: HelperPlace,
+    settings: Vec<u8>,
+}
+
+impl RemoteControl {
+    /// `own` is the directory of this user's own files for the cache.
+    pub fn new(config: &Config, own: &Path) -> Self {
+        let (place, settings) = HelperPlace::of(config, own);
+        Self { place, settings }
+    }
+
+    /// The directory with the helper's socket, settings and queue.
+    pub fn directory(&self) -> &Path {
+        &self.place.directory
+    }
+
+    /// What the helper says of itself, as JSON; `None` if none runs.
+    ///
+    /// # Errors
+    /// It runs and does not answer.
+    pub fn status(&self) -> io::Result<Option<String>> {
+        let Ok(mut connection) = connect(&self.place) else {
+            return Ok(None);
+        };
+        connection.set_read_timeout(Some(PATIENCE))?;
+        Request::Status.write(&mut connection)?;
+        let mut text = String::new();
+        connection.read_to_string(&mut text)?;
+        Ok(Some(text))
+    }
+
+    /// How many compiles have results that wait to be sent.
+    ///
+    /// # Errors
+    /// The queue cannot be read.
+    pub fn waiting(&self) -> io::Result<usize> {
+        Ok(self.place.queue().names()?.len())
+    }
+
+    /// Has the queue sent, and returns how much of it is left when it is empty or `timeout` has passed.
+    ///
+    /// # Errors
+    /// The helper cannot be started, or the queue cannot be read.
+    pub fn flush(&self, timeout: Duration) -> io::Result<usize> {
+        let began = Instant::now();
+        loop {
+            let left = self.waiting()?;
+            if left == 0 || began.elapsed() >= timeout {
+                return Ok(left);
+            }
+            if connect(&self.place).is_err() {
+                let mut connection = start_and_connect(&self.place, &self.settings)?;
+                Request::Queued.write(&mut connection)?;
+            }
+            thread::sleep(STEP);
+        }
+    }
+
+    /// Ends the helper. Returns whether one ran.
+    ///
+    /// # Errors
+    /// It cannot be told.
+    pub fn stop(&self) -> io::Result<bool> {
+        let Ok(mut connection) = connect(&self.place) else {
+            return Ok(false);
+        };
+        Request::Stop.write(&mut connection)?;
+        // It closes the connection when it ends.
+        connection.set_read_timeout(Some(PATIENCE))?;
+        let _ = connection.read(&mut [0]);
+        Ok(true)
+    }
+
+    /// Has a helper of its own ask every server, and print what each answers.
+    ///
+    /// # Errors
+    /// The helper cannot be started.
+    pub fn test(&self) -> io::Result<ExitStatus> {
+        self.place.prepare(&self.settings)?;
+        run_helper(&["test".as_ref(), self.place.directory.as_os_str()])
+    }
+}
+
+/// Makes a signing key called `name` in a new file, and prints the public key.
+///
+/// # Errors
+/// The helper cannot be started.
+pub fn keygen(name: &str, file: &PathBuf) -> io::Result<ExitStatus> {
+    run_helper(&["keygen".as_ref(), name.as_ref(), file.as_os_str()])
+}

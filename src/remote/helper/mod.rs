@@ -1,0 +1,20 @@
+//! The helper program `pcache-remote`: it talks to the servers of one user's cache for all compiles that use the cache.
+//!
+//! | part            | what it is for                                             |
+//! |-----------------|------------------------------------------------------------|
+//! | `serve`         | the process: its lock, its socket, its end                 |
+//! | `transfer`      | brings records from servers, and sends them there          |
+//! | `uploads`       | the queue of what is to be sent                            |
+//! | `server`        | one server, and whether it is asked at all (`breaker`)     |
+//! | `pack`, `signature`, `action_result` | the form of a value, from the inside out |
+
+mod action_result;
+mod breaker;
+mod pack;
+mod serve;
+mod server;
+mod signature;
+mod transfer;
+mod uploads;
+
+pub use serve::{keygen, serve, start, test};

@@ -1,0 +1,311 @@
+//! The process: started by a compile that finds none, it serves all compiles of one cache until it has been idle for a
+//! while. Its settings come from a file beside its socket.
+
+use super::server::Server;
+use super::signature::SendingKey;
+use super::transfer::Transfer;
+use super::uploads::Uploads;
+use crate::config::Config;
+use crate::remote::place::{HelperPlace, LONGEST_ADDRESS};
+use crate::remote::protocol::{Answer, Request};
+use crate::stats::Stats;
+use crate::store::FileStore;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FlockOperation, flock};
+use serde::Serialize;
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// How long the helper stays without a connection and with an empty queue.
+const IDLE: Duration = Duration::from_secs(600);
+
+/// How often it looks whether servers answer again, and whether it is still wanted.
+const ROUND: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 500_000_000,
+};
+
+/// More compiles of one user do not run at once on one machine; the others are not answered.
+const MOST_CONNECTIONS: usize = 512;
+
+const UPLOADERS: usize = 2;
+
+/// Starts the helper of a place as a process that belongs to no terminal, no job and no compile.
+///
+/// # Errors
+/// The program cannot be started.
+pub fn start(directory: &Path) -> io::Result<()> {
+    close_inherited()?;
+    let own = fs::read_link("/proc/self/exe")?;
+    Command::new(own)
+        .arg("serve")
+        .arg(directory)
+        .env_clear()
+        .current_dir("/")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()?;
+    Ok(())
+}
+
+/// Closes what the compile has inherited from its build, such as the pipe of make's job slots: make would wait until the
+/// helper ends.
+fn close_inherited() -> io::Result<()> {
+    let open: Vec<i32> = fs::read_dir("/proc/self/fd")?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
+        .collect();
+    for descriptor in open.into_iter().filter(|number| *number > 2) {
+        // SAFETY: no object of this process owns a descriptor now: the listing above is closed, and nothing else has
+        // been opened.
+        unsafe { libc::close(descriptor) };
+    }
+    Ok(())
+}
+
+/// Serves the compiles that use this place. Returns when another process does so, or when there is nothing left to do.
+///
+/// # Errors
+/// The settings cannot be read, the cache cannot be opened, or there can be no socket.
+pub fn serve(directory: &Path) -> io::Result<()> {
+    let place = HelperPlace::at(directory.to_owned());
+    let Some(_lock) = locked(&place)? else {
+        return Ok(());
+    };
+    let (config, _) = Config::load(&place.settings()?);
+    let helper = Arc::new(Helper {
+        transfer: transfer(&config)?,
+        uploads: Uploads::of(place.queue()),
+        connections: AtomicUsize::new(0),
+        began: Instant::now(),
+    });
+    let listener = bind(&place)?;
+    for _ in 0..UPLOADERS {
+        let helper = Arc::clone(&helper);
+        thread::spawn(move || helper.uploads.run(&helper.transfer));
+    }
+    let probing = Arc::clone(&helper);
+    thread::spawn(move || probing.probe_forever());
+    helper.accept(&listener, &place)
+}
+
+/// `None` if another process serves this place.
+fn locked(place: &HelperPlace) -> io::Result<Option<File>> {
+    let file = File::options()
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .open(place.lock())?;
+    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(file)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn transfer(config: &Config) -> io::Result<Transfer> {
+    let store = FileStore::from_config(config).map_err(io::Error::other)?;
+    let stats = Arc::new(Stats::open(&config.dir.value));
+    let wait = config.remote_wait.value.into();
+    let servers = config.remote.value.0.iter();
+    let servers = servers.map(|server| Server::new(server, wait, Arc::clone(&stats)));
+    let servers: Vec<Server> = servers
+        .collect::<Result<_, _>>()
+        .map_err(io::Error::other)?;
+    let key = config.sign_key.value.as_deref().map(SendingKey::read);
+    Ok(Transfer {
+        store,
+        servers,
+        key: key.transpose()?,
+        trusted: config.trusted_keys.value.clone(),
+    })
+}
+
+/// The socket, in the place of that of a helper that has ended.
+fn bind(place: &HelperPlace) -> io::Result<UnixListener> {
+    let socket = place.socket();
+    let _ = fs::remove_file(&socket);
+    let listener = if socket.as_os_str().len() < LONGEST_ADDRESS {
+        UnixListener::bind(&socket)?
+    } else {
+        let directory = File::open(&place.directory)?;
+        UnixListener::bind(format!("/proc/self/fd/{}/socket", directory.as_raw_fd()))?
+    };
+    fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+struct Helper {
+    transfer: Transfer,
+    uploads: Uploads,
+    connections: AtomicUsize,
+    began: Instant,
+}
+
+impl Helper {
+    fn accept(self: &Arc<Self>, listener: &UnixListener, place: &HelperPlace) -> io::Result<()> {
+        listener.set_nonblocking(true)?;
+        let mut last_used = Instant::now();
+        loop {
+            let mut ready = [PollFd::new(listener, PollFlags::IN)];
+            match poll(&mut ready, Some(&ROUND)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+            if let Ok((connection, _)) = listener.accept() {
+                last_used = Instant::now();
+                self.answer(connection);
+                continue;
+            }
+            let is_used =
+                self.connections.load(Ordering::Relaxed) > 0 || self.uploads.waiting() > 0;
+            if is_used {
+                last_used = Instant::now();
+            }
+            if last_used.elapsed() > IDLE || !is_ours(&place.socket(), listener) {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Answers one compile in a thread of its own.
+    fn answer(self: &Arc<Self>, connection: UnixStream) {
+        if self.connections.fetch_add(1, Ordering::Relaxed) >= MOST_CONNECTIONS {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+            return;
+        }
+        let helper = Arc::clone(self);
+        thread::spawn(move || {
+            // A compile that has gone needs no answer.
+            let _ = helper.converse(connection);
+            helper.connections.fetch_sub(1, Ordering::Relaxed);
+        });
+    }
+
+    fn converse(&self, mut connection: UnixStream) -> io::Result<()> {
+        connection.set_nonblocking(false)?;
+        while let Some(request) = Request::read(&mut connection)? {
+            match request {
+                Request::Fetch(wanted) => {
+                    let answers = wanted.iter().map(|id| self.transfer.fetch(id));
+                    let answers: Vec<u8> = answers.map(Answer::byte).collect();
+                    connection.write_all(&answers)?;
+                }
+                Request::Queued => self.uploads.tell(),
+                Request::Status => {
+                    connection.write_all(&serde_json::to_vec(&self.status())?)?;
+                    return Ok(());
+                }
+                Request::Stop => process::exit(0),
+            }
+        }
+        Ok(())
+    }
+
+    fn status(&self) -> HelperStatus {
+        let servers = self.transfer.servers.iter().map(|server| ServerStatus {
+            url: server.settings.shown(),
+            read_only: server.settings.read_only,
+            is_asked: server.fetch_breaker.is_closed(),
+            is_sent_to: !server.settings.read_only && server.send_breaker.is_closed(),
+            last_error: server
+                .fetch_breaker
+                .last_error()
+                .or_else(|| server.send_breaker.last_error()),
+        });
+        HelperStatus {
+            pid: process::id(),
+            seconds: self.began.elapsed().as_secs(),
+            queued: self.uploads.waiting() as u64,
+            signs_as: self.transfer.key.as_ref().map(SendingKey::public),
+            servers: servers.collect(),
+        }
+    }
+
+    fn probe_forever(&self) {
+        loop {
+            thread::sleep(Duration::from_millis(500));
+            self.transfer.servers.iter().for_each(Server::probe);
+        }
+    }
+}
+
+/// Whether the socket at this path is the one that is listened on: a user may have removed the cache.
+fn is_ours(path: &PathBuf, _listener: &UnixListener) -> bool {
+    fs::metadata(path).is_ok_and(|metadata| metadata.uid() == rustix::process::getuid().as_raw())
+}
+
+/// The shape of `pcache remote status --json`.
+#[derive(Debug, Serialize)]
+struct HelperStatus {
+    pid: u32,
+    /// How long it has run.
+    seconds: u64,
+    /// Compiles whose results wait to be sent.
+    queued: u64,
+    /// The public key of its signatures.
+    signs_as: Option<String>,
+    servers: Vec<ServerStatus>,
+}
+
+#[derive(Debug, Serialize)]
+struct ServerStatus {
+    url: String,
+    read_only: bool,
+    /// Not while it is left alone after failures.
+    is_asked: bool,
+    is_sent_to: bool,
+    last_error: Option<String>,
+}
+
+/// Asks every server of a place, writes and reads a small value where that is allowed, and says what came of it.
+///
+/// # Errors
+/// The settings cannot be read, or a server cannot be used.
+pub fn test(directory: &Path) -> io::Result<()> {
+    let place = HelperPlace::at(directory.to_owned());
+    let (config, _) = Config::load(&place.settings()?);
+    let transfer = transfer(&config)?;
+    let mut failed = 0;
+    for server in &transfer.servers {
+        let url = server.settings.shown();
+        match server.test() {
+            Ok(milliseconds) => writeln!(io::stdout(), "{url}: works, {milliseconds:.1} ms")?,
+            Err(error) => {
+                failed += 1;
+                writeln!(io::stdout(), "{url}: {error}")?;
+            }
+        }
+    }
+    match failed {
+        0 => Ok(()),
+        _ => Err(io::Error::other(format!("{failed} servers cannot be used"))),
+    }
+}
+
+/// Makes a signing key in a new file. Returns the public key.
+///
+/// # Errors
+/// The file exists or cannot be written, or the name is none for a key.
+pub fn keygen(name: &str, path: &Path) -> io::Result<String> {
+    let text = SendingKey::generate(name)?;
+    let mut file = File::options()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    writeln!(file, "{text}")?;
+    SendingKey::read(path).map(|key| key.public())
+}

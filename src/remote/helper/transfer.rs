@@ -1,0 +1,279 @@
+//! Brings records of servers into the local cache, and records of the local cache to servers. What a server sends is not
+//! believed: its form, its signature if keys are trusted, every length and every digest are checked before anything of
+//! it is stored.
+
+use super::action_result;
+use super::pack::{Pack, PackedArtefact, PackedContent, name_of, of_blob};
+use super::server::{Server, Unanswered};
+use super::signature::{SendingKey, Unopened, ValuePlace, open, seal};
+use crate::config::TrustedKeys;
+use crate::includes::path_set::{self, PathSet};
+use crate::outcome::RemoteFailure;
+use crate::remote::protocol::{Answer, RecordId};
+use crate::stats::Counter;
+use crate::store::{Artefact, FileStore, StoreError, Worth};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+use std::time::Instant;
+
+/// The most bytes of a value that a server may send.
+const LONGEST_VALUE: u64 = 64 << 20;
+
+/// More bytes than a large artefact has, compressed.
+const LONGEST_BLOB: u64 = 2 << 30;
+
+/// The servers and the local cache.
+pub(super) struct Transfer {
+    pub(super) store: FileStore,
+    pub(super) servers: Vec<Server>,
+    pub(super) key: Option<SendingKey>,
+    pub(super) trusted: TrustedKeys,
+}
+
+/// What became of a record that was to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sending {
+    /// It is on every server to which anything is sent.
+    Done,
+    /// It cannot be sent: it, or something that it names, was removed from the local cache.
+    Gone,
+    /// A server did not answer. It is tried again.
+    Later,
+}
+
+impl Transfer {
+    /// Brings a record, and what it names, into the local cache.
+    pub(super) fn fetch(&self, id: &RecordId) -> Answer {
+        let began = Instant::now();
+        let mut answer = Answer::Absent;
+        'servers: for server in &self.servers {
+            for namespace in &server.settings.namespaces {
+                match self.fetch_from(server, namespace, id) {
+                    Ok(Some(())) => {
+                        answer = Answer::Imported;
+                        break 'servers;
+                    }
+                    Ok(None) => {}
+                    Err(Unanswered) => answer = Answer::Failed,
+                }
+            }
+        }
+        let stats = self.store.stats();
+        match answer {
+            Answer::Imported => stats.add(Counter::RemoteHit, 1),
+            Answer::Absent => stats.add(Counter::RemoteMiss, 1),
+            // What failed was counted, and nothing is known of the record.
+            Answer::Failed => return answer,
+        }
+        let microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        stats.add(Counter::RemoteMicroseconds, microseconds);
+        answer
+    }
+
+    fn fetch_from(
+        &self,
+        server: &Server,
+        namespace: &str,
+        id: &RecordId,
+    ) -> Result<Option<()>, Unanswered> {
+        let name = name_of(&id.key);
+        let Some(value) = server.get(&record_path(namespace, &name), LONGEST_VALUE)? else {
+            return Ok(None);
+        };
+        let pack = self.opened(&value, namespace, &name)?;
+        if pack.worth != id.worth {
+            return Err(self.failed(RemoteFailure::Garbled));
+        }
+        let pack = self.with_blobs(server, namespace, pack)?;
+        let stored = self.import(id, &pack);
+        stored.map_err(|_| self.failed(RemoteFailure::Store))
+    }
+
+    /// The pack in a value, if it may be believed.
+    fn opened(&self, value: &[u8], namespace: &str, name: &[u8; 32]) -> Result<Pack, Unanswered> {
+        let place = ValuePlace { namespace, name };
+        let body = action_result::decode(value).ok_or(Unopened::Garbled);
+        let body = body.and_then(|body| open(body, place, &self.trusted));
+        let pack = body.and_then(|body| Pack::read(body).ok_or(Unopened::Garbled));
+        pack.map_err(|unopened| match unopened {
+            Unopened::Garbled => self.failed(RemoteFailure::Garbled),
+            Unopened::Untrusted => self.failed(RemoteFailure::Untrusted),
+        })
+    }
+
+    fn failed(&self, failure: RemoteFailure) -> Unanswered {
+        self.store.stats().add(Counter::RemoteFailed(failure), 1);
+        Unanswered
+    }
+
+    /// The pack with the bytes of all its artefacts, except those that the local cache has.
+    fn with_blobs(
+        &self,
+        server: &Server,
+        namespace: &str,
+        mut pack: Pack,
+    ) -> Result<Pack, Unanswered> {
+        let mut artefacts = Vec::new();
+        for one in pack.artefacts {
+            let PackedContent::Blob(blob) = &one.content else {
+                artefacts.push(one);
+                continue;
+            };
+            if matches!(self.store.get_artefact(&one.artefact), Ok(Some(_))) {
+                continue;
+            }
+            let path = blob_path(namespace, blob);
+            let most = blob.size.min(LONGEST_BLOB);
+            let value = server.get(&path, most)?;
+            // The server has dropped it: the record alone is of no use.
+            let bytes = value.and_then(|value| of_blob(&value, &one.artefact));
+            let bytes = bytes.ok_or_else(|| self.failed(RemoteFailure::Garbled))?;
+            artefacts.push(PackedArtefact {
+                content: PackedContent::Inline(bytes),
+                ..one
+            });
+        }
+        pack.artefacts = artefacts;
+        Ok(pack)
+    }
+
+    /// Stores what a record names, and then the record. `None` if the local cache has all of it already.
+    fn import(&self, id: &RecordId, pack: &Pack) -> Result<Option<()>, StoreError> {
+        for one in &pack.artefacts {
+            if let PackedContent::Inline(bytes) = &one.content {
+                self.store.put_for(one.usage, bytes)?;
+            }
+        }
+        match id.worth {
+            Worth::Intermediate => self.store.put_intermediate_record(&id.key, &pack.value)?,
+            Worth::Result if pack.value.starts_with(path_set::TITLE) => {
+                let local = self.store.get_record(&id.key)?;
+                let Some(merged) = merged(local.as_deref(), &pack.value) else {
+                    return Ok(None);
+                };
+                self.store.put_record(&id.key, &merged)?;
+            }
+            Worth::Result => self.store.put_record(&id.key, &pack.value)?,
+        }
+        Ok(Some(()))
+    }
+
+    /// Sends a record, and what it names, to every server to which anything is sent.
+    pub(super) fn send(&self, id: &RecordId) -> Sending {
+        let Some((pack, blobs)) = self.packed(id) else {
+            return Sending::Gone;
+        };
+        let mut sent = Sending::Done;
+        let writable = self.servers.iter().filter(|one| !one.settings.read_only);
+        for server in writable {
+            match self.send_to(server, id, &pack, &blobs) {
+                Ok(true) => self.store.stats().add(Counter::RemoteSent, 1),
+                Ok(false) => {}
+                Err(Unanswered) => sent = Sending::Later,
+            }
+        }
+        sent
+    }
+
+    /// Sends a pack, unless the server has it. Returns whether it was sent.
+    fn send_to(
+        &self,
+        server: &Server,
+        id: &RecordId,
+        pack: &Pack,
+        blobs: &[super::pack::Blob],
+    ) -> Result<bool, Unanswered> {
+        let Some(namespace) = server.settings.namespaces.first() else {
+            return Ok(false);
+        };
+        let name = name_of(&id.key);
+        let path = record_path(namespace, &name);
+        let mut pack = std::borrow::Cow::Borrowed(pack);
+        let is_list = pack.value.starts_with(path_set::TITLE);
+        if is_list || self.key.is_some() {
+            // A value that is not believed is replaced.
+            let there = server.get_to_send(&path, LONGEST_VALUE)?;
+            let there = there.and_then(|value| self.opened(&value, namespace, &name).ok());
+            match there {
+                Some(there) if is_list => match merged(Some(&there.value), &pack.value) {
+                    Some(list) => pack.to_mut().value = list,
+                    None => return Ok(false),
+                },
+                Some(_) => return Ok(false),
+                None => {}
+            }
+        } else if server.has(&path)? {
+            return Ok(false);
+        }
+        for blob in blobs {
+            let path = blob_path(namespace, &blob.name);
+            if !server.has(&path)? {
+                server.put(&path, &blob.bytes)?;
+            }
+        }
+        let place = ValuePlace {
+            namespace,
+            name: &name,
+        };
+        let Some(body) = pack.bytes() else {
+            return Ok(false);
+        };
+        let body = seal(&body, place, self.key.as_ref());
+        let value = action_result::encode(&body, blobs.iter().map(|blob| &blob.name));
+        server.put(&path, &value)?;
+        Ok(true)
+    }
+
+    /// A record of the local cache with what it names. `None` if something of it is gone.
+    fn packed(&self, id: &RecordId) -> Option<(Pack, Vec<super::pack::Blob>)> {
+        let value = match id.worth {
+            Worth::Result => self.store.get_record(&id.key),
+            Worth::Intermediate => self.store.get_intermediate_record(&id.key),
+        };
+        let value = value.ok()??;
+        let named = serde_json::from_slice::<Value>(&value);
+        let named = named.map_or(Vec::new(), |record| Artefact::all_in(&record));
+        let mut pack = Pack {
+            worth: id.worth,
+            value,
+            artefacts: Vec::new(),
+        };
+        let mut blobs = Vec::new();
+        for artefact in &named {
+            if pack.artefacts.iter().any(|one| one.artefact == *artefact) {
+                continue;
+            }
+            let found = self.store.open_artefact(artefact).ok()??;
+            blobs.extend(pack.add(found.bytes, found.usage));
+        }
+        Some((pack, blobs))
+    }
+}
+
+/// The list of `first` with the sets of `newer` in front. `None` if it has all of them already. Sets whose names do not
+/// follow from their bytes are left out.
+fn merged(first: Option<&[u8]>, newer: &[u8]) -> Option<Vec<u8>> {
+    let read = |list: &[u8]| path_set::read_list(list).unwrap_or_default();
+    let mut sets: Vec<PathSet> = first.map(read).unwrap_or_default();
+    let mut list = None;
+    for set in read(newer).into_iter().rev() {
+        let is_whole = <[u8; 32]>::from(Sha256::digest(set.bytes())) == set.digest;
+        if !is_whole || sets.contains(&set) {
+            continue;
+        }
+        let longer = path_set::list_with(set, sets)?;
+        sets = read(&longer);
+        list = Some(longer);
+    }
+    list
+}
+
+/// Where a record lies on servers.
+fn record_path(namespace: &str, name: &[u8; 32]) -> String {
+    format!("{namespace}/ac/{}", hex::encode(name))
+}
+
+/// Where a large artefact lies on servers, under the digest of its compressed bytes.
+fn blob_path(namespace: &str, blob: &Artefact) -> String {
+    format!("{namespace}/cas/{}", blob.hex())
+}

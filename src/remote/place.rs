@@ -1,0 +1,136 @@
+//! The directory of one helper: one for each user, cache, and set of settings. Its name follows from the settings, which
+//! lie in it, so that compiles with other settings have another helper, and a helper takes nothing from the environment
+//! of the compile that happened to start it.
+
+use super::queue::{Queue, make_private};
+use crate::config::Config;
+use sha2::{Digest, Sha256};
+use std::ffi::OsString;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::process;
+
+/// The settings that a helper depends on.
+const SETTINGS: [&str; 13] = [
+    "PCACHE_DIR",
+    "PCACHE_MAX_SIZE",
+    "PCACHE_MAX_FILES",
+    "PCACHE_POLICY",
+    "PCACHE_COMPRESS",
+    "PCACHE_READONLY",
+    "PCACHE_TRUST",
+    "PCACHE_KEY",
+    "PCACHE_PRIVATE_DIR",
+    REMOTE,
+    "PCACHE_REMOTE_WAIT",
+    "PCACHE_SIGN_KEY",
+    "PCACHE_TRUSTED_KEYS",
+];
+const REMOTE: &str = "PCACHE_REMOTE";
+
+/// The directory of helpers below that of a user's own files.
+const DIRECTORY: &str = "remote";
+
+/// Longer ones have no address: `sun_path` has 108 bytes.
+pub(super) const LONGEST_ADDRESS: usize = 100;
+
+/// The directory of one helper.
+#[derive(Clone, Debug)]
+pub(super) struct HelperPlace {
+    pub(super) directory: PathBuf,
+}
+
+impl HelperPlace {
+    /// The place of the helper for these settings, and their text.
+    pub(super) fn of(config: &Config, own: &Path) -> (Self, Vec<u8>) {
+        let settings = settings(config);
+        let mut digest = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
+        digest.update(&settings);
+        let name = hex::encode(&digest.finalize()[..8]);
+        let directory = own.join(DIRECTORY).join(name);
+        (Self { directory }, settings)
+    }
+
+    pub(super) fn at(directory: PathBuf) -> Self {
+        Self { directory }
+    }
+
+    pub(super) fn socket(&self) -> PathBuf {
+        self.directory.join("socket")
+    }
+
+    /// The file that a running helper keeps locked.
+    #[cfg(feature = "remote")]
+    pub(super) fn lock(&self) -> PathBuf {
+        self.directory.join("lock")
+    }
+
+    /// The file whose time says when a helper was started, or did not answer.
+    pub(super) fn attempt(&self) -> PathBuf {
+        self.directory.join("attempt")
+    }
+
+    pub(super) fn queue(&self) -> Queue {
+        Queue::at(self.directory.join("queue"))
+    }
+
+    /// Writes the settings, unless they are there.
+    pub(super) fn prepare(&self, settings: &[u8]) -> io::Result<()> {
+        let path = self.directory.join("settings");
+        if path.exists() {
+            return Ok(());
+        }
+        make_private(&self.directory)?;
+        let unfinished = self.directory.join(format!("settings-{}", process::id()));
+        let mut file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&unfinished)?;
+        file.write_all(settings)?;
+        fs::rename(&unfinished, &path)
+    }
+
+    /// Looks settings up as an environment does.
+    #[cfg(feature = "remote")]
+    pub(super) fn settings(&self) -> io::Result<impl Fn(&str) -> Option<OsString>> {
+        let text = fs::read(self.directory.join("settings"))?;
+        Ok(move |name: &str| {
+            let mut lines = text.split(|byte| *byte == 0);
+            let value = lines.find_map(|line| {
+                let rest = line.strip_prefix(name.as_bytes())?;
+                rest.strip_prefix(b"=")
+            });
+            value.map(|value| OsString::from_vec(value.to_owned()))
+        })
+    }
+}
+
+/// `NAME=value`, each with a zero byte behind it.
+fn settings(config: &Config) -> Vec<u8> {
+    let mut text = Vec::new();
+    for listed in config.list() {
+        let name = listed.setting.variable;
+        let value = match name {
+            // Shown without passwords.
+            REMOTE => Some(config.remote.value.whole()),
+            _ => listed.value,
+        };
+        if let Some(value) = value.filter(|_| SETTINGS.contains(&name)) {
+            text.extend(
+                [
+                    name.as_bytes(),
+                    b"=",
+                    OsString::from(value).as_bytes(),
+                    b"\0",
+                ]
+                .concat(),
+            );
+        }
+    }
+    text
+}

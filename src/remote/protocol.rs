@@ -1,0 +1,158 @@
+//! What a compile and the helper say to each other: a request is one byte with what follows it, an answer is one byte
+//! for each record that was asked for. Both are the same build of the same program, so there is no negotiation: the
+//! socket's directory is named after the version too.
+
+use crate::key::Digest;
+use crate::store::Worth;
+use std::io::{self, ErrorKind, Read, Write};
+
+/// Most records that one request names.
+pub(super) const MOST_WANTED: usize = 64;
+
+/// A record that a compile looks for, or has made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct RecordId {
+    pub(super) worth: Worth,
+    pub(super) key: Digest,
+}
+
+/// The length of a record's name in requests and in the queue.
+pub(super) const LENGTH: usize = 33;
+
+impl RecordId {
+    pub(super) fn bytes(&self) -> [u8; LENGTH] {
+        let mut bytes = [0; LENGTH];
+        bytes[0] = match self.worth {
+            Worth::Result => b'r',
+            Worth::Intermediate => b'i',
+        };
+        bytes[1..].copy_from_slice(&self.key);
+        bytes
+    }
+
+    /// Reads what [`RecordId::bytes`] gave.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let (worth, key) = bytes.split_first()?;
+        let worth = match worth {
+            b'r' => Worth::Result,
+            b'i' => Worth::Intermediate,
+            _ => return None,
+        };
+        let key = key.try_into().ok()?;
+        Some(Self { worth, key })
+    }
+}
+
+/// What the helper is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// To bring these records, and what they name, into the local cache.
+    Fetch(Vec<RecordId>),
+    /// To look into the queue.
+    Queued,
+    /// To say how it is, as a JSON text.
+    Status,
+    /// To end.
+    Stop,
+}
+
+impl Request {
+    pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
+        match self {
+            Self::Fetch(wanted) => {
+                let mut bytes = vec![b'f', wanted.len() as u8];
+                wanted.iter().for_each(|one| bytes.extend(one.bytes()));
+                to.write_all(&bytes)
+            }
+            Self::Queued => to.write_all(b"q"),
+            Self::Status => to.write_all(b"s"),
+            Self::Stop => to.write_all(b"x"),
+        }
+    }
+
+    /// `None` if the other side has closed the connection.
+    pub(super) fn read(from: &mut impl Read) -> io::Result<Option<Self>> {
+        let mut kind = [0];
+        if from.read(&mut kind)? == 0 {
+            return Ok(None);
+        }
+        let bad = || io::Error::from(ErrorKind::InvalidData);
+        Ok(Some(match kind {
+            [b'f'] => {
+                let mut count = [0];
+                from.read_exact(&mut count)?;
+                let count = usize::from(count[0]);
+                let mut names = vec![0; count.min(MOST_WANTED) * LENGTH];
+                from.read_exact(&mut names)?;
+                let wanted = names.chunks(LENGTH).map(RecordId::read);
+                Self::Fetch(wanted.collect::<Option<_>>().ok_or_else(bad)?)
+            }
+            [b'q'] => Self::Queued,
+            [b's'] => Self::Status,
+            [b'x'] => Self::Stop,
+            _ => return Err(bad()),
+        }))
+    }
+}
+
+/// What became of a record that was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// It is in the local cache now.
+    Imported,
+    /// No server has it.
+    Absent,
+    /// No server could be asked, or what it sent was not believed.
+    Failed,
+}
+
+impl Answer {
+    pub(super) fn byte(self) -> u8 {
+        match self {
+            Self::Imported => b'y',
+            Self::Absent => b'n',
+            Self::Failed => b'!',
+        }
+    }
+
+    pub(super) fn of(byte: u8) -> Option<Self> {
+        let all = [Self::Imported, Self::Absent, Self::Failed];
+        all.into_iter().find(|answer| answer.byte() == byte)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, RecordId, Request, Worth};
+
+    #[test]
+    fn requests_are_read_back() {
+        let id = |worth, byte| RecordId {
+            worth,
+            key: [byte; 32],
+        };
+        let wanted = vec![id(Worth::Result, 1), id(Worth::Intermediate, 2)];
+        for request in [
+            Request::Fetch(wanted),
+            Request::Queued,
+            Request::Status,
+            Request::Stop,
+        ] {
+            let mut bytes = Vec::new();
+            request.write(&mut bytes).unwrap();
+            let read = Request::read(&mut bytes.as_slice()).unwrap();
+            assert_eq!(read, Some(request));
+        }
+        assert_eq!(Request::read(&mut [].as_slice()).unwrap(), None);
+    }
+
+    #[test]
+    fn other_bytes_are_no_request() {
+        let long = [&b"f\x01z"[..], &[0; 32]].concat();
+        for bytes in [&b"z"[..], b"f", b"f\x02r", &long] {
+            assert!(Request::read(&mut &*bytes).is_err(), "{bytes:?}");
+        }
+        assert_eq!(Answer::of(b'?'), None);
+        assert_eq!(Answer::of(b'y'), Some(Answer::Imported));
+    }
+}
