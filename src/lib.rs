@@ -9,6 +9,7 @@
 //! | `compile`, `nvrtc`                                                                                            | one compile, ahead of time or at run time |
 //! | `archive`                                                                                                     | a cache in one file, for `pcache export` and `pcache import` |
 //! | `exec`, `store`, `includes`, `toolchain`, `explain`                                                           | what a compile is put together from |
+//! | `remote`                                                                                                      | a cache that machines share: its servers |
 //! | `key`                                                                                                         | what names a result |
 //! | `plan`, `cmdline`                                                                                             | what nvcc would do, and was asked for |
 //! | `config`, `stats`, `journal`, `stat`, `outcome`, `log`, `lock`, `text`, `files`, `secret`, `shell`, `visible` | what all of them use |
@@ -37,6 +38,7 @@ pub mod log;
 pub mod nvrtc;
 pub mod outcome;
 pub mod plan;
+pub mod remote;
 mod secret;
 pub mod shell;
 pub mod stat;
