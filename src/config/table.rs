@@ -109,7 +109,7 @@ settings! {
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",
         "How long a compile waits for another process that is compiling the same thing; then it compiles too";
     remote: Remotes = |_| Remotes::default(), "PCACHE_REMOTE", "none",
-        "Servers that share results between machines, in the order in which they are asked: URLs, each with `read-only` and `namespace=NAME[,NAME…]` behind it if wanted";
+        "Servers that share results between machines, in the order in which they are asked: URLs, each with `read-only` and `namespace=NAMES` behind it if wanted";
     remote_wait: Milliseconds = |_| DEFAULT_REMOTE_WAIT, "PCACHE_REMOTE_WAIT", "`1000`",
         "How long one compile waits for servers in all, in milliseconds; after that it goes on without them";
     sign_key: Option<PathBuf> = |_| None, "PCACHE_SIGN_KEY", "results are sent unsigned",

@@ -2,7 +2,7 @@
 //! after the first failure nothing more is asked.
 
 use super::place::{HelperPlace, LONGEST_ADDRESS};
-use super::protocol::{Answer, RecordId, Request};
+use super::protocol::{FetchAnswer, RecordId, Request};
 use crate::config::Config;
 use crate::key::Digest;
 use crate::outcome::RemoteFailure;
@@ -15,7 +15,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -39,7 +39,8 @@ pub struct Remote<'a> {
 
 #[derive(Default)]
 struct State {
-    connection: Option<UnixStream>,
+    /// Those that no stage uses now. Stages that run side by side ask side by side.
+    connections: Vec<UnixStream>,
     /// What is left of `PCACHE_REMOTE_WAIT`.
     left: Duration,
     has_failed: bool,
@@ -65,37 +66,53 @@ impl<'a> Remote<'a> {
     /// Whether the record under `key` is in the local cache now, where it was not before. Asks for each record once.
     pub(crate) fn fetch(&self, worth: Worth, key: &Digest) -> bool {
         let id = RecordId { worth, key: *key };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.has_failed || !state.asked.insert(id) {
-            return false;
-        }
+        let (free, left) = {
+            let mut state = self.lock();
+            if state.has_failed || !state.asked.insert(id) {
+                return false;
+            }
+            (state.connections.pop(), state.left)
+        };
         let began = Instant::now();
-        let answer = self.ask(&mut state, id);
+        let asked = self.ask(free, id, left);
+        let mut state = self.lock();
         state.left = state.left.saturating_sub(began.elapsed());
-        answer.unwrap_or_else(|failure| {
-            state.has_failed = true;
-            state.connection = None;
-            self.stats.add(Counter::RemoteFailed(failure), 1);
-            Answer::Failed
-        }) == Answer::Imported
+        match asked {
+            Ok((connection, answer)) => {
+                state.connections.push(connection);
+                answer == FetchAnswer::Imported
+            }
+            Err(failure) => {
+                // Of stages that asked side by side, one counts it.
+                if !std::mem::replace(&mut state.has_failed, true) {
+                    self.stats.add(Counter::RemoteFailed(failure), 1);
+                }
+                false
+            }
+        }
     }
 
-    fn ask(&self, state: &mut State, id: RecordId) -> Result<Answer, RemoteFailure> {
-        if state.left.is_zero() {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn ask(
+        &self,
+        free: Option<UnixStream>,
+        id: RecordId,
+        left: Duration,
+    ) -> Result<(UnixStream, FetchAnswer), RemoteFailure> {
+        if left.is_zero() {
             return Err(RemoteFailure::Wait);
         }
-        if state.connection.is_none() {
-            state.connection = Some(self.connect(state.left.min(START))?);
-        }
-        let Some(connection) = &mut state.connection else {
-            return Err(RemoteFailure::Helper);
-        };
-        let exchanged = exchange(connection, id, state.left);
-        exchanged.map_err(|error| match error.kind() {
+        let mut connection = free.map_or_else(|| self.connect(left.min(START)), Ok)?;
+        let exchanged = exchange(&mut connection, id, left);
+        let answer = exchanged.map_err(|error| match error.kind() {
             // The helper goes on, and the next compile finds what it brings.
             ErrorKind::WouldBlock | ErrorKind::TimedOut => RemoteFailure::Wait,
             _ => RemoteFailure::Helper,
-        })
+        })?;
+        Ok((connection, answer))
     }
 
     /// Connects to the helper. Starts it if it does not run, unless that failed a short while ago.
@@ -118,13 +135,13 @@ impl<'a> Remote<'a> {
 
     /// Notes that the record under `key` was made, for other machines.
     pub(crate) fn made(&self, worth: Worth, key: &Digest) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.lock();
         state.made.push(RecordId { worth, key: *key });
     }
 
     /// Queues what was made, and tells the helper. Best effort: what cannot be queued is not sent.
     pub fn finish(&self) {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let state = self.lock();
         let servers = &self.config.remote.value.0;
         if state.made.is_empty() || servers.iter().all(|server| server.read_only) {
             return;
@@ -174,13 +191,13 @@ fn wait(place: &HelperPlace, patience: Duration) -> io::Result<UnixStream> {
     }
 }
 
-fn exchange(connection: &mut UnixStream, id: RecordId, left: Duration) -> io::Result<Answer> {
+fn exchange(connection: &mut UnixStream, id: RecordId, left: Duration) -> io::Result<FetchAnswer> {
     connection.set_read_timeout(Some(left))?;
     connection.set_write_timeout(Some(left))?;
     Request::Fetch(vec![id]).write(connection)?;
     let mut answer = [0];
     connection.read_exact(&mut answer)?;
-    Answer::of(answer[0]).ok_or_else(|| ErrorKind::InvalidData.into())
+    FetchAnswer::of(answer[0]).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 /// Connects to the helper of a place. A socket whose path is too long for an address is reached through the descriptor of

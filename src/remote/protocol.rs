@@ -97,7 +97,7 @@ impl Request {
 
 /// What became of a record that was asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answer {
+pub(super) enum FetchAnswer {
     /// It is in the local cache now.
     Imported,
     /// No server has it.
@@ -106,7 +106,7 @@ pub(super) enum Answer {
     Failed,
 }
 
-impl Answer {
+impl FetchAnswer {
     pub(super) fn byte(self) -> u8 {
         match self {
             Self::Imported => b'y',
@@ -123,7 +123,7 @@ impl Answer {
 
 #[cfg(test)]
 mod tests {
-    use super::{Answer, RecordId, Request, Worth};
+    use super::{FetchAnswer, RecordId, Request, Worth};
 
     #[test]
     fn requests_are_read_back() {
@@ -152,7 +152,7 @@ mod tests {
         for bytes in [&b"z"[..], b"f", b"f\x02r", &long] {
             assert!(Request::read(&mut &*bytes).is_err(), "{bytes:?}");
         }
-        assert_eq!(Answer::of(b'?'), None);
-        assert_eq!(Answer::of(b'y'), Some(Answer::Imported));
+        assert_eq!(FetchAnswer::of(b'?'), None);
+        assert_eq!(FetchAnswer::of(b'y'), Some(FetchAnswer::Imported));
     }
 }

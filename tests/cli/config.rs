@@ -47,6 +47,16 @@ fn every_setting_can_be_set_read_and_unset() {
         ("base_dir", "/home/me/src"),
         ("recache", "true"),
         ("wait", "60"),
+        (
+            "remote",
+            "redis://cache:6379 read-only namespace=pr-12,main",
+        ),
+        ("remote_wait", "500"),
+        ("sign_key", "/etc/pcache/sign"),
+        (
+            "trusted_keys",
+            "farm-1:d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a",
+        ),
         ("jobs", "8"),
         ("max_files", "200000"),
         ("log", "/tmp/pcache.log"),

@@ -52,7 +52,7 @@ impl RemoteCounts {
 
     /// Milliseconds until a record that was asked for was there, or known to be nowhere.
     pub(super) fn milliseconds(&self) -> f64 {
-        self.microseconds as f64 / 1000.0 / (self.hits + self.misses).max(1) as f64
+        self.microseconds as f64 / 1000.0 / self.hits.saturating_add(self.misses).max(1) as f64
     }
 
     /// Whether servers were used at all.

@@ -7,7 +7,7 @@ use super::transfer::Transfer;
 use super::uploads::Uploads;
 use crate::config::Config;
 use crate::remote::place::{HelperPlace, LONGEST_ADDRESS};
-use crate::remote::protocol::{Answer, Request};
+use crate::remote::protocol::{FetchAnswer, Request};
 use crate::stats::Stats;
 use crate::store::FileStore;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -200,7 +200,7 @@ impl Helper {
             match request {
                 Request::Fetch(wanted) => {
                     let answers = wanted.iter().map(|id| self.transfer.fetch(id));
-                    let answers: Vec<u8> = answers.map(Answer::byte).collect();
+                    let answers: Vec<u8> = answers.map(FetchAnswer::byte).collect();
                     connection.write_all(&answers)?;
                 }
                 Request::Queued => self.uploads.tell(),

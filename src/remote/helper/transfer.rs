@@ -9,7 +9,7 @@ use super::signature::{SendingKey, Unopened, ValuePlace, open, seal};
 use crate::config::TrustedKeys;
 use crate::includes::path_set::{self, PathSet};
 use crate::outcome::RemoteFailure;
-use crate::remote::protocol::{Answer, RecordId};
+use crate::remote::protocol::{FetchAnswer, RecordId};
 use crate::stats::Counter;
 use crate::store::{Artefact, FileStore, StoreError, Worth};
 use serde_json::Value;
@@ -43,27 +43,27 @@ pub(super) enum Sending {
 
 impl Transfer {
     /// Brings a record, and what it names, into the local cache.
-    pub(super) fn fetch(&self, id: &RecordId) -> Answer {
+    pub(super) fn fetch(&self, id: &RecordId) -> FetchAnswer {
         let began = Instant::now();
-        let mut answer = Answer::Absent;
+        let mut answer = FetchAnswer::Absent;
         'servers: for server in &self.servers {
             for namespace in &server.settings.namespaces {
                 match self.fetch_from(server, namespace, id) {
                     Ok(Some(())) => {
-                        answer = Answer::Imported;
+                        answer = FetchAnswer::Imported;
                         break 'servers;
                     }
                     Ok(None) => {}
-                    Err(Unanswered) => answer = Answer::Failed,
+                    Err(Unanswered) => answer = FetchAnswer::Failed,
                 }
             }
         }
         let stats = self.store.stats();
         match answer {
-            Answer::Imported => stats.add(Counter::RemoteHit, 1),
-            Answer::Absent => stats.add(Counter::RemoteMiss, 1),
+            FetchAnswer::Imported => stats.add(Counter::RemoteHit, 1),
+            FetchAnswer::Absent => stats.add(Counter::RemoteMiss, 1),
             // What failed was counted, and nothing is known of the record.
-            Answer::Failed => return answer,
+            FetchAnswer::Failed => return answer,
         }
         let microseconds = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
         stats.add(Counter::RemoteMicroseconds, microseconds);
