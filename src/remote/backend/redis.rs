@@ -9,7 +9,7 @@ use super::socket::{Address, Line, PhaseOver, tls_config};
 use super::url::ServerUrl;
 use super::{BackendError, BadUrl, RemoteBackend, ServerFault, TimeoutPhase, Timeouts};
 use std::io::{self, BufRead as _, BufReader, ErrorKind};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Precedes the name in every key.
 const PREFIX: &str = "pcache/";
@@ -165,7 +165,7 @@ impl RedisBackend {
         Ok(format!("{PREFIX}{name}"))
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<BufReader<Line>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<BufReader<Line>>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
