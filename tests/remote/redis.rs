@@ -1,10 +1,11 @@
 //! Redis and Valkey: logins, databases, limits, restarts.
 
 use crate::fault_proxy::{Fault, FaultProxy};
-use crate::servers::Server;
-use crate::{LARGE, bytes, code, connect};
+use crate::servers::{Server, free_port};
+use crate::{LARGE, bytes, code, connect, poll};
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::process::Command;
 use std::time::Duration;
 
 /// What a server answers to a command, as text.
@@ -85,7 +86,7 @@ fn server_without_room_for_connections_is_busy() {
     let server = Server::redis(&["--maxclients", "1"]);
     let first = connect(&server.url("redis", ""));
     // The connection that waited for the start may not have gone yet.
-    crate::poll::until("the first client gets in", || first.probe().ok());
+    poll::until("the first client gets in", || first.probe().ok());
     let second = connect(&server.url("redis", ""));
     let done = second.probe();
     assert_eq!(code(&done), "busy", "{done:?}");
@@ -141,6 +142,71 @@ fn server_that_ends_idle_connections_is_asked_by_a_new_one() {
     backend.put("main/ac/a", b"value").unwrap();
     ask(&server, "CLIENT KILL TYPE normal SKIPME yes");
     assert_eq!(backend.get("main/ac/a", LARGE), Ok(Some(b"value".to_vec())));
+}
+
+/// A server of a cluster, and the port at which the others reach it.
+fn member(kind: &str) -> (Server, u16) {
+    let bus = free_port();
+    let program = crate::servers::program(kind);
+    let server = Server::start(move |dir, port| {
+        let mut command = Command::new(&program);
+        command.current_dir(dir);
+        command.args([
+            "--bind",
+            "127.0.0.1",
+            "--port",
+            &port.to_string(),
+            "--save",
+            "",
+        ]);
+        command.args([
+            "--cluster-enabled",
+            "yes",
+            "--cluster-port",
+            &bus.to_string(),
+        ]);
+        command.args(["--requirepass", "word", "--masterauth", "word"]);
+        command
+    });
+    (server, bus)
+}
+
+#[test]
+fn keys_of_a_cluster_are_found_on_their_servers() {
+    for kind in ["redis-server", "valkey-server"] {
+        let (first, _) = member(kind);
+        let (second, bus) = member(kind);
+        let tell = |server: &Server, command: &str| ask(server, &format!("AUTH word\r\n{command}"));
+        tell(&first, "CLUSTER ADDSLOTSRANGE 0 8191");
+        tell(&second, "CLUSTER ADDSLOTSRANGE 8192 16383");
+        let meet = format!("CLUSTER MEET 127.0.0.1 {} {bus}", second.port());
+        tell(&first, &meet);
+        poll::until("the cluster is whole", || {
+            let is_whole = |server| {
+                let told = tell(server, "CLUSTER INFO");
+                told.contains("cluster_state:ok") && told.contains("cluster_known_nodes:2")
+            };
+            (is_whole(&first) && is_whole(&second)).then_some(())
+        });
+        let url = format!("redis://:word@127.0.0.1:{}", first.port());
+        let backend = connect(&url);
+        for at in 0..50 {
+            let (name, value) = (format!("main/cas/{at}"), bytes(100 * at, 9));
+            backend.put(&name, &value).unwrap();
+            assert_eq!(backend.get(&name, LARGE), Ok(Some(value)), "{name}");
+            assert_eq!(backend.has(&name), Ok(true), "{name}");
+        }
+        for server in [&first, &second] {
+            assert_ne!(tell(server, "DBSIZE"), ":0\r\n");
+        }
+        drop(second);
+        let lost = (0..50).filter(|at| backend.has(&format!("main/cas/{at}")).is_err());
+        let lost = lost.count();
+        assert!(
+            (1..50).contains(&lost),
+            "{lost} of 50 keys are out of reach"
+        );
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! TLS with an authority of our own: who is believed, and who is not.
 
 use crate::fault_proxy::{Fault, FaultProxy};
-use crate::servers::Server;
+use crate::servers::{Server, program};
 use crate::{HASTY, LARGE, bytes, code, connect, in_time};
 use pcache_nvcc::remote::backend::open;
 use std::path::{Path, PathBuf};
@@ -57,7 +57,7 @@ impl Certificates {
     fn redis(&self) -> Server {
         let paths = ["server.pem", "server.key", "ours.pem"].map(|name| self.path(name));
         Server::start(move |dir, port| {
-            let mut command = Command::new("redis-server");
+            let mut command = Command::new(program("redis-server"));
             command.current_dir(dir);
             command.args(["--bind", "127.0.0.1", "--port", "0", "--save", ""]);
             command.args(["--tls-port", &port.to_string()]);

@@ -11,9 +11,12 @@ use tempfile::TempDir;
 
 use super::poll::until;
 
+/// Makes the command that starts a server in a folder and at a port.
+type Starter = dyn Fn(&Path, u16) -> Command + Send;
+
 /// A running server, or one that was killed and can be started again with what it has on its disk.
 pub struct Server {
-    command: Box<dyn Fn(&Path, u16) -> Command + Send>,
+    command: Box<Starter>,
     child: Option<Child>,
     port: u16,
     dir: TempDir,
@@ -157,7 +160,7 @@ pub fn free_port() -> u16 {
 }
 
 /// A server's program: on PATH, in a folder for system programs, or in `target/servers`.
-fn program(name: &str) -> PathBuf {
+pub fn program(name: &str) -> PathBuf {
     let fetched = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers");
     let path = std::env::var_os("PATH").unwrap_or_default();
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into(), fetched]);
