@@ -1,9 +1,10 @@
 //! Directories that machines mount.
 
+use crate::again::{ROOT, mounting, name_of, passes, root};
 use crate::{LARGE, code, connect};
 use pcache_nvcc::remote::backend::RemoteBackend;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
 use tempfile::TempDir;
@@ -84,17 +85,25 @@ fn pipes_and_directories_are_no_values_and_do_not_block() {
 }
 
 #[test]
-fn share_that_only_others_may_write_is_denied() {
-    if rustix::process::geteuid().is_root() {
-        // No mode stops root, so the directory is of a kind that does.
-        let backend = connect("file:///proc/self");
-        assert!(matches!(
-            code(&backend.put("value", b"x")),
-            "denied" | "server" | "unreachable"
-        ));
-        return;
-    }
-    let (_dir, root, backend) = directory();
-    fs::set_permissions(&root, fs::Permissions::from_mode(0o555)).unwrap();
-    assert_eq!(code(&backend.put("main/ac/0", b"x")), "denied");
+fn full_share_is_full_and_read_only_share_is_denied() {
+    let Some(root) = root() else {
+        let dir = TempDir::new().unwrap();
+        let script =
+            format!("mount -t tmpfs -o size=256k,mode=700 tmpfs \"${ROOT}\" && exec \"$0\" \"$@\"");
+        let name = name_of(full_share_is_full_and_read_only_share_is_denied);
+        return passes(mounting(&["sh", "-c", &script]), name, dir.path());
+    };
+    let backend = connect(&format!("file://{}", root.display()));
+    backend.put("main/ac/0", b"value").unwrap();
+    assert_eq!(code(&backend.put("main/ac/1", &[7; 500_000])), "full");
+    assert_eq!(code(&backend.put("main/ac/0", &[7; 500_000])), "full");
+    assert_eq!(backend.has("main/ac/1"), Ok(false));
+    assert_eq!(backend.get("main/ac/0", LARGE), Ok(Some(b"value".to_vec())));
+    // The part that was written is gone.
+    assert_eq!(backend.put("main/ac/2", &[7; 100_000]), Ok(()));
+    let mut remount = Command::new("mount");
+    let done = remount.args(["-o", "remount,ro"]).arg(&root).status();
+    assert!(done.unwrap().success());
+    assert_eq!(code(&backend.put("main/ac/3", b"value")), "denied");
+    assert_eq!(backend.has("main/ac/2"), Ok(true));
 }

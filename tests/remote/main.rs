@@ -1,5 +1,8 @@
 //! The servers that keep the values of a shared cache: real ones, and broken ones.
 
+#[path = "../support/again.rs"]
+#[allow(dead_code)] // It can also start writers, which no test here needs.
+mod again;
 #[path = "../support/canned_http.rs"]
 mod canned_http;
 #[path = "../support/fault_proxy.rs"]
