@@ -16,8 +16,8 @@ pub trait RemoteBackend: Send + Sync {
     /// See [`BackendError`].
     fn get(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, BackendError>;
 
-    /// Keeps `value` under `name`, in place of what the server has there. Readers see the old value or the new one,
-    /// never a part.
+    /// Keeps `value` under `name`, in place of what the server has there. Readers see the old value or the new one, and
+    /// never a part, unless an HTTP server writes in place.
     ///
     /// # Errors
     /// See [`BackendError`]. After an error the server may have kept the value all the same.

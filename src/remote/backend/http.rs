@@ -11,7 +11,7 @@ use super::url::ServerUrl;
 use super::{BackendError, BadUrl, RemoteBackend, ServerFault, TimeoutPhase, Timeouts};
 use std::collections::BTreeSet;
 use std::io::{self, ErrorKind, Read as _};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::http::{Method, Request, Response, StatusCode, Uri, header};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
@@ -21,6 +21,9 @@ use ureq::{Agent, Body, Timeout};
 const RESERVED: u64 = 1024 * 1024;
 /// Connections that are kept open while no call uses them.
 const MOST_IDLE: usize = 16;
+/// The longest body of an answer that is no value, such as a page that says what is wrong, for which it is worth to keep
+/// the connection.
+const MOST_DRAINED: u64 = 64 * 1024;
 /// Parts of a name that no value has, in a form that caches with Bazel's paths accept.
 const ABSENT: &str = "ac/0000000000000000000000000000000000000000000000000000000000000000";
 
@@ -32,11 +35,11 @@ pub(super) struct HttpBackend {
     authorization: Option<String>,
     server: String,
     timeouts: Timeouts,
-    /// Folders that could not be created, or were needless, after the server had denied a `PUT`.
+    /// Folders into which a `PUT` failed even after their creation.
     hopeless: Mutex<BTreeSet<String>>,
 }
 
-/// A status and what comes with it, read to its end unless it is a value.
+/// A status and headers, and a body that is not read yet.
 type Answer = Response<Body>;
 
 impl HttpBackend {
@@ -145,11 +148,13 @@ impl HttpBackend {
         if encoding.is_some_and(|encoding| encoding != "identity") {
             return Err(self.garbled("a body with a Content-Encoding"));
         }
-        let announced = answer.body().content_length();
+        // ureq has checked that the header is a number.
+        let announced = headers.get(header::CONTENT_LENGTH);
+        let announced = announced.and_then(|length| length.to_str().ok()?.trim().parse().ok());
         if announced.is_none() && !headers.contains_key(header::TRANSFER_ENCODING) {
             return Err(self.garbled("a body without a length"));
         }
-        if let Some(size) = announced.filter(|size| *size > most) {
+        if let Some(size) = announced.filter(|size: &u64| *size > most) {
             let why = format!("the value has {size} bytes");
             return Err(BackendError::TooLarge(self.fault(why)));
         }
@@ -174,40 +179,39 @@ impl HttpBackend {
         let method = method.map_err(|error| self.name(ureq::Error::Http(error.into())))?;
         for (at, _) in name.match_indices('/') {
             // That a folder exists or cannot be created shows when the value is put again.
-            self.send(&method, &name[..=at], None, end)?;
+            drain(self.send(&method, &name[..=at], None, end)?);
         }
         Ok(())
     }
 
-    /// Whether missing folders may be why a server refused a `PUT`.
-    fn may_lack_folders(&self, status: StatusCode, name: &str) -> bool {
-        let Some((folder, _)) = name.rsplit_once('/') else {
-            return false;
-        };
+    /// Whether missing folders may be why a server refused a `PUT` into `folder`.
+    fn may_lack(&self, folder: &str, status: StatusCode) -> bool {
         match status {
             StatusCode::CONFLICT | StatusCode::NOT_FOUND => true,
-            StatusCode::FORBIDDEN => {
-                let hopeless = self.hopeless.lock();
-                let mut hopeless = hopeless.unwrap_or_else(PoisonError::into_inner);
-                hopeless.insert(folder.to_owned())
+            // nginx, and servers that hide what is missing. More often it means what it says.
+            StatusCode::FORBIDDEN | StatusCode::INTERNAL_SERVER_ERROR => {
+                !self.hopeless().contains(folder)
             }
             _ => false,
         }
     }
 
+    fn hopeless(&self) -> MutexGuard<'_, BTreeSet<String>> {
+        self.hopeless.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The error that a status means.
-    fn refusal(&self, answer: &Answer) -> BackendError {
+    fn refusal(&self, answer: Answer) -> BackendError {
         let status = answer.status();
+        let retry_after = retry_after(&answer);
+        drain(answer);
         let reason = status.canonical_reason().unwrap_or_default();
         let text = format!("{} {reason}", status.as_u16());
         let fault = self.fault(text.trim_end());
         match status.as_u16() {
             401 | 403 | 407 => BackendError::Denied(fault),
             413 => BackendError::TooLarge(fault),
-            429 | 503 => BackendError::Busy {
-                fault,
-                retry_after: retry_after(answer),
-            },
+            429 | 503 => BackendError::Busy { fault, retry_after },
             507 => BackendError::Full(fault),
             300..=399 => {
                 BackendError::Server(self.fault(format!("{text}: redirects are not followed")))
@@ -284,8 +288,11 @@ impl RemoteBackend for HttpBackend {
         let answer = self.send(&Method::GET, name, None, self.end())?;
         match answer.status() {
             StatusCode::OK => self.read(answer, most).map(Some),
-            StatusCode::NOT_FOUND | StatusCode::GONE => Ok(None),
-            _ => Err(self.refusal(&answer)),
+            StatusCode::NOT_FOUND | StatusCode::GONE => {
+                drain(answer);
+                Ok(None)
+            }
+            _ => Err(self.refusal(answer)),
         }
     }
 
@@ -293,14 +300,20 @@ impl RemoteBackend for HttpBackend {
         check_name(&self.server, name)?;
         let end = self.end();
         let mut answer = self.send(&Method::PUT, name, Some(value), end)?;
-        if self.may_lack_folders(answer.status(), name) {
+        let folder = name.rsplit_once('/').map(|(folder, _)| folder);
+        if let Some(folder) = folder.filter(|folder| self.may_lack(folder, answer.status())) {
+            drain(answer);
             self.make_folders(name, end)?;
             answer = self.send(&Method::PUT, name, Some(value), end)?;
+            if !answer.status().is_success() {
+                self.hopeless().insert(folder.to_owned());
+            }
         }
         if answer.status().is_success() {
+            drain(answer);
             Ok(())
         } else {
-            Err(self.refusal(&answer))
+            Err(self.refusal(answer))
         }
     }
 
@@ -310,13 +323,21 @@ impl RemoteBackend for HttpBackend {
         match answer.status() {
             StatusCode::OK | StatusCode::NO_CONTENT => Ok(true),
             StatusCode::NOT_FOUND | StatusCode::GONE => Ok(false),
-            _ => Err(self.refusal(&answer)),
+            _ => Err(self.refusal(answer)),
         }
     }
 
     fn probe(&self) -> Result<(), BackendError> {
         self.has(ABSENT).map(drop)
     }
+}
+
+/// Reads the body of an answer that is no value, so that its connection can serve the next call. A long one is left,
+/// and its connection closed.
+fn drain(answer: Answer) {
+    let mut body = answer.into_body().into_reader().take(MOST_DRAINED);
+    // What goes wrong shows when the connection is used again.
+    let _ = io::copy(&mut body, &mut io::sink());
 }
 
 /// Whether the server closed the connection before it answered.

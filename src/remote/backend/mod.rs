@@ -11,6 +11,7 @@
 //! | `deadline` | the time that is left of a call                                        |
 //! | `socket`   | a TCP, TLS or Unix connection that keeps to a deadline                 |
 //! | `resp`     | requests and replies of Redis on such a connection                     |
+//! | `cluster`  | where the keys of a cluster of Redis are                               |
 //! | `redis`    | Redis, Valkey and what speaks their protocol                           |
 //! | `http`     | WebDAV servers, and caches with the paths of Bazel                     |
 //! | `file`     | a directory that machines mount                                        |
@@ -30,6 +31,7 @@
 //! seconds after it was put. `ca` names a PEM file with the only authorities that are believed, in place of those
 //! of the public web; `SSL_CERT_FILE` and proxies of the environment are not used.
 
+mod cluster;
 mod contract;
 mod deadline;
 mod error;

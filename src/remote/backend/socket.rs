@@ -16,7 +16,7 @@ use std::thread;
 
 /// Where a server listens.
 #[derive(Clone, Debug)]
-pub(super) enum Address {
+pub(super) enum ServerAddress {
     Tcp {
         host: String,
         port: u16,
@@ -25,7 +25,45 @@ pub(super) enum Address {
     Unix(PathBuf),
 }
 
-impl fmt::Display for Address {
+impl ServerAddress {
+    /// The host; empty for a Unix socket.
+    pub(super) fn host(&self) -> &str {
+        match self {
+            Self::Tcp { host, .. } => host,
+            Self::Unix(_) => "",
+        }
+    }
+
+    /// Another server that is reached in the same way; by TCP if this one is a Unix socket.
+    pub(super) fn at(&self, host: &str, port: u16) -> Self {
+        let tls = match self {
+            Self::Tcp { tls, .. } => tls.clone(),
+            Self::Unix(_) => None,
+        };
+        let host = host.to_owned();
+        Self::Tcp { host, port, tls }
+    }
+
+    /// Whether both are the same place.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Unix(path), Self::Unix(other)) => path == other,
+            (Self::Tcp { .. }, Self::Tcp { .. }) => {
+                (self.host(), self.port()) == (other.host(), other.port())
+            }
+            _ => false,
+        }
+    }
+
+    fn port(&self) -> Option<u16> {
+        match self {
+            Self::Tcp { port, .. } => Some(*port),
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for ServerAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Tcp { host, port, .. } if host.contains(':') => write!(f, "[{host}]:{port}"),
@@ -47,21 +85,21 @@ impl From<PhaseOver> for io::Error {
 }
 
 /// An open connection.
-pub(super) enum Line {
+pub(super) enum ServerStream {
     Plain(TimedSocket),
     Tls(Box<StreamOwned<ClientConnection, TimedSocket>>),
 }
 
-impl Line {
+impl ServerStream {
     /// Connects before `deadline`, TLS included.
-    pub(super) fn open(address: &Address, deadline: Deadline) -> io::Result<Self> {
+    pub(super) fn open(address: &ServerAddress, deadline: Deadline) -> io::Result<Self> {
         match address {
-            Address::Unix(path) => {
+            ServerAddress::Unix(path) => {
                 // Not bounded in time: Linux connects a Unix socket at once, or waits while the server's queue is full.
                 let socket = RawSocket::Unix(UnixStream::connect(path)?);
                 Ok(Self::Plain(TimedSocket { socket, deadline }))
             }
-            Address::Tcp { host, port, tls } => {
+            ServerAddress::Tcp { host, port, tls } => {
                 let stream = connect(host, *port, &deadline)?;
                 stream.set_nodelay(true)?;
                 let socket = RawSocket::Tcp(stream);
@@ -90,7 +128,7 @@ impl Line {
     }
 }
 
-impl Read for Line {
+impl Read for ServerStream {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.read(bytes),
@@ -99,7 +137,7 @@ impl Read for Line {
     }
 }
 
-impl Write for Line {
+impl Write for ServerStream {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Plain(socket) => socket.write(bytes),
