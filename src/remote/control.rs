@@ -5,7 +5,7 @@ use super::place::HelperPlace;
 use super::protocol::Request;
 use crate::config::Config;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -105,6 +105,6 @@ impl RemoteControl {
 ///
 /// # Errors
 /// The helper cannot be started.
-pub fn keygen(name: &str, file: &PathBuf) -> io::Result<ExitStatus> {
+pub fn keygen(name: &str, file: &Path) -> io::Result<ExitStatus> {
     run_helper(&["keygen".as_ref(), name.as_ref(), file.as_os_str()])
 }

@@ -347,9 +347,7 @@ fn least_often_used_goes_as_in_cachetools() {
 fn one_lifetime_for_all_is_as_in_cachetools() {
     for ticks in [2, 8, 30] {
         let lifetime = TICK * ticks;
-        let policy = Policy::Ttl {
-            lifetime: lifetime.into(),
-        };
+        let policy = Policy::Ttl { lifetime };
         let ttl = format!(" {lifetime}");
         assert!(agree("TTLCache", &ttl, policy, Moments::Distinct) > ENOUGH);
     }

@@ -131,7 +131,7 @@ impl Server {
     pub(super) fn probe(&self) {
         let breakers = [&self.fetch_breaker, &self.send_breaker];
         let is_due = |breaker: &&Breaker| breaker.is_probe_due(Instant::now());
-        if !breakers.iter().any(|breaker| is_due(breaker)) {
+        if !breakers.iter().any(is_due) {
             return;
         }
         let probed = self.probing.probe();
