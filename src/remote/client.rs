@@ -215,7 +215,7 @@ pub(super) fn connect(place: &HelperPlace) -> io::Result<UnixStream> {
 /// Starts the helper, which goes on as a process of its own when `start` has ended.
 fn start(place: &HelperPlace) -> io::Result<()> {
     fs::write(place.attempt(), "")?;
-    let status = Command::new(program()?)
+    let status = Command::new(helper_program()?)
         .arg("start")
         .arg(&place.directory)
         .env_clear()
@@ -233,11 +233,14 @@ fn start(place: &HelperPlace) -> io::Result<()> {
 
 /// Runs the helper in the foreground.
 pub(super) fn run_helper(arguments: &[&OsStr]) -> io::Result<ExitStatus> {
-    Command::new(program()?).args(arguments).status()
+    Command::new(helper_program()?).args(arguments).status()
 }
 
-/// The helper beside this program.
-fn program() -> io::Result<PathBuf> {
+/// The helper beside this program, or on PATH.
+///
+/// # Errors
+/// There is none.
+pub fn helper_program() -> io::Result<PathBuf> {
     let own = fs::read_link("/proc/self/exe")?;
     let beside = own.with_file_name(HELPER);
     if beside.is_file() {
