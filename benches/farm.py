@@ -106,6 +106,27 @@ class Farm:
         self.build(self.units, program, self.environment | environment)
         return time.monotonic() - began
 
+    def asked_for(self, program, environment):
+        """The bytes of the values that each unit asks a server for, one unit after the other."""
+        log = self.work / "monitor"
+        with log.open("w") as text:
+            monitor = subprocess.Popen(["redis-cli", "-p", str(self.redis.port), "monitor"], stdout=text)
+            time.sleep(0.5)
+            for number, unit in enumerate(self.units):
+                self.build([unit], program, self.environment | environment)
+                self.redis.ask("echo", f"unit {number} ends")
+            time.sleep(0.5)
+            monitor.kill()
+        units, values = [], []
+        for line in log.read_text().splitlines():
+            words = line.split('"')
+            if '"GET"' in line:
+                values.append(int(self.redis.ask("strlen", words[3])))
+            elif "unit" in line and "ends" in line:
+                units.append(tuple(values))
+                values = []
+        return units
+
     def median(self, program, machine):
         """Of several machines with empty caches; `machine` gives the environment of the next one."""
         return statistics.median(self.seconds(program, machine(n)) for n in range(ROUNDS))
@@ -123,8 +144,8 @@ def measure(work, units, build, environment, binaries, ccache, nvcc):
         return {"PCACHE_DIR": str(work / name), "PCACHE_REMOTE": f"redis://127.0.0.1:{port}"}
 
     def peer(name, remote):
-        storage = {"CCACHE_REMOTE_STORAGE": remote} if remote else {}
-        return {"CCACHE_DIR": str(work / name), "CCACHE_CONFIGPATH": os.devnull} | storage
+        storage = {"CCACHE_REMOTE_STORAGE": remote, "CCACHE_CONFIGPATH": os.devnull}
+        return {"CCACHE_DIR": str(work / name)} | storage
 
     def knowing_machine(name, port):
         """One that has used this toolkit before: the first compile of a new machine reads every tool."""
@@ -140,9 +161,8 @@ def measure(work, units, build, environment, binaries, ccache, nvcc):
     )
     rows.append(("pcache-nvcc, cold, without a server", alone))
     rows.append(("pcache-nvcc, cold, sending", first))
-    rows.append(("ccache, cold, without a server", cold := farm.seconds(wrapper, peer("peer", None))))
     redis = f"redis://127.0.0.1:{farm.redis.port}"
-    rows.append(("ccache, cold, sending", farm.seconds(wrapper, peer("peer-first", redis))))
+    rows.append(("ccache, cold, sending", cold := farm.seconds(wrapper, peer("peer-first", redis))))
     objects = [str(path) for path in sorted((work / "first/entries").rglob("*")) if path.is_file()]
     for path in objects:
         with open(path, "rb") as content:
@@ -165,6 +185,7 @@ def measure(work, units, build, environment, binaries, ccache, nvcc):
         peer_b = farm.median(wrapper, lambda n: peer(f"peer-{delay}-{n}", theirs))
         rows.append((f"ccache, second machine, {text}", peer_b))
         print(f"{text}: {ours_b / cold:.3f} of ccache's cold build, {ours_b / copied:.1f} of a copy, {ours_b / peer_b:.2f} of ccache's second machine")
+    print("values that each unit asked for: " + str(farm.asked_for(ours, machine("recorded", farm.redis.port))))
     size = farm.redis.ask("info", "memory").split("used_memory_human:")[1].split()[0]
     farm.redis.stop()
     for name, seconds in rows:
