@@ -137,12 +137,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let record = recorder.finish();
     count_time(stats, &record);
     recorder.write_block(&record, &mut block);
-    if detour.is_none() && is_hit(&record) && recheck::is_due(config) {
-        say_rechecked(args, stats);
-    }
-    if let Some(remote) = &cache.remote {
-        remote.finish();
-    }
+    follow_up(&cache, detour.as_ref(), &record, (args, config));
     if let Some(store) = cache.store {
         // Best effort: a lost record only affects reports.
         let _ = store.note(&record.to_text());
@@ -155,6 +150,21 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
         Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(nvcc, args),
+    }
+}
+
+/// What a compile does for others once its own outputs are there.
+fn follow_up(
+    cache: &StoreView<'_>,
+    detour: Option<&Detour>,
+    record: &Compile,
+    (args, config): (&[OsString], &Config),
+) {
+    if detour.is_none() && is_hit(record) && recheck::is_due(config) {
+        say_rechecked(args, cache.stats);
+    }
+    if let Some(remote) = &cache.remote {
+        remote.finish();
     }
 }
 
