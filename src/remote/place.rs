@@ -68,9 +68,14 @@ impl HelperPlace {
         self.directory.join("lock")
     }
 
-    /// The file whose time says when a helper was started, or did not answer.
+    /// The file whose time says when a helper was started that has no socket yet.
     pub(super) fn attempt(&self) -> PathBuf {
         self.directory.join("attempt")
+    }
+
+    /// The file whose time says when the helper did not answer.
+    pub(super) fn silent(&self) -> PathBuf {
+        self.directory.join("silent")
     }
 
     pub(super) fn queue(&self) -> Queue {

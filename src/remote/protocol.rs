@@ -1,10 +1,13 @@
-//! What a compile and the helper say to each other: a request is one byte with what follows it, an answer is one byte
+//! What a compile and the helper say to each other: the helper greets with one byte; a request is one byte with what follows it, an answer is one byte
 //! for each record that was asked for. Both are the same build of the same program, so there is no negotiation: the
 //! socket's directory is named after the version too.
 
 use crate::key::Digest;
 use crate::store::Worth;
 use std::io::{self, ErrorKind, Read, Write};
+
+/// What the helper says first.
+pub(super) const GREETING: &[u8; 1] = b"h";
 
 /// Most records that one request names.
 pub(super) const MOST_WANTED: usize = 64;
