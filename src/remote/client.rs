@@ -19,9 +19,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// The program that talks to servers.
-const HELPER: &str = "pcache-remote";
-
 /// How long a started helper may take until it answers, and how often that is tried.
 const START: Duration = Duration::from_millis(400);
 const STEP: Duration = Duration::from_millis(2);
@@ -215,7 +212,7 @@ pub(super) fn connect(place: &HelperPlace) -> io::Result<UnixStream> {
 /// Starts the helper, which goes on as a process of its own when `start` has ended.
 fn start(place: &HelperPlace) -> io::Result<()> {
     fs::write(place.attempt(), "")?;
-    let status = Command::new(program()?)
+    let status = Command::new(find(place.program)?)
         .arg("start")
         .arg(&place.directory)
         .env_clear()
@@ -232,18 +229,19 @@ fn start(place: &HelperPlace) -> io::Result<()> {
 }
 
 /// Runs the helper in the foreground.
-pub(super) fn run_helper(arguments: &[&OsStr]) -> io::Result<ExitStatus> {
-    Command::new(program()?).args(arguments).status()
+pub(super) fn run_helper(program: &str, arguments: &[&OsStr]) -> io::Result<ExitStatus> {
+    Command::new(find(program)?).args(arguments).status()
 }
 
-/// The helper beside this program.
-fn program() -> io::Result<PathBuf> {
+/// A helper program, beside this program or on `PATH`.
+fn find(program: &str) -> io::Result<PathBuf> {
     let own = fs::read_link("/proc/self/exe")?;
-    let beside = own.with_file_name(HELPER);
+    let beside = own.with_file_name(program);
     if beside.is_file() {
         return Ok(beside);
     }
-    which::which(HELPER).map_err(io::Error::other)
+    let found = which::which(program);
+    found.map_err(|error| io::Error::other(format!("{program}: {error}")))
 }
 
 /// Whether the file was written within `time`.

@@ -6,6 +6,9 @@ use crate::key::Digest;
 use crate::store::Worth;
 use std::io::{self, ErrorKind, Read, Write};
 
+/// Schemes of servers that only the helper with the clients of clouds talks to.
+pub(super) const CLOUD_SCHEMES: [&str; 5] = ["s3", "gcs", "azblob", "grpc", "grpcs"];
+
 /// Most records that one request names.
 pub(super) const MOST_WANTED: usize = 64;
 
