@@ -28,7 +28,7 @@ impl Broken {
             Self::new(Server::nginx(nginx, ""), "http", HASTY),
             #[cfg(feature = "cloud")]
             Self::at(crate::cloud::moto(&[]), HASTY, |port| {
-                crate::cloud::s3_url(port, "", "anonymous=yes")
+                crate::cloud::s3_url(port, "", crate::cloud::KEYS)
             }),
         ]
     }

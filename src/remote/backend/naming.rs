@@ -33,12 +33,8 @@ impl Naming {
 
     /// The error of TLS that is behind another one, if there is one.
     pub(super) fn tls(&self, error: &(dyn Error + 'static)) -> Option<BackendError> {
-        let tls = causes(error).find_map(|cause| {
-            // What is in an error of input and output is not among its sources.
-            let inner = cause.downcast_ref().and_then(io::Error::get_ref);
-            let inner = inner.and_then(|inner| inner.downcast_ref());
-            inner.or_else(|| cause.downcast_ref::<rustls::Error>())
-        })?;
+        let mut causes = causes(error);
+        let tls = causes.find_map(|cause| cause.downcast_ref::<rustls::Error>())?;
         Some(BackendError::Tls(self.fault(tls.to_string())))
     }
 }
@@ -50,7 +46,11 @@ pub(super) fn causes<'e>(
     let mut next = Some(error);
     std::iter::from_fn(move || {
         let error = next?;
-        next = error.source();
+        // What is in an error of input and output is not its source.
+        next = match error.downcast_ref().and_then(io::Error::get_ref) {
+            Some(inner) => Some(inner),
+            None => error.source(),
+        };
         Some(error)
     })
 }

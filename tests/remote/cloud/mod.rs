@@ -16,6 +16,9 @@ const ACCOUNT: &str = "devstoreaccount1";
 const ACCOUNT_KEY: &str =
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw==";
 
+/// Keys that moto takes; it lets requests without keys read nothing.
+pub const KEYS: &str = "access_key_id=id&secret_access_key=word";
+
 /// One server of each kind.
 pub fn places() -> [Place; 3] {
     let moto = moto(&[]);
@@ -23,11 +26,7 @@ pub fn places() -> [Place; 3] {
     let gcs = gcs();
     [
         Place {
-            url: s3_url(
-                moto.port(),
-                "/some/prefix",
-                "access_key_id=id&secret_access_key=word",
-            ),
+            url: s3_url(moto.port(), "/some/prefix", KEYS),
             _server: Some(moto),
             _dir: None,
         },

@@ -78,10 +78,10 @@ fn absent_values_are_none_and_the_server_answers() {
 #[test]
 fn results_come_back_as_they_were_put_and_later_ones_replace_them() {
     each(|server| {
-        for size in [1, 5_000_000, 1000, 0, 2 << 20, 3_900_000] {
+        for size in [1, 5_000_000, 1000, 2 << 20, 3_900_000] {
             let value = result(&bytes(size, size as u64));
             assert_eq!(server.put(&action(1), &value), Ok(()), "{size}");
-            assert_eq!(server.has(&action(1)), Ok(true));
+            assert_eq!(server.has(&action(1)), Ok(true), "{size}");
             let got = server.get(&action(1), LARGE).unwrap();
             assert!(got == Some(value), "other bytes of {size}");
         }

@@ -1,6 +1,6 @@
 //! Object stores: keys, buckets that are missing, keys in a file.
 
-use super::{moto, s3_url};
+use super::{KEYS, moto, s3_url};
 use crate::servers::free_port;
 use crate::{HASTY, LARGE, code, connect, in_time};
 use pcache_nvcc::remote::backend::{Timeouts, open};
@@ -8,8 +8,6 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, SystemTime};
 use tempfile::TempDir;
-
-const KEYS: &str = "access_key_id=id&secret_access_key=word";
 
 /// A server that lets in the first request, which makes the bucket; later ones need keys.
 const STRICT: [(&str, &str); 1] = [("INITIAL_NO_AUTH_ACTION_COUNT", "1")];

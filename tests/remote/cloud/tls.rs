@@ -1,7 +1,7 @@
 //! TLS in front of servers that have none: nginx passes their requests on.
 
 use super::reapi::{casd, result};
-use super::{moto, s3_url};
+use super::{KEYS, moto, s3_url};
 use crate::tls::Certificates;
 use crate::{LARGE, bytes, code, connect};
 
@@ -14,7 +14,7 @@ fn authority_of_the_url_is_believed_and_no_other() {
     let location = format!("grpc_pass {};", casd.url("grpc", ""));
     let caches = certificates.nginx_with(&location, "ssl http2");
     let ca = |name: &str| certificates.path(name).display().to_string();
-    let store = s3_url(stores.port(), "", "anonymous=yes").replace("http:", "https:");
+    let store = s3_url(stores.port(), "", KEYS).replace("http:", "https:");
     let cache = caches.url("grpcs", "?header=x-key:value");
     let name = format!("main/ac/{}", "5".repeat(64));
     for url in [store, cache] {
