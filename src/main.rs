@@ -4,7 +4,7 @@
 
 #![no_main]
 
-use pcache_nvcc::compile::{Detour, StoreView, compile};
+use pcache_nvcc::compile::{Detour, StoreView, compile, recheck};
 use pcache_nvcc::config::Config;
 use pcache_nvcc::exec::{Interrupted, Slots};
 use pcache_nvcc::includes::digests::{DigestTable, MappingGuard};
@@ -137,9 +137,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let record = recorder.finish();
     count_time(stats, &record);
     recorder.write_block(&record, &mut block);
-    if let Some(remote) = &cache.remote {
-        remote.finish();
-    }
+    follow_up(&cache, detour.as_ref(), &record, (args, config));
     if let Some(store) = cache.store {
         // Best effort: a lost record only affects reports.
         let _ = store.note(&record.to_text());
@@ -152,6 +150,40 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
         Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(nvcc, args),
+    }
+}
+
+/// What a compile does for others once its own outputs are there.
+fn follow_up(
+    cache: &StoreView<'_>,
+    detour: Option<&Detour>,
+    record: &Compile,
+    (args, config): (&[OsString], &Config),
+) {
+    if detour.is_none() && is_hit(record) && recheck::is_due(config) {
+        say_rechecked(args, cache.stats);
+    }
+    if let Some(remote) = &cache.remote {
+        remote.finish();
+    }
+}
+
+fn is_hit(record: &Compile) -> bool {
+    matches!(
+        record.level,
+        CompileOutcome::DirectHit | CompileOutcome::PreprocessedHit
+    )
+}
+
+/// Compiles a hit again. A difference is said on standard error, since those who run the cache must know.
+fn say_rechecked(args: &[OsString], stats: &Stats) {
+    match recheck::recheck(args, stats) {
+        Ok(None) => {}
+        Ok(Some(output)) => say(&format!(
+            "PCACHE_RECHECK: the cache gave other bytes for {} than a new compile, which are there now; run pcache verify, and pcache clear if the cause is not known",
+            output.display()
+        )),
+        Err(error) => say(&format!("PCACHE_RECHECK: nothing was compared: {error}")),
     }
 }
 

@@ -190,11 +190,18 @@ impl<'a> Explainer<'a> {
         if let Some(equal) = equal {
             return self.removals.between(equal, compile, self.zone);
         }
-        let is_known = former.iter().any(|other| sources(other) == wanted);
-        let said = if is_known {
-            "what former compiles of this source depended on is not in the cache any more"
-        } else {
-            "it is the first compile of this source that the journal knows"
+        let last = former.iter().rposition(|other| sources(other) == wanted);
+        let said = match last {
+            None => "it is the first compile of this source that the journal knows",
+            Some(last)
+                if former[last].level.is_hit()
+                    && made(&former[..last], &former[last]).is_none() =>
+            {
+                "the former result was made on another machine, or before the journal begins, so nothing here tells what it depended on"
+            }
+            Some(_) => {
+                "what former compiles of this source depended on is not in the cache any more"
+            }
         };
         said.to_owned()
     }

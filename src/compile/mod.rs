@@ -7,6 +7,7 @@
 //! | module                                | part                                                           |
 //! |---------------------------------------|----------------------------------------------------------------|
 //! | `invocation`                          | prepares a compile, runs its units, links, delivers            |
+//! | `recheck`                             | compiles a hit again, to compare                               |
 //! | `units`                               | the units of an invocation, one after the other                |
 //! | `plan_memo`                           | nvcc's plan, from `nvcc --dryrun` or remembered                |
 //! | `direct`                              | direct mode: hits without a process, and the records for them  |
@@ -27,6 +28,7 @@ pub mod formats;
 mod inputs;
 mod invocation;
 mod plan_memo;
+pub mod recheck;
 mod request;
 mod run;
 mod stages;

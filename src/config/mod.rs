@@ -14,6 +14,7 @@ mod nearest;
 mod policy;
 mod remotes;
 mod setting;
+mod share;
 mod size;
 mod table;
 mod trusted_keys;
@@ -32,6 +33,7 @@ pub use nearest::{nearest, setting};
 pub use policy::{BadPolicy, EvictionPolicy};
 pub use remotes::{RemoteServer, Remotes};
 pub use setting::Setting;
+pub use share::MillionthShare;
 pub use size::{BadSize, ByteSize};
 pub use table::{Config, ListedSetting, SETTINGS};
 #[cfg(feature = "remote")]

@@ -10,6 +10,7 @@ use super::milliseconds::Milliseconds;
 use super::policy::EvictionPolicy;
 use super::remotes::Remotes;
 use super::setting::Setting;
+use super::share::MillionthShare;
 use super::size::ByteSize;
 use super::trusted_keys::TrustedKeys;
 use super::value::{Effective, SettingKind, SettingSource};
@@ -106,6 +107,8 @@ settings! {
         "Directory below which paths do not matter, so that results serve other checkouts: `auto` is the top of the source's checkout (git, jj, hg, svn), or else of its project";
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even if the cache has a result, and store the new one";
+    recheck: MillionthShare = |_| MillionthShare(0), "PCACHE_RECHECK", "`0%`",
+        "Share of hits that are compiled again and compared, as a check on servers and machines; a difference is said and counted, and the new output stays";
     wait: Duration = |_| DEFAULT_WAIT, "PCACHE_WAIT", "`300`",
         "How long a compile waits for another process that is compiling the same thing; then it compiles too";
     remote: Remotes = |_| Remotes::default(), "PCACHE_REMOTE", "none",

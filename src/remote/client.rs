@@ -1,8 +1,8 @@
 //! The shared level as one compile sees it. Whatever goes wrong here costs the compile at most `PCACHE_REMOTE_WAIT`, once:
 //! after the first failure nothing more is asked.
 
-use super::place::{HelperPlace, LONGEST_ADDRESS};
-use super::protocol::{FetchAnswer, RecordId, Request};
+use super::place::{HelperPlace, LONGEST_ADDRESS, program_for};
+use super::protocol::{FetchAnswer, GREETING, RecordId, Request};
 use crate::config::Config;
 use crate::key::Digest;
 use crate::outcome::RemoteFailure;
@@ -12,6 +12,7 @@ use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read};
+use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
@@ -19,8 +20,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-/// How long a started helper may take until it answers, and how often that is tried.
-const START: Duration = Duration::from_millis(400);
+/// How long `pcache remote` waits for a helper that it has started, and how often a connection is tried.
+const START: Duration = Duration::from_secs(5);
 const STEP: Duration = Duration::from_millis(2);
 
 /// How long no compile tries again after a helper could not be started, or did not answer.
@@ -102,7 +103,7 @@ impl<'a> Remote<'a> {
         if left.is_zero() {
             return Err(RemoteFailure::Wait);
         }
-        let mut connection = free.map_or_else(|| self.connect(left.min(START)), Ok)?;
+        let mut connection = free.map_or_else(|| self.connect(left), Ok)?;
         let exchanged = exchange(&mut connection, id, left);
         let answer = exchanged.map_err(|error| match error.kind() {
             // The helper goes on, and the next compile finds what it brings.
@@ -112,22 +113,47 @@ impl<'a> Remote<'a> {
         Ok((connection, answer))
     }
 
-    /// Connects to the helper. Starts it if it does not run, unless that failed a short while ago.
+    /// Connects to the helper. Starts it if it does not run. Does neither if that failed a short while ago.
     fn connect(&self, patience: Duration) -> Result<UnixStream, RemoteFailure> {
         let (place, settings) = HelperPlace::of(self.config, self.own);
-        if let Ok(connection) = connect(&place) {
-            return Ok(connection);
-        }
-        let connected = if is_recent(&place.attempt(), START) {
-            // Another compile has just started it.
-            wait(&place, patience)
-        } else if is_recent(&place.attempt(), PAUSE) {
+        let silent = place.silent();
+        let was_silent = silent.exists();
+        if was_silent && is_recent(&silent, PAUSE) {
             return Err(RemoteFailure::Helper);
-        } else {
-            let started = place.prepare(&settings).and_then(|()| start(&place));
-            started.and_then(|()| wait(&place, patience))
-        };
+        }
+        if was_silent {
+            // Of compiles that run side by side, one tries again.
+            let _ = fs::write(&silent, "");
+        }
+        let connected = self.connect_or_start(&place, &settings, patience);
+        match &connected {
+            Ok(_) if was_silent => drop(fs::remove_file(&silent)),
+            Err(error) if is_silence(error) => drop(fs::write(&silent, "")),
+            Ok(_) | Err(_) => {}
+        }
         connected.map_err(|_| RemoteFailure::Helper)
+    }
+
+    fn connect_or_start(
+        &self,
+        place: &HelperPlace,
+        settings: &[u8],
+        patience: Duration,
+    ) -> io::Result<UnixStream> {
+        match connect(place, patience) {
+            Err(error) if !is_silence(&error) => {}
+            connected => return connected,
+        }
+        if is_recent(&place.attempt(), self.config.remote_wait.value.into()) {
+            // Another compile has just started it.
+            return wait(place, patience);
+        }
+        if is_recent(&place.attempt(), PAUSE) {
+            return Err(ErrorKind::NotFound.into());
+        }
+        place.prepare(settings)?;
+        start(place)?;
+        wait(place, patience)
     }
 
     /// Notes that the record under `key` was made, for other machines.
@@ -138,9 +164,8 @@ impl<'a> Remote<'a> {
 
     /// Queues what was made, and tells the helper. Best effort: what cannot be queued is not sent.
     pub fn finish(&self) {
-        let state = self.lock();
-        let servers = &self.config.remote.value.0;
-        if state.made.is_empty() || servers.iter().all(|server| server.read_only) {
+        let mut state = self.lock();
+        if state.made.is_empty() || !self.may_send() {
             return;
         }
         let (place, settings) = HelperPlace::of(self.config, self.own);
@@ -153,15 +178,24 @@ impl<'a> Remote<'a> {
             self.stats.add(failure, 1);
             return;
         }
-        let mut told = connect(&place);
-        // Nothing waits for it: it sends what it finds when it has started.
-        if told.is_err() && !is_recent(&place.attempt(), PAUSE) {
-            let _ = start(&place);
+        // A helper that is in trouble looks into the queue when it is well again.
+        if state.has_failed || is_recent(&place.silent(), PAUSE) {
             return;
         }
-        if let Ok(connection) = &mut told {
-            let _ = Request::Queued.write(connection);
+        match state.connections.pop().map_or_else(|| open(&place), Ok) {
+            Ok(mut connection) => drop(Request::Queued.write(&mut connection)),
+            Err(error) if is_silence(&error) || is_recent(&place.attempt(), PAUSE) => {}
+            // Nothing waits for it: it sends what it finds when it has started.
+            Err(_) => drop(start(&place)),
         }
+    }
+
+    /// Whether anything is sent. A machine that would not believe its own results sends none.
+    fn may_send(&self) -> bool {
+        let servers = &self.config.remote.value.0;
+        let is_reader =
+            self.config.sign_key.value.is_none() && !self.config.trusted_keys.value.0.is_empty();
+        !is_reader && servers.iter().any(|server| !server.read_only)
     }
 }
 
@@ -169,20 +203,17 @@ impl<'a> Remote<'a> {
 pub(super) fn start_and_connect(place: &HelperPlace, settings: &[u8]) -> io::Result<UnixStream> {
     place.prepare(settings)?;
     start(place)?;
-    wait(place, START * 5)
+    wait(place, START)
 }
 
 /// Connects to a helper that is starting.
 fn wait(place: &HelperPlace, patience: Duration) -> io::Result<UnixStream> {
     let began = Instant::now();
     loop {
-        match connect(place) {
-            Ok(connection) => {
-                // It answers, so that it may be started again as soon as it has ended.
-                let _ = fs::remove_file(place.attempt());
-                return Ok(connection);
-            }
-            Err(error) if began.elapsed() >= patience => return Err(error),
+        let left = patience.saturating_sub(began.elapsed());
+        match connect(place, left.max(STEP)) {
+            Ok(connection) => return Ok(connection),
+            Err(error) if left.is_zero() => return Err(error),
             Err(_) => thread::sleep(STEP),
         }
     }
@@ -197,16 +228,43 @@ fn exchange(connection: &mut UnixStream, id: RecordId, left: Duration) -> io::Re
     FetchAnswer::of(answer[0]).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
-/// Connects to the helper of a place. A socket whose path is too long for an address is reached through the descriptor of
-/// its directory.
-pub(super) fn connect(place: &HelperPlace) -> io::Result<UnixStream> {
-    use std::os::fd::AsRawFd;
-    let socket = place.socket();
-    if socket.as_os_str().len() < LONGEST_ADDRESS {
-        return UnixStream::connect(socket);
+/// Connects to the helper of a place, and waits until it greets, as one that was stopped does not.
+pub(super) fn connect(place: &HelperPlace, patience: Duration) -> io::Result<UnixStream> {
+    let mut connection = open(place)?;
+    connection.set_read_timeout(Some(patience))?;
+    connection.read_exact(&mut [0; GREETING.len()])?;
+    Ok(connection)
+}
+
+/// Whether an error is that of a helper that runs and does not answer.
+pub(super) fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+}
+
+/// Connects to the socket of a place without waiting: a helper that was stopped accepts nothing, and once its queue of
+/// connections is full, waiting would have no end. A socket whose path is too long for an address is reached through the
+/// descriptor of its directory.
+fn open(place: &HelperPlace) -> io::Result<UnixStream> {
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect};
+    let mut path = place.socket();
+    let directory = if path.as_os_str().len() < LONGEST_ADDRESS {
+        None
+    } else {
+        Some(File::open(&place.directory)?)
+    };
+    if let Some(directory) = &directory {
+        path = format!("/proc/self/fd/{}/socket", directory.as_raw_fd()).into();
     }
-    let directory = File::open(&place.directory)?;
-    UnixStream::connect(format!("/proc/self/fd/{}/socket", directory.as_raw_fd()))
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::STREAM,
+        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+        None,
+    )?;
+    connect(&socket, &SocketAddrUnix::new(path)?)?;
+    let connection = UnixStream::from(socket);
+    connection.set_nonblocking(false)?;
+    Ok(connection)
 }
 
 /// Starts the helper, which goes on as a process of its own when `start` has ended.
@@ -233,7 +291,14 @@ pub(super) fn run_helper(program: &str, arguments: &[&OsStr]) -> io::Result<Exit
     Command::new(find(program)?).args(arguments).status()
 }
 
-/// A helper program, beside this program or on `PATH`.
+/// The helper for the configured servers, beside this program or on PATH.
+///
+/// # Errors
+/// There is none.
+pub fn helper_program(config: &Config) -> io::Result<PathBuf> {
+    find(program_for(config))
+}
+
 fn find(program: &str) -> io::Result<PathBuf> {
     let own = fs::read_link("/proc/self/exe")?;
     let beside = own.with_file_name(program);

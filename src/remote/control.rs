@@ -1,10 +1,11 @@
 //! The helper as `pcache remote` sees it.
 
-use super::client::{connect, run_helper, start_and_connect};
+use super::client::{connect, is_silence, run_helper, start_and_connect};
 use super::place::{HELPER, HelperPlace};
 use super::protocol::Request;
 use crate::config::Config;
 use std::io::{self, Read};
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::ExitStatus;
 use std::thread;
@@ -39,7 +40,7 @@ impl RemoteControl {
     /// # Errors
     /// It runs and does not answer.
     pub fn status(&self) -> io::Result<Option<String>> {
-        let Ok(mut connection) = connect(&self.place) else {
+        let Some(mut connection) = self.connected()? else {
             return Ok(None);
         };
         connection.set_read_timeout(Some(PATIENCE))?;
@@ -68,7 +69,7 @@ impl RemoteControl {
             if left == 0 || began.elapsed() >= timeout {
                 return Ok(left);
             }
-            if connect(&self.place).is_err() {
+            if self.connected()?.is_none() {
                 let mut connection = start_and_connect(&self.place, &self.settings)?;
                 Request::Queued.write(&mut connection)?;
             }
@@ -81,7 +82,7 @@ impl RemoteControl {
     /// # Errors
     /// It cannot be told.
     pub fn stop(&self) -> io::Result<bool> {
-        let Ok(mut connection) = connect(&self.place) else {
+        let Some(mut connection) = self.connected()? else {
             return Ok(false);
         };
         Request::Stop.write(&mut connection)?;
@@ -89,6 +90,15 @@ impl RemoteControl {
         connection.set_read_timeout(Some(PATIENCE))?;
         let _ = connection.read(&mut [0]);
         Ok(true)
+    }
+
+    /// A connection to the helper; `None` if none runs.
+    fn connected(&self) -> io::Result<Option<UnixStream>> {
+        match connect(&self.place, PATIENCE) {
+            Ok(connection) => Ok(Some(connection)),
+            Err(error) if is_silence(&error) => Err(error),
+            Err(_) => Ok(None),
+        }
     }
 
     /// Has a helper of its own ask every server, and print what each answers.

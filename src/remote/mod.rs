@@ -13,5 +13,5 @@ mod place;
 mod protocol;
 mod queue;
 
-pub use client::Remote;
+pub use client::{Remote, helper_program};
 pub use control::{RemoteControl, keygen};

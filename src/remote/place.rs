@@ -58,7 +58,7 @@ impl HelperPlace {
         digest.update(&settings);
         let name = hex::encode(&digest.finalize()[..8]);
         let directory = own.join(DIRECTORY).join(name);
-        let program = program(config);
+        let program = program_for(config);
         (Self { directory, program }, settings)
     }
 
@@ -77,9 +77,14 @@ impl HelperPlace {
         self.directory.join("lock")
     }
 
-    /// The file whose time says when a helper was started, or did not answer.
+    /// The file whose time says when a helper was started that has no socket yet.
     pub(super) fn attempt(&self) -> PathBuf {
         self.directory.join("attempt")
+    }
+
+    /// The file whose time says when the helper did not answer.
+    pub(super) fn silent(&self) -> PathBuf {
+        self.directory.join("silent")
     }
 
     pub(super) fn queue(&self) -> Queue {
@@ -119,7 +124,8 @@ impl HelperPlace {
     }
 }
 
-fn program(config: &Config) -> &'static str {
+/// The program that talks to the configured servers.
+pub(super) fn program_for(config: &Config) -> &'static str {
     let servers = &config.remote.value.0;
     let schemes = servers
         .iter()

@@ -1,4 +1,4 @@
-//! What a compile and the helper say to each other: a request is one byte with what follows it, an answer is one byte
+//! What a compile and the helper say to each other: the helper greets with one byte; a request is one byte with what follows it, an answer is one byte
 //! for each record that was asked for. Both are the same build of the same program, so there is no negotiation: the
 //! socket's directory is named after the version too.
 
@@ -8,6 +8,9 @@ use std::io::{self, ErrorKind, Read, Write};
 
 /// Schemes of servers that only the helper with the clients of clouds talks to.
 pub(super) const CLOUD_SCHEMES: [&str; 5] = ["s3", "gcs", "azblob", "grpc", "grpcs"];
+
+/// What the helper says first.
+pub(super) const GREETING: &[u8; 1] = b"h";
 
 /// Most records that one request names.
 pub(super) const MOST_WANTED: usize = 64;

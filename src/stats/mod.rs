@@ -155,6 +155,10 @@ pub enum Counter {
     RemoteBytesSent,
     /// Microseconds until a server's answer was in the local cache, of all hits and misses together.
     RemoteMicroseconds,
+    /// A hit that was compiled again, to compare.
+    Rechecked,
+    /// Those that gave other bytes.
+    RecheckDiffered,
     /// A server could not be used.
     RemoteFailed(RemoteFailure),
 }
@@ -192,6 +196,8 @@ impl Counter {
             Self::RemoteBytesReceived => REMOTE + 4,
             Self::RemoteBytesSent => REMOTE + 5,
             Self::RemoteMicroseconds => REMOTE + 6,
+            Self::Rechecked => REMOTE + 7,
+            Self::RecheckDiffered => REMOTE + 8,
             Self::RemoteFailed(failure) => REMOTE_FAILURES + failure as usize,
         }
     }

@@ -46,6 +46,7 @@ fn every_setting_can_be_set_read_and_unset() {
         ("nvrtc", "false"),
         ("base_dir", "/home/me/src"),
         ("recache", "true"),
+        ("recheck", "0.1%"),
         ("wait", "60"),
         (
             "remote",

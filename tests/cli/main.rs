@@ -20,6 +20,7 @@ mod import;
 mod init;
 mod pages;
 mod pcache;
+mod remote;
 mod report;
 mod settings;
 mod stats;

@@ -39,6 +39,8 @@ mod one_step;
 mod outputs;
 mod pcache;
 mod places;
+#[cfg(feature = "remote")]
+mod remote;
 mod report;
 mod secrets;
 mod semantic;

@@ -88,7 +88,7 @@ pub(crate) fn build_in_both(ws: &mut Workspace, args: &[&str], compared: Compare
 
 /// Checks that nothing that a build left or printed in `place` holds the path of another one.
 #[track_caller]
-fn names_no_other_place(ws: &Workspace, place: &str, outcome: &Outcome) {
+pub(crate) fn names_no_other_place(ws: &Workspace, place: &str, outcome: &Outcome) {
     let others = PLACES.iter().filter(|other| **other != place);
     for other in others {
         let path = ws.path(other);

@@ -245,7 +245,7 @@ fn own_folder(folder: &Path, has_links: bool) {
 }
 
 /// A toolkit with scripts and with headers that cost nothing.
-fn stub_toolkit(ws: &Workspace) -> PathBuf {
+pub(crate) fn stub_toolkit(ws: &Workspace) -> PathBuf {
     let toolkit = toolkit_of_links(ws);
     own_folder(&toolkit.join("nvvm"), true);
     own_folder(&toolkit.join("nvvm/bin"), true);

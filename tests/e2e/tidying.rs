@@ -166,6 +166,32 @@ fn a_result_that_the_tools_do_not_give_is_found() {
     assert_eq!(ws.pcache(&["verify", "--recompile", "9"]).0, 0);
 }
 
+#[test]
+fn a_hit_that_is_checked_is_compared_with_a_new_compile() {
+    let mut ws = two_units();
+    let store = FileStore::open(&ws.root().join("cache"), 1 << 30).expect("a store");
+    let (key, mut record) = last_result(&ws, &store);
+    ws.set_env("PCACHE_RECHECK", "100%");
+    ws.build(TWO).hits_directly(1).same_as(&ws.kept(TWO));
+    let (_, stats) = ws.pcache(&["stats"]);
+    let counts = [&stats["rechecked"], &stats["recheck_differed"]];
+    assert_eq!(counts, [&json!(1), &json!(0)]);
+    // Another object stands where the result of this one should, and every checksum is right.
+    let other = store.put_artefact(b"\x7fELF of another compile");
+    record["outputs"][0]["artefact"] = json!(other.expect("stored"));
+    let record = record.to_string();
+    store.put_record(&key, record.as_bytes()).expect("stored");
+    ws.set_env("PCACHE_DIRECT", "0");
+    let outcome = ws.build(TWO);
+    let said = outcome.err();
+    assert!(said.contains("gave other bytes for"), "{said}");
+    let right = ws.kept(TWO);
+    assert_eq!(outcome.outputs.differences(&right.outputs), "");
+    let (_, stats) = ws.pcache(&["stats"]);
+    let counts = [&stats["rechecked"], &stats["recheck_differed"]];
+    assert_eq!(counts, [&json!(2), &json!(1)]);
+}
+
 /// A request that was stopped in the middle of the cache, whatever it holds there.
 fn stopped(ws: &Workspace, arguments: &[&str]) -> Child {
     let mut command = ws.command(program("pcache"));

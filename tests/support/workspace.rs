@@ -71,6 +71,23 @@ impl Workspace {
         warm::plant(&self.fresh("cache"), path);
     }
 
+    /// Makes `name` the machine of later runs: one with a cache and a home of its own. Its cache knows the toolkit.
+    pub fn use_machine(&mut self, name: &str) {
+        let place = self.root.join("machines").join(name);
+        let (cache, home) = (place.join("cache"), place.join("home"));
+        if !cache.exists() {
+            fs::create_dir_all(&home).expect("a home");
+            warm::plant(&cache, &self.env[OsStr::new("PATH")]);
+        }
+        self.set_env("PCACHE_DIR", cache);
+        self.set_env("HOME", home);
+    }
+
+    /// The value of a variable for both programs.
+    pub fn env(&self, name: &str) -> &OsStr {
+        &self.env[OsStr::new(name)]
+    }
+
     /// A workspace whose work folder holds one source.
     pub fn with(name: &str, text: &str) -> Self {
         let this = Self::new();
@@ -248,10 +265,11 @@ impl Workspace {
 
     /// What `nvcc args…` is asked here; `None` if this is not the toolkit of this test run.
     fn question(&self, args: &[&str]) -> Option<Question> {
-        let places = [("HOME", "home"), ("TMPDIR", "tmp"), ("PCACHE_DIR", "cache")];
+        let places = ["HOME", "TMPDIR", "PCACHE_DIR"];
+        // nvcc knows nothing of the servers that machines share.
         let is_place = |name: &OsStr, value: &OsStr| {
-            let mut places = places.iter();
-            places.any(|(own, dir)| name == *own && value == self.root.join(dir))
+            let is_own = Path::new(value).starts_with(&self.root) && value != self.root.as_os_str();
+            name == "PCACHE_REMOTE" || is_own && places.iter().any(|own| name == *own)
         };
         let env = self
             .env

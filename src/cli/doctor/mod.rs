@@ -9,6 +9,7 @@
 //! | `probe`     | a file system, by trying                              |
 //! | `launchers` | other caches that would wrap the same compiles        |
 //! | `builds`    | the same in a CMake build directory                   |
+//! | `remote`    | servers that share results between machines           |
 //! | `settings`  | settings that nothing reads, or that switch it off    |
 
 mod builds;
@@ -16,6 +17,7 @@ mod cache;
 mod findings;
 mod launchers;
 mod probe;
+mod remote;
 mod settings;
 mod toolchain;
 mod trust;
@@ -58,6 +60,7 @@ pub(super) fn run(
     let nvcc = toolchain::examine(context, &mut findings);
     cache::examine(context.config, context.env, &mut findings);
     launchers::examine(context.env, nvcc.as_ref(), &mut findings);
+    remote::examine(context.config, &mut findings);
     builds::examine(arguments.build.as_deref(), context.env, &mut findings);
     settings::examine(
         context.config,

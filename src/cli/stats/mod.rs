@@ -138,6 +138,8 @@ struct StatsReport<'a> {
     fallbacks: InOrder<u64>,
     stages: InOrder<StageReport>,
     nvrtc: Nvrtc,
+    rechecked: u64,
+    recheck_differed: u64,
     remote: RemoteReport,
     store: Store,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,6 +262,8 @@ impl<'a> StatsReport<'a> {
             fallbacks: InOrder(fallbacks.collect()),
             stages: InOrder(stages.collect()),
             nvrtc: Nvrtc::new(&counts.nvrtc),
+            rechecked: shown.rechecked[0],
+            recheck_differed: shown.rechecked[1],
             remote: RemoteReport::new(&shown.remote),
             store: Store {
                 entries: size.entries,

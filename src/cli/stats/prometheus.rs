@@ -68,7 +68,21 @@ pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error
     )?;
     print_nvrtc(out, &counts.nvrtc)?;
     print_remote(out, &shown.remote)?;
+    print_rechecked(out, shown.rechecked)?;
     plain(out, shown)
+}
+
+fn print_rechecked(out: &mut Screen<'_>, [all, differed]: [u64; 2]) -> Result<(), Error> {
+    let rechecked = Metric {
+        name: "pcache_rechecked_total",
+        kind: "counter",
+        help: "Hits that were compiled again, by whether the bytes were equal",
+    };
+    let outcomes = [
+        ("equal", all.saturating_sub(differed)),
+        ("differed", differed),
+    ];
+    labelled(out, &rechecked, "outcome", outcomes.into_iter())
 }
 
 fn print_remote(out: &mut Screen<'_>, counts: &RemoteCounts) -> Result<(), Error> {

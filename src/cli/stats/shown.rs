@@ -21,6 +21,8 @@ pub(super) struct Shown<'a> {
     /// Bytes of artefacts that were compressed: before, and as written.
     pub(super) compressed: [u64; 2],
     pub(super) remote: RemoteCounts,
+    /// Hits that were compiled again, and those of them that differed.
+    pub(super) rechecked: [u64; 2],
     pub(super) since: Option<JournalSpan>,
 }
 
@@ -101,6 +103,8 @@ impl<'a> Shown<'a> {
             max_bytes: config.max_size.value.bytes(),
             evicted: snapshot.get(Counter::Evicted),
             remote: RemoteCounts::of(&snapshot),
+            rechecked: [Counter::Rechecked, Counter::RecheckDiffered]
+                .map(|counter| snapshot.get(counter)),
             compressed: [Counter::PackedFrom, Counter::PackedTo]
                 .map(|counter| snapshot.get(counter)),
             since,

@@ -31,6 +31,11 @@ pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error
     }
     print_nvrtc(out, &shown.counts.nvrtc)?;
     print_remote(out, &shown.remote)?;
+    let [rechecked, differed] = shown.rechecked;
+    if rechecked > 0 {
+        line(out, "hits checked", rechecked)?;
+        line(out, "  with other bytes", differed)?;
+    }
     print_store(out, shown)
 }
 

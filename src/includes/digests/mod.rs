@@ -185,19 +185,38 @@ impl DigestTable {
         path: &Path,
         seen: io::Result<Sighting>,
     ) -> Result<(Sighting, Digest), DigestError> {
+        self.digest_of_at_most(path, seen, u64::MAX)
+    }
+
+    /// [`DigestTable::digest_of_seen`] a file of which at most `most` bytes are read. Opens only what is a regular
+    /// file, as opening a device may do anything.
+    ///
+    /// # Errors
+    /// Those of `digest_of`. A file with more bytes whose digest is not in the table is no file.
+    pub fn digest_of_at_most(
+        &self,
+        path: &Path,
+        seen: io::Result<Sighting>,
+        most: u64,
+    ) -> Result<(Sighting, Digest), DigestError> {
         let seen = seen.map_err(DigestError::io("examine", path))?;
         if let Some(digest) = self.get(&seen, Aspect::CONTENT) {
             return Ok((seen, digest));
         }
+        let is_wanted = |metadata: &fs::Metadata| metadata.is_file() && metadata.len() <= most;
+        let metadata = fs::metadata(path).map_err(DigestError::io("examine", path))?;
+        if !is_wanted(&metadata) {
+            return Err(DigestError::NotAFile { path: path.into() });
+        }
         for _ in 0..ATTEMPTS {
             let started = CoarseTime::now();
-            let mut file = open_for_reading(path)?;
+            let file = open_for_reading(path)?;
             let metadata = file.metadata().map_err(DigestError::io("examine", path))?;
-            if !metadata.is_file() {
+            if !is_wanted(&metadata) {
                 return Err(DigestError::NotAFile { path: path.into() });
             }
             let seen = Sighting::of(&file).map_err(DigestError::io("examine", path))?;
-            let digest = hash(&mut file).map_err(DigestError::io("read", path))?;
+            let digest = hash(&file, most).map_err(DigestError::io("read", path))?;
             let after = Sighting::of(&file).map_err(DigestError::io("examine", path))?;
             if seen == after {
                 self.put(&file, &seen, Aspect::CONTENT, &digest, started);
@@ -297,13 +316,19 @@ fn open_for_reading(path: &Path) -> Result<File, DigestError> {
         .map_err(|error| DigestError::io("open", path)(error.into()))
 }
 
-fn hash(file: &mut File) -> io::Result<Digest> {
+/// Fails for more than `most` bytes: files of the kernel go on, whatever their size is.
+fn hash(mut file: &File, most: u64) -> io::Result<Digest> {
+    let mut left = most;
     let mut hasher = Sha256::new();
     let mut chunk = [0; CHUNK];
     loop {
         match file.read(&mut chunk) {
             Ok(0) => return Ok(hasher.finalize().into()),
-            Ok(count) => hasher.update(&chunk[..count]),
+            Ok(count) if count as u64 > left => return Err(io::ErrorKind::FileTooLarge.into()),
+            Ok(count) => {
+                left -= count as u64;
+                hasher.update(&chunk[..count]);
+            }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
         }

@@ -15,6 +15,10 @@ use std::thread;
 /// How many files one thread looks at. Starting a thread takes about as long as looking at 20 files.
 const SHARE: usize = 1000;
 
+/// More bytes than a file has that compiles read. A path set from another machine may name any file, which must not cost
+/// the compile its time.
+const LARGEST: u64 = 256 << 20;
+
 /// Most threads that look at one set's files: a build has other compiles to run.
 const MOST_THREADS: usize = 4;
 
@@ -94,7 +98,7 @@ impl<'a> Checker<'a> {
             let path = expanded(self.roots, short, &mut buffer)?;
             let mut find = || {
                 let seen = viewer.look(path, has_neighbour);
-                let found = self.table.digest_of_seen(path, seen);
+                let found = self.table.digest_of_at_most(path, seen, LARGEST);
                 found.ok().map(|(_, digest)| digest)
             };
             let digest = match memo.as_deref_mut() {

@@ -3,11 +3,11 @@
 
 use super::server::Server;
 use super::signature::SendingKey;
-use super::transfer::Transfer;
+use super::transfer::{Transfer, UselessValues};
 use super::uploads::Uploads;
 use crate::config::Config;
 use crate::remote::place::{HelperPlace, LONGEST_ADDRESS};
-use crate::remote::protocol::{FetchAnswer, Request};
+use crate::remote::protocol::{FetchAnswer, GREETING, Request};
 use crate::stats::Stats;
 use crate::store::FileStore;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -19,7 +19,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{self, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -91,6 +91,8 @@ pub(super) fn serve(directory: &Path) -> io::Result<()> {
         began: Instant::now(),
     });
     let listener = bind(&place)?;
+    // It answers now, so that it may be started again as soon as it has ended.
+    let _ = fs::remove_file(place.attempt());
     for _ in 0..UPLOADERS {
         let helper = Arc::clone(&helper);
         thread::spawn(move || helper.uploads.run(&helper.transfer));
@@ -130,6 +132,7 @@ fn transfer(config: &Config) -> io::Result<Transfer> {
         servers,
         key: key.transpose()?,
         trusted: config.trusted_keys.value.clone(),
+        useless: UselessValues::default(),
     })
 }
 
@@ -158,6 +161,7 @@ impl Helper {
     fn accept(self: &Arc<Self>, listener: &UnixListener, place: &HelperPlace) -> io::Result<()> {
         listener.set_nonblocking(true)?;
         let mut last_used = Instant::now();
+        let own = identity(&place.socket());
         loop {
             let mut ready = [PollFd::new(listener, PollFlags::IN)];
             match poll(&mut ready, Some(&ROUND)) {
@@ -174,7 +178,7 @@ impl Helper {
             if is_used {
                 last_used = Instant::now();
             }
-            if last_used.elapsed() > IDLE || !is_ours(&place.socket(), listener) {
+            if last_used.elapsed() > IDLE || identity(&place.socket()) != own {
                 return Ok(());
             }
         }
@@ -187,15 +191,21 @@ impl Helper {
             return;
         }
         let helper = Arc::clone(self);
-        thread::spawn(move || {
+        let converse = move || {
             // A compile that has gone needs no answer.
             let _ = helper.converse(connection);
             helper.connections.fetch_sub(1, Ordering::Relaxed);
-        });
+        };
+        // The system may allow no more threads.
+        if thread::Builder::new().spawn(converse).is_err() {
+            self.connections.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     fn converse(&self, mut connection: UnixStream) -> io::Result<()> {
         connection.set_nonblocking(false)?;
+        // A compile that only tells of its results is gone already, and its request is read all the same.
+        let _ = connection.write_all(GREETING);
         while let Some(request) = Request::read(&mut connection)? {
             match request {
                 Request::Fetch(wanted) => {
@@ -242,9 +252,10 @@ impl Helper {
     }
 }
 
-/// Whether the socket at this path is the one that is listened on: a user may have removed the cache.
-fn is_ours(path: &PathBuf, _listener: &UnixListener) -> bool {
-    fs::metadata(path).is_ok_and(|metadata| metadata.uid() == rustix::process::getuid().as_raw())
+/// Which file the socket at this path is: a user may have removed the cache, and another helper may have made a new one.
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs::metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
 }
 
 /// The shape of `pcache remote status --json`.

@@ -33,7 +33,12 @@ pub(super) struct Server {
 
 /// A request could not be answered; it was counted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Unanswered;
+pub(super) enum Unanswered {
+    /// It may be answered later.
+    Now,
+    /// The server does not take so large a value.
+    Ever,
+}
 
 impl Server {
     /// `wait` is how long a compile waits at most.
@@ -88,7 +93,7 @@ impl Server {
         request: impl FnOnce() -> Result<T, BackendError>,
     ) -> Result<T, Unanswered> {
         if !breaker.is_closed() {
-            return Err(Unanswered);
+            return Err(Unanswered::Now);
         }
         match request() {
             Ok(answer) => {
@@ -97,9 +102,14 @@ impl Server {
             }
             Err(error) => {
                 self.stats.add(Counter::RemoteFailed(failure_of(&error)), 1);
+                if matches!(error, BackendError::TooLarge(_)) {
+                    // The server is well.
+                    breaker.note_answer();
+                    return Err(Unanswered::Ever);
+                }
                 let now = Instant::now();
                 breaker.note_failure(&error.to_string(), error.retry_after(), now);
-                Err(Unanswered)
+                Err(Unanswered::Now)
             }
         }
     }

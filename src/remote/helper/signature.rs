@@ -101,13 +101,7 @@ pub(super) fn open<'v>(
     place: ValuePlace<'_>,
     trusted: &TrustedKeys,
 ) -> Result<&'v [u8], Unopened> {
-    let parts = || {
-        let ([name, signature], rest) = value.strip_prefix(MAGIC)?.split_first_chunk()?;
-        let (name, rest) = rest.split_at_checked(usize::from(*name))?;
-        let (signature, body) = rest.split_at_checked(usize::from(*signature))?;
-        Some((name, signature, body))
-    };
-    let (name, signature, body) = parts().ok_or(Unopened::Garbled)?;
+    let (name, signature, body) = parts(value).ok_or(Unopened::Garbled)?;
     if trusted.0.is_empty() {
         return Ok(body);
     }
@@ -123,6 +117,19 @@ pub(super) fn open<'v>(
                 .is_ok_and(|key| key.verify_strict(&text, &signature).is_ok())
     });
     is_valid.then_some(body).ok_or(Unopened::Untrusted)
+}
+
+/// Whether a value says that a key has signed it. Does not check the signature.
+pub(super) fn has_signature(value: &[u8]) -> bool {
+    parts(value).is_some_and(|(_, signature, _)| !signature.is_empty())
+}
+
+/// The name of the key, the signature, and the body.
+fn parts(value: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let ([name, signature], rest) = value.strip_prefix(MAGIC)?.split_first_chunk()?;
+    let (name, rest) = rest.split_at_checked(usize::from(*name))?;
+    let (signature, body) = rest.split_at_checked(usize::from(*signature))?;
+    Some((name, signature, body))
 }
 
 fn signed(body: &[u8], place: ValuePlace<'_>) -> Vec<u8> {

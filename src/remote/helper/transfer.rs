@@ -5,7 +5,7 @@
 use super::action_result;
 use super::pack::{Pack, PackedArtefact, PackedContent, name_of, of_blob};
 use super::server::{Server, Unanswered};
-use super::signature::{SendingKey, Unopened, ValuePlace, open, seal};
+use super::signature::{SendingKey, Unopened, ValuePlace, has_signature, open, seal};
 use crate::config::TrustedKeys;
 use crate::includes::path_set::{self, PathSet};
 use crate::outcome::RemoteFailure;
@@ -14,6 +14,8 @@ use crate::stats::Counter;
 use crate::store::{Artefact, FileStore, StoreError, Worth};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
+use std::collections::HashSet;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 /// The most bytes of a value that a server may send.
@@ -22,12 +24,37 @@ const LONGEST_VALUE: u64 = 64 << 20;
 /// More bytes than a large artefact has, compressed.
 const LONGEST_BLOB: u64 = 2 << 30;
 
+/// More bytes than the path set of a compile has. A longer one would only cost time.
+const LONGEST_SET: usize = 4 << 20;
+
 /// The servers and the local cache.
 pub(super) struct Transfer {
     pub(super) store: FileStore,
     pub(super) servers: Vec<Server>,
     pub(super) key: Option<SendingKey>,
     pub(super) trusted: TrustedKeys,
+    pub(super) useless: UselessValues,
+}
+
+/// Names of values that were of no use when they were fetched: garbled, or with a large artefact that the server has
+/// dropped. They are sent again, though the server has them.
+#[derive(Default)]
+pub(super) struct UselessValues(Mutex<HashSet<[u8; 32]>>);
+
+/// Most names that are remembered.
+const MOST_USELESS: usize = 10_000;
+
+impl UselessValues {
+    fn lock(&self) -> MutexGuard<'_, HashSet<[u8; 32]>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn note(&self, name: &[u8; 32]) {
+        let mut names = self.lock();
+        if names.len() < MOST_USELESS {
+            names.insert(*name);
+        }
+    }
 }
 
 /// What became of a record that was to be sent.
@@ -35,7 +62,7 @@ pub(super) struct Transfer {
 pub(super) enum Sending {
     /// It is on every server to which anything is sent.
     Done,
-    /// It cannot be sent: it, or something that it names, was removed from the local cache.
+    /// It cannot be sent: it, or something that it names, was removed from the local cache, or is too large for a server.
     Gone,
     /// A server did not answer. It is tried again.
     Later,
@@ -54,7 +81,7 @@ impl Transfer {
                         break 'servers;
                     }
                     Ok(None) => {}
-                    Err(Unanswered) => answer = FetchAnswer::Failed,
+                    Err(_) => answer = FetchAnswer::Failed,
                 }
             }
         }
@@ -80,39 +107,48 @@ impl Transfer {
         let Some(value) = server.get(&record_path(namespace, &name), LONGEST_VALUE)? else {
             return Ok(None);
         };
-        let pack = self.opened(&value, namespace, &name)?;
-        if pack.worth != id.worth {
-            return Err(self.failed(RemoteFailure::Garbled));
-        }
-        let pack = self.with_blobs(server, namespace, pack)?;
+        let opened = self.opened(&value, namespace, &name);
+        let opened = opened.and_then(|pack| {
+            let is_meant = pack.worth == id.worth;
+            is_meant.then_some(pack).ok_or(Unopened::Garbled)
+        });
+        let pack = opened.map_err(|unopened| {
+            self.useless.note(&name);
+            self.failed(match unopened {
+                Unopened::Garbled => RemoteFailure::Garbled,
+                Unopened::Untrusted => RemoteFailure::Untrusted,
+            })
+        })?;
+        let Some(pack) = self.with_blobs(server, namespace, &name, pack)? else {
+            // The record alone is of no use.
+            return Ok(None);
+        };
         let stored = self.import(id, &pack);
         stored.map_err(|_| self.failed(RemoteFailure::Store))
     }
 
     /// The pack in a value, if it may be believed.
-    fn opened(&self, value: &[u8], namespace: &str, name: &[u8; 32]) -> Result<Pack, Unanswered> {
+    fn opened(&self, value: &[u8], namespace: &str, name: &[u8; 32]) -> Result<Pack, Unopened> {
         let place = ValuePlace { namespace, name };
         let body = action_result::decode(value).ok_or(Unopened::Garbled);
         let body = body.and_then(|body| open(body, place, &self.trusted));
-        let pack = body.and_then(|body| Pack::read(body).ok_or(Unopened::Garbled));
-        pack.map_err(|unopened| match unopened {
-            Unopened::Garbled => self.failed(RemoteFailure::Garbled),
-            Unopened::Untrusted => self.failed(RemoteFailure::Untrusted),
-        })
+        body.and_then(|body| Pack::read(body).ok_or(Unopened::Garbled))
     }
 
     fn failed(&self, failure: RemoteFailure) -> Unanswered {
         self.store.stats().add(Counter::RemoteFailed(failure), 1);
-        Unanswered
+        Unanswered::Now
     }
 
-    /// The pack with the bytes of all its artefacts, except those that the local cache has.
+    /// The pack with the bytes of all its artefacts, except those that the local cache has. `None` if the server has
+    /// dropped one.
     fn with_blobs(
         &self,
         server: &Server,
         namespace: &str,
+        name: &[u8; 32],
         mut pack: Pack,
-    ) -> Result<Pack, Unanswered> {
+    ) -> Result<Option<Pack>, Unanswered> {
         let mut artefacts = Vec::new();
         for one in pack.artefacts {
             let PackedContent::Blob(blob) = &one.content else {
@@ -124,17 +160,21 @@ impl Transfer {
             }
             let path = blob_path(namespace, blob);
             let most = blob.size.min(LONGEST_BLOB);
-            let value = server.get(&path, most)?;
-            // The server has dropped it: the record alone is of no use.
-            let bytes = value.and_then(|value| of_blob(&value, &one.artefact));
-            let bytes = bytes.ok_or_else(|| self.failed(RemoteFailure::Garbled))?;
+            let Some(value) = server.get(&path, most)? else {
+                self.useless.note(name);
+                return Ok(None);
+            };
+            let bytes = of_blob(&value, &one.artefact).ok_or_else(|| {
+                self.useless.note(name);
+                self.failed(RemoteFailure::Garbled)
+            })?;
             artefacts.push(PackedArtefact {
                 content: PackedContent::Inline(bytes),
                 ..one
             });
         }
         pack.artefacts = artefacts;
-        Ok(pack)
+        Ok(Some(pack))
     }
 
     /// Stores what a record names, and then the record. `None` if the local cache has all of it already.
@@ -158,19 +198,33 @@ impl Transfer {
         Ok(Some(()))
     }
 
+    /// Whether any server takes anything now.
+    pub(super) fn may_send(&self) -> bool {
+        self.writable()
+            .any(|server| server.send_breaker.is_closed())
+    }
+
+    fn writable(&self) -> impl Iterator<Item = &Server> {
+        self.servers.iter().filter(|one| !one.settings.read_only)
+    }
+
     /// Sends a record, and what it names, to every server to which anything is sent.
     pub(super) fn send(&self, id: &RecordId) -> Sending {
         let Some((pack, blobs)) = self.packed(id) else {
             return Sending::Gone;
         };
         let mut sent = Sending::Done;
-        let writable = self.servers.iter().filter(|one| !one.settings.read_only);
-        for server in writable {
+        for server in self.writable() {
             match self.send_to(server, id, &pack, &blobs) {
                 Ok(true) => self.store.stats().add(Counter::RemoteSent, 1),
                 Ok(false) => {}
-                Err(Unanswered) => sent = Sending::Later,
+                Err(Unanswered::Now) => sent = Sending::Later,
+                Err(Unanswered::Ever) if sent == Sending::Done => sent = Sending::Gone,
+                Err(Unanswered::Ever) => {}
             }
+        }
+        if sent == Sending::Done {
+            self.useless.lock().remove(&name_of(&id.key));
         }
         sent
     }
@@ -190,24 +244,29 @@ impl Transfer {
         let path = record_path(namespace, &name);
         let mut pack = std::borrow::Cow::Borrowed(pack);
         let is_list = pack.value.starts_with(path_set::TITLE);
+        let is_useless = self.useless.lock().contains(&name);
         if is_list || self.key.is_some() {
-            // A value that is not believed is replaced.
             let there = server.get_to_send(&path, LONGEST_VALUE)?;
+            if self.key.is_none() && there.as_deref().is_some_and(is_signed) {
+                // Others would no longer believe it.
+                return Ok(false);
+            }
+            // A value that is not believed is replaced.
             let there = there.and_then(|value| self.opened(&value, namespace, &name).ok());
             match there {
                 Some(there) if is_list => match merged(Some(&there.value), &pack.value) {
                     Some(list) => pack.to_mut().value = list,
                     None => return Ok(false),
                 },
-                Some(_) => return Ok(false),
-                None => {}
+                Some(_) if !is_useless => return Ok(false),
+                Some(_) | None => {}
             }
-        } else if server.has(&path)? {
+        } else if !is_useless && server.has(&path)? {
             return Ok(false);
         }
         for blob in blobs {
             let path = blob_path(namespace, &blob.name);
-            if !server.has(&path)? {
+            if is_useless || !server.has(&path)? {
                 server.put(&path, &blob.bytes)?;
             }
         }
@@ -250,6 +309,11 @@ impl Transfer {
     }
 }
 
+/// Whether a value has a signature, whatever it is worth.
+fn is_signed(value: &[u8]) -> bool {
+    action_result::decode(value).is_some_and(has_signature)
+}
+
 /// The list of `first` with the sets of `newer` in front. `None` if it has all of them already. Sets whose names do not
 /// follow from their bytes are left out.
 fn merged(first: Option<&[u8]>, newer: &[u8]) -> Option<Vec<u8>> {
@@ -257,7 +321,8 @@ fn merged(first: Option<&[u8]>, newer: &[u8]) -> Option<Vec<u8>> {
     let mut sets: Vec<PathSet> = first.map(read).unwrap_or_default();
     let mut list = None;
     for set in read(newer).into_iter().rev() {
-        let is_whole = <[u8; 32]>::from(Sha256::digest(set.bytes())) == set.digest;
+        let is_whole = set.bytes().len() <= LONGEST_SET
+            && <[u8; 32]>::from(Sha256::digest(set.bytes())) == set.digest;
         if !is_whole || sets.contains(&set) {
             continue;
         }
