@@ -24,6 +24,15 @@ const HINT: &str = "write URLs, each with its attributes behind it, such as redi
 /// The namespace of a server for which none is named.
 const NAMESPACE: &str = "main";
 
+/// Parameters of URLs whose values are not shown.
+const SECRETS: [&str; 5] = [
+    "secret_access_key",
+    "session_token",
+    "account_key",
+    "sas_token",
+    "header",
+];
+
 impl Remotes {
     fn parse(text: &str) -> Result<Self, String> {
         let mut servers: Vec<RemoteServer> = Vec::new();
@@ -82,20 +91,33 @@ fn namespaces(text: &str) -> Result<Vec<String>, String> {
 }
 
 impl RemoteServer {
-    /// The URL without its password.
+    /// The URL without its password and without keys.
     pub fn shown(&self) -> String {
-        let Some((scheme, rest)) = self.url.split_once("://") else {
+        let (url, query) = match self.url.split_once('?') {
+            Some((url, query)) => (url, format!("?{}", shown_query(query))),
+            None => (self.url.as_str(), String::new()),
+        };
+        let Some((scheme, rest)) = url.split_once("://") else {
             return self.url.clone();
         };
-        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let end = rest.find(['/', '#']).unwrap_or(rest.len());
         match rest[..end].rsplit_once('@') {
-            None => self.url.clone(),
+            None => format!("{url}{query}"),
             Some((user, _)) => {
                 let name = user.split(':').next().unwrap_or_default();
-                format!("{scheme}://{name}:…{}", &rest[user.len()..])
+                format!("{scheme}://{name}:…{}{query}", &rest[user.len()..])
             }
         }
     }
+}
+
+/// A query without the values of those parameters that let a client in.
+fn shown_query(query: &str) -> String {
+    let pairs = query.split('&').map(|pair| match pair.split_once('=') {
+        Some((name, _)) if SECRETS.contains(&name) => format!("{name}=…"),
+        _ => pair.to_owned(),
+    });
+    pairs.collect::<Vec<_>>().join("&")
 }
 
 /// Without passwords.
@@ -183,6 +205,11 @@ mod tests {
             ("redis://user:pass@host/1", "redis://user:…@host/1"),
             ("redis://:p@ss@host?x=1", "redis://:…@host?x=1"),
             ("http://host/a@b", "http://host/a@b"),
+            (
+                "s3://b/p?region=r&secret_access_key=k&x=1",
+                "s3://b/p?region=r&secret_access_key=…&x=1",
+            ),
+            ("grpc://h:1?header=k:v@w", "grpc://h:1?header=…"),
         ] {
             assert_eq!(read(url).unwrap().to_string(), shown);
         }

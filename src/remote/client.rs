@@ -1,7 +1,7 @@
 //! The shared level as one compile sees it. Whatever goes wrong here costs the compile at most `PCACHE_REMOTE_WAIT`, once:
 //! after the first failure nothing more is asked.
 
-use super::place::{HelperPlace, LONGEST_ADDRESS};
+use super::place::{HelperPlace, LONGEST_ADDRESS, program_for};
 use super::protocol::{FetchAnswer, GREETING, QueuedRecord, RecordId, Request};
 use crate::config::Config;
 use crate::key::Digest;
@@ -19,9 +19,6 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
-
-/// The program that talks to servers.
-const HELPER: &str = "pcache-remote";
 
 /// How long `pcache remote` waits for a helper that it has started, and how often a connection is tried.
 const START: Duration = Duration::from_secs(5);
@@ -274,7 +271,7 @@ fn open(place: &HelperPlace) -> io::Result<UnixStream> {
 /// Starts the helper, which goes on as a process of its own when `start` has ended.
 fn start(place: &HelperPlace) -> io::Result<()> {
     fs::write(place.attempt(), "")?;
-    let status = Command::new(helper_program()?)
+    let status = Command::new(find(place.program)?)
         .arg("start")
         .arg(&place.directory)
         .env_clear()
@@ -291,21 +288,26 @@ fn start(place: &HelperPlace) -> io::Result<()> {
 }
 
 /// Runs the helper in the foreground.
-pub(super) fn run_helper(arguments: &[&OsStr]) -> io::Result<ExitStatus> {
-    Command::new(helper_program()?).args(arguments).status()
+pub(super) fn run_helper(program: &str, arguments: &[&OsStr]) -> io::Result<ExitStatus> {
+    Command::new(find(program)?).args(arguments).status()
 }
 
-/// The helper beside this program, or on PATH.
+/// The helper for the configured servers, beside this program or on PATH.
 ///
 /// # Errors
 /// There is none.
-pub fn helper_program() -> io::Result<PathBuf> {
+pub fn helper_program(config: &Config) -> io::Result<PathBuf> {
+    find(program_for(config))
+}
+
+fn find(program: &str) -> io::Result<PathBuf> {
     let own = fs::read_link("/proc/self/exe")?;
-    let beside = own.with_file_name(HELPER);
+    let beside = own.with_file_name(program);
     if beside.is_file() {
         return Ok(beside);
     }
-    which::which(HELPER).map_err(io::Error::other)
+    let found = which::which(program);
+    found.map_err(|error| io::Error::other(format!("{program}: {error}")))
 }
 
 /// Whether the file was written within `time`.

@@ -1,7 +1,7 @@
 //! The helper as `pcache remote` sees it.
 
 use super::client::{connect, is_silence, run_helper, start_and_connect};
-use super::place::HelperPlace;
+use super::place::{HELPER, HelperPlace};
 use super::protocol::{MOST_WANTED, QueuedRecord, Request};
 use crate::config::Config;
 use crate::store::{Name, Worth};
@@ -124,7 +124,8 @@ impl RemoteControl {
     /// The helper cannot be started.
     pub fn test(&self) -> io::Result<ExitStatus> {
         self.place.prepare(&self.settings)?;
-        run_helper(&["test".as_ref(), self.place.directory.as_os_str()])
+        let arguments = ["test".as_ref(), self.place.directory.as_os_str()];
+        run_helper(self.place.program, &arguments)
     }
 }
 
@@ -133,5 +134,8 @@ impl RemoteControl {
 /// # Errors
 /// The helper cannot be started.
 pub fn keygen(name: &str, file: &Path) -> io::Result<ExitStatus> {
-    run_helper(&["keygen".as_ref(), name.as_ref(), file.as_os_str()])
+    run_helper(
+        HELPER,
+        &["keygen".as_ref(), name.as_ref(), file.as_os_str()],
+    )
 }

@@ -2,6 +2,7 @@
 //! lie in it, so that compiles with other settings have another helper, and a helper takes nothing from the environment
 //! of the compile that happened to start it.
 
+use super::protocol::CLOUD_SCHEMES;
 use super::queue::{Queue, make_private};
 use crate::config::Config;
 use sha2::{Digest, Sha256};
@@ -37,10 +38,16 @@ const DIRECTORY: &str = "remote";
 /// Longer ones have no address: `sun_path` has 108 bytes.
 pub(super) const LONGEST_ADDRESS: usize = 100;
 
+/// The program that talks to servers, and the one that talks to those of clouds too.
+pub(super) const HELPER: &str = "pcache-remote";
+const CLOUD_HELPER: &str = "pcache-remote-cloud";
+
 /// The directory of one helper.
 #[derive(Clone, Debug)]
 pub(super) struct HelperPlace {
     pub(super) directory: PathBuf,
+    /// The name of the program that is the helper here.
+    pub(super) program: &'static str,
 }
 
 impl HelperPlace {
@@ -51,11 +58,13 @@ impl HelperPlace {
         digest.update(&settings);
         let name = hex::encode(&digest.finalize()[..8]);
         let directory = own.join(DIRECTORY).join(name);
-        (Self { directory }, settings)
+        let program = program_for(config);
+        (Self { directory, program }, settings)
     }
 
     pub(super) fn at(directory: PathBuf) -> Self {
-        Self { directory }
+        let program = HELPER;
+        Self { directory, program }
     }
 
     pub(super) fn socket(&self) -> PathBuf {
@@ -112,6 +121,24 @@ impl HelperPlace {
             });
             value.map(|value| OsString::from_vec(value.to_owned()))
         })
+    }
+}
+
+/// The program that talks to the configured servers.
+pub(super) fn program_for(config: &Config) -> &'static str {
+    let servers = &config.remote.value.0;
+    let schemes = servers
+        .iter()
+        .filter_map(|server| server.url.split_once("://"));
+    let needs_cloud = |scheme: &str| {
+        CLOUD_SCHEMES
+            .iter()
+            .any(|one| one.eq_ignore_ascii_case(scheme))
+    };
+    if schemes.into_iter().any(|(scheme, _)| needs_cloud(scheme)) {
+        CLOUD_HELPER
+    } else {
+        HELPER
     }
 }
 

@@ -6,6 +6,9 @@ use crate::key::Digest;
 use crate::store::{Name, Worth};
 use std::io::{self, ErrorKind, Read, Write};
 
+/// Schemes of servers that only the helper with the clients of clouds talks to.
+pub(super) const CLOUD_SCHEMES: [&str; 5] = ["s3", "gcs", "azblob", "grpc", "grpcs"];
+
 /// What the helper says first.
 pub(super) const GREETING: &[u8; 1] = b"h";
 

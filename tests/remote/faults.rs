@@ -19,22 +19,33 @@ struct Broken {
 
 impl Broken {
     /// Each kind of server, once.
-    fn all() -> [Self; 3] {
+    fn all() -> Vec<Self> {
         let nginx = "create_full_put_path on;";
-        [
+        vec![
             Self::new(Server::redis(&[]), "redis", HASTY),
             Self::new(Server::valkey(&[]), "redis", HASTY),
+            Self::new(Server::memcached(&[]), "memcached", HASTY),
             Self::new(Server::nginx(nginx, ""), "http", HASTY),
+            #[cfg(feature = "cloud")]
+            Self::at(crate::cloud::moto(&[]), HASTY, |port| {
+                crate::cloud::s3_url(port, "", crate::cloud::KEYS)
+            }),
         ]
     }
 
     fn new(server: Server, scheme: &str, timeouts: Timeouts) -> Self {
+        Self::at(server, timeouts, |port| {
+            format!("{scheme}://127.0.0.1:{port}")
+        })
+    }
+
+    /// A server whose URL follows from the port.
+    fn at(server: Server, timeouts: Timeouts, url: impl Fn(u16) -> String) -> Self {
         let value = bytes(100_000, 3);
-        let patient = crate::connect(&server.url(scheme, ""));
+        let patient = crate::connect(&url(server.port()));
         patient.put("main/cas/value", &value).unwrap();
         let proxy = FaultProxy::start(server.port(), Fault::None);
-        let url = format!("{scheme}://127.0.0.1:{}", proxy.port());
-        let backend = open(&url, timeouts).unwrap();
+        let backend = open(&url(proxy.port()), timeouts).unwrap();
         Self {
             _server: server,
             proxy,
@@ -106,7 +117,7 @@ fn closed_port_is_unreachable() {
     for broken in Broken::all() {
         broken.check(Fault::Refuse, &["unreachable"]);
     }
-    for scheme in ["redis", "http"] {
+    for scheme in ["redis", "memcached", "http"] {
         let url = format!("{scheme}://127.0.0.1:{}", free_port());
         let backend = open(&url, HASTY).unwrap();
         assert_eq!(code(&in_time(|| backend.probe())), "unreachable");
@@ -155,6 +166,7 @@ fn timeouts_name_the_phase_that_was_too_long() {
     let long = Duration::from_secs(60);
     for (kind, scheme) in [
         (Server::redis as fn(&[&str]) -> Server, "redis"),
+        (Server::memcached, "memcached"),
         (|_| Server::nginx("", ""), "http"),
     ] {
         let server = kind(&[]);
@@ -186,7 +198,7 @@ fn unknown_host_is_unreachable() {
         first_byte: Duration::from_secs(8),
         whole: Duration::from_secs(8),
     };
-    for scheme in ["redis", "http"] {
+    for scheme in ["redis", "memcached", "http"] {
         let url = format!("{scheme}://no-such-host.invalid");
         let done = in_time(|| open(&url, timeouts).unwrap().probe());
         // A machine without a name server may answer too late.

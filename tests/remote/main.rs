@@ -12,10 +12,13 @@ mod poll;
 #[path = "../support/servers.rs"]
 mod servers;
 
+#[cfg(feature = "cloud")]
+mod cloud;
 mod contract;
 mod faults;
 mod file;
 mod http;
+mod memcached;
 mod redis;
 mod tls;
 

@@ -10,10 +10,10 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 /// A folder with the authorities `ours` and `other`, and a certificate of ours for 127.0.0.1 and `localhost`.
-struct Certificates(TempDir);
+pub struct Certificates(TempDir);
 
 impl Certificates {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let certificates = Self(TempDir::new().unwrap());
         for name in ["ours", "other"] {
             certificates.openssl(&format!(
@@ -40,18 +40,23 @@ impl Certificates {
         assert!(done.status.success(), "openssl {arguments}: {told}");
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
     fn nginx(&self) -> Server {
+        self.nginx_with("create_full_put_path on;", "ssl")
+    }
+
+    /// nginx that speaks `protocols`, and does with requests what `location` says.
+    pub fn nginx_with(&self, location: &str, protocols: &str) -> Server {
         let (certificate, key) = (self.path("server.pem"), self.path("server.key"));
         let settings = format!(
-            "ssl; ssl_certificate {}; ssl_certificate_key {}",
+            "{protocols}; ssl_certificate {}; ssl_certificate_key {}",
             certificate.display(),
             key.display()
         );
-        Server::nginx("create_full_put_path on;", &settings)
+        Server::nginx(location, &settings)
     }
 
     fn redis(&self) -> Server {

@@ -45,6 +45,20 @@ impl Server {
         })
     }
 
+    /// `memcached` that takes values of up to 64 MiB, with further arguments.
+    pub fn memcached(arguments: &[&str]) -> Self {
+        let program = program("memcached");
+        let arguments: Vec<String> = arguments.iter().map(|word| (*word).to_owned()).collect();
+        Self::start(move |_, port| {
+            let mut command = Command::new(&program);
+            command.args(["-l", "127.0.0.1", "-p", &port.to_string()]);
+            // As root it wants to be told as which user it runs.
+            command.args(["-u", "root", "-I", "64m", "-m", "256"]);
+            command.args(&arguments);
+            command
+        })
+    }
+
     /// nginx with a WebDAV folder. `location` is put into its `location /`, `server` into its `server`.
     pub fn nginx(location: &str, server: &str) -> Self {
         let program = program("nginx");

@@ -17,12 +17,12 @@ pub(super) fn examine(config: &Config, findings: &mut Findings) {
     if servers.is_empty() {
         return;
     }
-    match helper_program() {
+    match helper_program(config) {
         Ok(program) => findings.ok(ABOUT, format!("{} talks to them", program.display())),
-        Err(_) => findings.advise(
+        Err(error) => findings.advise(
             Severity::Error,
             ABOUT,
-            "servers are set, but pcache-remote, which talks to them, is missing",
+            format!("servers are set, but the program that talks to them is missing: {error}"),
             "install it beside pcache-nvcc, or on PATH",
         ),
     }

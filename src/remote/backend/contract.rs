@@ -10,7 +10,8 @@ use std::time::Duration;
 /// `.` or `..`. Any other name is [`BackendError::Denied`], and no server is asked.
 pub trait RemoteBackend: Send + Sync {
     /// The value under `name`; `None` if the server has none. A value of more than `most` bytes is refused before it
-    /// is read into memory.
+    /// is read into memory. For a name under `cas`, `most` is the exact size of the value: the names of some servers
+    /// contain it.
     ///
     /// # Errors
     /// See [`BackendError`].

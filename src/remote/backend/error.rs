@@ -111,7 +111,7 @@ impl BackendError {
 /// Why a URL names no server. Never contains the password in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{why}; a remote cache is one of redis://HOST[:PORT][/DB], rediss://…, redis+unix:///SOCKET[?db=N], http://HOST[:PORT][/PATH], https://… and file:///DIRECTORY"
+    "{why}; a remote cache is one of redis://HOST[:PORT][/DB], rediss://…, redis+unix:///SOCKET[?db=N], memcached://HOST[:PORT], http://HOST[:PORT][/PATH], https://…, file:///DIRECTORY and, with pcache-remote-cloud, s3://BUCKET, gcs://BUCKET, azblob://CONTAINER and grpc://HOST:PORT"
 )]
 pub struct BadUrl {
     /// What is wrong with it.

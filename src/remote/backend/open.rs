@@ -1,10 +1,16 @@
 //! Finds the kind of server for a URL.
 
+#[cfg(feature = "cloud")]
+use super::cloud::CloudBackend;
 use super::file::FileBackend;
 use super::http::HttpBackend;
+use super::memcached::MemcachedBackend;
+#[cfg(feature = "cloud")]
+use super::reapi::ReapiBackend;
 use super::redis::RedisBackend;
 use super::url::ServerUrl;
 use super::{BadUrl, RemoteBackend, Timeouts};
+use crate::remote::protocol::CLOUD_SCHEMES;
 
 /// The server that a URL names. Does not connect to it.
 ///
@@ -15,7 +21,17 @@ pub fn open(url: &str, timeouts: Timeouts) -> Result<Box<dyn RemoteBackend>, Bad
     Ok(match url.scheme.as_str() {
         "redis" | "rediss" | "redis+unix" | "unix" => Box::new(RedisBackend::new(&url, timeouts)?),
         "http" | "https" => Box::new(HttpBackend::new(&url, timeouts)?),
+        "memcached" => Box::new(MemcachedBackend::new(&url, timeouts)?),
         "file" => Box::new(FileBackend::new(&url)?),
+        #[cfg(feature = "cloud")]
+        "s3" | "gcs" | "azblob" => Box::new(CloudBackend::new(&url, timeouts)?),
+        #[cfg(feature = "cloud")]
+        "grpc" | "grpcs" => Box::new(ReapiBackend::new(&url, timeouts)?),
+        scheme if CLOUD_SCHEMES.contains(&scheme) => {
+            return Err(BadUrl::new(format!(
+                "{scheme}:// needs the program pcache-remote-cloud (cargo build --features cloud)"
+            )));
+        }
         scheme => return Err(BadUrl::new(format!("no servers for {scheme}:// are known"))),
     })
 }
@@ -37,7 +53,9 @@ mod tests {
         for (url, why) in [
             ("", "no scheme"),
             ("main", "no scheme"),
-            ("s3://bucket", "no servers for s3://"),
+            ("ftp://host", "no servers for ftp://"),
+            #[cfg(not(feature = "cloud"))]
+            ("s3://bucket", "pcache-remote-cloud"),
             ("redis://", "no host"),
             ("redis://h:70000", "port"),
             ("redis://u:secret@h:port", "port"),
@@ -48,6 +66,9 @@ mod tests {
             ("redis+unix://host/path", "host"),
             ("redis+unix://", "path"),
             ("rediss://h?ca=/does/not/exist", "/does/not/exist"),
+            ("memcached://u:secret@h", "password"),
+            ("memcached://h/path", "path"),
+            ("memcached://h?ttl=soon", "ttl"),
             ("http://u:secret@h/a b", "character"),
             ("https://h?ca=/does/not/exist", "/does/not/exist"),
             ("http://h/#part", "#"),
@@ -72,6 +93,7 @@ mod tests {
             "rediss://cache.example:6380",
             "redis+unix:///run/redis.sock?db=2",
             "unix:///run/redis.sock",
+            "memcached://cache.example",
             "http://10.0.0.1:8080/cache/",
             "https://user:pass@cache.example/a/b",
             "file:///mount/cache",

@@ -5,11 +5,12 @@ use super::cluster::{ClusterSlots, Moved};
 use super::contract::check_name;
 use super::deadline::Deadline;
 use super::error::visible_words;
+use super::exchange::{ExchangeFault, await_reply, fault_of};
 use super::resp::{Reply, ReplyError, read_reply, write_request};
-use super::socket::{PhaseOver, ServerAddress, ServerStream, tls_config};
+use super::socket::{ServerAddress, ServerStream, tls_config};
 use super::url::ServerUrl;
 use super::{BackendError, BadUrl, RemoteBackend, ServerFault, TimeoutPhase, Timeouts};
-use std::io::{self, BufRead as _, BufReader, ErrorKind};
+use std::io::BufReader;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// Precedes the name in every key.
@@ -39,16 +40,6 @@ pub(super) struct RedisBackend {
 struct Idle {
     address: ServerAddress,
     connection: BufReader<ServerStream>,
-}
-
-/// Why a connection gave no reply.
-enum ExchangeFault {
-    /// It ended before the first byte of the reply: if it had been idle, it may have been closed long ago.
-    Closed(String),
-    Over(TimeoutPhase),
-    Garbled(String),
-    TooLarge(u64),
-    Tls(String),
 }
 
 impl RedisBackend {
@@ -199,23 +190,7 @@ impl RedisBackend {
         match done {
             Ok(Reply::Refused(words)) => Err(refusal(self.fault(&words), &words)),
             Ok(reply) => Ok(reply),
-            Err(fault) => Err(self.name(fault)),
-        }
-    }
-
-    fn name(&self, fault: ExchangeFault) -> BackendError {
-        match fault {
-            ExchangeFault::Closed(why) => BackendError::Unreachable(self.fault(&why)),
-            ExchangeFault::Over(phase) => BackendError::Timeout {
-                server: self.server.clone(),
-                phase,
-                limit: self.timeouts.of(phase),
-            },
-            ExchangeFault::Garbled(why) => BackendError::Garbled(self.fault(&why)),
-            ExchangeFault::TooLarge(size) => {
-                BackendError::TooLarge(self.fault(&format!("the value has {size} bytes")))
-            }
-            ExchangeFault::Tls(why) => BackendError::Tls(self.fault(&why)),
+            Err(fault) => Err(fault.name(&self.server, &self.timeouts)),
         }
     }
 
@@ -352,18 +327,6 @@ fn greet(
     read_rest(connection, NO_VALUE)
 }
 
-/// Waits for the first byte.
-fn await_reply(connection: &mut BufReader<ServerStream>) -> io::Result<()> {
-    match connection.fill_buf() {
-        Ok([]) => Err(io::Error::new(
-            ErrorKind::UnexpectedEof,
-            "the server closed the connection",
-        )),
-        Ok(_) => Ok(()),
-        Err(error) => Err(error),
-    }
-}
-
 fn read_rest(connection: &mut BufReader<ServerStream>, most: u64) -> Result<Reply, ExchangeFault> {
     read_reply(connection, most).map_err(|error| match error {
         ReplyError::Io(error) => fault_of(error, |why| {
@@ -372,18 +335,6 @@ fn read_rest(connection: &mut BufReader<ServerStream>, most: u64) -> Result<Repl
         ReplyError::Malformed(why) => ExchangeFault::Garbled(why),
         ReplyError::TooLarge(size) => ExchangeFault::TooLarge(size),
     })
-}
-
-/// Tells timeouts and errors of TLS from those that `other` names.
-fn fault_of(error: io::Error, other: impl Fn(String) -> ExchangeFault) -> ExchangeFault {
-    let inner = error.get_ref();
-    if let Some(PhaseOver(phase)) = inner.and_then(|inner| inner.downcast_ref()) {
-        return ExchangeFault::Over(*phase);
-    }
-    if let Some(tls) = inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
-        return ExchangeFault::Tls(tls.to_string());
-    }
-    other(error.to_string())
 }
 
 /// The kind of an error reply, by its first word.

@@ -2,6 +2,7 @@
 //!
 //! | part            | what it is for                                             |
 //! |-----------------|------------------------------------------------------------|
+//! | `commands`      | the command line                                           |
 //! | `serve`         | the process: its lock, its socket, its end                 |
 //! | `transfer`      | brings records from servers, and sends them there          |
 //! | `uploads`       | the queue of what is to be sent                            |
@@ -10,6 +11,7 @@
 
 mod action_result;
 mod breaker;
+mod commands;
 mod pack;
 mod serve;
 mod server;
@@ -17,4 +19,4 @@ mod signature;
 mod transfer;
 mod uploads;
 
-pub use serve::{keygen, serve, start, test};
+pub use commands::main;

@@ -44,7 +44,7 @@ const UPLOADERS: usize = 2;
 ///
 /// # Errors
 /// The program cannot be started.
-pub fn start(directory: &Path) -> io::Result<()> {
+pub(super) fn start(directory: &Path) -> io::Result<()> {
     close_inherited()?;
     let own = fs::read_link("/proc/self/exe")?;
     Command::new(own)
@@ -78,7 +78,7 @@ fn close_inherited() -> io::Result<()> {
 ///
 /// # Errors
 /// The settings cannot be read, the cache cannot be opened, or there can be no socket.
-pub fn serve(directory: &Path) -> io::Result<()> {
+pub(super) fn serve(directory: &Path) -> io::Result<()> {
     let place = HelperPlace::at(directory.to_owned());
     let Some(_lock) = locked(&place)? else {
         return Ok(());
@@ -285,7 +285,7 @@ struct ServerStatus {
 ///
 /// # Errors
 /// The settings cannot be read, or a server cannot be used.
-pub fn test(directory: &Path) -> io::Result<()> {
+pub(super) fn test(directory: &Path) -> io::Result<()> {
     let place = HelperPlace::at(directory.to_owned());
     let (config, _) = Config::load(&place.settings()?);
     let transfer = transfer(&config)?;
@@ -310,7 +310,7 @@ pub fn test(directory: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The file exists or cannot be written, or the name is none for a key.
-pub fn keygen(name: &str, path: &Path) -> io::Result<String> {
+pub(super) fn keygen(name: &str, path: &Path) -> io::Result<String> {
     let text = SendingKey::generate(name)?;
     let mut file = File::options()
         .write(true)
