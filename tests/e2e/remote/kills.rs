@@ -67,13 +67,12 @@ fn rounds(count: usize, seed: u64) {
         let step = if direct == "1" { 1 } else { 7 };
         let mut asked = 0;
         for number in (0..count * WIDTH).step_by(step) {
-            let source = format!("unit{number}.cu");
-            let mut command = farm.ws.ours(&["-c", &source, "-o", "again.o"]);
+            let (source, object) = (format!("unit{number}.cu"), format!("unit{number}.o"));
+            let made = farm.ws.read(&object);
+            farm.ws.remove(&object);
+            let mut command = farm.ws.ours(&["-c", &source, "-o", &object]);
             assert!(command.status().expect("a compile").success());
-            assert_eq!(
-                farm.ws.read("again.o"),
-                farm.ws.read(&format!("unit{number}.o"))
-            );
+            assert!(farm.ws.read(&object) == made, "{object}");
             asked += 1;
         }
         let counted = farm.ws.counters();
