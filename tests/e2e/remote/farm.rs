@@ -15,7 +15,7 @@ use crate::support::poll::until;
 use crate::support::workspace::{Workspace, program};
 
 /// Waits that only a hang can reach.
-const PATIENT: &str = "100s";
+const PATIENT: &str = "600s";
 const PATIENT_MILLISECONDS: &str = "100000";
 
 /// Machines and their sources.

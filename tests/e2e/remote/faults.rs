@@ -10,7 +10,7 @@ use crate::support::poll::until;
 use crate::support::servers::{Server, free_port};
 
 /// Units of one test.
-const UNITS: usize = 5;
+const UNITS: usize = 8;
 
 /// What a compile waits in these tests, in milliseconds.
 const WAIT: &str = "300";
@@ -44,17 +44,15 @@ fn is_left_alone(server: &Server, scheme: &str, fault: Fault, kinds: &[&str]) {
     let (mut farm, proxy) = filled(server, scheme);
     farm.start_helper();
     proxy.set(fault);
-    for number in 0..UNITS - 1 {
+    for number in 0..UNITS / 2 {
         farm.compile(number).misses(1);
         if farm.status()["servers"][0]["is_asked"] == false {
             break;
         }
     }
     let counted = farm.counted();
-    // What failed is no miss. A short answer may come through before one is cut off.
-    let may_miss = matches!(fault, Fault::CutAfter(_));
-    assert!(counted.misses == 0 || may_miss, "{counted:?}");
-    assert_eq!(counted.hits, 0, "{counted:?}");
+    // What failed is no miss.
+    assert_eq!((counted.hits, counted.misses), (0, 0), "{counted:?}");
     for kind in counted.failures.keys() {
         assert!(
             kinds.contains(&kind.as_str()) || kind == "wait",
@@ -75,8 +73,9 @@ fn is_left_alone(server: &Server, scheme: &str, fault: Fault, kinds: &[&str]) {
     assert!(proxy.connections() - connections < 5);
     proxy.set(Fault::None);
     wait_until_asked(&farm);
-    farm.ws.set_env("PCACHE_REMOTE_WAIT", WAIT);
-    farm.compile(UNITS - 1).hits_directly(1);
+    // The wait is so short that a busy machine may need more than one.
+    let mut left = UNITS / 2..UNITS;
+    assert!(left.any(|number| farm.compile(number).counted.direct_hits == 1));
 }
 
 #[test]
@@ -116,7 +115,7 @@ fn a_server_that_has_gone_is_left_alone() {
 #[test]
 fn a_server_that_cuts_answers_off_is_left_alone() {
     let kinds = ["garbled", "unreachable"];
-    is_left_alone(&Server::redis(&[]), "redis", Fault::CutAfter(60), &kinds);
+    is_left_alone(&Server::redis(&[]), "redis", Fault::CutAfter(3), &kinds);
 }
 
 #[test]

@@ -62,7 +62,7 @@ fn a_helper_that_was_stopped_costs_one_wait() {
     let mut farm = Farm::with_stubs(&server.url("redis", ""));
     farm.compile(1).misses(1);
     farm.flush();
-    farm.on("b").ws.set_env("PCACHE_REMOTE_WAIT", "300");
+    farm.on("b").ws.set_env("PCACHE_REMOTE_WAIT", "4000");
     farm.start_helper();
     let silent = farm.helper_dir().join("silent");
     farm.signal(Signal::STOP);
@@ -82,7 +82,7 @@ fn a_helper_that_was_stopped_costs_one_wait() {
         .open(&silent)
         .expect("a file");
     file.set_modified(old).expect("a time");
-    farm.ws.set_env("PCACHE_REMOTE_WAIT", "300");
+    farm.ws.set_env("PCACHE_REMOTE_WAIT", "4000");
     farm.compile(1).hits_directly(1);
     assert!(!silent.exists());
     farm.flush();
