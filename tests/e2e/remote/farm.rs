@@ -73,11 +73,6 @@ impl Farm {
         self
     }
 
-    /// The cache of the present machine.
-    pub(super) fn cache(&self) -> PathBuf {
-        self.ws.env("PCACHE_DIR").into()
-    }
-
     /// Runs `pcache remote` with these words.
     pub(super) fn remote(&self, words: &[&str]) -> Output {
         let mut command = self.ws.command(program("pcache"));
