@@ -128,8 +128,8 @@ impl<'a> Remote<'a> {
         let connected = self.connect_or_start(&place, &settings, patience);
         match &connected {
             Ok(_) if was_silent => drop(fs::remove_file(&silent)),
-            Err(error) if is_silence(error) => drop(fs::write(&silent, "")),
-            Ok(_) | Err(_) => {}
+            Ok(_) => {}
+            Err(_) => drop(fs::write(&silent, "")),
         }
         connected.map_err(|_| RemoteFailure::Helper)
     }
@@ -147,9 +147,6 @@ impl<'a> Remote<'a> {
         if is_recent(&place.attempt(), self.config.remote_wait.value.into()) {
             // Another compile has just started it.
             return wait(place, patience);
-        }
-        if is_recent(&place.attempt(), PAUSE) {
-            return Err(ErrorKind::NotFound.into());
         }
         place.prepare(settings)?;
         start(place)?;

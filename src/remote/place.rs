@@ -82,7 +82,7 @@ impl HelperPlace {
         self.directory.join("attempt")
     }
 
-    /// The file whose time says when the helper did not answer.
+    /// The file whose time says when the helper did not start, or did not answer.
     pub(super) fn silent(&self) -> PathBuf {
         self.directory.join("silent")
     }

@@ -83,11 +83,6 @@ impl Workspace {
         self.set_env("HOME", home);
     }
 
-    /// The value of a variable for both programs.
-    pub fn env(&self, name: &str) -> &OsStr {
-        &self.env[OsStr::new(name)]
-    }
-
     /// A workspace whose work folder holds one source.
     pub fn with(name: &str, text: &str) -> Self {
         let this = Self::new();

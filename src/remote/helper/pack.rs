@@ -46,8 +46,7 @@ pub(super) enum PackedContent {
 struct Manifest {
     schema: u32,
     worth: PackedWorth,
-    /// Bytes of the record.
-    record: u64,
+    record: Artefact,
     artefacts: Vec<ManifestRow>,
 }
 
@@ -109,7 +108,7 @@ impl Pack {
         let manifest = Manifest {
             schema: SCHEMA,
             worth: self.worth.into(),
-            record: self.value.len() as u64,
+            record: Artefact::of(&self.value),
             artefacts: rows.collect(),
         };
         let manifest = serde_json::to_vec(&manifest).ok()?;
@@ -136,7 +135,10 @@ impl Pack {
         if manifest.schema != SCHEMA {
             return None;
         }
-        let value = take(&mut rest, manifest.record)?.to_vec();
+        let value = take(&mut rest, manifest.record.size)?.to_vec();
+        if Artefact::of(&value) != manifest.record {
+            return None;
+        }
         let mut artefacts = Vec::new();
         for row in manifest.artefacts {
             let content = match row.blob {
@@ -302,9 +304,8 @@ mod tests {
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 0x10;
-            // What is not noticed here is signed, or in the record's own digests.
             if let Some(read) = Pack::read(&damaged) {
-                assert_eq!(read.artefacts, pack.artefacts, "{at}");
+                assert_eq!(read, pack, "{at}");
             }
         }
     }

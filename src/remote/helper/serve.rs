@@ -92,7 +92,9 @@ pub(super) fn serve(directory: &Path) -> io::Result<()> {
     });
     let listener = bind(&place)?;
     // It answers now, so that it may be started again as soon as it has ended.
-    let _ = fs::remove_file(place.attempt());
+    for mark in [place.attempt(), place.silent()] {
+        let _ = fs::remove_file(mark);
+    }
     for _ in 0..UPLOADERS {
         let helper = Arc::clone(&helper);
         thread::spawn(move || helper.uploads.run(&helper.transfer));

@@ -15,6 +15,7 @@ use crate::store::{Artefact, FileStore, Name, Reading, StoreError, SurveyedFile,
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -37,19 +38,24 @@ pub(super) struct Transfer {
 }
 
 /// Names of values that were of no use when they were fetched: garbled, or with a large artefact that the server has
-/// dropped. They are sent again, though the server has them.
+/// dropped. They are sent again, though the server has them. After the first one, other values that are there are looked
+/// at, too, before they are taken for sent.
 #[derive(Default)]
-pub(super) struct UselessValues(Mutex<HashSet<[u8; 32]>>);
+pub(super) struct UselessValues {
+    names: Mutex<HashSet<[u8; 32]>>,
+    were_any: AtomicBool,
+}
 
 /// Most names that are remembered.
 const MOST_USELESS: usize = 10_000;
 
 impl UselessValues {
     fn lock(&self) -> MutexGuard<'_, HashSet<[u8; 32]>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, name: &[u8; 32]) {
+        self.were_any.store(true, Ordering::Relaxed);
         let mut names = self.lock();
         if names.len() < MOST_USELESS {
             names.insert(*name);
@@ -248,7 +254,7 @@ impl Transfer {
         let mut pack = std::borrow::Cow::Borrowed(pack);
         let is_list = pack.value.starts_with(path_set::TITLE);
         let is_useless = self.useless.lock().contains(name);
-        if is_list || self.key.is_some() {
+        if is_list || self.key.is_some() || self.useless.were_any.load(Ordering::Relaxed) {
             let there = server.get_to_send(&path, LONGEST_VALUE)?;
             if self.key.is_none() && there.as_deref().is_some_and(is_signed) {
                 // Others would no longer believe it.

@@ -15,7 +15,7 @@ use crate::support::poll::until;
 use crate::support::workspace::{Workspace, program};
 
 /// Waits that only a hang can reach.
-const PATIENT: &str = "100s";
+const PATIENT: &str = "600s";
 const PATIENT_MILLISECONDS: &str = "100000";
 
 /// Machines and their sources.
@@ -71,11 +71,6 @@ impl Farm {
     pub(super) fn on(&mut self, machine: &str) -> &mut Self {
         self.ws.use_machine(machine);
         self
-    }
-
-    /// The cache of the present machine.
-    pub(super) fn cache(&self) -> PathBuf {
-        self.ws.env("PCACHE_DIR").into()
     }
 
     /// Runs `pcache remote` with these words.

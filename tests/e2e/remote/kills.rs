@@ -51,9 +51,14 @@ fn round(farm: &Farm, server: &mut Server, random: &mut Random, first: usize) {
 fn rounds(count: usize, seed: u64) {
     let mut server = Server::nginx("", "");
     let mut farm = Farm::with_stubs(&server.url("http", ""));
+    // A helper that is killed while it starts costs a compile so much.
+    farm.ws.set_env("PCACHE_REMOTE_WAIT", "2000");
+    let silent = farm.helper_dir().join("silent");
     let mut random = Random(seed);
     for number in 0..count {
         round(&farm, &mut server, &mut random, number * WIDTH);
+        // As if the pause were over.
+        let _ = fs::remove_file(&silent);
     }
     server.restart();
     farm.flush();
@@ -61,19 +66,19 @@ fn rounds(count: usize, seed: u64) {
     assert_eq!(counted.unsent, 0, "{counted:?}");
     let before = farm.ws.counters();
     assert_eq!(before.misses, (count * WIDTH) as u64, "{before:?}");
+    farm.ws.set_env("PCACHE_REMOTE_WAIT", "100000");
     for (machine, direct) in [("b", "1"), ("c", "0")] {
         farm.on(machine).ws.set_env("PCACHE_DIRECT", direct);
         // Of the second machine a few are enough.
         let step = if direct == "1" { 1 } else { 7 };
         let mut asked = 0;
         for number in (0..count * WIDTH).step_by(step) {
-            let source = format!("unit{number}.cu");
-            let mut command = farm.ws.ours(&["-c", &source, "-o", "again.o"]);
+            let (source, object) = (format!("unit{number}.cu"), format!("unit{number}.o"));
+            let made = farm.ws.read(&object);
+            farm.ws.remove(&object);
+            let mut command = farm.ws.ours(&["-c", &source, "-o", &object]);
             assert!(command.status().expect("a compile").success());
-            assert_eq!(
-                farm.ws.read("again.o"),
-                farm.ws.read(&format!("unit{number}.o"))
-            );
+            assert!(farm.ws.read(&object) == made, "{object}");
             asked += 1;
         }
         let counted = farm.ws.counters();
@@ -84,9 +89,8 @@ fn rounds(count: usize, seed: u64) {
         };
         assert_eq!((hits, counted.misses), (asked, 0), "{machine}: {counted:?}");
     }
-    for machine in ["a", "b", "c"] {
-        let direct = if machine == "c" { "0" } else { "1" };
-        farm.on(machine).ws.set_env("PCACHE_DIRECT", direct);
+    for (machine, wait) in [("a", "2000"), ("b", "100000"), ("c", "100000")] {
+        farm.on(machine).ws.set_env("PCACHE_REMOTE_WAIT", wait);
         farm.remote(&["stop"]);
     }
     until("no helper is left", || {

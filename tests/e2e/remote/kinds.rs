@@ -249,7 +249,7 @@ fn stages_travel() {
     farm.flush();
     write(&farm, "2");
     farm.on("b");
-    farm.ws.cd(&format!("{}/build", PLACES[1]));
+    farm.ws.cd(&format!("{}/build", PLACES[0]));
     let build = staged(&farm.ws, || farm.ws.build(&RELATIVE));
     let ran = build.ran();
     assert_eq!(ran, ["cudafe", "host_compile"]);

@@ -4,6 +4,9 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use pcache_nvcc::store::Artefact;
+use serde_json::json;
+
 /// The first bytes of a sealed pack.
 const MAGIC: &[u8] = b"pcache remote 1\n";
 
@@ -73,10 +76,9 @@ pub(super) fn list(value: &[u8]) -> Option<Vec<u8>> {
 
 /// An unsigned value that holds a list of path sets.
 pub(super) fn of_list(list: &[u8]) -> Vec<u8> {
-    let manifest = format!(
-        "{{\"schema\":1,\"worth\":\"result\",\"record\":{},\"artefacts\":[]}}",
-        list.len()
-    );
+    let record = Artefact::of(list);
+    let manifest = json!({"schema": 1, "worth": "result", "record": record, "artefacts": []});
+    let manifest = manifest.to_string();
     let length = u32::try_from(manifest.len()).expect("a length");
     let plain = [&length.to_le_bytes()[..], manifest.as_bytes(), list].concat();
     unsigned(&zstd::stream::encode_all(plain.as_slice(), 3).expect("a frame"))
