@@ -85,7 +85,7 @@ fn control(context: &Context<'_>) -> Result<RemoteControl, Error> {
 
 /// The helper has said what is wrong.
 fn ended(status: std::io::Result<ExitStatus>) -> Result<Status, Error> {
-    let status = status.context("cannot run pcache-remote")?;
+    let status = status.context("cannot run the helper")?;
     Ok(if status.success() {
         Status::Fine
     } else {
