@@ -18,12 +18,15 @@ import time
 
 from farm import Redis
 
-# Bytes of the values of one unit, as they travel: path sets, the result with its small artefacts, and artefacts of their own.
+# Bytes of the values that each unit asks a server for, one after the other: its path sets, a pointer to the result for its
+# messages, the result with its small artefacts, and a large artefact of its own. As scripts/corpus --remote prints them.
 RECORDED = [
-    (3900, 148000), (4000, 152000), (3800, 139000), (3900, 160000), (4100, 171000),
-    (3900, 29000), (3800, 31000), (4000, 402000), (3900, 97000), (4000, 88000),
-    (3800, 120000), (3900, 133000), (4200, 610000), (3900, 76000), (4000, 101000),
+    (4554, 213, 11347), (4373, 206, 127610), (4371, 208, 13060), (4536, 206, 33019),
+    (4609, 220, 97685), (4579, 214, 38727), (4574, 218, 46318), (4600, 212, 167571),
+    (4584, 217, 119280), (4581, 217, 4525, 1534127), (4585, 215, 446326), (4639, 222, 39010),
+    (4581, 220, 279718), (4389, 216, 55901), (4744, 221, 43362),
 ]
+# Bytes of the answer that there is no such value.
 NOTHING = 5
 
 
@@ -92,16 +95,17 @@ def simulate(service, builders, asked, packed=True, hits=0.9, remembers=False):
     while events:
         now, at, began, left = heapq.heappop(events)
         if left is None:
-            paths, result = draw.choice(RECORDED)
+            sizes = draw.choice(RECORDED)
             is_hit = draw.random() < hits
             if not is_hit and remembers:
                 continue
             if not is_hit:
                 left = [NOTHING, NOTHING]
             elif packed:
-                left = [paths, result]
+                left = list(sizes)
             else:
-                left = [paths, 700, result - 700]
+                # The record, its depfile and its messages, and the object.
+                left = [*sizes[:-1], 700, 400, max(64, sizes[-1] - 1100)]
         size, *left = left
         done = servers[draw.randrange(len(servers))].answer(now, size)
         requests, carried = requests + 1, carried + size

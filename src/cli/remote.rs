@@ -1,15 +1,20 @@
 //! `pcache remote`: the helper that talks to servers, and its queue.
 
+use super::contents::Contents;
 use super::context::{Context, Status};
 use super::screen::{print_json, say};
+use super::used_since::UsedSince;
 use crate::config::Lifetime;
 use crate::remote::{RemoteControl, keygen};
-use crate::store::FileStore;
+use crate::store::{EntryKind, FileStore, Standing, VisitAction};
 use anyhow::{Context as _, Error, bail};
 use serde_json::{Value, json};
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
+
+/// The classes of records that machines share.
+const SHARED: [&str; 4] = ["path-sets", "direct-result", "result", "stage"];
 
 /// What `pcache remote` takes.
 #[derive(Debug, clap::Args)]
@@ -32,6 +37,12 @@ enum RemoteCommand {
         #[arg(long, value_name = "TIME", default_value = "60s")]
         timeout: Lifetime,
     },
+    /// Send what the local cache holds, as to a server that is new or was emptied
+    Push {
+        /// Only what was used since then: 2h, 2026-11-22T16:25 in local time, or last-build
+        #[arg(long, value_name = "WHEN")]
+        used_since: Option<UsedSince>,
+    },
     /// Write and read a small value on every server
     Test,
     /// End the helper; what waits to be sent is sent when the next compile starts it
@@ -52,6 +63,7 @@ pub(super) fn run(arguments: &RemoteArguments, context: &mut Context<'_>) -> Res
             ended(keygen(name, &file))
         }
         RemoteCommand::Status { json } => status(&control(context)?, *json, context),
+        RemoteCommand::Push { used_since } => push(*used_since, context),
         RemoteCommand::Test => ended(control(context)?.test()),
         RemoteCommand::Stop => {
             let has_run = control(context)?.stop().context("cannot end the helper")?;
@@ -81,6 +93,43 @@ fn control(context: &Context<'_>) -> Result<RemoteControl, Error> {
         bail!("this user has no directory of their own for this cache; pcache doctor says why");
     };
     Ok(RemoteControl::new(context.config, own))
+}
+
+/// Queues the records that machines share.
+fn push(used_since: Option<UsedSince>, context: &mut Context<'_>) -> Result<Status, Error> {
+    let control = control(context)?;
+    let store = FileStore::reading(context.config)?;
+    if matches!(
+        store.standing(),
+        Standing::Signed | Standing::Own | Standing::Nothing
+    ) {
+        bail!("the names of records tell their keys only in a cache that is this user's alone");
+    }
+    let since = used_since.map(|since| since.moment(&store)).transpose()?;
+    let mut records = Vec::new();
+    let mut trouble = None;
+    store.survey(EntryKind::Record, |stored| {
+        let is_used = since.is_none_or(|since| stored.read >= since);
+        match is_used.then(|| Contents::of(stored)).transpose() {
+            Ok(Some(contents)) if SHARED.contains(&contents.class) => {
+                records.push((stored.tree.worth, stored.name));
+            }
+            Ok(_) => {}
+            Err(error) => {
+                trouble.get_or_insert(error);
+            }
+        }
+        VisitAction::Keep
+    })?;
+    if let Some(error) = trouble {
+        return Err(error.into());
+    }
+    let queued = control.push(&records).context("cannot write the queue")?;
+    say(
+        &mut context.out,
+        format_args!("{queued} records are queued; pcache remote flush waits until they are sent"),
+    )?;
+    Ok(Status::Fine)
 }
 
 /// The helper has said what is wrong.

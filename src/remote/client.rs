@@ -2,7 +2,7 @@
 //! after the first failure nothing more is asked.
 
 use super::place::{HelperPlace, LONGEST_ADDRESS, program_for};
-use super::protocol::{FetchAnswer, GREETING, RecordId, Request};
+use super::protocol::{FetchAnswer, GREETING, QueuedRecord, RecordId, Request};
 use crate::config::Config;
 use crate::key::Digest;
 use crate::outcome::RemoteFailure;
@@ -43,7 +43,7 @@ struct State {
     left: Duration,
     has_failed: bool,
     asked: HashSet<RecordId>,
-    made: Vec<RecordId>,
+    made: Vec<QueuedRecord>,
 }
 
 impl<'a> Remote<'a> {
@@ -159,7 +159,8 @@ impl<'a> Remote<'a> {
     /// Notes that the record under `key` was made, for other machines.
     pub(crate) fn made(&self, worth: Worth, key: &Digest) {
         let mut state = self.lock();
-        state.made.push(RecordId { worth, key: *key });
+        let id = RecordId { worth, key: *key };
+        state.made.push(QueuedRecord::Made(id));
     }
 
     /// Queues what was made, and tells the helper. Best effort: what cannot be queued is not sent.

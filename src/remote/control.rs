@@ -2,8 +2,9 @@
 
 use super::client::{connect, is_silence, run_helper, start_and_connect};
 use super::place::{HELPER, HelperPlace};
-use super::protocol::Request;
+use super::protocol::{MOST_WANTED, QueuedRecord, Request};
 use crate::config::Config;
+use crate::store::{Name, Worth};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -56,6 +57,22 @@ impl RemoteControl {
     /// The queue cannot be read.
     pub fn waiting(&self) -> io::Result<usize> {
         Ok(self.place.queue().names()?.len())
+    }
+
+    /// Queues records of the local cache by their names. Returns how many.
+    ///
+    /// # Errors
+    /// The queue cannot be written.
+    pub fn push(&self, records: &[(Worth, Name)]) -> io::Result<usize> {
+        self.place.prepare(&self.settings)?;
+        let records = records
+            .iter()
+            .map(|(worth, name)| QueuedRecord::Stored(*worth, *name));
+        let records: Vec<_> = records.collect();
+        for some in records.chunks(MOST_WANTED) {
+            self.place.queue().add(some)?;
+        }
+        Ok(records.len())
     }
 
     /// Has the queue sent, and returns how much of it is left when it is empty or `timeout` has passed.

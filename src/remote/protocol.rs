@@ -1,9 +1,9 @@
-//! What a compile and the helper say to each other: the helper greets with one byte; a request is one byte with what follows it, an answer is one byte
-//! for each record that was asked for. Both are the same build of the same program, so there is no negotiation: the
+//! What a compile and the helper say to each other: the helper greets with one byte; a request is one byte with what
+//! follows it, an answer is one byte for each record that was asked for. Both are the same build of the same program, so there is no negotiation: the
 //! socket's directory is named after the version too.
 
 use crate::key::Digest;
-use crate::store::Worth;
+use crate::store::{Name, Worth};
 use std::io::{self, ErrorKind, Read, Write};
 
 /// Schemes of servers that only the helper with the clients of clouds talks to.
@@ -46,6 +46,45 @@ impl RecordId {
         };
         let key = key.try_into().ok()?;
         Some(Self { worth, key })
+    }
+}
+
+/// A record that is to be sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum QueuedRecord {
+    /// One that a compile has made.
+    Made(RecordId),
+    /// One that lies in the local cache under this name, where names are digests of keys.
+    Stored(Worth, Name),
+}
+
+impl QueuedRecord {
+    pub(super) fn bytes(&self) -> [u8; LENGTH] {
+        match self {
+            Self::Made(id) => id.bytes(),
+            Self::Stored(worth, name) => {
+                let id = RecordId {
+                    worth: *worth,
+                    key: name.0,
+                };
+                let mut bytes = id.bytes();
+                bytes[0].make_ascii_uppercase();
+                bytes
+            }
+        }
+    }
+
+    /// Reads what [`QueuedRecord::bytes`] gave.
+    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
+        let mut bytes: [u8; LENGTH] = bytes.try_into().ok()?;
+        let is_stored = bytes[0].is_ascii_uppercase();
+        bytes[0].make_ascii_lowercase();
+        let id = RecordId::read(&bytes)?;
+        Some(if is_stored {
+            Self::Stored(id.worth, Name(id.key))
+        } else {
+            Self::Made(id)
+        })
     }
 }
 
@@ -129,7 +168,7 @@ impl FetchAnswer {
 
 #[cfg(test)]
 mod tests {
-    use super::{FetchAnswer, RecordId, Request, Worth};
+    use super::{FetchAnswer, Name, QueuedRecord, RecordId, Request, Worth};
 
     #[test]
     fn requests_are_read_back() {
@@ -150,6 +189,21 @@ mod tests {
             assert_eq!(read, Some(request));
         }
         assert_eq!(Request::read(&mut [].as_slice()).unwrap(), None);
+    }
+
+    #[test]
+    fn queued_records_are_read_back() {
+        let key = [7; 32];
+        for worth in [Worth::Result, Worth::Intermediate] {
+            for record in [
+                QueuedRecord::Made(RecordId { worth, key }),
+                QueuedRecord::Stored(worth, Name(key)),
+            ] {
+                assert_eq!(QueuedRecord::read(&record.bytes()), Some(record));
+            }
+        }
+        assert_eq!(QueuedRecord::read(b"r"), None);
+        assert_eq!(QueuedRecord::read(&[b'x'; 33]), None);
     }
 
     #[test]

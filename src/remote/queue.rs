@@ -1,7 +1,7 @@
 //! The queue of what is to be sent: a directory with a file for each compile, which names the records that it made. A
 //! file is in its place before the helper is told of it, so that nothing is lost when the helper or the machine stops.
 
-use super::protocol::{LENGTH, RecordId};
+use super::protocol::{LENGTH, QueuedRecord};
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -27,9 +27,9 @@ impl Queue {
     }
 
     /// Adds what one compile has made. Names begin with the time, so that what was made first is sent first.
-    pub(super) fn add(&self, records: &[RecordId]) -> io::Result<()> {
+    pub(super) fn add(&self, records: &[QueuedRecord]) -> io::Result<()> {
         make_private(&self.directory)?;
-        let bytes: Vec<u8> = records.iter().flat_map(RecordId::bytes).collect();
+        let bytes: Vec<u8> = records.iter().flat_map(QueuedRecord::bytes).collect();
         let time = SystemTime::now().duration_since(UNIX_EPOCH);
         let time = time.map_or(0, |time| time.as_nanos());
         let name = format!("{time:020}-{}", process::id());
@@ -65,11 +65,11 @@ impl Queue {
     }
 
     /// The records that a file names; none if it is not whole.
-    pub(super) fn read(&self, name: &str) -> io::Result<Vec<RecordId>> {
+    pub(super) fn read(&self, name: &str) -> io::Result<Vec<QueuedRecord>> {
         let mut bytes = Vec::new();
         let file = File::open(self.directory.join(name))?;
         file.take(LONGEST).read_to_end(&mut bytes)?;
-        let records = bytes.chunks(LENGTH).map(RecordId::read);
+        let records = bytes.chunks(LENGTH).map(QueuedRecord::read);
         Ok(records.collect::<Option<_>>().unwrap_or_default())
     }
 
@@ -92,18 +92,15 @@ pub(super) fn make_private(directory: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Queue, RecordId};
-    use crate::store::Worth;
+    use super::{Queue, QueuedRecord};
+    use crate::store::{Name, Worth};
 
     #[test]
     fn what_is_added_is_read_in_its_order() {
         let dir = tempfile::tempdir().unwrap();
         let queue = Queue::at(dir.path().join("queue"));
         assert!(queue.names().unwrap().is_empty());
-        let id = |byte| RecordId {
-            worth: Worth::Result,
-            key: [byte; 32],
-        };
+        let id = |byte| QueuedRecord::Stored(Worth::Result, Name([byte; 32]));
         queue.add(&[id(1), id(2)]).unwrap();
         queue.add(&[id(3)]).unwrap();
         let names = queue.names().unwrap();

@@ -53,7 +53,7 @@ impl Tree {
     }
 
     /// The tree of the records of this worth.
-    pub(super) const fn records(worth: Worth) -> Self {
+    pub const fn records(worth: Worth) -> Self {
         Self::new(EntryKind::Record, worth)
     }
 

@@ -1,6 +1,7 @@
 //! `pcache remote` and its helper, with a directory as the server.
 
 use crate::home::Home;
+use pcache_nvcc::store::Name;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
@@ -128,6 +129,40 @@ fn what_was_stored_here_is_sent_with_what_it_names() {
     let stats = machine.home.json(&["stats", "--json"]);
     assert_eq!(stats["remote"]["sent"], 1);
     assert!(stats["remote"]["bytes_sent"].as_u64().unwrap() > 0);
+}
+
+#[test]
+fn a_server_that_is_new_gets_what_the_cache_holds() {
+    let machine = Machine::new();
+    let store = machine.home.store();
+    let object = store.put_artefact(b"an object").unwrap();
+    let stage = serde_json::json!({"schema": 3, "outputs": [{"artefact": object}], "sources": []});
+    store
+        .put_intermediate_record(&[1; 32], stage.to_string().as_bytes())
+        .unwrap();
+    let result = serde_json::json!({"milliseconds": 5, "outputs": [{"artefact": object}]});
+    store
+        .put_record(&[2; 32], result.to_string().as_bytes())
+        .unwrap();
+    let order = serde_json::json!({"order": []});
+    store
+        .put_record(&[3; 32], order.to_string().as_bytes())
+        .unwrap();
+    let said = machine.text(&["remote", "push"]);
+    assert!(said.starts_with("2 records are queued"), "{said}");
+    machine.text(&["remote", "flush"]);
+    let mut sent: Vec<_> = fs::read_dir(machine.share.join("main/ac"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    sent.sort();
+    let mut expected = [[1; 32], [2; 32]].map(|key| hex::encode(Name::of(&key).0));
+    expected.sort();
+    assert_eq!(sent, expected);
+    // Once more, it has all of them.
+    machine.text(&["remote", "push"]);
+    machine.text(&["remote", "flush"]);
+    assert_eq!(machine.home.json(&["stats", "--json"])["remote"]["sent"], 2);
 }
 
 #[test]

@@ -9,9 +9,9 @@ use super::signature::{SendingKey, Unopened, ValuePlace, has_signature, open, se
 use crate::config::TrustedKeys;
 use crate::includes::path_set::{self, PathSet};
 use crate::outcome::RemoteFailure;
-use crate::remote::protocol::{FetchAnswer, RecordId};
+use crate::remote::protocol::{FetchAnswer, QueuedRecord, RecordId};
 use crate::stats::Counter;
-use crate::store::{Artefact, FileStore, StoreError, Worth};
+use crate::store::{Artefact, FileStore, Name, Reading, StoreError, SurveyedFile, Tree, Worth};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -209,13 +209,17 @@ impl Transfer {
     }
 
     /// Sends a record, and what it names, to every server to which anything is sent.
-    pub(super) fn send(&self, id: &RecordId) -> Sending {
-        let Some((pack, blobs)) = self.packed(id) else {
+    pub(super) fn send(&self, record: &QueuedRecord) -> Sending {
+        let Some((pack, blobs)) = self.packed(record) else {
             return Sending::Gone;
+        };
+        let name = match record {
+            QueuedRecord::Made(id) => name_of(&id.key),
+            QueuedRecord::Stored(_, name) => name.0,
         };
         let mut sent = Sending::Done;
         for server in self.writable() {
-            match self.send_to(server, id, &pack, &blobs) {
+            match self.send_to(server, &name, &pack, &blobs) {
                 Ok(true) => self.store.stats().add(Counter::RemoteSent, 1),
                 Ok(false) => {}
                 Err(Unanswered::Now) => sent = Sending::Later,
@@ -224,7 +228,7 @@ impl Transfer {
             }
         }
         if sent == Sending::Done {
-            self.useless.lock().remove(&name_of(&id.key));
+            self.useless.lock().remove(&name);
         }
         sent
     }
@@ -233,18 +237,17 @@ impl Transfer {
     fn send_to(
         &self,
         server: &Server,
-        id: &RecordId,
+        name: &[u8; 32],
         pack: &Pack,
         blobs: &[super::pack::Blob],
     ) -> Result<bool, Unanswered> {
         let Some(namespace) = server.settings.namespaces.first() else {
             return Ok(false);
         };
-        let name = name_of(&id.key);
-        let path = record_path(namespace, &name);
+        let path = record_path(namespace, name);
         let mut pack = std::borrow::Cow::Borrowed(pack);
         let is_list = pack.value.starts_with(path_set::TITLE);
-        let is_useless = self.useless.lock().contains(&name);
+        let is_useless = self.useless.lock().contains(name);
         if is_list || self.key.is_some() {
             let there = server.get_to_send(&path, LONGEST_VALUE)?;
             if self.key.is_none() && there.as_deref().is_some_and(is_signed) {
@@ -252,7 +255,7 @@ impl Transfer {
                 return Ok(false);
             }
             // A value that is not believed is replaced.
-            let there = there.and_then(|value| self.opened(&value, namespace, &name).ok());
+            let there = there.and_then(|value| self.opened(&value, namespace, name).ok());
             match there {
                 Some(there) if is_list => match merged(Some(&there.value), &pack.value) {
                     Some(list) => pack.to_mut().value = list,
@@ -270,10 +273,7 @@ impl Transfer {
                 server.put(&path, &blob.bytes)?;
             }
         }
-        let place = ValuePlace {
-            namespace,
-            name: &name,
-        };
+        let place = ValuePlace { namespace, name };
         let Some(body) = pack.bytes() else {
             return Ok(false);
         };
@@ -284,16 +284,15 @@ impl Transfer {
     }
 
     /// A record of the local cache with what it names. `None` if something of it is gone.
-    fn packed(&self, id: &RecordId) -> Option<(Pack, Vec<super::pack::Blob>)> {
-        let value = match id.worth {
-            Worth::Result => self.store.get_record(&id.key),
-            Worth::Intermediate => self.store.get_intermediate_record(&id.key),
+    fn packed(&self, record: &QueuedRecord) -> Option<(Pack, Vec<super::pack::Blob>)> {
+        let (worth, value) = match record {
+            QueuedRecord::Made(id) => (id.worth, self.made(id)?),
+            QueuedRecord::Stored(worth, name) => (*worth, self.stored(*worth, *name)?),
         };
-        let value = value.ok()??;
         let named = serde_json::from_slice::<Value>(&value);
         let named = named.map_or(Vec::new(), |record| Artefact::all_in(&record));
         let mut pack = Pack {
-            worth: id.worth,
+            worth,
             value,
             artefacts: Vec::new(),
         };
@@ -306,6 +305,28 @@ impl Transfer {
             blobs.extend(pack.add(found.bytes, found.usage));
         }
         Some((pack, blobs))
+    }
+}
+
+impl Transfer {
+    fn made(&self, id: &RecordId) -> Option<Vec<u8>> {
+        let value = match id.worth {
+            Worth::Result => self.store.get_record(&id.key),
+            Worth::Intermediate => self.store.get_intermediate_record(&id.key),
+        };
+        value.ok()?
+    }
+
+    fn stored(&self, worth: Worth, name: Name) -> Option<Vec<u8>> {
+        let reading = self
+            .store
+            .look_at((Tree::records(worth), name), |file: &SurveyedFile<'_>| {
+                file.record()
+            });
+        match reading.ok()??.ok()? {
+            Reading::Whole(value) => Some(value),
+            Reading::Signed | Reading::Damaged | Reading::Gone => None,
+        }
     }
 }
 
