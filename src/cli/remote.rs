@@ -134,7 +134,7 @@ fn push(used_since: Option<UsedSince>, context: &mut Context<'_>) -> Result<Stat
 
 /// The helper has said what is wrong.
 fn ended(status: std::io::Result<ExitStatus>) -> Result<Status, Error> {
-    let status = status.context("cannot run pcache-remote")?;
+    let status = status.context("cannot run the helper")?;
     Ok(if status.success() {
         Status::Fine
     } else {

@@ -19,6 +19,8 @@ const PREFIX: &str = "pcache/";
 const PORT: u16 = 11211;
 /// The longest key of the protocol.
 const LONGEST_KEY: usize = 250;
+/// More seconds are taken for a date.
+const MOST_TTL: u32 = 30 * 24 * 60 * 60;
 /// Connections that are kept open while no call uses them.
 const MOST_IDLE: usize = 16;
 /// The longest first line of a reply.
@@ -52,7 +54,9 @@ impl MemcachedBackend {
         if !url.path.trim_matches('/').is_empty() {
             return Err(BadUrl::new("memcached:// takes no path"));
         }
-        let ttl = url.parameter("ttl").map(str::parse).transpose();
+        let ttl = url.parameter("ttl").unwrap_or("0").parse();
+        let ttl = ttl.ok().filter(|seconds| *seconds <= MOST_TTL);
+        let ttl = ttl.ok_or_else(|| BadUrl::new("ttl is not a number of seconds in 30 days"))?;
         let address = ServerAddress::Tcp {
             host: url.host.clone(),
             port: url.port.unwrap_or(PORT),
@@ -61,9 +65,7 @@ impl MemcachedBackend {
         Ok(Self {
             server: address.to_string(),
             address,
-            ttl: ttl
-                .map_err(|_| BadUrl::new("ttl is not a number of seconds"))?
-                .unwrap_or_default(),
+            ttl,
             timeouts,
             idle: Mutex::default(),
         })

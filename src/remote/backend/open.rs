@@ -69,6 +69,7 @@ mod tests {
             ("memcached://u:secret@h", "password"),
             ("memcached://h/path", "path"),
             ("memcached://h?ttl=soon", "ttl"),
+            ("memcached://h?ttl=2592001", "30 days"),
             ("http://u:secret@h/a b", "character"),
             ("https://h?ca=/does/not/exist", "/does/not/exist"),
             ("http://h/#part", "#"),

@@ -1,4 +1,4 @@
-//! The client for a URL. Keys stand in the URL or in a file; without either, a service is asked as its instances are let
+//! The client for a URL. CloudKeys stand in the URL or in a file; without either, a service is asked as its instances are let
 //! in: by the roles of the machine.
 
 use super::client::http_client;
@@ -78,7 +78,7 @@ impl CloudSettings {
 
     /// A client with the keys as they are now.
     pub(super) fn client(&self) -> Result<Operator, BadUrl> {
-        let keys = Keys::read(&self.url)?;
+        let keys = CloudKeys::read(&self.url)?;
         match self.url.scheme.as_str() {
             "s3" => self.finish(self.s3(&keys)),
             "gcs" => self.finish(self.gcs(&keys)),
@@ -97,7 +97,7 @@ impl CloudSettings {
         self.url.parameter("anonymous").is_some()
     }
 
-    fn s3(&self, keys: &Keys) -> S3 {
+    fn s3(&self, keys: &CloudKeys) -> S3 {
         let region = self.url.parameter("region").unwrap_or(REGION);
         let mut s3 = S3::default()
             .bucket(&self.url.host)
@@ -120,7 +120,7 @@ impl CloudSettings {
         s3
     }
 
-    fn gcs(&self, keys: &Keys) -> Gcs {
+    fn gcs(&self, keys: &CloudKeys) -> Gcs {
         let mut gcs = Gcs::default()
             .bucket(&self.url.host)
             .root(&self.url.path)
@@ -137,7 +137,7 @@ impl CloudSettings {
         gcs
     }
 
-    fn azblob(&self, keys: &Keys) -> Result<Azblob, BadUrl> {
+    fn azblob(&self, keys: &CloudKeys) -> Result<Azblob, BadUrl> {
         let name = keys.get("account_name");
         let usual = || Some(format!("https://{}.blob.core.windows.net", name?));
         let given = self.url.parameter("endpoint").map(str::to_owned);
@@ -167,12 +167,12 @@ impl CloudSettings {
 }
 
 /// What lets a client in.
-struct Keys {
+struct CloudKeys {
     known: Vec<(&'static str, String)>,
     file: Option<String>,
 }
 
-impl Keys {
+impl CloudKeys {
     /// Reads the file with keys, if the URL names one. Those in the URL itself come first.
     fn read(url: &ServerUrl) -> Result<Self, BadUrl> {
         let file = url.parameter("credentials").map(str::to_owned);

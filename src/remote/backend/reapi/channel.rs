@@ -101,8 +101,7 @@ impl Connection {
             Code::OutOfRange | Code::ResourceExhausted if words.contains("larg") => {
                 BackendError::TooLarge(fault)
             }
-            Code::ResourceExhausted => BackendError::Full(fault),
-            Code::Unavailable => BackendError::Busy {
+            Code::ResourceExhausted | Code::Unavailable => BackendError::Busy {
                 fault,
                 retry_after: None,
             },

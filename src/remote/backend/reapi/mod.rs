@@ -110,25 +110,24 @@ impl ReapiBackend {
             ..Default::default()
         };
         let answer = client.get_action_result(self.connection.request(request));
-        Ok(self.connection.found(answer.await)?)
+        self.connection.found(answer.await)
     }
 
     async fn get_action(&self, digest: Digest, most: u64) -> Result<Option<Vec<u8>>, BackendError> {
         let Some(mut result) = self.result(digest, true, most).await? else {
             return Ok(None);
         };
-        if let Some(digest) = result.stdout_digest.take() {
-            if result.stdout_raw.is_empty() && digest.size_bytes > 0 {
-                let size = u64::try_from(digest.size_bytes).unwrap_or(u64::MAX);
-                if size > most {
-                    return Err(self.naming().too_large(size));
-                }
-                // If the server has dropped it, the result is of no use.
-                let Some(value) = self.connection.read_blob(digest).await? else {
-                    return Ok(None);
-                };
-                result.stdout_raw = value;
+        let moved = result.stdout_digest.take();
+        if let Some(digest) = moved.filter(|_| result.stdout_raw.is_empty()) {
+            let size = u64::try_from(digest.size_bytes).unwrap_or(u64::MAX);
+            if size > most {
+                return Err(self.naming().too_large(size));
             }
+            // If the server has dropped it, the result is of no use.
+            let Some(value) = self.connection.read_blob(digest).await? else {
+                return Ok(None);
+            };
+            result.stdout_raw = value;
         }
         // What servers add, such as who made it, was not part of the value.
         let kept = ActionResult {
