@@ -1,7 +1,7 @@
 //! `PCACHE_RECHECK`: compiles some hits again and compares, as a farm's check on what it is served. The compile that is
 //! checked waits for it.
 
-use crate::config::Config;
+use crate::config::{Config, MillionthShare};
 use crate::stats::{Counter, Stats};
 use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
@@ -12,9 +12,9 @@ use std::{env, fs, io};
 
 /// Whether this hit is one of those that are checked.
 pub fn is_due(config: &Config) -> bool {
-    // The standard library's hasher has random keys, of the system.
-    let draw = RandomState::new().build_hasher().finish();
-    config.recheck.value.takes(draw)
+    let share = config.recheck.value;
+    // The standard library's hasher has random keys; a hit must not ask the system for them in vain.
+    share != MillionthShare(0) && share.takes(RandomState::new().build_hasher().finish())
 }
 
 /// Compiles again what was served to the file of `-o`, with an empty cache. Returns the file if its bytes are others
@@ -52,7 +52,8 @@ fn compile_anew() -> io::Result<()> {
         .args(env::args_os().skip(1))
         .env("PCACHE_DIR", cache.path())
         .env("PCACHE_RECHECK", "0%")
-        .env("PCACHE_REMOTE", "")
+        // Not empty, which would leave the servers of the configuration file in force: what they serve is to be checked.
+        .env("PCACHE_REMOTE", "none")
         .env("PCACHE_READONLY", "0")
         .env_remove("PCACHE_LOG")
         .stdin(Stdio::null())

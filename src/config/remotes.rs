@@ -21,6 +21,9 @@ pub struct Remotes(pub Vec<RemoteServer>);
 
 const HINT: &str = "write URLs, each with its attributes behind it, such as redis://cache:6379 read-only namespace=pr-12,main";
 
+/// No servers, where an empty variable would leave those of the configuration file in force.
+const NONE: &str = "none";
+
 /// The namespace of a server for which none is named.
 const NAMESPACE: &str = "main";
 
@@ -35,6 +38,9 @@ const SECRETS: [&str; 5] = [
 
 impl Remotes {
     fn parse(text: &str) -> Result<Self, String> {
+        if text == NONE {
+            return Ok(Self::default());
+        }
         let mut servers: Vec<RemoteServer> = Vec::new();
         for word in text.split_whitespace() {
             if word.contains("://") {
@@ -129,7 +135,7 @@ impl fmt::Display for Remotes {
 
 impl SettingKind for Remotes {
     const KIND: &'static str =
-        "URLs, each with its attributes behind it; in TOML a text, or a list of texts";
+        "URLs, each with its attributes behind it, or `none`; in TOML a text, or a list of texts";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         let text = text.to_str().ok_or_else(|| format!("not UTF-8; {HINT}"))?;
@@ -181,6 +187,7 @@ mod tests {
     #[test]
     fn nothing_is_no_server() {
         assert_eq!(read(" "), Ok(Remotes::default()));
+        assert_eq!(read("none"), Ok(Remotes::default()));
         assert_eq!(Remotes::default().show(), None);
     }
 

@@ -1,5 +1,5 @@
-//! The shared level as one compile sees it. Whatever goes wrong here costs the compile at most `PCACHE_REMOTE_WAIT`, once:
-//! after the first failure nothing more is asked.
+//! The shared level as one compile sees it. It waits for the helper at most `PCACHE_REMOTE_WAIT` in all, and asks it
+//! nothing more once it has failed.
 
 use super::place::{HelperPlace, LONGEST_ADDRESS, program_for};
 use super::protocol::{FetchAnswer, GREETING, QueuedRecord, RecordId, Request};

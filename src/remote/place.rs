@@ -109,11 +109,15 @@ impl HelperPlace {
         fs::rename(&unfinished, &path)
     }
 
-    /// Looks settings up as an environment does.
+    /// Looks settings up as an environment does, in which no configuration file is found.
     #[cfg(feature = "remote")]
     pub(super) fn settings(&self) -> io::Result<impl Fn(&str) -> Option<OsString>> {
         let text = fs::read(self.directory.join("settings"))?;
+        let directory = self.directory.clone().into_os_string();
         Ok(move |name: &str| {
+            if name == "XDG_CONFIG_HOME" {
+                return Some(directory.clone());
+            }
             let mut lines = text.split(|byte| *byte == 0);
             let value = lines.find_map(|line| {
                 let rest = line.strip_prefix(name.as_bytes())?;
@@ -165,4 +169,29 @@ fn settings(config: &Config) -> Vec<u8> {
         }
     }
     text
+}
+
+#[cfg(all(test, feature = "remote"))]
+mod tests {
+    use super::{HelperPlace, settings};
+    use crate::config::{Config, config_file};
+
+    #[test]
+    fn a_helper_has_the_settings_of_the_compile_and_no_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let variable = |name: &str| match name {
+            "HOME" => Some(dir.path().into()),
+            "PCACHE_REMOTE" => Some("redis://:secret@host namespace=a,b".into()),
+            _ => None,
+        };
+        let (config, _) = Config::load(&variable);
+        let (place, text) = HelperPlace::of(&config, dir.path());
+        place.prepare(&text).unwrap();
+        let read = place.settings().unwrap();
+        let file = config_file(&read).unwrap();
+        assert!(file.starts_with(&place.directory) && !file.exists());
+        let (helpers, problems) = Config::load(&read);
+        assert_eq!((settings(&helpers), problems.len()), (text, 0));
+        assert_eq!(helpers.remote.value, config.remote.value);
+    }
 }

@@ -3,7 +3,6 @@
 
 use crate::store::{Artefact, ArtefactUse, Worth};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::io::Read;
 
 /// The version of the manifest.
@@ -203,11 +202,6 @@ fn unpacked(frame: &[u8], most: u64) -> Option<Vec<u8>> {
         .read_to_end(&mut content)
         .ok()?;
     (content.len() as u64 <= most).then_some(content)
-}
-
-/// The name of a value on servers: SHA-256 of the record's key, so that a name tells nothing of a key.
-pub(super) fn name_of(key: &[u8]) -> [u8; 32] {
-    Sha256::digest(key).into()
 }
 
 impl From<Worth> for PackedWorth {

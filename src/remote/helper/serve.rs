@@ -29,7 +29,10 @@ use std::time::{Duration, Instant};
 /// How long the helper stays without a connection and with an empty queue.
 const IDLE: Duration = Duration::from_secs(600);
 
-/// How often it looks whether servers answer again, and whether it is still wanted.
+/// How often it looks whether a server is to be probed.
+const PROBE: Duration = Duration::from_millis(500);
+
+/// How often it looks whether it is still wanted.
 const ROUND: Timespec = Timespec {
     tv_sec: 0,
     tv_nsec: 500_000_000,
@@ -206,7 +209,7 @@ impl Helper {
 
     fn converse(&self, mut connection: UnixStream) -> io::Result<()> {
         connection.set_nonblocking(false)?;
-        // A compile that only tells of its results is gone already, and its request is read all the same.
+        // The write fails if the compile has sent its request and closed the connection; the request can still be read.
         let _ = connection.write_all(GREETING);
         while let Some(request) = Request::read(&mut connection)? {
             match request {
@@ -248,7 +251,7 @@ impl Helper {
 
     fn probe_forever(&self) {
         loop {
-            thread::sleep(Duration::from_millis(500));
+            thread::sleep(PROBE);
             self.transfer.servers.iter().for_each(Server::probe);
         }
     }

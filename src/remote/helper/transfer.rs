@@ -3,7 +3,7 @@
 //! it is stored.
 
 use super::action_result;
-use super::pack::{Pack, PackedArtefact, PackedContent, name_of, of_blob};
+use super::pack::{Blob, Pack, PackedArtefact, PackedContent, of_blob};
 use super::server::{Server, Unanswered};
 use super::signature::{SendingKey, Unopened, ValuePlace, has_signature, open, seal};
 use crate::config::TrustedKeys;
@@ -109,7 +109,7 @@ impl Transfer {
         namespace: &str,
         id: &RecordId,
     ) -> Result<Option<()>, Unanswered> {
-        let name = name_of(&id.key);
+        let name = Name::of(&id.key).0;
         let Some(value) = server.get(&record_path(namespace, &name), LONGEST_VALUE)? else {
             return Ok(None);
         };
@@ -220,7 +220,7 @@ impl Transfer {
             return Sending::Gone;
         };
         let name = match record {
-            QueuedRecord::Made(id) => name_of(&id.key),
+            QueuedRecord::Made(id) => Name::of(&id.key).0,
             QueuedRecord::Stored(_, name) => name.0,
         };
         let mut sent = Sending::Done;
@@ -245,7 +245,7 @@ impl Transfer {
         server: &Server,
         name: &[u8; 32],
         pack: &Pack,
-        blobs: &[super::pack::Blob],
+        blobs: &[Blob],
     ) -> Result<bool, Unanswered> {
         let Some(namespace) = server.settings.namespaces.first() else {
             return Ok(false);
@@ -290,7 +290,7 @@ impl Transfer {
     }
 
     /// A record of the local cache with what it names. `None` if something of it is gone.
-    fn packed(&self, record: &QueuedRecord) -> Option<(Pack, Vec<super::pack::Blob>)> {
+    fn packed(&self, record: &QueuedRecord) -> Option<(Pack, Vec<Blob>)> {
         let (worth, value) = match record {
             QueuedRecord::Made(id) => (id.worth, self.made(id)?),
             QueuedRecord::Stored(worth, name) => (*worth, self.stored(*worth, *name)?),
