@@ -13,6 +13,7 @@ use super::trust::RecordUse;
 use crate::config::CompressionLevel;
 use crate::files::{RightsKind, Size};
 use crate::stats::Counter;
+use serde::{Deserialize, Serialize};
 use std::fs::File;
 
 /// How an artefact is written.
@@ -26,7 +27,8 @@ enum Form {
 }
 
 /// What an artefact is stored for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ArtefactUse {
     /// A result, which other programs may read in the store.
     Result,

@@ -1,5 +1,7 @@
 //! The kinds of files in a store, what they are worth, and whether a handle may change the store.
 
+use serde::{Deserialize, Serialize};
+
 /// Whether a handle may change the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Access {
@@ -17,7 +19,10 @@ pub enum EntryKind {
 }
 
 /// What losing a file costs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Worth {
     /// A whole compile: a result, or what finds it.
     #[default]

@@ -44,34 +44,19 @@ pub(super) enum PackedContent {
 #[derive(Serialize, Deserialize)]
 struct Manifest {
     schema: u32,
-    worth: PackedWorth,
+    worth: Worth,
     record: Artefact,
     artefacts: Vec<ManifestRow>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum PackedWorth {
-    Result,
-    Intermediate,
 }
 
 #[derive(Serialize, Deserialize)]
 struct ManifestRow {
     artefact: Artefact,
     #[serde(rename = "use")]
-    usage: PackedUse,
+    usage: ArtefactUse,
     /// The compressed value that holds it; without, its bytes follow the record's.
     #[serde(skip_serializing_if = "Option::is_none")]
     blob: Option<Artefact>,
-}
-
-#[derive(Clone, Copy, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum PackedUse {
-    Result,
-    Internal,
-    Intermediate,
 }
 
 impl Pack {
@@ -98,7 +83,7 @@ impl Pack {
     pub(super) fn bytes(&self) -> Option<Vec<u8>> {
         let rows = self.artefacts.iter().map(|one| ManifestRow {
             artefact: one.artefact,
-            usage: one.usage.into(),
+            usage: one.usage,
             blob: match &one.content {
                 PackedContent::Inline(_) => None,
                 PackedContent::Blob(name) => Some(*name),
@@ -106,7 +91,7 @@ impl Pack {
         });
         let manifest = Manifest {
             schema: SCHEMA,
-            worth: self.worth.into(),
+            worth: self.worth,
             record: Artefact::of(&self.value),
             artefacts: rows.collect(),
         };
@@ -152,12 +137,12 @@ impl Pack {
             };
             artefacts.push(PackedArtefact {
                 artefact: row.artefact,
-                usage: row.usage.into(),
+                usage: row.usage,
                 content,
             });
         }
         rest.is_empty().then_some(Self {
-            worth: manifest.worth.into(),
+            worth: manifest.worth,
             value,
             artefacts,
         })
@@ -202,44 +187,6 @@ fn unpacked(frame: &[u8], most: u64) -> Option<Vec<u8>> {
         .read_to_end(&mut content)
         .ok()?;
     (content.len() as u64 <= most).then_some(content)
-}
-
-impl From<Worth> for PackedWorth {
-    fn from(worth: Worth) -> Self {
-        match worth {
-            Worth::Result => Self::Result,
-            Worth::Intermediate => Self::Intermediate,
-        }
-    }
-}
-
-impl From<PackedWorth> for Worth {
-    fn from(worth: PackedWorth) -> Self {
-        match worth {
-            PackedWorth::Result => Self::Result,
-            PackedWorth::Intermediate => Self::Intermediate,
-        }
-    }
-}
-
-impl From<ArtefactUse> for PackedUse {
-    fn from(usage: ArtefactUse) -> Self {
-        match usage {
-            ArtefactUse::Result => Self::Result,
-            ArtefactUse::Internal => Self::Internal,
-            ArtefactUse::Intermediate => Self::Intermediate,
-        }
-    }
-}
-
-impl From<PackedUse> for ArtefactUse {
-    fn from(usage: PackedUse) -> Self {
-        match usage {
-            PackedUse::Result => Self::Result,
-            PackedUse::Internal => Self::Internal,
-            PackedUse::Intermediate => Self::Intermediate,
-        }
-    }
 }
 
 #[cfg(test)]

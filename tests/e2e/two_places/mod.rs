@@ -141,7 +141,14 @@ fn judge(ws: &mut Workspace, places: &Places, case: &Case, tally: &mut Tally) {
     match () {
         // nvcc itself has done it.
         () if counted.hits + counted.misses == 0 => {}
-        () if counted.misses == 1 && case.is_random() => {}
+        () if counted.misses == 1 && case.is_random() => {
+            use_fresh_cache(ws);
+            let fresh = ws.build(&words);
+            message_differences("a fresh cache", &ours, &fresh, &mut wrong);
+            if ours.outputs.0.keys().ne(fresh.outputs.0.keys()) {
+                wrong.push("other files than with a fresh cache".to_owned());
+            }
+        }
         () if case.is_comparable() => {
             differences("nvcc", &ours, &ws.kept(&words), &mut wrong);
         }
@@ -163,6 +170,17 @@ fn judge(ws: &mut Workspace, places: &Places, case: &Case, tally: &mut Tally) {
 
 /// Notes how `ours` differs from `other`.
 fn differences(whose: &str, ours: &Outcome, other: &Outcome, wrong: &mut Vec<String>) {
+    message_differences(whose, ours, other, wrong);
+    let differences = ours.outputs.differences(&other.outputs);
+    if !differences.is_empty() {
+        wrong.push(format!(
+            "outputs differ from those of {whose}:\n{differences}"
+        ));
+    }
+}
+
+/// Notes how the status and the messages of `ours` differ from those of `other`.
+fn message_differences(whose: &str, ours: &Outcome, other: &Outcome, wrong: &mut Vec<String>) {
     if ours.status != other.status {
         wrong.push(format!("another status than {whose}: {}", other.status));
     }
@@ -175,12 +193,6 @@ fn differences(whose: &str, ours: &Outcome, other: &Outcome, wrong: &mut Vec<Str
                 "{stream} differs from {whose}:\n{ours}\nagainst\n{other}"
             ));
         }
-    }
-    let differences = ours.outputs.differences(&other.outputs);
-    if !differences.is_empty() {
-        wrong.push(format!(
-            "outputs differ from those of {whose}:\n{differences}"
-        ));
     }
 }
 
