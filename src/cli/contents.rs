@@ -126,6 +126,10 @@ impl Contents {
                         Value::String(file) if ["path", "name"].contains(&name.as_str()) => {
                             self.files.push(shown(file));
                         }
+                        Value::Array(files) if name == "paths" => {
+                            let files = files.iter().filter_map(Value::as_str);
+                            self.files.extend(files.map(shown));
+                        }
                         member => self.collect(member),
                     }
                 }
@@ -233,7 +237,7 @@ mod tests {
         let [one, two, three] = artefacts;
         let result = json!({ "outputs": [{ "command": 5, "artefact": one }], "milliseconds": 5,
             "streams": [{ "stdout": null, "stderr": two }], "kept": [{ "name": "a.ptx", "artefact": three }],
-            "sources": [{ "path": "/a.cu", "sha256": "00" }] });
+            "sources": { "paths": ["/a.cu"], "sha256": "00" } });
         let found = of(&result);
         assert_eq!((found.class, found.artefacts.len()), ("result", 3));
         assert!(

@@ -40,7 +40,7 @@ const SAMPLES: [(&str, &[&[u8]]); 9] = [
     (
         "records",
         &[
-            br#"{"schema":5,"outputs":[{"command":5,"artefact":{"size":9736,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"}}],"kept":[],"streams":[],"sources":[{"path":"a","sha256":"0"}],"tied":false,"milliseconds":1,"source":"/a.cu"}"#,
+            br#"{"schema":6,"outputs":[{"command":5,"artefact":{"size":9736,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"}}],"kept":[],"streams":[],"sources":{"paths":["a"],"sha256":"0"},"tied":false,"milliseconds":1,"source":"/a.cu"}"#,
             br#"{"schema":4,"needs":["messages","{base}"],"units":1,"outputs":[{"path":null,"manner":"Replace","artefact":{"size":1,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"}}],"depfiles":[["a.d",{"size":1,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"}]],"kept":[],"stdout":null,"stderr":null}"#,
             br#"{"schema":1,"log":{"size":1,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"},"lowered":[["k<int>","_Z"]],"artefacts":[["ptx",{"size":1,"sha256":"0000000000000000000000000000000000000000000000000000000000000000"}]],"milliseconds":812}"#,
             br#"{"order":{"quote":[],"angle":["/usr/include"],"missing":[],"duplicates":[]},"real":["/usr/include"]}"#,

@@ -69,9 +69,9 @@ impl<'a> Recording<'a> {
     pub(crate) fn add(&mut self, unit: &Finished) {
         let positions = self.observed.zip(unit.observed);
         self.observed = positions.map(|(so_far, unit)| so_far.max(unit));
-        let quoted = unit.product.sources.iter();
-        let quoted = quoted.chain(&unit.product.binaries);
-        self.quoted.extend(quoted.map(|source| source.path.clone()));
+        let binaries = unit.product.binaries.iter().map(|binary| &binary.path);
+        let quoted = unit.product.sources.paths.iter().chain(binaries);
+        self.quoted.extend(quoted.cloned());
         if let Ending::Unstored(why) = &unit.ending {
             self.refuse(why);
         } else if unit.ending == Ending::DirectHit {

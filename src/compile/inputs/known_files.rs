@@ -7,17 +7,64 @@ use crate::includes::times;
 use crate::stat::CoarseTime;
 use crate::toolchain::Stat;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A file that a result quotes, or holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct QuotedSource {
-    /// In a unit's record as the preprocessor spells it, in a stage's record its real path.
+/// A file that a result holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct HeldFile {
     pub path: PathBuf,
     /// SHA-256 of its content, in hexadecimal.
     pub sha256: String,
+}
+
+/// The files that a result quotes. A unit with messages may quote hundreds, so that a digest of each would be most of its
+/// record.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct QuotedSources {
+    /// In a unit's record as the preprocessor spells them, in a stage's record their real paths.
+    pub paths: Vec<PathBuf>,
+    /// SHA-256 of the SHA-256 of each file's content, in the order of `paths`, in hexadecimal. Empty if there are none.
+    pub sha256: String,
+}
+
+impl QuotedSources {
+    /// The files at `paths` as they are now. `None` if one cannot be read.
+    pub(crate) fn of<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> Option<Self> {
+        let paths: Vec<_> = paths.cloned().collect();
+        let sha256 = digest_of_all(&paths)?;
+        Some(Self { paths, sha256 })
+    }
+
+    /// Whether every file is unchanged.
+    pub(crate) fn are_unchanged(&self) -> bool {
+        digest_of_all(&self.paths).is_some_and(|sha256| sha256 == self.sha256)
+    }
+
+    /// The same files under the paths that `change` makes of theirs.
+    pub(crate) fn with_paths(&self, change: impl Fn(&Path) -> Option<PathBuf>) -> Option<Self> {
+        Some(Self {
+            paths: self
+                .paths
+                .iter()
+                .map(|path| change(path))
+                .collect::<Option<_>>()?,
+            sha256: self.sha256.clone(),
+        })
+    }
+}
+
+fn digest_of_all(paths: &[PathBuf]) -> Option<String> {
+    if paths.is_empty() {
+        return Some(String::new());
+    }
+    let mut all = Sha256::new();
+    for path in paths {
+        all.update(digest_file(path).ok()?);
+    }
+    Some(hex::encode(all.finalize()))
 }
 
 /// The files that passes read, as the preprocessor spells them. Links are resolved only on a miss.
@@ -102,9 +149,9 @@ impl RealFiles {
         paths.map(real).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Every file with its present digest. `None` if one cannot be read.
-    pub(crate) fn sources(&self) -> Option<Vec<QuotedSource>> {
-        digested(self.0.iter())
+    /// Every file, as it is now. `None` if one cannot be read.
+    pub(crate) fn sources(&self) -> Option<QuotedSources> {
+        QuotedSources::of(self.0.iter())
     }
 
     /// Whether the file at `path` is one of them.
@@ -126,9 +173,9 @@ impl RealFiles {
 }
 
 /// The files at `paths` with their present digests. `None` if one cannot be read.
-pub(crate) fn digested<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> Option<Vec<QuotedSource>> {
+pub(crate) fn digested<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> Option<Vec<HeldFile>> {
     let digests = paths.map(|path| {
-        Some(QuotedSource {
+        Some(HeldFile {
             path: path.clone(),
             sha256: hex::encode(digest_file(path).ok()?),
         })
@@ -136,9 +183,32 @@ pub(crate) fn digested<'p>(paths: impl Iterator<Item = &'p PathBuf>) -> Option<V
     digests.collect()
 }
 
-/// Whether every file that a result quotes is unchanged.
-pub(crate) fn are_unchanged(sources: &[QuotedSource]) -> bool {
-    sources.iter().all(|source| {
-        digest_file(&source.path).is_ok_and(|digest| hex::encode(digest) == source.sha256)
-    })
+#[cfg(test)]
+mod tests {
+    use super::QuotedSources;
+    use std::fs;
+
+    #[test]
+    fn quoted_sources_are_unchanged_while_each_has_its_own_content() {
+        let directory = tempfile::tempdir().unwrap();
+        let paths = ["a.h", "b.h"].map(|name| directory.path().join(name));
+        let write = |contents: [&str; 2]| {
+            for (path, content) in paths.iter().zip(contents) {
+                fs::write(path, content).unwrap();
+            }
+        };
+        write(["1", "2"]);
+        let quoted = QuotedSources::of(paths.iter()).unwrap();
+        assert!(quoted.are_unchanged());
+        for changed in [["2", "1"], ["1", "3"], ["12", ""], ["", "12"]] {
+            write(changed);
+            assert!(!quoted.are_unchanged(), "{changed:?}");
+        }
+        write(["1", "2"]);
+        assert!(quoted.are_unchanged());
+        fs::remove_file(&paths[1]).unwrap();
+        assert!(!quoted.are_unchanged());
+        assert!(QuotedSources::of(paths.iter()).is_none());
+        assert!(QuotedSources::default().are_unchanged());
+    }
 }

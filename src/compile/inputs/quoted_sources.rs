@@ -3,12 +3,12 @@
 //!
 //! Errs on the side of too many files. docs/design/semantic.md says why the other files do not matter.
 
-use crate::compile::inputs::known_files::{QuotedSource, ReadFiles, digested};
+use crate::compile::inputs::known_files::{QuotedSources, ReadFiles};
 use std::path::{Path, PathBuf};
 
-/// The files that the texts in `printed` may name, with their present digests. `None` if one of the texts names no
+/// The files that the texts in `printed` may name, as they are now. `None` if one of the texts names no
 /// file, as it is then unknown which files it mentions.
-pub(crate) fn named(read_files: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<QuotedSource>> {
+pub(crate) fn named(read_files: &ReadFiles, printed: &[&[u8]]) -> Option<QuotedSources> {
     let texts = printed.iter().filter(|text| !text.is_empty());
     let texts: Vec<_> = texts.map(|text| without_blanks(text)).collect();
     let mut names_a_file = vec![false; texts.len()];
@@ -23,15 +23,15 @@ pub(crate) fn named(read_files: &ReadFiles, printed: &[&[u8]]) -> Option<Vec<Quo
         files.extend(is_named.then_some(path));
     }
     if names_a_file.iter().all(|names| *names) {
-        digested(files.into_iter())
+        QuotedSources::of(files.into_iter())
     } else {
         None
     }
 }
 
-/// All files that the passes and stages read, with their present digests. `None` if one cannot be read.
-pub(crate) fn all(read_files: &ReadFiles) -> Option<Vec<QuotedSource>> {
-    digested(read_files.preprocessed().chain(read_files.raw()))
+/// All files that the passes and stages read, as they are now. `None` if one cannot be read.
+pub(crate) fn all(read_files: &ReadFiles) -> Option<QuotedSources> {
+    QuotedSources::of(read_files.preprocessed().chain(read_files.raw()))
 }
 
 /// Whether the base name of `path` occurs anywhere in `text`, from which blanks have been removed, since messages may

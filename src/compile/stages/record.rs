@@ -1,13 +1,13 @@
 //! The stored record of a stage: the files that it wrote and what it printed, by digest. `docs/design/store.md`
 //! describes the format.
 
-use crate::compile::inputs::known_files::QuotedSource;
+use crate::compile::inputs::known_files::QuotedSources;
 use crate::compile::stages::host_texts::KnownText;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 
 /// The version of the record.
-pub(crate) const SCHEMA: u32 = 3;
+pub(crate) const SCHEMA: u32 = 4;
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct StageRecord {
@@ -22,7 +22,7 @@ pub(crate) struct StageRecord {
     /// What it printed on standard error.
     pub stderr: Option<Artefact>,
     /// Files that the result quotes. All of them must be unchanged.
-    pub sources: Vec<QuotedSource>,
+    pub sources: QuotedSources,
     /// The source of the unit that it first ran for, to be shown to users: an absolute path without `.`.
     #[serde(default)]
     pub source: String,

@@ -2,7 +2,7 @@
 
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::known_files::QuotedSource;
+use crate::compile::inputs::known_files::QuotedSources;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::inputs::quoted_sources;
@@ -48,7 +48,7 @@ pub(crate) struct Stages<'a> {
     /// The roots that they show.
     roots: RootSet,
     /// Every file that the unit's passes read; `None` if one has changed since.
-    sources: OnceCell<Option<Vec<QuotedSource>>>,
+    sources: OnceCell<Option<QuotedSources>>,
 }
 
 impl<'a> Stages<'a> {
@@ -354,7 +354,7 @@ impl<'a> Stages<'a> {
         let sources = if quotes_sources {
             self.sources()?
         } else {
-            Vec::new()
+            QuotedSources::default()
         };
         let (outputs, texts) = self.keep_files(stage, contents)?;
         // What is printed may name the module id too, so it is stored in the form of the files.
@@ -418,9 +418,9 @@ impl<'a> Stages<'a> {
     }
 
     /// The files that `printed` may mention; `None` if they cannot be determined.
-    fn named(&self, printed: &Printed) -> Option<Vec<QuotedSource>> {
+    fn named(&self, printed: &Printed) -> Option<QuotedSources> {
         if printed.is_empty() {
-            return Some(Vec::new());
+            return Some(QuotedSources::default());
         }
         self.inputs
             .line_insensitive
@@ -440,12 +440,12 @@ impl<'a> Stages<'a> {
         }
     }
 
-    /// Every file that the unit's passes read, with its digest. `None` if one has changed since they read it.
-    fn sources(&self) -> Option<Vec<QuotedSource>> {
+    /// Every file that the unit's passes read. `None` if one has changed since they read it.
+    fn sources(&self) -> Option<QuotedSources> {
         self.sources.get_or_init(|| self.digest_sources()).clone()
     }
 
-    fn digest_sources(&self) -> Option<Vec<QuotedSource>> {
+    fn digest_sources(&self) -> Option<QuotedSources> {
         let files = self.inputs.read.known.resolve().ok()?;
         let sources = files.sources()?;
         files.check_unchanged(self.inputs.work.started).ok()?;

@@ -1,6 +1,5 @@
 //! Finds the stored result of a stage.
 
-use crate::compile::inputs::known_files::are_unchanged;
 use crate::compile::run::printed::Printed;
 use crate::compile::stages::host_texts::{self, KnownText};
 use crate::compile::stages::keys::StageInputs;
@@ -43,7 +42,7 @@ pub(super) fn fetch(
 ) -> Option<StoredStage> {
     let cache = inputs.work.cache;
     let record: StageRecord = serde_json::from_slice(&cache.stage_record(key)?).ok()?;
-    if record.schema != SCHEMA || !are_unchanged(&record.sources) {
+    if record.schema != SCHEMA || !record.sources.are_unchanged() {
         return None;
     }
     let written = shape::written(inputs.work, stage, number)?;

@@ -4,7 +4,7 @@
 use crate::compile::inputs::assembly::{check_line_files, included_binaries};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::evidence::check_headers;
-use crate::compile::inputs::known_files::{QuotedSource, ReadFiles, digested};
+use crate::compile::inputs::known_files::{HeldFile, ReadFiles, digested};
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::StageResults;
 use crate::includes::lookups::{Lookups, NotStored};
@@ -20,7 +20,7 @@ pub(crate) fn audit(
     one_step: Option<&OneStep<'_>>,
     read_files: &ReadFiles,
     results: &StageResults,
-) -> Result<Vec<QuotedSource>, NotStored> {
+) -> Result<Vec<HeldFile>, NotStored> {
     let files = read_files.resolve()?;
     work.check_host()?;
     let mut binaries = BTreeSet::new();

@@ -1,6 +1,6 @@
 //! The result of a translation unit, and where it came from.
 
-use crate::compile::inputs::known_files::QuotedSource;
+use crate::compile::inputs::known_files::{HeldFile, QuotedSources};
 use crate::compile::run::printed::Printed;
 use crate::key::RootSet;
 use crate::plan::{FileId, Plan, Tool, Unit};
@@ -24,9 +24,9 @@ pub(crate) struct Product {
     /// The depfile of a result that was found without the passes' texts.
     pub depfile: Option<Vec<u8>>,
     /// Files that the result quotes: it is valid as long as all of them are unchanged.
-    pub sources: Vec<QuotedSource>,
+    pub sources: QuotedSources,
     /// Files that the assembler included (`.incbin`), as paths from the working directory. Its key holds their contents.
-    pub binaries: Vec<QuotedSource>,
+    pub binaries: Vec<HeldFile>,
 }
 
 /// Where a unit's product came from.

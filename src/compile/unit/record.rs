@@ -1,14 +1,14 @@
 //! The stored record of a translation unit: its outputs, kept files and diagnostics, by digest.
 //! `docs/design/store.md` describes the format.
 
-use crate::compile::inputs::known_files::QuotedSource;
+use crate::compile::inputs::known_files::QuotedSources;
 use crate::compile::unit::needs::Needs;
 use crate::store::Artefact;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
 /// The version of the record.
-pub(crate) const SCHEMA: u32 = 5;
+pub(crate) const SCHEMA: u32 = 6;
 
 /// A translation unit's result. Stages are named by the index of their command in the key's sorted list, so that
 /// the order of lines in nvcc's plan does not matter.
@@ -22,7 +22,7 @@ pub(crate) struct UnitRecord {
     pub streams: Vec<Stream>,
     /// Files whose text reached the result not only through preprocessing: messages give line numbers and quote
     /// lines with their comments, and `--source-in-ptx` copies lines. All of them must be unchanged.
-    pub sources: Vec<QuotedSource>,
+    pub sources: QuotedSources,
     /// Whether each output has a result of its own, under a key that includes the output's path. If so, the record
     /// holds nothing else.
     #[serde(default)]

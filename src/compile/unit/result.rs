@@ -2,7 +2,7 @@
 
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::known_files::{QuotedSource, ReadFiles};
+use crate::compile::inputs::known_files::{QuotedSources, ReadFiles};
 use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::quoted_sources;
 use crate::compile::run::mentions::mentions;
@@ -97,7 +97,7 @@ pub(crate) fn quoted(
     product: &Product,
     read_files: &ReadFiles,
     line_insensitive: Option<&LineInsensitive>,
-) -> Option<Vec<QuotedSource>> {
+) -> Option<QuotedSources> {
     // A host compiler that reads the sources itself may warn about them, or digest them, as they are written,
     // whatever the passes show.
     let reads_sources = work.passes.compile_sources();
@@ -112,7 +112,7 @@ pub(crate) fn quoted(
         .flat_map(|(_, printed)| printed.texts())
         .collect();
     if printed.is_empty() {
-        return Some(Vec::new());
+        return Some(QuotedSources::default());
     }
     // Files are found by their names in messages, unless `#line` gives some file another name.
     line_insensitive

@@ -1,7 +1,7 @@
 //! Stores a unit's product, and reads it back.
 
 use crate::compile::inputs::context::UnitContext;
-use crate::compile::inputs::known_files::{QuotedSource, are_unchanged, digested};
+use crate::compile::inputs::known_files::{HeldFile, QuotedSources, digested};
 use crate::compile::request::messages;
 use crate::compile::run::printed::Printed;
 use crate::compile::unit::needs::Needs;
@@ -36,16 +36,14 @@ impl StoredUnit {
 pub(crate) struct KeyParts<'a> {
     pub needs: Needs,
     /// The files that the assembler included.
-    pub binaries: &'a [QuotedSource],
+    pub binaries: &'a [HeldFile],
 }
 
 /// The unit stored under `key`, if all of it can be read and the sources that it quotes are unchanged.
 pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> Option<StoredUnit> {
-    let (mut record, binaries) = follow(work, key)?;
-    for source in &mut record.sources {
-        source.path = expanded(work, &source.path)?;
-    }
-    if !are_unchanged(&record.sources) {
+    let (record, binaries) = follow(work, key)?;
+    let sources = record.sources.with_paths(|path| expanded(work, path))?;
+    if !sources.are_unchanged() {
         return None;
     }
     if record.tied {
@@ -86,7 +84,7 @@ pub(crate) fn fetch(work: &UnitContext<'_>, key: &Digest, stages: &[usize]) -> O
         product.printed.push((number, printed));
     }
     product.printed.sort_by_key(|(number, _)| *number);
-    product.sources = record.sources;
+    product.sources = sources;
     complete.then_some(StoredUnit::Product(product))
 }
 
@@ -97,7 +95,7 @@ fn read(work: &UnitContext<'_>, key: &Digest) -> Option<UnitRecord> {
 
 /// The record of the result under `key`, or under the key to which a pointer leads; with the files that its assembler
 /// included, and their present digests.
-fn follow(work: &UnitContext<'_>, key: &Digest) -> Option<(UnitRecord, Vec<QuotedSource>)> {
+fn follow(work: &UnitContext<'_>, key: &Digest) -> Option<(UnitRecord, Vec<HeldFile>)> {
     let record = read(work, key)?;
     if record.needs.is_empty() && record.binaries.is_empty() {
         return Some((record, Vec::new()));
@@ -202,16 +200,7 @@ pub(crate) fn record(
 ) -> Option<UnitRecord> {
     let command_of = |number: usize| stages.iter().position(|stage| *stage == number);
     let mut record = UnitRecord {
-        sources: product
-            .sources
-            .iter()
-            .map(|source| {
-                Some(QuotedSource {
-                    path: shortened(work, &source.path)?,
-                    ..source.clone()
-                })
-            })
-            .collect::<Option<_>>()?,
+        sources: product.sources.with_paths(|path| shortened(work, path))?,
         shows_id: product.shows_id,
         roots: product
             .roots
@@ -260,7 +249,7 @@ fn empty_record(work: &UnitContext<'_>) -> UnitRecord {
         outputs: Vec::new(),
         kept: Vec::new(),
         streams: Vec::new(),
-        sources: Vec::new(),
+        sources: QuotedSources::default(),
         tied: false,
         needs: Needs::default(),
         binaries: Vec::new(),
