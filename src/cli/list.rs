@@ -12,6 +12,12 @@ use crate::store::policy::Nanos;
 use crate::store::{EntryKind, FileStore, Name, SurveyedFile, Tree, VisitAction};
 use anyhow::Error;
 use serde::{Serialize, Serializer};
+use std::panic::resume_unwind;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::{self, available_parallelism};
+
+/// So many threads look at files at most: more only wait for the file system.
+const MOST_WORKERS: usize = 8;
 
 /// What `pcache list` takes.
 #[derive(Debug, clap::Args)]
@@ -22,19 +28,31 @@ pub(super) struct ListArguments {
     /// by class
     #[arg(long, value_name = "ORDER", default_value = "size")]
     sort: Order,
-    /// Show at most N files
+    /// Show at most N files: 100 in a table and all in JSON unless told otherwise
     #[arg(long, value_name = "N")]
     limit: Option<usize>,
+    /// Show all files
+    #[arg(long, conflicts_with = "limit")]
+    all: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
 }
 
+/// So many rows of a table are shown unless more are asked for.
+const TABLE_LIMIT: usize = 100;
+
 impl ListArguments {
+    /// How many files are shown at most; `None` for all.
+    fn limit(&self) -> Option<usize> {
+        let unsaid = (!self.json && !self.all).then_some(TABLE_LIMIT);
+        self.limit.or(unsaid)
+    }
+
     /// Whether the contents of all selected files are read. With a limit, only those of the shown ones are, if they do
     /// not decide which are shown.
     fn describes_all(&self) -> bool {
-        self.limit.is_none() || matches!(self.sort, Order::Class)
+        self.limit().is_none() || matches!(self.sort, Order::Class)
     }
 }
 
@@ -141,7 +159,7 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context<'_>) -> Resul
         report.files = report.entries.len();
         report.bytes = report.entries.iter().map(|row| row.bytes).sum();
         sort(&mut report.entries, arguments.sort);
-        if let Some(limit) = arguments.limit {
+        if let Some(limit) = arguments.limit() {
             report.entries.truncate(limit);
         }
         if !arguments.describes_all() {
@@ -159,7 +177,7 @@ pub(super) fn run(arguments: &ListArguments, context: &mut Context<'_>) -> Resul
     Ok(Status::Fine)
 }
 
-/// Every selected file, in any order.
+/// Every selected file, in any order. Reading them takes longest, so all cores do it.
 fn rows(
     store: &FileStore,
     arguments: &ListArguments,
@@ -167,14 +185,48 @@ fn rows(
 ) -> Result<Vec<ListedRow>, Error> {
     let now = now();
     let most = store.stats().store_size().map_or(0, |size| size.files());
-    let (mut rows, mut trouble) = (Vec::new(), None);
-    let mut seen = 0;
+    let seen = AtomicU64::new(0);
+    let count = || seen.fetch_add(1, Ordering::Relaxed) + 1;
     let mut progress = Progress::new("listing", context.env, &mut context.err);
+    let workers = if arguments.selection.can_be_shared() {
+        available_parallelism().map_or(1, |cores| cores.get().min(MOST_WORKERS))
+    } else {
+        1
+    };
+    let shards = |worker: usize| (0..=u8::MAX).skip(worker).step_by(workers);
+    thread::scope(|scope| {
+        let work = |worker| {
+            let mut see = || {
+                count();
+            };
+            rows_of(store, arguments, now, || shards(worker), &mut see)
+        };
+        let others: Vec<_> = (1..workers)
+            .map(|worker| scope.spawn(move || work(worker)))
+            .collect();
+        let mut see = || progress.show(count(), most);
+        let mut rows = rows_of(store, arguments, now, || shards(0), &mut see)?;
+        for other in others {
+            let found = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            rows.extend(found?);
+        }
+        Ok(rows)
+    })
+}
+
+/// The selected files of some shards.
+fn rows_of<S: Iterator<Item = u8>>(
+    store: &FileStore,
+    arguments: &ListArguments,
+    now: Nanos,
+    shards: impl Fn() -> S,
+    see: &mut dyn FnMut(),
+) -> Result<Vec<ListedRow>, Error> {
+    let (mut rows, mut trouble) = (Vec::new(), None);
     let mut sought = Sought::new(&arguments.selection, store, now)?;
     for kind in [EntryKind::Record, EntryKind::Entry] {
-        store.survey(kind, |stored| {
-            seen += 1;
-            progress.show(seen, most);
+        store.survey_shards(kind, shards(), |stored| {
+            see();
             let row = sought.has(stored).and_then(|is_sought| {
                 let mut row = is_sought.then(|| ListedRow::of(stored, now));
                 if let Some(row) = row.as_mut().filter(|_| arguments.describes_all()) {
@@ -255,7 +307,7 @@ fn print(report: &ListReport, context: &mut Context<'_>) -> Result<(), Error> {
     } else {
         say(
             &mut context.out,
-            format_args!("{files} files, {size}; {shown} are shown"),
+            format_args!("{files} files, {size}; {shown} are shown, --all shows the rest"),
         )
     }
 }

@@ -27,6 +27,11 @@ impl Selection {
         self.older_than.is_none() && self.matching.is_none()
     }
 
+    /// Whether each file can be judged without the others.
+    pub(super) fn can_be_shared(&self) -> bool {
+        self.matching.is_none()
+    }
+
     /// The journal's record of a clearing that removed so many of these files.
     pub(super) fn removal(&self, began: Nanos, files: u64) -> Removal {
         Removal {

@@ -132,6 +132,19 @@ impl FileStore {
     pub fn survey(
         &self,
         kind: EntryKind,
+        each: impl FnMut(&SurveyedFile<'_>) -> VisitAction,
+    ) -> Result<Cleared, StoreError> {
+        self.survey_shards(kind, 0..=u8::MAX, each)
+    }
+
+    /// Does the same in these shards alone, so that several threads can share a survey.
+    ///
+    /// # Errors
+    /// As those of [`survey`](Self::survey).
+    pub fn survey_shards(
+        &self,
+        kind: EntryKind,
+        shards: impl IntoIterator<Item = u8>,
         mut each: impl FnMut(&SurveyedFile<'_>) -> VisitAction,
     ) -> Result<Cleared, StoreError> {
         let mut cleared = Cleared::default();
@@ -139,7 +152,7 @@ impl FileStore {
             return Ok(cleared);
         };
         let mut trouble = Ok(());
-        for number in 0..=u8::MAX {
+        for number in shards {
             let shard = self.list_shard(&root, number, kind)?;
             // Only a policy that counts uses can say how often a file was used.
             let usages = (self.policy.log() == UsageLog::Uses).then(|| load(&root, number));

@@ -121,7 +121,10 @@ fn list_shows_class_size_age_and_names() {
         "{table}"
     );
     assert!(lines[2].ends_with("  /src/kernel.cu"), "{table}");
-    assert!(lines[3].starts_with("3 files, ") && lines[3].ends_with("; 2 are shown"));
+    assert!(
+        lines[3].starts_with("3 files, ")
+            && lines[3].ends_with("; 2 are shown, --all shows the rest")
+    );
 }
 
 #[test]
