@@ -114,6 +114,7 @@ impl ProgramRecorder {
             source: self.name.clone(),
             level: Ending::Miss,
             semantic: false,
+            remote: false,
             unstored,
             key: hex::encode(stored.key),
         });

@@ -16,6 +16,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,6 +33,8 @@ pub struct Remote<'a> {
     config: &'a Config,
     own: &'a Path,
     stats: &'a Stats,
+    /// How many records servers had that this compile asked for, lists of path sets included.
+    brought: AtomicU64,
     state: Mutex<State>,
 }
 
@@ -41,6 +44,8 @@ struct State {
     connections: Vec<UnixStream>,
     /// What is left of `PCACHE_REMOTE_WAIT`.
     left: Duration,
+    /// How long it has waited.
+    waited: Duration,
     has_failed: bool,
     asked: HashSet<RecordId>,
     made: Vec<QueuedRecord>,
@@ -54,6 +59,7 @@ impl<'a> Remote<'a> {
             config,
             own,
             stats,
+            brought: AtomicU64::new(0),
             state: Mutex::new(State {
                 left: config.remote_wait.value.into(),
                 ..State::default()
@@ -74,11 +80,16 @@ impl<'a> Remote<'a> {
         let began = Instant::now();
         let asked = self.ask(free, id, left);
         let mut state = self.lock();
-        state.left = state.left.saturating_sub(began.elapsed());
+        let waited = began.elapsed();
+        state.left = state.left.saturating_sub(waited);
+        state.waited += waited;
         match asked {
             Ok((connection, answer)) => {
                 state.connections.push(connection);
-                answer == FetchAnswer::Imported
+                let is_here = answer == FetchAnswer::Imported;
+                self.brought
+                    .fetch_add(u64::from(is_here), Ordering::Relaxed);
+                is_here
             }
             Err(failure) => {
                 // Of stages that asked side by side, one counts it.
@@ -88,6 +99,16 @@ impl<'a> Remote<'a> {
                 false
             }
         }
+    }
+
+    /// How many records servers have brought for this compile so far.
+    pub(crate) fn brought(&self) -> u64 {
+        self.brought.load(Ordering::Relaxed)
+    }
+
+    /// Microseconds that this compile has waited for servers so far.
+    pub fn waited(&self) -> u64 {
+        u64::try_from(self.lock().waited.as_micros()).unwrap_or(u64::MAX)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
