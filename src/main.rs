@@ -134,7 +134,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let detour = attempt(nvcc, args, config, &cache, &recorder).err();
     // Everything is counted and recorded before the process ends or becomes nvcc.
     note(stats, &recorder, detour.as_ref(), args);
-    let record = recorder.finish();
+    let record = finished(&cache, &recorder);
     count_time(stats, &record);
     recorder.write_block(&record, &mut block);
     follow_up(&cache, detour.as_ref(), &record, (args, config));
@@ -151,6 +151,14 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         Some(Detour::Interrupted(signal)) => interrupted(signal),
         Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(nvcc, args),
     }
+}
+
+/// The journal's record, with how long the compile has waited for servers.
+fn finished(cache: &StoreView<'_>, recorder: &Recorder) -> Compile {
+    if let Some(remote) = &cache.remote {
+        recorder.update(|record| record.remote_wait = remote.waited());
+    }
+    recorder.finish()
 }
 
 /// What a compile does for others once its own outputs are there.

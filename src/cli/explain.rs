@@ -193,6 +193,9 @@ impl<'a> Explainer<'a> {
         let last = former.iter().rposition(|other| sources(other) == wanted);
         let said = match last {
             None => "it is the first compile of this source that the journal knows",
+            Some(last) if former[last].remote => {
+                "the former result came from a server, so nothing here tells what it depended on"
+            }
             Some(last)
                 if former[last].level.is_hit()
                     && made(&former[..last], &former[last]).is_none() =>
@@ -240,7 +243,7 @@ impl<'a> Explainer<'a> {
     /// What was taken from the cache.
     fn reused(&self, at: usize) -> Vec<String> {
         let compile = &self.compiles[at];
-        let mut said = Vec::new();
+        let mut said = Vec::from_iter(compile.origin());
         if compile.level.is_hit() {
             said.extend(made(&self.compiles[..at], compile).map(|made| {
                 let when = self.zone.time(made.start);
@@ -255,10 +258,14 @@ impl<'a> Explainer<'a> {
             }
             return said;
         }
-        let stages = compile.stages.iter();
-        let (from_cache, run): (Vec<_>, Vec<_>) = stages.partition(|stage| stage.hit);
-        for (what, stages) in [("from the cache", from_cache), ("run", run)] {
-            let names = stages.iter().map(|stage| match &stage.arch {
+        for (what, hit, remote) in [
+            ("from a server", true, true),
+            ("from the cache", true, false),
+            ("run", false, false),
+        ] {
+            let stages = compile.stages.iter();
+            let stages = stages.filter(|stage| (stage.hit, stage.remote) == (hit, remote));
+            let names = stages.map(|stage| match &stage.arch {
                 Some(arch) => format!("{} {arch}", stage.name),
                 None => stage.name.clone(),
             });

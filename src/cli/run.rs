@@ -2,6 +2,9 @@
 //! library for that lies and how ld.so is told of it; not what it does there.
 
 use super::context::{Context, Status};
+use crate::config::Config;
+use crate::remote::Remote;
+use crate::store::FileStore;
 use anyhow::{Context as _, Error};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -58,9 +61,25 @@ pub(super) fn run(arguments: &RunArguments, context: &mut Context<'_>) -> Result
             let given = (context.env.var)(variable);
             command.env(variable, listed(&library, given.as_deref()));
         }
+        start_helper(context.config);
     }
     let refused = command.exec();
     Err(Error::new(refused).context(format!("cannot start {program:?}")))
+}
+
+/// Has the helper run that talks to servers, if there are any, since the library starts none within the program. Best
+/// effort: without it, the program's compiles ask no server.
+fn start_helper(config: &Config) {
+    if config.remote.value.0.is_empty() {
+        return;
+    }
+    let Ok(store) = FileStore::from_config(config) else {
+        return;
+    };
+    let own = store.own_dir().filter(|_| !config.readonly.value);
+    if let Some(remote) = own.and_then(|own| Remote::new(config, own, store.stats())) {
+        remote.start_helper();
+    }
 }
 
 fn find(own: Option<&Path>) -> Result<PathBuf, Error> {

@@ -75,9 +75,7 @@ impl Span<'_> {
     /// How it ended.
     pub(super) fn outcome(&self) -> &'static str {
         match self.stage {
-            Some(stage) if stage.hit => "from the cache",
-            Some(stage) if stage.done => "run",
-            Some(_) => "not ended",
+            Some(stage) => stage.outcome(),
             None => "waited",
         }
     }

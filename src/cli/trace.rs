@@ -201,6 +201,10 @@ fn told(compile: &Compile) -> Value {
             told[name] = json!(value);
         }
     }
+    if compile.remote || compile.remote_wait > 0 {
+        told["from"] = json!(if compile.remote { "a server" } else { "here" });
+        told["milliseconds for servers"] = json!(compile.remote_wait as f64 / 1e3);
+    }
     if compile.stored > 0 {
         told["milliseconds when compiled"] = json!(compile.stored);
     }

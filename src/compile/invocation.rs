@@ -137,10 +137,14 @@ fn serve(
     if hit.is_semantic {
         cache.stats.add(Counter::SemanticHit, hit.units);
     }
+    if hit.is_served {
+        cache.stats.add(Counter::RemoteServed, hit.units);
+    }
     recorder.note("direct", format_args!("{how} ({})", hex::encode(hit.key)));
     recorder.update(|record| {
         record.level = CompileOutcome::DirectHit;
         record.semantic = hit.is_semantic;
+        record.remote = hit.is_served;
         record.key = Some(hex::encode(hit.key));
         record.stored = hit.milliseconds;
         record.facts = hit.facts;

@@ -57,6 +57,11 @@ impl StoreView<'_> {
         is_extended.then(|| self.tried(self.store?.get_record(key)).flatten())?
     }
 
+    /// How many records servers have brought so far. What is found after it has grown came from a server.
+    pub fn brought(&self) -> u64 {
+        self.remote.as_ref().map_or(0, Remote::brought)
+    }
+
     /// Whether a server had the record under `key`, so that the store has it now.
     fn fetched(&self, worth: Worth, key: &Digest) -> bool {
         let remote = self.remote.as_ref();

@@ -25,6 +25,8 @@ use std::ffi::OsStr;
 /// How a unit of an invocation ended, once all outputs are written.
 pub(super) struct Ended {
     ending: Ending,
+    /// As in [`Finished`].
+    is_served: bool,
     key: Digest,
     /// Milliseconds that its stages took when they ran.
     milliseconds: u64,
@@ -62,6 +64,7 @@ impl Units<'_> {
             let product = std::mem::take(&mut unit.product);
             endings.push(Ended {
                 ending: unit.ending.clone(),
+                is_served: unit.is_served,
                 key: unit.key,
                 milliseconds: product.milliseconds,
             });
@@ -241,22 +244,7 @@ impl Ended {
     /// Counts and records a unit of an invocation that succeeded. Of an invocation that did not, only the detour
     /// is counted.
     pub(super) fn count(&self, cache: &StoreView<'_>, recorder: &Recorder, source: &OsStr) {
-        let (level, semantic, note) = match &self.ending {
-            Ending::DirectHit => (CompileOutcome::DirectHit, false, "direct hit"),
-            Ending::Hit => (CompileOutcome::PreprocessedHit, false, "preprocessed hit"),
-            Ending::SemanticHit => (
-                CompileOutcome::PreprocessedHit,
-                true,
-                "preprocessed hit, with lines moved",
-            ),
-            Ending::Coalesced => (
-                CompileOutcome::Coalesced,
-                false,
-                "hit, after waiting for another process",
-            ),
-            Ending::Miss => (CompileOutcome::Miss, false, "miss"),
-            Ending::Unstored(_) => (CompileOutcome::Miss, false, "miss, not stored"),
-        };
+        let (level, semantic, note) = shown(&self.ending);
         let counter = match level {
             CompileOutcome::DirectHit => Counter::DirectHit,
             CompileOutcome::Coalesced => Counter::Coalesced,
@@ -266,6 +254,10 @@ impl Ended {
         cache.stats.add(counter, 1);
         if semantic {
             cache.stats.add(Counter::SemanticHit, 1);
+        }
+        let remote = self.is_served && level.is_hit();
+        if remote {
+            cache.stats.add(Counter::RemoteServed, 1);
         }
         let unstored = match &self.ending {
             Ending::Unstored(why) => Some(why.clone()),
@@ -287,14 +279,36 @@ impl Ended {
                 record.level.max(level)
             };
             record.semantic |= semantic;
+            record.remote |= remote;
             record.stored += if level.is_hit() { self.milliseconds } else { 0 };
         });
         recorder.add_unit(UnitOutcome {
             source: journal::text(source),
             level,
             semantic,
+            remote,
             unstored,
             key,
         });
+    }
+}
+
+/// How a unit ended: for the journal, whether lines had moved, and in words.
+fn shown(ending: &Ending) -> (CompileOutcome, bool, &'static str) {
+    match ending {
+        Ending::DirectHit => (CompileOutcome::DirectHit, false, "direct hit"),
+        Ending::Hit => (CompileOutcome::PreprocessedHit, false, "preprocessed hit"),
+        Ending::SemanticHit => (
+            CompileOutcome::PreprocessedHit,
+            true,
+            "preprocessed hit, with lines moved",
+        ),
+        Ending::Coalesced => (
+            CompileOutcome::Coalesced,
+            false,
+            "hit, after waiting for another process",
+        ),
+        Ending::Miss => (CompileOutcome::Miss, false, "miss"),
+        Ending::Unstored(_) => (CompileOutcome::Miss, false, "miss, not stored"),
     }
 }

@@ -92,6 +92,12 @@ pub struct Compile {
     /// Milliseconds that the compile of a delivered stored result took.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub stored: u64,
+    /// Whether it is a hit that a server served, at least for one of its units.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub remote: bool,
+    /// How long it waited for servers, whatever they had.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub remote_wait: u64,
     /// Whether PCACHE_RECACHE was set, so that nothing was looked up.
     #[serde(default, skip_serializing_if = "is_false")]
     pub recache: bool,
@@ -122,6 +128,9 @@ pub struct UnitOutcome {
     /// Whether it was a semantic hit: lines had moved.
     #[serde(default, skip_serializing_if = "is_false")]
     pub semantic: bool,
+    /// Whether it is a hit that a server served.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub remote: bool,
     /// Why the result of a miss was not stored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unstored: Option<String>,
@@ -160,9 +169,24 @@ pub struct StageRun {
     pub run: u64,
     /// Whether its result was in the cache.
     pub hit: bool,
+    /// Whether a server had brought that result for this compile.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub remote: bool,
     /// Whether it succeeded.
     #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub done: bool,
+}
+
+impl StageRun {
+    /// How it ended.
+    pub const fn outcome(&self) -> &'static str {
+        match (self.hit, self.remote, self.done) {
+            (true, true, _) => "from a server",
+            (true, false, _) => "from the cache",
+            (false, _, true) => "run",
+            (false, _, false) => "not ended",
+        }
+    }
 }
 
 impl Compile {
@@ -201,6 +225,18 @@ impl Compile {
             if let Cow::Owned(hidden) = hide_text(text) {
                 *text = hidden;
             }
+        }
+    }
+
+    /// Where the result came from, if servers were asked: a part of a sentence.
+    pub fn origin(&self) -> Option<String> {
+        let milliseconds = self.remote_wait as f64 / 1e3;
+        match (self.remote, self.remote_wait) {
+            (true, _) => Some(format!(
+                "served from a server, asked for {milliseconds:.1} ms"
+            )),
+            (false, 0) => None,
+            (false, _) => Some(format!("asked servers for {milliseconds:.1} ms")),
         }
     }
 
@@ -268,6 +304,7 @@ mod tests {
             source: "a.cu".to_owned(),
             level: CompileOutcome::Miss,
             semantic: false,
+            remote: false,
             unstored: Some("-DKEY=hunter2".to_owned()),
             key: String::new(),
         }];
@@ -285,6 +322,7 @@ mod tests {
     fn what_says_nothing_is_left_out() {
         let least = Compile::from_text(LEAST).unwrap();
         assert_eq!(least.to_text(), LEAST);
+        assert_eq!(least.origin(), None);
         let stage = r#"{"name":"cicc","begin":1,"wait":2,"run":3,"hit":false}"#;
         let stage: StageRun = serde_json::from_str(stage).unwrap();
         assert!(stage.done && stage.unit.is_none() && stage.arch.is_none());
@@ -296,6 +334,7 @@ mod tests {
             source: "a \"b\"\n.cu".to_owned(),
             level: CompileOutcome::Miss,
             semantic: true,
+            remote: true,
             unstored: Some("why".to_owned()),
             key: "00".to_owned(),
         };
@@ -307,6 +346,7 @@ mod tests {
             wait: 2,
             run: 3,
             hit: true,
+            remote: true,
             done: false,
         };
         let flight = FlightSpan {
@@ -324,6 +364,8 @@ mod tests {
             detail: text("gcc"),
             forgotten: text("__TIME__"),
             stored: 11,
+            remote: true,
+            remote_wait: 12,
             recache: true,
             facts: text("11"),
             key: text("22"),
@@ -332,6 +374,10 @@ mod tests {
             stages: vec![stage],
             ..Compile::from_text(LEAST).unwrap()
         };
+        assert_eq!(
+            all.origin().as_deref(),
+            Some("served from a server, asked for 0.0 ms")
+        );
         let written = all.to_text();
         assert!(!written.contains('\n'), "a record is a line");
         assert_eq!(Compile::from_text(&written), Some(all));

@@ -29,8 +29,21 @@ pub struct StageHandle(usize);
 pub enum StageEnd {
     /// The store had its result.
     Cached,
+    /// A server had its result, which is in the store now.
+    Served,
     /// Its command has succeeded.
     Ran,
+}
+
+impl StageEnd {
+    /// That of a stage whose result was in the store; `is_served` if a server had just brought it.
+    pub const fn found(is_served: bool) -> Self {
+        if is_served {
+            Self::Served
+        } else {
+            Self::Cached
+        }
+    }
 }
 
 impl Recorder {
@@ -53,6 +66,8 @@ impl Recorder {
             detail: None,
             forgotten: None,
             stored: 0,
+            remote: false,
+            remote_wait: 0,
             recache: false,
             facts: None,
             key: None,
@@ -115,6 +130,7 @@ impl Recorder {
             wait: 0,
             run: 0,
             hit: false,
+            remote: false,
             done: false,
         };
         let mut record = self.found.borrow_mut();
@@ -133,7 +149,8 @@ impl Recorder {
         let now = self.elapsed();
         self.stage(stage, |stage| {
             stage.run = now.saturating_sub(stage.begin + stage.wait);
-            stage.hit = end == StageEnd::Cached;
+            stage.hit = end != StageEnd::Ran;
+            stage.remote = end == StageEnd::Served;
             stage.done = true;
         });
     }
@@ -164,11 +181,7 @@ impl Recorder {
             block.note(name, value);
         }
         for stage in &record.stages {
-            let outcome = match (stage.hit, stage.done) {
-                (true, _) => "from the cache",
-                (false, true) => "run",
-                (false, false) => "not ended",
-            };
+            let outcome = stage.outcome();
             let arch = stage.arch.as_deref().unwrap_or_default();
             let space = if arch.is_empty() { "" } else { " " };
             let (wait, run) = (Elapsed(stage.wait), Elapsed(stage.run));
@@ -182,6 +195,9 @@ impl Recorder {
         }
         if let Some(facts) = &record.facts {
             block.note("facts", facts);
+        }
+        if let Some(origin) = record.origin() {
+            block.note("servers", origin);
         }
         block.note("took", Elapsed(record.wall));
     }

@@ -23,9 +23,10 @@ use crate::journal::CompileOutcome as Ending;
 use crate::key::Digest;
 use crate::key::Roots;
 use crate::outcome::NvrtcReason;
+use crate::remote::Remote;
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
-use crate::store::{self, FileStore, Flights, LeadGuard, Turn};
+use crate::store::{self, FileStore, Flights, LeadGuard, Turn, Worth};
 use crate::toolchain::driver_version;
 use std::convert::Infallible;
 use std::env;
@@ -63,6 +64,7 @@ pub enum Begin<'a> {
 pub struct Miss<'a> {
     cache: &'a Cache,
     level: &'a TieredStore,
+    remote: Option<Remote<'a>>,
     keyed: Box<Keyed>,
     /// A time before NVRTC started, of the clock that stamps files.
     started: CoarseTime,
@@ -144,7 +146,11 @@ impl Cache {
                 return Begin::Bypass;
             }
         };
-        let turn = match self.look_up(level, &keyed, &recorder) {
+        let remote = level.remote(&self.config);
+        let stored = self.look_up(level, &keyed, &recorder);
+        let stored =
+            stored.or_else(|| self.look_up_servers(level, &keyed, &recorder, remote.as_ref()?));
+        let turn = match stored {
             Some(result) => Ok((result, Ending::DirectHit)),
             None => self.take_turn(level, &keyed, &recorder),
         };
@@ -156,6 +162,7 @@ impl Cache {
             Err(lead) => Begin::Miss(Miss {
                 cache: self,
                 level,
+                remote,
                 keyed: Box::new(keyed),
                 started: CoarseTime::now(),
                 mounts: Mounts::watch(),
@@ -235,19 +242,46 @@ impl Cache {
             }
             // The list in memory comes first. It can only lack path sets that other processes have stored since.
             let in_memory = level.known_record(key);
-            let result =
-                in_memory.and_then(|list| self.look_through(level, keyed, scope, &list, recorder));
+            let result = in_memory
+                .and_then(|list| self.look_through((level, None), keyed, scope, &list, recorder));
             result.or_else(|| {
                 let list = level.record(key)?;
-                self.look_through(level, keyed, scope, &list, recorder)
+                self.look_through((level, None), keyed, scope, &list, recorder)
             })
         })
+    }
+
+    /// The same with what servers have, after [`Cache::look_up`] has found nothing.
+    fn look_up_servers(
+        &self,
+        level: &TieredStore,
+        keyed: &Keyed,
+        recorder: &ProgramRecorder,
+        remote: &Remote<'_>,
+    ) -> Option<FoundResult> {
+        if self.config.recache.value {
+            return None;
+        }
+        let mut scopes = [Locality::Anywhere, Locality::ThisDirectory].into_iter();
+        let found = scopes.find_map(|scope| {
+            if scope == Locality::Anywhere && keyed.options.tells_names {
+                return None;
+            }
+            // A list that a server adds nothing to may still hold here, where only the result is missing.
+            let key = keyed.key(scope);
+            let list = level.shared_record(key, Some(remote));
+            let list = list.or_else(|| level.record(key))?;
+            self.look_through((level, Some(remote)), keyed, scope, &list, recorder)
+        });
+        remote.hang_up();
+        recorder.asked(remote);
+        found
     }
 
     /// The result of the first path set in `list` whose files have one.
     fn look_through(
         &self,
-        level: &TieredStore,
+        (level, remote): (&TieredStore, Option<&Remote<'_>>),
         keyed: &Keyed,
         scope: Locality,
         list: &[u8],
@@ -270,7 +304,8 @@ impl Cache {
             });
             let times = keyed.times(set);
             let key = result_key(keyed.key(scope), &set.digest, &contents.ok()?, &times);
-            fetch(level, &key, scope, &keyed.program, &keyed.expressions)
+            let wanted = (&keyed.program, keyed.expressions.as_slice());
+            fetch((level, remote), &key, scope, wanted)
         })
     }
 
@@ -312,6 +347,9 @@ impl Miss<'_> {
     pub fn commit(mut self, seen: Vec<FileAccess>, output: &ProgramOutput, took: Duration) {
         let milliseconds = u64::try_from(took.as_millis()).unwrap_or(u64::MAX);
         let stored = self.keep(&seen, output, milliseconds);
+        if let Some(remote) = &self.remote {
+            remote.finish();
+        }
         if let Some(recorder) = self.recorder.take() {
             recorder.missed(self.level, stored);
         }
@@ -363,7 +401,7 @@ impl Miss<'_> {
         };
         let bytes = serde_json::to_vec(&record).map_err(|error| error.to_string())?;
         let key = result_key(keyed.key(scope), &set.digest, &contents, &keyed.times(&set));
-        let kept = self.level.keep(&key, &bytes) && self.keep_set(keyed.key(scope), set);
+        let kept = self.keep_record(&key, &bytes) && self.keep_set(keyed.key(scope), set);
         let facts = record.facts;
         kept.then_some(StoredProgram { key, facts })
             .ok_or_else(full)
@@ -418,9 +456,18 @@ impl Miss<'_> {
         let list = self.level.record(key);
         let sets = list.as_deref().and_then(path_set::read_list);
         match path_set::list_with(set, sets.unwrap_or_default()) {
-            Some(list) => self.level.keep(key, &list),
+            Some(list) => self.keep_record(key, &list),
             None => true,
         }
+    }
+
+    /// Stores a record, and names it for other machines. Returns whether it is stored.
+    fn keep_record(&self, key: &Digest, bytes: &[u8]) -> bool {
+        let is_kept = self.level.keep(key, bytes);
+        if let Some(remote) = self.remote.as_ref().filter(|_| is_kept) {
+            remote.made(Worth::Result, key);
+        }
+        is_kept
     }
 }
 

@@ -6,6 +6,7 @@ use super::program::{Program, ProgramOutput};
 use super::record::NvrtcRecord;
 use super::tiered_store::TieredStore;
 use crate::key::Digest;
+use crate::remote::Remote;
 use std::collections::BTreeSet;
 
 /// A result from the store.
@@ -14,17 +15,20 @@ pub(super) struct FoundResult {
     /// Its record.
     pub record: NvrtcRecord,
     pub output: ProgramOutput,
+    /// Whether a server had it.
+    pub is_served: bool,
 }
 
 /// The result under a key, with all its artefacts; `None` if any part is missing.
 pub(super) fn fetch(
-    level: &TieredStore,
+    (level, remote): (&TieredStore, Option<&Remote<'_>>),
     key: &Digest,
     scope: Locality,
-    program: &Program,
-    expressions: &[Vec<u8>],
+    (program, expressions): (&Program, &[Vec<u8>]),
 ) -> Option<FoundResult> {
-    let stored = level.known_record(key).or_else(|| level.record(key))?;
+    let stored = level.known_record(key).or_else(|| level.record(key));
+    let is_served = stored.is_none();
+    let stored = stored.or_else(|| level.shared_record(key, remote))?;
     let record = NvrtcRecord::read(&stored)?;
     let lowered = record.lowered.iter().map(|(name, _)| name.as_bytes());
     let lowered: BTreeSet<_> = lowered.collect();
@@ -51,5 +55,6 @@ pub(super) fn fetch(
         key: *key,
         record,
         output,
+        is_served,
     })
 }

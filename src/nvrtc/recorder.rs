@@ -13,6 +13,7 @@ use crate::journal::{self, CompileOutcome as Ending, Recorder, UnitOutcome};
 use crate::key::{Digest, Explanation};
 use crate::log::Log;
 use crate::outcome::NvrtcReason;
+use crate::remote::Remote;
 use crate::stats::Counter;
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -61,6 +62,12 @@ impl ProgramRecorder {
         self.recorder.note(name, value);
     }
 
+    /// Records how long servers were asked.
+    pub(super) fn asked(&self, remote: &Remote<'_>) {
+        self.recorder
+            .update(|record| record.remote_wait = remote.waited());
+    }
+
     /// Records a compile that bypassed the cache.
     pub(super) fn bypassed(self, level: &TieredStore, reason: NvrtcReason, detail: &[u8]) {
         level.stats().add(Counter::NvrtcBypassed(reason), 1);
@@ -82,6 +89,9 @@ impl ProgramRecorder {
             _ => Counter::NvrtcHit,
         };
         level.stats().add(counter, 1);
+        if hit.is_served {
+            level.stats().add(Counter::RemoteServed, 1);
+        }
         let key = hex::encode(hit.key);
         self.recorder
             .note("outcome", format_args!("{} ({key})", ending.text()));
@@ -90,6 +100,7 @@ impl ProgramRecorder {
             record.stored = hit.record.milliseconds;
             record.facts.clone_from(&hit.record.facts);
             record.key = Some(key);
+            record.remote = hit.is_served;
         });
         self.end(level);
     }
@@ -114,6 +125,7 @@ impl ProgramRecorder {
             source: self.name.clone(),
             level: Ending::Miss,
             semantic: false,
+            remote: false,
             unstored,
             key: hex::encode(stored.key),
         });

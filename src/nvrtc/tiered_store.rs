@@ -1,10 +1,12 @@
 //! The store as a running program sees it: the memory of this process first, then the directory. Errors are counted
 //! and otherwise treated as a missing value.
 
+use crate::config::Config;
 use crate::key::Digest;
+use crate::remote::Remote;
 use crate::stats::{Counter, Stats};
 use crate::store::policy::Limits;
-use crate::store::{Artefact, FileStore, MemoryStore, StoreError};
+use crate::store::{Artefact, FileStore, MemoryStore, StoreError, Worth};
 
 /// Number of parts of the memory. Each has its own lock, so that threads with hits on different programs
 /// seldom wait for each other.
@@ -67,6 +69,22 @@ impl TieredStore {
         let record = self.tried(self.store.get_record(key)).flatten()?;
         self.remember(key, &record);
         Some(record)
+    }
+
+    /// The record under `key` as a server has it, or with what that adds to it. Each is asked for once in a compile.
+    pub(super) fn shared_record(
+        &self,
+        key: &Digest,
+        remote: Option<&Remote<'_>>,
+    ) -> Option<Vec<u8>> {
+        let is_here = remote.is_some_and(|remote| remote.fetch(Worth::Result, key));
+        is_here.then(|| self.record(key))?
+    }
+
+    /// The servers, if there are any whose records may be stored.
+    pub(super) fn remote<'a>(&'a self, config: &'a Config) -> Option<Remote<'a>> {
+        let own = self.store.own_dir().filter(|_| !self.readonly)?;
+        Remote::in_program(config, own, self.stats())
     }
 
     /// The bytes of an artefact, which were verified when they were read from the directory.

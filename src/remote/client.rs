@@ -11,11 +11,12 @@ use crate::store::Worth;
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -32,7 +33,18 @@ pub struct Remote<'a> {
     config: &'a Config,
     own: &'a Path,
     stats: &'a Stats,
+    start: HelperStart,
+    /// How many records servers had that this compile asked for, lists of path sets included.
+    brought: AtomicU64,
     state: Mutex<State>,
+}
+
+/// Whether a process may start the helper.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum HelperStart {
+    WhenNeeded,
+    /// The process is a program that knows nothing of us: it may wait for its children, any of them.
+    Never,
 }
 
 #[derive(Default)]
@@ -41,6 +53,8 @@ struct State {
     connections: Vec<UnixStream>,
     /// What is left of `PCACHE_REMOTE_WAIT`.
     left: Duration,
+    /// How long it has waited.
+    waited: Duration,
     has_failed: bool,
     asked: HashSet<RecordId>,
     made: Vec<QueuedRecord>,
@@ -54,11 +68,31 @@ impl<'a> Remote<'a> {
             config,
             own,
             stats,
+            start: HelperStart::WhenNeeded,
+            brought: AtomicU64::new(0),
             state: Mutex::new(State {
                 left: config.remote_wait.value.into(),
                 ..State::default()
             }),
         })
+    }
+
+    /// As [`Remote::new`], in a program that is not ours. It starts no process: without a running helper it asks for
+    /// nothing, and what it queues waits for the next one.
+    pub(crate) fn in_program(config: &'a Config, own: &'a Path, stats: &'a Stats) -> Option<Self> {
+        let start = HelperStart::Never;
+        Self::new(config, own, stats).map(|remote| Self { start, ..remote })
+    }
+
+    /// Has a helper run, for programs that start none. Best effort.
+    pub(crate) fn start_helper(&self) {
+        let left = self.lock().left;
+        let _ = self.connect(left);
+    }
+
+    /// Closes the connections, since the process goes on with other things, and may fork.
+    pub(crate) fn hang_up(&self) {
+        self.lock().connections.clear();
     }
 
     /// Whether the record under `key` is in the local cache now, where it was not before. Asks for each record once.
@@ -74,15 +108,21 @@ impl<'a> Remote<'a> {
         let began = Instant::now();
         let asked = self.ask(free, id, left);
         let mut state = self.lock();
-        state.left = state.left.saturating_sub(began.elapsed());
+        let waited = began.elapsed();
+        state.left = state.left.saturating_sub(waited);
+        state.waited += waited;
         match asked {
             Ok((connection, answer)) => {
                 state.connections.push(connection);
-                answer == FetchAnswer::Imported
+                let is_here = answer == FetchAnswer::Imported;
+                self.brought
+                    .fetch_add(u64::from(is_here), Ordering::Relaxed);
+                is_here
             }
             Err(failure) => {
                 // Of stages that asked side by side, one counts it.
-                if !std::mem::replace(&mut state.has_failed, true) {
+                let is_first = !std::mem::replace(&mut state.has_failed, true);
+                if let Some(failure) = failure.filter(|_| is_first) {
                     self.stats.add(Counter::RemoteFailed(failure), 1);
                 }
                 false
@@ -90,18 +130,29 @@ impl<'a> Remote<'a> {
         }
     }
 
+    /// How many records servers have brought for this compile so far.
+    pub(crate) fn brought(&self) -> u64 {
+        self.brought.load(Ordering::Relaxed)
+    }
+
+    /// Microseconds that this compile has waited for servers so far.
+    pub fn waited(&self) -> u64 {
+        u64::try_from(self.lock().waited.as_micros()).unwrap_or(u64::MAX)
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// The error is `None` if no helper runs, and none may be started.
     fn ask(
         &self,
         free: Option<UnixStream>,
         id: RecordId,
         left: Duration,
-    ) -> Result<(UnixStream, FetchAnswer), RemoteFailure> {
+    ) -> Result<(UnixStream, FetchAnswer), Option<RemoteFailure>> {
         if left.is_zero() {
-            return Err(RemoteFailure::Wait);
+            return Err(Some(RemoteFailure::Wait));
         }
         let mut connection = free.map_or_else(|| self.connect(left), Ok)?;
         let exchanged = exchange(&mut connection, id, left);
@@ -109,17 +160,17 @@ impl<'a> Remote<'a> {
             // The helper goes on, and the next compile finds what it brings.
             ErrorKind::WouldBlock | ErrorKind::TimedOut => RemoteFailure::Wait,
             _ => RemoteFailure::Helper,
-        })?;
-        Ok((connection, answer))
+        });
+        Ok((connection, answer?))
     }
 
     /// Connects to the helper. Starts it if it does not run. Does neither if that failed a short while ago.
-    fn connect(&self, patience: Duration) -> Result<UnixStream, RemoteFailure> {
+    fn connect(&self, patience: Duration) -> Result<UnixStream, Option<RemoteFailure>> {
         let (place, settings) = HelperPlace::of(self.config, self.own);
         let silent = place.silent();
         let was_silent = silent.exists();
         if was_silent && is_recent(&silent, PAUSE) {
-            return Err(RemoteFailure::Helper);
+            return Err(Some(RemoteFailure::Helper));
         }
         if was_silent {
             // Of compiles that run side by side, one tries again.
@@ -129,9 +180,13 @@ impl<'a> Remote<'a> {
         match &connected {
             Ok(_) if was_silent => drop(fs::remove_file(&silent)),
             Ok(_) => {}
+            // That of a helper which was not even tried says nothing.
+            Err(error) if self.start == HelperStart::Never && !is_silence(error) => {
+                return Err(None);
+            }
             Err(_) => drop(fs::write(&silent, "")),
         }
-        connected.map_err(|_| RemoteFailure::Helper)
+        connected.map_err(|_| Some(RemoteFailure::Helper))
     }
 
     fn connect_or_start(
@@ -147,6 +202,9 @@ impl<'a> Remote<'a> {
         if is_recent(&place.attempt(), self.config.remote_wait.value.into()) {
             // Another compile has just started it.
             return wait(place, patience);
+        }
+        if self.start == HelperStart::Never {
+            return Err(ErrorKind::NotConnected.into());
         }
         place.prepare(settings)?;
         start(place)?;
@@ -181,7 +239,8 @@ impl<'a> Remote<'a> {
             return;
         }
         match state.connections.pop().map_or_else(|| open(&place), Ok) {
-            Ok(mut connection) => drop(Request::Queued.write(&mut connection)),
+            Ok(connection) => drop(Request::Queued.write(&mut Quiet(&connection))),
+            Err(_) if self.start == HelperStart::Never => {}
             Err(error) if is_silence(&error) || is_recent(&place.attempt(), PAUSE) => {}
             // Nothing waits for it: it sends what it finds when it has started.
             Err(_) => drop(start(&place)),
@@ -218,20 +277,52 @@ fn wait(place: &HelperPlace, patience: Duration) -> io::Result<UnixStream> {
 }
 
 fn exchange(connection: &mut UnixStream, id: RecordId, left: Duration) -> io::Result<FetchAnswer> {
-    connection.set_read_timeout(Some(left))?;
     connection.set_write_timeout(Some(left))?;
-    Request::Fetch(vec![id]).write(connection)?;
-    let mut answer = [0];
-    connection.read_exact(&mut answer)?;
-    FetchAnswer::of(answer[0]).ok_or_else(|| ErrorKind::InvalidData.into())
+    Request::Fetch(vec![id]).write(&mut Quiet(connection))?;
+    let answer = read_byte(connection, left)?;
+    FetchAnswer::of(answer).ok_or_else(|| ErrorKind::InvalidData.into())
+}
+
+/// Reads a byte for at most this time, however many signals the process gets.
+fn read_byte(connection: &mut UnixStream, patience: Duration) -> io::Result<u8> {
+    let began = Instant::now();
+    let mut byte = [0];
+    loop {
+        let left = patience.saturating_sub(began.elapsed());
+        if left.is_zero() {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        connection.set_read_timeout(Some(left))?;
+        match connection.read(&mut byte) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(_) => return Ok(byte[0]),
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Writes to a connection without SIGPIPE, which a program that is not ours may not ignore.
+struct Quiet<'a>(&'a UnixStream);
+
+impl Write for Quiet<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        use rustix::net::{SendFlags, send};
+        Ok(send(self.0, bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Connects to the helper of a place, and waits until it greets, as one that was stopped does not.
 pub(super) fn connect(place: &HelperPlace, patience: Duration) -> io::Result<UnixStream> {
     let mut connection = open(place)?;
-    connection.set_read_timeout(Some(patience))?;
-    connection.read_exact(&mut [0; GREETING.len()])?;
-    Ok(connection)
+    match read_byte(&mut connection, patience)? {
+        byte if [byte] == *GREETING => Ok(connection),
+        _ => Err(ErrorKind::InvalidData.into()),
+    }
 }
 
 /// Whether an error is that of a helper that runs and does not answer.

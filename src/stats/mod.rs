@@ -155,6 +155,8 @@ pub enum Counter {
     RemoteBytesSent,
     /// Microseconds until a server's answer was in the local cache, of all hits and misses together.
     RemoteMicroseconds,
+    /// A hit, of a unit or of a program compiled at run time, whose result a server had.
+    RemoteServed,
     /// A hit that was compiled again, to compare.
     Rechecked,
     /// Those that gave other bytes.
@@ -198,6 +200,7 @@ impl Counter {
             Self::RemoteMicroseconds => REMOTE + 6,
             Self::Rechecked => REMOTE + 7,
             Self::RecheckDiffered => REMOTE + 8,
+            Self::RemoteServed => REMOTE + 9,
             Self::RemoteFailed(failure) => REMOTE_FAILURES + failure as usize,
         }
     }

@@ -25,6 +25,7 @@ fn unit(level: CompileOutcome) -> UnitOutcome {
         source: "a.cu".to_owned(),
         level,
         semantic: level == CompileOutcome::PreprocessedHit,
+        remote: level == CompileOutcome::PreprocessedHit,
         unstored: (level == CompileOutcome::Miss).then(|| "why".to_owned()),
         key: String::new(),
     }
@@ -40,6 +41,7 @@ fn stage(name: &str, times: [u64; 3], hit: bool) -> StageRun {
         wait,
         run,
         hit,
+        remote: false,
         done: true,
     }
 }
@@ -94,6 +96,8 @@ fn journal() -> Vec<Compile> {
         },
         Compile {
             units: vec![unit(CompileOutcome::PreprocessedHit)],
+            remote: true,
+            remote_wait: 3_400,
             ..compile("e", 63, CompileOutcome::PreprocessedHit)
         },
         miss("f", 64),
@@ -159,6 +163,8 @@ fn page_tells_of_all_that_was_compiled() {
     for said in [
         "<b>2026-11-22 10:01:01Z</b>",
         "signal 2",
+        "served from a server, asked for 3.4 ms",
+        "from servers",
         "what it depended on was not remembered",
         "detail 0",
         "waiting for another process",
@@ -199,6 +205,7 @@ fn nothing_from_outside_is_markup() {
                 key: evil.to_owned(),
                 level: CompileOutcome::Miss,
                 semantic: false,
+                remote: false,
             }],
             facts: text(),
             forgotten: text(),
@@ -238,6 +245,12 @@ fn stages_lie_within_their_compiles_and_side_by_side_on_tracks_of_their_own() {
     let home = home_with(&journal());
     let all = home.json(&["trace"]);
     let names = trace::check(&all);
+    let events = all["traceEvents"].as_array().unwrap().iter();
+    let served: Vec<_> = events
+        .filter(|event| event["args"]["from"] == "a server")
+        .map(|event| &event["args"]["milliseconds for servers"])
+        .collect();
+    assert_eq!(served, [3.4]);
     let compiles = names.iter().filter(|name| name.ends_with(')')).count();
     assert_eq!(compiles, journal().len());
     let stages = [

@@ -22,6 +22,7 @@ fn unit(level: CompileOutcome) -> UnitOutcome {
         source: "a.cu".to_owned(),
         level,
         semantic: level == CompileOutcome::PreprocessedHit,
+        remote: level == CompileOutcome::PreprocessedHit,
         unstored: None,
         key: String::new(),
     }
@@ -36,6 +37,7 @@ fn stage(name: &str, hit: bool) -> StageRun {
         wait: 0,
         run: 1,
         hit,
+        remote: false,
         done: true,
     }
 }
@@ -98,6 +100,7 @@ fn counts_since_a_time_are_those_of_the_journal() {
     for (name, n) in numbers {
         assert_eq!(report[name], n, "{name}");
     }
+    assert_eq!(report["remote"]["served"], 2);
     assert_eq!(report["errors"], serde_json::Value::Null);
     assert_eq!(report["bypassed"]["verbose"], 1);
     assert_eq!(report["fallbacks"]["stage_failed"], 1);
@@ -249,6 +252,8 @@ fn prometheus_gets_every_count() {
     let stats = store.stats();
     stats.add(Counter::DirectHit, 40);
     stats.add(Counter::Miss, 2);
+    stats.add(Counter::NvrtcHit, 3);
+    stats.add(Counter::RemoteServed, 4);
     stats.add(Counter::SavedMilliseconds, 1500);
     for (n, &reason) in BypassReason::ALL.iter().enumerate() {
         stats.add(Counter::Bypassed(reason), n as u64 + 1);
@@ -264,6 +269,8 @@ fn prometheus_gets_every_count() {
     let found = samples(&home.text(&["stats", "--prometheus"]));
     assert_eq!(found["pcache_units_total{level=\"direct_hit\"}"], 40.0);
     assert_eq!(found["pcache_units_total{level=\"miss\"}"], 2.0);
+    assert_eq!(found["pcache_hits_total{origin=\"here\"}"], 39.0);
+    assert_eq!(found["pcache_hits_total{origin=\"server\"}"], 4.0);
     assert_eq!(found["pcache_saved_seconds_total"], 1.5);
     assert_eq!(found["pcache_store_bytes"], 5.0);
     assert_eq!(found["pcache_store_max_bytes"], (10u64 << 30) as f64);

@@ -83,9 +83,17 @@ pub(super) fn results(numbers: &Numbers) -> Html {
             "of the hits, after edits that change nothing",
         ),
         ("uncacheable", "of the misses, not stored"),
+        (
+            "remote.served",
+            "of all hits, at run time too, from servers",
+        ),
     ] {
         let whole = match name {
             "uncacheable" => numbers.get("misses"),
+            "remote.served" => {
+                let at_run_time = ["nvrtc.hits", "nvrtc.coalesced"].map(|name| numbers.get(name));
+                units - numbers.get("misses") + at_run_time.iter().sum::<u64>()
+            }
             _ => units - numbers.get("misses"),
         };
         rows.push([

@@ -210,6 +210,9 @@ fn title(compile: &Compile, zone: &Zone) -> String {
             time(compile.stored.saturating_mul(1000))
         );
     }
+    if let Some(origin) = compile.origin() {
+        let _ = write!(title, "\n{origin}");
+    }
     if let Some(output) = &compile.output {
         let _ = write!(title, "\n→ {output}");
     }

@@ -16,6 +16,8 @@ const MOST: usize = 20;
 struct UnitRow {
     compiles: u64,
     hits: u64,
+    /// Those of the hits that servers served.
+    served: u64,
     total: u64,
     longest: u64,
     /// The longest stage of the longest compile.
@@ -27,6 +29,7 @@ pub(super) fn section(chosen: &[Compile]) -> Html {
     for compile in chosen {
         let row = found.entry(sources(compile)).or_default();
         row.hits += u64::from(compile.level.is_hit());
+        row.served += u64::from(compile.remote);
         if compile.level == CompileOutcome::Miss {
             row.add(compile);
         }
@@ -52,6 +55,7 @@ pub(super) fn section(chosen: &[Compile]) -> Html {
         "#compiles",
         "#all of them",
         "#hits",
+        "#from servers",
     ];
     let body = if rows.is_empty() {
         Html::default()
@@ -63,7 +67,7 @@ pub(super) fn section(chosen: &[Compile]) -> Html {
 
 impl UnitRow {
     /// The row for `sources`; `most` is the longest of all rows.
-    fn cells(&self, sources: &[PathBuf], most: u64) -> [Html; 7] {
+    fn cells(&self, sources: &[PathBuf], most: u64) -> [Html; 8] {
         let names = sources.iter().map(|source| path(&source.to_string_lossy()));
         [
             Html::join(names, " "),
@@ -73,6 +77,7 @@ impl UnitRow {
             self.compiles.to_string().into(),
             time(self.total).into(),
             self.hits.to_string().into(),
+            self.served.to_string().into(),
         ]
     }
 

@@ -23,6 +23,8 @@ pub(super) struct Counts {
     pub(super) fallbacks: Vec<(FallbackReason, u64)>,
     pub(super) stages: Vec<StageCounts>,
     pub(super) nvrtc: NvrtcCounts,
+    /// The hits that servers served, programs compiled at run time included.
+    pub(super) served: u64,
 }
 
 /// Counts of programs that were compiled at run time.
@@ -111,6 +113,7 @@ impl Counts {
                 .map(|&kind| StageCounts::of_counters(kind, snapshot))
                 .collect(),
             nvrtc: NvrtcCounts::of_counters(snapshot),
+            served: snapshot.get(Counter::RemoteServed),
         }
     }
 
@@ -143,6 +146,7 @@ impl Counts {
                 bypassed: NvrtcReason::ALL.iter().map(|reason| (*reason, 0)).collect(),
                 ..NvrtcCounts::default()
             },
+            served: 0,
         };
         compiles.for_each(|compile| counts.add(compile));
         counts
@@ -158,7 +162,17 @@ impl Counts {
         sum([self.direct_hits, self.preprocessed_hits, self.coalesced])
     }
 
+    /// All hits that needed no server, programs compiled at run time included.
+    pub(super) fn local_hits(&self) -> u64 {
+        let nvrtc = [self.nvrtc.hits, self.nvrtc.coalesced];
+        sum([self.hits(), sum(nvrtc)]).saturating_sub(self.served)
+    }
+
     fn add(&mut self, compile: &Compile) {
+        self.served += match compile.units.as_slice() {
+            [] if compile.remote => compile.width(),
+            units => units.iter().filter(|unit| unit.remote).count() as u64,
+        };
         self.saved_milliseconds = sum([self.saved_milliseconds, compile.saved()]);
         self.spent_milliseconds = sum([self.spent_milliseconds, compile.spent()]);
         if compile.nvrtc {

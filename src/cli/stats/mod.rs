@@ -179,6 +179,8 @@ impl Nvrtc {
 /// Servers of the shared level, since the counters were reset.
 #[derive(Serialize)]
 struct RemoteReport {
+    /// Hits of compiles that servers served.
+    served: u64,
     hits: u64,
     misses: u64,
     sent: u64,
@@ -191,9 +193,10 @@ struct RemoteReport {
 }
 
 impl RemoteReport {
-    fn new(counts: &RemoteCounts) -> Self {
+    fn new(counts: &RemoteCounts, served: u64) -> Self {
         let failures = counts.failures.iter().map(|(one, n)| (one.code(), *n));
         Self {
+            served,
             hits: counts.hits,
             misses: counts.misses,
             sent: counts.sent,
@@ -264,7 +267,7 @@ impl<'a> StatsReport<'a> {
             nvrtc: Nvrtc::new(&counts.nvrtc),
             rechecked: shown.rechecked[0],
             recheck_differed: shown.rechecked[1],
-            remote: RemoteReport::new(&shown.remote),
+            remote: RemoteReport::new(&shown.remote, counts.served),
             store: Store {
                 entries: size.entries,
                 records: size.records,

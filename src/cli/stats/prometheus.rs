@@ -1,7 +1,7 @@
 //! `pcache stats --prometheus`: the text exposition format, version 0.0.4, for a node exporter's
 //! textfile collector or the like. Totals of counters only grow until `pcache stats --zero`.
 
-use super::counts::NvrtcCounts;
+use super::counts::{Counts, NvrtcCounts};
 use super::shown::{RemoteCounts, Shown};
 use crate::cli::screen::{Screen, say};
 use anyhow::Error;
@@ -67,6 +67,7 @@ pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error
         stages.map(|stage| (stage.kind.code(), stage.misses)),
     )?;
     print_nvrtc(out, &counts.nvrtc)?;
+    print_origins(out, counts)?;
     print_remote(out, &shown.remote)?;
     print_rechecked(out, shown.rechecked)?;
     plain(out, shown)
@@ -83,6 +84,16 @@ fn print_rechecked(out: &mut Screen<'_>, [all, differed]: [u64; 2]) -> Result<()
         ("differed", differed),
     ];
     labelled(out, &rechecked, "outcome", outcomes.into_iter())
+}
+
+fn print_origins(out: &mut Screen<'_>, counts: &Counts) -> Result<(), Error> {
+    let hits = Metric {
+        name: "pcache_hits_total",
+        kind: "counter",
+        help: "Hits, of translation units and of programs compiled at run time, by where the result was",
+    };
+    let origins = [("here", counts.local_hits()), ("server", counts.served)];
+    labelled(out, &hits, "origin", origins.into_iter())
 }
 
 fn print_remote(out: &mut Screen<'_>, counts: &RemoteCounts) -> Result<(), Error> {

@@ -30,6 +30,9 @@ pub(super) fn print(out: &mut Screen<'_>, shown: &Shown<'_>) -> Result<(), Error
         }
     }
     print_nvrtc(out, &shown.counts.nvrtc)?;
+    if shown.counts.served > 0 {
+        line(out, "hits from servers", shown.counts.served)?;
+    }
     print_remote(out, &shown.remote)?;
     let [rechecked, differed] = shown.rechecked;
     if rechecked > 0 {

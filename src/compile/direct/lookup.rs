@@ -47,6 +47,8 @@ pub(crate) struct DirectHit {
     pub key: Digest,
     /// Whether bytes of files have changed, but no tokens.
     pub is_semantic: bool,
+    /// Whether a server had it.
+    pub is_served: bool,
     /// Milliseconds that the compile took.
     pub milliseconds: u64,
     /// The key of the facts of that compile, in hex.
@@ -318,6 +320,7 @@ impl<'a> Direct<'a> {
 
     /// The result of `set` with these `contents`, and its record.
     fn fetch(&self, set: &PathSet, contents: &[Digest]) -> Option<(DirectHit, DirectRecord)> {
+        let brought = self.cache.brought();
         let read = self.read(set, contents, |record: &DirectRecord| {
             (record.schema, record.needs)
         });
@@ -331,6 +334,7 @@ impl<'a> Direct<'a> {
             units: record.units.min(self.job.inputs.len() as u64),
             key,
             is_semantic: false,
+            is_served: self.cache.brought() > brought,
             milliseconds: record.milliseconds,
             facts: record.facts.clone(),
         };

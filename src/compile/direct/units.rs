@@ -35,6 +35,7 @@ impl Direct<'_> {
         set: &PathSet,
         contents: &[Digest],
     ) -> Option<(Finished, UnitPointer)> {
+        let brought = self.cache.brought();
         let read = self.read(set, contents, |pointer: &UnitPointer| {
             (pointer.schema, pointer.needs)
         });
@@ -54,6 +55,7 @@ impl Direct<'_> {
         }
         let unit = Finished {
             ending: Ending::DirectHit,
+            is_served: self.cache.brought() > brought,
             key,
             fields: Explanation::default(),
             passes: 0,

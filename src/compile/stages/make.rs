@@ -9,6 +9,7 @@ use crate::compile::run::runner::StageLog;
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::{StageResults, Stages, count};
 use crate::compile::stages::stored::HostTexts;
+use crate::compile::store_view::StoreView;
 use crate::exec::{Command, Work};
 use crate::journal::StageEnd;
 use crate::outcome::FallbackReason;
@@ -106,12 +107,13 @@ fn run_side_by_side(
     numbers: &[usize],
     overlap: &mut dyn FnMut(),
 ) -> Result<(), Detour> {
-    // The stages, their numbers, the overlapping work, and the log.
+    // The stages, their numbers, the overlapping work, the log, and the cache.
     struct Rest<'a, 'b>(
         &'b mut Stages<'a>,
         &'b [usize],
         &'b mut dyn FnMut(),
         StageLog<'b>,
+        &'b StoreView<'b>,
     );
 
     impl Work for Rest<'_, '_> {
@@ -119,9 +121,11 @@ fn run_side_by_side(
 
         fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
             self.3.begin(step);
+            let brought = self.4.brought();
             let command = self.0.begin(self.1[step])?;
             if command.is_none() {
-                self.3.end(step, StageEnd::Cached);
+                let is_served = self.4.brought() > brought;
+                self.3.end(step, StageEnd::found(is_served));
             }
             Ok(command)
         }
@@ -149,7 +153,7 @@ fn run_side_by_side(
     let log = StageLog::of(work.runner.recorder, work.plan, &numbered);
     work.runner.run(
         &chosen,
-        &mut Rest(stages, numbers, overlap, log),
+        &mut Rest(stages, numbers, overlap, log, work.cache),
         &work.commands.environment,
         FallbackReason::Stage,
     )

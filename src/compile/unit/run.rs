@@ -31,6 +31,8 @@ use std::time::Instant;
 pub(crate) struct Finished {
     pub product: Product,
     pub ending: Ending,
+    /// Whether a server has brought what it was made from: of a hit, its result.
+    pub is_served: bool,
     pub key: Digest,
     /// The fields of the key.
     pub fields: Explanation,
@@ -95,6 +97,7 @@ pub(crate) fn compile_unit(
         counted: Cell::new(false),
     };
     // The line-insensitive digests take time, so they are only computed once the exact key has missed.
+    let brought = work.cache.brought();
     let (product, ending, scope) = match run.fetch_exact() {
         (Some(product), scope) => (product, Ending::Hit, scope),
         (None, scope) => {
@@ -119,6 +122,7 @@ pub(crate) fn compile_unit(
         semantic_off_reason,
         product,
         ending,
+        is_served: work.cache.brought() > brought,
         fields,
         key,
         roots,

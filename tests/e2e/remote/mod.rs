@@ -6,5 +6,6 @@ mod faults;
 mod helper;
 mod kills;
 mod kinds;
+mod origin;
 mod trust;
 mod values;
