@@ -2,12 +2,12 @@
 //! nothing more once it has failed.
 
 use super::place::{HelperPlace, LONGEST_ADDRESS, program_for};
-use super::protocol::{FetchAnswer, GREETING, QueuedRecord, RecordId, Request};
+use super::protocol::{FetchAnswer, GREETING, Request};
 use crate::config::Config;
 use crate::key::Digest;
 use crate::outcome::RemoteFailure;
 use crate::stats::{Counter, Stats};
-use crate::store::Worth;
+use crate::store::{QueuedRecord, RecordId, Worth};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};

@@ -5,6 +5,7 @@
 use super::protocol::CLOUD_SCHEMES;
 use super::queue::{Queue, make_private};
 use crate::config::Config;
+use crate::store::{QUEUE, QUEUES};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -32,9 +33,6 @@ const SETTINGS: [&str; 13] = [
 ];
 const REMOTE: &str = "PCACHE_REMOTE";
 
-/// The directory of helpers below that of a user's own files.
-const DIRECTORY: &str = "remote";
-
 /// Longer ones have no address: `sun_path` has 108 bytes.
 pub(super) const LONGEST_ADDRESS: usize = 100;
 
@@ -57,7 +55,7 @@ impl HelperPlace {
         let mut digest = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
         digest.update(&settings);
         let name = hex::encode(&digest.finalize()[..8]);
-        let directory = own.join(DIRECTORY).join(name);
+        let directory = own.join(QUEUES).join(name);
         let program = program_for(config);
         (Self { directory, program }, settings)
     }
@@ -88,7 +86,7 @@ impl HelperPlace {
     }
 
     pub(super) fn queue(&self) -> Queue {
-        Queue::at(self.directory.join("queue"))
+        Queue::at(self.directory.join(QUEUE))
     }
 
     /// Writes the settings, unless they are there.

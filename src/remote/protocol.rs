@@ -2,8 +2,7 @@
 //! follows it, an answer is one byte for each record that was asked for. Both are the same build of the same program, so there is no negotiation: the
 //! socket's directory is named after the version too.
 
-use crate::key::Digest;
-use crate::store::{Name, Worth};
+use crate::store::{RECORD_LENGTH, RecordId};
 use std::io::{self, ErrorKind, Read, Write};
 
 /// Schemes of servers that only the helper with the clients of clouds talks to.
@@ -14,79 +13,6 @@ pub(super) const GREETING: &[u8; 1] = b"h";
 
 /// Most records that one request names.
 pub(super) const MOST_WANTED: usize = 64;
-
-/// A record that a compile looks for, or has made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct RecordId {
-    pub(super) worth: Worth,
-    pub(super) key: Digest,
-}
-
-/// The length of a record's name in requests and in the queue.
-pub(super) const LENGTH: usize = 33;
-
-impl RecordId {
-    pub(super) fn bytes(&self) -> [u8; LENGTH] {
-        let mut bytes = [0; LENGTH];
-        bytes[0] = match self.worth {
-            Worth::Result => b'r',
-            Worth::Intermediate => b'i',
-        };
-        bytes[1..].copy_from_slice(&self.key);
-        bytes
-    }
-
-    /// Reads what [`RecordId::bytes`] gave.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let (worth, key) = bytes.split_first()?;
-        let worth = match worth {
-            b'r' => Worth::Result,
-            b'i' => Worth::Intermediate,
-            _ => return None,
-        };
-        let key = key.try_into().ok()?;
-        Some(Self { worth, key })
-    }
-}
-
-/// A record that is to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QueuedRecord {
-    /// One that a compile has made.
-    Made(RecordId),
-    /// One that lies in the local cache under this name, where names are digests of keys.
-    Stored(Worth, Name),
-}
-
-impl QueuedRecord {
-    pub(super) fn bytes(&self) -> [u8; LENGTH] {
-        match self {
-            Self::Made(id) => id.bytes(),
-            Self::Stored(worth, name) => {
-                let id = RecordId {
-                    worth: *worth,
-                    key: name.0,
-                };
-                let mut bytes = id.bytes();
-                bytes[0].make_ascii_uppercase();
-                bytes
-            }
-        }
-    }
-
-    /// Reads what [`QueuedRecord::bytes`] gave.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut bytes: [u8; LENGTH] = bytes.try_into().ok()?;
-        let is_stored = bytes[0].is_ascii_uppercase();
-        bytes[0].make_ascii_lowercase();
-        let id = RecordId::read(&bytes)?;
-        Some(if is_stored {
-            Self::Stored(id.worth, Name(id.key))
-        } else {
-            Self::Made(id)
-        })
-    }
-}
 
 /// What the helper is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -127,9 +53,9 @@ impl Request {
                 let mut count = [0];
                 from.read_exact(&mut count)?;
                 let count = usize::from(count[0]);
-                let mut names = vec![0; count.min(MOST_WANTED) * LENGTH];
+                let mut names = vec![0; count.min(MOST_WANTED) * RECORD_LENGTH];
                 from.read_exact(&mut names)?;
-                let wanted = names.chunks(LENGTH).map(RecordId::read);
+                let wanted = names.chunks(RECORD_LENGTH).map(RecordId::read);
                 Self::Fetch(wanted.collect::<Option<_>>().ok_or_else(bad)?)
             }
             [b'q'] => Self::Queued,
@@ -168,7 +94,8 @@ impl FetchAnswer {
 
 #[cfg(test)]
 mod tests {
-    use super::{FetchAnswer, Name, QueuedRecord, RecordId, Request, Worth};
+    use super::{FetchAnswer, RecordId, Request};
+    use crate::store::Worth;
 
     #[test]
     fn requests_are_read_back() {
@@ -189,21 +116,6 @@ mod tests {
             assert_eq!(read, Some(request));
         }
         assert_eq!(Request::read(&mut [].as_slice()).unwrap(), None);
-    }
-
-    #[test]
-    fn queued_records_are_read_back() {
-        let key = [7; 32];
-        for worth in [Worth::Result, Worth::Intermediate] {
-            for record in [
-                QueuedRecord::Made(RecordId { worth, key }),
-                QueuedRecord::Stored(worth, Name(key)),
-            ] {
-                assert_eq!(QueuedRecord::read(&record.bytes()), Some(record));
-            }
-        }
-        assert_eq!(QueuedRecord::read(b"r"), None);
-        assert_eq!(QueuedRecord::read(&[b'x'; 33]), None);
     }
 
     #[test]

@@ -9,9 +9,12 @@ use super::signature::{SendingKey, Unopened, ValuePlace, has_signature, open, se
 use crate::config::TrustedKeys;
 use crate::includes::path_set::{self, PathSet};
 use crate::outcome::RemoteFailure;
-use crate::remote::protocol::{FetchAnswer, QueuedRecord, RecordId};
+use crate::remote::protocol::FetchAnswer;
 use crate::stats::Counter;
-use crate::store::{Artefact, FileStore, Name, Reading, StoreError, SurveyedFile, Tree, Worth};
+use crate::store::{
+    Artefact, FileStore, Name, QueuedRecord, Reading, RecordId, StoreError, SurveyedFile, Tree,
+    Worth,
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
