@@ -63,6 +63,16 @@ impl Queue {
         read_queued(&self.directory.join(name))
     }
 
+    /// Takes over all files of another queue, each at once. Their names say when they were made, and by which process.
+    #[cfg(feature = "remote")]
+    pub(super) fn take_over(&self, other: &Self) -> io::Result<()> {
+        for name in other.names()? {
+            make_private(&self.directory)?;
+            fs::rename(other.directory.join(&name), self.directory.join(&name))?;
+        }
+        Ok(())
+    }
+
     /// Ends a file whose records were sent, or given up.
     pub(super) fn remove(&self, name: &str) -> io::Result<()> {
         match fs::remove_file(self.directory.join(name)) {

@@ -71,6 +71,9 @@ impl UselessValues {
 pub(super) enum Sending {
     /// It is on every server to which anything is sent.
     Done,
+    /// A list of path sets that was written now. Another machine may have read the one before at the same moment, and
+    /// have written its own: it is sent again a little later, which is [`Sending::Done`] if nothing is missing.
+    ListWritten,
     /// It cannot be sent: it, or something that it names, was removed from the local cache, or is too large for a server.
     Gone,
     /// A server did not answer. It is tried again.
@@ -213,6 +216,12 @@ impl Transfer {
             .any(|server| server.send_breaker.is_closed())
     }
 
+    /// Whether anything is ever sent. A machine that would not believe its own results sends none.
+    pub(super) fn is_sender(&self) -> bool {
+        let is_reader = self.key.is_none() && !self.trusted.0.is_empty();
+        !is_reader && self.writable().next().is_some()
+    }
+
     fn writable(&self) -> impl Iterator<Item = &Server> {
         self.servers.iter().filter(|one| !one.settings.read_only)
     }
@@ -227,16 +236,22 @@ impl Transfer {
             QueuedRecord::Stored(_, name) => name.0,
         };
         let mut sent = Sending::Done;
+        let is_list = pack.value.starts_with(path_set::TITLE);
         for server in self.writable() {
             match self.send_to(server, &name, &pack, &blobs) {
-                Ok(true) => self.store.stats().add(Counter::RemoteSent, 1),
+                Ok(true) => {
+                    self.store.stats().add(Counter::RemoteSent, 1);
+                    if is_list && sent == Sending::Done {
+                        sent = Sending::ListWritten;
+                    }
+                }
                 Ok(false) => {}
                 Err(Unanswered::Now) => sent = Sending::Later,
                 Err(Unanswered::Ever) if sent == Sending::Done => sent = Sending::Gone,
                 Err(Unanswered::Ever) => {}
             }
         }
-        if sent == Sending::Done {
+        if matches!(sent, Sending::Done | Sending::ListWritten) {
             self.useless.lock().remove(&name);
         }
         sent
