@@ -14,11 +14,17 @@ pub(super) const GREETING: &[u8; 1] = b"h";
 /// Most records that one request names.
 pub(super) const MOST_WANTED: usize = 64;
 
+/// More bytes than the paths of a command line have, which the system limits to 2 MiB.
+const LONGEST_NAMES: u32 = 8 << 20;
+
 /// What the helper is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     /// To bring these records, and what they name, into the local cache.
     Fetch(Vec<RecordId>),
+    /// To bring a list of path sets, without those that lead elsewhere than the compile that asks: its working directory,
+    /// and the other paths that it names.
+    FetchList(RecordId, Vec<Vec<u8>>),
     /// To look into the queue.
     Queued,
     /// To say how it is, as a JSON text.
@@ -33,6 +39,15 @@ impl Request {
             Self::Fetch(wanted) => {
                 let mut bytes = vec![b'f', wanted.len() as u8];
                 wanted.iter().for_each(|one| bytes.extend(one.bytes()));
+                to.write_all(&bytes)
+            }
+            Self::FetchList(id, named) => {
+                let named = named.join(&0);
+                let length = u32::try_from(named.len()).map_err(|_| ErrorKind::InvalidInput)?;
+                let mut bytes = vec![b'l'];
+                bytes.extend(id.bytes());
+                bytes.extend(length.to_le_bytes());
+                bytes.extend(named);
                 to.write_all(&bytes)
             }
             Self::Queued => to.write_all(b"q"),
@@ -57,6 +72,19 @@ impl Request {
                 from.read_exact(&mut names)?;
                 let wanted = names.chunks(RECORD_LENGTH).map(RecordId::read);
                 Self::Fetch(wanted.collect::<Option<_>>().ok_or_else(bad)?)
+            }
+            [b'l'] => {
+                let (mut id, mut length) = ([0; RECORD_LENGTH], [0; 4]);
+                from.read_exact(&mut id)?;
+                from.read_exact(&mut length)?;
+                let length = u32::from_le_bytes(length);
+                let mut named = Vec::new();
+                from.take(length.into()).read_to_end(&mut named)?;
+                if length > LONGEST_NAMES || named.len() as u64 != u64::from(length) {
+                    return Err(bad());
+                }
+                let named = named.split(|byte| *byte == 0).map(<[u8]>::to_vec);
+                Self::FetchList(RecordId::read(&id).ok_or_else(bad)?, named.collect())
             }
             [b'q'] => Self::Queued,
             [b's'] => Self::Status,
@@ -106,6 +134,7 @@ mod tests {
         let wanted = vec![id(Worth::Result, 1), id(Worth::Intermediate, 2)];
         for request in [
             Request::Fetch(wanted),
+            Request::FetchList(id(Worth::Result, 3), vec![b"/a".to_vec(), b"../b".to_vec()]),
             Request::Queued,
             Request::Status,
             Request::Stop,

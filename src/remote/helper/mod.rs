@@ -5,6 +5,7 @@
 //! | `commands`      | the command line                                           |
 //! | `serve`         | the process: its lock, its socket, its end                 |
 //! | `transfer`      | brings records from servers, and sends them there          |
+//! | `reach`         | which files a path set of a server may name                |
 //! | `uploads`       | the queue of what is to be sent                            |
 //! | `orphans`       | queues of helpers with former settings                     |
 //! | `server`        | one server, and whether it is asked at all (`breaker`)     |
@@ -15,6 +16,7 @@ mod breaker;
 mod commands;
 mod orphans;
 mod pack;
+mod reach;
 mod serve;
 mod server;
 mod signature;

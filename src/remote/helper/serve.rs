@@ -2,6 +2,7 @@
 //! while. Its settings come from a file beside its socket.
 
 use super::orphans::adopt_orphans;
+use super::reach::SearchReach;
 use super::server::Server;
 use super::signature::SendingKey;
 use super::transfer::{Transfer, UselessValues};
@@ -218,9 +219,14 @@ impl Helper {
         while let Some(request) = Request::read(&mut connection)? {
             match request {
                 Request::Fetch(wanted) => {
-                    let answers = wanted.iter().map(|id| self.transfer.fetch(id));
+                    let nowhere = SearchReach::default();
+                    let answers = wanted.iter().map(|id| self.transfer.fetch(id, &nowhere));
                     let answers: Vec<u8> = answers.map(FetchAnswer::byte).collect();
                     connection.write_all(&answers)?;
+                }
+                Request::FetchList(id, named) => {
+                    let answer = self.transfer.fetch(&id, &SearchReach::of(&named));
+                    connection.write_all(&[answer.byte()])?;
                 }
                 Request::Queued => self.uploads.tell(),
                 Request::Status => {

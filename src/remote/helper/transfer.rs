@@ -4,6 +4,7 @@
 
 use super::action_result;
 use super::pack::{Blob, Pack, PackedArtefact, PackedContent, of_blob};
+use super::reach::SearchReach;
 use super::server::{Server, Unanswered};
 use super::signature::{SendingKey, Unopened, ValuePlace, has_signature, open, seal};
 use crate::config::TrustedKeys;
@@ -81,13 +82,13 @@ pub(super) enum Sending {
 }
 
 impl Transfer {
-    /// Brings a record, and what it names, into the local cache.
-    pub(super) fn fetch(&self, id: &RecordId) -> FetchAnswer {
+    /// Brings a record, and what it names, into the local cache; of path sets only those within `reach`.
+    pub(super) fn fetch(&self, id: &RecordId, reach: &SearchReach) -> FetchAnswer {
         let began = Instant::now();
         let mut answer = FetchAnswer::Absent;
         'servers: for server in &self.servers {
             for namespace in &server.settings.namespaces {
-                match self.fetch_from(server, namespace, id) {
+                match self.fetch_from(server, namespace, (id, reach)) {
                     Ok(Some(())) => {
                         answer = FetchAnswer::Imported;
                         break 'servers;
@@ -113,7 +114,7 @@ impl Transfer {
         &self,
         server: &Server,
         namespace: &str,
-        id: &RecordId,
+        (id, reach): (&RecordId, &SearchReach),
     ) -> Result<Option<()>, Unanswered> {
         let name = Name::of(&id.key).0;
         let Some(value) = server.get(&record_path(namespace, &name), LONGEST_VALUE)? else {
@@ -135,7 +136,7 @@ impl Transfer {
             // The record alone is of no use.
             return Ok(None);
         };
-        let stored = self.import(id, &pack);
+        let stored = self.import(id, &pack, reach);
         stored.map_err(|_| self.failed(RemoteFailure::Store))
     }
 
@@ -190,7 +191,12 @@ impl Transfer {
     }
 
     /// Stores what a record names, and then the record. `None` if the local cache has all of it already.
-    fn import(&self, id: &RecordId, pack: &Pack) -> Result<Option<()>, StoreError> {
+    fn import(
+        &self,
+        id: &RecordId,
+        pack: &Pack,
+        reach: &SearchReach,
+    ) -> Result<Option<()>, StoreError> {
         for one in &pack.artefacts {
             if let PackedContent::Inline(bytes) = &one.content {
                 self.store.put_for(one.usage, bytes)?;
@@ -200,7 +206,7 @@ impl Transfer {
             Worth::Intermediate => self.store.put_intermediate_record(&id.key, &pack.value)?,
             Worth::Result if pack.value.starts_with(path_set::TITLE) => {
                 let local = self.store.get_record(&id.key)?;
-                let Some(merged) = merged(local.as_deref(), &pack.value) else {
+                let Some(merged) = merged(local.as_deref(), &pack.value, Some(reach)) else {
                     return Ok(None);
                 };
                 self.store.put_record(&id.key, &merged)?;
@@ -281,7 +287,7 @@ impl Transfer {
             // A value that is not believed is replaced.
             let there = there.and_then(|value| self.opened(&value, namespace, name).ok());
             match there {
-                Some(there) if is_list => match merged(Some(&there.value), &pack.value) {
+                Some(there) if is_list => match merged(Some(&there.value), &pack.value, None) {
                     Some(list) => pack.to_mut().value = list,
                     None => return Ok(false),
                 },
@@ -360,15 +366,15 @@ fn is_signed(value: &[u8]) -> bool {
 }
 
 /// The list of `first` with the sets of `newer` in front. `None` if it has all of them already. Sets whose names do not
-/// follow from their bytes are left out.
-fn merged(first: Option<&[u8]>, newer: &[u8]) -> Option<Vec<u8>> {
+/// follow from their bytes are left out, and those that lead to other files than `reach` allows.
+fn merged(first: Option<&[u8]>, newer: &[u8], reach: Option<&SearchReach>) -> Option<Vec<u8>> {
     let read = |list: &[u8]| path_set::read_list(list).unwrap_or_default();
     let mut sets: Vec<PathSet> = first.map(read).unwrap_or_default();
     let mut list = None;
     for set in read(newer).into_iter().rev() {
         let is_whole = set.bytes().len() <= LONGEST_SET
             && <[u8; 32]>::from(Sha256::digest(set.bytes())) == set.digest;
-        if !is_whole || sets.contains(&set) {
+        if !is_whole || sets.contains(&set) || !reach.is_none_or(|reach| reach.covers(&set)) {
             continue;
         }
         let longer = path_set::list_with(set, sets)?;

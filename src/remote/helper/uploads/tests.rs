@@ -3,6 +3,7 @@ use crate::config::Config;
 use crate::includes::lookups::Lookups;
 use crate::includes::path_set::{PathSet, list_with, read_list};
 use crate::key::Roots;
+use crate::remote::helper::reach::SearchReach;
 use crate::remote::helper::serve::transfer;
 use crate::remote::helper::transfer::Transfer;
 use crate::remote::queue::Queue;
@@ -69,7 +70,7 @@ fn a_list_that_another_machine_replaced_at_the_same_moment_is_written_again() {
     assert_eq!(uploads.waiting(), 0);
     let (third, _, _) = machine(&path("third"), &share, "/usr/include/c.h");
     let worth = Worth::Result;
-    third.fetch(&RecordId { worth, key: KEY });
+    third.fetch(&RecordId { worth, key: KEY }, &SearchReach::default());
     let list = third.store.get_record(&KEY).unwrap().unwrap();
     let sets = read_list(&list).unwrap();
     assert_eq!(sets.len(), 3);
