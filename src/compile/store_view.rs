@@ -51,9 +51,21 @@ impl StoreView<'_> {
         local().or_else(|| self.fetched(Worth::Result, key).then(local)?)
     }
 
-    /// The record under `key` with what other machines have added to it; `None` if they have added nothing.
-    pub fn extended_record(&self, key: &Digest) -> Option<Vec<u8>> {
-        let is_extended = self.fetched(Worth::Result, key);
+    /// The list of path sets under `key`. `named` gives the paths that the compile names, should other machines be asked.
+    pub fn path_sets(&self, key: &Digest, named: impl FnOnce() -> Vec<Vec<u8>>) -> Option<Vec<u8>> {
+        let local = self.tried(self.store?.get_record(key)).flatten();
+        local.or_else(|| self.extended_path_sets(key, named))
+    }
+
+    /// The list under `key` with what other machines have added to it; `None` if they have added nothing.
+    pub fn extended_path_sets(
+        &self,
+        key: &Digest,
+        named: impl FnOnce() -> Vec<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
+        let remote = self.remote.as_ref();
+        let is_extended =
+            remote.is_some_and(|remote| self.to_write().is_some() && remote.fetch_list(key, named));
         is_extended.then(|| self.tried(self.store?.get_record(key)).flatten())?
     }
 

@@ -13,7 +13,7 @@ use check::{Checker, SetReader};
 use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// A path set as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -146,6 +146,53 @@ impl PathSet {
         }
         bytes.extend(&self.bytes[rest..]);
         Self::named(self.digest, bytes)
+    }
+
+    /// Whether the check of this set reads only files that `reads` allows, and looks only at other paths that `looks`
+    /// allows; for a set from elsewhere. Both are called with short forms.
+    pub fn stays_below(
+        &self,
+        reads: &dyn Fn(&[u8]) -> bool,
+        looks: &dyn Fn(&[u8]) -> bool,
+    ) -> bool {
+        self.try_stays_below(reads, looks).unwrap_or(false)
+    }
+
+    fn try_stays_below(
+        &self,
+        reads: &dyn Fn(&[u8]) -> bool,
+        looks: &dyn Fn(&[u8]) -> bool,
+    ) -> Result<bool, Changed> {
+        let mut reader = SetReader(&self.bytes);
+        if !reader.group()?.all(reads) {
+            return Ok(false);
+        }
+        // What is present, directories, two groups of pairs, and search directories.
+        for _ in 0..5 {
+            if !reader.group()?.all(looks) {
+                return Ok(false);
+            }
+        }
+        for _ in 0..reader.number()? {
+            for _ in 0..reader.number()? {
+                // The place of a file, and two numbers.
+                for _ in 0..3 {
+                    reader.number()?;
+                }
+            }
+        }
+        let is_inside = |name: &[u8]| {
+            let name = to_path(name);
+            let mut parts = name.components();
+            parts.all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+        };
+        while !reader.0.is_empty() {
+            let mut names = reader.group()?;
+            if !names.next().is_some_and(looks) || !names.all(is_inside) {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Whether the set has files.

@@ -182,6 +182,14 @@ impl Roots {
         Some(base.shorten(path))
     }
 
+    /// What a short form has behind the letter of its root; `None` for a path without one.
+    pub fn below_letter(short: &[u8]) -> Option<&[u8]> {
+        match short {
+            [MARK, _, rest @ ..] => Some(rest),
+            _ => None,
+        }
+    }
+
     /// The path that [`Roots::shorten`] made `path` of, in `buffer` unless it has no root. `None` if the root is
     /// unknown here, or if the path lies in a root here and did not where it was stored.
     pub fn expand<'b>(&self, path: &'b [u8], buffer: &'b mut Vec<u8>) -> Option<&'b Path> {

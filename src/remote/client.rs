@@ -2,12 +2,12 @@
 //! nothing more once it has failed.
 
 use super::place::{HelperPlace, LONGEST_ADDRESS, program_for};
-use super::protocol::{FetchAnswer, GREETING, QueuedRecord, RecordId, Request};
+use super::protocol::{FetchAnswer, GREETING, Request};
 use crate::config::Config;
 use crate::key::Digest;
 use crate::outcome::RemoteFailure;
 use crate::stats::{Counter, Stats};
-use crate::store::Worth;
+use crate::store::{QueuedRecord, RecordId, Worth};
 use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -98,6 +98,18 @@ impl<'a> Remote<'a> {
     /// Whether the record under `key` is in the local cache now, where it was not before. Asks for each record once.
     pub(crate) fn fetch(&self, worth: Worth, key: &Digest) -> bool {
         let id = RecordId { worth, key: *key };
+        self.request(id, || Request::Fetch(vec![id]))
+    }
+
+    /// The same for a list of path sets, of which only those are taken that lead to what this compile searches: `named`
+    /// are its working directory, and other paths.
+    pub(crate) fn fetch_list(&self, key: &Digest, named: impl FnOnce() -> Vec<Vec<u8>>) -> bool {
+        let worth = Worth::Result;
+        let id = RecordId { worth, key: *key };
+        self.request(id, || Request::FetchList(id, named()))
+    }
+
+    fn request(&self, id: RecordId, request: impl FnOnce() -> Request) -> bool {
         let (free, left) = {
             let mut state = self.lock();
             if state.has_failed || !state.asked.insert(id) {
@@ -106,7 +118,7 @@ impl<'a> Remote<'a> {
             (state.connections.pop(), state.left)
         };
         let began = Instant::now();
-        let asked = self.ask(free, id, left);
+        let asked = self.ask(free, &request(), left);
         let mut state = self.lock();
         let waited = began.elapsed();
         state.left = state.left.saturating_sub(waited);
@@ -148,14 +160,14 @@ impl<'a> Remote<'a> {
     fn ask(
         &self,
         free: Option<UnixStream>,
-        id: RecordId,
+        request: &Request,
         left: Duration,
     ) -> Result<(UnixStream, FetchAnswer), Option<RemoteFailure>> {
         if left.is_zero() {
             return Err(Some(RemoteFailure::Wait));
         }
         let mut connection = free.map_or_else(|| self.connect(left), Ok)?;
-        let exchanged = exchange(&mut connection, id, left);
+        let exchanged = exchange(&mut connection, request, left);
         let answer = exchanged.map_err(|error| match error.kind() {
             // The helper goes on, and the next compile finds what it brings.
             ErrorKind::WouldBlock | ErrorKind::TimedOut => RemoteFailure::Wait,
@@ -276,9 +288,13 @@ fn wait(place: &HelperPlace, patience: Duration) -> io::Result<UnixStream> {
     }
 }
 
-fn exchange(connection: &mut UnixStream, id: RecordId, left: Duration) -> io::Result<FetchAnswer> {
+fn exchange(
+    connection: &mut UnixStream,
+    request: &Request,
+    left: Duration,
+) -> io::Result<FetchAnswer> {
     connection.set_write_timeout(Some(left))?;
-    Request::Fetch(vec![id]).write(&mut Quiet(connection))?;
+    request.write(&mut Quiet(connection))?;
     let answer = read_byte(connection, left)?;
     FetchAnswer::of(answer).ok_or_else(|| ErrorKind::InvalidData.into())
 }

@@ -2,9 +2,9 @@
 
 use super::client::{connect, is_silence, run_helper, start_and_connect};
 use super::place::{HELPER, HelperPlace};
-use super::protocol::{MOST_WANTED, QueuedRecord, Request};
+use super::protocol::{MOST_WANTED, Request};
 use crate::config::Config;
-use crate::store::{Name, Worth};
+use crate::store::{Name, QueuedRecord, Worth};
 use std::io::{self, Read};
 use std::os::unix::net::UnixStream;
 use std::path::Path;

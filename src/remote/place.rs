@@ -5,6 +5,7 @@
 use super::protocol::CLOUD_SCHEMES;
 use super::queue::{Queue, make_private};
 use crate::config::Config;
+use crate::store::{QUEUE, QUEUES};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -13,6 +14,8 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process;
+#[cfg(feature = "remote")]
+use std::time::SystemTime;
 
 /// The settings that a helper depends on.
 const SETTINGS: [&str; 13] = [
@@ -32,8 +35,11 @@ const SETTINGS: [&str; 13] = [
 ];
 const REMOTE: &str = "PCACHE_REMOTE";
 
-/// The directory of helpers below that of a user's own files.
-const DIRECTORY: &str = "remote";
+/// Files of a helper's directory.
+const SETTINGS_FILE: &str = "settings";
+const ATTEMPT: &str = "attempt";
+#[cfg(feature = "remote")]
+const LOCK: &str = "lock";
 
 /// Longer ones have no address: `sun_path` has 108 bytes.
 pub(super) const LONGEST_ADDRESS: usize = 100;
@@ -57,7 +63,7 @@ impl HelperPlace {
         let mut digest = Sha256::new_with_prefix(env!("CARGO_PKG_VERSION"));
         digest.update(&settings);
         let name = hex::encode(&digest.finalize()[..8]);
-        let directory = own.join(DIRECTORY).join(name);
+        let directory = own.join(QUEUES).join(name);
         let program = program_for(config);
         (Self { directory, program }, settings)
     }
@@ -71,15 +77,55 @@ impl HelperPlace {
         self.directory.join("socket")
     }
 
-    /// The file that a running helper keeps locked.
+    /// The lock that a running helper holds; `None` if another process has it.
     #[cfg(feature = "remote")]
-    pub(super) fn lock(&self) -> PathBuf {
-        self.directory.join("lock")
+    pub(super) fn locked(&self) -> io::Result<Option<File>> {
+        use rustix::fs::{FlockOperation, flock};
+        use std::os::unix::fs::MetadataExt;
+        let path = self.directory.join(LOCK);
+        let file = File::options()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(&path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => {}
+            Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        }
+        // The one who had it may have removed the directory: then this is the lock of nothing.
+        let there = fs::metadata(&path)?.ino();
+        Ok((file.metadata()?.ino() == there).then_some(file))
+    }
+
+    /// When a compile used it last, as far as its files tell.
+    #[cfg(feature = "remote")]
+    pub(super) fn last_used(&self) -> Option<SystemTime> {
+        let files = [SETTINGS_FILE, ATTEMPT, QUEUE].map(|name| self.directory.join(name));
+        let times = files
+            .iter()
+            .filter_map(|path| fs::metadata(path).ok()?.modified().ok());
+        times.max()
+    }
+
+    /// Removes the directory, unless something waits in its queue.
+    #[cfg(feature = "remote")]
+    pub(super) fn remove(&self) -> io::Result<()> {
+        match fs::remove_dir(self.directory.join(QUEUE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        for name in [SETTINGS_FILE, "socket", ATTEMPT, "silent", LOCK] {
+            let _ = fs::remove_file(self.directory.join(name));
+        }
+        // Fails if a compile has queued something meanwhile, which is found the next time.
+        fs::remove_dir(&self.directory)
     }
 
     /// The file whose time says when a helper was started that has no socket yet.
     pub(super) fn attempt(&self) -> PathBuf {
-        self.directory.join("attempt")
+        self.directory.join(ATTEMPT)
     }
 
     /// The file whose time says when the helper did not start, or did not answer.
@@ -88,12 +134,12 @@ impl HelperPlace {
     }
 
     pub(super) fn queue(&self) -> Queue {
-        Queue::at(self.directory.join("queue"))
+        Queue::at(self.directory.join(QUEUE))
     }
 
     /// Writes the settings, unless they are there.
     pub(super) fn prepare(&self, settings: &[u8]) -> io::Result<()> {
-        let path = self.directory.join("settings");
+        let path = self.directory.join(SETTINGS_FILE);
         if path.exists() {
             return Ok(());
         }
@@ -112,7 +158,7 @@ impl HelperPlace {
     /// Looks settings up as an environment does, in which no configuration file is found.
     #[cfg(feature = "remote")]
     pub(super) fn settings(&self) -> io::Result<impl Fn(&str) -> Option<OsString>> {
-        let text = fs::read(self.directory.join("settings"))?;
+        let text = fs::read(self.directory.join(SETTINGS_FILE))?;
         let directory = self.directory.clone().into_os_string();
         Ok(move |name: &str| {
             if name == "XDG_CONFIG_HOME" {

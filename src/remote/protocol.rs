@@ -2,8 +2,7 @@
 //! follows it, an answer is one byte for each record that was asked for. Both are the same build of the same program, so there is no negotiation: the
 //! socket's directory is named after the version too.
 
-use crate::key::Digest;
-use crate::store::{Name, Worth};
+use crate::store::{RECORD_LENGTH, RecordId};
 use std::io::{self, ErrorKind, Read, Write};
 
 /// Schemes of servers that only the helper with the clients of clouds talks to.
@@ -15,84 +14,17 @@ pub(super) const GREETING: &[u8; 1] = b"h";
 /// Most records that one request names.
 pub(super) const MOST_WANTED: usize = 64;
 
-/// A record that a compile looks for, or has made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct RecordId {
-    pub(super) worth: Worth,
-    pub(super) key: Digest,
-}
-
-/// The length of a record's name in requests and in the queue.
-pub(super) const LENGTH: usize = 33;
-
-impl RecordId {
-    pub(super) fn bytes(&self) -> [u8; LENGTH] {
-        let mut bytes = [0; LENGTH];
-        bytes[0] = match self.worth {
-            Worth::Result => b'r',
-            Worth::Intermediate => b'i',
-        };
-        bytes[1..].copy_from_slice(&self.key);
-        bytes
-    }
-
-    /// Reads what [`RecordId::bytes`] gave.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let (worth, key) = bytes.split_first()?;
-        let worth = match worth {
-            b'r' => Worth::Result,
-            b'i' => Worth::Intermediate,
-            _ => return None,
-        };
-        let key = key.try_into().ok()?;
-        Some(Self { worth, key })
-    }
-}
-
-/// A record that is to be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum QueuedRecord {
-    /// One that a compile has made.
-    Made(RecordId),
-    /// One that lies in the local cache under this name, where names are digests of keys.
-    Stored(Worth, Name),
-}
-
-impl QueuedRecord {
-    pub(super) fn bytes(&self) -> [u8; LENGTH] {
-        match self {
-            Self::Made(id) => id.bytes(),
-            Self::Stored(worth, name) => {
-                let id = RecordId {
-                    worth: *worth,
-                    key: name.0,
-                };
-                let mut bytes = id.bytes();
-                bytes[0].make_ascii_uppercase();
-                bytes
-            }
-        }
-    }
-
-    /// Reads what [`QueuedRecord::bytes`] gave.
-    pub(super) fn read(bytes: &[u8]) -> Option<Self> {
-        let mut bytes: [u8; LENGTH] = bytes.try_into().ok()?;
-        let is_stored = bytes[0].is_ascii_uppercase();
-        bytes[0].make_ascii_lowercase();
-        let id = RecordId::read(&bytes)?;
-        Some(if is_stored {
-            Self::Stored(id.worth, Name(id.key))
-        } else {
-            Self::Made(id)
-        })
-    }
-}
+/// More bytes than the paths of a command line have, which the system limits to 2 MiB.
+const LONGEST_NAMES: u32 = 8 << 20;
 
 /// What the helper is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     /// To bring these records, and what they name, into the local cache.
     Fetch(Vec<RecordId>),
+    /// To bring a list of path sets, without those that lead elsewhere than the compile that asks: its working directory,
+    /// and the other paths that it names.
+    FetchList(RecordId, Vec<Vec<u8>>),
     /// To look into the queue.
     Queued,
     /// To say how it is, as a JSON text.
@@ -107,6 +39,15 @@ impl Request {
             Self::Fetch(wanted) => {
                 let mut bytes = vec![b'f', wanted.len() as u8];
                 wanted.iter().for_each(|one| bytes.extend(one.bytes()));
+                to.write_all(&bytes)
+            }
+            Self::FetchList(id, named) => {
+                let named = named.join(&0);
+                let length = u32::try_from(named.len()).map_err(|_| ErrorKind::InvalidInput)?;
+                let mut bytes = vec![b'l'];
+                bytes.extend(id.bytes());
+                bytes.extend(length.to_le_bytes());
+                bytes.extend(named);
                 to.write_all(&bytes)
             }
             Self::Queued => to.write_all(b"q"),
@@ -127,10 +68,23 @@ impl Request {
                 let mut count = [0];
                 from.read_exact(&mut count)?;
                 let count = usize::from(count[0]);
-                let mut names = vec![0; count.min(MOST_WANTED) * LENGTH];
+                let mut names = vec![0; count.min(MOST_WANTED) * RECORD_LENGTH];
                 from.read_exact(&mut names)?;
-                let wanted = names.chunks(LENGTH).map(RecordId::read);
+                let wanted = names.chunks(RECORD_LENGTH).map(RecordId::read);
                 Self::Fetch(wanted.collect::<Option<_>>().ok_or_else(bad)?)
+            }
+            [b'l'] => {
+                let (mut id, mut length) = ([0; RECORD_LENGTH], [0; 4]);
+                from.read_exact(&mut id)?;
+                from.read_exact(&mut length)?;
+                let length = u32::from_le_bytes(length);
+                let mut named = Vec::new();
+                from.take(length.into()).read_to_end(&mut named)?;
+                if length > LONGEST_NAMES || named.len() as u64 != u64::from(length) {
+                    return Err(bad());
+                }
+                let named = named.split(|byte| *byte == 0).map(<[u8]>::to_vec);
+                Self::FetchList(RecordId::read(&id).ok_or_else(bad)?, named.collect())
             }
             [b'q'] => Self::Queued,
             [b's'] => Self::Status,
@@ -168,7 +122,8 @@ impl FetchAnswer {
 
 #[cfg(test)]
 mod tests {
-    use super::{FetchAnswer, Name, QueuedRecord, RecordId, Request, Worth};
+    use super::{FetchAnswer, RecordId, Request};
+    use crate::store::Worth;
 
     #[test]
     fn requests_are_read_back() {
@@ -179,6 +134,7 @@ mod tests {
         let wanted = vec![id(Worth::Result, 1), id(Worth::Intermediate, 2)];
         for request in [
             Request::Fetch(wanted),
+            Request::FetchList(id(Worth::Result, 3), vec![b"/a".to_vec(), b"../b".to_vec()]),
             Request::Queued,
             Request::Status,
             Request::Stop,
@@ -189,21 +145,6 @@ mod tests {
             assert_eq!(read, Some(request));
         }
         assert_eq!(Request::read(&mut [].as_slice()).unwrap(), None);
-    }
-
-    #[test]
-    fn queued_records_are_read_back() {
-        let key = [7; 32];
-        for worth in [Worth::Result, Worth::Intermediate] {
-            for record in [
-                QueuedRecord::Made(RecordId { worth, key }),
-                QueuedRecord::Stored(worth, Name(key)),
-            ] {
-                assert_eq!(QueuedRecord::read(&record.bytes()), Some(record));
-            }
-        }
-        assert_eq!(QueuedRecord::read(b"r"), None);
-        assert_eq!(QueuedRecord::read(&[b'x'; 33]), None);
     }
 
     #[test]

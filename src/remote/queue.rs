@@ -1,19 +1,13 @@
 //! The queue of what is to be sent: a directory with a file for each compile, which names the records that it made. A
 //! file is in its place before the helper is told of it, so that nothing is lost when the helper or the machine stops.
 
-use super::protocol::{LENGTH, QueuedRecord};
+use crate::store::{QueuedRecord, UNFINISHED, read_queued};
 use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
-
-/// No compile makes so many records; more are no file of ours.
-const LONGEST: u64 = 1 << 20;
-
-/// Begins a name that is not complete yet.
-const UNFINISHED: &str = "new-";
 
 /// The queue in a directory.
 #[derive(Clone, Debug)]
@@ -66,11 +60,17 @@ impl Queue {
 
     /// The records that a file names; none if it is not whole.
     pub(super) fn read(&self, name: &str) -> io::Result<Vec<QueuedRecord>> {
-        let mut bytes = Vec::new();
-        let file = File::open(self.directory.join(name))?;
-        file.take(LONGEST).read_to_end(&mut bytes)?;
-        let records = bytes.chunks(LENGTH).map(QueuedRecord::read);
-        Ok(records.collect::<Option<_>>().unwrap_or_default())
+        read_queued(&self.directory.join(name))
+    }
+
+    /// Takes over all files of another queue, each at once. Their names say when they were made, and by which process.
+    #[cfg(feature = "remote")]
+    pub(super) fn take_over(&self, other: &Self) -> io::Result<()> {
+        for name in other.names()? {
+            make_private(&self.directory)?;
+            fs::rename(other.directory.join(&name), self.directory.join(&name))?;
+        }
+        Ok(())
     }
 
     /// Ends a file whose records were sent, or given up.

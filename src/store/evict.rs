@@ -40,6 +40,8 @@ pub(super) struct EvictionWork {
     listed: u64,
     removed: usize,
     shards: usize,
+    /// What is still to be sent to other machines, and stays.
+    queued: HashSet<Name>,
     pub(super) trouble: Option<StoreError>,
 }
 
@@ -143,7 +145,10 @@ impl FileStore {
             return Ok(());
         }
         self.sweep()?;
-        let mut work = EvictionWork::default();
+        let mut work = EvictionWork {
+            queued: self.queued(goal.limits),
+            ..EvictionWork::default()
+        };
         let totals = self.stats.totals();
         // A single shard whose total is far too high is the fullest one; listing it corrects its total.
         let _ = work.note(self.scan_shard(&root, totals.fullest()));
@@ -193,12 +198,15 @@ impl FileStore {
     fn thin_out(&self, root: &Directory, group: &[Shard], goal: &Goal, work: &mut EvictionWork) {
         let mut candidates = Vec::new();
         let mut files = Vec::new();
+        let mut spared = 0;
         for shard in group {
             let facts = self.candidates(root, shard);
             for ((listing, tree, file), candidate) in shard.files().zip(facts) {
-                let is_spared = goal.spared.is_some_and(|(spared_tree, name)| {
-                    tree == spared_tree && file.name_in(shard.number) == Some(name)
+                let is_spared = file.name_in(shard.number).is_some_and(|name| {
+                    goal.spared == Some((tree, name))
+                        || self.is_kept(&work.queued, name, &candidate)
                 });
+                spared += u64::from(is_spared);
                 if !is_spared && goal.victims.is_none_or(|worth| worth == tree.worth) {
                     candidates.push(candidate);
                     files.push((shard, listing, file));
@@ -210,7 +218,7 @@ impl FileStore {
         } else {
             ListedExtent::SomeShards
         };
-        for at in self.victims(&candidates, extent, goal) {
+        for at in self.victims(&candidates, (extent, spared), goal) {
             if work.removed >= MOST_REMOVED && goal.is_made_up(self.counted()) {
                 break;
             }
@@ -227,8 +235,18 @@ impl FileStore {
         }
     }
 
-    /// Indices of the candidates to remove.
-    fn victims(&self, candidates: &[Candidate], extent: ListedExtent, goal: &Goal) -> Vec<usize> {
+    /// Whether a file is still to be sent. What has expired is no use to other machines either.
+    pub(super) fn is_kept(&self, queued: &HashSet<Name>, name: Name, file: &Candidate) -> bool {
+        queued.contains(&name) && !self.policy.is_expired(file, files::now())
+    }
+
+    /// Indices of the candidates to remove, when `spared` files are not among them that were listed too.
+    fn victims(
+        &self,
+        candidates: &[Candidate],
+        (extent, spared): (ListedExtent, u64),
+        goal: &Goal,
+    ) -> Vec<usize> {
         let (limits, now) = (goal.limits, files::now());
         let listed = candidates.iter().map(|file| u128::from(file.size)).sum();
         let counted = self.counted();
@@ -236,9 +254,7 @@ impl FileStore {
             // What is being written, and what is spared.
             let others = u128::from(counted.bytes).saturating_sub(listed);
             let others = u64::try_from(others).unwrap_or(u64::MAX);
-            let limits = limits
-                .without(others)
-                .without_files(goal.spared.iter().len() as u64);
+            let limits = limits.without(others).without_files(spared);
             return self.policy.victims(candidates, limits, now);
         }
         let bytes = stays(listed, counted.bytes, limits.target_bytes);

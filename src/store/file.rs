@@ -12,6 +12,7 @@ use super::kind::{Access, Tree, Worth};
 use super::own::Own;
 use super::packed;
 use super::policy::{Candidate, Policy, UsageLog};
+use super::queued::QueuedNames;
 use super::record::{LONGEST_RECORD, Unsealed};
 use super::root;
 use super::sharded_directory::{FoundFile, Placement, ShardedDirectory, Touch};
@@ -45,6 +46,7 @@ pub struct FileStore {
     pub(super) hits: AtomicU64,
     pub(super) misses: AtomicU64,
     pub(super) turns: KeyLocks,
+    pub(super) queued: QueuedNames,
 }
 
 impl FileStore {

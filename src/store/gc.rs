@@ -93,7 +93,8 @@ impl FileStore {
         work.trouble.map_or(Ok(done), Err)
     }
 
-    /// The files to remove, as ascending indices into those of all shards together, and why.
+    /// The files to remove, as ascending indices into those of all shards together, and why. What is still to be sent
+    /// stays.
     fn chosen(
         &self,
         bounds: &Bounds,
@@ -103,10 +104,30 @@ impl FileStore {
     ) -> Vec<(usize, RemovalReason)> {
         let files = shards.iter().map(|shard| shard.size().files() as usize);
         let mut candidates = Vec::with_capacity(files.sum());
+        let mut indices = Vec::with_capacity(candidates.capacity());
+        let queued = self.queued(bounds.limits);
+        let (mut at, mut kept_bytes, mut kept) = (0, unfinished, 0);
         for shard in shards {
-            candidates.extend(self.candidates(root, shard));
+            let facts = self.candidates(root, shard);
+            for ((_, _, file), candidate) in shard.files().zip(facts) {
+                let name = file.name_in(shard.number);
+                if name.is_some_and(|name| self.is_kept(&queued, name, &candidate)) {
+                    kept_bytes = candidate.size.saturating_add(kept_bytes);
+                    kept += 1;
+                } else {
+                    candidates.push(candidate);
+                    indices.push(at);
+                }
+                at += 1;
+            }
         }
-        let mut victims = bounds.victims(self.policy, candidates, unfinished, now());
+        let bounds = Bounds {
+            limits: bounds.limits.without_files(kept),
+            ..*bounds
+        };
+        let victims = bounds.victims(self.policy, candidates, kept_bytes, now());
+        let victims = victims.into_iter().map(|(at, why)| (indices[at], why));
+        let mut victims: Vec<_> = victims.collect();
         // In the order of the directories, where a file system removes files several times as fast.
         victims.sort_unstable_by_key(|(at, _)| *at);
         victims

@@ -38,10 +38,12 @@ mod open;
 mod own;
 mod packed;
 pub mod policy;
+mod queued;
 mod record;
 mod root;
 mod scan;
 mod sharded_directory;
+mod spare;
 mod survey;
 mod tmp;
 mod trust;
@@ -64,6 +66,9 @@ pub use kind::{EntryKind, Tree, Worth};
 pub use memory::MemoryStore;
 pub use own::Privacy;
 pub use policy::Policy;
+pub(crate) use queued::{
+    QUEUE, QUEUES, QueuedRecord, RECORD_LENGTH, RecordId, UNFINISHED, read_queued,
+};
 pub use survey::{Proof, Reading, SurveyedFile, VisitAction};
 pub use tmp::STRANGE_PREFIX;
 pub use trust::Standing;

@@ -6,6 +6,7 @@ use super::key_locks::KeyLocks;
 use super::kind::Access;
 use super::own;
 use super::policy::Policy;
+use super::queued::QueuedNames;
 use super::root::{absolute, make, refuse_strangers};
 use super::trust::Credentials;
 use crate::config::{Compression, Config};
@@ -144,6 +145,7 @@ impl FileStore {
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
             turns: KeyLocks::default(),
+            queued: QueuedNames::default(),
         };
         // A failed sweep costs room until the next one.
         if access == Access::ReadWrite

@@ -20,6 +20,7 @@ mod oracles;
 mod packed;
 mod policies;
 mod processes;
+mod queued;
 mod shared;
 mod slots;
 mod torture;

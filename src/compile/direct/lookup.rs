@@ -181,13 +181,13 @@ impl<'a> Direct<'a> {
             recorder.note("direct", "not looked up: PCACHE_RECACHE is set");
             return None;
         }
-        let Some(list) = self.cache.record(&self.key) else {
+        let Some(list) = self.cache.path_sets(&self.key, || self.named()) else {
             recorder.note("direct", "no such command line was compiled before");
             return None;
         };
         let found = self.look_through_list(&list, recorder, fetch, fetch_alike);
         found.or_else(|| {
-            let list = self.cache.extended_record(&self.key)?;
+            let list = self.cache.extended_path_sets(&self.key, || self.named())?;
             recorder.note("direct", "other machines have more path sets");
             self.look_through_list(&list, recorder, fetch, fetch_alike)
         })

@@ -5,6 +5,7 @@ pub(crate) mod dependencies;
 pub(crate) mod explain;
 pub(crate) mod keep;
 pub(crate) mod lookup;
+mod named;
 pub(crate) mod record;
 pub(crate) mod recording;
 mod reruns;

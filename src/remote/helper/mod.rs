@@ -5,14 +5,18 @@
 //! | `commands`      | the command line                                           |
 //! | `serve`         | the process: its lock, its socket, its end                 |
 //! | `transfer`      | brings records from servers, and sends them there          |
+//! | `reach`         | which files a path set of a server may name                |
 //! | `uploads`       | the queue of what is to be sent                            |
+//! | `orphans`       | queues of helpers with former settings                     |
 //! | `server`        | one server, and whether it is asked at all (`breaker`)     |
 //! | `pack`, `signature`, `action_result` | the form of a value, from the inside out |
 
 mod action_result;
 mod breaker;
 mod commands;
+mod orphans;
 mod pack;
+mod reach;
 mod serve;
 mod server;
 mod signature;

@@ -1,6 +1,8 @@
 //! The process: started by a compile that finds none, it serves all compiles of one cache until it has been idle for a
 //! while. Its settings come from a file beside its socket.
 
+use super::orphans::adopt_orphans;
+use super::reach::SearchReach;
 use super::server::Server;
 use super::signature::SendingKey;
 use super::transfer::{Transfer, UselessValues};
@@ -11,7 +13,6 @@ use crate::remote::protocol::{FetchAnswer, GREETING, Request};
 use crate::stats::Stats;
 use crate::store::FileStore;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -28,6 +29,13 @@ use std::time::{Duration, Instant};
 
 /// How long the helper stays without a connection and with an empty queue.
 const IDLE: Duration = Duration::from_secs(600);
+
+/// How long it stays without a connection while no server takes what waits. The next compile starts it again; if there are
+/// other settings by then, their helper takes over what waits.
+const STUCK: Duration = Duration::from_secs(3600);
+
+/// How often it looks for queues that other helpers have left.
+const ADOPTION: Duration = Duration::from_secs(600);
 
 /// How often it looks whether a server is to be probed.
 const PROBE: Duration = Duration::from_millis(500);
@@ -83,12 +91,16 @@ fn close_inherited() -> io::Result<()> {
 /// The settings cannot be read, the cache cannot be opened, or there can be no socket.
 pub(super) fn serve(directory: &Path) -> io::Result<()> {
     let place = HelperPlace::at(directory.to_owned());
-    let Some(_lock) = locked(&place)? else {
+    let Some(_lock) = place.locked()? else {
         return Ok(());
     };
     let (config, _) = Config::load(&place.settings()?);
+    let transfer = transfer(&config)?;
+    if transfer.is_sender() {
+        adopt_orphans(&place, &config);
+    }
     let helper = Arc::new(Helper {
-        transfer: transfer(&config)?,
+        transfer,
         uploads: Uploads::of(place.queue()),
         connections: AtomicUsize::new(0),
         began: Instant::now(),
@@ -103,26 +115,16 @@ pub(super) fn serve(directory: &Path) -> io::Result<()> {
         thread::spawn(move || helper.uploads.run(&helper.transfer));
     }
     let probing = Arc::clone(&helper);
-    thread::spawn(move || probing.probe_forever());
+    let own = place.clone();
+    thread::spawn(move || probing.look_around_forever(&own, &config));
     helper.accept(&listener, &place)
 }
 
-/// `None` if another process serves this place.
-fn locked(place: &HelperPlace) -> io::Result<Option<File>> {
-    let file = File::options()
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(place.lock())?;
-    match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(file)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-fn transfer(config: &Config) -> io::Result<Transfer> {
+/// The servers and the local cache that the settings name.
+///
+/// # Errors
+/// One of them cannot be used.
+pub(super) fn transfer(config: &Config) -> io::Result<Transfer> {
     let store = FileStore::from_config(config).map_err(io::Error::other)?;
     let stats = Arc::new(Stats::open(&config.dir.value));
     let wait = config.remote_wait.value.into();
@@ -178,12 +180,15 @@ impl Helper {
                 self.answer(connection);
                 continue;
             }
-            let is_used =
-                self.connections.load(Ordering::Relaxed) > 0 || self.uploads.waiting() > 0;
-            if is_used {
+            let is_connected = self.connections.load(Ordering::Relaxed) > 0;
+            if is_connected || (self.uploads.waiting() > 0 && self.transfer.may_send()) {
                 last_used = Instant::now();
             }
-            if last_used.elapsed() > IDLE || identity(&place.socket()) != own {
+            let is_stuck = last_used.elapsed() > STUCK;
+            if is_stuck
+                || (last_used.elapsed() > IDLE && self.uploads.waiting() == 0)
+                || identity(&place.socket()) != own
+            {
                 return Ok(());
             }
         }
@@ -214,9 +219,14 @@ impl Helper {
         while let Some(request) = Request::read(&mut connection)? {
             match request {
                 Request::Fetch(wanted) => {
-                    let answers = wanted.iter().map(|id| self.transfer.fetch(id));
+                    let nowhere = SearchReach::default();
+                    let answers = wanted.iter().map(|id| self.transfer.fetch(id, &nowhere));
                     let answers: Vec<u8> = answers.map(FetchAnswer::byte).collect();
                     connection.write_all(&answers)?;
+                }
+                Request::FetchList(id, named) => {
+                    let answer = self.transfer.fetch(&id, &SearchReach::of(&named));
+                    connection.write_all(&[answer.byte()])?;
                 }
                 Request::Queued => self.uploads.tell(),
                 Request::Status => {
@@ -249,10 +259,16 @@ impl Helper {
         }
     }
 
-    fn probe_forever(&self) {
+    /// Probes servers that were left alone, and looks for queues that other helpers have left.
+    fn look_around_forever(&self, place: &HelperPlace, config: &Config) {
+        let mut last_look = Instant::now();
         loop {
             thread::sleep(PROBE);
             self.transfer.servers.iter().for_each(Server::probe);
+            if last_look.elapsed() > ADOPTION && self.transfer.is_sender() {
+                last_look = Instant::now();
+                adopt_orphans(place, config);
+            }
         }
     }
 }

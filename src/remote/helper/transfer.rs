@@ -4,14 +4,18 @@
 
 use super::action_result;
 use super::pack::{Blob, Pack, PackedArtefact, PackedContent, of_blob};
+use super::reach::SearchReach;
 use super::server::{Server, Unanswered};
 use super::signature::{SendingKey, Unopened, ValuePlace, has_signature, open, seal};
 use crate::config::TrustedKeys;
 use crate::includes::path_set::{self, PathSet};
 use crate::outcome::RemoteFailure;
-use crate::remote::protocol::{FetchAnswer, QueuedRecord, RecordId};
+use crate::remote::protocol::FetchAnswer;
 use crate::stats::Counter;
-use crate::store::{Artefact, FileStore, Name, Reading, StoreError, SurveyedFile, Tree, Worth};
+use crate::store::{
+    Artefact, FileStore, Name, QueuedRecord, Reading, RecordId, StoreError, SurveyedFile, Tree,
+    Worth,
+};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -68,6 +72,9 @@ impl UselessValues {
 pub(super) enum Sending {
     /// It is on every server to which anything is sent.
     Done,
+    /// A list of path sets that was written now. Another machine may have read the one before at the same moment, and
+    /// have written its own: it is sent again a little later, which is [`Sending::Done`] if nothing is missing.
+    ListWritten,
     /// It cannot be sent: it, or something that it names, was removed from the local cache, or is too large for a server.
     Gone,
     /// A server did not answer. It is tried again.
@@ -75,13 +82,13 @@ pub(super) enum Sending {
 }
 
 impl Transfer {
-    /// Brings a record, and what it names, into the local cache.
-    pub(super) fn fetch(&self, id: &RecordId) -> FetchAnswer {
+    /// Brings a record, and what it names, into the local cache; of path sets only those within `reach`.
+    pub(super) fn fetch(&self, id: &RecordId, reach: &SearchReach) -> FetchAnswer {
         let began = Instant::now();
         let mut answer = FetchAnswer::Absent;
         'servers: for server in &self.servers {
             for namespace in &server.settings.namespaces {
-                match self.fetch_from(server, namespace, id) {
+                match self.fetch_from(server, namespace, (id, reach)) {
                     Ok(Some(())) => {
                         answer = FetchAnswer::Imported;
                         break 'servers;
@@ -107,7 +114,7 @@ impl Transfer {
         &self,
         server: &Server,
         namespace: &str,
-        id: &RecordId,
+        (id, reach): (&RecordId, &SearchReach),
     ) -> Result<Option<()>, Unanswered> {
         let name = Name::of(&id.key).0;
         let Some(value) = server.get(&record_path(namespace, &name), LONGEST_VALUE)? else {
@@ -129,7 +136,7 @@ impl Transfer {
             // The record alone is of no use.
             return Ok(None);
         };
-        let stored = self.import(id, &pack);
+        let stored = self.import(id, &pack, reach);
         stored.map_err(|_| self.failed(RemoteFailure::Store))
     }
 
@@ -184,7 +191,12 @@ impl Transfer {
     }
 
     /// Stores what a record names, and then the record. `None` if the local cache has all of it already.
-    fn import(&self, id: &RecordId, pack: &Pack) -> Result<Option<()>, StoreError> {
+    fn import(
+        &self,
+        id: &RecordId,
+        pack: &Pack,
+        reach: &SearchReach,
+    ) -> Result<Option<()>, StoreError> {
         for one in &pack.artefacts {
             if let PackedContent::Inline(bytes) = &one.content {
                 self.store.put_for(one.usage, bytes)?;
@@ -194,7 +206,7 @@ impl Transfer {
             Worth::Intermediate => self.store.put_intermediate_record(&id.key, &pack.value)?,
             Worth::Result if pack.value.starts_with(path_set::TITLE) => {
                 let local = self.store.get_record(&id.key)?;
-                let Some(merged) = merged(local.as_deref(), &pack.value) else {
+                let Some(merged) = merged(local.as_deref(), &pack.value, Some(reach)) else {
                     return Ok(None);
                 };
                 self.store.put_record(&id.key, &merged)?;
@@ -208,6 +220,12 @@ impl Transfer {
     pub(super) fn may_send(&self) -> bool {
         self.writable()
             .any(|server| server.send_breaker.is_closed())
+    }
+
+    /// Whether anything is ever sent. A machine that would not believe its own results sends none.
+    pub(super) fn is_sender(&self) -> bool {
+        let is_reader = self.key.is_none() && !self.trusted.0.is_empty();
+        !is_reader && self.writable().next().is_some()
     }
 
     fn writable(&self) -> impl Iterator<Item = &Server> {
@@ -224,16 +242,22 @@ impl Transfer {
             QueuedRecord::Stored(_, name) => name.0,
         };
         let mut sent = Sending::Done;
+        let is_list = pack.value.starts_with(path_set::TITLE);
         for server in self.writable() {
             match self.send_to(server, &name, &pack, &blobs) {
-                Ok(true) => self.store.stats().add(Counter::RemoteSent, 1),
+                Ok(true) => {
+                    self.store.stats().add(Counter::RemoteSent, 1);
+                    if is_list && sent == Sending::Done {
+                        sent = Sending::ListWritten;
+                    }
+                }
                 Ok(false) => {}
                 Err(Unanswered::Now) => sent = Sending::Later,
                 Err(Unanswered::Ever) if sent == Sending::Done => sent = Sending::Gone,
                 Err(Unanswered::Ever) => {}
             }
         }
-        if sent == Sending::Done {
+        if matches!(sent, Sending::Done | Sending::ListWritten) {
             self.useless.lock().remove(&name);
         }
         sent
@@ -263,7 +287,7 @@ impl Transfer {
             // A value that is not believed is replaced.
             let there = there.and_then(|value| self.opened(&value, namespace, name).ok());
             match there {
-                Some(there) if is_list => match merged(Some(&there.value), &pack.value) {
+                Some(there) if is_list => match merged(Some(&there.value), &pack.value, None) {
                     Some(list) => pack.to_mut().value = list,
                     None => return Ok(false),
                 },
@@ -342,15 +366,15 @@ fn is_signed(value: &[u8]) -> bool {
 }
 
 /// The list of `first` with the sets of `newer` in front. `None` if it has all of them already. Sets whose names do not
-/// follow from their bytes are left out.
-fn merged(first: Option<&[u8]>, newer: &[u8]) -> Option<Vec<u8>> {
+/// follow from their bytes are left out, and those that lead to other files than `reach` allows.
+fn merged(first: Option<&[u8]>, newer: &[u8], reach: Option<&SearchReach>) -> Option<Vec<u8>> {
     let read = |list: &[u8]| path_set::read_list(list).unwrap_or_default();
     let mut sets: Vec<PathSet> = first.map(read).unwrap_or_default();
     let mut list = None;
     for set in read(newer).into_iter().rev() {
         let is_whole = set.bytes().len() <= LONGEST_SET
             && <[u8; 32]>::from(Sha256::digest(set.bytes())) == set.digest;
-        if !is_whole || sets.contains(&set) {
+        if !is_whole || sets.contains(&set) || !reach.is_none_or(|reach| reach.covers(&set)) {
             continue;
         }
         let longer = path_set::list_with(set, sets)?;

@@ -4,15 +4,23 @@ use super::transfer::{Sending, Transfer};
 use crate::outcome::RemoteFailure;
 use crate::remote::queue::Queue;
 use crate::stats::Counter;
-use std::collections::HashSet;
+use crate::store::QueuedRecord;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// More files are not kept: what was made first is given up.
 const MOST_QUEUED: usize = 20_000;
 
 /// How long an uploader waits after a server did not answer, and how often it looks into the queue without being told.
 const PAUSE: Duration = Duration::from_secs(2);
+
+/// How long after it was written a list of path sets is looked at again, and up to as long again by chance: longer than
+/// another machine takes from reading a list to writing it.
+const SETTLING: Duration = Duration::from_millis(200);
+
+/// How often a list is written at most: machines that want more sets than a list has room for must not go on forever.
+const MOST_ROUNDS: u32 = 4;
 
 /// What uploaders share.
 pub(super) struct Uploads {
@@ -28,8 +36,28 @@ struct Claims {
     /// Files that could not be sent: the others come first, since one value that a server does not take must not keep
     /// them from being sent.
     failed: HashSet<String>,
+    /// Files that are sent, apart from lists that are looked at again: first those that are due first.
+    settling: VecDeque<SettlingFile>,
     /// Whether there may be new files.
     has_news: bool,
+}
+
+/// A file of which nothing is left to send but lists of path sets that another machine may have replaced.
+struct SettlingFile {
+    name: String,
+    lists: Vec<QueuedRecord>,
+    due: Instant,
+    rounds: u32,
+}
+
+/// What became of a file of the queue.
+enum SentFile {
+    /// All of it is sent, or given up.
+    Whole,
+    /// These lists were written, and are looked at again.
+    Lists(Vec<QueuedRecord>),
+    /// It is tried again.
+    Later,
 }
 
 impl Uploads {
@@ -60,31 +88,71 @@ impl Uploads {
     pub(super) fn run(&self, transfer: &Transfer) {
         loop {
             self.give_up_excess(transfer);
-            let is_done = transfer.may_send() && self.send_next(transfer);
+            let is_done = transfer.may_send()
+                && (self.settle_next(transfer, Instant::now()) || self.send_next(transfer));
             if !is_done {
                 self.pause();
             }
         }
     }
 
-    /// Sends what the next file names. Returns whether there was one, and it is done.
+    /// Sends what the next file names. Returns whether there was one, and it was sent.
     fn send_next(&self, transfer: &Transfer) -> bool {
         let Some(name) = self.take() else {
             return false;
         };
-        let is_done = self.send(&name, transfer);
-        let mut claims = self.lock();
-        claims.taken.remove(&name);
-        if !is_done {
-            claims.failed.insert(name);
-        }
-        is_done
+        let records = self.queue.read(&name);
+        let sent = records.map_or(SentFile::Later, |records| send(&records, transfer));
+        self.end_round(name, sent, 1)
     }
 
-    /// Waits until there may be new files, or it is time to try those again that failed.
+    /// Sends lists that were written a while before `now` again, which writes those alone that lack something. Returns
+    /// whether there were any, and they were sent.
+    fn settle_next(&self, transfer: &Transfer, now: Instant) -> bool {
+        let next = {
+            let mut claims = self.lock();
+            let is_due = claims.settling.front().is_some_and(|file| file.due <= now);
+            is_due.then(|| claims.settling.pop_front()).flatten()
+        };
+        let Some(file) = next else {
+            return false;
+        };
+        let sent = send(&file.lists, transfer);
+        self.end_round(file.name, sent, file.rounds + 1)
+    }
+
+    /// Removes a file that was sent in so many rounds, or keeps it for another. Returns whether it was sent.
+    fn end_round(&self, name: String, sent: SentFile, rounds: u32) -> bool {
+        let is_removed = match sent {
+            SentFile::Lists(lists) if rounds < MOST_ROUNDS => {
+                let file = SettlingFile {
+                    name,
+                    lists,
+                    due: Instant::now() + SETTLING + chance(SETTLING),
+                    rounds,
+                };
+                self.lock().settling.push_back(file);
+                return true;
+            }
+            SentFile::Whole | SentFile::Lists(_) => self.queue.remove(&name).is_ok(),
+            SentFile::Later => false,
+        };
+        let mut claims = self.lock();
+        claims.taken.remove(&name);
+        if !is_removed {
+            claims.failed.insert(name);
+        }
+        is_removed
+    }
+
+    /// Waits until there may be new files, or it is time to look at lists again, or to try those files again that failed.
     fn pause(&self) {
         let is_old = |claims: &mut Claims| !claims.has_news;
-        let waited = self.told.wait_timeout_while(self.lock(), PAUSE, is_old);
+        let claims = self.lock();
+        let due = claims.settling.front().map(|file| file.due);
+        let left = due.map(|due| due.saturating_duration_since(Instant::now()));
+        let pause = left.map_or(PAUSE, |left| left.min(PAUSE));
+        let waited = self.told.wait_timeout_while(claims, pause, is_old);
         let (mut claims, _) = waited.unwrap_or_else(PoisonError::into_inner);
         claims.has_news = false;
     }
@@ -115,19 +183,32 @@ impl Uploads {
         }
         name
     }
+}
 
-    /// Sends the records that a file names, and removes it. Returns whether that is done.
-    fn send(&self, name: &str, transfer: &Transfer) -> bool {
-        let Ok(records) = self.queue.read(name) else {
-            return false;
-        };
-        for record in &records {
-            match transfer.send(record) {
-                Sending::Done => {}
-                Sending::Gone => transfer.store.stats().add(Counter::RemoteUnsent, 1),
-                Sending::Later => return false,
-            }
+/// Sends records of one file.
+fn send(records: &[QueuedRecord], transfer: &Transfer) -> SentFile {
+    let mut lists = Vec::new();
+    for record in records {
+        match transfer.send(record) {
+            Sending::Done => {}
+            Sending::ListWritten => lists.push(*record),
+            Sending::Gone => transfer.store.stats().add(Counter::RemoteUnsent, 1),
+            Sending::Later => return SentFile::Later,
         }
-        self.queue.remove(name).is_ok()
+    }
+    if lists.is_empty() {
+        SentFile::Whole
+    } else {
+        SentFile::Lists(lists)
     }
 }
+
+/// A time of up to `most` that differs from machine to machine.
+fn chance(most: Duration) -> Duration {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH);
+    let micros = time.map_or(0, |time| time.subsec_micros());
+    most.mul_f64(f64::from(micros % 1000) / 1000.0)
+}
+
+#[cfg(test)]
+mod tests;

@@ -276,3 +276,48 @@ fn hostile_path_sets_neither_stop_nor_change_a_compile() {
         assert!(counted.failures.is_empty(), "{counted:?}");
     }
 }
+
+/// How many path sets in the cache of the present machine name a path with `files` in it.
+fn stored_sets(farm: &Farm, files: &Path) -> usize {
+    let text = files.to_str().expect("a path");
+    let mut lists = Vec::new();
+    let mut left = vec![farm.helper_dir().join("../..")];
+    while let Some(directory) = left.pop() {
+        for entry in fs::read_dir(directory).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                left.push(entry.path());
+            } else {
+                lists.extend(fs::read(entry.path()));
+            }
+        }
+    }
+    let title = b"pcache-nvcc path sets 3\n";
+    let lists = lists.iter().filter_map(|text| {
+        let at = text.windows(title.len()).position(|part| part == title)?;
+        read_list(&text[at..])
+    });
+    let sets = lists.flatten().filter(|set| set.names(text));
+    sets.count()
+}
+
+/// A file of the user's that no compile reads, and a header in a directory that this compile does not search.
+#[test]
+fn path_sets_that_lead_elsewhere_than_the_compile_are_not_taken() {
+    let (share, mut farm) = farm();
+    compile_all(&mut farm, "first");
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let secret = elsewhere.path().join("secret");
+    fs::write(&secret, "password").expect("a file");
+    for path in values(share.path(), "main") {
+        let value = fs::read(&path).expect("a value");
+        let Some(list) = list(&value) else {
+            continue;
+        };
+        let sets = read_list(&list).expect("path sets");
+        let hostile = list_with(set([secret.clone()]), sets).expect("a longer list");
+        fs::write(path, of_list(&hostile)).expect("a value");
+    }
+    assert_eq!(compile_all(&mut farm, "victim"), UNITS as u64);
+    assert!(stored_sets(&farm, Path::new("value.h")) > 0);
+    assert_eq!(stored_sets(&farm, &secret), 0);
+}
