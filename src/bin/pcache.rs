@@ -6,6 +6,41 @@ use std::ffi::OsString;
 use std::io::{BufWriter, IsTerminal, stderr, stdout};
 use std::process::ExitCode;
 
+// The package's library, which cargo has linked before it compiles this program (build.rs says where and when). Not by
+// `include_bytes!`, which would need the file for `cargo check` too.
+#[cfg(library_inside)]
+std::arch::global_asm!(
+    ".pushsection .rodata.pcache_library, \"a\"",
+    ".global pcache_library_begin",
+    ".hidden pcache_library_begin",
+    "pcache_library_begin:",
+    concat!(".incbin \"", env!("PCACHE_LIBRARY"), "\""),
+    ".global pcache_library_end",
+    ".hidden pcache_library_end",
+    "pcache_library_end:",
+    ".popsection",
+);
+
+/// The library that `pcache run` brings into programs.
+#[cfg(library_inside)]
+fn library() -> Option<&'static [u8]> {
+    unsafe extern "C" {
+        static pcache_library_begin: u8;
+        static pcache_library_end: u8;
+    }
+    let (begin, end) = (
+        &raw const pcache_library_begin,
+        &raw const pcache_library_end,
+    );
+    // SAFETY: the assembly above puts both around bytes of one read-only section, which nothing changes.
+    Some(unsafe { std::slice::from_raw_parts(begin, end.offset_from_unsigned(begin)) })
+}
+
+#[cfg(not(library_inside))]
+fn library() -> Option<&'static [u8]> {
+    None
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<OsString> = std::env::args_os().collect();
     // By NO_COLOR, CLICOLOR, CLICOLOR_FORCE and TERM, and by where the stream leads.
@@ -17,6 +52,7 @@ fn main() -> ExitCode {
         var: &|name| std::env::var_os(name),
         variables: std::env::vars_os().map(|(name, _)| name).collect(),
         program: std::env::current_exe().ok(),
+        library: library(),
         out_colours,
         out_is_terminal: stdout().is_terminal(),
         err_is_terminal: stderr().is_terminal(),

@@ -12,6 +12,8 @@ pub struct Env<'a> {
     pub variables: Vec<OsString>,
     /// The file of this program.
     pub program: Option<PathBuf>,
+    /// The library of `pcache run`, if this program carries it.
+    pub library: Option<&'a [u8]>,
     /// Whether standard output is coloured.
     pub out_colours: Colours,
     /// Whether standard output is a terminal.
@@ -36,6 +38,7 @@ pub(super) fn on_terminal<'a>(var: &'a dyn Fn(&str) -> Option<OsString>) -> Env<
         var,
         variables: Vec::new(),
         program: None,
+        library: None,
         out_colours: Colours::None,
         out_is_terminal: true,
         err_is_terminal: true,

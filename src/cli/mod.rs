@@ -15,6 +15,7 @@ mod gc;
 mod import;
 mod init;
 mod journal;
+mod library;
 mod list;
 mod man;
 mod progress;

@@ -1,7 +1,8 @@
-//! `pcache run`: starts a program in which kernels that are compiled at run time are cached. Knows where the
-//! library for that lies and how ld.so is told of it; not what it does there.
+//! `pcache run`: starts a program in which kernels that are compiled at run time are cached. Knows how
+//! ld.so is told of the library for that; not what it does there.
 
 use super::context::{Context, Status};
+use super::library;
 use crate::config::Config;
 use crate::remote::Remote;
 use crate::store::FileStore;
@@ -9,11 +10,8 @@ use anyhow::{Context as _, Error};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
-
-/// The library's file.
-const LIBRARY: &str = "libpcache_nvcc.so";
 
 /// What `pcache run` takes.
 #[derive(Debug, clap::Args)]
@@ -55,8 +53,9 @@ pub(super) fn run(arguments: &RunArguments, context: &mut Context<'_>) -> Result
         .context("no program given")?;
     let mut command = Command::new(program);
     command.args(rest);
-    if context.config.nvrtc.value {
-        let library = find(context.env.program.as_deref())?;
+    if context.config.nvrtc.value
+        && let Some(library) = library::find(context)?
+    {
         for variable in ["LD_AUDIT", "LD_PRELOAD"] {
             let given = (context.env.var)(variable);
             command.env(variable, listed(&library, given.as_deref()));
@@ -80,33 +79,6 @@ fn start_helper(config: &Config) {
     if let Some(remote) = own.and_then(|own| Remote::new(config, own, store.stats())) {
         remote.start_helper();
     }
-}
-
-fn find(own: Option<&Path>) -> Result<PathBuf, Error> {
-    let own = own.context(
-        "cannot find the library beside this program: the program's own path is unknown",
-    )?;
-    // `current_exe` has followed all links.
-    let folder = own.parent().unwrap_or(Path::new("/"));
-    let beside = folder.parent().unwrap_or(folder).join("lib");
-    let places = [folder.join(LIBRARY), beside.join(LIBRARY)];
-    let found = places.iter().find(|place| place.is_file());
-    let found = found.with_context(|| {
-        let [beside, lib] = &places;
-        format!(
-            "cannot find {LIBRARY}: looked for {} and {}; install it beside pcache or in ../lib",
-            beside.display(),
-            lib.display()
-        )
-    })?;
-    let bytes = found.as_os_str().as_bytes();
-    // Both end a name in LD_PRELOAD.
-    if bytes.iter().any(|byte| b": ".contains(byte)) {
-        anyhow::bail!(
-            "the dynamic linker cannot load {found:?}: install it at a path without colons and spaces"
-        )
-    }
-    Ok(found.clone())
 }
 
 /// `library` before what the variable names already: ours must be there before any libnvrtc.

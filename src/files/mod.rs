@@ -16,6 +16,7 @@ pub(crate) use busy::faults;
 pub(crate) use busy::{Operation, attempt};
 pub(crate) use fresh::{FRESH_PREFIX, Held, write_fresh};
 pub(crate) use header::{HeaderState, read_header, version_word};
+pub(crate) use own::make_private;
 pub(crate) use rights::{Believed, Rights, RightsKind, Trust};
 pub(crate) use root::Root;
 

@@ -4,8 +4,18 @@ use super::{Directory, Rights, RightsKind, is_strange, is_symlink, strange};
 use rustix::fs::OFlags;
 use rustix::process::geteuid;
 use std::ffi::CString;
-use std::fs::File;
+use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+/// Makes a directory that only this user can enter, and those above it.
+pub(crate) fn make_private(directory: &Path) -> io::Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+}
 
 impl Rights {
     /// Whether a file with these rights is this user's own: no other user except root may have written it.

@@ -3,8 +3,9 @@
 //! of the compile that happened to start it.
 
 use super::protocol::CLOUD_SCHEMES;
-use super::queue::{Queue, make_private};
+use super::queue::Queue;
 use crate::config::Config;
+use crate::files::make_private;
 use crate::store::{QUEUE, QUEUES};
 use sha2::{Digest, Sha256};
 use std::ffi::OsString;

@@ -1,11 +1,12 @@
 //! The queue of what is to be sent: a directory with a file for each compile, which names the records that it made. A
 //! file is in its place before the helper is told of it, so that nothing is lost when the helper or the machine stops.
 
+use crate::files::make_private;
 use crate::store::{QueuedRecord, UNFINISHED, read_queued};
-use std::fs::{self, DirBuilder, File};
+use std::fs::{self, File};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::PathBuf;
 use std::process;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -80,14 +81,6 @@ impl Queue {
             _ => Ok(()),
         }
     }
-}
-
-/// Makes a directory that only this user can enter, and those above it.
-pub(super) fn make_private(directory: &Path) -> io::Result<()> {
-    DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(directory)
 }
 
 #[cfg(test)]

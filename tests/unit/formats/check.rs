@@ -271,6 +271,7 @@ impl Home {
             var: &var,
             variables: Vec::new(),
             program: None,
+            library: None,
             out_colours: Colours::None,
             out_is_terminal: false,
             err_is_terminal: false,
