@@ -12,6 +12,7 @@
 mod action_result;
 mod breaker;
 mod commands;
+mod companions;
 mod pack;
 mod serve;
 mod server;
