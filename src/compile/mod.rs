@@ -36,8 +36,8 @@ mod store_view;
 mod unit;
 mod units;
 
+pub(crate) use crate::key::pointer::POINTER;
 pub use detour::Detour;
-pub(crate) use direct::record::POINTER;
 pub(crate) use direct::token_set::TITLE as TOKEN_SETS;
 pub use invocation::compile;
 pub use request::environment::{PLANNING, is_keyed};

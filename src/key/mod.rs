@@ -8,6 +8,7 @@ mod direct;
 mod fields;
 mod module_id;
 mod path_starts;
+pub(crate) mod pointer;
 mod roots;
 mod shortener;
 mod sink;

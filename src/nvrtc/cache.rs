@@ -64,7 +64,7 @@ pub enum Begin<'a> {
 pub struct Miss<'a> {
     cache: &'a Cache,
     level: &'a TieredStore,
-    remote: Option<Remote<'a>>,
+    remote: Option<Box<Remote<'a>>>,
     keyed: Box<Keyed>,
     /// A time before NVRTC started, of the clock that stamps files.
     started: CoarseTime,
@@ -162,7 +162,7 @@ impl Cache {
             Err(lead) => Begin::Miss(Miss {
                 cache: self,
                 level,
-                remote,
+                remote: remote.map(Box::new),
                 keyed: Box::new(keyed),
                 started: CoarseTime::now(),
                 mounts: Mounts::watch(),

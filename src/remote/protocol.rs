@@ -99,6 +99,8 @@ impl Request {
 pub(super) enum FetchAnswer {
     /// It is in the local cache now.
     Imported,
+    /// A server has it, and the local cache has all that is in it.
+    Known,
     /// No server has it.
     Absent,
     /// No server could be asked, or what it sent was not believed.
@@ -109,13 +111,14 @@ impl FetchAnswer {
     pub(super) fn byte(self) -> u8 {
         match self {
             Self::Imported => b'y',
+            Self::Known => b'k',
             Self::Absent => b'n',
             Self::Failed => b'!',
         }
     }
 
     pub(super) fn of(byte: u8) -> Option<Self> {
-        let all = [Self::Imported, Self::Absent, Self::Failed];
+        let all = [Self::Imported, Self::Known, Self::Absent, Self::Failed];
         all.into_iter().find(|answer| answer.byte() == byte)
     }
 }

@@ -157,6 +157,8 @@ pub enum Counter {
     RemoteMicroseconds,
     /// A hit, of a unit or of a program compiled at run time, whose result a server had.
     RemoteServed,
+    /// A list of path sets that a server had and that brought nothing new.
+    RemoteUnchanged,
     /// A hit that was compiled again, to compare.
     Rechecked,
     /// Those that gave other bytes.
@@ -201,6 +203,7 @@ impl Counter {
             Self::Rechecked => REMOTE + 7,
             Self::RecheckDiffered => REMOTE + 8,
             Self::RemoteServed => REMOTE + 9,
+            Self::RemoteUnchanged => REMOTE + 10,
             Self::RemoteFailed(failure) => REMOTE_FAILURES + failure as usize,
         }
     }

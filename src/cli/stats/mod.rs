@@ -183,11 +183,12 @@ struct RemoteReport {
     served: u64,
     hits: u64,
     misses: u64,
+    unchanged: u64,
     sent: u64,
     unsent: u64,
     bytes_received: u64,
     bytes_sent: u64,
-    /// The mean of hits and misses.
+    /// The mean of all that were asked for.
     milliseconds: f64,
     failures: InOrder<u64>,
 }
@@ -199,6 +200,7 @@ impl RemoteReport {
             served,
             hits: counts.hits,
             misses: counts.misses,
+            unchanged: counts.unchanged,
             sent: counts.sent,
             unsent: counts.unsent,
             bytes_received: counts.bytes_received,

@@ -105,6 +105,7 @@ fn print_remote(out: &mut Screen<'_>, counts: &RemoteCounts) -> Result<(), Error
     let outcomes = [
         ("hit", counts.hits),
         ("miss", counts.misses),
+        ("unchanged", counts.unchanged),
         ("sent", counts.sent),
         ("unsent", counts.unsent),
     ];
@@ -122,7 +123,7 @@ fn print_remote(out: &mut Screen<'_>, counts: &RemoteCounts) -> Result<(), Error
     let waited = Metric {
         name: "pcache_remote_microseconds_total",
         kind: "counter",
-        help: "Time until servers had answered, of all hits and misses together",
+        help: "Time until servers had answered, of all that were asked for together",
     };
     let time = [("all", counts.microseconds)];
     labelled(out, &waited, "outcome", time.into_iter())?;

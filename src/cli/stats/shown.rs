@@ -1,6 +1,6 @@
 //! What `pcache stats` shows, in whatever form.
 
-use super::counts::Counts;
+use super::counts::{Counts, sum};
 use crate::cli::range::Range;
 use crate::cli::zone::Zone;
 use crate::config::Config;
@@ -30,6 +30,8 @@ pub(super) struct Shown<'a> {
 pub(super) struct RemoteCounts {
     pub(super) hits: u64,
     pub(super) misses: u64,
+    /// Lists of path sets that brought nothing new.
+    pub(super) unchanged: u64,
     pub(super) sent: u64,
     pub(super) unsent: u64,
     pub(super) bytes_received: u64,
@@ -43,6 +45,7 @@ impl RemoteCounts {
         Self {
             hits: snapshot.get(Counter::RemoteHit),
             misses: snapshot.get(Counter::RemoteMiss),
+            unchanged: snapshot.get(Counter::RemoteUnchanged),
             sent: snapshot.get(Counter::RemoteSent),
             unsent: snapshot.get(Counter::RemoteUnsent),
             bytes_received: snapshot.get(Counter::RemoteBytesReceived),
@@ -54,13 +57,18 @@ impl RemoteCounts {
 
     /// Milliseconds until a record that was asked for was there, or known to be nowhere.
     pub(super) fn milliseconds(&self) -> f64 {
-        self.microseconds as f64 / 1000.0 / self.hits.saturating_add(self.misses).max(1) as f64
+        self.microseconds as f64 / 1000.0 / self.asked().max(1) as f64
+    }
+
+    /// All records that were asked for and of which something is known.
+    pub(super) fn asked(&self) -> u64 {
+        sum([self.hits, self.misses, self.unchanged])
     }
 
     /// Whether servers were used at all.
     pub(super) fn is_any(&self) -> bool {
         let failures = self.failures.iter().map(|(_, n)| *n);
-        [self.hits, self.misses, self.sent, self.unsent]
+        [self.asked(), self.sent, self.unsent]
             .into_iter()
             .chain(failures)
             .any(|n| n > 0)

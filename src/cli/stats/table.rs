@@ -74,11 +74,12 @@ fn print_remote(out: &mut Screen<'_>, counts: &RemoteCounts) -> Result<(), Error
     if !counts.is_any() {
         return Ok(());
     }
-    let all = sum([counts.hits, counts.misses]);
+    let all = counts.asked();
     for (name, n) in [
         ("records asked for", all),
         ("  servers had", counts.hits),
         ("  servers lacked", counts.misses),
+        ("  nothing new", counts.unchanged),
     ] {
         let share = Share(n, all);
         say(out, format_args!("{name:<20}{n:>10} {share:>8}"))?;

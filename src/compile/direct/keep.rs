@@ -5,7 +5,7 @@ use crate::compile::deliver::delivery::Delivery;
 use crate::compile::deliver::places::Places;
 use crate::compile::direct::dependencies::{ReadSet, ResolvedDependencies};
 use crate::compile::direct::lookup::Direct;
-use crate::compile::direct::record::{DirectRecord, OutputRecord, POINTER, Pointer, SCHEMA};
+use crate::compile::direct::record::{DirectRecord, OutputRecord, Pointer, SCHEMA};
 use crate::compile::direct::reruns;
 use crate::compile::direct::rules_text;
 use crate::compile::direct::token_set::TokenSet;
@@ -19,9 +19,10 @@ use crate::includes::path_set::{self, Changed, PathSet};
 use crate::includes::tokens::{self, TokenDigests};
 use crate::includes::unchanged_since;
 use crate::journal::{place, text};
+use crate::key::pointer::POINTER;
 use crate::key::{Digest, RootSet};
 use crate::stat::CoarseTime;
-use crate::store::Artefact;
+use crate::store::{Artefact, Name};
 use serde::Serialize;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -162,6 +163,7 @@ impl Direct<'_> {
         let pointer = Pointer {
             schema: SCHEMA,
             needs,
+            record: Some(hex::encode(Name::of(&key).0)),
             sources: self.sources(),
         };
         let Ok(pointer) = serde_json::to_vec(&pointer) else {

@@ -65,14 +65,14 @@ pub(crate) struct UnitPointer {
     pub sources: Vec<String>,
 }
 
-/// The first line of a [`Pointer`].
-pub(crate) const POINTER: &[u8] = b"pcache-nvcc pointer 1\n";
-
 /// Stands in place of a record whose key has more parts.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Pointer {
     pub schema: u32,
     pub needs: Needs,
+    /// The name of the record that it was written with, in hex: the sender of the pointer sends that record too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record: Option<String>,
     /// As in the record.
     pub sources: Vec<String>,
 }

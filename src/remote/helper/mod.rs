@@ -14,6 +14,7 @@
 mod action_result;
 mod breaker;
 mod commands;
+mod companions;
 mod orphans;
 mod pack;
 mod reach;

@@ -22,7 +22,17 @@ const LEVEL: i32 = 3;
 pub(super) struct Pack {
     pub(super) worth: Worth,
     pub(super) value: Vec<u8>,
+    /// The record that the value, a pointer, leads to. The artefacts are those that this one names.
+    pub(super) companion: Option<Companion>,
     pub(super) artefacts: Vec<PackedArtefact>,
+}
+
+/// A record that a pointer leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Companion {
+    /// The name of the record: the SHA-256 of its key.
+    pub(super) name: [u8; 32],
+    pub(super) value: Vec<u8>,
 }
 
 /// An artefact that a record names.
@@ -46,7 +56,17 @@ struct Manifest {
     schema: u32,
     worth: Worth,
     record: Artefact,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    leads_to: Option<CompanionRow>,
     artefacts: Vec<ManifestRow>,
+}
+
+/// The companion: its name in hex, and which of the artefacts holds its value. Readers of former versions take it for an
+/// artefact like others, and ask for the record itself.
+#[derive(Serialize, Deserialize)]
+struct CompanionRow {
+    name: String,
+    record: Artefact,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -81,7 +101,9 @@ impl Pack {
     /// Its bytes: a zstd frame with the length of the manifest (u32, little endian), the manifest as JSON, the record,
     /// and the artefacts that are inline, in the order of the manifest.
     pub(super) fn bytes(&self) -> Option<Vec<u8>> {
-        let rows = self.artefacts.iter().map(|one| ManifestRow {
+        let companion = self.companion.as_ref().map(Companion::packed);
+        let content = || companion.iter().chain(&self.artefacts);
+        let rows = content().map(|one| ManifestRow {
             artefact: one.artefact,
             usage: one.usage,
             blob: match &one.content {
@@ -93,6 +115,10 @@ impl Pack {
             schema: SCHEMA,
             worth: self.worth,
             record: Artefact::of(&self.value),
+            leads_to: self.companion.as_ref().map(|companion| CompanionRow {
+                name: hex::encode(companion.name),
+                record: Artefact::of(&companion.value),
+            }),
             artefacts: rows.collect(),
         };
         let manifest = serde_json::to_vec(&manifest).ok()?;
@@ -100,7 +126,7 @@ impl Pack {
         let mut plain = length.to_le_bytes().to_vec();
         plain.extend(manifest);
         plain.extend(&self.value);
-        for one in &self.artefacts {
+        for one in content() {
             if let PackedContent::Inline(bytes) = &one.content {
                 plain.extend(bytes);
             }
@@ -141,11 +167,43 @@ impl Pack {
                 content,
             });
         }
-        rest.is_empty().then_some(Self {
+        if !rest.is_empty() {
+            return None;
+        }
+        let companion = match manifest.leads_to {
+            None => None,
+            Some(row) => Some(Companion::unpacked(&row, &mut artefacts)?),
+        };
+        Some(Self {
             worth: manifest.worth,
             value,
+            companion,
             artefacts,
         })
+    }
+}
+
+impl Companion {
+    /// It as an artefact.
+    fn packed(&self) -> PackedArtefact {
+        PackedArtefact {
+            artefact: Artefact::of(&self.value),
+            usage: ArtefactUse::Internal,
+            content: PackedContent::Inline(self.value.clone()),
+        }
+    }
+
+    /// Takes it out of the artefacts.
+    fn unpacked(row: &CompanionRow, artefacts: &mut Vec<PackedArtefact>) -> Option<Self> {
+        let mut name = [0; 32];
+        hex::decode_to_slice(&row.name, &mut name).ok()?;
+        let at = artefacts
+            .iter()
+            .position(|one| one.artefact == row.record)?;
+        match artefacts.remove(at).content {
+            PackedContent::Inline(value) => Some(Self { name, value }),
+            PackedContent::Blob(_) => None,
+        }
     }
 }
 
@@ -191,12 +249,15 @@ fn unpacked(frame: &[u8], most: u64) -> Option<Vec<u8>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ArtefactUse, LONGEST, MOST_INLINE, Pack, PackedContent, Worth, of_blob};
+    use super::{
+        ArtefactUse, Companion, LONGEST, MOST_INLINE, Pack, PackedContent, Worth, of_blob,
+    };
 
     fn pack() -> Pack {
         Pack {
             worth: Worth::Result,
             value: b"{\"schema\":4}".to_vec(),
+            companion: None,
             artefacts: Vec::new(),
         }
     }
@@ -232,6 +293,26 @@ mod tests {
         assert_eq!(of_blob(&blob.bytes, &last.artefact), Some(large));
         assert_eq!(of_blob(&blob.bytes, &pack.artefacts[0].artefact), None);
         assert_eq!(of_blob(&blob.bytes[1..], &last.artefact), None);
+    }
+
+    #[test]
+    fn a_companion_is_read_back_and_is_an_artefact_to_old_readers() {
+        let mut pack = pack();
+        pack.add(b"object".to_vec(), ArtefactUse::Result);
+        let name = [7; 32];
+        let value = b"{\"schema\":4,\"outputs\":[]}".to_vec();
+        pack.companion = Some(Companion {
+            name,
+            value: value.clone(),
+        });
+        let bytes = pack.bytes().expect("bytes");
+        assert_eq!(Pack::read(&bytes).as_ref(), Some(&pack));
+        let plain = zstd::bulk::decompress(&bytes, 1 << 20).expect("a frame");
+        let length = u32::from_le_bytes(plain[..4].try_into().expect("4 bytes")) as usize;
+        let manifest: serde_json::Value =
+            serde_json::from_slice(&plain[4..4 + length]).expect("JSON");
+        let first = &manifest["artefacts"][0]["artefact"]["size"];
+        assert_eq!(*first, value.len());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The process: started by a compile that finds none, it serves all compiles of one cache until it has been idle for a
 //! while. Its settings come from a file beside its socket.
 
+use super::companions::Companions;
 use super::orphans::adopt_orphans;
 use super::reach::SearchReach;
 use super::server::Server;
@@ -140,6 +141,7 @@ pub(super) fn transfer(config: &Config) -> io::Result<Transfer> {
         key: key.transpose()?,
         trusted: config.trusted_keys.value.clone(),
         useless: UselessValues::default(),
+        companions: Companions::default(),
     })
 }
 

@@ -3,12 +3,14 @@
 //! it is stored.
 
 use super::action_result;
-use super::pack::{Blob, Pack, PackedArtefact, PackedContent, of_blob};
+use super::companions::Companions;
+use super::pack::{Blob, Companion, Pack, PackedArtefact, PackedContent, of_blob};
 use super::reach::SearchReach;
 use super::server::{Server, Unanswered};
 use super::signature::{SendingKey, Unopened, ValuePlace, has_signature, open, seal};
 use crate::config::TrustedKeys;
 use crate::includes::path_set::{self, PathSet};
+use crate::key::pointer;
 use crate::outcome::RemoteFailure;
 use crate::remote::protocol::FetchAnswer;
 use crate::stats::Counter;
@@ -39,6 +41,7 @@ pub(super) struct Transfer {
     pub(super) key: Option<SendingKey>,
     pub(super) trusted: TrustedKeys,
     pub(super) useless: UselessValues,
+    pub(super) companions: Companions,
 }
 
 /// Names of values that were of no use when they were fetched: garbled, or with a large artefact that the server has
@@ -85,15 +88,22 @@ impl Transfer {
     /// Brings a record, and what it names, into the local cache; of path sets only those within `reach`.
     pub(super) fn fetch(&self, id: &RecordId, reach: &SearchReach) -> FetchAnswer {
         let began = Instant::now();
-        let mut answer = FetchAnswer::Absent;
-        'servers: for server in &self.servers {
+        let companion = self.fetch_companion((id, reach));
+        let asked = if companion.is_some() {
+            &[]
+        } else {
+            self.servers.as_slice()
+        };
+        let mut answer = companion.unwrap_or(FetchAnswer::Absent);
+        'servers: for server in asked {
             for namespace in &server.settings.namespaces {
                 match self.fetch_from(server, namespace, (id, reach)) {
-                    Ok(Some(())) => {
+                    Ok(FetchAnswer::Imported) => {
                         answer = FetchAnswer::Imported;
                         break 'servers;
                     }
-                    Ok(None) => {}
+                    Ok(FetchAnswer::Known) => answer = FetchAnswer::Known,
+                    Ok(_) => {}
                     Err(_) => answer = FetchAnswer::Failed,
                 }
             }
@@ -101,6 +111,7 @@ impl Transfer {
         let stats = self.store.stats();
         match answer {
             FetchAnswer::Imported => stats.add(Counter::RemoteHit, 1),
+            FetchAnswer::Known => stats.add(Counter::RemoteUnchanged, 1),
             FetchAnswer::Absent => stats.add(Counter::RemoteMiss, 1),
             // What failed was counted, and nothing is known of the record.
             FetchAnswer::Failed => return answer,
@@ -115,10 +126,10 @@ impl Transfer {
         server: &Server,
         namespace: &str,
         (id, reach): (&RecordId, &SearchReach),
-    ) -> Result<Option<()>, Unanswered> {
+    ) -> Result<FetchAnswer, Unanswered> {
         let name = Name::of(&id.key).0;
         let Some(value) = server.get(&record_path(namespace, &name), LONGEST_VALUE)? else {
-            return Ok(None);
+            return Ok(FetchAnswer::Absent);
         };
         let opened = self.opened(&value, namespace, &name);
         let opened = opened.and_then(|pack| {
@@ -132,12 +143,40 @@ impl Transfer {
                 Unopened::Untrusted => RemoteFailure::Untrusted,
             })
         })?;
+        let pack = self
+            .companions
+            .set_aside(pack, &server.settings.url, namespace);
+        self.import_whole(server, namespace, (id, reach), pack)
+    }
+
+    /// Stores a pack, once it has all its artefacts.
+    fn import_whole(
+        &self,
+        server: &Server,
+        namespace: &str,
+        (id, reach): (&RecordId, &SearchReach),
+        pack: Pack,
+    ) -> Result<FetchAnswer, Unanswered> {
+        let name = Name::of(&id.key).0;
         let Some(pack) = self.with_blobs(server, namespace, &name, pack)? else {
             // The record alone is of no use.
-            return Ok(None);
+            return Ok(FetchAnswer::Absent);
         };
-        let stored = self.import(id, &pack, reach);
+        let stored = self.import((id, reach), &pack);
         stored.map_err(|_| self.failed(RemoteFailure::Store))
+    }
+
+    /// Stores a record that came with the pointer to it, without asking the server again.
+    fn fetch_companion(&self, (id, reach): (&RecordId, &SearchReach)) -> Option<FetchAnswer> {
+        let found = self.companions.take(&Name::of(&id.key).0)?;
+        let mut servers = self.servers.iter();
+        let server = servers.find(|one| one.settings.url == found.url)?;
+        let is_meant = found.pack.worth == id.worth;
+        let imported = is_meant.then(|| {
+            self.import_whole(server, &found.namespace, (id, reach), found.pack)
+                .ok()
+        })?;
+        imported.filter(|answer| *answer == FetchAnswer::Imported)
     }
 
     /// The pack in a value, if it may be believed.
@@ -190,13 +229,12 @@ impl Transfer {
         Ok(Some(pack))
     }
 
-    /// Stores what a record names, and then the record. `None` if the local cache has all of it already.
+    /// Stores what a record names, and then the record, unless the local cache has all of it already.
     fn import(
         &self,
-        id: &RecordId,
+        (id, reach): (&RecordId, &SearchReach),
         pack: &Pack,
-        reach: &SearchReach,
-    ) -> Result<Option<()>, StoreError> {
+    ) -> Result<FetchAnswer, StoreError> {
         for one in &pack.artefacts {
             if let PackedContent::Inline(bytes) = &one.content {
                 self.store.put_for(one.usage, bytes)?;
@@ -207,13 +245,13 @@ impl Transfer {
             Worth::Result if pack.value.starts_with(path_set::TITLE) => {
                 let local = self.store.get_record(&id.key)?;
                 let Some(merged) = merged(local.as_deref(), &pack.value, Some(reach)) else {
-                    return Ok(None);
+                    return Ok(FetchAnswer::Known);
                 };
                 self.store.put_record(&id.key, &merged)?;
             }
             Worth::Result => self.store.put_record(&id.key, &pack.value)?,
         }
-        Ok(Some(()))
+        Ok(FetchAnswer::Imported)
     }
 
     /// Whether any server takes anything now.
@@ -319,11 +357,18 @@ impl Transfer {
             QueuedRecord::Made(id) => (id.worth, self.made(id)?),
             QueuedRecord::Stored(worth, name) => (*worth, self.stored(*worth, *name)?),
         };
-        let named = serde_json::from_slice::<Value>(&value);
+        let led_to = pointer::leads_to(&value).and_then(|name| {
+            let value = self.stored(Worth::Result, Name(name))?;
+            Some(Companion { name, value })
+        });
+        // A pointer names no artefacts.
+        let naming = led_to.as_ref().map_or(&value, |record| &record.value);
+        let named = serde_json::from_slice::<Value>(naming);
         let named = named.map_or(Vec::new(), |record| Artefact::all_in(&record));
         let mut pack = Pack {
             worth,
             value,
+            companion: led_to,
             artefacts: Vec::new(),
         };
         let mut blobs = Vec::new();

@@ -106,6 +106,7 @@ impl Farm {
         Shared {
             hits: number("hits"),
             misses: number("misses"),
+            unchanged: number("unchanged"),
             sent: number("sent"),
             unsent: number("unsent"),
             failures: failures.filter(|(_, count)| *count > 0).collect(),
@@ -167,6 +168,7 @@ impl Drop for Farm {
 pub(super) struct Shared {
     pub(super) hits: u64,
     pub(super) misses: u64,
+    pub(super) unchanged: u64,
     pub(super) sent: u64,
     pub(super) unsent: u64,
     pub(super) failures: BTreeMap<String, u64>,

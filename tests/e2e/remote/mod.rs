@@ -7,5 +7,6 @@ mod helper;
 mod kills;
 mod kinds;
 mod origin;
+mod requests;
 mod trust;
 mod values;
