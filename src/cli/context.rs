@@ -10,8 +10,10 @@ use std::path::Path;
 /// How a request ended, other than by an error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Status {
-    /// All is well.
+    /// All is well, or worth no more than a warning.
     Fine,
+    /// Something keeps compiles from working.
+    Failed,
     /// Something was found that should be looked at.
     Findings,
     /// Something was found that keeps the cache from working.

@@ -103,9 +103,9 @@ const FINDINGS: u8 = 3;
 /// Exit status of [`Status::Trouble`].
 const TROUBLE: u8 = 4;
 
-const STATUSES: &str = "Exit status: 0 success; 1 the request failed; 2 the command line is \
-    wrong; 3 doctor has warnings, or verify found damage and removed it; 4 doctor found errors, or \
-    verify found damage that it did not remove or compiles that now give other bytes.";
+const STATUSES: &str = "Exit status: 0 success; 1 the request failed, or doctor found errors; 2 the command \
+    line is wrong; 3 verify found damage and removed it; 4 verify found damage that it did not remove, or compiles that \
+    now give other bytes.";
 
 /// The definition of the command line, for tests and pages.
 pub fn command() -> clap::Command {
@@ -119,7 +119,7 @@ pub fn run(arguments: &[OsString], env: &Env<'_>, out: &mut dyn Write, err: &mut
     let (out, err) = (&mut out, &mut err);
     let command = match run::RunArguments::read(arguments) {
         Some(plain) => PcacheCommand::Run(plain),
-        None => match Arguments::try_parse_from(arguments) {
+        None => match Arguments::try_parse_from(from_ccache(arguments)) {
             Ok(parsed) => parsed.command,
             Err(refused) => return explain_usage(&refused, out, err),
         },
@@ -130,6 +130,7 @@ pub fn run(arguments: &[OsString], env: &Env<'_>, out: &mut dyn Write, err: &mut
     });
     match done {
         Ok(Status::Fine) => 0,
+        Ok(Status::Failed) => FAILED,
         Ok(Status::Findings) => FINDINGS,
         Ok(Status::Trouble) => TROUBLE,
         // As of `pcache list | head`, where the reader has seen enough.
@@ -139,6 +140,32 @@ pub fn run(arguments: &[OsString], env: &Env<'_>, out: &mut dyn Write, err: &mut
             let _ = complain(err, format_args!("{error:#}"));
             FAILED
         }
+    }
+}
+
+/// Options of ccache for what users of compile caches do by habit, and the same here.
+const HABITS: [(&[&str], &[&str]); 5] = [
+    (&["-s", "--show-stats"], &["stats"]),
+    (&["-z", "--zero-stats"], &["stats", "--zero"]),
+    (&["-p", "--show-config"], &["config"]),
+    (&["-c", "--cleanup"], &["gc"]),
+    (&["-C", "--clear"], &["clear"]),
+];
+
+/// The command line with what stands for a habit of ccache's users in its place.
+fn from_ccache(arguments: &[OsString]) -> Vec<OsString> {
+    let [program, option] = arguments else {
+        return arguments.to_vec();
+    };
+    let habit = HABITS
+        .iter()
+        .find(|(options, _)| options.iter().any(|habit| option == habit));
+    match habit {
+        Some((_, request)) => {
+            let request = request.iter().map(OsString::from);
+            std::iter::once(program.clone()).chain(request).collect()
+        }
+        None => arguments.to_vec(),
     }
 }
 

@@ -49,25 +49,51 @@ impl ByteSize {
     }
 }
 
+/// Names of units, in lower case: `G` and `GiB` are a power of 1024, `GB` is one of 1000, as coreutils have it.
+const NAMES: [(&str, u64); 17] = [
+    ("", 1),
+    ("k", 1 << 10),
+    ("m", 1 << 20),
+    ("g", 1 << 30),
+    ("t", 1 << 40),
+    ("ki", 1 << 10),
+    ("mi", 1 << 20),
+    ("gi", 1 << 30),
+    ("ti", 1 << 40),
+    ("kib", 1 << 10),
+    ("mib", 1 << 20),
+    ("gib", 1 << 30),
+    ("tib", 1 << 40),
+    ("kb", 1_000),
+    ("mb", 1_000_000),
+    ("gb", 1_000_000_000),
+    ("tb", 1_000_000_000_000),
+];
+
 impl FromStr for ByteSize {
     type Err = BadSize;
 
-    /// Digits, then nothing or one of `K`, `M`, `G`, `T` in either case.
+    /// Digits, with a fraction or without, and a unit in any case, with a blank between or without; rounded down to
+    /// whole bytes.
     fn from_str(text: &str) -> Result<Self, BadSize> {
         let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
-        let unit = match text[digits.len()..].to_ascii_uppercase().as_str() {
-            "" => 1,
-            suffix => {
-                let is_suffix = |(letter, _): &&(char, u64)| suffix == letter.to_string();
-                UNITS.iter().find(is_suffix).ok_or(BadSize::Shape)?.1
-            }
-        };
+        let name = text[digits.len()..].to_ascii_lowercase();
+        let (_, unit) = NAMES
+            .iter()
+            .find(|(unit, _)| *unit == name)
+            .ok_or(BadSize::Shape)?;
+        let digits = digits.strip_suffix(' ').unwrap_or(digits);
+        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
         // `parse` alone would accept a sign.
-        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+        let are_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        if !are_digits(whole) || !are_digits(fraction) || fraction.len() > 9 {
             return Err(BadSize::Shape);
         }
-        let number: u64 = digits.parse().map_err(|_| BadSize::TooLarge)?;
-        match number.checked_mul(unit).ok_or(BadSize::TooLarge)? {
+        let whole: u64 = whole.parse().map_err(|_| BadSize::TooLarge)?;
+        let scale = 10_u128.pow(fraction.len() as u32);
+        let fraction: u128 = fraction.parse().map_err(|_| BadSize::Shape)?;
+        let bytes = (u128::from(whole) * scale + fraction) * u128::from(*unit) / scale;
+        match u64::try_from(bytes).map_err(|_| BadSize::TooLarge)? {
             0 => Err(BadSize::Zero),
             bytes => Ok(Self(bytes)),
         }

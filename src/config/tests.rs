@@ -267,10 +267,37 @@ fn sizes_are_digits_and_a_unit() {
     assert_eq!(parse("10G"), Ok(10 << 30));
     assert_eq!(parse("7"), Ok(7));
     assert_eq!(parse("1t"), Ok(1 << 40));
-    for bad in ["", "G", "-1", "+1", "1 G", "1.5G", "1GB", "1Q", "G1", "１G"] {
+    assert_eq!(parse("1.5G"), Ok(3 << 29));
+    assert_eq!(parse("20GB"), Ok(20_000_000_000));
+    assert_eq!(parse("0.5kB"), Ok(500));
+    for same in ["20G", "20g", "20Gi", "20GiB", "20gib", "20 GiB", "20.0G"] {
+        assert_eq!(parse(same), Ok(20 << 30), "{same:?}");
+    }
+    for bad in [
+        "",
+        "G",
+        "-1",
+        "+1",
+        "1  G",
+        " 1G",
+        "1.G",
+        ".5G",
+        "1.5.0G",
+        "1Q",
+        "1GG",
+        "1GiBs",
+        "1iB",
+        "1B",
+        "G1",
+        "１G",
+        "1.0123456789G",
+        "1,5G",
+    ] {
         assert_eq!(parse(bad), Err(BadSize::Shape), "{bad:?}");
     }
     assert_eq!(parse("0K"), Err(BadSize::Zero));
+    assert_eq!(parse("0.4"), Err(BadSize::Zero));
+    assert_eq!(parse("99999999999999999999T"), Err(BadSize::TooLarge));
     assert_eq!(parse("18446744073709551616"), Err(BadSize::TooLarge));
 }
 

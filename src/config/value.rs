@@ -88,12 +88,12 @@ pub(super) fn words(value: &toml::Value) -> Option<String> {
 }
 
 impl SettingKind for bool {
-    const KIND: &'static str = "`1`, `true` or `yes`; `0`, `false` or `no`";
+    const KIND: &'static str = "`1`, `on`, `true` or `yes`; `0`, `off`, `false` or `no`";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         match text.to_str().map(str::to_ascii_lowercase).as_deref() {
-            Some("1" | "true" | "yes") => Ok(true),
-            Some("0" | "false" | "no") => Ok(false),
+            Some("1" | "on" | "true" | "yes") => Ok(true),
+            Some("0" | "off" | "false" | "no") => Ok(false),
             _ => Err("neither yes nor no; set 1 or 0".into()),
         }
     }
@@ -113,7 +113,8 @@ impl SettingKind for bool {
 }
 
 impl SettingKind for ByteSize {
-    const KIND: &'static str = "bytes, or a number with `K`, `M`, `G` or `T` (powers of 1024)";
+    const KIND: &'static str =
+        "bytes, or a number with a unit: `20G`, `1.5GiB` (powers of 1024), `20GB` (of 1000)";
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         let parsed = text.to_string_lossy().parse();

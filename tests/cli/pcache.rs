@@ -321,3 +321,25 @@ fn reader_that_leaves_early_causes_no_complaint() {
         assert!(output.stderr.is_empty(), "{arguments:?}");
     }
 }
+
+#[test]
+fn habits_of_ccaches_users_are_understood() {
+    let home = Home::new();
+    drop(home.store());
+    for (habit, request) in [
+        (["-s", "--show-stats"], &["stats"][..]),
+        (["-p", "--show-config"], &["config"]),
+    ] {
+        for option in habit {
+            assert_eq!(home.text(&[option]), home.text(request), "{option}");
+        }
+    }
+    for option in ["-z", "--zero-stats", "-c", "--cleanup", "-C", "--clear"] {
+        let done = home.run(&[option]);
+        assert!(
+            done.status.success() && done.stderr.is_empty(),
+            "{option}: {done:?}"
+        );
+    }
+    assert_eq!(home.run(&["-M", "10G"]).status.code(), Some(2));
+}

@@ -76,8 +76,7 @@ impl Findings {
 
     pub(super) fn status(&self) -> Status {
         match self.0.iter().map(|found| found.level).max() {
-            Some(Severity::Error) => Status::Trouble,
-            Some(Severity::Warning) => Status::Findings,
+            Some(Severity::Error) => Status::Failed,
             _ => Status::Fine,
         }
     }
