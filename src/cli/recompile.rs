@@ -146,8 +146,12 @@ impl Recompiler<'_> {
         command
             .env("PCACHE_STAGES", stages)
             .env("PCACHE_DIR", place.join("cache"))
-            // No configuration file is there.
+            // No configuration file of the user is there, and that of the system must not make this anything but a
+            // compile into the new cache.
             .env("XDG_CONFIG_HOME", place)
+            .env("PCACHE_REMOTE", "none")
+            .env("PCACHE_READONLY", "0")
+            .env("PCACHE_DISABLE", "0")
             .args(&facts.command)
             .arg("-o")
             .arg(place.join(name))

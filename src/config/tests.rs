@@ -2,7 +2,7 @@
 
 use super::{
     BadDriverVersion, BadJobs, BadLifetime, BadPolicy, BadSize, ByteSize, Config, ConfigProblem,
-    DriverVersion, EvictionPolicy, Jobs, Lifetime, SETTINGS, SettingSource,
+    DriverVersion, EvictionPolicy, Jobs, Lifetime, SETTINGS, SettingSource, SettingsPlaces,
 };
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{HashMap, HashSet};
@@ -40,7 +40,11 @@ impl Home {
     }
 
     fn load(&self) -> (Config, Vec<ConfigProblem>) {
-        Config::load(&|name| self.variables.get(name).cloned())
+        let places = SettingsPlaces {
+            system: &self.dir.path().join("etc/config.toml"),
+            directory: self.dir.path(),
+        };
+        Config::load_at(&places, &|name| self.variables.get(name).cloned())
     }
 
     #[track_caller]

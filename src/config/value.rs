@@ -18,7 +18,7 @@ use std::time::Duration;
 pub enum SettingSource {
     /// The default, since nothing was set.
     Default,
-    /// The configuration file at this path.
+    /// The file of settings at this path.
     File(PathBuf),
     /// The environment variable of the setting.
     Environment,
@@ -58,6 +58,9 @@ pub enum Scalar {
 pub(super) trait SettingKind: Sized {
     /// The form of a value, for documentation.
     const KIND: &'static str;
+
+    /// Whether its texts are paths, which may begin with `~/` in a file.
+    const HOLDS_PATHS: bool = false;
 
     /// Reads the value of an environment variable, which must not be empty.
     fn from_text(text: &OsStr) -> Result<Self, String>;
@@ -263,6 +266,7 @@ impl SettingKind for EvictionPolicy {
 
 impl SettingKind for BaseDir {
     const KIND: &'static str = "`auto`, `none` or an absolute path";
+    const HOLDS_PATHS: bool = true;
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         match text.to_str() {
@@ -305,6 +309,7 @@ impl SettingKind for Trust {
 /// A path that must have the same meaning for every compile, whatever its working directory.
 impl SettingKind for PathBuf {
     const KIND: &'static str = "an absolute path";
+    const HOLDS_PATHS: bool = true;
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         let path = Self::from(text);
@@ -330,6 +335,7 @@ impl SettingKind for PathBuf {
 
 impl SettingKind for Option<PathBuf> {
     const KIND: &'static str = "a path";
+    const HOLDS_PATHS: bool = true;
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         Ok(Some(PathBuf::from(text)))

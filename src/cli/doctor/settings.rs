@@ -1,7 +1,7 @@
 //! Settings that nothing reads, that cannot be used, or that switch the cache off.
 
 use super::findings::{Findings, Severity};
-use crate::config::{Config, ConfigProblem, nearest, setting};
+use crate::config::{Config, ConfigProblem, unknown_variables};
 use std::ffi::OsString;
 
 const ABOUT: &str = "settings";
@@ -29,19 +29,9 @@ pub(super) fn examine(
 
 /// A name that no setting has looks set and does nothing.
 fn examine_variables(variables: &[OsString], findings: &mut Findings) {
-    let names = variables.iter().filter_map(|name| name.to_str());
-    let mut names: Vec<_> = names.filter(|name| name.starts_with("PCACHE_")).collect();
-    names.sort_unstable();
-    for name in names {
-        if setting(name).is_some_and(|row| row.variable == name) {
-            continue;
-        }
-        let advice = match nearest(name) {
-            Some(row) => format!("did you mean {}?", row.variable),
-            None => "unset it; pcache config lists all settings".to_owned(),
-        };
-        let text = format!("{name} is set, and no program reads it");
-        findings.advise(Severity::Warning, ABOUT, text, &advice);
+    for unknown in unknown_variables(variables.iter().cloned()) {
+        let advice = unknown.advice();
+        findings.advise(Severity::Warning, ABOUT, unknown.to_string(), &advice);
     }
 }
 
