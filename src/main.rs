@@ -15,7 +15,7 @@ use pcache_nvcc::remote::Remote;
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::{FileStore, Flights};
 use pcache_nvcc::toolchain::{
-    MemoAccess, Memos, Search, find_nvcc, is_program, is_recursive, nvcc_command,
+    KeyedSettings, MemoAccess, Memos, Search, find_nvcc, is_program, is_recursive, nvcc_command,
 };
 use pcache_nvcc::visible;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -128,6 +128,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         semantic: config.semantic.value,
         driver: &config.driver.value,
         base_dir: &config.base_dir.value,
+        keyed_settings: KeyedSettings::of(config),
         wait: config.wait.value,
         digests: digests.as_ref(),
         remote: own.and_then(|own| Remote::new(config, own, stats)),

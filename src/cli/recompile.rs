@@ -142,6 +142,11 @@ impl Recompiler<'_> {
         if let Some(nvcc) = facts.request("programs").first() {
             command.env("PCACHE_NVCC", nvcc);
         }
+        // The key has their contents, which `variables` has in their place.
+        command.env_remove("PCACHE_EXTRA_FILES");
+        if let Ok(files) = env::join_paths(&self.config.extra_files.value.0) {
+            command.env("PCACHE_EXTRA_FILES", files);
+        }
         let stages = if self.config.stages.value { "1" } else { "0" };
         command
             .env("PCACHE_STAGES", stages)

@@ -154,7 +154,18 @@ fn base_may_be_in_a_trusted_file_or_lie_behind_a_link_and_may_lie_elsewhere() {
 fn keys_that_could_do_harm_are_refused_in_a_checkout() {
     let harmless: Vec<_> = SETTINGS.iter().filter(|row| row.in_checkouts).collect();
     let names: Vec<_> = harmless.iter().map(|row| row.key).collect();
-    assert_eq!(names, ["disable", "direct", "stages", "semantic", "nvrtc"]);
+    assert_eq!(
+        names,
+        [
+            "disable",
+            "direct",
+            "stages",
+            "semantic",
+            "nvrtc",
+            "namespace",
+            "extra_files"
+        ]
+    );
     let page = include_str!("../../docs/settings.md");
     let listed = names.iter().map(|name| format!("`{name}`"));
     let listed: Vec<_> = listed.collect();
@@ -173,7 +184,7 @@ fn keys_that_could_do_harm_are_refused_in_a_checkout() {
         assert_eq!(format!("{config:?}"), format!("{expected:?}"));
     }
     let machine = Machine::new().write(&file, "nvcc = '/tmp/evil'\n");
-    insta::assert_snapshot!(machine.problem(), @r#"nvcc = "/tmp/evil" in "~~/src/lib/gpu/.pcache.toml": ignored, as a checkout brings this file along; write it in "~~/home/.config/pcache/config.toml" or set PCACHE_NVCC if you want it; a .pcache.toml can have disable, direct, stages, semantic, nvrtc"#);
+    insta::assert_snapshot!(machine.problem(), @r#"nvcc = "/tmp/evil" in "~~/src/lib/gpu/.pcache.toml": ignored, as a checkout brings this file along; write it in "~~/home/.config/pcache/config.toml" or set PCACHE_NVCC if you want it; a .pcache.toml can have disable, direct, stages, semantic, nvrtc, namespace, extra_files"#);
     let machine = Machine::new().write(&file, "semantics = true\n");
     let said = machine.problem();
     assert!(said.contains("did you mean semantic?"), "{said}");
@@ -219,6 +230,33 @@ fn paths_in_files_may_begin_with_the_home_directory() {
     assert_eq!(config.nvcc.value.as_deref(), Some(Path::new("tools/nvcc")));
     // A shell has completed what it takes for a home directory.
     assert_eq!(config.key.value.as_deref(), Some(Path::new("~/key")));
+}
+
+#[test]
+fn extra_files_of_a_checkout_begin_beside_its_file() {
+    let list = "extra_files = ['a', '/b', '~/c']\n";
+    let machine = Machine::new()
+        .write(&checkout("src"), list)
+        .with_base("src");
+    let files = machine.load_well().extra_files.value.0;
+    let expected = [
+        machine.path("src/a"),
+        PathBuf::from("/b"),
+        machine.path("home/c"),
+    ];
+    assert_eq!(files, expected);
+    let machine = Machine::new().users("extra_files = 'a'\n");
+    assert_eq!(
+        machine.load_well().extra_files.value.0,
+        [PathBuf::from("a")]
+    );
+    let machine = Machine::new().users("extra_files = 3\nnamespace = \"a\\nb\"\n");
+    let problems = machine.problems();
+    assert!(
+        problems[0].contains("not UTF-8, or with a control character"),
+        "{problems:?}"
+    );
+    assert!(problems[1].contains("not a list of paths"), "{problems:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use super::base_dir::BaseDir;
 use super::compression::Compression;
 use super::driver::DriverVersion;
+use super::extra_files::ExtraFiles;
 use super::file_limit::FileLimit;
 use super::jobs::Jobs;
 use super::load::{SettingsReader, default_dir, default_private_dir};
@@ -107,6 +108,10 @@ settings! {
         "Cache the NVRTC compiles of programs that `pcache run` starts", checkouts;
     base_dir: BaseDir = |_| BaseDir::Auto, "PCACHE_BASE_DIR", "`auto`",
         "Directory below which paths do not matter, so that results serve other checkouts: `auto` is the top of the source's checkout (git, jj, hg, svn), or else of its project";
+    namespace: String = |_| String::new(), "PCACHE_NAMESPACE", "none",
+        "A text that is part of every key, so that results of one namespace never serve another", checkouts;
+    extra_files: ExtraFiles = |_| ExtraFiles::default(), "PCACHE_EXTRA_FILES", "none",
+        "Files whose contents are part of every key, such as the settings of a program in front of a compiler; without one of them the real nvcc compiles", checkouts;
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even if the cache has a result, and store the new one";
     recheck: MillionthShare = |_| MillionthShare(0), "PCACHE_RECHECK", "`0%`",

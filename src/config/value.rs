@@ -52,6 +52,8 @@ pub enum Scalar {
     Integer(i64),
     /// Text in quotes.
     Text(String),
+    /// A list of texts.
+    Texts(Vec<String>),
 }
 
 /// A type that a setting can have. Error texts say what is wrong with a value and what to write instead.
@@ -303,6 +305,27 @@ impl SettingKind for Trust {
     fn show(&self) -> Option<String> {
         let row = Self::ALL.iter().find(|(_, trust)| trust == self);
         row.map(|(name, _)| (*name).to_owned())
+    }
+}
+
+impl SettingKind for String {
+    const KIND: &'static str = "a text without control characters";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let text = text
+            .to_str()
+            .filter(|text| !text.contains(char::is_control));
+        let hint = "not UTF-8, or with a control character; write a plain text";
+        text.map(str::to_owned).ok_or_else(|| hint.into())
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let hint = "not a text; write it in quotes";
+        Self::from_text(OsStr::new(value.as_str().ok_or(hint)?))
+    }
+
+    fn show(&self) -> Option<String> {
+        (!self.is_empty()).then(|| self.clone())
     }
 }
 

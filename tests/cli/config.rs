@@ -45,6 +45,8 @@ fn every_setting_can_be_set_read_and_unset() {
         ("semantic", "false"),
         ("nvrtc", "false"),
         ("base_dir", "/home/me/src"),
+        ("namespace", "release"),
+        ("extra_files", "/etc/a:b"),
         ("recache", "true"),
         ("recheck", "0.1%"),
         ("wait", "60"),

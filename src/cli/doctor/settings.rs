@@ -2,6 +2,7 @@
 
 use super::findings::{Findings, Severity};
 use crate::config::{Config, ConfigProblem, unknown_variables};
+use crate::toolchain::KeyedSettings;
 use std::ffi::OsString;
 
 const ABOUT: &str = "settings";
@@ -19,6 +20,7 @@ pub(super) fn examine(
         findings.advise(Severity::Warning, ABOUT, problem.to_string(), advice);
     }
     examine_switches(config, findings);
+    examine_extra_files(config, findings);
     if findings.0.len() == before {
         findings.ok(
             ABOUT,
@@ -80,5 +82,18 @@ fn examine_switches(config: &Config, findings: &mut Findings) {
             );
             findings.note(ABOUT, text);
         }
+    }
+}
+
+/// Without one of them nothing is cached.
+fn examine_extra_files(config: &Config, findings: &mut Findings) {
+    if let Err(error) = KeyedSettings::of(config).assignments(None) {
+        let from = &config.extra_files.source;
+        findings.advise(
+            Severity::Warning,
+            ABOUT,
+            format!("extra_files is set ({from}), and every compile goes to nvcc: {error}"),
+            "make the file, or take it out of the list",
+        );
     }
 }
