@@ -97,7 +97,7 @@ mod tests {
         let first = of("", &[a.clone(), b.clone()]).unwrap();
         assert_eq!(of("", &[copy, b.clone()]).unwrap(), first);
         assert_ne!(of("", &[b.clone(), a.clone()]).unwrap(), first);
-        assert_ne!(of("", &[a.clone()]).unwrap(), first);
+        assert_ne!(of("", std::slice::from_ref(&a)).unwrap(), first);
         fs::write(&b, "three").unwrap();
         assert_ne!(of("", &[a, b]).unwrap(), first);
     }
