@@ -113,5 +113,18 @@ fn result_during_which_an_extra_file_changed_is_not_stored() {
     ws.set_env("PCACHE_EXTRA_FILES", &file);
     ws.build(ARGS).succeeds();
     fs::write(&file, "1").expect("a file");
-    ws.build(ARGS).does_not_hit_directly();
+    let again = staged(&ws, || ws.build(ARGS));
+    again.outcome.succeeds().does_not_hit_directly();
+    assert!(again.ran().contains(&"cicc"), "{:?}", again.ran());
+}
+
+#[test]
+fn variable_that_no_setting_has_is_in_the_log_alone() {
+    let (mut ws, first) = built();
+    let log = ws.root().join("log");
+    ws.set_env("PCACHE_READ_ONLY", "1");
+    ws.set_env("PCACHE_LOG", &log);
+    ws.build(ARGS).hits_directly(1).same_as(&first);
+    let log = fs::read_to_string(log).expect("a log");
+    assert!(log.contains("did you mean PCACHE_READONLY?"), "{log}");
 }

@@ -69,6 +69,18 @@ impl<'a> UnitContext<'a> {
         compiler.confirm(self.host)
     }
 
+    /// Checks that the files of PCACHE_EXTRA_FILES are those of the key. What reads them is unknown, so it may have read
+    /// them at any time.
+    pub(crate) fn check_settings(&self) -> Result<(), NotStored> {
+        let now = self.cache.keyed_settings.assignments(self.cache.digests);
+        let now = now.map_err(|error| error.to_string())?;
+        if self.facts.environment.ends_with(&now) {
+            Ok(())
+        } else {
+            Err("a file of PCACHE_EXTRA_FILES changed during the compile".to_owned())
+        }
+    }
+
     /// Whether device code may hold lines of the sources verbatim.
     pub(crate) fn copies_sources(&self) -> bool {
         self.facts.observed >= Observed::Text

@@ -341,6 +341,7 @@ impl<'a> Stages<'a> {
         (keys, form): (&Keys, StoredForm),
         contents: &[WrittenContent],
     ) -> Option<()> {
+        self.inputs.work.check_settings().ok()?;
         let cache = self.inputs.work.cache;
         let printed = self.inputs.work.commands.workspace.printed(number);
         // CUDA's own tools quote the preprocessed text, which is their input and so part of the key. The host
