@@ -28,6 +28,7 @@ pub(super) fn examine(context: &Context<'_>, findings: &mut Findings) -> Option<
     let beside = context.env.program.as_deref().and_then(Path::parent);
     let beside = beside.map(|directory| directory.join("pcache-nvcc"));
     let wrapper = look_up("pcache-nvcc".as_ref(), &path);
+    findings.ok("pcache", env!("CARGO_PKG_VERSION").to_owned());
     match (&wrapper, &beside) {
         (Some(place), _) => findings.ok("pcache-nvcc", place.display().to_string()),
         (None, Some(place)) if place.is_file() => findings.advise(
