@@ -5,17 +5,17 @@
 #![no_main]
 
 use pcache_nvcc::compile::{Detour, StoreView, compile, recheck};
-use pcache_nvcc::config::Config;
+use pcache_nvcc::config::{Config, unknown_variables};
 use pcache_nvcc::exec::{Interrupted, Slots};
 use pcache_nvcc::includes::digests::{DigestTable, MappingGuard};
 use pcache_nvcc::journal::{self, Compile, CompileOutcome, Recorder};
-use pcache_nvcc::log::Log;
+use pcache_nvcc::log::{Block, Log};
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::remote::Remote;
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::{FileStore, Flights};
 use pcache_nvcc::toolchain::{
-    MemoAccess, Memos, Search, find_nvcc, is_program, is_recursive, nvcc_command,
+    KeyedSettings, MemoAccess, Memos, Search, find_nvcc, is_program, is_recursive, nvcc_command,
 };
 use pcache_nvcc::visible;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -98,6 +98,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
     let log = Log::open(config.log.value.as_deref());
     let mut block = log.block(args);
     let recorder = Recorder::begin(block.is_kept());
+    note_unknown_variables(&recorder, &block);
     // Without a usable cache the compile still runs, with stand-ins that store nothing.
     let store = FileStore::from_config(config);
     let own = store.as_ref().ok().and_then(FileStore::own_root);
@@ -127,6 +128,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         semantic: config.semantic.value,
         driver: &config.driver.value,
         base_dir: &config.base_dir.value,
+        keyed_settings: KeyedSettings::of(config),
         wait: config.wait.value,
         digests: digests.as_ref(),
         remote: own.and_then(|own| Remote::new(config, own, stats)),
@@ -150,6 +152,16 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
         Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(nvcc, args),
+    }
+}
+
+/// A misspelled variable must not put a line between the messages of every compile, so it is in the log alone.
+fn note_unknown_variables(recorder: &Recorder, block: &Block) {
+    if !block.is_kept() {
+        return;
+    }
+    for unknown in unknown_variables(env::vars_os().map(|(name, _)| name)) {
+        recorder.note("settings", format_args!("{unknown}; {}", unknown.advice()));
     }
 }
 

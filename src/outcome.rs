@@ -51,6 +51,7 @@ reasons! {
         Environment "environment" "an environment variable gives the compile effects beyond its output",
         ShellExpansion "shell_expansion" "holds a value that the shell of nvcc would expand or run",
         OneStep "one_step" "has several sources or a link, and PCACHE_STAGES is off",
+        ExtraFile "extra_file" "a file of PCACHE_EXTRA_FILES cannot be read",
     }
 }
 
@@ -85,6 +86,7 @@ reasons! {
         Callback "callback" "the program watches the compile (nvrtcSetFlowCallback)",
         Internal "internal" "pcache-nvcc itself failed; please report it with PCACHE_LOG",
         Process "process" "an option of this compile, or of an earlier one of the process, changes what later ones give",
+        ExtraFile "extra_file" "a file of PCACHE_EXTRA_FILES cannot be read",
     }
 }
 

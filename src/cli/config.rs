@@ -4,8 +4,8 @@
 use super::context::{Context, Status};
 use super::screen::{complain, print_json, say};
 use crate::config::{
-    Config, ConfigProblem, ListedSetting, SETTINGS, Setting, SettingSource, config_file, nearest,
-    set, setting, unset,
+    CHECKOUT_FILE, Config, ConfigProblem, ListedSetting, SETTINGS, Setting, SettingSource,
+    config_file, nearest, set, setting, unknown_variables, unset,
 };
 use anyhow::{Context as _, Error, anyhow, bail};
 use serde::Serialize;
@@ -119,10 +119,21 @@ fn show(
 ) -> Result<(), Error> {
     let file = config_file(context.env.var).map(|path| path.display().to_string());
     let listed = context.config.list();
+    let unknown = unknown_variables(context.env.variables.iter().cloned());
+    let problems: Vec<_> = problems
+        .iter()
+        .cloned()
+        .chain(unknown.iter().map(|unknown| ConfigProblem {
+            setting: unknown.name.clone(),
+            value: String::new(),
+            source: SettingSource::Environment,
+            hint: format!("no program reads it; {}", unknown.advice()),
+        }))
+        .collect();
     if arguments.json {
         return print_json(
             &mut context.out,
-            &ConfigReport::new(file, &listed, problems),
+            &ConfigReport::new(file, &listed, &problems),
         );
     }
     for ListedSetting {
@@ -140,7 +151,7 @@ fn show(
     let file = file.as_deref().unwrap_or("(no home directory is known)");
     say(&mut context.out, format_args!(""))?;
     say(&mut context.out, format_args!("configuration file: {file}"))?;
-    for problem in problems {
+    for problem in &problems {
         say(&mut context.out, format_args!("problem: {problem}"))?;
     }
     Ok(())
@@ -178,14 +189,26 @@ fn edit(
     let (config, _) = Config::load(var);
     let listed = config.list();
     let in_force = listed.iter().find(|listed| listed.setting.key == row.key);
-    if in_force.is_some_and(|listed| *listed.source == SettingSource::Environment) {
-        let variable = row.variable;
-        let note = format!("{variable} in the environment overrides the file");
-        complain(&mut context.err, format_args!("{note}"))?;
+    if let Some(winner) = in_force.and_then(|listed| overriding(row, listed.source)) {
+        complain(
+            &mut context.err,
+            format_args!("{winner} overrides the file"),
+        )?;
     }
     match in_force.filter(|_| json) {
         Some(listed) => print_json(&mut context.out, &ConfigRow::new(listed)),
         None => Ok(()),
+    }
+}
+
+/// What overrides the user's file, if the value of `row` comes from there.
+fn overriding(row: &Setting, source: &SettingSource) -> Option<String> {
+    match source {
+        SettingSource::Environment => Some(format!("{} in the environment", row.variable)),
+        SettingSource::File(path) => path
+            .ends_with(CHECKOUT_FILE)
+            .then(|| path.display().to_string()),
+        SettingSource::Default => None,
     }
 }
 
@@ -219,6 +242,8 @@ struct ConfigRow {
     variable: &'static str,
     value: Option<String>,
     source: &'static str,
+    /// The file that the value comes from.
+    path: Option<String>,
     help: &'static str,
 }
 
@@ -227,6 +252,7 @@ struct Problem {
     setting: String,
     value: String,
     source: &'static str,
+    path: Option<String>,
     hint: String,
 }
 
@@ -237,6 +263,7 @@ impl ConfigRow {
             variable: listed.setting.variable,
             value: listed.value.clone(),
             source: code(listed.source),
+            path: path_of(listed.source),
             help: listed.setting.help,
         }
     }
@@ -248,6 +275,7 @@ impl Problem {
             setting: problem.setting.clone(),
             value: problem.value.clone(),
             source: code(&problem.source),
+            path: path_of(&problem.source),
             hint: problem.hint.clone(),
         }
     }
@@ -263,7 +291,13 @@ impl ConfigReport {
     }
 }
 
-/// The file's path is the report's `file`.
+fn path_of(source: &SettingSource) -> Option<String> {
+    match source {
+        SettingSource::File(path) => Some(path.display().to_string()),
+        SettingSource::Default | SettingSource::Environment => None,
+    }
+}
+
 fn code(source: &SettingSource) -> &'static str {
     match source {
         SettingSource::Default => "default",

@@ -3,7 +3,7 @@
 
 use super::context::Status;
 use super::screen::{Screen, say_text};
-use crate::config::SETTINGS;
+use crate::config::{CHECKOUT_FILE, SETTINGS};
 use anyhow::{Context as _, Error};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, italic, roman};
@@ -103,6 +103,17 @@ fn wrapper() -> Roff {
     page.control("TP", []);
     page.text([italic("$XDG_CONFIG_HOME/pcache/config.toml")]);
     page.text([roman("The settings; a variable overrides its key.")]);
+    page.control("TP", []);
+    page.text([italic(CHECKOUT_FILE)]);
+    page.text([roman(
+        "In the working directory, and above it up to PCACHE_BASE_DIR: settings of a checkout, which override the \
+         user's. Only those that can do no harm count.",
+    )]);
+    page.control("TP", []);
+    page.text([italic("/etc/pcache/config.toml")]);
+    page.text([roman(
+        "The settings of all users, which every other source overrides.",
+    )]);
     page.control("SH", ["EXIT STATUS"]);
     page.text([roman("That of nvcc; 1 if no nvcc is found.")]);
     page.control("SH", ["SEE ALSO"]);

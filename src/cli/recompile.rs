@@ -142,12 +142,21 @@ impl Recompiler<'_> {
         if let Some(nvcc) = facts.request("programs").first() {
             command.env("PCACHE_NVCC", nvcc);
         }
+        // The key has their contents, which `variables` has in their place.
+        command.env_remove("PCACHE_EXTRA_FILES");
+        if let Ok(files) = env::join_paths(&self.config.extra_files.value.0) {
+            command.env("PCACHE_EXTRA_FILES", files);
+        }
         let stages = if self.config.stages.value { "1" } else { "0" };
         command
             .env("PCACHE_STAGES", stages)
             .env("PCACHE_DIR", place.join("cache"))
-            // No configuration file is there.
+            // No configuration file of the user is there, and that of the system must not make this anything but a
+            // compile into the new cache.
             .env("XDG_CONFIG_HOME", place)
+            .env("PCACHE_REMOTE", "none")
+            .env("PCACHE_READONLY", "0")
+            .env("PCACHE_DISABLE", "0")
             .args(&facts.command)
             .arg("-o")
             .arg(place.join(name))

@@ -26,7 +26,7 @@ use crate::exec::Signals;
 use crate::includes::mounts::Mounts;
 use crate::journal::{self, CompileOutcome, Recorder};
 use crate::key::Roots;
-use crate::outcome::{Fallback, FallbackReason};
+use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
@@ -52,6 +52,8 @@ pub fn compile(
     let job = read_job(args)?;
     let mut facts = facts(&job, cache.driver)?;
     introduce(&job, &facts, cache, recorder);
+    // Beside the variables that reach every tool, so that whatever has those in its key has these.
+    facts.environment.extend(keyed_settings(cache)?);
     if !cache.stages {
         // Such outputs hold nvcc's own module id, so they must not be mixed up with those of separate stages.
         facts.job.push(("one-step", Vec::new()));
@@ -81,6 +83,12 @@ pub fn compile(
         (Err(_), Some(signal)) => Err(Detour::Interrupted(signal)),
         (Err(detour), None) => Err(detour),
     }
+}
+
+/// What settings add to every key.
+fn keyed_settings(cache: &StoreView<'_>) -> Result<Vec<Vec<u8>>, Bypass> {
+    let assignments = cache.keyed_settings.assignments(cache.digests);
+    assignments.map_err(|error| Bypass::new(BypassReason::ExtraFile, error.to_string()))
 }
 
 /// Looks the invocation up in direct mode.

@@ -8,7 +8,7 @@ use crate::key::Digest;
 use crate::remote::Remote;
 use crate::stats::{Counter, Stats};
 use crate::store::{Artefact, FileStore, Flights, OpenArtefact, StoreError, Worth};
-use crate::toolchain::Memos;
+use crate::toolchain::{KeyedSettings, Memos};
 use serde::Serialize;
 use std::time::Duration;
 
@@ -40,6 +40,8 @@ pub struct StoreView<'a> {
     pub driver: &'a DriverVersion,
     /// PCACHE_BASE_DIR: where the base directory is.
     pub base_dir: &'a BaseDir,
+    /// PCACHE_NAMESPACE and PCACHE_EXTRA_FILES, which are part of every key.
+    pub keyed_settings: KeyedSettings<'a>,
     /// PCACHE_WAIT: how long one unit waits for others.
     pub wait: Duration,
 }

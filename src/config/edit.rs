@@ -22,6 +22,7 @@ pub fn set(text: &str, key: &str, value: &Scalar) -> Result<String, EditError> {
         Scalar::Boolean(value) => Value::from(*value),
         Scalar::Integer(value) => Value::from(*value),
         Scalar::Text(value) => Value::from(value.as_str()),
+        Scalar::Texts(values) => values.iter().collect(),
     };
     match document.get_mut(key) {
         Some(item) => {

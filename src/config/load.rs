@@ -1,11 +1,13 @@
-//! Finds the value of a setting: environment first, then the configuration file, then the default. Collects the
-//! problems with values that could not be used.
+//! Finds the value of a setting: environment first, then the files of settings, nearest first, then the default.
+//! Collects the problems with values that could not be used.
 
+use super::base_dir::BaseDir;
+use super::layers::{CHECKOUT_FILE, FileOrigin, SettingsFile, checkout_files};
+use super::place_paths::PathStart;
 use super::setting::Setting;
 use super::value::{Effective, SettingKind, SettingSource};
 use std::ffi::OsString;
 use std::fmt;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 /// Looks up an environment variable.
@@ -71,50 +73,72 @@ fn base_directory(env: &Environment<'_>, variable: &str, fallback: &str) -> Opti
     absolute(variable).or_else(|| absolute("HOME").map(|home| home.join(fallback)))
 }
 
-/// The configuration file, parsed.
-struct ConfigFile {
-    path: PathBuf,
-    table: toml::Table,
-}
-
 /// Reads settings one after another, and collects problems.
 pub(super) struct SettingsReader<'a> {
     env: &'a Environment<'a>,
-    file: Option<ConfigFile>,
+    /// Nearest first: those of checkouts, the user's, the system's.
+    files: Vec<SettingsFile>,
     problems: Vec<ConfigProblem>,
 }
 
 impl<'a> SettingsReader<'a> {
+    /// Reads no file yet.
     pub(super) fn new(env: &'a Environment<'a>) -> Self {
-        let mut reader = Self {
+        Self {
             env,
-            file: None,
+            files: Vec::new(),
             problems: Vec::new(),
-        };
-        if let Some(path) = config_file(env) {
-            reader.file = reader.read_file(path);
         }
-        reader
     }
 
-    /// Reports the keys of the file that are not in `settings`. `nearest` finds the setting that a key may mean.
-    pub(super) fn report_unknown_keys(
+    /// Reads the user's file, and the one for all users at `system`.
+    pub(super) fn read_trusted(&mut self, system: &Path) {
+        let files = config_file(self.env).into_iter().chain([system.to_owned()]);
+        for path in files {
+            let file = self.read_file(&path, FileOrigin::Trusted);
+            self.files.extend(file);
+        }
+    }
+
+    /// Reads the files of the checkouts that a compile in `directory` lies in. `base_dir` is that setting, which the
+    /// files that were read before decide.
+    pub(super) fn read_checkouts(&mut self, directory: &Path, base_dir: &Setting) {
+        let count = self.problems.len();
+        let base = self.effective(base_dir, |_| BaseDir::Auto).value;
+        // They are reported when the setting itself is read.
+        self.problems.truncate(count);
+        let base = match &base {
+            BaseDir::At(path) => Some(path.as_path()),
+            BaseDir::Auto | BaseDir::None => None,
+        };
+        let files: Vec<_> = checkout_files(directory, base)
+            .iter()
+            .filter_map(|path| self.read_file(path, FileOrigin::Checkout))
+            .collect();
+        self.files.splice(0..0, files);
+    }
+
+    /// Reports the keys of the files that are not in `settings`, and those that a checkout's file may not have.
+    /// `nearest` finds the setting that a key may mean.
+    pub(super) fn report_keys(
         &mut self,
         settings: &[Setting],
         nearest: impl Fn(&str) -> Option<&'static Setting>,
     ) {
-        let Some(file) = &self.file else { return };
-        let keys: Vec<_> = settings.iter().map(|setting| setting.key).collect();
-        for (key, value) in &file.table {
-            if !keys.contains(&key.as_str()) {
-                let suggestion = nearest(key)
-                    .map(|row| format!("did you mean {}? ", row.key))
-                    .unwrap_or_default();
+        let users_file = config_file(self.env);
+        for file in &self.files {
+            for (key, value) in &file.table {
+                let row = settings.iter().find(|row| row.key == key);
+                let hint = match row {
+                    Some(row) if may_set(file, row) => continue,
+                    Some(row) => refusal(row, settings, users_file.as_deref()),
+                    None => unknown(nearest(key), settings),
+                };
                 self.problems.push(ConfigProblem {
                     setting: key.clone(),
                     value: as_written(value),
                     source: SettingSource::File(file.path.clone()),
-                    hint: format!("no such setting; {suggestion}there are {}", keys.join(", ")),
+                    hint,
                 });
             }
         }
@@ -151,55 +175,99 @@ impl<'a> SettingsReader<'a> {
         })
     }
 
+    /// The value of the nearest file that has a good one.
     fn file_value<T: SettingKind>(&mut self, setting: &Setting) -> Option<Effective<T>> {
-        let file = self.file.as_ref()?;
-        let value = file.table.get(setting.key)?;
-        let source = SettingSource::File(file.path.clone());
-        match T::from_toml(value) {
-            Ok(value) => Some(Effective { value, source }),
-            Err(hint) => {
+        let Self {
+            env,
+            files,
+            problems,
+        } = self;
+        files
+            .iter()
+            .filter(|file| may_set(file, setting))
+            .find_map(|file| {
+                let value = file.table.get(setting.key)?;
+                let source = SettingSource::File(file.path.clone());
+                match read_value(value, file, env) {
+                    Ok(value) => Some(Effective { value, source }),
+                    Err(hint) => {
+                        problems.push(ConfigProblem {
+                            setting: setting.key.into(),
+                            value: as_written(value),
+                            source,
+                            hint: format!("{hint}; the setting is ignored"),
+                        });
+                        None
+                    }
+                }
+            })
+    }
+
+    fn read_file(&mut self, path: &Path, origin: FileOrigin) -> Option<SettingsFile> {
+        let read = SettingsFile::read(path, origin);
+        // Only of a file that is there: without one, nothing asks for the working directory.
+        let whole = || std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        match read {
+            Ok(file) => file.map(|file| SettingsFile {
+                path: whole(),
+                ..file
+            }),
+            Err(trouble) => {
                 self.problems.push(ConfigProblem {
-                    setting: setting.key.into(),
-                    value: as_written(value),
-                    source,
-                    hint: format!("{hint}; the setting is ignored"),
+                    setting: "settings".into(),
+                    value: String::new(),
+                    source: SettingSource::File(whole()),
+                    hint: format!("{trouble}; correct or remove the file, which is ignored"),
                 });
                 None
             }
         }
     }
+}
 
-    fn read_file(&mut self, path: PathBuf) -> Option<ConfigFile> {
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            // If a parent is a file, there is no configuration file either.
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-                return None;
-            }
-            Err(error) => {
-                self.report_file(&path, &format!("cannot be read ({error})"));
-                return None;
-            }
-        };
-        match text.parse() {
-            Ok(table) => Some(ConfigFile { path, table }),
-            Err(error) => {
-                let error: toml::de::Error = error;
-                let line = error.span().map_or(1, |span| line_of(&text, span.start));
-                self.report_file(&path, &format!("line {line}: {}", error.message()));
-                None
-            }
-        }
+fn read_value<T: SettingKind>(
+    value: &toml::Value,
+    file: &SettingsFile,
+    env: &Environment<'_>,
+) -> Result<T, String> {
+    if !T::HOLDS_PATHS {
+        return T::from_toml(value);
     }
+    let home = env("HOME").map(PathBuf::from).filter(|p| p.is_absolute());
+    let home = home.or_else(dirs::home_dir);
+    let is_checkouts = file.origin == FileOrigin::Checkout;
+    let start = PathStart {
+        home: home.as_deref(),
+        directory: file.path.parent().filter(|_| is_checkouts),
+    };
+    T::from_toml(&start.complete(value)?)
+}
 
-    fn report_file(&mut self, path: &Path, trouble: &str) {
-        self.problems.push(ConfigProblem {
-            setting: "settings".into(),
-            value: String::new(),
-            source: SettingSource::File(path.into()),
-            hint: format!("{trouble}; correct or remove the file, which is ignored"),
-        });
-    }
+/// Whether `file` may have the key of `setting`.
+fn may_set(file: &SettingsFile, setting: &Setting) -> bool {
+    file.origin == FileOrigin::Trusted || setting.in_checkouts
+}
+
+/// Why the key of `row` in a checkout's file is ignored, and where it can stand.
+fn refusal(row: &Setting, settings: &[Setting], users_file: Option<&Path>) -> String {
+    let users_file = users_file.map_or_else(
+        || "the user's configuration file".to_owned(),
+        |path| format!("{path:?}"),
+    );
+    let allowed = settings.iter().filter(|row| row.in_checkouts);
+    let allowed: Vec<_> = allowed.map(|row| row.key).collect();
+    let (variable, allowed) = (row.variable, allowed.join(", "));
+    format!(
+        "ignored, as a checkout brings this file along; write it in {users_file} or set {variable} if you want it; a {CHECKOUT_FILE} can have {allowed}"
+    )
+}
+
+/// That a key is no setting, and the one that it may mean.
+fn unknown(nearest: Option<&Setting>, settings: &[Setting]) -> String {
+    let suggestion = nearest.map(|row| format!("did you mean {}? ", row.key));
+    let suggestion = suggestion.unwrap_or_default();
+    let keys: Vec<_> = settings.iter().map(|setting| setting.key).collect();
+    format!("no such setting; {suggestion}there are {}", keys.join(", "))
 }
 
 /// `value` approximately as it is written in the configuration file, so that the user finds it there.
@@ -211,10 +279,4 @@ fn as_written(value: &toml::Value) -> String {
         toml::Value::Boolean(value) => value.to_string(),
         other => format!("({})", other.type_str()),
     }
-}
-
-/// The number of the line, from 1, that contains the byte at `offset`.
-fn line_of(text: &str, offset: usize) -> usize {
-    let before = text.as_bytes().iter().take(offset);
-    before.filter(|&&byte| byte == b'\n').count() + 1
 }

@@ -2,6 +2,50 @@
 
 use super::setting::Setting;
 use super::table::SETTINGS;
+use std::ffi::OsString;
+use std::fmt;
+
+/// A variable that looks like one of ours, and that no setting has.
+#[derive(Clone, Debug)]
+pub struct UnknownVariable {
+    /// Its name.
+    pub name: String,
+    /// The setting that it may mean.
+    pub nearest: Option<&'static Setting>,
+}
+
+impl UnknownVariable {
+    /// What to do about it.
+    pub fn advice(&self) -> String {
+        match self.nearest {
+            Some(row) => format!("did you mean {}?", row.variable),
+            None => "unset it; pcache config lists all settings".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for UnknownVariable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} is set, and no program reads it", self.name)
+    }
+}
+
+/// Those among `names` that begin with `PCACHE_` and that no setting has, sorted.
+pub fn unknown_variables(names: impl Iterator<Item = OsString>) -> Vec<UnknownVariable> {
+    let names = names.filter_map(|name| name.into_string().ok());
+    let is_unknown = |name: &String| {
+        name.starts_with("PCACHE_") && !SETTINGS.iter().any(|row| row.variable == name)
+    };
+    let mut names: Vec<_> = names.filter(is_unknown).collect();
+    names.sort_unstable();
+    names
+        .into_iter()
+        .map(|name| UnknownVariable {
+            nearest: nearest(&name),
+            name,
+        })
+        .collect()
+}
 
 /// The setting called `name`, by its key or its variable.
 pub fn setting(name: &str) -> Option<&'static Setting> {

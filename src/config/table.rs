@@ -3,6 +3,7 @@
 use super::base_dir::BaseDir;
 use super::compression::Compression;
 use super::driver::DriverVersion;
+use super::extra_files::ExtraFiles;
 use super::file_limit::FileLimit;
 use super::jobs::Jobs;
 use super::load::{SettingsReader, default_dir, default_private_dir};
@@ -29,9 +30,10 @@ pub struct ListedSetting<'a> {
     pub source: &'a SettingSource,
 }
 
-/// Defines the table and the struct of effective values together, so that both have the same rows.
+/// Defines the table and the struct of effective values together, so that both have the same rows. A row with
+/// `checkouts` at its end may stand in the file of a checkout.
 macro_rules! settings {
-    ($($field:ident: $type:ty = $default:expr, $variable:literal, $shown:literal, $help:literal;)*) => {
+    ($($field:ident: $type:ty = $default:expr, $variable:literal, $shown:literal, $help:literal $(, $checkouts:ident)?;)*) => {
         /// Every setting, in the order in which they are listed.
         pub const SETTINGS: &[Setting] = &[$(Setting {
             key: stringify!($field),
@@ -39,6 +41,7 @@ macro_rules! settings {
             kind: <$type as SettingKind>::KIND,
             default: $shown,
             help: $help,
+            in_checkouts: !stringify!($($checkouts)?).is_empty(),
             read: |text| SettingKind::to_toml(&<$type as SettingKind>::from_text(text)?),
         },)*];
 
@@ -86,7 +89,7 @@ settings! {
     driver: DriverVersion = |_| DriverVersion::Auto, "PCACHE_DRIVER", "`auto`",
         "The driver version that keys hold; machines with other drivers, or with none, share results if it is set to one value on all of them";
     disable: bool = |_| false, "PCACHE_DISABLE", "`false`",
-        "Run the real nvcc at once, without looking at the cache";
+        "Run the real nvcc at once, without looking at the cache", checkouts;
     readonly: bool = |_| false, "PCACHE_READONLY", "`false`",
         "Use the cache, but store and remove nothing; counters still count";
     trust: Trust = |_| Trust::Mine, "PCACHE_TRUST", "`mine`",
@@ -96,15 +99,19 @@ settings! {
     private_dir: PathBuf = default_private_dir, "PCACHE_PRIVATE_DIR", "`$XDG_CACHE_HOME/pcache-nvcc-private`",
         "Directory of this user's own files for caches in which others can write; no other user may write in it";
     direct: bool = |_| true, "PCACHE_DIRECT", "`true`",
-        "Look results up by the digests of the files that the last compile read, without running the preprocessor";
+        "Look results up by the digests of the files that the last compile read, without running the preprocessor", checkouts;
     stages: bool = |_| true, "PCACHE_STAGES", "`true`",
-        "Run the stages of a compile side by side and cache each; if off, the real nvcc compiles in one step";
+        "Run the stages of a compile side by side and cache each; if off, the real nvcc compiles in one step", checkouts;
     semantic: bool = |_| true, "PCACHE_SEMANTIC", "`true`",
-        "Ignore edits that cannot change the output: comments, white space, moved lines";
+        "Ignore edits that cannot change the output: comments, white space, moved lines", checkouts;
     nvrtc: bool = |_| true, "PCACHE_NVRTC", "`true`",
-        "Cache the NVRTC compiles of programs that `pcache run` starts";
+        "Cache the NVRTC compiles of programs that `pcache run` starts", checkouts;
     base_dir: BaseDir = |_| BaseDir::Auto, "PCACHE_BASE_DIR", "`auto`",
         "Directory below which paths do not matter, so that results serve other checkouts: `auto` is the top of the source's checkout (git, jj, hg, svn), or else of its project";
+    namespace: String = |_| String::new(), "PCACHE_NAMESPACE", "none",
+        "A text that is part of every key, so that results of one namespace never serve another", checkouts;
+    extra_files: ExtraFiles = |_| ExtraFiles::default(), "PCACHE_EXTRA_FILES", "none",
+        "Files whose contents are part of every key, such as the settings of a program in front of a compiler; without one of them the real nvcc compiles", checkouts;
     recache: bool = |_| false, "PCACHE_RECACHE", "`false`",
         "Compile even if the cache has a result, and store the new one";
     recheck: MillionthShare = |_| MillionthShare(0), "PCACHE_RECHECK", "`0%`",

@@ -2,7 +2,7 @@
 
 use super::{
     BadDriverVersion, BadJobs, BadLifetime, BadPolicy, BadSize, ByteSize, Config, ConfigProblem,
-    DriverVersion, EvictionPolicy, Jobs, Lifetime, SETTINGS, SettingSource,
+    DriverVersion, EvictionPolicy, Jobs, Lifetime, SETTINGS, SettingSource, SettingsPlaces,
 };
 use proptest::prelude::{Just, Strategy, any, prop_assert_eq, prop_oneof, proptest};
 use std::collections::{HashMap, HashSet};
@@ -40,7 +40,11 @@ impl Home {
     }
 
     fn load(&self) -> (Config, Vec<ConfigProblem>) {
-        Config::load(&|name| self.variables.get(name).cloned())
+        let places = SettingsPlaces {
+            system: &self.dir.path().join("etc/config.toml"),
+            directory: self.dir.path(),
+        };
+        Config::load_at(&places, &|name| self.variables.get(name).cloned())
     }
 
     #[track_caller]
@@ -86,7 +90,8 @@ fn defaults_are_those_of_the_table() {
                 assert_eq!(config.private_dir.value, expected);
                 assert_eq!(documented, "$XDG_CACHE_HOME/pcache-nvcc-private");
             }
-            "nvcc" | "log" | "key" | "remote" | "sign_key" | "trusted_keys" => {
+            "nvcc" | "log" | "key" | "namespace" | "extra_files" | "remote" | "sign_key"
+            | "trusted_keys" => {
                 assert_eq!(listed.value, None)
             }
             _ => assert_eq!(listed.value.as_deref(), Some(documented)),
@@ -229,7 +234,7 @@ fn problems_name_setting_value_source_and_way_out() {
     insta::assert_snapshot!(said("disable = 'yes'"), @r#"disable = "yes" in "~/.config/pcache/config.toml": neither true nor false; write one of them, without quotes; the setting is ignored"#);
     insta::assert_snapshot!(said("wait = '5s'"), @r#"wait = "5s" in "~/.config/pcache/config.toml": not a number of seconds; write digits, such as 60; the setting is ignored"#);
     insta::assert_snapshot!(said("log = 3"), @r#"log = 3 in "~/.config/pcache/config.toml": not a path; write it in quotes; the setting is ignored"#);
-    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; did you mean max_size? there are dir, max_size, max_files, policy, compress, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, recache, recheck, wait, remote, remote_wait, sign_key, trusted_keys, jobs, log"#);
+    insta::assert_snapshot!(said("size = '1G'"), @r#"size = "1G" in "~/.config/pcache/config.toml": no such setting; did you mean max_size? there are dir, max_size, max_files, policy, compress, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, namespace, extra_files, recache, recheck, wait, remote, remote_wait, sign_key, trusted_keys, jobs, log"#);
     // The text in between comes from the TOML parser, and is not checked.
     let broken = said("readonly = true\n\ndir = ");
     let line = "settings in \"~/.config/pcache/config.toml\": line 3: ";

@@ -18,7 +18,7 @@ use std::time::Duration;
 pub enum SettingSource {
     /// The default, since nothing was set.
     Default,
-    /// The configuration file at this path.
+    /// The file of settings at this path.
     File(PathBuf),
     /// The environment variable of the setting.
     Environment,
@@ -52,12 +52,17 @@ pub enum Scalar {
     Integer(i64),
     /// Text in quotes.
     Text(String),
+    /// A list of texts.
+    Texts(Vec<String>),
 }
 
 /// A type that a setting can have. Error texts say what is wrong with a value and what to write instead.
 pub(super) trait SettingKind: Sized {
     /// The form of a value, for documentation.
     const KIND: &'static str;
+
+    /// Whether its texts are paths, which may begin with `~/` in a file.
+    const HOLDS_PATHS: bool = false;
 
     /// Reads the value of an environment variable, which must not be empty.
     fn from_text(text: &OsStr) -> Result<Self, String>;
@@ -263,6 +268,7 @@ impl SettingKind for EvictionPolicy {
 
 impl SettingKind for BaseDir {
     const KIND: &'static str = "`auto`, `none` or an absolute path";
+    const HOLDS_PATHS: bool = true;
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         match text.to_str() {
@@ -302,9 +308,31 @@ impl SettingKind for Trust {
     }
 }
 
+impl SettingKind for String {
+    const KIND: &'static str = "a text without control characters";
+
+    fn from_text(text: &OsStr) -> Result<Self, String> {
+        let text = text
+            .to_str()
+            .filter(|text| !text.contains(char::is_control));
+        let hint = "not UTF-8, or with a control character; write a plain text";
+        text.map(str::to_owned).ok_or_else(|| hint.into())
+    }
+
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        let hint = "not a text; write it in quotes";
+        Self::from_text(OsStr::new(value.as_str().ok_or(hint)?))
+    }
+
+    fn show(&self) -> Option<String> {
+        (!self.is_empty()).then(|| self.clone())
+    }
+}
+
 /// A path that must have the same meaning for every compile, whatever its working directory.
 impl SettingKind for PathBuf {
     const KIND: &'static str = "an absolute path";
+    const HOLDS_PATHS: bool = true;
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         let path = Self::from(text);
@@ -330,6 +358,7 @@ impl SettingKind for PathBuf {
 
 impl SettingKind for Option<PathBuf> {
     const KIND: &'static str = "a path";
+    const HOLDS_PATHS: bool = true;
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         Ok(Some(PathBuf::from(text)))

@@ -14,7 +14,7 @@ use super::record::{NvrtcRecord, SCHEMA};
 use super::recorder::{ProgramRecorder, StoredProgram, keep_facts};
 use super::tiered_store::{TierAccess, TieredStore};
 use crate::config::Config;
-use crate::includes::digests::DigestTable;
+use crate::includes::digests::{DigestError, DigestTable};
 use crate::includes::mounts::Mounts;
 use crate::includes::name_watch::ChangedNames;
 use crate::includes::path_set::{self, Changed, PathSet};
@@ -27,7 +27,7 @@ use crate::remote::Remote;
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
 use crate::store::{self, FileStore, Flights, LeadGuard, Turn, Worth};
-use crate::toolchain::driver_version;
+use crate::toolchain::{KeyedSettings, driver_version};
 use std::convert::Infallible;
 use std::env;
 use std::ffi::OsStr;
@@ -199,7 +199,7 @@ impl Cache {
         if locality::all_texts(program, &given).any(locality::asks_for_time) {
             return Err((NvrtcReason::TimeMacro, Vec::new()));
         }
-        let environment = self.start.keyed()?;
+        let environment = self.environment()?;
         let digests = self.libraries.identify(request.library, &self.digests);
         let path = request.library.path.as_os_str().as_bytes();
         let digests = digests.ok_or_else(|| (NvrtcReason::Library, path.to_vec()))?;
@@ -221,6 +221,18 @@ impl Cache {
         keyed.anywhere = keyed.facts(&self.driver, Locality::Anywhere, |facts| facts.key());
         keyed.here = keyed.facts(&self.driver, Locality::ThisDirectory, |facts| facts.key());
         Ok(keyed)
+    }
+
+    /// `NAME=value` of every variable and setting that is part of the keys.
+    fn environment(&self) -> Result<Vec<Vec<u8>>, Refusal> {
+        let mut environment = self.start.keyed()?;
+        let settings = KeyedSettings::of(&self.config).assignments(Some(&self.digests));
+        let refused = |error: DigestError| {
+            let detail = error.to_string().into_bytes();
+            (NvrtcReason::ExtraFile, detail)
+        };
+        environment.extend(settings.map_err(refused)?);
+        Ok(environment)
     }
 
     fn look_up(
@@ -420,7 +432,7 @@ impl Miss<'_> {
         if digests != Some(keyed.digests) {
             return Err("libnvrtc or its builtins changed".to_owned());
         }
-        let environment = self.cache.start.keyed().ok();
+        let environment = self.cache.environment().ok();
         if environment.as_ref() != Some(&keyed.environment) {
             return Err("the environment changed during the compile".to_owned());
         }

@@ -156,15 +156,12 @@ impl HelperPlace {
         fs::rename(&unfinished, &path)
     }
 
-    /// Looks settings up as an environment does, in which no configuration file is found.
+    /// Looks the settings up as an environment does. There is nothing else that a helper may look at: the compile has
+    /// read all files.
     #[cfg(feature = "remote")]
     pub(super) fn settings(&self) -> io::Result<impl Fn(&str) -> Option<OsString>> {
         let text = fs::read(self.directory.join(SETTINGS_FILE))?;
-        let directory = self.directory.clone().into_os_string();
         Ok(move |name: &str| {
-            if name == "XDG_CONFIG_HOME" {
-                return Some(directory.clone());
-            }
             let mut lines = text.split(|byte| *byte == 0);
             let value = lines.find_map(|line| {
                 let rest = line.strip_prefix(name.as_bytes())?;
@@ -221,7 +218,8 @@ fn settings(config: &Config) -> Vec<u8> {
 #[cfg(all(test, feature = "remote"))]
 mod tests {
     use super::{HelperPlace, settings};
-    use crate::config::{Config, config_file};
+    use crate::config::Config;
+    use std::fs;
 
     #[test]
     fn a_helper_has_the_settings_of_the_compile_and_no_others() {
@@ -231,14 +229,16 @@ mod tests {
             "PCACHE_REMOTE" => Some("redis://:secret@host namespace=a,b".into()),
             _ => None,
         };
+        let files = dir.path().join(".config/pcache");
+        fs::create_dir_all(&files).unwrap();
+        fs::write(files.join("config.toml"), "max_size = '3G'\n").unwrap();
         let (config, _) = Config::load(&variable);
         let (place, text) = HelperPlace::of(&config, dir.path());
         place.prepare(&text).unwrap();
         let read = place.settings().unwrap();
-        let file = config_file(&read).unwrap();
-        assert!(file.starts_with(&place.directory) && !file.exists());
-        let (helpers, problems) = Config::load(&read);
+        let (helpers, problems) = Config::from_variables(&read);
         assert_eq!((settings(&helpers), problems.len()), (text, 0));
         assert_eq!(helpers.remote.value, config.remote.value);
+        assert_eq!(helpers.max_size.value.bytes(), 3 << 30);
     }
 }

@@ -7,6 +7,7 @@ mod find;
 mod host;
 mod identify;
 mod identity;
+mod keyed_settings;
 mod loaded;
 mod memos;
 mod names;
@@ -31,6 +32,7 @@ pub use host::{
 pub(crate) use identify::PLACES_OF_TOOLS;
 pub use identify::{forget, identify, recall};
 pub use identity::{HOST_LIBRARY, ToolForms, Toolchain};
+pub use keyed_settings::KeyedSettings;
 pub use memos::{MemoAccess, MemoSelection, Memos};
 pub use names::look_up;
 pub use search::PathUse;

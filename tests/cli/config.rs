@@ -45,6 +45,8 @@ fn every_setting_can_be_set_read_and_unset() {
         ("semantic", "false"),
         ("nvrtc", "false"),
         ("base_dir", "/home/me/src"),
+        ("namespace", "release"),
+        ("extra_files", "/etc/a:b"),
         ("recache", "true"),
         ("recheck", "0.1%"),
         ("wait", "60"),
@@ -176,4 +178,51 @@ fn show_is_what_comes_without_a_word() {
         home.json(&["config", "show", "--json"]),
         home.json(&["config", "--json"])
     );
+}
+
+#[test]
+fn file_of_a_checkout_is_shown_as_the_source_and_its_override_is_mentioned() {
+    let home = Home::new();
+    let checkout = home.path().join("src");
+    fs::create_dir(&checkout).unwrap();
+    fs::write(checkout.join(".pcache.toml"), "direct = false\n").unwrap();
+    write(&home, "direct = true\n");
+    let output = home
+        .command(&["config", "get", "direct", "--json"])
+        .current_dir(&checkout)
+        .output()
+        .unwrap();
+    let row: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let path = checkout.join(".pcache.toml").display().to_string();
+    assert_eq!(
+        (&row["value"], &row["source"]),
+        (&"false".into(), &"file".into())
+    );
+    assert_eq!(row["path"], path.as_str());
+
+    let output = home
+        .command(&["config", "set", "direct", "true"])
+        .current_dir(&checkout)
+        .output()
+        .unwrap();
+    assert!(output.status.success());
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(said, format!("pcache: {path} overrides the file\n"));
+    assert_eq!(home.text(&["config", "get", "direct"]), "true\n");
+}
+
+#[test]
+fn variables_that_no_setting_has_are_listed() {
+    let home = Home::new();
+    let mut command = home.command(&["config"]);
+    command
+        .env("PCACHE_READ_ONLY", "1")
+        .env("PCACHE_SPEED", "9");
+    let shown = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    for expected in [
+        "problem: PCACHE_READ_ONLY: no program reads it; did you mean PCACHE_READONLY?\n",
+        "problem: PCACHE_SPEED: no program reads it; unset it; pcache config lists all settings\n",
+    ] {
+        assert!(shown.contains(expected), "{shown}");
+    }
 }

@@ -89,6 +89,16 @@ fn missing_nvcc_is_an_error_with_the_place_that_was_looked_at() {
 }
 
 #[test]
+fn extra_file_that_is_missing_is_a_warning() {
+    let found = Bench::new().finding(
+        &[("PCACHE_EXTRA_FILES", "/absent/list")],
+        "settings",
+        "/absent/list",
+    );
+    is(&found, "warning", "take it out of the list");
+}
+
+#[test]
 fn nvcc_that_prints_no_plan_is_an_error() {
     let bench = Bench::new();
     bench.script("nvcc", "echo no licence >&2; exit 1");

@@ -242,6 +242,8 @@ fn config_shows_values_and_where_they_come_from() {
     semantic     true  (default)
     nvrtc        true  (default)
     base_dir     auto  (default)
+    namespace    (none)  (default)
+    extra_files  (none)  (default)
     recache      false  (default)
     recheck      0%  (default)
     wait         300  (default)
@@ -253,7 +255,7 @@ fn config_shows_values_and_where_they_come_from() {
     log          (none)  (default)
 
     configuration file: ~/.config/pcache/config.toml
-    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, max_files, policy, compress, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, recache, recheck, wait, remote, remote_wait, sign_key, trusted_keys, jobs, log
+    problem: speed = "high" in "~/.config/pcache/config.toml": no such setting; there are dir, max_size, max_files, policy, compress, nvcc, driver, disable, readonly, trust, key, private_dir, direct, stages, semantic, nvrtc, base_dir, namespace, extra_files, recache, recheck, wait, remote, remote_wait, sign_key, trusted_keys, jobs, log
     "#);
     let report = home.json(&["config", "--json"]);
     assert_eq!(report["file"], "~/.config/pcache/config.toml");

@@ -28,6 +28,7 @@ mod host_scripts;
 mod host_texts;
 mod identifying;
 mod journal;
+mod keyed_settings;
 mod links;
 mod loader;
 mod modes;

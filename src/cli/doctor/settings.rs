@@ -1,7 +1,8 @@
 //! Settings that nothing reads, that cannot be used, or that switch the cache off.
 
 use super::findings::{Findings, Severity};
-use crate::config::{Config, ConfigProblem, nearest, setting};
+use crate::config::{Config, ConfigProblem, unknown_variables};
+use crate::toolchain::KeyedSettings;
 use std::ffi::OsString;
 
 const ABOUT: &str = "settings";
@@ -19,6 +20,7 @@ pub(super) fn examine(
         findings.advise(Severity::Warning, ABOUT, problem.to_string(), advice);
     }
     examine_switches(config, findings);
+    examine_extra_files(config, findings);
     if findings.0.len() == before {
         findings.ok(
             ABOUT,
@@ -29,19 +31,9 @@ pub(super) fn examine(
 
 /// A name that no setting has looks set and does nothing.
 fn examine_variables(variables: &[OsString], findings: &mut Findings) {
-    let names = variables.iter().filter_map(|name| name.to_str());
-    let mut names: Vec<_> = names.filter(|name| name.starts_with("PCACHE_")).collect();
-    names.sort_unstable();
-    for name in names {
-        if setting(name).is_some_and(|row| row.variable == name) {
-            continue;
-        }
-        let advice = match nearest(name) {
-            Some(row) => format!("did you mean {}?", row.variable),
-            None => "unset it; pcache config lists all settings".to_owned(),
-        };
-        let text = format!("{name} is set, and no program reads it");
-        findings.advise(Severity::Warning, ABOUT, text, &advice);
+    for unknown in unknown_variables(variables.iter().cloned()) {
+        let advice = unknown.advice();
+        findings.advise(Severity::Warning, ABOUT, unknown.to_string(), &advice);
     }
 }
 
@@ -90,5 +82,18 @@ fn examine_switches(config: &Config, findings: &mut Findings) {
             );
             findings.note(ABOUT, text);
         }
+    }
+}
+
+/// Without one of them nothing is cached.
+fn examine_extra_files(config: &Config, findings: &mut Findings) {
+    if let Err(error) = KeyedSettings::of(config).assignments(None) {
+        let from = &config.extra_files.source;
+        findings.advise(
+            Severity::Warning,
+            ABOUT,
+            format!("extra_files is set ({from}), and every compile goes to nvcc: {error}"),
+            "make the file, or take it out of the list",
+        );
     }
 }

@@ -62,6 +62,19 @@ pub(crate) fn audit(
     };
     unchanged_since::check(&lookups, work.started, &ChangedNames::default())?;
     work.mounts.check()?;
+    check_settings(work)?;
     files.check_unchanged(work.started)?;
     Ok(digests)
+}
+
+/// Checks that the files of PCACHE_EXTRA_FILES are those of the key. What reads them is unknown, so it may have read
+/// them at any time.
+fn check_settings(work: &UnitContext<'_>) -> Result<(), NotStored> {
+    let now = work.cache.keyed_settings.assignments(work.cache.digests);
+    let now = now.map_err(|error| error.to_string())?;
+    if work.facts.environment.ends_with(&now) {
+        Ok(())
+    } else {
+        Err("a file of PCACHE_EXTRA_FILES changed during the compile".to_owned())
+    }
 }

@@ -36,7 +36,7 @@ fn adopt(old: &HelperPlace, place: &HelperPlace, config: &Config) -> io::Result<
     let age = used.map(|used| SystemTime::now().duration_since(used).unwrap_or_default());
     let is_older = |than: Duration| age.is_none_or(|age| age > than);
     let has_same_servers = old.settings().is_ok_and(|settings| {
-        let (former, _) = Config::load(&settings);
+        let (former, _) = Config::from_variables(&settings);
         destinations(&former).is_subset(&destinations(config))
     });
     if has_same_servers || is_older(OTHER_SERVERS) {

@@ -95,7 +95,7 @@ pub(super) fn serve(directory: &Path) -> io::Result<()> {
     let Some(_lock) = place.locked()? else {
         return Ok(());
     };
-    let (config, _) = Config::load(&place.settings()?);
+    let (config, _) = Config::from_variables(&place.settings()?);
     let transfer = transfer(&config)?;
     if transfer.is_sender() {
         adopt_orphans(&place, &config);
@@ -326,7 +326,7 @@ struct ServerStatus {
 /// The settings cannot be read, or a server cannot be used.
 pub(super) fn test(directory: &Path) -> io::Result<()> {
     let place = HelperPlace::at(directory.to_owned());
-    let (config, _) = Config::load(&place.settings()?);
+    let (config, _) = Config::from_variables(&place.settings()?);
     let transfer = transfer(&config)?;
     let mut failed = 0;
     for server in &transfer.servers {

@@ -3,6 +3,8 @@
 
 use super::bench::{Bench, Case, Ended};
 use super::{ONCE, alone, expect};
+use pcache_nvcc::outcome::NvrtcReason;
+use pcache_nvcc::stats::Counter;
 
 /// The mode in which programs start: everything masked, to the nearest.
 const USUAL: (u32, u16) = (0x1f80, 0x37f);
@@ -131,4 +133,26 @@ fn a_process_that_has_asked_for_remarks_is_left_to_nvrtc() {
         );
     }
     expect(&bench, &plain, &[Ended::Hit]);
+}
+
+#[test]
+fn namespaces_and_extra_files_are_part_of_the_key() {
+    let _alone = alone();
+    let bench = Bench::new();
+    bench.write("version", "1");
+    let path = bench.path("version").display().to_string();
+    let case = Case::new(CONSTANTS, &[]);
+    let run = |settings: &[(&str, &str)]| bench.run_in(&bench.cache_with(settings), &case);
+    let (namespace, extra) = (("PCACHE_NAMESPACE", "a"), ("PCACHE_EXTRA_FILES", &*path));
+    for settings in [&[][..], &[namespace], &[extra], &[namespace, extra]] {
+        assert_eq!(run(settings), Ended::Miss, "{settings:?}");
+        assert_eq!(run(settings), Ended::Hit, "{settings:?}");
+    }
+    bench.write("version", "2");
+    assert_eq!(run(&[namespace]), Ended::Hit);
+    assert_eq!(run(&[extra]), Ended::Miss);
+    std::fs::remove_file(&path).unwrap();
+    assert_eq!(run(&[extra]), Ended::Bypass);
+    let bypassed = bench.count(Counter::NvrtcBypassed(NvrtcReason::ExtraFile));
+    assert_eq!(bypassed, 1);
 }
