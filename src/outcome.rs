@@ -51,6 +51,7 @@ reasons! {
         Environment "environment" "an environment variable gives the compile effects beyond its output",
         ShellExpansion "shell_expansion" "holds a value that the shell of nvcc would expand or run",
         OneStep "one_step" "has several sources or a link, and PCACHE_STAGES is off",
+        OtherCompiler "other_compiler" "is for a compiler that is not nvcc, such as g++ or Kokkos' nvcc_wrapper",
     }
 }
 

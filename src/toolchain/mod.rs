@@ -7,6 +7,7 @@ mod find;
 mod host;
 mod identify;
 mod identity;
+mod launched;
 mod loaded;
 mod memos;
 mod names;
@@ -22,7 +23,7 @@ pub use crate::stat::Stat;
 pub use driver::driver_version;
 pub use error::ToolchainError;
 pub use find::{
-    NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
+    NotFound, REAL_NVCC, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
 };
 pub use host::{
     HostCommands, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc,
@@ -31,6 +32,7 @@ pub use host::{
 pub(crate) use identify::PLACES_OF_TOOLS;
 pub use identify::{forget, identify, recall};
 pub use identity::{HOST_LIBRARY, ToolForms, Toolchain};
+pub use launched::{LaunchedProgram, find_launched};
 pub use memos::{MemoAccess, MemoSelection, Memos};
 pub use names::look_up;
 pub use search::PathUse;

@@ -36,6 +36,7 @@ mod mounts;
 mod neighbours;
 mod observed;
 mod one_step;
+mod other_compilers;
 mod outputs;
 mod pcache;
 mod places;
