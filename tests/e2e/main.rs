@@ -48,6 +48,7 @@ mod semantic;
 mod semantic_lines;
 mod semantic_messages;
 mod shown_commands;
+mod set_up;
 mod signals;
 mod slots_torture;
 mod stages;
