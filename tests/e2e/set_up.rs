@@ -229,6 +229,46 @@ fn printed_lines_work_with_cmake() {
     builds_twice(&ws, &lines, &commands, 1);
 }
 
+/// The lines for presets, with a unity build, whose one source is in the build directory and includes the others.
+#[test]
+#[ignore = "long: scripts/test-long"]
+fn printed_lines_work_in_a_preset_of_cmake_with_a_unity_build() {
+    let mut ws = kernel();
+    ws.write("other.cu", "__global__ void other(int *p) { *p = 2; }\n");
+    ws.write(
+        "CMakeLists.txt",
+        "cmake_minimum_required(VERSION 3.20)\nproject(lines LANGUAGES CUDA)\nadd_library(k STATIC k.cu other.cu)\n\
+         set_target_properties(k PROPERTIES UNITY_BUILD ON)\n",
+    );
+    let lines = said(&ws, &["--print", "cmake"]);
+    let variables: Vec<_> = lines
+        .lines()
+        .filter_map(|line| line.strip_prefix("#   "))
+        .collect();
+    let preset = format!(
+        "{{\"version\": 3, \"configurePresets\": [{{\"name\": \"p\", \"generator\": \"Ninja\", \
+         \"binaryDir\": \"${{sourceDir}}/build\", \"cacheVariables\": {{{}, \
+         \"CMAKE_CUDA_ARCHITECTURES\": \"80\", \"CMAKE_MAKE_PROGRAM\": {:?}}}}}]}}",
+        variables.join("\n"),
+        tool("ninja")
+    );
+    ws.write("CMakePresets.json", preset);
+    ws.set_path(&[]);
+    let cmake = tool("cmake-4");
+    let configure = format!("rm -rf build; {} --preset p", cmake.display());
+    ws.run({
+        let mut command = ws.command("sh");
+        command.args(["-c", &configure]);
+        command
+    })
+    .succeeds();
+    let commands = format!("{} --build build --clean-first", cmake.display());
+    builds_twice(&ws, "", &commands, 1);
+    let objects = ws.path("build/CMakeFiles/k.dir");
+    assert!(objects.join("Unity/unity_0_cu.cu.o").exists());
+    assert!(!objects.join("k.cu.o").exists());
+}
+
 #[test]
 fn printed_lines_work_with_make() {
     let mut ws = kernel();
