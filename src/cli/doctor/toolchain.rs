@@ -47,6 +47,7 @@ pub(super) fn examine(context: &Context<'_>, findings: &mut Findings) -> Option<
     let search = Search {
         setting: context.config.nvcc.value.clone(),
         launcher: None,
+        called: None,
         path: Some(path),
         cuda_home: var("CUDA_HOME").or_else(|| var("CUDA_PATH")),
         own: wrapper.or(beside),
