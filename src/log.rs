@@ -80,9 +80,10 @@ impl Block {
     }
 }
 
-/// The first line: time, process, command line.
+/// The first line: time, version, process, command line.
 fn heading<A: AsRef<OsStr>>(millis: u64, pid: u32, argv: &[A]) -> String {
-    let mut line = format!("{} pid {pid}", timestamp(millis));
+    let version = env!("CARGO_PKG_VERSION");
+    let mut line = format!("{} v{version} pid {pid}", timestamp(millis));
     for argument in argv {
         line.push(' ');
         let argument = secret::hide(argument.as_ref().as_bytes());
@@ -176,7 +177,10 @@ mod tests {
     #[test]
     fn arguments_are_quoted_where_a_shell_needs_it() {
         let line = heading(0, 7, &["nvcc", "-DA=1", "a b.cu", "it's", "", "x\ny"]);
-        let expected = r"1970-01-01T00:00:00.000Z pid 7 nvcc -DA=1 'a b.cu' 'it'\''s' '' 'x\ny'";
+        let version = env!("CARGO_PKG_VERSION");
+        let expected = format!(
+            r"1970-01-01T00:00:00.000Z v{version} pid 7 nvcc -DA=1 'a b.cu' 'it'\''s' '' 'x\ny'"
+        );
         assert_eq!(line, format!("{expected}\n"));
     }
 

@@ -1,6 +1,6 @@
 //! `pcache-nvcc`: takes nvcc's arguments and nothing else. It is called by its own name, as a link called `nvcc`, or
 //! as a launcher with the compiler's path as the first argument. Unless a compile is a hit or a successful miss, this
-//! process becomes the real nvcc with the original arguments.
+//! process becomes the real nvcc with the original arguments. A launcher's compiler that is no nvcc is always run.
 
 #![no_main]
 
@@ -15,7 +15,8 @@ use pcache_nvcc::remote::Remote;
 use pcache_nvcc::stats::{Counter, Stats};
 use pcache_nvcc::store::{FileStore, Flights};
 use pcache_nvcc::toolchain::{
-    KeyedSettings, MemoAccess, Memos, Search, find_nvcc, is_program, is_recursive, nvcc_command,
+    KeyedSettings, LaunchedProgram, MemoAccess, Memos, Search, find_launched, is_program,
+    is_recursive, look_up, nvcc_command,
 };
 use pcache_nvcc::visible;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -69,32 +70,38 @@ fn run() -> c_int {
         say(&problem.to_string());
     }
     let (launcher, args) = split_launcher(&own_name, &args);
-    match real_nvcc(&config, launcher) {
-        Ok(nvcc) => run_with(&nvcc, args, &config),
+    match launched(&config, launcher, own_name.clone().into()) {
+        Ok(program) => run_with(&program, args, &config),
         Err(message) => fail(&message),
     }
 }
 
-fn real_nvcc(config: &Config, launcher: Option<PathBuf>) -> Result<PathBuf, String> {
+fn launched(
+    config: &Config,
+    launcher: Option<PathBuf>,
+    called: PathBuf,
+) -> Result<LaunchedProgram, String> {
     let search = Search {
         setting: config.nvcc.value.clone(),
         launcher,
+        called: Some(called),
         path: env::var_os("PATH"),
         cuda_home: env::var_os("CUDA_HOME").or_else(|| env::var_os("CUDA_PATH")),
         // This link leads to the program's file even if that has been replaced or removed.
         own: Some("/proc/self/exe".into()),
     };
-    let nvcc = find_nvcc(&search).map_err(|error| error.to_string())?;
+    let launched = find_launched(&search).map_err(|error| error.to_string())?;
     if is_recursive() {
-        let nvcc = nvcc.display();
+        let (LaunchedProgram::Nvcc(program) | LaunchedProgram::Other(program)) = &launched;
+        let program = program.display();
         return Err(format!(
-            "{nvcc} leads back to pcache-nvcc; set PCACHE_NVCC to the real nvcc"
+            "{program} leads back to pcache-nvcc; set PCACHE_NVCC to the real nvcc"
         ));
     }
-    Ok(nvcc)
+    Ok(launched)
 }
 
-fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
+fn run_with(program: &LaunchedProgram, args: &[OsString], config: &Config) -> c_int {
     let log = Log::open(config.log.value.as_deref());
     let mut block = log.block(args);
     let recorder = Recorder::begin(block.is_kept());
@@ -133,7 +140,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         digests: digests.as_ref(),
         remote: own.and_then(|own| Remote::new(config, own, stats)),
     };
-    let detour = attempt(nvcc, args, config, &cache, &recorder).err();
+    let detour = attempt(program, args, config, &cache, &recorder).err();
     // Everything is counted and recorded before the process ends or becomes nvcc.
     note(stats, &recorder, detour.as_ref(), args);
     let record = finished(&cache, &recorder);
@@ -151,7 +158,7 @@ fn run_with(nvcc: &Path, args: &[OsString], config: &Config) -> c_int {
         // Nothing is left to clean up; the kernel unmaps the pages.
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
-        Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_nvcc(nvcc, args),
+        Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_program(program, args),
     }
 }
 
@@ -217,7 +224,7 @@ fn memo_access(is_readonly: bool) -> MemoAccess {
 
 /// Compiles through the cache. A panic of ours is turned into a detour.
 fn attempt(
-    nvcc: &Path,
+    program: &LaunchedProgram,
     args: &[OsString],
     config: &Config,
     cache: &StoreView<'_>,
@@ -226,6 +233,13 @@ fn attempt(
     if config.disable.value {
         return Err(Bypass::new(BypassReason::Disabled, "").into());
     }
+    let nvcc = match program {
+        LaunchedProgram::Nvcc(nvcc) => nvcc,
+        LaunchedProgram::Other(other) => {
+            let other = journal::text(other.as_os_str());
+            return Err(Bypass::new(BypassReason::OtherCompiler, other).into());
+        }
+    };
     // stderr belongs to nvcc: the message of a panic goes to the log.
     std::panic::set_hook(Box::new(|_| {}));
     let result = catch_unwind(AssertUnwindSafe(|| compile(nvcc, args, cache, recorder)));
@@ -311,7 +325,7 @@ fn split_launcher<'a>(own_name: &OsStr, args: &'a [OsString]) -> (Option<PathBuf
     let is_compiler = if is_path {
         path.extension().is_none_or(|suffix| suffix == "exe") && is_program(path)
     } else {
-        first == "nvcc"
+        first == "nvcc" || (!rest.is_empty() && is_bare_program(first))
     };
     if is_compiler {
         (Some(path.to_owned()), rest)
@@ -320,9 +334,18 @@ fn split_launcher<'a>(own_name: &OsStr, args: &'a [OsString]) -> (Option<PathBuf
     }
 }
 
-fn become_nvcc(nvcc: &Path, args: &[OsString]) -> c_int {
-    let error = nvcc_command(nvcc).args(args).exec();
-    fail(&format!("cannot run {}: {error}", nvcc.display()))
+/// Whether `name` is a program of PATH, such as `g++`, and not an argument of nvcc: that would be a file with a suffix.
+fn is_bare_program(name: &OsStr) -> bool {
+    let path = Path::new(name);
+    let is_word = !b"-@".contains(name.as_bytes().first().unwrap_or(&b'-'));
+    let is_candidate = is_word && path.extension().is_none() && !path.exists();
+    is_candidate && look_up(name, &env::var_os("PATH").unwrap_or_default()).is_some()
+}
+
+fn become_program(program: &LaunchedProgram, args: &[OsString]) -> c_int {
+    let (LaunchedProgram::Nvcc(path) | LaunchedProgram::Other(path)) = program;
+    let error = nvcc_command(path).args(args).exec();
+    fail(&format!("cannot run {}: {error}", path.display()))
 }
 
 /// Ends as nvcc does on the same signal, as observed with 12.4 to 13.5.

@@ -52,6 +52,7 @@ reasons! {
         ShellExpansion "shell_expansion" "holds a value that the shell of nvcc would expand or run",
         OneStep "one_step" "has several sources or a link, and PCACHE_STAGES is off",
         ExtraFile "extra_file" "a file of PCACHE_EXTRA_FILES cannot be read",
+        OtherCompiler "other_compiler" "is for a compiler that is not nvcc, such as g++ or Kokkos' nvcc_wrapper",
     }
 }
 

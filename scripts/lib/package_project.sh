@@ -3,6 +3,7 @@
 set -euo pipefail
 cuda=$1 cmake=${2:-cmake}
 work=$(mktemp -d)
+unset PCACHE_TEST_CUDA
 export PATH=$PATH:$cuda/bin PCACHE_DIR=$work/cache HOME=$work
 mkdir "$work/project"
 for name in one two; do
@@ -18,8 +19,8 @@ add_executable(tiny main.cpp one.cu two.cu)
 END
 
 pcache --version
-ldd --version | head -n1
-pcache doctor || [ $? = 2 ]
+getconf GNU_LIBC_VERSION
+pcache doctor >"$work/log" || { cat "$work/log" >&2; exit 1; }
 
 build() {
   rm -rf "$work/build"
@@ -36,8 +37,8 @@ misses=$(counter misses <<<"$first") hits=$(counter direct_hits <<<"$second") le
 echo "first build: $misses misses; second: $hits direct hits, $left misses"
 [ "$misses" -gt 0 ] && [ "$hits" = "$misses" ] && [ "$left" = 0 ]
 
-# Through a pipe: `sh` execs its only command.
-pcache run -- sh -c 'cat /proc/self/maps; true' | grep -q libpcache_nvcc.so
+pcache run -- cat /proc/self/maps >"$work/log"
+grep -q libpcache_nvcc.so "$work/log"
 pcache run -- sh -c 'exit 7' || [ $? = 7 ]
 echo "pcache run: the library is in the program"
 rm -rf "$work"

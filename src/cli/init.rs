@@ -1,7 +1,9 @@
 //! `pcache init`: makes a cache, for this user alone or for a group, with the key by which its results are signed;
-//! or such a key alone.
+//! or such a key alone. Its other options set builds up: with links, or with lines to paste.
 
 use super::context::{Context, Status};
+use super::links;
+use super::recipes::{self, BuildSystem};
 use super::screen::say;
 use crate::store::{KEY_DIRECTORY, KEY_FILE, SigningKey};
 use anyhow::{Context as _, Error, bail};
@@ -23,12 +25,34 @@ pub(super) struct InitArguments {
     /// Only write a new key for PCACHE_KEY to this file, and make no cache
     #[arg(long, value_name = "FILE", conflicts_with = "shared")]
     key: Option<PathBuf>,
+    /// Only make a link called nvcc that leads to pcache-nvcc in this directory
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["shared", "key"])]
+    link: Option<PathBuf>,
+    /// Only mirror the toolkit in this directory by links, with pcache-nvcc as its bin/nvcc
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["shared", "key", "link"])]
+    cuda_home: Option<PathBuf>,
+    /// Only print the lines that tell a build system of pcache-nvcc
+    #[arg(long, value_name = "BUILD_SYSTEM", conflicts_with_all = ["shared", "key", "link", "cuda_home"])]
+    print: Option<BuildSystem>,
 }
 
 /// Rights of a cache that a group shares: its members write, and what is made there is the group's.
 const SHARED: u32 = 0o2770;
 
 pub(super) fn run(arguments: &InitArguments, context: &mut Context<'_>) -> Result<Status, Error> {
+    if let Some(directory) = &arguments.link {
+        return links::link(directory, context);
+    }
+    if let Some(directory) = &arguments.cuda_home {
+        return links::mirror(directory, context);
+    }
+    if let Some(system) = arguments.print {
+        return recipes::print(system, context);
+    }
+    make_cache(arguments, context)
+}
+
+fn make_cache(arguments: &InitArguments, context: &mut Context<'_>) -> Result<Status, Error> {
     if let Some(path) = &arguments.key {
         write_key(path)?;
         say(

@@ -14,12 +14,15 @@ mod export;
 mod gc;
 mod import;
 mod init;
+mod installed_programs;
 mod journal;
 mod library;
+mod links;
 mod list;
 mod man;
 mod progress;
 mod range;
+mod recipes;
 mod recompile;
 mod remote;
 mod removals;
@@ -66,7 +69,7 @@ enum PcacheCommand {
     Trace(trace::TraceArguments),
     /// Run a program with its NVRTC compiles cached
     Run(run::RunArguments),
-    /// Make a cache, for yourself or for a group that shares it
+    /// Make a cache, for yourself or for a group that shares it; or set a build up to use pcache-nvcc
     Init(init::InitArguments),
     /// List what is in the cache
     List(list::ListArguments),

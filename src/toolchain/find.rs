@@ -12,6 +12,10 @@ const DEPTH: &str = "_PCACHE_NVCC_DEPTH";
 /// Depth above which a process takes itself for recursive: longer than any sensible chain of wrappers.
 const DEEPEST: u32 = 3;
 
+/// The name of the link to the real nvcc beside a link called `nvcc` that leads to this program: in a mirror of a toolkit,
+/// whose nvcc is this one, whatever PATH has.
+pub const REAL_NVCC: &str = "nvcc.real";
+
 /// A command for the real nvcc. If `nvcc` turns out to start this program again, [`is_recursive`] notices it there.
 pub fn nvcc_command(nvcc: &Path) -> Command {
     let (name, value) = recursion_guard();
@@ -44,6 +48,8 @@ pub struct Search {
     pub setting: Option<PathBuf>,
     /// The first argument of a launcher's command line.
     pub launcher: Option<PathBuf>,
+    /// The name by which this program was started.
+    pub called: Option<PathBuf>,
     /// `PATH`.
     pub path: Option<OsString>,
     /// `CUDA_HOME`, or `CUDA_PATH`.
@@ -67,7 +73,7 @@ pub struct NotFound {
 /// argument) and no program is there, that is an error: no other place is tried.
 ///
 /// A launcher's argument that is this program itself, a link called `nvcc`, is no answer and no error: the search goes
-/// on as if the link had been called.
+/// on as if the link had been called. A link with a [`REAL_NVCC`] beside it stands for that, wherever it is found.
 pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
     let own = OwnProgram::at(search.own.as_deref());
     let mut looked = Vec::new();
@@ -85,6 +91,10 @@ pub fn find_nvcc(search: &Search) -> Result<PathBuf, NotFound> {
                 return Err(NotFound { looked });
             }
         }
+    }
+    // By a bare name it was found along PATH, and so it is there too.
+    if let Some(nvcc) = search.called.as_ref().and_then(|path| behind(path, &own)) {
+        return Ok(nvcc);
     }
     for (origin, path) in places(search) {
         let why = match Resolved::at(path.clone(), &own) {
@@ -163,7 +173,7 @@ pub(super) fn program(path: &Path) -> Option<Metadata> {
 enum Resolved {
     /// A program at this path.
     Program(PathBuf),
-    /// This program itself, and no other.
+    /// This program itself, and no nvcc behind it.
     Own,
     /// No program.
     Nothing,
@@ -172,11 +182,24 @@ enum Resolved {
 impl Resolved {
     fn at(path: PathBuf, own: &OwnProgram) -> Self {
         match program(&path) {
-            Some(metadata) if own.is(&metadata) => Self::Own,
+            Some(metadata) if own.is(&metadata) => {
+                behind(&path, own).map_or(Self::Own, Self::Program)
+            }
             Some(_) => Self::Program(path),
             None => Self::Nothing,
         }
     }
+}
+
+/// The real nvcc that stands beside `link`, a link to this program.
+fn behind(link: &Path, own: &OwnProgram) -> Option<PathBuf> {
+    if !is_path(link) {
+        return None;
+    }
+    // The link is followed here, since nvcc looks for its toolkit beside the name by which it is started.
+    let nvcc = fs::read_link(link.with_file_name(REAL_NVCC)).ok()?;
+    let metadata = program(&nvcc).filter(|_| nvcc.is_absolute())?;
+    (!own.is(&metadata)).then_some(nvcc)
 }
 
 /// The program at a path; for a bare name, the first in PATH that is not this program itself.
@@ -216,7 +239,7 @@ fn places(search: &Search) -> impl Iterator<Item = (&'static str, PathBuf)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Search, find_nvcc};
+    use super::{REAL_NVCC, Search, find_nvcc};
     use std::fs;
     use std::os::unix::fs::{PermissionsExt, symlink};
     use std::path::{Path, PathBuf};
@@ -287,6 +310,49 @@ mod tests {
         search.launcher = Some(dir.path().join("absent/nvcc"));
         let text = find_nvcc(&search).expect_err("nothing there").to_string();
         assert!(!text.contains("PATH)"), "{text}");
+    }
+
+    #[test]
+    fn link_in_a_mirror_stands_for_the_nvcc_of_that_toolkit() {
+        let dir = tempfile::tempdir().expect("a temp dir");
+        let own = program(dir.path().join("own/pcache-nvcc"));
+        let (mirror, other) = (dir.path().join("mirror"), dir.path().join("other"));
+        let real = program(dir.path().join("cuda/bin/nvcc"));
+        let bin = mirror.join("bin");
+        fs::create_dir_all(&bin).expect("a directory");
+        let link = bin.join("nvcc");
+        symlink(&own, &link).expect("a link");
+        program(other.join("nvcc"));
+        let search = |change: &dyn Fn(&mut Search)| {
+            let mut search = Search {
+                path: path_of(&[&other]),
+                own: Some(own.clone()),
+                ..Search::default()
+            };
+            change(&mut search);
+            find_nvcc(&search).expect("found")
+        };
+        let called = |search: &mut Search| search.called = Some(link.clone());
+        assert_eq!(search(&called), other.join("nvcc"));
+        symlink(&real, bin.join(REAL_NVCC)).expect("a link");
+        assert_eq!(search(&called), real);
+        assert_eq!(
+            search(&|search| search.called = Some("nvcc".into())),
+            other.join("nvcc")
+        );
+        assert_eq!(
+            search(&|search| search.path = path_of(&[&bin, &other])),
+            real
+        );
+        assert_eq!(search(&|search| search.launcher = Some(link.clone())), real);
+        assert_eq!(
+            search(&|search| search.setting = Some(mirror.clone())),
+            real
+        );
+        // One that leads back to us is none.
+        fs::remove_file(bin.join(REAL_NVCC)).expect("removed");
+        symlink(&own, bin.join(REAL_NVCC)).expect("a link");
+        assert_eq!(search(&called), other.join("nvcc"));
     }
 
     #[test]

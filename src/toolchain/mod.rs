@@ -8,6 +8,7 @@ mod host;
 mod identify;
 mod identity;
 mod keyed_settings;
+mod launched;
 mod loaded;
 mod memos;
 mod names;
@@ -23,7 +24,7 @@ pub use crate::stat::Stat;
 pub use driver::driver_version;
 pub use error::ToolchainError;
 pub use find::{
-    NotFound, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
+    NotFound, REAL_NVCC, Search, find_nvcc, is_program, is_recursive, nvcc_command, recursion_guard,
 };
 pub use host::{
     HostCommands, HostDriver, HostFamily, Inquiry, SearchPlaces, is_compiler_of_gcc,
@@ -33,6 +34,7 @@ pub(crate) use identify::PLACES_OF_TOOLS;
 pub use identify::{forget, identify, recall};
 pub use identity::{HOST_LIBRARY, ToolForms, Toolchain};
 pub use keyed_settings::KeyedSettings;
+pub use launched::{LaunchedProgram, find_launched};
 pub use memos::{MemoAccess, MemoSelection, Memos};
 pub use names::look_up;
 pub use search::PathUse;

@@ -1,4 +1,5 @@
-//! `pcache init`: the rights of a cache that a group shares, keys, and what is refused before anything is made.
+//! `pcache init`: the rights of a cache that a group shares, keys, and what is refused before anything is made. What it
+//! sets up for builds is tested with the real tools (`tests/e2e/set_up.rs`).
 
 use crate::home::Home;
 use rustix::process::getgid;
@@ -59,4 +60,54 @@ fn key_alone_is_made_once_for_its_owner() {
     assert!(complaint(&init(&home, &["--key", &named])).contains("cannot write the key"));
     assert_eq!(fs::read(&path).unwrap(), before);
     assert!(!home.cache().exists());
+}
+
+#[test]
+fn builds_are_set_up_only_where_an_nvcc_runs() {
+    let home = Home::new();
+    let bin = home.path().join("bin");
+    fs::create_dir(&bin).unwrap();
+    let links = home.path().join("links");
+    let named = links.display().to_string();
+    let request = |option: &str, value: &str| {
+        let mut command = home.command(&["init", option, value]);
+        command
+            .env("PATH", &bin)
+            .env("PCACHE_NVCC", bin.join("nvcc"));
+        complaint(&command.output().unwrap())
+    };
+    let all = [
+        ("--link", named.as_str()),
+        ("--cuda-home", &named),
+        ("--print", "make"),
+    ];
+    for (option, value) in all {
+        let said = request(option, value);
+        assert!(said.contains("no real nvcc found"), "{said}");
+    }
+    fs::write(bin.join("nvcc"), "#!/bin/sh\nexit 1\n").unwrap();
+    set_mode(&bin.join("nvcc"), 0o755);
+    for (option, value) in all {
+        let said = request(option, value);
+        assert!(said.contains("--version fails"), "{said}");
+    }
+    fs::write(bin.join("nvcc"), "#!/bin/sh\n").unwrap();
+    let said = request("--cuda-home", &named);
+    assert!(said.contains("cannot tell the toolkit"), "{said}");
+    assert!(!links.exists());
+    assert!(!home.cache().exists());
+}
+
+#[test]
+fn options_that_set_builds_up_stand_alone() {
+    let home = Home::new();
+    for arguments in [
+        ["--link", "a", "--cuda-home", "b"],
+        ["--print", "make", "--link", "a"],
+        ["--print", "make", "--shared", "a"],
+        ["--cuda-home", "a", "--key", "b"],
+    ] {
+        assert_eq!(init(&home, &arguments).status.code(), Some(2));
+    }
+    assert_eq!(init(&home, &["--print", "scons"]).status.code(), Some(2));
 }

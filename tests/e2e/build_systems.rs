@@ -188,6 +188,20 @@ fn cmake_4_launcher_in_front_of_the_link_builds_twice() {
     way.builds_twice(&ws, 6, &["link_only"]);
 }
 
+/// Nothing but the mirror leads to the toolkit.
+#[test]
+#[ignore = "long: scripts/test-long"]
+fn cmake_4_launcher_in_front_of_a_mirror_of_the_toolkit_builds_twice() {
+    let mut ws = project();
+    let mirror = ws.root().join("mirror");
+    let mut init = ws.command(program("pcache"));
+    init.args(["init", "--cuda-home"]).arg(&mirror);
+    ws.run(init).succeeds();
+    ws.set_path(&[]);
+    let way = launcher("cmake-4", "Ninja").with("CMAKE_CUDA_COMPILER", mirror.join("bin/nvcc"));
+    way.builds_twice(&ws, 6, &["link_only"]);
+}
+
 /// CMake's checks compile in directories with random names, to targets with random names.
 #[test]
 fn checks_of_cmake_are_hits_in_a_new_build_folder() {

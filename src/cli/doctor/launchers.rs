@@ -37,7 +37,7 @@ const SCRIPT: u64 = 4096;
 const NVCC_VARIABLES: [(&str, &str); 6] = [
     ("CMAKE_CUDA_COMPILER_LAUNCHER", "CMake"),
     ("CUDACXX", "CMake"),
-    ("NVCC", "Meson and cargo build scripts"),
+    ("NVCC", "Makefiles and cargo build scripts"),
     ("PYTORCH_NVCC", "PyTorch extensions"),
     ("CUDA_NVCC_EXECUTABLE", "FindCUDA"),
     ("PCACHE_NVCC", "pcache-nvcc"),

@@ -28,6 +28,7 @@ pub(super) fn examine(context: &Context<'_>, findings: &mut Findings) -> Option<
     let beside = context.env.program.as_deref().and_then(Path::parent);
     let beside = beside.map(|directory| directory.join("pcache-nvcc"));
     let wrapper = look_up("pcache-nvcc".as_ref(), &path);
+    findings.ok("pcache", env!("CARGO_PKG_VERSION").to_owned());
     match (&wrapper, &beside) {
         (Some(place), _) => findings.ok("pcache-nvcc", place.display().to_string()),
         (None, Some(place)) if place.is_file() => findings.advise(
@@ -46,6 +47,7 @@ pub(super) fn examine(context: &Context<'_>, findings: &mut Findings) -> Option<
     let search = Search {
         setting: context.config.nvcc.value.clone(),
         launcher: None,
+        called: None,
         path: Some(path),
         cuda_home: var("CUDA_HOME").or_else(|| var("CUDA_PATH")),
         own: wrapper.or(beside),

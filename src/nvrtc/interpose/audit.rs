@@ -9,7 +9,6 @@ use super::hooks;
 use super::slots::{self, HookSlot, HookSlots};
 use libc::Elf64_Sym;
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
-use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -124,7 +123,9 @@ unsafe fn meet(map: &LinkMap) -> Option<usize> {
     None
 }
 
-/// Whether an object is another copy of this file, so that everything in it is at the same offset as in this copy.
+/// Whether an object is another copy of this file, so that everything in it is at the same offset as in this copy. Its
+/// name is then one under which ld.so has loaded this copy. `dladdr` would tell this copy's name, but up to glibc 2.33 it
+/// crashes in an auditor while the process starts.
 fn is_same_file(map: &LinkMap, object: &Object) -> bool {
     let Some(symbol) = object.symbol(slots::NAME) else {
         return false;
@@ -132,13 +133,22 @@ fn is_same_file(map: &LinkMap, object: &Object) -> bool {
     let own = ptr::from_ref(slots::own()) as usize;
     // SAFETY: a symbol of a mapped object.
     let is_alike = unsafe { (*symbol).st_value } as usize == own - own_base();
-    let mut about = MaybeUninit::<libc::Dl_info>::uninit();
-    // SAFETY: an address of this copy; the answer is looked at where there is one.
+    // SAFETY: the environment does not change while ld.so starts the process, and what is not null is a string, as is the
+    // name of an object.
     unsafe {
+        let auditors = libc::getenv(c"LD_AUDIT".as_ptr());
         is_alike
-            && libc::dladdr(own as *const libc::c_void, about.as_mut_ptr()) != 0
-            && CStr::from_ptr(about.assume_init().dli_fname) == CStr::from_ptr(map.name)
+            && !auditors.is_null()
+            && is_listed(
+                CStr::from_ptr(auditors).to_bytes(),
+                CStr::from_ptr(map.name).to_bytes(),
+            )
     }
+}
+
+/// Whether `name` is one of the names in a list such as that of `LD_AUDIT`.
+fn is_listed(list: &[u8], name: &[u8]) -> bool {
+    list.split(|byte| *byte == b':').any(|one| one == name)
 }
 
 fn own_base() -> usize {

@@ -1,15 +1,33 @@
-//! Decides whether a server is asked: after a few failures in a row it is left alone until it answers a probe, so that a
-//! server that is down costs the compiles of a whole build no more than those few waits.
+//! Decides whether a server is asked: after a few failures it is left alone until it answers a probe, so that a server that
+//! is down costs the compiles of a whole build no more than those few waits.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// So many failures in a row end the requests.
-const FAILURES: u32 = 3;
+/// So many strikes end the requests.
+const MOST_STRIKES: u32 = 3;
+
+/// So many answers without a failure in between undo the strikes: a server that fails now and then is left alone too.
+const FORGIVING: u32 = 16;
+
+/// So many make a server as good as one that never failed.
+const FORGETTING: u32 = 256;
 
 /// How long a server is left alone before the first probe; twice as long before each further one, up to the most.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// How much longer it is left alone each time that it fails again soon after it has answered a probe.
+const GROWTH: u32 = 8;
+
+/// What a failure has cost the compile that waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FailureCost {
+    /// Little: the server refused at once.
+    Small,
+    /// Most of what a compile waits. The next compiles need not try again.
+    Wait,
+}
 
 /// What is known of how a server answers.
 #[derive(Debug, Default)]
@@ -17,12 +35,28 @@ pub(super) struct Breaker {
     state: Mutex<BreakerState>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct BreakerState {
-    failures: u32,
+    strikes: u32,
+    /// Answers since the last failure.
+    answers: u32,
     /// The pause that is running, and when the next probe is due; `None` while the server is asked.
     open: Option<(Duration, Instant)>,
+    /// How long it is left alone when it fails again.
+    next_pause: Duration,
     last_error: Option<String>,
+}
+
+impl Default for BreakerState {
+    fn default() -> Self {
+        Self {
+            strikes: 0,
+            answers: 0,
+            open: None,
+            next_pause: FIRST_PAUSE,
+            last_error: None,
+        }
+    }
 }
 
 impl Breaker {
@@ -35,25 +69,57 @@ impl Breaker {
         self.lock().open.is_none()
     }
 
+    /// Whether it has answered since it was first asked, or since it was left alone.
+    pub(super) fn has_answered(&self) -> bool {
+        self.lock().answers > 0
+    }
+
     /// Notes an answer: also that there is no such value.
     pub(super) fn note_answer(&self) {
-        *self.lock() = BreakerState::default();
+        let mut state = self.lock();
+        state.answers = state.answers.saturating_add(1);
+        state.last_error = None;
+        if state.answers >= FORGETTING {
+            state.next_pause = FIRST_PAUSE;
+        }
+        if state.answers >= FORGIVING {
+            state.strikes = 0;
+        }
     }
 
     /// Notes a failure. The server may say how long it wants to be left alone.
-    pub(super) fn note_failure(&self, error: &str, retry_after: Option<Duration>, now: Instant) {
+    pub(super) fn note_failure(
+        &self,
+        error: &str,
+        cost: FailureCost,
+        retry_after: Option<Duration>,
+        now: Instant,
+    ) {
         let mut state = self.lock();
-        state.failures = state.failures.saturating_add(1);
+        state.answers = 0;
         state.last_error = Some(error.to_owned());
-        if state.open.is_none() && (state.failures >= FAILURES || retry_after.is_some()) {
-            let pause = retry_after.unwrap_or(FIRST_PAUSE).min(LONGEST_PAUSE);
+        state.strikes += match cost {
+            FailureCost::Small => 1,
+            FailureCost::Wait => MOST_STRIKES,
+        };
+        if state.open.is_none() && (state.strikes >= MOST_STRIKES || retry_after.is_some()) {
+            let pause = retry_after.unwrap_or(state.next_pause).min(LONGEST_PAUSE);
             state.open = Some((pause, now + pause));
+            state.next_pause = (state.next_pause * GROWTH).min(LONGEST_PAUSE);
         }
     }
 
     /// Whether a probe is due.
     pub(super) fn is_probe_due(&self, now: Instant) -> bool {
         self.lock().open.is_some_and(|(_, due)| due <= now)
+    }
+
+    /// Notes that a probe was answered: the server is asked again, and left alone after one more failure.
+    pub(super) fn note_probe(&self) {
+        let mut state = self.lock();
+        state.open = None;
+        state.strikes = MOST_STRIKES - 1;
+        state.last_error = None;
     }
 
     /// Notes that a probe failed.
@@ -74,34 +140,77 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
-    use super::{Breaker, FIRST_PAUSE};
+    use super::{Breaker, FIRST_PAUSE, FORGETTING, FORGIVING, FailureCost, GROWTH};
     use std::time::{Duration, Instant};
 
+    fn fail(breaker: &Breaker, now: Instant) {
+        breaker.note_failure("down", FailureCost::Small, None, now);
+    }
+
+    fn answer(breaker: &Breaker, times: u32) {
+        (0..times).for_each(|_| breaker.note_answer());
+    }
+
     #[test]
-    fn failures_in_a_row_open_it_and_an_answer_closes_it() {
+    fn failures_open_it_and_a_probe_closes_it() {
         let (breaker, now) = (Breaker::default(), Instant::now());
-        breaker.note_failure("down", None, now);
-        breaker.note_failure("down", None, now);
-        breaker.note_answer();
-        breaker.note_failure("down", None, now);
-        breaker.note_failure("down", None, now);
+        fail(&breaker, now);
+        fail(&breaker, now);
         assert!(breaker.is_closed());
-        breaker.note_failure("down", None, now);
+        fail(&breaker, now);
         assert!(!breaker.is_closed() && !breaker.is_probe_due(now));
         assert_eq!(breaker.last_error().as_deref(), Some("down"));
         assert!(breaker.is_probe_due(now + FIRST_PAUSE));
         breaker.note_failed_probe("still down", now + FIRST_PAUSE);
         assert!(!breaker.is_probe_due(now + 2 * FIRST_PAUSE));
         assert!(breaker.is_probe_due(now + 3 * FIRST_PAUSE));
-        breaker.note_answer();
+        breaker.note_probe();
         assert!(breaker.is_closed() && breaker.last_error().is_none());
+    }
+
+    #[test]
+    fn a_wait_for_nothing_opens_it_at_once() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        breaker.note_failure("silent", FailureCost::Wait, None, now);
+        assert!(!breaker.is_closed());
+    }
+
+    #[test]
+    fn failures_between_answers_open_it_unless_they_are_rare() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        for _ in 0..10 {
+            fail(&breaker, now);
+            answer(&breaker, FORGIVING);
+        }
+        assert!(breaker.is_closed());
+        for _ in 0..3 {
+            fail(&breaker, now);
+            answer(&breaker, FORGIVING - 1);
+        }
+        assert!(!breaker.is_closed());
+    }
+
+    #[test]
+    fn a_server_that_fails_again_is_left_alone_for_longer_until_it_has_been_well() {
+        let (breaker, now) = (Breaker::default(), Instant::now());
+        (0..3).for_each(|_| fail(&breaker, now));
+        breaker.note_probe();
+        assert!(!breaker.has_answered());
+        fail(&breaker, now);
+        assert!(!breaker.is_probe_due(now + FIRST_PAUSE));
+        assert!(breaker.is_probe_due(now + GROWTH * FIRST_PAUSE));
+        breaker.note_probe();
+        answer(&breaker, FORGETTING);
+        assert!(breaker.has_answered());
+        (0..3).for_each(|_| fail(&breaker, now));
+        assert!(breaker.is_probe_due(now + FIRST_PAUSE));
     }
 
     #[test]
     fn a_server_that_asks_for_a_pause_gets_it() {
         let (breaker, now) = (Breaker::default(), Instant::now());
         let pause = Duration::from_secs(7);
-        breaker.note_failure("429", Some(pause), now);
+        breaker.note_failure("429", FailureCost::Small, Some(pause), now);
         assert!(!breaker.is_closed() && !breaker.is_probe_due(now + pause / 2));
         assert!(breaker.is_probe_due(now + pause));
     }

@@ -222,13 +222,15 @@ impl Helper {
             match request {
                 Request::Fetch(wanted) => {
                     let nowhere = SearchReach::default();
+                    let began = Instant::now();
                     let answers = wanted.iter().map(|id| self.transfer.fetch(id, &nowhere));
                     let answers: Vec<u8> = answers.map(FetchAnswer::byte).collect();
-                    connection.write_all(&answers)?;
+                    self.say(&mut connection, &answers, began)?;
                 }
                 Request::FetchList(id, named) => {
+                    let began = Instant::now();
                     let answer = self.transfer.fetch(&id, &SearchReach::of(&named));
-                    connection.write_all(&[answer.byte()])?;
+                    self.say(&mut connection, &[answer.byte()], began)?;
                 }
                 Request::Queued => self.uploads.tell(),
                 Request::Status => {
@@ -239,6 +241,20 @@ impl Helper {
             }
         }
         Ok(())
+    }
+
+    /// Tells a compile what came of its request. If it has given up waiting, the servers hear of it: each of their answers
+    /// may have come in time, and yet all of them too late.
+    fn say(&self, connection: &mut UnixStream, answers: &[u8], began: Instant) -> io::Result<()> {
+        let said = connection.write_all(answers);
+        if said.is_err() {
+            let (waited, servers) = (began.elapsed(), &self.transfer.servers);
+            let is_alone = servers.len() == 1;
+            servers
+                .iter()
+                .for_each(|server| server.note_given_up(waited, is_alone));
+        }
+        said
     }
 
     fn status(&self) -> HelperStatus {

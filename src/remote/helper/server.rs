@@ -1,7 +1,7 @@
 //! One server: its connections for compiles that wait and for results that are sent, and how it has answered.
 
 use super::action_result;
-use super::breaker::Breaker;
+use super::breaker::{Breaker, FailureCost};
 use crate::config::RemoteServer;
 use crate::outcome::RemoteFailure;
 use crate::remote::backend::{BackendError, BadUrl, RemoteBackend, ServerFault, Timeouts, open};
@@ -19,9 +19,23 @@ const SENDING: Timeouts = Timeouts {
 /// What a probe may take.
 const PROBING: Duration = Duration::from_secs(2);
 
+/// The share of what a compile waits in which a server must answer for the first time, or again after it failed: until
+/// then, it may be one that never answers.
+const FIRST_SHARE: f32 = 0.5;
+
+/// The share in which it must answer a probe: from one that takes longer, a compile would get little in time.
+const PROBE_SHARE: f32 = 0.2;
+
+/// A failure after this share has cost a compile much of what it can wait.
+const DEAR_SHARE: f32 = 0.2;
+
 /// One server.
 pub(super) struct Server {
     pub(super) settings: RemoteServer,
+    /// What a compile waits for it at most.
+    wait: Duration,
+    /// Until it has answered, and then.
+    meeting: Box<dyn RemoteBackend>,
     fetching: Box<dyn RemoteBackend>,
     sending: Box<dyn RemoteBackend>,
     probing: Box<dyn RemoteBackend>,
@@ -55,6 +69,8 @@ impl Server {
         let at = |timeouts| open(&settings.url, timeouts);
         Ok(Self {
             settings: settings.clone(),
+            wait,
+            meeting: at(within(wait.mul_f32(FIRST_SHARE)))?,
             fetching: at(within(wait))?,
             sending: at(SENDING)?,
             probing: at(within(PROBING))?,
@@ -66,7 +82,12 @@ impl Server {
 
     /// The value under `name`, for a compile that waits.
     pub(super) fn get(&self, name: &str, most: u64) -> Result<Option<Vec<u8>>, Unanswered> {
-        let got = self.try_on(&self.fetch_breaker, || self.fetching.get(name, most))?;
+        let backend = if self.fetch_breaker.has_answered() {
+            &self.fetching
+        } else {
+            &self.meeting
+        };
+        let got = self.try_on(&self.fetch_breaker, || backend.get(name, most))?;
         let length = got.as_ref().map_or(0, Vec::len);
         self.stats.add(Counter::RemoteBytesReceived, length as u64);
         Ok(got)
@@ -95,6 +116,7 @@ impl Server {
         if !breaker.is_closed() {
             return Err(Unanswered::Now);
         }
+        let began = Instant::now();
         match request() {
             Ok(answer) => {
                 breaker.note_answer();
@@ -107,10 +129,30 @@ impl Server {
                     breaker.note_answer();
                     return Err(Unanswered::Ever);
                 }
+                let cost = self.cost(began.elapsed());
                 let now = Instant::now();
-                breaker.note_failure(&error.to_string(), error.retry_after(), now);
+                breaker.note_failure(&error.to_string(), cost, error.retry_after(), now);
                 Err(Unanswered::Now)
             }
+        }
+    }
+
+    fn cost(&self, waited: Duration) -> FailureCost {
+        if waited >= self.wait.mul_f32(DEAR_SHARE) {
+            FailureCost::Wait
+        } else {
+            FailureCost::Small
+        }
+    }
+
+    /// Notes that a compile went on without the answer to a request for which it has waited so long, and for requests
+    /// before it. If it waited for this server alone, all its waiting was for this one.
+    pub(super) fn note_given_up(&self, waited: Duration, is_alone: bool) {
+        if self.fetch_breaker.is_closed() {
+            let why = "a compile gave up waiting for its answers";
+            let waited = if is_alone { self.wait } else { waited };
+            self.fetch_breaker
+                .note_failure(why, self.cost(waited), None, Instant::now());
         }
     }
 
@@ -144,11 +186,21 @@ impl Server {
         if !breakers.iter().any(is_due) {
             return;
         }
-        let probed = self.probing.probe();
+        // The first one may have to connect, so the second is timed.
+        let probed = self.probing.probe().and_then(|()| {
+            let began = Instant::now();
+            self.probing.probe()?;
+            Ok(began.elapsed())
+        });
+        let probed = probed.map_err(|error| error.to_string());
         for breaker in breakers.into_iter().filter(is_due) {
+            let is_waited_for = std::ptr::eq(breaker, &raw const self.fetch_breaker);
             match &probed {
-                Ok(()) => breaker.note_answer(),
-                Err(error) => breaker.note_failed_probe(&error.to_string(), Instant::now()),
+                Ok(taken) if is_waited_for && *taken > self.wait.mul_f32(PROBE_SHARE) => {
+                    breaker.note_failed_probe("it takes too long to answer", Instant::now());
+                }
+                Ok(_) => breaker.note_probe(),
+                Err(error) => breaker.note_failed_probe(error, Instant::now()),
             }
         }
     }
