@@ -57,7 +57,7 @@ type Obtained = (Product, Ending, OutputScope);
 
 /// The outcome of looking a unit up, or compiling it, under the keys of one scope.
 enum Attempt {
-    Done(Obtained),
+    Done(Box<Obtained>),
     /// Its key must name the output: it has to be looked up, or compiled, once more.
     PerOutput,
 }
@@ -201,7 +201,7 @@ impl UnitRun<'_> {
     ) -> Result<Obtained, Detour> {
         loop {
             match self.attempt(scope, overlap)? {
-                Attempt::Done(obtained) => return Ok(obtained),
+                Attempt::Done(obtained) => return Ok(*obtained),
                 Attempt::PerOutput => scope = OutputScope::ThisOutput,
             }
         }
@@ -287,7 +287,7 @@ impl UnitRun<'_> {
             scope = OutputScope::ThisOutput;
         }
         let ending = self.store(&stages, &mut product, scope);
-        Ok(Attempt::Done((product, ending, scope)))
+        Ok(Attempt::Done(Box::new((product, ending, scope))))
     }
 
     /// Stores the product, if the audit finds that its stages read nothing but what its keys hold.
@@ -331,7 +331,7 @@ impl UnitRun<'_> {
 impl Attempt {
     fn of(stored: StoredUnit, ending: Ending, scope: OutputScope) -> Self {
         match stored {
-            StoredUnit::Product(product) => Self::Done((product, ending, scope)),
+            StoredUnit::Product(product) => Self::Done(Box::new((product, ending, scope))),
             StoredUnit::PerOutput => Self::PerOutput,
         }
     }

@@ -203,10 +203,7 @@ mod tests {
     fn what_must_be_absent_is_looked_for_there_too() {
         let reach = SearchReach::of(&[b"/home/u/p/build".to_vec(), b"/home/deps/include".to_vec()]);
         let absent = |directory: &str, name: &str| {
-            let absent = [(
-                PathBuf::from(directory),
-                [PathBuf::from(name).into()].into(),
-            )];
+            let absent = [(PathBuf::from(directory), [PathBuf::from(name)].into())];
             let lookups = Lookups {
                 absent: absent.into(),
                 ..Lookups::default()
