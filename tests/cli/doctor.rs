@@ -261,7 +261,7 @@ fn build_directory_is_looked_at() {
 }
 
 #[test]
-fn settings_that_nobody_reads_are_found_with_the_nearest() {
+fn settings_that_no_program_reads_are_found_with_the_nearest() {
     let bench = Bench::new();
     let variables = [
         ("PCACHE_MAXSIZE", "1G"),

@@ -1,5 +1,5 @@
 //! The journal and the counters under 64 processes, half of them killed in the middle of what they do:
-//! nothing of the survivors is missing, nothing is torn, and nobody waits for anybody.
+//! nothing of the survivors is missing, nothing is torn, and no process waits for another.
 
 use crate::again::{name_of, role, start};
 use pcache_nvcc::stats::{Counter, Stats};

@@ -80,7 +80,7 @@ fn check_track(spans: &[Span<'_>]) {
     }
 }
 
-/// Slots are never taken by fewer than nobody, and in the end by nobody.
+/// No slot is given back more often than it was taken, and in the end all are free.
 #[track_caller]
 fn check_counters(counters: &[&Value]) {
     for event in counters {

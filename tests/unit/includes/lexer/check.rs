@@ -68,7 +68,7 @@ fn blanked(text: &[u8], pieces: &[SourcePiece]) -> Vec<u8> {
     blanked
 }
 
-/// A comment of one line that nobody would warn about.
+/// A comment of one line about which no compiler would warn.
 fn is_harmless(comment: &[u8]) -> bool {
     let lower = comment.to_ascii_lowercase();
     comment
