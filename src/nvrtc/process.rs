@@ -81,7 +81,7 @@ pub(super) fn floating_point_mode() -> String {
 
 /// The control register of the floating-point unit of this thread; its flags are in another one.
 #[cfg(target_arch = "aarch64")]
-pub fn floating_point_mode() -> String {
+pub(super) fn floating_point_mode() -> String {
     let fpcr: u64;
     // SAFETY: reads a register.
     unsafe { std::arch::asm!("mrs {}, fpcr", out(reg) fpcr, options(nomem, nostack)) };
@@ -90,7 +90,7 @@ pub fn floating_point_mode() -> String {
 
 /// Empty: there is no NVRTC for other processors.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub fn floating_point_mode() -> String {
+pub(super) fn floating_point_mode() -> String {
     String::new()
 }
 
