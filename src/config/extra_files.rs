@@ -14,8 +14,8 @@ const HINT: &str = "write a list of paths, such as [\"a.txt\", \"/b.txt\"]";
 impl SettingKind for ExtraFiles {
     const KIND: &'static str = "paths with `:` between them; in TOML a path, or a list of paths";
     const HOLDS_PATHS: bool = true;
+    const GUARDS: bool = true;
 
-    /// Never fails: an ignored list would be a key that lacks something.
     fn from_text(text: &OsStr) -> Result<Self, String> {
         let parts = text.as_bytes().split(|byte| *byte == b':');
         let paths = parts.filter(|part| !part.is_empty()).map(OsStr::from_bytes);

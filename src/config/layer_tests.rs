@@ -196,7 +196,7 @@ fn only_a_small_regular_file_is_read_in_a_checkout() {
     let secret = "token = 'hunter2'\n";
     let machine = Machine::new().write("home/secret.toml", secret);
     symlink(machine.path("home/secret.toml"), machine.path(&file)).unwrap();
-    insta::assert_snapshot!(machine.problem(), @r#"settings in "~~/src/lib/gpu/.pcache.toml": cannot be read (it is a link); correct or remove the file, which is ignored"#);
+    insta::assert_snapshot!(machine.problem(), @r#"settings in "~~/src/lib/gpu/.pcache.toml": cannot be read (it is a link); correct or remove the file: until then the cache is not used"#);
 
     let machine = Machine::new();
     rustix::fs::mknodat(

@@ -79,6 +79,8 @@ pub(super) struct SettingsReader<'a> {
     /// Nearest first: those of checkouts, the user's, the system's.
     files: Vec<SettingsFile>,
     problems: Vec<ConfigProblem>,
+    /// Where a setting that guards results cannot be used, or may stand in a file that cannot.
+    lost_guard: Option<SettingSource>,
 }
 
 impl<'a> SettingsReader<'a> {
@@ -88,6 +90,7 @@ impl<'a> SettingsReader<'a> {
             env,
             files: Vec::new(),
             problems: Vec::new(),
+            lost_guard: None,
         }
     }
 
@@ -144,8 +147,10 @@ impl<'a> SettingsReader<'a> {
         }
     }
 
-    pub(super) fn into_problems(self) -> Vec<ConfigProblem> {
-        self.problems
+    /// The problems, and where a setting that guards results could not be read, if so: without it, the cache might serve
+    /// what it was to keep apart, or believe what it was not to.
+    pub(super) fn into_problems(self) -> (Vec<ConfigProblem>, Option<SettingSource>) {
+        (self.problems, self.lost_guard)
     }
 
     /// The value of `setting`. An empty variable is treated as unset.
@@ -161,12 +166,16 @@ impl<'a> SettingsReader<'a> {
                     let source = SettingSource::Environment;
                     return Effective { value, source };
                 }
-                Err(hint) => self.problems.push(ConfigProblem {
-                    setting: setting.variable.into(),
-                    value: text.to_string_lossy().into_owned(),
-                    source: SettingSource::Environment,
-                    hint: format!("{hint}; the setting is ignored"),
-                }),
+                Err(hint) => {
+                    let source = SettingSource::Environment;
+                    note_guard::<T>(&mut self.lost_guard, &source);
+                    self.problems.push(ConfigProblem {
+                        setting: setting.variable.into(),
+                        value: text.to_string_lossy().into_owned(),
+                        source,
+                        hint: format!("{hint}; {}", consequence::<T>()),
+                    });
+                }
             }
         }
         self.file_value(setting).unwrap_or_else(|| Effective {
@@ -181,6 +190,7 @@ impl<'a> SettingsReader<'a> {
             env,
             files,
             problems,
+            lost_guard,
         } = self;
         files
             .iter()
@@ -191,11 +201,12 @@ impl<'a> SettingsReader<'a> {
                 match read_value(value, file, env) {
                     Ok(value) => Some(Effective { value, source }),
                     Err(hint) => {
+                        note_guard::<T>(lost_guard, &source);
                         problems.push(ConfigProblem {
                             setting: setting.key.into(),
                             value: as_written(value),
                             source,
-                            hint: format!("{hint}; the setting is ignored"),
+                            hint: format!("{hint}; {}", consequence::<T>()),
                         });
                         None
                     }
@@ -213,15 +224,35 @@ impl<'a> SettingsReader<'a> {
                 ..file
             }),
             Err(trouble) => {
+                let source = SettingSource::File(whole());
+                self.lost_guard.get_or_insert_with(|| source.clone());
                 self.problems.push(ConfigProblem {
                     setting: "settings".into(),
                     value: String::new(),
-                    source: SettingSource::File(whole()),
-                    hint: format!("{trouble}; correct or remove the file, which is ignored"),
+                    source,
+                    hint: format!("{trouble}; correct or remove the file: until then {UNUSED}"),
                 });
                 None
             }
         }
+    }
+}
+
+/// What becomes of compiles while a setting that guards results cannot be read.
+const UNUSED: &str = "the cache is not used";
+
+/// What becomes of a setting whose value cannot be used.
+fn consequence<T: SettingKind>() -> &'static str {
+    if T::GUARDS {
+        UNUSED
+    } else {
+        "the setting is ignored"
+    }
+}
+
+fn note_guard<T: SettingKind>(lost: &mut Option<SettingSource>, source: &SettingSource) {
+    if T::GUARDS {
+        lost.get_or_insert_with(|| source.clone());
     }
 }
 

@@ -69,15 +69,24 @@ impl Config {
             reader.read_checkouts(places.directory, base_dir);
         }
         reader.report_keys(SETTINGS, nearest);
-        let config = Self::read(&mut reader);
-        (config, reader.into_problems())
+        Self::finish(reader)
     }
 
     /// Reads the settings from `env` alone, for a process to which another one hands those that it has read.
     pub fn from_variables(env: &Environment<'_>) -> (Self, Vec<ConfigProblem>) {
-        let mut reader = SettingsReader::new(env);
-        let config = Self::read(&mut reader);
-        (config, reader.into_problems())
+        Self::finish(SettingsReader::new(env))
+    }
+
+    fn finish(mut reader: SettingsReader<'_>) -> (Self, Vec<ConfigProblem>) {
+        let mut config = Self::read(&mut reader);
+        let (problems, lost_guard) = reader.into_problems();
+        if let Some(source) = lost_guard {
+            config.disable = Effective {
+                value: true,
+                source,
+            };
+        }
+        (config, problems)
     }
 }
 

@@ -239,7 +239,7 @@ fn problems_name_setting_value_source_and_way_out() {
     let broken = said("readonly = true\n\ndir = ");
     let line = "settings in \"~/.config/pcache/config.toml\": line 3: ";
     assert!(broken.starts_with(line), "{broken}");
-    let way_out = "; correct or remove the file, which is ignored";
+    let way_out = "; correct or remove the file: until then the cache is not used";
     assert!(broken.ends_with(way_out), "{broken}");
 }
 
@@ -413,5 +413,29 @@ proptest! {
     #[test]
     fn no_file_makes_loading_panic(text in "[a-z_ =\"'0-9GKM.\\n\\[\\]#]{0,60}") {
         let _ = Home::new().write(&text).load();
+    }
+}
+
+#[test]
+fn cache_is_not_used_while_a_setting_that_guards_results_cannot_be_read() {
+    let off = |home: &Home| home.load().0.disable;
+    let home = Home::new().set("PCACHE_NAMESPACE", "a\tb");
+    assert!(off(&home).value && off(&home).source == SettingSource::Environment);
+    assert_eq!(
+        home.problem(),
+        "PCACHE_NAMESPACE=a\tb: not UTF-8, or with a control character; write a plain text; the cache is not used"
+    );
+    for text in [
+        "namespace = 5",
+        "extra_files = [1]",
+        "trusted_keys = 5",
+        "namespace =",
+    ] {
+        let home = Home::new().write(text);
+        assert!(off(&home).value, "{text}");
+        assert!(home.problem().ends_with("the cache is not used"), "{text}");
+    }
+    for text in ["max_size = 'big'", "namespace = 'a'", "semantic = 5"] {
+        assert!(!off(&Home::new().write(text)).value, "{text}");
     }
 }

@@ -70,6 +70,7 @@ impl fmt::Display for TrustedKeys {
 }
 
 impl SettingKind for TrustedKeys {
+    const GUARDS: bool = true;
     const KIND: &'static str =
         "public keys with blanks between them; in TOML a text, or a list of texts";
 

@@ -63,6 +63,8 @@ pub(super) trait SettingKind: Sized {
 
     /// Whether its texts are paths, which may begin with `~/` in a file.
     const HOLDS_PATHS: bool = false;
+    /// Whether a value keeps results apart, or from being believed: one that cannot be used must not be taken for none.
+    const GUARDS: bool = false;
 
     /// Reads the value of an environment variable, which must not be empty.
     fn from_text(text: &OsStr) -> Result<Self, String>;
@@ -310,6 +312,7 @@ impl SettingKind for Trust {
 
 impl SettingKind for String {
     const KIND: &'static str = "a text without control characters";
+    const GUARDS: bool = true;
 
     fn from_text(text: &OsStr) -> Result<Self, String> {
         let text = text
