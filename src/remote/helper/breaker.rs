@@ -20,18 +20,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// How much longer it is left alone each time that it fails again soon after it has answered a probe.
 const GROWTH: u32 = 8;
 
-/// What a failure has cost the compile that waited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum FailureCost {
-    /// Little: the server refused at once.
-    Small,
-    /// Most of what a compile waits. The next compiles need not try again.
-    Wait,
-}
-
 /// What is known of how a server answers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Breaker {
+    /// A failure after so long a time is enough for the server to be left alone: the next compile need not wait for it.
+    dear: Duration,
     state: Mutex<BreakerState>,
 }
 
@@ -60,6 +53,13 @@ impl Default for BreakerState {
 }
 
 impl Breaker {
+    pub(super) fn new(dear: Duration) -> Self {
+        Self {
+            dear,
+            state: Mutex::default(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, BreakerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -69,7 +69,7 @@ impl Breaker {
         self.lock().open.is_none()
     }
 
-    /// Whether it has answered since it was first asked, or since it was left alone.
+    /// Whether its last answer was no failure.
     pub(super) fn has_answered(&self) -> bool {
         self.lock().answers > 0
     }
@@ -87,21 +87,19 @@ impl Breaker {
         }
     }
 
-    /// Notes a failure. The server may say how long it wants to be left alone.
+    /// Notes a failure for which a request has waited so long. The server may say how long it wants to be left alone.
     pub(super) fn note_failure(
         &self,
         error: &str,
-        cost: FailureCost,
+        waited: Duration,
         retry_after: Option<Duration>,
         now: Instant,
     ) {
         let mut state = self.lock();
         state.answers = 0;
         state.last_error = Some(error.to_owned());
-        state.strikes += match cost {
-            FailureCost::Small => 1,
-            FailureCost::Wait => MOST_STRIKES,
-        };
+        let strikes = if waited < self.dear { 1 } else { MOST_STRIKES };
+        state.strikes = state.strikes.saturating_add(strikes);
         if state.open.is_none() && (state.strikes >= MOST_STRIKES || retry_after.is_some()) {
             let pause = retry_after.unwrap_or(state.next_pause).min(LONGEST_PAUSE);
             state.open = Some((pause, now + pause));
@@ -140,11 +138,13 @@ impl Breaker {
 
 #[cfg(test)]
 mod tests {
-    use super::{Breaker, FIRST_PAUSE, FORGETTING, FORGIVING, FailureCost, GROWTH};
+    use super::{Breaker, FIRST_PAUSE, FORGETTING, FORGIVING, GROWTH};
     use std::time::{Duration, Instant};
 
+    const DEAR: Duration = Duration::from_millis(200);
+
     fn fail(breaker: &Breaker, now: Instant) {
-        breaker.note_failure("down", FailureCost::Small, None, now);
+        breaker.note_failure("down", DEAR / 2, None, now);
     }
 
     fn answer(breaker: &Breaker, times: u32) {
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn failures_open_it_and_a_probe_closes_it() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (Breaker::new(DEAR), Instant::now());
         fail(&breaker, now);
         fail(&breaker, now);
         assert!(breaker.is_closed());
@@ -170,14 +170,14 @@ mod tests {
 
     #[test]
     fn a_wait_for_nothing_opens_it_at_once() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
-        breaker.note_failure("silent", FailureCost::Wait, None, now);
+        let (breaker, now) = (Breaker::new(DEAR), Instant::now());
+        breaker.note_failure("silent", DEAR, None, now);
         assert!(!breaker.is_closed());
     }
 
     #[test]
     fn failures_between_answers_open_it_unless_they_are_rare() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (Breaker::new(DEAR), Instant::now());
         for _ in 0..10 {
             fail(&breaker, now);
             answer(&breaker, FORGIVING);
@@ -192,7 +192,7 @@ mod tests {
 
     #[test]
     fn a_server_that_fails_again_is_left_alone_for_longer_until_it_has_been_well() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (Breaker::new(DEAR), Instant::now());
         (0..3).for_each(|_| fail(&breaker, now));
         breaker.note_probe();
         assert!(!breaker.has_answered());
@@ -208,9 +208,9 @@ mod tests {
 
     #[test]
     fn a_server_that_asks_for_a_pause_gets_it() {
-        let (breaker, now) = (Breaker::default(), Instant::now());
+        let (breaker, now) = (Breaker::new(DEAR), Instant::now());
         let pause = Duration::from_secs(7);
-        breaker.note_failure("429", FailureCost::Small, Some(pause), now);
+        breaker.note_failure("429", DEAR / 2, Some(pause), now);
         assert!(!breaker.is_closed() && !breaker.is_probe_due(now + pause / 2));
         assert!(breaker.is_probe_due(now + pause));
     }

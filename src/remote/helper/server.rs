@@ -1,7 +1,7 @@
 //! One server: its connections for compiles that wait and for results that are sent, and how it has answered.
 
 use super::action_result;
-use super::breaker::{Breaker, FailureCost};
+use super::breaker::Breaker;
 use crate::config::RemoteServer;
 use crate::outcome::RemoteFailure;
 use crate::remote::backend::{BackendError, BadUrl, RemoteBackend, ServerFault, Timeouts, open};
@@ -74,8 +74,9 @@ impl Server {
             fetching: at(within(wait))?,
             sending: at(SENDING)?,
             probing: at(within(PROBING))?,
-            fetch_breaker: Breaker::default(),
-            send_breaker: Breaker::default(),
+            fetch_breaker: Breaker::new(wait.mul_f32(DEAR_SHARE)),
+            // No compile waits for it.
+            send_breaker: Breaker::new(Duration::MAX),
             stats,
         })
     }
@@ -129,19 +130,10 @@ impl Server {
                     breaker.note_answer();
                     return Err(Unanswered::Ever);
                 }
-                let cost = self.cost(began.elapsed());
-                let now = Instant::now();
-                breaker.note_failure(&error.to_string(), cost, error.retry_after(), now);
+                let (waited, now) = (began.elapsed(), Instant::now());
+                breaker.note_failure(&error.to_string(), waited, error.retry_after(), now);
                 Err(Unanswered::Now)
             }
-        }
-    }
-
-    fn cost(&self, waited: Duration) -> FailureCost {
-        if waited >= self.wait.mul_f32(DEAR_SHARE) {
-            FailureCost::Wait
-        } else {
-            FailureCost::Small
         }
     }
 
@@ -152,7 +144,7 @@ impl Server {
             let why = "a compile gave up waiting for its answers";
             let waited = if is_alone { self.wait } else { waited };
             self.fetch_breaker
-                .note_failure(why, self.cost(waited), None, Instant::now());
+                .note_failure(why, waited, None, Instant::now());
         }
     }
 
@@ -181,9 +173,9 @@ impl Server {
 
     /// Asks a server that was left alone whether it answers again, if it is time.
     pub(super) fn probe(&self) {
-        let breakers = [&self.fetch_breaker, &self.send_breaker];
-        let is_due = |breaker: &&Breaker| breaker.is_probe_due(Instant::now());
-        if !breakers.iter().any(is_due) {
+        let is_due = |breaker: &Breaker| breaker.is_probe_due(Instant::now());
+        let (for_compiles, for_sending) = (is_due(&self.fetch_breaker), is_due(&self.send_breaker));
+        if !for_compiles && !for_sending {
             return;
         }
         // The first one may have to connect, so the second is timed.
@@ -193,16 +185,28 @@ impl Server {
             Ok(began.elapsed())
         });
         let probed = probed.map_err(|error| error.to_string());
-        for breaker in breakers.into_iter().filter(is_due) {
-            let is_waited_for = std::ptr::eq(breaker, &raw const self.fetch_breaker);
-            match &probed {
-                Ok(taken) if is_waited_for && *taken > self.wait.mul_f32(PROBE_SHARE) => {
-                    breaker.note_failed_probe("it takes too long to answer", Instant::now());
-                }
-                Ok(_) => breaker.note_probe(),
-                Err(error) => breaker.note_failed_probe(error, Instant::now()),
-            }
+        if for_sending {
+            note_probe(
+                &self.send_breaker,
+                probed.as_ref().map(drop).map_err(String::as_str),
+            );
         }
+        if for_compiles {
+            let is_slow = |taken: &Duration| *taken > self.wait.mul_f32(PROBE_SHARE);
+            let answered = match &probed {
+                Ok(taken) if is_slow(taken) => Err("it takes too long to answer"),
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.as_str()),
+            };
+            note_probe(&self.fetch_breaker, answered);
+        }
+    }
+}
+
+fn note_probe(breaker: &Breaker, answered: Result<(), &str>) {
+    match answered {
+        Ok(()) => breaker.note_probe(),
+        Err(error) => breaker.note_failed_probe(error, Instant::now()),
     }
 }
 
