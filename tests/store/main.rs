@@ -16,6 +16,7 @@ mod journal;
 mod memory;
 mod model;
 mod mounts;
+mod noise;
 mod oracles;
 mod packed;
 mod policies;

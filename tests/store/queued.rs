@@ -1,5 +1,6 @@
 //! What waits to be sent to other machines is not evicted, unless it is more than a part of what the store may hold.
 
+use crate::noise::noise;
 use pcache_nvcc::store::{Artefact, Bounds, FileStore, Policy};
 use serde_json::json;
 use std::fs;
@@ -7,18 +8,6 @@ use std::path::Path;
 
 const KIB: usize = 1024;
 const MAX: usize = 400 * KIB;
-
-/// Bytes that nothing compresses, different for each `seed`.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut word = (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let words = std::iter::repeat_with(|| {
-        word ^= word << 13;
-        word ^= word >> 7;
-        word ^= word << 17;
-        word.to_le_bytes()
-    });
-    words.flatten().take(length).collect()
-}
 
 fn key(number: u64) -> [u8; 32] {
     let mut key = [0; 32];

@@ -1,6 +1,7 @@
 //! What is cheap to make again is evicted before what is dear; what was just stored is not evicted; limits on bytes and
 //! on files hold.
 
+use crate::noise::noise;
 use pcache_nvcc::store::{Adoption, Artefact, FileStore, Name, OfferedFile, Policy, Tree, Worth};
 use std::path::Path;
 
@@ -12,18 +13,6 @@ const POLICIES: [Policy; 4] = [
     Policy::Lfu,
     Policy::Random { seed: 1 },
 ];
-
-/// Bytes that nothing compresses, different for each `seed`.
-fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut word = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let words = std::iter::repeat_with(|| {
-        word ^= word << 13;
-        word ^= word >> 7;
-        word ^= word << 17;
-        word.to_le_bytes()
-    });
-    words.flatten().take(length).collect()
-}
 
 fn open(root: &Path, max: usize) -> FileStore {
     FileStore::open(root, max as u64).unwrap()
