@@ -14,6 +14,7 @@ docs/benchmarks.md, which says what is measured and how.
     scripts/bench --heavy                direct hits of a Thrust and a PyTorch unit beside those of ccache
     scripts/bench --disk                 what a unit costs on disk beside ccache and sccache, and what an edit adds
     scripts/bench --against DIRECTORY    hits of this build beside those of another one's release folder
+    scripts/bench --against DIRECTORY --cold    the same for first compiles
     scripts/bench --shared               hits in a cache that a group shares beside those in a private one
 
 Only runs without --quick and --unit write to the page.
@@ -171,6 +172,7 @@ def arguments():
     parser.add_argument("--semantic", action="store_true", help="what a compile costs after an edit of comments")
     parser.add_argument("--build", action="store_true", help="a clean build of LightGBM's units by ninja")
     parser.add_argument("--against", type=pathlib.Path, help="release folder of another build: its hits and ours in turn")
+    parser.add_argument("--cold", action="store_true", help="with --against: first compiles in place of hits")
     parser.add_argument("--shared", action="store_true", help="hits in a shared cache and in a private one in turn")
     parser.add_argument("--wrapper", action="store_true", help="direct hits with mpicxx in front of g++")
     parser.add_argument("--heavy", action="store_true", help="direct hits of Thrust and PyTorch units beside ccache's")
@@ -180,6 +182,17 @@ def arguments():
     parser.add_argument("--ninja", required=True, type=pathlib.Path, help="ninja (set by scripts/bench)")
     parser.add_argument("--peers", required=True, type=pathlib.Path, help="folder of ccache and sccache")
     return parser.parse_args()
+
+
+def against(given, unit, nvcc):
+    """Another build and this one; the other one twice where their difference is near the noise."""
+    releases = {"other": given.against, "this": given.release}
+    if given.cold:
+        releases["other again"] = given.against
+    tools = [Pcache(nvcc, WORK / name, builds.fresh_copy(release, WORK / f"{name}-build")) for name, release in releases.items()]
+    if given.cold:
+        return builds.measure_cold(unit, tools, list(releases), WORK, 10 if given.quick else 150)
+    return builds.measure(unit, tools, list(releases), WORK, 200 if given.quick else 3000)
 
 
 def main():
@@ -221,11 +234,7 @@ def main():
         text = disk.under_a_cap(known["cub"], tools[1:2], WORK, edits_under_cap, cap=20, last=10)
         return report.publish("disk-cap", text, writes)
     if given.against:
-        two = [
-            Pcache(nvcc, WORK / name, builds.fresh_copy(release, WORK / f"{name}-build"))
-            for name, release in (("other", given.against), ("this", given.release))
-        ]
-        text = builds.measure(known["trivial"], two, ["other", "this"], WORK, 200 if given.quick else 3000)
+        text = against(given, known["trivial"], nvcc)
         return report.publish("against", text, False)
     if given.shared:
         fresh = builds.fresh_copy(given.release, WORK / "this-build")

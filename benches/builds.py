@@ -1,5 +1,5 @@
-"""Two builds of pcache-nvcc beside each other: the direct hits of a trivial kernel, in turn. What a change
-costs a hit is less than a machine's noise between two runs of a benchmark."""
+"""Two builds of pcache-nvcc beside each other: the direct hits of a trivial kernel, or its first compiles, in turn.
+What a change costs is less than a machine's noise between two runs of a benchmark."""
 
 import shutil
 import sys
@@ -29,6 +29,32 @@ def measure(unit, tools, names, work, count):
     base = [value(taken[names[0]]) for value in (median, fastest)]
     for name in names:
         cells = [f"{seconds(value(taken[name]))} ({value(taken[name]) / by:.3f}×)" for value, by in zip((median, fastest), base)]
+        rows.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(rows)
+
+
+def measure_cold(unit, tools, names, work, count):
+    """Compiles of sources that are new to all caches. Two names of one build show what is noise."""
+    taken = {name: [] for name in names}
+    for tool in tools:
+        tool.empty()
+    pairs = list(zip(names, tools))
+    for at in range(count + 1):
+        unit.write(f"__global__ void another(float *x) {{ x[0] += {at}.5f; }}\n")
+        first = at % len(pairs)
+        for name, tool in pairs[first:] + pairs[:first]:
+            sample = compile_once(unit, tool, work)
+            # The first one identifies the tools.
+            if at > 0:
+                taken[name].append(sample)
+    if any(tool.hits() for tool in tools):
+        sys.exit("bench: against: not every compile was a miss")
+    rows = [f"{unit.title}; misses of each: {count}.", "", "| build | wall time | processor time |", "|---|---|---|"]
+    kinds = [lambda one: one.wall, lambda one: one.cpu]
+    base = [median([kind(one) for one in taken[names[0]]]) for kind in kinds]
+    for name in names:
+        times = [median([kind(one) for one in taken[name]]) for kind in kinds]
+        cells = [f"{seconds(time)} ({time / by:.3f}×)" for time, by in zip(times, base)]
         rows.append(f"| {name} | {' | '.join(cells)} |")
     return "\n".join(rows)
 
