@@ -158,7 +158,9 @@ fn run_with(program: &LaunchedProgram, args: &[OsString], config: &Config) -> c_
         // Nothing is left to clean up; the kernel unmaps the pages.
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
-        Some(Detour::Bypass(_) | Detour::Fallback(_)) => become_program(program, args),
+        Some(Detour::Bypass(_) | Detour::Fallback(_) | Detour::Overtaken(_)) => {
+            become_program(program, args)
+        }
     }
 }
 
@@ -255,7 +257,8 @@ fn attempt(
 /// Counts and records a detour. Compiles without one have recorded their units already.
 fn note(stats: &Stats, recorder: &Recorder, detour: Option<&Detour>, args: &[OsString]) {
     let (level, reason, detail) = match detour {
-        None => return,
+        // Does not come here: what has come was delivered.
+        None | Some(Detour::Overtaken(_)) => return,
         Some(Detour::Bypass(bypass)) => {
             stats.add(Counter::Bypassed(bypass.reason), 1);
             let (code, detail) = (bypass.reason.code(), &bypass.detail);

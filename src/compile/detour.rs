@@ -10,8 +10,19 @@ pub enum Detour {
     Bypass(Bypass),
     /// The compile was begun and could not be finished.
     Fallback(Fallback),
+    /// A server has brought a result while tools ran that are not needed any more. What asked for it looks it up again.
+    Overtaken(Brought),
     /// A signal arrived.
     Interrupted(Interrupted),
+}
+
+/// What a server has brought while tools ran.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Brought {
+    /// The result of the whole invocation.
+    Invocation,
+    /// The product of one unit.
+    Unit,
 }
 
 impl From<Bypass> for Detour {

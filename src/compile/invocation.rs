@@ -11,6 +11,7 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::UnitPasses;
 use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions;
+use crate::compile::inputs::list_race::ListRace;
 use crate::compile::plan_memo::dryrun::{self, Planner};
 use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::request::environment;
@@ -31,6 +32,7 @@ use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
 use crate::toolchain::{HostDriver, HostFamily, PLACES_OF_TOOLS, Toolchain, identify, recall};
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -299,6 +301,14 @@ impl Invocation<'_> {
         } = prepared;
         let commands = commands(workspace, toolchain, plan, self.facts);
         let runner = self.runner();
+        let found = RefCell::new(None);
+        let look_up = || {
+            let request = (self.job, self.facts);
+            let hit = look_up(self.nvcc, request, toolchain, self.cache, self.recorder);
+            found.replace(hit);
+            found.borrow().is_some()
+        };
+        let list_race = self.list_race(plan, &look_up);
         let exact = self.semantic_off_reason();
         let (job, base_dir) = (self.job, self.cache.base_dir);
         let request = DirectKeyInputs::new(self.nvcc, job, self.facts, toolchain, base_dir).ok();
@@ -319,6 +329,7 @@ impl Invocation<'_> {
                 roots,
                 started: prepared.started,
                 mounts,
+                list_race: list_race.as_ref(),
             })
             .collect();
         let direct = request
@@ -335,7 +346,12 @@ impl Invocation<'_> {
             direct: direct.as_ref(),
             request: request.as_ref(),
         };
-        let (mut delivery, finished) = units.run()?;
+        let (mut delivery, finished) = match (units.run(), found.take()) {
+            (Err(Detour::Overtaken(_)), Some(hit)) => {
+                return serve(hit, (self.nvcc, self.args, job), self.cache, self.recorder);
+            }
+            (run, _) => run?,
+        };
         link::run(plan, &commands, &runner, &mut delivery.printed)?;
         keep_files(self.facts, plan, workspace)?;
         shown_commands::add(&mut delivery, job, self.nvcc, self.args)?;
@@ -346,6 +362,17 @@ impl Invocation<'_> {
             finished.count(self.cache, self.recorder, source);
         }
         Ok(())
+    }
+
+    /// The list of path sets that a distant server may have yet, of an invocation that direct mode can answer as a whole.
+    fn list_race<'l>(&'l self, plan: &Plan, look_up: &'l dyn Fn() -> bool) -> Option<ListRace<'l>> {
+        let pending = self.cache.take_pending_list()?;
+        let is_whole = plan.units.len() == 1 && plan.link.is_empty();
+        is_whole.then_some(ListRace {
+            cache: self.cache,
+            pending,
+            look_up,
+        })
     }
 
     fn runner(&self) -> Runner<'_> {

@@ -5,7 +5,7 @@ use crate::config::DriverVersion;
 use crate::exec::Slots;
 use crate::includes::digests::DigestTable;
 use crate::key::Digest;
-use crate::remote::Remote;
+use crate::remote::{PendingFetch, Remote};
 use crate::stats::{Counter, Stats};
 use crate::store::{Artefact, FileStore, Flights, OpenArtefact, StoreError, Worth};
 use crate::toolchain::{KeyedSettings, Memos};
@@ -53,22 +53,60 @@ impl StoreView<'_> {
         local().or_else(|| self.fetched(Worth::Result, key).then(local)?)
     }
 
-    /// The list of path sets under `key`. `named` gives the paths that the compile names, should other machines be asked.
-    pub fn path_sets(&self, key: &Digest, named: impl FnOnce() -> Vec<Vec<u8>>) -> Option<Vec<u8>> {
+    /// The list of path sets under `key`. Should other machines be asked, `named` gives the paths that the compile names,
+    /// and the compile `may_go_on` before they have answered: see [`StoreView::take_pending_list`].
+    pub fn path_sets(
+        &self,
+        key: &Digest,
+        may_go_on: bool,
+        named: impl FnOnce() -> Vec<Vec<u8>>,
+    ) -> Option<Vec<u8>> {
         let local = self.tried(self.store?.get_record(key)).flatten();
-        local.or_else(|| self.extended_path_sets(key, named))
+        local.or_else(|| self.extended_path_sets(key, may_go_on, named))
     }
 
     /// The list under `key` with what other machines have added to it; `None` if they have added nothing.
     pub fn extended_path_sets(
         &self,
         key: &Digest,
+        may_go_on: bool,
         named: impl FnOnce() -> Vec<Vec<u8>>,
     ) -> Option<Vec<u8>> {
-        let remote = self.remote.as_ref();
-        let is_extended =
-            remote.is_some_and(|remote| self.to_write().is_some() && remote.fetch_list(key, named));
+        let remote = self.writable_remote()?;
+        let is_extended = remote.fetch_list(key, may_go_on, named);
         is_extended.then(|| self.tried(self.store?.get_record(key)).flatten())?
+    }
+
+    /// The request for a list of path sets, if its answer has yet to come.
+    pub(crate) fn take_pending_list(&self) -> Option<PendingFetch> {
+        self.remote.as_ref()?.take_pending_list()
+    }
+
+    /// Asks servers for the record under `key`, if it is not here. Returns the request if its answer has yet to come.
+    pub(crate) fn ask_for_record(&self, key: &Digest) -> Option<PendingFetch> {
+        let remote = self.writable_remote()?;
+        let is_here = self.tried(self.store?.get_record(key)).flatten().is_some();
+        let keys = (!is_here).then_some(key);
+        remote.ask(Worth::Result, keys.into_iter())
+    }
+
+    /// Asks servers for the records of a stage, none of which is here. Returns the request if its answer has yet to come.
+    pub(crate) fn ask_for_stage<'k>(
+        &self,
+        keys: impl Iterator<Item = &'k Digest>,
+    ) -> Option<PendingFetch> {
+        self.writable_remote()?.ask(Worth::Intermediate, keys)
+    }
+
+    /// Takes the answer to a request, which is there. Returns whether it has brought a record.
+    pub(crate) fn take_answer(&self, pending: &PendingFetch) -> bool {
+        let remote = self.remote.as_ref();
+        remote.is_some_and(|remote| remote.take_answer(pending))
+    }
+
+    /// The servers, if what they have can be stored here.
+    fn writable_remote(&self) -> Option<&Remote<'_>> {
+        self.remote.as_ref().filter(|_| self.to_write().is_some())
     }
 
     /// How many records servers have brought so far. What is found after it has grown came from a server.
@@ -78,8 +116,8 @@ impl StoreView<'_> {
 
     /// Whether a server had the record under `key`, so that the store has it now.
     fn fetched(&self, worth: Worth, key: &Digest) -> bool {
-        let remote = self.remote.as_ref();
-        remote.is_some_and(|remote| self.to_write().is_some() && remote.fetch(worth, key))
+        let remote = self.writable_remote();
+        remote.is_some_and(|remote| remote.fetch(worth, key))
     }
 
     /// Tells other machines of a record that was stored, if it was.

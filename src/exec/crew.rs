@@ -7,6 +7,7 @@ use super::slots::{Chance, Slot, Slots};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::Signal;
 use std::ffi::OsString;
+use std::os::fd::BorrowedFd;
 
 /// Pauses between attempts to acquire a slot of the pool, in milliseconds; the last one repeats. A blocking lock
 /// cannot be waited for together with children and signals.
@@ -38,6 +39,14 @@ pub(super) enum Meanwhile {
     /// It can start a command as soon as there is a slot.
     Start,
     Nothing,
+}
+
+/// What came of waiting.
+pub(super) struct Waited {
+    /// The steps whose children have succeeded.
+    pub(super) done: Vec<usize>,
+    /// The numbers of the rivals that have answered.
+    pub(super) answered: Vec<usize>,
 }
 
 impl<'a> Crew<'a> {
@@ -89,10 +98,14 @@ impl<'a> Crew<'a> {
         Ok(())
     }
 
-    /// Waits until a child has ended, a signal has arrived or a slot may be free. Returns the steps whose
-    /// children have succeeded, or the failure of one that has not.
-    pub(super) fn wait<E>(&mut self, meanwhile: Meanwhile) -> Result<Vec<usize>, Failure<E>> {
-        self.sleep(meanwhile);
+    /// Waits until a child has ended, a signal or the answer of a rival has arrived or a slot may be free. Returns what
+    /// came of it, or the failure of a child.
+    pub(super) fn wait<E>(
+        &mut self,
+        meanwhile: Meanwhile,
+        rivals: &[(usize, BorrowedFd<'_>)],
+    ) -> Result<Waited, Failure<E>> {
+        let answered = self.sleep(meanwhile, rivals);
         let mut done = Vec::new();
         let mut index = 0;
         while index < self.running.len() {
@@ -110,11 +123,13 @@ impl<'a> Crew<'a> {
                 Err(error) => return Err(Failure::Start(running.step, error)),
             }
         }
-        Ok(done)
+        Ok(Waited { done, answered })
     }
 
-    fn sleep(&self, meanwhile: Meanwhile) {
-        let mut fds = vec![self.signals.wake()];
+    /// Returns the numbers of the rivals that have answered.
+    fn sleep(&self, meanwhile: Meanwhile, rivals: &[(usize, BorrowedFd<'_>)]) -> Vec<usize> {
+        let mut fds: Vec<_> = rivals.iter().map(|(_, rival)| *rival).collect();
+        fds.push(self.signals.wake());
         fds.extend(self.running.iter().map(|running| running.child.ended()));
         let mut pause = (meanwhile == Meanwhile::Work).then_some(0);
         if meanwhile == Meanwhile::Start && self.running.len() < self.width {
@@ -134,6 +149,14 @@ impl<'a> Crew<'a> {
             .collect();
         // EINTR serves as a wake-up, too: the caller checks for signals next.
         let _ = poll(&mut polled, pause.as_ref());
+        let rivals = rivals.iter().zip(&polled);
+        let answered = rivals.filter(|(_, fd)| !fd.revents().is_empty());
+        answered.map(|((number, _), _)| *number).collect()
+    }
+
+    /// Kills the child of `step`, if it runs.
+    pub(super) fn kill(&mut self, step: usize) {
+        self.running.retain(|running| running.step != step);
     }
 
     /// Sends `signal` to every child's process group, and kills what is still running after the grace period.

@@ -10,6 +10,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 use std::ffi::OsString;
+use std::os::fd::BorrowedFd;
 
 /// One step of a schedule.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,18 @@ pub trait Work {
 
     /// Called when the command of this step has succeeded, before any step after it begins.
     fn end(&mut self, step: usize) -> Result<(), Self::Error>;
+
+    /// What may make the command of a step unnecessary while it waits for a slot or runs: a number for each, and a
+    /// descriptor that becomes readable then.
+    fn rivals(&self) -> Vec<(usize, BorrowedFd<'_>)> {
+        Vec::new()
+    }
+
+    /// Called when the descriptor of a rival is readable; takes what it says, so that it is not readable again for that.
+    /// Returns the step whose command it has made unnecessary, if any: the command is killed, and the step begins again.
+    fn overtaken_by(&mut self, _rival: usize) -> Result<Option<usize>, Self::Error> {
+        Ok(None)
+    }
 
     /// Called any number of times while one command runs alone and nothing else is ready, for work that can overlap
     /// with it on another core.
@@ -89,9 +102,17 @@ pub fn run_steps<W: Work>(
         if meanwhile == Meanwhile::Nothing && crew.has_one() {
             work.meanwhile();
         }
-        for step in crew.wait(meanwhile)? {
+        let waited = crew.wait(meanwhile, &work.rivals())?;
+        for step in waited.done {
             work.end(step).map_err(Failure::Work)?;
             graph.finish(step);
+        }
+        for rival in waited.answered {
+            if let Some(step) = work.overtaken_by(rival).map_err(Failure::Work)? {
+                crew.kill(step);
+                commands.remove(&graph.ranks[step]);
+                graph.begin_again(step);
+            }
         }
     }
     Ok(())
@@ -172,6 +193,10 @@ impl Graph {
             .map(|step| graph.ranks[step])
             .collect();
         graph
+    }
+
+    fn begin_again(&mut self, step: usize) {
+        self.ready.insert(self.ranks[step]);
     }
 
     fn finish(&mut self, step: usize) {

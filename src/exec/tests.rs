@@ -5,7 +5,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use std::fs;
 use std::io::{PipeReader, PipeWriter, Read, Write, pipe};
 use std::num::NonZeroUsize;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::thread::sleep;
@@ -366,6 +366,75 @@ fn tokens_come_back_after_a_panic_and_nothing_runs_on() {
         assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
         yard.is_gone("grandchild");
     });
+}
+
+/// Steps whose commands never end, each with a pipe that may make them unnecessary.
+struct Raced<'a> {
+    yard: &'a Yard,
+    rivals: Vec<PipeReader>,
+    /// How often each step has begun.
+    begun: Vec<usize>,
+    /// What the answers said.
+    answers: Vec<u8>,
+}
+
+impl Work for Raced<'_> {
+    type Error = ();
+
+    fn begin(&mut self, step: usize) -> Result<Option<Command>, ()> {
+        self.begun[step] += 1;
+        let is_first = self.begun[step] == 1;
+        Ok(is_first.then(|| self.yard.shell(&step.to_string(), FOREVER)))
+    }
+
+    fn end(&mut self, _step: usize) -> Result<(), ()> {
+        Err(())
+    }
+
+    fn rivals(&self) -> Vec<(usize, BorrowedFd<'_>)> {
+        let rivals = self.rivals.iter().enumerate();
+        let open = rivals.filter(|(step, _)| self.begun[*step] == 1);
+        open.map(|(step, rival)| (step, rival.as_fd())).collect()
+    }
+
+    fn overtaken_by(&mut self, rival: usize) -> Result<Option<usize>, ()> {
+        let mut answer = [0];
+        self.rivals[rival].read_exact(&mut answer).map_err(drop)?;
+        self.answers.push(answer[0]);
+        Ok((answer == *b"y").then_some(rival))
+    }
+}
+
+#[test]
+fn a_command_that_is_overtaken_is_killed_and_its_step_begins_again() {
+    // The second command waits for the slot of the first when its rival answers.
+    for slots in [100, 1] {
+        let yard = Yard::with(Slots::new(NonZeroUsize::new(slots), None, None));
+        let (rivals, mut sides): (Vec<_>, Vec<_>) = (0..2).map(|_| pipe().expect("a pipe")).unzip();
+        let mut work = Raced {
+            yard: &yard,
+            rivals,
+            begun: vec![0; 2],
+            answers: Vec::new(),
+        };
+        sides[1].write_all(b"ny").expect("answers");
+        let first = sides.remove(0);
+        let child = yard.path("child");
+        let answer_later = move || {
+            let mut first = first;
+            while !child.exists() {
+                sleep(Duration::from_millis(1));
+            }
+            first.write_all(b"y").expect("an answer");
+        };
+        let answering = std::thread::spawn(answer_later);
+        let steps = [step(&[], 9), step(&[], 1)];
+        run_steps(&steps, &mut work, &[], 2, &yard.slots, &yard.signals).expect("success");
+        answering.join().expect("answers");
+        assert_eq!(work.begun, [2, 2]);
+        assert_eq!(work.answers.len(), 3);
+        yard.is_gone("grandchild");
+    }
 }
 
 #[test]

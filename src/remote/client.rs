@@ -1,32 +1,32 @@
 //! The shared level as one compile sees it. It waits for the helper at most `PCACHE_REMOTE_WAIT` in all, and asks it
-//! nothing more once it has failed.
+//! nothing more once it has failed. While a distant server answers, the tools run that its answer may make unnecessary.
 
-use super::place::{HelperPlace, LONGEST_ADDRESS, program_for};
-use super::protocol::{FetchAnswer, GREETING, Request};
+use super::connection::{Quiet, connect, is_recent, is_silence, open, read_all, start, wait};
+use super::place::HelperPlace;
+use super::protocol::{FetchAnswer, Greeting, Meanwhile, Request};
 use crate::config::Config;
 use crate::key::Digest;
 use crate::outcome::RemoteFailure;
 use crate::stats::{Counter, Stats};
 use crate::store::{QueuedRecord, RecordId, Worth};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::cell::Cell;
 use std::collections::HashSet;
-use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus, Stdio};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::thread;
-use std::time::{Duration, Instant, SystemTime};
-
-/// How long `pcache remote` waits for a helper that it has started, and how often a connection is tried.
-const START: Duration = Duration::from_secs(5);
-const STEP: Duration = Duration::from_millis(2);
+use std::time::{Duration, Instant};
 
 /// How long no compile tries again after a helper could not be started, or did not answer.
 const PAUSE: Duration = Duration::from_secs(30);
+
+/// How long a compile waits for an answer before it runs a tool that the answer may make unnecessary. A server in the same
+/// building answers in that time, and starting and killing a tool costs more of it.
+const NEAR: Duration = Duration::from_millis(5);
 
 /// What one compile asks of other machines, and has for them.
 pub struct Remote<'a> {
@@ -56,6 +56,12 @@ struct State {
     /// How long it has waited.
     waited: Duration,
     has_failed: bool,
+    /// Whether an answer took longer than [`NEAR`].
+    is_far: bool,
+    /// Whether the helper has seen no list of path sets for a while.
+    is_doubtful: bool,
+    /// The request for a list of path sets, if its answer has yet to come.
+    list: Option<PendingFetch>,
     asked: HashSet<RecordId>,
     made: Vec<QueuedRecord>,
 }
@@ -98,47 +104,170 @@ impl<'a> Remote<'a> {
     /// Whether the record under `key` is in the local cache now, where it was not before. Asks for each record once.
     pub(crate) fn fetch(&self, worth: Worth, key: &Digest) -> bool {
         let id = RecordId { worth, key: *key };
-        self.request(id, || Request::Fetch(vec![id]))
+        self.request(vec![id], Patience::Whole, Request::Fetch)
+            .is_here()
     }
 
-    /// The same for a list of path sets, of which only those are taken that lead to what this compile searches: `named`
-    /// are its working directory, and other paths.
-    pub(crate) fn fetch_list(&self, key: &Digest, named: impl FnOnce() -> Vec<Vec<u8>>) -> bool {
+    /// Asks for the records under `keys`, each of which would do. Returns the request if its answer takes longer than that
+    /// of a near server.
+    pub(crate) fn ask<'k>(
+        &self,
+        worth: Worth,
+        keys: impl Iterator<Item = &'k Digest>,
+    ) -> Option<PendingFetch> {
+        let ids = keys.map(|key| RecordId { worth, key: *key }).collect();
+        self.request(ids, Patience::Near, Request::Fetch).pending()
+    }
+
+    /// As [`Remote::fetch`] for a list of path sets, of which only those are taken that lead to what this compile searches:
+    /// `named` are its working directory, and other paths. If the request `may_go_on` while the passes run and servers had
+    /// no list lately, it is left for [`Remote::take_pending_list`].
+    pub(crate) fn fetch_list(
+        &self,
+        key: &Digest,
+        may_go_on: bool,
+        named: impl FnOnce() -> Vec<Vec<u8>>,
+    ) -> bool {
         let worth = Worth::Result;
         let id = RecordId { worth, key: *key };
-        self.request(id, || Request::FetchList(id, named()))
+        let patience = if may_go_on {
+            Patience::Doubtful
+        } else {
+            Patience::Whole
+        };
+        let list = |meanwhile, _| Request::FetchList(meanwhile, id, named());
+        let asked = self.request(vec![id], patience, list);
+        let is_here = asked.is_here();
+        self.lock().list = asked.pending();
+        is_here
     }
 
-    fn request(&self, id: RecordId, request: impl FnOnce() -> Request) -> bool {
+    /// The request for a list of path sets, if its answer has yet to come.
+    pub(crate) fn take_pending_list(&self) -> Option<PendingFetch> {
+        self.lock().list.take()
+    }
+
+    /// Asks for those of the records that were not asked for before.
+    fn request(
+        &self,
+        mut ids: Vec<RecordId>,
+        patience: Patience,
+        request: impl FnOnce(Meanwhile, Vec<RecordId>) -> Request,
+    ) -> Asked {
         let (free, left) = {
             let mut state = self.lock();
-            if state.has_failed || !state.asked.insert(id) {
-                return false;
+            ids.retain(|id| !state.has_failed && state.asked.insert(*id));
+            if ids.is_empty() {
+                return Asked::Answered;
             }
             (state.connections.pop(), state.left)
         };
         let began = Instant::now();
-        let asked = self.ask(free, &request(), left);
+        let count = ids.len();
+        let asked = self.connected(free, left).and_then(|connection| {
+            self.ask_over(connection, patience, left, |m| request(m, ids), count)
+        });
         let mut state = self.lock();
         let waited = began.elapsed();
         state.left = state.left.saturating_sub(waited);
         state.waited += waited;
-        match asked {
-            Ok((connection, answer)) => {
-                state.connections.push(connection);
-                let is_here = answer == FetchAnswer::Imported;
-                self.brought
-                    .fetch_add(u64::from(is_here), Ordering::Relaxed);
-                is_here
-            }
-            Err(failure) => {
-                // Of stages that asked side by side, one counts it.
-                let is_first = !std::mem::replace(&mut state.has_failed, true);
-                if let Some(failure) = failure.filter(|_| is_first) {
-                    self.stats.add(Counter::RemoteFailed(failure), 1);
-                }
-                false
-            }
+        drop(state);
+        asked.unwrap_or_else(|failure| {
+            self.fail(failure);
+            Asked::Answered
+        })
+    }
+
+    /// A free connection, or a new one.
+    ///
+    /// # Errors
+    /// The error is `None` if no helper runs, and none may be started.
+    fn connected(
+        &self,
+        free: Option<UnixStream>,
+        left: Duration,
+    ) -> Result<UnixStream, Option<RemoteFailure>> {
+        if left.is_zero() {
+            return Err(Some(RemoteFailure::Wait));
+        }
+        free.map_or_else(|| self.connect(left), Ok)
+    }
+
+    /// Sends a request for `count` records, and waits for the answer as long as it has `patience`.
+    fn ask_over(
+        &self,
+        connection: UnixStream,
+        patience: Patience,
+        left: Duration,
+        request: impl FnOnce(Meanwhile) -> Request,
+        count: usize,
+    ) -> Result<Asked, Option<RemoteFailure>> {
+        let near = {
+            let state = self.lock();
+            let is_short = match patience {
+                Patience::Whole => false,
+                Patience::Near => true,
+                Patience::Doubtful => state.is_doubtful,
+            };
+            let near = if state.is_far { Duration::ZERO } else { NEAR };
+            is_short.then_some(near.min(left))
+        };
+        let meanwhile = match near {
+            None => Meanwhile::Waits,
+            Some(_) => Meanwhile::Works,
+        };
+        let pending = PendingFetch {
+            connection,
+            count,
+            is_answered: Cell::new(false),
+        };
+        let sent = pending.send(&request(meanwhile), left);
+        sent.map_err(|error| Some(failure_of(&error)))?;
+        if let Some(near) = near
+            && !pending.is_answered_within(near)
+        {
+            self.lock().is_far = true;
+            return Ok(Asked::Pending(pending));
+        }
+        let is_here = self.answer(&pending, left).map_err(Some)?;
+        self.lock().connections.push(pending.connection);
+        Ok(if is_here {
+            Asked::Here
+        } else {
+            Asked::Answered
+        })
+    }
+
+    /// Takes the answer to a request, whose descriptor is readable. Returns whether the local cache has one of the records
+    /// now, where it had not before.
+    pub(crate) fn take_answer(&self, pending: &PendingFetch) -> bool {
+        // The helper writes it at once.
+        let answer = self.answer(pending, NEAR.max(self.config.remote_wait.value.into()));
+        answer.unwrap_or_else(|failure| {
+            self.fail(Some(failure));
+            false
+        })
+    }
+
+    fn answer(&self, pending: &PendingFetch, patience: Duration) -> Result<bool, RemoteFailure> {
+        let mut answers = vec![0; pending.count];
+        pending.is_answered.set(true);
+        read_all(&pending.connection, &mut answers, patience)
+            .map_err(|error| failure_of(&error))?;
+        let answers = answers.into_iter().map(FetchAnswer::of);
+        let answers: Option<Vec<_>> = answers.collect();
+        let answers = answers.ok_or(RemoteFailure::Helper)?.into_iter();
+        let brought = answers.filter(|answer| *answer == FetchAnswer::Imported);
+        let brought = brought.count() as u64;
+        self.brought.fetch_add(brought, Ordering::Relaxed);
+        Ok(brought > 0)
+    }
+
+    /// Asks nothing more. Of stages that asked side by side, one counts the failure.
+    fn fail(&self, failure: Option<RemoteFailure>) {
+        let is_first = !std::mem::replace(&mut self.lock().has_failed, true);
+        if let Some(failure) = failure.filter(|_| is_first) {
+            self.stats.add(Counter::RemoteFailed(failure), 1);
         }
     }
 
@@ -154,26 +283,6 @@ impl<'a> Remote<'a> {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The error is `None` if no helper runs, and none may be started.
-    fn ask(
-        &self,
-        free: Option<UnixStream>,
-        request: &Request,
-        left: Duration,
-    ) -> Result<(UnixStream, FetchAnswer), Option<RemoteFailure>> {
-        if left.is_zero() {
-            return Err(Some(RemoteFailure::Wait));
-        }
-        let mut connection = free.map_or_else(|| self.connect(left), Ok)?;
-        let exchanged = exchange(&mut connection, request, left);
-        let answer = exchanged.map_err(|error| match error.kind() {
-            // The helper goes on, and the next compile finds what it brings.
-            ErrorKind::WouldBlock | ErrorKind::TimedOut => RemoteFailure::Wait,
-            _ => RemoteFailure::Helper,
-        });
-        Ok((connection, answer?))
     }
 
     /// Connects to the helper. Starts it if it does not run. Does neither if that failed a short while ago.
@@ -198,7 +307,9 @@ impl<'a> Remote<'a> {
             }
             Err(_) => drop(fs::write(&silent, "")),
         }
-        connected.map_err(|_| Some(RemoteFailure::Helper))
+        let (connection, greeting) = connected.map_err(|_| Some(RemoteFailure::Helper))?;
+        self.lock().is_doubtful = greeting == Greeting::Doubtful;
+        Ok(connection)
     }
 
     fn connect_or_start(
@@ -206,7 +317,7 @@ impl<'a> Remote<'a> {
         place: &HelperPlace,
         settings: &[u8],
         patience: Duration,
-    ) -> io::Result<UnixStream> {
+    ) -> io::Result<(UnixStream, Greeting)> {
         match connect(place, patience) {
             Err(error) if !is_silence(&error) => {}
             connected => return connected,
@@ -268,156 +379,71 @@ impl<'a> Remote<'a> {
     }
 }
 
-/// Connects to the helper, and starts it if it does not run, whatever was tried before.
-pub(super) fn start_and_connect(place: &HelperPlace, settings: &[u8]) -> io::Result<UnixStream> {
-    place.prepare(settings)?;
-    start(place)?;
-    wait(place, START)
+/// How long a compile waits for an answer.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Patience {
+    /// As long as it waits at all.
+    Whole,
+    /// As long as a near server takes.
+    Near,
+    /// The same if servers had no list of path sets lately, and otherwise as long as it waits at all: a list that comes
+    /// saves all passes, and running them meanwhile costs processor time.
+    Doubtful,
 }
 
-/// Connects to a helper that is starting.
-fn wait(place: &HelperPlace, patience: Duration) -> io::Result<UnixStream> {
-    let began = Instant::now();
-    loop {
-        let left = patience.saturating_sub(began.elapsed());
-        match connect(place, left.max(STEP)) {
-            Ok(connection) => return Ok(connection),
-            Err(error) if left.is_zero() => return Err(error),
-            Err(_) => thread::sleep(STEP),
+/// What became of a request.
+enum Asked {
+    /// The local cache has a record now, where it was not before.
+    Here,
+    /// It has none, or nothing was asked for.
+    Answered,
+    Pending(PendingFetch),
+}
+
+impl Asked {
+    fn is_here(&self) -> bool {
+        matches!(self, Self::Here)
+    }
+
+    fn pending(self) -> Option<PendingFetch> {
+        match self {
+            Self::Pending(pending) => Some(pending),
+            Self::Here | Self::Answered => None,
         }
     }
 }
 
-fn exchange(
-    connection: &mut UnixStream,
-    request: &Request,
-    left: Duration,
-) -> io::Result<FetchAnswer> {
-    connection.set_write_timeout(Some(left))?;
-    request.write(&mut Quiet(connection))?;
-    let answer = read_byte(connection, left)?;
-    FetchAnswer::of(answer).ok_or_else(|| ErrorKind::InvalidData.into())
+/// A request whose answer has yet to come.
+pub(crate) struct PendingFetch {
+    connection: UnixStream,
+    /// How many records it is for.
+    count: usize,
+    is_answered: Cell<bool>,
 }
 
-/// Reads a byte for at most this time, however many signals the process gets.
-fn read_byte(connection: &mut UnixStream, patience: Duration) -> io::Result<u8> {
-    let began = Instant::now();
-    let mut byte = [0];
-    loop {
-        let left = patience.saturating_sub(began.elapsed());
-        if left.is_zero() {
-            return Err(ErrorKind::TimedOut.into());
-        }
-        connection.set_read_timeout(Some(left))?;
-        match connection.read(&mut byte) {
-            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
-            Ok(_) => return Ok(byte[0]),
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
+impl PendingFetch {
+    /// A descriptor that is readable when the answer is there; `None` once that was taken.
+    pub(crate) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        (!self.is_answered.get()).then(|| self.connection.as_fd())
+    }
+
+    fn send(&self, request: &Request, patience: Duration) -> io::Result<()> {
+        self.connection.set_write_timeout(Some(patience))?;
+        request.write(&mut Quiet(&self.connection))
+    }
+
+    fn is_answered_within(&self, patience: Duration) -> bool {
+        let patience = Timespec::try_from(patience).ok();
+        let mut answer = [PollFd::new(&self.connection, PollFlags::IN)];
+        // A signal ends the waiting, too: a tool that starts now is stopped by it.
+        poll(&mut answer, patience.as_ref()).is_ok_and(|ready| ready > 0)
     }
 }
 
-/// Writes to a connection without SIGPIPE, which a program that is not ours may not ignore.
-struct Quiet<'a>(&'a UnixStream);
-
-impl Write for Quiet<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        use rustix::net::{SendFlags, send};
-        Ok(send(self.0, bytes, SendFlags::NOSIGNAL)?)
+fn failure_of(error: &io::Error) -> RemoteFailure {
+    match error.kind() {
+        // The helper goes on, and the next compile finds what it brings.
+        ErrorKind::WouldBlock | ErrorKind::TimedOut => RemoteFailure::Wait,
+        _ => RemoteFailure::Helper,
     }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Connects to the helper of a place, and waits until it greets, as one that was stopped does not.
-pub(super) fn connect(place: &HelperPlace, patience: Duration) -> io::Result<UnixStream> {
-    let mut connection = open(place)?;
-    match read_byte(&mut connection, patience)? {
-        byte if [byte] == *GREETING => Ok(connection),
-        _ => Err(ErrorKind::InvalidData.into()),
-    }
-}
-
-/// Whether an error is that of a helper that runs and does not answer.
-pub(super) fn is_silence(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
-}
-
-/// Connects to the socket of a place without waiting: a helper that was stopped accepts nothing, and once its queue of
-/// connections is full, waiting would have no end. A socket whose path is too long for an address is reached through the
-/// descriptor of its directory.
-fn open(place: &HelperPlace) -> io::Result<UnixStream> {
-    use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType, connect};
-    let mut path = place.socket();
-    let directory = if path.as_os_str().len() < LONGEST_ADDRESS {
-        None
-    } else {
-        Some(File::open(&place.directory)?)
-    };
-    if let Some(directory) = &directory {
-        path = format!("/proc/self/fd/{}/socket", directory.as_raw_fd()).into();
-    }
-    let socket = rustix::net::socket_with(
-        AddressFamily::UNIX,
-        SocketType::STREAM,
-        SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
-        None,
-    )?;
-    connect(&socket, &SocketAddrUnix::new(path)?)?;
-    let connection = UnixStream::from(socket);
-    connection.set_nonblocking(false)?;
-    Ok(connection)
-}
-
-/// Starts the helper, which goes on as a process of its own when `start` has ended.
-fn start(place: &HelperPlace) -> io::Result<()> {
-    fs::write(place.attempt(), "")?;
-    let status = Command::new(find(place.program)?)
-        .arg("start")
-        .arg(&place.directory)
-        .env_clear()
-        .current_dir("/")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status()?;
-    if status.success() {
-        Ok(())
-    } else {
-        Err(io::Error::other("the helper did not start"))
-    }
-}
-
-/// Runs the helper in the foreground.
-pub(super) fn run_helper(program: &str, arguments: &[&OsStr]) -> io::Result<ExitStatus> {
-    Command::new(find(program)?).args(arguments).status()
-}
-
-/// The helper for the configured servers, beside this program or on PATH.
-///
-/// # Errors
-/// There is none.
-pub fn helper_program(config: &Config) -> io::Result<PathBuf> {
-    find(program_for(config))
-}
-
-fn find(program: &str) -> io::Result<PathBuf> {
-    let own = fs::read_link("/proc/self/exe")?;
-    let beside = own.with_file_name(program);
-    if beside.is_file() {
-        return Ok(beside);
-    }
-    let found = which::which(program);
-    found.map_err(|error| io::Error::other(format!("{program}: {error}")))
-}
-
-/// Whether the file was written within `time`.
-fn is_recent(path: &Path, time: Duration) -> bool {
-    let written = fs::metadata(path).and_then(|metadata| metadata.modified());
-    let age = written.map(|written| SystemTime::now().duration_since(written));
-    // A time to come is that of a clock that was set back.
-    age.is_ok_and(|age| age.is_ok_and(|age| age < time))
 }

@@ -1,6 +1,6 @@
 //! The helper as `pcache remote` sees it.
 
-use super::client::{connect, is_silence, run_helper, start_and_connect};
+use super::connection::{connect, is_silence, run_helper, start_and_connect};
 use super::place::{HELPER, HelperPlace};
 use super::protocol::{MOST_WANTED, Request};
 use crate::config::Config;
@@ -112,7 +112,7 @@ impl RemoteControl {
     /// A connection to the helper; `None` if none runs.
     fn connected(&self) -> io::Result<Option<UnixStream>> {
         match connect(&self.place, PATIENCE) {
-            Ok(connection) => Ok(Some(connection)),
+            Ok((connection, _)) => Ok(Some(connection)),
             Err(error) if is_silence(&error) => Err(error),
             Err(_) => Ok(None),
         }

@@ -6,6 +6,7 @@
 #[cfg(feature = "remote")]
 pub mod backend;
 mod client;
+mod connection;
 mod control;
 #[cfg(feature = "remote")]
 pub mod helper;
@@ -13,5 +14,7 @@ mod place;
 mod protocol;
 mod queue;
 
-pub use client::{Remote, helper_program};
+pub(crate) use client::PendingFetch;
+pub use client::Remote;
+pub use connection::helper_program;
 pub use control::{RemoteControl, keygen};

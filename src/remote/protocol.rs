@@ -9,7 +9,36 @@ use std::io::{self, ErrorKind, Read, Write};
 pub(super) const CLOUD_SCHEMES: [&str; 5] = ["s3", "gcs", "azblob", "grpc", "grpcs"];
 
 /// What the helper says first.
-pub(super) const GREETING: &[u8; 1] = b"h";
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Greeting {
+    /// Of the last lists of path sets that compiles asked for, a server had one.
+    Hopeful,
+    /// Servers had none of them.
+    Doubtful,
+}
+
+impl Greeting {
+    pub(super) fn byte(self) -> u8 {
+        match self {
+            Self::Hopeful => b'h',
+            Self::Doubtful => b'd',
+        }
+    }
+
+    pub(super) fn of(byte: u8) -> Option<Self> {
+        let all = [Self::Hopeful, Self::Doubtful];
+        all.into_iter().find(|greeting| greeting.byte() == byte)
+    }
+}
+
+/// What a compile does until a request is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Meanwhile {
+    /// It waits. If it gives up, that tells against the servers.
+    Waits,
+    /// It runs the tools that the answer may make unnecessary. If they are faster, that says nothing of the servers.
+    Works,
+}
 
 /// Most records that one request names.
 pub(super) const MOST_WANTED: usize = 64;
@@ -21,10 +50,10 @@ const LONGEST_NAMES: u32 = 8 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     /// To bring these records, and what they name, into the local cache.
-    Fetch(Vec<RecordId>),
+    Fetch(Meanwhile, Vec<RecordId>),
     /// To bring a list of path sets, without those that lead elsewhere than the compile that asks: its working directory,
     /// and the other paths that it names.
-    FetchList(RecordId, Vec<Vec<u8>>),
+    FetchList(Meanwhile, RecordId, Vec<Vec<u8>>),
     /// To look into the queue.
     Queued,
     /// To say how it is, as a JSON text.
@@ -36,15 +65,15 @@ pub(super) enum Request {
 impl Request {
     pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Fetch(wanted) => {
-                let mut bytes = vec![b'f', wanted.len() as u8];
+            Self::Fetch(meanwhile, wanted) => {
+                let mut bytes = vec![by(*meanwhile, b"fF"), wanted.len() as u8];
                 wanted.iter().for_each(|one| bytes.extend(one.bytes()));
                 to.write_all(&bytes)
             }
-            Self::FetchList(id, named) => {
+            Self::FetchList(meanwhile, id, named) => {
                 let named = named.join(&0);
                 let length = u32::try_from(named.len()).map_err(|_| ErrorKind::InvalidInput)?;
-                let mut bytes = vec![b'l'];
+                let mut bytes = vec![by(*meanwhile, b"lL")];
                 bytes.extend(id.bytes());
                 bytes.extend(length.to_le_bytes());
                 bytes.extend(named);
@@ -63,17 +92,22 @@ impl Request {
             return Ok(None);
         }
         let bad = || io::Error::from(ErrorKind::InvalidData);
+        let meanwhile = if kind[0].is_ascii_lowercase() {
+            Meanwhile::Waits
+        } else {
+            Meanwhile::Works
+        };
         Ok(Some(match kind {
-            [b'f'] => {
+            [b'f' | b'F'] => {
                 let mut count = [0];
                 from.read_exact(&mut count)?;
                 let count = usize::from(count[0]);
                 let mut names = vec![0; count.min(MOST_WANTED) * RECORD_LENGTH];
                 from.read_exact(&mut names)?;
                 let wanted = names.chunks(RECORD_LENGTH).map(RecordId::read);
-                Self::Fetch(wanted.collect::<Option<_>>().ok_or_else(bad)?)
+                Self::Fetch(meanwhile, wanted.collect::<Option<_>>().ok_or_else(bad)?)
             }
-            [b'l'] => {
+            [b'l' | b'L'] => {
                 let (mut id, mut length) = ([0; RECORD_LENGTH], [0; 4]);
                 from.read_exact(&mut id)?;
                 from.read_exact(&mut length)?;
@@ -84,13 +118,22 @@ impl Request {
                     return Err(bad());
                 }
                 let named = named.split(|byte| *byte == 0).map(<[u8]>::to_vec);
-                Self::FetchList(RecordId::read(&id).ok_or_else(bad)?, named.collect())
+                let id = RecordId::read(&id).ok_or_else(bad)?;
+                Self::FetchList(meanwhile, id, named.collect())
             }
             [b'q'] => Self::Queued,
             [b's'] => Self::Status,
             [b'x'] => Self::Stop,
             _ => return Err(bad()),
         }))
+    }
+}
+
+/// The byte of a request: the first one of a compile that waits.
+fn by(meanwhile: Meanwhile, bytes: &[u8; 2]) -> u8 {
+    match meanwhile {
+        Meanwhile::Waits => bytes[0],
+        Meanwhile::Works => bytes[1],
     }
 }
 
@@ -125,7 +168,7 @@ impl FetchAnswer {
 
 #[cfg(test)]
 mod tests {
-    use super::{FetchAnswer, RecordId, Request};
+    use super::{FetchAnswer, Greeting, Meanwhile, RecordId, Request};
     use crate::store::Worth;
 
     #[test]
@@ -136,8 +179,14 @@ mod tests {
         };
         let wanted = vec![id(Worth::Result, 1), id(Worth::Intermediate, 2)];
         for request in [
-            Request::Fetch(wanted),
-            Request::FetchList(id(Worth::Result, 3), vec![b"/a".to_vec(), b"../b".to_vec()]),
+            Request::Fetch(Meanwhile::Waits, wanted.clone()),
+            Request::Fetch(Meanwhile::Works, wanted),
+            Request::FetchList(Meanwhile::Waits, id(Worth::Result, 3), vec![b"/a".to_vec()]),
+            Request::FetchList(
+                Meanwhile::Works,
+                id(Worth::Result, 3),
+                vec![b"/a".to_vec(), b"../b".to_vec()],
+            ),
             Request::Queued,
             Request::Status,
             Request::Stop,
@@ -157,6 +206,8 @@ mod tests {
             assert!(Request::read(&mut &*bytes).is_err(), "{bytes:?}");
         }
         assert_eq!(FetchAnswer::of(b'?'), None);
+        assert_eq!(Greeting::of(b'?'), None);
+        assert_eq!(Greeting::of(b'd'), Some(Greeting::Doubtful));
         assert_eq!(FetchAnswer::of(b'y'), Some(FetchAnswer::Imported));
     }
 }

@@ -305,7 +305,7 @@ impl Direct<'_> {
     /// Puts `set` first in the list of path sets. If two processes do so at once, the set of one may be lost, which
     /// costs a preprocessing.
     fn keep_set(&self, set: PathSet) -> bool {
-        let list = self.cache.path_sets(&self.key, || self.named());
+        let list = self.cache.path_sets(&self.key, false, || self.named());
         let older = list.as_deref().and_then(path_set::read_list);
         match path_set::list_with(set, older.unwrap_or_default()) {
             Some(list) => self.cache.keep(&self.key, &list),

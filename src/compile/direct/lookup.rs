@@ -69,6 +69,8 @@ pub(crate) struct Direct<'a> {
     pub(super) roots: Roots,
     /// Whether semantic (token-only) matches are allowed.
     pub(super) counts_tokens: bool,
+    /// Whether the compile goes on while a distant server answers: its passes show what a list is worth.
+    pub(super) may_go_on: bool,
 }
 
 impl<'a> Direct<'a> {
@@ -102,6 +104,7 @@ impl<'a> Direct<'a> {
             table,
             roots: request.roots.clone(),
             counts_tokens: false,
+            may_go_on: job.inputs.len() == 1,
         };
         let mut family = Some(toolchain.host);
         let is_own = toolchain.driver == HostDriver::Own;
@@ -157,6 +160,7 @@ impl<'a> Direct<'a> {
             key: sink.finish(),
             questions: self.questions.clone(),
             roots: self.roots.clone(),
+            may_go_on: false,
             ..*self
         }
     }
@@ -182,13 +186,14 @@ impl<'a> Direct<'a> {
             recorder.note("direct", "not looked up: PCACHE_RECACHE is set");
             return None;
         }
-        let Some(list) = self.cache.path_sets(&self.key, || self.named()) else {
+        let (cache, may_go_on) = (self.cache, self.may_go_on);
+        let Some(list) = cache.path_sets(&self.key, may_go_on, || self.named()) else {
             recorder.note("direct", "no such command line was compiled before");
             return None;
         };
         let found = self.look_through_list(&list, recorder, fetch, fetch_alike);
         found.or_else(|| {
-            let list = self.cache.extended_path_sets(&self.key, || self.named())?;
+            let list = cache.extended_path_sets(&self.key, may_go_on, || self.named())?;
             recorder.note("direct", "other machines have more path sets");
             self.look_through_list(&list, recorder, fetch, fetch_alike)
         })

@@ -4,6 +4,7 @@
 use crate::cmdline::Observed;
 use crate::compile::inputs::extra_passes::UnitPasses;
 use crate::compile::inputs::host::{Answers, HostCompiler};
+use crate::compile::inputs::list_race::ListRace;
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::commands::Commands;
 use crate::compile::run::runner::Runner;
@@ -37,6 +38,8 @@ pub(crate) struct UnitContext<'a> {
     pub started: CoarseTime,
     /// Notices changes of mounts since then.
     pub mounts: &'a Mounts,
+    /// What may make the whole compile unnecessary.
+    pub list_race: Option<&'a ListRace<'a>>,
 }
 
 impl<'a> UnitContext<'a> {

@@ -4,6 +4,7 @@ use crate::compile::detour::Detour;
 use crate::compile::file_digest::digest_file;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::{Entered, ReadFiles};
+use crate::compile::inputs::list_race::ListRace;
 use crate::compile::run::commands::Outputs;
 use crate::compile::run::printed::OutputStream;
 use crate::compile::run::runner::StageLog;
@@ -19,6 +20,7 @@ use memchr::memmem;
 use sha2::{Digest as _, Sha256};
 use std::collections::HashMap;
 use std::fs;
+use std::os::fd::BorrowedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -132,6 +134,16 @@ fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), 
         fn end(&mut self, step: usize) -> Result<(), Detour> {
             self.2.end(step, StageEnd::Ran);
             Ok(())
+        }
+
+        fn rivals(&self) -> Vec<(usize, BorrowedFd<'_>)> {
+            let list = self.0.list_race.and_then(ListRace::rival);
+            list.into_iter().collect()
+        }
+
+        fn overtaken_by(&mut self, _rival: usize) -> Result<Option<usize>, Detour> {
+            self.0.list_race.map_or(Ok(()), ListRace::answered)?;
+            Ok(None)
         }
     }
 

@@ -92,3 +92,18 @@ fn check_stub_name(
         Ok(())
     }
 }
+
+/// More than this that fatbinary wrote is not stored: it takes 9 ms to write 0.5 MB, in which the device code is
+/// compressed already.
+const LONGEST_FATBINARY: usize = 64 << 10;
+
+/// Fails if what `stage` wrote takes more room in the store than the stage is worth.
+pub(super) fn worth_storing(stage: &Stage, contents: &[&[u8]]) -> Result<(), NotStored> {
+    let length: usize = contents.iter().map(|bytes| bytes.len()).sum();
+    if stage.tool == Tool::Fatbinary && length > LONGEST_FATBINARY {
+        return Err(format!(
+            "{length} bytes are written again as fast as they are read"
+        ));
+    }
+    Ok(())
+}

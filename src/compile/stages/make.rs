@@ -4,26 +4,29 @@
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
+use crate::compile::inputs::list_race::{LIST, ListRace};
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::run::runner::StageLog;
 use crate::compile::stages::one_step::OneStep;
 use crate::compile::stages::stage_cache::{StageResults, Stages, count};
 use crate::compile::stages::stored::HostTexts;
-use crate::compile::store_view::StoreView;
 use crate::exec::{Command, Work};
 use crate::journal::StageEnd;
 use crate::outcome::FallbackReason;
+use crate::remote::PendingFetch;
 use crate::stats::Counter;
 use std::collections::BTreeSet;
+use std::os::fd::BorrowedFd;
 
-/// Takes every stage except the passes, which have run, from the store, or runs it. `overlap` is called while the last
-/// of them runs, perhaps several times.
+/// Takes every stage except the passes, which have run, from the store, or runs it. `rivals` are requests for the whole
+/// product. `overlap` is called while the last of the stages runs, perhaps several times.
 pub(crate) fn compile_stages(
     work: &UnitContext<'_>,
     one_step: Option<&OneStep<'_>>,
     id: &[u8],
     read: &PassResults,
     line_insensitive: Option<&LineInsensitive>,
+    rivals: &[PendingFetch],
     overlap: &mut dyn FnMut(),
 ) -> Result<StageResults, Detour> {
     if let Some(one_step) = one_step {
@@ -43,7 +46,7 @@ pub(crate) fn compile_stages(
         let mut ran = BTreeSet::new();
         for texts in [HostTexts::ByDigest, HostTexts::Whole] {
             let split = Some((&split, texts));
-            let stages = Stages::new(&work, read, line_insensitive, id, split)?;
+            let stages = Stages::new(&work, read, line_insensitive, id, split)?.against(rivals);
             match run_stages(&work, stages.after(std::mem::take(&mut ran)), overlap)? {
                 StagesEnd::Made(results) => return Ok(results),
                 StagesEnd::LackText(before) => ran = before,
@@ -54,7 +57,7 @@ pub(crate) fn compile_stages(
             .recorder
             .note("host compile", "in one step: two do not fit");
     }
-    let stages = Stages::new(work, read, line_insensitive, id, None)?;
+    let stages = Stages::new(work, read, line_insensitive, id, None)?.against(rivals);
     Ok(match run_stages(work, stages, overlap)? {
         StagesEnd::Made(results) => results,
         StagesEnd::LackText(_) | StagesEnd::Misfit => StageResults::default(),
@@ -107,43 +110,6 @@ fn run_side_by_side(
     numbers: &[usize],
     overlap: &mut dyn FnMut(),
 ) -> Result<(), Detour> {
-    // The stages, their numbers, the overlapping work, the log, and the cache.
-    struct Rest<'a, 'b>(
-        &'b mut Stages<'a>,
-        &'b [usize],
-        &'b mut dyn FnMut(),
-        StageLog<'b>,
-        &'b StoreView<'b>,
-    );
-
-    impl Work for Rest<'_, '_> {
-        type Error = Detour;
-
-        fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
-            self.3.begin(step);
-            let brought = self.4.brought();
-            let command = self.0.begin(self.1[step])?;
-            if command.is_none() {
-                let is_served = self.4.brought() > brought;
-                self.3.end(step, StageEnd::found(is_served));
-            }
-            Ok(command)
-        }
-
-        fn started(&mut self, step: usize) {
-            self.3.start(step);
-        }
-
-        fn end(&mut self, step: usize) -> Result<(), Detour> {
-            self.3.end(step, StageEnd::Ran);
-            Ok(self.0.end(self.1[step])?)
-        }
-
-        fn meanwhile(&mut self) {
-            self.2();
-        }
-    }
-
     let chosen: Vec<_> = numbers.iter().map(|number| work.stage(*number)).collect();
     let numbered: Vec<_> = numbers
         .iter()
@@ -151,10 +117,77 @@ fn run_side_by_side(
         .zip(chosen.iter().copied())
         .collect();
     let log = StageLog::of(work.runner.recorder, work.plan, &numbered);
+    let mut rest = Rest {
+        stages,
+        numbers,
+        overlap,
+        log,
+        work,
+        overtaken: BTreeSet::new(),
+    };
     work.runner.run(
         &chosen,
-        &mut Rest(stages, numbers, overlap, log, work.cache),
+        &mut rest,
         &work.commands.environment,
         FallbackReason::Stage,
     )
+}
+
+/// The stages of a unit as steps of a schedule.
+struct Rest<'a, 'b> {
+    stages: &'b mut Stages<'a>,
+    /// The number of each step's stage.
+    numbers: &'b [usize],
+    overlap: &'b mut dyn FnMut(),
+    log: StageLog<'b>,
+    work: &'b UnitContext<'b>,
+    /// The steps whose results servers have brought while they ran.
+    overtaken: BTreeSet<usize>,
+}
+
+impl Work for Rest<'_, '_> {
+    type Error = Detour;
+
+    fn begin(&mut self, step: usize) -> Result<Option<Command>, Detour> {
+        let is_overtaken = self.overtaken.contains(&step);
+        if !is_overtaken {
+            self.log.begin(step);
+        }
+        let brought = self.work.cache.brought();
+        let command = self.stages.begin(self.numbers[step])?;
+        if command.is_none() {
+            let is_served = is_overtaken || self.work.cache.brought() > brought;
+            self.log.end(step, StageEnd::found(is_served));
+        }
+        Ok(command)
+    }
+
+    fn started(&mut self, step: usize) {
+        self.log.start(step);
+    }
+
+    fn end(&mut self, step: usize) -> Result<(), Detour> {
+        self.log.end(step, StageEnd::Ran);
+        Ok(self.stages.end(self.numbers[step])?)
+    }
+
+    fn rivals(&self) -> Vec<(usize, BorrowedFd<'_>)> {
+        let list = self.work.list_race.and_then(ListRace::rival);
+        self.stages.rivals().chain(list).collect()
+    }
+
+    fn overtaken_by(&mut self, rival: usize) -> Result<Option<usize>, Detour> {
+        if rival == LIST {
+            self.work.list_race.map_or(Ok(()), ListRace::answered)?;
+            return Ok(None);
+        }
+        let number = self.stages.overtaken_by(rival)?;
+        let step = self.numbers.iter().position(|one| Some(*one) == number);
+        self.overtaken.extend(step);
+        Ok(step)
+    }
+
+    fn meanwhile(&mut self) {
+        (self.overlap)();
+    }
 }

@@ -3,11 +3,13 @@
 
 mod doubts;
 mod host_texts;
+mod keeping;
 mod keys;
 pub(crate) mod make;
 mod nameless;
 pub(crate) mod one_step;
 pub(crate) mod record;
+mod requests;
 mod shape;
 mod splice;
 pub(crate) mod stage_cache;

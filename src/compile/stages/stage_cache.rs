@@ -5,16 +5,15 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::QuotedSources;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
 use crate::compile::inputs::preprocess::PassResults;
-use crate::compile::inputs::quoted_sources;
 use crate::compile::run::commands::Outputs;
-use crate::compile::run::printed::{OutputStream, Printed};
+use crate::compile::run::printed::OutputStream;
 use crate::compile::run::stage_names;
 use crate::compile::run::workspace::write;
 use crate::compile::stages::doubts;
 use crate::compile::stages::host_texts::{self, KnownText};
 use crate::compile::stages::keys::{Keys, StageInputs, StoredForm};
 use crate::compile::stages::nameless::{self, Code};
-use crate::compile::stages::record::{SCHEMA, StageOutput, StageRecord};
+use crate::compile::stages::requests::Requests;
 use crate::compile::stages::shape::{self, Written};
 use crate::compile::stages::stored::{self, HostTexts, StoredFile};
 use crate::compile::stages::two_steps::TwoSteps;
@@ -23,23 +22,25 @@ use crate::includes::lookups::NotStored;
 use crate::key::{Digest, RootSet};
 use crate::outcome::{Fallback, FallbackReason};
 use crate::plan::{FileId, Split, Stage, Tool};
+use crate::remote::PendingFetch;
 use crate::stats::{Counter, StageKind};
 use sha2::{Digest as _, Sha256};
 use std::cell::OnceCell;
 use std::collections::{BTreeSet, HashMap};
 use std::fs;
+use std::os::fd::BorrowedFd;
 use std::path::PathBuf;
 
 /// The stages of one unit whose passes have run.
 pub(crate) struct Stages<'a> {
-    inputs: StageInputs<'a>,
+    pub(super) inputs: StageInputs<'a>,
     /// The keys of the stages that run.
     keys: HashMap<usize, Keys>,
     /// The stages that came from the store.
     served: BTreeSet<usize>,
     /// The stages that have run, with those of an attempt before this one.
     ran: BTreeSet<usize>,
-    two_steps: Option<TwoSteps<'a>>,
+    pub(super) two_steps: Option<TwoSteps<'a>>,
     texts: HostTexts,
     /// The files that are known by their digests alone.
     left_out: BTreeSet<FileId>,
@@ -47,8 +48,10 @@ pub(crate) struct Stages<'a> {
     lacks_text: bool,
     /// The roots that they show.
     roots: RootSet,
+    /// What distant servers were asked for.
+    requests: Requests<'a>,
     /// Every file that the unit's passes read; `None` if one has changed since.
-    sources: OnceCell<Option<QuotedSources>>,
+    pub(super) sources: OnceCell<Option<QuotedSources>>,
 }
 
 impl<'a> Stages<'a> {
@@ -83,8 +86,15 @@ impl<'a> Stages<'a> {
             left_out: BTreeSet::new(),
             lacks_text: false,
             roots: RootSet::default(),
+            requests: Requests::default(),
             sources: OnceCell::new(),
         })
+    }
+
+    /// While the stages run, servers answer these requests for the whole product.
+    pub(crate) fn against(self, product: &'a [PendingFetch]) -> Self {
+        let requests = Requests::of(self.inputs.work.plan, product);
+        Self { requests, ..self }
     }
 
     /// Begins stage `number`, whose inputs are all in the workspace. Returns the command to run, or `None` if
@@ -102,12 +112,10 @@ impl<'a> Stages<'a> {
             .commands
             .command(work.plan, stage, number, Outputs::Private)?;
         if let Some(keys) = self.inputs.keys(stage, &command) {
-            for (key, form) in keys.all().filter(|_| !work.cache.recache) {
-                if self.restore(stage, number, key, form)? {
-                    self.served.insert(number);
-                    self.note_compiled(stage, number);
-                    return Ok(None);
-                }
+            if !work.cache.recache && self.is_restored(stage, number, &keys)? {
+                self.served.insert(number);
+                self.note_compiled(stage, number);
+                return Ok(None);
             }
             self.keys.insert(number, keys);
         }
@@ -115,9 +123,6 @@ impl<'a> Stages<'a> {
             self.lacks_text = true;
             let detail = "the text of cudafe++ is not stored";
             return Err(Fallback::new(FallbackReason::Stage, detail).into());
-        }
-        if self.ran.insert(number) {
-            count(work, stage, Counter::StageMiss);
         }
         for (flag, path) in shape::added(work, stage, number) {
             command.args.push(flag.into());
@@ -129,6 +134,10 @@ impl<'a> Stages<'a> {
     /// Ends stage `number`, which has succeeded, and stores its result if possible.
     pub(crate) fn end(&mut self, number: usize) -> Result<(), Fallback> {
         let stage = self.inputs.work.stage(number);
+        self.requests.forget(number);
+        if self.ran.insert(number) {
+            count(self.inputs.work, stage, Counter::StageMiss);
+        }
         if let Some(two_steps) = &mut self.two_steps {
             two_steps.end(self.inputs.work, stage, number)?;
         }
@@ -158,7 +167,7 @@ impl<'a> Stages<'a> {
         let mut is_stored = false;
         let bytes: Vec<_> = contents.iter().map(|content| &content.bytes[..]).collect();
         let is_split = self.two_steps.is_some();
-        let checked = worth_storing(stage, &bytes)
+        let checked = doubts::worth_storing(stage, &bytes)
             .and_then(|()| doubts::check(&self.inputs, is_split, (stage, number), &bytes));
         let storable_form = checked
             .and_then(|()| form.ok_or_else(|| "the module id is in more than names".to_owned()));
@@ -284,6 +293,46 @@ impl<'a> Stages<'a> {
         self.two_steps.as_ref().is_some_and(TwoSteps::is_misfit)
     }
 
+    /// Restores the stage from the store, where a near server may have put it just now. A distant one is asked, and the
+    /// stage runs until it answers.
+    fn is_restored(&mut self, stage: &Stage, number: usize, keys: &Keys) -> Result<bool, Fallback> {
+        if self.is_restored_locally(stage, number, keys)? {
+            return Ok(true);
+        }
+        let cache = self.inputs.work.cache;
+        let brought = cache.brought();
+        let asked = cache.ask_for_stage(keys.all().map(|(key, _)| key));
+        self.requests.add(number, asked);
+        Ok(cache.brought() > brought && self.is_restored_locally(stage, number, keys)?)
+    }
+
+    fn is_restored_locally(
+        &mut self,
+        stage: &Stage,
+        number: usize,
+        keys: &Keys,
+    ) -> Result<bool, Fallback> {
+        for (key, form) in keys.all() {
+            if self.restore(stage, number, key, form)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// What distant servers have yet to answer.
+    pub(crate) fn rivals(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
+        self.requests.rivals()
+    }
+
+    /// Takes an answer. Returns the stage that need not run any more, if any.
+    ///
+    /// # Errors
+    /// The whole product is in the store.
+    pub(crate) fn overtaken_by(&mut self, rival: usize) -> Result<Option<usize>, Detour> {
+        self.requests.answered(self.inputs.work.cache, rival)
+    }
+
     /// Writes everything that the stored stage wrote and printed to the workspace. Returns whether all of it was in
     /// the store.
     fn restore(
@@ -332,126 +381,6 @@ impl<'a> Stages<'a> {
         let digest = file.file.zip(text.digest());
         self.inputs.digests.extend(digest);
     }
-
-    /// Stores the stage's result under the keys of its form. Best effort: if it fails, the stage runs again next time.
-    fn store(
-        &self,
-        stage: &Stage,
-        number: usize,
-        (keys, form): (&Keys, StoredForm),
-        contents: &[WrittenContent],
-    ) -> Option<()> {
-        self.inputs.work.check_settings().ok()?;
-        let cache = self.inputs.work.cache;
-        let printed = self.inputs.work.commands.workspace.printed(number);
-        // CUDA's own tools quote the preprocessed text, which is their input and so part of the key. The host
-        // compiler's messages quote lines of the sources.
-        let quotes_sources = match stage.tool {
-            Tool::HostCompile => !printed.is_empty(),
-            Tool::Cicc => self.inputs.work.copies_sources(),
-            Tool::Ptxas => self.inputs.work.measures_sources(),
-            _ => false,
-        };
-        let sources = if quotes_sources {
-            self.sources()?
-        } else {
-            QuotedSources::default()
-        };
-        let (outputs, texts) = self.keep_files(stage, contents)?;
-        // What is printed may name the module id too, so it is stored in the form of the files.
-        let [stdout, stderr] = self.in_form(&printed, form)?.keep(cache)?;
-        let record = StageRecord {
-            schema: SCHEMA,
-            outputs,
-            texts,
-            stdout,
-            stderr,
-            sources,
-            source: self.inputs.work.source(),
-        };
-        let keys = match form {
-            StoredForm::Named => keys.named.as_ref()?,
-            StoredForm::Nameless => keys.nameless.as_ref()?,
-        };
-        cache.keep_stage_record(&keys.exact, &serde_json::to_vec(&record).ok()?);
-        // Under this key, the files that messages mention must be unchanged, as their lines must not have moved.
-        if let Some(line_insensitive) = &keys.line_insensitive
-            && let Some(sources) = self.named(&printed)
-        {
-            let record = StageRecord { sources, ..record };
-            cache.keep_stage_record(line_insensitive, &serde_json::to_vec(&record).ok()?);
-        }
-        Some(())
-    }
-
-    /// Stores the files of a stage: their bytes, or what is known of a text.
-    fn keep_files(
-        &self,
-        stage: &Stage,
-        contents: &[WrittenContent],
-    ) -> Option<(Vec<StageOutput>, Vec<KnownText>)> {
-        let cache = self.inputs.work.cache;
-        let mut outputs = Vec::with_capacity(contents.len());
-        let mut texts = Vec::new();
-        for content in contents {
-            if self.two_steps.is_some()
-                && let Some(text) =
-                    KnownText::of(&self.inputs, stage, &content.file, &content.bytes)
-            {
-                texts.push(text);
-                continue;
-            }
-            let bytes = content.nameless.as_ref().unwrap_or(&content.bytes);
-            let is_result = content
-                .file
-                .file
-                .is_some_and(|file| self.inputs.work.unit.results.contains(&file));
-            outputs.push(StageOutput {
-                flag: content.file.flag.clone(),
-                artefact: if is_result {
-                    cache.keep_artefact(bytes)?
-                } else {
-                    cache.keep_intermediate(bytes)?
-                },
-            });
-        }
-        Some((outputs, texts))
-    }
-
-    /// The files that `printed` may mention; `None` if they cannot be determined.
-    fn named(&self, printed: &Printed) -> Option<QuotedSources> {
-        if printed.is_empty() {
-            return Some(QuotedSources::default());
-        }
-        self.inputs
-            .line_insensitive
-            .filter(|line_insensitive| !line_insensitive.renames)?;
-        self.sources()?;
-        quoted_sources::named(&self.inputs.read.known, &printed.texts())
-    }
-
-    /// What a stage printed, in the form in which it is stored.
-    fn in_form(&self, printed: &Printed, form: StoredForm) -> Option<Printed> {
-        match form {
-            StoredForm::Named => Some(printed.clone()),
-            StoredForm::Nameless => Some(Printed {
-                stdout: nameless::remove(&printed.stdout, self.inputs.id)?,
-                stderr: nameless::remove(&printed.stderr, self.inputs.id)?,
-            }),
-        }
-    }
-
-    /// Every file that the unit's passes read. `None` if one has changed since they read it.
-    fn sources(&self) -> Option<QuotedSources> {
-        self.sources.get_or_init(|| self.digest_sources()).clone()
-    }
-
-    fn digest_sources(&self) -> Option<QuotedSources> {
-        let files = self.inputs.read.known.resolve().ok()?;
-        let sources = files.sources()?;
-        files.check_unchanged(self.inputs.work.started).ok()?;
-        Some(sources)
-    }
 }
 
 /// How the stages of a unit were compiled.
@@ -465,27 +394,12 @@ pub(crate) struct StageResults {
     pub roots: RootSet,
 }
 
-/// More than this that fatbinary wrote is not stored: it takes 9 ms to write 0.5 MB, in which the device code is
-/// compressed already.
-const LONGEST_FATBINARY: usize = 64 << 10;
-
-/// Fails if what `stage` wrote takes more room in the store than the stage is worth.
-fn worth_storing(stage: &Stage, contents: &[&[u8]]) -> Result<(), NotStored> {
-    let length: usize = contents.iter().map(|bytes| bytes.len()).sum();
-    if stage.tool == Tool::Fatbinary && length > LONGEST_FATBINARY {
-        return Err(format!(
-            "{length} bytes are written again as fast as they are read"
-        ));
-    }
-    Ok(())
-}
-
 /// A file that a stage wrote.
-struct WrittenContent {
-    file: Written,
-    bytes: Vec<u8>,
+pub(super) struct WrittenContent {
+    pub(super) file: Written,
+    pub(super) bytes: Vec<u8>,
     /// The bytes without the module id, if all of the stage's files have that form.
-    nameless: Option<Vec<u8>>,
+    pub(super) nameless: Option<Vec<u8>>,
 }
 
 /// Adds one to the counter that `outcome` returns for the kind of `stage`, if statistics count that kind.

@@ -41,7 +41,7 @@ pub(super) fn fetch(
     texts: HostTexts,
 ) -> Option<StoredStage> {
     let cache = inputs.work.cache;
-    let record: StageRecord = serde_json::from_slice(&cache.stage_record(key)?).ok()?;
+    let record: StageRecord = serde_json::from_slice(&cache.intermediate_record(key)?).ok()?;
     if record.schema != SCHEMA || !record.sources.are_unchanged() {
         return None;
     }

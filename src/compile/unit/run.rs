@@ -1,7 +1,7 @@
 //! Compiles one translation unit: preprocesses it, takes it from the store by its key, or runs its stages and stores
 //! the result.
 
-use crate::compile::detour::Detour;
+use crate::compile::detour::{Brought, Detour};
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::ReadFiles;
 use crate::compile::inputs::line_insensitive::{self, LineInsensitive, ObservedPositions};
@@ -22,8 +22,9 @@ use crate::compile::unit::stored::{
     KeyParts, StoredUnit, copy, fetch, keep, keep_per_output, record,
 };
 use crate::key::{Digest, Explanation, RootName, RootSet};
+use crate::remote::PendingFetch;
 use crate::store::Turn;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::os::unix::ffi::OsStrExt;
 use std::time::Instant;
 
@@ -74,6 +75,8 @@ struct UnitRun<'a> {
     line_insensitive: Option<LineInsensitive>,
     /// Whether the passes have been counted. A second attempt does not run them again.
     counted: Cell<bool>,
+    /// What distant servers were asked for and have yet to answer.
+    pending: RefCell<Vec<PendingFetch>>,
 }
 
 /// Runs the passes of `work`, then takes the product from the store or compiles it. `overlap` is called with what the
@@ -95,6 +98,7 @@ pub(crate) fn compile_unit(
         keys: UnitKeys::of(work, &read),
         line_insensitive: None,
         counted: Cell::new(false),
+        pending: RefCell::default(),
     };
     // The line-insensitive digests take time, so they are only computed once the exact key has missed.
     let brought = work.cache.brought();
@@ -187,11 +191,12 @@ impl UnitRun<'_> {
     }
 
     fn fetch(&self, key: &Digest) -> Option<StoredUnit> {
-        if self.work.cache.recache {
-            None
-        } else {
-            fetch(self.work, key, self.keys.stages())
+        let cache = self.work.cache;
+        if cache.recache {
+            return None;
         }
+        self.pending.borrow_mut().extend(cache.ask_for_record(key));
+        fetch(self.work, key, self.keys.stages())
     }
 
     fn fetch_or_compile(
@@ -200,9 +205,11 @@ impl UnitRun<'_> {
         overlap: &mut dyn FnMut(&ReadFiles),
     ) -> Result<Obtained, Detour> {
         loop {
-            match self.attempt(scope, overlap)? {
-                Attempt::Done(obtained) => return Ok(*obtained),
-                Attempt::PerOutput => scope = OutputScope::ThisOutput,
+            match self.attempt(scope, overlap) {
+                Ok(Attempt::Done(obtained)) => return Ok(*obtained),
+                Ok(Attempt::PerOutput) => scope = OutputScope::ThisOutput,
+                Err(Detour::Overtaken(Brought::Unit)) => {}
+                Err(detour) => return Err(detour),
             }
         }
     }
@@ -260,6 +267,7 @@ impl UnitRun<'_> {
             &id,
             self.read,
             passes,
+            &self.pending.take(),
             &mut || overlap(&self.read.known),
         )?;
         let mut product = collect(self.work)?;

@@ -2,6 +2,7 @@
 //! while. Its settings come from a file beside its socket.
 
 use super::companions::Companions;
+use super::last_lists::LastLists;
 use super::orphans::adopt_orphans;
 use super::reach::SearchReach;
 use super::server::Server;
@@ -10,9 +11,9 @@ use super::transfer::{Transfer, UselessValues};
 use super::uploads::Uploads;
 use crate::config::Config;
 use crate::remote::place::{HelperPlace, LONGEST_ADDRESS};
-use crate::remote::protocol::{FetchAnswer, GREETING, Request};
+use crate::remote::protocol::{FetchAnswer, Meanwhile, Request};
 use crate::stats::Stats;
-use crate::store::FileStore;
+use crate::store::{FileStore, RecordId};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use std::fs::{self, File, Permissions};
@@ -103,6 +104,7 @@ pub(super) fn serve(directory: &Path) -> io::Result<()> {
     let helper = Arc::new(Helper {
         transfer,
         uploads: Uploads::of(place.queue()),
+        lists: LastLists::default(),
         connections: AtomicUsize::new(0),
         began: Instant::now(),
     });
@@ -162,6 +164,7 @@ fn bind(place: &HelperPlace) -> io::Result<UnixListener> {
 struct Helper {
     transfer: Transfer,
     uploads: Uploads,
+    lists: LastLists,
     connections: AtomicUsize,
     began: Instant,
 }
@@ -217,20 +220,19 @@ impl Helper {
     fn converse(&self, mut connection: UnixStream) -> io::Result<()> {
         connection.set_nonblocking(false)?;
         // The write fails if the compile has sent its request and closed the connection; the request can still be read.
-        let _ = connection.write_all(GREETING);
+        let _ = connection.write_all(&[self.lists.greeting().byte()]);
         while let Some(request) = Request::read(&mut connection)? {
             match request {
-                Request::Fetch(wanted) => {
-                    let nowhere = SearchReach::default();
+                Request::Fetch(meanwhile, wanted) => {
                     let began = Instant::now();
-                    let answers = wanted.iter().map(|id| self.transfer.fetch(id, &nowhere));
-                    let answers: Vec<u8> = answers.map(FetchAnswer::byte).collect();
-                    self.say(&mut connection, &answers, began)?;
+                    let answers = self.fetch_all(&wanted);
+                    self.say(&mut connection, &answers, meanwhile, began)?;
                 }
-                Request::FetchList(id, named) => {
+                Request::FetchList(meanwhile, id, named) => {
                     let began = Instant::now();
                     let answer = self.transfer.fetch(&id, &SearchReach::of(&named));
-                    self.say(&mut connection, &[answer.byte()], began)?;
+                    self.lists.note(answer);
+                    self.say(&mut connection, &[answer.byte()], meanwhile, began)?;
                 }
                 Request::Queued => self.uploads.tell(),
                 Request::Status => {
@@ -243,11 +245,42 @@ impl Helper {
         Ok(())
     }
 
+    /// Asks for records side by side. Returns the bytes of the answers.
+    fn fetch_all(&self, wanted: &[RecordId]) -> Vec<u8> {
+        let nowhere = SearchReach::default();
+        let fetch = |id: &RecordId| self.transfer.fetch(id, &nowhere).byte();
+        let Some((last, others)) = wanted.split_last() else {
+            return Vec::new();
+        };
+        thread::scope(|scope| {
+            let fetch = &fetch;
+            let others = others.iter().map(|id| {
+                let started = thread::Builder::new().spawn_scoped(scope, move || fetch(id));
+                (id, started)
+            });
+            // Started before the last one is asked for here.
+            let others: Vec<_> = others.collect();
+            let last = fetch(last);
+            let others = others.into_iter().map(|(id, started)| match started {
+                Ok(started) => started.join().unwrap_or(FetchAnswer::Failed.byte()),
+                // The system may allow no more threads.
+                Err(_) => fetch(id),
+            });
+            others.chain([last]).collect()
+        })
+    }
+
     /// Tells a compile what came of its request. If it has given up waiting, the servers hear of it: each of their answers
     /// may have come in time, and yet all of them too late.
-    fn say(&self, connection: &mut UnixStream, answers: &[u8], began: Instant) -> io::Result<()> {
+    fn say(
+        &self,
+        connection: &mut UnixStream,
+        answers: &[u8],
+        meanwhile: Meanwhile,
+        began: Instant,
+    ) -> io::Result<()> {
         let said = connection.write_all(answers);
-        if said.is_err() {
+        if said.is_err() && meanwhile == Meanwhile::Waits {
             let (waited, servers) = (began.elapsed(), &self.transfer.servers);
             let is_alone = servers.len() == 1;
             servers

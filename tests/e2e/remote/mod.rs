@@ -7,6 +7,7 @@ mod helper;
 mod kills;
 mod kinds;
 mod origin;
+mod races;
 mod requests;
 mod trust;
 mod values;
