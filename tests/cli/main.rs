@@ -15,6 +15,7 @@ mod cache;
 mod config;
 mod damage;
 mod doctor;
+mod explain;
 mod export;
 mod import;
 mod init;

@@ -74,7 +74,7 @@ fn a_server_is_tested_by_writing_and_reading() {
     let output = machine.run(&["remote", "test"]);
     assert_eq!(output.status.code(), Some(4));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("1 servers cannot be used"), "{said}");
+    assert!(said.contains("one server cannot be used"), "{said}");
 }
 
 #[test]

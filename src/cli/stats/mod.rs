@@ -12,6 +12,7 @@ use super::context::is_there;
 use super::journal::compiles;
 use super::range::Range;
 use super::screen::{Screen, complain, print_json, say};
+use super::storability::storing_obstacle;
 use super::zone::Zone;
 use crate::config::Config;
 use crate::journal::Compile;
@@ -76,6 +77,10 @@ pub(super) fn run(
         print_json(out, &StatsReport::new(&shown))?;
     } else {
         table::print(out, &shown)?;
+        if let Some(obstacle) = storing_obstacle(config) {
+            say(out, format_args!(""))?;
+            say(out, format_args!("hint: {obstacle}"))?;
+        }
     }
     if !arguments.zero {
         return Ok(());
