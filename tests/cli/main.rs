@@ -17,6 +17,7 @@ mod damage;
 mod doctor;
 mod explain;
 mod export;
+mod hints;
 mod import;
 mod init;
 mod pages;

@@ -166,6 +166,31 @@ fn a_server_that_is_new_gets_what_the_cache_holds() {
 }
 
 #[test]
+fn a_server_that_does_not_answer_is_mentioned_in_the_statistics() {
+    let machine = Machine::new();
+    machine.text(&["config", "set", "remote", "redis://127.0.0.1:1"]);
+    let directory = machine.directory();
+    let store = machine.home.store();
+    store.put_record(&[7; 32], b"{}").unwrap();
+    fs::create_dir_all(directory.join("queue")).unwrap();
+    fs::write(directory.join("queue/1-1"), [&b"r"[..], &[7; 32]].concat()).unwrap();
+    let said = machine.refused(&["remote", "flush", "--timeout", "2s"]);
+    assert!(said.contains("still wait to be sent"), "{said}");
+    let text = machine.text(&["stats"]);
+    assert!(
+        text.ends_with(
+            "hint: redis://127.0.0.1:1 has not answered since a failure; pcache remote status says why\n"
+        ),
+        "{text}"
+    );
+    machine.text(&["remote", "stop"]);
+    assert!(
+        !machine.text(&["stats"]).contains("hint"),
+        "no helper knows"
+    );
+}
+
+#[test]
 fn keys_are_made_once_and_kept_secret() {
     let machine = Machine::new();
     let file = machine.home.path().join("key");

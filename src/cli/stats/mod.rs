@@ -4,6 +4,7 @@
 //! journal, which is bounded and may reach back less far; it says so then.
 
 mod counts;
+mod hint;
 mod prometheus;
 mod shown;
 mod table;
@@ -12,7 +13,6 @@ use super::context::is_there;
 use super::journal::compiles;
 use super::range::Range;
 use super::screen::{Screen, complain, print_json, say};
-use super::storability::storing_obstacle;
 use super::zone::Zone;
 use crate::config::Config;
 use crate::journal::Compile;
@@ -76,11 +76,7 @@ pub(super) fn run(
     } else if arguments.json {
         print_json(out, &StatsReport::new(&shown))?;
     } else {
-        table::print(out, &shown)?;
-        if let Some(obstacle) = storing_obstacle(config) {
-            say(out, format_args!(""))?;
-            say(out, format_args!("hint: {obstacle}"))?;
-        }
+        table::print(out, &shown, hint::hint(&shown, config).as_deref())?;
     }
     if !arguments.zero {
         return Ok(());
