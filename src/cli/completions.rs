@@ -34,12 +34,18 @@ pub(super) fn run(
         ShellName::Zsh => Shell::Zsh,
         ShellName::Fish => Shell::Fish,
     };
+    let is_fish = matches!(arguments.shell, ShellName::Fish);
+    let mut command = if is_fish {
+        command
+    } else {
+        with_settings(command)
+    };
     // `generate` panics where it cannot write.
     let mut script = Vec::new();
-    generate(shell, &mut with_settings(command), "pcache", &mut script);
+    generate(shell, &mut command, "pcache", &mut script);
     let mut script = String::from_utf8(script).context("the script is no text")?;
-    if matches!(arguments.shell, ShellName::Fish) {
-        script.push_str(&values_in_fish());
+    if is_fish {
+        script.push_str(&settings_in_fish());
     }
     say_text(out, &script)?;
     Ok(Status::Fine)
@@ -98,16 +104,28 @@ fn words(row: &Setting) -> Vec<&'static str> {
     quoted.filter(is_word).filter(is_taken).collect()
 }
 
-/// Values for fish, whose generator knows commands of two words and no positional arguments.
-fn values_in_fish() -> String {
-    let rows = SETTINGS.iter().map(|row| (row.key, words(row)));
-    let rows = rows.filter(|(_, words)| !words.is_empty());
-    let lines = rows.map(|(key, words)| {
-        let words = words.join(" ");
-        let is_value = format!(
-            "__fish_pcache_using_subcommand config; and __fish_seen_subcommand_from set; and __fish_seen_subcommand_from {key}"
-        );
-        format!("complete -c pcache -n \"{is_value}\" -f -a \"{words}\"\n")
-    });
-    lines.collect()
+/// Keys and values for fish, whose generator knows commands of two words and no positional arguments.
+fn settings_in_fish() -> String {
+    let after = |actions: &str| {
+        format!(
+            "__fish_pcache_using_subcommand config; and __fish_seen_subcommand_from {actions}; and"
+        )
+    };
+    let keys: Vec<_> = SETTINGS.iter().map(|row| row.key).collect();
+    let keys = keys.join(" ");
+    let is_key = format!(
+        "{} not __fish_seen_subcommand_from {keys}",
+        after("get set unset")
+    );
+    let mut lines = String::new();
+    for row in SETTINGS {
+        let (key, words) = (row.key, words(row).join(" "));
+        let help = row.help.replace('`', "").replace('\'', "\\'");
+        lines += &format!("complete -c pcache -n \"{is_key}\" -f -a {key} -d '{help}'\n");
+        if !words.is_empty() {
+            let is_value = format!("{} __fish_seen_subcommand_from {key}", after("set"));
+            lines += &format!("complete -c pcache -n \"{is_value}\" -f -a \"{words}\"\n");
+        }
+    }
+    lines
 }

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-const NOBODY: u32 = 65534;
+const OTHER_USER: u32 = 65534;
 
 /// A compile of long ago.
 fn note(home: &Home, level: &str) {
@@ -82,8 +82,8 @@ fn without_rights(home: &Home, arguments: &[&str]) -> Output {
     set("chmod", "a=rX");
     let mut command = home.command(arguments);
     if geteuid().is_root() {
-        set("chown", &NOBODY.to_string());
-        command.uid(NOBODY).gid(NOBODY);
+        set("chown", &OTHER_USER.to_string());
+        command.uid(OTHER_USER).gid(OTHER_USER);
     }
     let output = command.output().unwrap();
     set("chmod", "u=rwX,go=");

@@ -96,6 +96,8 @@ fn keys_and_values_of_settings_are_completed() {
     let fish = home.text(&["completions", "fish"]);
     let values = "__fish_seen_subcommand_from policy\" -f -a \"lru fifo lfu random tlru\"";
     assert!(fish.contains(values), "{fish}");
+    let key = "-f -a trust -d 'Whose results are believed";
+    assert!(fish.contains(key), "{fish}");
 }
 
 #[test]
