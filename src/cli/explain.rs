@@ -3,9 +3,11 @@
 
 use super::context::{Context, Status};
 use super::journal::{compiles_of, facts, is_of, output, sources};
+use super::positive_count::PositiveCount;
 use super::progress::Progress;
 use super::removals::Removals;
 use super::screen::{Screen, print_json, say};
+use super::storability::storing_obstacle;
 use super::zone::Zone;
 use crate::explain::{DependencyReport, Difference, DifferenceKind, differences};
 use crate::journal::{Compile, CompileOutcome};
@@ -24,8 +26,8 @@ pub(super) struct ExplainArguments {
     /// Output or source whose last compile to explain, or the end of its path; if left out, the last of all
     what: Option<PathBuf>,
     /// How many compiles to explain, the newest last
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    last: usize,
+    #[arg(long, value_name = "N", default_value = "1")]
+    last: PositiveCount,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -35,8 +37,10 @@ pub(super) fn run(
     arguments: &ExplainArguments,
     context: &mut Context<'_>,
 ) -> Result<Status, Error> {
+    let obstacle = storing_obstacle(context.config);
     let Some(store) = context.store_for_reading()? else {
-        bail!("there is no cache at {:?}", context.root());
+        let why = obstacle.unwrap_or_else(|| "nothing was compiled with it yet".to_owned());
+        bail!("there is no cache at {:?}: {why}", context.root());
     };
     let noted = store.noted().context("cannot read the journal")?;
     let compiles = compiles_of(&noted);
@@ -49,11 +53,15 @@ pub(super) fn run(
     let is_meant = |compile: &Compile| what.as_ref().is_none_or(|what| is_of(compile, what));
     let meant = (0..compiles.len()).filter(|&at| is_meant(&compiles[at]));
     let meant: Vec<_> = meant.collect();
-    let meant = &meant[meant.len().saturating_sub(arguments.last)..];
+    let last = usize::try_from(arguments.last.get()).unwrap_or(usize::MAX);
+    let meant = &meant[meant.len().saturating_sub(last)..];
     if meant.is_empty() {
         match &arguments.what {
             Some(what) => bail!("your journal has no compile of {what:?}; is the name complete?"),
-            None => bail!("{}", why_empty(&store)),
+            None => bail!(
+                "{}",
+                obstacle.unwrap_or_else(|| why_empty(&store).to_owned())
+            ),
         }
     }
     let zone = Zone::of(arguments.json);
@@ -74,11 +82,10 @@ pub(super) fn run(
         print_json(&mut context.out, &explained)?;
         return Ok(Status::Fine);
     }
-    for (at, explained) in explained.iter().enumerate() {
-        if at > 0 {
-            say(&mut context.out, format_args!(""))?;
-        }
-        print(&mut context.out, explained, &zone)?;
+    print_all(&mut context.out, &explained, &zone)?;
+    if let Some(obstacle) = obstacle {
+        say(&mut context.out, format_args!(""))?;
+        say(&mut context.out, format_args!("hint: {obstacle}"))?;
     }
     Ok(Status::Fine)
 }
@@ -147,6 +154,13 @@ pub(super) struct Explainer<'a> {
 impl<'a> Explainer<'a> {
     /// Explains the compile at this place among all.
     pub(super) fn explain(&self, at: usize) -> Explained<'a> {
+        let mut explained = self.explain_outcome(at);
+        let since = self.removals.since(&self.compiles[at], self.zone);
+        explained.because.extend(since);
+        explained
+    }
+
+    fn explain_outcome(&self, at: usize) -> Explained<'a> {
         let compile = &self.compiles[at];
         match compile.level {
             CompileOutcome::Bypass
@@ -387,6 +401,16 @@ fn detour(compile: &Compile) -> Vec<String> {
     };
     let said = sentence.into_iter().map(str::to_owned);
     said.chain(compile.detail.clone()).collect()
+}
+
+fn print_all(out: &mut Screen<'_>, explained: &[Explained<'_>], zone: &Zone) -> Result<(), Error> {
+    for (at, explained) in explained.iter().enumerate() {
+        if at > 0 {
+            say(out, format_args!(""))?;
+        }
+        print(out, explained, zone)?;
+    }
+    Ok(())
 }
 
 fn print(out: &mut Screen<'_>, explained: &Explained<'_>, zone: &Zone) -> Result<(), Error> {

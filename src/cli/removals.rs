@@ -3,7 +3,7 @@
 use super::journal::{output, sources};
 use super::selection::names;
 use super::zone::Zone;
-use crate::journal::{Compile, Removal};
+use crate::journal::{Compile, CompileOutcome, Removal};
 use crate::stats::Counter;
 use crate::store::FileStore;
 use glob::Pattern;
@@ -22,6 +22,19 @@ impl Removals {
             cleared: cleared.collect(),
             evicted: store.stats().snapshot().get(Counter::Evicted),
         }
+    }
+
+    /// That the result of `compile` has been removed since, if a clearing has certainly done so, with times of `zone`.
+    pub(super) fn since(&self, compile: &Compile, zone: &Zone) -> Option<String> {
+        let has_result = compile.level.is_hit() || compile.level == CompileOutcome::Miss;
+        let mut cleared = self.cleared.iter();
+        let cleared = cleared.find(|one| {
+            one.cleared > 0 && one.start > compile.end() && takes(one, compile) && has_result
+        })?;
+        let (command, when) = (cleared.command(), zone.time(cleared.start));
+        Some(format!(
+            "`{command}` removed the result at {when}: the next compile makes it again"
+        ))
     }
 
     /// What became of the result of `former` until `compile` looked for it, with times of `zone`.

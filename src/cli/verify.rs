@@ -5,6 +5,7 @@
 use super::contents::Contents;
 use super::context::{Context, Status};
 use super::env::Env;
+use super::positive_count::PositiveCount;
 use super::progress::Progress;
 use super::recompile::{Recompiled, Recompiler};
 use super::screen::{print_json, say, say_coloured};
@@ -29,7 +30,7 @@ pub(super) struct VerifyArguments {
     keep: bool,
     /// Also compile N randomly chosen results again, and compare
     #[arg(long, value_name = "N")]
-    recompile: Option<u64>,
+    recompile: Option<PositiveCount>,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -95,7 +96,7 @@ pub(super) fn run(arguments: &VerifyArguments, context: &mut Context<'_>) -> Res
                 wrapper: wrapper(context.env)?,
                 zone: Zone::of(arguments.json),
             };
-            report.recompiled = Some(recompiler.run(wanted, now(), &mut progress)?);
+            report.recompiled = Some(recompiler.run(wanted.get(), now(), &mut progress)?);
         }
     }
     match (arguments.json, &store) {

@@ -309,6 +309,30 @@ fn settings_that_no_program_reads_are_found_with_the_nearest() {
 }
 
 #[test]
+fn log_that_cannot_be_written_is_a_warning() {
+    let bench = Bench::new();
+    let home = bench.home.path().display().to_string();
+    for (path, why) in [
+        (format!("{home}/absent/log"), "No such file"),
+        (home.clone(), "directory"),
+    ] {
+        let found = bench.finding(&[("PCACHE_LOG", &path)], "settings", "nothing is logged");
+        is(&found, "warning", "set PCACHE_LOG to a file");
+        assert!(found["text"].as_str().unwrap().contains(why), "{found}");
+    }
+    let found = bench.finding(
+        &[("PCACHE_LOG", "log")],
+        "settings",
+        "own working directory",
+    );
+    is(&found, "note", "full path");
+    let fine = format!("{home}/log");
+    let found = bench.finding(&[("PCACHE_LOG", &fine)], "settings", "recognised");
+    is(&found, "ok", "");
+    assert!(!Path::new(&fine).exists(), "looking at it makes no log");
+}
+
+#[test]
 fn what_is_in_the_way_of_the_cache_is_an_error() {
     let bench = Bench::new();
     fs::write(bench.home.path().join("file"), "").unwrap();

@@ -3,6 +3,7 @@
 
 use crate::home::Home;
 use pcache_nvcc::config::SETTINGS;
+use pcache_nvcc::outcome::{BypassReason, FallbackReason, RemoteFailure};
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
@@ -74,6 +75,29 @@ fn bash_completes_commands_options_and_values() {
         BTreeSet::from(orders)
     );
     assert!(bash_completes(&["pcache", "config", "un"]).contains("unset"));
+}
+
+#[test]
+fn keys_and_values_of_settings_are_completed() {
+    let keys: BTreeSet<String> = SETTINGS.iter().map(|row| row.key.to_owned()).collect();
+    for action in ["get", "set", "unset"] {
+        let found = bash_completes(&["pcache", "config", action, ""]);
+        assert!(found.is_superset(&keys), "{action}: {found:?}");
+    }
+    let of = |key| bash_completes(&["pcache", "config", "set", key, ""]);
+    let policies = ["fifo", "lfu", "lru", "random", "tlru"].map(str::to_owned);
+    assert_eq!(of("policy"), BTreeSet::from(policies));
+    let switches = ["false", "no", "off", "on", "true", "yes"].map(str::to_owned);
+    assert_eq!(of("readonly"), BTreeSet::from(switches));
+    assert!(of("compress").contains("internal") && of("trust").contains("owner"));
+    let home = Home::new();
+    let zsh = home.text(&["completions", "zsh"]);
+    assert!(zsh.contains("(lru fifo lfu random tlru)"), "{zsh}");
+    let fish = home.text(&["completions", "fish"]);
+    let values = "__fish_seen_subcommand_from policy\" -f -a \"lru fifo lfu random tlru\"";
+    assert!(fish.contains(values), "{fish}");
+    let key = "-f -a trust -d 'Whose results are believed";
+    assert!(fish.contains(key), "{fish}");
 }
 
 #[test]
@@ -186,6 +210,45 @@ fn section(command: &clap::Command) -> String {
         text.push_str(&format!("| `{shown}` | {help} |\n"));
     }
     text
+}
+
+/// Names of ours in the page that is for users of other caches, and in the one for those with questions.
+#[test]
+fn pages_name_only_settings_and_commands_that_there_are() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let known: BTreeSet<&str> = SETTINGS.iter().map(|row| row.variable).collect();
+    let names: BTreeSet<String> = commands()
+        .iter()
+        .map(|command| command.get_display_name().unwrap().replace('-', " "))
+        .collect();
+    for page in ["migrating.md", "troubleshooting.md", "limits.md"] {
+        let text = fs::read_to_string(docs.join(page)).unwrap();
+        for part in text.split("PCACHE_").skip(1) {
+            let end = part.find(|c: char| c != '_' && !c.is_ascii_uppercase());
+            let variable = format!("PCACHE_{}", &part[..end.unwrap_or(part.len())]);
+            assert!(known.contains(variable.as_str()), "{page}: {variable}");
+        }
+        for part in text.split("`pcache ").skip(1) {
+            let request = part.split('`').next().unwrap().replace('\n', " ");
+            let mut words = request.split(' ').filter(|word| *word != "…");
+            let first = words.next().unwrap_or_default();
+            // `-s` and its like are habits of ccache's users.
+            let is_known = first.starts_with('-') || names.contains(&format!("pcache {first}"));
+            assert!(first.is_empty() || is_known, "{page}: pcache {request}");
+        }
+    }
+}
+
+#[test]
+fn troubleshooting_has_each_reason_with_a_cure() {
+    let page = include_str!("../../docs/troubleshooting.md");
+    let bypasses = BypassReason::ALL.iter().map(|reason| reason.code());
+    let fallbacks = FallbackReason::ALL.iter().map(|reason| reason.code());
+    let servers = RemoteFailure::ALL.iter().map(|failure| failure.code());
+    for code in bypasses.chain(fallbacks).chain(servers) {
+        let row = |line: &str| line.starts_with("| ") && line.contains(&format!("`{code}`"));
+        assert!(page.lines().any(row), "{code}");
+    }
 }
 
 #[test]

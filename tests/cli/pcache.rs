@@ -112,28 +112,25 @@ fn table_gives_a_sentence_for_each_reason_that_was_counted() {
     stats.add(Counter::SavedMilliseconds, 75_000);
     stats.add(Counter::SpentMilliseconds, 1_260);
     insta::assert_snapshot!(home.text(&["stats"]), @"
+    hit rate 95.2 % (40 of 42), 75.0 s saved, 2.9 KiB of 10.0 GiB used
     cache               ~/.cache/pcache-nvcc
-    translation units           42  100.0 %
+
+    translation units           42
     hits                        40   95.2 %
       direct                    40   95.2 %
-      preprocessed               0    0.0 %
-      after waiting              0    0.0 %
     misses                       2    4.8 %
-    semantic hits                0
-    compiled, not stored         0
-    cache errors                 0
-    time saved              75.0 s
     time compiling           1.3 s
+
     passed to nvcc               4
                3  verbose: prints messages among nvcc's commands (-v), or nvcc's state
                1  link_only: only links or archives; nothing is compiled
     fell back to nvcc            1
                1  stage_failed: a stage failed; nvcc repeats the compile and reports the error
-    stage ptxas                  7  100.0 %  0 run
+
+    stages of misses    from cache        run
+      ptxas                      7          0
+
     stored artefacts             1
-    stored records               0
-    evicted                      0
-    size                   2.9 KiB    0.0 %  of 10.0 GiB
     ");
 }
 

@@ -74,7 +74,7 @@ fn a_server_is_tested_by_writing_and_reading() {
     let output = machine.run(&["remote", "test"]);
     assert_eq!(output.status.code(), Some(4));
     let said = String::from_utf8(output.stderr).unwrap();
-    assert!(said.contains("1 servers cannot be used"), "{said}");
+    assert!(said.contains("one server cannot be used"), "{said}");
 }
 
 #[test]
@@ -163,6 +163,31 @@ fn a_server_that_is_new_gets_what_the_cache_holds() {
     machine.text(&["remote", "push"]);
     machine.text(&["remote", "flush"]);
     assert_eq!(machine.home.json(&["stats", "--json"])["remote"]["sent"], 2);
+}
+
+#[test]
+fn a_server_that_does_not_answer_is_mentioned_in_the_statistics() {
+    let machine = Machine::new();
+    machine.text(&["config", "set", "remote", "redis://127.0.0.1:1"]);
+    let directory = machine.directory();
+    let store = machine.home.store();
+    store.put_record(&[7; 32], b"{}").unwrap();
+    fs::create_dir_all(directory.join("queue")).unwrap();
+    fs::write(directory.join("queue/1-1"), [&b"r"[..], &[7; 32]].concat()).unwrap();
+    let said = machine.refused(&["remote", "flush", "--timeout", "2s"]);
+    assert!(said.contains("still wait to be sent"), "{said}");
+    let text = machine.text(&["stats"]);
+    assert!(
+        text.ends_with(
+            "hint: redis://127.0.0.1:1 has not answered since a failure; pcache remote status says why\n"
+        ),
+        "{text}"
+    );
+    machine.text(&["remote", "stop"]);
+    assert!(
+        !machine.text(&["stats"]).contains("hint"),
+        "no helper knows"
+    );
 }
 
 #[test]

@@ -3,7 +3,10 @@
 use super::findings::{Findings, Severity};
 use crate::config::{Config, ConfigProblem, unknown_variables};
 use crate::toolchain::KeyedSettings;
+use rustix::fs::{Access, access};
 use std::ffi::OsString;
+use std::io::{Error, ErrorKind};
+use std::path::Path;
 
 const ABOUT: &str = "settings";
 
@@ -21,6 +24,7 @@ pub(super) fn examine(
     }
     examine_switches(config, findings);
     examine_extra_files(config, findings);
+    examine_log(config, findings);
     if findings.0.len() == before {
         findings.ok(
             ABOUT,
@@ -96,4 +100,39 @@ fn examine_extra_files(config: &Config, findings: &mut Findings) {
             "make the file, or take it out of the list",
         );
     }
+}
+
+/// A log that cannot be written fails no compile, so the user only misses the file.
+fn examine_log(config: &Config, findings: &mut Findings) {
+    let Some(path) = &config.log.value else {
+        return;
+    };
+    let from = &config.log.source;
+    if !path.is_absolute() {
+        let text = format!(
+            "log is {path:?} ({from}): each compile writes to a file of its own working directory"
+        );
+        return findings.advise(Severity::Note, ABOUT, text, "set a full path for one log");
+    }
+    if let Err(error) = writable(path) {
+        findings.advise(
+            Severity::Warning,
+            ABOUT,
+            format!("log is set ({from}), and nothing is logged: cannot write {path:?}: {error}"),
+            "make its directory, or set PCACHE_LOG to a file that you may write",
+        );
+    }
+}
+
+/// Whether a compile could append to the file at `path`, or make it. Makes nothing.
+fn writable(path: &Path) -> Result<(), Error> {
+    if path.is_dir() {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    let place = if path.exists() {
+        path
+    } else {
+        path.parent().unwrap_or(path)
+    };
+    Ok(access(place, Access::WRITE_OK)?)
 }

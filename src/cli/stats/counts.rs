@@ -157,6 +157,12 @@ impl Counts {
         sum([self.hits(), self.misses])
     }
 
+    /// The hits of all that was looked up, programs compiled at run time included, and all.
+    pub(super) fn looked_up(&self) -> (u64, u64) {
+        let hits = sum([self.hits(), self.nvrtc.hits, self.nvrtc.coalesced]);
+        (hits, sum([hits, self.misses, self.nvrtc.misses]))
+    }
+
     /// All units that were hits.
     pub(super) fn hits(&self) -> u64 {
         sum([self.direct_hits, self.preprocessed_hits, self.coalesced])

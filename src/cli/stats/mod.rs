@@ -4,6 +4,7 @@
 //! journal, which is bounded and may reach back less far; it says so then.
 
 mod counts;
+mod hint;
 mod prometheus;
 mod shown;
 mod table;
@@ -75,7 +76,7 @@ pub(super) fn run(
     } else if arguments.json {
         print_json(out, &StatsReport::new(&shown))?;
     } else {
-        table::print(out, &shown)?;
+        table::print(out, &shown, hint::hint(&shown, config).as_deref())?;
     }
     if !arguments.zero {
         return Ok(());

@@ -64,15 +64,6 @@ impl RemoteCounts {
     pub(super) fn asked(&self) -> u64 {
         sum([self.hits, self.misses, self.unchanged])
     }
-
-    /// Whether servers were used at all.
-    pub(super) fn is_any(&self) -> bool {
-        let failures = self.failures.iter().map(|(_, n)| *n);
-        [self.asked(), self.sent, self.unsent]
-            .into_iter()
-            .chain(failures)
-            .any(|n| n > 0)
-    }
 }
 
 /// What a count from the journal covers.

@@ -374,6 +374,7 @@ pub(super) fn test(directory: &Path) -> io::Result<()> {
     }
     match failed {
         0 => Ok(()),
+        1 => Err(io::Error::other("one server cannot be used")),
         _ => Err(io::Error::other(format!("{failed} servers cannot be used"))),
     }
 }
