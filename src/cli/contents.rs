@@ -4,6 +4,7 @@
 use crate::compile::{POINTER, TOKEN_SETS};
 use crate::includes::path_set;
 use crate::key::Roots;
+use crate::remote::record_list;
 use crate::store::{Artefact, CLASS_HEAD, Content, EntryKind, Reading, StoreError, SurveyedFile};
 use serde_json::{Map, Value};
 use std::ffi::OsStr;
@@ -29,7 +30,7 @@ const UNKNOWN: &str = "record";
 const DAMAGED: &str = "damaged";
 
 /// Every class, in the order in which help names them.
-pub(super) const CLASSES: [&str; 20] = [
+pub(super) const CLASSES: [&str; 21] = [
     "object",
     "archive",
     "cubin",
@@ -45,6 +46,7 @@ pub(super) const CLASSES: [&str; 20] = [
     "stage",
     "path-sets",
     "token-sets",
+    "record-list",
     "plan",
     "search-order",
     "facts",
@@ -83,6 +85,9 @@ impl Contents {
                 sources: pointer.as_ref().map(sources).unwrap_or_default(),
                 ..Self::nameless("direct-result")
             };
+        }
+        if value.starts_with(record_list::TITLE) {
+            return Self::nameless("record-list");
         }
         if value.starts_with(TOKEN_SETS) {
             return Self::nameless("token-sets");

@@ -5,10 +5,11 @@ use super::context::{Context, Status};
 use super::screen::{print_json, say};
 use super::used_since::UsedSince;
 use crate::config::Lifetime;
-use crate::remote::{RemoteControl, keygen};
-use crate::store::{EntryKind, FileStore, Standing, VisitAction};
-use anyhow::{Context as _, Error, bail};
+use crate::remote::{Pulled, RemoteControl, keygen, record_list};
+use crate::store::{EntryKind, FileStore, Name, VisitAction, Worth};
+use anyhow::{Context as _, Error, anyhow, bail};
 use serde_json::{Value, json};
+use std::io::ErrorKind;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 use std::time::Duration;
@@ -42,6 +43,14 @@ enum RemoteCommand {
         /// Only what was used since then: 2h, 2026-11-22T16:25 in local time, or last-build
         #[arg(long, value_name = "WHEN")]
         used_since: Option<UsedSince>,
+        /// Write a list of it under NAME, in place of the one before, for `pcache remote pull NAME`
+        #[arg(long = "as", value_name = "NAME")]
+        list: Option<String>,
+    },
+    /// Bring what a list names into the local cache, as before the build of a new machine; in the directory of the build
+    Pull {
+        /// The name that `pcache remote push --as` gave it
+        name: String,
     },
     /// Write and read a small value on every server
     Test,
@@ -63,7 +72,8 @@ pub(super) fn run(arguments: &RemoteArguments, context: &mut Context<'_>) -> Res
             ended(keygen(name, &file))
         }
         RemoteCommand::Status { json } => status(&control(context)?, *json, context),
-        RemoteCommand::Push { used_since } => push(*used_since, context),
+        RemoteCommand::Push { used_since, list } => push(*used_since, list.as_deref(), context),
+        RemoteCommand::Pull { name } => pull(name, context),
         RemoteCommand::Test => ended(control(context)?.test()),
         RemoteCommand::Stop => {
             let has_run = control(context)?.stop().context("cannot end the helper")?;
@@ -95,16 +105,15 @@ fn control(context: &Context<'_>) -> Result<RemoteControl, Error> {
     Ok(RemoteControl::new(context.config, own))
 }
 
-/// Queues the records that machines share.
-fn push(used_since: Option<UsedSince>, context: &mut Context<'_>) -> Result<Status, Error> {
+/// Queues the records that machines share, and a list of them.
+fn push(
+    used_since: Option<UsedSince>,
+    list: Option<&str>,
+    context: &mut Context<'_>,
+) -> Result<Status, Error> {
     let control = control(context)?;
     let store = FileStore::reading(context.config)?;
-    if matches!(
-        store.standing(),
-        Standing::Signed | Standing::Own | Standing::Nothing
-    ) {
-        bail!("the names of records tell their keys only in a cache that is this user's alone");
-    }
+    check_names(&store)?;
     let since = used_since.map(|since| since.moment(&store)).transpose()?;
     let mut records = Vec::new();
     let mut trouble = None;
@@ -124,11 +133,61 @@ fn push(used_since: Option<UsedSince>, context: &mut Context<'_>) -> Result<Stat
     if let Some(error) = trouble {
         return Err(error.into());
     }
+    if let Some(name) = list {
+        let key = record_list::key(name);
+        let store = FileStore::from_config(context.config)?;
+        store.put_record(&key, &record_list::encode(&records))?;
+        records.push((Worth::Result, Name::of(&key)));
+    }
     let queued = control.push(&records).context("cannot write the queue")?;
     say(
         &mut context.out,
         format_args!("{queued} records are queued; pcache remote flush waits until they are sent"),
     )?;
+    Ok(Status::Fine)
+}
+
+/// Fails if records have other names here than on servers.
+fn check_names(store: &FileStore) -> Result<(), Error> {
+    if !store.names_are_digests() {
+        bail!("the names of records tell their keys only in a cache that is this user's alone");
+    }
+    Ok(())
+}
+
+/// Brings what a list names.
+fn pull(name: &str, context: &mut Context<'_>) -> Result<Status, Error> {
+    let control = control(context)?;
+    let store = FileStore::from_config(context.config)?;
+    check_names(&store)?;
+    let directory = std::env::current_dir().context("cannot find the current directory")?;
+    let pulled = control.pull(&record_list::key(name), &store, &directory);
+    let pulled = pulled.map_err(|error| match error.kind() {
+        ErrorKind::NotFound => anyhow!(
+            "no server has a list called {name:?}; pcache remote push --as {name} writes one"
+        ),
+        _ => Error::from(error).context("cannot bring the list; pcache remote status may say why"),
+    })?;
+    let Pulled {
+        listed,
+        here,
+        brought,
+        absent,
+        failed,
+    } = pulled;
+    say(
+        &mut context.out,
+        format_args!("of {listed} records, {brought} were brought and {here} were here"),
+    )?;
+    if absent > 0 {
+        say(
+            &mut context.out,
+            format_args!("{absent} are on no server any more"),
+        )?;
+    }
+    if failed > 0 {
+        bail!("{failed} could not be brought; pcache remote status says why");
+    }
     Ok(Status::Fine)
 }
 

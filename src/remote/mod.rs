@@ -13,8 +13,9 @@ pub mod helper;
 mod place;
 mod protocol;
 mod queue;
+pub(crate) mod record_list;
 
 pub(crate) use client::PendingFetch;
 pub use client::Remote;
 pub use connection::helper_program;
-pub use control::{RemoteControl, keygen};
+pub use control::{Pulled, RemoteControl, keygen};

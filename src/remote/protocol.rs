@@ -2,7 +2,7 @@
 //! follows it, an answer is one byte for each record that was asked for. Both are the same build of the same program, so there is no negotiation: the
 //! socket's directory is named after the version too.
 
-use crate::store::{RECORD_LENGTH, RecordId};
+use crate::store::{Name, RECORD_LENGTH, RecordId, Worth};
 use std::io::{self, ErrorKind, Read, Write};
 
 /// Schemes of servers that only the helper with the clients of clouds talks to.
@@ -54,6 +54,9 @@ pub(super) enum Request {
     /// To bring a list of path sets, without those that lead elsewhere than the compile that asks: its working directory,
     /// and the other paths that it names.
     FetchList(Meanwhile, RecordId, Vec<Vec<u8>>),
+    /// To bring records that a list names, and what they name; of path sets only those that lead to system directories,
+    /// roots, or files below this directory.
+    FetchNamed(Vec<(Worth, Name)>, Vec<u8>),
     /// To look into the queue.
     Queued,
     /// To say how it is, as a JSON text.
@@ -71,12 +74,18 @@ impl Request {
                 to.write_all(&bytes)
             }
             Self::FetchList(meanwhile, id, named) => {
-                let named = named.join(&0);
-                let length = u32::try_from(named.len()).map_err(|_| ErrorKind::InvalidInput)?;
                 let mut bytes = vec![by(*meanwhile, b"lL")];
                 bytes.extend(id.bytes());
-                bytes.extend(length.to_le_bytes());
-                bytes.extend(named);
+                add_text(&mut bytes, &named.join(&0))?;
+                to.write_all(&bytes)
+            }
+            Self::FetchNamed(wanted, directory) => {
+                let mut bytes = vec![b'n', wanted.len() as u8];
+                for (worth, name) in wanted {
+                    let (worth, key) = (*worth, name.0);
+                    bytes.extend(RecordId { worth, key }.bytes());
+                }
+                add_text(&mut bytes, directory)?;
                 to.write_all(&bytes)
             }
             Self::Queued => to.write_all(b"q"),
@@ -98,25 +107,16 @@ impl Request {
             Meanwhile::Works
         };
         Ok(Some(match kind {
-            [b'f' | b'F'] => {
-                let mut count = [0];
-                from.read_exact(&mut count)?;
-                let count = usize::from(count[0]);
-                let mut names = vec![0; count.min(MOST_WANTED) * RECORD_LENGTH];
-                from.read_exact(&mut names)?;
-                let wanted = names.chunks(RECORD_LENGTH).map(RecordId::read);
-                Self::Fetch(meanwhile, wanted.collect::<Option<_>>().ok_or_else(bad)?)
+            [b'f' | b'F'] => Self::Fetch(meanwhile, read_ids(from)?),
+            [b'n'] => {
+                let ids = read_ids(from)?.into_iter();
+                let wanted = ids.map(|id| (id.worth, Name(id.key))).collect();
+                Self::FetchNamed(wanted, read_text(from)?)
             }
             [b'l' | b'L'] => {
-                let (mut id, mut length) = ([0; RECORD_LENGTH], [0; 4]);
+                let mut id = [0; RECORD_LENGTH];
                 from.read_exact(&mut id)?;
-                from.read_exact(&mut length)?;
-                let length = u32::from_le_bytes(length);
-                let mut named = Vec::new();
-                from.take(length.into()).read_to_end(&mut named)?;
-                if length > LONGEST_NAMES || named.len() as u64 != u64::from(length) {
-                    return Err(bad());
-                }
+                let named = read_text(from)?;
                 let named = named.split(|byte| *byte == 0).map(<[u8]>::to_vec);
                 let id = RecordId::read(&id).ok_or_else(bad)?;
                 Self::FetchList(meanwhile, id, named.collect())
@@ -127,6 +127,36 @@ impl Request {
             _ => return Err(bad()),
         }))
     }
+}
+
+fn add_text(bytes: &mut Vec<u8>, text: &[u8]) -> io::Result<()> {
+    let length = u32::try_from(text.len()).map_err(|_| ErrorKind::InvalidInput)?;
+    bytes.extend(length.to_le_bytes());
+    bytes.extend(text);
+    Ok(())
+}
+
+fn read_text(from: &mut impl Read) -> io::Result<Vec<u8>> {
+    let mut length = [0; 4];
+    from.read_exact(&mut length)?;
+    let length = u32::from_le_bytes(length);
+    let mut text = Vec::new();
+    from.take(length.into()).read_to_end(&mut text)?;
+    if length > LONGEST_NAMES || text.len() as u64 != u64::from(length) {
+        return Err(ErrorKind::InvalidData.into());
+    }
+    Ok(text)
+}
+
+fn read_ids(from: &mut impl Read) -> io::Result<Vec<RecordId>> {
+    let mut count = [0];
+    from.read_exact(&mut count)?;
+    let count = usize::from(count[0]);
+    let mut names = vec![0; count.min(MOST_WANTED) * RECORD_LENGTH];
+    from.read_exact(&mut names)?;
+    let wanted = names.chunks(RECORD_LENGTH).map(RecordId::read);
+    let wanted: Option<_> = wanted.collect();
+    wanted.ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 /// The byte of a request: the first one of a compile that waits.
@@ -169,7 +199,7 @@ impl FetchAnswer {
 #[cfg(test)]
 mod tests {
     use super::{FetchAnswer, Greeting, Meanwhile, RecordId, Request};
-    use crate::store::Worth;
+    use crate::store::{Name, Worth};
 
     #[test]
     fn requests_are_read_back() {
@@ -187,6 +217,7 @@ mod tests {
                 id(Worth::Result, 3),
                 vec![b"/a".to_vec(), b"../b".to_vec()],
             ),
+            Request::FetchNamed(vec![(Worth::Result, Name([4; 32]))], b"/a".to_vec()),
             Request::Queued,
             Request::Status,
             Request::Stop,

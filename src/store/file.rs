@@ -225,8 +225,18 @@ impl FileStore {
         worth: Worth,
         level: Option<CompressionLevel>,
     ) -> Result<(), StoreError> {
-        self.refuse_unsigned(usage)?;
         let name = self.credentials.name(key, usage);
+        self.seal_as(name, value, (usage, worth), level)
+    }
+
+    pub(super) fn seal_as(
+        &self,
+        name: Name,
+        value: &[u8],
+        (usage, worth): (RecordUse, Worth),
+        level: Option<CompressionLevel>,
+    ) -> Result<(), StoreError> {
+        self.refuse_unsigned(usage)?;
         let size = value.len() as u64;
         if size >= LONGEST_RECORD {
             // It would never be read.

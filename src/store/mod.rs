@@ -34,6 +34,7 @@ mod key;
 mod key_locks;
 mod kind;
 mod memory;
+mod named;
 mod open;
 mod own;
 mod packed;

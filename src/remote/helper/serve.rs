@@ -7,13 +7,13 @@ use super::orphans::adopt_orphans;
 use super::reach::SearchReach;
 use super::server::Server;
 use super::signature::SendingKey;
-use super::transfer::{Transfer, UselessValues};
+use super::transfer::{Transfer, UselessValues, WantedRecord};
 use super::uploads::Uploads;
 use crate::config::Config;
 use crate::remote::place::{HelperPlace, LONGEST_ADDRESS};
 use crate::remote::protocol::{FetchAnswer, Meanwhile, Request};
 use crate::stats::Stats;
-use crate::store::{FileStore, RecordId};
+use crate::store::{FileStore, Name, Worth};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use std::fs::{self, File, Permissions};
@@ -225,14 +225,24 @@ impl Helper {
             match request {
                 Request::Fetch(meanwhile, wanted) => {
                     let began = Instant::now();
-                    let answers = self.fetch_all(&wanted);
+                    let nowhere = SearchReach::default();
+                    let of = |id| WantedRecord::of(id, &nowhere);
+                    let answers = self.fetch_all(wanted.iter().map(of));
                     self.say(&mut connection, &answers, meanwhile, began)?;
                 }
                 Request::FetchList(meanwhile, id, named) => {
                     let began = Instant::now();
-                    let answer = self.transfer.fetch(&id, &SearchReach::of(&named));
+                    let reach = SearchReach::of(&named);
+                    let answer = self.transfer.fetch(WantedRecord::of(&id, &reach));
                     self.lists.note(answer);
                     self.say(&mut connection, &[answer.byte()], meanwhile, began)?;
+                }
+                Request::FetchNamed(wanted, directory) => {
+                    let reach = SearchReach::of(&[directory]);
+                    let named =
+                        |(worth, name): &(Worth, Name)| WantedRecord::named(*worth, *name, &reach);
+                    let answers = self.fetch_all(wanted.iter().map(named));
+                    connection.write_all(&answers)?;
                 }
                 Request::Queued => self.uploads.tell(),
                 Request::Status => {
@@ -246,25 +256,25 @@ impl Helper {
     }
 
     /// Asks for records side by side. Returns the bytes of the answers.
-    fn fetch_all(&self, wanted: &[RecordId]) -> Vec<u8> {
-        let nowhere = SearchReach::default();
-        let fetch = |id: &RecordId| self.transfer.fetch(id, &nowhere).byte();
-        let Some((last, others)) = wanted.split_last() else {
+    fn fetch_all<'w>(&self, wanted: impl Iterator<Item = WantedRecord<'w>>) -> Vec<u8> {
+        let fetch = |wanted| self.transfer.fetch(wanted).byte();
+        let mut wanted: Vec<_> = wanted.collect();
+        let Some(last) = wanted.pop() else {
             return Vec::new();
         };
         thread::scope(|scope| {
             let fetch = &fetch;
-            let others = others.iter().map(|id| {
-                let started = thread::Builder::new().spawn_scoped(scope, move || fetch(id));
-                (id, started)
+            let others = wanted.into_iter().map(|one| {
+                let started = thread::Builder::new().spawn_scoped(scope, move || fetch(one));
+                (one, started)
             });
             // Started before the last one is asked for here.
             let others: Vec<_> = others.collect();
             let last = fetch(last);
-            let others = others.into_iter().map(|(id, started)| match started {
+            let others = others.into_iter().map(|(one, started)| match started {
                 Ok(started) => started.join().unwrap_or(FetchAnswer::Failed.byte()),
                 // The system may allow no more threads.
-                Err(_) => fetch(id),
+                Err(_) => fetch(one),
             });
             others.chain([last]).collect()
         })

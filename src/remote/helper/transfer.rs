@@ -10,9 +10,10 @@ use super::server::{Server, Unanswered};
 use super::signature::{SendingKey, Unopened, ValuePlace, has_signature, open, seal};
 use crate::config::TrustedKeys;
 use crate::includes::path_set::{self, PathSet};
-use crate::key::pointer;
+use crate::key::{Digest as Key, pointer};
 use crate::outcome::RemoteFailure;
 use crate::remote::protocol::FetchAnswer;
+use crate::remote::record_list;
 use crate::stats::Counter;
 use crate::store::{
     Artefact, FileStore, Name, QueuedRecord, Reading, RecordId, StoreError, SurveyedFile, Tree,
@@ -70,6 +71,36 @@ impl UselessValues {
     }
 }
 
+/// A record that is to be brought, of path sets only those within `reach`.
+#[derive(Clone, Copy)]
+pub(super) struct WantedRecord<'a> {
+    worth: Worth,
+    name: Name,
+    /// `None` if a list of records names it.
+    key: Option<&'a Key>,
+    reach: &'a SearchReach,
+}
+
+impl<'a> WantedRecord<'a> {
+    pub(super) fn of(id: &'a RecordId, reach: &'a SearchReach) -> Self {
+        Self {
+            worth: id.worth,
+            name: Name::of(&id.key),
+            key: Some(&id.key),
+            reach,
+        }
+    }
+
+    pub(super) fn named(worth: Worth, name: Name, reach: &'a SearchReach) -> Self {
+        Self {
+            worth,
+            name,
+            key: None,
+            reach,
+        }
+    }
+}
+
 /// What became of a record that was to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sending {
@@ -85,10 +116,10 @@ pub(super) enum Sending {
 }
 
 impl Transfer {
-    /// Brings a record, and what it names, into the local cache; of path sets only those within `reach`.
-    pub(super) fn fetch(&self, id: &RecordId, reach: &SearchReach) -> FetchAnswer {
+    /// Brings a record, and what it names, into the local cache.
+    pub(super) fn fetch(&self, wanted: WantedRecord<'_>) -> FetchAnswer {
         let began = Instant::now();
-        let companion = self.fetch_companion((id, reach));
+        let companion = self.fetch_companion(wanted);
         let asked = if companion.is_some() {
             &[]
         } else {
@@ -97,7 +128,7 @@ impl Transfer {
         let mut answer = companion.unwrap_or(FetchAnswer::Absent);
         'servers: for server in asked {
             for namespace in &server.settings.namespaces {
-                match self.fetch_from(server, namespace, (id, reach)) {
+                match self.fetch_from(server, namespace, wanted) {
                     Ok(FetchAnswer::Imported) => {
                         answer = FetchAnswer::Imported;
                         break 'servers;
@@ -125,15 +156,15 @@ impl Transfer {
         &self,
         server: &Server,
         namespace: &str,
-        (id, reach): (&RecordId, &SearchReach),
+        wanted: WantedRecord<'_>,
     ) -> Result<FetchAnswer, Unanswered> {
-        let name = Name::of(&id.key).0;
+        let name = wanted.name.0;
         let Some(value) = server.get(&record_path(namespace, &name), LONGEST_VALUE)? else {
             return Ok(FetchAnswer::Absent);
         };
         let opened = self.opened(&value, namespace, &name);
         let opened = opened.and_then(|pack| {
-            let is_meant = pack.worth == id.worth;
+            let is_meant = pack.worth == wanted.worth;
             is_meant.then_some(pack).ok_or(Unopened::Garbled)
         });
         let pack = opened.map_err(|unopened| {
@@ -146,7 +177,7 @@ impl Transfer {
         let pack = self
             .companions
             .set_aside(pack, &server.settings.url, namespace);
-        self.import_whole(server, namespace, (id, reach), pack)
+        self.import_whole(server, namespace, wanted, pack)
     }
 
     /// Stores a pack, once it has all its artefacts.
@@ -154,26 +185,26 @@ impl Transfer {
         &self,
         server: &Server,
         namespace: &str,
-        (id, reach): (&RecordId, &SearchReach),
+        wanted: WantedRecord<'_>,
         pack: Pack,
     ) -> Result<FetchAnswer, Unanswered> {
-        let name = Name::of(&id.key).0;
+        let name = wanted.name.0;
         let Some(pack) = self.with_blobs(server, namespace, &name, pack)? else {
             // The record alone is of no use.
             return Ok(FetchAnswer::Absent);
         };
-        let stored = self.import((id, reach), &pack);
+        let stored = self.import(wanted, &pack);
         stored.map_err(|_| self.failed(RemoteFailure::Store))
     }
 
     /// Stores a record that came with the pointer to it, without asking the server again.
-    fn fetch_companion(&self, (id, reach): (&RecordId, &SearchReach)) -> Option<FetchAnswer> {
-        let found = self.companions.take(&Name::of(&id.key).0)?;
+    fn fetch_companion(&self, wanted: WantedRecord<'_>) -> Option<FetchAnswer> {
+        let found = self.companions.take(&wanted.name.0)?;
         let mut servers = self.servers.iter();
         let server = servers.find(|one| one.settings.url == found.url)?;
-        let is_meant = found.pack.worth == id.worth;
+        let is_meant = found.pack.worth == wanted.worth;
         let imported = is_meant.then(|| {
-            self.import_whole(server, &found.namespace, (id, reach), found.pack)
+            self.import_whole(server, &found.namespace, wanted, found.pack)
                 .ok()
         })?;
         imported.filter(|answer| *answer == FetchAnswer::Imported)
@@ -230,28 +261,39 @@ impl Transfer {
     }
 
     /// Stores what a record names, and then the record, unless the local cache has all of it already.
-    fn import(
-        &self,
-        (id, reach): (&RecordId, &SearchReach),
-        pack: &Pack,
-    ) -> Result<FetchAnswer, StoreError> {
+    fn import(&self, wanted: WantedRecord<'_>, pack: &Pack) -> Result<FetchAnswer, StoreError> {
         for one in &pack.artefacts {
             if let PackedContent::Inline(bytes) = &one.content {
                 self.store.put_for(one.usage, bytes)?;
             }
         }
-        match id.worth {
-            Worth::Intermediate => self.store.put_intermediate_record(&id.key, &pack.value)?,
-            Worth::Result if pack.value.starts_with(path_set::TITLE) => {
-                let local = self.store.get_record(&id.key)?;
-                let Some(merged) = merged(local.as_deref(), &pack.value, Some(reach)) else {
-                    return Ok(FetchAnswer::Known);
-                };
-                self.store.put_record(&id.key, &merged)?;
-            }
-            Worth::Result => self.store.put_record(&id.key, &pack.value)?,
+        if pack.value.starts_with(path_set::TITLE) {
+            let local = self.here(wanted)?;
+            let Some(merged) = merged(local.as_deref(), &pack.value, Some(wanted.reach)) else {
+                return Ok(FetchAnswer::Known);
+            };
+            self.put(wanted, &merged)?;
+        } else {
+            self.put(wanted, &pack.value)?;
         }
         Ok(FetchAnswer::Imported)
+    }
+
+    /// The record as it is in the local cache.
+    fn here(&self, wanted: WantedRecord<'_>) -> Result<Option<Vec<u8>>, StoreError> {
+        match wanted.key {
+            Some(key) => self.store.get_record(key),
+            None => Ok(self.stored(wanted.worth, wanted.name)),
+        }
+    }
+
+    fn put(&self, wanted: WantedRecord<'_>, value: &[u8]) -> Result<(), StoreError> {
+        let store = &self.store;
+        match (wanted.key, wanted.worth) {
+            (Some(key), Worth::Intermediate) => store.put_intermediate_record(key, value),
+            (Some(key), Worth::Result) => store.put_record(key, value),
+            (None, worth) => store.put_named_record(worth, wanted.name, value).map(drop),
+        }
     }
 
     /// Whether any server takes anything now.
@@ -315,7 +357,9 @@ impl Transfer {
         let path = record_path(namespace, name);
         let mut pack = std::borrow::Cow::Borrowed(pack);
         let is_list = pack.value.starts_with(path_set::TITLE);
-        let is_useless = self.useless.lock().contains(name);
+        // A list of records has a name that people choose: another one takes its place.
+        let is_replaced =
+            self.useless.lock().contains(name) || pack.value.starts_with(record_list::TITLE);
         if is_list || self.key.is_some() || self.useless.were_any.load(Ordering::Relaxed) {
             let there = server.get_to_send(&path, LONGEST_VALUE)?;
             if self.key.is_none() && there.as_deref().is_some_and(is_signed) {
@@ -329,15 +373,15 @@ impl Transfer {
                     Some(list) => pack.to_mut().value = list,
                     None => return Ok(false),
                 },
-                Some(_) if !is_useless => return Ok(false),
+                Some(_) if !is_replaced => return Ok(false),
                 Some(_) | None => {}
             }
-        } else if !is_useless && server.has(&path)? {
+        } else if !is_replaced && server.has(&path)? {
             return Ok(false);
         }
         for blob in blobs {
             let path = blob_path(namespace, &blob.name);
-            if is_useless || !server.has(&path)? {
+            if is_replaced || !server.has(&path)? {
                 server.put(&path, &blob.bytes)?;
             }
         }

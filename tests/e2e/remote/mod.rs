@@ -6,6 +6,7 @@ mod faults;
 mod helper;
 mod kills;
 mod kinds;
+mod lists;
 mod origin;
 mod races;
 mod requests;

@@ -1,0 +1,56 @@
+//! A list of records that has a name, so that a machine can bring all of them before its build. It lies in the cache and on
+//! servers as a record of its own.
+
+use crate::key::{Digest, Digester, Sink};
+use crate::store::{Name, QueuedRecord, RECORD_LENGTH, Worth};
+
+/// What the list begins with.
+pub(crate) const TITLE: &[u8] = b"pcache-nvcc list of records 1\n";
+
+/// The key of the list called `name`.
+pub(crate) fn key(name: &str) -> Digest {
+    let mut sink = Digester::default();
+    sink.one("schema", b"pcache-nvcc list of records 1");
+    sink.one("name", name.as_bytes());
+    sink.finish()
+}
+
+/// The list of these records.
+pub(crate) fn encode(records: &[(Worth, Name)]) -> Vec<u8> {
+    let mut list = TITLE.to_vec();
+    for (worth, name) in records {
+        list.extend(QueuedRecord::Stored(*worth, *name).bytes());
+    }
+    list
+}
+
+/// The records of a list; `None` if it is none.
+pub(crate) fn decode(list: &[u8]) -> Option<Vec<(Worth, Name)>> {
+    let records = list.strip_prefix(TITLE)?.chunks(RECORD_LENGTH);
+    let record = |bytes: &[u8]| match QueuedRecord::read(bytes)? {
+        QueuedRecord::Stored(worth, name) => Some((worth, name)),
+        QueuedRecord::Made(_) => None,
+    };
+    records.map(record).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{TITLE, decode, encode, key};
+    use crate::store::{Name, Worth};
+
+    #[test]
+    fn a_list_is_read_back_and_anything_else_is_none() {
+        let records = [
+            (Worth::Result, Name([1; 32])),
+            (Worth::Intermediate, Name([2; 32])),
+        ];
+        let list = encode(&records);
+        assert_eq!(decode(&list).unwrap(), records);
+        assert_eq!(decode(TITLE).unwrap(), []);
+        assert_eq!(decode(&list[..list.len() - 1]), None);
+        assert_eq!(decode(&[TITLE, &[b'r'; 33]].concat()), None);
+        assert_eq!(decode(b"pcache"), None);
+        assert_ne!(key("main"), key("other"));
+    }
+}
