@@ -158,9 +158,7 @@ fn run_with(program: &LaunchedProgram, args: &[OsString], config: &Config) -> c_
         // Nothing is left to clean up; the kernel unmaps the pages.
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
-        Some(Detour::Bypass(_) | Detour::Fallback(_) | Detour::Overtaken(_)) => {
-            become_program(program, args)
-        }
+        Some(_) => become_program(program, args),
     }
 }
 

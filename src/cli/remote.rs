@@ -47,7 +47,7 @@ enum RemoteCommand {
         #[arg(long = "as", value_name = "NAME")]
         list: Option<String>,
     },
-    /// Bring what a list names into the local cache, as before the build of a new machine; in the directory of the build
+    /// Bring what a list names into the local cache, as before the first build of a machine
     Pull {
         /// The name that `pcache remote push --as` gave it
         name: String,

@@ -289,33 +289,49 @@ impl Invocation<'_> {
         Ok(answers)
     }
 
-    /// Runs the units, links, writes the kept files, and prints what the tools printed.
+    /// Compiles, unless a distant server has a direct hit first.
     fn compile(
         &self,
         prepared: &Prepared,
         workspace: &Workspace,
         mounts: &Mounts,
     ) -> Result<(), Detour> {
-        let Prepared {
-            toolchain, plan, ..
-        } = prepared;
-        let commands = commands(workspace, toolchain, plan, self.facts);
-        let runner = self.runner();
         let found = RefCell::new(None);
         let look_up = || {
-            let request = (self.job, self.facts);
+            let (request, toolchain) = ((self.job, self.facts), &prepared.toolchain);
             let hit = look_up(self.nvcc, request, toolchain, self.cache, self.recorder);
             found.replace(hit);
             found.borrow().is_some()
         };
-        let list_race = self.list_race(plan, &look_up);
+        let list_race = self.list_race(&prepared.plan, &look_up);
+        let compiled = self.run_units(prepared, workspace, mounts, list_race.as_ref());
+        match (compiled, found.take()) {
+            (Err(Detour::Overtaken(_)), Some(hit)) => {
+                let asked = (self.nvcc, self.args, self.job);
+                serve(hit, asked, self.cache, self.recorder)
+            }
+            (compiled, _) => compiled,
+        }
+    }
+
+    /// Runs the units, links, writes the kept files, and prints what the tools printed.
+    fn run_units(
+        &self,
+        prepared: &Prepared,
+        workspace: &Workspace,
+        mounts: &Mounts,
+        list_race: Option<&ListRace<'_>>,
+    ) -> Result<(), Detour> {
+        let (toolchain, plan) = (&prepared.toolchain, &prepared.plan);
+        let commands = commands(workspace, toolchain, plan, self.facts);
+        let runner = self.runner();
         let exact = self.semantic_off_reason();
         let (job, base_dir) = (self.job, self.cache.base_dir);
         let request = DirectKeyInputs::new(self.nvcc, job, self.facts, toolchain, base_dir).ok();
         let no_roots = Roots::default();
         let roots = request.as_ref().map_or(&no_roots, |request| &request.roots);
-        let units = plan.units.iter().zip(&prepared.passes);
-        let contexts: Vec<_> = units
+        let contexts = plan.units.iter().zip(&prepared.passes);
+        let contexts: Vec<_> = contexts
             .map(|(unit, passes)| UnitContext {
                 facts: self.facts,
                 plan,
@@ -329,7 +345,7 @@ impl Invocation<'_> {
                 roots,
                 started: prepared.started,
                 mounts,
-                list_race: list_race.as_ref(),
+                list_race,
             })
             .collect();
         let direct = request
@@ -346,12 +362,7 @@ impl Invocation<'_> {
             direct: direct.as_ref(),
             request: request.as_ref(),
         };
-        let (mut delivery, finished) = match (units.run(), found.take()) {
-            (Err(Detour::Overtaken(_)), Some(hit)) => {
-                return serve(hit, (self.nvcc, self.args, job), self.cache, self.recorder);
-            }
-            (run, _) => run?,
-        };
+        let (mut delivery, finished) = units.run()?;
         link::run(plan, &commands, &runner, &mut delivery.printed)?;
         keep_files(self.facts, plan, workspace)?;
         shown_commands::add(&mut delivery, job, self.nvcc, self.args)?;

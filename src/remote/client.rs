@@ -3,7 +3,7 @@
 
 use super::connection::{Quiet, connect, is_recent, is_silence, open, read_all, start, wait};
 use super::place::HelperPlace;
-use super::protocol::{FetchAnswer, Greeting, Meanwhile, Request};
+use super::protocol::{Asker, FetchAnswer, Greeting, Request};
 use crate::config::Config;
 use crate::key::Digest;
 use crate::outcome::RemoteFailure;
@@ -135,7 +135,7 @@ impl<'a> Remote<'a> {
         } else {
             Patience::Whole
         };
-        let list = |meanwhile, _| Request::FetchList(meanwhile, id, named());
+        let list = |asker, _| Request::FetchList(asker, id, named());
         let asked = self.request(vec![id], patience, list);
         let is_here = asked.is_here();
         self.lock().list = asked.pending();
@@ -152,7 +152,7 @@ impl<'a> Remote<'a> {
         &self,
         mut ids: Vec<RecordId>,
         patience: Patience,
-        request: impl FnOnce(Meanwhile, Vec<RecordId>) -> Request,
+        request: impl FnOnce(Asker, Vec<RecordId>) -> Request,
     ) -> Asked {
         let (free, left) = {
             let mut state = self.lock();
@@ -199,7 +199,7 @@ impl<'a> Remote<'a> {
         connection: UnixStream,
         patience: Patience,
         left: Duration,
-        request: impl FnOnce(Meanwhile) -> Request,
+        request: impl FnOnce(Asker) -> Request,
         count: usize,
     ) -> Result<Asked, Option<RemoteFailure>> {
         let near = {
@@ -212,16 +212,16 @@ impl<'a> Remote<'a> {
             let near = if state.is_far { Duration::ZERO } else { NEAR };
             is_short.then_some(near.min(left))
         };
-        let meanwhile = match near {
-            None => Meanwhile::Waits,
-            Some(_) => Meanwhile::Works,
+        let asker = match near {
+            None => Asker::Waits,
+            Some(_) => Asker::Works,
         };
         let pending = PendingFetch {
             connection,
             count,
             is_answered: Cell::new(false),
         };
-        let sent = pending.send(&request(meanwhile), left);
+        let sent = pending.send(&request(asker), left);
         sent.map_err(|error| Some(failure_of(&error)))?;
         if let Some(near) = near
             && !pending.is_answered_within(near)

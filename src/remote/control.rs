@@ -2,7 +2,7 @@
 
 use super::connection::{connect, is_silence, run_helper, start_and_connect};
 use super::place::{HELPER, HelperPlace};
-use super::protocol::{FetchAnswer, MOST_WANTED, Meanwhile, Request};
+use super::protocol::{Asker, FetchAnswer, MOST_WANTED, Request};
 use super::record_list;
 use crate::config::Config;
 use crate::key::Digest;
@@ -95,7 +95,7 @@ impl RemoteControl {
             worth: Worth::Result,
             key: *key,
         };
-        Request::Fetch(Meanwhile::Waits, vec![list]).write(&mut connection)?;
+        Request::Fetch(Asker::Waits, vec![list]).write(&mut connection)?;
         match answers(&mut connection, 1)?[..] {
             [FetchAnswer::Imported] => {}
             [FetchAnswer::Failed] => return Err(io::Error::other("no server answers")),

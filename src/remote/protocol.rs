@@ -31,12 +31,12 @@ impl Greeting {
     }
 }
 
-/// What a compile does until a request is answered.
+/// The compile that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Meanwhile {
-    /// It waits. If it gives up, that tells against the servers.
+pub(super) enum Asker {
+    /// It waits for the answer. If it gives up, that tells against the servers.
     Waits,
-    /// It runs the tools that the answer may make unnecessary. If they are faster, that says nothing of the servers.
+    /// It runs the tools that the answer may make unnecessary. If it ends before, that says nothing of the servers.
     Works,
 }
 
@@ -50,10 +50,10 @@ const LONGEST_NAMES: u32 = 8 << 20;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Request {
     /// To bring these records, and what they name, into the local cache.
-    Fetch(Meanwhile, Vec<RecordId>),
+    Fetch(Asker, Vec<RecordId>),
     /// To bring a list of path sets, without those that lead elsewhere than the compile that asks: its working directory,
     /// and the other paths that it names.
-    FetchList(Meanwhile, RecordId, Vec<Vec<u8>>),
+    FetchList(Asker, RecordId, Vec<Vec<u8>>),
     /// To bring records that a list names, and what they name; of path sets only those that lead to system directories,
     /// roots, or files below this directory.
     FetchNamed(Vec<(Worth, Name)>, Vec<u8>),
@@ -68,13 +68,13 @@ pub(super) enum Request {
 impl Request {
     pub(super) fn write(&self, to: &mut impl Write) -> io::Result<()> {
         match self {
-            Self::Fetch(meanwhile, wanted) => {
-                let mut bytes = vec![by(*meanwhile, b"fF"), wanted.len() as u8];
+            Self::Fetch(asker, wanted) => {
+                let mut bytes = vec![by(*asker, b"fF"), wanted.len() as u8];
                 wanted.iter().for_each(|one| bytes.extend(one.bytes()));
                 to.write_all(&bytes)
             }
-            Self::FetchList(meanwhile, id, named) => {
-                let mut bytes = vec![by(*meanwhile, b"lL")];
+            Self::FetchList(asker, id, named) => {
+                let mut bytes = vec![by(*asker, b"lL")];
                 bytes.extend(id.bytes());
                 add_text(&mut bytes, &named.join(&0))?;
                 to.write_all(&bytes)
@@ -101,13 +101,13 @@ impl Request {
             return Ok(None);
         }
         let bad = || io::Error::from(ErrorKind::InvalidData);
-        let meanwhile = if kind[0].is_ascii_lowercase() {
-            Meanwhile::Waits
+        let asker = if kind[0].is_ascii_lowercase() {
+            Asker::Waits
         } else {
-            Meanwhile::Works
+            Asker::Works
         };
         Ok(Some(match kind {
-            [b'f' | b'F'] => Self::Fetch(meanwhile, read_ids(from)?),
+            [b'f' | b'F'] => Self::Fetch(asker, read_ids(from)?),
             [b'n'] => {
                 let ids = read_ids(from)?.into_iter();
                 let wanted = ids.map(|id| (id.worth, Name(id.key))).collect();
@@ -119,7 +119,7 @@ impl Request {
                 let named = read_text(from)?;
                 let named = named.split(|byte| *byte == 0).map(<[u8]>::to_vec);
                 let id = RecordId::read(&id).ok_or_else(bad)?;
-                Self::FetchList(meanwhile, id, named.collect())
+                Self::FetchList(asker, id, named.collect())
             }
             [b'q'] => Self::Queued,
             [b's'] => Self::Status,
@@ -160,10 +160,10 @@ fn read_ids(from: &mut impl Read) -> io::Result<Vec<RecordId>> {
 }
 
 /// The byte of a request: the first one of a compile that waits.
-fn by(meanwhile: Meanwhile, bytes: &[u8; 2]) -> u8 {
-    match meanwhile {
-        Meanwhile::Waits => bytes[0],
-        Meanwhile::Works => bytes[1],
+fn by(asker: Asker, bytes: &[u8; 2]) -> u8 {
+    match asker {
+        Asker::Waits => bytes[0],
+        Asker::Works => bytes[1],
     }
 }
 
@@ -198,7 +198,7 @@ impl FetchAnswer {
 
 #[cfg(test)]
 mod tests {
-    use super::{FetchAnswer, Greeting, Meanwhile, RecordId, Request};
+    use super::{Asker, FetchAnswer, Greeting, RecordId, Request};
     use crate::store::{Name, Worth};
 
     #[test]
@@ -209,11 +209,11 @@ mod tests {
         };
         let wanted = vec![id(Worth::Result, 1), id(Worth::Intermediate, 2)];
         for request in [
-            Request::Fetch(Meanwhile::Waits, wanted.clone()),
-            Request::Fetch(Meanwhile::Works, wanted),
-            Request::FetchList(Meanwhile::Waits, id(Worth::Result, 3), vec![b"/a".to_vec()]),
+            Request::Fetch(Asker::Waits, wanted.clone()),
+            Request::Fetch(Asker::Works, wanted),
+            Request::FetchList(Asker::Waits, id(Worth::Result, 3), vec![b"/a".to_vec()]),
             Request::FetchList(
-                Meanwhile::Works,
+                Asker::Works,
                 id(Worth::Result, 3),
                 vec![b"/a".to_vec(), b"../b".to_vec()],
             ),

@@ -11,7 +11,7 @@ use super::transfer::{Transfer, UselessValues, WantedRecord};
 use super::uploads::Uploads;
 use crate::config::Config;
 use crate::remote::place::{HelperPlace, LONGEST_ADDRESS};
-use crate::remote::protocol::{FetchAnswer, Meanwhile, Request};
+use crate::remote::protocol::{Asker, FetchAnswer, Request};
 use crate::stats::Stats;
 use crate::store::{FileStore, Name, Worth};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -223,19 +223,19 @@ impl Helper {
         let _ = connection.write_all(&[self.lists.greeting().byte()]);
         while let Some(request) = Request::read(&mut connection)? {
             match request {
-                Request::Fetch(meanwhile, wanted) => {
+                Request::Fetch(asker, wanted) => {
                     let began = Instant::now();
                     let nowhere = SearchReach::default();
                     let of = |id| WantedRecord::of(id, &nowhere);
                     let answers = self.fetch_all(wanted.iter().map(of));
-                    self.say(&mut connection, &answers, meanwhile, began)?;
+                    self.say(&mut connection, &answers, asker, began)?;
                 }
-                Request::FetchList(meanwhile, id, named) => {
+                Request::FetchList(asker, id, named) => {
                     let began = Instant::now();
                     let reach = SearchReach::of(&named);
                     let answer = self.transfer.fetch(WantedRecord::of(&id, &reach));
                     self.lists.note(answer);
-                    self.say(&mut connection, &[answer.byte()], meanwhile, began)?;
+                    self.say(&mut connection, &[answer.byte()], asker, began)?;
                 }
                 Request::FetchNamed(wanted, directory) => {
                     let reach = SearchReach::of(&[directory]);
@@ -286,11 +286,11 @@ impl Helper {
         &self,
         connection: &mut UnixStream,
         answers: &[u8],
-        meanwhile: Meanwhile,
+        asker: Asker,
         began: Instant,
     ) -> io::Result<()> {
         let said = connection.write_all(answers);
-        if said.is_err() && meanwhile == Meanwhile::Waits {
+        if said.is_err() && asker == Asker::Waits {
             let (waited, servers) = (began.elapsed(), &self.transfer.servers);
             let is_alone = servers.len() == 1;
             servers

@@ -252,7 +252,17 @@ fn stages_travel() {
     farm.ws.cd(&format!("{}/build", PLACES[0]));
     let build = staged(&farm.ws, || farm.ws.build(&RELATIVE));
     let ran = build.ran();
-    assert_eq!(ran, ["cudafe", "host_compile"]);
+    assert!(
+        ["cudafe", "host_compile"]
+            .iter()
+            .all(|stage| ran.contains(stage)),
+        "{ran:?}"
+    );
+    // What takes no longer than an answer may end before it comes.
+    let mut others = ran
+        .iter()
+        .filter(|stage| !["cudafe", "host_compile"].contains(*stage));
+    assert!(others.all(|stage| *stage == "fatbinary"), "{ran:?}");
     build.outcome.misses(1).same_as(&farm.ws.kept(&RELATIVE));
 }
 
