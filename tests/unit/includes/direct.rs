@@ -61,7 +61,7 @@ fn a_hit_is_what_a_fresh_preprocessing_gives() {
     walk(
         Preprocessor::Gcc,
         "a_hit_is_what_a_fresh_preprocessing_gives",
-        2000,
+        800,
     );
 }
 

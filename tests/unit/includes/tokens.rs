@@ -51,7 +51,7 @@ fn headers() -> Vec<PathBuf> {
 
 #[test]
 fn equal_digests_mean_equal_preprocessing() {
-    let edits = number("PCACHE_TEST_EDITS", 400);
+    let edits = number("PCACHE_TEST_EDITS", 200);
     let first_seed = number("PCACHE_TEST_SEED", 1);
     let headers = headers();
     let judge = Judge::new();

@@ -38,7 +38,7 @@ type Key = (Digest, Vec<Digest>, Vec<Vec<u8>>);
 
 #[test]
 fn a_hit_in_another_checkout_is_what_a_fresh_preprocessing_gives() {
-    let edits = number("PCACHE_TEST_EDITS", 400);
+    let edits = number("PCACHE_TEST_EDITS", 200);
     let seed = number("PCACHE_TEST_SEED", 1);
     in_workers(
         "includes::direct::two_trees::a_hit_in_another_checkout_is_what_a_fresh_preprocessing_gives",
