@@ -7,6 +7,7 @@ use crate::compile::deliver::outputs::check_outputs;
 use crate::compile::deliver::shown_commands;
 use crate::compile::detour::{Detour, work_directory};
 use crate::compile::direct::lookup::{Direct, DirectHit};
+use crate::compile::identify_once::IdentifyOnce;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::UnitPasses;
 use crate::compile::inputs::host::{Answers, HostCompiler};
@@ -31,7 +32,7 @@ use crate::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
-use crate::toolchain::{HostDriver, HostFamily, PLACES_OF_TOOLS, Toolchain, identify, recall};
+use crate::toolchain::{HostDriver, HostFamily, PLACES_OF_TOOLS, Toolchain, recall};
 use std::cell::RefCell;
 use std::ffi::OsString;
 use std::panic::resume_unwind;
@@ -218,7 +219,7 @@ impl Invocation<'_> {
             Some(toolchain) => (toolchain, None),
             None => {
                 self.recorder
-                    .note("toolchain", "not remembered, or changed; identified");
+                    .note("toolchain", "not remembered, or changed");
                 let (toolchain, dryrun_output) = self.identify(workspace)?;
                 // Another user, or another build with the same files, may have compiled this before.
                 let request = (self.job, self.facts);
@@ -409,17 +410,23 @@ impl Invocation<'_> {
 
     /// Identifies the toolchain, which is not remembered, and runs `nvcc --dryrun` at the same time. Returns the
     /// toolchain and what nvcc printed.
-    fn identify(&self, workspace: &Workspace) -> Result<(Toolchain, Option<Vec<u8>>), Fallback> {
+    fn identify(&self, workspace: &Workspace) -> Result<(Toolchain, Option<Vec<u8>>), Detour> {
         let args = self.job.dryrun_args(&workspace.temporaries());
-        let ccbin = self.job.value_of("compiler-bindir");
-        let (nvcc, memos) = (self.nvcc, self.cache.memos.as_ref());
+        let nvcc = self.nvcc;
         thread::scope(|scope| {
             let dryrun = scope.spawn(|| dryrun::ask(nvcc, &args, workspace));
-            let toolchain = identify(nvcc, ccbin, memos, &workspace.scratch());
+            let ccbin = self.job.value_of("compiler-bindir");
+            let scratch = workspace.scratch();
+            let one = IdentifyOnce {
+                nvcc,
+                ccbin,
+                cache: self.cache,
+                signals: self.signals,
+                recorder: self.recorder,
+            };
+            let toolchain = one.identify(&scratch);
             let dryrun_output = dryrun.join().unwrap_or_else(|panic| resume_unwind(panic));
-            let toolchain = toolchain
-                .map_err(|error| Fallback::new(FallbackReason::Toolchain, error.to_string()))?;
-            Ok((toolchain, Some(dryrun_output?)))
+            Ok((toolchain?, Some(dryrun_output?)))
         })
     }
 

@@ -7,6 +7,7 @@
 //! | module                                | part                                                           |
 //! |---------------------------------------|----------------------------------------------------------------|
 //! | `invocation`                          | prepares a compile, runs its units, links, delivers            |
+//! | `identify_once`                       | identifies a toolchain once for compiles side by side          |
 //! | `recheck`                             | compiles a hit again, to compare                               |
 //! | `units`                               | the units of an invocation, one after the other                |
 //! | `plan_memo`                           | nvcc's plan, from `nvcc --dryrun` or remembered                |
@@ -25,6 +26,7 @@ mod direct;
 mod file_digest;
 #[doc(hidden)]
 pub mod formats;
+mod identify_once;
 mod inputs;
 mod invocation;
 mod plan_memo;

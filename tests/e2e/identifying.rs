@@ -10,6 +10,9 @@ use crate::support::workspace::{Workspace, make_executable};
 
 const ARGS: &[&str] = &["-c", "unit.cu", "-o", "unit.o"];
 
+/// What a log says of a compile that has identified its toolchain.
+const IDENTIFIED: &str = "toolchain: identified";
+
 /// A unit that shows VALUE, and a log of what is decided.
 fn unit() -> Workspace {
     let mut ws = Workspace::with(
@@ -29,7 +32,7 @@ fn log(ws: &Workspace) -> PathBuf {
 /// Removes the log, and says whether one of its compiles has identified its toolchain.
 #[track_caller]
 fn has_identified(ws: &Workspace) -> bool {
-    take_log(ws).contains("not remembered, or changed; identified")
+    take_log(ws).contains(IDENTIFIED)
 }
 
 #[track_caller]
@@ -192,4 +195,23 @@ fn compile_that_has_to_identify_its_toolchain_is_a_direct_hit() {
         build(unit).hits_directly(1).same_as(first);
         assert!(has_identified(&ws), "{unit:?}");
     }
+}
+
+#[test]
+fn one_of_the_compiles_that_a_build_starts_identifies_the_toolchain() {
+    let mut ws = unit();
+    let cold = ws.root().join("cold");
+    ws.set_env("PCACHE_DIR", cold);
+    let side_by_side: Vec<_> = (0..6)
+        .map(|number| {
+            let output = format!("unit{number}.o");
+            let mut command = ws.ours(&["-c", "unit.cu", "-o", &output]);
+            command.spawn().expect("pcache-nvcc runs")
+        })
+        .collect();
+    for mut compile in side_by_side {
+        assert!(compile.wait().expect("an end").success());
+    }
+    let log = take_log(&ws);
+    assert_eq!(log.matches(IDENTIFIED).count(), 1, "{log}");
 }
