@@ -8,6 +8,7 @@ use crate::support::canned_http::CannedHttp;
 use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::poll::until;
 use crate::support::servers::{Server, free_port};
+use crate::support::workspace::{Workspace, program};
 
 /// Units of one test.
 const UNITS: usize = 8;
@@ -225,4 +226,26 @@ fn values_that_are_too_large_are_given_up() {
     let counted = farm.counted();
     assert!(counted.sent > 0 && counted.unsent > 0, "{counted:?}");
     assert_eq!(counted.failures["too_large"], counted.unsent);
+}
+
+/// What servers have cannot be stored, nor what compiles have made be queued.
+#[test]
+fn a_full_cache_costs_hits_and_no_build() {
+    let server = Server::redis(&[]);
+    let ws = Workspace::with("unit.cu", "__global__ void k(int *p) { *p = 1; }\n");
+    let mut farm = Farm::new(ws, &server.url("redis", ""));
+    let args = ["-c", "unit.cu", "-o", "unit.o"];
+    farm.ws.build(&args).misses(1);
+    farm.flush();
+    let expected = farm.ws.kept(&args);
+    for size in ["nr_inodes=3", "size=16k", "size=64k", "nr_inodes=20"] {
+        farm.on(&size.replace('=', "-"));
+        let mount = format!("mkdir -p $PCACHE_DIR && mount -t tmpfs -o {size} none $PCACHE_DIR");
+        let compile = format!("{mount} && \"$0\" \"$@\" && exec \"$0\" \"$@\"");
+        let mut inside = farm.ws.command("unshare");
+        inside.args(["--mount", "--map-root-user", "sh", "-c", &compile]);
+        inside.arg(program("pcache-nvcc")).args(args);
+        let built = farm.ws.try_run(inside);
+        built.succeeds().same_files_as(&expected);
+    }
 }
