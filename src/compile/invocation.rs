@@ -4,6 +4,7 @@
 use crate::cmdline::Job;
 use crate::compile::deliver::delivery::keep_files;
 use crate::compile::deliver::outputs::check_outputs;
+use crate::compile::deliver::places::Places;
 use crate::compile::deliver::shown_commands;
 use crate::compile::detour::{Detour, work_directory};
 use crate::compile::direct::lookup::{Direct, DirectHit};
@@ -33,10 +34,11 @@ use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
 use crate::toolchain::{HostDriver, HostFamily, PLACES_OF_TOOLS, Toolchain, recall};
+use std::borrow::Cow;
 use std::cell::RefCell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::panic::resume_unwind;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::SystemTime;
 
@@ -118,7 +120,7 @@ fn look_up(
 fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &Recorder) {
     recorder.update(|record| {
         record.directory = journal::text(facts.directory.physical.as_os_str());
-        record.output = job.output.as_deref().map(journal::text);
+        record.output = output(job).as_deref().map(journal::text);
         record.sources = job
             .inputs
             .iter()
@@ -126,6 +128,16 @@ fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &
             .collect();
         record.recache = cache.recache;
     });
+}
+
+/// The output that `-o` names, or the only source.
+fn output(job: &Job) -> Option<Cow<'_, OsStr>> {
+    if let Some(output) = &job.output {
+        return Some(Cow::Borrowed(output));
+    }
+    let derived = Places::of(job, None).derived_outputs()?;
+    let [output] = <[PathBuf; 1]>::try_from(derived).ok()?;
+    Some(Cow::Owned(output.into_os_string()))
 }
 
 /// Delivers a direct hit, counts it and records it.

@@ -138,8 +138,12 @@ fn flags(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
     }
     // The variable is found by the values in the key's spelling, so before they are converted.
     for difference in &mut differences {
+        let is_reordered = difference.note.is_some();
         let from = folded_from(difference, old, new);
         difference.note = from.or(difference.note.take());
+        if is_reordered {
+            continue;
+        }
         for value in [&mut difference.old, &mut difference.new] {
             *value = value.take().map(|value| spelled(&difference.name, &value));
         }
@@ -150,12 +154,11 @@ fn flags(old: &DependencyReport, new: &DependencyReport) -> Vec<Difference> {
 /// A value as on a command line: keys have `DX=1` for `-DX=1`, and `X` or `F` before an option that was
 /// passed on to the host compiler.
 fn spelled(name: &str, value: &str) -> String {
-    let words = value.split(' ').map(|word| match name {
-        "--define-macro" => format!("-{word}"),
-        "--compiler-options" => word.strip_prefix(['X', 'F']).unwrap_or(word).to_owned(),
-        _ => word.to_owned(),
-    });
-    words.collect::<Vec<_>>().join(" ")
+    match name {
+        "--define-macro" => format!("-{value}"),
+        "--compiler-options" => value.strip_prefix(['X', 'F']).unwrap_or(value).to_owned(),
+        _ => value.to_owned(),
+    }
 }
 
 /// The values that were removed from a list and added to it, or only the changed order.
@@ -167,7 +170,11 @@ fn value_changes(
 ) -> Vec<Difference> {
     let (mut removed, mut added) = (without(was, is), without(is, was));
     if removed.is_empty() && added.is_empty() {
-        let reordered = Difference::new(kind, name, Some(&was.join(" ")), Some(&is.join(" ")));
+        let line = |values: &[String]| {
+            let words = values.iter().map(|value| spelled(name, value));
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let reordered = Difference::new(kind, name, Some(&line(was)), Some(&line(is)));
         let reordered = reordered.noting(Some("in another order".to_owned()));
         return (was != is).then_some(reordered).into_iter().collect();
     }

@@ -160,6 +160,11 @@ fn each_field_is_named_alone() {
             "Output --output-file: a.o > b.o",
         ),
         ("define-macro", "DN=2", "Flag --define-macro: -DN=1 > -DN=2"),
+        (
+            "define-macro",
+            "DN=\"a b, c\"",
+            "Flag --define-macro: -DN=1 > -DN=\"a b, c\"",
+        ),
     ] {
         assert_eq!(told(|facts| set(facts, name, &[value])), [line], "{name}");
     }

@@ -45,18 +45,9 @@ impl<'a> Places<'a> {
         if self.job.mode == Mode::Rules {
             return outputs.is_empty();
         }
-        let mut expected = match (&self.job.output, suffix(self.job.mode)) {
+        let mut expected = match (&self.job.output, self.derived_outputs()) {
             (Some(_), _) => vec![None],
-            (None, Some(suffix)) => {
-                let names = self
-                    .job
-                    .inputs
-                    .iter()
-                    .map(|input| named(stem(input), suffix));
-                names
-                    .map(|name| Some(self.in_output_directory(&name)))
-                    .collect()
-            }
+            (None, Some(derived)) => derived.into_iter().map(Some).collect(),
             (None, None) => return false,
         };
         // Versions of nvcc differ in whether `-odir` applies to `-o`, so either path stands for the value of `-o`.
@@ -75,6 +66,15 @@ impl<'a> Places<'a> {
         expected.sort();
         actual.sort();
         expected == actual
+    }
+
+    /// The outputs that the sources name, as `-o` does not; `None` if not each source has one.
+    pub(crate) fn derived_outputs(&self) -> Option<Vec<PathBuf>> {
+        let suffix = suffix(self.job.mode)?;
+        let inputs = self.job.inputs.iter();
+        let names = inputs.map(|input| named(stem(input), suffix));
+        let paths = names.map(|name| self.in_output_directory(&name));
+        Some(paths.collect())
     }
 
     /// Whether `depfiles` are those that the invocation writes.

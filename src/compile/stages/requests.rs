@@ -32,6 +32,11 @@ impl<'a> Requests<'a> {
         self.stages.extend(asked.map(|asked| (stage, asked)));
     }
 
+    /// Whether a server has yet to answer for the stage.
+    pub(super) fn has(&self, stage: usize) -> bool {
+        self.stages.contains_key(&stage)
+    }
+
     /// The stage has run.
     pub(super) fn forget(&mut self, stage: usize) {
         self.stages.remove(&stage);

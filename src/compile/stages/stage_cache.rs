@@ -124,6 +124,10 @@ impl<'a> Stages<'a> {
             let detail = "the text of cudafe++ is not stored";
             return Err(Fallback::new(FallbackReason::Stage, detail).into());
         }
+        // What a distant server is asked for may yet be a hit.
+        if !self.requests.has(number) {
+            self.count_run(stage, number);
+        }
         for (flag, path) in shape::added(work, stage, number) {
             command.args.push(flag.into());
             command.args.push(path.into());
@@ -131,13 +135,17 @@ impl<'a> Stages<'a> {
         Ok(Some(command))
     }
 
+    fn count_run(&mut self, stage: &Stage, number: usize) {
+        if self.ran.insert(number) {
+            count(self.inputs.work, stage, Counter::StageMiss);
+        }
+    }
+
     /// Ends stage `number`, which has succeeded, and stores its result if possible.
     pub(crate) fn end(&mut self, number: usize) -> Result<(), Fallback> {
         let stage = self.inputs.work.stage(number);
         self.requests.forget(number);
-        if self.ran.insert(number) {
-            count(self.inputs.work, stage, Counter::StageMiss);
-        }
+        self.count_run(stage, number);
         if let Some(two_steps) = &mut self.two_steps {
             two_steps.end(self.inputs.work, stage, number)?;
         }

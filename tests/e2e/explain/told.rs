@@ -148,3 +148,25 @@ fn nothing_of_the_environment_is_kept_that_no_key_holds() {
     }
     assert!(read > 10, "{read}");
 }
+
+/// The output that a compile writes without `-o` has a name, too.
+#[test]
+fn a_compile_is_found_by_the_output_that_its_source_names() {
+    let ws = unit();
+    ws.write("made/.keep", "");
+    let found = |output: &str| {
+        let mut command = ws.command(program("pcache"));
+        command
+            .args(["explain", output])
+            .status()
+            .expect("pcache runs")
+            .success()
+    };
+    ws.build(&["-c", "unit.cu"]).misses(1);
+    assert!(found("unit.o") && !found("made/unit.o") && !found("unit.ptx"));
+    ws.build(&["-c", "unit.cu", "--output-directory", "made"])
+        .succeeds();
+    assert!(found("made/unit.o"));
+    ws.build(&["--ptx", "unit.cu"]).succeeds();
+    assert!(found("unit.ptx"));
+}

@@ -225,7 +225,7 @@ fn another_folder_for_kept_files_and_outputs_is_named() {
     let place = |folder: &'static str| ["-c", "unit.cu", "-odir", folder];
     let told = change_to(&mut ws, &place("one"), &place("two"), |_| {});
     assert_snapshot!(super::without_former(&told), @"
-    preprocessed hit: unit.cu
+    preprocessed hit: unit.cu → two/unit.o
         output: --output-directory: one → two
     ");
 }
