@@ -3,8 +3,8 @@
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, FdFlags, fcntl_setfd};
 use rustix::process::{
-    Pid, PidfdFlags, Signal, getpid, getppid, kill_process_group, pidfd_open,
-    set_parent_process_death_signal,
+    Pid, PidfdFlags, Signal, WaitOptions, getpid, getppid, kill_process_group, pidfd_open,
+    set_child_subreaper, set_parent_process_death_signal, waitpgid,
 };
 use std::ffi::OsString;
 use std::fs::File;
@@ -105,9 +105,16 @@ fn output(path: &Path) -> io::Result<File> {
     File::options().create(true).append(true).open(path)
 }
 
+/// Kills the group, and waits until none of its processes can write to a file any more: the caller may be about to
+/// write it. Processes whose parents are killed become children of this process, which waits for them as well.
 fn end(child: &mut process::Child) {
-    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+    let group = Pid::from_child(child);
+    let _ = set_child_subreaper(Some(getpid()));
+    let _ = kill_process_group(group, Signal::KILL);
     let _ = child.wait();
+    // Until all of them are gone.
+    while let Ok(_) | Err(Errno::INTR) = waitpgid(group, WaitOptions::empty()) {}
+    let _ = set_child_subreaper(None);
 }
 
 /// Has the kernel kill the child when the thread that starts it has ended. That thread normally waits for it, and

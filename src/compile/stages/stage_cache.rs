@@ -41,6 +41,8 @@ pub(crate) struct Stages<'a> {
     /// The stages that have run, with those of an attempt before this one.
     ran: BTreeSet<usize>,
     pub(super) two_steps: Option<TwoSteps<'a>>,
+    /// The stages that have begun in this attempt.
+    begun: BTreeSet<usize>,
     texts: HostTexts,
     /// The files that are known by their digests alone.
     left_out: BTreeSet<FileId>,
@@ -82,6 +84,7 @@ impl<'a> Stages<'a> {
             served: BTreeSet::new(),
             ran: BTreeSet::new(),
             two_steps: split.map(|(split, _)| TwoSteps::new(split)),
+            begun: BTreeSet::new(),
             texts: split.map_or(HostTexts::Whole, |(_, texts)| texts),
             left_out: BTreeSet::new(),
             lacks_text: false,
@@ -104,7 +107,9 @@ impl<'a> Stages<'a> {
         let stage = work.stage(number);
         work.commands.workspace.prepare(work.plan, &stage.writes)?;
         work.commands.workspace.forget_printed(number)?;
-        if let Some(two_steps) = &mut self.two_steps {
+        // What was overtaken begins again, with the files that were written for it.
+        let is_new = self.begun.insert(number);
+        if let Some(two_steps) = self.two_steps.as_mut().filter(|_| is_new) {
             let form = two_steps.begin(work, stage)?;
             self.inputs.digests.extend(form);
         }
@@ -119,7 +124,7 @@ impl<'a> Stages<'a> {
             }
             self.keys.insert(number, keys);
         }
-        if stage.reads.iter().any(|file| self.left_out.contains(file)) {
+        if self.lacks_text_of(stage) {
             self.lacks_text = true;
             let detail = "the text of cudafe++ is not stored";
             return Err(Fallback::new(FallbackReason::Stage, detail).into());
@@ -308,10 +313,22 @@ impl<'a> Stages<'a> {
             return Ok(true);
         }
         let cache = self.inputs.work.cache;
+        if self.lacks_text_of(stage) {
+            // It cannot run until the answer comes.
+            let mut keys_here = keys
+                .all()
+                .filter(|(key, _)| cache.stage_record(key).is_some());
+            return Ok(keys_here.next().is_some() && self.is_restored_locally(stage, number, keys)?);
+        }
         let brought = cache.brought();
         let asked = cache.ask_for_stage(keys.all().map(|(key, _)| key));
         self.requests.add(number, asked);
         Ok(cache.brought() > brought && self.is_restored_locally(stage, number, keys)?)
+    }
+
+    /// Whether a text that the stage reads is known by its digest alone.
+    fn lacks_text_of(&self, stage: &Stage) -> bool {
+        stage.reads.iter().any(|file| self.left_out.contains(file))
     }
 
     fn is_restored_locally(

@@ -8,6 +8,7 @@ use super::farm::Farm;
 use crate::support::fault_proxy::{Fault, FaultProxy};
 use crate::support::outcome::Outcome;
 use crate::support::servers::Server;
+use crate::support::workspace::Workspace;
 
 /// Longer than a compile waits for a near server.
 const DISTANCE: Fault = Fault::Delay(Duration::from_millis(30));
@@ -105,4 +106,42 @@ fn the_result_of_a_stage_that_comes_late_ends_the_stage() {
     let mut stages = stages.expect("stages").iter();
     let ptxas = stages.find(|stage| stage["name"] == "ptxas");
     assert_eq!(ptxas.expect("a stage")["remote"], true, "{ptxas:?}");
+}
+
+/// cudafe++'s text is on no server, but its host compile is.
+#[test]
+fn a_host_compile_whose_text_is_not_here_is_waited_for() {
+    let server = Server::redis(&[]);
+    let proxy = FaultProxy::start(server.port(), Fault::None);
+    let functions = "#define F(n) int f##n(int x) { while (x < n) x += n; return x; }\n\
+        #define F4(n) F(n##1) F(n##2) F(n##3) F(n##4)\n\
+        #define F16(n) F4(n##1) F4(n##2) F4(n##3) F4(n##4)\n\
+        #define F64(n) F16(n##1) F16(n##2) F16(n##3) F16(n##4)\n\
+        #define F256(n) F64(n##1) F64(n##2) F64(n##3) F64(n##4)\n\
+        #ifndef __CUDA_ARCH__\nF256(1) F256(2) F256(3) F256(4)\n#endif\n";
+    let device =
+        "__device__ int value() {\n#ifdef __CUDA_ARCH__\nreturn 1;\n#else\nreturn 0;\n#endif\n}\n";
+    let text = format!("{device}__global__ void k(int *p) {{ *p = value(); }}\n{functions}");
+    let ws = Workspace::with("unit.cu", &text);
+    let mut farm = Farm::new(ws, &format!("redis://127.0.0.1:{}", proxy.port()));
+    let args = ["-c", "unit.cu", "-o", "unit.o", "-Xcompiler", "-O2"];
+    farm.ws.build(&args).misses(1);
+    farm.flush();
+    farm.on("b").start_helper();
+    proxy.set(DISTANCE);
+    // Only the device's code is another one.
+    farm.ws.edit("unit.cu", "return 1;", "return 2;");
+    let expected = farm.ws.kept(&args);
+    farm.ws.build(&args).misses(1).same_as(&expected);
+    let (_, explained) = farm.ws.pcache(&["explain"]);
+    let stages = explained[0]["compile"]["stages"].as_array();
+    let stages = stages.expect("stages");
+    let mut compiles = stages
+        .iter()
+        .filter(|stage| stage["name"] == "host_compile");
+    let compile = compiles.next().expect("a host compile");
+    assert!(
+        compile["remote"] == true && compiles.next().is_none(),
+        "{stages:?}"
+    );
 }
