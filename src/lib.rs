@@ -12,7 +12,7 @@
 //! | `exec`, `store`, `includes`, `toolchain`, `explain`                                                           | what a compile is put together from |
 //! | `key`                                                                                                         | what names a result |
 //! | `plan`, `cmdline`                                                                                             | what nvcc would do, and was asked for |
-//! | `config`, `stats`, `journal`, `stat`, `outcome`, `log`, `lock`, `text`, `files`, `secret`, `shell`, `visible` | what all of them use |
+//! | `config`, `stats`, `journal`, `stat`, `outcome`, `log`, `notice`, `lock`, `text`, `files`, `secret`, `shell`, `visible` | what all of them use |
 //!
 //! `cmdline`, `plan`, `key` and `explain` do no I/O and read neither clock nor environment.
 //! `docs/design/architecture.md` follows one compile through these rooms.
@@ -35,6 +35,7 @@ pub mod journal;
 pub mod key;
 mod lock;
 pub mod log;
+pub mod notice;
 pub mod nvrtc;
 pub mod outcome;
 pub mod plan;

@@ -10,10 +10,11 @@ use pcache_nvcc::exec::{Interrupted, Slots};
 use pcache_nvcc::includes::digests::{DigestTable, MappingGuard};
 use pcache_nvcc::journal::{self, Compile, CompileOutcome, Recorder};
 use pcache_nvcc::log::{Block, Log};
+use pcache_nvcc::notice;
 use pcache_nvcc::outcome::{Bypass, BypassReason, Fallback, FallbackReason};
 use pcache_nvcc::remote::Remote;
 use pcache_nvcc::stats::{Counter, Stats};
-use pcache_nvcc::store::{FileStore, Flights};
+use pcache_nvcc::store::{FileStore, Flights, StoreError};
 use pcache_nvcc::toolchain::{
     KeyedSettings, LaunchedProgram, MemoAccess, Memos, Search, find_launched, is_program,
     is_recursive, look_up, nvcc_command,
@@ -21,8 +22,10 @@ use pcache_nvcc::toolchain::{
 use pcache_nvcc::visible;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stderr, stdin, stdout};
+use std::cell::OnceCell;
 use std::env;
 use std::ffi::{OsStr, OsString, c_char, c_int};
+use std::fmt::Display;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -67,7 +70,7 @@ fn run() -> c_int {
     let args: Vec<_> = args.collect();
     let (config, problems) = Config::load(&|name| env::var_os(name));
     for problem in problems {
-        say(&problem.to_string());
+        notice::say_once(&problem.to_string());
     }
     let (launcher, args) = split_launcher(&own_name, &args);
     match launched(&config, launcher, own_name.clone().into()) {
@@ -112,9 +115,7 @@ fn run_with(program: &LaunchedProgram, args: &[OsString], config: &Config) -> c_
     let is_readonly = store.as_ref().is_ok_and(|store| !store.may_change_own());
     let no_stats = Stats::nowhere();
     let stats = store.as_ref().map_or(&no_stats, FileStore::stats);
-    if let Err(error) = &store {
-        recorder.note("cache", error);
-    }
+    note_unusable(&recorder, store.as_ref().err());
     let digests = config.direct.value.then(|| match own {
         None => DigestTable::nowhere(),
         Some(own) => DigestTable::open_mapped(own, is_readonly, MappingGuard::set()),
@@ -139,6 +140,7 @@ fn run_with(program: &LaunchedProgram, args: &[OsString], config: &Config) -> c_
         wait: config.wait.value,
         digests: digests.as_ref(),
         remote: own.and_then(|own| Remote::new(config, own, stats)),
+        trouble: OnceCell::new(),
     };
     let detour = attempt(program, args, config, &cache, &recorder).err();
     // Everything is counted and recorded before the process ends or becomes nvcc.
@@ -151,14 +153,21 @@ fn run_with(program: &LaunchedProgram, args: &[OsString], config: &Config) -> c_
         // Best effort: a lost record only affects reports.
         let _ = store.note(&record.to_text());
     }
-    if log.append(block).is_err() {
-        stats.add(Counter::Error, 1);
-    }
+    log.append(block)
+        .unwrap_or_else(|_| stats.add(Counter::Error, 1));
+    cache.trouble.get().into_iter().for_each(say_trouble);
     match detour {
         // Nothing is left to clean up; the kernel unmaps the pages.
         None => std::process::exit(0),
         Some(Detour::Interrupted(signal)) => interrupted(signal),
         Some(_) => become_program(program, args),
+    }
+}
+
+fn note_unusable(recorder: &Recorder, error: Option<&StoreError>) {
+    if let Some(error) = error {
+        recorder.note("cache", error);
+        say_trouble(error);
     }
 }
 
@@ -363,6 +372,10 @@ fn interrupted(signal: Interrupted) -> c_int {
             129
         }
     }
+}
+
+fn say_trouble(error: impl Display) {
+    notice::say_once(&format!("the cache: {error}; pcache doctor tells more"));
 }
 
 fn say(text: &str) {

@@ -10,6 +10,7 @@ use crate::stats::{Counter, Stats};
 use crate::store::{Artefact, FileStore, Flights, OpenArtefact, StoreError, Worth};
 use crate::toolchain::{KeyedSettings, Memos};
 use serde::Serialize;
+use std::cell::OnceCell;
 use std::time::Duration;
 
 /// What a compile may read and write.
@@ -44,6 +45,8 @@ pub struct StoreView<'a> {
     pub keyed_settings: KeyedSettings<'a>,
     /// PCACHE_WAIT: how long one unit waits for others.
     pub wait: Duration,
+    /// The first error of the store.
+    pub trouble: OnceCell<String>,
 }
 
 impl StoreView<'_> {
@@ -230,8 +233,13 @@ impl StoreView<'_> {
     }
 
     fn tried<T>(&self, result: Result<T, StoreError>) -> Option<T> {
-        result
-            .inspect_err(|_| self.stats.add(Counter::Error, 1))
-            .ok()
+        let note = |error: &StoreError| {
+            self.stats.add(Counter::Error, 1);
+            // What is too large for the cache is no trouble with it.
+            if !matches!(error, StoreError::TooLarge { .. }) {
+                self.trouble.get_or_init(|| error.to_string());
+            }
+        };
+        result.inspect_err(note).ok()
     }
 }

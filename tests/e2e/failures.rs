@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use crate::support::outcome::Outcome;
 use crate::support::stages::stage_counts;
@@ -383,4 +384,36 @@ fn a_temporary_folder_with_a_comma_is_left_to_nvcc() {
         assert_eq!(ours.counted.fallbacks["work_directory"], 1);
         assert_eq!(stage_counts(&ws)["preprocess"].1, 0);
     }
+}
+
+/// A cache that cannot be used is told of, and not by each compile.
+#[test]
+fn trouble_with_the_cache_is_told_once_in_a_build() {
+    let mut ws = kernel();
+    let file = ws.write("file", "");
+    ws.set_env("PCACHE_DIR", file.join("cache"));
+    let home = ws.side("runtime");
+    ws.set_env("XDG_RUNTIME_DIR", &home);
+    let said = |ws: &Workspace| {
+        let built = ws.try_run(ws.ours(ARGS));
+        built.succeeds();
+        built.err()
+    };
+    let first = said(&ws);
+    assert!(first.starts_with("pcache-nvcc: the cache: "), "{first}");
+    assert_eq!(first.lines().count(), 1, "{first}");
+    assert_eq!(said(&ws), "");
+    // Other trouble is told, too.
+    ws.set_env("PCACHE_MAX_SIZE", "much");
+    assert!(said(&ws).contains("PCACHE_MAX_SIZE"));
+    assert_eq!(said(&ws), "");
+    // And all of it after a pause.
+    for mark in fs::read_dir(home.join("pcache-nvcc-said")).expect("marks") {
+        let mark = mark.expect("a mark").path();
+        let mark = fs::File::options().write(true).open(mark);
+        let long_ago = SystemTime::now() - Duration::from_secs(3600);
+        let aged = mark.expect("a mark").set_modified(long_ago);
+        aged.expect("a time");
+    }
+    assert_eq!(said(&ws).lines().count(), 2);
 }
