@@ -3,7 +3,8 @@
 use crate::home::Home;
 use crate::{page, trace};
 use pcache_nvcc::journal::{Compile, CompileOutcome, FlightSpan, StageRun, UnitOutcome};
-use pcache_nvcc::outcome::{BypassReason, FallbackReason};
+use pcache_nvcc::outcome::{BypassReason, FallbackReason, RemoteFailure};
+use pcache_nvcc::stats::Counter;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -263,6 +264,65 @@ fn last_build_is_compared_with_the_one_before_it_or_the_named_one() {
     assert_eq!(late.status.code(), Some(1), "{late:?}");
     let said = String::from_utf8_lossy(&late.stderr).into_owned();
     assert!(said.contains("no build before the last ran at"), "{said}");
+}
+
+#[test]
+fn summary_in_markdown_has_what_a_job_needs() {
+    let evil = Compile {
+        sources: vec!["<img>`x|y.cu".to_owned()],
+        wall: 3 * SECOND,
+        ..miss("evil", 62)
+    };
+    let bypass = Compile {
+        reason: Some("link_only".to_owned()),
+        ..compile("app", 66, CompileOutcome::Bypass)
+    };
+    let home = home_with(&[&journal()[..7], &[evil, bypass]].concat());
+    home.store()
+        .stats()
+        .add(Counter::RemoteFailed(RemoteFailure::Timeout), 3);
+    let text = home.text(&["report", "--format", "markdown", "--last-build"]);
+    insta::assert_snapshot!(text, @r"
+    ### pcache: 60.0 % hits
+
+    | | |
+    |---|---|
+    | units | 3 hits, 2 misses |
+    | from servers | 1 |
+    | time saved | 10.0 s |
+    | time compiling | 5.00 s |
+    | left to nvcc | 1 |
+    | cache | 5 B of 10.0 GiB |
+    | build took | 7.00 s |
+    | speed-up | 3.5 × |
+    | critical path | 2.89 s, `<img>'x\|y.cu` |
+
+    #### Slowest misses
+
+    | source | took | why |
+    | --- | --- | --- |
+    | `src/<img>'x\|y.cu` | 3.00 s | what it depended on was not remembered |
+    | `src/f.cu` | 2.00 s | what it depended on was not remembered |
+
+    #### Left to nvcc
+
+    | what | times |
+    | --- | --- |
+    | only links or archives; nothing is compiled | 1 |
+
+    #### Failures of servers, since the counters were zero
+
+    | what | times |
+    | --- | --- |
+    | the server did not answer in time | 3 |
+    ");
+    let path = home.path().join("summary.md");
+    let path = path.to_str().unwrap();
+    let printed = home.text(&["report", "--format", "markdown", "--last-build", "-o", path]);
+    assert_eq!(printed, "");
+    assert_eq!(format!("{}\n", fs::read_to_string(path).unwrap()), text);
+    let both = home.run(&["report", "--format", "markdown", "--compare", "1h"]);
+    assert_eq!(both.status.code(), Some(1), "{both:?}");
 }
 
 #[test]

@@ -16,8 +16,9 @@ pub(super) struct MissedUnit {
     pub(super) wall: u64,
     /// Why, in words that other misses have too.
     pub(super) reason: String,
-    /// All that is said of it, line by line.
-    pub(super) said: Vec<String>,
+    /// What differs from the compile that it is compared with, and all else that is said of it, line by line.
+    pub(super) differences: Vec<String>,
+    pub(super) because: Vec<String>,
 }
 
 impl MissedUnit {
@@ -32,7 +33,8 @@ impl MissedUnit {
             start: compile.start,
             wall: compile.wall,
             reason,
-            said: differences.chain(explained.because.clone()).collect(),
+            differences: differences.collect(),
+            because: explained.because.clone(),
         }
     }
 
@@ -40,7 +42,8 @@ impl MissedUnit {
         let names = self.sources.iter().map(|source| path(source));
         let mut why = Html::from(element("b").with(self.reason.as_str()));
         // A reason that says everything is not said twice.
-        for said in self.said.iter().filter(|said| **said != self.reason) {
+        let said = self.differences.iter().chain(&self.because);
+        for said in said.filter(|said| **said != self.reason) {
             why = why.with(element("div").class("said").with(said.as_str()));
         }
         [

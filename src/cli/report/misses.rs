@@ -187,7 +187,8 @@ mod tests {
                 start: 1,
                 wall: 2,
                 reason: reason.to_owned(),
-                said: vec![said.to_owned()],
+                differences: vec![said.to_owned()],
+                because: vec![said.to_owned()],
             };
             let misses = Misses {
                 reasons: [(reason.to_owned(), (3, names))].into(),

@@ -1,6 +1,7 @@
 //! `pcache report`: one page of HTML that needs nothing else, for people to look at. Its numbers are
 //! those of `pcache stats --json` for the same range, which the page holds as JSON too. It can be read
-//! without its script, which only zooms and shows at once what titles tell.
+//! without its script, which only zooms, sorts, searches and shows at once what titles tell. With `--format markdown`, a
+//! short summary in its place.
 
 mod build_table;
 mod compared;
@@ -10,6 +11,7 @@ mod figures;
 mod head;
 mod headers;
 mod html;
+mod markdown;
 mod miss_list;
 mod misses;
 mod numbers;
@@ -35,6 +37,7 @@ use compared::Comparison;
 use head::PageHead;
 use headers::Headers;
 use html::{Html, element};
+use markdown::summary;
 use misses::Misses;
 use parts::Numbers;
 use std::path::PathBuf;
@@ -60,11 +63,23 @@ pub(super) struct ReportArguments {
     /// The file to write; if left out, standard output
     #[arg(short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// What to write: a page, or a short summary for a CI job
+    #[arg(long, value_name = "FORMAT", default_value = "html")]
+    format: ReportFormat,
     #[command(flatten)]
     range: Range,
     /// Compare the last build with the one that ran then, or the next; if left out, with the one before it
     #[arg(long, value_name = "WHEN")]
     compare: Option<Since>,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ReportFormat {
+    /// A page
+    Html,
+    /// A summary that CI services show beside a job
+    Markdown,
 }
 
 pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Result<Status, Error> {
@@ -83,10 +98,7 @@ pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Res
     let zone = Zone::local();
     let removals = Removals::of(&store, &noted);
     let chosen = arguments.range.of(&all);
-    let comparison = match arguments.compare {
-        Some(when) => Some(Comparison::with(&builds(&all), when, &zone)?),
-        None => Comparison::of_last(&builds(chosen)),
-    };
+    let comparison = arguments.comparison(&all, chosen, &zone)?;
     let mut progress = Progress::new("explaining", context.env, &mut context.err);
     let explainer = Explainer {
         store: &store,
@@ -97,6 +109,12 @@ pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Res
     let misses = Misses::of(&explainer, chosen, &mut |done, most| {
         progress.show(done, most)
     });
+    if arguments.format == ReportFormat::Markdown {
+        drop(progress);
+        let text = summary(&numbers, chosen, &misses);
+        write_to(arguments.output.as_deref(), &text, &mut context.out)?;
+        return Ok(Status::Fine);
+    }
     progress.call("headers");
     let headers = Headers::of(&store, chosen, &mut |done, most| progress.show(done, most));
     drop(progress);
@@ -119,6 +137,26 @@ pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Res
     let page = page.html().into_text();
     write_to(arguments.output.as_deref(), &page, &mut context.out)?;
     Ok(Status::Fine)
+}
+
+impl ReportArguments {
+    /// The builds to compare; `all` is the journal, of which `chosen` is a part.
+    fn comparison<'a>(
+        &self,
+        all: &'a [Compile],
+        chosen: &'a [Compile],
+        zone: &Zone,
+    ) -> Result<Option<Comparison<'a>>, Error> {
+        match (self.compare, self.format) {
+            (Some(_), ReportFormat::Markdown) => {
+                bail!("--compare is for the page: leave it out, or --format markdown")
+            }
+            (Some(when), ReportFormat::Html) => {
+                Comparison::with(&builds(all), when, zone).map(Some)
+            }
+            (None, _) => Ok(Comparison::of_last(&builds(chosen))),
+        }
+    }
 }
 
 /// What the page shows.
