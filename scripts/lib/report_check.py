@@ -5,7 +5,7 @@ import json
 import pathlib
 import sys
 
-# Points at a stage and turns the wheel, as a hand would.
+# Points at a stage, turns the wheel, clicks on the bar of a miss, searches and sorts, as a hand would.
 HAND = """<script>{
 document.querySelector('.tools button').click();
 const track = document.querySelector('.track .bar');
@@ -13,7 +13,56 @@ const { left, top, width } = track.getBoundingClientRect();
 const at = { clientX: left + width / 2, clientY: top + 2, bubbles: true, cancelable: true };
 track.dispatchEvent(new WheelEvent('wheel', { ...at, deltaY: -300, ctrlKey: true }));
 track.dispatchEvent(new PointerEvent('pointermove', at));
+const seen = document.documentElement.dataset;
+document.querySelector('a.track[href^="#why-"]').click();
+seen.target = document.querySelector(':target')?.id;
+const field = document.querySelector('input[type=search]');
+const search = (words) => {
+  field.value = words;
+  field.dispatchEvent(new Event('input'));
+  return [...document.querySelectorAll('#missed tbody tr')].filter((row) => !row.hidden).length;
+};
+seen.counts = [search(''), search('MAIN.cu flag'), search('no such word')].join(' ');
+const sort = () => {
+  document.querySelectorAll('#units th button')[1].click();
+  return [...document.querySelectorAll('#units tbody tr')].map((row) => row.cells[1].textContent);
+};
+seen.sorted = [sort()[0], sort()[0]].join(', ');
 }</script>"""
+
+# Shows the page at three widths, and says what does not fit.
+LOOKS = """<!DOCTYPE html><meta charset="utf-8"><body>FRAMES<pre id="looks"></pre><script>
+const rectangle = (element) => {
+  const range = element.ownerDocument.createRange();
+  range.selectNodeContents(element);
+  return range.getBoundingClientRect();
+};
+const problems = ({ contentDocument: page, width }) => {
+  const found = [];
+  const all = (selector) => [...page.querySelectorAll(selector)].filter((one) => one.getClientRects().length);
+  const root = page.documentElement;
+  if (root.scrollWidth > root.clientWidth) found.push(`the page is ${root.scrollWidth} wide`);
+  for (const group of [...all('.rows'), ...all('.columns')]) {
+    const labels = [...group.querySelectorAll('.mark span, .under')];
+    const shown = labels.filter((one) => one.textContent && one.getClientRects().length
+      && page.defaultView.getComputedStyle(one).visibility === 'visible').map((one) => [one.textContent, rectangle(one)]);
+    shown.forEach(([text, { left, right }], at) => {
+      const next = shown[at + 1];
+      if (next && next[1].left < right + 2) found.push(`${text} and ${next[0]} overlap`);
+      const room = group.getBoundingClientRect();
+      if (left < room.left || right > room.right + 1) found.push(`${text} is cut`);
+    });
+  }
+  for (const cell of all('td, th, .wide, .card, summary')) {
+    if (cell.scrollWidth > cell.clientWidth + 1) found.push(`${cell.className} ${cell.textContent.slice(0, 40)} is cut`);
+  }
+  return found.map((text) => `${width}: ${text}`);
+};
+addEventListener('load', () => {
+  const found = [...document.querySelectorAll('iframe')].flatMap(problems);
+  document.getElementById('looks').textContent = found.length ? found.join('\\n') : 'all fits';
+});
+</script>"""
 
 
 class Page(html.parser.HTMLParser):
@@ -72,7 +121,7 @@ def check_page(dom: str, stats: str) -> None:
         assert numbers[name] == value, f"{name}: {value} in place of {numbers[name]}"
         if name.endswith("milliseconds"):
             assert text.endswith((" s", " ms", " min", " h")) or text == "0", (name, text)
-        elif name.endswith("bytes"):
+        elif name.endswith("bytes") or name.startswith("store.compressed."):
             assert text.endswith("B"), (name, text)
         else:
             assert text == str(value), (name, text)
@@ -111,6 +160,30 @@ def check_handled(dom: str) -> None:
     print(f"the timeline zooms to {zoom:.2f}, and what is pointed at is told")
 
 
+    seen = dict(page.elements[0][1])
+    assert seen["data-target"].startswith("why-"), seen
+    everything, some, nothing = map(int, seen["data-counts"].split())
+    assert everything > some > nothing == 0, seen
+    one, other = seen["data-sorted"].split(", ")
+    assert one != other, seen
+    print(f"a bar leads to {seen['data-target']}; a search finds {some} of {everything}; tables are sorted")
+
+
+def frames(pages: list[str], widths: list[int]) -> str:
+    style = "border:0;height:900px;width:"
+    shown = (f'<iframe src="file://{page}" width="{width}" style="{style}{width}px"></iframe>' for page in pages for width in widths)
+    return "".join(shown)
+
+
+def check_looks(dom: str) -> None:
+    looks = Page(dom).texts["looks"]
+    assert looks == "all fits", looks
+    print("everything fits at each width")
+
+
+# As a browser has it whose user likes it dark.
+DARK = ("@media (prefers-color-scheme: dark)", "@media all")
+
 match sys.argv[1:]:
     case ["page", dom, stats]:
         check_page(dom, stats)
@@ -120,3 +193,19 @@ match sys.argv[1:]:
         print(pathlib.Path(page).read_text().replace("</body>", f"{HAND}</body>"))
     case ["handled", dom]:
         check_handled(dom)
+    case ["dark", page]:
+        text = pathlib.Path(page).read_text()
+        assert DARK[0] in text, "there are no dark colours"
+        print(text.replace(*DARK))
+    case ["looks", *pages]:
+        print(LOOKS.replace("FRAMES", frames(pages, [1400, 800, 390])))
+    case ["phone", page]:
+        # Three screens of a phone beside each other.
+        shown = "".join(
+            '<div style="height:844px;width:390px;overflow:hidden;flex:none">'
+            f'<iframe src="file://{page}" style="border:0;width:390px;height:9000px;margin-top:-{top}px"></iframe></div>'
+            for top in (0, 1500, 2500)
+        )
+        print(f'<!DOCTYPE html><body style="display:flex;gap:12px;margin:12px;background:#888">{shown}')
+    case ["looked", dom]:
+        check_looks(dom)

@@ -447,7 +447,7 @@ fn print(out: &mut Screen<'_>, explained: &Explained<'_>, zone: &Zone) -> Result
 }
 
 /// One difference: what, its name, old and new.
-fn line(difference: &Difference) -> String {
+pub(super) fn line(difference: &Difference) -> String {
     let Difference {
         kind,
         name,

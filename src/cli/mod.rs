@@ -36,6 +36,7 @@ mod spans;
 mod stats;
 mod storability;
 mod styles;
+mod top;
 mod trace;
 mod trim;
 mod used_since;
@@ -69,6 +70,8 @@ enum PcacheCommand {
     Report(report::ReportArguments),
     /// Write recent compiles and their stages as a trace for Perfetto and similar viewers
     Trace(trace::TraceArguments),
+    /// Show the compiles that run now, and what their build has found in the cache so far
+    Top(top::TopArguments),
     /// Run a program with its NVRTC compiles cached
     Run(run::RunArguments),
     /// Make a cache, for yourself or for a group that shares it; or set a build up to use pcache-nvcc
@@ -209,6 +212,7 @@ fn execute(
         PcacheCommand::Explain(arguments) => explain::run(arguments, &mut context),
         PcacheCommand::Report(arguments) => report::run(arguments, &mut context),
         PcacheCommand::Trace(arguments) => trace::run(arguments, &mut context),
+        PcacheCommand::Top(arguments) => top::run(arguments, &mut context),
         PcacheCommand::Run(arguments) => run::run(arguments, &mut context),
         PcacheCommand::Init(arguments) => init::run(arguments, &mut context),
         PcacheCommand::List(arguments) => list::run(arguments, &mut context),

@@ -62,6 +62,25 @@ impl<'a> Screen<'a> {
         self.to.flush()
     }
 
+    /// Begins a view of the whole terminal, on a screen of its own and without a cursor. Long lines are cut.
+    pub(super) fn enter_view(&mut self) -> io::Result<()> {
+        self.to.write_all(b"\x1b[?1049h\x1b[?25l\x1b[?7l")
+    }
+
+    /// Draws the lines of a view from the top.
+    pub(super) fn draw_view(&mut self, lines: &[String]) -> io::Result<()> {
+        let lines: Vec<_> = lines.iter().map(|line| visible::line(line)).collect();
+        // Not a newline behind the last, which would scroll.
+        write!(self.to, "\x1b[H{}\x1b[K\x1b[J", lines.join("\x1b[K\n"))?;
+        self.to.flush()
+    }
+
+    /// Ends a view: the terminal shows what it did before.
+    pub(super) fn leave_view(&mut self) -> io::Result<()> {
+        self.to.write_all(b"\x1b[?7h\x1b[?25h\x1b[?1049l")?;
+        self.to.flush()
+    }
+
     /// The stream itself, for bytes that are no text.
     pub(super) fn bytes(&mut self) -> &mut dyn Write {
         self.to

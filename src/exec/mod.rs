@@ -14,7 +14,7 @@ pub use child::Command;
 pub use failure::Failure;
 pub use schedule::{Step, Work, run_all, run_steps};
 pub use signals::{Interrupted, Signals};
-pub use slots::Slots;
+pub use slots::{Slots, used_slots};
 pub use trace::{AskedPaths, paths_asked};
 
 #[cfg(test)]

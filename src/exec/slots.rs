@@ -302,6 +302,17 @@ impl Pool {
     }
 }
 
+/// How many slots of the pool in `cache` are held now, and how many it has; `None` if no compile has opened it yet. The
+/// pool has `jobs` slots or one for each core, as for [`Slots::new`]. Takes no slot.
+pub fn used_slots(cache: &Path, jobs: Option<NonZeroUsize>) -> Option<(usize, usize)> {
+    let file = LockFile::open_to_look(cache, FILE).ok()?;
+    let size = jobs.unwrap_or_else(|| available_parallelism().unwrap_or(NonZeroUsize::MIN));
+    let first = machine();
+    let offsets = (0..size.get()).map(|at| first + at as i64);
+    let used = offsets.filter(|offset| file.is_locked(*offset).unwrap_or(false));
+    Some((used.count(), size.get()))
+}
+
 /// The size of one machine's range in the lock file.
 const MOST_SLOTS: i64 = 1 << 20;
 
@@ -316,7 +327,7 @@ fn machine() -> i64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Chance, Slots};
+    use super::{Chance, Slots, used_slots};
     use std::io::{Read, Write, pipe};
     use std::num::NonZeroUsize;
     use std::os::fd::AsRawFd;
@@ -343,6 +354,21 @@ mod tests {
         let _again = two.take().unwrap();
         drop(third);
         assert!(two.take().is_some());
+    }
+
+    #[test]
+    fn slots_in_use_are_counted_and_none_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let used = || used_slots(dir.path(), NonZeroUsize::new(2));
+        assert_eq!(used(), None);
+        assert!(dir.path().read_dir().unwrap().next().is_none());
+        let pool = slots(2, Some(dir.path()));
+        let first = pool.take().unwrap();
+        assert_eq!(used(), Some((1, 2)));
+        let _second = pool.take().unwrap();
+        assert_eq!(used(), Some((2, 2)));
+        drop(first);
+        assert_eq!(used(), Some((1, 2)));
     }
 
     #[test]

@@ -37,6 +37,12 @@ impl LockFile {
         Ok(Self { file })
     }
 
+    /// Opens the lock file to ask which locks are held, and creates nothing.
+    pub(crate) fn open_to_look(root: &Path, name: &str) -> io::Result<Self> {
+        let file = File::open(Self::path(root, name))?;
+        Ok(Self { file })
+    }
+
     /// Locks the byte at `offset` without waiting; false if another open file description holds the lock.
     /// Succeeds again if this one holds it already.
     pub(crate) fn try_lock(&self, offset: i64) -> io::Result<bool> {

@@ -27,4 +27,5 @@ mod report;
 mod settings;
 mod stats;
 mod terminal;
+mod top;
 mod trim;

@@ -3,7 +3,8 @@
 use crate::home::Home;
 use crate::{page, trace};
 use pcache_nvcc::journal::{Compile, CompileOutcome, FlightSpan, StageRun, UnitOutcome};
-use pcache_nvcc::outcome::{BypassReason, FallbackReason};
+use pcache_nvcc::outcome::{BypassReason, FallbackReason, RemoteFailure};
+use pcache_nvcc::stats::Counter;
 use serde_json::{Value, json};
 use std::fs;
 
@@ -179,6 +180,157 @@ fn page_tells_of_all_that_was_compiled() {
         last.matches("<div class=\"row\">").count(),
         journal().len() - 2
     );
+}
+
+#[test]
+fn bars_of_misses_lead_to_what_explains_them() {
+    let home = home_with(&journal());
+    let text = home.text(&["report"]);
+    page::check(&text);
+    // The first compile of the journal, by its time and process, and a compile that was left to nvcc.
+    let anchor = format!("why-{TEN}-100");
+    assert!(text.contains(&format!("<a href=\"#{anchor}\" class=\"track\"")));
+    assert!(text.contains("<a href=\"#detours\" class=\"track\""));
+    let (_, row) = text
+        .split_once(&format!("<tr id=\"{anchor}\">"))
+        .expect("its row");
+    let (row, _) = row.split_once("</tr>").expect("its end");
+    for said in ["a.cu", "2.00 s", "what it depended on was not remembered"] {
+        assert!(row.contains(said), "{said}: {row}");
+    }
+    let misses = journal()
+        .iter()
+        .filter(|compile| compile.level == CompileOutcome::Miss)
+        .count();
+    assert_eq!(text.matches("<tr id=\"why-").count(), misses);
+}
+
+#[test]
+fn slowest_build_is_first_and_builds_have_their_numbers() {
+    let long = Compile {
+        wall: 9 * SECOND,
+        ..miss("a", 0)
+    };
+    let home = home_with(&[long, miss("a", 60), miss("b", 120)]);
+    let text = home.text(&["report"]);
+    page::check(&text);
+    let first = format!("build-{TEN}");
+    let charts: Vec<_> = text.split("<details id=\"").skip(1).collect();
+    assert_eq!(charts.len(), 3);
+    assert!(charts[0].starts_with(&first), "{}", charts[0]);
+    let (_, builds) = text.split_once("<section id=\"builds\">").unwrap();
+    let (builds, _) = builds.split_once("</section>").unwrap();
+    let rows: Vec<_> = builds.split("<tr>").skip(2).collect();
+    assert_eq!(rows.len(), 3);
+    assert!(
+        rows[0].contains(&format!("href=\"#{first}\"")),
+        "{}",
+        rows[0]
+    );
+    // The stages run for 2.3 s in 9 s; preprocess and cicc wait for 0.11 s.
+    for said in [">9.00 s<", ">0.3 ×<", ">8.89 s<", ">a.cu<"] {
+        assert!(rows[0].contains(said), "{said}: {}", rows[0]);
+    }
+}
+
+#[test]
+fn last_build_is_compared_with_the_one_before_it_or_the_named_one() {
+    let slow = Compile {
+        wall: 5 * SECOND,
+        ..miss("a", 0)
+    };
+    let home = home_with(&[
+        slow,
+        miss("a", 60),
+        compile("other", 120, CompileOutcome::Miss),
+        compile("a", 180, CompileOutcome::DirectHit),
+    ]);
+    let compared = |args: &[&str]| {
+        let text = home.text(&[&["report"], args].concat());
+        page::check(&text);
+        let (_, rest) = text.split_once("<section id=\"compared\">")?;
+        Some(rest.split_once("</section>").unwrap().0.to_owned())
+    };
+    let last = compared(&[]).unwrap();
+    assert!(last.contains("the one of 2026-11-22 10:01:00Z"), "{last}");
+    assert!(last.contains("miss, 2.00 s") && last.contains("direct hit, 2.00 s"));
+    let named = compared(&["--compare", "2026-11-22T10:00:01Z"]).unwrap();
+    assert!(
+        named.contains("miss, 5.00 s") && named.contains(">−3.00 s<"),
+        "{named}"
+    );
+    assert_eq!(compared(&["--last-build"]), None);
+    let late = home.run(&["report", "--compare", "2026-11-22T10:02:30Z"]);
+    assert_eq!(late.status.code(), Some(1), "{late:?}");
+    let said = String::from_utf8_lossy(&late.stderr).into_owned();
+    assert!(said.contains("no build before the last ran at"), "{said}");
+}
+
+#[test]
+fn summary_in_markdown_has_what_a_job_needs() {
+    let evil = Compile {
+        sources: vec!["<img>`x|y.cu".to_owned()],
+        wall: 3 * SECOND,
+        ..miss("evil", 62)
+    };
+    let bypass = Compile {
+        reason: Some("link_only".to_owned()),
+        ..compile("app", 66, CompileOutcome::Bypass)
+    };
+    let home = home_with(&[&journal()[..7], &[evil, bypass]].concat());
+    home.store()
+        .stats()
+        .add(Counter::RemoteFailed(RemoteFailure::Timeout), 3);
+    let text = home.text(&["report", "--format", "markdown", "--last-build"]);
+    insta::assert_snapshot!(text, @r"
+    ### pcache: 60.0 % hits
+
+    | | |
+    |---|---|
+    | units | 3 hits, 2 misses |
+    | from servers | 1 |
+    | time saved | 10.0 s |
+    | time compiling | 5.00 s |
+    | left to nvcc | 1 |
+    | cache | 5 B of 10.0 GiB |
+    | build took | 7.00 s |
+    | speed-up | 3.5 × |
+    | critical path | 2.89 s, `<img>'x\|y.cu` |
+
+    #### Slowest misses
+
+    | source | took | why |
+    | --- | --- | --- |
+    | `src/<img>'x\|y.cu` | 3.00 s | what it depended on was not remembered |
+    | `src/f.cu` | 2.00 s | what it depended on was not remembered |
+
+    #### Left to nvcc
+
+    | what | times |
+    | --- | --- |
+    | only links or archives; nothing is compiled | 1 |
+
+    #### Failures of servers, since the counters were zero
+
+    | what | times |
+    | --- | --- |
+    | the server did not answer in time | 3 |
+    ");
+    let path = home.path().join("summary.md");
+    let path = path.to_str().unwrap();
+    let printed = home.text(&["report", "--format", "markdown", "--last-build", "-o", path]);
+    assert_eq!(printed, "");
+    assert_eq!(format!("{}\n", fs::read_to_string(path).unwrap()), text);
+    let both = home.run(&["report", "--format", "markdown", "--compare", "1h"]);
+    assert_eq!(both.status.code(), Some(1), "{both:?}");
+}
+
+#[test]
+fn head_names_the_machine() {
+    let home = home_with(&journal());
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let head = format!("on <code>{}</code>", host.trim());
+    assert!(home.text(&["report"]).contains(&head), "{head}");
 }
 
 #[test]

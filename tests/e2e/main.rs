@@ -57,6 +57,7 @@ mod stages_sharing;
 mod stub_walks;
 mod tidying;
 mod toolchain_mounts;
+mod top;
 mod traps_environment;
 mod traps_headers;
 mod traps_macros;

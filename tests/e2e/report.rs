@@ -100,6 +100,13 @@ fn report_of_real_compiles_agrees_with_stats_and_explain() {
         1,
         "nothing but the project's own: {headers}"
     );
+    let (_, head) = page.split_once("<header>").expect("a head");
+    assert!(head.contains("with CUDA 1"), "{head}");
+    let missed = row(&page, "misses", "<b>other flags</b>");
+    assert!(
+        missed.contains("flag --generate-line-info: none → set"),
+        "{missed}"
+    );
     let slowest = row(&page, "units", "one.cu");
     let stages = [
         "preprocess",

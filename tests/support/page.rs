@@ -4,13 +4,13 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 
 /// What the page may be made of. Nothing here can load anything or run, but for the one script.
-const TAGS: [&str; 28] = [
+const TAGS: [&str; 30] = [
     "html", "head", "meta", "title", "link", "style", "body", "header", "main", "section", "h1",
-    "h2", "p", "code", "div", "span", "i", "b", "table", "thead", "tbody", "tr", "th", "td",
-    "data", "details", "summary", "script",
+    "h2", "h3", "p", "a", "code", "div", "span", "i", "b", "table", "thead", "tbody", "tr", "th",
+    "td", "data", "details", "summary", "script",
 ];
 const VOID: [&str; 2] = ["meta", "link"];
-const ATTRIBUTES: [&str; 15] = [
+const ATTRIBUTES: [&str; 16] = [
     "lang",
     "charset",
     "name",
@@ -26,6 +26,7 @@ const ATTRIBUTES: [&str; 15] = [
     "open",
     "data-stat",
     "data-length",
+    "data-label",
 ];
 
 /// Checks a page, and gives the numbers in it, as JSON, that `pcache stats` would print.
@@ -105,6 +106,17 @@ fn check_markup(page: &str) {
         }
     }
     assert!(open.is_empty(), "{open:?}");
+    check_links(page);
+}
+
+/// Links lead to what the page has, once.
+#[track_caller]
+fn check_links(page: &str) {
+    for link in page.split(" href=\"#").skip(1) {
+        let (place, _) = link.split_once('"').expect("quotes end");
+        let places = page.matches(&format!(" id=\"{place}\"")).count();
+        assert_eq!(places, 1, "{place}");
+    }
 }
 
 /// Names that are known, each with a value in quotes.
@@ -118,7 +130,8 @@ fn check_attributes(text: &str) {
         rest = match rest[end..].strip_prefix("=\"") {
             Some(value) => {
                 let (value, rest) = value.split_once('"').expect("quotes end");
-                assert!(name != "href" || value == "data:,", "{value}");
+                let is_within = value == "data:," || value.starts_with('#');
+                assert!(name != "href" || is_within, "{value}");
                 rest.trim_start()
             }
             None => rest[end..].trim_start(),

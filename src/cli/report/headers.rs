@@ -23,6 +23,8 @@ pub(super) struct Headers {
     units: u64,
     /// Units of which nothing is known any more.
     unknown: u64,
+    /// The releases of nvcc that compiled them.
+    pub(super) releases: BTreeSet<String>,
 }
 
 impl Headers {
@@ -50,6 +52,7 @@ impl Headers {
 
     fn add(&mut self, compile: &Compile, facts: &DependencyReport) {
         self.units += 1;
+        self.releases.insert(release(facts));
         let cost = if compile.level.is_hit() {
             compile.stored.saturating_mul(1000)
         } else {
@@ -71,6 +74,17 @@ impl Headers {
             *took = took.saturating_add(cost);
         }
     }
+}
+
+/// The version of the nvcc that compiled it: nvcc says `release 13.2, V13.2.86 Build …`.
+fn release(facts: &DependencyReport) -> String {
+    let words = facts.one("release");
+    let end = words.rsplit_once("release ").map_or(words, |(_, end)| end);
+    // "13.2, V13.2.86 Build cuda_13.2.r13.2/compiler.37953736_0"
+    end.split(|c: char| c == ',' || c.is_whitespace())
+        .find(|word| word.starts_with('V'))
+        .map_or(end, |version| &version[1..])
+        .to_owned()
 }
 
 /// Where headers lie that a project does not edit: those of the system, and of each tool's installation.
@@ -152,6 +166,7 @@ pub(super) fn section(headers: &Headers) -> Html {
 mod tests {
     use super::{Headers, section};
     use crate::cli::report::html::{HOSTILE, assert_harmless};
+    use std::collections::BTreeSet;
 
     #[test]
     fn names_of_headers_are_text() {
@@ -159,6 +174,7 @@ mod tests {
             read: [(HOSTILE.into(), (1, 2))].into(),
             units: 1,
             unknown: 1,
+            releases: BTreeSet::new(),
         }));
     }
 }

@@ -1,8 +1,10 @@
 //! The part of the page that says why there were misses: what `pcache explain` says of each, counted.
 
 use super::html::Html;
+use super::miss_list::{self, MissedUnit, list};
 use super::parts::{self, bar, code, table};
 use crate::cli::explain::{Explained, Explainer};
+use crate::cli::zone::Zone;
 use crate::explain::DifferenceKind;
 use crate::journal::{Compile, CompileOutcome};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +19,8 @@ const NAMES: usize = 4;
 pub(super) struct Misses {
     /// By the reason: how many, and what was named how often.
     reasons: BTreeMap<String, (u64, BTreeMap<String, u64>)>,
-    explained: usize,
+    /// Each explained one, the oldest first.
+    pub(super) list: Vec<MissedUnit>,
     all: usize,
 }
 
@@ -40,19 +43,42 @@ impl Misses {
         let explained = &places[places.len().saturating_sub(MOST)..];
         let mut found = Self {
             reasons: BTreeMap::new(),
-            explained: explained.len(),
+            list: Vec::with_capacity(explained.len()),
             all: places.len(),
         };
         for (done, &at) in explained.iter().enumerate() {
             watch(done as u64, explained.len() as u64);
             let explained = explainer.explain(at);
-            let (count, names) = found.reasons.entry(reason(&explained)).or_default();
+            let reason = reason(&explained);
+            let missed = MissedUnit::new(&all[at], &explained, reason.clone());
+            found.list.push(missed);
+            let (count, names) = found.reasons.entry(reason).or_default();
             *count += 1;
             for name in explained.differences.iter().map(|found| &found.name) {
                 *names.entry(name.clone()).or_default() += 1;
             }
         }
         found
+    }
+
+    /// The name of the row that explains a compile, if there is one.
+    pub(super) fn anchor(&self, compile: &Compile) -> Option<&str> {
+        // The list is sorted by the beginnings, as the journal is.
+        let from = self.list.partition_point(|unit| unit.start < compile.start);
+        let alike = self.list[from..].iter();
+        let mut alike = alike.take_while(|unit| unit.start == compile.start);
+        let wanted = miss_list::anchor(compile);
+        alike.find_map(|unit| (unit.anchor == wanted).then_some(unit.anchor.as_str()))
+    }
+
+    /// The reasons with how many misses each has, the most frequent first.
+    pub(super) fn by_reason(&self) -> Vec<(&str, u64)> {
+        let reasons = self.reasons.iter();
+        let mut reasons: Vec<_> = reasons
+            .map(|(reason, (count, _))| (reason.as_str(), *count))
+            .collect();
+        reasons.sort_by_key(|(_, count)| std::cmp::Reverse(*count));
+        reasons
     }
 }
 
@@ -95,27 +121,27 @@ fn words(kind: DifferenceKind) -> &'static str {
     }
 }
 
-pub(super) fn section(misses: &Misses) -> Html {
-    let mut reasons: Vec<_> = misses.reasons.iter().collect();
-    reasons.sort_by_key(|(_, (count, _))| std::cmp::Reverse(*count));
-    let most = reasons.first().map_or(0, |(_, (count, _))| *count);
+pub(super) fn section(misses: &Misses, zone: &Zone) -> Html {
+    let reasons = misses.by_reason();
+    let most = reasons.first().map_or(0, |(_, count)| *count);
     let mut rows = Vec::new();
-    for (reason, (count, names)) in reasons {
-        let bar = bar(*count, most, "miss");
+    for (reason, count) in reasons {
+        let names = misses.reasons.get(reason).map(|(_, names)| named(names));
+        let bar = bar(count, most, "miss");
         let count = count.to_string().into();
-        rows.push([reason.as_str().into(), count, bar, named(names)]);
+        rows.push([reason.into(), count, bar, names.unwrap_or_default()]);
     }
     let body = if rows.is_empty() {
         Html::default()
     } else {
-        table(["reason", "#compiles", "", "what"], rows)
+        table(["reason", "#compiles", "", "what"], rows).with(list(&misses.list, zone))
     };
     parts::section("misses", "Why there were misses", note(misses), body)
 }
 
 fn note(misses: &Misses) -> Html {
     let said = Html::from("What ").with(code("pcache explain"));
-    let explained = misses.explained;
+    let explained = misses.list.len();
     match (misses.all, misses.all - explained) {
         (0, _) => "There were none.".into(),
         (_, 0) => said.with(" says of each compile."),
@@ -142,18 +168,34 @@ fn named(names: &BTreeMap<String, u64>) -> Html {
 
 #[cfg(test)]
 mod tests {
-    use super::{Misses, section};
+    use super::{MissedUnit, Misses, section};
     use crate::cli::report::html::{HOSTILE, assert_harmless};
+    use crate::cli::zone::Zone;
 
     #[test]
     fn reasons_and_names_of_flags_and_files_are_text() {
-        for (reason, name) in [(HOSTILE, "name"), ("reason", HOSTILE)] {
+        for [reason, name, source, said] in [
+            [HOSTILE, "name", "source", "said"],
+            ["reason", HOSTILE, "source", "said"],
+            ["reason", "name", HOSTILE, "said"],
+            ["reason", "name", "source", HOSTILE],
+        ] {
             let names = [(name.to_owned(), 2), (format!("{name}2"), 1)].into();
-            assert_harmless(section(&Misses {
+            let missed = MissedUnit {
+                anchor: "why-1-2".to_owned(),
+                sources: vec![source.to_owned()],
+                start: 1,
+                wall: 2,
+                reason: reason.to_owned(),
+                differences: vec![said.to_owned()],
+                because: vec![said.to_owned()],
+            };
+            let misses = Misses {
                 reasons: [(reason.to_owned(), (3, names))].into(),
-                explained: 1,
+                list: vec![missed],
                 all: 2,
-            }));
+            };
+            assert_harmless(section(&misses, &Zone::utc()));
         }
     }
 }

@@ -1,10 +1,18 @@
 //! `pcache report`: one page of HTML that needs nothing else, for people to look at. Its numbers are
 //! those of `pcache stats --json` for the same range, which the page holds as JSON too. It can be read
-//! without its script, which only zooms and shows at once what titles tell.
+//! without its script, which only zooms, sorts, searches and shows at once what titles tell. With `--format markdown`, a
+//! short summary in its place.
 
+mod build_table;
+mod compared;
 mod detours;
+mod directories;
+mod figures;
+mod head;
 mod headers;
 mod html;
+mod markdown;
+mod miss_list;
 mod misses;
 mod numbers;
 mod parts;
@@ -20,16 +28,19 @@ use super::progress::Progress;
 use super::range::Range;
 use super::removals::Removals;
 use super::screen::write_to;
+use super::since::Since;
 use super::stats;
 use super::zone::Zone;
 use crate::journal::Compile;
 use anyhow::{Context as _, Error, bail};
+use compared::Comparison;
+use head::PageHead;
 use headers::Headers;
 use html::{Html, element};
+use markdown::summary;
 use misses::Misses;
-use parts::{Numbers, code};
-use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use parts::Numbers;
+use std::path::PathBuf;
 
 /// The page up to what is drawn, and from the numbers on.
 const BEGIN: &str = concat!(
@@ -52,8 +63,23 @@ pub(super) struct ReportArguments {
     /// The file to write; if left out, standard output
     #[arg(short, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// What to write: a page, or a short summary for a CI job
+    #[arg(long, value_name = "FORMAT", default_value = "html")]
+    format: ReportFormat,
     #[command(flatten)]
     range: Range,
+    /// Compare the last build with the one that ran then, or the next; if left out, with the one before it
+    #[arg(long, value_name = "WHEN")]
+    compare: Option<Since>,
+}
+
+/// What is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum ReportFormat {
+    /// A page
+    Html,
+    /// A summary that CI services show beside a job
+    Markdown,
 }
 
 pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Result<Status, Error> {
@@ -72,6 +98,7 @@ pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Res
     let zone = Zone::local();
     let removals = Removals::of(&store, &noted);
     let chosen = arguments.range.of(&all);
+    let comparison = arguments.comparison(&all, chosen, &zone)?;
     let mut progress = Progress::new("explaining", context.env, &mut context.err);
     let explainer = Explainer {
         store: &store,
@@ -82,15 +109,28 @@ pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Res
     let misses = Misses::of(&explainer, chosen, &mut |done, most| {
         progress.show(done, most)
     });
+    if arguments.format == ReportFormat::Markdown {
+        drop(progress);
+        let text = summary(&numbers, chosen, &misses);
+        write_to(arguments.output.as_deref(), &text, &mut context.out)?;
+        return Ok(Status::Fine);
+    }
     progress.call("headers");
     let headers = Headers::of(&store, chosen, &mut |done, most| progress.show(done, most));
     drop(progress);
-    let page = ReportPage {
+    let head = PageHead {
         root: &root,
         range: arguments.range.text(chosen, &zone),
+        compiles: chosen.len(),
+        releases: &headers.releases,
+        zone: &zone,
+    };
+    let page = ReportPage {
+        head: head.html(),
         zone: &zone,
         numbers,
         chosen,
+        comparison,
         misses,
         headers,
     };
@@ -99,13 +139,33 @@ pub(super) fn run(arguments: &ReportArguments, context: &mut Context<'_>) -> Res
     Ok(Status::Fine)
 }
 
+impl ReportArguments {
+    /// The builds to compare; `all` is the journal, of which `chosen` is a part.
+    fn comparison<'a>(
+        &self,
+        all: &'a [Compile],
+        chosen: &'a [Compile],
+        zone: &Zone,
+    ) -> Result<Option<Comparison<'a>>, Error> {
+        match (self.compare, self.format) {
+            (Some(_), ReportFormat::Markdown) => {
+                bail!("--compare is for the page: leave it out, or --format markdown")
+            }
+            (Some(when), ReportFormat::Html) => {
+                Comparison::with(&builds(all), when, zone).map(Some)
+            }
+            (None, _) => Ok(Comparison::of_last(&builds(chosen))),
+        }
+    }
+}
+
 /// What the page shows.
 struct ReportPage<'a> {
-    root: &'a Path,
-    range: String,
+    head: Html,
     zone: &'a Zone,
     numbers: Numbers,
     chosen: &'a [Compile],
+    comparison: Option<Comparison<'a>>,
     misses: Misses,
     headers: Headers,
 }
@@ -117,10 +177,13 @@ impl ReportPage<'_> {
             numbers::cards(&self.numbers),
             numbers::results(&self.numbers),
             rates::section(&builds, self.zone),
-            timeline::section(&builds, self.zone),
-            misses::section(&self.misses),
+            build_table::section(&builds, self.zone),
+            timeline::section(&builds, &self.misses, self.zone),
+            misses::section(&self.misses, self.zone),
+            compared::section(self.comparison.as_ref(), &self.misses, self.zone),
             detours::section(&self.numbers, self.chosen),
             units::section(self.chosen),
+            directories::section(self.chosen),
             headers::section(&self.headers),
             numbers::stages(&self.numbers, self.chosen),
             numbers::store(&self.numbers),
@@ -129,30 +192,18 @@ impl ReportPage<'_> {
         let numbers = element("script").attribute("type", "application/json");
         let numbers = numbers.attribute("id", "stats");
         Html::fixed(BEGIN)
-            .with(self.head())
+            .with(self.head.clone())
             .with(main)
             .with(Html::fixed("\n"))
             .with(numbers.with(Html::json(&self.numbers.0)))
             .with(Html::fixed(END))
-    }
-
-    fn head(&self) -> Html {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
-        let now = now.map_or(0, |now| u64::try_from(now.as_micros()).unwrap_or(0));
-        let (compiles, range) = (self.chosen.len(), &self.range);
-        let told = element("p").with(format!("{compiles} compiles since {range}, in the cache "));
-        let told = told.with(code(&self.root.to_string_lossy()));
-        let (now, version) = (self.zone.second(now), env!("CARGO_PKG_VERSION"));
-        let made = element("p").class("faint");
-        let made = made.with(format!("made {now} by pcache {version}"));
-        let head = element("header").with(element("h1").with("pcache report"));
-        Html::from(head.with(told).with(made)).with(Html::fixed("\n"))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::html::{HOSTILE, Html, assert_harmless};
+    use super::misses::Misses;
     use super::parts::Numbers;
     use super::{detours, numbers, timeline, units};
     use crate::cli::zone::Zone;
@@ -172,7 +223,8 @@ mod tests {
     #[test]
     fn what_a_journal_says_is_text() {
         let miss = [compile("miss", HOSTILE)];
-        assert_harmless(timeline::section(&[&miss[..]], &Zone::utc()));
+        let misses = Misses::default();
+        assert_harmless(timeline::section(&[&miss[..]], &misses, &Zone::utc()));
         assert_harmless(units::section(&miss));
         let counts = Numbers(json!({ "bypassed": { "verbose": 1 } }));
         assert_harmless(numbers::stages(&counts, &miss));

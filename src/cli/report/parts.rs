@@ -1,6 +1,6 @@
 //! What the sections of the page are made of: tables, bars, legends, numbers.
 
-use super::html::{Html, element};
+use super::html::{Element, Html, element};
 use crate::journal::CompileOutcome;
 use serde_json::Value;
 
@@ -57,30 +57,59 @@ pub(super) fn table<const N: usize>(
     headings: [&str; N],
     rows: impl IntoIterator<Item = [Html; N]>,
 ) -> Html {
-    let titles = headings.map(|heading| heading.trim_start_matches('#').into());
-    let head = element("thead").with(row(headings, "th", titles));
+    table_of(headings, rows.into_iter().map(|cells| (None, cells)))
+}
+
+/// A table of rows that may have an id.
+pub(super) fn table_of<'a, const N: usize>(
+    headings: [&str; N],
+    rows: impl IntoIterator<Item = (Option<&'a str>, [Html; N])>,
+) -> Html {
+    let mut titles = element("tr");
+    for heading in headings {
+        let title = heading.trim_start_matches('#');
+        titles = titles.with(cell("th", heading).with(title));
+    }
+    let head = element("thead").with(Html::from(titles).with(Html::fixed("\n")));
     let rows: Html = rows
         .into_iter()
-        .map(|cells| row(headings, "td", cells))
+        .map(|(id, cells)| row(headings, id, cells))
         .collect();
-    let table = element("table")
-        .with(head)
-        .with(element("tbody").with(rows));
+    // Narrow screens have room for three columns; broad tables do without their bars on screens of middle width.
+    let table = match N {
+        0..=3 => element("table"),
+        4..=6 => element("table").class("labelled"),
+        _ => element("table").class("labelled broad"),
+    };
+    let table = table.with(head).with(element("tbody").with(rows));
     element("div").class("wide").with(table).into()
 }
 
-/// A row of `cells` that are elements of this name.
-fn row<const N: usize>(headings: [&str; N], name: &'static str, cells: [Html; N]) -> Html {
+/// A row of the body. All cells but the first know their heading, which narrow screens show beside them.
+fn row<const N: usize>(headings: [&str; N], id: Option<&str>, cells: [Html; N]) -> Html {
     let mut row = element("tr");
-    for (heading, content) in headings.iter().zip(cells) {
-        let cell = if heading.starts_with('#') {
-            element(name).class("n")
-        } else {
-            element(name)
+    if let Some(id) = id {
+        row = row.attribute("id", id);
+    }
+    for (at, (heading, content)) in headings.iter().zip(cells).enumerate() {
+        let title = heading.trim_start_matches('#');
+        let cell = cell("td", heading);
+        let cell = match (at, title) {
+            (0, _) | (_, "") => cell,
+            _ => cell.attribute("data-label", title),
         };
         row = row.with(cell.with(content));
     }
     Html::from(row).with(Html::fixed("\n"))
+}
+
+/// A cell of the column with this heading.
+fn cell(name: &'static str, heading: &str) -> Element {
+    if heading.starts_with('#') {
+        element(name).class("n")
+    } else {
+        element(name)
+    }
 }
 
 /// A bar as long as `part` is of `whole`.
@@ -209,7 +238,7 @@ mod tests {
             "{text}"
         );
         assert!(
-            text.contains("<tr><td>&lt;a&gt;</td><td class=\"n\">1</td></tr>"),
+            text.contains("<tr><td>&lt;a&gt;</td><td class=\"n\" data-label=\"n\">1</td></tr>"),
             "{text}"
         );
     }

@@ -86,7 +86,13 @@ fn chart(columns: &[Column], note: &str) -> Html {
         } else {
             ""
         };
-        drawn = drawn.with(column.html(label));
+        // Narrow screens have room for a third of the labels.
+        let class = if at % (3 * every) == 0 {
+            "under"
+        } else {
+            "under less"
+        };
+        drawn = drawn.with(column.html(label, class));
     }
     let chart = element("div").class("chart").with(scale).with(drawn);
     let body = legend(&COLOURS).with(chart);
@@ -94,7 +100,7 @@ fn chart(columns: &[Column], note: &str) -> Html {
 }
 
 impl Column {
-    fn html(&self, label: &str) -> Html {
+    fn html(&self, label: &str, class: &str) -> Html {
         let all: u64 = self.units.iter().sum();
         let hits = all - self.units[3];
         let rate = share(hits, all);
@@ -104,7 +110,7 @@ impl Column {
             let height = format!("height:{:.2}%", percent(n, all));
             stack = stack.with(element("i").class(class).style(height));
         }
-        let label = element("span").class("under").with(label);
+        let label = element("span").class(class).with(label);
         let column = element("div").class("column").title(title);
         column.with(stack).with(label).into()
     }

@@ -1,12 +1,16 @@
 //! The part of the page that shows when compiles ran, and their stages within them: a row for each
 //! compile, a chart for each build. Places are percentages, so that the browser does all scaling.
 
-use super::html::{Html, element};
+use super::build_table::anchor;
+use super::figures::BuildFigures;
+use super::html::{Element, Html, element};
+use super::misses::Misses;
 use super::parts::{self, legend, level_class, percent, share, stage_class, time};
 use crate::cli::spans::{Span, name, spans};
 use crate::cli::stats::units;
 use crate::cli::zone::Zone;
-use crate::journal::Compile;
+use crate::journal::{Compile, CompileOutcome};
+use std::cmp::Reverse;
 use std::fmt::Write as _;
 
 /// Builds at most, and compiles in all of them together; of more, the last.
@@ -41,27 +45,30 @@ const LEVELS: [(&str, &str); 6] = [
     ("fallback", "fell back to nvcc"),
 ];
 
-pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> Html {
+pub(super) fn section(builds: &[&[Compile]], misses: &Misses, zone: &Zone) -> Html {
     let mut left = COMPILES;
     let mut charts = Vec::new();
-    for build in builds.iter().rev().take(BUILDS) {
+    let mut slowest = builds[builds.len().saturating_sub(BUILDS)..].to_vec();
+    slowest.sort_by_cached_key(|build| Reverse(BuildFigures::of(build).took));
+    for build in slowest {
         if left == 0 {
             break;
         }
         let shown = &build[build.len().saturating_sub(left)..];
         left -= shown.len();
-        let details = element("details");
+        let began = build.first().map_or(0, |compile| compile.start);
+        let details = element("details").attribute("id", anchor(began));
         let details = if charts.is_empty() {
             details.attribute("open", "")
         } else {
             details
         };
-        let chart = Chart::new(build, shown, zone);
+        let chart = Chart::new(build, shown, misses, zone);
         let chart = details.with(chart.summary()).with(chart.timeline());
         charts.push(Html::from(chart).with(Html::fixed("\n")));
     }
-    let mut note = "The newest build is first. The colour behind a compile's stages shows how it ended; the bar ends \
-        where nvcc took over."
+    let mut note = "The slowest build is first. The colour behind a compile's stages shows how it ended; the bar ends \
+        where nvcc took over. A click on the bar of a miss leads to what explains it."
         .to_owned();
     if charts.len() < builds.len() {
         let (shown, all) = (charts.len(), builds.len());
@@ -76,6 +83,7 @@ pub(super) fn section(builds: &[&[Compile]], zone: &Zone) -> Html {
 struct Chart<'a> {
     build: &'a [Compile],
     shown: &'a [Compile],
+    misses: &'a Misses,
     zone: &'a Zone,
     /// When the first of the shown compiles began, and how long all of them took.
     first: u64,
@@ -83,12 +91,13 @@ struct Chart<'a> {
 }
 
 impl<'a> Chart<'a> {
-    fn new(build: &'a [Compile], shown: &'a [Compile], zone: &'a Zone) -> Self {
+    fn new(build: &'a [Compile], shown: &'a [Compile], misses: &'a Misses, zone: &'a Zone) -> Self {
         let first = shown.first().map_or(0, |compile| compile.start);
         let end = shown.iter().map(Compile::end).max().unwrap_or(first);
         Self {
             build,
             shown,
+            misses,
             zone,
             first,
             length: end.saturating_sub(first).max(1),
@@ -130,13 +139,26 @@ impl<'a> Chart<'a> {
         let who = element("span").class("who").title(&title);
         let bar = element("i").class(format_args!("bar {}", level_class(compile.level)));
         let bar = bar.style(self.place(compile, 0, compile.wall)).title(title);
-        let mut track = element("div").class("track");
+        let mut track = self.track(compile).class("track");
         track = track.style(format_args!("height:{height}px")).with(bar);
         for span in &spans {
             track = track.with(self.span(compile, span));
         }
         let row = element("div").class("row").with(who.with(name(compile)));
         Html::from(row.with(track)).with(Html::fixed("\n"))
+    }
+
+    /// What holds the bar and the stages: for what is explained elsewhere on the page, a link to it.
+    fn track(&self, compile: &Compile) -> Element {
+        let place = match compile.level {
+            CompileOutcome::Miss => self.misses.anchor(compile),
+            CompileOutcome::Bypass | CompileOutcome::Fallback => Some("detours"),
+            _ => None,
+        };
+        match place {
+            Some(place) => element("a").attribute("href", format_args!("#{place}")),
+            None => element("div"),
+        }
     }
 
     /// The wait and the stage of a span.
@@ -184,8 +206,12 @@ fn marks(length: u64) -> Html {
 }
 
 fn mark(at: u64, length: u64) -> Html {
-    let place = format!("--x:{:.5}", percent(at, length) / 100.0);
-    let mark = element("b").class("mark").style(place);
+    let part = percent(at, length) / 100.0;
+    // There is no room to the right of the last ones for the time.
+    let class = if part > 0.84 { "mark late" } else { "mark" };
+    let mark = element("b")
+        .class(class)
+        .style(format_args!("--x:{part:.5}"));
     mark.with(element("span").with(time(at))).into()
 }
 
