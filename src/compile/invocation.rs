@@ -13,7 +13,7 @@ use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::extra_passes::UnitPasses;
 use crate::compile::inputs::host::{Answers, HostCompiler};
 use crate::compile::inputs::host_questions;
-use crate::compile::inputs::list_race::ListRace;
+use crate::compile::inputs::lookup_race::LookupRace;
 use crate::compile::plan_memo::dryrun::{self, Planner};
 use crate::compile::request::direct_key::DirectKeyInputs;
 use crate::compile::request::environment;
@@ -67,7 +67,7 @@ pub fn compile(
     let ccbin = job.value_of("compiler-bindir");
     let remembered = recall(nvcc, ccbin, cache.memos.as_ref(), cache.digests);
     if let Some(toolchain) = &remembered
-        && let Some(hit) = look_up(nvcc, (&job, &facts), toolchain, cache, recorder)
+        && let Some(hit) = look_up(nvcc, (&job, &facts), toolchain, cache, recorder, true)
     {
         return serve(hit, (nvcc, args, &job), cache, recorder);
     }
@@ -96,19 +96,20 @@ fn keyed_settings(cache: &StoreView<'_>) -> Result<Vec<Vec<u8>>, Bypass> {
     assignments.map_err(|error| Bypass::new(BypassReason::ExtraFile, error.to_string()))
 }
 
-/// Looks the invocation up in direct mode.
+/// Looks the invocation up in direct mode. It `may_go_on` until a distant server answers.
 fn look_up(
     nvcc: &Path,
     (job, facts): (&Job, &RequestFacts),
     toolchain: &Toolchain,
     cache: &StoreView<'_>,
     recorder: &Recorder,
+    may_go_on: bool,
 ) -> Option<DirectHit> {
     let request = DirectKeyInputs::new(nvcc, job, facts, toolchain, cache.base_dir);
     let direct =
         request.and_then(|request| Direct::new(&request, job, facts, toolchain, cache, None));
     match direct {
-        Ok(direct) => direct.look_up(recorder),
+        Ok(direct) => direct.going_on(may_go_on).look_up(recorder),
         Err(why) => {
             recorder.note("direct", format_args!("not looked up: {why}"));
             None
@@ -235,9 +236,14 @@ impl Invocation<'_> {
                 let (toolchain, dryrun_output) = self.identify(workspace)?;
                 // Another user, or another build with the same files, may have compiled this before.
                 let request = (self.job, self.facts);
-                if let Some(hit) =
-                    look_up(self.nvcc, request, &toolchain, self.cache, self.recorder)
-                {
+                if let Some(hit) = look_up(
+                    self.nvcc,
+                    request,
+                    &toolchain,
+                    self.cache,
+                    self.recorder,
+                    true,
+                ) {
                     let asked = (self.nvcc, self.args, self.job);
                     serve(hit, asked, self.cache, self.recorder)?;
                     return Ok(Preparing::Answered);
@@ -312,12 +318,20 @@ impl Invocation<'_> {
         let found = RefCell::new(None);
         let look_up = || {
             let (request, toolchain) = ((self.job, self.facts), &prepared.toolchain);
-            let hit = look_up(self.nvcc, request, toolchain, self.cache, self.recorder);
+            // What the answer leads to is waited for: that is probably there, too.
+            let hit = look_up(
+                self.nvcc,
+                request,
+                toolchain,
+                self.cache,
+                self.recorder,
+                false,
+            );
             found.replace(hit);
             found.borrow().is_some()
         };
-        let list_race = self.list_race(&prepared.plan, &look_up);
-        let compiled = self.run_units(prepared, workspace, mounts, list_race.as_ref());
+        let lookup_race = self.lookup_race(&prepared.plan, &look_up);
+        let compiled = self.run_units(prepared, workspace, mounts, lookup_race.as_ref());
         match (compiled, found.take()) {
             (Err(Detour::Overtaken(_)), Some(hit)) => {
                 let asked = (self.nvcc, self.args, self.job);
@@ -333,7 +347,7 @@ impl Invocation<'_> {
         prepared: &Prepared,
         workspace: &Workspace,
         mounts: &Mounts,
-        list_race: Option<&ListRace<'_>>,
+        lookup_race: Option<&LookupRace<'_>>,
     ) -> Result<(), Detour> {
         let (toolchain, plan) = (&prepared.toolchain, &prepared.plan);
         let commands = commands(workspace, toolchain, plan, self.facts);
@@ -358,7 +372,7 @@ impl Invocation<'_> {
                 roots,
                 started: prepared.started,
                 mounts,
-                list_race,
+                lookup_race,
             })
             .collect();
         let direct = request
@@ -388,11 +402,15 @@ impl Invocation<'_> {
         Ok(())
     }
 
-    /// The list of path sets that a distant server may have yet, of an invocation that direct mode can answer as a whole.
-    fn list_race<'l>(&'l self, plan: &Plan, look_up: &'l dyn Fn() -> bool) -> Option<ListRace<'l>> {
-        let pending = self.cache.take_pending_list()?;
+    /// What a distant server may yet have for direct mode, if that can answer the invocation as a whole.
+    fn lookup_race<'l>(
+        &'l self,
+        plan: &Plan,
+        look_up: &'l dyn Fn() -> bool,
+    ) -> Option<LookupRace<'l>> {
+        let pending = self.cache.take_lookups();
         let is_whole = plan.units.len() == 1 && plan.link.is_empty();
-        is_whole.then_some(ListRace {
+        (is_whole && !pending.is_empty()).then_some(LookupRace {
             cache: self.cache,
             pending,
             look_up,

@@ -57,7 +57,7 @@ impl StoreView<'_> {
     }
 
     /// The list of path sets under `key`. Should other machines be asked, `named` gives the paths that the compile names,
-    /// and the compile `may_go_on` before they have answered: see [`StoreView::take_pending_list`].
+    /// and the compile `may_go_on` before they have answered: see `take_lookups`.
     pub fn path_sets(
         &self,
         key: &Digest,
@@ -80,9 +80,19 @@ impl StoreView<'_> {
         is_extended.then(|| self.tried(self.store?.get_record(key)).flatten())?
     }
 
-    /// The request for a list of path sets, if its answer has yet to come.
-    pub(crate) fn take_pending_list(&self) -> Option<PendingFetch> {
-        self.remote.as_ref()?.take_pending_list()
+    /// The direct result under `key`. Should other machines be asked, the compile `may_go_on` before they have answered.
+    pub fn direct_record(&self, key: &Digest, may_go_on: bool) -> Option<Vec<u8>> {
+        let local = || self.tried(self.store?.get_record(key)).flatten();
+        local().or_else(|| {
+            let remote = self.writable_remote()?;
+            remote.fetch_direct(key, may_go_on).then(local)?
+        })
+    }
+
+    /// The requests of direct mode whose answers have yet to come.
+    pub(crate) fn take_lookups(&self) -> Vec<PendingFetch> {
+        let remote = self.remote.as_ref();
+        remote.map_or_else(Vec::new, Remote::take_lookups)
     }
 
     /// Asks servers for the record under `key`, if it is not here. Returns the request if its answer has yet to come.

@@ -58,10 +58,10 @@ struct State {
     has_failed: bool,
     /// Whether an answer took longer than [`NEAR`].
     is_far: bool,
-    /// Whether the helper has seen no list of path sets for a while.
+    /// Whether the helper has seen no list of path sets and no direct result for a while.
     is_doubtful: bool,
-    /// The request for a list of path sets, if its answer has yet to come.
-    list: Option<PendingFetch>,
+    /// The requests for these whose answers have yet to come.
+    lookups: Vec<PendingFetch>,
     asked: HashSet<RecordId>,
     made: Vec<QueuedRecord>,
 }
@@ -120,8 +120,8 @@ impl<'a> Remote<'a> {
     }
 
     /// As [`Remote::fetch`] for a list of path sets, of which only those are taken that lead to what this compile searches:
-    /// `named` are its working directory, and other paths. If the request `may_go_on` while the passes run and servers had
-    /// no list lately, it is left for [`Remote::take_pending_list`].
+    /// `named` are its working directory, and other paths. If the compile `may_go_on` and servers had nothing for such
+    /// requests lately, the request is left for [`Remote::take_lookups`].
     pub(crate) fn fetch_list(
         &self,
         key: &Digest,
@@ -130,21 +130,38 @@ impl<'a> Remote<'a> {
     ) -> bool {
         let worth = Worth::Result;
         let id = RecordId { worth, key: *key };
+        self.look_up(id, may_go_on, |asker, _| {
+            Request::FetchList(asker, id, named())
+        })
+    }
+
+    /// The same for a direct result.
+    pub(crate) fn fetch_direct(&self, key: &Digest, may_go_on: bool) -> bool {
+        let worth = Worth::Result;
+        let id = RecordId { worth, key: *key };
+        self.look_up(id, may_go_on, |asker, _| Request::FetchDirect(asker, id))
+    }
+
+    fn look_up(
+        &self,
+        id: RecordId,
+        may_go_on: bool,
+        request: impl FnOnce(Asker, Vec<RecordId>) -> Request,
+    ) -> bool {
         let patience = if may_go_on {
             Patience::Doubtful
         } else {
             Patience::Whole
         };
-        let list = |asker, _| Request::FetchList(asker, id, named());
-        let asked = self.request(vec![id], patience, list);
+        let asked = self.request(vec![id], patience, request);
         let is_here = asked.is_here();
-        self.lock().list = asked.pending();
+        self.lock().lookups.extend(asked.pending());
         is_here
     }
 
-    /// The request for a list of path sets, if its answer has yet to come.
-    pub(crate) fn take_pending_list(&self) -> Option<PendingFetch> {
-        self.lock().list.take()
+    /// The requests of direct mode whose answers have yet to come.
+    pub(crate) fn take_lookups(&self) -> Vec<PendingFetch> {
+        std::mem::take(&mut self.lock().lookups)
     }
 
     /// Asks for those of the records that were not asked for before.
@@ -386,8 +403,8 @@ enum Patience {
     Whole,
     /// As long as a near server takes.
     Near,
-    /// The same if servers had no list of path sets lately, and otherwise as long as it waits at all: a list that comes
-    /// saves all passes, and running them meanwhile costs processor time.
+    /// The same if servers had nothing for direct mode lately, and otherwise as long as it waits at all: what comes saves
+    /// all passes, and running them meanwhile costs processor time.
     Doubtful,
 }
 

@@ -11,7 +11,7 @@ pub(super) const CLOUD_SCHEMES: [&str; 5] = ["s3", "gcs", "azblob", "grpc", "grp
 /// What the helper says first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Greeting {
-    /// Of the last lists of path sets that compiles asked for, a server had one.
+    /// Of the last lists of path sets and direct results that compiles asked for, a server had one.
     Hopeful,
     /// Servers had none of them.
     Doubtful,
@@ -51,6 +51,8 @@ const LONGEST_NAMES: u32 = 8 << 20;
 pub(super) enum Request {
     /// To bring these records, and what they name, into the local cache.
     Fetch(Asker, Vec<RecordId>),
+    /// To bring a direct result.
+    FetchDirect(Asker, RecordId),
     /// To bring a list of path sets, without those that lead elsewhere than the compile that asks: its working directory,
     /// and the other paths that it names.
     FetchList(Asker, RecordId, Vec<Vec<u8>>),
@@ -71,6 +73,11 @@ impl Request {
             Self::Fetch(asker, wanted) => {
                 let mut bytes = vec![by(*asker, b"fF"), wanted.len() as u8];
                 wanted.iter().for_each(|one| bytes.extend(one.bytes()));
+                to.write_all(&bytes)
+            }
+            Self::FetchDirect(asker, id) => {
+                let mut bytes = vec![by(*asker, b"dD")];
+                bytes.extend(id.bytes());
                 to.write_all(&bytes)
             }
             Self::FetchList(asker, id, named) => {
@@ -113,12 +120,11 @@ impl Request {
                 let wanted = ids.map(|id| (id.worth, Name(id.key))).collect();
                 Self::FetchNamed(wanted, read_text(from)?)
             }
+            [b'd' | b'D'] => Self::FetchDirect(asker, read_id(from)?),
             [b'l' | b'L'] => {
-                let mut id = [0; RECORD_LENGTH];
-                from.read_exact(&mut id)?;
+                let id = read_id(from)?;
                 let named = read_text(from)?;
                 let named = named.split(|byte| *byte == 0).map(<[u8]>::to_vec);
-                let id = RecordId::read(&id).ok_or_else(bad)?;
                 Self::FetchList(asker, id, named.collect())
             }
             [b'q'] => Self::Queued,
@@ -146,6 +152,12 @@ fn read_text(from: &mut impl Read) -> io::Result<Vec<u8>> {
         return Err(ErrorKind::InvalidData.into());
     }
     Ok(text)
+}
+
+fn read_id(from: &mut impl Read) -> io::Result<RecordId> {
+    let mut id = [0; RECORD_LENGTH];
+    from.read_exact(&mut id)?;
+    RecordId::read(&id).ok_or_else(|| ErrorKind::InvalidData.into())
 }
 
 fn read_ids(from: &mut impl Read) -> io::Result<Vec<RecordId>> {
@@ -211,6 +223,8 @@ mod tests {
         for request in [
             Request::Fetch(Asker::Waits, wanted.clone()),
             Request::Fetch(Asker::Works, wanted),
+            Request::FetchDirect(Asker::Waits, id(Worth::Result, 5)),
+            Request::FetchDirect(Asker::Works, id(Worth::Result, 5)),
             Request::FetchList(Asker::Waits, id(Worth::Result, 3), vec![b"/a".to_vec()]),
             Request::FetchList(
                 Asker::Works,

@@ -150,6 +150,12 @@ impl<'a> Direct<'a> {
         }
     }
 
+    /// Sets whether the compile goes on while a distant server answers, if it is of one source.
+    pub(crate) fn going_on(self, may_go_on: bool) -> Self {
+        let may_go_on = self.may_go_on && may_go_on;
+        Self { may_go_on, ..self }
+    }
+
     /// The same invocation's unit `number`, whose results have keys of their own.
     pub(crate) fn of_unit(&self, number: usize) -> Self {
         let mut sink = Digester::default();
@@ -312,13 +318,13 @@ impl<'a> Direct<'a> {
         needs_of: impl Fn(&R) -> (u32, Needs),
     ) -> Option<(Digest, R)> {
         let mut key = self.result_key(set, contents, Needs::default());
-        let mut stored = self.cache.record(&key)?;
+        let mut stored = self.cache.direct_record(&key, self.may_go_on)?;
         let mut needs = Needs::default();
         if stored.starts_with(POINTER) {
             let pointer: Pointer = serde_json::from_slice(&stored[POINTER.len()..]).ok()?;
             needs = (pointer.schema == SCHEMA).then_some(pointer.needs)?;
             key = self.result_key(set, contents, needs);
-            stored = self.cache.record(&key)?;
+            stored = self.cache.direct_record(&key, self.may_go_on)?;
         }
         let record: R = serde_json::from_slice(&stored).ok()?;
         (needs_of(&record) == (SCHEMA, needs)).then_some((key, record))

@@ -4,7 +4,7 @@
 use crate::cmdline::Observed;
 use crate::compile::inputs::extra_passes::UnitPasses;
 use crate::compile::inputs::host::{Answers, HostCompiler};
-use crate::compile::inputs::list_race::ListRace;
+use crate::compile::inputs::lookup_race::LookupRace;
 use crate::compile::request::facts::RequestFacts;
 use crate::compile::run::commands::Commands;
 use crate::compile::run::runner::Runner;
@@ -39,7 +39,7 @@ pub(crate) struct UnitContext<'a> {
     /// Notices changes of mounts since then.
     pub mounts: &'a Mounts,
     /// What may make the whole compile unnecessary.
-    pub list_race: Option<&'a ListRace<'a>>,
+    pub lookup_race: Option<&'a LookupRace<'a>>,
 }
 
 impl<'a> UnitContext<'a> {

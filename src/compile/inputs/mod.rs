@@ -11,7 +11,7 @@ pub(crate) mod host;
 pub(crate) mod host_questions;
 pub(crate) mod known_files;
 pub(crate) mod line_insensitive;
-pub(crate) mod list_race;
+pub(crate) mod lookup_race;
 pub(crate) mod preprocess;
 pub(crate) mod quoted_sources;
 pub(crate) mod shown_roots;

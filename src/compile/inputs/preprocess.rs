@@ -4,7 +4,7 @@ use crate::compile::detour::Detour;
 use crate::compile::file_digest::digest_file;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::known_files::{Entered, ReadFiles};
-use crate::compile::inputs::list_race::ListRace;
+use crate::compile::inputs::lookup_race::LookupRace;
 use crate::compile::run::commands::Outputs;
 use crate::compile::run::printed::OutputStream;
 use crate::compile::run::runner::StageLog;
@@ -137,12 +137,13 @@ fn run_passes(work: &UnitContext<'_>, passes: &[(usize, &Stage)]) -> Result<(), 
         }
 
         fn rivals(&self) -> Vec<(usize, BorrowedFd<'_>)> {
-            let list = self.0.list_race.and_then(ListRace::rival);
-            list.into_iter().collect()
+            let race = self.0.lookup_race.into_iter();
+            race.flat_map(LookupRace::rivals).collect()
         }
 
-        fn overtaken_by(&mut self, _rival: usize) -> Result<Option<usize>, Detour> {
-            self.0.list_race.map_or(Ok(()), ListRace::answered)?;
+        fn overtaken_by(&mut self, rival: usize) -> Result<Option<usize>, Detour> {
+            let race = self.0.lookup_race;
+            race.map_or(Ok(()), |race| race.answered(rival))?;
             Ok(None)
         }
     }

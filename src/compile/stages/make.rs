@@ -4,7 +4,7 @@
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
-use crate::compile::inputs::list_race::{LIST, ListRace};
+use crate::compile::inputs::lookup_race::{FIRST, LookupRace};
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::run::runner::StageLog;
 use crate::compile::stages::one_step::OneStep;
@@ -172,13 +172,15 @@ impl Work for Rest<'_, '_> {
     }
 
     fn rivals(&self) -> Vec<(usize, BorrowedFd<'_>)> {
-        let list = self.work.list_race.and_then(ListRace::rival);
-        self.stages.rivals().chain(list).collect()
+        let race = self.work.lookup_race.into_iter();
+        let lookups = race.flat_map(LookupRace::rivals);
+        self.stages.rivals().chain(lookups).collect()
     }
 
     fn overtaken_by(&mut self, rival: usize) -> Result<Option<usize>, Detour> {
-        if rival == LIST {
-            self.work.list_race.map_or(Ok(()), ListRace::answered)?;
+        if rival >= FIRST {
+            let race = self.work.lookup_race;
+            race.map_or(Ok(()), |race| race.answered(rival))?;
             return Ok(None);
         }
         let number = self.stages.overtaken_by(rival)?;

@@ -5,7 +5,7 @@
 //! | `commands`      | the command line                                           |
 //! | `serve`         | the process: its lock, its socket, its end                 |
 //! | `transfer`      | brings records from servers, and sends them there          |
-//! | `last_lists`    | whether servers had what compiles asked for lately         |
+//! | `last_lookups`  | whether servers had what compiles asked for lately         |
 //! | `reach`         | which files a path set of a server may name                |
 //! | `uploads`       | the queue of what is to be sent                            |
 //! | `orphans`       | queues of helpers with former settings                     |
@@ -16,7 +16,7 @@ mod action_result;
 mod breaker;
 mod commands;
 mod companions;
-mod last_lists;
+mod last_lookups;
 mod orphans;
 mod pack;
 mod reach;

@@ -2,7 +2,7 @@
 //! while. Its settings come from a file beside its socket.
 
 use super::companions::Companions;
-use super::last_lists::LastLists;
+use super::last_lookups::LastLookups;
 use super::orphans::adopt_orphans;
 use super::reach::SearchReach;
 use super::server::Server;
@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::remote::place::{HelperPlace, LONGEST_ADDRESS};
 use crate::remote::protocol::{Asker, FetchAnswer, Request};
 use crate::stats::Stats;
-use crate::store::{FileStore, Name, Worth};
+use crate::store::{FileStore, Name, RecordId, Worth};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
 use std::fs::{self, File, Permissions};
@@ -104,7 +104,7 @@ pub(super) fn serve(directory: &Path) -> io::Result<()> {
     let helper = Arc::new(Helper {
         transfer,
         uploads: Uploads::of(place.queue()),
-        lists: LastLists::default(),
+        lookups: LastLookups::default(),
         connections: AtomicUsize::new(0),
         began: Instant::now(),
     });
@@ -164,7 +164,7 @@ fn bind(place: &HelperPlace) -> io::Result<UnixListener> {
 struct Helper {
     transfer: Transfer,
     uploads: Uploads,
-    lists: LastLists,
+    lookups: LastLookups,
     connections: AtomicUsize,
     began: Instant,
 }
@@ -220,7 +220,7 @@ impl Helper {
     fn converse(&self, mut connection: UnixStream) -> io::Result<()> {
         connection.set_nonblocking(false)?;
         // The write fails if the compile has sent its request and closed the connection; the request can still be read.
-        let _ = connection.write_all(&[self.lists.greeting().byte()]);
+        let _ = connection.write_all(&[self.lookups.greeting().byte()]);
         while let Some(request) = Request::read(&mut connection)? {
             match request {
                 Request::Fetch(asker, wanted) => {
@@ -230,12 +230,13 @@ impl Helper {
                     let answers = self.fetch_all(wanted.iter().map(of));
                     self.say(&mut connection, &answers, asker, began)?;
                 }
+                Request::FetchDirect(asker, id) => {
+                    let reach = SearchReach::default();
+                    self.answer_direct(&mut connection, asker, &id, &reach)?;
+                }
                 Request::FetchList(asker, id, named) => {
-                    let began = Instant::now();
                     let reach = SearchReach::of(&named);
-                    let answer = self.transfer.fetch(WantedRecord::of(&id, &reach));
-                    self.lists.note(answer);
-                    self.say(&mut connection, &[answer.byte()], asker, began)?;
+                    self.answer_direct(&mut connection, asker, &id, &reach)?;
                 }
                 Request::FetchNamed(wanted, directory) => {
                     let reach = SearchReach::of(&[directory]);
@@ -253,6 +254,19 @@ impl Helper {
             }
         }
         Ok(())
+    }
+
+    fn answer_direct(
+        &self,
+        connection: &mut UnixStream,
+        asker: Asker,
+        id: &RecordId,
+        reach: &SearchReach,
+    ) -> io::Result<()> {
+        let began = Instant::now();
+        let answer = self.transfer.fetch(WantedRecord::of(id, reach));
+        self.lookups.note(answer);
+        self.say(connection, &[answer.byte()], asker, began)
     }
 
     /// Asks for records side by side. Returns the bytes of the answers.

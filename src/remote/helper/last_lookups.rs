@@ -1,5 +1,5 @@
-//! Whether the lists of path sets that compiles asked for lately were there. If they were, the next compile had better wait
-//! for its list, which saves all of its passes; if not, it had better run them meanwhile.
+//! Whether the lists of path sets and the direct results that compiles asked for lately were there. If they were, the next
+//! compile had better wait for its own, which saves all of its passes; if not, it had better run them meanwhile.
 
 use crate::remote::protocol::{FetchAnswer, Greeting};
 use std::sync::atomic::{AtomicU8, Ordering};
@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicU8, Ordering};
 /// known ones change nothing.
 const LAST: u32 = 4;
 
-/// The last answers, the newest in the lowest bit: 1 for a list that was not there.
+/// The last answers, the newest in the lowest bit: 1 for what was not there.
 #[derive(Debug, Default)]
-pub(super) struct LastLists(AtomicU8);
+pub(super) struct LastLookups(AtomicU8);
 
-impl LastLists {
+impl LastLookups {
     pub(super) fn note(&self, answer: FetchAnswer) {
         let was_missing = u8::from(answer != FetchAnswer::Imported);
         let noted = |last: u8| Some(last << 1 | was_missing);
@@ -33,17 +33,17 @@ impl LastLists {
 
 #[cfg(test)]
 mod tests {
-    use super::{FetchAnswer, Greeting, LAST, LastLists};
+    use super::{FetchAnswer, Greeting, LAST, LastLookups};
 
     #[test]
-    fn hope_ends_with_some_lists_that_were_not_there_and_comes_back_with_one_that_was() {
-        let lists = LastLists::default();
+    fn hope_ends_with_some_answers_of_no_and_comes_back_with_one_of_yes() {
+        let lookups = LastLookups::default();
         for _ in 0..LAST {
-            assert_eq!(lists.greeting(), Greeting::Hopeful);
-            lists.note(FetchAnswer::Absent);
+            assert_eq!(lookups.greeting(), Greeting::Hopeful);
+            lookups.note(FetchAnswer::Absent);
         }
-        assert_eq!(lists.greeting(), Greeting::Doubtful);
-        lists.note(FetchAnswer::Imported);
-        assert_eq!(lists.greeting(), Greeting::Hopeful);
+        assert_eq!(lookups.greeting(), Greeting::Doubtful);
+        lookups.note(FetchAnswer::Imported);
+        assert_eq!(lookups.greeting(), Greeting::Hopeful);
     }
 }
