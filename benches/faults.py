@@ -1,5 +1,5 @@
 """Builds with a server that fails in one way after the other: whether every object is right, and what the build takes beside
-one without a server."""
+one without a server. And misses with a server that is far away."""
 
 import asyncio
 import concurrent.futures
@@ -11,7 +11,7 @@ import subprocess
 import threading
 import time
 
-from farm import Redis, free_port
+from farm import DelayProxy, Redis, free_port
 
 KERNEL = "__global__ void kernel_{0}(int *p) {{ *p = {0}; }}\nint host_{0}() {{ return {0}; }}\n"
 
@@ -170,3 +170,38 @@ def measure(work, units, binaries, environment):
     for name, seconds, ratio in rows:
         print(f"| {name} | {seconds:.1f} s | {ratio:.3f} |")
     return wrong
+
+
+DISTANCES = (0, 0.02, 0.1)
+
+
+def measure_misses(work, rounds, binaries, environment):
+    """Prints what a miss takes with a server that has nothing, near and far, beside compiles without one."""
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    redis = Redis()
+    settings = {"none": {}, "none again": {}}
+    for delay in DISTANCES:
+        port = DelayProxy(redis.port, delay).port if delay else redis.port
+        settings[f"{delay * 1000:.0f} ms"] = {"PCACHE_REMOTE": f"redis://127.0.0.1:{port}"}
+    machines = {name: environment | more | {"PCACHE_DIR": str(work / name)} for name, more in settings.items()}
+    taken = {name: [] for name in machines}
+    names = list(machines)
+    # The first ones identify the tools, and learn that the server has nothing.
+    warm_up = 5
+    for at in range(rounds + warm_up):
+        first = at % len(names)
+        for name in names[first:] + names[:first]:
+            (work / "a.cu").write_text(KERNEL.format(at * len(names) + names.index(name)))
+            began = time.monotonic()
+            subprocess.run([binaries / "pcache-nvcc", "-c", "a.cu", "-o", "a.o"], cwd=work, env=machines[name], check=True)
+            if at >= warm_up:
+                taken[name].append(time.monotonic() - began)
+    alone = statistics.mean([statistics.median(taken[name]) for name in names[:2]])
+    print(f"misses of each: {rounds}\n\n| server | time | beside none |\n|---|---|---|")
+    for name, times in taken.items():
+        middle = statistics.median(times)
+        print(f"| {name} | {middle * 1000:.1f} ms | {middle / alone:.3f} |")
+        if settings[name]:
+            subprocess.run([binaries / "pcache", "remote", "stop"], env=machines[name], stdout=subprocess.DEVNULL)
+    redis.stop()
