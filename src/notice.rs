@@ -5,9 +5,9 @@ use crate::files::make_private;
 use crate::visible;
 use rustix::process::geteuid;
 use sha2::{Digest, Sha256};
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
@@ -34,8 +34,9 @@ fn was_said(line: &str) -> io::Result<bool> {
     let was_said = age.is_ok_and(|age| age.is_ok_and(|age| age < PAUSE));
     let mark = File::options()
         .create(true)
-        .truncate(true)
+        .truncate(false)
         .write(true)
+        .custom_flags(libc::O_NOFOLLOW)
         .open(mark)?;
     mark.set_modified(SystemTime::now())?;
     Ok(was_said)
@@ -45,10 +46,14 @@ fn was_said(line: &str) -> io::Result<bool> {
 fn directory() -> io::Result<PathBuf> {
     let user = geteuid().as_raw();
     let parent = dirs::runtime_dir().or_else(dirs::cache_dir);
-    let directory = parent.ok_or(ErrorKind::NotFound)?.join(DIRECTORY);
+    let parent = parent.ok_or(ErrorKind::NotFound)?;
+    let directory = parent.join(DIRECTORY);
     make_private(&directory)?;
-    let metadata = fs::symlink_metadata(&directory)?;
-    let is_ours = metadata.is_dir() && metadata.uid() == user && metadata.mode() & 0o077 == 0;
+    let is_ours = |metadata: Metadata| metadata.is_dir() && metadata.uid() == user;
+    // The parent is another user's with some ways to become root.
+    let is_ours = is_ours(fs::metadata(&parent)?)
+        && fs::symlink_metadata(&directory)
+            .is_ok_and(|metadata| metadata.mode() & 0o077 == 0 && is_ours(metadata));
     is_ours
         .then_some(directory)
         .ok_or_else(|| ErrorKind::PermissionDenied.into())

@@ -6,7 +6,7 @@ use crate::includes::path_set;
 use crate::key::Roots;
 use crate::remote::record_list;
 use crate::store::{Artefact, CLASS_HEAD, Content, EntryKind, Reading, StoreError, SurveyedFile};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -150,14 +150,9 @@ impl Contents {
     }
 }
 
-/// Whether a record can be nothing but data: no reader of what decides which programs run takes it, which is a plan, a
-/// search order or a list of questions to the host compiler. Of those, the first and the last begin with a list, and a
-/// search order is an object with the member `order`.
+/// Whether a record can be nothing but data, and decides of no program that runs.
 pub(super) fn is_data(value: &[u8]) -> bool {
-    let titles = [path_set::TITLE, POINTER, TOKEN_SETS];
-    titles.iter().any(|title| value.starts_with(title))
-        || serde_json::from_slice::<Map<String, Value>>(value)
-            .is_ok_and(|object| !object.contains_key("order"))
+    value.starts_with(TOKEN_SETS) || record_list::is_data(value)
 }
 
 /// The path in a record, with the names of roots.

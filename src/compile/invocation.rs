@@ -333,7 +333,8 @@ impl Invocation<'_> {
         let lookup_race = self.lookup_race(&prepared.plan, &look_up);
         let compiled = self.run_units(prepared, workspace, mounts, lookup_race.as_ref());
         match (compiled, found.take()) {
-            (Err(Detour::Overtaken(_)), Some(hit)) => {
+            (Err(Detour::Overtaken(_)), Some(mut hit)) => {
+                hit.is_served = true;
                 let asked = (self.nvcc, self.args, self.job);
                 serve(hit, asked, self.cache, self.recorder)
             }

@@ -26,7 +26,7 @@ pub trait Work {
     /// The error of a step that could not be prepared.
     type Error;
 
-    /// Called once, when all steps before this one are done. Returns the command to run; `None` if the step is done
+    /// Called when all steps before this one are done, and again when its command was overtaken. Returns the command to run; `None` if the step is done
     /// without one, and so needs no slot.
     fn begin(&mut self, step: usize) -> Result<Option<Command>, Self::Error>;
 

@@ -1,7 +1,9 @@
 //! The shared level as one compile sees it. It waits for the helper at most `PCACHE_REMOTE_WAIT` in all, and asks it
 //! nothing more once it has failed. While a distant server answers, the tools run that its answer may make unnecessary.
 
-use super::connection::{Quiet, connect, is_recent, is_silence, open, read_all, start, wait};
+use super::connection::{
+    Quiet, connect, is_busy, is_recent, is_silence, open, read_all, start, wait,
+};
 use super::place::HelperPlace;
 use super::protocol::{Asker, FetchAnswer, Greeting, Request};
 use crate::config::Config;
@@ -27,6 +29,10 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// How long a compile waits for an answer before it runs a tool that the answer may make unnecessary. A server in the same
 /// building answers in that time, and starting and killing a tool costs more of it.
 const NEAR: Duration = Duration::from_millis(5);
+
+/// Most requests of one compile that wait for answers side by side: each has a connection and a thread of the helper. A
+/// unit with six archs has ten. More are not made.
+const MOST_PENDING: usize = 12;
 
 /// What one compile asks of other machines, and has for them.
 pub struct Remote<'a> {
@@ -58,6 +64,8 @@ struct State {
     has_failed: bool,
     /// Whether an answer took longer than [`NEAR`].
     is_far: bool,
+    /// How many requests were left to be answered while tools run, and were not.
+    pending: usize,
     /// Whether the helper has seen no list of path sets and no direct result for a while.
     is_doubtful: bool,
     /// The requests for these whose answers have yet to come.
@@ -173,7 +181,9 @@ impl<'a> Remote<'a> {
     ) -> Asked {
         let (free, left) = {
             let mut state = self.lock();
-            ids.retain(|id| !state.has_failed && state.asked.insert(*id));
+            let is_over =
+                state.has_failed || (patience != Patience::Whole && state.pending >= MOST_PENDING);
+            ids.retain(|id| !is_over && state.asked.insert(*id));
             if ids.is_empty() {
                 return Asked::Answered;
             }
@@ -243,7 +253,10 @@ impl<'a> Remote<'a> {
         if let Some(near) = near
             && !pending.is_answered_within(near)
         {
-            self.lock().is_far = true;
+            let mut state = self.lock();
+            state.is_far = true;
+            state.pending += 1;
+            drop(state);
             return Ok(Asked::Pending(pending));
         }
         let is_here = self.answer(&pending, left).map_err(Some)?;
@@ -258,6 +271,7 @@ impl<'a> Remote<'a> {
     /// Takes the answer to a request, whose descriptor is readable. Returns whether the local cache has one of the records
     /// now, where it had not before.
     pub(crate) fn take_answer(&self, pending: &PendingFetch) -> bool {
+        self.lock().pending -= 1;
         // The helper writes it at once.
         let answer = self.answer(pending, NEAR.max(self.config.remote_wait.value.into()));
         answer.unwrap_or_else(|failure| {
@@ -318,6 +332,8 @@ impl<'a> Remote<'a> {
         match &connected {
             Ok(_) if was_silent => drop(fs::remove_file(&silent)),
             Ok(_) => {}
+            // The next compile may find it with time.
+            Err(error) if is_busy(error) => return Err(None),
             // That of a helper which was not even tried says nothing.
             Err(error) if self.start == HelperStart::Never && !is_silence(error) => {
                 return Err(None);

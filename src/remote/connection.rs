@@ -82,13 +82,20 @@ pub(super) fn connect(
     let connection = open(place)?;
     let mut greeting = [0];
     read_all(&connection, &mut greeting, patience)?;
-    let greeting = Greeting::of(greeting[0]).ok_or(ErrorKind::InvalidData)?;
-    Ok((connection, greeting))
+    match Greeting::of(greeting[0]).ok_or(ErrorKind::InvalidData)? {
+        Greeting::Busy => Err(ErrorKind::ResourceBusy.into()),
+        greeting => Ok((connection, greeting)),
+    }
 }
 
 /// Whether an error is that of a helper that runs and does not answer.
 pub(super) fn is_silence(error: &io::Error) -> bool {
-    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+    matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) || is_busy(error)
+}
+
+/// Whether it runs, and talks to as many compiles as it can.
+pub(super) fn is_busy(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::ResourceBusy
 }
 
 /// Connects to the socket of a place without waiting: a helper that was stopped accepts nothing, and once its queue of

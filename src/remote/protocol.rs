@@ -15,6 +15,8 @@ pub(super) enum Greeting {
     Hopeful,
     /// Servers had none of them.
     Doubtful,
+    /// Too many compiles are connected: it hangs up.
+    Busy,
 }
 
 impl Greeting {
@@ -22,11 +24,12 @@ impl Greeting {
         match self {
             Self::Hopeful => b'h',
             Self::Doubtful => b'd',
+            Self::Busy => b'b',
         }
     }
 
     pub(super) fn of(byte: u8) -> Option<Self> {
-        let all = [Self::Hopeful, Self::Doubtful];
+        let all = [Self::Hopeful, Self::Doubtful, Self::Busy];
         all.into_iter().find(|greeting| greeting.byte() == byte)
     }
 }

@@ -1,8 +1,11 @@
 //! A list of records that has a name, so that a machine can bring all of them before its build. It lies in the cache and on
 //! servers as a record of its own.
 
+use crate::includes::path_set;
+use crate::key::pointer::POINTER;
 use crate::key::{Digest, Digester, Sink};
 use crate::store::{Name, QueuedRecord, RECORD_LENGTH, Worth};
+use serde_json::{Map, Value};
 
 /// What the list begins with.
 pub(crate) const TITLE: &[u8] = b"pcache-nvcc list of records 1\n";
@@ -32,6 +35,17 @@ pub(crate) fn decode(list: &[u8]) -> Option<Vec<(Worth, Name)>> {
         QueuedRecord::Made(_) => None,
     };
     records.map(record).collect()
+}
+
+/// Whether a record can be nothing but data: no reader of what decides which programs run takes it, which is a plan, a
+/// search order or a list of questions to the host compiler. Of those, the first and the last begin with a list, and a
+/// search order is an object with the member `order`. They lie beside results, and a list chooses names: so what a list
+/// names is only stored if it is data.
+pub(crate) fn is_data(value: &[u8]) -> bool {
+    let titles = [path_set::TITLE, POINTER, TITLE];
+    titles.iter().any(|title| value.starts_with(title))
+        || serde_json::from_slice::<Map<String, Value>>(value)
+            .is_ok_and(|object| !object.contains_key("order"))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::remote::PendingFetch;
 use std::os::fd::BorrowedFd;
 
 /// The numbers by which schedules know the requests begin here: behind those of all stages.
-pub(crate) const FIRST: usize = usize::MAX / 2;
+pub(crate) const FIRST_LOOKUP: usize = usize::MAX / 2;
 
 /// The requests of direct mode for one invocation.
 pub(crate) struct LookupRace<'a> {
@@ -20,7 +20,7 @@ pub(crate) struct LookupRace<'a> {
 impl LookupRace<'_> {
     /// The numbers and descriptors of requests that are not answered.
     pub(crate) fn rivals(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
-        let numbered = (FIRST..).zip(&self.pending);
+        let numbered = (FIRST_LOOKUP..).zip(&self.pending);
         numbered.filter_map(|(number, pending)| Some((number, pending.descriptor()?)))
     }
 
@@ -30,7 +30,7 @@ impl LookupRace<'_> {
     /// There is a hit, so that whatever runs is not needed.
     pub(crate) fn answered(&self, number: usize) -> Result<(), Detour> {
         let pending = number
-            .checked_sub(FIRST)
+            .checked_sub(FIRST_LOOKUP)
             .and_then(|at| self.pending.get(at));
         let is_here = pending.is_some_and(|pending| self.cache.take_answer(pending));
         if is_here && (self.look_up)() {

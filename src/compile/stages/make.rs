@@ -4,7 +4,7 @@
 use crate::compile::detour::Detour;
 use crate::compile::inputs::context::UnitContext;
 use crate::compile::inputs::line_insensitive::LineInsensitive;
-use crate::compile::inputs::lookup_race::{FIRST, LookupRace};
+use crate::compile::inputs::lookup_race::{FIRST_LOOKUP, LookupRace};
 use crate::compile::inputs::preprocess::PassResults;
 use crate::compile::run::runner::StageLog;
 use crate::compile::stages::one_step::OneStep;
@@ -178,7 +178,7 @@ impl Work for Rest<'_, '_> {
     }
 
     fn overtaken_by(&mut self, rival: usize) -> Result<Option<usize>, Detour> {
-        if rival >= FIRST {
+        if rival >= FIRST_LOOKUP {
             let race = self.work.lookup_race;
             race.map_or(Ok(()), |race| race.answered(rival))?;
             return Ok(None);

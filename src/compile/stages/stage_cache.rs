@@ -41,7 +41,7 @@ pub(crate) struct Stages<'a> {
     /// The stages that have run, with those of an attempt before this one.
     ran: BTreeSet<usize>,
     pub(super) two_steps: Option<TwoSteps<'a>>,
-    /// The stages that have begun in this attempt.
+    /// The stages that have begun in this attempt: what one of the two steps gets is made once.
     begun: BTreeSet<usize>,
     texts: HostTexts,
     /// The files that are known by their digests alone.

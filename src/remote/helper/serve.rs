@@ -11,7 +11,7 @@ use super::transfer::{Transfer, UselessValues, WantedRecord};
 use super::uploads::Uploads;
 use crate::config::Config;
 use crate::remote::place::{HelperPlace, LONGEST_ADDRESS};
-use crate::remote::protocol::{Asker, FetchAnswer, Request};
+use crate::remote::protocol::{Asker, FetchAnswer, Greeting, Request};
 use crate::stats::Stats;
 use crate::store::{FileStore, Name, RecordId, Worth};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -180,10 +180,15 @@ impl Helper {
                 Ok(_) | Err(rustix::io::Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            if let Ok((connection, _)) = listener.accept() {
-                last_used = Instant::now();
-                self.answer(connection);
-                continue;
+            match listener.accept() {
+                Ok((connection, _)) => {
+                    last_used = Instant::now();
+                    self.answer(connection);
+                    continue;
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // Such as too many open files: the connection still waits.
+                Err(_) => thread::sleep(Duration::from_millis(50)),
             }
             let is_connected = self.connections.load(Ordering::Relaxed) > 0;
             if is_connected || (self.uploads.waiting() > 0 && self.transfer.may_send()) {
@@ -203,6 +208,8 @@ impl Helper {
     fn answer(self: &Arc<Self>, connection: UnixStream) {
         if self.connections.fetch_add(1, Ordering::Relaxed) >= MOST_CONNECTIONS {
             self.connections.fetch_sub(1, Ordering::Relaxed);
+            let mut connection = connection;
+            let _ = connection.write_all(&[Greeting::Busy.byte()]);
             return;
         }
         let helper = Arc::clone(self);

@@ -193,6 +193,9 @@ impl Transfer {
             // The record alone is of no use.
             return Ok(FetchAnswer::Absent);
         };
+        if wanted.key.is_none() && !record_list::is_data(&pack.value) {
+            return Err(self.failed(RemoteFailure::Untrusted));
+        }
         let stored = self.import(wanted, &pack);
         stored.map_err(|_| self.failed(RemoteFailure::Store))
     }

@@ -73,6 +73,27 @@ fn a_list_that_comes_late_still_makes_the_tools_unnecessary() {
     assert_eq!(farm.ws.pcache(&["stats"]).1["remote"]["served"], 1);
 }
 
+/// This machine knows which files the unit reads, and another one has compiled their present contents.
+#[test]
+fn a_direct_result_that_comes_late_makes_the_tools_unnecessary() {
+    let server = Server::redis(&[]);
+    let (mut farm, proxy, hold) = held(&server, "nvvm/bin/cicc");
+    farm.ws.write("value.h", "#define VALUE 2\n");
+    farm.compile(1).misses(1);
+    farm.flush();
+    farm.on("b").start_helper();
+    farm.ws.write("value.h", "#define VALUE 3\n");
+    for number in UNKNOWN.chain([1]) {
+        farm.compile(number).misses(1);
+    }
+    farm.ws.write("value.h", "#define VALUE 2\n");
+    proxy.set(DISTANCE);
+    compile_held(&mut farm, &hold, 1).hits(1);
+    assert_eq!(farm.ws.pcache(&["stats"]).1["remote"]["served"], 1);
+    let (_, explained) = farm.ws.pcache(&["explain"]);
+    assert_eq!(explained[0]["compile"]["remote"], true, "{explained}");
+}
+
 #[test]
 fn the_result_of_a_unit_that_comes_late_makes_its_stages_unnecessary() {
     let server = Server::redis(&[]);

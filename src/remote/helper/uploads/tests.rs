@@ -5,9 +5,9 @@ use crate::includes::path_set::{PathSet, list_with, read_list};
 use crate::key::Roots;
 use crate::remote::helper::reach::SearchReach;
 use crate::remote::helper::serve::transfer;
-use crate::remote::helper::transfer::{Transfer, WantedRecord};
+use crate::remote::helper::transfer::{Sending, Transfer, WantedRecord};
 use crate::remote::queue::Queue;
-use crate::store::{QueuedRecord, RecordId, Worth};
+use crate::store::{Name, QueuedRecord, RecordId, Worth};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -95,4 +95,42 @@ fn a_list_is_not_written_forever() {
         rounds += 1;
     }
     assert_eq!(rounds, 4);
+}
+
+/// A plan, a search order and questions to a compiler lie beside results, and say what runs. A server could offer some.
+#[test]
+fn what_a_list_names_is_only_stored_if_it_is_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| {
+        let path = dir.path().join(name);
+        fs::create_dir_all(&path).unwrap();
+        path
+    };
+    let share = path("share");
+    let (sender, _, _) = machine(&path("sender"), &share, "/usr/include/a.h");
+    let (reader, _, _) = machine(&path("reader"), &share, "/usr/include/a.h");
+    let (worth, nowhere) = (Worth::Result, SearchReach::default());
+    let records = [
+        (&b"[]{}"[..], false),
+        (b"[{\"program\":\"/tmp/evil\"}]", false),
+        (b"{\"order\":[\"/tmp\"]}", false),
+        (b"{\"depfiles\":[]}", true),
+    ];
+    for (number, (value, is_stored)) in (1..).zip(records) {
+        let key = [number; 32];
+        sender.store.put_record(&key, value).unwrap();
+        let name = Name::of(&key);
+        assert_eq!(
+            sender.send(&QueuedRecord::Stored(worth, name)),
+            Sending::Done
+        );
+        reader.fetch(WantedRecord::named(worth, name, &nowhere));
+        let stored = reader.store.get_record(&key).unwrap();
+        assert_eq!(
+            stored.is_some(),
+            is_stored,
+            "{}",
+            String::from_utf8_lossy(value)
+        );
+    }
 }
