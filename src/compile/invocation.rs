@@ -34,11 +34,10 @@ use crate::plan::{self, Plan};
 use crate::stat::CoarseTime;
 use crate::stats::Counter;
 use crate::toolchain::{HostDriver, HostFamily, PLACES_OF_TOOLS, Toolchain, recall};
-use std::borrow::Cow;
 use std::cell::RefCell;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::panic::resume_unwind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::thread;
 use std::time::SystemTime;
 
@@ -121,7 +120,8 @@ fn look_up(
 fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &Recorder) {
     recorder.update(|record| {
         record.directory = journal::text(facts.directory.physical.as_os_str());
-        record.output = output(job).as_deref().map(journal::text);
+        let output = Places::of(job, None).only_output();
+        record.output = output.as_deref().map(journal::text);
         record.sources = job
             .inputs
             .iter()
@@ -129,16 +129,6 @@ fn introduce(job: &Job, facts: &RequestFacts, cache: &StoreView<'_>, recorder: &
             .collect();
         record.recache = cache.recache;
     });
-}
-
-/// The output that `-o` names, or the only source.
-fn output(job: &Job) -> Option<Cow<'_, OsStr>> {
-    if let Some(output) = &job.output {
-        return Some(Cow::Borrowed(output));
-    }
-    let derived = Places::of(job, None).derived_outputs()?;
-    let [output] = <[PathBuf; 1]>::try_from(derived).ok()?;
-    Some(Cow::Owned(output.into_os_string()))
 }
 
 /// Delivers a direct hit, counts it and records it.
@@ -235,17 +225,8 @@ impl Invocation<'_> {
                     .note("toolchain", "not remembered, or changed");
                 let (toolchain, dryrun_output) = self.identify(workspace)?;
                 // Another user, or another build with the same files, may have compiled this before.
-                let request = (self.job, self.facts);
-                if let Some(hit) = look_up(
-                    self.nvcc,
-                    request,
-                    &toolchain,
-                    self.cache,
-                    self.recorder,
-                    true,
-                ) {
-                    let asked = (self.nvcc, self.args, self.job);
-                    serve(hit, asked, self.cache, self.recorder)?;
+                if let Some(hit) = self.look_up(&toolchain, true) {
+                    self.serve(hit)?;
                     return Ok(Preparing::Answered);
                 }
                 (toolchain, dryrun_output)
@@ -317,17 +298,8 @@ impl Invocation<'_> {
     ) -> Result<(), Detour> {
         let found = RefCell::new(None);
         let look_up = || {
-            let (request, toolchain) = ((self.job, self.facts), &prepared.toolchain);
             // What the answer leads to is waited for: that is probably there, too.
-            let hit = look_up(
-                self.nvcc,
-                request,
-                toolchain,
-                self.cache,
-                self.recorder,
-                false,
-            );
-            found.replace(hit);
+            found.replace(self.look_up(&prepared.toolchain, false));
             found.borrow().is_some()
         };
         let lookup_race = self.lookup_race(&prepared.plan, &look_up);
@@ -335,11 +307,21 @@ impl Invocation<'_> {
         match (compiled, found.take()) {
             (Err(Detour::Overtaken(_)), Some(mut hit)) => {
                 hit.is_served = true;
-                let asked = (self.nvcc, self.args, self.job);
-                serve(hit, asked, self.cache, self.recorder)
+                self.serve(hit)
             }
             (compiled, _) => compiled,
         }
+    }
+
+    fn look_up(&self, toolchain: &Toolchain, may_go_on: bool) -> Option<DirectHit> {
+        let request = (self.job, self.facts);
+        let (nvcc, cache) = (self.nvcc, self.cache);
+        look_up(nvcc, request, toolchain, cache, self.recorder, may_go_on)
+    }
+
+    fn serve(&self, hit: DirectHit) -> Result<(), Detour> {
+        let asked = (self.nvcc, self.args, self.job);
+        serve(hit, asked, self.cache, self.recorder)
     }
 
     /// Runs the units, links, writes the kept files, and prints what the tools printed.

@@ -77,6 +77,15 @@ impl<'a> Places<'a> {
         Some(paths.collect())
     }
 
+    /// The output, if there is one alone: the value of `-o`, or what the only source names.
+    pub(crate) fn only_output(&self) -> Option<OsString> {
+        if self.job.output.is_some() {
+            return self.job.output.clone();
+        }
+        let [output] = <[PathBuf; 1]>::try_from(self.derived_outputs()?).ok()?;
+        Some(output.into_os_string())
+    }
+
     /// Whether `depfiles` are those that the invocation writes.
     pub(crate) fn are_depfiles(&self, depfiles: &[&Path]) -> bool {
         let Some(requested) = &self.job.dependencies else {
