@@ -158,8 +158,6 @@ def check_handled(dom: str) -> None:
     assert 5.4 < zoom < 5.5, zoom
     assert "process" in page.texts["tip"], page.texts.get("tip")
     print(f"the timeline zooms to {zoom:.2f}, and what is pointed at is told")
-
-
     seen = dict(page.elements[0][1])
     assert seen["data-target"].startswith("why-"), seen
     everything, some, nothing = map(int, seen["data-counts"].split())

@@ -20,7 +20,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How long no compile tries again after a helper could not be started, or did not answer.
@@ -42,6 +42,8 @@ pub struct Remote<'a> {
     start: HelperStart,
     /// How many records servers had that this compile asked for, lists of path sets included.
     brought: AtomicU64,
+    /// Each request that is answered while tools run owns this, too.
+    pending: Arc<()>,
     state: Mutex<State>,
 }
 
@@ -64,8 +66,6 @@ struct State {
     has_failed: bool,
     /// Whether an answer took longer than [`NEAR`].
     is_far: bool,
-    /// How many requests were left to be answered while tools run, and were not.
-    pending: usize,
     /// Whether the helper has seen no list of path sets and no direct result for a while.
     is_doubtful: bool,
     /// The requests for these whose answers have yet to come.
@@ -84,6 +84,7 @@ impl<'a> Remote<'a> {
             stats,
             start: HelperStart::WhenNeeded,
             brought: AtomicU64::new(0),
+            pending: Arc::new(()),
             state: Mutex::new(State {
                 left: config.remote_wait.value.into(),
                 ..State::default()
@@ -181,8 +182,8 @@ impl<'a> Remote<'a> {
     ) -> Asked {
         let (free, left) = {
             let mut state = self.lock();
-            let is_over =
-                state.has_failed || (patience != Patience::Whole && state.pending >= MOST_PENDING);
+            let is_over = state.has_failed
+                || (patience != Patience::Whole && Arc::strong_count(&self.pending) > MOST_PENDING);
             ids.retain(|id| !is_over && state.asked.insert(*id));
             if ids.is_empty() {
                 return Asked::Answered;
@@ -247,17 +248,18 @@ impl<'a> Remote<'a> {
             connection,
             count,
             is_answered: Cell::new(false),
+            _counted: None,
         };
         let sent = pending.send(&request(asker), left);
         sent.map_err(|error| Some(failure_of(&error)))?;
         if let Some(near) = near
             && !pending.is_answered_within(near)
         {
-            let mut state = self.lock();
-            state.is_far = true;
-            state.pending += 1;
-            drop(state);
-            return Ok(Asked::Pending(pending));
+            self.lock().is_far = true;
+            return Ok(Asked::Pending(PendingFetch {
+                _counted: Some(Arc::clone(&self.pending)),
+                ..pending
+            }));
         }
         let is_here = self.answer(&pending, left).map_err(Some)?;
         self.lock().connections.push(pending.connection);
@@ -271,7 +273,6 @@ impl<'a> Remote<'a> {
     /// Takes the answer to a request, whose descriptor is readable. Returns whether the local cache has one of the records
     /// now, where it had not before.
     pub(crate) fn take_answer(&self, pending: &PendingFetch) -> bool {
-        self.lock().pending -= 1;
         // The helper writes it at once.
         let answer = self.answer(pending, NEAR.max(self.config.remote_wait.value.into()));
         answer.unwrap_or_else(|failure| {
@@ -452,6 +453,8 @@ pub(crate) struct PendingFetch {
     /// How many records it is for.
     count: usize,
     is_answered: Cell<bool>,
+    /// One more owner of [`Remote::pending`], for as long as this request has a thread of the helper.
+    _counted: Option<Arc<()>>,
 }
 
 impl PendingFetch {

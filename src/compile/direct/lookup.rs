@@ -69,7 +69,7 @@ pub(crate) struct Direct<'a> {
     pub(super) roots: Roots,
     /// Whether semantic (token-only) matches are allowed.
     pub(super) counts_tokens: bool,
-    /// Whether the compile goes on while a distant server answers: its passes show what a list is worth.
+    /// Whether the compile runs its passes while a distant server answers.
     pub(super) may_go_on: bool,
 }
 

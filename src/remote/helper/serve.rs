@@ -51,6 +51,9 @@ const ROUND: Timespec = Timespec {
 /// More compiles of one user do not run at once on one machine; the others are not answered.
 const MOST_CONNECTIONS: usize = 512;
 
+/// How long it waits for open files to be closed.
+const CROWDED: Duration = Duration::from_millis(50);
+
 const UPLOADERS: usize = 2;
 
 /// Starts the helper of a place as a process that belongs to no terminal, no job and no compile.
@@ -187,8 +190,8 @@ impl Helper {
                     continue;
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // Such as too many open files: the connection still waits.
-                Err(_) => thread::sleep(Duration::from_millis(50)),
+                // Such as too many open files: the connection still waits, so `poll` would return at once.
+                Err(_) => thread::sleep(CROWDED),
             }
             let is_connected = self.connections.load(Ordering::Relaxed) > 0;
             if is_connected || (self.uploads.waiting() > 0 && self.transfer.may_send()) {

@@ -39,6 +39,13 @@ fn machine(home: &Path, share: &Path, header: &str) -> (Transfer, Uploads, PathS
     (transfer, Uploads::of(queue), set)
 }
 
+/// A new directory.
+fn made(parent: &Path, name: &str) -> PathBuf {
+    let path = parent.join(name);
+    fs::create_dir_all(&path).unwrap();
+    path
+}
+
 /// Where the share has its one value.
 fn value(share: &Path) -> PathBuf {
     let mut values = fs::read_dir(share.join("main/ac")).unwrap();
@@ -49,11 +56,7 @@ fn value(share: &Path) -> PathBuf {
 #[test]
 fn a_list_that_another_machine_replaced_at_the_same_moment_is_written_again() {
     let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| {
-        let path = dir.path().join(name);
-        fs::create_dir_all(&path).unwrap();
-        path
-    };
+    let path = |name: &str| made(dir.path(), name);
     let share = path("share");
     let (first, uploads, set) = machine(&path("first"), &share, "/usr/include/a.h");
     let (other, others, other_set) =
@@ -101,11 +104,7 @@ fn a_list_is_not_written_forever() {
 #[test]
 fn what_a_list_names_is_only_stored_if_it_is_data() {
     let dir = tempfile::tempdir().unwrap();
-    let path = |name: &str| {
-        let path = dir.path().join(name);
-        fs::create_dir_all(&path).unwrap();
-        path
-    };
+    let path = |name: &str| made(dir.path(), name);
     let share = path("share");
     let (sender, _, _) = machine(&path("sender"), &share, "/usr/include/a.h");
     let (reader, _, _) = machine(&path("reader"), &share, "/usr/include/a.h");
