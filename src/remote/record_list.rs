@@ -37,10 +37,22 @@ pub(crate) fn decode(list: &[u8]) -> Option<Vec<(Worth, Name)>> {
     records.map(record).collect()
 }
 
+/// Members of which each result has one: those of direct mode, of a unit, of one of several units, and of a stage.
+const OF_RESULTS: [&str; 5] = ["depfiles", "milliseconds", "unit", "outputs", "compiled"];
+
+/// Whether a record is of a kind that machines share. A list chooses names, and what decides which programs run lies
+/// beside results: so of what a list names, only these kinds are stored.
+pub(super) fn is_shared(value: &[u8]) -> bool {
+    let titles = [path_set::TITLE, POINTER];
+    let object = || serde_json::from_slice::<Map<String, Value>>(value);
+    let is_result =
+        || object().is_ok_and(|object| OF_RESULTS.iter().any(|name| object.contains_key(*name)));
+    titles.iter().any(|title| value.starts_with(title)) || (is_data(value) && is_result())
+}
+
 /// Whether a record can be nothing but data: no reader of what decides which programs run takes it, which is a plan, a
 /// search order or a list of questions to the host compiler. Of those, the first and the last begin with a list, and a
-/// search order is an object with the member `order`. They lie beside results, and a list chooses names: so what a list
-/// names is only stored if it is data.
+/// search order is an object with the member `order`.
 pub(crate) fn is_data(value: &[u8]) -> bool {
     let titles = [path_set::TITLE, POINTER, TITLE];
     titles.iter().any(|title| value.starts_with(title))

@@ -193,7 +193,7 @@ impl Transfer {
             // The record alone is of no use.
             return Ok(FetchAnswer::Absent);
         };
-        if wanted.key.is_none() && !record_list::is_data(&pack.value) {
+        if wanted.key.is_none() && !record_list::is_shared(&pack.value) {
             return Err(self.failed(RemoteFailure::Untrusted));
         }
         let stored = self.import(wanted, &pack);

@@ -102,7 +102,7 @@ fn a_list_is_not_written_forever() {
 
 /// A plan, a search order and questions to a compiler lie beside results, and say what runs. A server could offer some.
 #[test]
-fn what_a_list_names_is_only_stored_if_it_is_data() {
+fn what_a_list_names_is_only_stored_if_it_is_of_a_kind_that_machines_share() {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| made(dir.path(), name);
     let share = path("share");
@@ -113,6 +113,7 @@ fn what_a_list_names_is_only_stored_if_it_is_data() {
         (&b"[]{}"[..], false),
         (b"[{\"program\":\"/tmp/evil\"}]", false),
         (b"{\"order\":[\"/tmp\"]}", false),
+        (b"{\"program\":\"/tmp/evil\"}", false),
         (b"{\"depfiles\":[]}", true),
     ];
     for (number, (value, is_stored)) in (1..).zip(records) {
